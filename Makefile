@@ -1,0 +1,51 @@
+# Everything a newcomer needs; `make` alone lists it.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+.DEFAULT_GOAL := help
+.PHONY: help run test demo lint schema bench-delivery bench-pipeline clean
+
+# HOST, PORT and every other name of .env.example may be given in the environment or as make's own
+# variables: `make run PORT=2002`.
+export
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/runtime: requirements.txt
+	@echo "Installing the pinned requirements into $(VENV) …"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/dev: requirements-dev.txt $(VENV)/runtime
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+run: $(VENV)/runtime ## start the service: web server and worker on http://127.0.0.1:2001
+	@$(BIN)/python -m config.bootstrap
+	@$(BIN)/python manage.py migrate --no-input --verbosity 0
+	@$(BIN)/python manage.py seed --verbosity 0
+	@exec $(BIN)/python manage.py serve
+
+demo: $(VENV)/runtime ## tell the whole story against the running service
+	@$(BIN)/python manage.py demo
+
+test: $(VENV)/dev ## run the whole suite
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+lint: $(VENV)/dev ## check style and formatting
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+schema: $(VENV)/runtime ## check the OpenAPI document
+	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
+	@$(BIN)/python benchmarks/delivery.py
+
+bench-pipeline: $(VENV)/dev ## measure processing against bare ffmpeg
+	@$(BIN)/python benchmarks/pipeline.py
+
+clean: ## remove the virtual environment (not your data)
+	@rm -rf $(VENV)

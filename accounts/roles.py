@@ -1,0 +1,61 @@
+"""What each role may do: role → permission names.
+
+Names are strings, so that this table can speak of apps that it may not import; `manage.py seed`
+gives each group exactly these and fails on a name that does not exist.
+"""
+
+from django.db import models
+
+
+class Role(models.TextChoices):
+    """Everybody has exactly one."""
+
+    ADMIN = "ADMIN", "Administrator"
+    CREATOR = "CREATOR", "Creator"
+    VIEWER = "VIEWER", "Viewer"
+
+
+MODERATOR = "MODERATOR"  # a further group, beside the role: it only opens the admin site
+
+_CREATOR = {
+    "videos.add_video",
+    "payments.view_own_earnings",
+    "analytics.view_own_analytics",
+}
+
+PERMISSIONS: dict[str, set[str]] = {
+    Role.VIEWER: set(),
+    Role.CREATOR: _CREATOR,
+    Role.ADMIN: _CREATOR
+    | {
+        "accounts.manage_users",
+        "accounts.view_user",
+        "accounts.change_user",
+        "accounts.view_refreshfamily",
+        "audit.view_auditentry",
+        "videos.manage_any_video",
+        "videos.restore_video",
+        "videos.view_video",
+        "videos.change_video",
+        "videos.view_processingjob",
+        "payments.refund_order",
+        "payments.view_revenue",
+        "payments.view_plan",
+        "payments.add_plan",
+        "payments.change_plan",
+        "payments.view_order",
+        "payments.view_payment",
+        "payments.view_refund",
+        "payments.view_subscription",
+        "payments.view_invoice",
+        "payments.view_entitlement",
+        "payments.view_ledgeraccount",
+        "payments.view_journalentry",
+        "payments.view_transfer",
+        "streaming.view_playbacksession",
+        "analytics.view_platform_analytics",
+        "analytics.view_videoview",
+        "analytics.view_reaction",
+    },
+    MODERATOR: {"videos.view_video"},
+}

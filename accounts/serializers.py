@@ -1,0 +1,110 @@
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+
+from accounts import services
+from accounts.models import User, normal_email
+from accounts.roles import Role
+
+PASSWORD_MAX = 128  # a hash of a megabyte is a gift to an attacker
+
+
+class UserSerializer(serializers.ModelSerializer):
+    role = serializers.ChoiceField(choices=Role.choices, source="role_name", read_only=True)
+
+    class Meta:
+        model = User
+        fields = ["id", "email", "display_name", "role", "is_active", "created_at"]
+        read_only_fields = ["id", "email", "is_active", "created_at"]
+        extra_kwargs = {"display_name": {"required": True}}
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A new viewer",
+            value={
+                "email": "ann@example.com",
+                "password": "a long pass phrase",
+                "display_name": "Ann",
+            },
+            request_only=True,
+        )
+    ]
+)
+class RegisterSerializer(serializers.Serializer):
+    email = serializers.EmailField(max_length=254)
+    password = serializers.CharField(max_length=PASSWORD_MAX, trim_whitespace=False)
+    display_name = serializers.CharField(max_length=100, required=False, allow_blank=True)
+
+    def validate_email(self, value):
+        value = normal_email(value)
+        if User.objects.filter(email=value).exists():
+            raise serializers.ValidationError(
+                "A user with this e-mail already exists.", code="unique"
+            )
+        return value
+
+    def validate(self, attrs):
+        user = User(email=attrs["email"], display_name=attrs.get("display_name", ""))
+        _check_password("password", attrs["password"], user)
+        return attrs
+
+    def create(self, validated_data):
+        return services.register(**validated_data)
+
+
+class LoginSerializer(serializers.Serializer):
+    """JSON ``{email, password}``, or the OAuth2 form ``username=…&password=…``."""
+
+    email = serializers.CharField(max_length=254)
+    password = serializers.CharField(max_length=PASSWORD_MAX, trim_whitespace=False)
+
+    def to_internal_value(self, data):
+        if isinstance(data, dict) and "username" in data and "email" not in data:
+            data = {"email": data["username"], "password": data.get("password", "")}
+        return super().to_internal_value(data)
+
+
+class TokenPairSerializer(serializers.Serializer):
+    access_token = serializers.CharField(source="access")
+    refresh_token = serializers.CharField(source="refresh")
+    token_type = serializers.CharField(default="bearer", help_text="Always `bearer`.")
+    expires_in = serializers.IntegerField(help_text="Seconds that the access token lives.")
+
+    def to_representation(self, pair):
+        return {
+            "access_token": pair.access,
+            "refresh_token": pair.refresh,
+            "token_type": "bearer",
+            "expires_in": pair.expires_in,
+        }
+
+
+class RefreshSerializer(serializers.Serializer):
+    refresh_token = serializers.CharField(max_length=2048)
+
+
+class PasswordSerializer(serializers.Serializer):
+    current_password = serializers.CharField(max_length=PASSWORD_MAX, trim_whitespace=False)
+    new_password = serializers.CharField(max_length=PASSWORD_MAX, trim_whitespace=False)
+
+    def validate(self, attrs):
+        _check_password("new_password", attrs["new_password"], self.context["request"].user)
+        return attrs
+
+
+class RoleSerializer(serializers.Serializer):
+    role = serializers.ChoiceField(choices=Role.choices)
+
+
+class StatusSerializer(serializers.Serializer):
+    is_active = serializers.BooleanField()
+
+
+def _check_password(field: str, password: str, user: User) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise serializers.ValidationError({field: error.messages}, code="password") from None

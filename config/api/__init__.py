@@ -1,0 +1,1 @@
+"""The kernel of the API: errors, parsing, pagination, limits, schema."""

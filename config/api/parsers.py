@@ -1,0 +1,91 @@
+"""JSON, strictly (RFC 8259): what two readers could understand differently is refused."""
+
+import json
+import math
+from typing import Any
+
+from django.conf import settings
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import JSONParser
+
+from config.errors import TooLarge
+
+MAX_DEPTH = 16
+
+
+class StrictJSONParser(JSONParser):
+    """Parses at most 1 MiB of JSON, at most 16 levels deep.
+
+    Refuses (400) what is not UTF-8, NaN and infinities, numbers that overflow, repeated keys, NUL
+    and lone surrogates in any string; (413) a body that is too large.
+    """
+
+    def parse(self, stream, media_type=None, parser_context=None) -> Any:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        request = (parser_context or {}).get("request")
+        if request is not None:
+            refuse_long_body(request, limit)
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise TooLarge(f"A JSON body has at most {limit} bytes.")
+        try:
+            value = json.loads(
+                body.decode("utf-8-sig"),
+                object_pairs_hook=_unique_keys,
+                parse_constant=_refuse_constant,
+                parse_float=_finite_float,
+            )
+        except RecursionError:
+            raise ParseError(f"JSON may be at most {MAX_DEPTH} levels deep.") from None
+        except UnicodeDecodeError:
+            raise ParseError("JSON must be UTF-8.") from None
+        except ValueError as error:
+            raise ParseError(f"JSON parse error: {str(error)[:200]}") from None
+        _check(value, MAX_DEPTH)
+        return value
+
+
+def refuse_long_body(request, limit: int) -> None:
+    """413 from the Content-Length alone, before anything is read."""
+    try:
+        announced = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        raise ParseError("Content-Length must be a number.") from None
+    if announced > limit:
+        raise TooLarge(f"The body may have at most {limit} bytes.")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return value
+
+
+def _refuse_constant(name: str):
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
+
+
+def _check(value: Any, depth: int) -> None:
+    if isinstance(value, str):
+        if "\x00" in value or any(0xD800 <= ord(char) <= 0xDFFF for char in value):
+            raise ParseError("Strings may not hold NUL or lone surrogates.")
+    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
+        raise ParseError("A number is too large.")
+    elif isinstance(value, (list, dict)):
+        if depth == 0:
+            raise ParseError(f"JSON may be at most {MAX_DEPTH} levels deep.")
+        if isinstance(value, dict):
+            for key, item in value.items():
+                _check(key, depth)
+                _check(item, depth - 1)
+        else:
+            for item in value:
+                _check(item, depth - 1)

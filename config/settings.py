@@ -1,0 +1,333 @@
+"""The whole configuration, read top to bottom. Every knob is explained in .env.example."""
+
+from datetime import timedelta
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config import env
+
+BASE_DIR = env.BASE_DIR
+
+# --- core -----------------------------------------------------------------------------------
+
+DEBUG = env.flag("DEBUG", default=False)
+SECRET_KEY = env.secret("SECRET_KEY", at_least=50)
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
+HOST = env.text("HOST", "127.0.0.1")
+PORT = env.number("PORT", 2001, minimum=1, maximum=65535)
+WEB_WORKERS = env.number("WEB_WORKERS", 2, minimum=1, maximum=64)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
+TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
+DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
+# Sources, work in progress, uploads and published films share one file system: what moves from one
+# to the next moves by an atomic rename.
+MEDIA_ROOT = env.folder("MEDIA_DIR", DATA_DIR / "media")
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = False  # config.api.slashes answers both forms without a redirect
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "corsheaders",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "drf_standardized_errors",
+    "config",
+    "audit",
+    "accounts",
+    "videos",
+    "payments",
+    "streaming",
+    "analytics",
+]
+
+MIDDLEWARE = [
+    "config.http.RequestIdMiddleware",
+    "config.http.TransportSecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "config.api.slashes.EitherSlashMiddleware",
+    "audit.middleware.ActivityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = env.folder("STATIC_DIR", DATA_DIR / "static")
+WHITENOISE_USE_FINDERS = True  # no collectstatic step: the packages' own files are served
+
+# --- database and cache -----------------------------------------------------------------------
+
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+ATOMIC_REQUESTS = False
+
+# Rate limits are counted here by every process: a file on one host, Redis over several.
+CACHE_URL = env.text("CACHE_URL")
+if CACHE_URL.startswith(("redis://", "rediss://")):
+    CACHES = {
+        "default": {
+            "BACKEND": "config.cache.ForgivingRedisCache",
+            "LOCATION": CACHE_URL,
+            "OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
+        }
+    }
+elif not CACHE_URL:
+    CACHES = {
+        "default": {
+            "BACKEND": "config.cache.SQLiteCache",
+            "LOCATION": str(DATA_DIR / "cache.sqlite3"),
+        }
+    }
+else:
+    raise ImproperlyConfigured("CACHE_URL must be a redis:// URL, or empty for the local file.")
+
+# --- accounts ---------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.RoleBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "display_name")},
+    },
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+DEFAULT_ADMIN_EMAIL = env.text("DEFAULT_ADMIN_EMAIL", "admin@example.com")
+DEFAULT_ADMIN_PASSWORD = env.text("DEFAULT_ADMIN_PASSWORD")
+
+REFRESH_TOKEN_LIFETIME = timedelta(
+    days=env.number("REFRESH_TOKEN_EXPIRE_DAYS", 14, minimum=1, maximum=90)
+)
+SIMPLE_JWT = {
+    "ALGORITHM": env.choice("ALGORITHM", "HS256", among=("HS256", "HS384", "HS512")),
+    "SIGNING_KEY": env.derived_key(SECRET_KEY, "jwt").hex(),
+    "ACCESS_TOKEN_LIFETIME": timedelta(
+        minutes=env.number("ACCESS_TOKEN_EXPIRE_MINUTES", 15, minimum=1, maximum=1440)
+    ),
+    "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
+    "ISSUER": "vod",
+    "LEEWAY": 10,
+    "USER_ID_CLAIM": "sub",
+}
+
+# --- API --------------------------------------------------------------------------------------
+
+ANONYMOUS_PLAYBACK = env.flag("ANONYMOUS_PLAYBACK", default=True)
+RATE_LIMITS = {  # requests a minute; 0 = off
+    "auth": env.number("RATE_LIMIT_AUTH", 20),
+    "stream": env.number("RATE_LIMIT_STREAM", 60),
+    "default": env.number("RATE_LIMIT_DEFAULT", 300),
+}
+RATELIMIT_IPV6_MASK = 64  # a household has a whole /64
+RATELIMIT_FAIL_OPEN = False
+# django-ratelimit knows only the memcached and Redis back ends by name; ours has an atomic incr too.
+SILENCED_SYSTEM_CHECKS = [
+    "django_ratelimit.E003",
+    "django_ratelimit.W001",
+    "security.W001",  # config.http.TransportSecurityMiddleware is a SecurityMiddleware
+]
+CORS_ORIGINS = env.words("CORS_ALLOWED_ORIGINS", ("*",))  # no cookies cross origins, ever
+CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ORIGINS
+CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ORIGINS if origin != "*"]
+CORS_ALLOW_HEADERS = [
+    "accept", "authorization", "content-type", "idempotency-key", "if-none-match",
+    "playback-grant", "range", "x-request-id",
+]  # fmt: skip
+CORS_EXPOSE_HEADERS = [
+    "content-range", "etag", "idempotent-replayed", "ratelimit-limit", "ratelimit-remaining",
+    "ratelimit-reset", "retry-after", "x-request-id",
+]  # fmt: skip
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+DATA_UPLOAD_MAX_NUMBER_FILES = 5
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["config.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "config.api.pagination.KeysetPagination",
+    "DEFAULT_SCHEMA_CLASS": "config.api.schema.AutoSchema",
+    "DEFAULT_VERSIONING_CLASS": None,
+    "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,  # ?format=csv and ?format=dash mean what api.md says
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+DRF_STANDARDIZED_ERRORS = {
+    "EXCEPTION_HANDLER_CLASS": "config.api.exceptions.ApiExceptionHandler",
+    "EXCEPTION_FORMATTER_CLASS": "config.api.exceptions.ApiExceptionFormatter",
+    "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Video on demand",
+    "DESCRIPTION": "Upload, transcode, sell and stream films. Errors have one body everywhere.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "filter": True},
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "VideoStatusEnum": "videos.models.Video.Status",
+        "OrderStatusEnum": "payments.models.Order.Status",
+        "SubscriptionStatusEnum": "payments.models.Subscription.Status",
+        "InvoiceStatusEnum": "payments.models.Invoice.Status",
+        "ReactionEnum": "analytics.models.Reaction.Value",
+        "PlanIntervalEnum": "payments.models.Plan.Interval",
+        "BucketIntervalEnum": "analytics.serializers.INTERVALS",
+        "ValidationErrorEnum": "drf_standardized_errors.openapi_serializers.ValidationErrorEnum.choices",
+        "ClientErrorEnum": "drf_standardized_errors.openapi_serializers.ClientErrorEnum.choices",
+        "ServerErrorEnum": "drf_standardized_errors.openapi_serializers.ServerErrorEnum.choices",
+        "ErrorCode401Enum": "drf_standardized_errors.openapi_serializers.ErrorCode401Enum.choices",
+        "ErrorCode403Enum": "drf_standardized_errors.openapi_serializers.ErrorCode403Enum.choices",
+        "ErrorCode404Enum": "drf_standardized_errors.openapi_serializers.ErrorCode404Enum.choices",
+        "ErrorCode405Enum": "drf_standardized_errors.openapi_serializers.ErrorCode405Enum.choices",
+        "ErrorCode406Enum": "drf_standardized_errors.openapi_serializers.ErrorCode406Enum.choices",
+        "ErrorCode415Enum": "drf_standardized_errors.openapi_serializers.ErrorCode415Enum.choices",
+        "ErrorCode429Enum": "drf_standardized_errors.openapi_serializers.ErrorCode429Enum.choices",
+        "ErrorCode500Enum": "drf_standardized_errors.openapi_serializers.ErrorCode500Enum.choices",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_standardized_errors.openapi_hooks.postprocess_schema_enums",
+    ],
+}
+
+# --- uploads and processing -------------------------------------------------------------------
+
+UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 20 * 1024**3, minimum=1)
+STORAGE_RESERVE_BYTES = env.number("STORAGE_RESERVE_BYTES", 512 * 1024**2)
+FILE_UPLOAD_HANDLERS = ["videos.uploads.handler.SourceUploadHandler"]
+
+FFMPEG_PATH = env.text("FFMPEG_PATH")
+FFPROBE_PATH = env.text("FFPROBE_PATH")
+PACKAGER_PATH = env.text("PACKAGER_PATH")
+FFMPEG_SANDBOX = env.choice("FFMPEG_SANDBOX", "auto", among=("auto", "bwrap", "limits"))
+FFMPEG_PRESET = env.choice(
+    "FFMPEG_PRESET",
+    "veryfast",
+    among=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"),
+)
+FFMPEG_THREADS = env.number("FFMPEG_THREADS", 0, maximum=256)
+FFMPEG_MEMORY_MB = env.number("FFMPEG_MEMORY_MB", 4096, minimum=256)
+FFMPEG_STALL_SECONDS = env.number("FFMPEG_STALL_SECONDS", 60, minimum=5)
+MAX_DURATION_SECONDS = env.number("MAX_DURATION_SECONDS", 6 * 3600, minimum=1)
+MAX_PIXELS = env.number("MAX_PIXELS", 35_651_584, minimum=1)
+MAX_STREAMS = env.number("MAX_STREAMS", 32, minimum=1)
+
+JOB_LEASE_SECONDS = env.number("JOB_LEASE_SECONDS", 30, minimum=3, maximum=3600)
+JOB_MAX_ATTEMPTS = env.number("JOB_MAX_ATTEMPTS", 4, minimum=1, maximum=100)
+WORKER_POLL_SECONDS = 1.0
+
+# --- streaming --------------------------------------------------------------------------------
+
+STREAM_TOKEN_SECONDS = 60
+STREAM_KEY = env.derived_key(SECRET_KEY, "stream-token").hex()
+GRANT_KEY = env.derived_key(SECRET_KEY, "playback-grant")
+PLAYBACK_GRANT_HOURS = env.number("PLAYBACK_GRANT_HOURS", 12, minimum=1, maximum=72)
+SESSION_IDLE_SECONDS = env.number("SESSION_IDLE_SECONDS", 1800, minimum=30)
+BIND_PLAYBACK = env.choice("BIND_PLAYBACK", "device", among=("device", "network", "none"))
+HEARTBEAT_SECONDS = 10
+
+# --- money ------------------------------------------------------------------------------------
+
+PAYMENT_GATEWAY = env.choice("PAYMENT_GATEWAY", "sandbox", among=("sandbox",))
+PLATFORM_FEE_BPS = env.number("PLATFORM_FEE_BPS", 2000, maximum=10_000)
+DEFAULT_CURRENCY = env.text("DEFAULT_CURRENCY", "USD")
+SUBSCRIPTION_PRICE = env.text("SUBSCRIPTION_PRICE", "9.99")
+ORDER_TTL_MINUTES = env.number("ORDER_TTL_MINUTES", 60, minimum=1)
+
+# --- audit ------------------------------------------------------------------------------------
+
+AUDIT_READS = env.flag("AUDIT_READS", default=True)
+AUDIT_FLUSH_SECONDS = 0.25
+
+# --- transport security -------------------------------------------------------------------------
+
+# Plain HTTP is served on the loopback address only (config.http); elsewhere HTTPS is required
+# unless ALLOW_HTTP says that something else already protects the way.
+ALLOW_HTTP = env.flag("ALLOW_HTTP", default=DEBUG)
+SECURE_SSL_REDIRECT = not ALLOW_HTTP
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+SECURE_HSTS_SECONDS = 0 if ALLOW_HTTP else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ALLOW_HTTP
+SECURE_REFERRER_POLICY = "no-referrer"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ALLOW_HTTP
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+X_FRAME_OPTIONS = "DENY"
+
+# --- logging ----------------------------------------------------------------------------------
+
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", among=("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "config.http.RequestIdFilter"}},
+    "formatters": {
+        "line": {
+            "()": "config.http.OneLineFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
+        }
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["request_id"],
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        # A client's mistake is an answer, not an event: access and audit logs hold it.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "uvicorn.access": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+    },
+}

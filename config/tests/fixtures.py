@@ -1,0 +1,46 @@
+"""What every test stands on: seeded roles, an inline audit log, and tables that can be emptied."""
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import connection
+
+from accounts.backends import forget_role_permissions
+from config import append_only
+from payments.ledger import protection
+
+PROTECTED = ("audit_auditentry", *protection.TABLES)
+
+
+def uses_transactions(request) -> bool:
+    marker = request.node.get_closest_marker("django_db")
+    wanted = {"transactional_db", "live_server"} & set(request.fixturenames)
+    return bool(wanted) or bool(marker and marker.kwargs.get("transaction"))
+
+
+def uses_database(request) -> bool:
+    return bool(
+        request.node.get_closest_marker("django_db")
+        or {"db", "transactional_db", "live_server"} & set(request.fixturenames)
+    )
+
+
+@pytest.fixture(autouse=True)
+def _house(request, settings):
+    """Roles and plans stand, and append-only tables let the test's own clean-up through."""
+    settings.AUDIT_FLUSH_SECONDS = 0
+    if not uses_database(request):
+        yield
+        return
+    transactional = uses_transactions(request)
+    request.getfixturevalue("transactional_db" if transactional else "db")
+    cache.clear()
+    forget_role_permissions()
+    if not Group.objects.filter(name="ADMIN").exists():
+        call_command("seed", verbosity=0)
+    yield
+    if transactional:
+        # Emptying the tables is a DELETE; what runs after it puts the triggers back.
+        for table in PROTECTED:
+            append_only.release(connection.alias, table)

@@ -1,0 +1,38 @@
+"""Every route: names apps by dotted string only."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from drf_spectacular.views import (
+    SpectacularAPIView,
+    SpectacularRedocView,
+    SpectacularSwaggerSplitView,
+)
+
+from config import health
+from config.api.slashes import UNKNOWN
+from config.api.views import UnknownRoute
+
+api_v1 = [
+    path("", include("accounts.urls")),
+    path("", include("videos.urls")),
+    path("", include("streaming.urls")),
+    path("", include("payments.urls")),
+    path("", include("analytics.urls")),
+    path("", include("audit.urls")),
+]
+
+urlpatterns = [
+    path("api/v1/", include(api_v1)),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/redoc/", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    path("health/live", health.live),
+    path("health/ready", health.ready),
+    path("admin/", admin.site.urls),
+    re_path(r"^api/", UnknownRoute.as_view(), name=UNKNOWN),
+]
+
+handler400 = "config.error_pages.bad_request"
+handler403 = "config.error_pages.permission_denied"
+handler404 = "config.error_pages.not_found"
+handler500 = "config.error_pages.server_error"

@@ -1,0 +1,8 @@
+"""The fixtures of the suite; each lives with the app that it is about."""
+
+pytest_plugins = [
+    "config.tests.fixtures",
+    "accounts.tests.fixtures",
+    "videos.tests.fixtures",
+    "payments.tests.fixtures",
+]

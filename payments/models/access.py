@@ -1,0 +1,55 @@
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from config.ids import uuid7
+from videos.models import Video
+
+
+class EntitlementQuerySet(models.QuerySet):
+    def live(self, now=None):
+        """Rights that hold now. Their end is a comparison with the clock, never a job."""
+        now = now or timezone.now()
+        return self.filter(
+            Q(ends_at=None) | Q(ends_at__gt=now), revoked_at=None, starts_at__lte=now
+        )
+
+
+class Entitlement(models.Model):
+    """Somebody may watch a film, or (without one) every film. One row for each source of the right."""
+
+    class Source(models.TextChoices):
+        ORDER = "order", "bought"
+        SUBSCRIPTION = "subscription", "subscribed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="entitlements"
+    )
+    video = models.ForeignKey(
+        Video, on_delete=models.PROTECT, null=True, related_name="entitlements"
+    )
+    source_type = models.CharField(max_length=12, choices=Source)
+    source_id = models.UUIDField()
+    starts_at = models.DateTimeField(default=timezone.now)
+    ends_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    objects = EntitlementQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source_type", "source_id"], name="entitlement_once_per_source"
+            ),
+        ]
+        indexes = [
+            # May this person watch?
+            models.Index(
+                fields=["user", "video"], name="entitlement_live", condition=Q(revoked_at=None)
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.user_id} may watch {self.video_id or 'everything'} ({self.source_type})"

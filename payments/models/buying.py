@@ -1,0 +1,181 @@
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from config.ids import uuid7
+from videos.models import Video
+
+
+class Order(models.Model):
+    """Somebody wants one film. Price, currency and fee are those of the day it was made."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "waiting for payment"
+        PROCESSING = "processing", "payment under way"
+        PAID = "paid", "paid"
+        REFUNDED = "refunded", "refunded"
+        DISPUTED = "disputed", "disputed"
+        CANCELED = "canceled", "canceled"
+        EXPIRED = "expired", "expired"
+        FAILED = "failed", "failed"
+
+    LIVE = (Status.PENDING, Status.PROCESSING, Status.PAID, Status.DISPUTED)
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    buyer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders"
+    )
+    video = models.ForeignKey(Video, on_delete=models.PROTECT, related_name="orders")
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sales"
+    )
+    list_amount = models.BigIntegerField("price in minor units")
+    discount = models.BigIntegerField(default=0)
+    amount = models.BigIntegerField("to pay, in minor units")
+    currency = models.CharField(max_length=3)
+    fee_bps = models.PositiveIntegerField("the platform's part, in 1/100 of a percent")
+    status = models.CharField(max_length=12, choices=Status, default=Status.PENDING)
+    gateway = models.CharField(max_length=20)
+    attempt = models.PositiveIntegerField("declined attempts", default=0)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField()
+    paid_at = models.DateTimeField(null=True)
+
+    class Meta:
+        permissions = [
+            ("refund_order", "Can refund any order"),
+            ("view_own_earnings", "Can see what their own films earned"),
+            ("view_revenue", "Can see what the platform earned"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["buyer", "video"],
+                name="order_live",
+                condition=Q(status__in=["pending", "processing", "paid", "disputed"]),
+            ),
+            models.CheckConstraint(
+                name="order_amount",
+                condition=Q(amount=F("list_amount") - F("discount"), amount__gt=0, discount__gte=0),
+            ),
+            models.CheckConstraint(name="order_fee", condition=Q(fee_bps__lte=10_000)),
+            models.CheckConstraint(name="order_not_own_film", condition=~Q(buyer=F("creator"))),
+            models.CheckConstraint(
+                name="order_paid_has_date",
+                condition=~Q(status__in=["paid", "refunded"]) | Q(paid_at__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["buyer", "-created_at", "-id"], name="order_by_buyer"),
+            # Earnings of a creator over a time.
+            models.Index(fields=["creator", "paid_at"], name="order_sales"),
+            # Orders to expire.
+            models.Index(fields=["expires_at"], name="order_open", condition=Q(status="pending")),
+        ]
+
+    def __str__(self):
+        return f"order {self.pk} ({self.status})"
+
+
+class Payment(models.Model):
+    """Facts about one payment at the gateway. They only ever grow.
+
+    Exactly one payment of an order or invoice is ``applied``; money that fits nothing is
+    ``unmatched`` and waits in suspense for a person.
+    """
+
+    class Status(models.TextChoices):
+        CREATED = "created", "created"
+        PROCESSING = "processing", "processing"
+        CAPTURED = "captured", "captured"
+        FAILED = "failed", "failed"
+        CANCELED = "canceled", "canceled"
+
+    class Disposition(models.TextChoices):
+        NONE = "none", "nothing captured yet"
+        APPLIED = "applied", "pays its order or invoice"
+        UNMATCHED = "unmatched", "pays nothing: in suspense"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    gateway = models.CharField(max_length=20)
+    external_id = models.CharField(max_length=120)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, related_name="payments")
+    invoice = models.ForeignKey(
+        "payments.Invoice", on_delete=models.PROTECT, null=True, related_name="payments"
+    )
+    amount = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    captured = models.BigIntegerField(default=0)
+    captured_at = models.DateTimeField(null=True)
+    status = models.CharField(max_length=12, choices=Status, default=Status.CREATED)
+    disposition = models.CharField(max_length=12, choices=Disposition, default=Disposition.NONE)
+    entries_booked = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["gateway", "external_id"], name="payment_once"),
+            models.UniqueConstraint(
+                fields=["order"],
+                name="payment_applied_to_order",
+                condition=Q(disposition="applied"),
+            ),
+            models.UniqueConstraint(
+                fields=["invoice"],
+                name="payment_applied_to_invoice",
+                condition=Q(disposition="applied"),
+            ),
+            models.CheckConstraint(
+                name="payment_captured", condition=Q(captured__gte=0, captured__lte=F("amount"))
+            ),
+            models.CheckConstraint(
+                name="payment_for_one_thing",
+                condition=Q(order__isnull=True) | Q(invoice__isnull=True),
+            ),
+        ]
+        indexes = [models.Index(fields=["captured_at"], name="payment_captured_at")]
+
+    def __str__(self):
+        return f"{self.gateway} {self.external_id} ({self.status})"
+
+
+class Refund(models.Model):
+    """Money given back, or asked to be. Pending and succeeded ones count."""
+
+    class Status(models.TextChoices):
+        REQUESTED = "requested", "asked for"
+        PENDING = "pending", "under way"
+        SUCCEEDED = "succeeded", "succeeded"
+        FAILED = "failed", "failed"
+        CANCELED = "canceled", "canceled"
+
+    # A later fact never falls back to an earlier one.
+    RANK = {
+        Status.REQUESTED: 0,
+        Status.PENDING: 1,
+        Status.SUCCEEDED: 2,
+        Status.FAILED: 3,
+        Status.CANCELED: 3,
+    }
+    COUNTS = (Status.PENDING, Status.SUCCEEDED)
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
+    # Unknown until the gateway has answered.
+    external_id = models.CharField(max_length=120, null=True)  # noqa: DJ001
+    amount = models.BigIntegerField()
+    status = models.CharField(max_length=12, choices=Status, default=Status.REQUESTED)
+    reason = models.CharField(max_length=200, blank=True)
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["payment", "external_id"], name="refund_once"),
+            models.CheckConstraint(name="refund_positive", condition=Q(amount__gt=0)),
+        ]
+
+    def __str__(self):
+        return f"refund of {self.payment_id} ({self.status})"

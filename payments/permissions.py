@@ -1,0 +1,22 @@
+from rest_framework.permissions import BasePermission
+
+
+class MaySeeEarnings(BasePermission):
+    message = "Only creators have earnings."
+
+    def has_permission(self, request, view):
+        return request.user.has_perm("payments.view_own_earnings")
+
+
+class MaySeeRevenue(BasePermission):
+    message = "Only administrators may see the platform's revenue."
+
+    def has_permission(self, request, view):
+        return request.user.has_perm("payments.view_revenue")
+
+
+class MayRefund(BasePermission):
+    message = "Only administrators may refund an order."
+
+    def has_permission(self, request, view):
+        return request.user.has_perm("payments.refund_order")

@@ -1,0 +1,83 @@
+"""``Idempotency-Key``: the same request twice is one request (draft-ietf-httpapi-idempotency-key-07)."""
+
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from config.ids import uuid7
+from payments.errors import KeyInProgress, KeyReused
+from payments.models import IdempotencyRecord
+
+KEY_LIFETIME = timedelta(hours=24)
+# A process that died in the middle never answers; after this its key may be taken over.
+ABANDONED_AFTER = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to carry out a keyed request, or the answer it had."""
+
+    record_id: int
+    claim: uuid.UUID
+    answered: tuple[int, str] | None = None
+
+
+def fingerprint(method: str, path: str, body) -> str:
+    text = json.dumps([method, path, body], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def begin(*, user, key: str, request_fingerprint: str) -> Claim:
+    """Take the key, or get its stored answer. Raises KeyReused and KeyInProgress."""
+    mine, now = uuid7(), timezone.now()
+    try:
+        with transaction.atomic():
+            record = IdempotencyRecord.objects.create(
+                user=user, key=key, fingerprint=request_fingerprint, claim=mine
+            )
+        return Claim(record.pk, mine)
+    except IntegrityError:
+        record = IdempotencyRecord.objects.get(user=user, key=key)
+    expired = IdempotencyRecord.objects.filter(
+        pk=record.pk, claim=record.claim, started_at__lt=now - KEY_LIFETIME
+    ).update(
+        claim=mine,
+        fingerprint=request_fingerprint,
+        started_at=now,
+        response_status=None,
+        response_body="",
+    )
+    if expired:
+        return Claim(record.pk, mine)
+    if record.fingerprint != request_fingerprint:
+        raise KeyReused()
+    if record.response_status is not None:
+        return Claim(record.pk, record.claim, (record.response_status, record.response_body))
+    taken_over = IdempotencyRecord.objects.filter(
+        pk=record.pk,
+        claim=record.claim,
+        response_status=None,
+        started_at__lt=now - ABANDONED_AFTER,
+    ).update(claim=mine, started_at=now)
+    if taken_over:
+        return Claim(record.pk, mine)
+    raise KeyInProgress()
+
+
+def finish(claim: Claim, status: int, body: str) -> None:
+    """Keep a final answer; forget one that a repeat may better (409 in progress, 429, 5xx)."""
+    record = IdempotencyRecord.objects.filter(pk=claim.record_id, claim=claim.claim)
+    if status >= 500 or status == 429:
+        record.delete()
+    else:
+        record.update(response_status=status, response_body=body)
+
+
+def forget_old_keys() -> int:
+    old = timezone.now() - KEY_LIFETIME
+    return IdempotencyRecord.objects.filter(started_at__lt=old).delete()[0]

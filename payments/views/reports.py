@@ -1,0 +1,155 @@
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.response import Response
+
+from config import money
+from config.api.views import APIView
+from payments import reports
+from payments.errors import AmountInvalid
+from payments.idempotent import idempotent
+from payments.ledger import balances
+from payments.models import Order
+from payments.permissions import MayRefund, MaySeeEarnings, MaySeeRevenue
+from payments.serializers import (
+    EarningsSerializer,
+    OrderSerializer,
+    PeriodSerializer,
+    RefundSerializer,
+    RevenueSerializer,
+    TrialBalanceSerializer,
+)
+from payments.services import refunds
+
+PERIOD = [
+    OpenApiParameter("from", str, description="ISO 8601; from then on."),
+    OpenApiParameter("to", str, description="ISO 8601; before then."),
+    OpenApiParameter("currency", str),
+]
+AMOUNTS = frozenset(
+    {
+        "gross", "refunds", "net", "earnings", "disputes", "creator_share", "platform_share",
+        "fees", "losses", "deferred", "suspense", "mrr", "debit", "credit", "balance",
+    }
+)  # fmt: skip
+
+
+def shown(row: dict) -> dict:
+    """A report's row with its amounts as the API shows them."""
+    currency = row["currency"]
+    return {
+        name: money.to_text(value, currency) if name in AMOUNTS else value
+        for name, value in row.items()
+    }
+
+
+def _read(request) -> tuple[reports.Period, dict]:
+    serializer = PeriodSerializer(data=request.query_params)
+    serializer.is_valid(raise_exception=True)
+    data = serializer.validated_data
+    return reports.Period(data.get("from"), data.get("to")), data
+
+
+def _of_currency(rows: list[dict], currency: str | None) -> list[dict]:
+    return [shown(row) for row in rows if currency in (None, row["currency"])]
+
+
+class EarningsView(APIView):
+    permission_classes = [MaySeeEarnings]
+
+    @extend_schema(
+        summary="What a creator earned",
+        parameters=[
+            *PERIOD,
+            OpenApiParameter("group_by", str, enum=["day", "video", "source"]),
+            OpenApiParameter("creator", str, description="Another creator's id (ADMIN)."),
+        ],
+        responses=EarningsSerializer,
+    )
+    def get(self, request):
+        period, data = _read(request)
+        creator_id = data.get("creator", request.user.pk)
+        if creator_id != request.user.pk and not request.user.has_perm("payments.view_revenue"):
+            raise PermissionDenied("Only administrators may see another creator's earnings.")
+        currency, group_by = data.get("currency"), data.get("group_by")
+        series = reports.creator_series(creator_id, period, group_by) if group_by else []
+        return Response(
+            {
+                "creator_id": creator_id,
+                "totals": _of_currency(reports.creator_totals(creator_id, period), currency),
+                "group_by": group_by,
+                "series": _of_currency(series, currency),
+            }
+        )
+
+
+class RevenueView(APIView):
+    permission_classes = [MaySeeRevenue]
+
+    @extend_schema(
+        summary="What the platform earned", parameters=PERIOD, responses=RevenueSerializer
+    )
+    def get(self, request):
+        period, data = _read(request)
+        return Response(
+            {"totals": _of_currency(reports.platform_totals(period), data.get("currency"))}
+        )
+
+
+class TrialBalanceView(APIView):
+    permission_classes = [MaySeeRevenue]
+
+    @extend_schema(
+        summary="The books: every account, and that they balance",
+        responses=TrialBalanceSerializer,
+    )
+    def get(self, request):
+        accounts = balances.trial_balance()
+        totals = [
+            {
+                "currency": currency,
+                **{
+                    side: sum(row[side] for row in accounts if row["currency"] == currency)
+                    for side in ("debit", "credit", "balance")
+                },
+            }
+            for currency in sorted({row["currency"] for row in accounts})
+        ]
+        return Response(
+            {"accounts": [shown(r) for r in accounts], "totals": [shown(r) for r in totals]}
+        )
+
+
+class RefundView(APIView):
+    permission_classes = [MayRefund]
+
+    @extend_schema(
+        summary="Refund an order, in full or in part",
+        description="A full refund ends the right to watch, and playback with it, at once.",
+        request=RefundSerializer,
+        responses=OrderSerializer,
+    )
+    @idempotent
+    def post(self, request, pk):
+        serializer = RefundSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        data = serializer.validated_data
+        order = refunds.refund_order(
+            order_id=pk,
+            amount=_minor(pk, data.get("amount")),
+            reason=data["reason"],
+            actor=request.user,
+        )
+        return Response(OrderSerializer(order).data)
+
+
+def _minor(order_id, amount) -> int | None:
+    if amount is None:
+        return None
+    currency = Order.objects.filter(pk=order_id).values_list("currency", flat=True).first()
+    try:
+        minor = money.to_minor(amount, currency) if currency else 1
+    except money.NotMoney as error:
+        raise AmountInvalid(str(error)) from None
+    if minor <= 0:
+        raise AmountInvalid("The amount must be above zero.")
+    return minor

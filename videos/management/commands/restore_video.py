@@ -1,0 +1,31 @@
+import uuid
+
+from django.core.management.base import BaseCommand, CommandError
+
+from config.errors import NotVisible
+from videos.models import Video
+from videos.services import catalogue
+
+
+class Command(BaseCommand):
+    help = "Bring deleted films back, as they were. Without an id, lists what can be restored."
+
+    def add_arguments(self, parser):
+        parser.add_argument("video_id", nargs="*", help="Ids of deleted films.")
+
+    def handle(self, *args, **options):
+        if not options["video_id"]:
+            for video in Video.objects.deleted().select_related("creator").order_by("-deleted_at"):
+                self.stdout.write(
+                    f"{video.pk}  deleted {video.deleted_at:%Y-%m-%d %H:%M}Z  {video.title}"
+                    f"  ({video.creator.public_name})"
+                )
+            return
+        for text in options["video_id"]:
+            try:
+                video = catalogue.restore_video(video_id=uuid.UUID(text), actor=None)
+            except ValueError:
+                raise CommandError(f"{text!r} is not an id.") from None
+            except NotVisible:
+                raise CommandError(f"There is no film {text}.") from None
+            self.stdout.write(self.style.SUCCESS(f"{video.pk}  {video.title}: in the catalogue."))

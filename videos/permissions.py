@@ -1,0 +1,40 @@
+from django.conf import settings
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+
+
+class MayAddVideos(BasePermission):
+    """Anyone may read what the queryset shows them; creators and administrators may add."""
+
+    message = "Only creators may upload films."
+
+    def has_permission(self, request, view):
+        if request.method in SAFE_METHODS:
+            return True
+        if request.method == "POST" and view.action == "create":
+            return request.user.has_perm("videos.add_video")
+        return request.user.is_authenticated
+
+
+class OwnsVideo(BasePermission):
+    """What is seen may be changed by its owner and by administrators only."""
+
+    message = "Only the owner of this film may change it."
+
+    def has_object_permission(self, request, view, obj):
+        if request.method in SAFE_METHODS:
+            return True
+        return obj.creator_id == request.user.pk or request.user.has_perm("videos.manage_any_video")
+
+
+class MayRestoreVideos(BasePermission):
+    message = "Only administrators may restore films."
+
+    def has_permission(self, request, view):
+        return request.user.has_perm("videos.restore_video")
+
+
+class MayBrowse(BasePermission):
+    """The public catalogue is open to all, unless ANONYMOUS_PLAYBACK is off."""
+
+    def has_permission(self, request, view):
+        return settings.ANONYMOUS_PLAYBACK or request.user.is_authenticated

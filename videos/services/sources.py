@@ -1,0 +1,89 @@
+"""A film's file: taking it in, and queueing the work that it needs."""
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+import audit.services as audit
+from audit.actions import AuditAction
+from config.errors import NotVisible
+from config.ids import uuid7
+from videos.errors import EmptyUpload, NoSource, NotFailed
+from videos.models import ProcessingJob, Video
+from videos.uploads.handler import ReceivedFile
+
+
+def attach_source(*, video: Video, received: ReceivedFile, actor) -> Video:
+    """Give a film its file and queue processing, exactly once.
+
+    The file is durable before the row says that it is there. A file that replaces another cancels
+    the work on it; the published version plays until the new one is ready.
+    """
+    if received.size == 0:
+        raise EmptyUpload()
+    path = f"sources/{video.pk}/{uuid7().hex}/source"
+    target = settings.MEDIA_ROOT / path
+    received.keep(target)
+    try:
+        with transaction.atomic():
+            changed = (
+                Video.objects.alive()
+                .filter(pk=video.pk)
+                .update(
+                    status=Video.Status.UPLOADED,
+                    source_path=path,
+                    source_filename=received.name[:255],
+                    source_size=received.size,
+                    source_checksum=received.checksum,
+                    source_container="",
+                    source_video_codec="",
+                    source_audio_codec="",
+                )
+            )
+            if not changed:
+                raise NotVisible()
+            audit.record(
+                actor=actor,
+                action=AuditAction.VIDEO_UPLOADED,
+                target=video,
+                size=received.size,
+                checksum=received.checksum,
+            )
+            _queue(video, path)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return video
+
+
+@transaction.atomic
+def retry_processing(*, video: Video, actor) -> Video:
+    """Queue a FAILED film again. Raises NotFailed for any other, NoSource without its file."""
+    if not video.source_path or not video.source.is_file():
+        raise NoSource()
+    changed = (
+        Video.objects.alive()
+        .filter(pk=video.pk, status=Video.Status.FAILED)
+        .update(status=Video.Status.UPLOADED)
+    )
+    if not changed:
+        raise NotFailed()
+    audit.record(actor=actor, action=AuditAction.VIDEO_RETRIED, target=video)
+    _queue(video, video.source_path)
+    return video
+
+
+def _queue(video: Video, source_path: str) -> ProcessingJob:
+    # The UPDATE of the video above holds its row: two uploads of one film queue up there.
+    ProcessingJob.objects.filter(
+        video=video, state__in=[ProcessingJob.State.QUEUED, ProcessingJob.State.RUNNING]
+    ).update(state=ProcessingJob.State.CANCELED, finished_at=timezone.now())
+    earlier = ProcessingJob.objects.filter(video=video, source_path=source_path).count()
+    job = ProcessingJob.objects.create(
+        key=f"transcode:{source_path}:{earlier}",
+        video=video,
+        source_path=source_path,
+        max_attempts=settings.JOB_MAX_ATTEMPTS,
+    )
+    Video.objects.filter(pk=video.pk).update(job=job)
+    return job

@@ -1,0 +1,90 @@
+"""Films: rows that are READY without having been processed, and one that really was."""
+
+import shutil
+import uuid
+
+import pytest
+from django.utils import timezone
+
+from accounts.roles import Role
+from videos import jobs
+from videos.models import ProcessingJob, Tag, Video
+from videos.services import catalogue, publishing, sources
+from videos.tests.media import make_clip
+from videos.uploads.handler import ReceivedFile
+
+RENDITION = {
+    "name": "360p",
+    "width": 640,
+    "height": 360,
+    "video_bitrate": 700_000,
+    "codecs": "avc1.64001e,mp4a.40.2",
+}
+
+
+@pytest.fixture
+def make_video(db, make_user):
+    """A film; READY and public unless said otherwise. ``price`` in minor units makes it paid."""
+
+    def make(*, creator=None, price=0, ready=True, tags=(), **fields) -> Video:
+        fields.setdefault("title", "A film")
+        video = Video(
+            creator=creator or make_user(Role.CREATOR),
+            is_paid=price > 0,
+            price=price,
+            **fields,
+        )
+        if ready:
+            video.status = fields.get("status", Video.Status.READY)
+            video.source_path = f"sources/{video.pk}/x/source"
+            video.current_version = uuid.uuid4().hex[:12]
+            video.published_at = timezone.now()
+            video.duration_seconds = fields.get("duration_seconds", 60.0)
+            video.width, video.height, video.renditions = 640, 360, [RENDITION]
+        video.save()
+        for name in tags:
+            video.tags.add(Tag.objects.get_or_create(name=name)[0])
+        return video
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """A real film of two seconds, with picture and sound."""
+    return make_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", seconds=2)
+
+
+@pytest.fixture
+def received(clip, settings):
+    """What an upload leaves on the disk, ready to be attached to a film."""
+
+    def receive(path=clip) -> ReceivedFile:
+        folder = settings.MEDIA_ROOT / "uploads"
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / uuid.uuid4().hex
+        shutil.copyfile(path, target)
+        return ReceivedFile(target, path.name, target.stat().st_size, "sha256:test")
+
+    return receive
+
+
+@pytest.fixture
+def uploaded_video(db, creator, received):
+    """A film whose file has arrived and whose job waits."""
+    video = catalogue.create_video(creator=creator, title="Uploaded")
+    return sources.attach_source(video=video, received=received(), actor=creator)
+
+
+@pytest.fixture
+def process_next(db):
+    """Do the next due job in this process, as a worker would; returns the job as it is then."""
+
+    def process() -> ProcessingJob | None:
+        job = jobs.claim_next(jobs.worker_name())
+        if job is not None:
+            publishing.process(job)
+            job.refresh_from_db()
+        return job
+
+    return process

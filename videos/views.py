@@ -1,0 +1,153 @@
+from django.http import FileResponse, HttpResponseNotModified
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import status
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.response import Response
+
+from config.api.parsers import StrictJSONParser
+from config.api.views import GenericViewSet
+from config.errors import NotVisible
+from videos.filters import VideoFilter
+from videos.models import Video
+from videos.permissions import MayAddVideos, MayBrowse, MayRestoreVideos, OwnsVideo
+from videos.serializers import FileSerializer, VideoSerializer, VideoUploadSerializer
+from videos.services import catalogue, sources
+from videos.uploads.multipart import SourceMultiPartParser
+
+POSTER_CACHE = "public, max-age=31536000, immutable"
+
+
+@extend_schema_view(
+    list=extend_schema(summary="List films"), retrieve=extend_schema(summary="One film")
+)
+class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
+    """The catalogue. Who sees what stands in VideoQuerySet."""
+
+    queryset = Video.objects.none()
+    serializer_class = VideoSerializer
+    permission_classes = [MayBrowse, MayAddVideos, OwnsVideo]
+    parser_classes = [StrictJSONParser]
+    filterset_class = VideoFilter
+    ordering = "-created_at"
+    ordering_fields = {
+        name: name
+        for name in ("created_at", "published_at", "views", "title", "duration_seconds", "price")
+    }
+
+    def get_parsers(self):
+        if self.request is not None and self.request.method == "POST" and self._creates():
+            return [StrictJSONParser(), SourceMultiPartParser()]
+        return super().get_parsers()
+
+    def _creates(self) -> bool:
+        return self.action_map.get("post") == "create"
+
+    def get_queryset(self):
+        user = self.request.user
+        videos = (
+            Video.objects.listed_for(user)
+            if self.action == "list"
+            else (Video.objects.visible_to(user))
+        )
+        return videos.for_output()
+
+    @extend_schema(
+        summary="Create a film, with or without its file",
+        request={
+            "application/json": VideoSerializer,
+            "multipart/form-data": VideoUploadSerializer,
+        },
+        responses={201: VideoSerializer},
+    )
+    def create(self, request):
+        serializer = VideoUploadSerializer(data=request.data, context={"request": request})
+        serializer.is_valid(raise_exception=True)
+        file = serializer.validated_data.pop("file", None)
+        video = catalogue.create_video(creator=request.user, **serializer.validated_data)
+        if file is not None:
+            sources.attach_source(video=video, received=file.received, actor=request.user)
+        return Response(self._fresh(video), status=status.HTTP_201_CREATED)
+
+    @extend_schema(summary="Change a film", request=VideoSerializer, responses=VideoSerializer)
+    def partial_update(self, request, pk):
+        return self._change(partial=True)
+
+    @extend_schema(
+        summary="Replace a film's description", request=VideoSerializer, responses=VideoSerializer
+    )
+    def update(self, request, pk):
+        return self._change(partial=False)
+
+    def _change(self, *, partial: bool):
+        video = self.get_object()
+        serializer = self.get_serializer(video, data=self.request.data, partial=partial)
+        serializer.is_valid(raise_exception=True)
+        catalogue.change_video(video=video, actor=self.request.user, **serializer.validated_data)
+        return Response(self._fresh(video))
+
+    @extend_schema(
+        summary="Delete a film",
+        description="Soft: playback stops in seconds; money and history stay.",
+        responses={204: None},
+    )
+    def destroy(self, request, pk):
+        catalogue.delete_video(video=self.get_object(), actor=request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(summary="Process a FAILED film again", request=None, responses=VideoSerializer)
+    def retry(self, request, pk):
+        video = sources.retry_processing(video=self.get_object(), actor=request.user)
+        return Response(self._fresh(video))
+
+    @extend_schema(
+        summary="The film's poster",
+        responses={(200, "image/jpeg"): OpenApiTypes.BINARY, 304: OpenApiResponse()},
+    )
+    def poster(self, request, pk):
+        video = self.get_object()
+        path = video.version_folder / "poster.jpg"
+        if not video.is_playable or not path.is_file():
+            raise NotVisible("This film has no poster yet.")
+        etag = f'"{video.current_version}"'
+        if request.headers.get("If-None-Match") == etag:
+            return HttpResponseNotModified(headers={"ETag": etag})
+        private = video.visibility == Video.Visibility.PRIVATE
+        headers = {"ETag": etag, "Cache-Control": "private" if private else POSTER_CACHE}
+        return FileResponse(path.open("rb"), content_type="image/jpeg", headers=headers)
+
+    def _fresh(self, video: Video) -> dict:
+        """The film as it is now, whoever may see it: its caller has just changed it."""
+        return self.get_serializer(Video.objects.for_output().get(pk=video.pk)).data
+
+
+class VideoFileViewSet(VideoViewSet):
+    """A film's own file."""
+
+    parser_classes = [SourceMultiPartParser]
+
+    def get_parsers(self):
+        return [SourceMultiPartParser()]
+
+    @extend_schema(
+        summary="Upload a film's file",
+        description="The version before it plays until the new one is ready.",
+        request={"multipart/form-data": FileSerializer},
+        responses=VideoSerializer,
+    )
+    def upload(self, request, pk):
+        video = self.get_object()  # before a byte of the body is read
+        serializer = FileSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        received = serializer.validated_data["file"].received
+        sources.attach_source(video=video, received=received, actor=request.user)
+        return Response(self._fresh(video))
+
+
+class VideoRestoreViewSet(VideoViewSet):
+    permission_classes = [MayRestoreVideos]
+
+    @extend_schema(summary="Restore a deleted film", request=None, responses=VideoSerializer)
+    def restore(self, request, pk):
+        video = catalogue.restore_video(video_id=pk, actor=request.user)
+        return Response(self.get_serializer(video).data)

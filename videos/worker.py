@@ -1,0 +1,142 @@
+"""The embedded worker: takes due jobs from the table, one at a time, until it is told to stop.
+
+Each job runs in a child process of its own. The parent keeps the lease and does nothing that a film
+could break; so a job that kills its process is told from a worker that was killed, and gets a strike.
+"""
+
+import contextlib
+import ctypes
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+
+from django.conf import settings
+from django.db import DatabaseError, connections
+
+from audit import services as audit
+from videos import jobs
+from videos.errors import LeaseLost
+from videos.models import ProcessingJob
+from videos.services import publishing
+from videos.signals import worker_tick
+
+logger = logging.getLogger(__name__)
+
+_FORK = multiprocessing.get_context("fork")
+_PR_SET_PDEATHSIG = 1
+STOP_GRACE_SECONDS = 5
+TICKS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+
+
+class Worker:
+    def __init__(self):
+        self.name = jobs.worker_name()
+        self.stopping = False
+        self._last = dict.fromkeys(TICKS, float("-inf"))
+
+    def run(self, *, until_idle: bool = False) -> None:
+        """Work until SIGTERM or SIGINT; with ``until_idle`` until no job is due."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        logger.info("Worker %s is ready.", self.name)
+        while not self.stopping:
+            try:
+                self.tick()
+                job = jobs.claim_next(self.name)
+                if job is not None:
+                    self.work_on(job)
+                elif until_idle:
+                    return
+            except DatabaseError:
+                # Away or busy: the leases and the table survive it, and so does the worker.
+                logger.warning("The database is away; trying again.", exc_info=True)
+                connections.close_all()
+                job = None
+            if job is None:
+                self._sleep(settings.WORKER_POLL_SECONDS)
+        logger.info("Worker %s has stopped.", self.name)
+
+    def work_on(self, job: ProcessingJob) -> None:
+        """Run one claimed job in a child, keeping its lease; stop the child when it is lost."""
+        logger.info("Film %s: attempt %d.", job.video_id, job.attempt)
+        connections.close_all()  # a connection must not be shared with the child
+        child = _FORK.Process(target=_run_job, args=(job, os.getpid()), daemon=False)
+        child.start()
+        kept_at = time.monotonic()
+        while child.exitcode is None and not self.stopping:
+            child.join(timeout=0.2)
+            if time.monotonic() - kept_at < settings.JOB_LEASE_SECONDS / 3:
+                continue
+            kept_at = time.monotonic()
+            try:
+                self.tick()
+                if not jobs.keep(job):
+                    logger.warning("Film %s: the job is no longer ours.", job.video_id)
+                    break
+            except DatabaseError:
+                logger.warning("The lease of %s could not be prolonged.", job.pk, exc_info=True)
+                connections.close_all()
+        if child.exitcode is None:
+            _end(child)
+        if self.stopping:
+            jobs.give_back(job)  # changes nothing when the child has finished
+        elif child.exitcode != 0:
+            # It left no word of its own: it was killed, or it crashed.
+            with contextlib.suppress(LeaseLost):
+                jobs.strike(
+                    job, "worker_killed", f"The process that worked on it died ({child.exitcode})."
+                )
+        child.close()
+
+    def tick(self) -> None:
+        """Periodic work; every part is safe to run in any number of workers at once."""
+        now = time.monotonic()
+        for every, seconds in TICKS.items():
+            if now - self._last[every] >= seconds:
+                self._last[every] = now
+                if every == "second":
+                    jobs.release_of_dead_workers()
+                    audit.seal()
+                elif every == "hour":
+                    publishing.collect_garbage()
+                for receiver, result in worker_tick.send_robust(sender=Worker, every=every):
+                    if isinstance(result, Exception):
+                        logger.error("%s failed", receiver, exc_info=result)
+
+    def _stop(self, number, frame) -> None:
+        self.stopping = True
+
+    def _sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self.stopping and time.monotonic() < end:
+            time.sleep(0.05)
+
+
+def _run_job(job: ProcessingJob, parent: int) -> None:
+    """The child: ends with 0 when the job's row says what became of it."""
+    _die_with(parent)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(1))
+    try:
+        publishing.process(job)
+    except LeaseLost:
+        logger.warning("Film %s: this attempt came too late.", job.video_id)
+
+
+def _die_with(parent: int) -> None:
+    """On Linux the kernel kills this process when the worker dies; elsewhere the fence has to do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def _end(child) -> None:
+    child.terminate()
+    child.join(timeout=STOP_GRACE_SECONDS)
+    if child.exitcode is None:
+        child.kill()
+        child.join()
