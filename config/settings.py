@@ -295,7 +295,9 @@ SECURE_SSL_REDIRECT = not ALLOW_HTTP
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SECURE_HSTS_SECONDS = 0 if ALLOW_HTTP else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ALLOW_HTTP
-SECURE_REFERRER_POLICY = "no-referrer"
+# Not "no-referrer": browsers then post the admin site's own forms with `Origin: null`, and Django's CSRF
+# check refuses them. What carries a key in its path sends "no-referrer" itself.
+SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ALLOW_HTTP
 SESSION_COOKIE_AGE = 8 * 3600
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
