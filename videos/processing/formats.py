@@ -1,0 +1,45 @@
+"""What an upload may be. Said to FFmpeg as flags and checked again on what it found."""
+
+from pathlib import Path
+
+from django.conf import settings
+
+# Demuxer names. Playlists and scripts (HLS, DASH, concat, SDP, …) can name other files and
+# addresses; none of them is a container.
+CONTAINERS = ("mov", "matroska", "mpegts", "avi", "flv", "mpeg", "ogg")
+
+# Codecs a film comes in, by FFmpeg's names. Hundreds of game and image formats stay outside: each
+# decoder is attack surface.
+_VIDEO = """
+av1 cfhd dnxhd dvvideo ffv1 flv1 h263 h264 hevc huffyuv ffvhuff magicyuv mjpeg mpeg1video
+mpeg2video mpeg4 msmpeg4v2 msmpeg4v3 prores qtrle rawvideo svq3 theora utvideo v210 vc1 vp6
+vp6f vp8 vp9 vvc wmv1 wmv2 wmv3
+"""
+_AUDIO = """
+aac ac3 adpcm_ima_qt adpcm_ima_wav adpcm_ms adpcm_swf alac amr_nb amr_wb dts eac3 flac mp1
+mp2 mp3 nellymoser opus pcm_alaw pcm_bluray pcm_dvd pcm_f32be pcm_f32le pcm_f64le pcm_mulaw
+pcm_s16be pcm_s16le pcm_s24be pcm_s24le pcm_s32be pcm_s32le pcm_u8 speex truehd vorbis wmav1
+wmav2 wmapro
+"""
+VIDEO_CODECS = frozenset(_VIDEO.split())
+AUDIO_CODECS = frozenset(_AUDIO.split())
+
+PROBE_BYTES = 20_000_000
+PROBE_MICROSECONDS = 20_000_000
+
+
+def untrusted_input(source: Path) -> list[str]:
+    """The arguments with which FFmpeg and ffprobe open an upload, and nothing that it names.
+
+    ``file:`` makes a name like ``http:x`` a name. mov's ``enable_drefs`` is off by default and
+    stays off.
+    """
+    return [
+        *("-protocol_whitelist", "file"),
+        *("-format_whitelist", ",".join(CONTAINERS)),
+        *("-max_streams", str(settings.MAX_STREAMS)),
+        *("-max_pixels", str(settings.MAX_PIXELS)),
+        *("-probesize", str(PROBE_BYTES)),
+        *("-analyzeduration", str(PROBE_MICROSECONDS)),
+        *("-i", f"file:{source.absolute()}"),
+    ]

@@ -1,0 +1,80 @@
+"""Our own MP4 files into one CMAF set, which HLS and DASH players share.
+
+The upload itself never comes here: Shaka Packager reads only what our encoder wrote.
+"""
+
+from pathlib import Path
+
+from . import cage, tools
+from .encode import Encoded
+from .errors import ToolFailed
+from .languages import UNDETERMINED
+from .probe import AudioTrack
+
+MASTER = "master.m3u8"
+MANIFEST = "manifest.mpd"
+SEGMENT_SECONDS = 4
+AUDIO_GROUP = "audio"
+
+
+def package(encoded: Encoded, folder: Path, *, on_tick=None) -> None:
+    """Write ``master.m3u8``, ``manifest.mpd``, playlists and segments into ``folder``.
+
+    All addresses in the playlists are relative. Raises ToolFailed; ``on_tick`` as in ``cage.run``.
+    """
+    files = [path for _, path in (*encoded.videos, *encoded.audios)]
+    size = sum(path.stat().st_size for path in files)
+    allowance = 120 + size / 1_000_000
+    done = cage.run(
+        command(encoded),
+        reads=files,
+        writes=[folder],
+        cwd=folder,
+        cpu_seconds=allowance,
+        wall_seconds=2 * allowance,
+        file_bytes=size + 1_000_000,
+        on_tick=on_tick,
+    )
+    if done.returncode or not (folder / MASTER).exists() or not (folder / MANIFEST).exists():
+        raise ToolFailed(f"Packager ended with {done.returncode}. {done.stderr[-2000:]}")
+
+
+def command(encoded: Encoded) -> list[str]:
+    """Packager's arguments; the outputs are names relative to its working directory."""
+    argv = [str(tools.packager())]
+    for rung, path in encoded.videos:
+        argv.append(
+            _stream(path, "video", rung.name) + f",iframe_playlist_name={rung.name}-iframe.m3u8"
+        )
+    tracks = zip(encoded.audios, audio_names(encoded), strict=True)
+    for number, ((track, path), name) in enumerate(tracks, 1):
+        stream = _stream(path, "audio", f"audio-{number}-{track.language}")
+        argv.append(f"{stream},hls_group_id={AUDIO_GROUP},hls_name={name}{_spoken(track)}")
+    if encoded.audios and encoded.audios[0][0].language != UNDETERMINED:
+        argv += ["--default_language", encoded.audios[0][0].language]
+    argv += ["--segment_duration", str(SEGMENT_SECONDS), "--hls_playlist_type", "VOD"]
+    argv += ["--hls_master_playlist_output", MASTER]
+    return [*argv, "--mpd_output", MANIFEST, "--generate_static_live_mpd"]
+
+
+def audio_names(encoded: Encoded) -> list[str]:
+    """What players show for each audio track: its title or language, each name once."""
+    names: list[str] = []
+    for number, (track, _) in enumerate(encoded.audios, 1):
+        name = track.title or ("Main" if track.language == UNDETERMINED else track.language)
+        names.append(f"{name} {number}" if name in names else name)
+    return names
+
+
+def _spoken(track: AudioTrack) -> str:
+    return "" if track.language == UNDETERMINED else f",language={track.language}"
+
+
+def _stream(path: Path, kind: str, directory: str) -> str:
+    """A stream descriptor. Packager splits it at commas and has no way to quote them."""
+    if "," in str(path):
+        raise ToolFailed("The work directory must not have a comma in its name.")
+    return (
+        f"in={path},stream={kind},init_segment={directory}/init.mp4,"
+        f"segment_template={directory}/$Number$.m4s,playlist_name={directory}.m3u8"
+    )
