@@ -13,7 +13,7 @@ class Command(BaseCommand):
             port=settings.PORT,
             workers=settings.WEB_WORKERS if settings.WEB_WORKERS > 1 else None,
             loop="auto",
-            http="httptools",
+            http="streaming.delivery.protocol:DeliveryProtocol",
             lifespan="on",
             # X-Forwarded-For is believed from these addresses only.
             proxy_headers=bool(settings.TRUSTED_PROXIES),
@@ -21,6 +21,6 @@ class Command(BaseCommand):
             access_log=False,  # the audit log knows more, and masks what must not be logged
             server_header=False,
             log_config=None,
-            timeout_keep_alive=15,
+            timeout_keep_alive=30,
             timeout_graceful_shutdown=5,
         )

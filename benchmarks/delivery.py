@@ -1,0 +1,299 @@
+"""Authorised delivery against raw nginx: the same files, machine, workers and clients, in one run.
+
+    python benchmarks/delivery.py [--runs 5] [--seconds 3] [--workers 2] [--connections 32]
+
+Needs `nginx` and `wrk` (Debian: apt-get install nginx-light wrk). Serves the whole project over a
+temporary database with 20,000 playback sessions, everything on 127.0.0.1; leaves a table and
+`benchmarks/results/delivery-<date>.json`. All ratios: above 1 the delivery is faster than nginx.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+from delivery_stage import (
+    AGENT,
+    REPO,
+    SIZES,
+    SLOW_BYTES,
+    Client,
+    Server,
+    Stage,
+    environment,
+    start_delivery,
+    start_nginx,
+)
+
+CASES = {
+    "1.5 MB": ["video"],
+    "300 KB": ["audio"],
+    "1 KB": ["tiny"],
+    "mixture": ["video", "audio"],
+    "playlist": ["playlist"],
+}
+BARS = {"1.5 MB": 0.95, "300 KB": 0.55, "1 KB": 0.38, "mixture": 0.85}
+SLOW_CLIENTS = 64
+
+
+def main() -> int:
+    options = arguments()
+    missing = [tool for tool in ("nginx", "wrk") if not shutil.which(tool)]
+    if missing:
+        print(f"missing: {', '.join(missing)}. Debian: apt-get install nginx-light wrk")
+        return 2
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="delivery-")))
+        environment(folder)
+        stage = Stage(folder)
+        servers = {
+            "nginx": stack.enter_context(start_nginx(folder, stage, options.workers)),
+            "delivery": stack.enter_context(start_delivery(options)),
+        }
+        result = {
+            "machine": machine(),
+            "options": vars(options),
+            "throughput": throughput(stage, servers, options),
+            "slow_clients": slow_clients(stage, servers),
+            "revocation_seconds": revocation(stage, servers["delivery"], options.runs),
+        }
+    report(result)
+    return 0
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument(
+        "--http",
+        default="streaming.delivery.protocol:DeliveryProtocol",
+        help="uvicorn's HTTP protocol class",
+    )
+    parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
+    return parser.parse_args()
+
+
+def machine() -> str:
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(": ")[1] for line in lines if line.startswith("model name"))
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+# --- throughput -------------------------------------------------------------------------------------
+
+
+def throughput(stage: Stage, servers: dict[str, Server], options) -> dict:
+    """Requests a second and CPU a request, medians; the servers take turns."""
+    samples = {(case, name): [] for case in options.cases for name in servers}
+    for run in range(options.runs):
+        for case in options.cases:
+            order = list(servers) if run % 2 else list(reversed(servers))
+            for name in order:
+                listing = stage.paths(name, CASES[case])
+                samples[case, name].append(load(stage, servers[name], listing, options))
+    answer = {}
+    for case in options.cases:
+        row = {}
+        for name in servers:
+            rates, cpu = zip(*samples[case, name], strict=True)
+            row[name] = {
+                "requests_per_second": round(statistics.median(rates), 1),
+                "cpu_us_per_request": round(statistics.median(cpu) * 1e6, 1),
+                "all_rates": [round(rate, 1) for rate in rates],
+            }
+        ours, theirs = row["delivery"], row["nginx"]
+        pairs = zip(ours["all_rates"], theirs["all_rates"], strict=True)
+        row["ratio"] = round(statistics.median(a / b for a, b in pairs), 3)
+        row["cpu_ratio"] = round(ours["cpu_us_per_request"] / theirs["cpu_us_per_request"], 2)
+        row["bar"] = BARS.get(case)
+        answer[case] = row
+    return answer
+
+
+def load(stage: Stage, server: Server, listing: Path, options) -> tuple[float, float]:
+    """(requests a second, CPU seconds a request) under wrk; anything but 2xx ends the benchmark."""
+    command = [
+        "wrk", "-t2", f"-c{options.connections}", f"-d{options.seconds}s", "-s", str(stage.script),
+        "-H", f"User-Agent: {AGENT}", f"http://127.0.0.1:{server.port}", "--", str(listing),
+    ]  # fmt: skip
+    before = server.cpu_seconds()
+    output = subprocess.run(
+        command, capture_output=True, text=True, timeout=options.seconds + 30, check=True
+    ).stdout
+    cpu = server.cpu_seconds() - before
+    line = next(line for line in output.splitlines() if line.startswith("RESULT "))
+    found = json.loads(line.removeprefix("RESULT "))
+    if found["refused"] or found["broken"] or not found["requests"]:
+        raise SystemExit(f"the load was not served: {found}")
+    return found["requests"] / (found["us"] / 1e6), cpu / found["requests"]
+
+
+# --- slow clients -----------------------------------------------------------------------------------
+
+
+def slow_clients(stage: Stage, servers: dict[str, Server]) -> dict:
+    """Latency of a 1 KB request, idle and beside slow readers of 40 MB files."""
+    answer = {}
+    for name, server in servers.items():
+        grant = stage.grant(stage.viewers[0])
+        tiny, slow = (stage.path(name, grant, file) for file in ("tiny-0.m4s", "slow.mp4"))
+        idle, loaded = [], []
+        for _ in range(5):
+            idle.append(latency(server, tiny))
+            with reading_slowly(server, slow):
+                loaded.append(latency(server, tiny))
+        row = {"idle_us": statistics.median(idle), "loaded_us": statistics.median(loaded)}
+        row = {key: round(value * 1e6) for key, value in row.items()}
+        answer[name] = row | {"ratio": round(row["loaded_us"] / row["idle_us"], 2)}
+    return answer
+
+
+def latency(server: Server, path: str) -> float:
+    """Median seconds of a request, over several connections: every worker is asked."""
+    seconds = []
+    for _ in range(8):
+        client = Client(server.port)
+        for number in range(60):
+            began = time.perf_counter()
+            status, body = client.fetch(path)
+            if number >= 10:
+                seconds.append(time.perf_counter() - began)
+            if (status, len(body)) != (200, SIZES["tiny"]):
+                raise SystemExit(f"the request was answered {status}")
+        client.socket.close()
+    return statistics.median(seconds)
+
+
+@contextlib.contextmanager
+def reading_slowly(server: Server, path: str):
+    """64 clients, each reading some 160 KB a second, in another process: its work is not ours."""
+    script = (
+        "import socket, sys, time\n"
+        "port, path, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])\n"
+        "clients = []\n"
+        "for _ in range(count):\n"
+        "    s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)\n"
+        "    s.connect(('127.0.0.1', port)); s.setblocking(False)\n"
+        f"    s.send(f'GET {{path}} HTTP/1.1\\r\\nHost: b\\r\\nUser-Agent: {AGENT}\\r\\n\\r\\n'"
+        ".encode())\n"
+        "    clients.append(s)\n"
+        "print('ready', flush=True)\n"
+        "end = time.time() + 60\n"
+        "while time.time() < end:\n"
+        "    for s in clients:\n"
+        "        try: s.recv(16384)\n"
+        "        except BlockingIOError: pass\n"
+        "    time.sleep(0.1)\n"
+    )
+    command = [sys.executable, "-c", script, str(server.port), path, str(SLOW_CLIENTS)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        process.stdout.readline()
+        time.sleep(1)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+# --- revocation -------------------------------------------------------------------------------------
+
+
+def revocation(stage: Stage, server: Server, runs: int) -> dict:
+    """Seconds from the commit that ends a session to the last byte that its viewer gets."""
+    requests, transfers = [], []
+    for run in range(runs):
+        requests.append(last_answer(stage, server, stage.viewers[-1 - 2 * run]))
+        transfers.append(last_byte(stage, server, stage.viewers[-2 - 2 * run]))
+    return {
+        "new_requests": {"median": statistics.median(requests), "worst": max(requests)},
+        "running_transfer": {"median": statistics.median(transfers), "worst": max(transfers)},
+    }
+
+
+def end_session(session: uuid.UUID) -> float:
+    from streaming.models import PlaybackSession
+
+    PlaybackSession.objects.filter(pk=session).update(
+        ended_at=datetime.now(UTC), end_reason="revoked"
+    )
+    return time.perf_counter()
+
+
+def last_answer(stage: Stage, server: Server, session: uuid.UUID) -> float:
+    """Ask every 5 ms, over a connection to each worker that a few connections reach."""
+    path = stage.path("delivery", stage.grant(session), "tiny-0.m4s")
+    clients = [Client(server.port) for _ in range(6)]
+    for client in clients:
+        client.fetch(path)
+    ended = last = end_session(session)
+    while time.perf_counter() - ended < 3:
+        statuses = {client.fetch(path)[0] for client in clients}
+        if 200 not in statuses:
+            break
+        last = time.perf_counter()
+        time.sleep(0.005)
+    for client in clients:
+        client.socket.close()
+    return round(last - ended, 3)
+
+
+def last_byte(stage: Stage, server: Server, session: uuid.UUID) -> float:
+    """A 40 MB file, read at some 6 MB a second while its session ends."""
+    client = Client(server.port, receive_buffer=65_536)
+    client.ask(stage.path("delivery", stage.grant(session), "slow.mp4"))
+    taken, ended, last = 0, 0.0, 0.0
+    while True:
+        data = client.socket.recv(65_536)
+        if not data:
+            break
+        taken, last = taken + len(data), time.perf_counter()
+        if not ended and taken > 1_000_000:
+            ended = end_session(session)
+        time.sleep(0.01)
+    client.socket.close()
+    if taken >= SLOW_BYTES:
+        raise SystemExit("the transfer was not stopped")
+    return round(max(0.0, last - ended), 3)
+
+
+# --- the report -------------------------------------------------------------------------------------
+
+
+def report(result: dict) -> None:
+    print(f"\n{result['machine']}\n")
+    print(f"{'case':10}{'nginx/s':>10}{'delivery/s':>12}{'ratio':>8}{'bar':>7}{'CPU ratio':>11}")
+    for case, row in result["throughput"].items():
+        ours, theirs = row["delivery"], row["nginx"]
+        print(
+            f"{case:10}{theirs['requests_per_second']:>10}{ours['requests_per_second']:>12}"
+            f"{row['ratio']:>8}{row['bar'] or '-':>7}{row['cpu_ratio']:>11}"
+        )
+    for name, row in result["slow_clients"].items():
+        print(f"1 KB beside 64 slow clients, {name}: {row}")
+    print(f"revocation, seconds: {result['revocation_seconds']}")
+    folder = REPO / "benchmarks" / "results"
+    folder.mkdir(exist_ok=True)
+    target = folder / f"delivery-{datetime.now(UTC):%Y-%m-%d}.json"
+    target.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"written: {target.relative_to(REPO)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

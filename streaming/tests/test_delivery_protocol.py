@@ -1,0 +1,534 @@
+"""The short way: says what the long way says, and takes nothing that it should not."""
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+from uuid import uuid4
+
+import pytest
+
+from streaming.delivery import files
+from streaming.tests.delivery_kit import (
+    AGENT,
+    Connection,
+    Stage,
+    protocol_of,
+    random_bytes,
+    serving,
+    wait_until,
+)
+
+MB = 1024 * 1024
+CONTENTS = {
+    "master.m3u8": b"#EXTM3U\n",
+    "empty.vtt": b"",
+    "small.m4s": random_bytes(1024),
+    "edge.m4s": random_bytes(files.KEPT_IN_MEMORY),
+    "over.m4s": random_bytes(files.KEPT_IN_MEMORY + 1),
+    "medium.m4s": random_bytes(300_000),
+    "long.m4s": random_bytes(files.AT_ONCE),
+    "longer.mp4": random_bytes(files.AT_ONCE + 1),
+}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    made = Stage(tmp_path_factory.mktemp("videos"), mode="device", origins=["https://app.example"])
+    for name, content in CONTENTS.items():
+        made.publish(name, content)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def protocol(stage):
+    return protocol_of(stage)
+
+
+@pytest.fixture(scope="module")
+def short(stage, protocol):
+    with serving(stage.app, http=protocol, lifespan="off", timeout_keep_alive=1) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def other_stage(stage):
+    """The same files and key behind uvicorn's own protocol."""
+    made = Stage(stage.root, mode="device", origins=["https://app.example"])
+    made.video = stage.video
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def long(other_stage):
+    with serving(other_stage.app, lifespan="off") as port:
+        yield port
+
+
+@pytest.fixture
+def client(short):
+    made = Connection(short)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def was_short(protocol, short):
+    """How many requests took the short way since it was last asked."""
+    protocol.answered = 0
+
+    def count():
+        # An answer can arrive before its sender has counted it; not before a later one's.
+        later = Connection(short)
+        later.ask("/media/", "OPTIONS")
+        later.head()
+        later.close()
+        answered, protocol.answered = protocol.answered, 0
+        return answered
+
+    return count
+
+
+def fetch(client, path, headers=""):
+    client.ask(path, headers=headers)
+    status, found = client.head()
+    return status, found, client.read(int(found.get("content-length", 0)))
+
+
+def warm(stage, client, name):
+    """Opens the file: the first request always takes the long way."""
+    return fetch(client, stage.path(name))
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_both_ways_send_the_same(stage, client, was_short, name):
+    cold = warm(stage, client, name)
+    assert was_short() == 0
+
+    again = fetch(client, stage.path(name))
+    assert was_short() == (name != "longer.mp4")
+
+    for status, headers, body in (cold, again):
+        assert status == 200
+        assert body == CONTENTS[name]
+        assert len(headers.pop("x-request-id")) == 32
+        headers.pop("date")
+    assert again[1] == cold[1]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "",
+        "Origin: https://app.example\r\n",
+        "Origin: https://evil.example\r\n",
+        "Origin: null\r\n",
+        "X-Request-ID: abcdefgh-1\r\n",
+        "X-Request-ID:   abcdefgh-2  \r\n",
+        "Connection: keep-alive\r\n",
+        "connection:Keep-Alive\r\n",
+        "Accept: */*\r\nAccept-Encoding: gzip\r\nSec-Fetch-Mode: cors\r\nReferer: https://a/b\r\n",
+    ],
+)
+def test_the_same_headers_to_the_same_client(stage, client, long, was_short, headers):
+    reference = Connection(long)
+    path = stage.path("small.m4s")
+    warm(stage, client, "small.m4s")
+    was_short()
+
+    for _ in range(2):
+        ours, theirs = fetch(client, path, headers), fetch(reference, path, headers)
+        for _status, found, _body in (ours, theirs):
+            found.pop("date")
+            found.pop("server", None)
+            if "X-Request-ID" not in headers:
+                found.pop("x-request-id")
+        assert (ours[0], ours[2]) == (theirs[0], theirs[2])
+        assert {k: v for k, v in ours[1].items() if k != "server"} == theirs[1]
+    assert was_short() == 2
+    reference.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("Range: bytes=0-9\r\n", 206),
+        ("range: bytes=0-9\r\n", 206),
+        ("If-None-Match: *\r\n", 304),
+        ('If-Match: "other"\r\n', 412),
+        ("Connection: close\r\n", 200),
+        ("Connection: keep-alive, te\r\n", 200),
+        ("X-Forwarded-For: 198.51.100.1\r\n", 200),
+        ("Forwarded: for=198.51.100.1\r\n", 200),
+        ("Expect: 100-continue\r\n", 200),
+        ("X-Obs: caf\xe9\r\n", 200),
+        ("Content-Length: 0\r\n", 200),
+    ],
+)
+def test_whatever_has_a_meaning_takes_the_long_way(stage, client, was_short, headers, status):
+    warm(stage, client, "small.m4s")
+    was_short()
+
+    assert fetch(client, stage.path("small.m4s"), headers)[0] == status
+    assert was_short() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda s: s.path("small.m4s", grant=s.grant(seconds=-1)), 401),
+        (lambda s: s.path("small.m4s", grant="A" * 64), 401),
+        (lambda s: s.path("small.m4s", grant=s.grant(video=uuid4())), 403),
+        (lambda s: s.path("small.m4s", grant=s.grant(agent="x", address="198.51.100.1")), 403),
+        (lambda s: s.path("../v1/small.m4s"), 404),
+        (lambda s: s.path("%73mall.m4s"), 404),
+        (lambda s: s.path("none.m4s"), 404),
+        (lambda s: s.path("small.m4s") + "?x=1", 200),
+    ],
+)
+def test_what_is_not_granted_takes_the_long_way(stage, client, was_short, change, status):
+    warm(stage, client, "small.m4s")
+    was_short()
+
+    assert fetch(client, change(stage))[0] == status
+    assert was_short() == 0
+
+
+def test_another_method_takes_the_long_way(stage, client, was_short):
+    warm(stage, client, "small.m4s")
+    was_short()
+
+    client.ask(stage.path("small.m4s"), "HEAD")
+    assert client.head()[0] == 200
+    client.ask(stage.path("small.m4s"), "OPTIONS")
+    assert client.head()[0] == 204
+    assert was_short() == 0
+    assert fetch(client, stage.path("small.m4s"))[2] == CONTENTS["small.m4s"]
+    assert was_short() == 1
+
+
+def plain(path: str, more: str = "") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: t\r\nUser-Agent: {AGENT}\r\n{more}\r\n".encode()
+
+
+def test_a_request_in_pieces_is_put_together(stage, client, was_short):
+    warm(stage, client, "small.m4s")
+    was_short()
+    text = plain(stage.path("small.m4s"))
+
+    for cut in (1, 5, 40, 120, len(text) - 2, len(text) - 1):
+        client.socket.sendall(text[:cut])
+        time.sleep(0.02)
+        client.socket.sendall(text[cut:])
+        assert client.head()[0] == 200
+        assert client.read(1024) == CONTENTS["small.m4s"]
+    assert was_short() == 0
+
+
+def test_a_request_inside_a_body_is_no_request(stage, client, was_short):
+    """A body that looks like a request, in a packet of its own: the classic of smuggling."""
+    warm(stage, client, "small.m4s")
+    was_short()
+    inner = plain(stage.path("small.m4s"))
+    head = f"POST {stage.path('small.m4s')} HTTP/1.1\r\nHost: t\r\nContent-Length: {len(inner)}\r\n\r\n"
+
+    client.socket.sendall(head.encode())
+    status, found = client.head()  # refused before the body has come
+    assert status == 405
+    client.read(int(found["content-length"]))
+    client.socket.sendall(inner)
+    time.sleep(0.1)
+    assert was_short() == 0
+
+    # What follows the body is answered, and is the only answer.
+    assert fetch(client, stage.path("medium.m4s"))[2] == CONTENTS["medium.m4s"]
+
+
+def test_a_body_in_chunks_hides_no_request_either(stage, client, was_short):
+    warm(stage, client, "small.m4s")
+    was_short()
+    inner = plain(stage.path("small.m4s"))
+    head = (
+        f"POST {stage.path('small.m4s')} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+
+    client.socket.sendall(head.encode() + b"%x\r\n" % len(inner))
+    assert client.head()[0] == 405
+    client.socket.sendall(inner)
+    time.sleep(0.1)
+
+    assert was_short() == 0
+
+
+def test_requests_in_one_packet_are_answered_in_order(stage, client, was_short):
+    names = ["small.m4s", "medium.m4s", "master.m3u8", "long.m4s", "small.m4s"]
+    for name in names:
+        warm(stage, client, name)
+    was_short()
+
+    client.socket.sendall(b"".join(plain(stage.path(name)) for name in names))
+    for name in names:
+        status, found = client.head()
+        assert status == 200
+        assert client.read(int(found["content-length"])) == CONTENTS[name]
+    assert was_short() == 0
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.01])
+def test_requests_sent_ahead_of_reading_stay_in_order(stage, client, pause):
+    """Packets of their own while earlier answers still wait for the client."""
+    names = ["long.m4s", "small.m4s", "long.m4s", "medium.m4s", "longer.mp4", "small.m4s"] * 2
+    for name in set(names):
+        warm(stage, client, name)
+
+    for name in names:
+        client.socket.sendall(plain(stage.path(name)))
+        time.sleep(pause)
+    for name in names:
+        status, found = client.head()
+        assert status == 200
+        assert client.read(int(found["content-length"])) == CONTENTS[name]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text.replace(b"\r\n", b"\n"),
+        lambda text: text.replace(b"Host: t", b"Host : t"),
+        lambda text: text.replace(b"Host: t", b" Host: t"),
+        lambda text: text.replace(b"Host: t", b"Host: t\x00"),
+        lambda text: text.replace(b"HTTP/1.1", b"HTTP/1.7x"),
+        lambda text: text.replace(b"Host: t", b"Host t"),
+    ],
+)
+def test_malformed_requests_are_the_parsers(stage, client, was_short, spoil):
+    warm(stage, client, "small.m4s")
+    was_short()
+
+    client.socket.sendall(spoil(plain(stage.path("small.m4s"))))
+    time.sleep(0.1)
+    assert was_short() == 0
+
+
+def test_idle_connections_are_closed_and_used_ones_are_not(stage, short):
+    client, idle = Connection(short), Connection(short)
+    warm(stage, client, "small.m4s")
+    warm(stage, idle, "small.m4s")
+    for _ in range(6):
+        time.sleep(0.4)
+        assert fetch(client, stage.path("small.m4s"))[0] == 200
+
+    assert idle.read(1) == b""  # closed long ago: one second without a request
+    began = time.monotonic()
+    assert client.read(1) == b""
+    assert 0.5 < time.monotonic() - began < 2.5
+    client.close()
+    idle.close()
+
+
+def test_an_end_drops_what_a_client_has_not_read(stage, short, was_short):
+    session = uuid4()
+    client = Connection(short, receive_buffer=16_384)
+    grant = stage.grant(session=session)
+    helper = Connection(short)
+    warm(stage, helper, "long.m4s")
+    was_short()
+    client.ask(stage.path("long.m4s", grant=grant))
+    wait_until(lambda: session.bytes in stage.app.draining.values())
+    assert was_short() == 1
+
+    stage.sessions.end(session)
+    wait_until(lambda: session.bytes not in stage.app.draining.values(), seconds=2)
+
+    client.head()
+    taken = client.read(files.AT_ONCE)
+    assert len(taken) < files.AT_ONCE  # what the kernel held; the rest was dropped
+    assert taken == CONTENTS["long.m4s"][: len(taken)]
+    client.close()
+    helper.close()
+
+
+def test_a_client_that_reads_at_last_is_forgotten(stage, short):
+    client = Connection(short, receive_buffer=16_384)
+    warm(stage, client, "long.m4s")
+    client.ask(stage.path("long.m4s"))
+    wait_until(lambda: stage.app.draining)
+
+    client.head()
+    assert client.read(files.AT_ONCE) == CONTENTS["long.m4s"]
+    wait_until(lambda: not stage.app.draining)
+
+    client.ask(stage.path("long.m4s"))
+    wait_until(lambda: stage.app.draining)
+    client.close()
+    wait_until(lambda: not stage.app.draining)
+
+
+def test_an_ended_session_is_refused_at_once(stage, client, was_short):
+    session = uuid4()
+    grant = stage.grant(session=session)
+    warm(stage, client, "small.m4s")
+    assert fetch(client, stage.path("small.m4s", grant=grant))[0] == 200
+
+    stage.sessions.end(session)
+    wait_until(lambda: stage.snapshot.is_ended(session.bytes))
+
+    was_short()
+    assert fetch(client, stage.path("small.m4s", grant=grant))[0] == 410
+    assert was_short() == 0
+
+
+def test_the_short_way_counts_as_a_sign_of_life(stage, client, was_short):
+    session = uuid4()
+    warm(stage, client, "small.m4s")
+    was_short()
+
+    fetch(client, stage.path("small.m4s", grant=stage.grant(session=session)))
+    assert was_short() == 1
+    assert session.bytes in stage.snapshot._touched
+
+
+def test_a_file_cut_short_closes_the_connection(stage, short, was_short):
+    path = stage.publish("cut.m4s", random_bytes(200_000))
+    client = Connection(short)
+    warm(stage, client, "cut.m4s")
+    with path.open("r+b") as file:
+        file.truncate(0)
+    was_short()
+
+    client.ask(stage.path("cut.m4s"))
+    client.head()
+    assert client.read(200_000) == b""
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
+def test_with_an_access_log_every_request_is_logged(stage, monkeypatch, level):
+    """The short way writes no log, so it stands back where one is wanted."""
+    access_log, handler = logging.getLogger("uvicorn.access"), logging.NullHandler()
+    monkeypatch.setattr(access_log, "handlers", [handler])
+    monkeypatch.setattr(access_log, "propagate", False)
+    monkeypatch.setattr(access_log, "disabled", False)
+    access_log.setLevel(level)
+    protocol = protocol_of(stage)
+    try:
+        with serving(stage.app, http=protocol, lifespan="off", access_log=True) as port:
+            client = Connection(port)
+            for _ in range(3):
+                assert fetch(client, stage.path("small.m4s"))[0] == 200
+            client.close()
+    finally:
+        access_log.setLevel(logging.NOTSET)
+
+    assert (protocol.answered > 0) is (level == logging.WARNING)
+
+
+def test_the_sockets_survive_the_protocol(stage, short):
+    """The protocol borrows the connection's descriptor: closing twice would close another's."""
+    for _ in range(50):
+        client = Connection(short)
+        warm(stage, client, "medium.m4s")
+        fetch(client, stage.path("medium.m4s"))
+        client.socket.shutdown(socket.SHUT_RDWR)
+        client.close()
+    client = Connection(short)
+    assert fetch(client, stage.path("medium.m4s"))[2] == CONTENTS["medium.m4s"]
+    client.close()
+
+
+def test_an_answer_waits_for_the_one_before_it(stage, client, monkeypatch, was_short):
+    """The first is still looking for its file in a thread when the second could be sent."""
+    stage.publish("late.m4s", b"late")
+    warm(stage, client, "small.m4s")
+    was_short()
+    slowly = files.open_published
+
+    def open_slowly(*args):
+        time.sleep(0.3)
+        return slowly(*args)
+
+    monkeypatch.setattr(files, "open_published", open_slowly)
+    client.socket.sendall(plain(stage.path("late.m4s")))
+    time.sleep(0.1)
+    client.socket.sendall(plain(stage.path("small.m4s")))
+
+    assert client.head()[0] == 200
+    assert client.read(4) == b"late"
+    assert client.head()[0] == 200
+    assert client.read(1024) == CONTENTS["small.m4s"]
+    assert was_short() == 0
+
+
+def test_a_client_that_only_asks_fills_no_memory(stage, short, was_short):
+    client = Connection(short, receive_buffer=16_384)
+    warm(stage, client, "edge.m4s")
+    was_short()
+    client.socket.setblocking(False)
+    text = plain(stage.path("edge.m4s"))
+
+    for _ in range(800):  # 13 MB of answers, three times what the kernel holds
+        with contextlib.suppress(BlockingIOError):
+            client.socket.send(text)
+        time.sleep(0.001)
+
+    assert was_short() < 500
+    client.close()
+
+
+def test_answers_do_not_overtake_while_a_client_reads_slowly(stage, short):
+    client = Connection(short, receive_buffer=16_384)
+    names = [("over.m4s", "small.m4s", "medium.m4s")[n % 3] for n in range(300)]
+    for name in set(names):
+        warm(stage, client, name)
+
+    def ask():
+        for name in names:
+            client.socket.sendall(plain(stage.path(name)))
+            time.sleep(0.0005)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for name in names:
+        status, found = client.head()
+        assert status == 200
+        assert client.read(int(found["content-length"])) == CONTENTS[name]
+    asking.join()
+    client.close()
+
+
+def test_connections_that_come_and_go_do_not_disturb_each_other(stage, short):
+    wrong = []
+
+    def visit():
+        for number in range(25):
+            client = Connection(short)
+            try:
+                for _ in range(2):
+                    if fetch(client, stage.path("medium.m4s"))[2] != CONTENTS["medium.m4s"]:
+                        wrong.append("bytes")
+                if number % 2:  # away in the middle of an answer
+                    client.ask(stage.path("long.m4s"))
+            except (OSError, AssertionError) as error:
+                wrong.append(error)
+            client.close()
+
+    threads = [threading.Thread(target=visit) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert wrong == []
+
+
+def test_after_an_upgrade_nothing_is_short(stage, client, was_short):
+    warm(stage, client, "small.m4s")
+    was_short()
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+
+    assert fetch(client, stage.path("small.m4s"), upgrade)[0] == 200
+    client.socket.sendall(plain(stage.path("small.m4s")))
+    time.sleep(0.1)
+
+    assert was_short() == 0
