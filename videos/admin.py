@@ -1,7 +1,10 @@
+from contextlib import suppress
+
 from django.contrib import admin
 from django.utils.html import format_html
 
 from config.admin import ReadOnlyAdmin
+from config.errors import NotVisible
 from videos.models import ProcessingJob, Video
 from videos.services import catalogue
 
@@ -24,8 +27,11 @@ class DeletedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Video)
-class VideoAdmin(admin.ModelAdmin):
-    """Films are looked at, deleted and restored here; everything goes through the services."""
+class VideoAdmin(ReadOnlyAdmin):
+    """Films are looked at, deleted and restored here; everything goes through the services.
+
+    There is no form: saving one would write back what the film was when the page was opened.
+    """
 
     list_display = [
         "title",
@@ -43,14 +49,8 @@ class VideoAdmin(admin.ModelAdmin):
     date_hierarchy = "created_at"
     actions = ["delete_films", "restore_films"]
 
-    def get_readonly_fields(self, request, obj=None):
-        return [field.name for field in Video._meta.fields] + ["tags"]
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False  # films are deleted softly, by the action
+    def has_manage_permission(self, request):
+        return request.user.has_perm("videos.manage_any_video")
 
     def has_restore_permission(self, request):
         return request.user.has_perm("videos.restore_video")
@@ -64,10 +64,11 @@ class VideoAdmin(admin.ModelAdmin):
             return format_html('<span title="{}">{}</span>', job.error_detail, job.error_code)
         return f"{job.step or job.get_state_display()} {job.percent} %"
 
-    @admin.action(description="Delete (soft): playback stops in seconds", permissions=["change"])
+    @admin.action(description="Delete (soft): playback stops in seconds", permissions=["manage"])
     def delete_films(self, request, queryset):
         for video in queryset.alive():
-            catalogue.delete_video(video=video, actor=request.user)
+            with suppress(NotVisible):  # somebody else has deleted it just now
+                catalogue.delete_video(video=video, actor=request.user)
 
     @admin.action(description="Restore deleted films", permissions=["restore"])
     def restore_films(self, request, queryset):

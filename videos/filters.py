@@ -1,12 +1,25 @@
+from datetime import UTC, datetime
+
 import django_filters as filters
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db.models import Q
 from rest_framework.exceptions import PermissionDenied
 
 from videos.models import Video
 
+# Times near the ends of the calendar overflow when they are turned into UTC.
+SANE_TIME = [
+    MinValueValidator(datetime(1900, 1, 1, tzinfo=UTC)),
+    MaxValueValidator(datetime(3000, 1, 1, tzinfo=UTC)),
+]
 TRUE_FALSE = [("true", "true"), ("false", "false")]
 
 
 class VideoFilter(filters.FilterSet):
+    # The first of them: it begins anew, with films that are not in the catalogue.
+    deleted = filters.ChoiceFilter(
+        choices=TRUE_FALSE, method="only_deleted", help_text="What can be restored (ADMIN)."
+    )
     creator = filters.UUIDFilter(field_name="creator_id", help_text="The id of a user.")
     category = filters.CharFilter(max_length=60)
     tag = filters.CharFilter(method="tagged", max_length=40)
@@ -18,13 +31,14 @@ class VideoFilter(filters.FilterSet):
     max_duration = filters.NumberFilter(
         field_name="duration_seconds", lookup_expr="lte", min_value=0, max_value=10**9
     )
-    created_after = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_before = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_after = filters.IsoDateTimeFilter(
+        field_name="created_at", lookup_expr="gte", validators=SANE_TIME
+    )
+    created_before = filters.IsoDateTimeFilter(
+        field_name="created_at", lookup_expr="lt", validators=SANE_TIME
+    )
     search = filters.CharFilter(
         method="matching", max_length=200, help_text="In title and description."
-    )
-    deleted = filters.ChoiceFilter(
-        choices=TRUE_FALSE, method="only_deleted", help_text="What can be restored (ADMIN)."
     )
 
     class Meta:
@@ -39,9 +53,7 @@ class VideoFilter(filters.FilterSet):
 
     def matching(self, queryset, name, value):
         for word in value.split()[:10]:
-            queryset = queryset.filter(title__icontains=word) | queryset.filter(
-                description__icontains=word
-            )
+            queryset = queryset.filter(Q(title__icontains=word) | Q(description__icontains=word))
         return queryset
 
     def only_deleted(self, queryset, name, value):

@@ -1,11 +1,14 @@
 """The queue: the truth is the table ProcessingJob. Every change names the attempt it belongs to.
 
 Nothing here trusts the process that calls it to be the only one: a lease ends by the database's
-clock, a fence tells attempts apart, and each function is one conditional UPDATE.
+clock, a fence tells attempts apart, and each change is one conditional UPDATE.
+
+Locks are taken film first, job second: an upload that replaces a film's file does so too.
 """
 
 import os
 import socket
+from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
@@ -41,7 +44,8 @@ def claim_next(worker: str) -> ProcessingJob | None:
     ):
         if job := ProcessingJob.objects.claim(job_id, worker=worker, lease=lease()):
             if job.attempt > ProcessingJob.MAX_ATTEMPTS_LOST:
-                give_up(job, "worker_lost", "The worker was lost too often while processing.")
+                with suppress(LeaseLost):
+                    give_up(job, "worker_lost", "The worker was lost too often while processing.")
                 continue
             return job
     return None
@@ -49,7 +53,9 @@ def claim_next(worker: str) -> ProcessingJob | None:
 
 @transaction.atomic
 def begin(job: ProcessingJob) -> None:
-    """The film is PROCESSING from the first attempt on."""
+    """The film is PROCESSING from the first attempt on. Raises LeaseLost for one that woke too late."""
+    if not ProcessingJob.objects.held(job).exists():
+        raise LeaseLost()
     changed = Video.objects.filter(pk=job.video_id, job=job, status=Video.Status.UPLOADED).update(
         status=Video.Status.PROCESSING
     )
@@ -68,10 +74,18 @@ def report(job: ProcessingJob, step: str, percent: int) -> None:
         raise LeaseLost()
 
 
-def give_back(job: ProcessingJob) -> None:
-    """Stop without finishing and without fault (the worker is told to stop): due again at once."""
+def give_back(job: ProcessingJob, *, wait: timedelta | None = None) -> None:
+    """Stop without finishing and without fault, as if it had not been claimed.
+
+    The worker is told to stop (due again at once), or something is missing that is no film's fault.
+    """
     ProcessingJob.objects.held(job).update(
-        state=ProcessingJob.State.QUEUED, not_before=Now(), lease_until=None, step="", percent=0
+        state=ProcessingJob.State.QUEUED,
+        attempt=F("attempt") - 1,
+        not_before=Now() + wait if wait else Now(),
+        lease_until=None,
+        step="",
+        percent=0,
     )
 
 
@@ -87,6 +101,8 @@ def strike(job: ProcessingJob, code: str, detail: str) -> None:
         strikes=F("strikes") + 1,
         not_before=Now() + wait,
         lease_until=None,
+        step="",
+        percent=0,
         error_code=code,
         error_detail=detail[:500],
     )
@@ -94,7 +110,8 @@ def strike(job: ProcessingJob, code: str, detail: str) -> None:
 
 @transaction.atomic
 def give_up(job: ProcessingJob, code: str, detail: str) -> None:
-    """The film FAILED, with a reason that its creator can read."""
+    """The film FAILED, with a reason that its creator can read. Raises LeaseLost."""
+    _lock_film(job)
     changed = ProcessingJob.objects.held(job).update(
         state=ProcessingJob.State.FAILED,
         strikes=F("strikes") + 1,
@@ -111,11 +128,16 @@ def give_up(job: ProcessingJob, code: str, detail: str) -> None:
 
 def finish(job: ProcessingJob) -> None:
     """DONE, in the transaction that publishes. Raises LeaseLost for an attempt that is too late."""
+    _lock_film(job)
     changed = ProcessingJob.objects.held(job).update(
         state=ProcessingJob.State.DONE, lease_until=None, finished_at=Now(), percent=100, step=""
     )
     if not changed:
         raise LeaseLost()
+
+
+def _lock_film(job: ProcessingJob) -> None:
+    Video.objects.select_for_update().filter(pk=job.video_id).values_list("pk").first()
 
 
 def release_of_dead_workers() -> int:

@@ -156,9 +156,9 @@ class Video(models.Model):
 class ProcessingJob(models.Model):
     """One film's way from its file to a published version: the truth about the background work.
 
-    ``attempt`` counts claims. ``strikes`` counts the attempts that were the work's own fault: a tool
-    that failed, or a job that killed its own process. A worker that was killed from outside gives
-    the job back without a strike, however often; ``MAX_ATTEMPTS_LOST`` bounds even that.
+    ``attempt`` counts claims that were not given back. ``strikes`` counts the attempts that were the
+    work's own fault: a tool that failed, or a job that killed its own process. A worker that was
+    killed from outside costs an attempt without a strike; ``MAX_ATTEMPTS_LOST`` bounds even that.
     """
 
     class State(models.TextChoices):

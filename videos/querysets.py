@@ -61,6 +61,9 @@ class VideoQuerySet(models.QuerySet):
 class ProcessingJobQuerySet(models.QuerySet):
     """Leases use the database's clock, so that two hosts need not agree on the time."""
 
+    def open(self):
+        return self.filter(state__in=[self.model.State.QUEUED, self.model.State.RUNNING])
+
     def waiting(self):
         return self.filter(state=self.model.State.QUEUED)
 

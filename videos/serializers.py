@@ -26,6 +26,8 @@ class TagsField(serializers.ListField):
 
     def to_internal_value(self, data):
         words = {word.strip().lower() for word in super().to_internal_value(data)}
+        if any(len(word) > self.child.max_length for word in words):  # some letters grow
+            self.fail("max_length", max_length=self.child.max_length)
         return sorted(words - {""})
 
     def to_representation(self, tags):
@@ -145,6 +147,8 @@ class VideoSerializer(serializers.ModelSerializer):
     def validate(self, attrs):
         """Price, currency and is_paid are one rule, also when only one of them is changed."""
         before = self.instance
+        if before and not {"is_paid", "price", "currency"} & attrs.keys():
+            return attrs
         is_paid = attrs.get("is_paid", before.is_paid if before else False)
         currency = attrs.get("currency", before.currency if before else settings.DEFAULT_CURRENCY)
         if "price" in attrs:
@@ -233,11 +237,11 @@ def _eta(job: ProcessingJob) -> int | None:
 class VideoUploadSerializer(VideoSerializer):
     """Creation with the file in the same call (multipart/form-data)."""
 
-    file = serializers.FileField(write_only=True, required=False, allow_empty_file=True)
+    file = serializers.FileField(write_only=True, required=False)
 
     class Meta(VideoSerializer.Meta):
         fields = [*VideoSerializer.Meta.fields, "file"]
 
 
 class FileSerializer(serializers.Serializer):
-    file = serializers.FileField(allow_empty_file=True, max_length=None)
+    file = serializers.FileField()

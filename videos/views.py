@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.http import FileResponse, HttpResponseNotModified
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
@@ -13,9 +14,9 @@ from videos.models import Video
 from videos.permissions import MayAddVideos, MayBrowse, MayRestoreVideos, OwnsVideo
 from videos.serializers import FileSerializer, VideoSerializer, VideoUploadSerializer
 from videos.services import catalogue, sources
-from videos.uploads.multipart import SourceMultiPartParser
+from videos.uploads.multipart import SourceMultiPartParser, require_length
 
-POSTER_CACHE = "public, max-age=31536000, immutable"
+FOR_GOOD = "max-age=31536000, immutable"
 
 
 @extend_schema_view(
@@ -61,12 +62,16 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         responses={201: VideoSerializer},
     )
     def create(self, request):
+        require_length(request)
         serializer = VideoUploadSerializer(data=request.data, context={"request": request})
         serializer.is_valid(raise_exception=True)
-        file = serializer.validated_data.pop("file", None)
-        video = catalogue.create_video(creator=request.user, **serializer.validated_data)
-        if file is not None:
-            sources.attach_source(video=video, received=file.received, actor=request.user)
+        fields = dict(serializer.validated_data)
+        if file := fields.pop("file", None):
+            video = sources.create_with_source(
+                creator=request.user, received=file.received, **fields
+            )
+        else:
+            video = catalogue.create_video(creator=request.user, **fields)
         return Response(self._fresh(video), status=status.HTTP_201_CREATED)
 
     @extend_schema(summary="Change a film", request=VideoSerializer, responses=VideoSerializer)
@@ -110,15 +115,21 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         if not video.is_playable or not path.is_file():
             raise NotVisible("This film has no poster yet.")
         etag = f'"{video.current_version}"'
+        headers = {"ETag": etag, "Cache-Control": _poster_cache(request, video)}
         if request.headers.get("If-None-Match") == etag:
-            return HttpResponseNotModified(headers={"ETag": etag})
-        private = video.visibility == Video.Visibility.PRIVATE
-        headers = {"ETag": etag, "Cache-Control": "private" if private else POSTER_CACHE}
+            return HttpResponseNotModified(headers=headers)
         return FileResponse(path.open("rb"), content_type="image/jpeg", headers=headers)
 
     def _fresh(self, video: Video) -> dict:
         """The film as it is now, whoever may see it: its caller has just changed it."""
         return self.get_serializer(Video.objects.for_output().get(pk=video.pk)).data
+
+
+def _poster_cache(request, video: Video) -> str:
+    """For good under the address that names the version; shared only where all may see it."""
+    for_all = video.visibility == Video.Visibility.PUBLIC and settings.ANONYMOUS_PLAYBACK
+    this_version = request.query_params.get("v") == video.current_version
+    return f"{'public' if for_all else 'private'}, {FOR_GOOD if this_version else 'no-cache'}"
 
 
 class VideoFileViewSet(VideoViewSet):
@@ -137,6 +148,7 @@ class VideoFileViewSet(VideoViewSet):
     )
     def upload(self, request, pk):
         video = self.get_object()  # before a byte of the body is read
+        require_length(request)
         serializer = FileSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         received = serializer.validated_data["file"].received

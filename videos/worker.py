@@ -14,13 +14,14 @@ import sys
 import time
 
 from django.conf import settings
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from audit import services as audit
 from videos import jobs
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob
-from videos.services import publishing
+from videos.processing import cage
+from videos.services import garbage, publishing
 from videos.signals import worker_tick
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,12 @@ logger = logging.getLogger(__name__)
 _FORK = multiprocessing.get_context("fork")
 _PR_SET_PDEATHSIG = 1
 STOP_GRACE_SECONDS = 5
+DATABASE_AWAY = 3  # what the child ends with when it could not write what became of the job
 TICKS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+OWN_PARTS = {
+    "second": (jobs.release_of_dead_workers, audit.seal),
+    "hour": (garbage.collect_garbage,),
+}
 
 
 class Worker:
@@ -41,7 +47,8 @@ class Worker:
         """Work until SIGTERM or SIGINT; with ``until_idle`` until no job is due."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        logger.info("Worker %s is ready.", self.name)
+        found = cage.describe()
+        logger.info("Worker %s is ready. FFmpeg's cage: %s.", self.name, found.detail)
         while not self.stopping:
             try:
                 self.tick()
@@ -65,46 +72,55 @@ class Worker:
         connections.close_all()  # a connection must not be shared with the child
         child = _FORK.Process(target=_run_job, args=(job, os.getpid()), daemon=False)
         child.start()
+        try:
+            self._watch(child, job)
+        finally:
+            if child.exitcode is None:
+                _end(child)
+        # Nothing of this changes a job whose row says already what became of it.
+        if self.stopping:
+            jobs.give_back(job)
+        elif child.exitcode == DATABASE_AWAY:
+            jobs.give_back(job, wait=jobs.BACKOFF)
+        else:
+            if child.exitcode != 0:
+                logger.warning("Film %s: its process died (%s).", job.video_id, child.exitcode)
+            with contextlib.suppress(LeaseLost):
+                jobs.strike(job, "worker_killed", "The process that worked on the film was killed.")
+        child.close()
+
+    def _watch(self, child, job: ProcessingJob) -> None:
+        """Keep the lease until the child has ended, the job is lost, or the worker is to stop."""
         kept_at = time.monotonic()
         while child.exitcode is None and not self.stopping:
             child.join(timeout=0.2)
-            if time.monotonic() - kept_at < settings.JOB_LEASE_SECONDS / 3:
-                continue
-            kept_at = time.monotonic()
-            try:
-                self.tick()
-                if not jobs.keep(job):
-                    logger.warning("Film %s: the job is no longer ours.", job.video_id)
-                    break
-            except DatabaseError:
-                logger.warning("The lease of %s could not be prolonged.", job.pk, exc_info=True)
-                connections.close_all()
-        if child.exitcode is None:
-            _end(child)
-        if self.stopping:
-            jobs.give_back(job)  # changes nothing when the child has finished
-        elif child.exitcode != 0:
-            # It left no word of its own: it was killed, or it crashed.
-            with contextlib.suppress(LeaseLost):
-                jobs.strike(
-                    job, "worker_killed", f"The process that worked on it died ({child.exitcode})."
-                )
-        child.close()
+            if time.monotonic() - kept_at >= settings.JOB_LEASE_SECONDS / 3:
+                kept_at = time.monotonic()
+                try:
+                    if not jobs.keep(job):
+                        logger.warning("Film %s: the job is no longer ours.", job.video_id)
+                        return
+                except DatabaseError:
+                    logger.warning("The lease of %s could not be prolonged.", job.pk, exc_info=True)
+                    connections.close_all()
+            self.tick()
 
     def tick(self) -> None:
-        """Periodic work; every part is safe to run in any number of workers at once."""
+        """Periodic work; every part is safe to run in any number of workers at once.
+
+        A part that fails is tried again the next time, and stops neither the others nor the worker.
+        """
         now = time.monotonic()
         for every, seconds in TICKS.items():
             if now - self._last[every] >= seconds:
                 self._last[every] = now
-                if every == "second":
-                    jobs.release_of_dead_workers()
-                    audit.seal()
-                elif every == "hour":
-                    publishing.collect_garbage()
-                for receiver, result in worker_tick.send_robust(sender=Worker, every=every):
-                    if isinstance(result, Exception):
-                        logger.error("%s failed", receiver, exc_info=result)
+                for part in OWN_PARTS.get(every, ()):
+                    try:
+                        part()
+                    except Exception:
+                        logger.exception("%s failed", part.__qualname__)
+                        connections.close_all()
+                worker_tick.send_robust(sender=Worker, every=every)  # logs what fails
 
     def _stop(self, number, frame) -> None:
         self.stopping = True
@@ -124,6 +140,9 @@ def _run_job(job: ProcessingJob, parent: int) -> None:
         publishing.process(job)
     except LeaseLost:
         logger.warning("Film %s: this attempt came too late.", job.video_id)
+    except (OperationalError, InterfaceError):
+        logger.warning("Film %s: the database is away.", job.video_id, exc_info=True)
+        sys.exit(DATABASE_AWAY)
 
 
 def _die_with(parent: int) -> None:

@@ -25,10 +25,12 @@ def create_video(*, creator, tags: list[str] = (), **fields) -> Video:
 def change_video(*, video: Video, actor, tags: list[str] | None = None, **fields) -> Video:
     """Change what a creator may change. The audit log names the fields, and the price in full."""
     changed = [name for name, value in fields.items() if getattr(video, name) != value]
+    # All of them, not only what changed: is_paid, price and currency are one rule, and of two
+    # changes at once the later must not keep a part of the earlier.
+    if changed and not Video.objects.alive().filter(pk=video.pk).update(**fields):
+        raise NotVisible()
     for name in changed:
         setattr(video, name, fields[name])
-    if changed:
-        video.save(update_fields=changed)
     if tags is not None and _set_tags(video, tags):
         changed.append("tags")
     if changed:

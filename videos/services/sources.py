@@ -1,5 +1,7 @@
 """A film's file: taking it in, and queueing the work that it needs."""
 
+import shutil
+
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -10,14 +12,23 @@ from config.errors import NotVisible
 from config.ids import uuid7
 from videos.errors import EmptyUpload, NoSource, NotFailed
 from videos.models import ProcessingJob, Video
+from videos.services import catalogue
 from videos.uploads.handler import ReceivedFile
+
+
+@transaction.atomic
+def create_with_source(*, creator, received: ReceivedFile, **fields) -> Video:
+    """A film together with its file: both, or neither."""
+    video = catalogue.create_video(creator=creator, **fields)
+    return attach_source(video=video, received=received, actor=creator)
 
 
 def attach_source(*, video: Video, received: ReceivedFile, actor) -> Video:
     """Give a film its file and queue processing, exactly once.
 
     The file is durable before the row says that it is there. A file that replaces another cancels
-    the work on it; the published version plays until the new one is ready.
+    the work on it; the published version plays until the new one is ready. A file that no row came
+    to name (an error that cannot tell whether it was committed) is the clean-up's.
     """
     if received.size == 0:
         raise EmptyUpload()
@@ -50,8 +61,8 @@ def attach_source(*, video: Video, received: ReceivedFile, actor) -> Video:
                 checksum=received.checksum,
             )
             _queue(video, path)
-    except BaseException:
-        target.unlink(missing_ok=True)
+    except NotVisible:
+        shutil.rmtree(target.parent, ignore_errors=True)
         raise
     return video
 
@@ -68,6 +79,7 @@ def retry_processing(*, video: Video, actor) -> Video:
     )
     if not changed:
         raise NotFailed()
+    video.refresh_from_db(fields=["source_path"])  # locked now: what it was before may be replaced
     audit.record(actor=actor, action=AuditAction.VIDEO_RETRIED, target=video)
     _queue(video, video.source_path)
     return video
@@ -75,9 +87,9 @@ def retry_processing(*, video: Video, actor) -> Video:
 
 def _queue(video: Video, source_path: str) -> ProcessingJob:
     # The UPDATE of the video above holds its row: two uploads of one film queue up there.
-    ProcessingJob.objects.filter(
-        video=video, state__in=[ProcessingJob.State.QUEUED, ProcessingJob.State.RUNNING]
-    ).update(state=ProcessingJob.State.CANCELED, finished_at=timezone.now())
+    ProcessingJob.objects.open().filter(video=video).update(
+        state=ProcessingJob.State.CANCELED, lease_until=None, finished_at=timezone.now()
+    )
     earlier = ProcessingJob.objects.filter(video=video, source_path=source_path).count()
     job = ProcessingJob.objects.create(
         key=f"transcode:{source_path}:{earlier}",

@@ -2,11 +2,13 @@
 
 import shutil
 import uuid
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
 
 from accounts.roles import Role
+from audit.models import AuditEntry
 from videos import jobs
 from videos.models import ProcessingJob, Tag, Video
 from videos.services import catalogue, publishing, sources
@@ -20,6 +22,33 @@ RENDITION = {
     "video_bitrate": 700_000,
     "codecs": "avc1.64001e,mp4a.40.2",
 }
+
+
+class Folder(type(Path())):
+    """A folder that can say which files lie in it."""
+
+    def files(self) -> list[str]:
+        found = [path for path in self.rglob("*") if path.is_file() or path.is_symlink()]
+        return sorted(Path(path).relative_to(self).as_posix() for path in found)
+
+
+@pytest.fixture
+def media(settings, tmp_path):
+    """An empty media folder of the test's own; ``media.files()`` is all that lies in it."""
+    settings.MEDIA_ROOT = Folder(tmp_path / "media")
+    settings.MEDIA_ROOT.mkdir()
+    return settings.MEDIA_ROOT
+
+
+@pytest.fixture
+def trail(db):
+    """What the audit log says of a film, oldest first."""
+
+    def actions(video_id) -> list[str]:
+        entries = AuditEntry.objects.filter(target_type="video", target_id=str(video_id))
+        return list(entries.order_by("id").values_list("action", flat=True))
+
+    return actions
 
 
 @pytest.fixture
@@ -38,7 +67,7 @@ def make_video(db, make_user):
             video.status = fields.get("status", Video.Status.READY)
             video.source_path = f"sources/{video.pk}/x/source"
             video.current_version = uuid.uuid4().hex[:12]
-            video.published_at = timezone.now()
+            video.published_at = fields.get("published_at", timezone.now())
             video.duration_seconds = fields.get("duration_seconds", 60.0)
             video.width, video.height, video.renditions = 640, 360, [RENDITION]
         video.save()

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from django.core.files.uploadhandler import FileUploadHandler, SkipFile
 
 from config.errors import StorageFull, TooLarge
 from config.ids import uuid7
+from videos import durable
 
 FIELD = "file"
 
@@ -32,11 +34,7 @@ class ReceivedFile:
         """Move it to its place: durable before this returns, never half there."""
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(self.path, target)
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        durable.sync_names(target.parent, up_to=settings.MEDIA_ROOT)
 
     def close(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -63,7 +61,7 @@ class SourceUploadHandler(FileUploadHandler):
 
     chunk_size = 1024 * 1024
     _file = None
-    CHECK_EVERY = 256 * 1024 * 1024
+    CHECK_EVERY = 16 * 1024 * 1024
 
     def handle_raw_input(self, input_data, META, content_length, boundary, encoding=None):
         check_room(content_length)
@@ -71,13 +69,13 @@ class SourceUploadHandler(FileUploadHandler):
     def new_file(self, field_name, *args, **kwargs):
         super().new_file(field_name, *args, **kwargs)
         self.file = self  # what the parser closes when the request breaks off
-        self._discard()  # a second file of one request replaces the first
         if field_name != FIELD:
             raise SkipFile
         folder = settings.MEDIA_ROOT / "uploads"
-        folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / uuid7().hex
-        self._file = self._path.open("xb")
+        with self._or_storage_full():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("xb", buffering=0)
         self._hash = hashlib.sha256()
         self._size = 0
 
@@ -88,19 +86,19 @@ class SourceUploadHandler(FileUploadHandler):
             raise too_large()
         if self._size // self.CHECK_EVERY != start // self.CHECK_EVERY:
             self._check_disk()
-        try:
-            self._file.write(raw_data)
-        except OSError as error:
-            self._discard()
-            raise StorageFull() from error
+        with self._or_storage_full():
+            rest = memoryview(raw_data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
         self._hash.update(raw_data)
 
     def file_complete(self, file_size):
-        if self._file is None or self._file.closed:
+        if self._file is None:
             return None
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with self._or_storage_full():
+            os.fsync(self._file.fileno())
+            self._file.close()
+        self._file = None  # from here on it is the file's own matter
         received = ReceivedFile(
             path=self._path,
             name=self.file_name or "",
@@ -114,6 +112,14 @@ class SourceUploadHandler(FileUploadHandler):
 
     def close(self):
         self._discard()
+
+    @contextmanager
+    def _or_storage_full(self):
+        try:
+            yield
+        except OSError as error:
+            self._discard()
+            raise StorageFull() from error
 
     def _check_disk(self):
         try:

@@ -1,0 +1,255 @@
+"""Who sees which film, in the catalogue and by its link, and who sees what of it."""
+
+import os
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.roles import Role
+from videos.models import Video
+
+pytestmark = pytest.mark.django_db
+URL = "/api/v1/videos/"
+
+# kind of film: (who may open it, who finds it in the catalogue)
+RULES = {
+    "public": ("anonymous viewer other owner admin", "anonymous viewer other owner admin"),
+    "unlisted": ("anonymous viewer other owner admin", "owner admin"),
+    "private": ("owner admin", "owner admin"),
+    "draft": ("owner admin", "owner admin"),
+    "first time in work": ("owner admin", "owner admin"),
+    "new file in work": (
+        "anonymous viewer other owner admin",
+        "anonymous viewer other owner admin",
+    ),
+    "new file failed": ("anonymous viewer other owner admin", "anonymous viewer other owner admin"),
+    "failed": ("owner admin", "owner admin"),
+    "deleted": ("", ""),
+    "deleted draft": ("", ""),
+}
+CALLERS = ["anonymous", "viewer", "other", "owner", "admin"]
+
+
+@pytest.fixture
+def people(make_user):
+    roles = {"viewer": "VIEWER", "other": "CREATOR", "owner": "CREATOR", "admin": "ADMIN"}
+    return {"anonymous": None} | {name: make_user(role) for name, role in roles.items()}
+
+
+@pytest.fixture
+def film(people, make_video):
+    fields = {
+        "public": {},
+        "unlisted": {"visibility": "unlisted"},
+        "private": {"visibility": "private"},
+        "draft": {"ready": False},
+        "first time in work": {"ready": False, "status": "PROCESSING", "source_path": "sources/x"},
+        "new file in work": {"status": "PROCESSING"},
+        "new file failed": {"status": "FAILED"},
+        "failed": {"ready": False, "status": "FAILED", "source_path": "sources/x"},
+        "deleted": {"deleted_at": timezone.now()},
+        "deleted draft": {"ready": False, "deleted_at": timezone.now()},
+    }
+    return lambda kind: make_video(creator=people["owner"], **fields[kind])
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("kind", RULES)
+def test_who_sees_which_film(kind, caller, people, film, client_for):
+    video = film(kind)
+    by_link, in_catalogue = RULES[kind]
+    client = client_for(people[caller])
+
+    detail = client.get(f"{URL}{video.pk}")
+    listed = [row["id"] for row in client.get(URL).json()["results"]]
+
+    assert detail.status_code == (200 if caller in by_link.split() else 404)
+    assert listed == ([str(video.pk)] if caller in in_catalogue.split() else [])
+
+
+@pytest.mark.parametrize("kind", ["private", "draft", "deleted"])
+def test_a_hidden_film_answers_like_one_that_never_was(kind, film, people, client_for):
+    missing = "01890000-0000-7000-8000-000000000000"
+    client = client_for(people["viewer"])
+
+    hidden, never = client.get(f"{URL}{film(kind).pk}"), client.get(f"{URL}{missing}")
+
+    assert (hidden.status_code, never.status_code) == (404, 404)
+    assert hidden.content == never.content
+
+
+@pytest.mark.parametrize(
+    "word", ["0", "-1", "9223372036854775808", "1e5", "%00", "..%2f", "zzzz", "{}", "null"]
+)
+def test_what_is_no_id_is_not_found(word, client_for):
+    response = client_for().get(f"{URL}{word}")
+
+    assert response.status_code == 404
+    assert response.json()["type"] == "client_error"
+
+
+@pytest.mark.parametrize(
+    ("kind", "caller", "status"),
+    [
+        ("public", "anonymous", 401),
+        ("public", "viewer", 403),
+        ("public", "other", 403),
+        ("private", "other", 404),
+        ("draft", "other", 404),
+        ("deleted", "owner", 404),
+        ("deleted", "admin", 404),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "tail"),
+    [("patch", ""), ("put", ""), ("delete", ""), ("post", "/retry"), ("put", "/file")],
+)
+def test_others_change_nothing(
+    method, tail, kind, caller, status, film, people, client_for, trail, media
+):
+    video = film(kind)
+    before = Video.objects.filter(pk=video.pk).values().get()
+
+    response = getattr(client_for(people[caller]), method)(
+        f"{URL}{video.pk}{tail}", {"title": "Mine now"}
+    )
+
+    assert response.status_code == status
+    assert Video.objects.filter(pk=video.pk).values().get() == before
+    assert trail(video.pk) == []
+    assert media.files() == []
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_how_a_film_is_made_is_shown_to_its_owner_and_administrators_only(
+    caller, film, people, client_for
+):
+    video = film("public")
+    insider = caller in {"owner", "admin"}
+    client = client_for(people[caller])
+
+    for data in (client.get(f"{URL}{video.pk}").json(), client.get(URL).json()["results"][0]):
+        assert ({"processing", "source", "deleted_at"} & data.keys() != set()) is insider
+        text = str(data)
+        assert "@" not in text  # nobody's address
+        assert "sources/" not in text
+
+
+def test_nothing_is_open_to_strangers_when_the_house_says_so(film, settings, people, client_for):
+    settings.ANONYMOUS_PLAYBACK = False
+    video = film("public")
+
+    for address in (URL, f"{URL}{video.pk}", f"{URL}{video.pk}/poster"):
+        assert client_for().get(address).status_code == 401
+        assert client_for(people["viewer"]).get(address).status_code in {200, 404}
+
+
+@pytest.mark.parametrize("size", [1, 12])
+@pytest.mark.parametrize(
+    ("caller", "queries"),
+    [
+        ("anonymous", 2),  # the films with creator and job, and their tags
+        ("owner", 3),  # and who is asking
+        ("admin", 3),
+    ],
+)
+def test_a_list_costs_the_same_for_any_number_of_films(
+    size, caller, queries, people, make_video, client_for, settings, django_assert_num_queries
+):
+    settings.AUDIT_READS = False  # in service these are written in batches, by a thread
+    for number in range(size):
+        make_video(creator=people["owner"], tags=["fog", f"tag{number}"])
+    client = client_for(people[caller])
+    client.get(URL)  # the roles' permissions are cached
+
+    with django_assert_num_queries(queries):
+        response = client.get(URL)
+
+    assert len(response.json()["results"]) == size
+
+
+def test_one_film_costs_three_queries(
+    people, make_video, client_for, settings, django_assert_num_queries
+):
+    video = make_video(creator=people["owner"], tags=["fog"])
+    settings.AUDIT_READS = False
+    client = client_for(people["owner"])
+    client.get(f"{URL}{video.pk}")
+
+    with django_assert_num_queries(3):
+        client.get(f"{URL}{video.pk}")
+
+
+class TestPoster:
+    @pytest.fixture
+    def with_poster(self, media, film):
+        def make(kind):
+            video = film(kind)
+            video.version_folder.mkdir(parents=True)
+            (video.version_folder / "poster.jpg").write_bytes(b"\xff\xd8picture")
+            return video, f"{URL}{video.pk}/poster"
+
+        return make
+
+    def test_is_not_there_before_the_film_is(self, film, people, client_for, media):
+        video = film("draft")
+        client = client_for(people["owner"])
+
+        assert client.get(f"{URL}{video.pk}/poster").status_code == 404
+        assert client.get(f"{URL}{video.pk}").json()["poster_url"] is None
+
+    def test_is_fetched_once_for_each_version(self, with_poster, client_for):
+        video, _ = with_poster("public")
+        address = client_for().get(f"{URL}{video.pk}").json()["poster_url"]
+        assert address == f"http://testserver{URL}{video.pk}/poster?v={video.current_version}"
+
+        response = client_for().get(address)
+
+        assert (response.status_code, response["Content-Type"]) == (200, "image/jpeg")
+        assert b"".join(response.streaming_content) == b"\xff\xd8picture"
+        assert response["ETag"] == f'"{video.current_version}"'
+        assert response["Cache-Control"] == "public, max-age=31536000, immutable"
+        again = client_for().get(address, HTTP_IF_NONE_MATCH=response["ETag"])
+        assert (again.status_code, again.content) == (304, b"")
+        assert client_for().get(address, HTTP_IF_NONE_MATCH='"other"').status_code == 200
+
+    def test_without_its_version_is_asked_for_again(self, with_poster, client_for):
+        _, address = with_poster("public")
+
+        assert client_for().get(address)["Cache-Control"] == "public, no-cache"
+        assert client_for().get(f"{address}?v=0")["Cache-Control"] == "public, no-cache"
+
+    @pytest.mark.parametrize("kind", ["unlisted", "private"])
+    def test_of_a_film_that_not_all_find_is_kept_by_no_shared_cache(
+        self, kind, with_poster, people, client_for
+    ):
+        _, address = with_poster(kind)
+
+        assert client_for(people["owner"]).get(address)["Cache-Control"] == "private, no-cache"
+
+    @pytest.mark.parametrize("caller", CALLERS)
+    @pytest.mark.parametrize("kind", ["private", "deleted"])
+    def test_of_a_hidden_film_is_hidden(self, kind, caller, with_poster, people, client_for):
+        _, address = with_poster(kind)
+
+        seen = kind == "private" and caller in {"owner", "admin"}
+        assert client_for(people[caller]).get(address).status_code == (200 if seen else 404)
+
+    def test_that_is_missing_on_the_disk_is_not_found(self, film, media, client_for):
+        video = film("public")
+        assert os.listdir(media) == []
+
+        assert client_for().get(f"{URL}{video.pk}/poster").status_code == 404
+
+
+def test_a_former_creator_still_sees_and_changes_their_own(make_user, make_video, client_for):
+    owner = make_user(Role.VIEWER)
+    video = make_video(creator=owner, visibility="private")
+
+    response = client_for(owner).patch(f"{URL}{video.pk}", {"title": "Still mine"})
+
+    assert (response.status_code, response.json()["title"]) == (200, "Still mine")
+    assert client_for(owner).post(URL, {"title": "Another"}).status_code == 403
+    assert Video.objects.count() == 1
+    assert timezone.now() - Video.objects.get().created_at < timedelta(minutes=1)

@@ -1,0 +1,254 @@
+"""The worker as a real process that is killed, stopped, starved and told to go."""
+
+import os
+import random
+import signal
+import time
+from datetime import timedelta
+from functools import partial
+
+import psutil
+import pytest
+from django.utils import timezone
+
+from audit.models import AuditEntry
+from videos.models import ProcessingJob, Video
+from videos.services import catalogue, garbage, sources
+from videos.tests import processes
+from videos.tests.media import make_clip
+from videos.tests.processes import wait_for, worker
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("media"),
+    pytest.mark.xdist_group("processes"),
+]
+KILLS = 10
+
+
+@pytest.fixture(scope="session")
+def longer_clip(tmp_path_factory):
+    """Takes some seconds to process, so that there is something to interrupt."""
+    path = tmp_path_factory.mktemp("clips") / "longer.mp4"
+    return make_clip(path, seconds=8, size="640x360")
+
+
+@pytest.fixture
+def upload(creator, received, longer_clip):
+    def add(path=longer_clip) -> Video:
+        video = catalogue.create_video(creator=creator, title="A film")
+        return sources.attach_source(video=video, received=received(path), actor=creator)
+
+    return add
+
+
+def job_of(video) -> ProcessingJob:
+    return ProcessingJob.objects.get(video=video)
+
+
+def status(video) -> str:
+    return Video.objects.values_list("status", flat=True).get(pk=video.pk)
+
+
+def has_begun(video):
+    """An encode is on its way."""
+    return job_of(video).step == "encode" and processes.tools("ffmpeg")
+
+
+def taken_by(process, video) -> bool:
+    job = job_of(video)
+    return job.worker.endswith(f"/{process.pid}") or job.state == "done"
+
+
+def end_backoff() -> bool:
+    ProcessingJob.objects.filter(state="queued").update(
+        not_before=timezone.now() - timedelta(seconds=1)
+    )
+    return True
+
+
+def assert_ready_once(video) -> None:
+    video.refresh_from_db()
+    assert video.status == "READY"
+    entries = AuditEntry.objects.filter(target_id=str(video.pk), action="video.ready")
+    assert [entry.data["version"] for entry in entries] == [video.current_version]
+    assert (video.version_folder / "master.m3u8").is_file()
+
+
+def assert_one_version(video) -> None:
+    """After the clean-up, which removes what a kill between rename and commit has left."""
+    long_ago = time.time() - 100 * 3600
+    for folder in video.versions_folder.iterdir():
+        os.utime(folder, (long_ago, long_ago))
+    ProcessingJob.objects.filter(state="done").update(
+        finished_at=timezone.now() - timedelta(hours=100)
+    )
+    garbage.collect_garbage()
+    assert os.listdir(video.versions_folder) == [video.current_version]
+
+
+def test_ten_kills_at_random_moments_lose_nothing_and_do_nothing_twice(upload, media):
+    """kill -9 of the worker, from the moment it has the job to the moment after it is done."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"random seed {seed}")  # noqa: T201 - shown when the test fails
+    chance = random.Random(seed)  # noqa: S311 - moments, not secrets
+    films, kills, longest = [], 0, 2.5
+    while kills < KILLS:
+        if not ProcessingJob.objects.open().exists():
+            films.append(upload())
+        video = films[-1]
+        with worker() as process:
+            wait_for(partial(taken_by, process, video))
+            time.sleep(chance.uniform(0, longest))
+            process.kill()
+            process.wait()
+            kills += 1
+            wait_for(lambda: not processes.tools(), seconds=10)  # it takes its tools with it
+
+    done = processes.start("run_worker", "--until-idle")
+    assert done.wait(120) == 0
+
+    for video in films:
+        assert job_of(video).strikes == 0
+        assert_ready_once(video)
+        assert_one_version(video)
+    assert sum(job_of(video).attempt for video in films) > len(films)
+    assert processes.tools() == []
+    assert not any((media / "work").rglob("*.mp4"))
+
+
+def test_a_killed_tool_is_a_strike_and_the_film_is_tried_again(upload):
+    video = upload()
+    with worker():
+        for tool in wait_for(lambda: has_begun(video)):
+            tool.kill()
+        wait_for(lambda: job_of(video).strikes == 1)
+        job = job_of(video)
+        assert (job.state, job.error_code) == ("queued", "processing_failed")
+        assert job.not_before > timezone.now()
+        end_backoff()
+        wait_for(lambda: status(video) == "READY")
+    assert job_of(video).strikes == 1
+    assert_ready_once(video)
+
+
+def test_a_film_that_kills_its_own_process_fails_and_the_worker_lives(
+    upload, clip, tmp_path, settings
+):
+    """The tool kills what started it, as an exhausted machine would."""
+    settings.JOB_MAX_ATTEMPTS = 2
+    poison = tmp_path / "ffprobe"
+    poison.write_text("#!/bin/sh\nkill -9 $PPID\nsleep 5\n")
+    poison.chmod(0o755)
+    video = upload(clip)
+    with worker(FFPROBE_PATH=str(poison), FFMPEG_SANDBOX="limits") as process:
+        wait_for(lambda: end_backoff() and status(video) == "FAILED")
+        assert process.poll() is None
+    job = job_of(video)
+    assert (job.state, job.attempt, job.strikes, job.error_code) == (
+        "failed",
+        2,
+        2,
+        "worker_killed",
+    )
+    assert AuditEntry.objects.filter(action="video.failed").count() == 1
+    assert processes.tools() == []
+
+
+def test_a_worker_that_slept_through_its_lease_cannot_publish(upload):
+    video = upload()
+    with worker() as sleeper:
+        wait_for(lambda: has_begun(video))
+        processes.signal_family(sleeper, signal.SIGSTOP)
+        asleep = processes.tools()
+        with worker() as heir:
+            wait_for(lambda: job_of(video).worker.endswith(f"/{heir.pid}"))
+            assert job_of(video).fence == 2
+            wait_for(lambda: status(video) == "READY")
+            live = Video.objects.get().current_version
+            processes.signal_family(sleeper, signal.SIGCONT)
+            # It finds out, ends its tools, and is a worker like any other again.
+            wait_for(lambda: not any(processes.is_alive(tool) for tool in asleep))
+            wait_for(lambda: not psutil.Process(sleeper.pid).children())
+            assert sleeper.poll() is None
+
+    assert Video.objects.get().current_version == live
+    assert os.listdir(video.versions_folder) == [live]
+    assert_ready_once(video)
+    assert (job_of(video).attempt, job_of(video).strikes) == (2, 0)
+
+
+def test_a_worker_that_is_told_to_stop_gives_its_job_back(upload, media):
+    video = upload()
+    with worker() as process:
+        wait_for(lambda: has_begun(video))
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert family
+        told_at = time.monotonic()
+        process.terminate()
+        assert process.wait(10) == 0
+        assert time.monotonic() - told_at < 8
+
+    assert not any(processes.is_alive(member) for member in family)
+    assert processes.tools() == []
+    job = job_of(video)
+    assert (job.state, job.attempt, job.strikes, job.lease_until) == ("queued", 0, 0, None)
+    assert job.not_before <= timezone.now()
+    assert list((media / "work").glob("*")) == []
+
+    with worker():
+        wait_for(lambda: status(video) == "READY")
+    assert_ready_once(video)
+
+
+def test_a_worker_keeps_its_lease_as_long_as_it_works(upload):
+    video = upload()
+    with worker() as process:
+        wait_for(lambda: has_begun(video))
+        first = job_of(video).lease_until
+        wait_for(lambda: (job_of(video).lease_until or first) > first, seconds=10)
+        assert job_of(video).worker.endswith(f"/{process.pid}")
+
+
+def test_an_idle_worker_stops_at_once():
+    with worker() as process:
+        wait_for(lambda: "is ready" in processes.log())
+        process.terminate()
+        assert process.wait(5) == 0
+
+
+def test_work_on_a_file_that_is_replaced_stops(upload, received, clip, creator):
+    video = upload()
+    with worker():
+        wait_for(lambda: has_begun(video))
+        sources.attach_source(video=video, received=received(clip), actor=creator)
+        wait_for(lambda: status(video) == "READY")
+    assert sorted(ProcessingJob.objects.values_list("state", flat=True)) == ["canceled", "done"]
+    video.refresh_from_db()
+    assert video.duration_seconds == pytest.approx(2.0, abs=0.1)
+    assert_ready_once(video)
+
+
+def test_films_wait_for_a_worker_and_none_is_forgotten(upload, clip, client_for, creator):
+    videos = [upload(clip) for _ in range(3)]
+    waiting = client_for(creator).get("/api/v1/videos/?ordering=created_at").json()["results"]
+    assert [film["processing"]["queue_position"] for film in waiting] == [1, 2, 3]
+
+    with worker(), worker():
+        wait_for(lambda: {status(video) for video in videos} == {"READY"})
+
+    for video in videos:
+        assert_ready_once(video)
+        assert job_of(video).attempt == 1
+
+
+def test_a_job_of_an_unknown_kind_fails_and_the_worker_lives(upload, clip):
+    foreign, good = upload(clip), upload(clip)
+    ProcessingJob.objects.filter(video=foreign).update(
+        kind="conquer", source_path="../../../etc/passwd"
+    )
+    with worker() as process:
+        wait_for(lambda: status(good) == "READY" and status(foreign) == "FAILED")
+        assert process.poll() is None
+    assert job_of(foreign).error_code == "unknown_job"
+    assert_ready_once(good)
