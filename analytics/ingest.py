@@ -32,10 +32,9 @@ def count_view(session: PlaybackSession, before: float) -> None:
     # The film's row is the queue for two sessions of one viewer that get here together.
     video = Video.objects.select_for_update(of=("self",)).get(pk=session.video_id)
     now = timezone.now()
-    recent = VideoView.objects.filter(
-        video=video, viewer_key=session.viewer_key, at__gt=now - AGAIN_AFTER
-    )
-    if recent.exists():
+    recent = Q(video=video, viewer_key=session.viewer_key, at__gt=now - AGAIN_AFTER)
+    # A new file of another length moves the threshold: a session may pass it again.
+    if VideoView.objects.filter(recent | Q(session=session)).exists():
         return
     VideoView.objects.create(
         session=session,
@@ -54,9 +53,12 @@ def react(*, user, video: Video, value: str | None) -> Video:
     if value is None:
         Reaction.objects.filter(user=user, video=video).delete()
     else:
-        Reaction.objects.update_or_create(
-            user=user, video=video, defaults={"value": value, "at": timezone.now()}
+        reaction, created = Reaction.objects.get_or_create(
+            user=user, video=video, defaults={"value": value}
         )
+        if not created and reaction.value != value:
+            reaction.value, reaction.at = value, timezone.now()
+            reaction.save(update_fields=["value", "at"])
     counted = Reaction.objects.filter(video=video).aggregate(
         likes=Count("pk", filter=Q(value=Reaction.Value.LIKE)),
         dislikes=Count("pk", filter=Q(value=Reaction.Value.DISLIKE)),

@@ -28,6 +28,7 @@ class ScopeSerializer(serializers.Serializer):
     interval = serializers.ChoiceField(choices=INTERVALS, default="day")
     video = serializers.UUIDField(required=False)
     creator = serializers.UUIDField(required=False)
+    format = serializers.ChoiceField(choices=["csv"], required=False)
 
     def get_fields(self):
         return {"from": serializers.DateTimeField(required=False), **super().get_fields()}

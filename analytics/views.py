@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
@@ -5,6 +7,7 @@ from rest_framework.response import Response
 from analytics import ingest, reports
 from analytics.permissions import MaySeeOwnAnalytics, MaySeePlatformAnalytics
 from analytics.serializers import (
+    BucketSerializer,
     CreatorReportSerializer,
     PlatformReportSerializer,
     ReactionAnswerSerializer,
@@ -45,7 +48,8 @@ class ReportView(APIView):
     def answer(self, name: str, scope: reports.Scope, report: dict):
         if self.request.query_params.get("format") == "csv":
             columns = ["bucket", "views", "unique_viewers", "sessions", "watch_seconds"]
-            rows = ([row[column] for column in columns] for row in report["series"])
+            rows = BucketSerializer(report["series"], many=True).data
+            rows = ([row[column] for column in columns] for row in rows)
             return csv_response(name, columns, rows)
         head = {"from": scope.start, "to": scope.end, "interval": scope.interval}
         return Response({**head, **report})
@@ -62,9 +66,12 @@ class CreatorDashboardView(ReportView):
     )
     def get(self, request):
         scope = self.scope()
-        platform = request.user.has_perm("analytics.view_platform_analytics")
-        creator_id = (platform and scope.creator_id) or request.user.pk
-        scope = self.scope(creator_id=creator_id)
+        creator_id = scope.creator_id or request.user.pk
+        if creator_id != request.user.pk and not request.user.has_perm(
+            "analytics.view_platform_analytics"
+        ):
+            raise PermissionDenied("Only administrators may see another creator's dashboard.")
+        scope = replace(scope, creator_id=creator_id)
         return self.answer("creator", scope, reports.creator_report(scope))
 
 

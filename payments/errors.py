@@ -92,6 +92,12 @@ class NothingToRefund(DomainError):
     default_detail = "This order holds no money that could be refunded."
 
 
+class RefundInProgress(DomainError):
+    default_code = "refund_in_progress"
+    default_detail = "A refund of all that is left is under way; its outcome is not known yet."
+    retry_after = 60
+
+
 class RefundTooLarge(Unprocessable):
     default_code = "refund_too_large"
     attr = "amount"
@@ -105,7 +111,7 @@ class AmountInvalid(DomainError):
 
 class OrderNotOpen(DomainError):
     default_code = "order_not_open"
-    default_detail = "Only an open order can be canceled."
+    default_detail = "This order is not open."
 
 
 class KeyReused(Unprocessable):

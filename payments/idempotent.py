@@ -3,6 +3,7 @@
 import functools
 import json
 
+from django.http import Http404
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -24,8 +25,8 @@ def idempotent(method):
         key = request.headers.get("Idempotency-Key")
         if key is None:
             return method(view, request, *args, **kwargs)
-        if not key.strip() or len(key) > KEY_MAX:
-            raise ParseError(f"Idempotency-Key must have 1 to {KEY_MAX} characters.")
+        if not key.strip() or len(key) > KEY_MAX or not (key.isascii() and key.isprintable()):
+            raise ParseError(f"Idempotency-Key must have 1 to {KEY_MAX} printable characters.")
         claim = idempotency.begin(
             user=request.user,
             key=key,
@@ -40,14 +41,16 @@ def idempotent(method):
             )
         try:
             response = method(view, request, *args, **kwargs)
-        except APIException as refusal:
+        except (APIException, Http404) as refusal:
             response = view.handle_exception(refusal)
         except BaseException:
-            idempotency.finish(claim, 500, "")
+            idempotency.forget(claim)
             raise
-        idempotency.finish(
-            claim, response.status_code, JSONRenderer().render(response.data).decode()
-        )
+        if response.status_code >= 500 or response.has_header("Retry-After"):
+            idempotency.forget(claim)
+        else:
+            body = JSONRenderer().render(response.data).decode()
+            idempotency.keep(claim, response.status_code, body)
         return response
 
     return wrapper

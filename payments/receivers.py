@@ -9,8 +9,8 @@ from videos.signals import worker_tick
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.split_revenue")
-def split_revenue(sender, payment, **kwargs):
-    revenue.book_payment(payment)
+def split_revenue(sender, payment, at, **kwargs):
+    revenue.book_payment(payment, at=at)
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.order_follows_payment")

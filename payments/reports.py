@@ -4,13 +4,11 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Case, Count, F, Q, Sum, When
+from django.db.models import BigIntegerField, Case, Count, F, Q, Sum, Value, When
 from django.db.models.functions import TruncDay
 
 from payments.ledger import balances
-from payments.models import LedgerAccount, Order, Payment, Refund, Subscription, Transfer
-
-Kind = LedgerAccount.Kind
+from payments.models import Payment, Refund, Subscription, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +29,19 @@ class Period:
 
 def creator_totals(creator_id: uuid.UUID, period: Period) -> list[dict]:
     """By currency, in minor units: sales, gross, refunds, and what the books say was earned."""
-    sales = _sales(Q(order__creator_id=creator_id), period)
-    earned = balances.net_credits(
-        Q(owner_id=creator_id, kind=Kind.LIABILITY), period.of("entry__effective_at")
-    )
+    sales = _sales("order__creator_id", creator_id, period)
+    earned = creator_earned(creator_id, period)
     return [
         {**_sale(sales, currency), "currency": currency, "earnings": earned.get(currency, 0)}
         for currency in sorted(sales.keys() | earned.keys())
     ]
+
+
+def creator_earned(
+    creator_id: uuid.UUID, period: Period, video_id: uuid.UUID | None = None
+) -> dict[str, int]:
+    """What the books say was earned, by all films or by one: currency to minor units. One query."""
+    return balances.owed_to(creator_id, _entries(period, video_id))
 
 
 def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list[dict]:
@@ -60,61 +63,62 @@ def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list
     return list(rows)
 
 
-def platform_totals(period: Period) -> list[dict]:
-    """By currency, in minor units. ``gross - refunds - disputes = creator_share + platform_share -
-    losses + deferred + suspense`` holds for every period."""
-    sales = _sales(Q(), period)
-    entries = period.of("entry__effective_at")
-    parts = {
-        "creator_share": balances.net_credits(Q(code__startswith="creator:"), entries),
-        "platform_share": balances.net_credits(Q(code__startswith="platform:"), entries),
-        "deferred": balances.net_credits(Q(code__startswith="deferred:"), entries),
-        "suspense": balances.net_credits(Q(code__startswith="suspense:"), entries),
-        "losses": {
-            currency: -amount
-            for currency, amount in balances.net_credits(
-                Q(code__startswith="losses:"), entries
-            ).items()
-        },
-        "fees": {},
-        "disputes": {},
-    }
+def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[dict]:
+    """By currency, in minor units, of everything or of one film. ``gross - refunds - disputes =
+    creator_share + platform_share - losses + deferred + suspense`` holds for every period."""
+    sales = _sales("order__video_id", video_id, period)
+    booked = balances.net_credits(_entries(period, video_id))
     subscribers = _subscribers()
-    currencies = set(sales) | set(subscribers) | {c for part in parts.values() for c in part}
+    currencies = {*sales, *subscribers, *(c for part in booked.values() for c in part)}
+
+    def part(role: str, currency: str) -> int:
+        return booked.get(role, {}).get(currency, 0)
+
     return [
         {
             "currency": currency,
             **_sale(sales, currency),
-            **{name: part.get(currency, 0) for name, part in parts.items()},
+            "creator_share": part("creator", currency),
+            "platform_share": part("platform", currency),
+            "deferred": part("deferred", currency),
+            "suspense": part("suspense", currency),
+            "losses": -part("losses", currency),
+            "fees": 0,
+            "disputes": 0,
             **subscribers.get(currency, {"active_subscriptions": 0, "mrr": 0}),
         }
         for currency in sorted(currencies)
     ]
 
 
-def purchases(condition: Q, period: Period) -> int:
-    """How many films were bought, refunded ones included."""
-    return Order.objects.filter(condition, period.of("paid_at"), paid_at__isnull=False).count()
+def _entries(period: Period, video_id: uuid.UUID | None) -> Q:
+    of_film = Q(entry__payment__order__video_id=video_id) if video_id else Q()
+    return of_film & period.of("entry__effective_at")
 
 
-def _sales(condition: Q, period: Period) -> dict[str, dict]:
-    """Captures and refunds by currency; a condition speaks of the payment's order."""
-    found: dict[str, dict] = {}
+def _sales(field: str, value: uuid.UUID | None, period: Period) -> dict[str, dict]:
+    """Captures and refunds by currency, of the payments whose ``field`` has the value. One query."""
+    of_payment = Q(**{field: value}) if value else Q()
+    of_refund = Q(**{f"payment__{field}": value}) if value else Q()
     captures = (
-        Payment.objects.filter(condition, period.of("captured_at"), captured__gt=0)
-        .values("currency")
-        .annotate(gross=Sum("captured"), sales=Count("order"))
+        Payment.objects.filter(of_payment, period.of("captured_at"), captured__gt=0)
+        .values("currency", what=Value("gross"))
+        .annotate(total=Sum("captured"), number=Count("order"))
     )
-    for row in captures:
-        found.setdefault(row["currency"], {}).update(gross=row["gross"], sales=row["sales"])
-    of_payment = Q(payment__in=Payment.objects.filter(condition)) if condition else Q()
     refunds = (
-        Refund.objects.filter(of_payment, period.of("created_at"), status__in=Refund.COUNTS)
-        .values("payment__currency")
-        .annotate(total=Sum("amount"))
+        Refund.objects.filter(of_refund, period.of("counted_at"), status__in=Refund.COUNTS)
+        .values(code=F("payment__currency"), what=Value("refunds"))
+        .annotate(total=Sum("amount"), number=Count("pk"))
     )
-    for row in refunds:
-        found.setdefault(row["payment__currency"], {})["refunds"] = row["total"]
+    columns = ("what", "total", "number")
+    found: dict[str, dict] = {}
+    for currency, what, total, number in captures.values_list("currency", *columns).union(
+        refunds.values_list("code", *columns), all=True
+    ):
+        row = found.setdefault(currency, {})
+        row[what] = total
+        if what == "gross":
+            row["sales"] = number
     return found
 
 
@@ -125,7 +129,9 @@ def _sale(sales: dict[str, dict], currency: str) -> dict:
 
 def _subscribers() -> dict[str, dict]:
     monthly = Case(
-        When(plan__interval="year", then=F("plan__amount") / 12), default=F("plan__amount")
+        When(plan__interval="year", then=F("plan__amount") / 12),
+        default=F("plan__amount"),
+        output_field=BigIntegerField(),
     )
     rows = (
         Subscription.objects.filter(status=Subscription.Status.ACTIVE)
@@ -136,10 +142,3 @@ def _subscribers() -> dict[str, dict]:
         row["plan__currency"]: {"active_subscriptions": row["count"], "mrr": row["mrr"]}
         for row in rows
     }
-
-
-def video_earnings(video_id: uuid.UUID, period: Period) -> list[dict]:
-    """What one film earned its creator, by currency, in minor units."""
-    of_film = Q(entry__payment__order__video_id=video_id) & period.of("entry__effective_at")
-    earned = balances.net_credits(Q(kind=Kind.LIABILITY, owner__isnull=False), of_film)
-    return [{"currency": currency, "earnings": total} for currency, total in sorted(earned.items())]

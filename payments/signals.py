@@ -5,7 +5,7 @@ from django.dispatch import Signal
 
 # What is known about a payment has changed, and its row is locked. Receivers compute what should
 # hold and write the difference; so any number of repeats is safe.
-# Arguments: payment (Payment).
+# Arguments: payment (Payment), at (datetime: the moment of the books).
 payment_facts_changed = Signal()
 
 # A right to watch has begun, or begun again. Arguments: entitlement (Entitlement).

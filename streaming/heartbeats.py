@@ -65,9 +65,12 @@ def _fold(session: PlaybackSession, beat: Beat, now) -> None:
     inside = [(max(0.0, a), min(duration, b)) for a, b in reported]
     inside = [(a, b) for a, b in inside if b > a]
     accepted = _within(inside, _allowance(session, now))
+    known = [(a, b) for a, b in session.watched]
+    merged = merge([*known, *accepted])
+    if len(merged) > INTERVALS_MAX:  # nobody watches like this; what is known stays
+        merged, accepted = known, []
     claimed = sum(b - a for a, b in reported)
     session.rejected_seconds += max(0.0, claimed - sum(b - a for a, b in accepted))
-    merged = merge([*(tuple(pair) for pair in session.watched), *accepted])[:INTERVALS_MAX]
     session.watched = [[round(a, 3), round(b, 3)] for a, b in merged]
     session.watched_seconds = round(sum(b - a for a, b in merged), 3)
     session.position_seconds = min(max(0.0, beat.position_seconds), duration)

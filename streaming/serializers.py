@@ -1,3 +1,5 @@
+import math
+
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
@@ -37,16 +39,32 @@ class SessionSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+class SecondsField(serializers.FloatField):
+    """A moment of a film. FloatField takes "NaN", which is neither below nor above any bound."""
+
+    def __init__(self):
+        super().__init__(min_value=0, max_value=SECONDS_MAX)
+
+    def to_internal_value(self, data) -> float:
+        value = super().to_internal_value(data)
+        if not math.isfinite(value):
+            self.fail("invalid")
+        return value
+
+
 class IntervalField(serializers.ListField):
     """``[from, to]`` in seconds of the film."""
 
-    child = serializers.FloatField(min_value=0, max_value=SECONDS_MAX)
+    child = SecondsField()
 
     def __init__(self, **kwargs):
         super().__init__(min_length=2, max_length=2, **kwargs)
 
     def to_internal_value(self, data):
-        start, end = super().to_internal_value(data)
+        moments = super().to_internal_value(data)
+        if len(moments) != 2:  # the field's own check of the length comes after this
+            raise serializers.ValidationError("An interval has a beginning and an end.")
+        start, end = moments
         if end < start:
             raise serializers.ValidationError("An interval cannot end before it begins.")
         return start, end
@@ -62,7 +80,7 @@ class IntervalField(serializers.ListField):
     ]
 )
 class HeartbeatSerializer(serializers.Serializer):
-    position_seconds = serializers.FloatField(min_value=0, max_value=SECONDS_MAX)
+    position_seconds = SecondsField()
     state = serializers.ChoiceField(choices=["playing", "paused", "buffering", "ended"])
     watched = serializers.ListField(
         child=IntervalField(), max_length=100, required=False, allow_null=True

@@ -18,6 +18,7 @@ import audit.services as audit
 from audit.actions import AuditAction
 from config.errors import NotVisible
 from payments.entitlements import Access, can_watch
+from payments.models import Entitlement
 from streaming import tokens
 from streaming.delivery import grants
 from streaming.errors import NotReady, PurchaseRequired, SessionEnded, StreamTokenInvalid
@@ -80,9 +81,13 @@ def redeem(*, token: str, client: Client) -> tuple[PlaybackSession, str]:
 
 
 def _start(content: tokens.StreamToken, client: Client) -> PlaybackSession:
+    # User, film and right are locked until the session stands: what ends any of them also ends the
+    # sessions that it finds, and must not miss this one.
     user = _user(content.user_id)
-    video = Video.objects.visible_to(user).filter(pk=content.video_id).first()
+    films = Video.objects.visible_to(user).select_for_update(of=("self",), no_key=True)
+    video = films.filter(pk=content.video_id).first()
     access = _require_access(user, video)
+    _hold(access)
     now = timezone.now()
     session, created = PlaybackSession.objects.get_or_create(
         pk=content.session_id,
@@ -111,6 +116,14 @@ def _start(content: tokens.StreamToken, client: Client) -> PlaybackSession:
     return session
 
 
+def _hold(access: Access) -> None:
+    if access.entitlement_id is None:
+        return
+    live = Entitlement.objects.live().select_for_update(no_key=True)
+    if live.filter(pk=access.entitlement_id).first() is None:
+        raise PurchaseRequired()
+
+
 def _require_access(user, video: Video | None) -> Access:
     if video is None:
         raise NotVisible()
@@ -127,7 +140,8 @@ def _require_access(user, video: Video | None) -> Access:
 def _user(user_id: uuid.UUID | None):
     if user_id is None:
         return AnonymousUser()
-    user = get_user_model().objects.select_related("role").filter(pk=user_id).first()
+    users = get_user_model().objects.select_related("role")
+    user = users.select_for_update(of=("self",), no_key=True).filter(pk=user_id).first()
     if user is None or not user.is_active:
         raise StreamTokenInvalid()
     return user
@@ -144,11 +158,10 @@ def viewer_key(user_id: uuid.UUID | None, client: Client, now) -> str:
 def _prefix(address: str) -> str | None:
     """The network's first address: what grants and analytics need, and not who it is."""
     try:
-        version = ipaddress.ip_address(address).version
+        ipaddress.ip_address(address)
     except ValueError:
         return None
-    length = 24 if version == 4 else 48
-    return str(ipaddress.ip_network(f"{address}/{length}", strict=False).network_address)
+    return grants.network_of(address)
 
 
 def stop(*, session: PlaybackSession, actor) -> None:

@@ -35,7 +35,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 def client_of(request) -> sessions.Client:
     return sessions.Client(
-        user_agent=request.headers.get("User-Agent", ""),
+        user_agent=request.headers.get("User-Agent", "").replace("\x00", ""),
         address=request.META.get("REMOTE_ADDR", ""),
     )
 

@@ -9,6 +9,7 @@ class RefundSnapshot:
     external_id: str
     amount: int
     status: str  # a Refund.Status
+    key: str = ""  # the idempotency key it was asked for with; a refund of ours knows itself by it
 
 
 @dataclass(frozen=True, slots=True)

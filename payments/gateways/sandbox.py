@@ -83,4 +83,6 @@ class SandboxGateway:
 
     @staticmethod
     def _refund_snapshot(refund: SandboxRefund) -> RefundSnapshot:
-        return RefundSnapshot(refund.pk, refund.amount, Refund.Status.SUCCEEDED)
+        return RefundSnapshot(
+            refund.pk, refund.amount, Refund.Status.SUCCEEDED, refund.idempotency_key
+        )

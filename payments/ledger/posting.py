@@ -1,5 +1,7 @@
 """Writing the books."""
 
+from datetime import datetime
+
 from django.db.models import Case, F, Q, Sum, When
 
 from payments.models import JournalEntry, LedgerAccount, Payment, Transfer
@@ -8,7 +10,7 @@ Leg = tuple[LedgerAccount, LedgerAccount, int]  # debit, credit, amount ≥ 0
 
 
 def post(
-    *, key: str, kind: str, currency: str, legs: list[Leg], payment=None
+    *, key: str, kind: str, currency: str, legs: list[Leg], at: datetime, payment=None
 ) -> JournalEntry | None:
     """One entry with its transfers; legs of nothing are left out, an entry of nothing is not made.
 
@@ -17,7 +19,7 @@ def post(
     legs = [leg for leg in legs if leg[2]]
     if not legs:
         return None
-    entry = JournalEntry.objects.create(key=key, kind=kind, payment=payment)
+    entry = JournalEntry.objects.create(key=key, kind=kind, payment=payment, effective_at=at)
     Transfer.objects.bulk_create(
         Transfer(entry=entry, debit=debit, credit=credit, amount=amount, currency=currency)
         for debit, credit, amount in legs

@@ -20,7 +20,9 @@ class Order(models.Model):
         EXPIRED = "expired", "expired"
         FAILED = "failed", "failed"
 
-    LIVE = (Status.PENDING, Status.PROCESSING, Status.PAID, Status.DISPUTED)
+    OPEN = (Status.PENDING, Status.PROCESSING)
+    BOUGHT = (Status.PAID, Status.DISPUTED)
+    LIVE = OPEN + BOUGHT
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     buyer = models.ForeignKey(
@@ -170,6 +172,8 @@ class Refund(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # When it began to count; the books' entry has the same moment.
+    counted_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -179,3 +183,8 @@ class Refund(models.Model):
 
     def __str__(self):
         return f"refund of {self.payment_id} ({self.status})"
+
+    @property
+    def key(self) -> str:
+        """What the gateway knows it by, however often it is asked."""
+        return f"refund:{self.pk}"

@@ -1,8 +1,10 @@
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from config import money
 from config.ids import uuid7
 
 
@@ -27,6 +29,10 @@ class Plan(models.Model):
 
     def __str__(self):
         return self.name
+
+    def clean(self):
+        if self.currency not in money.EXPONENTS:
+            raise ValidationError({"currency": "This currency is not one that we know."})
 
 
 class Subscription(models.Model):

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 import audit.services as audit
@@ -21,6 +21,7 @@ from payments.errors import (
     CurrencyUnsupported,
     GatewayUnavailable,
     NotForSale,
+    OrderNotOpen,
     OwnVideo,
     PaymentMethodUnknown,
     PriceChanged,
@@ -52,13 +53,20 @@ def purchase(
     database, and the gateway's idempotency key derives from it.
     """
     order, created = _open_order(buyer, video_id, wish)
-    if payment_method and order.status == Order.Status.PENDING:
+    if payment_method and order.status in Order.OPEN:
         order = pay(order=order, payment_method=payment_method)
     return order, created
 
 
 def pay(*, order: Order, payment_method: str) -> Order:
-    """Charge an open order. Raises CardDeclined; the order then stays open for another card."""
+    """Charge an open order. Raises CardDeclined; the order then stays open for another card.
+
+    While the outcome is unknown the order is PROCESSING: it neither expires nor can be canceled,
+    and the next call asks the gateway again with the same key, so the money is found.
+    """
+    _begin_charge(order)
+    if order.status in Order.BOUGHT:
+        return order  # somebody was faster
     gateway = gateways.by_name(order.gateway)
     try:
         charge = gateway.charge(
@@ -71,20 +79,38 @@ def pay(*, order: Order, payment_method: str) -> Order:
         _note_decline(order, declined)
         raise CardDeclined(declined.decline_code) from None
     except MethodUnknown:
+        _reopen(order)
         raise PaymentMethodUnknown() from None
     except OSError as error:
         raise GatewayUnavailable() from error
     sync_payment(gateway=gateway.name, external_id=charge.external_id, order=order)
-    order.refresh_from_db()
+    order.refresh_from_db(fields=["status", "attempt", "paid_at"])
     return order
+
+
+def _begin_charge(order: Order) -> None:
+    if order.status == Order.Status.PENDING and order.video.deleted_at is not None:
+        raise VideoNotFound()
+    begun = Order.objects.filter(
+        Q(status=Order.Status.PROCESSING)
+        | Q(status=Order.Status.PENDING, expires_at__gt=timezone.now()),
+        pk=order.pk,
+    ).update(status=Order.Status.PROCESSING)
+    order.refresh_from_db(fields=["status", "attempt", "paid_at"])
+    if not begun and order.status not in Order.BOUGHT:
+        raise OrderNotOpen()
+
+
+def _reopen(order: Order, **fields) -> None:
+    Order.objects.filter(pk=order.pk, attempt=order.attempt, status=Order.Status.PROCESSING).update(
+        status=Order.Status.PENDING, **fields
+    )
 
 
 @transaction.atomic
 def _note_decline(order: Order, declined: Declined) -> None:
     # The next attempt gets a key of its own: this one's answer is final.
-    Order.objects.filter(pk=order.pk, attempt=order.attempt, status=Order.Status.PENDING).update(
-        attempt=F("attempt") + 1
-    )
+    _reopen(order, attempt=F("attempt") + 1)
     audit.record(
         actor=order.buyer,
         action=AuditAction.PAYMENT_DECLINED,
@@ -131,8 +157,10 @@ def _live_order(buyer, video: Video) -> Order | None:
     order = Order.objects.filter(buyer=buyer, video=video, status__in=Order.LIVE).first()
     if order is None:
         return None
-    if order.status in (Order.Status.PAID, Order.Status.DISPUTED):
+    if order.status in Order.BOUGHT:
         raise AlreadyOwned()
+    if order.status == Order.Status.PROCESSING:
+        return order
     stale = (order.list_amount, order.currency) != (video.price, video.currency)
     if stale or order.expires_at <= timezone.now():
         # Nobody pays a price that is no longer shown.

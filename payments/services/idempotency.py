@@ -42,7 +42,9 @@ def begin(*, user, key: str, request_fingerprint: str) -> Claim:
             )
         return Claim(record.pk, mine)
     except IntegrityError:
-        record = IdempotencyRecord.objects.get(user=user, key=key)
+        record = IdempotencyRecord.objects.filter(user=user, key=key).first()
+    if record is None:  # forgotten just now, because a repeat may do better
+        raise KeyInProgress()
     expired = IdempotencyRecord.objects.filter(
         pk=record.pk, claim=record.claim, started_at__lt=now - KEY_LIFETIME
     ).update(
@@ -69,13 +71,19 @@ def begin(*, user, key: str, request_fingerprint: str) -> Claim:
     raise KeyInProgress()
 
 
-def finish(claim: Claim, status: int, body: str) -> None:
-    """Keep a final answer; forget one that a repeat may better (409 in progress, 429, 5xx)."""
-    record = IdempotencyRecord.objects.filter(pk=claim.record_id, claim=claim.claim)
-    if status >= 500 or status == 429:
-        record.delete()
-    else:
-        record.update(response_status=status, response_body=body)
+def keep(claim: Claim, status: int, body: str) -> None:
+    """Store a final answer."""
+    _mine(claim).update(response_status=status, response_body=body)
+
+
+def forget(claim: Claim) -> None:
+    """Give the key back after an answer that a repeat may better (in progress, 429, 5xx)."""
+    _mine(claim).delete()
+
+
+def _mine(claim: Claim):
+    # Whoever took an abandoned key over has a claim of their own.
+    return IdempotencyRecord.objects.filter(pk=claim.record_id, claim=claim.claim)
 
 
 def forget_old_keys() -> int:

@@ -1,5 +1,7 @@
 """An order's status, as it follows from its payments."""
 
+import logging
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -10,6 +12,8 @@ from payments.models import Order, Payment
 from payments.services import access
 from payments.services.settlement import refunded
 from payments.signals import order_paid
+
+logger = logging.getLogger(__name__)
 
 Status = Order.Status
 
@@ -22,6 +26,8 @@ def follow_payment(payment: Payment) -> None:
     status = Status.REFUNDED if refunded(payment) >= payment.captured else Status.PAID
     if order.status == status:
         return
+    if status == Status.PAID and not _make_room(order):
+        return
     before, order.status = order.status, status
     order.paid_at = order.paid_at or payment.captured_at
     order.save(update_fields=["status", "paid_at"])
@@ -33,9 +39,24 @@ def follow_payment(payment: Payment) -> None:
         order_paid.send(sender=Order, order=order)
 
 
+def _make_room(order: Order) -> bool:
+    """Money that came late is real: what was opened in the meantime gives way to it.
+
+    False when the buyer has bought the film again: somebody must look.
+    """
+    rivals = Order.objects.filter(buyer_id=order.buyer_id, video_id=order.video_id).exclude(
+        pk=order.pk
+    )
+    if rivals.filter(status__in=Order.BOUGHT).exists():
+        logger.error("Order %s is paid beside another of the same film.", order.pk)
+        return False
+    rivals.filter(status__in=Order.OPEN).update(status=Status.EXPIRED)
+    return True
+
+
 @transaction.atomic
 def cancel_order(*, order: Order, actor) -> Order:
-    """Give up an order that is not paid. Raises OrderNotOpen for any other."""
+    """Give up an order that nobody is paying. Raises OrderNotOpen for any other."""
     changed = Order.objects.filter(pk=order.pk, status=Status.PENDING).update(
         status=Status.CANCELED
     )

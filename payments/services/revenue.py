@@ -1,12 +1,14 @@
 """The 80/20 split: what the books must hold for a payment, and the difference posted."""
 
+from datetime import datetime
+
 from payments.ledger import accounts, posting
 from payments.ledger.positions import positions
 from payments.models import Payment
 from payments.services.settlement import refunded
 
 
-def book_payment(payment: Payment) -> None:
+def book_payment(payment: Payment, *, at: datetime) -> None:
     """Bring the books to the payment's facts. Posts nothing when they are there already.
 
     Called with the payment's row locked, in the transaction that changed its facts.
@@ -19,6 +21,7 @@ def book_payment(payment: Payment) -> None:
         currency=payment.currency,
         legs=legs,
         payment=payment,
+        at=at,
     )
     if entry is not None:
         payment.entries_booked = number

@@ -83,14 +83,29 @@ def follow_payment(payment: Payment) -> None:
         return
     if invoice.status == Invoice.Status.PAID:
         return
-    Invoice.objects.filter(pk=invoice.pk).update(status=Invoice.Status.PAID)
-    subscription.status = Status.ACTIVE
-    subscription.period_start, subscription.period_end = invoice.period_start, invoice.period_end
-    subscription.save(update_fields=["status", "period_start", "period_end"])
+    # The first period begins when it is paid, however long the buyer looked for a good card.
+    start = payment.captured_at
+    end = add_months(start, _months(subscription.plan))
+    Invoice.objects.filter(pk=invoice.pk).update(
+        status=Invoice.Status.PAID, period_start=start, period_end=end
+    )
+    _give_way(subscription)
+    subscription.status, subscription.ended_at = Status.ACTIVE, None
+    subscription.period_start, subscription.period_end = start, end
+    subscription.save(update_fields=["status", "ended_at", "period_start", "period_end"])
     access.follow_subscription(subscription)
     audit.record(
         actor=subscription.user, action=AuditAction.SUBSCRIPTION_STARTED, target=subscription
     )
+
+
+def _give_way(paid: Subscription) -> None:
+    """Money that came late is real: what the user began in the meantime, and did not pay, ends."""
+    rivals = Subscription.objects.select_for_update().filter(
+        user_id=paid.user_id, status=Status.INCOMPLETE
+    )
+    for rival in rivals.exclude(pk=paid.pk):
+        _end(rival, Status.CANCELED, actor=None)
 
 
 @transaction.atomic
@@ -124,13 +139,12 @@ def current(user, *, lock: bool = False) -> Subscription:
     return subscription
 
 
-def end_lapsed() -> int:
+def end_lapsed(**whose) -> int:
     """Put the status of subscriptions right whose time is over. Their access ended by the clock."""
     over = timezone.now() - access.PERIOD_GRACE
+    lapsed = Subscription.objects.filter(status=Status.ACTIVE, period_end__lte=over, **whose)
     ended = 0
-    for pk in Subscription.objects.filter(status=Status.ACTIVE, period_end__lte=over).values_list(
-        "pk", flat=True
-    ):
+    for pk in list(lapsed.values_list("pk", flat=True)):
         with transaction.atomic():
             subscription = Subscription.objects.select_for_update().get(pk=pk)
             if subscription.status == Status.ACTIVE and subscription.period_end <= over:
@@ -153,7 +167,7 @@ def add_months(start: datetime, months: int) -> datetime:
 
 
 def _open(user, plan: Plan) -> tuple[Subscription, bool]:
-    end_lapsed()
+    end_lapsed(user=user)
     for _ in range(3):
         found = (
             Subscription.objects.select_related("plan")
@@ -186,21 +200,27 @@ def _open(user, plan: Plan) -> tuple[Subscription, bool]:
 
 @transaction.atomic
 def _invoice(subscription: Subscription) -> Invoice:
-    """The open invoice of the first period, made once; its period begins when it is first asked for."""
-    Subscription.objects.select_for_update().get(pk=subscription.pk)
+    """The open invoice of the first period, made once; the period moves to the day of payment."""
+    locked = Subscription.objects.select_for_update().get(pk=subscription.pk)
+    if locked.status not in Subscription.LIVE:
+        raise NoSubscription()
+    subscription.attempt = locked.attempt
     found = subscription.invoices.order_by("period_start").first()
     if found is not None:
         return found
     plan, start = subscription.plan, timezone.now()
-    months = 12 if plan.interval == Plan.Interval.YEAR else 1
     return Invoice.objects.create(
         subscription=subscription,
         period_start=start,
-        period_end=add_months(start, months),
+        period_end=add_months(start, _months(plan)),
         amount=plan.amount,
         currency=plan.currency,
         fee_bps=settings.PLATFORM_FEE_BPS,
     )
+
+
+def _months(plan: Plan) -> int:
+    return 12 if plan.interval == Plan.Interval.YEAR else 1
 
 
 def _end(subscription: Subscription, status: str, *, actor) -> None:

@@ -1,9 +1,13 @@
 """Sales."""
 
+from contextlib import contextmanager
+
 import pytest
 
+from payments import gateways
 from payments.models import Order
 from payments.services import checkout, subscriptions
+from videos.signals import worker_tick
 
 
 @pytest.fixture
@@ -28,3 +32,27 @@ def subscribe(db):
         return subscription
 
     return make
+
+
+@pytest.fixture
+def gateway_is(monkeypatch):
+    """Put another gateway in the sandbox's place, for as long as the block lasts."""
+
+    @contextmanager
+    def put(gateway_class):
+        with monkeypatch.context() as patch:
+            patch.setitem(gateways._GATEWAYS, "sandbox", gateway_class)
+            yield
+
+    return put
+
+
+@pytest.fixture
+def run_minute(db):
+    """The worker's clock strikes a minute."""
+
+    def strike() -> None:
+        for receiver, outcome in worker_tick.send_robust(sender=None, every="minute"):
+            assert not isinstance(outcome, Exception), (receiver, outcome)
+
+    return strike

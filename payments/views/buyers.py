@@ -81,10 +81,10 @@ class PurchaseView(APIView):
             wish=checkout.Wish(**data),
             payment_method=method,
         )
-        pending = order.status == Order.Status.PENDING
+        open_ = order.status in Order.OPEN
         answer = {
             "order": OrderSerializer(order).data,
-            "next_action": hosted_page(request, "order", order.pk) if pending else None,
+            "next_action": hosted_page(request, "order", order.pk) if open_ else None,
             "gateway": order.gateway,
         }
         code = status.HTTP_201_CREATED if created else status.HTTP_200_OK

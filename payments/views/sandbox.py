@@ -9,14 +9,15 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
+from rest_framework.exceptions import APIException
 
 from config import money
-from config.errors import DomainError
 from payments.models import Order, Subscription
 from payments.services import checkout, subscriptions
 
 SALT = "sandbox-checkout"
 LINK_SECONDS = 24 * 3600
+OPEN = (*Order.OPEN, Subscription.Status.INCOMPLETE)
 BUTTONS = {"pay": "pm_card_visa", "decline": "pm_card_chargeDeclined"}
 
 
@@ -36,9 +37,11 @@ def checkout_page(request, token: str):
     except signing.BadSignature:
         return HttpResponseNotFound("This checkout link is not valid.", content_type="text/plain")
     model = Order if kind == "order" else Subscription
-    due = model.objects.get(pk=pk)
+    due = model.objects.filter(pk=pk, gateway="sandbox").first()
+    if due is None:
+        return HttpResponseNotFound("There is nothing to pay here.", content_type="text/plain")
     message = ""
-    open_ = due.status in (Order.Status.PENDING, Subscription.Status.INCOMPLETE)
+    open_ = due.status in OPEN
     if request.method == "POST" and open_:
         method = BUTTONS.get(request.POST.get("button", ""), "")
         try:
@@ -46,9 +49,10 @@ def checkout_page(request, token: str):
                 due = checkout.pay(order=due, payment_method=method)
             elif method:
                 due = subscriptions.pay(subscription=due, payment_method=method)
-        except DomainError as error:
+        except APIException as error:
             message = str(error.detail)
-        open_ = due.status in (Order.Status.PENDING, Subscription.Status.INCOMPLETE)
+            due.refresh_from_db()
+        open_ = due.status in OPEN
     title = due.video.title if kind == "order" else due.plan.name
     amount = due.amount if kind == "order" else due.plan.amount
     currency = due.currency if kind == "order" else due.plan.currency

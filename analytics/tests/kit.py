@@ -1,0 +1,37 @@
+"""Playback as it is reported, without waiting for it."""
+
+from datetime import timedelta
+
+from django.contrib.auth.models import AnonymousUser
+
+from streaming import heartbeats, sessions
+from streaming.models import PlaybackSession
+
+PHONE = sessions.Client("Phone/1.0", "203.0.113.7")
+
+
+def begin(user, film, *, client=PHONE, ago=60.0) -> PlaybackSession:
+    """A session that began a minute ago."""
+    token = sessions.stream_token(user=user or AnonymousUser(), video_id=film.pk)
+    session, _ = sessions.redeem(token=token, client=client)
+    session.created_at -= timedelta(seconds=ago)
+    session.save(update_fields=["created_at"])
+    return session
+
+
+def report(session: PlaybackSession, *watched, **quality) -> None:
+    """One heartbeat."""
+    beat = heartbeats.Beat(
+        position_seconds=watched[-1][1] if watched else 0.0,
+        state="playing",
+        watched=list(watched),
+        **quality,
+    )
+    heartbeats.take_in(sessions=PlaybackSession.objects.all(), session_id=session.pk, beat=beat)
+
+
+def view(user, film, *, seconds=10.0, client=PHONE) -> PlaybackSession:
+    """A session that watched the film's first seconds."""
+    session = begin(user, film, client=client)
+    report(session, (0.0, seconds))
+    return session

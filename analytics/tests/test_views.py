@@ -1,0 +1,142 @@
+"""What a view is."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.roles import Role
+from analytics.models import VideoView
+from analytics.tests.kit import PHONE, begin, report, view
+from payments.tests.kit import together
+from streaming import sessions
+from streaming.models import PlaybackSession
+from videos.models import Video
+
+LAPTOP = sessions.Client("Laptop/1.0", "203.0.113.7")
+ELSEWHERE = sessions.Client("Phone/1.0", "198.51.100.7")
+NEIGHBOUR = sessions.Client("Phone/1.0", "203.0.113.99")
+
+
+def views_of(film) -> int:
+    """The rows and the number on the film's card, which are the same."""
+    counted = VideoView.objects.filter(video=film).count()
+    assert Video.objects.get(pk=film.pk).views == counted
+    return counted
+
+
+@pytest.mark.django_db
+class TestAView:
+    @pytest.mark.parametrize(
+        ("duration", "seconds", "counts"),
+        [
+            (60.0, 9.9, False),
+            (60.0, 10.0, True),
+            (20.0, 10.0, True),
+            (8.0, 3.9, False),
+            (8.0, 4.0, True),
+            (2.0, 1.0, True),
+        ],
+    )
+    def test_is_ten_seconds_or_half_of_a_short_film(
+        self, viewer, make_video, duration, seconds, counts
+    ):
+        film = make_video(duration_seconds=duration)
+        view(viewer, film, seconds=seconds)
+        assert views_of(film) == counts
+
+    def test_is_made_of_all_that_a_session_watched(self, viewer, make_video):
+        film = make_video()
+        session = begin(viewer, film)
+        report(session, (0.0, 4.0), (30.0, 34.0))
+        assert views_of(film) == 0
+        report(session, (0.0, 4.0))
+        assert views_of(film) == 0
+        report(session, (50.0, 52.0))
+        assert views_of(film) == 1
+
+    def test_is_counted_once_a_session(self, viewer, make_video):
+        film = make_video()
+        session = begin(viewer, film, ago=600)
+        for start in (0.0, 11.0, 22.0, 40.0):
+            report(session, (start, start + 10.0))
+        assert views_of(film) == 1
+
+    def test_is_counted_once_a_session_even_when_the_film_grows(self, viewer, make_video):
+        film = make_video(duration_seconds=10.0)
+        session = begin(viewer, film, ago=600)
+        report(session, (0.0, 6.0))
+        VideoView.objects.update(at=timezone.now() - timedelta(hours=1))
+        Video.objects.filter(pk=film.pk).update(duration_seconds=60.0)
+        report(session, (6.0, 15.0))
+        assert views_of(film) == 1
+        session.refresh_from_db()
+        assert session.watched == [[0, 15]]
+
+    def test_counts_again_half_an_hour_later(self, viewer, make_video):
+        film = make_video()
+        view(viewer, film)
+        view(viewer, film)
+        assert views_of(film) == 1
+        VideoView.objects.update(at=timezone.now() - timedelta(minutes=29))
+        view(viewer, film)
+        assert views_of(film) == 1
+        VideoView.objects.update(at=timezone.now() - timedelta(minutes=30, seconds=1))
+        view(viewer, film)
+        assert views_of(film) == 2
+
+    def test_of_another_film_or_viewer_is_another_view(self, viewer, make_user, make_video):
+        film, other = make_video(), make_video()
+        for user in (viewer, make_user()):
+            view(user, film)
+            view(user, other)
+        assert (views_of(film), views_of(other)) == (2, 2)
+
+    @pytest.mark.parametrize("who", ["owner", "admin"])
+    def test_is_never_the_owners_or_an_administrators(self, make_user, make_video, who):
+        film = make_video()
+        user = film.creator if who == "owner" else make_user(Role.ADMIN)
+        session = view(user, film)
+        assert views_of(film) == 0
+        session.refresh_from_db()
+        assert session.watched_seconds == 10  # played all the same, and resumable
+
+    def test_of_an_anonymous_viewer_is_by_network_and_device(self, make_video):
+        film = make_video()
+        view(None, film, client=PHONE)
+        view(None, film, client=NEIGHBOUR)  # the same network and device
+        assert views_of(film) == 1
+        view(None, film, client=LAPTOP)
+        view(None, film, client=ELSEWHERE)
+        assert views_of(film) == 3
+
+    def test_names_no_anonymous_viewer_beyond_a_day(self, make_video, settings):
+        day = timezone.now()
+        key = sessions.viewer_key(None, PHONE, day)
+        assert key == sessions.viewer_key(None, PHONE, day)
+        assert key != sessions.viewer_key(None, PHONE, day + timedelta(days=1))
+        assert "203" not in key
+        assert "Phone" not in key
+        settings.GRANT_KEY = b"another key"
+        assert key != sessions.viewer_key(None, PHONE, day)
+        view(None, make_video())
+        assert "203.0.113.7" not in str(list(PlaybackSession.objects.values_list()))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sessions_that_race_count_one_view_for_each_viewer(viewer, make_user, make_video):
+    film, other = make_video(), make_user()
+    racing = [begin(user, film) for user in (viewer, other) for _ in range(6)]
+    together([lambda s=session: report(s, (0.0, 10.0)) for session in racing])
+    assert views_of(film) == 2
+    assert VideoView.objects.values("viewer_key").distinct().count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_heartbeats_of_one_session_that_race_lose_nothing(viewer, make_video):
+    film = make_video(duration_seconds=600.0)
+    session = begin(viewer, film, ago=3600)
+    together([lambda n=n: report(session, (n * 2.0, n * 2.0 + 1.0)) for n in range(8)])
+    session.refresh_from_db()
+    assert session.watched_seconds == 8
+    assert session.rejected_seconds == 0

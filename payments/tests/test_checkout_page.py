@@ -1,0 +1,120 @@
+"""The sandbox's hosted page: where a browser pays."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.core import signing
+from django.utils import timezone
+
+from payments.models import Order, SandboxPayment, Subscription
+from payments.tests.kit import VISA, balances, nothing_changes
+from payments.views.sandbox import SALT
+from videos.services import catalogue
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def film(make_video):
+    return make_video(price=1999, title="<b>The harbour</b>")
+
+
+@pytest.fixture
+def page(client_for, viewer, film):
+    answer = client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}")
+    return answer.data["next_action"]["url"].removeprefix("http://testserver")
+
+
+def test_the_page_shows_what_is_to_be_paid(client, page):
+    answer = client.get(page)
+    assert answer.status_code == 200
+    assert "no-store" in answer["Cache-Control"]
+    text = answer.content.decode()
+    assert "19.99 USD" in text
+    assert "&lt;b&gt;The harbour" in text
+    assert 'value="pay"' in text
+
+
+def test_looking_pays_nothing(client, page):
+    with nothing_changes():
+        client.get(page)
+        client.head(page)
+        client.post(page)
+        client.post(page, {"button": "steal"})
+
+
+def test_pay_pays(client, page):
+    text = client.post(page, {"button": "pay"}).content.decode()
+    assert "Paid." in text
+    assert 'value="pay"' not in text
+    assert Order.objects.get().status == "paid"
+    assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+    with nothing_changes():
+        again = client.post(page, {"button": "pay"})
+    assert (again.status_code, "Paid." in again.content.decode()) == (200, True)
+
+
+def test_decline_leaves_the_order_open(client, page):
+    text = client.post(page, {"button": "decline"}).content.decode()
+    assert "The card was declined" in text
+    assert 'value="pay"' in text
+    assert (Order.objects.get().status, balances()) == ("pending", {})
+    assert "Paid." in client.post(page, {"button": "pay"}).content.decode()
+
+
+def test_the_page_of_a_subscription_pays_it(client, client_for, viewer):
+    url = client_for(viewer).post("/api/v1/payments/subscribe").data["next_action"]["url"]
+    page = url.removeprefix("http://testserver")
+    assert "9.99 USD" in client.get(page).content.decode()
+    client.post(page, {"button": "pay"})
+    assert Subscription.objects.get().status == "active"
+
+
+@pytest.mark.parametrize("state", ["expired", "canceled", "late", "deleted film"])
+def test_what_is_no_longer_for_sale_is_not_charged(client, page, film, state):
+    if state == "late":
+        Order.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    elif state == "deleted film":
+        catalogue.delete_video(video=film, actor=film.creator)
+    else:
+        Order.objects.update(status=state)
+    with nothing_changes():
+        assert client.post(page, {"button": "pay"}).status_code == 200
+    assert not SandboxPayment.objects.exists()
+
+
+def test_an_old_page_is_paid_at_the_old_price(client, page, film):
+    catalogue.change_video(video=film, actor=film.creator, price=5000)
+    assert "Paid." in client.post(page, {"button": "pay"}).content.decode()
+    assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+
+
+def test_a_changed_link_is_no_link(client, page, viewer, film):
+    token = page.rsplit("/", 1)[1]
+    for broken in (token[:-1] + ("A" if token[-1] != "A" else "B"), token[1:], "x", "a:b:c", "ü"):
+        with nothing_changes():
+            answer = client.post(page.replace(token, broken), {"button": "pay"})
+        assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["order", "subscription"])
+def test_a_genuine_link_to_nothing_is_not_there(client, db, kind):
+    token = signing.dumps([kind, str(uuid.uuid4())], salt=SALT)
+    for method in (client.get, client.post):
+        answer = method(f"/api/v1/payments/sandbox/checkout/{token}", {"button": "pay"})
+        assert answer.status_code == 404
+
+
+def test_a_link_of_another_purpose_pays_nothing(client, page):
+    token = signing.dumps(["order", str(Order.objects.get().pk)], salt="something-else")
+    with nothing_changes():
+        answer = client.post(f"/api/v1/payments/sandbox/checkout/{token}", {"button": "pay"})
+    assert answer.status_code == 404
+
+
+def test_paid_elsewhere_the_page_says_so(client, page, client_for, viewer, film):
+    client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}", {"payment_method": VISA})
+    with nothing_changes():
+        text = client.post(page, {"button": "pay"}).content.decode()
+    assert "Paid." in text

@@ -1,0 +1,147 @@
+"""``Idempotency-Key``: the same request twice is one request."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from payments.models import IdempotencyRecord, Order, SandboxPayment, SandboxRefund
+from payments.services import idempotency
+from payments.tests.kit import DECLINED, VISA, SilentGateway, code, nothing_changes
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def film(make_video):
+    return make_video(price=1999)
+
+
+@pytest.fixture
+def ask(client_for, viewer, film):
+    """POST a purchase with a key; by the viewer for the film, unless said otherwise."""
+
+    def post(key="a-key", *, user=viewer, to=None, **body):
+        client = client_for(user)
+        client.raise_request_exception = False
+        return client.post(
+            to or f"/api/v1/payments/purchase/{film.pk}", body, headers={"Idempotency-Key": key}
+        )
+
+    return post
+
+
+def test_a_repeat_gets_the_same_answer_and_changes_nothing(ask):
+    first = ask(payment_method=VISA)
+    assert first.status_code == 201
+    assert "Idempotent-Replayed" not in first
+    for _ in range(10):
+        with nothing_changes():
+            again = ask(payment_method=VISA)
+        assert (again.status_code, again["Idempotent-Replayed"]) == (201, "true")
+        assert json.loads(again.content) == json.loads(first.content)
+        assert again.content == first.content
+
+
+def test_another_request_with_the_key_is_refused(ask, film, make_video):
+    ask(payment_method=VISA)
+    other = f"/api/v1/payments/purchase/{make_video(price=500).pk}"
+    for refused in (
+        lambda: ask(payment_method=VISA, force=True),
+        lambda: ask(),
+        lambda: ask(to=other, payment_method=VISA),
+    ):
+        with nothing_changes():
+            answer = refused()
+        assert (answer.status_code, code(answer)) == (422, "idempotency_key_reused")
+
+
+def test_another_user_has_keys_of_their_own(ask, make_user):
+    ask(payment_method=VISA)
+    answer = ask(user=make_user(), payment_method=VISA)
+    assert answer.status_code == 201
+    assert "Idempotent-Replayed" not in answer
+    assert Order.objects.count() == 2
+
+
+def test_a_decline_is_final_for_its_key(ask):
+    first = ask(payment_method=DECLINED)
+    with nothing_changes():
+        again = ask(payment_method=DECLINED)
+    assert (first.status_code, again.status_code) == (402, 402)
+    assert again["Idempotent-Replayed"] == "true"
+    assert again.content == first.content
+    assert SandboxPayment.objects.count() == 1
+    assert ask("another-key", payment_method=DECLINED).status_code == 402
+    assert SandboxPayment.objects.count() == 2
+
+
+def test_refusals_are_final_for_their_key(ask):
+    first = ask(to="/api/v1/payments/purchase/01900000-0000-7000-8000-000000000000")
+    again = ask(to="/api/v1/payments/purchase/01900000-0000-7000-8000-000000000000")
+    assert (first.status_code, again.status_code) == (404, 404)
+    assert again["Idempotent-Replayed"] == "true"
+
+
+def test_a_running_request_is_waited_for(ask, viewer, film):
+    path = f"/api/v1/payments/purchase/{film.pk}"
+    mark = idempotency.fingerprint("POST", path, {"payment_method": VISA})
+    claim = idempotency.begin(user=viewer, key="a-key", request_fingerprint=mark)
+    with nothing_changes():
+        answer = ask(payment_method=VISA)
+    assert (answer.status_code, code(answer)) == (409, "idempotency_in_progress")
+    assert answer["Retry-After"] == "1"
+
+    # Its process is dead: two minutes later the key is taken over.
+    IdempotencyRecord.objects.update(started_at=timezone.now() - timedelta(seconds=121))
+    assert ask(payment_method=VISA).status_code == 201
+    idempotency.keep(claim, 200, "{}")
+    idempotency.forget(claim)
+    assert ask(payment_method=VISA).status_code == 201
+
+
+def test_a_gateway_that_is_away_is_no_answer(ask, gateway_is):
+    with gateway_is(SilentGateway):
+        assert ask(payment_method=VISA).status_code == 503
+    assert not IdempotencyRecord.objects.exists()
+    answer = ask(payment_method=VISA)
+    assert (answer.status_code, answer.data["order"]["status"]) == (200, "paid")
+    assert "Idempotent-Replayed" not in answer
+    assert SandboxPayment.objects.count() == 1
+
+
+def test_a_refund_is_keyed_too(ask, admin, viewer, film, buy):
+    order = buy(viewer, film)
+    url = f"/api/v1/payments/admin/orders/{order.pk}/refund"
+    first = ask(user=admin, to=url, amount="5.00")
+    with nothing_changes():
+        again = ask(user=admin, to=url, amount="5.00")
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.content == first.content
+    assert SandboxRefund.objects.get().amount == 500
+
+
+def test_a_day_later_the_key_is_free(ask, run_minute):
+    ask(payment_method=VISA)
+    IdempotencyRecord.objects.update(started_at=timezone.now() - timedelta(hours=25))
+    answer = ask()
+    assert (answer.status_code, code(answer)) == (409, "already_owned")
+    IdempotencyRecord.objects.update(started_at=timezone.now() - timedelta(hours=25))
+    run_minute()
+    assert not IdempotencyRecord.objects.exists()
+
+
+@pytest.mark.parametrize("key", ["", "   ", "k" * 256, "ключ", "a\tb"])
+def test_a_key_that_is_none_is_refused(ask, key):
+    with nothing_changes():
+        answer = ask(key, payment_method=VISA)
+    assert (answer.status_code, code(answer)) == (400, "parse_error")
+
+
+def test_a_key_without_a_user_is_not_kept(client_for, film):
+    answer = client_for().post(
+        f"/api/v1/payments/purchase/{film.pk}", {}, headers={"Idempotency-Key": "k"}
+    )
+    assert answer.status_code == 401
+    assert not IdempotencyRecord.objects.exists()

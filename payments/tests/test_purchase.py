@@ -1,0 +1,298 @@
+"""POST /payments/purchase/{video_id}, and the orders it makes."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.roles import Role
+from payments.models import Entitlement, Order, Payment, SandboxPayment
+from payments.tests.kit import (
+    DECLINED,
+    VISA,
+    DyingGateway,
+    Killed,
+    SilentGateway,
+    balances,
+    code,
+    nothing_changes,
+)
+from videos.services import catalogue
+
+pytestmark = pytest.mark.django_db
+
+
+def url(video) -> str:
+    return f"/api/v1/payments/purchase/{video.pk}"
+
+
+@pytest.fixture
+def film(make_video, creator):
+    return make_video(creator=creator, price=1999)
+
+
+def test_a_film_is_bought_in_one_call(client_for, viewer, film):
+    answer = client_for(viewer).post(url(film), {"payment_method": VISA})
+
+    assert answer.status_code == 201
+    assert (answer.data["next_action"], answer.data["gateway"]) == (None, "sandbox")
+    order = answer.data["order"]
+    assert (order["status"], order["amount"], order["currency"]) == ("paid", "19.99", "USD")
+    assert (order["video_id"], order["kind"], order["discount"]) == (str(film.pk), "buy", "0.00")
+    assert order["paid_at"] is not None
+    assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+    right = Entitlement.objects.live().get()
+    assert (right.user, right.video, right.source_id) == (viewer, film, uuid.UUID(order["id"]))
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "shown", "creator_part", "platform_part"),
+    [
+        ("JPY", 100, "100", 80, 20),
+        ("KWD", 1990, "1.990", 1592, 398),
+        ("USD", 1, "0.01", 1, 0),
+        ("USD", 4, "0.04", 4, 0),
+        ("USD", 5, "0.05", 4, 1),
+    ],
+)
+def test_every_currency_is_split_in_its_own_units(
+    client_for, viewer, make_video, currency, price, shown, creator_part, platform_part
+):
+    film = make_video(price=price, currency=currency)
+
+    answer = client_for(viewer).post(url(film), {"payment_method": VISA, "expected_amount": shown})
+
+    assert (answer.status_code, answer.data["order"]["amount"]) == (201, shown)
+    expected = {
+        f"clearing:{currency}": -price,
+        f"creator:{currency}": creator_part,
+        f"platform:{currency}": platform_part,
+    }
+    assert balances() == {code: part for code, part in expected.items() if part}
+
+
+def test_without_a_card_the_order_waits_and_the_same_order_goes_on(client_for, viewer, film):
+    client = client_for(viewer)
+    first = client.post(url(film))
+    with nothing_changes():
+        second = client.post(url(film), {})
+
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.data["order"] == second.data["order"]
+    assert first.data["order"]["status"] == "pending"
+    assert first.data["next_action"]["type"] == "redirect"
+    assert balances() == {}
+    paid = client.post(url(film), {"payment_method": VISA})
+    assert (paid.status_code, paid.data["order"]["id"]) == (200, first.data["order"]["id"])
+    assert paid.data["order"]["status"] == "paid"
+
+
+def test_what_is_owned_is_not_sold_twice(client_for, viewer, film, buy):
+    buy(viewer, film)
+    with nothing_changes():
+        answer = client_for(viewer).post(url(film), {"payment_method": VISA})
+    assert (answer.status_code, code(answer)) == (409, "already_owned")
+
+
+def test_nobody_buys_their_own_film(client_for, creator, film):
+    with nothing_changes():
+        answer = client_for(creator).post(url(film), {"payment_method": VISA})
+    assert (answer.status_code, code(answer)) == (403, "own_video")
+
+
+@pytest.mark.parametrize("state", ["draft", "private", "deleted", "unknown"])
+def test_what_one_may_not_see_one_may_not_buy(client_for, viewer, make_video, state):
+    film = make_video(
+        price=1999,
+        ready=state != "draft",
+        visibility="private" if state == "private" else "public",
+    )
+    if state == "deleted":
+        catalogue.delete_video(video=film, actor=film.creator)
+    if state == "unknown":
+        film.pk = uuid.uuid4()
+    with nothing_changes():
+        answer = client_for(viewer).post(url(film), {"payment_method": VISA})
+    assert (answer.status_code, code(answer)) == (404, "video_not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "expected"),
+    [
+        ({"kind": "rent"}, 422, "not_for_sale"),
+        ({"currency": "EUR"}, 422, "currency_unsupported"),
+        ({"payment_method": "pm_of_a_stranger"}, 422, "payment_method_unknown"),
+        ({"expected_amount": "9.99"}, 409, "price_changed"),
+        ({"kind": "steal"}, 400, "invalid_choice"),
+        ({"currency": "XXX"}, 400, "invalid_choice"),
+        ({"expected_amount": "NaN"}, 400, "invalid"),
+        ({"expected_amount": True}, 400, "invalid"),
+        ({"payment_method": "x" * 61}, 400, "max_length"),
+    ],
+)
+def test_refused_wishes_leave_no_trace(client_for, viewer, film, body, status, expected):
+    body.setdefault("payment_method", VISA)
+    if "currency" not in body and expected == "payment_method_unknown":
+        client_for(viewer).post(url(film))  # the order stands already
+    with nothing_changes():
+        answer = client_for(viewer).post(url(film), body)
+    assert (answer.status_code, code(answer)) == (status, expected)
+
+
+def test_a_free_film_is_not_for_sale(client_for, viewer, make_video):
+    film = make_video()
+    with nothing_changes():
+        answer = client_for(viewer).post(url(film), {"payment_method": VISA})
+    assert (answer.status_code, code(answer)) == (422, "not_for_sale")
+
+
+def test_a_changed_price_names_the_current_one(client_for, viewer, film):
+    answer = client_for(viewer).post(url(film), {"expected_amount": 9.99})
+    assert "19.99 USD" in answer.data["errors"][0]["detail"]
+    assert answer.data["errors"][0]["attr"] == "expected_amount"
+
+
+def test_the_client_does_not_name_the_price(client_for, viewer, film):
+    body = {"price": 0, "amount": "0.01", "fee_bps": 0, "payment_method": VISA}
+    answer = client_for(viewer).post(url(film), body)
+    assert answer.data["order"]["amount"] == "19.99"
+    assert SandboxPayment.objects.get().captured == 1999
+
+
+def test_anonymous_callers_buy_nothing(client_for, film):
+    with nothing_changes():
+        answer = client_for().post(url(film), {"payment_method": VISA})
+    assert answer.status_code == 401
+
+
+def test_after_a_decline_another_card_pays_the_same_order(client_for, viewer, film):
+    client = client_for(viewer)
+    declined = client.post(url(film), {"payment_method": DECLINED})
+
+    assert (declined.status_code, code(declined)) == (402, "card_declined")
+    assert "generic_decline" in declined.data["errors"][0]["detail"]
+    order = Order.objects.get()
+    assert (order.status, order.attempt) == ("pending", 1)
+    assert balances() == {}
+    assert not Entitlement.objects.exists()
+    assert not Payment.objects.exists()
+
+    paid = client.post(url(film), {"payment_method": VISA})
+    assert (paid.status_code, paid.data["order"]["status"]) == (200, "paid")
+    assert paid.data["order"]["id"] == str(order.pk)
+    assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+
+
+def test_a_lost_answer_of_the_gateway_is_found_by_repeating(client_for, viewer, film, gateway_is):
+    client = client_for(viewer)
+    client.raise_request_exception = False
+    with gateway_is(SilentGateway):
+        lost = client.post(url(film), {"payment_method": VISA})
+    assert (lost.status_code, code(lost)) == (503, "gateway_unavailable")
+    assert lost["Retry-After"] == "5"
+    assert Order.objects.get().status == "processing"
+    assert not Entitlement.objects.exists()
+
+    again = client.post(url(film), {"payment_method": VISA})
+    assert (again.status_code, again.data["order"]["status"]) == (200, "paid")
+    assert SandboxPayment.objects.count() == 1
+    assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+
+
+def test_a_process_that_dies_after_the_charge_loses_no_money(
+    client_for, viewer, film, gateway_is, run_minute
+):
+    client = client_for(viewer)
+    with gateway_is(DyingGateway), pytest.raises(Killed):
+        client.post(url(film), {"payment_method": VISA})
+    assert not Payment.objects.exists()
+
+    # An hour later and at another price: still the same order and the same charge.
+    Order.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    catalogue.change_video(video=film, actor=film.creator, price=2999)
+    run_minute()
+    canceled = client.post(f"/api/v1/payments/orders/{Order.objects.get().pk}/cancel")
+    assert (canceled.status_code, code(canceled)) == (409, "order_not_open")
+    again = client.post(url(film), {"payment_method": VISA})
+
+    assert (again.status_code, again.data["order"]["amount"]) == (200, "19.99")
+    assert SandboxPayment.objects.get().captured == 1999
+    assert Order.objects.get().status == "paid"
+
+
+def test_a_new_price_or_a_late_hour_makes_a_new_order(client_for, viewer, film):
+    client = client_for(viewer)
+    first = client.post(url(film)).data["order"]["id"]
+    catalogue.change_video(video=film, actor=film.creator, price=2999)
+    second = client.post(url(film))
+    assert (second.status_code, second.data["order"]["amount"]) == (201, "29.99")
+    Order.objects.filter(pk=second.data["order"]["id"]).update(expires_at=timezone.now())
+    third = client.post(url(film))
+    assert third.status_code == 201
+    statuses = dict(Order.objects.values_list("pk", "status"))
+    assert [statuses[uuid.UUID(pk)] for pk in (first, second.data["order"]["id"])] == [
+        "expired",
+        "expired",
+    ]
+    assert statuses[uuid.UUID(third.data["order"]["id"])] == "pending"
+
+
+def test_a_subscription_covers_the_film_unless_the_buyer_insists(
+    client_for, viewer, film, subscribe
+):
+    subscribe(viewer)
+    with nothing_changes():
+        answer = client_for(viewer).post(url(film), {"payment_method": VISA})
+    assert (answer.status_code, code(answer)) == (409, "covered_by_subscription")
+    forced = client_for(viewer).post(url(film), {"payment_method": VISA, "force": True})
+    assert (forced.status_code, forced.data["order"]["status"]) == (201, "paid")
+    assert Entitlement.objects.live().count() == 2
+
+
+def test_orders_are_listed_to_their_buyer_only(client_for, viewer, make_user, film, buy):
+    order = buy(viewer, film)
+    mine = client_for(viewer).get("/api/v1/payments/orders").data["results"]
+    assert [row["id"] for row in mine] == [str(order.pk)]
+    assert client_for(viewer).get(f"/api/v1/payments/orders/{order.pk}").status_code == 200
+    for role in Role:
+        stranger = client_for(make_user(role))
+        assert stranger.get("/api/v1/payments/orders").data["results"] == []
+        with nothing_changes():
+            assert stranger.get(f"/api/v1/payments/orders/{order.pk}").status_code == 404
+            assert stranger.post(f"/api/v1/payments/orders/{order.pk}/cancel").status_code == 404
+    assert client_for(film.creator).get("/api/v1/payments/entitlements").data["results"] == []
+    rights = client_for(viewer).get("/api/v1/payments/entitlements").data["results"]
+    assert [(right["video_id"], right["source_type"]) for right in rights] == [(film.pk, "order")]
+
+
+def test_an_open_order_can_be_given_up_and_a_paid_one_cannot(client_for, viewer, film, buy):
+    client = client_for(viewer)
+    pending = client.post(url(film)).data["order"]["id"]
+    canceled = client.post(f"/api/v1/payments/orders/{pending}/cancel")
+    assert (canceled.status_code, canceled.data["status"]) == (200, "canceled")
+    paid = buy(viewer, film)
+    for pk in (pending, paid.pk):
+        with nothing_changes():
+            answer = client.post(f"/api/v1/payments/orders/{pk}/cancel")
+        assert (answer.status_code, code(answer)) == (409, "order_not_open")
+
+
+def test_what_can_be_paid_with_is_public(client_for):
+    config = client_for().get("/api/v1/payments/config").data
+    assert (config["gateway"], config["sandbox"], config["publishable_key"]) == (
+        "sandbox",
+        True,
+        None,
+    )
+    assert config["default_currency"] == "USD"
+    plans = client_for().get("/api/v1/payments/plans").data["results"]
+    assert plans == [
+        {
+            "code": "monthly",
+            "name": "Monthly",
+            "amount": "9.99",
+            "currency": "USD",
+            "interval": "month",
+        }
+    ]

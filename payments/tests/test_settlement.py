@@ -1,0 +1,166 @@
+"""From the gateway's facts to ours: one transaction, and money that fits nothing."""
+
+import pytest
+from django.utils import timezone
+
+from payments.models import Entitlement, Order, Payment, Plan, SandboxPayment, Subscription
+from payments.receivers import order_follows_payment, split_revenue
+from payments.services import subscriptions
+from payments.services.settlement import sync_payment
+from payments.signals import entitlement_granted, payment_facts_changed
+from payments.tests.kit import VISA, balances, code, nothing_changes
+
+pytestmark = pytest.mark.django_db
+
+
+class Broken(Exception):
+    pass
+
+
+@pytest.mark.parametrize("news", [payment_facts_changed, entitlement_granted])
+def test_a_receiver_that_fails_undoes_the_capture(client_for, viewer, make_video, news):
+    film = make_video(price=1999)
+    client = client_for(viewer)
+    client.raise_request_exception = False
+
+    def fail(**kwargs):
+        raise Broken
+
+    news.connect(fail, weak=False)
+    try:
+        answer = client.post(f"/api/v1/payments/purchase/{film.pk}", {"payment_method": VISA})
+    finally:
+        news.disconnect(fail)
+
+    assert answer.status_code == 500
+    assert balances() == {}
+    assert not Payment.objects.exists()
+    assert not Entitlement.objects.exists()
+    assert Order.objects.get().status == "processing"
+    again = client.post(f"/api/v1/payments/purchase/{film.pk}", {"payment_method": VISA})
+    assert again.data["order"]["status"] == "paid"
+    assert SandboxPayment.objects.count() == 1
+    assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+
+
+def test_the_split_is_the_work_of_a_receiver(viewer, make_video, buy):
+    assert payment_facts_changed.disconnect(dispatch_uid="payments.split_revenue")
+    try:
+        order = buy(viewer, make_video(price=1999))
+    finally:
+        payment_facts_changed.connect(split_revenue, dispatch_uid="payments.split_revenue")
+    assert balances() == {}
+    sync_payment(gateway="sandbox", external_id=order.payments.get().external_id)
+    assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+
+
+def test_receivers_may_run_again(viewer, make_video, buy):
+    payment = buy(viewer, make_video(price=1999)).payments.get()
+    with nothing_changes():
+        split_revenue(sender=None, payment=payment, at=timezone.now())
+        order_follows_payment(sender=None, payment=payment)
+
+
+def stray_payment(**fields) -> SandboxPayment:
+    fields = {"amount": 1999, "currency": "USD", **fields}
+    return SandboxPayment.objects.create(
+        id=f"sbx_{SandboxPayment.objects.count()}_stray",
+        idempotency_key=f"stray:{SandboxPayment.objects.count()}",
+        captured=fields["amount"],
+        payment_method=VISA,
+        **fields,
+    )
+
+
+def test_money_that_pays_nothing_waits_in_suspense():
+    stray = stray_payment()
+    sync_payment(gateway="sandbox", external_id=stray.pk)
+    assert Payment.objects.get().disposition == "unmatched"
+    assert balances() == {"clearing:USD": -1999, "suspense:USD": 1999}
+    assert not Entitlement.objects.exists()
+
+
+@pytest.mark.parametrize("fields", [{"amount": 1998}, {"amount": 2000}, {"currency": "EUR"}])
+def test_another_amount_than_agreed_opens_no_film(client_for, viewer, make_video, fields):
+    film = make_video(price=1999)
+    client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}")
+    order = Order.objects.get()
+    stray = stray_payment(**fields)
+    sync_payment(gateway="sandbox", external_id=stray.pk, order=order)
+    order.refresh_from_db()
+    assert order.status == "pending"
+    assert balances() == {
+        f"clearing:{stray.currency}": -stray.amount,
+        f"suspense:{stray.currency}": stray.amount,
+    }
+    assert not Entitlement.objects.exists()
+
+
+def test_a_second_payment_of_an_order_does_not_pay_it_again(viewer, make_video, buy):
+    order = buy(viewer, make_video(price=1999))
+    sync_payment(gateway="sandbox", external_id=stray_payment().pk, order=order)
+    assert balances() == {
+        "clearing:USD": -3998,
+        "creator:USD": 1600,
+        "platform:USD": 399,
+        "suspense:USD": 1999,
+    }
+    assert Entitlement.objects.count() == 1
+
+
+def test_an_order_that_was_paid_late_wins_over_the_open_one(client_for, viewer, make_video):
+    film = make_video(price=1999)
+    client = client_for(viewer)
+    client.post(f"/api/v1/payments/purchase/{film.pk}")
+    late = Order.objects.get()
+    Order.objects.update(expires_at=timezone.now())
+    client.post(f"/api/v1/payments/purchase/{film.pk}")
+    newer = Order.objects.exclude(pk=late.pk).get()
+
+    sync_payment(gateway="sandbox", external_id=stray_payment().pk, order=late)
+
+    late.refresh_from_db()
+    newer.refresh_from_db()
+    assert (late.status, newer.status) == ("paid", "expired")
+    assert Entitlement.objects.live().get().source_id == late.pk
+    assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+
+
+def test_a_late_payment_of_what_was_bought_again_waits_in_suspense(
+    client_for, viewer, make_video, buy
+):
+    film = make_video(price=1999)
+    client = client_for(viewer)
+    client.post(f"/api/v1/payments/purchase/{film.pk}")
+    late = Order.objects.get()
+    assert client.post(f"/api/v1/payments/orders/{late.pk}/cancel").status_code == 200
+    bought = buy(viewer, film)
+
+    sync_payment(gateway="sandbox", external_id=stray_payment().pk, order=late)
+
+    late.refresh_from_db()
+    assert late.status == "canceled"
+    assert Entitlement.objects.live().get().source_id == bought.pk
+    assert balances()["suspense:USD"] == 1999
+    assert balances()["creator:USD"] == 1600
+
+
+def test_a_late_first_payment_of_a_subscription_is_honoured(client_for, viewer):
+    Plan.objects.create(code="yearly", name="Yearly", amount=9900, currency="USD", interval="year")
+    client = client_for(viewer)
+    client.post("/api/v1/payments/subscribe", {"plan": "monthly"})
+    monthly = Subscription.objects.get()
+    invoice = subscriptions._invoice(monthly)
+    assert client.post("/api/v1/payments/subscribe", {"plan": "yearly"}).status_code == 201
+    monthly.refresh_from_db()
+    assert monthly.status == "canceled"
+
+    sync_payment(
+        gateway="sandbox", external_id=stray_payment(amount=999).pk, invoice=invoice
+    )  # the card was charged while the buyer changed their mind
+
+    monthly.refresh_from_db()
+    assert (monthly.status, monthly.ended_at) == ("active", None)
+    assert Subscription.objects.get(plan__code="yearly").status == "canceled"
+    answer = client.post("/api/v1/payments/subscribe", {"plan": "yearly"})
+    assert (answer.status_code, code(answer)) == (409, "already_subscribed")

@@ -1,0 +1,245 @@
+"""Subscribing, watching by it, and ending it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from payments.models import (
+    Entitlement,
+    Invoice,
+    Payment,
+    Plan,
+    SandboxPayment,
+    SandboxRefund,
+    Subscription,
+)
+from payments.services.settlement import sync_payment
+from payments.services.subscriptions import add_months
+from payments.tests.kit import (
+    DECLINED,
+    VISA,
+    DyingGateway,
+    Killed,
+    balances,
+    code,
+    nothing_changes,
+)
+
+URL = "/api/v1/payments/subscribe"
+MINE = "/api/v1/payments/subscription"
+MAX = datetime(9000, 1, 1)  # noqa: DTZ001 - hypothesis adds the zone
+
+
+@pytest.mark.parametrize(
+    ("start", "months", "expected"),
+    [
+        ((2027, 1, 31), 1, (2027, 2, 28)),
+        ((2028, 1, 31), 1, (2028, 2, 29)),
+        ((2027, 1, 31), 2, (2027, 3, 31)),
+        ((2028, 2, 29), 12, (2029, 2, 28)),
+        ((2027, 12, 15), 1, (2028, 1, 15)),
+        ((2027, 3, 31), 1, (2027, 4, 30)),
+    ],
+)
+def test_a_month_later_is_the_same_day_or_the_last_one(start, months, expected):
+    assert add_months(datetime(*start, 12, 30, tzinfo=UTC), months) == datetime(
+        *expected, 12, 30, tzinfo=UTC
+    )
+
+
+@given(st.datetimes(timezones=st.just(UTC), max_value=MAX), st.integers(1, 36))
+def test_months_move_on_and_keep_the_day_where_they_can(start, months):
+    later = add_months(start, months)
+    assert (later.year - start.year) * 12 + later.month - start.month == months
+    assert later.day == start.day or (later.day < start.day and (later + timedelta(1)).day == 1)
+    assert later.time() == start.time()
+
+
+@pytest.fixture
+def film(make_video):
+    return make_video(price=1999)
+
+
+@pytest.fixture
+def may_watch(client_for, film):
+    return lambda user: client_for(user).get(f"/api/v1/stream/{film.pk}").status_code == 200
+
+
+@pytest.mark.django_db
+class TestSubscribing:
+    def test_a_subscriber_watches_every_film(self, client_for, viewer, may_watch):
+        assert not may_watch(viewer)
+        answer = client_for(viewer).post(URL, {"plan": "monthly", "payment_method": VISA})
+
+        assert (answer.status_code, answer.data["next_action"]) == (201, None)
+        mine = answer.data["subscription"]
+        assert (mine["status"], mine["plan"], mine["amount"]) == ("active", "monthly", "9.99")
+        assert may_watch(viewer)
+        subscription, invoice = Subscription.objects.get(), Invoice.objects.get()
+        assert (invoice.status, invoice.amount, invoice.fee_bps) == ("paid", 999, 2000)
+        assert subscription.period_end == add_months(subscription.period_start, 1)
+        assert (invoice.period_start, invoice.period_end) == (
+            subscription.period_start,
+            subscription.period_end,
+        )
+        # Nobody has earned it yet.
+        assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
+        assert client_for(viewer).get(MINE).data == {**mine, "id": str(subscription.pk)}
+
+    def test_a_second_subscription_is_refused(self, client_for, viewer, subscribe):
+        subscribe(viewer)
+        with nothing_changes():
+            answer = client_for(viewer).post(URL, {"payment_method": VISA})
+        assert (answer.status_code, code(answer)) == (409, "already_subscribed")
+
+    @pytest.mark.parametrize("plan", ["weekly", "retired"])
+    def test_a_plan_that_is_not_sold_is_not_there(self, client_for, viewer, plan):
+        Plan.objects.create(code="retired", name="Old", amount=1, currency="USD", is_active=False)
+        with nothing_changes():
+            answer = client_for(viewer).post(URL, {"plan": plan, "payment_method": VISA})
+        assert (answer.status_code, code(answer)) == (404, "plan_not_found")
+
+    def test_after_a_decline_another_card_makes_it_active(self, client_for, viewer, may_watch):
+        declined = client_for(viewer).post(URL, {"payment_method": DECLINED})
+        assert (declined.status_code, code(declined)) == (402, "card_declined")
+        assert Subscription.objects.get().status == "incomplete"
+        assert not Payment.objects.exists()
+        assert not may_watch(viewer)
+
+        # Days later: the month that is paid for begins now.
+        Invoice.objects.update(
+            period_start=timezone.now() - timedelta(days=20),
+            period_end=timezone.now() + timedelta(days=10),
+        )
+        paid = client_for(viewer).post(URL, {"payment_method": VISA})
+        assert (paid.status_code, paid.data["subscription"]["status"]) == (200, "active")
+        subscription = Subscription.objects.get()
+        assert timezone.now() - subscription.period_start < timedelta(minutes=1)
+        assert subscription.period_end == add_months(subscription.period_start, 1)
+        assert Invoice.objects.get().period_end == subscription.period_end
+        assert may_watch(viewer)
+
+    def test_without_a_card_it_waits_for_the_hosted_page(self, client_for, viewer):
+        first = client_for(viewer).post(URL)
+        with nothing_changes():
+            again = client_for(viewer).post(URL)
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert first.data["subscription"]["current_period_end"] is None
+        assert first.data["next_action"]["type"] == "redirect"
+
+    def test_an_unknown_card_makes_nothing_active(self, client_for, viewer):
+        answer = client_for(viewer).post(URL, {"payment_method": "pm_mine"})
+        assert (answer.status_code, code(answer)) == (422, "payment_method_unknown")
+        assert Subscription.objects.get().status == "incomplete"
+        assert not Entitlement.objects.exists()
+
+    def test_a_process_that_dies_after_the_charge_is_continued(
+        self, client_for, viewer, gateway_is
+    ):
+        with gateway_is(DyingGateway), pytest.raises(Killed):
+            client_for(viewer).post(URL, {"payment_method": VISA})
+        answer = client_for(viewer).post(URL, {"payment_method": VISA})
+        assert (answer.status_code, answer.data["subscription"]["status"]) == (200, "active")
+        assert SandboxPayment.objects.count() == 1
+        assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
+
+    def test_a_year_is_twelve_months(self, client_for, viewer):
+        Plan.objects.create(
+            code="yearly", name="Yearly", amount=9900, currency="USD", interval="year"
+        )
+        client_for(viewer).post(URL, {"plan": "yearly", "payment_method": VISA})
+        subscription = Subscription.objects.get()
+        assert subscription.period_end == add_months(subscription.period_start, 12)
+
+    def test_anonymous_callers_do_not_subscribe(self, client_for, db):
+        with nothing_changes():
+            assert client_for().post(URL, {"payment_method": VISA}).status_code == 401
+
+
+@pytest.mark.django_db
+class TestEnding:
+    def test_canceled_at_the_end_it_plays_until_then(
+        self, client_for, viewer, subscribe, may_watch
+    ):
+        subscribe(viewer)
+        answer = client_for(viewer).post(f"{MINE}/cancel", {})
+        assert (answer.status_code, answer.data["status"]) == (200, "active")
+        assert answer.data["cancel_at_period_end"] is True
+        assert may_watch(viewer)
+        with nothing_changes():
+            assert client_for(viewer).post(f"{MINE}/cancel", {}).status_code == 200
+
+    def test_canceled_now_it_ends_now(self, client_for, viewer, subscribe, may_watch):
+        subscribe(viewer)
+        answer = client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
+        assert (answer.status_code, answer.data["status"]) == (200, "canceled")
+        assert answer.data["ended_at"] is not None
+        assert not may_watch(viewer)
+        assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
+        gone = client_for(viewer).get(MINE)
+        assert (gone.status_code, code(gone)) == (404, "no_subscription")
+        with nothing_changes():
+            assert client_for(viewer).post(f"{MINE}/cancel", {}).status_code == 404
+        assert subscribe(viewer).status == "active"
+        assert may_watch(viewer)
+
+    def test_nobody_cancels_what_is_not_theirs(self, client_for, viewer, make_user, subscribe):
+        subscribe(viewer)
+        with nothing_changes():
+            answer = client_for(make_user()).post(f"{MINE}/cancel", {"at_period_end": False})
+        assert (answer.status_code, code(answer)) == (404, "no_subscription")
+
+    def test_past_its_end_nothing_plays_without_any_job(
+        self, viewer, subscribe, may_watch, run_minute
+    ):
+        subscription = subscribe(viewer)
+        right = Entitlement.objects.get()
+        assert right.ends_at == subscription.period_end + timedelta(hours=1)
+        Entitlement.objects.update(ends_at=timezone.now())
+        assert not may_watch(viewer)
+        Subscription.objects.update(
+            period_start=timezone.now() - timedelta(days=40),
+            period_end=timezone.now() - timedelta(hours=2),
+        )
+        run_minute()
+        run_minute()
+        subscription.refresh_from_db()
+        assert subscription.status == "expired"
+        assert Entitlement.objects.get().revoked_at is not None
+
+    def test_a_lapsed_subscriber_subscribes_again_before_any_job_ran(
+        self, viewer, make_user, subscribe, may_watch
+    ):
+        subscribe(viewer)
+        other = subscribe(make_user())
+        Subscription.objects.update(
+            period_start=timezone.now() - timedelta(days=40),
+            period_end=timezone.now() - timedelta(hours=2),
+        )
+        assert subscribe(viewer).status == "active"
+        assert may_watch(viewer)
+        other.refresh_from_db()
+        assert other.status == "active"  # the worker's business, not this request's
+
+    def test_a_bought_film_outlives_the_subscription(
+        self, client_for, viewer, subscribe, film, may_watch
+    ):
+        subscribe(viewer)
+        body = {"payment_method": VISA, "force": True}
+        client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}", body)
+        client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
+        assert may_watch(viewer)
+
+    def test_an_invoice_given_back_ends_it(self, viewer, subscribe, may_watch):
+        subscribe(viewer)
+        payment = Payment.objects.get()
+        SandboxRefund.objects.create(
+            id="sbr_1", idempotency_key="k", payment_id=payment.external_id, amount=999
+        )
+        sync_payment(gateway="sandbox", external_id=payment.external_id)
+        assert Subscription.objects.get().status == "canceled"
+        assert not may_watch(viewer)
+        assert balances() == {}

@@ -1,0 +1,93 @@
+"""What the busiest calls cost, in statements; the frames of transactions are not counted."""
+
+import pytest
+
+from payments.entitlements import can_watch
+from payments.tests.kit import statements
+from streaming import sessions
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _no_audit_of_reads(settings):
+    settings.AUDIT_READS = False
+
+
+@pytest.fixture
+def bought(viewer, make_video, buy):
+    film = make_video(price=1999, tags=["sea"])
+    buy(viewer, film)
+    return film
+
+
+def test_a_stream_token_costs_three(client_for, viewer, bought):
+    client = client_for(viewer)
+    client.get(f"/api/v1/stream/{bought.pk}")
+    with statements(exactly=3):  # who asks, the film, the right
+        assert client.get(f"/api/v1/stream/{bought.pk}").status_code == 200
+
+
+def test_a_right_costs_one(viewer, make_user, bought, subscribe):
+    viewer.has_perm("videos.add_video")
+    with statements(exactly=1):
+        assert can_watch(viewer, bought).kind == "order"
+    subscriber = make_user()
+    subscribe(subscriber)
+    subscriber.has_perm("videos.add_video")
+    with statements(exactly=1):
+        assert can_watch(subscriber, bought).kind == "subscription"
+    stranger = make_user()
+    stranger.has_perm("videos.add_video")
+    with statements(exactly=1):
+        assert can_watch(stranger, bought) is None
+
+
+def test_owners_and_free_films_cost_nothing(viewer, make_video):
+    film = make_video()
+    viewer.has_perm("videos.add_video")
+    film.creator.has_perm("videos.add_video")
+    with statements(exactly=0):
+        assert can_watch(viewer, film).kind == "free"
+        assert can_watch(film.creator, film).kind == "owner"
+
+
+def test_a_heartbeat_costs_two(client_for, viewer, bought):
+    token = sessions.stream_token(user=viewer, video_id=bought.pk)
+    session, grant = sessions.redeem(token=token, client=sessions.Client("x", "127.0.0.1"))
+    url = f"/api/v1/stream/sessions/{session.pk}/heartbeat"
+    client, anonymous = client_for(viewer), client_for()
+    anonymous.credentials(HTTP_PLAYBACK_GRANT=grant, HTTP_USER_AGENT="x")
+    beat = {"position_seconds": 1, "state": "playing", "watched": [[0, 1]]}
+    client.post(url, beat)
+    client.post(url, {**beat, "state": "paused"})
+    for speaker in (client, anonymous):
+        # the session with its film and the right to speak for it; the session
+        with statements(exactly=2):
+            assert speaker.post(url, beat).status_code == 204
+
+
+@pytest.mark.parametrize("size", [1, 12])
+def test_lists_and_details_cost_the_same_for_any_size(
+    client_for, viewer, make_user, make_video, size
+):
+    films = [make_video(tags=[f"tag-{number}", "sea"]) for number in range(size)]
+    client = client_for(viewer)
+    client.get("/api/v1/videos/")
+    with statements(at_most=4):
+        answer = client.get("/api/v1/videos/")
+    assert len(answer.data["results"]) == size
+    with statements(at_most=3):
+        assert client.get(f"/api/v1/videos/{films[0].pk}").status_code == 200
+
+
+@pytest.mark.parametrize("size", [1, 12])
+def test_the_list_of_sessions_costs_two(client_for, viewer, make_video, size):
+    for _ in range(size):
+        token = sessions.stream_token(user=viewer, video_id=make_video().pk)
+        sessions.redeem(token=token, client=sessions.Client("x", "127.0.0.1"))
+    client = client_for(viewer)
+    client.get("/api/v1/stream/sessions/")
+    with statements(exactly=2):
+        answer = client.get("/api/v1/stream/sessions/")
+    assert len(answer.data["results"]) == size

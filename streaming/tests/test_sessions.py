@@ -1,0 +1,194 @@
+"""Playback sessions end with the right that they rest on, in the same transaction."""
+
+from datetime import timedelta
+from threading import Event
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import services as accounts
+from audit.models import AuditEntry
+from payments.models import Entitlement
+from payments.services import refunds, subscriptions
+from payments.signals import entitlement_revoked
+from payments.tests.kit import balances, code, together
+from streaming import sessions
+from streaming.errors import PurchaseRequired
+from streaming.models import PlaybackSession
+
+pytestmark = pytest.mark.django_db
+
+CLIENT = sessions.Client("Phone/1.0", "203.0.113.7")
+
+
+@pytest.fixture
+def watch(db):
+    def start(user, film) -> PlaybackSession:
+        token = sessions.stream_token(user=user, video_id=film.pk)
+        return sessions.redeem(token=token, client=CLIENT)[0]
+
+    return start
+
+
+def end_of(session):
+    session.refresh_from_db()
+    return session.end_reason
+
+
+def test_a_full_refund_ends_what_it_paid_for_and_nothing_else(
+    viewer, make_user, make_video, buy, watch, admin
+):
+    film, other = make_video(price=1999), make_video(price=500)
+    order, neighbour = buy(viewer, film), make_user()
+    buy(viewer, other)
+    buy(neighbour, film)
+    watched, *rest = watch(viewer, film), watch(viewer, other), watch(neighbour, film)
+    refunds.refund_order(order_id=order.pk, amount=1000, reason="", actor=admin)
+    assert end_of(watched) == ""
+    refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
+    assert end_of(watched) == "revoked"
+    assert [end_of(session) for session in rest] == ["", ""]
+
+
+def test_a_refund_that_fails_ends_nothing(viewer, make_video, buy, watch, admin):
+    order = buy(viewer, film := make_video(price=1999))
+    session = watch(viewer, film)
+    booked = balances()
+
+    class Crash(Exception):
+        pass
+
+    @transaction.atomic
+    def refund_and_crash():
+        refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
+        assert end_of(session) == "revoked"
+        raise Crash
+
+    with pytest.raises(Crash):
+        refund_and_crash()
+    assert end_of(session) == ""
+    assert balances() == booked
+    assert Entitlement.objects.live().count() == 1
+
+
+def test_canceling_now_ends_and_canceling_later_does_not(viewer, make_video, subscribe, watch):
+    subscribe(viewer)
+    session = watch(viewer, make_video(price=1999))
+    free = watch(viewer, make_video())
+    subscriptions.cancel(user=viewer, at_period_end=True)
+    assert end_of(session) == ""
+    subscriptions.cancel(user=viewer, at_period_end=False)
+    assert (end_of(session), end_of(free)) == ("revoked", "")
+
+
+def test_deleting_the_film_ends_every_session_of_it(viewer, make_video, watch, client_for):
+    film, other = make_video(), make_video()
+    ended, stays = [watch(viewer, film), watch(film.creator, film)], watch(viewer, other)
+    assert client_for(film.creator).delete(f"/api/v1/videos/{film.pk}").status_code == 204
+    assert [end_of(session) for session in ended] == ["removed", "removed"]
+    assert end_of(stays) == ""
+
+
+def test_deactivation_ends_every_session_of_the_user(
+    viewer, make_user, admin, make_video, watch, client_for
+):
+    film = make_video()
+    gone, stays = watch(viewer, film), watch(make_user(), film)
+    answer = client_for(admin).patch(f"/api/v1/users/{viewer.pk}/status", {"is_active": False})
+    assert answer.status_code == 200
+    assert (end_of(gone), end_of(stays)) == ("deactivated", "")
+    accounts.set_active(user_id=viewer.pk, is_active=True, actor=admin)
+    assert end_of(gone) == "deactivated"
+
+
+def test_the_silent_end_and_the_living_stay(viewer, make_video, watch, run_minute, settings):
+    silent, living = watch(viewer, make_video()), watch(viewer, make_video())
+    PlaybackSession.objects.filter(pk=silent.pk).update(
+        last_seen_at=timezone.now() - timedelta(seconds=settings.SESSION_IDLE_SECONDS + 1)
+    )
+    run_minute()
+    assert (end_of(silent), end_of(living)) == ("idle", "")
+
+
+def test_a_lapsed_subscription_ends_its_sessions(viewer, make_video, subscribe, watch, run_minute):
+    subscription = subscribe(viewer)
+    session = watch(viewer, make_video(price=1999))
+    type(subscription).objects.update(
+        period_start=timezone.now() - timedelta(days=40),
+        period_end=timezone.now() - timedelta(hours=2),
+    )
+    run_minute()
+    assert end_of(session) == "revoked"
+
+
+def test_one_sees_and_stops_ones_own_sessions(viewer, make_user, make_video, watch, client_for):
+    film = make_video(title="The harbour")
+    mine, old = watch(viewer, film), watch(viewer, film)
+    theirs = watch(make_user(), film)
+    PlaybackSession.objects.filter(pk=old.pk).update(expires_at=timezone.now())
+    client = client_for(viewer)
+
+    (row,) = client.get("/api/v1/stream/sessions/").data["results"]
+    assert (row["id"], row["video_title"]) == (str(mine.pk), "The harbour")
+    assert (row["user_agent"], row["position_seconds"]) == ("Phone/1.0", 0)
+    for foreign in (theirs, old):
+        assert client.delete(f"/api/v1/stream/sessions/{foreign.pk}").status_code == 404
+    assert end_of(theirs) == ""
+    assert client.delete(f"/api/v1/stream/sessions/{mine.pk}").status_code == 204
+    assert end_of(mine) == "stopped"
+    assert AuditEntry.objects.filter(action="playback.ended", target_id=str(mine.pk)).count() == 1
+    gone = client.delete(f"/api/v1/stream/sessions/{mine.pk}")
+    assert (gone.status_code, code(gone)) == (404, "not_found")
+    assert client.get("/api/v1/stream/sessions/").data["results"] == []
+    assert client_for().get("/api/v1/stream/sessions/").status_code == 401
+
+
+def test_an_address_is_kept_as_its_network_only(viewer, make_video):
+    film = make_video()
+    for address, kept in [
+        ("203.0.113.77", "203.0.113.0"),
+        ("::ffff:203.0.113.9", "203.0.113.0"),
+        ("2001:db8:1:2::3", "2001:db8:1::"),
+        ("unix socket", None),
+    ]:
+        token = sessions.stream_token(user=viewer, video_id=film.pk)
+        session, _ = sessions.redeem(token=token, client=sessions.Client("x", address))
+        session.refresh_from_db()
+        assert session.network == kept
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_starts_during_the_refund_does_not_outlive_it(
+    viewer, make_video, buy, admin
+):
+    """The refund has ended the sessions that it found, and has not been committed yet."""
+    order = buy(viewer, film := make_video(price=1999))
+    token = sessions.stream_token(user=viewer, video_id=film.pk)
+    ended, tried = Event(), Event()
+
+    def hold(**kwargs):
+        ended.set()
+        tried.wait(timeout=2)  # whoever has to wait for this commit cannot be waited for
+
+    def refund():
+        refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
+
+    def start():
+        ended.wait(timeout=10)
+        try:
+            sessions.redeem(token=token, client=CLIENT)
+        except PurchaseRequired:
+            return "refused"
+        finally:
+            tried.set()
+        return "started"
+
+    entitlement_revoked.connect(hold, weak=False)
+    try:
+        _, outcome = together([refund, start])
+    finally:
+        entitlement_revoked.disconnect(hold)
+
+    assert outcome == "refused"
+    assert not PlaybackSession.objects.exists()
