@@ -4,7 +4,7 @@ from django.contrib.auth.models import Group
 from accounts import services
 from accounts.errors import LastAdmin
 from accounts.models import RefreshFamily, User
-from config.admin import ReadOnlyAdmin
+from config.admin import HouseAdmin, ReadOnlyAdmin
 
 admin.site.site_header = admin.site.site_title = "Video on demand"
 admin.site.index_title = "House-keeping"
@@ -12,7 +12,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(admin.ModelAdmin):
+class UserAdmin(HouseAdmin):
     """Users are looked at here; role and status change through the services of the API."""
 
     list_display = ["email", "display_name", "role", "is_active", "is_staff", "created_at"]

@@ -11,7 +11,9 @@ from config.ids import uuid7
 
 def normal_email(text: str) -> str:
     """The one form of an address: what a person would call the same address is the same text."""
-    return unicodedata.normalize("NFKC", text).strip().rstrip(".").casefold()
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    # Folding can undo the normal form; the second round makes the result its own normal form.
+    return unicodedata.normalize("NFKC", folded).casefold().strip().rstrip(".")
 
 
 class UserManager(BaseUserManager):
@@ -32,11 +34,6 @@ class UserManager(BaseUserManager):
         return self.create_user(email, password, role=Role.ADMIN, **fields)
 
 
-class UserQuerySet(models.QuerySet):
-    def active_admins(self):
-        return self.filter(role__name=Role.ADMIN, is_active=True)
-
-
 class User(AbstractBaseUser, PermissionsMixin):
     """Somebody who signs in with an e-mail address.
 
@@ -53,7 +50,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects = UserManager.from_queryset(UserQuerySet)()
+    objects = UserManager()
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"

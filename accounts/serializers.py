@@ -40,6 +40,8 @@ class RegisterSerializer(serializers.Serializer):
 
     def validate_email(self, value):
         value = normal_email(value)
+        # The normal form may be longer, and full-width signs in it have become ordinary ones.
+        self.fields["email"].run_validators(value)
         if User.objects.filter(email=value).exists():
             raise serializers.ValidationError(
                 "A user with this e-mail already exists.", code="unique"

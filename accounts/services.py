@@ -5,6 +5,7 @@ import uuid
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from rest_framework.exceptions import ValidationError
 
 import audit.services as audit
@@ -76,11 +77,11 @@ def change_profile(*, user: User, display_name: str) -> User:
 @transaction.atomic
 def set_role(*, user_id: uuid.UUID, role: Role, actor: User | None) -> User:
     """Give a user one role. Raises LastAdmin when that would leave no active administrator."""
-    user = _locked(user_id)
+    user, admins = _locked(user_id)
     if user.role_name == role:
         return user
-    if user.role_name == Role.ADMIN:
-        _refuse_last_admin(user)
+    if admins == [user]:
+        raise LastAdmin()
     before = user.role_name
     user.role, _ = Group.objects.get_or_create(name=role)
     user.is_staff = role == Role.ADMIN or user.groups.filter(name=MODERATOR).exists()
@@ -94,11 +95,11 @@ def set_role(*, user_id: uuid.UUID, role: Role, actor: User | None) -> User:
 @transaction.atomic
 def set_active(*, user_id: uuid.UUID, is_active: bool, actor: User | None) -> User:
     """Let a user in, or put them out: tokens and playback end in the same transaction."""
-    user = _locked(user_id)
+    user, admins = _locked(user_id)
     if user.is_active == is_active:
         return user
-    if not is_active and user.role_name == Role.ADMIN:
-        _refuse_last_admin(user)
+    if not is_active and admins == [user]:
+        raise LastAdmin()
     user.is_active = is_active
     user.save(update_fields=["is_active"])
     action = AuditAction.USER_ACTIVATED if is_active else AuditAction.USER_DEACTIVATED
@@ -109,20 +110,18 @@ def set_active(*, user_id: uuid.UUID, is_active: bool, actor: User | None) -> Us
     return user
 
 
-def _locked(user_id: uuid.UUID) -> User:
-    user = (
-        User.objects.select_for_update(of=("self",))
-        .select_related("role")
-        .filter(pk=user_id)
-        .first()
-    )
+def _locked(user_id: uuid.UUID) -> tuple[User, list[User]]:
+    """A user and all active administrators, their rows locked.
+
+    All at once and in one order: two who remove each other queue up here, and neither waits for
+    what the other holds. Without a join, whose rows PostgreSQL would not look at again after the
+    wait.
+    """
+    admin_role = Group.objects.get(name=Role.ADMIN).pk
+    is_admin = Q(role=admin_role, is_active=True)
+    rows = User.objects.filter(Q(pk=user_id) | is_admin).select_for_update().order_by("pk")
+    found = list(rows)
+    user = next((row for row in found if row.pk == user_id), None)
     if user is None:
         raise NotVisible()
-    return user
-
-
-def _refuse_last_admin(user: User) -> None:
-    # All administrators' rows, in one order: two who demote each other at once queue up here.
-    admins = list(User.objects.active_admins().select_for_update(of=("self",)).order_by("pk"))
-    if user.is_active and [admin.pk for admin in admins] == [user.pk]:
-        raise LastAdmin()
+    return user, [row for row in found if row.role_id == admin_role and row.is_active]

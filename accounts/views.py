@@ -31,9 +31,6 @@ class AuthView(APIView):
     authentication_classes = []
     rate_group = "auth"
 
-    def get_authenticate_header(self, request):
-        return 'Bearer realm="api"'  # so that a refusal is a 401, not DRF's 403
-
     def read(self, serializer_class):
         serializer = serializer_class(data=self.request.data, context={"request": self.request})
         serializer.is_valid(raise_exception=True)

@@ -67,6 +67,9 @@ def _run() -> None:
             logger.warning("Audit entries could not be written; they wait.", exc_info=True)
             connections.close_all()
             threading.Event().wait(2)
+        if settings.AUDIT_FLUSH_SECONDS == 0:  # from now on every entry is written at once
+            connections.close_all()
+            return
 
 
 def _last_flush() -> None:

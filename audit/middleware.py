@@ -1,6 +1,6 @@
 """Records API activity: who, what, status, duration, request id."""
 
-import re
+import ipaddress
 import time
 
 from django.conf import settings
@@ -9,11 +9,18 @@ from audit import buffer
 from audit.actions import AuditAction
 from audit.context import Origin, reset_origin, set_origin
 from audit.models import AuditEntry
+from config.http import mask_secrets
 
 _RECORDED = "/api/v1/"
-# The token in this path is a key to a film.
-_SECRET = re.compile(r"(/stream/play/)[^/]+")
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def _address(text: str) -> str | None:
+    """None for what is no address: a proxy may hand on anything, and a log that holds it is stuck."""
+    try:
+        return str(ipaddress.ip_address(text.partition("%")[0]))
+    except ValueError:
+        return None
 
 
 class ActivityMiddleware:
@@ -23,11 +30,11 @@ class ActivityMiddleware:
         self.get_response = get_response
 
     def __call__(self, request):
-        path = _SECRET.sub(r"\1***", request.path)[:500].replace("\x00", "\ufffd")
+        path = mask_secrets(request.path)[:500].replace("\x00", "\ufffd")
         origin = Origin(
             method=request.method[:10],
             path=path,
-            ip=request.META.get("REMOTE_ADDR") or None,
+            ip=_address(request.META.get("REMOTE_ADDR", "")),
             user_agent=request.headers.get("User-Agent", "")[:300].replace("\x00", ""),
             request_id=request.id,
         )

@@ -38,6 +38,6 @@ class AuditViewSet(ListModelMixin, GenericViewSet):
         buffer.flush()  # what this process still holds belongs to the answer
         if request.query_params.get("format") == "csv":
             found = self.filter_queryset(self.get_queryset()).order_by("-at", "-id")
-            rows = found.values_list(*CSV_COLUMNS)[:CSV_ROWS_MAX]
-            return csv_response("audit", CSV_COLUMNS, rows.iterator(chunk_size=2000))
+            rows = found.values_list(*CSV_COLUMNS)[:CSV_ROWS_MAX].iterator(chunk_size=2000)
+            return csv_response("audit", CSV_COLUMNS, rows)
         return super().list(request, *args, **kwargs)

@@ -6,6 +6,7 @@ import re
 from contextvars import ContextVar
 
 from django.http import HttpResponse, JsonResponse
+from django.http.request import split_domain_port
 from django.middleware.security import SecurityMiddleware
 
 from config.ids import uuid7
@@ -52,7 +53,7 @@ class TransportSecurityMiddleware(SecurityMiddleware):
 
 def is_loopback(request) -> bool:
     """True when both ends of the connection, and the name asked for, are this machine."""
-    host = request.META.get("HTTP_HOST", "").rsplit(":", 1)[0].strip("[]")
+    host = split_domain_port(request.META.get("HTTP_HOST", ""))[0].strip("[]")
     try:
         peer = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
         named = host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -77,8 +78,12 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
-# A playback grant or stream token in a logged path is a key: the log shows that it was there.
-_SECRET_IN_PATH = re.compile(r"(/media/|/stream/play/)[^/\s\"?]+")
+_SECRET_IN_PATH = re.compile(r"(/media/|/stream/play/|/sandbox/checkout/)[^/\s\"?]+")
+
+
+def mask_secrets(text: str) -> str:
+    """A grant or token in a path is a key to a film or a checkout: logs show only that it was there."""
+    return _SECRET_IN_PATH.sub(r"\1***", text)
 
 
 class OneLineFormatter(logging.Formatter):
@@ -86,5 +91,5 @@ class OneLineFormatter(logging.Formatter):
 
     def format(self, record):
         line = super().format(record)
-        masked = _SECRET_IN_PATH.sub(r"\1***", line)
+        masked = mask_secrets(line)
         return masked.replace("\r", "\\r").replace("\n", "\\n") if not record.exc_info else masked

@@ -1,6 +1,7 @@
 """Money: integer minor units inside, a decimal string with the currency's own digits outside."""
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Context, Decimal
 
 # Digits after the decimal point, ISO 4217. Only these currencies are accepted.
 EXPONENTS = {
@@ -11,6 +12,10 @@ EXPONENTS = {
 MAX_MINOR = 10**12  # a price no film has; sums of many stay far below 2**63
 
 BASIS_POINTS = 10_000
+
+# A decimal number as JSON spells one; Decimal alone would also take "1_000", "١٢" and "NaN".
+_AMOUNT = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
+_EXACT = Context(prec=100)  # more digits than _AMOUNT lets through: nothing is ever rounded
 
 
 class NotMoney(ValueError):
@@ -25,20 +30,27 @@ def to_minor(value: str | int | float | Decimal, currency: str) -> int:
     """
     if currency not in EXPONENTS:
         raise NotMoney(f"{currency!r} is not a currency this service knows.")
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
-        raise NotMoney("A valid amount is required.") from None
-    if not amount.is_finite():
-        raise NotMoney("A valid amount is required.")
+    amount = to_decimal(value)
     if abs(amount) > MAX_MINOR:
         raise NotMoney("This amount is too large.")
-    minor = amount.scaleb(EXPONENTS[currency])
+    minor = amount.scaleb(EXPONENTS[currency], context=_EXACT)
     if minor != minor.to_integral_value():
         raise NotMoney(f"{currency} has {EXPONENTS[currency]} digits after the decimal point.")
     if abs(minor) > MAX_MINOR:
         raise NotMoney("This amount is too large.")
     return int(minor)
+
+
+def to_decimal(value: str | int | float | Decimal) -> Decimal:
+    """The number as it is written; its currency is not asked.
+
+    >>> to_decimal("19.99"), to_decimal(5)
+    (Decimal('19.99'), Decimal('5'))
+    """
+    text = str(value).strip()
+    if not _AMOUNT.fullmatch(text):
+        raise NotMoney("A valid amount is required.")
+    return Decimal(text)
 
 
 def to_text(minor: int, currency: str) -> str:

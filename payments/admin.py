@@ -4,7 +4,7 @@ from django.contrib import admin, messages
 from django.utils.html import format_html_join
 
 from config import money
-from config.admin import ReadOnlyAdmin
+from config.admin import HouseAdmin, ReadOnlyAdmin
 from config.errors import DomainError
 from payments import models
 from payments.services import refunds
@@ -19,7 +19,7 @@ def amount(field: str, title: str):
 
 
 @admin.register(models.Plan)
-class PlanAdmin(admin.ModelAdmin):
+class PlanAdmin(HouseAdmin):
     list_display = ["code", "name", amount("amount", "price"), "interval", "is_active"]
 
     def get_readonly_fields(self, request, obj=None):

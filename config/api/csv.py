@@ -1,7 +1,9 @@
 """CSV answers (RFC 4180), safe to open in a spreadsheet."""
 
 import csv
+import json
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from django.http import StreamingHttpResponse
 
@@ -14,7 +16,14 @@ class _Echo:
 
 
 def cell(value) -> str:
-    """Text as it stands; what a spreadsheet would run as a formula gets a leading quote."""
+    """Text as it stands, times and structures as in JSON.
+
+    What a spreadsheet would run as a formula gets a leading quote.
+    """
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False)
     text = "" if value is None else str(value)
     if isinstance(value, str) and text.startswith(_FORMULA):
         return f"'{text}"

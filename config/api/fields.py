@@ -29,13 +29,7 @@ class MoneyField(serializers.Field):
     def to_internal_value(self, data) -> Decimal:
         if isinstance(data, bool) or not isinstance(data, (str, int, float, Decimal)):
             self.fail("invalid")
-        text = str(data)
-        if len(text) > 30:
-            self.fail("invalid")
         try:
-            value = Decimal(text)
-        except ArithmeticError:
+            return money.to_decimal(data)
+        except money.NotMoney:
             self.fail("invalid")
-        if not value.is_finite():
-            self.fail("invalid")
-        return value

@@ -7,7 +7,9 @@ views yet are one tie. This cursor remembers the column and the id.
 import base64
 import binascii
 import json
+import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ValidationError
@@ -147,14 +149,27 @@ class KeysetPagination(BasePagination):
         meta = queryset.model._meta
         try:
             pk = meta.pk.to_python(cursor.pk)
-            value = meta.get_field(self.column).to_python(cursor.value)
+            value = self._field_value(meta.get_field(self.column), cursor.value)
         except (ValidationError, ValueError, TypeError, OverflowError, FieldDoesNotExist):
             raise InvalidCursor from None
-        if isinstance(value, int) and abs(value) >= 2**63:
-            raise InvalidCursor
-        if isinstance(value, str) and "\x00" in value:
-            raise InvalidCursor
         return pk, value
+
+    def _field_value(self, field, given):
+        """What the column can be compared with. Raises ValueError, or as ``to_python`` does."""
+        if given is None:
+            if not self._nullable:
+                raise ValueError
+            return None
+        value = field.to_python(given)
+        if isinstance(value, datetime):
+            value = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise ValueError
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError
+        if isinstance(value, str) and b"\x00" in value.encode():  # a lone surrogate: ValueError
+            raise ValueError
+        return value
 
     def _link(self, rows: list, index: int, backwards: bool) -> str | None:
         if not rows:

@@ -17,7 +17,7 @@ class EitherSlashMiddleware:
 
     def __call__(self, request):
         path = request.path_info
-        if path.startswith("/api/") and not _is_route(path):
+        if path.startswith("/api/") and not path.endswith("//") and not _is_route(path):
             other = path[:-1] if path.endswith("/") else f"{path}/"
             if _is_route(other):
                 request.path_info = other

@@ -15,6 +15,10 @@ class Limited:
 
     rate_group = "default"
 
+    def get_authenticate_header(self, request):
+        # Also where the token is no header: without this DRF turns a 401 into a 403.
+        return 'Bearer realm="api"'
+
     def perform_authentication(self, request):
         try:
             super().perform_authentication(request)

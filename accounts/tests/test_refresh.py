@@ -1,0 +1,159 @@
+"""Refresh tokens: one use each, and a family that dies when one is used again."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts import tokens
+from accounts.models import RefreshFamily
+from audit.models import AuditEntry
+from config.tests.threads import at_once
+
+pytestmark = pytest.mark.django_db
+
+REFRESH, LOGOUT, ME = "/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/auth/me"
+PASSWORD, NEW = "a long pass phrase", "quite another phrase"
+
+
+def refresh(client, token: str):
+    return client.post(REFRESH, {"refresh_token": token})
+
+
+def status_of_me(client, access: str) -> int:
+    return client.get(ME, HTTP_AUTHORIZATION=f"Bearer {access}").status_code
+
+
+def code(answer) -> tuple[int, str]:
+    return answer.status_code, answer.json()["errors"][0]["code"]
+
+
+def test_a_refresh_token_gives_a_new_pair_that_works(client_for, viewer):
+    old = tokens.issue(viewer)
+
+    answer = refresh(client_for(), old.refresh)
+
+    assert answer.status_code == 200
+    new = answer.json()
+    assert set(new) == {"access_token", "refresh_token", "token_type", "expires_in"}
+    assert new["refresh_token"] != old.refresh
+    assert status_of_me(client_for(), new["access_token"]) == 200
+    assert refresh(client_for(), new["refresh_token"]).status_code == 200
+    assert RefreshFamily.objects.count() == 1
+
+
+def test_reuse_kills_the_whole_family_and_is_noted_once(client_for, viewer):
+    bystander = tokens.issue(viewer)
+    first = tokens.issue(viewer)
+    second = refresh(client_for(), first.refresh).json()
+
+    assert code(refresh(client_for(), first.refresh)) == (401, "token_reused")
+
+    assert code(refresh(client_for(), second["refresh_token"])) == (401, "token_invalid")
+    assert status_of_me(client_for(), second["access_token"]) == 401
+    assert status_of_me(client_for(), first.access) == 401
+    assert status_of_me(client_for(), bystander.access) == 200  # another sign-in is untouched
+    refresh(client_for(), first.refresh)
+    assert AuditEntry.objects.filter(action="refresh.reused", actor=viewer).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_twelve_refreshes_at_once_exactly_one_wins(client_for, viewer):
+    for _ in range(3):
+        token = tokens.issue(viewer).refresh
+
+        answers = at_once(12, lambda _, token=token: refresh(client_for(), token))
+
+        assert sorted(answer.status_code for answer in answers) == [200] + [401] * 11
+        winner = next(answer for answer in answers if answer.status_code == 200).json()
+        assert code(refresh(client_for(), winner["refresh_token"]))[0] == 401  # the family is dead
+        assert status_of_me(client_for(), winner["access_token"]) == 401
+
+
+def test_signing_out_ends_both_tokens_and_may_be_repeated(client_for, viewer):
+    pair, other = tokens.issue(viewer), tokens.issue(viewer)
+
+    for _ in range(2):
+        answer = client_for().post(LOGOUT, {"refresh_token": pair.refresh})
+        assert (answer.status_code, answer.content) == (204, b"")
+
+    assert code(refresh(client_for(), pair.refresh)) == (401, "token_invalid")
+    assert status_of_me(client_for(), pair.access) == 401
+    assert status_of_me(client_for(), other.access) == 200
+    assert AuditEntry.objects.filter(action="user.logged_out").count() == 1
+
+
+@pytest.mark.parametrize("token", ["x", "a.b.c", "x" * 2048, "é"])
+def test_signing_out_with_nonsense_is_a_401(client_for, token):
+    assert client_for().post(LOGOUT, {"refresh_token": token}).status_code == 401
+
+
+@pytest.mark.parametrize("token", [None, "", "\u2028", "x" * 2049, 7, ["x"], {}, True, "a\x00b"])
+@pytest.mark.parametrize("url", [REFRESH, LOGOUT])
+def test_what_is_no_token_is_refused(client_for, url, token):
+    answer = client_for().post(url, {"refresh_token": token})
+
+    assert answer.status_code in ({401} if token == 7 else {400}), answer.data
+
+
+def test_a_family_ends_some_day(client_for, viewer):
+    pair = tokens.issue(viewer)
+    RefreshFamily.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    assert code(refresh(client_for(), pair.refresh)) == (401, "token_invalid")
+    assert status_of_me(client_for(), pair.access) == 401
+
+
+def test_a_new_password_ends_every_sign_in(client_for, make_user):
+    user = make_user(email="ann@example.com", password=PASSWORD)
+    here, there = tokens.issue(user), tokens.issue(user)
+
+    answer = client_for().post(
+        "/api/v1/auth/password",
+        {"current_password": PASSWORD, "new_password": NEW},
+        HTTP_AUTHORIZATION=f"Bearer {here.access}",
+    )
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    for pair in (here, there):
+        assert status_of_me(client_for(), pair.access) == 401
+        assert refresh(client_for(), pair.refresh).status_code == 401
+
+    def login(password):
+        body = {"email": "ann@example.com", "password": password}
+        return client_for().post("/api/v1/auth/login", body).status_code
+
+    assert (login(PASSWORD), login(NEW)) == (401, 200)
+    assert AuditEntry.objects.filter(action="user.password_changed", actor=user).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("current", "new", "attr"),
+    [
+        ("not it", NEW, "current_password"),
+        (PASSWORD, "short", "new_password"),
+        (PASSWORD, "password", "new_password"),
+        (PASSWORD, "ann@example.com", "new_password"),
+        (PASSWORD, "x1" * 65, "new_password"),
+        (PASSWORD, None, "new_password"),
+        ("x" * 129, NEW, "current_password"),
+    ],
+)
+def test_a_refused_password_change_changes_nothing(client_for, make_user, current, new, attr):
+    user = make_user(email="ann@example.com", password=PASSWORD)
+    pair = tokens.issue(user)
+
+    answer = client_for(user).post(
+        "/api/v1/auth/password", {"current_password": current, "new_password": new}
+    )
+
+    assert (answer.status_code, answer.json()["errors"][0]["attr"]) == (400, attr)
+    user.refresh_from_db()
+    assert user.check_password(PASSWORD)
+    assert status_of_me(client_for(), pair.access) == 200
+
+
+def test_changing_a_password_needs_a_token(client_for):
+    body = {"current_password": PASSWORD, "new_password": NEW}
+
+    assert client_for().post("/api/v1/auth/password", body).status_code == 401

@@ -1,0 +1,106 @@
+"""manage.py seed: what a new installation begins with."""
+
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core.management import CommandError, call_command
+
+from accounts import roles
+from accounts.models import User
+from payments.models import Plan
+
+pytestmark = pytest.mark.django_db
+
+
+def seed() -> tuple[str, str]:
+    out, err = StringIO(), StringIO()
+    call_command("seed", stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def state() -> dict:
+    return {
+        "roles": {
+            group.name: sorted(
+                f"{p.content_type.app_label}.{p.codename}"
+                for p in group.permissions.select_related("content_type")
+            )
+            for group in Group.objects.all()
+        },
+        "users": list(User.objects.order_by("pk").values()),
+        "plans": list(Plan.objects.order_by("pk").values()),
+    }
+
+
+def test_seeding_twice_is_seeding_once():
+    before = state()
+
+    out, err = seed()
+
+    assert state() == before
+    assert before["roles"] == {str(r): sorted(names) for r, names in roles.PERMISSIONS.items()}
+    assert "Administrator root@example.com: up to date" in out
+    assert err == ""
+
+
+def test_a_role_gets_exactly_its_permissions_back():
+    creators = Group.objects.get(name="CREATOR")
+    creators.permissions.set(Group.objects.get(name="ADMIN").permissions.all())
+
+    seed()
+
+    assert state()["roles"]["CREATOR"] == sorted(roles.PERMISSIONS["CREATOR"])
+
+
+def test_an_unknown_permission_stops_it_and_nothing_is_changed(monkeypatch):
+    monkeypatch.setitem(roles.PERMISSIONS, "CREATOR", {"videos.add_video", "videos.fly"})
+    before = state()
+
+    with pytest.raises(CommandError, match=r"CREATOR: unknown permissions \['videos.fly'\]"):
+        seed()
+
+    assert state() == before
+
+
+def test_an_administrator_made_by_hand_is_left_alone():
+    root = User.objects.get(email="root@example.com")
+    root.set_password("changed since then")
+    root.display_name = "Root"
+    root.save()
+
+    seed()
+
+    root.refresh_from_db()
+    assert root.display_name == "Root"
+    assert root.check_password("changed since then")
+
+
+def test_without_a_password_there_is_no_administrator(settings):
+    settings.DEFAULT_ADMIN_PASSWORD = ""
+    User.objects.all().delete()
+
+    with pytest.raises(CommandError, match="DEFAULT_ADMIN_PASSWORD"):
+        seed()
+
+    assert User.objects.count() == 0
+
+
+def test_a_weak_password_is_taken_with_a_warning(settings):
+    settings.DEFAULT_ADMIN_PASSWORD = "admin"
+    User.objects.all().delete()
+
+    out, err = seed()
+
+    assert "DEFAULT_ADMIN_PASSWORD is weak" in err
+    assert "created" in out
+    root = User.objects.get()
+    assert (root.email, root.role.name, root.is_staff) == ("root@example.com", "ADMIN", True)
+    assert not root.is_superuser
+
+
+def test_the_moderator_group_opens_no_route_of_its_own():
+    assert roles.MODERATOR not in roles.Role.values
+    assert {"accounts.change_user", "payments.refund_order", "audit.view_auditentry"}.isdisjoint(
+        roles.PERMISSIONS[roles.MODERATOR]
+    )

@@ -1,0 +1,239 @@
+"""Access tokens: what is taken for one, and what never is."""
+
+import base64
+import json
+import time
+import uuid
+
+import jwt
+import pytest
+
+from accounts import tokens
+from accounts.models import RefreshFamily, User
+
+pytestmark = pytest.mark.django_db
+
+ME = "/api/v1/auth/me"
+
+
+@pytest.fixture
+def forge(viewer, settings):
+    """A token of the viewer's living family, with claims, key, algorithm and headers to choose."""
+    refresh = jwt.decode(tokens.issue(viewer).refresh, options={"verify_signature": False})
+
+    def make(*, key=None, algorithm="HS256", headers=None, without=(), **claims) -> str:
+        now = int(time.time())
+        content = {
+            "token_type": "access",
+            "iat": now,
+            "exp": now + 300,
+            "jti": uuid.uuid4().hex,
+            "iss": "vod",
+            "sub": str(viewer.pk),
+            "fam": refresh["fam"],
+            **claims,
+        }
+        content = {name: value for name, value in content.items() if name not in without}
+        key = settings.SIMPLE_JWT["SIGNING_KEY"] if key is None else key
+        return jwt.api_jws.encode(
+            json.dumps(content).encode(), key, algorithm=algorithm, headers=headers
+        )
+
+    return make
+
+
+def me(client, token: str):
+    return client.get(ME, HTTP_AUTHORIZATION=f"Bearer {token}")
+
+
+def is_refused(answer, code="token_invalid") -> bool:
+    assert answer.status_code == 401, answer.content
+    assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+    return answer.json()["errors"][0]["code"] == code
+
+
+def test_a_genuine_token_is_taken(client_for, viewer, forge):
+    """Without this one, every refusal below would prove nothing."""
+    answer = me(client_for(), forge())
+
+    assert (answer.status_code, answer.json()["id"]) == (200, str(viewer.pk))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"algorithm": "none", "key": ""},
+        {"algorithm": "HS384"},
+        {"algorithm": "HS512"},
+        {"key": "another key of thirty-two characters or more"},
+        {"key": "x" * 32, "headers": {"jku": "https://evil.example/keys"}},
+        {"key": "x" * 32, "headers": {"kid": "../../dev/null"}},
+        {"key": "x" * 32, "headers": {"jwk": {"kty": "oct", "k": "eHh4eHh4eHh4eHh4eHh4eA"}}},
+    ],
+)
+def test_only_the_one_algorithm_and_key_count(client_for, forge, changes):
+    assert is_refused(me(client_for(), forge(**changes)))
+
+
+def test_an_unsigned_token_in_any_spelling_is_refused(client_for, forge):
+    _, body, _ = forge().split(".")
+    for algorithm in ("none", "None", "NONE", "nOnE", "", "RS256"):
+        fields = json.dumps({"alg": algorithm, "typ": "JWT"}).encode()
+        unsigned = base64.urlsafe_b64encode(fields).decode().rstrip("=")
+        for signature in ("", "AAAA"):
+            assert is_refused(me(client_for(), f"{unsigned}.{body}.{signature}"))
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"exp": 10**20},
+        {"exp": 10**400},
+        {"exp": -(10**20)},
+        {"exp": True},
+        {"exp": "soon"},
+        {"exp": [1]},
+        {"exp": None},
+        {"exp": {}},
+        {"iat": 10**20},
+        {"iat": "x"},
+        {"nbf": 10**12},
+        {"sub": []},
+        {"sub": ["x"]},
+        {"sub": True},
+        {"sub": 1},
+        {"sub": {}},
+        {"sub": None},
+        {"sub": "abc"},
+        {"sub": "\u0000"},
+        {"sub": str(uuid.uuid4())},
+        {"sub": "x" * 1000},
+        {"fam": True},
+        {"fam": []},
+        {"fam": "abc"},
+        {"fam": str(uuid.uuid4())},
+        {"iss": "somebody else"},
+        {"iss": ["vod"]},
+        {"token_type": "refresh"},
+        {"token_type": None},
+        {"token_type": ["access"]},
+        {"jti": None, "token_type": "sliding"},
+    ],
+)
+def test_odd_claims_under_a_genuine_signature_are_refused(client_for, forge, claims):
+    assert me(client_for(), forge(**claims)).status_code == 401
+
+
+@pytest.mark.parametrize("claim", ["exp", "sub", "fam", "iss", "token_type"])
+def test_a_token_without_a_claim_it_needs_is_refused(client_for, forge, claim):
+    assert is_refused(me(client_for(), forge(without=[claim])))
+
+
+def test_a_family_of_somebody_else_does_not_carry_me(client_for, forge, make_user):
+    other = make_user()
+    theirs = jwt.decode(tokens.issue(other).access, options={"verify_signature": False})["fam"]
+
+    assert is_refused(me(client_for(), forge(fam=theirs)))
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"7", b'"text"', b"{", b"\xff\xfe"])
+def test_a_signed_body_that_is_no_object_is_refused(client_for, settings, body):
+    signed = jwt.api_jws.encode(body, settings.SIMPLE_JWT["SIGNING_KEY"], algorithm="HS256")
+
+    assert is_refused(me(client_for(), signed))
+
+
+def test_an_expired_token_says_so(client_for, forge):
+    now = int(time.time())
+
+    assert me(client_for(), forge(exp=now - 5)).status_code == 200  # clocks differ by seconds
+    assert is_refused(me(client_for(), forge(exp=now - 31)), "token_expired")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Bearer",
+        "Bearer ",
+        "Bearer a b",
+        "Bearer a.b.c",
+        "bearer ...",
+        "BEARER x",
+        "Bearer \xe9\xff",
+        "Bearer " + "x" * 60_000,
+        "Bearer " + "x." * 1000,
+        "Bearer eyJhbGciOiJIUzI1NiJ9..",
+    ],
+)
+def test_a_malformed_header_is_a_401(client_for, header):
+    answer = client_for().get(ME, HTTP_AUTHORIZATION=header)
+
+    assert is_refused(answer)
+
+
+@pytest.mark.parametrize("header", ["", "Basic dXNlcjpwYXNz", "Token abc", "a", "Bearerx y"])
+def test_another_scheme_is_nobody(client_for, header):
+    answer = client_for().get(ME, HTTP_AUTHORIZATION=header)
+
+    assert is_refused(answer, "not_authenticated")
+
+
+def test_a_bad_token_is_refused_also_where_nobody_has_to_sign_in(client_for):
+    assert client_for().get("/api/v1/videos/").status_code == 200
+    assert is_refused(client_for().get("/api/v1/videos/", HTTP_AUTHORIZATION="Bearer x"))
+
+
+def test_no_kind_of_token_stands_in_for_another(client_for, viewer, make_video):
+    pair = tokens.issue(viewer)
+    film = make_video()
+    stream = client_for(viewer).get(f"/api/v1/stream/{film.pk}").data["stream_token"]
+    grant = (
+        client_for()
+        .get(f"/api/v1/stream/play/{stream}", HTTP_ACCEPT="application/json")
+        .data["grant"]
+    )
+    for wrong in (pair.refresh, stream, grant):
+        for path in (
+            ME,
+            "/api/v1/videos/",
+            "/api/v1/users/",
+            "/api/v1/audit/",
+            f"/api/v1/stream/{film.pk}",
+        ):
+            assert is_refused(client_for().get(path, HTTP_AUTHORIZATION=f"Bearer {wrong}"))
+    for wrong in (pair.access, stream, grant, "x", "", "é"):
+        answer = client_for().post("/api/v1/auth/refresh", {"refresh_token": wrong})
+        assert answer.status_code == (400 if wrong == "" else 401), answer.content
+    for wrong in (pair.access, pair.refresh, grant, "x", "é"):
+        assert is_refused(client_for().get(f"/api/v1/stream/play/{wrong}"))
+
+
+def test_a_session_cookie_of_the_admin_site_is_nobody_in_the_api(client, admin):
+    client.force_login(admin)
+
+    assert client.get("/admin/").status_code == 200
+    assert client.get(ME).status_code == 401
+    change = client.post("/api/v1/videos/", {"title": "By cookie"}, content_type="application/json")
+    assert change.status_code == 401
+
+
+def test_the_role_is_read_from_the_row_not_from_the_token(client_for, creator, admin):
+    theirs, title = client_for(creator), {"title": "Mine"}
+    assert theirs.post("/api/v1/videos/", title).status_code == 201
+
+    client_for(admin).patch(f"/api/v1/users/{creator.pk}/role", {"role": "VIEWER"})
+    assert theirs.post("/api/v1/videos/", title).status_code == 403
+    assert creator.videos.count() == 1
+
+    client_for(admin).patch(f"/api/v1/users/{creator.pk}/role", {"role": "ADMIN"})
+    assert theirs.get("/api/v1/users/").status_code == 200
+
+
+def test_a_deleted_user_is_nobody(client_for, viewer):
+    pair = tokens.issue(viewer)
+    User.objects.filter(pk=viewer.pk).delete()
+
+    assert is_refused(me(client_for(), pair.access))
+    again = client_for().post("/api/v1/auth/refresh", {"refresh_token": pair.refresh})
+    assert again.status_code == 401
+    assert RefreshFamily.objects.count() == 0

@@ -1,0 +1,259 @@
+"""Administrators, and the users they look after."""
+
+import uuid
+
+import pytest
+
+from accounts import tokens
+from accounts.models import User
+from accounts.roles import Role
+from audit.models import AuditEntry
+from config.tests.threads import at_once
+
+pytestmark = pytest.mark.django_db
+
+URL = "/api/v1/users/"
+
+
+def emails(answer) -> list[str]:
+    assert answer.status_code == 200, answer.data
+    return [user["email"] for user in answer.json()["results"]]
+
+
+@pytest.fixture
+def only_admin(admin):
+    """The one active administrator: the seeded one is out of office."""
+    User.objects.exclude(pk=admin.pk).filter(role__name=Role.ADMIN).update(is_active=False)
+    return admin
+
+
+def test_an_administrator_sees_users_without_their_secrets(client_for, admin, viewer):
+    answer = client_for(admin).get(f"{URL}{viewer.pk}")
+
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"id", "email", "display_name", "role", "is_active", "created_at"}
+    assert answer.json()["role"] == "VIEWER"
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("role=CREATOR", ["carl@example.com"]),
+        ("role=VIEWER", ["vera@example.com", "gone@example.com"]),
+        ("role=VIEWER&is_active=false", ["gone@example.com"]),
+        ("role=VIEWER&is_active=true", ["vera@example.com"]),
+        ("search=VERA", ["vera@example.com"]),
+        ("search=the+great", ["carl@example.com"]),
+        ("search=%25", []),
+        ("search=nobody", []),
+        (
+            "ordering=email&page_size=3",
+            ["admin@example.com", "carl@example.com", "gone@example.com"],
+        ),
+        ("ordering=-email&page_size=1", ["vera@example.com"]),
+    ],
+)
+def test_the_list_is_filtered_and_sorted(client_for, make_user, query, expected):
+    User.objects.filter(email="root@example.com").update(email="admin-0@example.com")
+    boss = make_user(Role.ADMIN, email="admin@example.com")
+    make_user(email="gone@example.com", is_active=False)
+    make_user(email="vera@example.com")
+    make_user(Role.CREATOR, email="carl@example.com", display_name="The Great Carl")
+
+    answer = client_for(boss).get(f"{URL}?{query}")
+
+    found = [email for email in emails(answer) if email != "admin-0@example.com"]
+    assert found == expected if "page_size" not in query else found == expected[: len(found)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "role=KING",
+        "role=MODERATOR",
+        "is_active=maybe",
+        "is_active=1",
+        "ordering=password",
+        "ordering=role__name",
+        "ordering=--email",
+        "page_size=0",
+        "page_size=-1",
+        "page_size=x",
+        "page_size=1.5",
+        "search=%00",
+        "search=" + "x" * 201,
+        "cursor=nonsense",
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_a_400(client_for, admin, query):
+    answer = client_for(admin).get(f"{URL}?{query}")
+
+    assert answer.status_code == 400, answer.data
+    assert answer.json()["errors"][0]["detail"]
+
+
+def test_pages_hold_every_user_once(client_for, admin, make_user):
+    for _ in range(7):
+        make_user()
+    seen, url = [], f"{URL}?page_size=3"
+    while url:
+        page = client_for(admin).get(url).json()
+        seen += [user["id"] for user in page["results"]]
+        url = page["next"]
+
+    assert len(seen) == len(set(seen)) == User.objects.count()
+
+
+@pytest.mark.parametrize("size", [1, 12])
+def test_a_list_costs_the_same_for_any_number_of_users(
+    size, client_for, admin, make_user, django_assert_num_queries
+):
+    for _ in range(size):
+        make_user()
+    client = client_for(admin)
+    client.get(URL)
+
+    # 1 token with user and role; 2 users with roles; 3 the audit entry
+    with django_assert_num_queries(3):
+        client.get(URL)
+
+
+def test_a_role_changes_and_the_change_is_noted(client_for, admin, viewer):
+    answer = client_for(admin).patch(f"{URL}{viewer.pk}/role", {"role": "CREATOR"})
+
+    assert (answer.status_code, answer.json()["role"]) == (200, "CREATOR")
+    entry = AuditEntry.objects.get(action="user.role_changed")
+    assert (entry.actor_id, entry.target_id) == (admin.pk, str(viewer.pk))
+    assert entry.data == {"before": "VIEWER", "after": "CREATOR"}
+    again = client_for(admin).patch(f"{URL}{viewer.pk}/role", {"role": "CREATOR"})
+    assert again.status_code == 200
+    assert AuditEntry.objects.filter(action="user.role_changed").count() == 1
+
+
+def test_becoming_an_administrator_opens_the_admin_site_and_losing_it_closes_it(
+    client_for, admin, viewer
+):
+    client_for(admin).patch(f"{URL}{viewer.pk}/role", {"role": "ADMIN"})
+    viewer.refresh_from_db()
+    assert viewer.is_staff
+
+    client_for(admin).patch(f"{URL}{viewer.pk}/role", {"role": "VIEWER"})
+    viewer.refresh_from_db()
+    assert not viewer.is_staff
+
+
+@pytest.mark.parametrize(
+    "role", ["KING", "MODERATOR", "admin", "", None, 1, True, ["ADMIN"], {"a": 1}]
+)
+def test_an_unknown_role_is_refused(client_for, admin, viewer, role):
+    answer = client_for(admin).patch(f"{URL}{viewer.pk}/role", {"role": role})
+
+    assert (answer.status_code, answer.json()["errors"][0]["attr"]) == (400, "role")
+    viewer.refresh_from_db()
+    assert viewer.role.name == "VIEWER"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("role", {"role": "VIEWER"}), ("status", {"is_active": False})]
+)
+def test_the_last_administrator_stays(client_for, only_admin, path, body):
+    answer = client_for(only_admin).patch(f"{URL}{only_admin.pk}/{path}", body)
+
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (409, "last_admin")
+    only_admin.refresh_from_db()
+    assert (only_admin.role.name, only_admin.is_active) == ("ADMIN", True)
+    assert not AuditEntry.objects.filter(target_id=str(only_admin.pk)).exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("role", {"role": "VIEWER"}), ("status", {"is_active": False})]
+)
+@pytest.mark.django_db(transaction=True)
+def test_two_administrators_who_remove_each_other_at_once_do_not_both_succeed(
+    client_for, make_user, path, body
+):
+    User.objects.filter(role__name=Role.ADMIN).update(is_active=False)
+    pair = [make_user(Role.ADMIN), make_user(Role.ADMIN)]
+    clients = [client_for(user) for user in pair]
+
+    answers = at_once(
+        2, lambda number: clients[number].patch(f"{URL}{pair[1 - number].pk}/{path}", body)
+    )
+
+    assert User.objects.filter(role__name="ADMIN", is_active=True).count() == 1
+    # The slower one is told so, or has lost its own right by then.
+    assert sorted(a.status_code for a in answers) in ([200, 401], [200, 403], [200, 409])
+
+
+def test_a_deactivated_user_is_out_at_once_and_may_come_back(client_for, admin, make_user):
+    user = make_user(email="ann@example.com", password="a long pass phrase")
+    pair = tokens.issue(user)
+
+    answer = client_for(admin).patch(f"{URL}{user.pk}/status", {"is_active": False})
+
+    assert (answer.status_code, answer.json()["is_active"]) == (200, False)
+    bearer = {"HTTP_AUTHORIZATION": f"Bearer {pair.access}"}
+    assert client_for().get("/api/v1/auth/me", **bearer).status_code == 401
+    body = {"refresh_token": pair.refresh}
+    assert client_for().post("/api/v1/auth/refresh", body).status_code == 401
+    login = {"email": "ann@example.com", "password": "a long pass phrase"}
+    assert client_for().post("/api/v1/auth/login", login).status_code == 401
+
+    client_for(admin).patch(f"{URL}{user.pk}/status", {"is_active": True})
+    assert client_for().get("/api/v1/auth/me", **bearer).status_code == 401  # old tokens stay dead
+    assert client_for().post("/api/v1/auth/login", login).status_code == 200
+
+
+def test_a_deactivated_viewer_stops_playing(client_for, admin, viewer, make_video):
+    film = make_video()
+    token = client_for(viewer).get(f"/api/v1/stream/{film.pk}").data
+    play = client_for().get(token["stream_url"], HTTP_ACCEPT="application/json").data
+
+    client_for(admin).patch(f"{URL}{viewer.pk}/status", {"is_active": False})
+
+    beat = {"position_seconds": 1, "state": "playing"}
+    heartbeat = client_for().post(
+        f"/api/v1/stream/sessions/{play['session_id']}/heartbeat",
+        beat,
+        HTTP_PLAYBACK_GRANT=play["grant"],
+    )
+    assert heartbeat.status_code == 410
+    assert client_for().get(token["stream_url"]).status_code in {401, 410}
+
+
+@pytest.mark.parametrize("value", ["maybe", "", None, 2, [True], {}])
+def test_an_unknown_status_is_refused(client_for, admin, viewer, value):
+    answer = client_for(admin).patch(f"{URL}{viewer.pk}/status", {"is_active": value})
+
+    assert (answer.status_code, answer.json()["errors"][0]["attr"]) == (400, "is_active")
+    viewer.refresh_from_db()
+    assert viewer.is_active
+
+
+@pytest.mark.parametrize("path", ["", "/role", "/status"])
+def test_a_user_who_is_not_there_is_a_404(client_for, admin, path):
+    client = client_for(admin)
+    for name in (uuid.uuid4(), "0", "-1", "1e5", "%00", "zzzz", "..%2f", "urn:uuid:x"):
+        url = f"{URL}{name}{path}"
+        answer = (
+            client.patch(url, {"role": "VIEWER", "is_active": True}) if path else client.get(url)
+        )
+        assert answer.status_code == 404, url
+        assert answer.json()["type"] == "client_error"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_changes_of_one_user_at_once_all_find_that_user(client_for, make_user):
+    """And none of them waits for another for ever."""
+    admins = [make_user(Role.ADMIN) for _ in range(6)]
+    target, clients = make_user(), [client_for(user) for user in admins]
+    roles = ["CREATOR", "ADMIN", "VIEWER"] * 2
+
+    answers = at_once(
+        6, lambda number: clients[number].patch(f"{URL}{target.pk}/role", {"role": roles[number]})
+    )
+
+    assert [answer.status_code for answer in answers] == [200] * 6
+    target.refresh_from_db()
+    changes = AuditEntry.objects.filter(action="user.role_changed").order_by("at", "id")
+    assert changes.last().data["after"] == target.role.name

@@ -1,0 +1,148 @@
+"""API activity: who, what, status, duration, request id; written in batches."""
+
+import pytest
+
+from audit import buffer
+from audit.models import AuditEntry
+from config.tests.threads import at_once
+
+pytestmark = pytest.mark.django_db
+
+
+def activity(**wanted) -> list[AuditEntry]:
+    return list(AuditEntry.objects.filter(action="api.request", **wanted).order_by("at", "id"))
+
+
+def test_a_request_leaves_one_entry(client_for, viewer):
+    answer = client_for(viewer).get(
+        "/api/v1/auth/me",
+        HTTP_X_REQUEST_ID="my-request-17",
+        HTTP_USER_AGENT="Player/1",
+        REMOTE_ADDR="192.0.2.7",
+    )
+
+    (entry,) = activity()
+    assert (entry.actor_id, entry.method, entry.path) == (viewer.pk, "GET", "/api/v1/auth/me")
+    assert (entry.status, entry.ip, entry.user_agent) == (200, "192.0.2.7", "Player/1")
+    assert entry.request_id == answer["X-Request-ID"] == "my-request-17"
+    assert 0 <= entry.duration_ms < 60_000
+    assert (entry.position, entry.hash, entry.data) == (None, None, {})
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/auth/me", 401),
+        ("/api/v1/nothing", 404),
+        ("/api/v1/videos/?page_size=x", 400),
+        ("/api/v1/videos", 200),
+    ],
+)
+def test_a_refusal_leaves_one_too(client_for, path, status):
+    client_for().get(path)
+
+    (entry,) = activity()
+    assert (entry.actor_id, entry.status) == (None, status)
+    assert "?" not in entry.path
+
+
+def test_a_denied_caller_is_named(client_for, viewer):
+    client_for(viewer).get("/api/v1/users/")
+
+    (entry,) = activity()
+    assert (entry.actor_id, entry.status) == (viewer.pk, 403)
+
+
+def test_other_addresses_are_not_api_activity(client):
+    for path in ("/health/live", "/admin/login/", "/api/docs/", "/nothing"):
+        client.get(path)
+
+    assert activity() == []
+
+
+def test_a_stream_token_does_not_stand_in_the_log(client_for, viewer, make_video):
+    film = make_video()
+    url = client_for(viewer).get(f"/api/v1/stream/{film.pk}").data["stream_url"]
+    for path in (url, f"{url}/", f"{url}?format=dash", "/api/v1/stream/play/broken.token"):
+        client_for().get(path)
+
+    paths = [entry.path for entry in activity(path__contains="/play/")]
+    assert len(paths) == 4
+    assert all(path.startswith("/api/v1/stream/play/***") for path in paths)
+    assert url.rsplit("/", 1)[1] not in repr(list(AuditEntry.objects.values()))
+
+
+def test_reads_are_left_out_when_that_is_wanted(client_for, viewer, settings):
+    settings.AUDIT_READS = False
+    client_for(viewer).get("/api/v1/auth/me")
+    client_for(viewer).head("/api/v1/videos/")
+    client_for(viewer).options("/api/v1/videos/")
+    assert activity() == []
+
+    client_for(viewer).patch("/api/v1/auth/me", {"display_name": "New"})
+
+    assert [entry.method for entry in activity()] == ["PATCH"]
+
+
+@pytest.mark.parametrize(
+    "address", ["", "unknown", "300.1.1.1", "fe80::1%eth0", "a" * 300, "\x00", "[::1]", "1.2.3.4:5"]
+)
+def test_no_request_can_stop_the_log(client_for, address):
+    answer = client_for().get(
+        "/api/v1/videos/%00%ff%ed%a0%80" + "x" * 900,
+        REMOTE_ADDR=address,
+        HTTP_USER_AGENT="a\x00b\r\n\xff" + "x" * 900,
+        HTTP_X_REQUEST_ID="y" * 900,
+    )
+
+    assert answer.status_code == 404
+    (entry,) = activity()
+    assert entry.ip in {None, "fe80::1"}
+    assert (len(entry.path), len(entry.user_agent)) == (500, 299)
+    assert "\x00" not in entry.path + entry.user_agent
+    assert entry.request_id == answer["X-Request-ID"] != "y" * 900
+
+
+@pytest.mark.parametrize("number", ["HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED"])
+def test_a_header_is_no_address(client_for, number):
+    client_for().get("/api/v1/videos/", REMOTE_ADDR="192.0.2.7", **{number: "203.0.113.9"})
+
+    assert activity()[0].ip == "192.0.2.7"
+
+
+@pytest.fixture
+def waiting():
+    """Entries for the next batch, when no thread is there to write it."""
+    yield buffer._waiting
+    buffer._waiting.clear()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_is_written_by_the_thread_of_the_process(client_for, settings):
+    settings.AUDIT_FLUSH_SECONDS = 0.01
+    for _ in range(3):
+        client_for().get("/api/v1/videos/")
+
+    settings.AUDIT_FLUSH_SECONDS = 0  # the thread ends with its next batch
+    buffer._thread.join(timeout=30)
+
+    assert len(activity()) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_flushes_at_once_write_every_entry_once(waiting):
+    for number in range(1200):
+        waiting.append(AuditEntry(action="api.request", path=f"/{number}"))
+
+    at_once(4, lambda _: buffer.flush())
+
+    assert len({entry.path for entry in activity()}) == len(activity()) == 1200
+
+
+def test_the_log_shows_what_still_waits(client_for, admin, waiting):
+    waiting.append(AuditEntry(action="api.request", path="/api/v1/waiting", method="GET"))
+    assert activity() == []
+
+    shown = client_for(admin).get("/api/v1/audit/?action=api.request").json()["results"]
+
+    assert [entry["path"] for entry in shown] == ["/api/v1/waiting"]

@@ -1,0 +1,208 @@
+"""Too often: 429, with the seconds to wait, counted over all processes."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from django_ratelimit.core import _get_window
+
+from accounts.models import RefreshFamily
+
+pytestmark = pytest.mark.django_db
+
+LIST, LOGIN = "/api/v1/videos/", "/api/v1/auth/login"
+
+
+def fresh_address(seconds_left: int = 25) -> str:
+    """An address whose minute is not about to end: a test that straddles two would count twice."""
+    numbers = itertools.count(1)
+    while True:
+        address = f"198.51.100.{next(numbers)}"
+        if _get_window(address, 60) - time.time() > seconds_left:
+            return address
+
+
+def fresh_email() -> str:
+    numbers = itertools.count(1)
+    while True:
+        email = f"user{next(numbers)}@example.com"
+        if _get_window(f"email:{email}", 60) - time.time() > 25:
+            return email
+
+
+@pytest.fixture
+def limits(settings):
+    def set_limits(**wanted):
+        settings.RATE_LIMITS = {"auth": 0, "stream": 0, "default": 0, **wanted}
+
+    return set_limits
+
+
+def test_the_sixth_of_five_is_refused_and_told_when_to_come_back(client_for, limits):
+    limits(default=5)
+    address = fresh_address()
+
+    answers = [client_for().get(LIST, REMOTE_ADDR=address) for _ in range(6)]
+
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    assert [answer["RateLimit-Remaining"] for answer in answers] == ["4", "3", "2", "1", "0", "0"]
+    assert {answer["RateLimit-Limit"] for answer in answers} == {"5"}
+    refused = answers[-1]
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert refused["Retry-After"] == refused["RateLimit-Reset"]
+    assert refused.json()["errors"][0]["code"] == "throttled"
+    assert refused["X-Request-ID"]
+
+
+def test_zero_is_off(client_for, limits):
+    limits()
+
+    answers = [client_for().get(LIST) for _ in range(8)]
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert not answers[0].has_header("RateLimit-Limit")
+
+
+def test_people_are_counted_apart_wherever_they_are(client_for, limits, viewer, creator):
+    limits(default=2)
+    address = fresh_address()
+
+    for user in (viewer, creator):
+        client = client_for(user)
+        codes = [client.get(LIST, REMOTE_ADDR=address).status_code for _ in range(2)]
+        assert codes == [200, 200]
+        elsewhere = client.get(LIST, REMOTE_ADDR="203.0.113.5")
+        assert elsewhere.status_code in {429, 200}
+        if _get_window(str(user.pk), 60) - time.time() > 25:
+            assert elsewhere.status_code == 429
+    assert client_for().get(LIST, REMOTE_ADDR=address).status_code == 200
+
+
+def test_a_bad_token_counts_for_its_address(client_for, limits):
+    limits(default=3)
+    address = fresh_address()
+    bad = {"HTTP_AUTHORIZATION": "Bearer x", "REMOTE_ADDR": address}
+
+    codes = [client_for().get(LIST, **bad).status_code for _ in range(4)]
+
+    assert codes == [401, 401, 401, 429]
+    assert client_for().get(LIST, REMOTE_ADDR=address).status_code == 429
+
+
+@pytest.mark.parametrize("header", ["HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED"])
+def test_a_header_does_not_change_who_is_counted(client_for, limits, header):
+    limits(default=3)
+    address = fresh_address()
+
+    codes = [
+        client_for().get(LIST, REMOTE_ADDR=address, **{header: f"10.0.0.{n}"}).status_code
+        for n in range(5)
+    ]
+
+    assert codes == [200, 200, 200, 429, 429]
+
+
+def test_a_household_counts_as_one(client_for, limits):
+    limits(default=3)
+    home = next(
+        f"2001:db8:0:{n:x}"
+        for n in itertools.count()
+        if _get_window(f"2001:db8:0:{n:x}::" if n else "2001:db8::", 60) - time.time() > 25
+    )
+
+    codes = [client_for().get(LIST, REMOTE_ADDR=f"{home}::{n:x}").status_code for n in range(1, 6)]
+
+    assert codes == [200, 200, 200, 429, 429]
+
+
+def test_one_account_is_not_guessed_at_from_many_addresses(client_for, limits, make_user):
+    limits(auth=5)
+    email = fresh_email()
+    make_user(email=email, password="a long pass phrase")
+
+    def attempt(number, spelling, phrase="not it"):
+        body = {"email": spelling, "password": phrase}
+        return client_for().post(LOGIN, body, REMOTE_ADDR=f"198.51.100.{number}")
+
+    spellings = [email, email.upper(), f" {email} ", email.title(), email]
+    answers = [attempt(number, text) for number, text in enumerate(spellings, start=1)]
+    assert [answer.status_code for answer in answers] == [401] * 5
+
+    refused = attempt(99, email, "a long pass phrase")
+    assert refused.status_code == 429
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert RefreshFamily.objects.count() == 0
+    assert attempt(99, "other@example.com").status_code == 401
+
+
+def test_a_form_counts_for_the_same_account(client_for, limits, make_user):
+    limits(auth=3)
+    email = fresh_email()
+    form = f"username={email}&password=x"
+    kind = "application/x-www-form-urlencoded"
+
+    codes = [
+        client_for().post(LOGIN, form, content_type=kind, REMOTE_ADDR=f"192.0.2.{n}").status_code
+        for n in range(4)
+    ]
+
+    assert codes == [401, 401, 401, 429]
+
+
+def test_groups_are_counted_apart(client_for, limits, make_video):
+    limits(default=2, stream=2)
+    address = fresh_address()
+    film = make_video()
+
+    lists = [client_for().get(LIST, REMOTE_ADDR=address).status_code for _ in range(3)]
+    streams = [
+        client_for().get(f"/api/v1/stream/{film.pk}", REMOTE_ADDR=address).status_code
+        for _ in range(3)
+    ]
+
+    assert lists == streams == [200, 200, 429]
+
+
+ASK = """
+import json, os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+import django; django.setup()
+from django.test import Client
+address = sys.argv[1]
+ask = lambda: Client().post("/api/v1/auth/logout", "{}", content_type="application/json",
+                            REMOTE_ADDR=address).status_code
+print(json.dumps([ask() for _ in range(15)]))
+"""
+
+
+def test_two_processes_share_one_count(settings, tmp_path):
+    """30 requests at 8 a minute: exactly 8 get through, whoever answers them."""
+    address = fresh_address(45)
+    environment = {
+        **os.environ,
+        "RATE_LIMIT_AUTH": "8",
+        "DATA_DIR": str(tmp_path),
+        "ALLOWED_HOSTS": "testserver",
+        "AUDIT_READS": "false",
+        "DATABASE_URL": "",
+        "LOG_LEVEL": "ERROR",
+    }
+    migrate = [sys.executable, "-c", ASK, address]
+    runs = [
+        subprocess.Popen(
+            migrate,
+            cwd=settings.BASE_DIR,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(2)
+    ]
+    codes = [code for run in runs for code in json.loads(run.communicate(timeout=60)[0])]
+
+    assert codes.count(429) == 22
+    assert codes.count(400) == 8

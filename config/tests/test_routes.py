@@ -1,0 +1,181 @@
+"""Addresses, methods, errors and request ids: the same everywhere."""
+
+import pytest
+
+from config.ids import uuid7
+from videos.models import Video
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("path", ["videos", "users", "audit", "stream/sessions", "auth/me"])
+def test_both_forms_of_a_path_answer_the_same(client_for, admin, path):
+    client = client_for(admin)
+
+    bare, slashed = client.get(f"/api/v1/{path}"), client.get(f"/api/v1/{path}/")
+
+    assert (bare.status_code, slashed.status_code) == (200, 200)
+
+
+def test_a_single_thing_has_both_forms_too(client_for, make_video):
+    film = make_video()
+
+    for suffix in ("", "/"):
+        answer = client_for().get(f"/api/v1/videos/{film.pk}{suffix}")
+        assert (answer.status_code, answer.json()["id"]) == (200, str(film.pk))
+
+
+@pytest.mark.parametrize("path", ["/api/v1/videos", "/api/v1/videos/"])
+def test_neither_form_loses_the_body(client_for, creator, path):
+    answer = client_for(creator).post(path, {"title": "Kept"})
+
+    assert (answer.status_code, answer.json()["title"]) == (201, "Kept")
+    assert Video.objects.count() == 1
+
+
+@pytest.mark.parametrize("path", ["/api/v1/auth/login", "/api/v1/auth/login/"])
+def test_a_form_is_kept_as_well(client_for, make_user, path):
+    make_user(email="ann@example.com", password="a long pass phrase")
+    body = "username=ann%40example.com&password=a+long+pass+phrase"
+
+    answer = client_for().post(path, body, content_type="application/x-www-form-urlencoded")
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete", "options", "head"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/",
+        "/api/v1/",
+        "/api/v2/videos/",
+        "/api/v1/nothing",
+        "/api/v1/videos//",
+        "/api/v1/videos/0",
+        "/api/v1/videos/-1",
+        "/api/v1/videos/%00",
+        "/api/v1/videos/..%2f..%2fetc%2fpasswd",
+        "/api/v1/videos/{uuid}",
+        "/api/v1/videos/urn:uuid:0",
+        "/api/v1/videos/%ed%a0%80",
+        "/api/v1/VIDEOS/",
+        "/nothing",
+        "/",
+        "/favicon.ico",
+    ],
+)
+def test_an_unknown_address_is_a_404_in_the_one_body(client, method, path):
+    answer = getattr(client, method)(path)
+
+    assert answer.status_code == 404
+    assert answer["Content-Type"] == "application/json"
+    if method != "head":
+        body = answer.json()
+        assert (body["type"], len(body["errors"])) == ("client_error", 1)
+        assert body["errors"][0]["code"] == "not_found"
+        assert set(body["errors"][0]) == {"code", "detail", "attr"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "videos/", "GET, POST, HEAD, OPTIONS"),
+        ("DELETE", "videos/", "GET, POST, HEAD, OPTIONS"),
+        ("PATCH", "videos/", "GET, POST, HEAD, OPTIONS"),
+        ("POST", "users/", "GET, HEAD, OPTIONS"),
+        ("DELETE", "audit/", "GET, HEAD, OPTIONS"),
+        ("GET", "auth/login", "POST, OPTIONS"),
+        ("DELETE", "auth/me", "GET, PATCH, HEAD, OPTIONS"),
+        ("TRACE", "videos/", "GET, POST, HEAD, OPTIONS"),
+        ("FOO", "videos/", "GET, POST, HEAD, OPTIONS"),
+        ("PROPFIND", "videos/", "GET, POST, HEAD, OPTIONS"),
+    ],
+)
+def test_a_wrong_method_is_a_405_that_says_which_are_right(
+    client_for, admin, method, path, allowed
+):
+    answer = client_for(admin).generic(method, f"/api/v1/{path}", "{}")
+
+    assert answer.status_code == 405
+    assert set(answer["Allow"].split(", ")) == set(allowed.split(", "))
+    assert answer.json()["errors"][0]["code"] == "method_not_allowed"
+
+
+def test_an_answer_type_we_do_not_speak_is_a_406_or_json(client_for):
+    answer = client_for().get("/api/v1/videos/", HTTP_ACCEPT="application/xml")
+
+    assert answer.status_code in {200, 406}
+    assert answer["Content-Type"] == "application/json"
+
+
+def test_an_unknown_host_is_a_400_and_stands_in_no_link(client, settings, make_video):
+    settings.ALLOWED_HOSTS = ["testserver"]
+    for _ in range(2):
+        make_video()
+
+    refused = client.get("/api/v1/videos/", HTTP_HOST="evil.example")
+    assert refused.status_code == 400
+    assert refused.json()["type"] == "client_error"
+    assert b"evil" not in refused.content
+
+    page = client.get("/api/v1/videos/?page_size=1", HTTP_X_FORWARDED_HOST="evil.example")
+    assert page.json()["next"].startswith("http://testserver/")
+
+
+@pytest.mark.parametrize("given", ["12345678", "my-request.id_7:x", "A" * 128])
+def test_a_sane_request_id_is_kept(client, given):
+    assert client.get("/api/v1/videos/", HTTP_X_REQUEST_ID=given)["X-Request-ID"] == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "short", "A" * 129, "with space", "line\r\nbreak", "<script>", "ünïcode-id", "a;b"],
+)
+def test_another_one_is_replaced(client, given):
+    first = client.get("/api/v1/videos/", HTTP_X_REQUEST_ID=given)["X-Request-ID"]
+    second = client.get("/api/v1/videos/", HTTP_X_REQUEST_ID=given)["X-Request-ID"]
+
+    assert len(first) == len(second) == 32
+    assert given not in {first, second}
+    assert first != second
+
+
+@pytest.mark.parametrize("path", ["/api/v1/videos/", "/nothing", "/health/live", "/admin/login/"])
+def test_every_answer_carries_an_id_and_the_security_headers(client, path):
+    answer = client.get(path)
+
+    assert answer["X-Request-ID"]
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Referrer-Policy"] == "same-origin"
+    assert answer["X-Frame-Options"] == "DENY"
+
+
+def test_liveness_tells_nothing(client):
+    assert client.get("/health/live").json() == {"status": "ok"}
+
+
+def test_readiness_names_its_parts(client):
+    answer = client.get("/health/ready")
+
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok", "parts": {"database": "ok", "cache": "ok"}}
+
+
+def test_ids_are_version_7_and_grow():
+    ids = [uuid7() for _ in range(100)]
+
+    assert {value.version for value in ids} == {7}
+    assert ids == sorted(ids)
+    assert len(set(ids)) == 100
+
+
+def test_other_origins_may_call_but_never_with_cookies(client):
+    answer = client.options(
+        "/api/v1/videos/",
+        HTTP_ORIGIN="https://player.example",
+        HTTP_ACCESS_CONTROL_REQUEST_METHOD="POST",
+    )
+
+    assert answer["Access-Control-Allow-Origin"] == "*"
+    assert "Access-Control-Allow-Credentials" not in answer

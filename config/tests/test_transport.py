@@ -1,0 +1,109 @@
+"""Plain HTTP: on this machine only, and never for a password from outside."""
+
+import logging
+
+import pytest
+from django.test import Client, RequestFactory
+
+from config.http import OneLineFormatter, is_loopback
+
+pytestmark = pytest.mark.django_db
+
+LOGIN = "/api/v1/auth/login"
+HOSTS = ["vod.example", "127.0.0.1", "localhost", "[::1]"]
+
+
+@pytest.fixture
+def outside(settings):
+    """A client of another machine; HTTPS is required."""
+    settings.SECURE_SSL_REDIRECT = True
+    settings.SECURE_HSTS_SECONDS = 31_536_000
+    settings.ALLOWED_HOSTS = HOSTS
+    return Client(HTTP_HOST="vod.example", REMOTE_ADDR="192.0.2.7")
+
+
+@pytest.mark.parametrize("method", ["get", "post", "options", "delete"])
+@pytest.mark.parametrize("path", [LOGIN, "/api/v1/videos/", "/api/schema/", "/api/nothing"])
+def test_an_api_call_in_the_clear_is_refused_not_redirected(outside, method, path):
+    answer = getattr(outside, method)(path)
+
+    assert answer.status_code == 403
+    assert answer.json()["errors"][0]["code"] == "https_required"
+    assert "Location" not in answer
+    assert answer["X-Request-ID"]
+
+
+def test_a_password_sent_in_the_clear_is_not_looked_at(outside, make_user):
+    make_user(email="ann@example.com", password="a long pass phrase")
+    body = {"email": "ann@example.com", "password": "a long pass phrase"}
+
+    answer = outside.post(LOGIN, body, content_type="application/json")
+
+    assert answer.status_code == 403
+    assert b"access_token" not in answer.content
+
+
+def test_over_https_it_is_answered_with_hsts(outside):
+    answer = outside.get("/api/v1/videos/", secure=True)
+
+    assert answer.status_code == 200
+    assert answer["Strict-Transport-Security"].startswith("max-age=31536000")
+
+
+def test_a_browser_is_sent_to_https(outside):
+    answer = outside.get("/admin/login/")
+
+    assert (answer.status_code, answer["Location"]) == (301, "https://vod.example/admin/login/")
+
+
+def test_probes_may_come_in_the_clear(outside):
+    assert outside.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-Proto", "X-Forwarded-Ssl", "X-Scheme"])
+def test_a_header_makes_nothing_secure(outside, header):
+    name = f"HTTP_{header.upper().replace('-', '_')}"
+
+    assert outside.get("/api/v1/videos/", **{name: "https"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "local"),
+    [
+        ("127.0.0.1:2001", "127.0.0.1", True),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("localhost:2001", "127.0.0.1", True),
+        ("localhost", "::1", True),
+        ("[::1]:2001", "::1", True),
+        ("[::1]", "::1", True),
+        ("vod.example", "127.0.0.1", False),  # a proxy on this machine that forgot to say HTTPS
+        ("localhost", "192.0.2.7", False),
+        ("127.0.0.1", "10.0.0.1", False),
+        ("", "127.0.0.1", False),
+        ("localhost.evil.example", "127.0.0.1", False),
+        ("127.0.0.1.evil.example", "127.0.0.1", False),
+        ("localhost", "", False),
+        ("localhost", "unknown", False),
+    ],
+)
+def test_what_is_this_machine(host, address, local):
+    request = RequestFactory().get("/", HTTP_HOST=host, REMOTE_ADDR=address)
+
+    assert is_loopback(request) is local
+
+
+def test_this_machine_needs_no_https(outside):
+    answer = outside.get("/api/v1/videos/", HTTP_HOST="127.0.0.1:2001", REMOTE_ADDR="127.0.0.1")
+
+    assert answer.status_code == 200
+
+
+def line(message: str, *values) -> str:
+    record = logging.LogRecord("name", logging.INFO, "", 0, message, values, None)
+    return OneLineFormatter("%(levelname)s %(message)s").format(record)
+
+
+def test_a_log_line_is_one_line_and_holds_no_key():
+    assert line("agent %s", 'x\r\n{"level": "info"}') == 'INFO agent x\\r\\n{"level": "info"}'
+    assert line("GET /media/AbC.d-e/1/master.m3u8") == "INFO GET /media/***/1/master.m3u8"
+    assert line("GET /api/v1/stream/play/Ab:c?x=1") == "INFO GET /api/v1/stream/play/***?x=1"
