@@ -255,9 +255,10 @@ def test_nobody_sees_the_numbers_of_others(
     probe = client_for(stranger).get(CREATOR, {**MAY, "video": history["paid"].pk}).json()
     assert (probe["totals"]["views"], probe["videos"]) == (0, [])
     assert probe["totals"]["earnings"] == probe["totals"]["gross"] == []
+    asked = client_for(stranger).get(CREATOR, {**MAY, "creator": creator.pk}).json()
+    assert (asked["totals"]["views"], asked["videos"], asked["series"]) == (0, [], [])
     private = make_video(creator=creator, visibility="private")
     for user, url, expected in [
-        (stranger, f"{CREATOR}?creator={creator.pk}", 403),
         (stranger, video_url(history["paid"]), 403),
         (stranger, video_url(private), 404),
         (stranger, ADMIN, 403),
