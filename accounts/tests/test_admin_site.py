@@ -98,17 +98,17 @@ def test_a_session_ends_with_deactivation_and_with_a_new_password(client, make_u
     assert client.get("/admin/").status_code == 302
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
-def test_every_page_loads(client, admin, one_of_each, model):
+def test_every_page_loads(client, admin, one_of_each):
     client.force_login(admin)
-    row = model._default_manager.first()
-    assert row is not None, "one_of_each makes a row of every model"
+    for model in MODELS:
+        row = model._default_manager.first()
+        assert row is not None, f"one_of_each makes no {model._meta.label}"
 
-    listed = client.get(page(model, "changelist"))
-    shown = client.get(page(model, "change", row.pk))
+        listed = client.get(page(model, "changelist"))
+        shown = client.get(page(model, "change", row.pk))
 
-    assert (listed.status_code, shown.status_code) == (200, 200)
-    assert b"<b>Bold</b>" not in listed.content + shown.content
+        assert (listed.status_code, shown.status_code) == (200, 200), model._meta.label
+        assert b"<b>Bold</b>" not in listed.content + shown.content
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
@@ -127,18 +127,18 @@ def test_hostile_queries_never_break_a_list(client, admin, model):
         assert client.get(f"{url}{pk}/change/").status_code in {302, 404}
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
-def test_nothing_is_deleted_from_the_admin_site(client, admin, one_of_each, model):
+def test_nothing_is_deleted_from_the_admin_site(client, admin, one_of_each):
     client.force_login(admin)
-    before = set(model._default_manager.values_list("pk", flat=True))
-    row = model._default_manager.first()
+    for model in MODELS:
+        before = set(model._default_manager.values_list("pk", flat=True))
+        row = model._default_manager.first()
 
-    direct = client.post(page(model, "delete", row.pk), {"post": "yes"})
-    bulk = {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"}
-    client.post(page(model, "changelist"), bulk)
+        direct = client.post(page(model, "delete", row.pk), {"post": "yes"})
+        bulk = {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"}
+        client.post(page(model, "changelist"), bulk)
 
-    assert direct.status_code == 403
-    assert before <= set(model._default_manager.values_list("pk", flat=True))
+        assert direct.status_code == 403, model._meta.label
+        assert before <= set(model._default_manager.values_list("pk", flat=True))
 
 
 def test_the_audit_log_and_the_ledger_cannot_be_added_to(client, admin):

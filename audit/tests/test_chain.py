@@ -155,6 +155,19 @@ def test_a_changed_entry_is_named(field, unprotected, viewer):
         verify()
 
 
+def test_a_changed_entry_with_a_new_hash_breaks_the_next_one(unprotected):
+    entries = record(5)
+    services.seal()
+    before = AuditEntry.objects.get(pk=entries[1].pk)
+    forged = AuditEntry.objects.get(pk=entries[2].pk)
+    forged.path = "/elsewhere"
+    forged.hash = services.entry_hash(forged, forged.position, before.hash)
+
+    forged.save(update_fields=["path", "hash"])
+
+    assert services.first_broken_entry()[0] == forged.position + 1
+
+
 @pytest.mark.parametrize("which", [0, 2, 4])
 def test_a_deleted_entry_is_named(which, unprotected):
     entries = record(6)

@@ -82,6 +82,7 @@ def test_a_header_makes_nothing_secure(outside, header):
         ("", "127.0.0.1", False),
         ("localhost.evil.example", "127.0.0.1", False),
         ("127.0.0.1.evil.example", "127.0.0.1", False),
+        ("192.0.2.1:2001", "127.0.0.1", False),
         ("localhost", "", False),
         ("localhost", "unknown", False),
     ],

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import psutil
 from django.conf import settings
@@ -135,5 +136,8 @@ def _database_url() -> str:
     place = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{place['NAME']}"
-    login = f"{place['USER']}:{place['PASSWORD']}" if place["PASSWORD"] else place["USER"]
-    return f"postgres://{login}@{place['HOST']}:{place['PORT']}/{place['NAME']}"
+    connection.ensure_connection()
+    server = connection.connection.info  # what was really reached, a socket's folder included
+    query = urlencode({"host": server.host, "port": server.port})
+    login = f"{server.user}:{quote(server.password)}"
+    return f"postgres://{login}@/{place['NAME']}?{query}"
