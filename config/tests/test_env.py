@@ -77,6 +77,7 @@ def manage(*arguments, **values) -> subprocess.CompletedProcess:
         ("LOG_LEVEL", "LOUD"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Engine not recognized")
 def test_a_wrong_value_names_its_setting(monkeypatch, tmp_path, name, value):
     with pytest.raises(ImproperlyConfigured, match=name):
         settings_with(monkeypatch, tmp_path, **{name: value})
