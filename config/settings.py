@@ -292,7 +292,7 @@ AUDIT_FLUSH_SECONDS = 0.25
 # unless ALLOW_HTTP says that something else already protects the way.
 ALLOW_HTTP = env.flag("ALLOW_HTTP", default=DEBUG)
 SECURE_SSL_REDIRECT = not ALLOW_HTTP
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+# No SECURE_PROXY_SSL_HEADER: uvicorn takes X-Forwarded-Proto from TRUSTED_PROXIES, and from nobody else.
 SECURE_HSTS_SECONDS = 0 if ALLOW_HTTP else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ALLOW_HTTP
 # Not "no-referrer": browsers then post the admin site's own forms with `Origin: null`, and Django's CSRF
