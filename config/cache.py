@@ -27,7 +27,7 @@ class SQLiteCache(BaseCache):
         db = getattr(self._local, "db", None)
         if db is None:
             db = sqlite3.connect(self._path, timeout=5, isolation_level=None)
-            db.execute("PRAGMA journal_mode=WAL")
+            self._use_wal(db)
             db.execute("PRAGMA synchronous=OFF")
             db.execute(
                 "CREATE TABLE IF NOT EXISTS cache"
@@ -35,6 +35,19 @@ class SQLiteCache(BaseCache):
             )
             self._local.db = db
         return db
+
+    @staticmethod
+    def _use_wal(db: sqlite3.Connection) -> None:
+        """Several may open a new file at once, and this change does not wait for its turn by itself."""
+        patience = time.monotonic() + 5
+        while True:
+            try:
+                db.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError:
+                if time.monotonic() > patience:
+                    raise
+                time.sleep(0.01)
 
     def _expires(self, timeout) -> float | None:
         return self.get_backend_timeout(timeout)
