@@ -172,7 +172,7 @@ def stop(*, session: PlaybackSession, actor) -> None:
 
 
 def end(sessions, reason: str) -> int:
-    """End those of ``sessions`` that run. The delivery serves them for half a second more at most."""
+    """End those of ``sessions`` that run. The delivery stops within two seconds."""
     return sessions.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason)
 
 
