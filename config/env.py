@@ -124,3 +124,13 @@ def database(name: str, default: str) -> dict:
     else:
         raise ImproperlyConfigured(f"{name} must be a sqlite:// or postgres:// URL, not {url!r}.")
     return parsed
+
+
+def mail(name: str, default: str) -> dict:
+    """Django's EMAIL_ settings from one URL: ``smtp+tls://user:pass@host:587``, ``consolemail://``."""
+    url = text(name, default)
+    try:
+        found = environ.Env.email_url_config(url)
+    except (KeyError, ValueError, ImproperlyConfigured) as error:
+        raise ImproperlyConfigured(f"{name} is not a mail URL: {error}") from error
+    return {key: value for key, value in found.items() if key.startswith("EMAIL_")}

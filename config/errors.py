@@ -6,7 +6,7 @@ from rest_framework import exceptions, status
 class DomainError(exceptions.APIException):
     """A rule of the domain said no. Subclasses name the status and the stable code.
 
-    ``attr`` names the input field at fault, where one is.
+    ``attr`` names the input field at fault, where one is; ``extra`` stands beside the code.
     """
 
     status_code = status.HTTP_409_CONFLICT
@@ -14,6 +14,7 @@ class DomainError(exceptions.APIException):
     default_detail = "The current state does not allow this."
     retry_after: int | None = None
     attr: str | None = None
+    extra: dict | None = None
 
 
 class NotVisible(exceptions.NotFound):

@@ -6,8 +6,8 @@ from decimal import Context, Decimal
 # Digits after the decimal point, ISO 4217. Only these currencies are accepted.
 EXPONENTS = {
     "AUD": 2, "BRL": 2, "CAD": 2, "CHF": 2, "CZK": 2, "DKK": 2, "EUR": 2, "GBP": 2, "HKD": 2,
-    "INR": 2, "JPY": 0, "KRW": 0, "KWD": 3, "MXN": 2, "NOK": 2, "NZD": 2, "PLN": 2, "SEK": 2,
-    "SGD": 2, "USD": 2, "ZAR": 2,
+    "INR": 2, "ISK": 0, "JPY": 0, "KRW": 0, "KWD": 3, "MXN": 2, "NOK": 2, "NZD": 2, "PLN": 2,
+    "SEK": 2, "SGD": 2, "UGX": 0, "USD": 2, "ZAR": 2,
 }  # fmt: skip
 MAX_MINOR = 10**12  # a price no film has; sums of many stay far below 2**63
 

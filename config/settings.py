@@ -18,6 +18,7 @@ PORT = env.number("PORT", 2001, minimum=1, maximum=65535)
 WEB_WORKERS = env.number("WEB_WORKERS", 2, minimum=1, maximum=64)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
 TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
+PUBLIC_URL = env.text("PUBLIC_URL").rstrip("/")  # empty: the address of the request at hand
 DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
 # Sources, work in progress, uploads and published films share one file system: what moves from one
 # to the next moves by an atomic rename.
@@ -214,6 +215,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "VideoStatusEnum": "videos.models.Video.Status",
+        "OrderKindEnum": "payments.models.Order.Kind",
         "OrderStatusEnum": "payments.models.Order.Status",
         "SubscriptionStatusEnum": "payments.models.Subscription.Status",
         "InvoiceStatusEnum": "payments.models.Invoice.Status",
@@ -275,11 +277,33 @@ HEARTBEAT_SECONDS = 10
 
 # --- money ------------------------------------------------------------------------------------
 
-PAYMENT_GATEWAY = env.choice("PAYMENT_GATEWAY", "sandbox", among=("sandbox",))
+PAYMENT_GATEWAY = env.choice("PAYMENT_GATEWAY", "sandbox", among=("sandbox", "stripe"))
 PLATFORM_FEE_BPS = env.number("PLATFORM_FEE_BPS", 2000, maximum=10_000)
 DEFAULT_CURRENCY = env.text("DEFAULT_CURRENCY", "USD")
 SUBSCRIPTION_PRICE = env.text("SUBSCRIPTION_PRICE", "9.99")
 ORDER_TTL_MINUTES = env.number("ORDER_TTL_MINUTES", 60, minimum=1)
+CHECKOUT_RETURN_ORIGINS = env.words("CHECKOUT_RETURN_ORIGINS")
+REFUND_WINDOW_DAYS = env.number("REFUND_WINDOW_DAYS", 14, maximum=365)
+REFUND_WATCHED_PERCENT = env.number("REFUND_WATCHED_PERCENT", 20, maximum=100)
+RENTAL_START_DAYS = env.number("RENTAL_START_DAYS", 30, minimum=1, maximum=365)
+SUBSCRIPTION_GRACE_DAYS = env.number("SUBSCRIPTION_GRACE_DAYS", 7, maximum=60)
+PAYOUT_HOLD_DAYS = env.number("PAYOUT_HOLD_DAYS", 14, maximum=365)
+PAYOUT_MINIMUM = env.text("PAYOUT_MINIMUM", "10")
+POOL_ALGORITHM = env.choice("POOL_ALGORITHM", "prorata-v1", among=("prorata-v1", "user-centric-v1"))
+POOL_CLOSE_AFTER_HOURS = env.number("POOL_CLOSE_AFTER_HOURS", 48, maximum=31 * 24)
+WEBHOOK_TOLERANCE_SECONDS = 300
+SANDBOX_WEBHOOK_SECRETS = env.words(
+    "SANDBOX_WEBHOOK_SECRETS", (env.derived_key(SECRET_KEY, "sandbox-webhook").hex(),)
+)
+STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY")
+STRIPE_PUBLISHABLE_KEY = env.text("STRIPE_PUBLISHABLE_KEY")
+STRIPE_WEBHOOK_SECRETS = env.words("STRIPE_WEBHOOK_SECRETS")
+STRIPE_API_BASE = env.text("STRIPE_API_BASE")
+
+# --- mail -------------------------------------------------------------------------------------
+
+vars().update(env.mail("EMAIL_URL", "consolemail://"))
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "vod@localhost")
 
 # --- audit ------------------------------------------------------------------------------------
 

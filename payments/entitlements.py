@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.db.models import F, Q
@@ -16,6 +17,7 @@ class Access:
 
     kind: str
     entitlement_id: uuid.UUID | None = None
+    ends_at: datetime | None = None
 
 
 def can_watch(user, video: Video) -> Access | None:
@@ -32,9 +34,11 @@ def can_watch(user, video: Video) -> Access | None:
     entitlement = (
         Entitlement.objects.live()
         .filter(Q(video=video) | Q(video=None), user=user)
-        # What was bought comes before the subscription: it lasts longer.
-        .order_by(F("video").asc(nulls_last=True))
-        .only("pk", "source_type")
+        # What was bought comes before what was rented, and both before the subscription.
+        .order_by(F("video").asc(nulls_last=True), F("ends_at").desc(nulls_first=True))
+        .only("pk", "source_type", "ends_at")
         .first()
     )
-    return Access(entitlement.source_type, entitlement.pk) if entitlement else None
+    if entitlement is None:
+        return None
+    return Access(entitlement.source_type, entitlement.pk, entitlement.ends_at)

@@ -31,7 +31,7 @@ def idempotent(method):
             user=request.user,
             key=key,
             request_fingerprint=idempotency.fingerprint(
-                request.method, request.path_info, request.data
+                request.method, request.get_full_path_info(), request.data
             ),
         )
         if claim.answered:

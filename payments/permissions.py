@@ -20,3 +20,31 @@ class MayRefund(BasePermission):
 
     def has_permission(self, request, view):
         return request.user.has_perm("payments.refund_order")
+
+
+class MayMoveSandbox(BasePermission):
+    message = "Only administrators may switch the sandbox."
+
+    def has_permission(self, request, view):
+        return request.user.has_perm("payments.refund_order")
+
+
+class MayManagePayouts(BasePermission):
+    message = "Only administrators may run and settle payouts."
+
+    def has_permission(self, request, view):
+        return request.user.has_perm("payments.manage_payouts")
+
+
+class MayClosePools(BasePermission):
+    message = "Only administrators may close a month."
+
+    def has_permission(self, request, view):
+        return request.user.has_perm("payments.close_pool")
+
+
+class MayManageOffers(BasePermission):
+    message = "Only administrators may change plans and coupons."
+
+    def has_permission(self, request, view):
+        return request.user.has_perm("payments.change_plan")

@@ -3,14 +3,35 @@
 from django.dispatch import receiver
 
 from accounts.signals import seeding
-from payments.services import idempotency, orders, plans, revenue, subscriptions
-from payments.signals import payment_facts_changed
-from videos.signals import worker_tick
+from config.signals import health_checked
+from payments import review
+from payments.gateways.sandbox import billing as sandbox_billing
+from payments.gateways.sandbox import events as sandbox_events
+from payments.services import (
+    billing,
+    followups,
+    idempotency,
+    notices,
+    orders,
+    plans,
+    revenue,
+    scheduled,
+    subscriptions,
+    webhooks,
+)
+from payments.signals import (
+    order_paid,
+    order_refunded,
+    payment_facts_changed,
+    payout_changed,
+    subscription_changed,
+)
+from videos.signals import video_removed, worker_tick
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.split_revenue")
-def split_revenue(sender, payment, at, **kwargs):
-    revenue.book_payment(payment, at=at)
+def split_revenue(sender, payment, kind, at, **kwargs):
+    revenue.book_payment(payment, kind=kind, at=at)
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.order_follows_payment")
@@ -20,17 +41,59 @@ def order_follows_payment(sender, payment, **kwargs):
 
 @receiver(payment_facts_changed, dispatch_uid="payments.subscription_follows_payment")
 def subscription_follows_payment(sender, payment, **kwargs):
-    subscriptions.follow_payment(payment)
+    billing.follow_payment(payment)
+
+
+@receiver(video_removed, dispatch_uid="payments.close_orders")
+def close_orders(sender, video, **kwargs):
+    orders.expire_of(video)
+
+
+@receiver(order_paid, dispatch_uid="payments.send_receipt")
+def send_receipt(sender, order, **kwargs):
+    notices.receipt(order)
+
+
+@receiver(order_refunded, dispatch_uid="payments.tell_of_refund")
+def tell_of_refund(sender, order, **kwargs):
+    notices.refund(order)
+
+
+@receiver(subscription_changed, dispatch_uid="payments.tell_subscriber")
+def tell_subscriber(sender, subscription, before, **kwargs):
+    notices.subscription(subscription, before)
+
+
+@receiver(payout_changed, dispatch_uid="payments.tell_creator")
+def tell_creator(sender, payout, **kwargs):
+    notices.payout(payout)
+
+
+@receiver(sandbox_events.message_sent, dispatch_uid="payments.sandbox_webhook")
+def sandbox_webhook(sender, body, headers, **kwargs):
+    webhooks.receive(gateway="sandbox", body=body, headers=headers)
 
 
 @receiver(worker_tick, dispatch_uid="payments.put_right_what_time_changed")
 def put_right_what_time_changed(sender, every, **kwargs):
-    if every == "minute":
+    if every == "second":
+        sandbox_events.deliver_due()
+        followups.run()
+        notices.send_due()
+    elif every == "minute":
         orders.expire_orders()
+        sandbox_billing.run_due()
         subscriptions.end_lapsed()
         idempotency.forget_old_keys()
+    elif every == "hour":
+        scheduled.hourly()
 
 
 @receiver(seeding, dispatch_uid="payments.seed_first_plan")
 def seed_first_plan(sender, **kwargs):
     return plans.seed_first_plan()
+
+
+@receiver(health_checked, dispatch_uid="payments.state_of_the_books")
+def state_of_the_books(sender, **kwargs):
+    return review.state_of_the_books()

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import BigIntegerField, Case, Count, F, Q, Sum, Value, When
-from django.db.models.functions import TruncDay
+from django.db.models.functions import Coalesce, TruncDay
 
 from payments.ledger import balances
-from payments.models import Payment, Refund, Subscription, Transfer
+from payments.models import Payment, Subscription, Transfer
+
+# Payouts and written-off debts move what was earned, and earn nothing.
+EARNED = Q(entry__payout__isnull=True) & ~Q(entry__kind="write_off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,12 @@ class Period:
 
 def creator_totals(creator_id: uuid.UUID, period: Period) -> list[dict]:
     """By currency, in minor units: sales, gross, refunds, and what the books say was earned."""
-    sales = _sales("order__creator_id", creator_id, period)
+    sales = _sales(_entries(period) & Q(entry__payment__order__creator_id=creator_id))
+    numbers = _numbers(period, order__creator_id=creator_id)
     earned = creator_earned(creator_id, period)
     return [
-        {**_sale(sales, currency), "currency": currency, "earnings": earned.get(currency, 0)}
-        for currency in sorted(sales.keys() | earned.keys())
+        {**_sale(sales, numbers, currency), "earnings": earned.get(currency, 0)}
+        for currency in sorted({*sales, *numbers, *earned})
     ]
 
 
@@ -49,12 +53,15 @@ def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list
     key = {
         "day": TruncDay("entry__effective_at"),
         "video": F("entry__payment__order__video_id"),
-        "source": F("entry__kind"),
+        "source": Case(
+            When(entry__pool__isnull=False, then=Value("subscriptions")), default=Value("sales")
+        ),
     }[group_by]
-    mine = Q(credit__owner_id=creator_id) | Q(debit__owner_id=creator_id)
-    signed = Case(When(credit__owner_id=creator_id, then=F("amount")), default=-F("amount"))
+    credited = Q(credit__owner_id=creator_id, credit__role="creator")
+    debited = Q(debit__owner_id=creator_id, debit__role="creator")
+    signed = Case(When(credited, then=F("amount")), default=-F("amount"))
     rows = (
-        Transfer.objects.filter(mine, period.of("entry__effective_at"))
+        Transfer.objects.filter(credited | debited, EARNED, period.of("entry__effective_at"))
         .annotate(bucket=key)
         .values("bucket", "currency")
         .annotate(earnings=Sum(signed))
@@ -64,81 +71,155 @@ def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list
 
 
 def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[dict]:
-    """By currency, in minor units, of everything or of one film. ``gross - refunds - disputes =
-    creator_share + platform_share - losses + deferred + suspense`` holds for every period."""
-    sales = _sales("order__video_id", video_id, period)
-    booked = balances.net_credits(_entries(period, video_id))
-    subscribers = _subscribers()
-    currencies = {*sales, *subscribers, *(c for part in booked.values() for c in part)}
+    """By currency, in minor units, of everything or of one film.
+
+    For every period ``gross - refunds - disputes = creator_share + platform_share - losses -
+    promotions + deferred + pool + owed_back + suspense``. Gateways' fees stand beside it: they are
+    the platform's expense and lower nobody's share.
+    """
+    entries = _entries(period, video_id)
+    rows = balances.net_credits(entries)
+    sales = _sales(entries, rows)
+    numbers = _numbers(period, **({"order__video_id": video_id} if video_id else {}))
+    booked: dict[str, dict[str, int]] = {}
+    for row in rows:
+        of_role = booked.setdefault(row["role"], {})
+        of_role[row["currency"]] = of_role.get(row["currency"], 0) + row["credit"]
+    subscribers = {} if video_id else _subscribers(period)
+    currencies = {*sales, *numbers, *subscribers}
+    currencies |= {currency for of_role in booked.values() for currency in of_role}
 
     def part(role: str, currency: str) -> int:
         return booked.get(role, {}).get(currency, 0)
 
     return [
         {
-            "currency": currency,
-            **_sale(sales, currency),
+            **_sale(sales, numbers, currency),
             "creator_share": part("creator", currency),
             "platform_share": part("platform", currency),
             "deferred": part("deferred", currency),
+            "pool": part("pool", currency),
+            "owed_back": part("customer_refund", currency),
             "suspense": part("suspense", currency),
             "losses": -part("losses", currency),
-            "fees": 0,
-            "disputes": 0,
-            **subscribers.get(currency, {"active_subscriptions": 0, "mrr": 0}),
+            "promotions": -part("promotions", currency),
+            "fees": -part("fees", currency),
+            **subscribers.get(currency, _NO_SUBSCRIBERS),
         }
         for currency in sorted(currencies)
     ]
 
 
-def _entries(period: Period, video_id: uuid.UUID | None) -> Q:
-    of_film = Q(entry__payment__order__video_id=video_id) if video_id else Q()
-    return of_film & period.of("entry__effective_at")
+def series(period: Period) -> list[dict]:
+    """Gross, refunds, disputes and both shares by day and currency, in minor units, oldest first."""
+    rows = (
+        Transfer.objects.filter(_entries(period))
+        .annotate(day=TruncDay("entry__effective_at"))
+        .values(
+            "day", "currency", "entry__kind", credited=F("credit__role"), debited=F("debit__role")
+        )
+        .annotate(total=Sum("amount"))
+        .order_by()
+    )
+    days: dict[tuple, dict] = {}
+    for row in rows:
+        key = row["day"], row["currency"]
+        found = days.setdefault(
+            key,
+            {
+                "day": row["day"], "currency": row["currency"], "gross": 0, "refunds": 0,
+                "disputes": 0, "creator_share": 0, "platform_share": 0,
+            },
+        )  # fmt: skip
+        for role, sign in ((row["credited"], 1), (row["debited"], -1)):
+            if role in {"creator", "platform"}:
+                found[f"{role}_share"] += sign * row["total"]
+            elif role in _OUTSIDE:
+                name, direction = _COLUMNS.get(row["entry__kind"], _COLUMNS["fee"])
+                found[name] += direction * sign * row["total"]
+    return [days[key] for key in sorted(days)]
 
 
-def _sales(field: str, value: uuid.UUID | None, period: Period) -> dict[str, dict]:
-    """Captures and refunds by currency, of the payments whose ``field`` has the value. One query."""
-    of_payment = Q(**{field: value}) if value else Q()
-    of_refund = Q(**{f"payment__{field}": value}) if value else Q()
-    captures = (
-        Payment.objects.filter(of_payment, period.of("captured_at"), captured__gt=0)
-        .values("currency", what=Value("gross"))
-        .annotate(total=Sum("captured"), number=Count("order"))
+def _entries(period: Period, video_id: uuid.UUID | None = None) -> Q:
+    of_film = (
+        Q(entry__payment__order__video_id=video_id) | Q(entry__order__video_id=video_id)
+        if video_id
+        else Q()
     )
-    refunds = (
-        Refund.objects.filter(of_refund, period.of("counted_at"), status__in=Refund.COUNTS)
-        .values(code=F("payment__currency"), what=Value("refunds"))
-        .annotate(total=Sum("amount"), number=Count("pk"))
-    )
-    columns = ("what", "total", "number")
+    return EARNED & of_film & period.of("entry__effective_at")
+
+
+# What a kind of entry moved between us and the gateway, and whether credits count up or down.
+# A gateway's fee goes from clearing to fees and is neither.
+_OUTSIDE = {"clearing", "fees"}
+_COLUMNS = {
+    "capture": ("gross", -1),
+    "refund": ("refunds", 1),
+    "refund_reversed": ("refunds", 1),
+    "adjustment": ("refunds", 1),
+    "dispute": ("disputes", 1),
+    "dispute_reinstated": ("disputes", 1),
+    "fee": ("refunds", 1),  # sums to nothing, like what follows from no payment
+}
+
+
+def _sales(entries: Q, rows: list[dict] | None = None) -> dict[str, dict]:
+    """By currency, what came in and went back, from the books."""
     found: dict[str, dict] = {}
-    for currency, what, total, number in captures.values_list("currency", *columns).union(
-        refunds.values_list("code", *columns), all=True
-    ):
-        row = found.setdefault(currency, {})
-        row[what] = total
-        if what == "gross":
-            row["sales"] = number
+    for row in balances.net_credits(entries) if rows is None else rows:
+        if row["role"] in _OUTSIDE:
+            name, direction = _COLUMNS.get(row["kind"], _COLUMNS["fee"])
+            sale = found.setdefault(row["currency"], {})
+            sale[name] = sale.get(name, 0) + direction * row["credit"]
     return found
 
 
-def _sale(sales: dict[str, dict], currency: str) -> dict:
-    row = {"sales": 0, "gross": 0, "refunds": 0, **sales.get(currency, {})}
-    return {**row, "net": row["gross"] - row["refunds"]}
+def _numbers(period: Period, **of) -> dict[str, int]:
+    """By currency, how many orders were paid."""
+    sold = Payment.objects.filter(period.of("captured_at"), captured__gt=0, **of)
+    rows = sold.values_list("currency").annotate(number=Count("order"))
+    return dict(rows.order_by())
 
 
-def _subscribers() -> dict[str, dict]:
+def _sale(sales: dict[str, dict], numbers: dict[str, int], currency: str) -> dict:
+    row = {"gross": 0, "refunds": 0, "disputes": 0, **sales.get(currency, {})}
+    return {
+        "currency": currency,
+        "sales": numbers.get(currency, 0),
+        **row,
+        "net": row["gross"] - row["refunds"] - row["disputes"],
+    }
+
+
+_NO_SUBSCRIBERS = {"active_subscriptions": 0, "mrr": 0, "churned_subscriptions": 0}
+
+
+def _subscribers(period: Period) -> dict[str, dict]:
+    """By currency: how many pay now, what that is a month, and how many ended within the time."""
     monthly = Case(
         When(plan__interval="year", then=F("plan__amount") / 12),
         default=F("plan__amount"),
         output_field=BigIntegerField(),
     )
+    paying = Q(
+        status__in=[Subscription.Status.ACTIVE, Subscription.Status.PAST_DUE],
+        disposition=Subscription.Disposition.PRIMARY,
+    )
+    ended = period.of("ended_at") & Q(ended_at__isnull=False, period_start__isnull=False)
     rows = (
-        Subscription.objects.filter(status=Subscription.Status.ACTIVE)
+        Subscription.objects.filter(paying | ended)
         .values("plan__currency")
-        .annotate(count=Count("pk"), mrr=Sum(monthly))
+        .annotate(
+            count=Count("pk", filter=paying),
+            mrr=Coalesce(Sum(monthly, filter=paying), 0),
+            churned=Count("pk", filter=ended),
+        )
     )
     return {
-        row["plan__currency"]: {"active_subscriptions": row["count"], "mrr": row["mrr"]}
+        row["plan__currency"]: {
+            "active_subscriptions": row["count"],
+            "mrr": row["mrr"],
+            "churned_subscriptions": row["churned"],
+        }
         for row in rows
     }

@@ -3,7 +3,8 @@ from rest_framework import serializers
 
 from config import money
 from config.api.fields import MoneyField
-from payments.models import Entitlement, Order, Plan, Subscription
+from payments.models import Entitlement, Invoice, Order, Plan, Subscription
+from payments.services.revenue import refunded
 
 
 @extend_schema_serializer(
@@ -16,7 +17,7 @@ from payments.models import Entitlement, Order, Plan, Subscription
     ]
 )
 class PurchaseSerializer(serializers.Serializer):
-    kind = serializers.ChoiceField(choices=["buy", "rent"], default="buy")
+    kind = serializers.ChoiceField(choices=Order.Kind.choices, default=Order.Kind.BUY)
     currency = serializers.ChoiceField(choices=sorted(money.EXPONENTS), required=False)
     expected_amount = MoneyField(
         required=False, help_text="The price the buyer was shown; another one is a 409."
@@ -27,13 +28,16 @@ class PurchaseSerializer(serializers.Serializer):
     force = serializers.BooleanField(
         default=False, help_text="Buy although a subscription covers the film."
     )
+    coupon = serializers.CharField(max_length=40, required=False, allow_blank=True, default="")
+    return_url = serializers.CharField(
+        max_length=2000, required=False, help_text="Where the gateway's page sends the buyer back."
+    )
 
 
 class OrderSerializer(serializers.ModelSerializer):
     """An order; amounts are decimal strings in ``currency``."""
 
     video_id = serializers.UUIDField(read_only=True)
-    kind = serializers.CharField(default="buy", read_only=True)
     amount = MoneyField(read_only=True)
     list_amount = MoneyField(read_only=True)
     discount = MoneyField(read_only=True)
@@ -41,13 +45,51 @@ class OrderSerializer(serializers.ModelSerializer):
     class Meta:
         model = Order
         fields = [
-            "id", "video_id", "kind", "status", "amount", "list_amount", "discount", "currency",
-            "created_at", "expires_at", "paid_at",
+            "id", "video_id", "kind", "rental_hours", "status", "amount", "list_amount",
+            "discount", "currency", "created_at", "expires_at", "paid_at",
         ]  # fmt: skip
         read_only_fields = fields
 
-    def to_representation(self, order):
-        return {**super().to_representation(order), "kind": "buy"}
+
+class ReceiptSerializer(OrderSerializer):
+    """What was bought, by whom, from whom, and what of it went back."""
+
+    title = serializers.CharField(source="video.title", read_only=True)
+    seller = serializers.CharField(source="creator.display_name", read_only=True)
+    buyer = serializers.EmailField(source="buyer.email", read_only=True)
+    refunded = serializers.SerializerMethodField()
+
+    class Meta(OrderSerializer.Meta):
+        fields = [*OrderSerializer.Meta.fields, "title", "seller", "buyer", "refunded"]
+        read_only_fields = fields
+
+    def get_refunded(self, order) -> str:
+        applied = order.payments.filter(disposition="applied").first()
+        return money.to_text(refunded(applied) if applied else 0, order.currency)
+
+
+class OfferRowSerializer(serializers.Serializer):
+    kind = serializers.ChoiceField(choices=Order.Kind.choices)
+    amount = serializers.CharField()
+    currency = serializers.CharField()
+    rental_hours = serializers.IntegerField(allow_null=True)
+
+
+class OfferSerializer(serializers.Serializer):
+    video_id = serializers.UUIDField()
+    is_paid = serializers.BooleanField()
+    owned = serializers.BooleanField(help_text="The caller may watch it as things stand.")
+    access = serializers.CharField(allow_null=True)
+    offers = OfferRowSerializer(many=True)
+
+
+class AccessSerializer(serializers.Serializer):
+    video_id = serializers.UUIDField()
+    allowed = serializers.BooleanField()
+    access = serializers.CharField(
+        allow_null=True, help_text="free, owner, admin, order or subscription"
+    )
+    ends_at = serializers.DateTimeField(allow_null=True)
 
 
 class NextActionSerializer(serializers.Serializer):
@@ -74,6 +116,8 @@ class PurchaseAnswerSerializer(serializers.Serializer):
 class SubscribeSerializer(serializers.Serializer):
     plan = serializers.CharField(max_length=40, default="monthly")
     payment_method = serializers.CharField(max_length=60, required=False)
+    coupon = serializers.CharField(max_length=40, required=False, allow_blank=True)
+    return_url = serializers.CharField(max_length=2000, required=False)
 
 
 class PlanSerializer(serializers.ModelSerializer):
@@ -81,7 +125,7 @@ class PlanSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Plan
-        fields = ["code", "name", "amount", "currency", "interval"]
+        fields = ["code", "name", "amount", "currency", "interval", "trial_days"]
         read_only_fields = fields
 
 
@@ -90,12 +134,13 @@ class SubscriptionSerializer(serializers.ModelSerializer):
     amount = serializers.SerializerMethodField()
     currency = serializers.CharField(source="plan.currency", read_only=True)
     current_period_end = serializers.DateTimeField(source="period_end", read_only=True)
+    next_plan = serializers.CharField(source="next_plan.code", default=None, read_only=True)
 
     class Meta:
         model = Subscription
         fields = [
-            "id", "plan", "status", "amount", "currency", "current_period_end",
-            "cancel_at_period_end", "created_at", "ended_at",
+            "id", "plan", "next_plan", "status", "amount", "currency", "current_period_end",
+            "cancel_at_period_end", "grace_until", "created_at", "ended_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -111,6 +156,27 @@ class SubscribeAnswerSerializer(serializers.Serializer):
 
 class CancelSerializer(serializers.Serializer):
     at_period_end = serializers.BooleanField(default=True)
+
+
+class ChangePlanSerializer(serializers.Serializer):
+    plan = serializers.CharField(max_length=40)
+
+
+class PaymentMethodSerializer(serializers.Serializer):
+    payment_method = serializers.CharField(max_length=60)
+
+
+class InvoiceSerializer(serializers.ModelSerializer):
+    amount = MoneyField(read_only=True)
+    subscription_id = serializers.UUIDField(read_only=True)
+
+    class Meta:
+        model = Invoice
+        fields = [
+            "id", "subscription_id", "period_start", "period_end", "amount", "currency", "status",
+            "paid_at",
+        ]  # fmt: skip
+        read_only_fields = fields
 
 
 class RefundSerializer(serializers.Serializer):
@@ -176,9 +242,13 @@ class RevenueRowSerializer(CreatorTotalSerializer):
     fees = serializers.CharField(**MONEY)
     losses = serializers.CharField(**MONEY)
     deferred = serializers.CharField(help_text="Subscriptions paid, not yet earned.", **MONEY)
+    pool = serializers.CharField(help_text="Earned by subscriptions, not yet shared.", **MONEY)
+    owed_back = serializers.CharField(help_text="Paid twice, on its way back.", **MONEY)
+    promotions = serializers.CharField(help_text="Discounts that the platform paid.", **MONEY)
     suspense = serializers.CharField(**MONEY)
     mrr = serializers.CharField(help_text="Monthly recurring revenue.", **MONEY)
     active_subscriptions = serializers.IntegerField()
+    churned_subscriptions = serializers.IntegerField(help_text="Ended within the time asked for.")
 
 
 class RevenueSerializer(serializers.Serializer):
@@ -212,3 +282,23 @@ class GatewayConfigSerializer(serializers.Serializer):
     publishable_key = serializers.CharField(allow_null=True)
     currencies = serializers.ListField(child=serializers.CharField())
     default_currency = serializers.CharField()
+
+
+class SandboxClockSerializer(serializers.Serializer):
+    days = serializers.IntegerField(min_value=0, max_value=3660, default=0)
+    hours = serializers.IntegerField(min_value=0, max_value=24, default=0)
+    now = serializers.DateTimeField(read_only=True)
+
+    def validate(self, attrs):
+        if not attrs["days"] and not attrs["hours"]:
+            raise serializers.ValidationError({"days": "The clock only moves forward."})
+        return attrs
+
+
+class SandboxDisputeSerializer(serializers.Serializer):
+    amount = MoneyField(required=False, help_text="All of it, when it is not given.")
+    inquiry = serializers.BooleanField(default=False, help_text="Only a question: no money moves.")
+
+
+class SandboxReinstateSerializer(serializers.Serializer):
+    amount = MoneyField(required=False, help_text="All of it, when it is not given; 0: lost.")

@@ -52,7 +52,7 @@ def take_in(*, sessions, session_id: uuid.UUID, beat: Beat) -> None:
     session.save(
         update_fields=[
             "state", "position_seconds", "watched", "watched_seconds", "rejected_seconds",
-            "last_heartbeat_at", "last_seen_at", "rebuffer_ms", "startup_ms",
+            "clocked_seconds", "last_heartbeat_at", "last_seen_at", "rebuffer_ms", "startup_ms",
         ]
     )  # fmt: skip
     if session.counts and session.watched_seconds > before:
@@ -73,6 +73,9 @@ def _fold(session: PlaybackSession, beat: Beat, now) -> None:
     session.rejected_seconds += max(0.0, claimed - sum(b - a for a, b in accepted))
     session.watched = [[round(a, 3), round(b, 3)] for a, b in merged]
     session.watched_seconds = round(sum(b - a for a, b in merged), 3)
+    life = (now - session.created_at).total_seconds()
+    clocked = int(min(session.watched_seconds, life))
+    session.clocked_seconds = max(session.clocked_seconds, clocked)
     session.position_seconds = min(max(0.0, beat.position_seconds), duration)
     session.state = beat.state
     session.rebuffer_ms += beat.rebuffer_ms

@@ -52,6 +52,10 @@ class PlaybackSession(models.Model):
     watched = models.JSONField(default=list)  # [[from, to], …], merged, in order
     watched_seconds = models.FloatField(default=0)
     rejected_seconds = models.FloatField(default=0)
+    # Whole seconds watched at no more than the speed of the clock, and how many of them the
+    # daily watch time has taken over.
+    clocked_seconds = models.PositiveIntegerField(default=0)
+    folded_seconds = models.PositiveIntegerField(default=0)
     last_heartbeat_at = models.DateTimeField(null=True)
     rebuffer_ms = models.PositiveBigIntegerField(default=0)
     startup_ms = models.PositiveBigIntegerField(null=True)
@@ -78,6 +82,12 @@ class PlaybackSession(models.Model):
             ),
             # Sweeping the idle ones.
             models.Index(fields=["last_seen_at"], name="session_idle", condition=Q(ended_at=None)),
+            # Watch time that is still to be taken over.
+            models.Index(
+                fields=["last_heartbeat_at"],
+                name="session_to_fold",
+                condition=Q(clocked_seconds__gt=models.F("folded_seconds"), user__isnull=False),
+            ),
             # Watch time of a film over a time.
             models.Index(fields=["video", "created_at"], name="session_of_video"),
         ]

@@ -4,7 +4,7 @@ from django.dispatch import receiver
 
 from accounts.signals import user_deactivated
 from payments.signals import entitlement_revoked
-from streaming import sessions
+from streaming import sessions, watchtime
 from streaming.models import PlaybackSession
 from videos.signals import video_removed, worker_tick
 
@@ -26,7 +26,8 @@ def user_gone(sender, user, **kwargs):
     sessions.end(PlaybackSession.objects.filter(user=user), Reason.DEACTIVATED)
 
 
-@receiver(worker_tick, dispatch_uid="streaming.end_idle")
-def end_idle(sender, every, **kwargs):
+@receiver(worker_tick, dispatch_uid="streaming.look_after_sessions")
+def look_after_sessions(sender, every, **kwargs):
     if every == "minute":
         sessions.end_idle()
+        watchtime.fold()

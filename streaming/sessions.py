@@ -5,7 +5,7 @@ import hmac
 import ipaddress
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -19,6 +19,7 @@ from audit.actions import AuditAction
 from config.errors import NotVisible
 from payments.entitlements import Access, can_watch
 from payments.models import Entitlement
+from payments.services.access import begin_rental
 from streaming import tokens
 from streaming.delivery import grants
 from streaming.errors import NotReady, PurchaseRequired, SessionEnded, StreamTokenInvalid
@@ -87,8 +88,9 @@ def _start(content: tokens.StreamToken, client: Client) -> PlaybackSession:
     films = Video.objects.visible_to(user).select_for_update(of=("self",), no_key=True)
     video = films.filter(pk=content.video_id).first()
     access = _require_access(user, video)
-    _hold(access)
     now = timezone.now()
+    ends_at = _hold(access, now)
+    until = now + timedelta(hours=settings.PLAYBACK_GRANT_HOURS)
     session, created = PlaybackSession.objects.get_or_create(
         pk=content.session_id,
         defaults={
@@ -102,7 +104,7 @@ def _start(content: tokens.StreamToken, client: Client) -> PlaybackSession:
             "network": _prefix(client.address),
             "created_at": now,
             "last_seen_at": now,
-            "expires_at": now + timedelta(hours=settings.PLAYBACK_GRANT_HOURS),
+            "expires_at": min(until, ends_at) if ends_at else until,
         },
     )
     if created:
@@ -116,12 +118,15 @@ def _start(content: tokens.StreamToken, client: Client) -> PlaybackSession:
     return session
 
 
-def _hold(access: Access) -> None:
+def _hold(access: Access, now) -> datetime | None:
+    """Lock the right until the session stands; returns when it ends. A rental begins with this."""
     if access.entitlement_id is None:
-        return
-    live = Entitlement.objects.live().select_for_update(no_key=True)
-    if live.filter(pk=access.entitlement_id).first() is None:
+        return None
+    live = Entitlement.objects.live(now).select_for_update(no_key=True)
+    right = live.filter(pk=access.entitlement_id).first()
+    if right is None:
         raise PurchaseRequired()
+    return begin_rental(right, now).ends_at
 
 
 def _require_access(user, video: Video | None) -> Access:

@@ -26,6 +26,7 @@ class Video(models.Model):
     Invariants, held by the database:
 
     * a paid film has a positive price, and a free one none;
+    * a rental price comes with its hours, and for paid films only;
     * a READY film can be played, and a film that can be played was published;
     * a film without a file is CREATED, and one with a file is not.
     """
@@ -58,6 +59,9 @@ class Video(models.Model):
         "price in minor units", default=0, validators=[MinValueValidator(0)]
     )
     currency = models.CharField(max_length=3, default="USD")
+    # A paid film may also be rented: for so many hours from the first play.
+    rental_price = models.BigIntegerField("rental price in minor units", null=True, blank=True)
+    rental_hours = models.PositiveIntegerField(null=True, blank=True)
 
     # The file that was uploaded, below MEDIA_ROOT; never served.
     source_path = models.CharField(max_length=200, blank=True)
@@ -99,6 +103,18 @@ class Video(models.Model):
                 name="video_price_matches_is_paid",
                 condition=Q(is_paid=True, price__gt=0, price__lte=money.MAX_MINOR)
                 | Q(is_paid=False, price=0),
+            ),
+            models.CheckConstraint(
+                name="video_rental_is_whole",
+                condition=Q(rental_price__isnull=True, rental_hours__isnull=True)
+                | Q(
+                    is_paid=True,
+                    rental_price__isnull=False,
+                    rental_price__gt=0,
+                    rental_price__lte=money.MAX_MINOR,
+                    rental_hours__isnull=False,
+                    rental_hours__gt=0,
+                ),
             ),
             models.CheckConstraint(
                 name="video_ready_is_playable",

@@ -106,8 +106,12 @@ class VideoSerializer(serializers.ModelSerializer):
     currency = serializers.ChoiceField(choices=sorted(money.EXPONENTS), required=False)
     tags = TagsField(required=False)
     playable = serializers.BooleanField(source="is_playable", read_only=True)
-    rental_price = serializers.SerializerMethodField()
-    rental_hours = serializers.SerializerMethodField()
+    rental_price = MoneyField(
+        required=False, allow_null=True, help_text="A paid film can also be rented; with hours."
+    )
+    rental_hours = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=24 * 365
+    )
     poster_url = serializers.SerializerMethodField()
     storyboard_url = serializers.SerializerMethodField()
     renditions = RenditionSerializer(many=True, read_only=True)
@@ -144,37 +148,59 @@ class VideoSerializer(serializers.ModelSerializer):
             video.creator_id == user.pk or user.has_perm("videos.manage_any_video")
         )
 
+    PRICING = ("is_paid", "price", "currency", "rental_price", "rental_hours")
+
     def validate(self, attrs):
-        """Price, currency and is_paid are one rule, also when only one of them is changed."""
+        """What a film costs is one rule, also when only a part of it is changed."""
         before = self.instance
-        if before and not {"is_paid", "price", "currency"} & attrs.keys():
+        if before and not attrs.keys() & set(self.PRICING):
             return attrs
         is_paid = attrs.get("is_paid", before.is_paid if before else False)
         currency = attrs.get("currency", before.currency if before else settings.DEFAULT_CURRENCY)
-        if "price" in attrs:
-            try:
-                price = money.to_minor(attrs["price"], currency)
-            except money.NotMoney as error:
-                raise serializers.ValidationError({"price": str(error)}, code="invalid") from None
-        else:
-            price = before.price if before and before.currency == currency else 0
-        if price < 0:
-            raise serializers.ValidationError(
-                {"price": "A price cannot be negative."}, code="min_value"
-            )
+        kept = before if before and before.currency == currency else None
+        price = self._minor(attrs, "price", currency, kept) or 0
         if is_paid and price == 0:
             raise serializers.ValidationError(
                 {"price": "A paid film needs a price above zero."}, code="required"
             )
-        return {**attrs, "is_paid": is_paid, "currency": currency, "price": price if is_paid else 0}
+        rental_price = self._minor(attrs, "rental_price", currency, kept)
+        rental_hours = attrs.get("rental_hours", kept.rental_hours if kept else None)
+        if rental_price == 0:
+            raise serializers.ValidationError(
+                {"rental_price": "A rental price must be above zero."}, code="min_value"
+            )
+        if (rental_price is None) != (rental_hours is None):
+            missing = "rental_hours" if rental_hours is None else "rental_price"
+            raise serializers.ValidationError(
+                {missing: "A rental has a price and hours."}, code="required"
+            )
+        if rental_price and not is_paid and {"rental_price", "rental_hours"} & attrs.keys():
+            raise serializers.ValidationError(
+                {"rental_price": "Only a paid film can be rented."}, code="invalid"
+            )
+        return {
+            **attrs,
+            "is_paid": is_paid,
+            "currency": currency,
+            "price": price if is_paid else 0,
+            "rental_price": rental_price if is_paid else None,
+            "rental_hours": rental_hours if is_paid else None,
+        }
 
-    @extend_schema_field({"type": "string", "nullable": True})
-    def get_rental_price(self, video):
-        return None  # films are not rented yet
-
-    @extend_schema_field({"type": "integer", "nullable": True})
-    def get_rental_hours(self, video):
-        return None
+    @staticmethod
+    def _minor(attrs, name: str, currency: str, kept: Video | None) -> int | None:
+        """The amount that is given, else what stands; another currency leaves none standing."""
+        if attrs.get(name) is None:
+            return None if name in attrs or kept is None else getattr(kept, name)
+        try:
+            amount = money.to_minor(attrs[name], currency)
+        except money.NotMoney as error:
+            raise serializers.ValidationError({name: str(error)}, code="invalid") from None
+        if amount < 0:
+            raise serializers.ValidationError(
+                {name: "A price cannot be negative."}, code="min_value"
+            )
+        return amount
 
     @extend_schema_field({"type": "string", "format": "uri", "nullable": True})
     def get_poster_url(self, video):

@@ -56,3 +56,9 @@ class ApiExceptionFormatter(ExceptionFormatter):
         if isinstance(self.exc, DomainError) and self.exc.attr:
             errors[0].attr = self.exc.attr
         return errors
+
+    def format_error_response(self, error_response):
+        body = super().format_error_response(error_response)
+        if isinstance(self.exc, DomainError) and self.exc.extra:
+            body["errors"][0].update(self.exc.extra)
+        return body

@@ -1,11 +1,25 @@
 """Gateways, by name. Only the code in this package sees a provider's own data."""
 
+from collections.abc import Callable
+
 from django.conf import settings
 
 from payments.gateways.base import Gateway
 from payments.gateways.sandbox import SandboxGateway
 
-_GATEWAYS: dict[str, type[Gateway]] = {SandboxGateway.name: SandboxGateway}
+
+def _stripe() -> Gateway:
+    from payments.gateways.stripe import (
+        StripeGateway,  # the SDK is large, and most have no use for it
+    )
+
+    return StripeGateway()
+
+
+_GATEWAYS: dict[str, Callable[[], Gateway]] = {
+    SandboxGateway.name: SandboxGateway,
+    "stripe": _stripe,
+}
 
 
 def current() -> Gateway:
@@ -14,5 +28,9 @@ def current() -> Gateway:
 
 
 def by_name(name: str) -> Gateway:
-    """The gateway that an existing payment lives at."""
+    """The gateway that an existing payment lives at. Raises KeyError."""
     return _GATEWAYS[name]()
+
+
+def is_known(name: str) -> bool:
+    return name in _GATEWAYS

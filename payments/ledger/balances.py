@@ -2,8 +2,7 @@
 
 import uuid
 
-from django.db.models import Case, F, Q, Sum, Value, When
-from django.db.models.functions import StrIndex, Substr
+from django.db.models import Case, F, Q, Sum, When
 
 from payments.models import LedgerAccount, Transfer
 
@@ -26,32 +25,35 @@ def trial_balance() -> list[dict]:
     return [{**row, "balance": row["debit"] - row["credit"]} for row in rows.values()]
 
 
-def owed_to(owner_id: uuid.UUID, transfers: Q) -> dict[str, int]:
-    """By currency, what the transfers added to the accounts of an owner. One query."""
-    mine = Q(credit__owner_id=owner_id) | Q(debit__owner_id=owner_id)
-    signed = Case(When(credit__owner_id=owner_id, then=F("amount")), default=-F("amount"))
-    rows = Transfer.objects.filter(mine, transfers).values("currency").annotate(total=Sum(signed))
+def owed_to(creator_id: uuid.UUID, transfers: Q) -> dict[str, int]:
+    """By currency, what the transfers added to the accounts of a creator. One query."""
+    credited = Q(credit__owner_id=creator_id, credit__role="creator")
+    debited = Q(debit__owner_id=creator_id, debit__role="creator")
+    signed = Case(When(credited, then=F("amount")), default=-F("amount"))
+    rows = (
+        Transfer.objects.filter(credited | debited, transfers)
+        .values("currency")
+        .annotate(total=Sum(signed))
+    )
     return {row["currency"]: row["total"] for row in rows}
 
 
-def net_credits(transfers: Q) -> dict[str, dict[str, int]]:
-    """Credits minus debits by role of account (the first word of its code), then by currency.
+def net_credits(transfers: Q) -> list[dict]:
+    """Credits minus debits by kind of entry, role of account and currency.
 
     One query, whatever the number of accounts.
     """
-    found: dict[str, dict[str, int]] = {}
+    found: dict[tuple, int] = {}
     rows = (
         Transfer.objects.filter(transfers)
-        .values("currency", credited=_role("credit"), debited=_role("debit"))
+        .values("currency", "entry__kind", credited=F("credit__role"), debited=F("debit__role"))
         .annotate(total=Sum("amount"))
     )
     for row in rows:
         for role, sign in ((row["credited"], 1), (row["debited"], -1)):
-            by_currency = found.setdefault(role, {})
-            by_currency[row["currency"]] = by_currency.get(row["currency"], 0) + sign * row["total"]
-    return found
-
-
-def _role(side: str):
-    code = f"{side}__code"
-    return Substr(code, 1, StrIndex(code, Value(":")) - 1)
+            key = row["entry__kind"], role, row["currency"]
+            found[key] = found.get(key, 0) + sign * row["total"]
+    return [
+        {"kind": kind, "role": role, "currency": currency, "credit": credit}
+        for (kind, role, currency), credit in found.items()
+    ]

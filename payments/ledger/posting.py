@@ -1,5 +1,6 @@
 """Writing the books."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from django.db.models import Case, F, Q, Sum, When
@@ -10,31 +11,72 @@ Leg = tuple[LedgerAccount, LedgerAccount, int]  # debit, credit, amount ≥ 0
 
 
 def post(
-    *, key: str, kind: str, currency: str, legs: list[Leg], at: datetime, payment=None
+    *,
+    key: str,
+    kind: str,
+    currency: str,
+    legs: list[Leg],
+    at: datetime,
+    available_on: datetime | None = None,
+    **about,
 ) -> JournalEntry | None:
     """One entry with its transfers; legs of nothing are left out, an entry of nothing is not made.
 
-    The key is unique: posting an entry a second time fails instead of booking twice.
+    The key is unique: posting an entry a second time fails instead of booking twice. ``about``
+    names what it is about: ``payment``, ``order``, ``pool`` or ``payout``.
     """
     legs = [leg for leg in legs if leg[2]]
     if not legs:
         return None
-    entry = JournalEntry.objects.create(key=key, kind=kind, payment=payment, effective_at=at)
+    entry = JournalEntry.objects.create(key=key, kind=kind, effective_at=at, **about)
     Transfer.objects.bulk_create(
-        Transfer(entry=entry, debit=debit, credit=credit, amount=amount, currency=currency)
-        for debit, credit, amount in legs
+        (
+            Transfer(
+                entry=entry,
+                debit=debit,
+                credit=credit,
+                amount=amount,
+                currency=currency,
+                available_on=available_on,
+            )
+            for debit, credit, amount in legs
+        ),
+        batch_size=5000,  # a month that is shared has a leg for each creator
     )
     return entry
 
 
-def move_to(counter: LedgerAccount, account: LedgerAccount, difference: int) -> Leg:
-    """A leg that raises ``account``'s credit by ``difference`` (or lowers it, when negative)."""
-    return (counter, account, difference) if difference >= 0 else (account, counter, -difference)
+def legs(changes: Mapping[LedgerAccount, int], counter: LedgerAccount) -> list[Leg]:
+    """Transfers that change each account's credit by the amount given, the rest by ``counter``.
+
+    Amounts go from the debited accounts to the credited ones in the order given.
+
+    >>> legs({creator: 1600, platform: 399}, clearing)  # doctest: +SKIP
+    [(clearing, creator, 1600), (clearing, platform, 399)]
+    """
+    all_changes = [*changes.items(), (counter, -sum(changes.values()))]
+    debits = [[account, -amount] for account, amount in all_changes if amount < 0]
+    found: list[Leg] = []
+    for account, missing in all_changes:
+        while missing > 0:
+            source = debits[0]
+            moved = min(missing, source[1])
+            found.append((source[0], account, moved))
+            missing -= moved
+            source[1] -= moved
+            if not source[1]:
+                debits.pop(0)
+    return found
 
 
-def booked(payment: Payment, account: LedgerAccount) -> int:
-    """Credits minus debits of one account from one payment, so far."""
-    return net_credit(account, Q(entry__payment=payment))
+def booked(payment: Payment) -> dict[LedgerAccount, int]:
+    """Credits minus debits by account from one payment, so far. One query."""
+    found: dict[LedgerAccount, int] = {}
+    transfers = Transfer.objects.filter(entry__payment=payment).select_related("debit", "credit")
+    for transfer in transfers:
+        found[transfer.credit] = found.get(transfer.credit, 0) + transfer.amount
+        found[transfer.debit] = found.get(transfer.debit, 0) - transfer.amount
+    return found
 
 
 def net_credit(account: LedgerAccount, condition: Q = Q()) -> int:  # noqa: B008 - Q() is immutable

@@ -15,6 +15,14 @@ _MISMATCH = """
 """
 
 
+def make_way(using: str) -> None:
+    """Before migrations: SQLite cannot rebuild a table that another table's trigger looks at."""
+    connection = connections[using]
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f'DROP TRIGGER IF EXISTS "{CURRENCY_TRIGGER}"')
+
+
 def install(using: str) -> None:
     """Append-only entries and transfers; a transfer in a currency its accounts do not have fails.
 
@@ -42,3 +50,17 @@ def install(using: str) -> None:
     with connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
+
+
+def missing(using: str) -> list[str]:
+    """The triggers that should stand and do not."""
+    found = [name for table in TABLES for name in append_only.missing(using, table)]
+    connection = connections[using]
+    catalogue = (
+        "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = %s"
+        if connection.vendor == "sqlite"
+        else "SELECT 1 FROM pg_trigger WHERE NOT tgisinternal AND tgname = %s"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(catalogue, [CURRENCY_TRIGGER])
+        return found if cursor.fetchone() else [*found, CURRENCY_TRIGGER]

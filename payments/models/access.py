@@ -35,6 +35,9 @@ class Entitlement(models.Model):
     starts_at = models.DateTimeField(default=timezone.now)
     ends_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
+    # A rental's hours begin with the first play; until then ends_at says by when it must be begun.
+    rental_hours = models.PositiveIntegerField(null=True)
+    begun_at = models.DateTimeField(null=True)
 
     objects = EntitlementQuerySet.as_manager()
 

@@ -10,6 +10,10 @@ from videos.models import Video
 class Order(models.Model):
     """Somebody wants one film. Price, currency and fee are those of the day it was made."""
 
+    class Kind(models.TextChoices):
+        BUY = "buy", "bought"
+        RENT = "rent", "rented"
+
     class Status(models.TextChoices):
         PENDING = "pending", "waiting for payment"
         PROCESSING = "processing", "payment under way"
@@ -19,6 +23,7 @@ class Order(models.Model):
         CANCELED = "canceled", "canceled"
         EXPIRED = "expired", "expired"
         FAILED = "failed", "failed"
+        SUPERSEDED = "superseded", "another order of the same film was paid"
 
     OPEN = (Status.PENDING, Status.PROCESSING)
     BOUGHT = (Status.PAID, Status.DISPUTED)
@@ -32,6 +37,11 @@ class Order(models.Model):
     creator = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sales"
     )
+    kind = models.CharField(max_length=4, choices=Kind, default=Kind.BUY)
+    rental_hours = models.PositiveIntegerField(null=True)
+    coupon = models.ForeignKey(
+        "payments.Coupon", on_delete=models.PROTECT, null=True, related_name="orders"
+    )
     list_amount = models.BigIntegerField("price in minor units")
     discount = models.BigIntegerField(default=0)
     amount = models.BigIntegerField("to pay, in minor units")
@@ -40,7 +50,13 @@ class Order(models.Model):
     status = models.CharField(max_length=12, choices=Status, default=Status.PENDING)
     gateway = models.CharField(max_length=20)
     attempt = models.PositiveIntegerField("declined attempts", default=0)
+    # The gateway's own page, where the buyer pays without giving us a card.
+    checkout_id = models.CharField(max_length=120, null=True, unique=True)  # noqa: DJ001
+    checkout_url = models.URLField(max_length=2000, blank=True)
+    checkout_closed = models.BooleanField("nobody can pay there any more", default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # When somebody last tried to pay.
+    changed_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     paid_at = models.DateTimeField(null=True)
 
@@ -54,11 +70,23 @@ class Order(models.Model):
             models.UniqueConstraint(
                 fields=["buyer", "video"],
                 name="order_live",
-                condition=Q(status__in=["pending", "processing", "paid", "disputed"]),
+                condition=Q(kind="buy", status__in=["pending", "processing", "paid", "disputed"]),
+            ),
+            models.UniqueConstraint(
+                fields=["buyer", "video"],
+                name="order_rent_open",
+                condition=Q(kind="rent", status__in=["pending", "processing"]),
             ),
             models.CheckConstraint(
                 name="order_amount",
-                condition=Q(amount=F("list_amount") - F("discount"), amount__gt=0, discount__gte=0),
+                condition=Q(
+                    amount=F("list_amount") - F("discount"), amount__gte=0, discount__gte=0
+                ),
+            ),
+            models.CheckConstraint(
+                name="order_rental",
+                condition=Q(kind="buy", rental_hours__isnull=True)
+                | Q(kind="rent", rental_hours__isnull=False),
             ),
             models.CheckConstraint(name="order_fee", condition=Q(fee_bps__lte=10_000)),
             models.CheckConstraint(name="order_not_own_film", condition=~Q(buyer=F("creator"))),
@@ -71,6 +99,12 @@ class Order(models.Model):
             models.Index(fields=["buyer", "-created_at", "-id"], name="order_by_buyer"),
             # Earnings of a creator over a time.
             models.Index(fields=["creator", "paid_at"], name="order_sales"),
+            # Pages of the gateway to close.
+            models.Index(
+                fields=["status"],
+                name="order_checkout_open",
+                condition=Q(checkout_id__isnull=False, checkout_closed=False),
+            ),
             # Orders to expire.
             models.Index(fields=["expires_at"], name="order_open", condition=Q(status="pending")),
         ]
@@ -82,12 +116,14 @@ class Order(models.Model):
 class Payment(models.Model):
     """Facts about one payment at the gateway. They only ever grow.
 
-    Exactly one payment of an order or invoice is ``applied``; money that fits nothing is
-    ``unmatched`` and waits in suspense for a person.
+    Exactly one payment of an order or invoice is ``applied``. What was paid beside it is a
+    ``duplicate`` and goes back by itself; money that fits nothing is ``unmatched`` and waits in
+    suspense for a person.
     """
 
     class Status(models.TextChoices):
         CREATED = "created", "created"
+        REQUIRES_ACTION = "requires_action", "the bank wants authentication"
         PROCESSING = "processing", "processing"
         CAPTURED = "captured", "captured"
         FAILED = "failed", "failed"
@@ -96,6 +132,7 @@ class Payment(models.Model):
     class Disposition(models.TextChoices):
         NONE = "none", "nothing captured yet"
         APPLIED = "applied", "pays its order or invoice"
+        DUPLICATE = "duplicate", "paid beside another: goes back"
         UNMATCHED = "unmatched", "pays nothing: in suspense"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -109,7 +146,10 @@ class Payment(models.Model):
     currency = models.CharField(max_length=3)
     captured = models.BigIntegerField(default=0)
     captured_at = models.DateTimeField(null=True)
-    status = models.CharField(max_length=12, choices=Status, default=Status.CREATED)
+    fee = models.BigIntegerField("what the gateway kept", default=0)
+    # When the creator's part may be paid out: fixed when it was captured.
+    available_on = models.DateTimeField(null=True)
+    status = models.CharField(max_length=16, choices=Status, default=Status.CREATED)
     disposition = models.CharField(max_length=12, choices=Disposition, default=Disposition.NONE)
     entries_booked = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -130,6 +170,7 @@ class Payment(models.Model):
             models.CheckConstraint(
                 name="payment_captured", condition=Q(captured__gte=0, captured__lte=F("amount"))
             ),
+            models.CheckConstraint(name="payment_fee", condition=Q(fee__gte=0)),
             models.CheckConstraint(
                 name="payment_for_one_thing",
                 condition=Q(order__isnull=True) | Q(invoice__isnull=True),
@@ -174,11 +215,19 @@ class Refund(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     # When it began to count; the books' entry has the same moment.
     counted_at = models.DateTimeField(null=True)
+    # What was paid twice goes back without anybody's asking.
+    is_automatic = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["payment", "external_id"], name="refund_once"),
             models.CheckConstraint(name="refund_positive", condition=Q(amount__gt=0)),
+        ]
+        indexes = [
+            # Refunds whose outcome nobody has heard.
+            models.Index(
+                fields=["created_at"], name="refund_unheard", condition=Q(status="requested")
+            ),
         ]
 
     def __str__(self):
@@ -188,3 +237,56 @@ class Refund(models.Model):
     def key(self) -> str:
         """What the gateway knows it by, however often it is asked."""
         return f"refund:{self.pk}"
+
+
+class Dispute(models.Model):
+    """A buyer's bank takes money back. Only the two amounts move the books; both only ever rise."""
+
+    class Status(models.TextChoices):
+        WARNING = "warning", "inquiry: no money has moved"
+        NEEDS_RESPONSE = "needs_response", "needs a response"
+        UNDER_REVIEW = "under_review", "under review"
+        WON = "won", "won"
+        LOST = "lost", "lost"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
+    external_id = models.CharField(max_length=120)
+    amount = models.BigIntegerField()
+    withdrawn = models.BigIntegerField(default=0)
+    reinstated = models.BigIntegerField(default=0)
+    fee = models.BigIntegerField(default=0)
+    status = models.CharField(max_length=16, choices=Status, default=Status.WARNING)
+    reason = models.CharField(max_length=60, blank=True)
+    evidence_due = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["payment", "external_id"], name="dispute_once"),
+            models.CheckConstraint(
+                name="dispute_amounts",
+                condition=Q(reinstated__gte=0, reinstated__lte=F("withdrawn"), fee__gte=0),
+            ),
+        ]
+
+    def __str__(self):
+        return f"dispute of {self.payment_id} ({self.status})"
+
+
+class GatewayCustomer(models.Model):
+    """Under which name a gateway knows a user."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    gateway = models.CharField(max_length=20)
+    external_id = models.CharField(max_length=120)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "gateway"], name="customer_of_user"),
+            models.UniqueConstraint(fields=["gateway", "external_id"], name="customer_once"),
+        ]
+
+    def __str__(self):
+        return self.external_id

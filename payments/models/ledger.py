@@ -4,7 +4,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from config.ids import uuid7
-from payments.models.buying import Payment
+from payments.models.buying import Order, Payment
 
 
 class LedgerAccount(models.Model):
@@ -17,6 +17,7 @@ class LedgerAccount(models.Model):
         EXPENSE = "expense", "expense"
 
     code = models.CharField(max_length=80, unique=True)
+    role = models.CharField("first word of the code", max_length=20, default="")
     kind = models.CharField(max_length=10, choices=Kind)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
@@ -24,7 +25,10 @@ class LedgerAccount(models.Model):
     currency = models.CharField(max_length=3)
 
     class Meta:
-        indexes = [models.Index(fields=["owner", "currency"], name="account_of_owner")]
+        indexes = [
+            models.Index(fields=["owner", "currency"], name="account_of_owner"),
+            models.Index(fields=["role", "currency"], name="account_of_role"),
+        ]
 
     def __str__(self):
         return self.code
@@ -39,6 +43,16 @@ class JournalEntry(models.Model):
     payment = models.ForeignKey(
         Payment, on_delete=models.PROTECT, null=True, related_name="entries"
     )
+    pool = models.ForeignKey(
+        "payments.Pool", on_delete=models.PROTECT, null=True, related_name="entries"
+    )
+    payout = models.ForeignKey(
+        "payments.Payout", on_delete=models.PROTECT, null=True, related_name="entries"
+    )
+    order = models.ForeignKey(
+        Order, on_delete=models.PROTECT, null=True, related_name="entries",
+        help_text="Only where there is no payment: an order that cost nothing.",
+    )  # fmt: skip
     effective_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -61,6 +75,8 @@ class Transfer(models.Model):
     credit = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="credits")
     amount = models.BigIntegerField("amount in minor units")
     currency = models.CharField(max_length=3)
+    # From when a creator's credit may be paid out; what reverses it has the same. Null: at once.
+    available_on = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

@@ -21,7 +21,10 @@ class Plan(models.Model):
     amount = models.BigIntegerField("price in minor units")
     currency = models.CharField(max_length=3)
     interval = models.CharField(max_length=8, choices=Interval, default=Interval.MONTH)
+    trial_days = models.PositiveSmallIntegerField("free days before the first payment", default=0)
     is_active = models.BooleanField("can be subscribed to", default=True)
+    # How each gateway calls it: {"stripe": "price_…"}.
+    gateway_refs = models.JSONField(default=dict, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -36,28 +39,53 @@ class Plan(models.Model):
 
 
 class Subscription(models.Model):
-    """A right to watch every film, for as long as it is paid."""
+    """A right to watch every film, for as long as it is paid. The gateway bills; this follows it."""
 
     class Status(models.TextChoices):
         INCOMPLETE = "incomplete", "waiting for the first payment"
+        TRIALING = "trialing", "in its free days"
         ACTIVE = "active", "active"
+        PAST_DUE = "past_due", "renewal not paid yet"
+        PAUSED = "paused", "paused"
         CANCELED = "canceled", "canceled"
         EXPIRED = "expired", "expired"
+        INCOMPLETE_EXPIRED = "incomplete_expired", "never paid"
 
-    LIVE = (Status.INCOMPLETE, Status.ACTIVE)
+    class Disposition(models.TextChoices):
+        PRIMARY = "primary", "the user's subscription"
+        DUPLICATE = "duplicate", "begun beside another: is ended and refunded"
+
+    RUNNING = (Status.TRIALING, Status.ACTIVE, Status.PAST_DUE, Status.PAUSED)
+    LIVE = (Status.INCOMPLETE, *RUNNING)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="subscriptions"
     )
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions")
+    # The plan from the next period on, after a downgrade.
+    next_plan = models.ForeignKey(Plan, on_delete=models.PROTECT, null=True, related_name="+")
     gateway = models.CharField(max_length=20)
-    status = models.CharField(max_length=12, choices=Status, default=Status.INCOMPLETE)
+    # Unknown until the gateway has answered.
+    external_id = models.CharField(max_length=120, null=True)  # noqa: DJ001
+    status = models.CharField(max_length=20, choices=Status, default=Status.INCOMPLETE)
+    disposition = models.CharField(max_length=10, choices=Disposition, default=Disposition.PRIMARY)
     attempt = models.PositiveIntegerField("declined attempts", default=0)
+    # The gateway's own page, where the first payment is made without giving us a card.
+    checkout_id = models.CharField(max_length=120, null=True, unique=True)  # noqa: DJ001
+    checkout_url = models.URLField(max_length=2000, blank=True)
+    checkout_closed = models.BooleanField(default=False)
     period_start = models.DateTimeField(null=True)
     period_end = models.DateTimeField(null=True)
     cancel_at_period_end = models.BooleanField(default=False)
+    past_due_since = models.DateTimeField(null=True)
+    grace_until = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    # False: the gateway must still be told when this has ended.
+    closed_at_gateway = models.BooleanField(default=False)
+    # A status may fall and rise, so facts cannot be merged: the latest question's answer counts.
+    sync_ticket = models.PositiveBigIntegerField(default=0)
+    applied_ticket = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -65,8 +93,12 @@ class Subscription(models.Model):
             models.UniqueConstraint(
                 fields=["user"],
                 name="subscription_live",
-                condition=Q(status__in=["incomplete", "active"]),
+                condition=Q(
+                    disposition="primary",
+                    status__in=["incomplete", "trialing", "active", "past_due", "paused"],
+                ),
             ),
+            models.UniqueConstraint(fields=["gateway", "external_id"], name="subscription_once"),
             models.CheckConstraint(
                 name="subscription_period",
                 condition=Q(period_end__isnull=True) | Q(period_end__gt=F("period_start")),
@@ -75,11 +107,23 @@ class Subscription(models.Model):
                 name="subscription_active_has_period",
                 condition=~Q(status="active") | Q(period_end__isnull=False),
             ),
+            models.CheckConstraint(
+                name="subscription_past_due_has_grace",
+                condition=~Q(status="past_due") | Q(grace_until__isnull=False),
+            ),
         ]
         indexes = [
+            # Ended ones that the gateway must be told of.
+            models.Index(
+                fields=["status"],
+                name="subscription_to_close",
+                condition=Q(external_id__isnull=False, closed_at_gateway=False),
+            ),
             # Subscriptions whose period is over.
             models.Index(
-                fields=["period_end"], name="subscription_running", condition=Q(status="active")
+                fields=["period_end"],
+                name="subscription_running",
+                condition=Q(status__in=["trialing", "active", "past_due"]),
             ),
         ]
 
@@ -88,23 +132,34 @@ class Subscription(models.Model):
 
 
 class Invoice(models.Model):
-    """One period of a subscription, and what it costs."""
+    """One period of a subscription, and what it costs.
+
+    ``recognised`` of it have been earned, up to ``recognised_upto``; the rest is still owed to the
+    subscriber as time to watch.
+    """
 
     class Status(models.TextChoices):
         OPEN = "open", "to be paid"
         PAID = "paid", "paid"
         VOID = "void", "void"
+        UNCOLLECTIBLE = "uncollectible", "given up"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     subscription = models.ForeignKey(
         Subscription, on_delete=models.PROTECT, related_name="invoices"
     )
+    external_id = models.CharField(max_length=120, null=True)  # noqa: DJ001
     period_start = models.DateTimeField()
     period_end = models.DateTimeField()
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     fee_bps = models.PositiveIntegerField()
-    status = models.CharField(max_length=8, choices=Status, default=Status.OPEN)
+    status = models.CharField(max_length=16, choices=Status, default=Status.OPEN)
+    paid_at = models.DateTimeField(null=True)
+    # The period was cut short: canceled at once, or replaced by an upgrade.
+    ended_early_at = models.DateTimeField(null=True)
+    recognised = models.BigIntegerField(default=0)
+    recognised_upto = models.DateField(null=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -112,10 +167,19 @@ class Invoice(models.Model):
             models.UniqueConstraint(
                 fields=["subscription", "period_start"], name="invoice_period_once"
             ),
+            models.UniqueConstraint(fields=["subscription", "external_id"], name="invoice_once"),
             models.CheckConstraint(name="invoice_positive", condition=Q(amount__gt=0)),
             models.CheckConstraint(
                 name="invoice_period", condition=Q(period_end__gt=F("period_start"))
             ),
+            models.CheckConstraint(
+                name="invoice_recognised",
+                condition=Q(recognised__gte=0, recognised__lte=F("amount")),
+            ),
+        ]
+        indexes = [
+            # Invoices that a month touches.
+            models.Index(fields=["currency", "period_start"], name="invoice_periods"),
         ]
 
     def __str__(self):

@@ -2,54 +2,116 @@
 
 from datetime import datetime, timedelta
 
+from django.conf import settings
+from django.db.models import Sum
 from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
-from payments.models import Entitlement, Order, Subscription
+from payments.models import Entitlement, Invoice, Order, Payment, Subscription, WatchDaily
+from payments.services.revenue import disputed, refunded
 from payments.signals import entitlement_granted, entitlement_revoked
 
 # A renewal that is a little late must not black out a film.
 PERIOD_GRACE = timedelta(hours=1)
 
+Status = Subscription.Status
+
 
 def follow_order(order: Order) -> None:
-    """The buyer may watch while the order is paid, and not a moment longer."""
+    """The buyer may watch while the order is paid, and not a moment longer.
+
+    A rental must be begun within RENTAL_START_DAYS; its hours run from the first play.
+    """
+    rental = order.kind == Order.Kind.RENT
+    begin_by = (order.paid_at or timezone.now()) + timedelta(days=settings.RENTAL_START_DAYS)
     _set(
         holds=order.status == Order.Status.PAID,
         source_type=Entitlement.Source.ORDER,
         source_id=order.pk,
-        user=order.buyer,
-        video=order.video,
-        ends_at=None,
+        user_id=order.buyer_id,
+        video_id=order.video_id,
+        ends_at=begin_by if rental else None,
+        rental_hours=order.rental_hours,
     )
 
 
 def follow_subscription(subscription: Subscription) -> None:
     """The subscriber may watch everything until the paid period ends, by the clock alone."""
-    end = subscription.period_end
     _set(
-        holds=subscription.status == Subscription.Status.ACTIVE,
+        holds=_is_paid_for(subscription),
         source_type=Entitlement.Source.SUBSCRIPTION,
         source_id=subscription.pk,
-        user=subscription.user,
-        video=None,
-        ends_at=end + PERIOD_GRACE if end else None,
+        user_id=subscription.user_id,
+        video_id=None,
+        ends_at=access_until(subscription),
     )
 
 
-def _set(*, holds: bool, source_type, source_id, user, video, ends_at: datetime | None) -> None:
-    found = Entitlement.objects.filter(source_type=source_type, source_id=source_id).first()
+def access_until(subscription: Subscription) -> datetime | None:
+    if subscription.status == Status.PAST_DUE:
+        return subscription.grace_until
+    end = subscription.period_end
+    return end + PERIOD_GRACE if end else None
+
+
+def _is_paid_for(subscription: Subscription) -> bool:
+    if subscription.disposition != Subscription.Disposition.PRIMARY:
+        return False
+    if subscription.status not in {Status.TRIALING, Status.ACTIVE, Status.PAST_DUE}:
+        return False
+    return not is_taken_back(subscription)
+
+
+def is_taken_back(subscription: Subscription) -> bool:
+    """Has the money of the latest paid period gone back, to the buyer or to their bank?"""
+    invoice = (
+        subscription.invoices.filter(status=Invoice.Status.PAID).order_by("-period_start").first()
+    )
+    if invoice is None:
+        return False
+    payment = invoice.payments.filter(disposition=Payment.Disposition.APPLIED).first()
+    if payment is None:
+        return False
+    return disputed(payment) > 0 or refunded(payment) >= payment.captured > 0
+
+
+def begin_rental(right: Entitlement, now: datetime) -> Entitlement:
+    """The first play of a rental starts its hours. Does nothing for every other right.
+
+    Call it with the row locked.
+    """
+    if right.rental_hours is not None and right.begun_at is None:
+        right.begun_at, right.ends_at = now, now + timedelta(hours=right.rental_hours)
+        right.save(update_fields=["begun_at", "ends_at"])
+    return right
+
+
+def _set(
+    *, holds: bool, source_type, source_id, user_id, video_id, ends_at, rental_hours=None
+) -> None:
+    found = (
+        Entitlement.objects.select_for_update(of=("self",))
+        .select_related("user")
+        .filter(source_type=source_type, source_id=source_id)
+        .first()
+    )
     if found is None:
         if not holds:
             return
         found = Entitlement.objects.create(
-            user=user, video=video, source_type=source_type, source_id=source_id, ends_at=ends_at
+            user_id=user_id,
+            video_id=video_id,
+            source_type=source_type,
+            source_id=source_id,
+            ends_at=ends_at,
+            rental_hours=rental_hours,
         )
         _announce(found, granted=True)
         return
     before = found.revoked_at is None
-    found.ends_at = ends_at
+    if found.begun_at is None:  # a rental that has begun keeps its hours
+        found.ends_at = ends_at
     found.revoked_at = None if holds else found.revoked_at or timezone.now()
     found.save(update_fields=["ends_at", "revoked_at"])
     if before != holds:
@@ -67,3 +129,14 @@ def _announce(entitlement: Entitlement, *, granted: bool) -> None:
     )
     signal = entitlement_granted if granted else entitlement_revoked
     signal.send(sender=Entitlement, entitlement=entitlement)
+
+
+def watched_share(order: Order) -> float:
+    """The part of the film that the buyer has watched since they paid: 0 to 1 (or beyond)."""
+    duration = order.video.duration_seconds
+    if not duration or order.paid_at is None:
+        return 0.0
+    days = WatchDaily.objects.filter(
+        user_id=order.buyer_id, video_id=order.video_id, day__gte=order.paid_at.date()
+    )
+    return (days.aggregate(total=Sum("seconds"))["total"] or 0) / duration

@@ -3,15 +3,16 @@
 import logging
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
 from payments.errors import OrderNotOpen
 from payments.models import Order, Payment
-from payments.services import access
-from payments.services.settlement import refunded
-from payments.signals import order_paid
+from payments.services import access, coupons, revenue
+from payments.services.revenue import disputed, refunded
+from payments.signals import order_paid, order_refunded
 
 logger = logging.getLogger(__name__)
 
@@ -19,24 +20,50 @@ Status = Order.Status
 
 
 def follow_payment(payment: Payment) -> None:
-    """Bring the order to what its applied payment says: paid, or refunded in full."""
-    if payment.order_id is None or payment.disposition != Payment.Disposition.APPLIED:
+    """Bring the order to what its applied payment says: paid, disputed, or refunded in full."""
+    if payment.order_id is None:
+        return
+    if payment.disposition != Payment.Disposition.APPLIED:
+        _follow_unpaid(payment)
         return
     order = Order.objects.select_for_update().get(pk=payment.order_id)
-    status = Status.REFUNDED if refunded(payment) >= payment.captured else Status.PAID
-    if order.status == status:
+    status = _status(payment)
+    # What was refunded, bought again and then not refunded after all is for people to sort out.
+    if order.status in {status, Status.SUPERSEDED} and order.paid_at is not None:
         return
-    if status == Status.PAID and not _make_room(order):
+    if status in Order.BOUGHT and not _make_room(order):
+        _supersede(order)
         return
     before, order.status = order.status, status
     order.paid_at = order.paid_at or payment.captured_at
     order.save(update_fields=["status", "paid_at"])
     access.follow_order(order)
+    coupons.settle(order)
     if status == Status.REFUNDED:
         audit.record(actor=None, action=AuditAction.ORDER_REFUNDED, target=order)
-    elif before != Status.REFUNDED:
+        order_refunded.send(sender=Order, order=order)
+    elif status == Status.PAID and before not in {Status.REFUNDED, Status.DISPUTED}:
         audit.record(actor=order.buyer, action=AuditAction.ORDER_PAID, target=order)
         order_paid.send(sender=Order, order=order)
+
+
+def _status(payment: Payment) -> str:
+    if refunded(payment) >= payment.captured:
+        return Status.REFUNDED
+    return Status.DISPUTED if disputed(payment) > 0 else Status.PAID
+
+
+def _follow_unpaid(payment: Payment) -> None:
+    """A payment under way keeps its order open; one that has failed for good reopens it."""
+    under_way = {Payment.Status.REQUIRES_ACTION, Payment.Status.PROCESSING}
+    orders = Order.objects.filter(pk=payment.order_id)
+    if payment.status in under_way:
+        orders.filter(status=Status.PENDING).update(status=Status.PROCESSING)
+    elif payment.status in {Payment.Status.FAILED, Payment.Status.CANCELED}:
+        # The next attempt gets a key of its own: this one's answer is final.
+        orders.filter(status=Status.PROCESSING).update(
+            status=Status.PENDING, attempt=F("attempt") + 1
+        )
 
 
 def _make_room(order: Order) -> bool:
@@ -47,11 +74,40 @@ def _make_room(order: Order) -> bool:
     rivals = Order.objects.filter(buyer_id=order.buyer_id, video_id=order.video_id).exclude(
         pk=order.pk
     )
-    if rivals.filter(status__in=Order.BOUGHT).exists():
-        logger.error("Order %s is paid beside another of the same film.", order.pk)
-        return False
-    rivals.filter(status__in=Order.OPEN).update(status=Status.EXPIRED)
+    if order.kind == Order.Kind.BUY:
+        if rivals.filter(status__in=Order.BOUGHT, kind=Order.Kind.BUY).exists():
+            return False
+        rivals.filter(status__in=Order.OPEN).update(status=Status.SUPERSEDED)
+    else:
+        rivals.filter(status__in=Order.OPEN, kind=Order.Kind.RENT).update(status=Status.SUPERSEDED)
+    for rival in rivals.filter(status=Status.SUPERSEDED):
+        coupons.settle(rival)
     return True
+
+
+def _supersede(order: Order) -> None:
+    logger.error("Order %s is paid beside another of the same film.", order.pk)
+    order.status = Status.SUPERSEDED
+    order.save(update_fields=["status"])
+    access.follow_order(order)
+
+
+@transaction.atomic
+def complete_free(order: Order) -> Order:
+    """An order that costs nothing is paid as it stands, without any gateway."""
+    order = Order.objects.select_for_update().get(pk=order.pk)
+    if order.status not in Order.OPEN or order.amount:
+        return order
+    _make_room(order)
+    now = timezone.now()
+    order.status, order.paid_at = Status.PAID, now
+    order.save(update_fields=["status", "paid_at"])
+    revenue.book_gift(order, at=now)
+    access.follow_order(order)
+    coupons.settle(order)
+    audit.record(actor=order.buyer, action=AuditAction.ORDER_PAID, target=order)
+    order_paid.send(sender=Order, order=order)
+    return order
 
 
 @transaction.atomic
@@ -63,12 +119,28 @@ def cancel_order(*, order: Order, actor) -> Order:
     if not changed:
         raise OrderNotOpen()
     order.refresh_from_db(fields=["status"])
+    coupons.settle(order)
     audit.record(actor=actor, action=AuditAction.ORDER_CANCELED, target=order)
     return order
 
 
 def expire_orders() -> int:
     """Orders that nobody paid in time. Money that still comes makes them paid all the same."""
-    return Order.objects.filter(status=Status.PENDING, expires_at__lt=timezone.now()).update(
-        status=Status.EXPIRED
-    )
+    over = Order.objects.filter(status=Status.PENDING, expires_at__lt=timezone.now())
+    return sum(expire(order) for order in over.select_related("coupon"))
+
+
+def expire_of(video) -> None:
+    """Close the open orders of a film that has been deleted; their pages are closed soon after."""
+    for order in Order.objects.filter(video=video, status=Status.PENDING).select_related("coupon"):
+        expire(order)
+
+
+@transaction.atomic
+def expire(order: Order) -> bool:
+    """Close an open order that nobody is paying; false when somebody was faster."""
+    changed = Order.objects.filter(pk=order.pk, status=Status.PENDING).update(status=Status.EXPIRED)
+    if changed:
+        order.status = Status.EXPIRED
+        coupons.settle(order)
+    return bool(changed)

@@ -3,21 +3,29 @@
 import uuid
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+import audit.services as audit
+from audit.actions import AuditAction
 from config import money
 from config.errors import NotVisible
 from payments import gateways
 from payments.errors import (
+    Disputed,
     GatewayUnavailable,
     NothingToRefund,
     RefundInProgress,
     RefundTooLarge,
+    RefundWindowClosed,
+    WatchedTooMuch,
 )
 from payments.gateways.base import RefundRefused
-from payments.models import Order, Payment, Refund
-from payments.services.settlement import refunded, sync_payment
+from payments.models import Invoice, Order, Payment, Refund
+from payments.services import access
+from payments.services.revenue import disputed, refunded
+from payments.services.settlement import sync_payment
 
 UNHEARD_AFTER = timedelta(minutes=1)
 
@@ -26,18 +34,61 @@ def refund_order(*, order_id: uuid.UUID, amount: int | None, reason: str, actor)
     """Give back ``amount`` minor units of a paid order, or all that is left of it.
 
     A full refund takes the split back and ends the right to watch, playback included, in one
-    transaction. Raises NothingToRefund, RefundTooLarge; no money has moved then. A refund whose
-    outcome nobody heard is asked for again first, with its own key; when it is what this call wants
-    too, that is all: repeating a call whose answer was lost gives the money back once.
+    transaction. Raises NothingToRefund, RefundTooLarge, Disputed; no money has moved then. A refund
+    whose outcome nobody heard is asked for again first, with its own key; when it is what this call
+    wants too, that is all: repeating a call whose answer was lost gives the money back once.
     """
+    if not Order.objects.filter(pk=order_id).exists():
+        raise NotVisible()
+    _refund(amount, reason, actor, order_id=order_id)
+    return Order.objects.get(pk=order_id)
+
+
+def refund_invoice(*, invoice_id: uuid.UUID, amount: int | None, reason: str, actor) -> Invoice:
+    """The same for a paid period of a subscription; the current one in full ends it."""
+    if not Invoice.objects.filter(pk=invoice_id).exists():
+        raise NotVisible()
+    _refund(amount, reason, actor, invoice_id=invoice_id)
+    return Invoice.objects.get(pk=invoice_id)
+
+
+def refund_own(*, order: Order) -> Order:
+    """What a buyer may do alone: all of it, soon after buying, and with most of it unseen.
+
+    Raises RefundWindowClosed, WatchedTooMuch and what `refund_order` raises.
+    """
+    window = timedelta(days=settings.REFUND_WINDOW_DAYS)
+    if order.paid_at is None or order.paid_at + window <= timezone.now():
+        raise RefundWindowClosed()
+    if access.watched_share(order) * 100 > settings.REFUND_WATCHED_PERCENT:
+        raise WatchedTooMuch()
+    return refund_order(
+        order_id=order.pk, amount=None, reason="asked for by the buyer", actor=order.buyer
+    )
+
+
+def send_back_stray(*, payment_id: uuid.UUID, actor) -> Payment:
+    """Give all of a payment back that pays nothing we know of: the suspense account's way out."""
+    stray = Payment.objects.filter(pk=payment_id, disposition=Payment.Disposition.UNMATCHED)
+    if not stray.exists():
+        raise NotVisible()
+    audit.record(actor=actor, action=AuditAction.SUSPENSE_SETTLED, target=stray.get())
+    unmatched = Payment.Disposition.UNMATCHED
+    _refund(None, "pays nothing we know of", actor, pk=payment_id, disposition=unmatched)
+    return Payment.objects.get(pk=payment_id)
+
+
+def _refund(amount: int | None, reason: str, actor, **of) -> None:
     while True:
-        payment, refund, is_wanted = _reserve(order_id, amount, reason, actor)
-        _carry_out(payment, refund)
+        refund, is_wanted = _reserve(amount, reason, actor, of)
+        carry_out(refund)
         if is_wanted:
-            return Order.objects.get(pk=order_id)
+            return
 
 
-def _carry_out(payment: Payment, refund: Refund) -> None:
+def carry_out(refund: Refund) -> None:
+    """Ask the gateway for a reserved refund, and take in what it says. Never in a transaction."""
+    payment = refund.payment
     gateway = gateways.by_name(payment.gateway)
     try:
         gateway.refund(external_id=payment.external_id, amount=refund.amount, key=refund.key)
@@ -53,29 +104,34 @@ def _carry_out(payment: Payment, refund: Refund) -> None:
     sync_payment(gateway=payment.gateway, external_id=payment.external_id)
 
 
+def unheard() -> list[Refund]:
+    """Refunds to ask for (again): those nobody asks for by hand, and those without an answer."""
+    requested = Refund.objects.filter(status=Refund.Status.REQUESTED).select_related("payment")
+    old = timezone.now() - UNHEARD_AFTER
+    return [r for r in requested[:100] if r.is_automatic or r.created_at < old]
+
+
 @transaction.atomic
-def _reserve(
-    order_id: uuid.UUID, amount: int | None, reason: str, actor
-) -> tuple[Payment, Refund, bool]:
+def _reserve(amount: int | None, reason: str, actor, of: dict) -> tuple[Refund, bool]:
     """A refund to ask for, under the payment's lock: two at once never exceed the capture.
 
     The last value tells whether it is the one that the caller wants.
     """
-    if not Order.objects.filter(pk=order_id).exists():
-        raise NotVisible()
     payment = (
         Payment.objects.select_for_update()
-        .filter(order_id=order_id, disposition=Payment.Disposition.APPLIED)
+        .filter(**{"disposition": Payment.Disposition.APPLIED, **of})
         .first()
     )
     if payment is None:
         raise NothingToRefund()
+    if disputed(payment) > 0:
+        raise Disputed()
     # A process died between asking the gateway and hearing its answer: ask again, with the same key.
     unheard = payment.refunds.filter(
         status=Refund.Status.REQUESTED, created_at__lt=timezone.now() - UNHEARD_AFTER
     ).first()
     if unheard is not None:
-        return payment, unheard, amount in (None, unheard.amount)
+        return unheard, amount in (None, unheard.amount)
     asked = sum(
         payment.refunds.filter(status=Refund.Status.REQUESTED).values_list("amount", flat=True)
     )
@@ -89,4 +145,4 @@ def _reserve(
         shown = money.to_text(left, payment.currency)
         raise RefundTooLarge(f"Only {shown} {payment.currency} are left of this payment.")
     refund = Refund.objects.create(payment=payment, amount=wanted, reason=reason, by=actor)
-    return payment, refund, True
+    return refund, True

@@ -1,9 +1,8 @@
-"""Subscribing, and ending it."""
+"""Subscribing, and what subscribers may do with it."""
 
-import calendar
-from datetime import datetime
+import contextlib
+from datetime import timedelta
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -13,225 +12,368 @@ from audit.actions import AuditAction
 from payments import gateways
 from payments.errors import (
     AlreadySubscribed,
+    AmountBelowMinimum,
     CardDeclined,
     GatewayUnavailable,
     NoSubscription,
+    NotCancelled,
     PaymentMethodUnknown,
     PlanNotFound,
+    PlanUnchanged,
+    SubscriptionNotRunning,
 )
-from payments.gateways.base import Declined, MethodUnknown
-from payments.models import Invoice, Payment, Plan, Subscription
-from payments.services import access
-from payments.services.settlement import refunded, sync_payment
+from payments.gateways.base import (
+    AmountRefused,
+    Declined,
+    Item,
+    MethodUnknown,
+    NotThere,
+    PlanTerms,
+    SubscriptionSnapshot,
+)
+from payments.models import Payment, Plan, Subscription
+from payments.services import access, billing, customers
+from payments.services.billing import sync_subscription
 
 Status = Subscription.Status
+ABANDONED_AFTER = timedelta(hours=24)
 
 
-def subscribe(*, user, plan_code: str, payment_method: str = "") -> tuple[Subscription, bool]:
+def subscribe(
+    *, user, plan_code: str, payment_method: str = "", return_url: str = ""
+) -> tuple[Subscription, bool]:
     """The user's subscription, active at once when a payment method is given and accepted.
 
-    Returns it and whether this call made it. Raises PlanNotFound, AlreadySubscribed, CardDeclined.
+    A plan with free days begins without a card, once for each user. Returns the subscription and
+    whether this call made it. Raises PlanNotFound, AlreadySubscribed, CardDeclined.
     """
     plan = Plan.objects.filter(code=plan_code, is_active=True).first()
     if plan is None:
         raise PlanNotFound()
     subscription, created = _open(user, plan)
-    if payment_method:
-        subscription = pay(subscription=subscription, payment_method=payment_method)
+    if payment_method or _trial_days(subscription):
+        subscription = begin(subscription=subscription, payment_method=payment_method)
     return subscription, created
 
 
-def pay(*, subscription: Subscription, payment_method: str) -> Subscription:
-    """Charge the open invoice of an incomplete subscription; it is active from then on."""
-    invoice = _invoice(subscription)
+def begin(*, subscription: Subscription, payment_method: str) -> Subscription:
+    """Start an incomplete subscription at its gateway. Raises CardDeclined: another card may do."""
     gateway = gateways.by_name(subscription.gateway)
     try:
-        charge = gateway.charge(
-            amount=invoice.amount,
-            currency=invoice.currency,
+        snapshot = gateway.start_subscription(
+            _terms(subscription, gateway),
+            reference=str(subscription.pk),
+            customer=customers.ensure(subscription.user, gateway),
             payment_method=payment_method,
             key=f"sub:{subscription.pk}:{subscription.attempt}",
         )
     except Declined as declined:
         with transaction.atomic():
+            # The next attempt gets a key of its own: this one's answer is final.
             Subscription.objects.filter(
                 pk=subscription.pk, attempt=subscription.attempt, status=Status.INCOMPLETE
             ).update(attempt=F("attempt") + 1)
-            audit.record(
-                actor=subscription.user,
-                action=AuditAction.PAYMENT_DECLINED,
-                target=subscription,
-                decline_code=declined.decline_code,
-            )
+            _note_decline(subscription, declined)
         raise CardDeclined(declined.decline_code) from None
     except MethodUnknown:
         raise PaymentMethodUnknown() from None
+    except AmountRefused as refused:
+        raise AmountBelowMinimum(str(refused)) from None
     except OSError as error:
         raise GatewayUnavailable() from error
-    sync_payment(gateway=gateway.name, external_id=charge.external_id, invoice=invoice)
-    return Subscription.objects.select_related("plan").get(pk=subscription.pk)
+    return _follow(subscription, snapshot)
 
 
-def follow_payment(payment: Payment) -> None:
-    """A paid invoice makes its subscription active; one given back in full ends it."""
-    if payment.invoice_id is None or payment.disposition != Payment.Disposition.APPLIED:
-        return
-    invoice = Invoice.objects.select_for_update().get(pk=payment.invoice_id)
-    subscription = Subscription.objects.select_for_update().get(pk=invoice.subscription_id)
-    if refunded(payment) >= payment.captured:
-        _end(subscription, Status.CANCELED, actor=None)
-        return
-    if invoice.status == Invoice.Status.PAID:
-        return
-    # The first period begins when it is paid, however long the buyer looked for a good card.
-    start = payment.captured_at
-    end = add_months(start, _months(subscription.plan))
-    Invoice.objects.filter(pk=invoice.pk).update(
-        status=Invoice.Status.PAID, period_start=start, period_end=end
+def next_action(subscription: Subscription, *, return_url: str = "") -> dict | None:
+    """What the subscriber must do: pay on the gateway's page, authenticate, or nothing."""
+    if subscription.status != Status.INCOMPLETE:
+        return None
+    gateway = gateways.by_name(subscription.gateway)
+    try:
+        if subscription.external_id:
+            waiting = Payment.objects.filter(
+                invoice__subscription=subscription, status=Payment.Status.REQUIRES_ACTION
+            ).last()
+            if waiting is None:
+                return None
+            url = gateway.fetch_payment(waiting.external_id).action_url
+            return {"type": "authenticate", "url": url, "client_secret": None}
+        return {"type": "redirect", "url": _page(subscription, return_url), "client_secret": None}
+    except OSError as error:
+        raise GatewayUnavailable() from error
+
+
+def _page(subscription: Subscription, return_url: str) -> str:
+    if not subscription.checkout_url:
+        gateway = gateways.by_name(subscription.gateway)
+        terms = _terms(subscription, gateway)
+        page = gateway.create_checkout(
+            Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
+            customer=customers.ensure(subscription.user, gateway),
+            key=f"checkout:{subscription.pk}",
+            return_url=return_url,
+            expires_at=timezone.now() + ABANDONED_AFTER,
+        )
+        subscription.checkout_id, subscription.checkout_url = page.external_id, page.url
+        subscription.save(update_fields=["checkout_id", "checkout_url"])
+    return subscription.checkout_url
+
+
+def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
+    """End the user's subscription now, or with its paid period. Safe to repeat.
+
+    ``actor`` is whoever does it in the subscriber's place.
+    """
+    subscription = current(user)
+    if subscription.external_id is None:  # nothing at the gateway but perhaps an open page
+        with transaction.atomic():
+            locked = Subscription.objects.select_for_update().get(pk=subscription.pk)
+            billing.end(locked, Status.CANCELED)
+        return _again(subscription)
+    snapshot = _ask(
+        subscription,
+        lambda gateway: gateway.cancel_subscription(
+            subscription.external_id, at_period_end=at_period_end
+        ),
     )
-    _give_way(subscription)
-    subscription.status, subscription.ended_at = Status.ACTIVE, None
-    subscription.period_start, subscription.period_end = start, end
-    subscription.save(update_fields=["status", "ended_at", "period_start", "period_end"])
-    access.follow_subscription(subscription)
-    audit.record(
-        actor=subscription.user, action=AuditAction.SUBSCRIPTION_STARTED, target=subscription
-    )
-
-
-def _give_way(paid: Subscription) -> None:
-    """Money that came late is real: what the user began in the meantime, and did not pay, ends."""
-    rivals = Subscription.objects.select_for_update().filter(
-        user_id=paid.user_id, status=Status.INCOMPLETE
-    )
-    for rival in rivals.exclude(pk=paid.pk):
-        _end(rival, Status.CANCELED, actor=None)
-
-
-@transaction.atomic
-def cancel(*, user, at_period_end: bool) -> Subscription:
-    """End the user's subscription now, or with its paid period. Safe to repeat."""
-    subscription = current(user, lock=True)
-    if not at_period_end or subscription.status == Status.INCOMPLETE:
-        _end(subscription, Status.CANCELED, actor=user)
-    elif not subscription.cancel_at_period_end:
-        subscription.cancel_at_period_end = True
-        subscription.save(update_fields=["cancel_at_period_end"])
+    # The end itself is recorded when it comes.
+    if actor is not None or (at_period_end and not subscription.cancel_at_period_end):
         audit.record(
-            actor=user,
+            actor=actor or user,
             action=AuditAction.SUBSCRIPTION_CANCELED,
             target=subscription,
-            at_period_end=True,
+            at_period_end=at_period_end,
         )
-    return subscription
+    return _follow(subscription, snapshot)
 
 
-def current(user, *, lock: bool = False) -> Subscription:
-    """The live subscription of a user. Raises NoSubscription."""
-    found = Subscription.objects.select_related("plan").filter(
-        user=user, status__in=Subscription.LIVE
+def resume(*, user) -> Subscription:
+    """Take a cancellation for the period's end back. Raises NotCancelled."""
+    subscription = current(user)
+    if not subscription.cancel_at_period_end:
+        raise NotCancelled()
+    snapshot = _ask(
+        subscription, lambda gateway: gateway.resume_subscription(subscription.external_id)
     )
-    if lock:
-        found = found.select_for_update(of=("self",))
+    audit.record(actor=user, action=AuditAction.SUBSCRIPTION_RESUMED, target=subscription)
+    return _follow(subscription, snapshot)
+
+
+def change(*, user, plan_code: str) -> Subscription:
+    """Another plan: a dearer one at once, what is left of the old period taken off its price; a
+    cheaper one from the next period on.
+
+    Raises PlanNotFound, PlanUnchanged, SubscriptionNotRunning, CardDeclined: nothing changed then.
+    """
+    subscription = current(user)
+    plan = Plan.objects.filter(code=plan_code, is_active=True).first()
+    if plan is None or plan.currency != subscription.plan.currency:
+        raise PlanNotFound()
+    if subscription.status not in {Status.TRIALING, Status.ACTIVE}:
+        raise SubscriptionNotRunning()
+    stays = plan.pk == subscription.plan_id
+    if stays and subscription.next_plan_id is None:
+        raise PlanUnchanged()
+    later = plan.amount <= subscription.plan.amount
+    gateway = gateways.by_name(subscription.gateway)
+    # The key says which change of which state: repeating the call changes nothing more.
+    key = f"change:{subscription.pk}:{plan.pk}:{subscription.applied_ticket}"
+    snapshot = _ask(
+        subscription,
+        lambda gateway: gateway.change_plan(
+            subscription.external_id,
+            _terms_of(plan, gateway, trial_days=0),
+            at_period_end=later,
+            key=key,
+        ),
+        gateway,
+    )
+    audit.record(
+        actor=user,
+        action=AuditAction.SUBSCRIPTION_CHANGED,
+        target=subscription,
+        plan=plan.code,
+        at_period_end=later,
+    )
+    return _follow(subscription, snapshot)
+
+
+def set_payment_method(*, user, payment_method: str) -> Subscription:
+    """Pay with another card; a renewal that is due is tried with it at once."""
+    subscription = current(user)
+    if subscription.status not in Subscription.RUNNING:
+        raise SubscriptionNotRunning()
+    gateway = gateways.by_name(subscription.gateway)
+    snapshot = _ask(
+        subscription,
+        lambda gateway: gateway.set_payment_method(
+            subscription.external_id,
+            payment_method,
+            customer=customers.ensure(subscription.user, gateway),
+        ),
+        gateway,
+    )
+    audit.record(actor=user, action=AuditAction.PAYMENT_METHOD_CHANGED, target=subscription)
+    return _follow(subscription, snapshot)
+
+
+def current(user) -> Subscription:
+    """The live subscription of a user. Raises NoSubscription."""
+    found = Subscription.objects.select_related("plan", "next_plan", "user").filter(
+        user=user,
+        disposition=Subscription.Disposition.PRIMARY,
+        status__in=Subscription.LIVE,
+    )
     subscription = found.first()
     if subscription is None:
         raise NoSubscription()
     return subscription
 
 
-def end_lapsed(**whose) -> int:
+def end_lapsed() -> int:
     """Put the status of subscriptions right whose time is over. Their access ended by the clock."""
-    over = timezone.now() - access.PERIOD_GRACE
-    lapsed = Subscription.objects.filter(status=Status.ACTIVE, period_end__lte=over, **whose)
+    now = timezone.now()
+    graceless = Subscription.objects.filter(status=Status.PAST_DUE, grace_until__lte=now)
+    abandoned = Subscription.objects.filter(
+        status=Status.INCOMPLETE, created_at__lte=now - ABANDONED_AFTER
+    )
     ended = 0
-    for pk in list(lapsed.values_list("pk", flat=True)):
-        with transaction.atomic():
-            subscription = Subscription.objects.select_for_update().get(pk=pk)
-            if subscription.status == Status.ACTIVE and subscription.period_end <= over:
-                _end(subscription, Status.EXPIRED, actor=None)
-                ended += 1
+    for rows, status in ((graceless, Status.EXPIRED), (abandoned, Status.INCOMPLETE_EXPIRED)):
+        for pk in list(rows.values_list("pk", flat=True)):
+            with transaction.atomic():
+                row = rows.model.objects.select_for_update().get(pk=pk)
+                if rows.filter(pk=pk).exists():
+                    billing.end(row, status)
+                    ended += 1
+    over = Subscription.objects.filter(
+        status__in=[Status.TRIALING, Status.ACTIVE],
+        period_end__lte=now - access.PERIOD_GRACE,
+        external_id__isnull=False,
+    )
+    for row in over[:100]:  # renewed, or ended, and nobody told us
+        with contextlib.suppress(OSError, NotThere):
+            sync_subscription(gateway=row.gateway, external_id=row.external_id)
     return ended
 
 
-def add_months(start: datetime, months: int) -> datetime:
-    """The same day ``months`` later, or the last day of a month that is too short.
-
-    >>> add_months(datetime(2028, 1, 31), 1)
-    datetime.datetime(2028, 2, 29, 0, 0)
-    """
-    month = start.month - 1 + months
-    year, month = start.year + month // 12, month % 12 + 1
-    return start.replace(
-        year=year, month=month, day=min(start.day, calendar.monthrange(year, month)[1])
-    )
-
-
 def _open(user, plan: Plan) -> tuple[Subscription, bool]:
-    end_lapsed(user=user)
     for _ in range(3):
         found = (
-            Subscription.objects.select_related("plan")
-            .filter(user=user, status__in=Subscription.LIVE)
+            Subscription.objects.select_related("plan", "user")
+            .filter(
+                user=user,
+                disposition=Subscription.Disposition.PRIMARY,
+                status__in=Subscription.LIVE,
+            )
             .first()
         )
-        if found is not None and found.status == Status.ACTIVE:
-            raise AlreadySubscribed()
+        if found is not None and found.status != Status.INCOMPLETE:
+            if not _has_lapsed(found):
+                raise AlreadySubscribed()
+            continue
         if found is not None and found.plan_id == plan.pk:
             return found, False
         if found is not None:  # changed their mind before paying
             with transaction.atomic():
-                _end(
-                    Subscription.objects.select_for_update().get(pk=found.pk),
-                    Status.CANCELED,
-                    actor=user,
-                )
+                locked = Subscription.objects.select_for_update().get(pk=found.pk)
+                if locked.status == Status.INCOMPLETE:
+                    billing.end(locked, Status.CANCELED)
         try:
             with transaction.atomic():
+                gateway = gateways.current()
+                gateway.validate_amount(plan.amount, plan.currency)
                 return (
-                    Subscription.objects.create(
-                        user=user, plan=plan, gateway=gateways.current().name
-                    ),
+                    Subscription.objects.create(user=user, plan=plan, gateway=gateway.name),
                     True,
                 )
+        except AmountRefused as refused:
+            raise AmountBelowMinimum(str(refused)) from None
         except IntegrityError:
             continue  # another tab was faster
     raise GatewayUnavailable()
 
 
-@transaction.atomic
-def _invoice(subscription: Subscription) -> Invoice:
-    """The open invoice of the first period, made once; the period moves to the day of payment."""
-    locked = Subscription.objects.select_for_update().get(pk=subscription.pk)
-    if locked.status not in Subscription.LIVE:
-        raise NoSubscription()
-    subscription.attempt = locked.attempt
-    found = subscription.invoices.order_by("period_start").first()
-    if found is not None:
-        return found
-    plan, start = subscription.plan, timezone.now()
-    return Invoice.objects.create(
-        subscription=subscription,
-        period_start=start,
-        period_end=add_months(start, _months(plan)),
-        amount=plan.amount,
-        currency=plan.currency,
-        fee_bps=settings.PLATFORM_FEE_BPS,
+def _has_lapsed(subscription: Subscription) -> bool:
+    """Is its time over, whatever its status still says? Then it is ended, so that another begins."""
+    until = access.access_until(subscription)
+    if until is None or until > timezone.now():
+        return False
+    try:
+        sync_subscription(gateway=subscription.gateway, external_id=subscription.external_id)
+    except OSError as error:
+        raise GatewayUnavailable() from error
+    with transaction.atomic():
+        locked = Subscription.objects.select_for_update().get(pk=subscription.pk)
+        until = access.access_until(locked)
+        if until is not None and until <= timezone.now():
+            billing.end(locked, Status.EXPIRED)
+        return locked.status not in Subscription.LIVE
+
+
+def _trial_days(subscription: Subscription) -> int:
+    """The plan's free days, for those who have not had any subscription yet."""
+    if not subscription.plan.trial_days or subscription.status != Status.INCOMPLETE:
+        return 0
+    had = Subscription.objects.filter(user_id=subscription.user_id, period_start__isnull=False)
+    return 0 if had.exists() else subscription.plan.trial_days
+
+
+def _terms(subscription: Subscription, gateway) -> PlanTerms:
+    return _terms_of(subscription.plan, gateway, trial_days=_trial_days(subscription))
+
+
+def _terms_of(plan: Plan, gateway, *, trial_days: int) -> PlanTerms:
+    """What the gateway must know of a plan; its own name for it is asked for once, and kept."""
+    terms = {
+        "code": plan.code,
+        "name": plan.name,
+        "amount": plan.amount,
+        "currency": plan.currency,
+        "interval": plan.interval,
+        "trial_days": trial_days,
+    }
+    ref = plan.gateway_refs.get(gateway.name)
+    if not ref:
+        ref = gateway.ensure_plan(PlanTerms(**terms))
+        plan.gateway_refs = {**plan.gateway_refs, gateway.name: ref}
+        plan.save(update_fields=["gateway_refs"])
+    return PlanTerms(**terms, ref=ref)
+
+
+def _ask(subscription: Subscription, question, gateway=None) -> SubscriptionSnapshot:
+    try:
+        return question(gateway or gateways.by_name(subscription.gateway))
+    except Declined as declined:
+        with transaction.atomic():
+            _note_decline(subscription, declined)
+        raise CardDeclined(declined.decline_code) from None
+    except MethodUnknown:
+        raise PaymentMethodUnknown() from None
+    except OSError as error:
+        raise GatewayUnavailable() from error
+
+
+def _follow(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscription:
+    try:
+        sync_subscription(
+            gateway=subscription.gateway,
+            external_id=snapshot.external_id,
+            subscription=subscription,
+        )
+    except OSError as error:
+        raise GatewayUnavailable() from error
+    return _again(subscription)
+
+
+def _again(subscription: Subscription) -> Subscription:
+    found = Subscription.objects.select_related("plan", "next_plan", "user")
+    return found.get(pk=subscription.pk)
+
+
+def _note_decline(subscription: Subscription, declined: Declined) -> None:
+    audit.record(
+        actor=subscription.user,
+        action=AuditAction.PAYMENT_DECLINED,
+        target=subscription,
+        decline_code=declined.decline_code,
     )
-
-
-def _months(plan: Plan) -> int:
-    return 12 if plan.interval == Plan.Interval.YEAR else 1
-
-
-def _end(subscription: Subscription, status: str, *, actor) -> None:
-    if subscription.status not in Subscription.LIVE:
-        return
-    subscription.status, subscription.ended_at = status, timezone.now()
-    subscription.save(update_fields=["status", "ended_at"])
-    access.follow_subscription(subscription)
-    action = (
-        AuditAction.SUBSCRIPTION_CANCELED
-        if status == Status.CANCELED
-        else AuditAction.SUBSCRIPTION_ENDED
-    )
-    audit.record(actor=actor, action=action, target=subscription)

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.roles import Role
-from payments.models import Entitlement, Order, Payment, SandboxPayment
+from payments.models import Entitlement, Order, Payment, SandboxCheckout, SandboxPayment
 from payments.tests.kit import (
     DECLINED,
     VISA,
@@ -294,5 +294,120 @@ def test_what_can_be_paid_with_is_public(client_for):
             "amount": "9.99",
             "currency": "USD",
             "interval": "month",
+            "trial_days": 0,
         }
     ]
+
+
+class TestAtTheBank:
+    """Money 15: the buyer's bank wants to know that it is them."""
+
+    CARD = "pm_card_authenticationRequired"
+
+    @pytest.fixture
+    def asked(self, client_for, viewer, film):
+        answer = client_for(viewer).post(url(film), {"payment_method": self.CARD})
+        assert answer.status_code == 202
+        assert answer.data["order"]["status"] == "processing"
+        assert answer.data["next_action"]["type"] == "authenticate"
+        assert balances() == {}
+        return answer.data["next_action"]["url"].removeprefix("http://testserver")
+
+    def test_confirmed_it_is_paid(self, client, asked):
+        client.post(asked, {"button": "confirm"})
+        assert Order.objects.get().status == "paid"
+        assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+
+    def test_asking_again_shows_the_same_page(self, client_for, viewer, film, asked):
+        with nothing_changes():
+            again = client_for(viewer).post(url(film), {"payment_method": self.CARD})
+        assert (again.status_code, again.data["next_action"]["url"][-40:]) == (202, asked[-40:])
+
+    def test_refused_another_card_pays(self, client, client_for, viewer, film, asked):
+        client.post(asked, {"button": "refuse"})
+        assert Order.objects.get().status == "pending"
+        first = client_for(viewer).post(url(film), {"payment_method": VISA})
+        assert (first.status_code, first.data["order"]["status"]) == (200, "paid")
+        assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+
+    def test_abandoned_the_order_expires(self, client_for, viewer, film, client, asked, run_minute):
+        client.post(asked, {"button": "refuse"})
+        Order.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+        run_minute()
+        assert (Order.objects.get().status, balances()) == ("expired", {})
+
+
+class TestTheHostedPage:
+    def test_a_gateway_that_does_not_answer_is_asked_again(
+        self, client_for, viewer, film, gateway_is
+    ):
+        """Money 16: 503, and repeating goes on with the same order and the same page."""
+        client = client_for(viewer)
+        client.raise_request_exception = False
+        with gateway_is(SilentGateway):
+            answer = client.post(url(film))
+        assert (answer.status_code, code(answer)) == (503, "gateway_unavailable")
+        assert answer["Retry-After"]
+        order = Order.objects.get()
+        again = client_for(viewer).post(url(film))
+        assert (again.status_code, again.data["order"]["id"]) == (200, str(order.pk))
+        assert SandboxCheckout.objects.count() == 1
+
+    def test_a_process_that_dies_before_it_noted_the_page_finds_it_again(
+        self, client_for, viewer, film, gateway_is
+    ):
+        """Money 17."""
+        with gateway_is(DyingGateway), pytest.raises(Killed):
+            client_for(viewer).post(url(film))
+        answer = client_for(viewer).post(url(film))
+        page = SandboxCheckout.objects.get()
+        assert answer.data["next_action"]["url"].endswith(page.pk)
+
+    def test_sixteen_clicks_open_one_page(self, client_for, viewer, film):
+        urls = {client_for(viewer).post(url(film)).data["next_action"]["url"] for _ in range(3)}
+        assert len(urls) == SandboxCheckout.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        ("back", "status"),
+        [
+            ("http://testserver/thanks", 201),
+            ("https://films.example.com/thanks?order=1", 201),
+            ("https://evil.example.com/", 400),
+            ("https://films.example.com.evil.example/", 400),
+            ("https://films.example.com@evil.example/", 400),
+            ("http://films.example.com/", 400),
+            ("javascript:alert(1)", 400),
+        ],
+    )
+    def test_buyers_are_sent_back_to_known_addresses_only(
+        self, client_for, viewer, film, settings, back, status
+    ):
+        """Money 86."""
+        settings.CHECKOUT_RETURN_ORIGINS = ["https://films.example.com"]
+        answer = client_for(viewer).post(url(film), {"return_url": back})
+        assert answer.status_code == status
+        if status == 400:
+            assert answer.data["errors"][0]["attr"] == "return_url"
+            assert not Order.objects.exists()
+        else:
+            assert SandboxCheckout.objects.get().return_url == back
+
+
+def test_another_fee_does_not_touch_what_was_sold(client_for, viewer, admin, film, settings, buy):
+    """Money 34."""
+    order = buy(viewer, film)
+    settings.PLATFORM_FEE_BPS = 5000
+    client_for(admin).post(f"/api/v1/payments/admin/orders/{order.pk}/refund", {"amount": "10.00"})
+    assert balances() == {"clearing:USD": -999, "creator:USD": 800, "platform:USD": 199}
+
+
+def test_nobody_sees_anothers_orders(client_for, make_user, viewer, film, buy):
+    """Money 84."""
+    order = buy(viewer, film)
+    for path in ("", "/receipt"):
+        answer = client_for(make_user()).get(f"/api/v1/payments/orders/{order.pk}{path}")
+        assert answer.status_code == 404
+    for path in ("/sync", "/cancel", "/refund"):
+        with nothing_changes():
+            answer = client_for(make_user()).post(f"/api/v1/payments/orders/{order.pk}{path}")
+        assert answer.status_code == 404

@@ -2,10 +2,23 @@
 
 import pytest
 from django.utils import timezone
+from rest_framework.exceptions import NotFound
 
-from payments.models import Entitlement, Order, Payment, Plan, SandboxPayment, Subscription
+from payments.errors import NothingToRefund
+from payments.gateways.sandbox import pages
+from payments.models import (
+    Entitlement,
+    Order,
+    Payment,
+    Plan,
+    SandboxCheckout,
+    SandboxPayment,
+    SandboxRefund,
+    SandboxSubscription,
+    Subscription,
+)
 from payments.receivers import order_follows_payment, split_revenue
-from payments.services import subscriptions
+from payments.services import followups, news, refunds
 from payments.services.settlement import sync_payment
 from payments.signals import entitlement_granted, payment_facts_changed
 from payments.tests.kit import VISA, balances, code, nothing_changes
@@ -57,7 +70,7 @@ def test_the_split_is_the_work_of_a_receiver(viewer, make_video, buy):
 def test_receivers_may_run_again(viewer, make_video, buy):
     payment = buy(viewer, make_video(price=1999)).payments.get()
     with nothing_changes():
-        split_revenue(sender=None, payment=payment, at=timezone.now())
+        split_revenue(sender=None, payment=payment, kind="capture", at=timezone.now())
         order_follows_payment(sender=None, payment=payment)
 
 
@@ -80,8 +93,20 @@ def test_money_that_pays_nothing_waits_in_suspense():
     assert not Entitlement.objects.exists()
 
 
+def test_a_person_sends_back_what_pays_nothing(admin, viewer, make_video, buy):
+    stray = sync_payment(gateway="sandbox", external_id=stray_payment().pk)
+    refunds.send_back_stray(payment_id=stray.pk, actor=admin)
+    assert balances() == {}
+    paid = buy(viewer, make_video(price=1999)).payments.get()
+    with nothing_changes(), pytest.raises(NotFound):
+        refunds.send_back_stray(payment_id=paid.pk, actor=admin)
+    with nothing_changes(), pytest.raises(NothingToRefund):
+        refunds.send_back_stray(payment_id=stray.pk, actor=admin)
+
+
 @pytest.mark.parametrize("fields", [{"amount": 1998}, {"amount": 2000}, {"currency": "EUR"}])
 def test_another_amount_than_agreed_opens_no_film(client_for, viewer, make_video, fields):
+    """Money 13: it goes back by itself."""
     film = make_video(price=1999)
     client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}")
     order = Order.objects.get()
@@ -91,24 +116,35 @@ def test_another_amount_than_agreed_opens_no_film(client_for, viewer, make_video
     assert order.status == "pending"
     assert balances() == {
         f"clearing:{stray.currency}": -stray.amount,
-        f"suspense:{stray.currency}": stray.amount,
+        f"customer_refund:{stray.currency}": stray.amount,
     }
     assert not Entitlement.objects.exists()
+    followups.run()
+    assert balances() == {}
+    assert SandboxRefund.objects.get().amount == stray.amount
+    with nothing_changes():
+        followups.run()
 
 
-def test_a_second_payment_of_an_order_does_not_pay_it_again(viewer, make_video, buy):
+def test_a_second_payment_of_an_order_goes_back(viewer, make_video, buy):
+    """Money 19: refunding the duplicate leaves the access alone."""
     order = buy(viewer, make_video(price=1999))
     sync_payment(gateway="sandbox", external_id=stray_payment().pk, order=order)
     assert balances() == {
         "clearing:USD": -3998,
         "creator:USD": 1600,
         "platform:USD": 399,
-        "suspense:USD": 1999,
+        "customer_refund:USD": 1999,
     }
-    assert Entitlement.objects.count() == 1
+    followups.run()
+    assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+    assert Entitlement.objects.live().count() == 1
+    order.refresh_from_db()
+    assert order.status == "paid"
 
 
 def test_an_order_that_was_paid_late_wins_over_the_open_one(client_for, viewer, make_video):
+    """Money 18: and nobody can pay the newer one any more."""
     film = make_video(price=1999)
     client = client_for(viewer)
     client.post(f"/api/v1/payments/purchase/{film.pk}")
@@ -121,14 +157,14 @@ def test_an_order_that_was_paid_late_wins_over_the_open_one(client_for, viewer, 
 
     late.refresh_from_db()
     newer.refresh_from_db()
-    assert (late.status, newer.status) == ("paid", "expired")
+    assert (late.status, newer.status) == ("paid", "superseded")
     assert Entitlement.objects.live().get().source_id == late.pk
+    followups.run()
+    assert set(SandboxCheckout.objects.values_list("status", flat=True)) == {"expired"}
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
-def test_a_late_payment_of_what_was_bought_again_waits_in_suspense(
-    client_for, viewer, make_video, buy
-):
+def test_a_late_payment_of_what_was_bought_again_goes_back(client_for, viewer, make_video, buy):
     film = make_video(price=1999)
     client = client_for(viewer)
     client.post(f"/api/v1/payments/purchase/{film.pk}")
@@ -141,8 +177,9 @@ def test_a_late_payment_of_what_was_bought_again_waits_in_suspense(
     late.refresh_from_db()
     assert late.status == "canceled"
     assert Entitlement.objects.live().get().source_id == bought.pk
-    assert balances()["suspense:USD"] == 1999
-    assert balances()["creator:USD"] == 1600
+    assert balances()["customer_refund:USD"] == 1999
+    followups.run()
+    assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
 def test_a_late_first_payment_of_a_subscription_is_honoured(client_for, viewer):
@@ -150,17 +187,40 @@ def test_a_late_first_payment_of_a_subscription_is_honoured(client_for, viewer):
     client = client_for(viewer)
     client.post("/api/v1/payments/subscribe", {"plan": "monthly"})
     monthly = Subscription.objects.get()
-    invoice = subscriptions._invoice(monthly)
     assert client.post("/api/v1/payments/subscribe", {"plan": "yearly"}).status_code == 201
     monthly.refresh_from_db()
     assert monthly.status == "canceled"
 
-    sync_payment(
-        gateway="sandbox", external_id=stray_payment(amount=999).pk, invoice=invoice
-    )  # the card was charged while the buyer changed their mind
+    pages.pay(monthly.checkout_id, VISA)  # in the other tab, before its page was closed
+    news.sync_checkout(gateway="sandbox", external_id=monthly.checkout_id)
 
     monthly.refresh_from_db()
     assert (monthly.status, monthly.ended_at) == ("active", None)
     assert Subscription.objects.get(plan__code="yearly").status == "canceled"
     answer = client.post("/api/v1/payments/subscribe", {"plan": "yearly"})
     assert (answer.status_code, code(answer)) == (409, "already_subscribed")
+    assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
+
+
+def test_two_tabs_leave_one_subscription_and_the_other_ones_money_goes_back(client_for, viewer):
+    """Money 66."""
+    Plan.objects.create(code="yearly", name="Yearly", amount=9900, currency="USD", interval="year")
+    client = client_for(viewer)
+    client.post("/api/v1/payments/subscribe", {"plan": "monthly"})
+    monthly = Subscription.objects.get()
+    client.post("/api/v1/payments/subscribe", {"plan": "yearly", "payment_method": VISA})
+
+    pages.pay(monthly.checkout_id, VISA)
+    news.sync_checkout(gateway="sandbox", external_id=monthly.checkout_id)
+    assert balances()["customer_refund:USD"] == 999
+    followups.run()
+
+    yearly = Subscription.objects.get(plan__code="yearly")
+    monthly.refresh_from_db()
+    assert (yearly.status, yearly.disposition) == ("active", "primary")
+    assert (monthly.status, monthly.disposition) == ("canceled", "duplicate")
+    assert SandboxSubscription.objects.get(pk=monthly.external_id).ended_at is not None
+    assert balances() == {"clearing:USD": -9900, "deferred:USD": 9900}
+    assert Entitlement.objects.live().get().source_id == yearly.pk
+    with nothing_changes():
+        followups.run()

@@ -7,29 +7,27 @@ from rest_framework.response import Response
 
 from config import money
 from config.api.views import APIView, GenericAPIView, GenericViewSet
+from config.errors import NotVisible
 from payments import gateways
+from payments.entitlements import can_watch
+from payments.errors import GatewayUnavailable
+from payments.filters import OrderFilter
 from payments.idempotent import idempotent
-from payments.models import Entitlement, Order, Plan, Subscription
+from payments.models import Entitlement, Order, Plan
 from payments.serializers import (
-    CancelSerializer,
+    AccessSerializer,
     EntitlementSerializer,
     GatewayConfigSerializer,
+    OfferSerializer,
     OrderSerializer,
     PlanSerializer,
     PurchaseAnswerSerializer,
     PurchaseSerializer,
-    SubscribeAnswerSerializer,
-    SubscribeSerializer,
-    SubscriptionSerializer,
+    ReceiptSerializer,
 )
-from payments.services import checkout, orders, subscriptions
-from payments.views.sandbox import hosted_page
-
-
-def _read(serializer_class, request):
-    serializer = serializer_class(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    return serializer.validated_data
+from payments.services import checkout, news, orders, refunds
+from payments.views.common import absolute, read, return_url
+from videos.models import Video
 
 
 class ConfigView(APIView):
@@ -42,7 +40,7 @@ class ConfigView(APIView):
             {
                 "gateway": gateway.name,
                 "sandbox": gateway.name == "sandbox",
-                "publishable_key": None,
+                "publishable_key": gateway.public["publishable_key"],
                 "currencies": sorted(money.EXPONENTS),
                 "default_currency": settings.DEFAULT_CURRENCY,
             }
@@ -60,34 +58,73 @@ class PlansView(ListModelMixin, GenericAPIView):
         return self.list(request)
 
 
+class OffersView(APIView):
+    permission_classes = [AllowAny]
+
+    @extend_schema(summary="What a film costs, and whether it is mine", responses=OfferSerializer)
+    def get(self, request, video_id):
+        video = Video.objects.visible_to(request.user).filter(pk=video_id).first()
+        if video is None:
+            raise NotVisible()
+        access = can_watch(request.user, video)
+        prices = [("buy", video.price, None), ("rent", video.rental_price, video.rental_hours)]
+        return Response(
+            {
+                "video_id": video.pk,
+                "is_paid": video.is_paid,
+                "owned": access is not None,
+                "access": access.kind if access else None,
+                "offers": [
+                    {
+                        "kind": kind,
+                        "amount": money.to_text(price, video.currency),
+                        "currency": video.currency,
+                        "rental_hours": hours,
+                    }
+                    for kind, price, hours in prices
+                    if price
+                ],
+            }
+        )
+
+
 class PurchaseView(APIView):
     @extend_schema(
-        summary="Buy a film",
+        summary="Buy or rent a film",
         description=(
             "One order for each buyer and film: repeating the call goes on with the open one (200)."
-            " Send an `Idempotency-Key`. In the sandbox `pm_card_visa` is captured at once and"
-            " `pm_card_chargeDeclined` is declined (402)."
+            " Send an `Idempotency-Key`. In the sandbox `pm_card_visa` is captured at once,"
+            " `pm_card_chargeDeclined` is declined (402) and `pm_card_authenticationRequired` sends"
+            " the buyer to their bank first (202)."
         ),
         request=PurchaseSerializer,
-        responses={200: PurchaseAnswerSerializer, 201: PurchaseAnswerSerializer},
+        responses={
+            200: PurchaseAnswerSerializer,
+            201: PurchaseAnswerSerializer,
+            202: PurchaseAnswerSerializer,
+        },
     )
     @idempotent
     def post(self, request, video_id):
-        data = _read(PurchaseSerializer, request)
-        method = data.pop("payment_method", "")
+        data = read(PurchaseSerializer, request)
+        method, back = data.pop("payment_method", ""), return_url(request, data)
         order, created = checkout.purchase(
             buyer=request.user,
             video_id=video_id,
             wish=checkout.Wish(**data),
             payment_method=method,
+            return_url=back,
         )
-        open_ = order.status in Order.OPEN
+        action = checkout.next_action(order, return_url=back)
         answer = {
             "order": OrderSerializer(order).data,
-            "next_action": hosted_page(request, "order", order.pk) if open_ else None,
+            "next_action": absolute(request, action),
             "gateway": order.gateway,
         }
-        code = status.HTTP_201_CREATED if created else status.HTTP_200_OK
+        if action and action["type"] == "authenticate":
+            code = status.HTTP_202_ACCEPTED
+        else:
+            code = status.HTTP_201_CREATED if created else status.HTTP_200_OK
         return Response(answer, status=code)
 
 
@@ -96,6 +133,7 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     queryset = Order.objects.none()
     serializer_class = OrderSerializer
+    filterset_class = OrderFilter
     ordering = "-created_at"
 
     def get_queryset(self):
@@ -115,6 +153,39 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         order = orders.cancel_order(order=self.get_object(), actor=request.user)
         return Response(OrderSerializer(order).data)
 
+    @extend_schema(
+        summary="Ask the gateway what became of an order (for the return page)",
+        request=None,
+        responses=OrderSerializer,
+    )
+    @idempotent
+    def sync(self, request, pk):
+        try:
+            order = news.sync_order(self.get_object())
+        except OSError as error:
+            raise GatewayUnavailable() from error
+        return Response(OrderSerializer(order).data)
+
+    @extend_schema(
+        summary="Give a film back that I bought",
+        description=(
+            "Within `REFUND_WINDOW_DAYS`, and only while no more than `REFUND_WATCHED_PERCENT` of"
+            " it was watched (409 `refund_window_closed`, `watched_too_much`)."
+        ),
+        request=None,
+        responses=OrderSerializer,
+    )
+    @idempotent
+    def refund(self, request, pk):
+        return Response(OrderSerializer(refunds.refund_own(order=self.get_object())).data)
+
+    @extend_schema(summary="The receipt of a paid order", responses=ReceiptSerializer)
+    def receipt(self, request, pk):
+        order = self.get_object()
+        if order.paid_at is None:
+            raise NotVisible()
+        return Response(ReceiptSerializer(order).data)
+
 
 class EntitlementsView(ListModelMixin, GenericAPIView):
     queryset = Entitlement.objects.none()
@@ -129,44 +200,18 @@ class EntitlementsView(ListModelMixin, GenericAPIView):
         return self.list(request)
 
 
-class SubscribeView(APIView):
-    @extend_schema(
-        summary="Subscribe to every film",
-        request=SubscribeSerializer,
-        responses={200: SubscribeAnswerSerializer, 201: SubscribeAnswerSerializer},
-    )
-    @idempotent
-    def post(self, request):
-        data = _read(SubscribeSerializer, request)
-        subscription, created = subscriptions.subscribe(
-            user=request.user,
-            plan_code=data["plan"],
-            payment_method=data.get("payment_method", ""),
+class EntitlementView(APIView):
+    @extend_schema(summary="May I watch this film?", responses=AccessSerializer)
+    def get(self, request, video_id):
+        video = Video.objects.visible_to(request.user).filter(pk=video_id).first()
+        if video is None:
+            raise NotVisible()
+        access = can_watch(request.user, video)
+        return Response(
+            {
+                "video_id": video.pk,
+                "allowed": access is not None,
+                "access": access.kind if access else None,
+                "ends_at": access.ends_at if access else None,
+            }
         )
-        open_ = subscription.status == Subscription.Status.INCOMPLETE
-        answer = {
-            "subscription": SubscriptionSerializer(subscription).data,
-            "next_action": hosted_page(request, "subscription", subscription.pk) if open_ else None,
-            "gateway": subscription.gateway,
-        }
-        code = status.HTTP_201_CREATED if created else status.HTTP_200_OK
-        return Response(answer, status=code)
-
-
-class SubscriptionView(APIView):
-    @extend_schema(summary="My subscription", responses=SubscriptionSerializer)
-    def get(self, request):
-        return Response(SubscriptionSerializer(subscriptions.current(request.user)).data)
-
-
-class CancelSubscriptionView(APIView):
-    @extend_schema(
-        summary="Cancel my subscription, now or with the paid period",
-        request=CancelSerializer,
-        responses=SubscriptionSerializer,
-    )
-    @idempotent
-    def post(self, request):
-        data = _read(CancelSerializer, request)
-        subscription = subscriptions.cancel(user=request.user, **data)
-        return Response(SubscriptionSerializer(subscription).data)

@@ -1,5 +1,5 @@
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.response import Response
 
 from config import money
@@ -15,9 +15,9 @@ from payments.serializers import (
     OrderSerializer,
     PeriodSerializer,
     RefundSerializer,
-    RevenueSerializer,
     TrialBalanceSerializer,
 )
+from payments.serializers_back_office import RevenueReportSerializer
 from payments.services import refunds
 
 PERIOD = [
@@ -28,7 +28,8 @@ PERIOD = [
 AMOUNTS = frozenset(
     {
         "gross", "refunds", "net", "earnings", "disputes", "creator_share", "platform_share",
-        "fees", "losses", "deferred", "suspense", "mrr", "debit", "credit", "balance",
+        "fees", "losses", "deferred", "pool", "owed_back", "promotions", "suspense", "mrr",
+        "debit", "credit", "balance",
     }
 )  # fmt: skip
 
@@ -40,6 +41,10 @@ def shown(row: dict) -> dict:
         name: money.to_text(value, currency) if name in AMOUNTS else value
         for name, value in row.items()
     }
+
+
+def in_text(amounts: dict[str, int], currency: str) -> dict[str, str]:
+    return {name: money.to_text(value, currency) for name, value in amounts.items()}
 
 
 def _read(request) -> tuple[reports.Period, dict]:
@@ -86,12 +91,25 @@ class RevenueView(APIView):
     permission_classes = [MaySeeRevenue]
 
     @extend_schema(
-        summary="What the platform earned", parameters=PERIOD, responses=RevenueSerializer
+        summary="What the platform earned",
+        description=(
+            "`gross - refunds - disputes = creator_share + platform_share - losses - promotions +"
+            " deferred + pool + owed_back + suspense`, for every time and currency."
+        ),
+        parameters=[*PERIOD, OpenApiParameter("group_by", str, enum=["day"])],
+        responses=RevenueReportSerializer,
     )
     def get(self, request):
         period, data = _read(request)
+        currency, group_by = data.get("currency"), data.get("group_by")
+        if group_by not in {None, "day"}:
+            raise ValidationError({"group_by": "The platform's revenue is grouped by day only."})
+        series = reports.series(period) if group_by else []
         return Response(
-            {"totals": _of_currency(reports.platform_totals(period), data.get("currency"))}
+            {
+                "totals": _of_currency(reports.platform_totals(period), currency),
+                "series": _of_currency(series, currency),
+            }
         )
 
 
@@ -135,21 +153,22 @@ class RefundView(APIView):
         data = serializer.validated_data
         order = refunds.refund_order(
             order_id=pk,
-            amount=_minor(pk, data.get("amount")),
+            amount=minor(data.get("amount"), Order, pk),
             reason=data["reason"],
             actor=request.user,
         )
         return Response(OrderSerializer(order).data)
 
 
-def _minor(order_id, amount) -> int | None:
+def minor(amount, model, pk) -> int | None:
+    """What is to be refunded, in the currency of what was paid. Raises AmountInvalid."""
     if amount is None:
         return None
-    currency = Order.objects.filter(pk=order_id).values_list("currency", flat=True).first()
+    currency = model.objects.filter(pk=pk).values_list("currency", flat=True).first()
     try:
-        minor = money.to_minor(amount, currency) if currency else 1
+        found = money.to_minor(amount, currency) if currency else 1
     except money.NotMoney as error:
         raise AmountInvalid(str(error)) from None
-    if minor <= 0:
+    if found <= 0:
         raise AmountInvalid("The amount must be above zero.")
-    return minor
+    return found

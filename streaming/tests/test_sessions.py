@@ -4,13 +4,15 @@ from datetime import timedelta
 from threading import Event
 
 import pytest
+import time_machine
 from django.db import transaction
 from django.utils import timezone
 
 from accounts import services as accounts
 from audit.models import AuditEntry
+from payments.gateways import sandbox
 from payments.models import Entitlement
-from payments.services import refunds, subscriptions
+from payments.services import billing, refunds, subscriptions
 from payments.signals import entitlement_revoked
 from payments.tests.kit import balances, code, together
 from streaming import sessions
@@ -111,14 +113,20 @@ def test_the_silent_end_and_the_living_stay(viewer, make_video, watch, run_minut
     assert (end_of(silent), end_of(living)) == ("idle", "")
 
 
-def test_a_lapsed_subscription_ends_its_sessions(viewer, make_video, subscribe, watch, run_minute):
+def test_a_session_does_not_outlive_the_subscription(viewer, make_video, subscribe, watch):
+    """Money 82: by the clock, without any job."""
+    subscription = subscribe(viewer)
+    almost_over = subscription.period_end - timedelta(hours=1)
+    with time_machine.travel(almost_over):
+        session = watch(viewer, make_video(price=1999))
+    assert session.expires_at == Entitlement.objects.get().ends_at
+
+
+def test_a_subscription_that_ended_ends_its_sessions(viewer, make_video, subscribe, watch):
     subscription = subscribe(viewer)
     session = watch(viewer, make_video(price=1999))
-    type(subscription).objects.update(
-        period_start=timezone.now() - timedelta(days=40),
-        period_end=timezone.now() - timedelta(hours=2),
-    )
-    run_minute()
+    sandbox.billing.cancel(subscription.external_id, at_period_end=False)
+    billing.sync_subscription(gateway="sandbox", external_id=subscription.external_id)
     assert end_of(session) == "revoked"
 
 

@@ -1,0 +1,372 @@
+"""What the books cost when they are large.
+
+    .venv/bin/python benchmarks/ledger.py [--scale 1] [--clients 16] [--purchases 20]
+    .venv/bin/python .ci/with_postgres.py -- .venv/bin/python benchmarks/ledger.py
+
+Four figures, at full scale: the question "may this person watch?" among 1,000,000 rights (one query);
+`verify_ledger` over 1,000,000 transfers; closing a month with 100,000 creators, and verifying it; and
+purchases a second by 16 clients at once, through the services and the sandbox gateway. In a database
+of its own that is thrown away: SQLite, or the server that DATABASE_URL names (it must let us create a
+database). Prints the figures and writes ``benchmarks/results/ledger-<database>-<date>.json``.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import random
+import secrets
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+FILMS_EACH = 25  # films that every buyer has bought
+SUBSCRIBERS = 100
+PRICE, SHARE = 1999, 1600
+CHECKS = 5000
+MONTH = (2026, 8)
+BATCH = 5000
+
+
+def main() -> int:
+    options = arguments()
+    with tempfile.TemporaryDirectory(prefix="ledger-") as folder, database(Path(folder)) as vendor:
+        result = {
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": {
+                "cores": os.cpu_count(),
+                "python": platform.python_version(),
+                "database": vendor,
+            },
+            "options": vars(options),
+            "figures": figures(options),
+        }
+    print(json.dumps(result, indent=2))
+    target = ROOT / "benchmarks" / "results" / f"ledger-{vendor}-{result['date'][:10]}.json"
+    if options.scale == 1:
+        target.write_text(json.dumps(result, indent=2) + "\n")
+        print(f"written: {target.relative_to(ROOT)}")
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scale", type=float, default=1, help="0.05: a twentieth of the rows")
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--purchases", type=int, default=20, help="by each client")
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def database(folder: Path):
+    """An empty, migrated and seeded database; gone afterwards. Nobody's .env is read."""
+    os.environ.update(
+        ENV_FILE=os.devnull,
+        SECRET_KEY=secrets.token_urlsafe(48),
+        DATA_DIR=str(folder),
+        DEFAULT_ADMIN_PASSWORD=secrets.token_urlsafe(24),
+        DJANGO_SETTINGS_MODULE="config.settings",
+        LOG_LEVEL="ERROR",
+    )
+    import django
+    from django.conf import settings
+
+    django.setup()
+    from django.core.management import call_command
+    from django.db import connection
+
+    if connection.vendor == "sqlite":
+        settings.DATABASES["default"]["TEST"]["NAME"] = str(folder / "benchmark.sqlite3")
+    name = connection.settings_dict["NAME"]
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    try:
+        call_command("seed", verbosity=0)
+        yield connection.vendor
+    finally:
+        connection.creation.destroy_test_db(name, verbosity=0)
+
+
+def figures(options: argparse.Namespace) -> dict:
+    def scaled(full: int) -> int:
+        return max(1, round(full * options.scale))
+
+    made = {}
+    sales = timed("making sales", lambda: make_sales(scaled(500_000)))
+    made["verify_ledger"] = verify()
+    timed("making rights", lambda: make_rights(sales, scaled(1_000_000)))
+    made["entitlement"] = entitlement(sales)
+    timed("making creators", lambda: make_month(scaled(100_000)))
+    made["close_pool"] = close_pool()
+    made["purchases"] = purchases(options.clients, options.purchases)
+    return made
+
+
+def timed(title: str, work):
+    start = time.monotonic()
+    result = work()
+    print(f"{title}: {time.monotonic() - start:.1f} s", file=sys.stderr)
+    return result
+
+
+def store(rows: list) -> list:
+    return type(rows[0]).objects.bulk_create(rows, batch_size=BATCH)
+
+
+def people(count: int, role: str) -> list:
+    from django.contrib.auth.models import Group
+
+    from accounts.models import User
+
+    group = Group.objects.get(name={"creator": "CREATOR"}.get(role, "VIEWER"))
+    tag = secrets.token_hex(4)
+    return store(
+        [
+            User(email=f"{role}-{tag}-{number}@example.com", display_name=role, role=group)
+            for number in range(count)
+        ]
+    )
+
+
+def films(creators: list) -> list:
+    from django.utils import timezone
+
+    from videos.models import Video
+
+    return store(
+        [
+            Video(
+                creator=creator,
+                title="A film",
+                is_paid=True,
+                price=PRICE,
+                status=Video.Status.READY,
+                published_at=timezone.now(),
+                duration_seconds=3600,
+                source_path=f"sources/{number}",
+                current_version="v1",
+            )
+            for number, creator in enumerate(creators)
+        ]
+    )
+
+
+def make_sales(count: int) -> tuple[list, list]:
+    """Paid orders with everything that rests on them: two transfers and a right each."""
+    from payments.ledger import accounts
+    from payments.models import Entitlement, JournalEntry, Order, Payment, Transfer
+
+    catalogue = films(people(100, "creator"))
+    buyers = people(max(1, count // FILMS_EACH), "buyer")
+    paid_at = datetime(*MONTH, 10, tzinfo=UTC)
+    clearing, platform_ = accounts.clearing("sandbox", "USD"), accounts.platform("USD")
+    owed = {film.pk: accounts.creator(film.creator_id, "USD") for film in catalogue}
+    wishes = (
+        (buyer, catalogue[(number + step) % len(catalogue)])
+        for number, buyer in enumerate(buyers)
+        for step in range(FILMS_EACH)
+    )
+    while batch := [wish for _, wish in zip(range(BATCH), wishes, strict=False)]:
+        orders = store(
+            [
+                Order(
+                    buyer=buyer, video=film, creator_id=film.creator_id, list_amount=PRICE,
+                    amount=PRICE, currency="USD", fee_bps=2000, status="paid", gateway="sandbox",
+                    expires_at=paid_at, paid_at=paid_at,
+                )
+                for buyer, film in batch
+            ]
+        )  # fmt: skip
+        payments = store(
+            [
+                Payment(
+                    gateway="sandbox", external_id=f"sbx_{order.pk}", order=order, amount=PRICE,
+                    currency="USD", captured=PRICE, captured_at=paid_at, available_on=paid_at,
+                    status="captured", disposition="applied", entries_booked=1,
+                )
+                for order in orders
+            ]
+        )  # fmt: skip
+        entries = store(
+            [
+                JournalEntry(
+                    key=f"payment:{payment.pk}:1", kind="capture", payment=payment,
+                    effective_at=paid_at,
+                )
+                for payment in payments
+            ]
+        )  # fmt: skip
+        legs = []
+        for entry, order in zip(entries, orders, strict=True):
+            told = {"entry": entry, "currency": "USD", "available_on": paid_at, "debit": clearing}
+            legs.append(Transfer(credit=owed[order.video_id], amount=SHARE, **told))
+            legs.append(Transfer(credit=platform_, amount=PRICE - SHARE, **told))
+        store(legs)
+        store(
+            [
+                Entitlement(
+                    user=order.buyer, video=order.video, source_type="order", source_id=order.pk
+                )
+                for order in orders
+            ]
+        )
+    return buyers, catalogue
+
+
+def verify() -> dict:
+    from payments.models import Transfer
+    from payments.services import verification
+
+    check = verification.verify_ledger()
+    if check.discrepancies:
+        raise SystemExit(f"the books are wrong: {check.first}")
+    return {"transfers": Transfer.objects.count(), "seconds": round(check.seconds, 1)}
+
+
+def make_rights(sales: tuple[list, list], count: int) -> None:
+    """Rights of orders that are not there: enough rows for the index to be as large as it gets."""
+    from config.ids import uuid7
+    from payments.models import Entitlement
+
+    buyers, catalogue = sales
+    missing = count - Entitlement.objects.count()
+    for start in range(0, missing, BATCH):
+        store(
+            [
+                Entitlement(
+                    user=buyers[number % len(buyers)],
+                    video=catalogue[number // len(buyers) % len(catalogue)],
+                    source_type="order",
+                    source_id=uuid7(),
+                )
+                for number in range(start, min(start + BATCH, missing))
+            ]
+        )
+
+
+def entitlement(sales: tuple[list, list]) -> dict:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    from accounts.models import User
+    from payments.entitlements import can_watch
+    from payments.models import Entitlement
+
+    buyers, catalogue = sales
+    dice = random.Random(1)  # noqa: S311 - the same questions in every run
+    asked = dice.sample(buyers, min(CHECKS, len(buyers)))
+    known = {user.pk: user for user in User.objects.filter(pk__in=[u.pk for u in asked[:500]])}
+    pairs = [(user, dice.choice(catalogue)) for user in known.values() for _ in range(10)]
+    can_watch(*pairs[0])  # what the role may do is remembered
+    with CaptureQueriesContext(connection) as captured:
+        can_watch(*pairs[1])
+    if len(captured) > 1:
+        raise SystemExit(f"{len(captured)} queries")
+    times = []
+    for user, film in pairs:
+        start = time.perf_counter()
+        can_watch(user, film)
+        times.append((time.perf_counter() - start) * 1000)
+    cuts = statistics.quantiles(times, n=100)
+    return {
+        "rights": Entitlement.objects.count(),
+        "queries": len(captured),
+        "p50_ms": round(cuts[49], 3),
+        "p99_ms": round(cuts[98], 3),
+    }
+
+
+def make_month(creators: int) -> None:
+    """Subscribers who have paid for a month, and have watched a film of every creator."""
+    from payments.models import Invoice, Payment, Plan, Subscription, WatchDaily
+    from payments.services import revenue
+
+    start, end = datetime(*MONTH, 1, tzinfo=UTC), datetime(*MONTH, 31, tzinfo=UTC)
+    plan = Plan.objects.get(code="monthly")
+    subscribers = people(SUBSCRIBERS, "subscriber")
+    for user in subscribers:
+        subscription = Subscription.objects.create(
+            user=user, plan=plan, gateway="sandbox", status="active", period_start=start,
+            period_end=end,
+        )  # fmt: skip
+        invoice = Invoice.objects.create(
+            subscription=subscription, period_start=start, period_end=end, amount=10_000_000,
+            currency="USD", fee_bps=2000, status="paid", paid_at=start,
+        )  # fmt: skip
+        payment = Payment.objects.create(
+            gateway="sandbox", external_id=f"sbx_{invoice.pk}", invoice=invoice,
+            amount=invoice.amount, currency="USD", captured=invoice.amount, captured_at=start,
+            available_on=start + timedelta(days=14), status="captured", disposition="applied",
+        )  # fmt: skip
+        revenue.book_payment(payment, kind="capture", at=start)
+    catalogue = films(people(creators, "creator"))
+    store(
+        [
+            WatchDaily(
+                user=subscribers[number % SUBSCRIBERS], video=film, creator_id=film.creator_id,
+                day=start.date(), seconds=30 + number % 3000, plan_seconds=30 + number % 3000,
+            )
+            for number, film in enumerate(catalogue)
+        ]
+    )  # fmt: skip
+
+
+def close_pool() -> dict:
+    from payments.periods import Month
+    from payments.services import pools
+
+    month = Month(*MONTH)
+    start = time.monotonic()
+    (closing,) = pools.close_month(month)
+    closed = time.monotonic()
+    wrong = pools.verify_month(month)
+    if wrong or not closing.pool.amount:
+        raise SystemExit(f"the month is wrong: {wrong[:1]}")
+    return {
+        "creators": len(closing.shares),
+        "close_seconds": round(closed - start, 1),
+        "verify_seconds": round(time.monotonic() - closed, 1),
+    }
+
+
+def purchases(clients: int, each: int) -> dict:
+    """Every client buys its films one after the other; the sandbox answers at once."""
+    from django.db import connections
+
+    from payments.services import checkout
+
+    catalogue = films(people(each, "creator"))
+
+    def buy(user) -> None:
+        try:
+            for film in catalogue:
+                checkout.purchase(
+                    buyer=user,
+                    video_id=film.pk,
+                    wish=checkout.Wish(),
+                    payment_method="pm_card_visa",
+                )
+        finally:
+            connections.close_all()
+
+    buyers = people(clients, "buyer")
+    start = time.monotonic()
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(buy, buyers))
+    seconds = time.monotonic() - start
+    return {
+        "clients": clients,
+        "purchases": clients * each,
+        "per_second": round(clients * each / seconds, 1),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+from django.core.management.base import BaseCommand, CommandError
+
+from config.errors import DomainError
+from config.money import to_text
+from payments.periods import Month
+from payments.services import pools
+
+
+class Command(BaseCommand):
+    help = (
+        "Close a calendar month (UTC): earn what subscribers paid for it, share it among creators,"
+        " write their statements. Safe to repeat: a closed month is only shown."
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("period", help="YYYY-MM")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Show what closing now would share."
+        )
+
+    def handle(self, *args, period: str, dry_run: bool, **options):
+        try:
+            month = Month.named(period)
+            closings = pools.close_month(month, dry_run=dry_run, on_step=self.stderr.write)
+        except (ValueError, DomainError) as error:
+            raise CommandError(str(error)) from None
+        if not closings:
+            self.stdout.write(f"{month}: there is nothing to close.")
+        for closing in closings:
+            pool = closing.pool
+            amount, balance = (
+                f"{to_text(minor, pool.currency)} {pool.currency}"
+                for minor in (pool.amount, pool.balance)
+            )
+            would = " would be" if dry_run and pool._state.adding else ""
+            self.stdout.write(
+                f"{month}: {amount} of {balance}{would} shared among {len(closing.shares)} creators"
+                f" by {pool.total_seconds} s ({pool.algorithm}, {pool.input_sha256[:12]})"
+            )

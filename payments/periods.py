@@ -1,0 +1,84 @@
+"""Months: of subscriptions, which keep their day, and of the books, which are calendar months in UTC."""
+
+import calendar
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+MONTHS = {"month": 1, "year": 12}
+_NAME = re.compile(r"\A(20[0-9]{2})-(0[1-9]|1[0-2])\Z")
+
+
+def add_months(start: datetime, months: int) -> datetime:
+    """The same day ``months`` later, or the last day of a month that is too short.
+
+    >>> add_months(datetime(2028, 1, 31), 1)
+    datetime.datetime(2028, 2, 29, 0, 0)
+    """
+    month = start.month - 1 + months
+    year, month = start.year + month // 12, month % 12 + 1
+    return start.replace(
+        year=year, month=month, day=min(start.day, calendar.monthrange(year, month)[1])
+    )
+
+
+def next_renewal(anchor: datetime, after: datetime, interval: str) -> datetime:
+    """The first renewal later than ``after`` of what was begun at ``anchor``.
+
+    Counted from the anchor, so that a short month does not move the day of all later ones.
+
+    >>> next_renewal(datetime(2027, 1, 31), datetime(2027, 2, 28), "month")
+    datetime.datetime(2027, 3, 31, 0, 0)
+    """
+    months = MONTHS[interval]
+    passed = (after.year - anchor.year) * 12 + after.month - anchor.month
+    number = max(0, passed // months)
+    while (found := add_months(anchor, number * months)) <= after:
+        number += 1
+    return found
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Month:
+    """A period of the books: ``start`` ≤ t < ``end``."""
+
+    year: int
+    month: int
+
+    @classmethod
+    def named(cls, name: str) -> "Month":
+        """Raises ValueError for what is not ``YYYY-MM``.
+
+        >>> Month.named("2026-09").next()
+        Month(year=2026, month=10)
+        """
+        match = _NAME.match(name)
+        if match is None:
+            raise ValueError(f"A period is named YYYY-MM, not {name!r}.")
+        return cls(int(match[1]), int(match[2]))
+
+    @classmethod
+    def of(cls, moment: date) -> "Month":
+        return cls(moment.year, moment.month)
+
+    def __str__(self):
+        return f"{self.year:04d}-{self.month:02d}"
+
+    def next(self) -> "Month":
+        return Month(self.year + self.month // 12, self.month % 12 + 1)
+
+    @property
+    def first_day(self) -> date:
+        return date(self.year, self.month, 1)
+
+    @property
+    def start(self) -> datetime:
+        return datetime(self.year, self.month, 1, tzinfo=UTC)
+
+    @property
+    def end(self) -> datetime:
+        return self.next().start
+
+    @property
+    def last_moment(self) -> datetime:
+        return self.end - timedelta(microseconds=1)

@@ -1,0 +1,78 @@
+"""Coupons: what they take off, and how often they can be used."""
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from config import money
+from payments.errors import CouponInvalid
+from payments.models import Coupon, CouponRedemption, Order
+from videos.models import Video
+
+State = CouponRedemption.State
+
+
+def find(code: str, *, video: Video, currency: str, now=None) -> Coupon:
+    """The coupon of that code, if it can be used for the film now. Raises CouponInvalid."""
+    now = now or timezone.now()
+    coupon = Coupon.objects.filter(code__iexact=code, is_active=True, starts_at__lte=now).first()
+    if coupon is None or (coupon.ends_at is not None and coupon.ends_at <= now):
+        raise CouponInvalid("There is no such coupon, or its time is over.")
+    if coupon.amount is not None and coupon.currency != currency:
+        raise CouponInvalid(f"This coupon is for prices in {coupon.currency}.")
+    if coupon.creator_id is not None and coupon.creator_id != video.creator_id:
+        raise CouponInvalid("This coupon is not for this film.")
+    return coupon
+
+
+def discount(coupon: Coupon, price: int) -> int:
+    """What it takes off a price, in minor units; never more than the price.
+
+    >>> discount(Coupon(percent_bps=2500), 1999), discount(Coupon(amount=500), 300)
+    (499, 300)
+    """
+    if coupon.percent_bps is not None:
+        return price * coupon.percent_bps // money.BASIS_POINTS
+    return min(coupon.amount, price)
+
+
+def reserve(coupon: Coupon, order: Order) -> None:
+    """Take one use of the coupon for an order, in its transaction. Raises CouponInvalid.
+
+    The coupon's row is the queue: of ten at once no more get through than there are uses left.
+    """
+    left = Q(max_redemptions__isnull=True) | Q(redeemed__lt=F("max_redemptions"))
+    if not Coupon.objects.filter(left, pk=coupon.pk).update(redeemed=F("redeemed") + 1):
+        raise CouponInvalid("This coupon has been used up.")
+    used = CouponRedemption.objects.filter(coupon=coupon, user_id=order.buyer_id)
+    if used.exclude(state=State.RELEASED).count() >= coupon.per_user:
+        raise CouponInvalid("You have used this coupon.")
+    CouponRedemption.objects.create(coupon=coupon, order=order, user_id=order.buyer_id)
+
+
+@transaction.atomic
+def settle(order: Order) -> None:
+    """Bring the redemption to what the order's status says: used when paid, released when given up.
+
+    A late payment uses it again, beyond its limit if need be: the price was agreed.
+    """
+    if order.coupon_id is None:
+        return
+    redemption = CouponRedemption.objects.select_for_update().filter(order=order).first()
+    if redemption is None:
+        return
+    if order.status in Order.OPEN:
+        wanted = State.RESERVED
+    elif order.paid_at is not None:
+        wanted = State.USED
+    else:
+        wanted = State.RELEASED
+    if redemption.state == wanted:
+        return
+    before, redemption.state = redemption.state, wanted
+    redemption.save(update_fields=["state"])
+    if State.RELEASED in {before, wanted}:
+        step = -1 if wanted == State.RELEASED else 1
+        room = Q(max_redemptions__isnull=True) | Q(redeemed__lt=F("max_redemptions"))
+        counted = Coupon.objects.filter(pk=order.coupon_id)
+        (counted if step < 0 else counted.filter(room)).update(redeemed=F("redeemed") + step)

@@ -1,0 +1,293 @@
+"""What creators are owed, on its way to their bank."""
+
+import math
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, Sum
+from django.utils import timezone
+
+import audit.services as audit
+from audit.actions import AuditAction
+from config.money import EXPONENTS, to_decimal
+from payments.errors import NoDebt, NothingToPayOut, PayoutNotOpen, SamePerson
+from payments.ledger import accounts, posting
+from payments.models import LedgerAccount, Payout, Transfer
+from payments.signals import payout_changed
+
+Status = Payout.Status
+
+
+def minimum(currency: str) -> int:
+    """The smallest payout in minor units: PAYOUT_MINIMUM in each currency, never less than one."""
+    exact = to_decimal(settings.PAYOUT_MINIMUM).scaleb(EXPONENTS[currency])
+    return max(1, math.ceil(exact))
+
+
+def available(creator_id: uuid.UUID) -> dict[str, dict[str, int]]:
+    """By currency, in minor units: ``balance`` (what is owed, without what is on its way),
+    ``pending`` (of it, still held), ``available`` (may be paid out now), ``in_transit``, and
+    ``negative`` (what the creator owes, after refunds of money that was paid out)."""
+    now = timezone.now()
+    in_transit = dict(
+        Payout.objects.filter(creator_id=creator_id, status__in=Payout.IN_FLIGHT)
+        .values_list("currency")
+        .annotate(total=Sum("amount"))
+        .order_by()
+    )
+    found = {}
+    for account in LedgerAccount.objects.filter(owner_id=creator_id, role="creator"):
+        balance, matured = _owed(account, now)
+        found[account.currency] = {
+            "balance": balance,
+            "pending": balance - matured,
+            "available": max(0, min(balance, matured)),
+            "in_transit": in_transit.get(account.currency, 0),
+            "negative": max(0, -balance),
+        }
+    return dict(sorted(found.items()))
+
+
+def request(creator) -> list[Payout]:
+    """A payout in every currency in which the creator may have one. Raises NothingToPayOut."""
+    rows = LedgerAccount.objects.filter(owner=creator, role="creator").order_by("currency")
+    drafts = [_draft(pk, requested_by=creator) for pk in rows.values_list("pk", flat=True)]
+    made = [draft for draft in drafts if draft is not None]
+    if not made:
+        raise NothingToPayOut()
+    return made
+
+
+def run(
+    *, actor=None, on_step: Callable[[int, int], None] = lambda done, total: None
+) -> list[Payout]:
+    """A payout for every creator and currency at or above the minimum, none beside one under way.
+
+    Each in its own transaction: a run that was killed is continued by the next, and two at once
+    make one payout each. ``on_step`` is told how many of how many creators are done.
+    """
+    made = []
+    candidates = _candidates(timezone.now())
+    for number, account_id in enumerate(candidates, start=1):
+        if (draft := _draft(account_id, requested_by=actor)) is not None:
+            made.append(draft)
+        on_step(number, len(candidates))
+    return made
+
+
+@transaction.atomic
+def approve(*, payout_id: uuid.UUID, actor) -> Payout:
+    """Let a payout go to the bank. Never by whoever asked for it, or gets it: SamePerson.
+
+    Raises PayoutNotOpen when it does not wait for approval.
+    """
+    payout = Payout.objects.get(pk=payout_id)
+    if actor.pk in {payout.requested_by_id, payout.creator_id}:
+        raise SamePerson()
+    payout = _move(
+        payout_id, (Status.DRAFT,), Status.APPROVED, approved_by=actor, approved_at=timezone.now()
+    )
+    audit.record(
+        actor=actor,
+        action=AuditAction.PAYOUT_APPROVED,
+        target=payout,
+        amount=payout.amount,
+        currency=payout.currency,
+    )
+    return payout
+
+
+def mark_processing(*, payout_id: uuid.UUID, actor) -> Payout:
+    """The bank has been told. Raises PayoutNotOpen."""
+    payout = _move(payout_id, (Status.APPROVED,), Status.PROCESSING)
+    audit.record(actor=actor, action=AuditAction.PAYOUT_SENT, target=payout)
+    return payout
+
+
+@transaction.atomic
+def mark_paid(*, payout_id: uuid.UUID, external_ref: str, actor) -> Payout:
+    """The money is at the creator's bank. Told twice with the same reference, it is once.
+
+    Raises PayoutNotOpen when it was not approved, or is settled otherwise.
+    """
+    done = Payout.objects.filter(pk=payout_id, status=Status.PAID, external_ref=external_ref)
+    if external_ref and (payout := done.first()) is not None:
+        return payout
+    payout = _move(
+        payout_id,
+        (Status.APPROVED, Status.PROCESSING),
+        Status.PAID,
+        external_ref=external_ref,
+        settled_at=timezone.now(),
+    )
+    transit = accounts.payout_transit(payout.currency)
+    clearing = accounts.clearing(settings.PAYMENT_GATEWAY, payout.currency)
+    _post(payout, "paid", "payout", transit, clearing)
+    _settled(payout, actor)
+    return payout
+
+
+@transaction.atomic
+def mark_failed(*, payout_id: uuid.UUID, reason: str, actor) -> Payout:
+    """The bank did not take it: the money is back in the creator's balance, available at once."""
+    payout = _move(
+        payout_id,
+        (Status.APPROVED, Status.PROCESSING),
+        Status.FAILED,
+        failure=reason[:200],
+        settled_at=timezone.now(),
+    )
+    return _give_back(payout, actor)
+
+
+@transaction.atomic
+def cancel(*, payout_id: uuid.UUID, actor) -> Payout:
+    """Take back a payout that is not on its way; the money is in the balance again."""
+    payout = _move(
+        payout_id, (Status.DRAFT, Status.APPROVED), Status.CANCELED, settled_at=timezone.now()
+    )
+    return _give_back(payout, actor)
+
+
+@transaction.atomic
+def write_off(*, creator_id: uuid.UUID, currency: str, actor) -> int:
+    """Give up what a creator owes; returns how much. Raises NoDebt when it is nothing."""
+    account = (
+        LedgerAccount.objects.select_for_update()
+        .filter(role="creator", owner_id=creator_id, currency=currency)
+        .first()
+    )
+    debt = -posting.net_credit(account) if account is not None else 0
+    if debt <= 0:
+        raise NoDebt()
+    posting.post(
+        key=f"write_off:{creator_id}:{currency}:{uuid.uuid4()}",
+        kind="write_off",
+        currency=currency,
+        legs=[(accounts.bad_debt(currency), account, debt)],
+        at=timezone.now(),
+    )
+    audit.record(
+        actor=actor,
+        action=AuditAction.DEBT_WRITTEN_OFF,
+        target=account.owner,
+        amount=debt,
+        currency=currency,
+    )
+    return debt
+
+
+def _owed(account: LedgerAccount, now: datetime) -> tuple[int, int]:
+    """What a creator is owed, and the part of it that no hold covers."""
+    return posting.net_credit(account), posting.net_credit(account, _matured(now))
+
+
+def _matured(now: datetime) -> Q:
+    return Q(available_on=None) | Q(available_on__lte=now)
+
+
+def _candidates(now: datetime) -> list[int]:
+    """Accounts that may have enough; `_draft` looks again, under the account's lock."""
+    sums: dict[int, list[int]] = {}
+    for side, sign in (("credit", 1), ("debit", -1)):
+        rows = (
+            Transfer.objects.filter(**{f"{side}__role": "creator"})
+            .values_list(side)
+            .annotate(total=Sum("amount"), matured=Sum("amount", filter=_matured(now)))
+            .order_by()
+        )
+        for account_id, total, ripe in rows:
+            found = sums.setdefault(account_id, [0, 0])
+            found[0] += sign * total
+            found[1] += sign * (ripe or 0)
+    payable = {pk: min(found) for pk, found in sums.items() if min(found) > 0}
+    waiting = set(
+        Payout.objects.filter(status__in=Payout.IN_FLIGHT).values_list("creator_id", "currency")
+    )
+    rows = LedgerAccount.objects.filter(role="creator").order_by("pk")
+    return [
+        pk
+        for pk, owner_id, currency in rows.values_list("pk", "owner_id", "currency")
+        if payable.get(pk, 0) >= minimum(currency) and (owner_id, currency) not in waiting
+    ]
+
+
+@transaction.atomic
+def _draft(account_id: int, *, requested_by) -> Payout | None:
+    """Set aside what an account's owner may have now. None: too little, or one is under way."""
+    account = LedgerAccount.objects.select_for_update(of=("self",)).get(pk=account_id)
+    mine = Payout.objects.filter(creator_id=account.owner_id, currency=account.currency)
+    if mine.filter(status__in=Payout.IN_FLIGHT).exists():
+        return None
+    now = timezone.now()
+    amount = min(_owed(account, now))
+    if amount < minimum(account.currency):
+        return None
+    payout = Payout.objects.create(
+        creator_id=account.owner_id,
+        currency=account.currency,
+        amount=amount,
+        cutoff=now,
+        requested_by=requested_by,
+    )
+    _post(payout, "start", "payout", account, accounts.payout_transit(account.currency))
+    audit.record(
+        actor=requested_by,
+        action=AuditAction.PAYOUT_REQUESTED,
+        target=payout,
+        amount=amount,
+        currency=payout.currency,
+    )
+    payout_changed.send(sender=Payout, payout=payout, before="")
+    return payout
+
+
+@transaction.atomic
+def _move(payout_id, expected: tuple[str, ...], status: str, **fields) -> Payout:
+    """One UPDATE decides: of two who move a payout on, one finds it moved."""
+    before = next(
+        (
+            state
+            for state in expected
+            if Payout.objects.filter(pk=payout_id, status=state).update(status=status, **fields)
+        ),
+        None,
+    )
+    if before is None:
+        raise PayoutNotOpen()
+    payout = Payout.objects.select_related("creator").get(pk=payout_id)
+    payout_changed.send(sender=Payout, payout=payout, before=before)
+    return payout
+
+
+def _give_back(payout: Payout, actor) -> Payout:
+    account = accounts.creator(payout.creator_id, payout.currency)
+    transit = accounts.payout_transit(payout.currency)
+    _post(payout, "returned", "payout_returned", transit, account)
+    _settled(payout, actor)
+    return payout
+
+
+def _post(payout: Payout, step: str, kind: str, debit: LedgerAccount, credit: LedgerAccount):
+    posting.post(
+        key=f"payout:{payout.pk}:{step}",
+        kind=kind,
+        currency=payout.currency,
+        legs=[(debit, credit, payout.amount)],
+        at=timezone.now(),
+        payout=payout,
+    )
+
+
+def _settled(payout: Payout, actor) -> None:
+    audit.record(
+        actor=actor,
+        action=AuditAction.PAYOUT_SETTLED,
+        target=payout,
+        status=payout.status,
+        amount=payout.amount,
+        currency=payout.currency,
+    )

@@ -1,0 +1,529 @@
+"""What every gateway keeps, whoever it is: the same sentences for the sandbox and for Stripe.
+
+A subclass has a fixture ``bench`` with:
+
+* ``gateway``, ``currency``, and ``methods``: the names of the cards ``good``, ``declined``,
+  ``needs_action``, ``pending_refund``, and ``fails_later``, which is fit to begin with only;
+* ``complete_checkout(id)``, what the buyer does on the page;
+* ``open_dispute(payment_id, amount)``, the dispute's id; ``reinstate(dispute_id, amount)``;
+* ``fail_refund(refund_id)``, the bank's late answer;
+* ``signed(kind, object_id)``, a message about an object: body and headers.
+"""
+
+from datetime import timedelta
+from itertools import count
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from payments.gateways.base import (
+    AmountRefused,
+    Change,
+    Declined,
+    Item,
+    MethodUnknown,
+    NotThere,
+    PaymentSnapshot,
+    PlanTerms,
+    RefundRefused,
+    SubscriptionSnapshot,
+    WebhookRefused,
+)
+
+RETURN_URL = "https://films.example.com/back"
+
+
+class GatewayContract:
+    @pytest.fixture(autouse=True)
+    def _stage(self, bench):
+        self.bench, self.gateway = bench, bench.gateway
+        self.began = timezone.now() - timedelta(seconds=2)
+        self._numbers = count(1)
+
+    # --- what the tests say ---
+
+    def charge(self, card: str = "good", *, amount=1999, key="order:1:0", reference="order-1"):
+        return self.gateway.charge(
+            amount=amount,
+            currency=self.bench.currency,
+            payment_method=self.bench.methods.get(card, card),
+            reference=reference,
+            customer="",
+            key=key,
+            return_url=RETURN_URL,
+        )
+
+    def refund(self, payment: PaymentSnapshot, amount: int, key: str = "refund:1"):
+        return self.gateway.refund(external_id=payment.external_id, amount=amount, key=key)
+
+    def page(self, item: Item | None = None, *, key: str = "checkout:1"):
+        item = item or Item("order-1", "A film", 1999, self.bench.currency)
+        return self.gateway.create_checkout(
+            item,
+            customer="",
+            key=key,
+            return_url=RETURN_URL,
+            expires_at=timezone.now() + timedelta(hours=2),
+        )
+
+    def plan(self, code: str = "basic", amount: int = 999, **terms) -> PlanTerms:
+        return PlanTerms(
+            code=code,
+            name=code.title(),
+            amount=amount,
+            currency=self.bench.currency,
+            interval="month",
+            **terms,
+        )
+
+    def start(self, card="good", *, plan=None, key="sub:1", reference="sub-1"):
+        return self.gateway.start_subscription(
+            plan or self.plan(),
+            reference=reference,
+            customer=self.customer(),
+            payment_method=self.bench.methods.get(card, card),
+            key=key,
+        )
+
+    def customer(self) -> str:
+        return self.gateway.create_customer(
+            user_id="user-1", email="buyer@example.com", key="customer:1"
+        )
+
+    def change(self, begun: SubscriptionSnapshot, plan: PlanTerms, *, at_period_end=False):
+        key = f"change:{next(self._numbers)}"
+        return self.gateway.change_plan(
+            begun.external_id, plan, at_period_end=at_period_end, key=key
+        )
+
+    def changes(self, kind: str) -> list[str]:
+        found = [change.external_id for change in self.gateway.list_changes(self.began)
+                 if change.kind == kind]  # fmt: skip
+        assert len(found) == len(set(found))
+        return found
+
+    # --- payments ---
+
+    def test_a_charge_captures_the_amount_at_once(self):
+        charged = self.charge()
+
+        fetched = self.gateway.fetch_payment(charged.external_id)
+        for snapshot in (charged, fetched):
+            assert snapshot.status == "captured"
+            assert (snapshot.amount, snapshot.captured) == (1999, 1999)
+            assert snapshot.currency == self.bench.currency
+            assert snapshot.order_id == "order-1"
+        assert fetched.refunds == fetched.disputes == ()
+        assert fetched.invoice_id == fetched.subscription_id == ""
+
+    def test_a_decline_says_why_and_stays_one(self):
+        for _ in range(2):
+            with pytest.raises(Declined) as declined:
+                self.charge("declined")
+            assert declined.value.decline_code == "generic_decline"
+
+        captured = [
+            name for name in self.changes("payment") if self.gateway.fetch_payment(name).captured
+        ]
+        assert captured == []
+
+    def test_after_a_decline_another_card_pays(self):
+        with pytest.raises(Declined):
+            self.charge("declined", key="order:1:0")
+
+        assert self.charge("good", key="order:1:1").status == "captured"
+
+    def test_a_card_that_is_not_there(self):
+        with pytest.raises(MethodUnknown):
+            self.charge("pm_nobody_has")
+
+        assert self.changes("payment") == []
+
+    def test_after_a_card_that_is_not_there_the_same_key_takes_another(self):
+        with pytest.raises(MethodUnknown):
+            self.charge("pm_nobody_has")
+
+        assert self.charge("good").status == "captured"
+
+    def test_a_bank_that_asks_its_client_captures_nothing_yet(self):
+        charged = self.charge("needs_action")
+
+        assert (charged.status, charged.captured) == ("requires_action", 0)
+        assert charged.action_url
+        fetched = self.gateway.fetch_payment(charged.external_id)
+        assert (fetched.status, fetched.captured) == ("requires_action", 0)
+        assert fetched.action_url
+
+    def test_the_same_key_charges_once(self):
+        assert self.charge().external_id == self.charge().external_id
+        assert len(self.changes("payment")) == 1
+
+    def test_another_key_charges_again(self):
+        assert self.charge(key="one").external_id != self.charge(key="two").external_id
+        assert len(self.changes("payment")) == 2
+
+    def test_nothing_is_charged_for_nothing(self):
+        with pytest.raises(AmountRefused):
+            self.gateway.validate_amount(0, self.bench.currency)
+        self.gateway.validate_amount(1999, self.bench.currency)
+
+    # --- refunds ---
+
+    def test_parts_and_then_all_can_be_given_back(self):
+        payment = self.charge()
+
+        first = self.refund(payment, 500, "refund:1")
+        second = self.refund(payment, 1499, "refund:2")
+
+        assert (first.amount, first.status, first.key) == (500, "succeeded", "refund:1")
+        listed = self.gateway.fetch_payment(payment.external_id).refunds
+        assert sorted(listed, key=lambda row: row.amount) == [first, second]
+
+    def test_more_than_is_left_is_refused(self):
+        payment = self.charge()
+        self.refund(payment, 1500, "refund:1")
+
+        with pytest.raises(RefundRefused):
+            self.refund(payment, 500, "refund:2")
+
+        assert [row.amount for row in self.gateway.fetch_payment(payment.external_id).refunds] == [
+            1500
+        ]
+
+    def test_the_same_key_gives_back_once(self):
+        payment = self.charge()
+
+        assert self.refund(payment, 500) == self.refund(payment, 500)
+        assert len(self.gateway.fetch_payment(payment.external_id).refunds) == 1
+
+    def test_a_refund_can_fail_later_and_be_asked_for_again(self):
+        payment = self.charge()
+        refund = self.refund(payment, 1999, "refund:1")
+
+        self.bench.fail_refund(refund.external_id)
+
+        (failed,) = self.gateway.fetch_payment(payment.external_id).refunds
+        assert (failed.external_id, failed.status) == (refund.external_id, "failed")
+        assert self.refund(payment, 1999, "refund:2").status == "succeeded"
+
+    def test_a_refund_can_be_under_way(self):
+        payment = self.charge("pending_refund")
+
+        assert self.refund(payment, 500).status == "pending"
+        with pytest.raises(RefundRefused):  # it counts all the same
+            self.refund(payment, 1999, "refund:2")
+
+    def test_what_was_not_captured_is_not_given_back(self):
+        with pytest.raises(RefundRefused):
+            self.refund(self.charge("needs_action"), 500)
+
+    # --- disputes ---
+
+    def test_a_dispute_takes_money_and_gives_a_part_of_it_back(self):
+        payment = self.charge()
+
+        dispute = self.bench.open_dispute(payment.external_id, 1200)
+        (opened,) = self.gateway.fetch_payment(payment.external_id).disputes
+        self.bench.reinstate(dispute, 700)
+        (closed,) = self.gateway.fetch_payment(payment.external_id).disputes
+
+        assert opened.external_id == closed.external_id == dispute
+        assert (opened.amount, opened.withdrawn, opened.reinstated) == (1200, 1200, 0)
+        assert opened.status == "needs_response"
+        assert opened.evidence_due > timezone.now()
+        assert (closed.withdrawn, closed.reinstated, closed.status) == (1200, 700, "lost")
+
+    @pytest.mark.parametrize(("back", "status"), [(1999, "won"), (0, "lost")])
+    def test_a_dispute_is_won_or_lost(self, back, status):
+        payment = self.charge()
+
+        self.bench.reinstate(self.bench.open_dispute(payment.external_id, 1999), back)
+
+        (closed,) = self.gateway.fetch_payment(payment.external_id).disputes
+        assert (closed.withdrawn, closed.reinstated, closed.status) == (1999, back, status)
+
+    # --- hosted pages ---
+
+    def test_a_page_is_made_once(self):
+        page = self.page()
+
+        assert page.url
+        assert (page.status, page.payment_id, page.subscription_id) == ("open", "", "")
+        assert self.page().external_id == page.external_id
+        assert self.changes("checkout") == [page.external_id]
+
+    def test_a_page_is_paid(self):
+        page = self.page()
+
+        self.bench.complete_checkout(page.external_id)
+
+        paid = self.gateway.fetch_checkout(page.external_id)
+        assert paid.status == "complete"
+        payment = self.gateway.fetch_payment(paid.payment_id)
+        assert (payment.captured, payment.order_id) == (1999, "order-1")
+
+    def test_a_page_that_expired(self):
+        page = self.page()
+
+        for _ in range(2):
+            assert self.gateway.expire_checkout(page.external_id).status == "expired"
+        assert self.gateway.fetch_checkout(page.external_id).status == "expired"
+
+    def test_a_page_that_was_paid_does_not_expire(self):
+        page = self.page()
+        self.bench.complete_checkout(page.external_id)
+
+        left = self.gateway.expire_checkout(page.external_id)
+
+        assert left.status == "complete"
+        assert self.gateway.fetch_payment(left.payment_id).captured == 1999
+
+    def test_a_page_begins_a_subscription(self):
+        plan = self.plan()
+        page = self.page(Item("sub-1", "Films", plan.amount, plan.currency, plan))
+
+        self.bench.complete_checkout(page.external_id)
+
+        paid = self.gateway.fetch_checkout(page.external_id)
+        assert paid.status == "complete"
+        begun = self.gateway.fetch_subscription(paid.subscription_id)
+        assert (begun.reference, begun.plan_code, begun.status) == ("sub-1", "basic", "active")
+
+    # --- what is not there ---
+
+    def test_what_is_not_there(self):
+        for call in (
+            self.gateway.fetch_payment,
+            self.gateway.fetch_checkout,
+            self.gateway.expire_checkout,
+            self.gateway.fetch_subscription,
+            self.gateway.resume_subscription,
+        ):
+            with pytest.raises(NotThere):
+                call("nobody_knows_this")
+        with pytest.raises(NotThere):
+            self.gateway.refund(external_id="nobody_knows_this", amount=1, key="refund:1")
+        with pytest.raises(NotThere):
+            self.gateway.cancel_subscription("nobody_knows_this", at_period_end=True)
+
+    # --- subscriptions ---
+
+    def test_a_plan_has_one_name(self):
+        assert self.gateway.ensure_plan(self.plan()) == self.gateway.ensure_plan(self.plan())
+        assert self.gateway.ensure_plan(self.plan("other")) != self.gateway.ensure_plan(self.plan())
+
+    def test_a_subscription_charges_its_first_period(self):
+        begun = self.start()
+
+        assert (begun.reference, begun.plan_code, begun.status) == ("sub-1", "basic", "active")
+        assert begun.period_start <= timezone.now() < begun.period_end
+        assert not begun.cancel_at_period_end
+        assert begun.next_plan_code == ""
+        assert begun.ended_at is None
+        (invoice,) = begun.invoices
+        assert (invoice.amount, invoice.currency) == (999, self.bench.currency)
+        assert (invoice.status, len(invoice.payment_ids)) == ("paid", 1)
+        assert (invoice.period_start, invoice.period_end) == (begun.period_start, begun.period_end)
+        assert self.gateway.fetch_subscription(begun.external_id) == begun
+        payment = self.gateway.fetch_payment(invoice.payment_ids[0])
+        assert (payment.captured, payment.order_id) == (999, "")
+        assert payment.invoice_id == invoice.external_id
+        assert payment.subscription_id == begun.external_id
+
+    def test_the_same_key_begins_once(self):
+        assert self.start().external_id == self.start().external_id
+        assert len(self.changes("subscription")) == 1
+
+    def test_a_decline_begins_nothing(self):
+        with pytest.raises(Declined) as declined:
+            self.start("declined")
+
+        assert declined.value.decline_code == "generic_decline"
+        assert self.changes("subscription") == []
+
+    @pytest.mark.parametrize("card", ["pm_nobody_has", ""])
+    def test_no_card_begins_nothing(self, card):
+        with pytest.raises(MethodUnknown):
+            self.start(card)
+
+        assert self.changes("subscription") == []
+
+    def test_after_no_card_the_same_key_begins_with_another(self):
+        with pytest.raises(MethodUnknown):
+            self.start("pm_nobody_has")
+
+        assert self.start("good").status == "active"
+
+    @pytest.mark.parametrize("card", ["good", ""])
+    def test_free_days_cost_nothing(self, card):
+        begun = self.start(card, plan=self.plan(trial_days=7))
+
+        assert begun.status == "trialing"
+        assert begun.period_end - begun.period_start == timedelta(days=7)
+        assert begun.invoices == ()
+
+    def test_a_bank_that_asks_leaves_it_incomplete(self):
+        begun = self.start("needs_action")
+
+        assert begun.status == "incomplete"
+        (invoice,) = begun.invoices
+        assert (invoice.status, invoice.amount) == ("open", 999)
+        payment = self.gateway.fetch_payment(invoice.payment_ids[0])
+        assert (payment.status, payment.captured) == ("requires_action", 0)
+        assert payment.action_url
+        assert self.start("needs_action").external_id == begun.external_id
+
+    def test_a_cancellation_for_the_end_can_be_taken_back_and_made_again(self):
+        name = self.start().external_id
+
+        for _ in range(2):
+            canceled = self.gateway.cancel_subscription(name, at_period_end=True)
+            assert (canceled.status, canceled.cancel_at_period_end) == ("active", True)
+            resumed = self.gateway.resume_subscription(name)
+            assert (resumed.status, resumed.cancel_at_period_end) == ("active", False)
+
+    def test_a_cancellation_at_once_is_final(self):
+        name = self.start().external_id
+
+        for _ in range(2):
+            ended = self.gateway.cancel_subscription(name, at_period_end=False)
+            assert ended.status == "canceled"
+            assert ended.ended_at is not None
+        assert self.gateway.resume_subscription(name).status == "canceled"
+
+    def test_what_was_never_paid_is_void_after_a_cancellation(self):
+        name = self.start("needs_action").external_id
+
+        ended = self.gateway.cancel_subscription(name, at_period_end=True)
+
+        assert ended.status == "canceled"
+        assert [invoice.status for invoice in ended.invoices] == ["void"]
+
+    def test_an_upgrade_begins_a_period_and_takes_the_rest_off(self):
+        begun = self.start()
+
+        changed = self.change(begun, self.plan("large", 2999))
+
+        assert (changed.plan_code, changed.status) == ("large", "active")
+        assert changed.external_id == begun.external_id
+        assert changed.period_start >= begun.period_start
+        first, second = changed.invoices
+        assert first == begun.invoices[0]
+        assert second.status == "paid"
+        assert 2000 <= second.amount <= 2001
+        assert (second.period_start, second.period_end) == (
+            changed.period_start, changed.period_end,
+        )  # fmt: skip
+
+    def test_an_upgrade_that_is_asked_for_twice_is_made_once(self):
+        begun = self.start()
+
+        self.change(begun, self.plan("large", 2999))
+
+        assert len(self.change(begun, self.plan("large", 2999)).invoices) == 2
+
+    def test_a_declined_upgrade_changes_nothing(self):
+        begun = self.start()
+        before = self.gateway.set_payment_method(
+            begun.external_id, self.bench.methods["fails_later"], customer=self.customer()
+        )
+
+        with pytest.raises(Declined):
+            self.change(begun, self.plan("large", 2999))
+
+        assert self.gateway.fetch_subscription(begun.external_id) == before
+
+    def test_a_downgrade_waits_for_the_end_and_can_be_taken_back(self):
+        begun = self.start(plan=self.plan("large", 2999))
+
+        for _ in range(2):
+            waiting = self.change(begun, self.plan(), at_period_end=True)
+            assert (waiting.plan_code, waiting.next_plan_code) == ("large", "basic")
+            assert waiting.period_end == begun.period_end
+            assert waiting.invoices == begun.invoices
+        back = self.change(begun, self.plan("large", 2999), at_period_end=True)
+
+        assert (back.plan_code, back.next_plan_code) == ("large", "")
+
+    def test_a_downgrade_that_waits_does_not_hinder_a_cancellation(self):
+        begun = self.start(plan=self.plan("large", 2999))
+        self.change(begun, self.plan(), at_period_end=True)
+
+        canceled = self.gateway.cancel_subscription(begun.external_id, at_period_end=True)
+
+        assert canceled.cancel_at_period_end
+
+    def test_another_card_for_a_subscription(self):
+        begun = self.start()
+
+        def use(card):
+            return self.gateway.set_payment_method(
+                begun.external_id, self.bench.methods.get(card, card), customer=self.customer()
+            )
+
+        assert use("good") == begun
+        with pytest.raises(Declined):
+            use("declined")
+        with pytest.raises(MethodUnknown):
+            use("pm_nobody_has")
+        assert self.gateway.fetch_subscription(begun.external_id) == begun
+
+    # --- news ---
+
+    def test_changes_are_listed_once_each(self):
+        payment, page, begun = self.charge(), self.page(), self.start()
+        self.refund(payment, 500)
+
+        found = list(self.gateway.list_changes(self.began))
+
+        assert len(found) == len(set(found))
+        assert {
+            Change("payment", payment.external_id),
+            Change("checkout", page.external_id),
+            Change("subscription", begun.external_id),
+        } <= set(found)
+
+    def test_what_was_before_is_not_listed(self):
+        self.charge()
+
+        assert list(self.gateway.list_changes(timezone.now() + timedelta(minutes=1))) == []
+
+    @pytest.mark.parametrize("kind", ["payment", "checkout", "subscription"])
+    def test_a_message_names_what_it_is_about(self, kind):
+        about = {"payment": self.charge, "checkout": self.page, "subscription": self.start}[kind]()
+
+        event = self.gateway.verify_webhook(*self.bench.signed(kind, about.external_id))
+
+        assert event.id
+        assert event.type
+        assert (event.kind, event.external_id) == (kind, about.external_id)
+        assert event.livemode is False
+
+    def test_only_the_gateways_own_words_are_believed(self):
+        body, headers = self.bench.signed("payment", self.charge().external_id)
+        ((header, signature),) = headers.items()
+
+        for wrong_body, wrong_headers in [
+            (body + b" ", headers),
+            (body, {}),
+            (body, {header: ""}),
+            (body, {header: "garbage"}),
+            (body, {header: signature[:-1] + ("0" if signature[-1] != "0" else "1")}),
+            (body, {header: signature.replace("v1=", "v0=")}),
+            (body, {header: signature.replace("t=", "t=1")}),
+            (b"", headers),
+        ]:
+            with pytest.raises(WebhookRefused):
+                self.gateway.verify_webhook(wrong_body, wrong_headers)
+        assert self.gateway.webhook_is_configured()
+
+    @pytest.mark.parametrize("minutes", [-10, 10])
+    def test_old_and_future_messages_are_refused(self, minutes):
+        message = self.bench.signed("payment", self.charge().external_id)
+
+        with (
+            time_machine.travel(timezone.now() + timedelta(minutes=minutes)),
+            pytest.raises(WebhookRefused),
+        ):
+            self.gateway.verify_webhook(*message)

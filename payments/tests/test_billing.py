@@ -1,0 +1,408 @@
+"""Subscriptions over time: renewed, unpaid, changed, and each period billed once."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from payments.gateways.sandbox import billing as sandbox
+from payments.gateways.sandbox import events
+from payments.models import (
+    Entitlement,
+    Invoice,
+    Notice,
+    Payment,
+    Plan,
+    SandboxClock,
+    SandboxPayment,
+    SandboxSubscription,
+    Subscription,
+)
+from payments.periods import next_renewal
+from payments.services import billing, followups, refunds, subscriptions
+from payments.services.settlement import sync_payment
+from payments.tests.kit import (
+    VISA,
+    assert_books_balance,
+    balances,
+    code,
+    nothing_changes,
+    together,
+)
+
+URL = "/api/v1/payments/subscribe"
+MINE = "/api/v1/payments/subscription"
+FAILS_LATER = "pm_card_chargeCustomerFail"
+
+
+def run_time() -> None:
+    """What a worker does within a minute."""
+    sandbox.run_due()
+    events.deliver_due()
+    subscriptions.end_lapsed()
+    followups.run()
+    assert_books_balance()
+
+
+def mine() -> Subscription:
+    return Subscription.objects.get()
+
+
+def may_watch(user) -> bool:
+    return Entitlement.objects.live().filter(user=user).exists()
+
+
+@pytest.fixture
+def yearly(db):
+    return Plan.objects.create(
+        code="yearly", name="Yearly", amount=9900, currency="USD", interval="year"
+    )
+
+
+@pytest.fixture
+def clock():
+    with time_machine.travel(datetime(2027, 1, 10, 12, tzinfo=UTC), tick=False) as moved:
+        yield moved
+
+
+@pytest.mark.parametrize(
+    ("anchor", "after", "expected"),
+    [
+        ((2027, 1, 31), (2027, 1, 31), (2027, 2, 28)),
+        ((2027, 1, 31), (2027, 2, 28), (2027, 3, 31)),
+        ((2028, 1, 31), (2028, 1, 31), (2028, 2, 29)),
+        ((2027, 3, 27), (2027, 3, 27), (2027, 4, 27)),  # over a change of summer time
+        ((2027, 12, 31), (2028, 2, 29), (2028, 3, 31)),
+    ],
+)
+def test_renewals_keep_the_day_of_the_month(anchor, after, expected):
+    """Money 67."""
+    found = next_renewal(datetime(*anchor, 9, tzinfo=UTC), datetime(*after, 9, tzinfo=UTC), "month")
+    assert found == datetime(*expected, 9, tzinfo=UTC)
+
+
+def test_a_leap_day_is_kept_for_the_next_leap_year():
+    """Money 67."""
+    anchor = datetime(2028, 2, 29, tzinfo=UTC)
+    ends = [anchor]
+    for _ in range(4):
+        ends.append(next_renewal(anchor, ends[-1], "year"))
+    assert [(end.month, end.day) for end in ends] == [(2, 29), (2, 28), (2, 28), (2, 28), (2, 29)]
+
+
+@pytest.mark.django_db
+class TestRenewing:
+    def test_three_periods_are_billed_once_each(self, subscribe, viewer, clock):
+        """Money 62: even when the job runs twice."""
+        subscribe(viewer)
+        for number in range(2, 5):
+            clock.move_to(mine().period_end + timedelta(minutes=1))
+            for _ in range(2):
+                run_time()
+            assert (mine().status, may_watch(viewer)) == ("active", True)
+            assert Invoice.objects.filter(status="paid").count() == number
+            assert SandboxPayment.objects.count() == number
+        assert balances() == {"clearing:USD": -4 * 999, "deferred:USD": 4 * 999}
+        starts = list(
+            Invoice.objects.order_by("period_start").values_list("period_start", flat=True)
+        )
+        ends = list(Invoice.objects.order_by("period_start").values_list("period_end", flat=True))
+        assert starts[1:] == ends[:-1]
+        with nothing_changes():
+            run_time()
+
+    def test_months_that_were_slept_through_are_all_billed(self, subscribe, viewer, clock):
+        subscribe(viewer)
+        clock.shift(timedelta(days=95))
+        run_time()
+        assert Invoice.objects.filter(status="paid").count() == 4
+        assert mine().period_end > timezone.now()
+
+    def test_the_clock_is_moved_over_http(self, client_for, subscribe, viewer, admin):
+        subscribe(viewer)
+        url = "/api/v1/payments/sandbox/clock"
+        assert client_for(viewer).post(url, {"days": 31}).status_code == 403
+        assert client_for(admin).post(url, {}).status_code == 400
+        assert client_for(admin).post(url, {"days": -1}).status_code == 400
+        assert not SandboxClock.objects.exists()
+        assert client_for(admin).post(url, {"days": 31}).status_code == 200
+        assert Invoice.objects.filter(status="paid").count() == 2
+        assert mine().status == "active"
+
+
+@pytest.mark.django_db
+class TestUnpaid:
+    @pytest.fixture
+    def failing(self, client_for, viewer, clock):
+        client_for(viewer).post(URL, {"payment_method": FAILS_LATER})
+        clock.move_to(mine().period_end + timedelta(minutes=1))
+        run_time()
+        return mine()
+
+    def test_access_goes_on_while_the_card_is_tried(self, failing, viewer, clock):
+        """Money 63: and there is no gap."""
+        assert failing.status == "past_due"
+        assert failing.grace_until == failing.past_due_since + timedelta(days=7)
+        assert Entitlement.objects.get().ends_at == failing.grace_until
+        assert may_watch(viewer)
+        assert Notice.objects.filter(subject="Your card was declined").count() == 1
+        assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
+
+    def test_a_new_card_pays_at_once(self, failing, client_for, viewer, clock):
+        """Money 63: the retry succeeds."""
+        clock.shift(timedelta(days=2))
+        answer = client_for(viewer).post(f"{MINE}/payment-method", {"payment_method": VISA})
+        assert (answer.status_code, answer.data["status"]) == (200, "active")
+        assert (may_watch(viewer), mine().grace_until) == (True, None)
+        assert balances() == {"clearing:USD": -2 * 999, "deferred:USD": 2 * 999}
+        clock.move_to(mine().period_end + timedelta(minutes=1))
+        run_time()
+        assert mine().status == "active"
+
+    def test_a_card_that_works_again_is_tried_by_itself(self, failing, viewer, clock):
+        SandboxSubscription.objects.update(payment_method=VISA)
+        clock.shift(timedelta(days=1, minutes=1))
+        run_time()
+        assert (mine().status, may_watch(viewer)) == ("active", True)
+
+    def test_never_paid_it_ends(self, failing, viewer, clock):
+        """Money 63: by the clock first, then by the job."""
+        clock.move_to(failing.grace_until + timedelta(seconds=1))
+        assert not may_watch(viewer)
+        run_time()
+        assert mine().status == "expired"
+        assert SandboxSubscription.objects.get().ended_at is not None
+        assert Notice.objects.filter(subject="Your subscription has ended").count() == 1
+        tried = SandboxPayment.objects.count()
+        clock.shift(timedelta(days=60))
+        run_time()
+        assert SandboxPayment.objects.count() == tried
+
+    def test_a_declined_card_leaves_it_as_it_is(self, failing, client_for, viewer):
+        declined = {"payment_method": "pm_card_chargeDeclined"}
+        with nothing_changes():
+            answer = client_for(viewer).post(f"{MINE}/payment-method", declined)
+        assert (answer.status_code, code(answer)) == (402, "card_declined")
+
+    def test_it_cannot_be_changed_before_it_is_paid(self, failing, client_for, viewer, yearly):
+        with nothing_changes():
+            answer = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
+        assert (answer.status_code, code(answer)) == (409, "subscription_not_running")
+
+
+@pytest.mark.django_db
+class TestEnding:
+    def test_resumed_it_renews(self, client_for, subscribe, viewer, clock):
+        """Money 64."""
+        subscribe(viewer)
+        client_for(viewer).post(f"{MINE}/cancel", {})
+        answer = client_for(viewer).post(f"{MINE}/resume")
+        assert (answer.status_code, answer.data["cancel_at_period_end"]) == (200, False)
+        with nothing_changes():
+            assert code(client_for(viewer).post(f"{MINE}/resume")) == "not_canceled"
+        clock.move_to(mine().period_end + timedelta(minutes=1))
+        run_time()
+        assert (mine().status, Invoice.objects.count()) == ("active", 2)
+
+    def test_canceled_for_the_end_it_is_not_billed_again(
+        self, client_for, subscribe, viewer, clock
+    ):
+        """Money 64."""
+        subscribe(viewer)
+        client_for(viewer).post(f"{MINE}/cancel", {})
+        clock.move_to(mine().period_end - timedelta(minutes=1))
+        run_time()
+        assert may_watch(viewer)
+        clock.move_to(mine().period_end + timedelta(minutes=1))
+        run_time()
+        assert (mine().status, may_watch(viewer), Invoice.objects.count()) == ("canceled", False, 1)
+
+    def test_an_invoice_that_is_refunded_ends_it_there_too(self, subscribe, viewer, admin, clock):
+        """Money 69: before anything was recognised."""
+        subscribe(viewer)
+        refunds.refund_invoice(
+            invoice_id=Invoice.objects.get().pk, amount=None, reason="", actor=admin
+        )
+        assert (mine().status, may_watch(viewer), balances()) == ("canceled", False, {})
+        run_time()
+        assert SandboxSubscription.objects.get().ended_at is not None
+        assert mine().closed_at_gateway
+
+    def test_part_of_an_invoice_back_ends_nothing(self, subscribe, viewer, admin):
+        subscribe(viewer)
+        refunds.refund_invoice(
+            invoice_id=Invoice.objects.get().pk, amount=500, reason="", actor=admin
+        )
+        assert (mine().status, may_watch(viewer)) == ("active", True)
+        assert balances() == {"clearing:USD": -499, "deferred:USD": 499}
+
+    def test_a_disputed_period_cannot_be_watched_until_it_is_won(self, subscribe, viewer):
+        from payments.gateways.sandbox import charging
+
+        subscribe(viewer)
+        payment = Payment.objects.get()
+        dispute = charging.open_dispute(payment.external_id)
+        sync_payment(gateway="sandbox", external_id=payment.external_id)
+        assert (may_watch(viewer), balances()) == (False, {})
+        charging.close_dispute(dispute.pk, reinstated=999)
+        sync_payment(gateway="sandbox", external_id=payment.external_id)
+        assert may_watch(viewer)
+
+
+@pytest.mark.django_db
+class TestChanging:
+    def test_a_dearer_plan_begins_at_once(self, client_for, subscribe, viewer, yearly, clock):
+        """Money 68: what is left of the old period is taken off."""
+        subscribe(viewer)
+        clock.shift((mine().period_end - mine().period_start) / 2)
+        answer = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
+        assert (answer.status_code, answer.data["plan"]) == (200, "yearly")
+        old, new = Invoice.objects.order_by("period_start")
+        assert new.amount == 9900 - 499
+        assert (old.ended_early_at, new.status) == (new.period_start, "paid")
+        assert mine().period_end == datetime(2028, 1, 26, 0, tzinfo=UTC)
+        assert balances()["deferred:USD"] == 999 + new.amount
+        with nothing_changes():
+            again = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
+        assert (again.status_code, code(again)) == (409, "plan_unchanged")
+
+    def test_a_cheaper_plan_waits_for_the_end(self, client_for, viewer, yearly, clock):
+        """Money 68."""
+        client_for(viewer).post(URL, {"plan": "yearly", "payment_method": VISA})
+        answer = client_for(viewer).post(f"{MINE}/change", {"plan": "monthly"})
+        assert (answer.data["plan"], answer.data["next_plan"]) == ("yearly", "monthly")
+        clock.move_to(mine().period_end + timedelta(minutes=1))
+        run_time()
+        assert (mine().plan.code, mine().next_plan) == ("monthly", None)
+        assert Invoice.objects.latest("period_start").amount == 999
+        assert mine().period_end == datetime(2028, 2, 10, 12, tzinfo=UTC)
+
+    def test_the_wish_for_a_cheaper_plan_is_taken_back(self, client_for, viewer, yearly):
+        client_for(viewer).post(URL, {"plan": "yearly", "payment_method": VISA})
+        client_for(viewer).post(f"{MINE}/change", {"plan": "monthly"})
+        answer = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
+        assert (answer.status_code, answer.data["next_plan"]) == (200, None)
+
+    def test_a_declined_upgrade_changes_nothing(self, client_for, viewer, yearly):
+        client_for(viewer).post(URL, {"payment_method": FAILS_LATER})
+        with nothing_changes():
+            answer = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
+        assert (answer.status_code, code(answer)) == (402, "card_declined")
+
+    def test_a_plan_that_is_not_sold_is_not_there(self, client_for, subscribe, viewer):
+        subscribe(viewer)
+        with nothing_changes():
+            answer = client_for(viewer).post(f"{MINE}/change", {"plan": "weekly"})
+        assert (answer.status_code, code(answer)) == (404, "plan_not_found")
+
+
+@pytest.mark.django_db
+class TestTrying:
+    @pytest.fixture
+    def trial(self, db):
+        return Plan.objects.create(
+            code="trial", name="Trial", amount=999, currency="USD", trial_days=7
+        )
+
+    def test_free_days_need_no_card_and_cost_nothing(self, client_for, viewer, trial):
+        answer = client_for(viewer).post(URL, {"plan": "trial"})
+        assert (answer.status_code, answer.data["subscription"]["status"]) == (201, "trialing")
+        assert answer.data["next_action"] is None
+        assert (may_watch(viewer), balances(), Invoice.objects.count()) == (True, {}, 0)
+
+    def test_with_a_card_it_goes_on(self, client_for, viewer, trial, clock):
+        client_for(viewer).post(URL, {"plan": "trial", "payment_method": VISA})
+        clock.shift(timedelta(days=7, minutes=1))
+        run_time()
+        assert (mine().status, may_watch(viewer)) == ("active", True)
+        assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
+
+    def test_without_one_it_ends(self, client_for, viewer, trial, clock):
+        client_for(viewer).post(URL, {"plan": "trial"})
+        clock.shift(timedelta(days=7, minutes=1))
+        run_time()
+        assert mine().status == "past_due"
+        clock.shift(timedelta(days=8))
+        assert not may_watch(viewer)
+        run_time()
+        assert (mine().status, balances()) == ("expired", {})
+
+    def test_once_for_each_user(self, client_for, viewer, trial):
+        client_for(viewer).post(URL, {"plan": "trial"})
+        client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
+        answer = client_for(viewer).post(URL, {"plan": "trial"})
+        assert answer.data["subscription"]["status"] == "incomplete"
+        assert answer.data["next_action"]["type"] == "redirect"
+
+
+@pytest.mark.django_db
+class TestAuthentication:
+    def test_the_bank_is_asked_first(self, client_for, client, viewer):
+        """Money 15, for a subscription."""
+        answer = client_for(viewer).post(URL, {"payment_method": "pm_card_authenticationRequired"})
+        assert (answer.status_code, answer.data["next_action"]["type"]) == (202, "authenticate")
+        assert (mine().status, may_watch(viewer)) == ("incomplete", False)
+        page = answer.data["next_action"]["url"].removeprefix("http://testserver")
+        assert "It is me" in client.get(page).content.decode()
+        client.post(page, {"button": "confirm"})
+        assert (mine().status, may_watch(viewer)) == ("active", True)
+        assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
+
+
+@pytest.mark.django_db
+class TestAnswersOutOfOrder:
+    @pytest.mark.parametrize("at_period_end", [True, False])
+    def test_only_the_latest_question_counts(self, subscribe, viewer, monkeypatch, at_period_end):
+        """Money 65: created, updated and deleted, fetched and answered in any order."""
+        from payments.gateways.sandbox import SandboxGateway
+
+        row = subscribe(viewer)
+        stale = SandboxGateway().fetch_subscription(row.external_id)
+        sandbox.cancel(row.external_id, at_period_end=at_period_end)
+        fetch = SandboxGateway.fetch_subscription
+        asked = []
+
+        def slow(self, external_id):
+            asked.append(external_id)
+            if len(asked) == 1:  # while this answer is on its way, somebody else asks
+                billing.sync_subscription(gateway="sandbox", external_id=external_id)
+                return stale
+            return fetch(self, external_id)
+
+        monkeypatch.setattr(SandboxGateway, "fetch_subscription", slow)
+        billing.sync_subscription(gateway="sandbox", external_id=row.external_id)
+        assert len(asked) == 2
+        ended = not at_period_end
+        assert (mine().status, may_watch(viewer)) == (
+            "canceled" if ended else "active",
+            not ended,
+        )
+        assert mine().cancel_at_period_end is at_period_end
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtOnce:
+    def test_a_period_is_billed_once_by_any_number_of_workers(self, subscribe, viewer):
+        """Money 62."""
+        subscribe(viewer)
+        SandboxClock.objects.create(ahead=timedelta(days=31))
+
+        def work():
+            sandbox.run_due()
+            billing.sync_subscription(gateway="sandbox", external_id=mine().external_id)
+
+        together([work] * 8)
+        assert Invoice.objects.filter(status="paid").count() == 2
+        assert SandboxPayment.objects.count() == 2
+        assert balances() == {"clearing:USD": -2 * 999, "deferred:USD": 2 * 999}
+
+    def test_many_syncs_of_one_subscription_end_at_one_truth(self, subscribe, viewer):
+        row = subscribe(viewer)
+        sandbox.cancel(row.external_id, at_period_end=True)
+        sync = lambda: billing.sync_subscription(  # noqa: E731
+            gateway="sandbox", external_id=row.external_id
+        )
+        together([sync] * 12)
+        assert (mine().status, mine().cancel_at_period_end) == ("active", True)
+        assert Invoice.objects.count() == 1

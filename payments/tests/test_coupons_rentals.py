@@ -1,0 +1,313 @@
+"""Cheaper, for nothing, and for a while."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from payments.gateways.sandbox import charging
+from payments.models import (
+    Coupon,
+    CouponRedemption,
+    Entitlement,
+    JournalEntry,
+    Order,
+    Payment,
+    SandboxPayment,
+    SandboxRefund,
+)
+from payments.services import checkout, coupons, orders, refunds
+from payments.services.settlement import sync_payment
+from payments.tests.kit import VISA, balances, code, nothing_changes, together
+from streaming.models import PlaybackSession
+
+SPRING = {"code": "SPRING", "percent_bps": 2500}
+
+
+def url(film) -> str:
+    return f"/api/v1/payments/purchase/{film.pk}"
+
+
+@pytest.fixture
+def film(make_video, creator):
+    return make_video(creator=creator, price=1999, rental_price=399, rental_hours=48)
+
+
+@given(st.integers(0, 10**12), st.integers(1, 10_000))
+def test_a_percentage_never_takes_more_than_the_price(price, percent_bps):
+    found = coupons.discount(Coupon(percent_bps=percent_bps), price)
+    assert 0 <= found <= price
+    assert found == price * percent_bps // 10_000
+
+
+@pytest.mark.django_db
+class TestCoupons:
+    def buy(self, client, film, coupon, **body):
+        return client.post(url(film), {"coupon": coupon, "payment_method": VISA, **body})
+
+    def test_the_creator_gets_the_share_of_the_list_price(self, client_for, viewer, film):
+        """Money 24: a coupon that the platform pays for."""
+        Coupon.objects.create(**SPRING)
+        answer = self.buy(client_for(viewer), film, "spring")
+        order = answer.data["order"]
+        assert (answer.status_code, order["status"]) == (201, "paid")
+        assert (order["list_amount"], order["discount"], order["amount"]) == (
+            "19.99",
+            "4.99",
+            "15.00",
+        )
+        assert SandboxPayment.objects.get().captured == 1500
+        assert balances() == {
+            "clearing:USD": -1500,
+            "creator:USD": 1600,
+            "platform:USD": 399,
+            "promotions:USD": -499,
+        }
+
+    def test_a_creators_own_coupon_lowers_what_is_shared(self, client_for, viewer, film, creator):
+        Coupon.objects.create(**SPRING, funded_by="creator", creator=creator)
+        self.buy(client_for(viewer), film, "SPRING")
+        assert balances() == {"clearing:USD": -1500, "creator:USD": 1200, "platform:USD": 300}
+
+    @pytest.mark.parametrize("slices", [[1500], [1, 499, 700, 300], [750, 750]])
+    def test_refunds_take_the_subsidy_back_in_any_slices(
+        self, client_for, viewer, admin, film, slices
+    ):
+        Coupon.objects.create(**SPRING)
+        self.buy(client_for(viewer), film, "SPRING")
+        order = Order.objects.get()
+        for part in slices:
+            refunds.refund_order(order_id=order.pk, amount=part, reason="", actor=admin)
+        assert balances() == {}
+
+    def test_a_coupon_of_all_pays_without_a_gateway(self, client_for, viewer, film, creator):
+        """Money 22: and writes no entry of nothing."""
+        Coupon.objects.create(code="GIFT", percent_bps=10_000, funded_by="creator", creator=creator)
+        answer = client_for(viewer).post(url(film), {"coupon": "gift"})
+        assert (answer.status_code, answer.data["order"]["status"]) == (201, "paid")
+        assert answer.data["next_action"] is None
+        assert answer.data["order"]["amount"] == "0.00"
+        assert not SandboxPayment.objects.exists()
+        assert not Payment.objects.exists()
+        assert not JournalEntry.objects.exists()
+        assert Entitlement.objects.live().get().video_id == film.pk
+
+    def test_what_the_platform_gives_away_it_owes_the_creator(self, client_for, viewer, film):
+        Coupon.objects.create(code="GIFT", percent_bps=10_000)
+        client_for(viewer).post(url(film), {"coupon": "gift"})
+        assert balances() == {"creator:USD": 1600, "platform:USD": 399, "promotions:USD": -1999}
+
+    @pytest.mark.parametrize(
+        ("fields", "why"),
+        [
+            ({"is_active": False}, "no such coupon"),
+            ({"ends_at": timezone.now() - timedelta(days=1)}, "no such coupon"),
+            ({"starts_at": timezone.now() + timedelta(days=1)}, "no such coupon"),
+            ({"percent_bps": None, "amount": 500, "currency": "EUR"}, "prices in EUR"),
+            ({"max_redemptions": 0}, "used up"),
+            ({"per_user": 0}, "You have used"),
+        ],
+    )
+    def test_what_cannot_be_used_says_why(self, client_for, viewer, film, fields, why):
+        Coupon.objects.create(**{**SPRING, **fields})
+        with nothing_changes():
+            answer = self.buy(client_for(viewer), film, "SPRING")
+        assert (answer.status_code, code(answer)) == (422, "coupon_invalid")
+        assert why in answer.data["errors"][0]["detail"]
+        assert answer.data["errors"][0]["attr"] == "coupon"
+
+    def test_another_creators_coupon_is_not_for_this_film(
+        self, client_for, viewer, film, make_user
+    ):
+        Coupon.objects.create(**SPRING, creator=make_user())
+        with nothing_changes():
+            answer = self.buy(client_for(viewer), film, "SPRING")
+        assert code(answer) == "coupon_invalid"
+
+    @pytest.mark.parametrize("how", ["cancel", "expire"])
+    def test_an_order_that_is_given_up_releases_its_use(self, client_for, viewer, film, how):
+        """Money 23."""
+        coupon = Coupon.objects.create(**SPRING, max_redemptions=1)
+        client_for(viewer).post(url(film), {"coupon": "SPRING"})
+        order = Order.objects.get()
+        coupon.refresh_from_db()
+        assert coupon.redeemed == 1
+        if how == "cancel":
+            client_for(viewer).post(f"/api/v1/payments/orders/{order.pk}/cancel")
+        else:
+            Order.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+            orders.expire_orders()
+        coupon.refresh_from_db()
+        assert coupon.redeemed == 0
+        assert CouponRedemption.objects.get().state == "released"
+        assert self.buy(client_for(viewer), film, "SPRING").status_code == 201
+        coupon.refresh_from_db()
+        assert coupon.redeemed == 1
+
+    def test_a_plan_takes_no_coupon(self, client_for, viewer):
+        Coupon.objects.create(**SPRING)
+        with nothing_changes():
+            answer = client_for(viewer).post(
+                "/api/v1/payments/subscribe", {"coupon": "SPRING", "payment_method": VISA}
+            )
+        assert (answer.status_code, code(answer)) == (422, "coupon_invalid")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_use_is_used_once(client_for, make_user, film):
+    """Money 23: ten at once."""
+    coupon = Coupon.objects.create(**SPRING, max_redemptions=1)
+    clients = [client_for(make_user()) for _ in range(10)]
+    body = {"coupon": "SPRING", "payment_method": VISA}
+    answers = together([lambda c=c: c.post(url(film), body) for c in clients])
+    assert sorted(answer.status_code for answer in answers) == [201] + [422] * 9
+    coupon.refresh_from_db()
+    assert (coupon.redeemed, CouponRedemption.objects.count()) == (1, 1)
+    assert Order.objects.count() == 1
+
+
+@pytest.mark.django_db
+class TestRentals:
+    """Money 25."""
+
+    def rent(self, client, film, **body):
+        return client.post(url(film), {"kind": "rent", "payment_method": VISA, **body})
+
+    def play(self, client, film) -> int:
+        answer = client.get(f"/api/v1/stream/{film.pk}")
+        if answer.status_code == 200:
+            assert client.get(answer.data["stream_url"]).status_code == 302
+        return answer.status_code
+
+    def test_the_hours_begin_with_the_first_play(self, client_for, viewer, film):
+        answer = self.rent(client_for(viewer), film)
+        order = answer.data["order"]
+        assert (order["kind"], order["rental_hours"], order["amount"]) == ("rent", 48, "3.99")
+        assert balances() == {"clearing:USD": -399, "creator:USD": 320, "platform:USD": 79}
+        right, paid_at = Entitlement.objects.get(), timezone.now()
+        assert right.ends_at - paid_at > timedelta(days=29, hours=23)
+        with time_machine.travel(paid_at + timedelta(days=20)):
+            assert self.play(client_for(viewer), film) == 200
+            right.refresh_from_db()
+            begun = right.begun_at
+            assert right.ends_at == begun + timedelta(hours=48)
+        with time_machine.travel(begun + timedelta(hours=47)):
+            assert self.play(client_for(viewer), film) == 200
+            right.refresh_from_db()
+            assert right.begun_at == begun
+        with time_machine.travel(begun + timedelta(hours=48, seconds=1)):
+            assert self.play(client_for(viewer), film) == 403
+
+    def test_playback_does_not_outlive_the_rental(self, client_for, viewer, film):
+        self.rent(client_for(viewer), film)
+        with time_machine.travel(timezone.now()) as clock:
+            client = client_for(viewer)
+            assert self.play(client, film) == 200
+            clock.shift(timedelta(hours=47, minutes=30))
+            client = client_for(viewer)
+            token = client.get(f"/api/v1/stream/{film.pk}").data["stream_url"]
+            session = client.get(token, headers={"Accept": "application/json"}).data
+            latest = PlaybackSession.objects.get(pk=session["session_id"])
+            assert latest.expires_at == Entitlement.objects.get().ends_at
+
+    def test_not_begun_in_time_it_is_over(self, client_for, viewer, film):
+        self.rent(client_for(viewer), film)
+        with time_machine.travel(timezone.now() + timedelta(days=30, seconds=1)):
+            assert self.play(client_for(viewer), film) == 403
+
+    def test_it_can_be_rented_again_but_not_twice_at_once(self, client_for, viewer, film):
+        self.rent(client_for(viewer), film)
+        with nothing_changes():
+            again = self.rent(client_for(viewer), film)
+        assert (again.status_code, code(again)) == (409, "already_owned")
+        with time_machine.travel(timezone.now() + timedelta(days=31)):
+            assert self.rent(client_for(viewer), film).status_code == 201
+        assert Order.objects.filter(status="paid").count() == 2
+
+    def test_what_is_rented_can_be_bought(self, client_for, viewer, film):
+        self.rent(client_for(viewer), film)
+        assert client_for(viewer).post(url(film), {"payment_method": VISA}).status_code == 201
+        with nothing_changes():
+            assert code(self.rent(client_for(viewer), film)) == "already_owned"
+        with time_machine.travel(timezone.now() + timedelta(days=365)):
+            assert self.play(client_for(viewer), film) == 200
+
+    def test_a_refund_ends_a_rental_that_has_begun(self, client_for, viewer, admin, film):
+        self.rent(client_for(viewer), film)
+        assert self.play(client_for(viewer), film) == 200
+        refunds.refund_order(order_id=Order.objects.get().pk, amount=None, reason="", actor=admin)
+        assert self.play(client_for(viewer), film) == 403
+        assert balances() == {}
+
+    def test_a_refund_that_fails_gives_the_begun_hours_back_and_no_more(
+        self, client_for, viewer, admin, film
+    ):
+        self.rent(client_for(viewer), film)
+        self.play(client_for(viewer), film)
+        ends_at = Entitlement.objects.get().ends_at
+        order = Order.objects.get()
+        refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
+        charging.settle_refund(SandboxRefund.objects.get().pk, succeeds=False)
+        sync_payment(gateway="sandbox", external_id=order.payments.get().external_id)
+        right = Entitlement.objects.get()
+        assert (right.revoked_at, right.ends_at) == (None, ends_at)
+
+    def test_a_film_without_a_rental_price_is_not_rented(self, client_for, viewer, make_video):
+        film = make_video(price=1999)
+        with nothing_changes():
+            answer = self.rent(client_for(viewer), film)
+        assert (answer.status_code, code(answer)) == (422, "not_for_sale")
+
+    def test_offers_show_both_prices_and_whether_it_is_mine(self, client_for, viewer, film):
+        mine = client_for(viewer).get(f"/api/v1/payments/offers/{film.pk}").data
+        assert (mine["owned"], [row["kind"] for row in mine["offers"]]) == (False, ["buy", "rent"])
+        self.rent(client_for(viewer), film)
+        mine = client_for(viewer).get(f"/api/v1/payments/offers/{film.pk}").data
+        assert (mine["owned"], mine["access"]) == (True, "order")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("body", "attr"),
+    [
+        ({"rental_price": "3.99"}, "rental_hours"),
+        ({"rental_hours": 48}, "rental_price"),
+        ({"rental_price": "0", "rental_hours": 48}, "rental_price"),
+        ({"rental_price": "-1", "rental_hours": 48}, "rental_price"),
+        ({"rental_price": "3.999", "rental_hours": 48}, "rental_price"),
+        ({"rental_price": "3.99", "rental_hours": 0}, "rental_hours"),
+        ({"rental_price": "3.99", "rental_hours": 48, "is_paid": False}, "rental_price"),
+    ],
+)
+def test_a_rental_price_is_whole_or_refused(client_for, creator, make_video, body, attr):
+    film = make_video(creator=creator, price=1999)
+    before = type(film).objects.filter(pk=film.pk).values().get()
+    answer = client_for(creator).patch(f"/api/v1/videos/{film.pk}", body)
+    assert answer.status_code == 400
+    assert answer.data["errors"][0]["attr"] == attr
+    assert type(film).objects.filter(pk=film.pk).values().get() == before
+
+
+@pytest.mark.django_db
+def test_a_creator_sets_and_removes_the_rental_price(client_for, creator, make_video):
+    film = make_video(creator=creator, price=1999)
+    body = {"rental_price": "3.99", "rental_hours": 48}
+    answer = client_for(creator).patch(f"/api/v1/videos/{film.pk}", body)
+    assert {name: answer.data[name] for name in body} == body
+    body = {"rental_price": None, "rental_hours": None}
+    answer = client_for(creator).patch(f"/api/v1/videos/{film.pk}", body)
+    assert {name: answer.data[name] for name in body} == body
+
+
+@pytest.mark.django_db
+def test_a_wish_for_another_coupon_makes_a_new_order(viewer, film):
+    Coupon.objects.create(**SPRING)
+    first, _ = checkout.purchase(buyer=viewer, video_id=film.pk, wish=checkout.Wish())
+    second, created = checkout.purchase(
+        buyer=viewer, video_id=film.pk, wish=checkout.Wish(coupon="SPRING")
+    )
+    first.refresh_from_db()
+    assert (created, first.status, second.amount) == (True, "expired", 1500)

@@ -1,0 +1,162 @@
+"""The commands of money: what they print, and how they end."""
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from payments.gateways.sandbox import SandboxGateway
+from payments.management.progress import progress
+from payments.models import LedgerCheck, Payment, Payout, Pool, PoolShare, SandboxRefund
+from payments.tests.kit import nothing_changes
+from payments.tests.months import AUGUST, at, close, watch
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def run(capsys):
+    """A command's output, and what it wrote beside it."""
+
+    def call(*args, **options) -> tuple[list[str], list[str]]:
+        call_command(*args, **options)
+        output, errors = capsys.readouterr()
+        return output.splitlines(), errors.splitlines()
+
+    return call
+
+
+@pytest.fixture
+def watched(subscribe, make_user, make_video):
+    with at("2026-08-01 00:00"):
+        viewer = make_user()
+        subscribe(viewer)
+    film = make_video()
+    watch(viewer, film, "2026-08-02", 60)
+    return film
+
+
+@pytest.fixture
+def sold(make_user, make_video, buy):
+    with at("2026-08-01 00:00"):
+        return buy(make_user(), make_video(price=1999))
+
+
+class TestClosePool:
+    def test_closes_a_month_and_shows_it_again(self, run, watched):
+        with at("2026-09-03 00:00"):
+            output, _ = run("close_pool", "2026-08")
+            pool = Pool.objects.get()
+            line = (
+                "2026-08: 8.00 USD of 8.00 USD shared among 1 creators by 60 s"
+                f" (prorata-v1, {pool.input_sha256[:12]})"
+            )
+            assert output == [line]
+            with nothing_changes():
+                assert run("close_pool", "2026-08")[0] == [line]
+
+    def test_a_dry_run_writes_nothing(self, run, watched):
+        with at("2026-08-20 00:00"), nothing_changes():
+            output, _ = run("close_pool", "2026-08", "--dry-run")
+        assert output[0].startswith("2026-08: 8.00 USD of 8.00 USD would be shared among 1")
+        assert not Pool.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("period", "words"), [("2026-8", "named YYYY-MM"), ("2026-08", "from 2026-09-03 00:00 UTC")]
+    )
+    def test_says_why_it_does_not(self, watched, period, words):
+        with at("2026-09-01 00:00"), pytest.raises(CommandError, match=words):
+            call_command("close_pool", period)
+        assert not Pool.objects.exists()
+
+    def test_an_empty_month_is_said_to_be_empty(self, run):
+        assert run("close_pool", "2026-08")[0] == ["2026-08: there is nothing to close."]
+
+
+class TestVerifyPool:
+    def test_a_right_month_is_right(self, run, watched):
+        close(AUGUST)
+        assert run("verify_pool", "2026-08")[0] == [
+            "2026-08: all shares and statements are as they were computed."
+        ]
+
+    def test_a_wrong_month_is_an_error(self, watched, capsys):
+        close(AUGUST)
+        PoolShare.objects.update(amount=799)
+        with pytest.raises(CommandError, match="2 discrepancies") as error:
+            call_command("verify_pool", "2026-08")
+        assert error.value.returncode == 1
+        assert "the share of" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("period", ["2026-08", "August"])
+    def test_a_month_that_is_not_closed_is_an_error(self, period):
+        with pytest.raises(CommandError):
+            call_command("verify_pool", period)
+
+
+class TestVerifyLedger:
+    def test_right_books_are_right(self, run, sold):
+        output, errors = run("verify_ledger")
+        assert output[0].startswith("The books are right: 1 payments in ")
+        assert errors == []  # a bar is for terminals
+        assert LedgerCheck.objects.get().discrepancies == 0
+
+    def test_wrong_books_are_an_error_that_is_named(self, sold, capsys):
+        Payment.objects.update(fee=1)
+        with pytest.raises(CommandError, match="1 discrepancies in 1 payments") as error:
+            call_command("verify_ledger")
+        assert error.value.returncode == 1
+        assert "fees:USD lacks -1" in capsys.readouterr().err
+        assert LedgerCheck.objects.get().discrepancies == 1
+
+
+def test_run_payouts_makes_each_once(run, sold):
+    with at("2026-08-20 00:00"):
+        output, _ = run("run_payouts")
+        payout = Payout.objects.get()
+        assert output == [
+            f"{payout.pk}  16.00 USD  for {sold.creator_id}",
+            "1 payouts wait for approval.",
+        ]
+        with nothing_changes():
+            assert run("run_payouts")[0] == ["0 payouts wait for approval."]
+
+
+class TestReconcilePayments:
+    def test_finds_what_was_missed(self, run, make_user, make_video, buy):
+        """Money 61: the second run changes nothing."""
+        order = buy(make_user(), make_video(price=1999))
+        payment = order.payments.get()
+        SandboxRefund.objects.create(
+            id="sbr_1", idempotency_key="k", payment_id=payment.external_id, amount=500
+        )
+        output, _ = run("reconcile_payments", "--hours", "1")
+        assert f"put right: payment {payment.external_id}" in output
+        assert payment.refunds.get().amount == 500
+        with nothing_changes():
+            output, _ = run("reconcile_payments")
+        assert [line for line in output if line.startswith("put right")] == []
+
+    def test_a_gateway_that_is_away_is_an_error(self, sold, gateway_is, capsys):
+        class Silent(SandboxGateway):
+            def list_changes(self, since):
+                raise TimeoutError
+
+        with gateway_is(Silent), pytest.raises(CommandError) as error:
+            call_command("reconcile_payments")
+        assert error.value.returncode == 1
+        assert "failed: sandbox does not answer" in capsys.readouterr().err
+
+    def test_it_looks_back_at_least_an_hour(self):
+        with pytest.raises(CommandError):
+            call_command("reconcile_payments", "--hours", "0")
+
+
+def test_a_bar_is_drawn_on_a_terminal_only(capsys, monkeypatch):
+    with progress("things") as show:
+        show(1, 2)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress("things") as show:
+        show(1, 2)
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert "1/2" in errors

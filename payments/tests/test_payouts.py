@@ -1,0 +1,297 @@
+"""Money on its way to creators: never twice, never more than there is."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from audit.models import AuditEntry
+from payments.errors import NoDebt, NothingToPayOut, PayoutNotOpen, SamePerson
+from payments.models import JournalEntry, Payout
+from payments.services import payouts, refunds
+from payments.signals import payout_changed
+from payments.tests.kit import Killed, assert_books_balance, balances, nothing_changes, together
+from payments.tests.months import at
+
+pytestmark = pytest.mark.django_db
+SOLD, RIPE = "2026-08-01 00:00", "2026-08-20 00:00"
+
+
+@pytest.fixture
+def film(make_video, creator):
+    return make_video(creator=creator, price=1999)
+
+
+@pytest.fixture
+def sale(film, make_user, buy):
+    with at(SOLD):
+        return buy(make_user(), film)
+
+
+@pytest.fixture
+def payout(sale, creator):
+    with at(RIPE):
+        (made,) = payouts.request(creator)
+    return made
+
+
+@pytest.fixture
+def approved(payout, admin):
+    return payouts.approve(payout_id=payout.pk, actor=admin)
+
+
+class TestAsking:
+    def test_a_payout_sets_the_money_aside_at_once(self, payout, creator):
+        assert (payout.amount, payout.currency, payout.status) == (1600, "USD", "draft")
+        assert balances() == {
+            "clearing:USD": -1999,
+            "platform:USD": 399,
+            "payout_transit:USD": 1600,
+        }
+        assert payouts.available(creator.pk) == {
+            "USD": {
+                "balance": 0, "pending": 0, "available": 0, "in_transit": 1600, "negative": 0,
+            }
+        }  # fmt: skip
+        assert JournalEntry.objects.get(payout=payout).key == f"payout:{payout.pk}:start"
+        assert AuditEntry.objects.get(action="payout.requested").actor_id == creator.pk
+
+    def test_money_in_its_hold_waits(self, sale, creator):
+        """Money 77: in hold, none."""
+        with at("2026-08-14 23:59"):
+            assert payouts.available(creator.pk)["USD"] == {
+                "balance": 1600, "pending": 1600, "available": 0, "in_transit": 0, "negative": 0,
+            }  # fmt: skip
+            with nothing_changes(), pytest.raises(NothingToPayOut):
+                payouts.request(creator)
+            assert payouts.run() == []
+        with at("2026-08-15 00:00"):
+            assert payouts.available(creator.pk)["USD"]["available"] == 1600
+            assert len(payouts.run()) == 1
+
+    @pytest.mark.parametrize(("minimum", "made"), [("16", 1), ("16.00", 1), ("16.01", 0)])
+    def test_less_than_the_minimum_waits(self, sale, creator, settings, minimum, made):
+        """Money 77: below minimum, none."""
+        settings.PAYOUT_MINIMUM = minimum
+        with at(RIPE):
+            assert len(payouts.run()) == made
+
+    @pytest.mark.parametrize(
+        ("setting", "currency", "minor"),
+        [("10", "USD", 1000), ("10", "JPY", 10), ("0.5", "JPY", 1), ("0", "USD", 1)],
+    )
+    def test_the_minimum_is_in_each_currency(self, settings, setting, currency, minor):
+        settings.PAYOUT_MINIMUM = setting
+        assert payouts.minimum(currency) == minor
+
+    def test_one_payout_at_a_time(self, payout, film, make_user, buy, creator):
+        with at("2026-09-01 00:00"):
+            buy(make_user(), film)
+        with at("2026-10-01 00:00"):
+            with nothing_changes(), pytest.raises(NothingToPayOut):
+                payouts.request(creator)
+            assert payouts.run() == []
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Payout.objects.create(creator=creator, currency="USD", amount=1, cutoff=timezone.now())
+
+    def test_each_currency_has_its_own(self, sale, creator, make_video, make_user, buy):
+        with at(SOLD):
+            buy(make_user(), make_video(creator=creator, price=3000, currency="JPY"))
+        with at(RIPE):
+            made = payouts.request(creator)
+        assert {(p.currency, p.amount) for p in made} == {("USD", 1600), ("JPY", 2400)}
+
+
+class TestThePath:
+    def test_to_the_bank(self, approved, admin, creator):
+        payouts.mark_processing(payout_id=approved.pk)
+        paid = payouts.mark_paid(payout_id=approved.pk, external_ref="SEPA-1", actor=admin)
+        assert (paid.status, paid.external_ref, paid.approved_by) == ("paid", "SEPA-1", admin)
+        assert balances() == {"clearing:USD": -399, "platform:USD": 399}
+        assert payouts.available(creator.pk)["USD"]["in_transit"] == 0
+        with nothing_changes():  # told again
+            assert (
+                payouts.mark_paid(payout_id=approved.pk, external_ref="SEPA-1", actor=admin).status
+                == "paid"
+            )
+        trail = AuditEntry.objects.filter(target_id=str(paid.pk)).order_by("id")
+        assert list(trail.values_list("action", flat=True)) == [
+            "payout.requested", "payout.approved", "payout.settled",
+        ]  # fmt: skip
+
+    def test_a_payout_that_fails_is_in_the_balance_again(self, approved, admin, creator):
+        """Money 79."""
+        payouts.mark_failed(payout_id=approved.pk, reason="no such account", actor=admin)
+        assert balances() == {"clearing:USD": -1999, "platform:USD": 399, "creator:USD": 1600}
+        with at(RIPE):
+            assert payouts.available(creator.pk)["USD"]["available"] == 1600
+            assert payouts.request(creator)[0].amount == 1600
+
+    @pytest.mark.parametrize("stage", ["draft", "approved"])
+    def test_a_payout_can_be_taken_back_before_it_is_on_its_way(self, payout, admin, stage):
+        if stage == "approved":
+            payouts.approve(payout_id=payout.pk, actor=admin)
+        assert payouts.cancel(payout_id=payout.pk, actor=admin).status == "canceled"
+        assert balances()["creator:USD"] == 1600
+
+    @pytest.mark.parametrize(
+        ("status", "refused"),
+        [
+            ("draft", {"processing", "paid", "failed"}),
+            ("approved", {"approve"}),
+            ("processing", {"approve", "processing", "cancel"}),
+            ("paid", {"approve", "processing", "paid", "failed", "cancel"}),
+            ("failed", {"approve", "processing", "paid", "failed", "cancel"}),
+            ("canceled", {"approve", "processing", "paid", "failed", "cancel"}),
+        ],
+    )
+    def test_each_step_names_the_state_it_expects(self, payout, admin, status, refused):
+        Payout.objects.update(status=status)
+        steps = {
+            "approve": lambda: payouts.approve(payout_id=payout.pk, actor=admin),
+            "processing": lambda: payouts.mark_processing(payout_id=payout.pk),
+            "paid": lambda: payouts.mark_paid(payout_id=payout.pk, external_ref="x", actor=admin),
+            "failed": lambda: payouts.mark_failed(payout_id=payout.pk, reason="", actor=admin),
+            "cancel": lambda: payouts.cancel(payout_id=payout.pk, actor=admin),
+        }
+        for step in sorted(refused):
+            with nothing_changes(), pytest.raises(PayoutNotOpen):
+                steps[step]()
+            assert Payout.objects.get().status == status
+
+    def test_nobody_approves_their_own(self, payout, creator, admin, make_user):
+        """Money 88: approver ≠ requester, nor the one who gets the money."""
+        with pytest.raises(SamePerson):
+            payouts.approve(payout_id=payout.pk, actor=creator)
+        Payout.objects.update(requested_by=admin)
+        for person in (admin, creator):
+            with pytest.raises(SamePerson):
+                payouts.approve(payout_id=payout.pk, actor=person)
+        assert Payout.objects.get().status == "draft"
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Payout.objects.update(approved_by=admin)
+        assert payouts.approve(payout_id=payout.pk, actor=make_user("ADMIN")).status == "approved"
+
+    def test_a_run_of_the_command_line_is_approved_by_anybody(self, sale, admin):
+        with at(RIPE):
+            (made,) = payouts.run()
+        assert made.requested_by is None
+        assert payouts.approve(payout_id=made.pk, actor=admin).status == "approved"
+
+    def test_a_receiver_that_fails_undoes_the_step(self, approved, admin):
+        def fail(**kwargs):
+            raise Killed
+
+        payout_changed.connect(fail)
+        try:
+            with nothing_changes(), pytest.raises(Killed):
+                payouts.mark_paid(payout_id=approved.pk, external_ref="x", actor=admin)
+        finally:
+            payout_changed.disconnect(fail)
+        assert Payout.objects.get().status == "approved"
+
+
+class TestDebts:
+    @pytest.fixture
+    def owing(self, approved, sale, admin):
+        """Paid out, and then refunded: the creator owes it."""
+        payouts.mark_paid(payout_id=approved.pk, external_ref="SEPA-1", actor=admin)
+        with at("2026-08-21 00:00"):
+            refunds.refund_order(order_id=sale.pk, amount=None, reason="", actor=admin)
+
+    def test_a_refund_after_the_payout_is_owed_and_fills_up(
+        self, owing, creator, film, make_user, buy
+    ):
+        """Money 51: negative balance, next payout smaller, never a negative payout."""
+        with at(RIPE):
+            found = payouts.available(creator.pk)["USD"]
+            assert (found["balance"], found["available"], found["negative"]) == (-1600, 0, 1600)
+            assert payouts.run() == []
+        with at("2026-09-01 00:00"):
+            buy(make_user(), film), buy(make_user(), film)
+        with at("2026-09-30 00:00"):
+            (made,) = payouts.run()
+        assert made.amount == 1600  # of 3200
+        assert_books_balance()
+
+    def test_a_debt_can_be_written_off_once(self, owing, creator, admin):
+        assert payouts.write_off(creator_id=creator.pk, currency="USD", actor=admin) == 1600
+        assert balances() == {"clearing:USD": 1600, "bad_debt:USD": -1600}
+        with nothing_changes(), pytest.raises(NoDebt):
+            payouts.write_off(creator_id=creator.pk, currency="USD", actor=admin)
+        assert AuditEntry.objects.get(action="debt.written_off").data["amount"] == 1600
+
+    def test_only_debts_are_written_off(self, sale, creator, admin):
+        for currency in ("USD", "EUR"):
+            with nothing_changes(), pytest.raises(NoDebt):
+                payouts.write_off(creator_id=creator.pk, currency=currency, actor=admin)
+
+    def test_nobody_is_paid_more_than_they_earned(
+        self, owing, creator, admin, film, make_user, buy
+    ):
+        """Money 80: what was paid out never exceeds what was ever ripe."""
+        moment = timezone.now().replace(year=2026, month=9, day=1)
+        for step in range(4):
+            with at(f"{moment + timedelta(days=20 * step):%Y-%m-%d} 00:00"):
+                for made in payouts.run():
+                    payouts.approve(payout_id=made.pk, actor=admin)
+                    payouts.mark_paid(payout_id=made.pk, external_ref=f"S{step}", actor=admin)
+                buy(make_user(), film)
+        paid = sum(Payout.objects.filter(status="paid").values_list("amount", flat=True))
+        assert paid == 1600 + 2 * 1600  # five sales, one given back, one in its hold
+        assert payouts.available(creator.pk)["USD"]["balance"] == 1600
+
+
+class TestRuns:
+    @pytest.fixture
+    def creators(self, make_user, make_video, buy):
+        with at(SOLD):
+            for _ in range(3):
+                buy(make_user(), make_video(price=1999))
+
+    def test_a_run_that_is_killed_is_continued(self, creators):
+        def die(done, total):
+            if done == 2:
+                raise Killed
+
+        with at(RIPE):
+            with pytest.raises(Killed):
+                payouts.run(on_step=die)
+            assert Payout.objects.count() == 2
+            assert len(payouts.run()) == 1
+            with nothing_changes():
+                assert payouts.run() == []
+        assert balances()["payout_transit:USD"] == 4800
+        assert "creator:USD" not in balances()
+
+    @pytest.mark.django_db(transaction=True)
+    def test_two_runs_at_once_make_one_payout_each(self, creators):
+        """Money 78."""
+        with at(RIPE):
+            made = together([payouts.run] * 4)
+        assert sum(map(len, made)) == Payout.objects.count() == 3
+        assert balances()["payout_transit:USD"] == 4800
+        assert_books_balance()
+
+    @pytest.mark.django_db(transaction=True)
+    def test_settled_twice_at_once_is_settled_once(self, payout, admin):
+        payouts.approve(payout_id=payout.pk, actor=admin)
+
+        def settle(step):
+            try:
+                return step().status
+            except PayoutNotOpen:
+                return "refused"
+
+        paid = lambda: payouts.mark_paid(  # noqa: E731
+            payout_id=payout.pk, external_ref="a", actor=admin
+        )
+        failed = lambda: payouts.mark_failed(  # noqa: E731
+            payout_id=payout.pk, reason="", actor=admin
+        )
+        outcomes = together([lambda: settle(paid), lambda: settle(failed)] * 4)
+        final = Payout.objects.get().status
+        assert set(outcomes) <= {final, "refused"}
+        assert JournalEntry.objects.filter(payout=payout).count() == 2
+        assert "payout_transit:USD" not in balances()

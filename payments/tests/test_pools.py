@@ -1,0 +1,447 @@
+"""Closing a month: what is earned of subscriptions, and who gets it."""
+
+from datetime import date, timedelta
+
+import pytest
+from django.db import IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
+
+from audit.models import AuditEntry
+from payments.errors import EarlierPeriodOpen, PeriodNotOver
+from payments.models import (
+    Invoice,
+    JournalEntry,
+    Plan,
+    Pool,
+    PoolShare,
+    SandboxPayment,
+    SandboxRefund,
+    Statement,
+    Transfer,
+    WatchDaily,
+)
+from payments.services import pools, subscriptions, watchtime
+from payments.services.settlement import sync_payment
+from payments.tests.kit import (
+    VISA,
+    assert_books_balance,
+    balances,
+    nothing_changes,
+    together,
+)
+from payments.tests.months import AUGUST, OCTOBER, SEPTEMBER, at, close, shares, watch
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def plan():
+    """10.00 a month, 365.00 a year: a day of the year is 1.00."""
+    Plan.objects.filter(code="monthly").update(amount=1000)
+    return Plan.objects.create(
+        code="yearly", name="Yearly", amount=36500, currency="USD", interval="year"
+    )
+
+
+@pytest.fixture
+def pay(plan):
+    """A subscription paid at a moment, for a month or a year."""
+
+    def make(user, moment="2026-08-01 00:00", code="monthly") -> Invoice:
+        with at(moment):
+            subscription, _ = subscriptions.subscribe(
+                user=user, plan_code=code, payment_method=VISA
+            )
+        return subscription.invoices.get()
+
+    return make
+
+
+def give_back(invoice: Invoice, amount: int, moment: str) -> SandboxRefund:
+    payment = invoice.payments.get()
+    with at(moment):
+        refund = SandboxRefund.objects.create(
+            id=f"sbr_{SandboxRefund.objects.count()}",
+            idempotency_key=f"outside:{SandboxRefund.objects.count()}",
+            payment_id=payment.external_id,
+            amount=amount,
+        )
+        sync_payment(gateway="sandbox", external_id=payment.external_id)
+    return refund
+
+
+def bounce(refund: SandboxRefund, moment: str) -> None:
+    """The bank could not carry the refund out."""
+    SandboxRefund.objects.filter(pk=refund.pk).update(status="failed")
+    with at(moment):
+        sync_payment(gateway="sandbox", external_id=refund.payment_id)
+
+
+class TestEarning:
+    def test_a_month_is_earned_when_it_is_over(self, pay, viewer):
+        invoice = pay(viewer)
+        assert balances() == {"clearing:USD": -1000, "deferred:USD": 1000}
+        assert pools.recognise(AUGUST, "USD") == 1
+        assert balances() == {"clearing:USD": -1000, "pool:USD": 800, "platform:USD": 200}
+        entry = JournalEntry.objects.get(kind="recognition")
+        assert entry.effective_at == AUGUST.last_moment
+        invoice.refresh_from_db()
+        assert (invoice.recognised, invoice.recognised_upto) == (1000, date(2026, 8, 31))
+        with nothing_changes():
+            assert pools.recognise(AUGUST, "USD") == 0
+
+    def test_a_period_across_two_months_is_earned_by_days(self, pay, viewer):
+        invoice = pay(viewer, "2026-08-22 15:00")  # 31 days: 10 in August, 21 in September
+        pools.recognise(AUGUST, "USD")
+        invoice.refresh_from_db()
+        assert invoice.recognised == 1000 * 10 // 31
+        pools.recognise(SEPTEMBER, "USD")
+        assert balances() == {"clearing:USD": -1000, "pool:USD": 800, "platform:USD": 200}
+
+    def test_a_year_is_earned_in_twelve_parts_that_add_up(self, pay, viewer):
+        """Money 70: 12 recognitions sum exactly; each is its days of what was left."""
+        invoice = pay(viewer, "2026-08-01 00:00", "yearly")
+        month, parts = AUGUST, []
+        while Invoice.objects.get().recognised < invoice.amount:
+            before = Invoice.objects.get().recognised
+            pools.recognise(month, "USD")
+            parts.append(Invoice.objects.get().recognised - before)
+            month = month.next()
+        assert parts == [100 * d for d in (31, 30, 31, 30, 31, 31, 28, 31, 30, 31, 30, 31)]
+        assert balances() == {"clearing:USD": -36500, "pool:USD": 29200, "platform:USD": 7300}
+        assert JournalEntry.objects.filter(kind="recognition").count() == 12
+
+    def test_what_was_ended_early_is_earned_at_once(self, pay, viewer):
+        pay(viewer, "2026-08-22 15:00")
+        with at("2026-08-25 00:00"):
+            subscriptions.cancel(user=viewer, at_period_end=False)
+        pools.recognise(AUGUST, "USD")
+        assert balances() == {"clearing:USD": -1000, "pool:USD": 800, "platform:USD": 200}
+
+    def test_a_refund_before_the_close_is_not_earned(self, pay, viewer):
+        """Money 69: refunded before recognition."""
+        give_back(pay(viewer), 400, "2026-08-20 00:00")
+        pools.recognise(AUGUST, "USD")
+        assert balances() == {"clearing:USD": -600, "pool:USD": 480, "platform:USD": 120}
+
+    def test_a_refund_after_the_close_takes_what_was_earned(self, pay, viewer):
+        """Money 69: refunded after recognition."""
+        invoice = pay(viewer)
+        pools.recognise(AUGUST, "USD")
+        give_back(invoice, 1000, "2026-09-05 00:00")
+        assert balances() == {}
+        pools.recognise(SEPTEMBER, "USD")
+        invoice.refresh_from_db()
+        assert (invoice.recognised, balances()) == (0, {})
+
+    def test_a_refund_that_fails_later_is_earned_in_the_month_it_is_there_again(self, pay, viewer):
+        invoice = pay(viewer)
+        pools.recognise(AUGUST, "USD")
+        refund = give_back(invoice, 700, "2026-09-05 00:00")
+        assert balances() == {"clearing:USD": -300, "pool:USD": 240, "platform:USD": 60}
+        pools.recognise(SEPTEMBER, "USD")
+        invoice.refresh_from_db()
+        assert invoice.recognised == 300
+        bounce(refund, "2026-10-05 00:00")
+        assert balances()["deferred:USD"] == 700
+        pools.recognise(OCTOBER, "USD")
+        assert balances() == {"clearing:USD": -1000, "pool:USD": 800, "platform:USD": 200}
+
+    def test_what_is_there_again_is_earned_over_the_days_that_are_left(self, pay, viewer):
+        invoice = pay(viewer, "2026-08-01 00:00", "yearly")
+        pools.recognise(AUGUST, "USD")  # 3100
+        refund = give_back(invoice, 35500, "2026-09-05 00:00")
+        pools.recognise(SEPTEMBER, "USD")
+        invoice.refresh_from_db()
+        assert (invoice.recognised, balances()["pool:USD"]) == (1000, 800)
+        bounce(refund, "2026-10-05 00:00")
+        pools.recognise(OCTOBER, "USD")
+        invoice.refresh_from_db()
+        assert invoice.recognised == 1000 + 35500 * 31 // 304
+        assert balances() == {
+            "clearing:USD": -36500, "deferred:USD": 31880, "pool:USD": 3696, "platform:USD": 924,
+        }  # fmt: skip
+
+
+class TestSharing:
+    def test_a_month_is_shared_by_what_subscribers_watched(self, pay, make_user, make_video):
+        viewers, films = [make_user() for _ in range(3)], [make_video() for _ in range(2)]
+        for viewer in viewers:
+            pay(viewer)
+        watch(viewers[0], films[0], "2026-08-01", 100)
+        watch(viewers[1], films[0], "2026-08-31", 50)
+        watch(viewers[2], films[1], "2026-08-15", 50)
+        watch(viewers[2], films[1], "2026-09-01", 150)  # another month's
+
+        (closing,) = close(AUGUST)
+
+        assert shares(closing) == {
+            str(films[0].creator_id): 1800,
+            str(films[1].creator_id): 600,
+        }
+        pool = Pool.objects.get()
+        assert (pool.period, pool.amount, pool.balance, pool.total_seconds) == (
+            "2026-08", 2400, 2400, 200,
+        )  # fmt: skip
+        assert balances() == {"clearing:USD": -3000, "platform:USD": 600, "creator:USD": 2400}
+        entry = JournalEntry.objects.get(kind="pool")
+        assert (entry.key, entry.effective_at) == ("pool:2026-08:USD", AUGUST.last_moment)
+        held_until = set(entry.transfers.values_list("available_on", flat=True))
+        assert held_until == {AUGUST.end + timedelta(days=14)}
+        assert Statement.objects.count() == 2
+        assert AuditEntry.objects.get(action="pool.closed").data["creators"] == 2
+        assert pools.verify_month(AUGUST) == []
+        assert_books_balance()
+
+    def test_closing_again_changes_nothing(self, pay, viewer, make_video):
+        """Money 72."""
+        pay(viewer)
+        watch(viewer, make_video(), "2026-08-01", 60)
+        (first,) = close(AUGUST)
+        with nothing_changes():
+            (again,) = close(AUGUST)
+        assert (again.pool.pk, again.shares) == (first.pool.pk, first.shares)
+
+    def test_a_month_is_not_closed_before_late_news_of_it_is_in(self, pay, viewer):
+        pay(viewer)
+        with at("2026-09-02 23:59"), nothing_changes(), pytest.raises(PeriodNotOver):
+            pools.close_month(AUGUST)
+        assert not Pool.objects.exists()
+
+    def test_months_are_closed_in_their_order(self, pay, viewer):
+        pay(viewer)
+        with nothing_changes(), pytest.raises(EarlierPeriodOpen, match="2026-08"):
+            close(SEPTEMBER)
+        close(AUGUST)
+        (closing,) = close(SEPTEMBER)  # with what August could not share
+        assert (closing.pool.balance, closing.pool.amount) == (800, 0)
+
+    def test_a_dry_run_says_what_closing_does_and_writes_nothing(self, pay, viewer, make_video):
+        pay(viewer, "2026-08-22 15:00")
+        watch(viewer, make_video(), "2026-08-23", 60)
+        with at("2026-08-30 00:00"), nothing_changes():
+            (expected,) = pools.close_month(AUGUST, dry_run=True)
+        assert not Pool.objects.exists()
+        (closing,) = close(AUGUST)
+        assert (
+            shares(closing) == shares(expected) == {str(WatchDaily.objects.get().creator_id): 258}
+        )
+        assert closing.pool.input_sha256 == expected.pool.input_sha256
+
+    def test_without_viewers_the_pool_is_carried(self, pay, viewer, make_video):
+        """Money 73."""
+        pay(viewer)
+        (closing,) = close(AUGUST)
+        assert (closing.pool.amount, closing.pool.balance, closing.shares) == (0, 800, {})
+        assert balances()["pool:USD"] == 800
+        Invoice.objects.update(period_end=SEPTEMBER.end)  # as if it were a longer one
+        watch(viewer, make_video(), "2026-09-10", 60)
+        (closing,) = close(SEPTEMBER)
+        assert closing.pool.amount == 800
+        assert "pool:USD" not in balances()
+
+    def test_a_pool_below_zero_is_carried(self, pay, make_user, make_video):
+        """Money 74: refunds after the close come out of the next month, never below nothing."""
+        first, second, film = make_user(), make_user(), make_video()
+        invoice = pay(first)
+        watch(first, film, "2026-08-01", 60)
+        close(AUGUST)
+        give_back(invoice, 1000, "2026-09-05 00:00")
+        assert balances() == {"pool:USD": -800, "creator:USD": 800}
+        pay(second, "2026-09-16 00:00")  # 15 of 30 days: 500, and 400 of it to the pool
+        watch(second, film, "2026-09-17", 60)
+        (closing,) = close(SEPTEMBER)
+        assert (closing.pool.balance, closing.pool.amount) == (-400, 0)
+        watch(second, film, "2026-10-03", 60)
+        (closing,) = close(OCTOBER)
+        assert (closing.pool.balance, closing.pool.amount) == (0, 0)
+        assert balances()["creator:USD"] == 800
+        for month in (AUGUST, SEPTEMBER, OCTOBER):
+            assert pools.verify_month(month) == []
+
+    def test_currencies_have_pools_of_their_own(self, pay, plan, make_user, make_video):
+        """Money 32: each currency is shared by what its own subscribers watched."""
+        euros = Plan.objects.create(code="euro", name="Euro", amount=500, currency="EUR")
+        here, there = make_user(), make_user()
+        pay(here)
+        pay(there, code=euros.code)
+        one, other = make_video(), make_video()
+        watch(here, one, "2026-08-01", 60)
+        watch(there, other, "2026-08-01", 60)
+        found = {c.pool.currency: shares(c) for c in close(AUGUST)}
+        assert found == {
+            "EUR": {str(other.creator_id): 400},
+            "USD": {str(one.creator_id): 800},
+        }
+
+    def test_each_subscribers_own_money_when_the_operator_wants_it(
+        self, pay, make_user, make_video, settings
+    ):
+        settings.POOL_ALGORITHM = "user-centric-v1"
+        little, much = make_user(), make_user()
+        pay(little), pay(much)
+        one, other = make_video(duration_seconds=30000), make_video(duration_seconds=30000)
+        watch(little, one, "2026-08-01", 60)
+        watch(much, other, "2026-08-01", 60000)
+        (closing,) = close(AUGUST)
+        assert shares(closing) == {str(one.creator_id): 800, str(other.creator_id): 800}
+        assert closing.pool.algorithm == "user-centric-v1"
+        settings.POOL_ALGORITHM = "prorata-v1"  # the pool remembers its own
+        assert pools.verify_month(AUGUST) == []
+
+
+class TestWhatCounts:
+    @pytest.fixture
+    def film(self, make_video):
+        return make_video(duration_seconds=100)
+
+    def weights(self, **options) -> dict[str, int]:
+        with at("2026-08-31 00:00"):
+            found = pools.close_month(AUGUST, dry_run=True, **options)
+        return {c: share.seconds for closing in found for c, share in closing.shares.items()}
+
+    def test_seconds_outside_the_subscription_do_not_count(self, pay, viewer, film):
+        """Money 76: a bought film's seconds are seconds, and no weight."""
+        pay(viewer)
+        watchtime.record(
+            user_id=viewer.pk, video=film, day=date(2026, 8, 1), seconds=90, plan_seconds=0
+        )
+        assert self.weights() == {}
+
+    def test_a_look_does_not_count(self, pay, viewer, film, make_video):
+        pay(viewer)
+        watch(viewer, film, "2026-08-01", 29)
+        watch(viewer, make_video(creator=film.creator), "2026-08-01", 30)
+        assert self.weights() == {str(film.creator_id): 30}
+
+    def test_watching_oneself_does_not_count(self, pay, film):
+        """Money 76."""
+        pay(film.creator)
+        watch(film.creator, film, "2026-08-01", 60)
+        assert self.weights() == {}
+
+    def test_who_has_not_paid_does_not_count(self, pay, viewer, make_user, film):
+        pay(viewer)
+        watch(make_user(), film, "2026-08-01", 60)
+        invoice = pay(make_user(), "2026-09-01 00:00")
+        watch(invoice.subscription.user, film, "2026-08-01", 60)  # their month is the next one
+        assert self.weights() == {}
+
+    def test_three_times_the_film_a_day_is_all_that_counts(self, pay, viewer, film):
+        """Money 76: the cap."""
+        pay(viewer)
+        for _ in range(4):
+            watch(viewer, film, "2026-08-01", 90)
+        watch(viewer, film, "2026-08-02", 90)
+        row = WatchDaily.objects.get(day="2026-08-01")
+        assert (row.seconds, row.plan_seconds) == (360, 300)
+        assert self.weights() == {str(film.creator_id): 390}
+
+    def test_a_day_has_no_more_than_its_seconds(self, viewer, make_video):
+        film = make_video(duration_seconds=80_000)
+        for _ in range(2):
+            watch(viewer, film, "2026-08-01", 50_000)
+        row = WatchDaily.objects.get()
+        assert (row.seconds, row.plan_seconds) == (86_400, 86_400)
+
+    def test_late_news_of_a_closed_month_counts_in_the_running_one(self, pay, viewer, film):
+        """Money 75: late data does not alter a statement."""
+        pay(viewer)
+        watch(viewer, film, "2026-08-01", 60)
+        close(AUGUST)
+        with at("2026-09-03 01:00"):
+            watch(viewer, film, "2026-08-31", 60)
+        assert WatchDaily.objects.get(day="2026-09-03").plan_seconds == 60
+        assert pools.verify_month(AUGUST) == []
+
+    def test_seconds_below_zero_are_refused(self, viewer, film):
+        with pytest.raises(ValueError, match="negative"):
+            watch(viewer, film, "2026-08-01", -1)
+        assert not WatchDaily.objects.exists()
+
+
+class TestVerifying:
+    @pytest.fixture
+    def closed(self, pay, make_user, make_video):
+        users = [make_user(), make_user()]
+        for user in users:
+            pay(user)
+            watch(user, make_video(), "2026-08-01", 60)
+        (closing,) = close(AUGUST)
+        assert pools.verify_month(AUGUST) == []
+        return closing
+
+    @pytest.mark.parametrize(
+        "corrupt",
+        [
+            lambda: WatchDaily.objects.filter(pk=WatchDaily.objects.first().pk).update(
+                plan_seconds=61
+            ),
+            lambda: PoolShare.objects.filter(pk=PoolShare.objects.first().pk).update(amount=799),
+            lambda: Pool.objects.update(input_sha256="0" * 64),
+            lambda: Pool.objects.update(balance=1599),
+            lambda: Statement.objects.filter(pk=Statement.objects.first().pk).delete(),
+            lambda: Statement.objects.update(body="{}"),
+            lambda: Statement.objects.update(sha256="0" * 64),
+        ],
+    )
+    def test_what_was_changed_afterwards_is_found(self, closed, corrupt):
+        """Money 75: verify_pool recomputes shares, hash and statements."""
+        corrupt()
+        assert pools.verify_month(AUGUST) != []
+
+    def test_a_month_that_is_open_is_not_right(self):
+        assert pools.verify_month(AUGUST) == ["2026-08 has not been closed"]
+
+
+def test_many_creators_cost_no_more_statements_than_few(pay, make_user, make_video):
+    viewer = make_user()
+    pay(viewer, code="yearly")
+    costs = []
+    for month, creators in ((AUGUST, 2), (SEPTEMBER, 25)):
+        for _ in range(creators):
+            watch(viewer, make_video(), f"{month}-05", 60)
+        with CaptureQueriesContext(connection) as captured:
+            (closing,) = close(month)
+        assert len(closing.shares) == creators
+        costs.append(len(captured))
+    assert costs[1] <= costs[0]
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtTheSameMoment:
+    def test_two_closes_share_once(self, pay, make_user, make_video):
+        """Money 72: concurrently."""
+        for _ in range(3):
+            viewer = make_user()
+            pay(viewer)
+            watch(viewer, make_video(), "2026-08-01", 60)
+        with at("2026-09-03 00:00"):
+            found = together([lambda: pools.close_month(AUGUST)] * 4)
+        assert len({closing.pool.pk for (closing,) in found}) == 1
+        assert len({tuple(sorted(shares(closing).items())) for (closing,) in found}) == 1
+        assert Pool.objects.count() == JournalEntry.objects.filter(kind="pool").count() == 1
+        assert JournalEntry.objects.filter(kind="recognition").count() == 3
+        assert balances() == {"clearing:USD": -3000, "platform:USD": 600, "creator:USD": 2400}
+        assert Transfer.objects.filter(entry__kind="pool").count() == 3
+        assert pools.verify_month(AUGUST) == []
+
+    def test_viewing_that_is_told_by_many_is_counted_once_each(self, viewer, make_video):
+        film = make_video(duration_seconds=1000)
+        together([lambda: watch(viewer, film, "2026-08-01", 10)] * 16)
+        row = WatchDaily.objects.get()
+        assert (row.seconds, row.plan_seconds) == (160, 160)
+
+
+def test_a_pool_cannot_be_stored_twice():
+    told = {"period": "2026-08", "currency": "USD", "balance": 0, "amount": 0, "total_seconds": 0}
+    Pool.objects.create(**told)
+    with pytest.raises(IntegrityError):
+        Pool.objects.create(**told)
+
+
+def test_the_sandbox_agrees(pay, viewer):
+    """The periods of these tests are those that the gateway billed."""
+    invoice = pay(viewer, "2026-08-22 15:00")
+    assert SandboxPayment.objects.get().captured == invoice.amount == 1000
+    assert (invoice.period_end - invoice.period_start).days == 31

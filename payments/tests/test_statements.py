@@ -1,0 +1,185 @@
+"""A creator's month, as it stands in the ledger."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from payments.models import Coupon, Order, Statement
+from payments.periods import Month
+from payments.services import checkout, payouts, pools, refunds, statements
+from payments.tests.kit import VISA
+from payments.tests.months import AUGUST, SEPTEMBER, at, close, watch
+
+pytestmark = pytest.mark.django_db
+
+
+def of(creator, month: Month, currency: str = "USD") -> dict:
+    row = Statement.objects.get(creator=creator, period=str(month), currency=currency)
+    assert row.sha256 == statements.sha256(row.body)
+    return json.loads(row.body)
+
+
+def lines(statement: dict) -> list[Decimal]:
+    found = [sale["share"] for sale in statement["sales"]]
+    found += [line["amount"] for line in statement["adjustments"] + statement["payouts"]]
+    found += [statement["pool"]["share"]] if statement["pool"] else []
+    return [Decimal(amount) for amount in found]
+
+
+def assert_adds_up(statement: dict) -> None:
+    assert Decimal(statement["opening"]) + sum(lines(statement)) == Decimal(statement["closing"])
+
+
+@pytest.fixture
+def film(make_video, creator):
+    return make_video(creator=creator, price=1999)
+
+
+@pytest.fixture
+def story(film, creator, make_user, make_video, buy, subscribe, admin):
+    """Two sales, one given back in part in September; a subscriber; a payout in September."""
+    with at("2026-08-01 00:00"):
+        watcher = make_user()
+        subscribe(watcher)
+    watch(watcher, film, "2026-08-02", 90)
+    watch(watcher, make_video(), "2026-08-02", 30)
+    with at("2026-08-10 00:00"):
+        orders = [buy(make_user(), film), buy(make_user(), film)]
+    close(AUGUST)
+    with at("2026-09-20 00:00"):
+        (payout,) = payouts.request(creator)
+        refunds.refund_order(order_id=orders[0].pk, amount=500, reason="", actor=admin)
+    close(SEPTEMBER)
+    return payout
+
+
+def test_a_statement_says_what_the_month_brought(story, film, creator):
+    """Money 75: opening, sales by film, the pool, payouts, closing."""
+    pool = pools.Pool.objects.get(period="2026-08")
+    assert of(creator, AUGUST) == {
+        "creator": str(creator.pk),
+        "currency": "USD",
+        "period": "2026-08",
+        "opening": "0.00",
+        "sales": [
+            {
+                "video": str(film.pk),
+                "count": 2,
+                "gross": "39.98",
+                "returned": "0.00",
+                "share": "32.00",
+            }
+        ],
+        "pool": {
+            "amount": "8.00",
+            "total_seconds": 120,
+            "own_seconds": 90,
+            "share": "6.00",
+            "algorithm": "prorata-v1",
+            "input_sha256": pool.input_sha256,
+        },
+        "adjustments": [],
+        "payouts": [],
+        "closing": "38.00",
+    }
+    september = of(creator, SEPTEMBER)
+    assert september["opening"] == "38.00"
+    assert september["sales"] == [
+        {"video": str(film.pk), "count": 0, "gross": "0.00", "returned": "5.00", "share": "-4.00"}
+    ]
+    assert september["pool"] is None
+    assert september["payouts"] == [{"payout": str(story.pk), "amount": "-38.00"}]
+    assert september["closing"] == "-4.00"
+    for month in (AUGUST, SEPTEMBER):
+        assert_adds_up(of(creator, month))
+
+
+def test_the_same_books_give_the_same_bytes(story, film, make_user, buy, creator):
+    """Money 75: reproducible, and what comes later does not alter it."""
+    before = dict(Statement.objects.values_list("pk", "body"))
+    with at("2026-10-05 00:00"):
+        buy(make_user(), film)
+        payouts_made = payouts.run()
+    assert payouts_made == []  # the creator owes
+    assert pools.verify_month(AUGUST) == pools.verify_month(SEPTEMBER) == []
+    assert dict(Statement.objects.values_list("pk", "body")) == before
+    bodies = statements.compute(AUGUST, "USD")
+    assert bodies[str(creator.pk)] == json.dumps(
+        of(creator, AUGUST), sort_keys=True, separators=(",", ":"), ensure_ascii=True
+    )
+
+
+def test_who_had_neither_money_nor_viewers_has_no_statement(story, make_user, creator):
+    make_user()
+    assert Statement.objects.filter(period="2026-08").count() == 2
+    assert list(Statement.objects.filter(period="2026-09").values_list("creator", flat=True)) == [
+        creator.pk
+    ]
+
+
+def test_what_the_platform_gives_away_is_shared_as_if_it_were_paid(film, creator, make_user):
+    """Money 24: a coupon of the platform's does not take from the creator's statement."""
+    with at("2026-08-10 00:00"):
+        for code, percent_bps in (("HALF", 5000), ("FREE", 10_000)):
+            Coupon.objects.create(code=code, percent_bps=percent_bps, funded_by="platform")
+            checkout.purchase(
+                buyer=make_user(),
+                video_id=film.pk,
+                wish=checkout.Wish(coupon=code),
+                payment_method=VISA,
+            )
+    assert set(Order.objects.values_list("status", flat=True)) == {"paid"}
+    close(AUGUST)
+    statement = of(creator, AUGUST)
+    (sale,) = statement["sales"]
+    assert (sale["count"], sale["gross"], sale["share"]) == (2, "39.98", "32.00")
+    assert_adds_up(statement)
+
+
+def test_money_that_comes_back_to_the_creator_is_in_the_statement(story, creator, admin):
+    with at("2026-10-01 00:00"):
+        payouts.approve(payout_id=story.pk, actor=admin)
+        payouts.mark_failed(payout_id=story.pk, reason="no such account", actor=admin)
+    with at("2026-11-03 00:00"):
+        pools.close_month(Month(2026, 10))
+    october = of(creator, Month(2026, 10))
+    assert (october["opening"], october["closing"]) == ("-4.00", "34.00")
+    assert october["payouts"] == [{"payout": str(story.pk), "amount": "38.00"}]
+
+
+def test_a_debt_that_is_written_off_is_an_adjustment(story, creator, admin):
+    with at("2026-10-01 00:00"):
+        payouts.write_off(creator_id=creator.pk, currency="USD", actor=admin)
+    with at("2026-11-03 00:00"):
+        pools.close_month(Month(2026, 10))
+    october = of(creator, Month(2026, 10))
+    assert october["adjustments"] == [{"kind": "write_off", "amount": "4.00"}]
+    assert october["closing"] == "0.00"
+    assert_adds_up(october)
+
+
+def test_a_statement_can_be_read_as_a_table(story, film, creator):
+    row = Statement.objects.get(creator=creator, period="2026-08")
+    assert statements.as_csv(row).splitlines() == [
+        "line,about,count,gross,returned,amount",
+        "opening,2026-08,,,,0.00",
+        f"sales,{film.pk},2,39.98,0.00,32.00",
+        "pool,90 of 120 seconds,,8.00,,6.00",
+        "closing,2026-08,,,,38.00",
+    ]
+    later = Statement.objects.get(creator=creator, period="2026-09")
+    assert statements.as_csv(later).splitlines()[-2:] == [
+        f"payout,{story.pk},,,,-38.00",
+        "closing,2026-09,,,,-4.00",
+    ]
+
+
+def test_money_has_the_digits_of_its_currency(make_video, creator, make_user, buy):
+    """Money 31."""
+    film = make_video(creator=creator, price=100, currency="JPY")
+    with at("2026-08-10 00:00"):
+        buy(make_user(), film)
+    close(AUGUST)
+    statement = of(creator, AUGUST, "JPY")
+    assert (statement["sales"][0]["gross"], statement["closing"]) == ("100", "80")

@@ -1,0 +1,214 @@
+"""Stripe's signed messages: which are believed, and what they are about."""
+
+import json
+import time
+
+import pytest
+import stripe
+import time_machine
+
+from payments.gateways.base import WebhookRefused
+from payments.gateways.stripe import StripeGateway
+from payments.tests.stripe_stand_in import sign
+
+SECRET = "whsec_of_this_test"
+EVENT = {
+    "id": "evt_1",
+    "object": "event",
+    "type": "payment_intent.succeeded",
+    "api_version": "2026-10-28.endive",
+    "livemode": True,
+    "data": {"object": {"object": "payment_intent", "id": "pi_1"}},
+}
+
+
+@pytest.fixture(autouse=True)
+def _secret(settings):
+    settings.STRIPE_WEBHOOK_SECRETS = [SECRET]
+
+
+def signed(message=EVENT, **how) -> tuple[bytes, dict[str, str]]:
+    body = message if isinstance(message, bytes) else json.dumps(message).encode()
+    return sign(body, **({"secret": SECRET} | how))
+
+
+def verify(body, headers):
+    return StripeGateway().verify_webhook(body, headers)
+
+
+def refused(body, headers) -> bool:
+    with pytest.raises(WebhookRefused):
+        verify(body, headers)
+    return True
+
+
+def test_what_a_message_says():
+    event = verify(*signed())
+
+    assert (event.id, event.type) == ("evt_1", "payment_intent.succeeded")
+    assert (event.kind, event.external_id) == ("payment", "pi_1")
+    assert event.livemode is True
+    assert event.api_version == "2026-10-28.endive"
+
+
+def test_the_official_sdk_signs_and_believes_the_same():
+    body, headers = signed()
+    theirs = stripe.WebhookSignature.generate_signature_header(body.decode(), SECRET)
+
+    assert verify(body, {"Stripe-Signature": theirs}).id == "evt_1"
+    assert stripe.WebhookSignature.verify_header(body, headers["Stripe-Signature"], SECRET, 300)
+
+
+def test_the_name_of_the_header_has_no_case():
+    body, headers = signed()
+
+    assert verify(body, {"stripe-signature": headers["Stripe-Signature"]}).id == "evt_1"
+
+
+@pytest.mark.parametrize("secret", ["whsec_old", "whsec_new"])
+def test_two_secrets_while_one_replaces_the_other(settings, secret):
+    settings.STRIPE_WEBHOOK_SECRETS = ["whsec_new", "whsec_old"]
+
+    assert verify(*signed(secret=secret)).id == "evt_1"
+
+
+def test_one_of_several_signatures_is_enough():
+    body, headers = signed()
+    _, signature = headers["Stripe-Signature"].split(",")
+    both = headers["Stripe-Signature"].replace(signature, f"v1={'0' * 64},{signature},v0=1")
+
+    assert verify(body, {"Stripe-Signature": both}).id == "evt_1"
+
+
+@pytest.mark.parametrize("secrets", [[], [""], [" "]])
+def test_without_a_secret_nobody_is_believed(settings, secrets):
+    settings.STRIPE_WEBHOOK_SECRETS = secrets
+
+    assert not StripeGateway().webhook_is_configured()
+    for secret in ("", " ", SECRET):
+        assert refused(*signed(secret=secret))
+
+
+def test_another_secret():
+    assert refused(*signed(secret="whsec_other"))
+
+
+@pytest.mark.parametrize("age", [-301, 301, 3600, -86_400 * 365])
+def test_too_old_or_from_the_future(age):
+    with time_machine.travel(1_790_000_000, tick=False):
+        assert refused(*signed(at=time.time() - age))
+
+
+@pytest.mark.parametrize("age", [-300, 0, 300])
+def test_young_enough(age):
+    with time_machine.travel(1_790_000_000, tick=False):
+        assert verify(*signed(at=time.time() - age)).id == "evt_1"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff\xfe",
+        b"",
+        b"not json",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"[" * 100_000,
+        b"{}",
+        b'{"id": "evt_1"}',
+        b'{"id": 1, "type": "a"}',
+        b'{"id": "", "type": "a"}',
+        b'{"id": "evt_1", "type": ["a"]}',
+    ],
+)
+def test_signed_nonsense(body):
+    assert refused(*signed(body))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "t=,v1=",
+        "t=1",
+        "v1=abc",
+        "t=abc,v1=abc",
+        "t=1,t=2,v1=abc",
+        "t=٣,v1=a",
+        "=,=",
+        "t=1,v1=é",
+    ],
+)
+def test_a_garbled_header(header):
+    body, _ = signed()
+
+    assert refused(body, {"Stripe-Signature": header})
+    assert refused(body, {})
+
+
+def test_a_changed_message():
+    body, headers = signed()
+
+    assert refused(body.replace(b"pi_1", b"pi_2"), headers)
+
+
+def thing(kind: str, name: str, **fields) -> dict:
+    return {"object": kind, "id": name} | fields
+
+
+def invoice(**fields) -> dict:
+    return thing("invoice", "in_1", **fields)
+
+
+def basil(subscription) -> dict:
+    return {"subscription_details": {"subscription": subscription}}
+
+
+PAID = thing("payment_intent", "pi_1")
+PAGE = thing("checkout.session", "cs_1")
+REFUND = thing("refund", "re_1", payment_intent="pi_1")
+CHARGE = thing("charge", "ch_1", payment_intent="pi_1")
+
+
+@pytest.mark.parametrize(
+    ("event_type", "about", "kind", "external_id"),
+    [
+        ("checkout.session.completed", PAGE, "checkout", "cs_1"),
+        ("checkout.session.async_payment_failed", PAGE, "checkout", "cs_1"),
+        ("payment_intent.payment_failed", PAID, "payment", "pi_1"),
+        ("charge.refunded", CHARGE, "payment", "pi_1"),
+        ("charge.updated", CHARGE | {"payment_intent": {"id": "pi_1"}}, "payment", "pi_1"),
+        ("charge.refund.updated", REFUND, "payment", "pi_1"),
+        ("refund.failed", REFUND, "payment", "pi_1"),
+        ("charge.dispute.created", thing("dispute", "dp_1", payment_intent="pi_1"),
+         "payment", "pi_1"),
+        ("customer.subscription.deleted", thing("subscription", "sub_1"), "subscription", "sub_1"),
+        ("invoice.paid", invoice(parent=basil("sub_1")), "subscription", "sub_1"),
+        ("invoice.payment_failed", invoice(parent=basil({"id": "sub_1"})), "subscription", "sub_1"),
+        ("invoice.paid", invoice(subscription="sub_1"), "subscription", "sub_1"),
+        # Nobody follows these.
+        ("invoice.paid", invoice(parent=None), "", ""),
+        ("charge.refunded", CHARGE | {"payment_intent": None}, "", ""),
+        ("customer.updated", thing("customer", "cus_1"), "", ""),
+        ("charge.succeeded", CHARGE, "", ""),
+        ("invoice_payment.paid", thing("invoice_payment", "inpay_1"), "", ""),
+        ("payment_intent.succeeded", {}, "", ""),
+        ("payment_intent.succeeded", ["pi_1"], "", ""),
+        ("something.new", thing("something", "some_1"), "", ""),
+    ],
+)  # fmt: skip
+def test_what_a_message_is_about(event_type, about, kind, external_id):
+    event = verify(*signed(EVENT | {"type": event_type, "data": {"object": about}}))
+
+    assert (event.kind, event.external_id) == (kind, external_id)
+
+
+@pytest.mark.parametrize("data", [None, [], "data", {}, {"object": None}])
+def test_a_message_about_nothing(data):
+    assert verify(*signed(EVENT | {"data": data})).kind == ""
+
+
+@pytest.mark.parametrize("livemode", [False, None, "true", 1])
+def test_only_true_is_live(livemode):
+    assert verify(*signed(EVENT | {"livemode": livemode})).livemode is False

@@ -1,0 +1,230 @@
+"""The whole of money on the real database: random lives of sales, subscriptions, refunds, disputes,
+closes and payouts, and what holds after every step of them."""
+
+import random
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.db.models import F, Sum
+from django.utils import timezone
+
+from config.money import creator_share
+from payments.errors import PeriodNotOver
+from payments.gateways.base import RefundRefused
+from payments.gateways.sandbox import charging
+from payments.models import (
+    Dispute,
+    Invoice,
+    Order,
+    Payment,
+    Payout,
+    Plan,
+    Pool,
+    Refund,
+    SandboxDispute,
+    SandboxRefund,
+)
+from payments.periods import Month
+from payments.services import payouts, pools, subscriptions, verification
+from payments.services.settlement import sync_payment
+from payments.tests.kit import VISA, assert_books_balance, balances
+from payments.tests.months import watch
+
+FIRST = Month(2026, 1)
+STEPS = {
+    "sell": 4, "subscribe": 4, "refund": 4, "bounce": 2, "dispute": 2, "decide": 2, "wait": 6,
+    "close": 3, "pay_out": 3, "settle": 3,
+}  # fmt: skip
+
+
+# What every life begins with, so that none is dull: payments are by number, amounts in minor units.
+BEGINNING = [
+    *(("sell", film, 1999) for film in range(3)),
+    ("subscribe", 2, 90),
+    ("subscribe", 3, 90),
+    ("dispute", 0, 1500),
+    ("decide", 1, 700),
+    ("refund", 1, 500),
+    ("bounce", 0, 0),
+    ("refund", 4, 300),
+    *(("wait", 24, 0) for _ in range(3)),
+    ("close", 0, 0),
+    ("pay_out", 0, 0),
+    ("settle", 1, 0),
+    ("refund", 2, 1999),
+]
+
+
+class World:
+    """What can happen, one step at a time, and what must hold then."""
+
+    def __init__(self, clock, make_user, make_video, buy, admin):
+        self.clock, self.make_user, self.make_video = clock, make_user, make_video
+        self.buy, self.admin = buy, admin
+        creators = [make_user("CREATOR") for _ in range(3)]
+        self.films = [make_video(creator=creator, price=1) for creator in creators]
+        self.plans = ["monthly", "yearly"]
+        self.month = FIRST
+
+    def step(self, name: str, index: int, amount: int) -> None:
+        with suppress(RefundRefused, PeriodNotOver):
+            getattr(self, name)(index, amount)
+        self.holds()
+
+    def payment(self, index: int) -> Payment | None:
+        found = list(Payment.objects.order_by("pk"))
+        return found[index % len(found)] if found else None
+
+    def sync(self, external_id: str) -> None:
+        sync_payment(gateway="sandbox", external_id=external_id)
+
+    # --- what happens ---------------------------------------------------------------------------
+
+    def sell(self, index: int, amount: int) -> None:
+        film = self.films[index % 3]
+        film.price = amount
+        film.save(update_fields=["price"])
+        self.buy(self.make_user(), film)
+
+    def subscribe(self, index: int, amount: int) -> None:
+        """Periods of 28 to 31 days, or of 365; the subscriber watches on some days of theirs."""
+        user = self.make_user()
+        subscriptions.subscribe(user=user, plan_code=self.plans[index % 2], payment_method=VISA)
+        for number in range(index % 4):
+            day = timezone.now() + timedelta(days=9 * number)
+            watch(user, self.films[number % 3], f"{day:%Y-%m-%d}", 30 + amount % 150)
+
+    def refund(self, index: int, amount: int) -> None:
+        if (payment := self.payment(index)) is not None:
+            key = f"outside:{SandboxRefund.objects.count()}"
+            left = max(1, min(amount, payment.captured))
+            charging.refund(payment_id=payment.external_id, amount=left, key=key)
+            self.sync(payment.external_id)
+
+    def bounce(self, index: int, amount: int) -> None:
+        done = SandboxRefund.objects.filter(status="succeeded").order_by("pk")
+        if (refund := done[index % 3 : index % 3 + 1].first()) is not None:
+            SandboxRefund.objects.filter(pk=refund.pk).update(status="failed")
+            self.sync(refund.payment_id)
+
+    def dispute(self, index: int, amount: int) -> None:
+        payment = self.payment(index)
+        if payment is not None and not payment.disputes.exists():
+            part = max(1, min(amount, payment.captured))
+            charging.open_dispute(payment_id=payment.external_id, amount=part)
+            self.sync(payment.external_id)
+
+    def decide(self, index: int, amount: int) -> None:
+        """Won, lost, or won in part."""
+        dispute = SandboxDispute.objects.filter(status="needs_response").first()
+        if dispute is not None:
+            charging.close_dispute(dispute.pk, reinstated=amount * (index % 2))
+            self.sync(dispute.payment_id)
+
+    def wait(self, index: int, amount: int) -> None:
+        self.clock.shift(timedelta(days=1 + index % 25, minutes=amount))
+
+    def close(self, index: int, amount: int) -> None:
+        while True:  # until a month that is not over
+            pools.close_month(self.month)
+            assert pools.verify_month(self.month) == [] or not Pool.objects.filter(
+                period=str(self.month)
+            )
+            self.month = self.month.next()
+
+    def pay_out(self, index: int, amount: int) -> None:
+        payouts.run()
+
+    def settle(self, index: int, amount: int) -> None:
+        open_ = Payout.objects.filter(status__in=Payout.IN_FLIGHT).order_by("pk")
+        for number, payout in enumerate(open_):
+            payouts.approve(payout_id=payout.pk, actor=self.admin)
+            if (index + number) % 3:
+                told = {"external_ref": f"SEPA-{payout.pk}"}
+                payouts.mark_paid(payout_id=payout.pk, actor=self.admin, **told)
+            else:
+                payouts.mark_failed(payout_id=payout.pk, reason="", actor=self.admin)
+
+    # --- what holds -----------------------------------------------------------------------------
+
+    def holds(self) -> None:
+        """Computed from the facts alone, by arithmetic of its own."""
+        assert_books_balance()
+        earned = distributed = deferred = in_pool = platform = lost = clearing = 0
+        for payment in Payment.objects.select_related("order", "invoice"):
+            back = refunded_of(payment) + disputed_of(payment)
+            clearing += payment.captured - back
+            left, beyond = max(0, payment.captured - back), max(0, back - payment.captured)
+            lost += beyond
+            if payment.order is not None:
+                share = creator_share(left, payment.order.fee_bps)
+                earned, platform = earned + share, platform + left - share
+                continue
+            done = min(payment.invoice.recognised, left)
+            share = creator_share(done, payment.invoice.fee_bps)
+            in_pool, platform = in_pool + share, platform + done - share
+            deferred += left - done
+            assert 0 <= payment.invoice.recognised <= payment.invoice.amount
+        paid = total(Payout.objects.filter(status="paid"))
+        in_transit = total(Payout.objects.filter(status__in=Payout.IN_FLIGHT))
+        distributed = total(Pool.objects.all())
+        wanted = {
+            "clearing:USD": -(clearing - paid),
+            "creator:USD": earned + distributed - paid - in_transit,
+            "deferred:USD": deferred,
+            "losses:USD": -lost,
+            "payout_transit:USD": in_transit,
+            "platform:USD": platform,
+            "pool:USD": in_pool - distributed,
+        }
+        assert balances() == {code: amount for code, amount in wanted.items() if amount}
+        assert deferred >= 0
+
+    def end(self) -> None:
+        """A year later everything has been earned, and the check finds nothing wrong."""
+        self.clock.shift(timedelta(days=400))
+        with suppress(PeriodNotOver):
+            self.close(0, 0)
+        self.holds()
+        assert "deferred:USD" not in balances()
+        for month in Pool.objects.values_list("period", flat=True):
+            assert pools.verify_month(Month.named(month)) == []
+        check = verification.verify_ledger()
+        assert check.found == []
+
+
+def total(rows) -> int:
+    return rows.aggregate(total=Sum("amount"))["total"] or 0
+
+
+def refunded_of(payment: Payment) -> int:
+    return total(Refund.objects.filter(payment=payment, status__in=["pending", "succeeded"]))
+
+
+def disputed_of(payment: Payment) -> int:
+    rows = Dispute.objects.filter(payment=payment)
+    return rows.aggregate(held=Sum(F("withdrawn") - F("reinstated")))["held"] or 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("seed", range(2))
+def test_any_life_of_money_adds_up_at_every_step(make_user, make_video, buy, admin, seed):
+    """Money 29: sales, invoices, refunds that fail, disputes won in part, closes and payouts."""
+    dice = random.Random(seed)  # noqa: S311 - the same lives in every run
+    Plan.objects.create(code="yearly", name="Yearly", amount=9999, currency="USD", interval="year")
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    with time_machine.travel(start, tick=False) as clock:
+        world = World(clock, make_user, make_video, buy, admin)
+        for step in BEGINNING:
+            world.step(*step)
+        for name in dice.choices(list(STEPS), list(STEPS.values()), k=25):
+            world.step(name, dice.randrange(50), dice.randint(200, 2500))
+        world.end()
+    assert Order.objects.count() + Invoice.objects.count() == Payment.objects.count()
+    # It was a life with everything in it.
+    assert {"paid", "failed"} <= set(Payout.objects.values_list("status", flat=True))
+    assert {"succeeded", "failed"} <= set(Refund.objects.values_list("status", flat=True))
+    assert Pool.objects.filter(amount__gt=0).exists()
+    assert Dispute.objects.filter(withdrawn__gt=F("reinstated"), reinstated__gt=0).exists()
