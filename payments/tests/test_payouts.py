@@ -105,7 +105,7 @@ class TestAsking:
 
 class TestThePath:
     def test_to_the_bank(self, approved, admin, creator):
-        payouts.mark_processing(payout_id=approved.pk)
+        payouts.mark_processing(payout_id=approved.pk, actor=admin)
         paid = payouts.mark_paid(payout_id=approved.pk, external_ref="SEPA-1", actor=admin)
         assert (paid.status, paid.external_ref, paid.approved_by) == ("paid", "SEPA-1", admin)
         assert balances() == {"clearing:USD": -399, "platform:USD": 399}
@@ -117,7 +117,7 @@ class TestThePath:
             )
         trail = AuditEntry.objects.filter(target_id=str(paid.pk)).order_by("id")
         assert list(trail.values_list("action", flat=True)) == [
-            "payout.requested", "payout.approved", "payout.settled",
+            "payout.requested", "payout.approved", "payout.sent", "payout.settled",
         ]  # fmt: skip
 
     def test_a_payout_that_fails_is_in_the_balance_again(self, approved, admin, creator):
@@ -150,7 +150,7 @@ class TestThePath:
         Payout.objects.update(status=status)
         steps = {
             "approve": lambda: payouts.approve(payout_id=payout.pk, actor=admin),
-            "processing": lambda: payouts.mark_processing(payout_id=payout.pk),
+            "processing": lambda: payouts.mark_processing(payout_id=payout.pk, actor=admin),
             "paid": lambda: payouts.mark_paid(payout_id=payout.pk, external_ref="x", actor=admin),
             "failed": lambda: payouts.mark_failed(payout_id=payout.pk, reason="", actor=admin),
             "cancel": lambda: payouts.cancel(payout_id=payout.pk, actor=admin),
