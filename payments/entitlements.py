@@ -1,11 +1,12 @@
 """May this person watch? The only place that answers."""
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from payments.models import Entitlement
 from videos.models import Video
@@ -22,23 +23,49 @@ class Access:
 
 def can_watch(user, video: Video) -> Access | None:
     """The caller's right to watch a film they can see, or None. At most one query."""
+    access = _without_right(user, video)
+    if access is not None or not video.is_paid or not user.is_authenticated:
+        return access
+    return _by_right(_rights(user, [video]).first())
+
+
+def can_watch_each(user, videos: Iterable[Video]) -> dict[uuid.UUID, Access | None]:
+    """The same for a page of films, by their ids. At most one query, whatever their number."""
+    sold, found = [], {}
+    for video in videos:
+        found[video.pk] = _without_right(user, video)
+        if found[video.pk] is None and video.is_paid and user.is_authenticated:
+            sold.append(video)
+    if sold:
+        rights = list(_rights(user, sold))
+        for video in sold:
+            fits = (right for right in rights if right.video_id in {video.pk, None})
+            found[video.pk] = _by_right(next(fits, None))
+    return found
+
+
+def _without_right(user, video: Video) -> Access | None:
+    """What needs no entitlement: one's own, an administrator's, free ones."""
     if user.is_authenticated:
         if video.creator_id == user.pk:
             return Access("owner")
         if user.has_perm("videos.manage_any_video"):
             return Access("admin")
-    if not video.is_paid:
-        return Access("free") if user.is_authenticated or settings.ANONYMOUS_PLAYBACK else None
-    if not user.is_authenticated:
-        return None
-    entitlement = (
+    if not video.is_paid and (user.is_authenticated or settings.ANONYMOUS_PLAYBACK):
+        return Access("free")
+    return None
+
+
+def _rights(user, videos: Iterable[Video]) -> QuerySet[Entitlement]:
+    """The live rights to any of the films, the longest-lasting first."""
+    return (
         Entitlement.objects.live()
-        .filter(Q(video=video) | Q(video=None), user=user)
+        .filter(Q(video__in=videos) | Q(video=None), user=user)
         # What was bought comes before what was rented, and both before the subscription.
         .order_by(F("video").asc(nulls_last=True), F("ends_at").desc(nulls_first=True))
-        .only("pk", "source_type", "ends_at")
-        .first()
+        .only("pk", "source_type", "ends_at", "video_id")
     )
-    if entitlement is None:
-        return None
-    return Access(entitlement.source_type, entitlement.pk, entitlement.ends_at)
+
+
+def _by_right(right: Entitlement | None) -> Access | None:
+    return Access(right.source_type, right.pk, right.ends_at) if right else None

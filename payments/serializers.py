@@ -1,3 +1,5 @@
+import uuid
+
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
@@ -81,6 +83,25 @@ class OfferSerializer(serializers.Serializer):
     owned = serializers.BooleanField(help_text="The caller may watch it as things stand.")
     access = serializers.CharField(allow_null=True)
     offers = OfferRowSerializer(many=True)
+
+
+class OfferListSerializer(serializers.Serializer):
+    results = OfferSerializer(many=True)
+
+
+class VideoIdsSerializer(serializers.Serializer):
+    """``video=<id>,<id>,…``"""
+
+    video = serializers.CharField(max_length=100 * 37)
+
+    def validate_video(self, value) -> list[uuid.UUID]:
+        try:
+            ids = [uuid.UUID(text) for text in value.split(",") if text]
+        except ValueError:
+            raise serializers.ValidationError("Ids of films, separated by commas.") from None
+        if not 0 < len(ids) <= 100:
+            raise serializers.ValidationError("From 1 to 100 ids.")
+        return ids
 
 
 class AccessSerializer(serializers.Serializer):

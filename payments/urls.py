@@ -24,6 +24,7 @@ urlpatterns = [
         orders.as_view({"get": "receipt"}),
         name="order-receipt",
     ),
+    path("payments/offers", buyers.OffersListView.as_view(), name="offer-list"),
     path("payments/offers/<uuid:video_id>", buyers.OffersView.as_view(), name="offers"),
     path(
         "payments/entitlements/<uuid:video_id>",

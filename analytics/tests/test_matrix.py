@@ -96,6 +96,7 @@ MATRIX = {
     "POST payments/orders/{id}/sync": (None, 401, 404, 404, 200, 404, 404),
     "POST payments/orders/{id}/refund": (None, 401, 404, 404, 200, 404, 404),
     "GET payments/orders/{id}/receipt": (None, 401, 404, 404, 200, 404, 404),
+    "GET payments/offers": (None, 400, 400, 400, 400, 400, 400),
     "GET payments/offers/{video_id}": (None, 200, 200, 200, 200, 200, 200),
     "GET payments/entitlements/{video_id}": (None, 401, 200, 200, 200, 200, 200),
     "POST payments/subscription/resume": (None, 401, 404, 404, 409, 404, 404),

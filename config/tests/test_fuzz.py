@@ -1,4 +1,4 @@
-"""Hostile values at every route and parameter of the OpenAPI document: never an error page."""
+"""Hostile values at every route and parameter of the document: never an error page. Money 89."""
 
 import json
 import os

@@ -115,6 +115,7 @@ def test_the_page_tells_the_merchant_by_a_signed_webhook(client, page, monkeypat
 
 
 def test_an_old_page_is_paid_at_the_old_price(client, page, film):
+    """Money 12."""
     catalogue.change_video(video=film, actor=film.creator, price=5000)
     assert "Paid." in client.post(page, {"button": "pay"}).content.decode()
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}

@@ -8,6 +8,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from payments.entitlements import can_watch, can_watch_each
 from payments.gateways.sandbox import charging
 from payments.models import (
     Coupon,
@@ -21,7 +22,7 @@ from payments.models import (
 )
 from payments.services import checkout, coupons, orders, refunds
 from payments.services.settlement import sync_payment
-from payments.tests.kit import VISA, balances, code, nothing_changes, together
+from payments.tests.kit import VISA, balances, code, nothing_changes, statements, together
 from streaming.models import PlaybackSession
 
 SPRING = {"code": "SPRING", "percent_bps": 2500}
@@ -267,6 +268,43 @@ class TestRentals:
         self.rent(client_for(viewer), film)
         mine = client_for(viewer).get(f"/api/v1/payments/offers/{film.pk}").data
         assert (mine["owned"], mine["access"]) == (True, "order")
+
+
+@pytest.mark.django_db
+class TestAPageOfOffers:
+    URL = "/api/v1/payments/offers"
+
+    def test_says_of_each_film_what_it_costs_and_whether_it_is_mine(
+        self, client_for, viewer, make_video, buy
+    ):
+        free, sold, bought = make_video(), make_video(price=500), make_video(price=700)
+        hidden = make_video(visibility="private")
+        buy(viewer, bought)
+        ids = ",".join(str(film.pk) for film in (bought, hidden, free, sold))
+        rows = client_for(viewer).get(self.URL, {"video": ids}).data["results"]
+        assert [(row["video_id"], row["access"]) for row in rows] == [
+            (bought.pk, "order"),
+            (free.pk, "free"),
+            (sold.pk, None),
+        ]
+        anonymous = client_for().get(self.URL, {"video": ids}).data["results"]
+        assert [row["access"] for row in anonymous] == [None, "free", None]
+
+    @pytest.mark.parametrize("video", ["", ",", "x", "1" * 40, ",".join(["0" * 32] * 101)])
+    def test_what_is_no_list_of_films_is_refused(self, client_for, db, video):
+        assert client_for().get(self.URL, {"video": video}).status_code == 400
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("number", [1, 50])
+def test_a_page_of_rights_costs_one_query(viewer, make_video, subscribe, buy, number):
+    """Money 81: and it says of each film what the single question says."""
+    films = [make_video(price=500) for _ in range(number)]
+    buy(viewer, films[0])
+    subscribe(viewer)
+    with statements(exactly=1):
+        found = can_watch_each(viewer, films)
+    assert found == {film.pk: can_watch(viewer, film) for film in films}
 
 
 @pytest.mark.django_db

@@ -33,6 +33,7 @@ def ask(client_for, viewer, film):
 
 
 def test_a_repeat_gets_the_same_answer_and_changes_nothing(ask):
+    """Money 3."""
     first = ask(payment_method=VISA)
     assert first.status_code == 201
     assert "Idempotent-Replayed" not in first
@@ -45,6 +46,7 @@ def test_a_repeat_gets_the_same_answer_and_changes_nothing(ask):
 
 
 def test_another_request_with_the_key_is_refused(ask, film, make_video):
+    """Money 4."""
     ask(payment_method=VISA)
     other = f"/api/v1/payments/purchase/{make_video(price=500).pk}"
     for refused in (
@@ -58,6 +60,7 @@ def test_another_request_with_the_key_is_refused(ask, film, make_video):
 
 
 def test_another_user_has_keys_of_their_own(ask, make_user):
+    """Money 6."""
     ask(payment_method=VISA)
     answer = ask(user=make_user(), payment_method=VISA)
     assert answer.status_code == 201

@@ -108,6 +108,7 @@ REFUSED = [
 @pytest.mark.django_db
 @pytest.mark.parametrize("statement", REFUSED)
 def test_the_database_refuses_to_rewrite_the_books(sale, statement):
+    """Money 35."""
     with nothing_changes(), pytest.raises(IntegrityError, match="append-only"):
         run_sql(statement)
 

@@ -33,6 +33,7 @@ def film(make_video, creator):
 
 
 def test_a_film_is_bought_in_one_call(client_for, viewer, film):
+    """Money 1."""
     answer = client_for(viewer).post(url(film), {"payment_method": VISA})
 
     assert answer.status_code == 201
@@ -89,6 +90,7 @@ def test_without_a_card_the_order_waits_and_the_same_order_goes_on(client_for, v
 
 
 def test_what_is_owned_is_not_sold_twice(client_for, viewer, film, buy):
+    """Money 7."""
     buy(viewer, film)
     with nothing_changes():
         answer = client_for(viewer).post(url(film), {"payment_method": VISA})
@@ -96,6 +98,7 @@ def test_what_is_owned_is_not_sold_twice(client_for, viewer, film, buy):
 
 
 def test_nobody_buys_their_own_film(client_for, creator, film):
+    """Money 8."""
     with nothing_changes():
         answer = client_for(creator).post(url(film), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (403, "own_video")
@@ -103,6 +106,7 @@ def test_nobody_buys_their_own_film(client_for, creator, film):
 
 @pytest.mark.parametrize("state", ["draft", "private", "deleted", "unknown"])
 def test_what_one_may_not_see_one_may_not_buy(client_for, viewer, make_video, state):
+    """Money 9."""
     film = make_video(
         price=1999,
         ready=state != "draft",
@@ -141,6 +145,7 @@ def test_refused_wishes_leave_no_trace(client_for, viewer, film, body, status, e
 
 
 def test_a_free_film_is_not_for_sale(client_for, viewer, make_video):
+    """Money 10."""
     film = make_video()
     with nothing_changes():
         answer = client_for(viewer).post(url(film), {"payment_method": VISA})
@@ -148,6 +153,7 @@ def test_a_free_film_is_not_for_sale(client_for, viewer, make_video):
 
 
 def test_a_changed_price_names_the_current_one(client_for, viewer, film):
+    """Money 11."""
     answer = client_for(viewer).post(url(film), {"expected_amount": 9.99})
     assert "19.99 USD" in answer.data["errors"][0]["detail"]
     assert answer.data["errors"][0]["attr"] == "expected_amount"
@@ -167,6 +173,7 @@ def test_anonymous_callers_buy_nothing(client_for, film):
 
 
 def test_after_a_decline_another_card_pays_the_same_order(client_for, viewer, film):
+    """Money 14."""
     client = client_for(viewer)
     declined = client.post(url(film), {"payment_method": DECLINED})
 

@@ -39,6 +39,7 @@ def film(make_video, creator):
 
 
 def test_sixteen_clicks_buy_a_film_once(client_for, viewer, film):
+    """Money 2."""
     clients = [client_for(viewer) for _ in range(16)]
     url = f"/api/v1/payments/purchase/{film.pk}"
 
@@ -111,6 +112,7 @@ def test_one_payment_is_settled_once_however_often_it_is_told(viewer, film, buy)
 def test_two_administrators_never_refund_more_than_was_captured(
     client_for, viewer, admin, make_user, film, buy
 ):
+    """Money 52."""
     order = buy(viewer, film)
     url = f"/api/v1/payments/admin/orders/{order.pk}/refund"
     clients = [client_for(admin) for _ in range(8)]
@@ -157,6 +159,7 @@ def test_two_tabs_make_one_subscription(client_for, viewer):
 
 
 def test_one_key_at_once_is_carried_out_once(client_for, viewer, film):
+    """Money 5."""
     clients = [client_for(viewer) for _ in range(8)]
     url = f"/api/v1/payments/purchase/{film.pk}"
 

@@ -40,6 +40,7 @@ def refund(client_for, admin):
 
 
 def test_a_full_refund_takes_back_the_split_and_the_right(order, refund, viewer, client_for):
+    """Money 38."""
     answer = refund(order, reason="asked nicely")
 
     assert (answer.status_code, answer.data["status"]) == (200, "refunded")
@@ -53,6 +54,7 @@ def test_a_full_refund_takes_back_the_split_and_the_right(order, refund, viewer,
 
 
 def test_partial_refunds_add_up_to_the_last_cent(order, refund):
+    """Money 39."""
     expected = [
         ("5.00", {"clearing:USD": -1499, "creator:USD": 1200, "platform:USD": 299}),
         ("0.01", {"clearing:USD": -1498, "creator:USD": 1199, "platform:USD": 299}),

@@ -1,5 +1,5 @@
 from django.conf import settings
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.permissions import AllowAny
@@ -9,7 +9,7 @@ from config import money
 from config.api.views import APIView, GenericAPIView, GenericViewSet
 from config.errors import NotVisible
 from payments import gateways
-from payments.entitlements import can_watch
+from payments.entitlements import Access, can_watch, can_watch_each
 from payments.errors import GatewayUnavailable
 from payments.filters import OrderFilter
 from payments.idempotent import idempotent
@@ -18,12 +18,14 @@ from payments.serializers import (
     AccessSerializer,
     EntitlementSerializer,
     GatewayConfigSerializer,
+    OfferListSerializer,
     OfferSerializer,
     OrderSerializer,
     PlanSerializer,
     PurchaseAnswerSerializer,
     PurchaseSerializer,
     ReceiptSerializer,
+    VideoIdsSerializer,
 )
 from payments.services import checkout, news, orders, refunds
 from payments.views.common import absolute, read, return_url
@@ -58,6 +60,26 @@ class PlansView(ListModelMixin, GenericAPIView):
         return self.list(request)
 
 
+def _offer(video: Video, access: Access | None) -> dict:
+    prices = [("buy", video.price, None), ("rent", video.rental_price, video.rental_hours)]
+    return {
+        "video_id": video.pk,
+        "is_paid": video.is_paid,
+        "owned": access is not None,
+        "access": access.kind if access else None,
+        "offers": [
+            {
+                "kind": kind,
+                "amount": money.to_text(price, video.currency),
+                "currency": video.currency,
+                "rental_hours": hours,
+            }
+            for kind, price, hours in prices
+            if price
+        ],
+    }
+
+
 class OffersView(APIView):
     permission_classes = [AllowAny]
 
@@ -66,26 +88,28 @@ class OffersView(APIView):
         video = Video.objects.visible_to(request.user).filter(pk=video_id).first()
         if video is None:
             raise NotVisible()
-        access = can_watch(request.user, video)
-        prices = [("buy", video.price, None), ("rent", video.rental_price, video.rental_hours)]
-        return Response(
-            {
-                "video_id": video.pk,
-                "is_paid": video.is_paid,
-                "owned": access is not None,
-                "access": access.kind if access else None,
-                "offers": [
-                    {
-                        "kind": kind,
-                        "amount": money.to_text(price, video.currency),
-                        "currency": video.currency,
-                        "rental_hours": hours,
-                    }
-                    for kind, price, hours in prices
-                    if price
-                ],
-            }
-        )
+        return Response(_offer(video, can_watch(request.user, video)))
+
+
+class OffersListView(APIView):
+    permission_classes = [AllowAny]
+
+    @extend_schema(
+        summary="The same for a page of films",
+        description="Films that are not there, or not yours to see, are left out.",
+        parameters=[
+            OpenApiParameter("video", str, description="Up to 100 ids, separated by commas."),
+        ],
+        responses=OfferListSerializer,
+    )
+    def get(self, request):
+        serializer = VideoIdsSerializer(data=request.query_params)
+        serializer.is_valid(raise_exception=True)
+        ids = serializer.validated_data["video"]
+        videos = list(Video.objects.visible_to(request.user).filter(pk__in=ids))
+        access = can_watch_each(request.user, videos)
+        videos.sort(key=lambda video: ids.index(video.pk))
+        return Response({"results": [_offer(video, access[video.pk]) for video in videos]})
 
 
 class PurchaseView(APIView):

@@ -29,6 +29,7 @@ def test_a_stream_token_costs_three(client_for, viewer, bought):
 
 
 def test_a_right_costs_one(viewer, make_user, bought, subscribe):
+    """Money 81."""
     viewer.has_perm("videos.add_video")
     with statements(exactly=1):
         assert can_watch(viewer, bought).kind == "order"

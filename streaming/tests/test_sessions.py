@@ -41,6 +41,7 @@ def end_of(session):
 def test_a_full_refund_ends_what_it_paid_for_and_nothing_else(
     viewer, make_user, make_video, buy, watch, admin
 ):
+    """Money 83: the rest, in every delivery process, is the snapshot's (`test_delivery_snapshot`)."""
     film, other = make_video(price=1999), make_video(price=500)
     order, neighbour = buy(viewer, film), make_user()
     buy(viewer, other)
