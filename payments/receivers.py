@@ -78,7 +78,7 @@ def sandbox_webhook(sender, body, headers, **kwargs):
 def put_right_what_time_changed(sender, every, **kwargs):
     if every == "second":
         sandbox_events.deliver_due()
-        followups.run()
+        followups.run_unless_silent()
         notices.send_due()
     elif every == "minute":
         orders.expire_orders()

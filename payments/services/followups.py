@@ -5,11 +5,13 @@ follows from a commit is found by a query, asked for with a key, and asked for a
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 
 from config.errors import DomainError
 from payments import gateways
-from payments.gateways.base import NotThere
+from payments.errors import GatewayUnavailable
+from payments.gateways.base import NotThere, Unavailable
 from payments.models import Order, Refund, Subscription
 from payments.services import news, refunds
 from payments.services.billing import sync_subscription
@@ -17,10 +19,30 @@ from payments.services.billing import sync_subscription
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 100
+# A gateway that does not answer must not hold the worker up every second.
+PAUSE_SECONDS = 60.0
+
+_silent_until = 0.0
+
+
+def run_unless_silent() -> int:
+    """`run`, but not within a minute of a gateway's not answering: for the worker's clock."""
+    global _silent_until  # one per process
+    if time.monotonic() < _silent_until:
+        return 0
+    try:
+        return run()
+    except OSError as error:
+        logger.warning("A gateway does not answer: %s", error)
+        _silent_until = time.monotonic() + PAUSE_SECONDS
+        return 0
 
 
 def run() -> int:
-    """Do all that is due; returns how much was done. What fails is tried again the next time."""
+    """Do all that is due; returns how much was done. What is refused is tried again the next time.
+
+    Raises OSError when a gateway does not answer; the rest is done the next time.
+    """
     return (
         _each(refunds.unheard(), refunds.carry_out)
         + _each(_pages(Order, Order.OPEN), _close_page)
@@ -35,7 +57,9 @@ def _each(rows: Iterable, act: Callable) -> int:
         try:
             act(row)
             done += 1
-        except (OSError, DomainError, NotThere) as error:
+        except GatewayUnavailable as error:
+            raise Unavailable(str(error)) from error
+        except (DomainError, NotThere) as error:
             logger.warning("%s of %s: %s", act.__name__, row, error)
     return done
 

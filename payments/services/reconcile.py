@@ -42,7 +42,11 @@ def reconcile(since: datetime, *, on_step: Callable[[str], None] = lambda text: 
             status=Order.Status.PENDING
         ):
             found.changed.append(f"order {order.pk} reopened")
-    done = followups.run()
+    try:
+        done = followups.run()
+    except OSError as error:
+        found.failed.append(f"follow-ups: {error}")
+        done = 0
     found.changed += [f"{done} follow-ups done"] if done else []
     return found
 

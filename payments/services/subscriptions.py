@@ -1,6 +1,5 @@
 """Subscribing, and what subscribers may do with it."""
 
-import contextlib
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
@@ -251,8 +250,12 @@ def end_lapsed() -> int:
         external_id__isnull=False,
     )
     for row in over[:100]:  # renewed, or ended, and nobody told us
-        with contextlib.suppress(OSError, NotThere):
+        try:
             sync_subscription(gateway=row.gateway, external_id=row.external_id)
+        except NotThere:
+            continue
+        except OSError:
+            break  # the next minute is soon enough
     return ended
 
 

@@ -21,7 +21,7 @@ from payments.receivers import order_follows_payment, split_revenue
 from payments.services import followups, news, refunds
 from payments.services.settlement import sync_payment
 from payments.signals import entitlement_granted, payment_facts_changed
-from payments.tests.kit import VISA, balances, code, nothing_changes
+from payments.tests.kit import VISA, SilentGateway, balances, code, nothing_changes
 
 pytestmark = pytest.mark.django_db
 
@@ -91,6 +91,25 @@ def test_money_that_pays_nothing_waits_in_suspense():
     assert Payment.objects.get().disposition == "unmatched"
     assert balances() == {"clearing:USD": -1999, "suspense:USD": 1999}
     assert not Entitlement.objects.exists()
+
+
+def test_a_gateway_that_is_silent_is_left_alone_for_a_minute(
+    viewer, make_video, buy, gateway_is, monkeypatch
+):
+    """The worker has films to make; what waits is found again by its row."""
+    order = buy(viewer, make_video(price=1999))
+    sync_payment(gateway="sandbox", external_id=stray_payment().pk, order=order)
+    monkeypatch.setattr(followups, "_silent_until", 0.0)
+    with gateway_is(SilentGateway), pytest.raises(OSError, match="does not answer"):
+        followups.run()
+    with gateway_is(SilentGateway):
+        assert followups.run_unless_silent() == 0
+    assert followups.run_unless_silent() == 0
+    assert SandboxRefund.objects.count() == 1  # it was made, and its answer was lost
+    monkeypatch.setattr(followups, "_silent_until", 0.0)
+    assert followups.run_unless_silent() == 1
+    assert SandboxRefund.objects.count() == 1
+    assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
 def test_a_person_sends_back_what_pays_nothing(admin, viewer, make_video, buy):
