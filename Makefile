@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test demo lint schema bench-delivery bench-pipeline clean
+.PHONY: help run test demo lint schema bench-delivery bench-pipeline bench-ledger clean
 
 # HOST, PORT and every other name of .env.example may be given in the environment or as make's own
 # variables: `make run PORT=2002`.
@@ -46,6 +46,9 @@ bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 
 bench-pipeline: $(VENV)/dev ## measure processing against bare ffmpeg
 	@$(BIN)/python benchmarks/pipeline.py
+
+bench-ledger: $(VENV)/dev ## measure the books at a million transfers
+	@$(BIN)/python benchmarks/ledger.py
 
 clean: ## remove the virtual environment (not your data)
 	@rm -rf $(VENV)

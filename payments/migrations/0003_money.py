@@ -146,7 +146,7 @@ class Migration(migrations.Migration):
                 ('amount', models.BigIntegerField()),
                 ('currency', models.CharField(max_length=3)),
                 ('plan', models.JSONField(null=True)),
-                ('return_url', models.URLField(blank=True, max_length=2000)),
+                ('return_url', models.CharField(blank=True, max_length=2000)),
                 ('status', models.CharField(default='open', max_length=10)),
                 ('attempts', models.PositiveIntegerField(default=0)),
                 ('expires_at', models.DateTimeField()),
@@ -347,7 +347,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='order',
             name='checkout_url',
-            field=models.URLField(blank=True, max_length=2000),
+            field=models.CharField(blank=True, max_length=2000),
         ),
         migrations.AddField(
             model_name='order',
@@ -427,7 +427,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='subscription',
             name='checkout_url',
-            field=models.URLField(blank=True, max_length=2000),
+            field=models.CharField(blank=True, max_length=2000),
         ),
         migrations.AddField(
             model_name='subscription',

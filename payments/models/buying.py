@@ -52,7 +52,7 @@ class Order(models.Model):
     attempt = models.PositiveIntegerField("declined attempts", default=0)
     # The gateway's own page, where the buyer pays without giving us a card.
     checkout_id = models.CharField(max_length=120, null=True, unique=True)  # noqa: DJ001
-    checkout_url = models.URLField(max_length=2000, blank=True)
+    checkout_url = models.CharField(max_length=2000, blank=True)
     checkout_closed = models.BooleanField("nobody can pay there any more", default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     # When somebody last tried to pay.

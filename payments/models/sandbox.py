@@ -163,7 +163,7 @@ class SandboxCheckout(models.Model):
     currency = models.CharField(max_length=3)
     # {"code", "interval", "trial_days"} when it begins a subscription.
     plan = models.JSONField(null=True)
-    return_url = models.URLField(max_length=2000, blank=True)
+    return_url = models.CharField(max_length=2000, blank=True)
     status = models.CharField(max_length=10, default="open")
     attempts = models.PositiveIntegerField(default=0)
     payment = models.ForeignKey(SandboxPayment, on_delete=models.PROTECT, null=True)

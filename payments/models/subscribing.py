@@ -73,7 +73,7 @@ class Subscription(models.Model):
     attempt = models.PositiveIntegerField("declined attempts", default=0)
     # The gateway's own page, where the first payment is made without giving us a card.
     checkout_id = models.CharField(max_length=120, null=True, unique=True)  # noqa: DJ001
-    checkout_url = models.URLField(max_length=2000, blank=True)
+    checkout_url = models.CharField(max_length=2000, blank=True)
     checkout_closed = models.BooleanField(default=False)
     period_start = models.DateTimeField(null=True)
     period_end = models.DateTimeField(null=True)
