@@ -12,6 +12,7 @@ from config.api.views import APIView, GenericAPIView
 from config.errors import NotVisible
 from payments.idempotent import idempotent
 from payments.models import Payout, Statement
+from payments.periods import Month
 from payments.permissions import MaySeeEarnings
 from payments.serializers_sharing import (
     BalancesSerializer,
@@ -81,7 +82,11 @@ class StatementView(APIView):
         return self.answer(period, as_csv=kind == "csv")
 
     def answer(self, period: str, *, as_csv: bool):
-        mine = Statement.objects.filter(creator=self.request.user, period=period)
+        try:
+            month = Month.named(period)
+        except ValueError:
+            raise NotVisible() from None
+        mine = Statement.objects.filter(creator=self.request.user, period=str(month))
         found = list(mine.order_by("currency"))
         if not found:
             raise NotVisible("There is no statement of that month.")
