@@ -35,8 +35,8 @@ def split_revenue(sender, payment, kind, at, **kwargs):
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.order_follows_payment")
-def order_follows_payment(sender, payment, **kwargs):
-    orders.follow_payment(payment)
+def order_follows_payment(sender, payment, kind, **kwargs):
+    orders.follow_payment(payment, kind=kind)
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.subscription_follows_payment")

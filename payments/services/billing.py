@@ -6,16 +6,15 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Sum
 from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
 from payments import gateways
 from payments.gateways.base import InvoiceSnapshot, SubscriptionSnapshot
-from payments.models import Invoice, Payment, Plan, Subscription
+from payments.models import Invoice, Payment, Plan, Refund, Subscription
 from payments.services import access
-from payments.services.revenue import refunded
 from payments.services.settlement import sync_payment
 from payments.signals import subscription_changed
 
@@ -72,18 +71,21 @@ def _link(gateway: str, external_id: str, subscription: Subscription | None) -> 
     known = Subscription.objects.filter(gateway=gateway, external_id=external_id).first()
     if known is not None:
         return known
-    # A second one for the same wish: paid in another tab. It is ended and its money goes back.
-    try:
-        with transaction.atomic():
-            return Subscription.objects.create(
-                user_id=subscription.user_id,
-                plan_id=subscription.plan_id,
-                gateway=gateway,
-                external_id=external_id,
-                disposition=Disposition.DUPLICATE,
-            )
-    except IntegrityError:
-        return Subscription.objects.get(gateway=gateway, external_id=external_id)
+    # A second one for the same wish: after the first had failed, it takes its place; else it was
+    # paid in another tab, and is ended and its money goes back.
+    for disposition in (Disposition.PRIMARY, Disposition.DUPLICATE):
+        try:
+            with transaction.atomic():
+                return Subscription.objects.create(
+                    user_id=subscription.user_id,
+                    plan_id=subscription.plan_id,
+                    gateway=gateway,
+                    external_id=external_id,
+                    disposition=disposition,
+                )
+        except IntegrityError:  # the user has a live one, or another process was faster
+            continue
+    return Subscription.objects.get(gateway=gateway, external_id=external_id)
 
 
 @transaction.atomic
@@ -218,15 +220,21 @@ def follow_payment(payment: Payment) -> None:
     """A paid invoice is paid; money that went back in full ends the subscription or its access."""
     if payment.invoice_id is None or payment.disposition != Payment.Disposition.APPLIED:
         return
+    # The user's subscriptions before any invoice, and by id: everybody locks them like this.
+    user_id = payment.invoice.subscription.user_id
+    own = Subscription.objects.filter(user_id=user_id).select_for_update().order_by("pk")
+    rows = {row.pk: row for row in own}
     invoice = Invoice.objects.select_for_update().get(pk=payment.invoice_id)
-    row = Subscription.objects.select_for_update().get(pk=invoice.subscription_id)
+    row = rows[invoice.subscription_id]
     if invoice.status != Invoice.Status.PAID:
         invoice.status, invoice.paid_at = Invoice.Status.PAID, payment.captured_at
         invoice.save(update_fields=["status", "paid_at"])
     latest = not row.invoices.filter(
         period_start__gt=invoice.period_start, status=Invoice.Status.PAID
     ).exists()
-    if latest and refunded(payment) >= payment.captured:
+    # A refund that is only under way takes the access, and gives it back when it fails.
+    gone = payment.refunds.filter(status=Refund.Status.SUCCEEDED).aggregate(total=Sum("amount"))
+    if latest and (gone["total"] or 0) >= payment.captured:
         end(row, Status.CANCELED)
     else:
         access.follow_subscription(row)

@@ -3,7 +3,7 @@
 import logging
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 import audit.services as audit
@@ -12,6 +12,7 @@ from payments.errors import OrderNotOpen
 from payments.models import Order, Payment
 from payments.services import access, coupons, revenue
 from payments.services.revenue import disputed, refunded
+from payments.services.settlement import GIVEN_UP, UNDER_WAY
 from payments.signals import order_paid, order_refunded
 
 logger = logging.getLogger(__name__)
@@ -19,12 +20,12 @@ logger = logging.getLogger(__name__)
 Status = Order.Status
 
 
-def follow_payment(payment: Payment) -> None:
+def follow_payment(payment: Payment, *, kind: str = "adjustment") -> None:
     """Bring the order to what its applied payment says: paid, disputed, or refunded in full."""
     if payment.order_id is None:
         return
     if payment.disposition != Payment.Disposition.APPLIED:
-        _follow_unpaid(payment)
+        _follow_unpaid(payment, kind)
         return
     order = Order.objects.select_for_update().get(pk=payment.order_id)
     status = _status(payment)
@@ -53,13 +54,15 @@ def _status(payment: Payment) -> str:
     return Status.DISPUTED if disputed(payment) > 0 else Status.PAID
 
 
-def _follow_unpaid(payment: Payment) -> None:
-    """A payment under way keeps its order open; one that has failed for good reopens it."""
-    under_way = {Payment.Status.REQUIRES_ACTION, Payment.Status.PROCESSING}
+def _follow_unpaid(payment: Payment, kind: str) -> None:
+    """A payment under way keeps its order open; one that fails for good reopens it.
+
+    Only at the moment it fails: later news of it says nothing about the payment that came after.
+    """
     orders = Order.objects.filter(pk=payment.order_id)
-    if payment.status in under_way:
+    if payment.status in UNDER_WAY:
         orders.filter(status=Status.PENDING).update(status=Status.PROCESSING)
-    elif payment.status in {Payment.Status.FAILED, Payment.Status.CANCELED}:
+    elif kind == "failed":
         # The next attempt gets a key of its own: this one's answer is final.
         orders.filter(status=Status.PROCESSING).update(
             status=Status.PENDING, attempt=F("attempt") + 1
@@ -113,9 +116,7 @@ def complete_free(order: Order) -> Order:
 @transaction.atomic
 def cancel_order(*, order: Order, actor) -> Order:
     """Give up an order that nobody is paying. Raises OrderNotOpen for any other."""
-    changed = Order.objects.filter(pk=order.pk, status=Status.PENDING).update(
-        status=Status.CANCELED
-    )
+    changed = _nobody_pays().filter(pk=order.pk).update(status=Status.CANCELED)
     if not changed:
         raise OrderNotOpen()
     order.refresh_from_db(fields=["status"])
@@ -126,20 +127,33 @@ def cancel_order(*, order: Order, actor) -> Order:
 
 def expire_orders() -> int:
     """Orders that nobody paid in time. Money that still comes makes them paid all the same."""
-    over = Order.objects.filter(status=Status.PENDING, expires_at__lt=timezone.now())
+    over = _nobody_pays().filter(expires_at__lt=timezone.now())
     return sum(expire(order) for order in over.select_related("coupon"))
+
+
+def _nobody_pays() -> QuerySet[Order]:
+    """Open orders that no money is on its way for: what waits for the buyer's bank waits for them.
+
+    Money that comes all the same is real, and makes them paid.
+    """
+    payments = Payment.objects.filter(order=OuterRef("pk"))
+    waiting = payments.filter(status=Payment.Status.REQUIRES_ACTION)
+    moving = payments.exclude(status__in=[Payment.Status.REQUIRES_ACTION, *GIVEN_UP])
+    return Order.objects.filter(
+        Q(status=Status.PENDING) | Q(Exists(waiting), ~Exists(moving), status=Status.PROCESSING)
+    )
 
 
 def expire_of(video) -> None:
     """Close the open orders of a film that has been deleted; their pages are closed soon after."""
-    for order in Order.objects.filter(video=video, status=Status.PENDING).select_related("coupon"):
+    for order in _nobody_pays().filter(video=video).select_related("coupon"):
         expire(order)
 
 
 @transaction.atomic
 def expire(order: Order) -> bool:
     """Close an open order that nobody is paying; false when somebody was faster."""
-    changed = Order.objects.filter(pk=order.pk, status=Status.PENDING).update(status=Status.EXPIRED)
+    changed = _nobody_pays().filter(pk=order.pk).update(status=Status.EXPIRED)
     if changed:
         order.status = Status.EXPIRED
         coupons.settle(order)

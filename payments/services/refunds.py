@@ -68,13 +68,14 @@ def refund_own(*, order: Order) -> Order:
 
 
 def send_back_stray(*, payment_id: uuid.UUID, actor) -> Payment:
-    """Give all of a payment back that pays nothing we know of: the suspense account's way out."""
-    stray = Payment.objects.filter(pk=payment_id, disposition=Payment.Disposition.UNMATCHED)
+    """Give all of a payment back that pays nothing, or paid twice and could not go back by itself."""
+    astray = (Payment.Disposition.UNMATCHED, Payment.Disposition.DUPLICATE)
+    stray = Payment.objects.filter(pk=payment_id, disposition__in=astray)
     if not stray.exists():
         raise NotVisible()
     audit.record(actor=actor, action=AuditAction.SUSPENSE_SETTLED, target=stray.get())
-    unmatched = Payment.Disposition.UNMATCHED
-    _refund(None, "pays nothing we know of", actor, pk=payment_id, disposition=unmatched)
+    disposition = stray.get().disposition
+    _refund(None, "pays nothing", actor, pk=payment_id, disposition=disposition)
     return Payment.objects.get(pk=payment_id)
 
 

@@ -19,6 +19,8 @@ from payments.signals import payment_facts_changed
 
 logger = logging.getLogger(__name__)
 
+UNDER_WAY = (Payment.Status.REQUIRES_ACTION, Payment.Status.PROCESSING)
+GIVEN_UP = (Payment.Status.FAILED, Payment.Status.CANCELED)
 _STATUS_RANK = {
     Payment.Status.CREATED: 0,
     Payment.Status.REQUIRES_ACTION: 1,
@@ -88,6 +90,7 @@ def _facts(
         payment.order, payment.invoice = order, invoice
         if payment.disposition == Payment.Disposition.UNMATCHED and (order or invoice):
             payment.disposition = Payment.Disposition.NONE
+    was = payment.status
     if _STATUS_RANK[snapshot.status] > _STATUS_RANK[payment.status]:
         payment.status = snapshot.status
     captured = snapshot.captured > payment.captured
@@ -112,6 +115,8 @@ def _facts(
     )  # fmt: skip
     if captured or placed:
         yield "capture"
+    if was in UNDER_WAY and payment.status in GIVEN_UP:
+        yield "failed"
     if snapshot.fee > payment.fee:
         payment.fee = snapshot.fee
         payment.save(update_fields=["fee"])
@@ -201,7 +206,10 @@ def _owe_back(payment: Payment) -> None:
     held = sum(d.withdrawn - d.reinstated for d in payment.disputes.all())
     left = payment.captured - refunded(payment) - held - (asked["total"] or 0)
     # A refund that the bank could not carry out is not asked for again: somebody must look.
-    if left > 0 and not payment.refunds.filter(is_automatic=True).exists():
+    refused = payment.refunds.filter(
+        is_automatic=True, status__in=[Refund.Status.FAILED, Refund.Status.CANCELED]
+    )
+    if left > 0 and not refused.exists():
         Refund.objects.create(payment=payment, amount=left, reason="paid twice", is_automatic=True)
 
 
@@ -249,8 +257,10 @@ def _paid_invoice(invoice: Invoice) -> bool:
     user_id = invoice.subscription.user_id
     locked = list(Subscription.objects.filter(user_id=user_id).select_for_update().order_by("pk"))
     own = next(s for s in locked if s.pk == invoice.subscription_id)
-    # Billed for a period after its end: the gateway had not heard of it yet.
-    late = own.ended_at is not None and invoice.period_start >= own.ended_at
+    # Ended before it ever ran, or billed for a period after its end: the gateway had not heard of it.
+    late = own.ended_at is not None and (
+        own.period_end is None or invoice.period_start >= own.ended_at
+    )
     return (
         late
         or own.disposition == Subscription.Disposition.DUPLICATE

@@ -7,13 +7,14 @@ import time_machine
 from django.utils import timezone
 
 from payments.gateways.sandbox import billing as sandbox
-from payments.gateways.sandbox import events
+from payments.gateways.sandbox import charging, events
 from payments.models import (
     Entitlement,
     Invoice,
     Notice,
     Payment,
     Plan,
+    Refund,
     SandboxClock,
     SandboxPayment,
     SandboxSubscription,
@@ -229,6 +230,15 @@ class TestEnding:
         assert SandboxSubscription.objects.get().ended_at is not None
         assert mine().closed_at_gateway
 
+    def test_a_refund_under_way_that_fails_gives_the_access_back(self, client_for, viewer, admin):
+        client_for(viewer).post(URL, {"payment_method": "pm_card_pendingRefund"})
+        invoice = Invoice.objects.get()
+        refunds.refund_invoice(invoice_id=invoice.pk, amount=None, reason="", actor=admin)
+        assert (mine().status, may_watch(viewer), balances()) == ("active", False, {})
+        charging.settle_refund(Refund.objects.get().external_id, succeeds=False)
+        sync_payment(gateway="sandbox", external_id=Payment.objects.get().external_id)
+        assert (mine().status, may_watch(viewer)) == ("active", True)
+
     def test_part_of_an_invoice_back_ends_nothing(self, subscribe, viewer, admin):
         subscribe(viewer)
         refunds.refund_invoice(
@@ -238,8 +248,6 @@ class TestEnding:
         assert balances() == {"clearing:USD": -499, "deferred:USD": 499}
 
     def test_a_disputed_period_cannot_be_watched_until_it_is_won(self, subscribe, viewer):
-        from payments.gateways.sandbox import charging
-
         subscribe(viewer)
         payment = Payment.objects.get()
         dispute = charging.open_dispute(payment.external_id)
@@ -347,6 +355,40 @@ class TestAuthentication:
         assert "It is me" in client.get(page).content.decode()
         client.post(page, {"button": "confirm"})
         assert (mine().status, may_watch(viewer)) == ("active", True)
+        assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
+
+    @pytest.fixture
+    def asked(self, client_for, viewer):
+        answer = client_for(viewer).post(URL, {"payment_method": "pm_card_authenticationRequired"})
+        return answer.data["next_action"]["url"].removeprefix("http://testserver")
+
+    def test_given_up_and_then_confirmed_the_money_goes_back(
+        self, client_for, client, viewer, asked
+    ):
+        client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
+        client.post(asked, {"button": "confirm"})
+        run_time()
+        assert (mine().status, may_watch(viewer), balances()) == ("canceled", False, {})
+        assert Refund.objects.get().status == "succeeded"
+
+    def test_refused_by_the_bank_another_card_begins_anew(self, client_for, client, viewer, asked):
+        client.post(asked, {"button": "refuse"})
+        answer = client_for(viewer).post(URL, {"payment_method": VISA})
+        assert answer.data["subscription"]["status"] == "active"
+        assert (may_watch(viewer), balances()) == (
+            True,
+            {"clearing:USD": -999, "deferred:USD": 999},
+        )
+
+    def test_on_the_hosted_page_too(self, client_for, client, viewer):
+        answer = client_for(viewer).post(URL, {})
+        page = answer.data["next_action"]["url"].removeprefix("http://testserver")
+        client.post(page, {"button": "authenticate"})
+        client.post(page, {"button": "refuse"})
+        assert "Paid." in client.post(page, {"button": "pay"}).content.decode()
+        run_time()
+        live = Subscription.objects.get(status="active")
+        assert (live.disposition, may_watch(viewer)) == ("primary", True)
         assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
 
 

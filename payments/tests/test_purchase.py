@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.roles import Role
 from payments.models import Entitlement, Order, Payment, SandboxCheckout, SandboxPayment
+from payments.services.settlement import sync_payment
 from payments.tests.kit import (
     DECLINED,
     VISA,
@@ -343,6 +344,40 @@ class TestAtTheBank:
         run_minute()
         assert (Order.objects.get().status, balances()) == ("expired", {})
 
+    def test_left_alone_it_expires_too(self, client_for, viewer, film, client, asked, run_minute):
+        """Money 15: and what is confirmed after all is real."""
+        Order.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+        run_minute()
+        assert Order.objects.get().status == "expired"
+        client.post(asked, {"button": "confirm"})
+        assert Order.objects.get().status == "paid"
+        assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+
+    def test_it_can_be_given_up(self, client_for, viewer, asked):
+        order = Order.objects.get()
+        answer = client_for(viewer).post(f"/api/v1/payments/orders/{order.pk}/cancel")
+        assert (answer.status_code, answer.data["status"]) == (200, "canceled")
+
+
+def test_old_news_of_a_declined_card_says_nothing_about_the_next_one(
+    client_for, client, viewer, film, gateway_is
+):
+    """Or its key would change while its money is on its way, and it would be charged twice."""
+    asked = client_for(viewer).post(url(film), {"payment_method": TestAtTheBank.CARD})
+    page = asked.data["next_action"]["url"].removeprefix("http://testserver")
+    client.post(page, {"button": "refuse"})
+    failed = Payment.objects.get()
+    buyer = client_for(viewer)
+    buyer.raise_request_exception = False
+    with gateway_is(SilentGateway):
+        assert buyer.post(url(film), {"payment_method": VISA}).status_code == 503
+    order = Order.objects.get()
+    sync_payment(gateway="sandbox", external_id=failed.external_id)
+    buyer.post(f"/api/v1/payments/orders/{order.pk}/sync")
+    assert Order.objects.get().status == "processing"
+    assert buyer.post(url(film), {"payment_method": VISA}).data["order"]["status"] == "paid"
+    assert SandboxPayment.objects.filter(captured__gt=0).count() == 1
+
 
 class TestTheHostedPage:
     def test_a_gateway_that_does_not_answer_is_asked_again(
@@ -384,6 +419,7 @@ class TestTheHostedPage:
             ("https://films.example.com@evil.example/", 400),
             ("http://films.example.com/", 400),
             ("javascript:alert(1)", 400),
+            ("http://[", 400),
         ],
     )
     def test_buyers_are_sent_back_to_known_addresses_only(

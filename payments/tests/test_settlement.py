@@ -71,7 +71,7 @@ def test_receivers_may_run_again(viewer, make_video, buy):
     payment = buy(viewer, make_video(price=1999)).payments.get()
     with nothing_changes():
         split_revenue(sender=None, payment=payment, kind="capture", at=timezone.now())
-        order_follows_payment(sender=None, payment=payment)
+        order_follows_payment(sender=None, payment=payment, kind="capture")
 
 
 def stray_payment(**fields) -> SandboxPayment:

@@ -33,7 +33,10 @@ def return_url(request, data: dict) -> str:
     own = settings.PUBLIC_URL or f"{request.scheme}://{request.get_host()}"
     if not url:
         return own + "/"
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ReturnUrlRefused() from None
     if f"{parts.scheme}://{parts.netloc}" not in {own, *settings.CHECKOUT_RETURN_ORIGINS}:
         raise ReturnUrlRefused()
     return url

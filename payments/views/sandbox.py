@@ -80,7 +80,9 @@ def checkout_page(request: HttpRequest, token: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def authenticate_page(request: HttpRequest, payment_id: str) -> HttpResponse:
     """The buyer's bank asks whether it is them."""
-    payment = SandboxPayment.objects.filter(pk=payment_id).first()
+    payment = None
+    if payment_id.isprintable():  # PostgreSQL cannot even be asked for a NUL
+        payment = SandboxPayment.objects.filter(pk=payment_id).first()
     if payment is None:
         return _nothing_here()
     if request.method == "POST":

@@ -185,6 +185,10 @@ def first_payment_changed(subscription_id: str) -> None:
         invoice.save()
         subscription.status = "active"
         _save(subscription, "subscription.updated")
+    elif not invoice.payments.exclude(status="failed").exists():
+        # The bank did not know them: the next try begins anew.
+        subscription.invoices.filter(status="open").update(status="void")
+        _end(subscription, now(), "incomplete_expired")
 
 
 @transaction.atomic

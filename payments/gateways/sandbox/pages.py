@@ -41,6 +41,8 @@ def create(item: Item, *, key: str, return_url: str, expires_at: datetime) -> Sa
 
 
 def find(checkout_id: str, *, lock: bool = False) -> SandboxCheckout:
+    if not checkout_id.isprintable():  # PostgreSQL cannot even be asked for a NUL
+        raise NotThere(checkout_id)
     checkouts = SandboxCheckout.objects
     found = (checkouts.select_for_update() if lock else checkouts).filter(pk=checkout_id).first()
     if found is None:
