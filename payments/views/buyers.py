@@ -95,6 +95,7 @@ class OffersListView(APIView):
     permission_classes = [AllowAny]
 
     @extend_schema(
+        operation_id="payments_offers_list",
         summary="The same for a page of films",
         description="Films that are not there, or not yours to see, are left out.",
         parameters=[
