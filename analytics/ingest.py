@@ -16,20 +16,20 @@ AGAIN_AFTER = timedelta(minutes=30)
 
 
 def view_threshold(duration_seconds: float | None) -> float:
-    """Watched seconds that make a view: ten, or half of a film that is shorter than twenty."""
+    """Watched seconds that make a view: ten, or half of a video that is shorter than twenty."""
     return min(VIEW_SECONDS, (duration_seconds or 0.0) / 2)
 
 
 def count_view(session: PlaybackSession, before: float) -> None:
     """Count the session's view at the moment it earns it. Costs nothing on every other heartbeat.
 
-    A viewer counts again on the same film only half an hour after the view before. Called in the
+    A viewer counts again on the same video only half an hour after the view before. Called in the
     heartbeat's transaction.
     """
     threshold = view_threshold(session.video.duration_seconds)
     if not before < threshold <= session.watched_seconds:
         return
-    # The film's row is the queue for two sessions of one viewer that get here together.
+    # The video's row is the queue for two sessions of one viewer that get here together.
     video = Video.objects.select_for_update(of=("self",)).get(pk=session.video_id)
     now = timezone.now()
     recent = Q(video=video, viewer_key=session.viewer_key, at__gt=now - AGAIN_AFTER)
@@ -48,7 +48,7 @@ def count_view(session: PlaybackSession, before: float) -> None:
 
 @transaction.atomic
 def react(*, user, video: Video, value: str | None) -> Video:
-    """Set, change or (None) take back a reaction; the film's counters are right when this returns."""
+    """Set, change or (None) take back a reaction; the video's counters are right when this returns."""
     Video.objects.select_for_update(of=("self",)).get(pk=video.pk)
     if value is None:
         Reaction.objects.filter(user=user, video=video).delete()

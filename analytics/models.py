@@ -22,13 +22,13 @@ class VideoView(models.Model):
 
     class Meta:
         permissions = [
-            ("view_own_analytics", "Can see the analytics of their own films"),
+            ("view_own_analytics", "Can see the analytics of their own videos"),
             ("view_platform_analytics", "Can see the analytics of the platform"),
         ]
         indexes = [
-            # Did this viewer view this film lately?
+            # Did this viewer view this video lately?
             models.Index(fields=["video", "viewer_key", "-at"], name="view_of_viewer"),
-            # Dashboards of a film, a creator, the platform.
+            # Dashboards of a video, a creator, the platform.
             models.Index(fields=["video", "at"], name="view_of_video"),
             models.Index(fields=["creator", "at"], name="view_of_creator"),
             models.Index(fields=["at"], name="view_at"),
@@ -39,7 +39,7 @@ class VideoView(models.Model):
 
 
 class Reaction(models.Model):
-    """What somebody thinks of a film: one of two things, and only one."""
+    """What somebody thinks of a video: one of two things, and only one."""
 
     class Value(models.TextChoices):
         LIKE = "like", "like"

@@ -23,7 +23,7 @@ RETENTION_BUCKETS = 200
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose films, and when: ``start`` ≤ t < ``end``."""
+    """Whose videos, and when: ``start`` ≤ t < ``end``."""
 
     start: datetime
     end: datetime
@@ -32,7 +32,7 @@ class Scope:
     video_id: object | None = None
 
     def of(self, video: str, time: str) -> Q:
-        """The condition on rows that reach their film by ``video`` and their moment by ``time``."""
+        """The condition on rows that reach their video by ``video`` and their moment by ``time``."""
         condition = Q(**{f"{time}__gte": self.start, f"{time}__lt": self.end})
         if self.creator_id:
             condition &= Q(**{f"{video}__creator_id": self.creator_id})
@@ -138,30 +138,30 @@ def series(played: list[dict]) -> list[dict]:
 
 
 def videos(scope: Scope, sold: list[dict]) -> list[dict]:
-    """The films of a scope with what happened to them, most viewed first: two queries."""
+    """Return the videos of a scope with their figures, most viewed first: two queries."""
     played = {row["key"]: row for row in tally(scope, F("video_id"), F("video_id"))}
     bought: Counter = Counter()
     for row in sold:
         bought[row["video_id"]] += row["count"]
     if scope.creator_id:
-        films = Video.objects.filter(creator_id=scope.creator_id)
-        films = films.filter(pk=scope.video_id) if scope.video_id else films
+        listed = Video.objects.filter(creator_id=scope.creator_id)
+        listed = listed.filter(pk=scope.video_id) if scope.video_id else listed
     else:
-        films = Video.objects.filter(pk__in=played.keys() | bought.keys())
+        listed = Video.objects.filter(pk__in=played.keys() | bought.keys())
     nothing = {"views": 0, "unique_viewers": 0, "watch_seconds": 0.0}
     rows = []
-    for film in films.only("title", "likes", "dislikes"):
-        row = played.get(film.pk, nothing)
+    for video in listed.only("title", "likes", "dislikes"):
+        row = played.get(video.pk, nothing)
         rows.append(
             {
-                "id": film.pk,
-                "title": film.title,
+                "id": video.pk,
+                "title": video.title,
                 "views": row["views"],
                 "unique_viewers": row["unique_viewers"],
                 "watch_seconds": round(row["watch_seconds"], 1),
-                "likes": film.likes,
-                "dislikes": film.dislikes,
-                "purchases": bought[film.pk],
+                "likes": video.likes,
+                "dislikes": video.dislikes,
+                "purchases": bought[video.pk],
             }
         )
     rows.sort(key=lambda row: (-row["views"], -row["watch_seconds"], row["title"]))
@@ -217,10 +217,10 @@ def top_creators(scope: Scope) -> list[dict]:
 
 
 def processing_queue() -> dict:
-    films = Video.objects.alive().filter(
+    unfinished = Video.objects.alive().filter(
         Q(status=Video.Status.FAILED) | Q(job__state__in=["queued", "running"])
     )
-    return films.aggregate(
+    return unfinished.aggregate(
         queued=Count("pk", filter=Q(job__state="queued")),
         running=Count("pk", filter=Q(job__state="running")),
         failed_films=Count("pk", filter=Q(status=Video.Status.FAILED)),
@@ -239,7 +239,7 @@ def video_report(scope: Scope, video: Video) -> dict:
 
 
 def retention(scope: Scope, duration: float) -> list[dict]:
-    """How many sessions played each second, in at most RETENTION_BUCKETS buckets of the film."""
+    """How many sessions played each second, in at most RETENTION_BUCKETS buckets of the video."""
     if duration <= 0:
         return []
     count = max(1, min(RETENTION_BUCKETS, int(duration)))

@@ -22,7 +22,7 @@ class ReactionAnswerSerializer(serializers.Serializer):
 
 
 class ScopeSerializer(serializers.Serializer):
-    """``from``, ``to``, ``interval`` and whose films; the last thirty days unless said otherwise."""
+    """``from``, ``to``, ``interval`` and whose videos; the last thirty days unless said otherwise."""
 
     to = serializers.DateTimeField(required=False)
     interval = serializers.ChoiceField(choices=INTERVALS, default="day")

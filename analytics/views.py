@@ -23,8 +23,8 @@ from streaming.errors import PurchaseRequired
 from videos.models import Video
 
 DEFINITIONS = (
-    "A **view** is a session's first moment with ten watched seconds (or half of a shorter film);"
-    " the same viewer counts again after thirty minutes. **Watched seconds** are seconds of the film"
+    "A **view** is a session's first moment with ten watched seconds (or half of a shorter video);"
+    " the same viewer counts again after thirty minutes. **Watched seconds** are seconds of the video"
     " that the clock allows. Owners and administrators never count."
 )
 PARAMETERS = [
@@ -33,7 +33,7 @@ PARAMETERS = [
     OpenApiParameter("interval", str, enum=sorted(reports.TRUNC), default="day"),
     OpenApiParameter("format", str, enum=["csv"], description="The series as CSV."),
 ]
-VIDEO = OpenApiParameter("video", str, description="One film only.")
+VIDEO = OpenApiParameter("video", str, description="One video only.")
 CREATOR = OpenApiParameter(
     "creator", str, description="Another creator's dashboard; for ADMIN, others see their own."
 )
@@ -69,7 +69,7 @@ class CreatorDashboardView(ReportView):
     def get(self, request):
         scope = self.scope()
         sees_all = request.user.has_perm("analytics.view_platform_analytics")
-        # A creator asking for another one still gets their own films, and nothing else.
+        # A creator asking for another one still gets their own videos, and nothing else.
         creator_id = (sees_all and scope.creator_id) or request.user.pk
         scope = replace(scope, creator_id=creator_id)
         return self.answer("creator", scope, reports.creator_report(scope))
@@ -91,7 +91,7 @@ class PlatformDashboardView(ReportView):
 
 class VideoReportView(ReportView):
     @extend_schema(
-        summary="One film's numbers",
+        summary="One video's numbers",
         description=DEFINITIONS,
         parameters=PARAMETERS,
         responses=VideoReportSerializer,
@@ -103,14 +103,14 @@ class VideoReportView(ReportView):
         if video.creator_id != request.user.pk and not request.user.has_perm(
             "analytics.view_platform_analytics"
         ):
-            raise PermissionDenied("Only its owner may see the numbers of this film.")
+            raise PermissionDenied("Only its owner may see the numbers of this video.")
         scope = self.scope(video_id=video.pk, creator_id=None)
         return self.answer("video", scope, reports.video_report(scope, video))
 
 
 class ReactionView(APIView):
     @extend_schema(
-        summary="Like or dislike a film",
+        summary="Like or dislike a video",
         request=ReactionSerializer,
         responses=ReactionAnswerSerializer,
     )

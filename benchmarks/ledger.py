@@ -28,7 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-FILMS_EACH = 25  # films that every buyer has bought
+VIDEOS_EACH = 25  # videos that every buyer has bought
 SUBSCRIBERS = 100
 PRICE, SHARE = 1999, 1600
 CHECKS = 5000
@@ -135,7 +135,7 @@ def people(count: int, role: str) -> list:
     )
 
 
-def films(creators: list) -> list:
+def videos(creators: list) -> list:
     from django.utils import timezone
 
     from videos.models import Video
@@ -144,7 +144,7 @@ def films(creators: list) -> list:
         [
             Video(
                 creator=creator,
-                title="A film",
+                title="A video",
                 is_paid=True,
                 price=PRICE,
                 status=Video.Status.READY,
@@ -163,25 +163,25 @@ def make_sales(count: int) -> tuple[list, list]:
     from payments.ledger import accounts
     from payments.models import Entitlement, JournalEntry, Order, Payment, Transfer
 
-    catalogue = films(people(100, "creator"))
-    buyers = people(max(1, count // FILMS_EACH), "buyer")
+    catalogue = videos(people(100, "creator"))
+    buyers = people(max(1, count // VIDEOS_EACH), "buyer")
     paid_at = datetime(*MONTH, 10, tzinfo=UTC)
     clearing, platform_ = accounts.clearing("sandbox", "USD"), accounts.platform("USD")
-    owed = {film.pk: accounts.creator(film.creator_id, "USD") for film in catalogue}
+    owed = {video.pk: accounts.creator(video.creator_id, "USD") for video in catalogue}
     wishes = (
         (buyer, catalogue[(number + step) % len(catalogue)])
         for number, buyer in enumerate(buyers)
-        for step in range(FILMS_EACH)
+        for step in range(VIDEOS_EACH)
     )
     while batch := [wish for _, wish in zip(range(BATCH), wishes, strict=False)]:
         orders = store(
             [
                 Order(
-                    buyer=buyer, video=film, creator_id=film.creator_id, list_amount=PRICE,
+                    buyer=buyer, video=video, creator_id=video.creator_id, list_amount=PRICE,
                     amount=PRICE, currency="USD", fee_bps=2000, status="paid", gateway="sandbox",
                     expires_at=paid_at, paid_at=paid_at,
                 )
-                for buyer, film in batch
+                for buyer, video in batch
             ]
         )  # fmt: skip
         payments = store(
@@ -270,9 +270,9 @@ def entitlement(sales: tuple[list, list]) -> dict:
     if len(captured) > 1:
         raise SystemExit(f"{len(captured)} queries")
     times = []
-    for user, film in pairs:
+    for user, video in pairs:
         start = time.perf_counter()
-        can_watch(user, film)
+        can_watch(user, video)
         times.append((time.perf_counter() - start) * 1000)
     cuts = statistics.quantiles(times, n=100)
     return {
@@ -284,7 +284,7 @@ def entitlement(sales: tuple[list, list]) -> dict:
 
 
 def make_month(creators: int) -> None:
-    """Subscribers who have paid for a month, and have watched a film of every creator."""
+    """Subscribers who have paid for a month, and have watched a video of every creator."""
     from payments.models import Invoice, Payment, Plan, Subscription, WatchDaily
     from payments.services import revenue
 
@@ -306,14 +306,14 @@ def make_month(creators: int) -> None:
             available_on=start + timedelta(days=14), status="captured", disposition="applied",
         )  # fmt: skip
         revenue.book_payment(payment, kind="capture", at=start)
-    catalogue = films(people(creators, "creator"))
+    catalogue = videos(people(creators, "creator"))
     store(
         [
             WatchDaily(
-                user=subscribers[number % SUBSCRIBERS], video=film, creator_id=film.creator_id,
+                user=subscribers[number % SUBSCRIBERS], video=video, creator_id=video.creator_id,
                 day=start.date(), seconds=30 + number % 3000, plan_seconds=30 + number % 3000,
             )
-            for number, film in enumerate(catalogue)
+            for number, video in enumerate(catalogue)
         ]
     )  # fmt: skip
 
@@ -337,19 +337,19 @@ def close_pool() -> dict:
 
 
 def purchases(clients: int, each: int) -> dict:
-    """Every client buys its films one after the other; the sandbox answers at once."""
+    """Every client buys its videos one after the other; the sandbox answers at once."""
     from django.db import connections
 
     from payments.services import checkout
 
-    catalogue = films(people(each, "creator"))
+    catalogue = videos(people(each, "creator"))
 
     def buy(user) -> None:
         try:
-            for film in catalogue:
+            for video in catalogue:
                 checkout.purchase(
                     buyer=user,
-                    video_id=film.pk,
+                    video_id=video.pk,
                     wish=checkout.Wish(),
                     payment_method="pm_card_visa",
                 )

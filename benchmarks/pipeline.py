@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/pipeline.py [--seconds 60] [--runs 5] [--sandbox auto]
 
-Makes a 1080p film of moving noise and test picture, then takes turns: ``pipeline.transcode`` and
+Makes a 1080p video of moving noise and test picture, then takes turns: ``pipeline.transcode`` and
 bare FFmpeg making the same ladder (same filters, rates and preset) in one process as plain MP4.
 CPU is user + system of this process and all its descendants: bubblewrap leaves its child behind
 unreaped, and the kernel would not count it, so this process adopts and reaps orphans (Linux).
@@ -35,7 +35,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=60, help="length of the film")
+    parser.add_argument("--seconds", type=int, default=60, help="length of the video")
     parser.add_argument("--runs", type=int, default=5, help="runs of each side, interleaved")
     parser.add_argument("--sandbox", choices=("auto", "bwrap", "limits"), default="auto")
     parser.add_argument("--preset", default="veryfast")
@@ -90,8 +90,8 @@ def measured(work) -> dict:
     return {"cpu": cpu_seconds() - cpu, "wall": wall, "result": result}
 
 
-def make_film(path: Path, seconds: int) -> None:
-    """Moving test picture with film grain: harder than a cartoon, easier than noise."""
+def make_video(path: Path, seconds: int) -> None:
+    """Moving test picture with video grain: harder than a cartoon, easier than noise."""
     from videos.processing import tools
 
     picture = f"testsrc2=size=1920x1080:rate=30:duration={seconds},noise=alls=8:allf=t"
@@ -254,7 +254,7 @@ def main() -> None:
     adopt_orphans()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"
-        make_film(source, options.seconds)
+        make_video(source, options.seconds)
         frames_in = frames(source)
         pipelines, bares = [], []
         for number in range(options.runs):
@@ -270,7 +270,7 @@ def main() -> None:
     record = {
         "date": now.isoformat(timespec="seconds"),
         "machine": facts,
-        "film": {"seconds": options.seconds, "size": "1920x1080", "rate": 30},
+        "video": {"seconds": options.seconds, "size": "1920x1080", "rate": 30},
         "runs": [
             {
                 "pipeline": {key: round(own[key], 3) for key in ("cpu", "wall")},

@@ -82,7 +82,7 @@ _SECRET_IN_PATH = re.compile(r"(/media/|/stream/play/|/sandbox/checkout/)[^/\s\"
 
 
 def mask_secrets(text: str) -> str:
-    """A grant or token in a path is a key to a film or a checkout: logs show only that it was there."""
+    """A grant or token in a path is a key to a video or a checkout: logs show only that it was there."""
     return _SECRET_IN_PATH.sub(r"\1***", text)
 
 

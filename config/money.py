@@ -9,7 +9,7 @@ EXPONENTS = {
     "INR": 2, "ISK": 0, "JPY": 0, "KRW": 0, "KWD": 3, "MXN": 2, "NOK": 2, "NZD": 2, "PLN": 2,
     "SEK": 2, "SGD": 2, "UGX": 0, "USD": 2, "ZAR": 2,
 }  # fmt: skip
-MAX_MINOR = 10**12  # a price no film has; sums of many stay far below 2**63
+MAX_MINOR = 10**12  # a price no video has; sums of many stay far below 2**63
 
 BASIS_POINTS = 10_000
 

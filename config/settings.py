@@ -20,7 +20,7 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
 TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
 PUBLIC_URL = env.text("PUBLIC_URL").rstrip("/")  # empty: the address of the request at hand
 DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
-# Sources, work in progress, uploads and published films share one file system: what moves from one
+# Sources, work in progress, uploads and published videos share one file system: what moves from one
 # to the next moves by an atomic rename.
 MEDIA_ROOT = env.folder("MEDIA_DIR", DATA_DIR / "media")
 
@@ -202,7 +202,7 @@ DRF_STANDARDIZED_ERRORS = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Video on demand",
-    "DESCRIPTION": "Upload, transcode, sell and stream films. Errors have one body everywhere.",
+    "DESCRIPTION": "Upload, transcode, sell and stream videos. Errors have one body everywhere.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

@@ -22,7 +22,7 @@ class Access:
 
 
 def can_watch(user, video: Video) -> Access | None:
-    """The caller's right to watch a film they can see, or None. At most one query."""
+    """The caller's right to watch a video they can see, or None. At most one query."""
     access = _without_right(user, video)
     if access is not None or not video.is_paid or not user.is_authenticated:
         return access
@@ -30,7 +30,7 @@ def can_watch(user, video: Video) -> Access | None:
 
 
 def can_watch_each(user, videos: Iterable[Video]) -> dict[uuid.UUID, Access | None]:
-    """The same for a page of films, by their ids. At most one query, whatever their number."""
+    """The same for a page of videos, by their ids. At most one query, whatever their number."""
     sold, found = [], {}
     for video in videos:
         found[video.pk] = _without_right(user, video)
@@ -57,7 +57,7 @@ def _without_right(user, video: Video) -> Access | None:
 
 
 def _rights(user, videos: Iterable[Video]) -> QuerySet[Entitlement]:
-    """The live rights to any of the films, the longest-lasting first."""
+    """The live rights to any of the videos, the longest-lasting first."""
     return (
         Entitlement.objects.live()
         .filter(Q(video__in=videos) | Q(video=None), user=user)

@@ -11,7 +11,7 @@ class Unprocessable(DomainError):
 
 class VideoNotFound(NotVisible):
     default_code = "video_not_found"
-    default_detail = "There is no such film, or it is not yours to see."
+    default_detail = "There is no such video, or it is not yours to see."
 
 
 class PlanNotFound(NotVisible):
@@ -27,18 +27,18 @@ class NoSubscription(NotVisible):
 class OwnVideo(DomainError):
     status_code = status.HTTP_403_FORBIDDEN
     default_code = "own_video"
-    default_detail = "This film is yours already."
+    default_detail = "This video is yours already."
 
 
 class AlreadyOwned(DomainError):
     default_code = "already_owned"
-    default_detail = "You have bought this film."
+    default_detail = "You have bought this video."
 
 
 class CoveredBySubscription(DomainError):
     default_code = "covered_by_subscription"
     default_detail = (
-        'Your subscription covers this film. Send "force": true to buy it all the same.'
+        'Your subscription covers this video. Send "force": true to buy it all the same.'
     )
 
 
@@ -53,12 +53,12 @@ class PriceChanged(DomainError):
 
 class NotForSale(Unprocessable):
     default_code = "not_for_sale"
-    default_detail = "This film is not for sale like this."
+    default_detail = "This video is not for sale like this."
 
 
 class CurrencyUnsupported(Unprocessable):
     default_code = "currency_unsupported"
-    default_detail = "This film is not sold in that currency."
+    default_detail = "This video is not sold in that currency."
     attr = "currency"
 
 
@@ -129,12 +129,12 @@ class Disputed(DomainError):
 
 class RefundWindowClosed(DomainError):
     default_code = "refund_window_closed"
-    default_detail = "The time in which you can give this film back is over."
+    default_detail = "The time in which you can give this video back is over."
 
 
 class WatchedTooMuch(DomainError):
     default_code = "watched_too_much"
-    default_detail = "You have watched too much of this film to give it back."
+    default_detail = "You have watched too much of this video to give it back."
 
 
 class NothingToRefund(DomainError):

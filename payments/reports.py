@@ -44,7 +44,7 @@ def creator_totals(creator_id: uuid.UUID, period: Period) -> list[dict]:
 def creator_earned(
     creator_id: uuid.UUID, period: Period, video_id: uuid.UUID | None = None
 ) -> dict[str, int]:
-    """What the books say was earned, by all films or by one: currency to minor units. One query."""
+    """What the books say was earned, by all videos or by one: currency to minor units. One query."""
     return balances.owed_to(creator_id, _entries(period, video_id))
 
 
@@ -71,7 +71,7 @@ def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list
 
 
 def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[dict]:
-    """By currency, in minor units, of everything or of one film.
+    """By currency, in minor units, of everything or of one video.
 
     For every period ``gross - refunds - disputes = creator_share + platform_share - losses -
     promotions + deferred + pool + owed_back + suspense``. Gateways' fees stand beside it: they are
@@ -141,12 +141,12 @@ def series(period: Period) -> list[dict]:
 
 
 def _entries(period: Period, video_id: uuid.UUID | None = None) -> Q:
-    of_film = (
+    of_video = (
         Q(entry__payment__order__video_id=video_id) | Q(entry__order__video_id=video_id)
         if video_id
         else Q()
     )
-    return EARNED & of_film & period.of("entry__effective_at")
+    return EARNED & of_video & period.of("entry__effective_at")
 
 
 # What a kind of entry moved between us and the gateway, and whether credits count up or down.

@@ -28,7 +28,7 @@ class PurchaseSerializer(serializers.Serializer):
         max_length=60, required=False, help_text="Without one, pay on the gateway's own page."
     )
     force = serializers.BooleanField(
-        default=False, help_text="Buy although a subscription covers the film."
+        default=False, help_text="Buy although a subscription covers the video."
     )
     coupon = serializers.CharField(max_length=40, required=False, allow_blank=True, default="")
     return_url = serializers.CharField(
@@ -98,7 +98,7 @@ class VideoIdsSerializer(serializers.Serializer):
         try:
             ids = [uuid.UUID(text) for text in value.split(",") if text]
         except ValueError:
-            raise serializers.ValidationError("Ids of films, separated by commas.") from None
+            raise serializers.ValidationError("Ids of videos, separated by commas.") from None
         if not 0 < len(ids) <= 100:
             raise serializers.ValidationError("From 1 to 100 ids.")
         return ids

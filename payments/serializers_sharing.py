@@ -108,9 +108,9 @@ class RequestedPayoutsSerializer(serializers.Serializer):
 
 
 class PricesSerializer(VideoSerializer):
-    """What a film costs, all of it: what is not sent is not for sale. A price of 0 makes it free.
+    """What a video costs, all of it: what is not sent is not for sale. A price of 0 makes it free.
 
-    The rules are those of the film itself.
+    The rules are those of the video itself.
     """
 
     price = MoneyField()

@@ -6,12 +6,12 @@ from config.errors import DomainError
 class PurchaseRequired(DomainError):
     status_code = status.HTTP_403_FORBIDDEN
     default_code = "purchase_required"
-    default_detail = "Buy this film or subscribe to watch it."
+    default_detail = "Buy this video or subscribe to watch it."
 
 
 class NotReady(DomainError):
     default_code = "not_ready"
-    default_detail = "This film cannot be played yet."
+    default_detail = "This video cannot be played yet."
 
 
 class StreamTokenInvalid(exceptions.AuthenticationFailed):

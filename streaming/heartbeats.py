@@ -20,7 +20,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """One report of a player. ``watched`` are seconds of the film, from and to."""
+    """One report of a player. ``watched`` are seconds of the video, from and to."""
 
     position_seconds: float
     state: str
@@ -96,7 +96,7 @@ def _implied(session: PlaybackSession, beat: Beat) -> list[Interval]:
 
 
 def _allowance(session: PlaybackSession, now) -> float:
-    """Film seconds that can have been played since the last heartbeat, at SPEED_MAX at most.
+    """Video seconds that can have been played since the last heartbeat, at SPEED_MAX at most.
 
     One interval is given in advance, once: a flood of heartbeats earns nothing.
     """

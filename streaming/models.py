@@ -14,17 +14,17 @@ class PlaybackSessionQuerySet(models.QuerySet):
 
 
 class PlaybackSession(models.Model):
-    """One viewer plays one version of one film: one redemption of a stream token.
+    """One viewer plays one version of one video: one redemption of a stream token.
 
     It lives until it has ended or expired; the delivery processes read the ended ones every half
-    second. What was watched is kept as merged intervals of the film, verified beat by beat.
+    second. What was watched is kept as merged intervals of the video, verified beat by beat.
     """
 
     class EndReason(models.TextChoices):
         STOPPED = "stopped", "stopped by the viewer"
         IDLE = "idle", "no sign of life"
         REVOKED = "revoked", "the right to watch ended"
-        REMOVED = "removed", "the film was deleted"
+        REMOVED = "removed", "the video was deleted"
         DEACTIVATED = "deactivated", "the user was deactivated"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -75,7 +75,7 @@ class PlaybackSession(models.Model):
             models.Index(
                 fields=["ended_at"], name="session_ended", condition=Q(ended_at__isnull=False)
             ),
-            # Ending what rests on a right, a user, a film.
+            # Ending what rests on a right, a user, a video.
             models.Index(fields=["user"], name="session_of_user", condition=Q(ended_at=None)),
             models.Index(
                 fields=["entitlement"], name="session_of_right", condition=Q(ended_at=None)
@@ -88,7 +88,7 @@ class PlaybackSession(models.Model):
                 name="session_to_fold",
                 condition=Q(clocked_seconds__gt=models.F("folded_seconds"), user__isnull=False),
             ),
-            # Watch time of a film over a time.
+            # Watch time of a video over a time.
             models.Index(fields=["video", "created_at"], name="session_of_video"),
         ]
 

@@ -16,8 +16,8 @@ def right_ended(sender, entitlement, **kwargs):
     sessions.end(PlaybackSession.objects.filter(entitlement=entitlement), Reason.REVOKED)
 
 
-@receiver(video_removed, dispatch_uid="streaming.film_removed")
-def film_removed(sender, video, **kwargs):
+@receiver(video_removed, dispatch_uid="streaming.video_removed")
+def end_sessions_of_removed_video(sender, video, **kwargs):
     sessions.end(PlaybackSession.objects.filter(video=video), Reason.REMOVED)
 
 

@@ -40,7 +40,7 @@ class SessionSerializer(serializers.ModelSerializer):
 
 
 class SecondsField(serializers.FloatField):
-    """A moment of a film. FloatField takes "NaN", which is neither below nor above any bound."""
+    """A moment of a video. FloatField takes "NaN", which is neither below nor above any bound."""
 
     def __init__(self):
         super().__init__(min_value=0, max_value=SECONDS_MAX)
@@ -53,7 +53,7 @@ class SecondsField(serializers.FloatField):
 
 
 class IntervalField(serializers.ListField):
-    """``[from, to]`` in seconds of the film."""
+    """``[from, to]`` in seconds of the video."""
 
     child = SecondsField()
 

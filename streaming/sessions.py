@@ -38,9 +38,9 @@ class Client:
 
 
 def stream_token(*, user, video_id: uuid.UUID) -> str:
-    """A token to start playing a film with, for whoever may watch it.
+    """A token to start playing a video with, for whoever may watch it.
 
-    Raises NotVisible, NotReady, NotAuthenticated (anonymous, and the film is not free) and
+    Raises NotVisible, NotReady, NotAuthenticated (anonymous, and the video is not free) and
     PurchaseRequired.
     """
     video = Video.objects.visible_to(user).filter(pk=video_id).first()
@@ -50,7 +50,7 @@ def stream_token(*, user, video_id: uuid.UUID) -> str:
 
 @transaction.atomic
 def redeem(*, token: str, client: Client) -> tuple[PlaybackSession, str]:
-    """Start the token's session, or continue it; returns it and the grant for its films' files.
+    """Start the token's session, or continue it; returns it and the grant for its videos' files.
 
     The right to watch is looked up again: the token's minute is time enough to lose it. Another
     device cannot continue the session.
@@ -82,11 +82,11 @@ def redeem(*, token: str, client: Client) -> tuple[PlaybackSession, str]:
 
 
 def _start(content: tokens.StreamToken, client: Client) -> PlaybackSession:
-    # User, film and right are locked until the session stands: what ends any of them also ends the
+    # User, video and right are locked until the session stands: what ends any of them also ends the
     # sessions that it finds, and must not miss this one.
     user = _user(content.user_id)
-    films = Video.objects.visible_to(user).select_for_update(of=("self",), no_key=True)
-    video = films.filter(pk=content.video_id).first()
+    videos = Video.objects.visible_to(user).select_for_update(of=("self",), no_key=True)
+    video = videos.filter(pk=content.video_id).first()
     access = _require_access(user, video)
     now = timezone.now()
     ends_at = _hold(access, now)

@@ -1,4 +1,4 @@
-"""The one-minute stream token: the right to *start* one playback session. Not a key to the film."""
+"""The one-minute stream token: the right to *start* one playback session. Not a key to the video."""
 
 import uuid
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class StreamToken:
 
 
 def issue(*, video_id: uuid.UUID, user_id: uuid.UUID | None) -> str:
-    """A signed token bound to film and user, good for STREAM_TOKEN_SECONDS."""
+    """A signed token bound to video and user, good for STREAM_TOKEN_SECONDS."""
     content = [uuid7().hex, video_id.hex, user_id.hex if user_id else ""]
     return _signer().sign_object(content)
 

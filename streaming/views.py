@@ -45,7 +45,7 @@ class StreamTokenView(APIView):
     rate_group = "stream"
 
     @extend_schema(
-        summary="Ask to watch a film",
+        summary="Ask to watch a video",
         description="A signed token of one minute, for whoever may watch.",
         responses=StreamTokenSerializer,
     )
@@ -61,7 +61,7 @@ class StreamTokenView(APIView):
 
 
 class PlayView(APIView):
-    """Redeems a token: a player is sent on to the film, a program gets the addresses as JSON."""
+    """Redeems a token: a player is sent on to the video, a program gets the addresses as JSON."""
 
     permission_classes = [AllowAny]
     authentication_classes = []
@@ -122,7 +122,7 @@ class HeartbeatView(APIView):
     @extend_schema(
         summary="Report what was watched",
         description=(
-            "By the session's user, or with the header `Playback-Grant`. Film seconds beyond what"
+            "By the session's user, or with the header `Playback-Grant`. Video seconds beyond what"
             " the clock allows are dropped."
         ),
         parameters=[

@@ -28,9 +28,9 @@ class DeletedFilter(admin.SimpleListFilter):
 
 @admin.register(Video)
 class VideoAdmin(ReadOnlyAdmin):
-    """Films are looked at, deleted and restored here; everything goes through the services.
+    """Videos are looked at, deleted and restored here; everything goes through the services.
 
-    There is no form: saving one would write back what the film was when the page was opened.
+    There is no form: saving one would write back what the video was when the page was opened.
     """
 
     list_display = [
@@ -47,7 +47,7 @@ class VideoAdmin(ReadOnlyAdmin):
     list_select_related = ["creator", "job"]
     search_fields = ["title", "creator__email", "id"]
     date_hierarchy = "created_at"
-    actions = ["delete_films", "restore_films"]
+    actions = ["delete_videos", "restore_videos"]
 
     def has_manage_permission(self, request):
         return request.user.has_perm("videos.manage_any_video")
@@ -65,13 +65,13 @@ class VideoAdmin(ReadOnlyAdmin):
         return f"{job.step or job.get_state_display()} {job.percent} %"
 
     @admin.action(description="Delete (soft): playback stops in seconds", permissions=["manage"])
-    def delete_films(self, request, queryset):
+    def delete_videos(self, request, queryset):
         for video in queryset.alive():
             with suppress(NotVisible):  # somebody else has deleted it just now
                 catalogue.delete_video(video=video, actor=request.user)
 
-    @admin.action(description="Restore deleted films", permissions=["restore"])
-    def restore_films(self, request, queryset):
+    @admin.action(description="Restore deleted videos", permissions=["restore"])
+    def restore_videos(self, request, queryset):
         for video in queryset.deleted():
             catalogue.restore_video(video_id=video.pk, actor=request.user)
 

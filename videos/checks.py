@@ -1,4 +1,4 @@
-"""What must be there before films can be processed."""
+"""What must be there before videos can be processed."""
 
 from django.core.checks import Error, Tags, register
 
@@ -7,7 +7,7 @@ from videos.processing.errors import ToolMissing
 
 
 @register(Tags.security, deploy=True)
-def films_can_be_processed(app_configs, **kwargs):
+def videos_can_be_processed(app_configs, **kwargs):
     """The programs are there, and so is the cage that FFMPEG_SANDBOX demands."""
     try:
         cage.describe()

@@ -5,12 +5,12 @@ from config.errors import DomainError
 
 class NotFailed(DomainError):
     default_code = "not_failed"
-    default_detail = "Only a film whose processing failed can be processed again."
+    default_detail = "Only a video whose processing failed can be processed again."
 
 
 class NoSource(DomainError):
     default_code = "no_file"
-    default_detail = "This film has no file yet: upload one."
+    default_detail = "This video has no file yet: upload one."
 
 
 class LengthRequired(DomainError):

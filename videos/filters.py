@@ -16,7 +16,7 @@ TRUE_FALSE = [("true", "true"), ("false", "false")]
 
 
 class VideoFilter(filters.FilterSet):
-    # The first of them: it begins anew, with films that are not in the catalogue.
+    # The first of them: it begins anew, with videos that are not in the catalogue.
     deleted = filters.ChoiceFilter(
         choices=TRUE_FALSE, method="only_deleted", help_text="What can be restored (ADMIN)."
     )
@@ -60,5 +60,5 @@ class VideoFilter(filters.FilterSet):
         if value != "true":
             return queryset
         if not self.request.user.has_perm("videos.restore_video"):
-            raise PermissionDenied("Only administrators may see deleted films.")
+            raise PermissionDenied("Only administrators may see deleted videos.")
         return Video.objects.deleted().for_output()

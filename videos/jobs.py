@@ -3,7 +3,7 @@
 Nothing here trusts the process that calls it to be the only one: a lease ends by the database's
 clock, a fence tells attempts apart, and each change is one conditional UPDATE.
 
-Locks are taken film first, job second: an upload that replaces a film's file does so too.
+Locks are taken video first, job second: an upload that replaces a video's file does so too.
 """
 
 import os
@@ -53,7 +53,7 @@ def claim_next(worker: str) -> ProcessingJob | None:
 
 @transaction.atomic
 def begin(job: ProcessingJob) -> None:
-    """The film is PROCESSING from the first attempt on. Raises LeaseLost for one that woke too late."""
+    """The video is PROCESSING from the first attempt on. Raises LeaseLost for one that woke too late."""
     if not ProcessingJob.objects.held(job).exists():
         raise LeaseLost()
     changed = Video.objects.filter(pk=job.video_id, job=job, status=Video.Status.UPLOADED).update(
@@ -77,7 +77,7 @@ def report(job: ProcessingJob, step: str, percent: int) -> None:
 def give_back(job: ProcessingJob, *, wait: timedelta | None = None) -> None:
     """Stop without finishing and without fault, as if it had not been claimed.
 
-    The worker is told to stop (due again at once), or something is missing that is no film's fault.
+    The worker is told to stop (due again at once), or something is missing that is no video's fault.
     """
     ProcessingJob.objects.held(job).update(
         state=ProcessingJob.State.QUEUED,
@@ -110,8 +110,8 @@ def strike(job: ProcessingJob, code: str, detail: str) -> None:
 
 @transaction.atomic
 def give_up(job: ProcessingJob, code: str, detail: str) -> None:
-    """The film FAILED, with a reason that its creator can read. Raises LeaseLost."""
-    _lock_film(job)
+    """The video FAILED, with a reason that its creator can read. Raises LeaseLost."""
+    _lock_video(job)
     changed = ProcessingJob.objects.held(job).update(
         state=ProcessingJob.State.FAILED,
         strikes=F("strikes") + 1,
@@ -128,7 +128,7 @@ def give_up(job: ProcessingJob, code: str, detail: str) -> None:
 
 def finish(job: ProcessingJob) -> None:
     """DONE, in the transaction that publishes. Raises LeaseLost for an attempt that is too late."""
-    _lock_film(job)
+    _lock_video(job)
     changed = ProcessingJob.objects.held(job).update(
         state=ProcessingJob.State.DONE, lease_until=None, finished_at=Now(), percent=100, step=""
     )
@@ -136,7 +136,7 @@ def finish(job: ProcessingJob) -> None:
         raise LeaseLost()
 
 
-def _lock_film(job: ProcessingJob) -> None:
+def _lock_video(job: ProcessingJob) -> None:
     Video.objects.select_for_update().filter(pk=job.video_id).values_list("pk").first()
 
 

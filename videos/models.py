@@ -12,7 +12,7 @@ from videos.querysets import ProcessingJobQuerySet, VideoQuerySet
 
 
 class Tag(models.Model):
-    """A word that films are filed under, in lower case."""
+    """A word that videos are filed under, in lower case."""
 
     name = models.CharField(max_length=40, unique=True)
 
@@ -21,14 +21,14 @@ class Tag(models.Model):
 
 
 class Video(models.Model):
-    """A film in the catalogue.
+    """A video in the catalogue.
 
     Invariants, held by the database:
 
-    * a paid film has a positive price, and a free one none;
-    * a rental price comes with its hours, and for paid films only;
-    * a READY film can be played, and a film that can be played was published;
-    * a film without a file is CREATED, and one with a file is not.
+    * a paid video has a positive price, and a free one none;
+    * a rental price comes with its hours, and for paid videos only;
+    * a READY video can be played, and a video that can be played was published;
+    * a video without a file is CREATED, and one with a file is not.
     """
 
     class Status(models.TextChoices):
@@ -59,7 +59,7 @@ class Video(models.Model):
         "price in minor units", default=0, validators=[MinValueValidator(0)]
     )
     currency = models.CharField(max_length=3, default="USD")
-    # A paid film may also be rented: for so many hours from the first play.
+    # A paid video may also be rented: for so many hours from the first play.
     rental_price = models.BigIntegerField("rental price in minor units", null=True, blank=True)
     rental_hours = models.PositiveIntegerField(null=True, blank=True)
 
@@ -137,7 +137,7 @@ class Video(models.Model):
                 name="video_public_newest",
                 condition=Q(deleted_at=None, visibility="public") & ~Q(current_version=""),
             ),
-            # The same for a signed-in caller, whose own films are among them.
+            # The same for a signed-in caller, whose own videos are among them.
             models.Index(
                 fields=["-created_at", "-id"],
                 name="video_alive_newest",
@@ -170,7 +170,7 @@ class Video(models.Model):
 
 
 class ProcessingJob(models.Model):
-    """One film's way from its file to a published version: the truth about the background work.
+    """One video's way from its file to a published version: the truth about the background work.
 
     ``attempt`` counts claims that were not given back. ``strikes`` counts the attempts that were the
     work's own fault: a tool that failed, or a job that killed its own process. A worker that was
@@ -185,7 +185,7 @@ class ProcessingJob(models.Model):
         CANCELED = "canceled", "replaced by a newer file"
 
     class Kind(models.TextChoices):
-        TRANSCODE = "transcode", "transcode a film"
+        TRANSCODE = "transcode", "transcode a video"
 
     MAX_ATTEMPTS_LOST = 50
 
@@ -214,7 +214,7 @@ class ProcessingJob(models.Model):
 
     class Meta:
         constraints = [
-            # Two workers may race for one film; the film may not have two jobs that race.
+            # Two workers may race for one video; the video may not have two jobs that race.
             models.UniqueConstraint(
                 fields=["video"],
                 name="job_one_open_per_video",

@@ -5,7 +5,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 class MayAddVideos(BasePermission):
     """Anyone may read what the queryset shows them; creators and administrators may add."""
 
-    message = "Only creators may upload films."
+    message = "Only creators may upload videos."
 
     def has_permission(self, request, view):
         if request.method in SAFE_METHODS:
@@ -18,7 +18,7 @@ class MayAddVideos(BasePermission):
 class OwnsVideo(BasePermission):
     """What is seen may be changed by its owner and by administrators only."""
 
-    message = "Only the owner of this film may change it."
+    message = "Only the owner of this video may change it."
 
     def has_object_permission(self, request, view, obj):
         if request.method in SAFE_METHODS:
@@ -27,7 +27,7 @@ class OwnsVideo(BasePermission):
 
 
 class MayRestoreVideos(BasePermission):
-    message = "Only administrators may restore films."
+    message = "Only administrators may restore videos."
 
     def has_permission(self, request, view):
         return request.user.has_perm("videos.restore_video")

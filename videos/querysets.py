@@ -22,7 +22,7 @@ class VideoQuerySet(models.QuerySet):
     def visible_to(self, user):
         """What a caller may open by its id: what plays and is not private, their own, all for ADMIN.
 
-        Deleted films are visible to nobody; ADMIN finds them with ``deleted()``.
+        Deleted videos are visible to nobody; ADMIN finds them with ``deleted()``.
         """
         open_to_all = ~Q(current_version="") & ~Q(visibility=self.model.Visibility.PRIVATE)
         return self._visible(user, open_to_all)

@@ -96,10 +96,13 @@ EXAMPLE = {
 
 
 @extend_schema_serializer(
-    examples=[OpenApiExample("A paid film", value=EXAMPLE, request_only=True)]
+    examples=[
+        # The name is the example's key in the document, and clients may refer to it.
+        OpenApiExample("A paid film", summary="A paid video", value=EXAMPLE, request_only=True)
+    ]
 )
 class VideoSerializer(serializers.ModelSerializer):
-    """A film. Its owner and administrators also see ``processing``, ``source`` and ``deleted_at``."""
+    """A video. Its owner and administrators also see ``processing``, ``source`` and ``deleted_at``."""
 
     creator = CreatorSerializer(read_only=True)
     price = MoneyField(required=False)
@@ -107,7 +110,7 @@ class VideoSerializer(serializers.ModelSerializer):
     tags = TagsField(required=False)
     playable = serializers.BooleanField(source="is_playable", read_only=True)
     rental_price = MoneyField(
-        required=False, allow_null=True, help_text="A paid film can also be rented; with hours."
+        required=False, allow_null=True, help_text="A paid video can also be rented; with hours."
     )
     rental_hours = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=24 * 365
@@ -151,7 +154,7 @@ class VideoSerializer(serializers.ModelSerializer):
     PRICING = ("is_paid", "price", "currency", "rental_price", "rental_hours")
 
     def validate(self, attrs):
-        """What a film costs is one rule, also when only a part of it is changed."""
+        """What a video costs is one rule, also when only a part of it is changed."""
         before = self.instance
         if before and not attrs.keys() & set(self.PRICING):
             return attrs
@@ -161,7 +164,7 @@ class VideoSerializer(serializers.ModelSerializer):
         price = self._minor(attrs, "price", currency, kept) or 0
         if is_paid and price == 0:
             raise serializers.ValidationError(
-                {"price": "A paid film needs a price above zero."}, code="required"
+                {"price": "A paid video needs a price above zero."}, code="required"
             )
         rental_price = self._minor(attrs, "rental_price", currency, kept)
         rental_hours = attrs.get("rental_hours", kept.rental_hours if kept else None)
@@ -176,7 +179,7 @@ class VideoSerializer(serializers.ModelSerializer):
             )
         if rental_price and not is_paid and {"rental_price", "rental_hours"} & attrs.keys():
             raise serializers.ValidationError(
-                {"rental_price": "Only a paid film can be rented."}, code="invalid"
+                {"rental_price": "Only a paid video can be rented."}, code="invalid"
             )
         return {
             **attrs,

@@ -2,11 +2,11 @@
 
 from django.dispatch import Signal
 
-# A version of a film went live. Sent inside the transaction that switched to it, with send().
+# A version of a video went live. Sent inside the transaction that switched to it, with send().
 # Arguments: video (Video).
 video_published = Signal()
 
-# A film may no longer be watched by anyone. Sent inside the transaction, with send().
+# A video may no longer be watched by anyone. Sent inside the transaction, with send().
 # Arguments: video (Video).
 video_removed = Signal()
 

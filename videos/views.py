@@ -20,7 +20,7 @@ FOR_GOOD = "max-age=31536000, immutable"
 
 
 @extend_schema_view(
-    list=extend_schema(summary="List films"), retrieve=extend_schema(summary="One film")
+    list=extend_schema(summary="List videos"), retrieve=extend_schema(summary="One video")
 )
 class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """The catalogue. Who sees what stands in VideoQuerySet."""
@@ -54,7 +54,7 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         return videos.for_output()
 
     @extend_schema(
-        summary="Create a film, with or without its file",
+        summary="Create a video, with or without its file",
         request={
             "application/json": VideoSerializer,
             "multipart/form-data": VideoUploadSerializer,
@@ -74,12 +74,12 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             video = catalogue.create_video(creator=request.user, **fields)
         return Response(self._fresh(video), status=status.HTTP_201_CREATED)
 
-    @extend_schema(summary="Change a film", request=VideoSerializer, responses=VideoSerializer)
+    @extend_schema(summary="Change a video", request=VideoSerializer, responses=VideoSerializer)
     def partial_update(self, request, pk):
         return self._change(partial=True)
 
     @extend_schema(
-        summary="Replace a film's description", request=VideoSerializer, responses=VideoSerializer
+        summary="Replace a video's description", request=VideoSerializer, responses=VideoSerializer
     )
     def update(self, request, pk):
         return self._change(partial=False)
@@ -92,7 +92,7 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         return Response(self._fresh(video))
 
     @extend_schema(
-        summary="Delete a film",
+        summary="Delete a video",
         description="Soft: playback stops in seconds; money and history stay.",
         responses={204: None},
     )
@@ -100,20 +100,20 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         catalogue.delete_video(video=self.get_object(), actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(summary="Process a FAILED film again", request=None, responses=VideoSerializer)
+    @extend_schema(summary="Process a FAILED video again", request=None, responses=VideoSerializer)
     def retry(self, request, pk):
         video = sources.retry_processing(video=self.get_object(), actor=request.user)
         return Response(self._fresh(video))
 
     @extend_schema(
-        summary="The film's poster",
+        summary="The video's poster",
         responses={(200, "image/jpeg"): OpenApiTypes.BINARY, 304: OpenApiResponse()},
     )
     def poster(self, request, pk):
         video = self.get_object()
         path = video.version_folder / "poster.jpg"
         if not video.is_playable or not path.is_file():
-            raise NotVisible("This film has no poster yet.")
+            raise NotVisible("This video has no poster yet.")
         etag = f'"{video.current_version}"'
         headers = {"ETag": etag, "Cache-Control": _poster_cache(request, video)}
         if request.headers.get("If-None-Match") == etag:
@@ -121,7 +121,7 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         return FileResponse(path.open("rb"), content_type="image/jpeg", headers=headers)
 
     def _fresh(self, video: Video) -> dict:
-        """The film as it is now, whoever may see it: its caller has just changed it."""
+        """The video as it is now, whoever may see it: its caller has just changed it."""
         return self.get_serializer(Video.objects.for_output().get(pk=video.pk)).data
 
 
@@ -133,7 +133,7 @@ def _poster_cache(request, video: Video) -> str:
 
 
 class VideoFileViewSet(VideoViewSet):
-    """A film's own file."""
+    """A video's own file."""
 
     parser_classes = [SourceMultiPartParser]
 
@@ -141,7 +141,7 @@ class VideoFileViewSet(VideoViewSet):
         return [SourceMultiPartParser()]
 
     @extend_schema(
-        summary="Upload a film's file",
+        summary="Upload a video's file",
         description="The version before it plays until the new one is ready.",
         request={"multipart/form-data": FileSerializer},
         responses=VideoSerializer,
@@ -159,7 +159,7 @@ class VideoFileViewSet(VideoViewSet):
 class VideoRestoreViewSet(VideoViewSet):
     permission_classes = [MayRestoreVideos]
 
-    @extend_schema(summary="Restore a deleted film", request=None, responses=VideoSerializer)
+    @extend_schema(summary="Restore a deleted video", request=None, responses=VideoSerializer)
     def restore(self, request, pk):
         video = catalogue.restore_video(video_id=pk, actor=request.user)
         return Response(self.get_serializer(video).data)

@@ -1,6 +1,6 @@
 """The embedded worker: takes due jobs from the table, one at a time, until it is told to stop.
 
-Each job runs in a child process of its own. The parent keeps the lease and does nothing that a film
+Each job runs in a child process of its own. The parent keeps the lease and does nothing that a video
 could break; so a job that kills its process is told from a worker that was killed, and gets a strike.
 """
 
@@ -68,7 +68,7 @@ class Worker:
 
     def work_on(self, job: ProcessingJob) -> None:
         """Run one claimed job in a child, keeping its lease; stop the child when it is lost."""
-        logger.info("Film %s: attempt %d.", job.video_id, job.attempt)
+        logger.info("Video %s: attempt %d.", job.video_id, job.attempt)
         connections.close_all()  # a connection must not be shared with the child
         child = _FORK.Process(target=_run_job, args=(job, os.getpid()), daemon=False)
         child.start()
@@ -84,9 +84,11 @@ class Worker:
             jobs.give_back(job, wait=jobs.BACKOFF)
         else:
             if child.exitcode != 0:
-                logger.warning("Film %s: its process died (%s).", job.video_id, child.exitcode)
+                logger.warning("Video %s: its process died (%s).", job.video_id, child.exitcode)
             with contextlib.suppress(LeaseLost):
-                jobs.strike(job, "worker_killed", "The process that worked on the film was killed.")
+                jobs.strike(
+                    job, "worker_killed", "The process that worked on the video was killed."
+                )
         child.close()
 
     def _watch(self, child, job: ProcessingJob) -> None:
@@ -98,7 +100,7 @@ class Worker:
                 kept_at = time.monotonic()
                 try:
                     if not jobs.keep(job):
-                        logger.warning("Film %s: the job is no longer ours.", job.video_id)
+                        logger.warning("Video %s: the job is no longer ours.", job.video_id)
                         return
                 except DatabaseError:
                     logger.warning("The lease of %s could not be prolonged.", job.pk, exc_info=True)
@@ -139,9 +141,9 @@ def _run_job(job: ProcessingJob, parent: int) -> None:
     try:
         publishing.process(job)
     except LeaseLost:
-        logger.warning("Film %s: this attempt came too late.", job.video_id)
+        logger.warning("Video %s: this attempt came too late.", job.video_id)
     except (OperationalError, InterfaceError):
-        logger.warning("Film %s: the database is away.", job.video_id, exc_info=True)
+        logger.warning("Video %s: the database is away.", job.video_id, exc_info=True)
         sys.exit(DATABASE_AWAY)
 
 

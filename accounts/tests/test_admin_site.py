@@ -38,8 +38,8 @@ def one_of_each(
 ):
     """A row in every table that the admin site shows."""
     buyer, fan = make_user(), make_user()
-    film = make_video(price=1999, title="<b>Bold</b>", tags=["fog"])
-    order = buy(buyer, film)
+    video = make_video(price=1999, title="<b>Bold</b>", tags=["fog"])
+    order = buy(buyer, video)
     subscribe(fan)
     free = make_video(duration_seconds=1.0)
     token = client_for(fan).get(f"/api/v1/stream/{free.pk}").data["stream_url"]
@@ -53,7 +53,7 @@ def one_of_each(
     refund = f"/api/v1/payments/admin/orders/{order.pk}/refund"
     client_for(admin).post(refund, {"reason": "requested"})
     back_office(order, fan)
-    return film
+    return video
 
 
 def sign_in(client, email: str, password: str = PASSWORD):
@@ -152,7 +152,7 @@ def test_the_audit_log_and_the_ledger_cannot_be_added_to(client, admin):
         assert model.objects.count() == before
 
 
-def test_a_moderator_gets_in_and_sees_films_only(client, moderator, one_of_each):
+def test_a_moderator_gets_in_and_sees_videos_only(client, moderator, one_of_each):
     assert sign_in(client, "mod@example.com").status_code == 302
     assert client.get("/admin/").status_code == 200
 
@@ -199,10 +199,10 @@ def test_a_moderator_changes_no_user_and_no_payment(client, moderator, one_of_ea
     assert not Video.objects.filter(title="Hacked").exists()
 
 
-def test_a_moderator_deletes_no_film(client, moderator, one_of_each):
+def test_a_moderator_deletes_no_video(client, moderator, one_of_each):
     client.force_login(moderator)
 
-    action = {"action": "delete_films", "_selected_action": [str(one_of_each.pk)]}
+    action = {"action": "delete_videos", "_selected_action": [str(one_of_each.pk)]}
     client.post(page(Video, "changelist"), action)
 
     one_of_each.refresh_from_db()

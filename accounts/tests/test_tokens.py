@@ -185,8 +185,8 @@ def test_a_bad_token_is_refused_also_where_nobody_has_to_sign_in(client_for):
 
 def test_no_kind_of_token_stands_in_for_another(client_for, viewer, make_video):
     pair = tokens.issue(viewer)
-    film = make_video()
-    stream = client_for(viewer).get(f"/api/v1/stream/{film.pk}").data["stream_token"]
+    video = make_video()
+    stream = client_for(viewer).get(f"/api/v1/stream/{video.pk}").data["stream_token"]
     grant = (
         client_for()
         .get(f"/api/v1/stream/play/{stream}", HTTP_ACCEPT="application/json")
@@ -198,7 +198,7 @@ def test_no_kind_of_token_stands_in_for_another(client_for, viewer, make_video):
             "/api/v1/videos/",
             "/api/v1/users/",
             "/api/v1/audit/",
-            f"/api/v1/stream/{film.pk}",
+            f"/api/v1/stream/{video.pk}",
         ):
             assert is_refused(client_for().get(path, HTTP_AUTHORIZATION=f"Bearer {wrong}"))
     for wrong in (pair.access, stream, grant, "x", "", "é"):

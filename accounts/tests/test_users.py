@@ -205,8 +205,8 @@ def test_a_deactivated_user_is_out_at_once_and_may_come_back(client_for, admin, 
 
 
 def test_a_deactivated_viewer_stops_playing(client_for, admin, viewer, make_video):
-    film = make_video()
-    token = client_for(viewer).get(f"/api/v1/stream/{film.pk}").data
+    video = make_video()
+    token = client_for(viewer).get(f"/api/v1/stream/{video.pk}").data
     play = client_for().get(token["stream_url"], HTTP_ACCEPT="application/json").data
 
     client_for(admin).patch(f"{URL}{viewer.pk}/status", {"is_active": False})

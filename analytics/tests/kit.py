@@ -10,9 +10,9 @@ from streaming.models import PlaybackSession
 PHONE = sessions.Client("Phone/1.0", "203.0.113.7")
 
 
-def begin(user, film, *, client=PHONE, ago=60.0) -> PlaybackSession:
+def begin(user, video, *, client=PHONE, ago=60.0) -> PlaybackSession:
     """A session that began a minute ago."""
-    token = sessions.stream_token(user=user or AnonymousUser(), video_id=film.pk)
+    token = sessions.stream_token(user=user or AnonymousUser(), video_id=video.pk)
     session, _ = sessions.redeem(token=token, client=client)
     session.created_at -= timedelta(seconds=ago)
     session.save(update_fields=["created_at"])
@@ -30,8 +30,8 @@ def report(session: PlaybackSession, *watched, **quality) -> None:
     heartbeats.take_in(sessions=PlaybackSession.objects.all(), session_id=session.pk, beat=beat)
 
 
-def view(user, film, *, seconds=10.0, client=PHONE) -> PlaybackSession:
-    """A session that watched the film's first seconds."""
-    session = begin(user, film, client=client)
+def view(user, video, *, seconds=10.0, client=PHONE) -> PlaybackSession:
+    """A session that watched the video's first seconds."""
+    session = begin(user, video, client=client)
     report(session, (0.0, seconds))
     return session

@@ -1,11 +1,11 @@
-"""The main job, end to end, through HTTP: a real film, really processed."""
+"""The main job, end to end, through HTTP: a real video, really processed."""
 
 import pytest
 
 pytestmark = pytest.mark.django_db
 
 
-def test_a_film_goes_in_and_the_people_who_may_watch_it_watch_it(
+def test_a_video_goes_in_and_the_people_who_may_watch_it_watch_it(
     client_for, creator, viewer, admin, clip, process_next
 ):
     with clip.open("rb") as file:

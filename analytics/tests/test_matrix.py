@@ -30,7 +30,7 @@ def operations() -> list[str]:
 
 
 # Operation → what is sent, and the status for anonymous, viewer, other creator, owner, moderator
-# and ADMIN. The owner is the creator of the film that is named, or whose order or session it is.
+# and ADMIN. The owner is the creator of the video that is named, or whose order or session it is.
 # 400 to 422 after a right has been found means: the caller got past the door.
 SUBSCRIPTION = (
     "payments/subscription", "subscription/cancel", "payments/subscribe", "subscription/resume",
@@ -74,7 +74,7 @@ MATRIX = {
     # payments: the order and the subscription are the owner's
     "GET payments/config": (None, 200, 200, 200, 200, 200, 200),
     "GET payments/plans": (None, 200, 200, 200, 200, 200, 200),
-    "POST payments/purchase/{video_id}": ({}, 401, 422, 422, 403, 422, 422),  # a free film
+    "POST payments/purchase/{video_id}": ({}, 401, 422, 422, 403, 422, 422),  # a free video
     "GET payments/orders": (None, 401, 200, 200, 200, 200, 200),
     "GET payments/orders/{id}": (None, 401, 404, 404, 200, 404, 404),
     "POST payments/orders/{id}/cancel": (None, 401, 404, 404, 409, 404, 404),  # paid already
@@ -162,8 +162,8 @@ MATRIX = {
     "GET audit/": (None, 401, 403, 403, 403, 403, 200),
 }
 
-# Operations on one film: for the film of another creator that is a draft, private or deleted, the
-# answer is the one for a film that never was; but 401 and 403 come first where a role is asked.
+# Operations on one video: for the video of another creator that is a draft, private or deleted, the
+# answer is the one for a video that never was; but 401 and 403 come first where a role is asked.
 HIDDEN = {
     # operation: (anonymous, viewer, other, owner, moderator, admin) for a draft
     "GET videos/{id}": (404, 404, 404, 200, 404, 200),
@@ -201,11 +201,11 @@ class House:
         User.objects.filter(pk=moderator.pk).update(is_staff=True)
         self.make_video, self.buy, self.subscribe = make_video, buy, subscribe
         self.make_user = make_user
-        self.film = make_video(creator=self.owner)
+        self.video = make_video(creator=self.owner)
         self.somebody, self.subscribed = make_user(), None
 
     def session(self):
-        token = self.client_for(self.owner).get(f"/api/v1/stream/{self.film.pk}").data
+        token = self.client_for(self.owner).get(f"/api/v1/stream/{self.video.pk}").data
         play = self.client_for().get(token["stream_url"], HTTP_ACCEPT="application/json")
         return play.data["session_id"]
 
@@ -227,14 +227,14 @@ class House:
         event = {"gateway": "sandbox", "external_id": number, "type": "x"}
         return models.WebhookEvent.objects.create(**event)
 
-    def url(self, operation: str, film) -> str:
+    def url(self, operation: str, video) -> str:
         path = operation.split(" ")[1]
         if path.startswith("videos/{id}") or "{video_id}" in path:
-            value = film.pk
+            value = video.pk
         elif path.startswith("users/"):
             value = self.somebody.pk
         elif path.startswith("stream/play"):
-            url = self.client_for().get(f"/api/v1/stream/{film.pk}").data["stream_url"]
+            url = self.client_for().get(f"/api/v1/stream/{video.pk}").data["stream_url"]
             value = url.rsplit("/", 1)[1]
         elif path.startswith("stream/sessions/{"):
             value = self.session()
@@ -251,10 +251,10 @@ class House:
         start, _, end = path.partition("{")
         return f"/api/v1/{start}{value}{end.partition('}')[2]}"
 
-    def call(self, caller: str, operation: str, body, film=None):
+    def call(self, caller: str, operation: str, body, video=None):
         method = operation.split(" ")[0].lower()
         client = self.client_for(self.people[caller])
-        url = self.url(operation, film or self.film)
+        url = self.url(operation, video or self.video)
         if body == "form":
             return client.generic(
                 "PUT", url, b"--x--\r\n", content_type="multipart/form-data; boundary=x"
@@ -271,14 +271,14 @@ def test_every_operation_has_a_row():
     assert operations() == sorted(MATRIX)
 
 
-def test_every_operation_on_one_film_has_a_row_for_hidden_ones():
-    on_films = {
+def test_every_operation_on_one_video_has_a_row_for_hidden_ones():
+    on_videos = {
         name
         for name in operations()
         if name.split(" ")[1].startswith(("videos/{", "stream/{"))
         or ("{video_id}" in name and "/creator/" not in name)
     } - {"PATCH videos/{id}/restore"}
-    assert on_films == set(HIDDEN)
+    assert on_videos == set(HIDDEN)
 
 
 @pytest.mark.parametrize("operation", MATRIX)
@@ -286,50 +286,50 @@ def test_who_may_do_what(house, operation):
     body, *expected = MATRIX[operation]
     found = []
     for caller in CALLERS:
-        film = house.make_video(creator=house.owner) if operation in HIDDEN else house.film
-        before = type(film).objects.values().get(pk=film.pk)
-        answer = house.call(caller, operation, body, film)
+        video = house.make_video(creator=house.owner) if operation in HIDDEN else house.video
+        before = type(video).objects.values().get(pk=video.pk)
+        answer = house.call(caller, operation, body, video)
         found.append(answer.status_code)
         refusal_is_in_order(answer)
         if answer.status_code in {401, 403, 404}:
-            assert type(film).objects.values().get(pk=film.pk) == before, caller
+            assert type(video).objects.values().get(pk=video.pk) == before, caller
     assert dict(zip(CALLERS, found, strict=True)) == dict(zip(CALLERS, expected, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["draft", "private"])
 @pytest.mark.parametrize("operation", HIDDEN)
-def test_a_hidden_film_is_not_there_for_others(house, operation, kind):
+def test_a_hidden_video_is_not_there_for_others(house, operation, kind):
     body, expected = MATRIX[operation][0], HIDDEN[operation]
     for caller, status in zip(CALLERS, expected, strict=True):
-        film = house.make_video(
+        video = house.make_video(
             creator=house.owner,
             ready=kind != "draft",
             visibility="private" if kind == "private" else "public",
         )
-        before = type(film).objects.values().get(pk=film.pk)
-        answer = house.call(caller, operation, body, film)
+        before = type(video).objects.values().get(pk=video.pk)
+        answer = house.call(caller, operation, body, video)
         refusal_is_in_order(answer)
         if caller in {"owner", "admin"} and kind == "private":
             assert answer.status_code == MATRIX[operation][1 + CALLERS.index(caller)], caller
             continue
         assert answer.status_code == status, (caller, answer.content[:300])
         if status in {401, 403, 404}:
-            assert type(film).objects.values().get(pk=film.pk) == before
+            assert type(video).objects.values().get(pk=video.pk) == before
         if status == 404 and caller not in {"owner", "admin"}:
             assert_like_nothing(house, caller, operation, body, answer)
 
 
 @pytest.mark.parametrize("operation", HIDDEN)
-def test_a_deleted_film_is_not_there_for_anybody(house, operation):
+def test_a_deleted_video_is_not_there_for_anybody(house, operation):
     body = MATRIX[operation][0]
-    film = house.make_video(creator=house.owner)
-    house.client_for(house.owner).delete(f"/api/v1/videos/{film.pk}")
-    before = type(film).objects.values().get(pk=film.pk)
+    video = house.make_video(creator=house.owner)
+    house.client_for(house.owner).delete(f"/api/v1/videos/{video.pk}")
+    before = type(video).objects.values().get(pk=video.pk)
     for caller, draft in zip(CALLERS, HIDDEN[operation], strict=True):
-        answer = house.call(caller, operation, body, film)
+        answer = house.call(caller, operation, body, video)
         assert answer.status_code == (401 if draft == 401 else 404), (caller, answer.content[:300])
         refusal_is_in_order(answer)
-    assert type(film).objects.values().get(pk=film.pk) == before
+    assert type(video).objects.values().get(pk=video.pk) == before
 
 
 def assert_like_nothing(house, caller, operation, body, answer):
@@ -355,13 +355,13 @@ def refusal_is_in_order(answer):
         assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
-def test_a_restored_film_is_there_again_and_only_for_whom_it_was(house):
+def test_a_restored_video_is_there_again_and_only_for_whom_it_was(house):
     owner, admin = (house.client_for(house.people[name]) for name in ("owner", "admin"))
-    url = f"/api/v1/videos/{house.film.pk}"
+    url = f"/api/v1/videos/{house.video.pk}"
     assert owner.delete(url).status_code == 204
     assert owner.patch(f"{url}/restore").status_code == 403
     listed = admin.get("/api/v1/videos/?deleted=true").json()["results"]
-    assert [film["id"] for film in listed] == [str(house.film.pk)]
+    assert [video["id"] for video in listed] == [str(house.video.pk)]
     assert owner.get("/api/v1/videos/?deleted=true").status_code == 403
 
     first, second = admin.patch(f"{url}/restore"), admin.patch(f"{url}/restore")
@@ -378,15 +378,15 @@ def test_lists_hide_what_single_addresses_hide(house):
     seen = {}
     for caller, user in house.people.items():
         found = house.client_for(user).get("/api/v1/videos/?page_size=100").json()["results"]
-        seen[caller] = {film["id"] for film in found}
+        seen[caller] = {video["id"] for video in found}
 
-    everything = {str(film.pk) for film in (house.film, draft, private, unlisted)}
+    everything = {str(video.pk) for video in (house.video, draft, private, unlisted)}
     for caller in ("anonymous", "viewer", "other", "moderator"):
-        assert seen[caller] == {str(house.film.pk)}, caller
+        assert seen[caller] == {str(house.video.pk)}, caller
     assert seen["owner"] == seen["admin"] == everything
 
 
-def test_no_filter_brings_a_hidden_film_back(house):
+def test_no_filter_brings_a_hidden_video_back(house):
     house.make_video(creator=house.owner, ready=False, title="Draft")
     client = house.client_for(house.people["viewer"])
     for query in (
@@ -399,19 +399,19 @@ def test_no_filter_brings_a_hidden_film_back(house):
 
 
 def test_what_nobody_may_set_stays_as_it_is(house):
-    film, other = house.film, house.people["other"]
+    video, other = house.video, house.people["other"]
     body = {
         "title": "New", "creator": str(other.pk), "creator_id": str(other.pk), "status": "FAILED",
         "views": 10**6, "likes": 5, "deleted_at": "2020-01-01T00:00:00Z", "current_version": "x",
         "created_at": "2000-01-01T00:00:00Z", "published_at": None, "id": str(uuid.uuid4()),
         "renditions": [], "source_path": "/etc/passwd", "duration_seconds": 1,
     }  # fmt: skip
-    before = type(film).objects.values().get(pk=film.pk)
+    before = type(video).objects.values().get(pk=video.pk)
 
-    answer = house.client_for(house.owner).patch(f"/api/v1/videos/{film.pk}", body)
+    answer = house.client_for(house.owner).patch(f"/api/v1/videos/{video.pk}", body)
 
     assert answer.status_code == 200
-    assert type(film).objects.values().get(pk=film.pk) == {**before, "title": "New"}
+    assert type(video).objects.values().get(pk=video.pk) == {**before, "title": "New"}
 
 
 def test_numbers_of_other_creators_stay_theirs(house):
@@ -429,11 +429,11 @@ def test_numbers_of_other_creators_stay_theirs(house):
 def test_a_method_cannot_be_smuggled_in(house):
     for header in ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE"):
         answer = house.client_for(house.owner).post(
-            f"/api/v1/videos/{house.film.pk}", {"_method": "DELETE"}, **{header: "DELETE"}
+            f"/api/v1/videos/{house.video.pk}", {"_method": "DELETE"}, **{header: "DELETE"}
         )
         assert answer.status_code == 405
-    house.film.refresh_from_db()
-    assert house.film.deleted_at is None
+    house.video.refresh_from_db()
+    assert house.video.deleted_at is None
 
 
 def test_tokens_of_a_deactivated_administrator_open_nothing(house):
@@ -442,6 +442,6 @@ def test_tokens_of_a_deactivated_administrator_open_nothing(house):
     User.objects.filter(pk=admin.pk).update(is_active=False)
     for operation, (_, *expected) in MATRIX.items():
         if operation.startswith("GET") and expected[0] == 401:
-            url = house.url(operation, house.film)
+            url = house.url(operation, house.video)
             answer = house.client_for().get(url, HTTP_AUTHORIZATION=f"Bearer {access}")
             assert answer.status_code == 401, operation

@@ -10,77 +10,77 @@ from payments.tests.kit import code, together
 from videos.models import Video
 
 
-def url(film) -> str:
-    return f"/api/v1/videos/{film.pk}/reaction"
+def url(video) -> str:
+    return f"/api/v1/videos/{video.pk}/reaction"
 
 
-def card(film) -> tuple[int, int]:
-    film.refresh_from_db()
-    return film.likes, film.dislikes
+def card(video) -> tuple[int, int]:
+    video.refresh_from_db()
+    return video.likes, video.dislikes
 
 
 @pytest.mark.django_db
 class TestReactions:
     def test_set_repeat_switch_and_take_back(self, client_for, viewer, make_video):
-        film, client = make_video(), client_for(viewer)
+        video, client = make_video(), client_for(viewer)
         for value, likes, dislikes in [
             ("like", 1, 0),
             ("like", 1, 0),
             ("dislike", 0, 1),
             ("like", 1, 0),
         ]:
-            answer = client.put(url(film), {"value": value})
+            answer = client.put(url(video), {"value": value})
             assert (answer.status_code, answer.data) == (
                 200,
                 {"value": value, "likes": likes, "dislikes": dislikes},
             )
-            assert card(film) == (likes, dislikes)
+            assert card(video) == (likes, dislikes)
         for _ in range(2):
-            answer = client.delete(url(film))
+            answer = client.delete(url(video))
             assert answer.data == {"value": None, "likes": 0, "dislikes": 0}
-        assert (card(film), Reaction.objects.count()) == ((0, 0), 0)
+        assert (card(video), Reaction.objects.count()) == ((0, 0), 0)
 
     def test_everybody_has_one(self, client_for, make_user, make_video):
-        film = make_video()
+        video = make_video()
         for value in ("like", "like", "dislike"):
-            client_for(make_user()).put(url(film), {"value": value})
-        assert card(film) == (2, 1)
+            client_for(make_user()).put(url(video), {"value": value})
+        assert card(video) == (2, 1)
 
     def test_repeating_does_not_move_it_to_another_day(self, client_for, viewer, make_video):
-        film, client = make_video(), client_for(viewer)
-        client.put(url(film), {"value": "like"})
+        video, client = make_video(), client_for(viewer)
+        client.put(url(video), {"value": "like"})
         before = timezone.now() - timedelta(days=5)
         Reaction.objects.update(at=before)
-        client.put(url(film), {"value": "like"})
+        client.put(url(video), {"value": "like"})
         assert Reaction.objects.get().at == before
-        client.put(url(film), {"value": "dislike"})
+        client.put(url(video), {"value": "dislike"})
         assert Reaction.objects.get().at > before
 
-    def test_of_a_paid_film_are_for_those_who_may_watch(self, client_for, viewer, make_video, buy):
-        film = make_video(price=1999)
+    def test_of_a_paid_video_are_for_those_who_may_watch(self, client_for, viewer, make_video, buy):
+        video = make_video(price=1999)
         for method in ("put", "delete"):
-            answer = getattr(client_for(viewer), method)(url(film), {"value": "like"})
+            answer = getattr(client_for(viewer), method)(url(video), {"value": "like"})
             assert (answer.status_code, code(answer)) == (403, "purchase_required")
-        assert (card(film), Reaction.objects.count()) == ((0, 0), 0)
-        buy(viewer, film)
-        assert client_for(viewer).put(url(film), {"value": "like"}).status_code == 200
+        assert (card(video), Reaction.objects.count()) == ((0, 0), 0)
+        buy(viewer, video)
+        assert client_for(viewer).put(url(video), {"value": "like"}).status_code == 200
 
     def test_of_what_one_may_not_see_are_not_there(self, client_for, viewer, make_video):
-        for film in (make_video(visibility="private"), make_video(ready=False)):
-            answer = client_for(viewer).put(url(film), {"value": "like"})
+        for video in (make_video(visibility="private"), make_video(ready=False)):
+            answer = client_for(viewer).put(url(video), {"value": "like"})
             assert (answer.status_code, code(answer)) == (404, "not_found")
         assert not Reaction.objects.exists()
 
     def test_need_a_name(self, client_for, make_video):
-        film = make_video()
-        assert client_for().put(url(film), {"value": "like"}).status_code == 401
-        assert card(film) == (0, 0)
+        video = make_video()
+        assert client_for().put(url(video), {"value": "like"}).status_code == 401
+        assert card(video) == (0, 0)
 
     @pytest.mark.parametrize("body", [{}, {"value": "love"}, {"value": None}, {"value": ["like"]}])
     def test_are_one_of_two(self, client_for, viewer, make_video, body):
-        film = make_video()
-        assert client_for(viewer).put(url(film), body).status_code == 400
-        assert card(film) == (0, 0)
+        video = make_video()
+        assert client_for(viewer).put(url(video), body).status_code == 400
+        assert card(video) == (0, 0)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -88,9 +88,9 @@ class TestReactions:
 def test_likes_at_once_count_once_for_each_person(
     client_for, make_user, make_video, people, clicks
 ):
-    film = make_video()
+    video = make_video()
     clients = [client_for(user) for user in [make_user() for _ in range(people)] * clicks]
-    likes = [lambda c=c: c.put(url(film), {"value": "like"}).status_code for c in clients]
+    likes = [lambda c=c: c.put(url(video), {"value": "like"}).status_code for c in clients]
     assert together(likes) == [200] * 50
     assert Reaction.objects.count() == people
-    assert Video.objects.get(pk=film.pk).likes == people
+    assert Video.objects.get(pk=video.pk).likes == people

@@ -23,8 +23,8 @@ MAY = {"from": "2031-05-01T00:00:00Z", "to": "2031-06-01T00:00:00Z"}
 LAPTOP = sessions.Client("Laptop/1.0", "203.0.113.7")
 
 
-def video_url(film) -> str:
-    return f"/api/v1/analytics/videos/{film.pk}"
+def video_url(video) -> str:
+    return f"/api/v1/analytics/videos/{video.pk}"
 
 
 def happened(session: PlaybackSession, moment: datetime) -> None:
@@ -34,7 +34,7 @@ def happened(session: PlaybackSession, moment: datetime) -> None:
 
 @pytest.fixture
 def history(make_user, make_video, creator, admin, buy, monkeypatch):
-    """Two films of a creator and one of a stranger, on Monday, Tuesday and the Monday after."""
+    """Two videos of a creator and one of a stranger, on Monday, Tuesday and the Monday after."""
     paid = make_video(creator=creator, price=1999, title="Paid")
     free = make_video(creator=creator, title="Free")
     foreign = make_video(price=500, title="Foreign")
@@ -57,17 +57,17 @@ def history(make_user, make_video, creator, admin, buy, monkeypatch):
     happened(begin_short(bob, free), later)
     happened(view(creator, paid, seconds=50.0), MONDAY)  # never counts
     happened(view(bob, foreign, seconds=40.0), MONDAY)
-    for user, film, value in ((ann, paid, "like"), (ann, free, "like"), (bob, free, "dislike")):
-        Reaction.objects.create(user=user, video=film, value=value, at=tuesday)
+    for user, video, value in ((ann, paid, "like"), (ann, free, "like"), (bob, free, "dislike")):
+        Reaction.objects.create(user=user, video=video, value=value, at=tuesday)
     at(tuesday)
     refunds.refund_order(order_id=order.pk, amount=500, reason="", actor=admin)
     monkeypatch.undo()
     return {"paid": paid, "free": free, "foreign": foreign, "ann": ann, "bob": bob}
 
 
-def begin_short(user, film) -> PlaybackSession:
+def begin_short(user, video) -> PlaybackSession:
     """Three seconds: a session, and no view."""
-    session = begin(user, film)
+    session = begin(user, video)
     report(session, (0.0, 3.0))
     return session
 
@@ -123,18 +123,18 @@ def test_a_creators_dashboard(client_for, creator, history):
     assert rows == [("Free", 3, 3, 108.0, 0), ("Paid", 1, 1, 30.0, 1)]
 
 
-def test_one_film_of_the_dashboard(client_for, creator, history):
+def test_one_video_of_the_dashboard(client_for, creator, history):
     for name, views, watched, gross, earned in [
         ("paid", 1, 30.0, ["19.99"], ["12.00"]),
         ("free", 3, 108.0, [], []),
     ]:
-        film = history[name]
-        data = client_for(creator).get(CREATOR, {**MAY, "video": film.pk}).json()
+        video = history[name]
+        data = client_for(creator).get(CREATOR, {**MAY, "video": video.pk}).json()
         totals = data["totals"]
         assert (totals["views"], totals["watch_seconds"]) == (views, watched)
         assert [row["amount"] for row in totals["gross"]] == gross
         assert [row["amount"] for row in totals["earnings"]] == earned
-        assert [row["id"] for row in data["videos"]] == [str(film.pk)]
+        assert [row["id"] for row in data["videos"]] == [str(video.pk)]
 
 
 @pytest.mark.parametrize(
@@ -199,9 +199,9 @@ def test_the_platforms_dashboard(client_for, admin, history, subscribe, make_use
     assert data["processing_queue"] == {"queued": 0, "running": 0, "failed_films": 0}
 
 
-def test_one_film_of_the_platform(client_for, admin, history):
-    film = history["foreign"]
-    data = client_for(admin).get(ADMIN, {**MAY, "video": film.pk}).json()
+def test_one_video_of_the_platform(client_for, admin, history):
+    video = history["foreign"]
+    data = client_for(admin).get(ADMIN, {**MAY, "video": video.pk}).json()
     assert data["totals"]["views"] == 1
     assert [row["gross"] for row in data["revenue"]] == ["5.00"]
     assert [row["creator_share"] for row in data["revenue"]] == ["4.00"]
@@ -213,7 +213,7 @@ def test_the_queue_is_shown(client_for, admin, uploaded_video, make_video):
     assert queue == {"queued": 1, "running": 0, "failed_films": 1}
 
 
-def test_a_films_numbers(client_for, creator, history):
+def test_a_videos_numbers(client_for, creator, history):
     free = history["free"]
     last = PlaybackSession.objects.filter(video=free).latest("created_at")
     report(last, rebuffer_ms=540, startup_ms=400)
@@ -238,10 +238,10 @@ def test_a_films_numbers(client_for, creator, history):
     assert paid["totals"]["gross"] == [{"currency": "USD", "amount": "19.99"}]
 
 
-def test_the_curve_of_a_long_film_has_two_hundred_points(client_for, viewer, make_video):
-    film = make_video(duration_seconds=3600.0)
-    view(viewer, film, seconds=18.0)
-    curve = client_for(film.creator).get(video_url(film)).json()["retention"]
+def test_the_curve_of_a_long_video_has_two_hundred_points(client_for, viewer, make_video):
+    video = make_video(duration_seconds=3600.0)
+    view(viewer, video, seconds=18.0)
+    curve = client_for(video.creator).get(video_url(video)).json()["retention"]
     assert len(curve) == 200
     assert [(row["second"], row["viewers"]) for row in curve[:3]] == [(0, 1), (18, 0), (36, 0)]
 
@@ -319,17 +319,17 @@ def test_a_question_that_makes_no_sense_is_refused(client_for, creator, query):
     assert client_for(creator).get(CREATOR, query).status_code == 400
 
 
-@pytest.mark.parametrize("films", [1, 12])
-def test_dashboards_cost_the_same_whatever_the_number_of_films(
-    client_for, admin, creator, viewer, make_user, make_video, buy, settings, films
+@pytest.mark.parametrize("videos", [1, 12])
+def test_dashboards_cost_the_same_whatever_the_number_of_videos(
+    client_for, admin, creator, viewer, make_user, make_video, buy, settings, videos
 ):
     settings.AUDIT_READS = False
-    for number in range(films):
-        film = make_video(creator=creator, price=100 + number)
-        buy(viewer, film)
-        view(viewer, film)
+    for number in range(videos):
+        video = make_video(creator=creator, price=100 + number)
+        buy(viewer, video)
+        view(viewer, video)
     clients = {CREATOR: client_for(creator), ADMIN: client_for(admin)}
-    clients[video_url(film)] = clients[CREATOR]
+    clients[video_url(video)] = clients[CREATOR]
     for (url, client), cost in zip(clients.items(), (8, 12, 9), strict=True):
         client.get(url)
         with statements(exactly=cost):

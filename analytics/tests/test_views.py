@@ -18,10 +18,10 @@ ELSEWHERE = sessions.Client("Phone/1.0", "198.51.100.7")
 NEIGHBOUR = sessions.Client("Phone/1.0", "203.0.113.99")
 
 
-def views_of(film) -> int:
-    """The rows and the number on the film's card, which are the same."""
-    counted = VideoView.objects.filter(video=film).count()
-    assert Video.objects.get(pk=film.pk).views == counted
+def views_of(video) -> int:
+    """The rows and the number on the video's card, which are the same."""
+    counted = VideoView.objects.filter(video=video).count()
+    assert Video.objects.get(pk=video.pk).views == counted
     return counted
 
 
@@ -38,77 +38,77 @@ class TestAView:
             (2.0, 1.0, True),
         ],
     )
-    def test_is_ten_seconds_or_half_of_a_short_film(
+    def test_is_ten_seconds_or_half_of_a_short_video(
         self, viewer, make_video, duration, seconds, counts
     ):
-        film = make_video(duration_seconds=duration)
-        view(viewer, film, seconds=seconds)
-        assert views_of(film) == counts
+        video = make_video(duration_seconds=duration)
+        view(viewer, video, seconds=seconds)
+        assert views_of(video) == counts
 
     def test_is_made_of_all_that_a_session_watched(self, viewer, make_video):
-        film = make_video()
-        session = begin(viewer, film)
+        video = make_video()
+        session = begin(viewer, video)
         report(session, (0.0, 4.0), (30.0, 34.0))
-        assert views_of(film) == 0
+        assert views_of(video) == 0
         report(session, (0.0, 4.0))
-        assert views_of(film) == 0
+        assert views_of(video) == 0
         report(session, (50.0, 52.0))
-        assert views_of(film) == 1
+        assert views_of(video) == 1
 
     def test_is_counted_once_a_session(self, viewer, make_video):
-        film = make_video()
-        session = begin(viewer, film, ago=600)
+        video = make_video()
+        session = begin(viewer, video, ago=600)
         for start in (0.0, 11.0, 22.0, 40.0):
             report(session, (start, start + 10.0))
-        assert views_of(film) == 1
+        assert views_of(video) == 1
 
-    def test_is_counted_once_a_session_even_when_the_film_grows(self, viewer, make_video):
-        film = make_video(duration_seconds=10.0)
-        session = begin(viewer, film, ago=600)
+    def test_is_counted_once_a_session_even_when_the_video_grows(self, viewer, make_video):
+        video = make_video(duration_seconds=10.0)
+        session = begin(viewer, video, ago=600)
         report(session, (0.0, 6.0))
         VideoView.objects.update(at=timezone.now() - timedelta(hours=1))
-        Video.objects.filter(pk=film.pk).update(duration_seconds=60.0)
+        Video.objects.filter(pk=video.pk).update(duration_seconds=60.0)
         report(session, (6.0, 15.0))
-        assert views_of(film) == 1
+        assert views_of(video) == 1
         session.refresh_from_db()
         assert session.watched == [[0, 15]]
 
     def test_counts_again_half_an_hour_later(self, viewer, make_video):
-        film = make_video()
-        view(viewer, film)
-        view(viewer, film)
-        assert views_of(film) == 1
+        video = make_video()
+        view(viewer, video)
+        view(viewer, video)
+        assert views_of(video) == 1
         VideoView.objects.update(at=timezone.now() - timedelta(minutes=29))
-        view(viewer, film)
-        assert views_of(film) == 1
+        view(viewer, video)
+        assert views_of(video) == 1
         VideoView.objects.update(at=timezone.now() - timedelta(minutes=30, seconds=1))
-        view(viewer, film)
-        assert views_of(film) == 2
+        view(viewer, video)
+        assert views_of(video) == 2
 
-    def test_of_another_film_or_viewer_is_another_view(self, viewer, make_user, make_video):
-        film, other = make_video(), make_video()
+    def test_of_another_video_or_viewer_is_another_view(self, viewer, make_user, make_video):
+        video, other = make_video(), make_video()
         for user in (viewer, make_user()):
-            view(user, film)
+            view(user, video)
             view(user, other)
-        assert (views_of(film), views_of(other)) == (2, 2)
+        assert (views_of(video), views_of(other)) == (2, 2)
 
     @pytest.mark.parametrize("who", ["owner", "admin"])
     def test_is_never_the_owners_or_an_administrators(self, make_user, make_video, who):
-        film = make_video()
-        user = film.creator if who == "owner" else make_user(Role.ADMIN)
-        session = view(user, film)
-        assert views_of(film) == 0
+        video = make_video()
+        user = video.creator if who == "owner" else make_user(Role.ADMIN)
+        session = view(user, video)
+        assert views_of(video) == 0
         session.refresh_from_db()
         assert session.watched_seconds == 10  # played all the same, and resumable
 
     def test_of_an_anonymous_viewer_is_by_network_and_device(self, make_video):
-        film = make_video()
-        view(None, film, client=PHONE)
-        view(None, film, client=NEIGHBOUR)  # the same network and device
-        assert views_of(film) == 1
-        view(None, film, client=LAPTOP)
-        view(None, film, client=ELSEWHERE)
-        assert views_of(film) == 3
+        video = make_video()
+        view(None, video, client=PHONE)
+        view(None, video, client=NEIGHBOUR)  # the same network and device
+        assert views_of(video) == 1
+        view(None, video, client=LAPTOP)
+        view(None, video, client=ELSEWHERE)
+        assert views_of(video) == 3
 
     def test_names_no_anonymous_viewer_beyond_a_day(self, make_video, settings):
         day = timezone.now()
@@ -125,17 +125,17 @@ class TestAView:
 
 @pytest.mark.django_db(transaction=True)
 def test_sessions_that_race_count_one_view_for_each_viewer(viewer, make_user, make_video):
-    film, other = make_video(), make_user()
-    racing = [begin(user, film) for user in (viewer, other) for _ in range(6)]
+    video, other = make_video(), make_user()
+    racing = [begin(user, video) for user in (viewer, other) for _ in range(6)]
     together([lambda s=session: report(s, (0.0, 10.0)) for session in racing])
-    assert views_of(film) == 2
+    assert views_of(video) == 2
     assert VideoView.objects.values("viewer_key").distinct().count() == 2
 
 
 @pytest.mark.django_db(transaction=True)
 def test_heartbeats_of_one_session_that_race_lose_nothing(viewer, make_video):
-    film = make_video(duration_seconds=600.0)
-    session = begin(viewer, film, ago=3600)
+    video = make_video(duration_seconds=600.0)
+    session = begin(viewer, video, ago=3600)
     together([lambda n=n: report(session, (n * 2.0, n * 2.0 + 1.0)) for n in range(8)])
     session.refresh_from_db()
     assert session.watched_seconds == 8

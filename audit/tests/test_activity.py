@@ -61,8 +61,8 @@ def test_other_addresses_are_not_api_activity(client):
 
 
 def test_a_stream_token_does_not_stand_in_the_log(client_for, viewer, make_video):
-    film = make_video()
-    url = client_for(viewer).get(f"/api/v1/stream/{film.pk}").data["stream_url"]
+    video = make_video()
+    url = client_for(viewer).get(f"/api/v1/stream/{video.pk}").data["stream_url"]
     for path in (url, f"{url}/", f"{url}?format=dash", "/api/v1/stream/play/broken.token"):
         client_for().get(path)
 

@@ -1,6 +1,6 @@
 """Keyset pagination: every page costs the same, and none repeats or loses a row.
 
-DRF's own cursor remembers one column and counts through its ties; a hundred thousand films with no
+DRF's own cursor remembers one column and counts through its ties; a hundred thousand videos with no
 views yet are one tie. This cursor remembers the column and the id.
 """
 

@@ -79,9 +79,9 @@ def world(make_user, make_video, buy, client_for):
         "creator": make_user(Role.CREATOR),
         "admin": make_user(Role.ADMIN),
     }
-    film = make_video(creator=people["creator"], price=500, tags=["fog"])
+    video = make_video(creator=people["creator"], price=500, tags=["fog"])
     free = make_video(creator=people["creator"])
-    order = buy(people["viewer"], film)
+    order = buy(people["viewer"], video)
     token = client_for(people["viewer"]).get(f"/api/v1/stream/{free.pk}").data
     play = client_for().get(token["stream_url"], HTTP_ACCEPT="application/json").data
     clients = {name: client_for(user) for name, user in people.items()}
@@ -96,14 +96,16 @@ def world(make_user, make_video, buy, client_for):
     return clients, ids, free.pk
 
 
-def address(path: str, ids: dict, film, hostile: str | None = None) -> str:
+def address(path: str, ids: dict, video, hostile: str | None = None) -> str:
     if "{" not in path:
         return path
     start, _, end = path.partition("{")
     folder = start.rstrip("/").rsplit("/", 1)[-1]
-    value = ids.get(folder, film) if hostile is None else quote(hostile, "", errors="surrogatepass")
+    value = (
+        ids.get(folder, video) if hostile is None else quote(hostile, "", errors="surrogatepass")
+    )
     rest = end.partition("}")[2]
-    return f"{start}{value}{address(rest, ids, film)}"
+    return f"{start}{value}{address(rest, ids, video)}"
 
 
 def send(client, method: str, url: str, body: bytes = b"", content_type="application/json", **more):
@@ -138,8 +140,8 @@ def some(values: list, start: int) -> list[tuple[int, object]]:
 
 @pytest.mark.parametrize(("method", "path", "known"), OPERATIONS, ids=NAMES)
 def test_no_value_breaks_a_route(world, method, path, known):
-    clients, ids, film = world
-    url = address(path, ids, film)
+    clients, ids, video = world
+    url = address(path, ids, video)
     for index, parameter in enumerate(known["parameters"]):
         for number, text in some(TEXTS, index):
             value = quote(text, "", errors="surrogatepass")
@@ -150,7 +152,7 @@ def test_no_value_breaks_a_route(world, method, path, known):
             send(clients["admin"], method, f"{url}?{parameter}{query}")
     if "{" in path:
         for _, text in some(TEXTS, len(path)):
-            wrong = address(path, ids, film, text)
+            wrong = address(path, ids, video, text)
             if len(wrong) < 9000 and text not in {"", "../../etc/passwd"}:
                 send(clients["admin"], method, wrong)
     if method in {"post", "put", "patch"}:
@@ -175,8 +177,8 @@ GOOD = {
 
 @pytest.mark.parametrize("path", ["/api/v1/videos/", "/api/v1/videos/{id}/file"])
 def test_no_form_breaks_an_upload(world, path):
-    clients, ids, film = world
-    url, method = address(path, ids, film), "put" if "file" in path else "post"
+    clients, ids, video = world
+    url, method = address(path, ids, video), "put" if "file" in path else "post"
     texts = [text for text in TEXTS if "\ud800" not in text and "\udfff" not in text]
     for index, field in enumerate(("title", "price", "is_paid", "tags", "file", "currency")):
         for number, text in some(texts, index):
@@ -205,7 +207,7 @@ def test_no_form_breaks_an_upload(world, path):
     ],
 )  # fmt: skip
 def test_no_header_breaks_a_route(world, header):
-    clients, ids, film = world
+    clients, ids, video = world
     targets = [
         ("get", "/api/v1/videos/", b""),
         ("get", "/api/v1/stream/play/{token}", b""),
@@ -220,7 +222,7 @@ def test_no_header_breaks_a_route(world, header):
             [*values, "Bearer " + "x" * 100, "\xff", "*/*;q=x", "a/b/c"], index
         ):
             client = clients[CALLERS[number % 4]]
-            send(client, method, address(path, ids, film), body, **{f"HTTP_{header}": value})
+            send(client, method, address(path, ids, video), body, **{f"HTTP_{header}": value})
 
 
 def test_many_fields_and_parameters_are_refused_or_ignored(world):
@@ -254,7 +256,7 @@ json_values = st.recursive(
 )
 @given(data=st.data())
 def test_no_mixture_breaks_a_route(world, data):
-    clients, ids, film = world
+    clients, ids, video = world
     method, path, known = data.draw(st.sampled_from(OPERATIONS))
     client = clients[data.draw(st.sampled_from(CALLERS))]
     names = st.sampled_from(known["parameters"] or ["x"])
@@ -264,7 +266,7 @@ def test_no_mixture_breaks_a_route(world, data):
     text = "&".join(f"{k}={quote(v, '', errors='surrogatepass')}" for k, v in query.items())
 
     send(
-        client, method, f"{address(path, ids, film)}?{text}", json.dumps({**GOOD, **body}).encode()
+        client, method, f"{address(path, ids, video)}?{text}", json.dumps({**GOOD, **body}).encode()
     )
 
 
@@ -273,7 +275,7 @@ def test_the_lists_still_answer_after_the_storm(world):
     clients, _, _ = world
     for name in ("title", "description", "tags", "price", "category"):
         for number, value in some(VALUES, len(name)):
-            body = json.dumps({"title": f"Film {number}", "is_paid": False, name: value}).encode()
+            body = json.dumps({"title": f"Video {number}", "is_paid": False, name: value}).encode()
             send(clients["creator"], "post", "/api/v1/videos/", body)
 
     for caller in ("creator", "admin"):

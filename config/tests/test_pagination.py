@@ -17,13 +17,13 @@ ROWS = 1050  # more than one page can ever hold, so that ties cross many pages
 
 
 @pytest.fixture
-def films(creator):
-    """Many films; three values of `views`, half without a duration, a few alike in everything."""
+def videos(creator):
+    """Many videos; three values of `views`, half without a duration, a few alike in everything."""
     now = timezone.now()
     videos = [
         Video(
             creator=creator,
-            title=f"Film {number % 7}",
+            title=f"Video {number % 7}",
             status=Video.Status.READY,
             source_path="x",
             current_version="v1",
@@ -54,7 +54,7 @@ def walk(client, query: str, link: str, start: str | None = None) -> tuple[list[
     "ordering",
     ["views", "-views", "duration_seconds", "-duration_seconds", "-created_at", "title"],
 )
-def test_forwards_and_back_again_visit_every_row_once(client_for, films, ordering):
+def test_forwards_and_back_again_visit_every_row_once(client_for, videos, ordering):
     client, column = client_for(), ordering.removeprefix("-")
     query = f"ordering={ordering}&page_size=100"
 
@@ -70,7 +70,7 @@ def test_forwards_and_back_again_visit_every_row_once(client_for, films, orderin
     assert client.get(first).json()["results"][0]["id"] == ids[0]
 
 
-def test_what_is_added_meanwhile_moves_no_page(client_for, films, make_video):
+def test_what_is_added_meanwhile_moves_no_page(client_for, videos, make_video):
     client = client_for()
     first = client.get(f"{URL}?page_size=10").json()
     expected = client.get(first["next"]).json()["results"]
@@ -99,7 +99,7 @@ def test_an_empty_list_has_no_links(client_for):
 @pytest.mark.parametrize(
     ("size", "rows"), [("1", 1), ("100", 100), ("101", 100), ("1000000000", 100), ("", 20)]
 )
-def test_page_size_is_clamped(client_for, films, size, rows):
+def test_page_size_is_clamped(client_for, videos, size, rows):
     assert len(client_for().get(f"{URL}?page_size={size}").json()["results"]) == rows
 
 
@@ -144,7 +144,7 @@ BAD_VALUES = {
 
 
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)
-def test_a_cursor_that_no_list_gave_out_is_a_400(client_for, films, text):
+def test_a_cursor_that_no_list_gave_out_is_a_400(client_for, videos, text):
     answer = client_for().get(f"{URL}?cursor={text}")
 
     assert answer.status_code == 400, answer.content
@@ -155,14 +155,14 @@ def test_a_cursor_that_no_list_gave_out_is_a_400(client_for, films, text):
     ("ordering", "value"),
     [(name, value) for name, values in BAD_VALUES.items() for value in values],
 )
-def test_a_cursor_with_a_value_its_column_cannot_have_is_a_400(client_for, films, ordering, value):
+def test_a_cursor_with_a_value_its_column_cannot_have_is_a_400(client_for, videos, ordering, value):
     for backwards in (False, True):
         text = cursor(value, ID, backwards)
         answer = client_for().get(f"{URL}?ordering={ordering}&cursor={text}")
         assert answer.status_code == 400, answer.content
 
 
-def test_a_cursor_of_another_order_is_no_error_page(client_for, films):
+def test_a_cursor_of_another_order_is_no_error_page(client_for, videos):
     link = client_for().get(f"{URL}?ordering=title&page_size=5").json()["next"]
     text = link.split("cursor=")[1].split("&")[0]
 
@@ -176,8 +176,8 @@ def test_only_named_columns_sort(client_for, ordering):
     assert client_for().get(f"{URL}?ordering={ordering}").status_code == 400
 
 
-def test_a_link_keeps_the_rest_of_the_query(client_for, films):
-    link = client_for().get(f"{URL}?page_size=3&search=Film&ordering=-views").json()["next"]
+def test_a_link_keeps_the_rest_of_the_query(client_for, videos):
+    link = client_for().get(f"{URL}?page_size=3&search=Video&ordering=-views").json()["next"]
 
-    for part in ("page_size=3", "search=Film", "ordering=-views"):
+    for part in ("page_size=3", "search=Video", "ordering=-views"):
         assert part in link

@@ -156,11 +156,11 @@ def test_a_form_counts_for_the_same_account(client_for, limits, make_user):
 def test_groups_are_counted_apart(client_for, limits, make_video):
     limits(default=2, stream=2)
     address = fresh_address()
-    film = make_video()
+    video = make_video()
 
     lists = [client_for().get(LIST, REMOTE_ADDR=address).status_code for _ in range(3)]
     streams = [
-        client_for().get(f"/api/v1/stream/{film.pk}", REMOTE_ADDR=address).status_code
+        client_for().get(f"/api/v1/stream/{video.pk}", REMOTE_ADDR=address).status_code
         for _ in range(3)
     ]
 

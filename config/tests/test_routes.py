@@ -18,11 +18,11 @@ def test_both_forms_of_a_path_answer_the_same(client_for, admin, path):
 
 
 def test_a_single_thing_has_both_forms_too(client_for, make_video):
-    film = make_video()
+    video = make_video()
 
     for suffix in ("", "/"):
-        answer = client_for().get(f"/api/v1/videos/{film.pk}{suffix}")
-        assert (answer.status_code, answer.json()["id"]) == (200, str(film.pk))
+        answer = client_for().get(f"/api/v1/videos/{video.pk}{suffix}")
+        assert (answer.status_code, answer.json()["id"]) == (200, str(video.pk))
 
 
 @pytest.mark.parametrize("path", ["/api/v1/videos", "/api/v1/videos/"])

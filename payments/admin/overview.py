@@ -28,7 +28,7 @@ ROWS = (
     ("mrr", "Monthly recurring revenue, now"),
 )
 COUNTS = (
-    ("sales", "Films sold"),
+    ("sales", "Videos sold"),
     ("active_subscriptions", "Active subscriptions, now"),
     ("churned_subscriptions", "Subscriptions that ended"),
 )

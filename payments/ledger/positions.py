@@ -32,7 +32,7 @@ def of_sale(*, captured: int, back: int, fee_bps: int, subsidy: int = 0) -> dict
 
 
 def of_gift(*, subsidy: int, fee_bps: int) -> dict[str, int]:
-    """The split of a film that cost its buyer nothing because the platform paid for it all."""
+    """The split of a video that cost its buyer nothing because the platform paid for it all."""
     share = creator_share(subsidy, fee_bps)
     return {"creator": share, "platform": subsidy - share, "promotions": -subsidy}
 

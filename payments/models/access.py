@@ -17,7 +17,7 @@ class EntitlementQuerySet(models.QuerySet):
 
 
 class Entitlement(models.Model):
-    """Somebody may watch a film, or (without one) every film. One row for each source of the right."""
+    """Somebody may watch a video, or (without one) every video. One row for each source of the right."""
 
     class Source(models.TextChoices):
         ORDER = "order", "bought"

@@ -8,7 +8,7 @@ from videos.models import Video
 
 
 class Order(models.Model):
-    """Somebody wants one film. Price, currency and fee are those of the day it was made."""
+    """Somebody wants one video. Price, currency and fee are those of the day it was made."""
 
     class Kind(models.TextChoices):
         BUY = "buy", "bought"
@@ -23,7 +23,7 @@ class Order(models.Model):
         CANCELED = "canceled", "canceled"
         EXPIRED = "expired", "expired"
         FAILED = "failed", "failed"
-        SUPERSEDED = "superseded", "another order of the same film was paid"
+        SUPERSEDED = "superseded", "another order of the same video was paid"
 
     OPEN = (Status.PENDING, Status.PROCESSING)
     BOUGHT = (Status.PAID, Status.DISPUTED)
@@ -63,7 +63,7 @@ class Order(models.Model):
     class Meta:
         permissions = [
             ("refund_order", "Can refund any order"),
-            ("view_own_earnings", "Can see what their own films earned"),
+            ("view_own_earnings", "Can see what their own videos earned"),
             ("view_revenue", "Can see what the platform earned"),
         ]
         constraints = [

@@ -46,7 +46,7 @@ class Coupon(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="Only for films of this creator; required when the creator pays for it.",
+        help_text="Only for videos of this creator; required when the creator pays for it.",
     )
     max_redemptions = models.PositiveIntegerField(
         null=True, blank=True, help_text="How often in all; empty = no limit."

@@ -12,10 +12,10 @@ USER = settings.AUTH_USER_MODEL
 
 
 class WatchDaily(models.Model):
-    """What one user watched of one film on one day (UTC), in verified whole seconds.
+    """What one user watched of one video on one day (UTC), in verified whole seconds.
 
     ``plan_seconds`` of them were watched under a subscription, at no more than the speed of the
-    clock and three times the film's length: they are the weights of the pool.
+    clock and three times the video's length: they are the weights of the pool.
     """
 
     user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")

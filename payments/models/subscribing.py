@@ -39,7 +39,7 @@ class Plan(models.Model):
 
 
 class Subscription(models.Model):
-    """A right to watch every film, for as long as it is paid. The gateway bills; this follows it."""
+    """A right to watch every video, for as long as it is paid. The gateway bills; this follows it."""
 
     class Status(models.TextChoices):
         INCOMPLETE = "incomplete", "waiting for the first payment"

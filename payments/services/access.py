@@ -12,7 +12,7 @@ from payments.models import Entitlement, Invoice, Order, Payment, Subscription, 
 from payments.services.revenue import disputed, refunded
 from payments.signals import entitlement_granted, entitlement_revoked
 
-# A renewal that is a little late must not black out a film.
+# A renewal that is a little late must not black out a video.
 PERIOD_GRACE = timedelta(hours=1)
 
 Status = Subscription.Status
@@ -132,7 +132,7 @@ def _announce(entitlement: Entitlement, *, granted: bool) -> None:
 
 
 def watched_share(order: Order) -> float:
-    """The part of the film that the buyer has watched since they paid: 0 to 1 (or beyond)."""
+    """The part of the video that the buyer has watched since they paid: 0 to 1 (or beyond)."""
     duration = order.video.duration_seconds
     if not duration or order.paid_at is None:
         return 0.0

@@ -1,4 +1,4 @@
-"""Buying a film."""
+"""Buying a video."""
 
 import uuid
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Wish:
 def purchase(
     *, buyer, video_id: uuid.UUID, wish: Wish, payment_method: str = "", return_url: str = ""
 ) -> tuple[Order, bool]:
-    """The buyer's order for a film, paid at once when a payment method is given or nothing is due.
+    """The buyer's order for a video, paid at once when a payment method is given or nothing is due.
 
     Returns the order and whether this call made it; repeating the call goes on with the open order.
     Two calls at once make one order, one capture and one entitlement: the order is unique in the

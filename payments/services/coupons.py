@@ -13,7 +13,7 @@ State = CouponRedemption.State
 
 
 def find(code: str, *, video: Video, currency: str, now=None) -> Coupon:
-    """The coupon of that code, if it can be used for the film now. Raises CouponInvalid."""
+    """The coupon of that code, if it can be used for the video now. Raises CouponInvalid."""
     now = now or timezone.now()
     coupon = Coupon.objects.filter(code__iexact=code, is_active=True, starts_at__lte=now).first()
     if coupon is None or (coupon.ends_at is not None and coupon.ends_at <= now):
@@ -21,7 +21,7 @@ def find(code: str, *, video: Video, currency: str, now=None) -> Coupon:
     if coupon.amount is not None and coupon.currency != currency:
         raise CouponInvalid(f"This coupon is for prices in {coupon.currency}.")
     if coupon.creator_id is not None and coupon.creator_id != video.creator_id:
-        raise CouponInvalid("This coupon is not for this film.")
+        raise CouponInvalid("This coupon is not for this video.")
     return coupon
 
 

@@ -72,7 +72,7 @@ def _follow_unpaid(payment: Payment, kind: str) -> None:
 def _make_room(order: Order) -> bool:
     """Money that came late is real: what was opened in the meantime gives way to it.
 
-    False when the buyer has bought the film again: somebody must look.
+    False when the buyer has bought the video again: somebody must look.
     """
     rivals = Order.objects.filter(buyer_id=order.buyer_id, video_id=order.video_id).exclude(
         pk=order.pk
@@ -89,7 +89,7 @@ def _make_room(order: Order) -> bool:
 
 
 def _supersede(order: Order) -> None:
-    logger.error("Order %s is paid beside another of the same film.", order.pk)
+    logger.error("Order %s is paid beside another of the same video.", order.pk)
     order.status = Status.SUPERSEDED
     order.save(update_fields=["status"])
     access.follow_order(order)
@@ -145,7 +145,7 @@ def _nobody_pays() -> QuerySet[Order]:
 
 
 def expire_of(video) -> None:
-    """Close the open orders of a film that has been deleted; their pages are closed soon after."""
+    """Close the open orders of a video that has been deleted; their pages are closed soon after."""
     for order in _nobody_pays().filter(video=video).select_related("coupon"):
         expire(order)
 

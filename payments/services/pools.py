@@ -29,7 +29,7 @@ from payments.services.revenue import hold_until
 
 __all__ = ["Closing", "Share", "close_month", "recognise", "verify_month"]
 
-COUNTS_FROM = 30  # seconds of a film on a day; less is a look, and shares nothing
+COUNTS_FROM = 30  # seconds of a video on a day; less is a look, and shares nothing
 BATCH = 2000
 _CONCERNS_CREATORS = ("creator", "pool", "deferred")
 

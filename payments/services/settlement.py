@@ -217,7 +217,7 @@ def _disposition(payment: Payment) -> str:
     """Exactly one payment pays an order or invoice, and only with the agreed amount.
 
     Nobody pays twice for one thing: neither by a second payment of the order, nor by an order of a
-    film that they have bought, nor by a subscription beside one that is active.
+    video that they have bought, nor by a subscription beside one that is active.
     """
     due = payment.order or payment.invoice
     if due is None:
@@ -234,7 +234,7 @@ def _disposition(payment: Payment) -> str:
 
 
 def _bought_order(order: Order) -> bool:
-    """Has this film been paid for? Locks all orders of the buyer for it, in one order.
+    """Has this video been paid for? Locks all orders of the buyer for it, in one order.
 
     A rental ends, so what was rented can be rented again, or bought.
     """

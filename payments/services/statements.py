@@ -196,7 +196,7 @@ def _movements(currency: str, transfers: Q, by: str = "currency") -> dict[str, d
 
 
 def _sales(currency: str, during: Q) -> dict[str, list[dict]]:
-    """By creator and film: how many were sold, what for, what went back, and the creator's part.
+    """By creator and video: how many were sold, what for, what went back, and the creator's part.
 
     ``gross`` is what is shared: the price paid, and what the platform added to it. What a buyer
     paid twice, or what went back beyond the price, is none of the creator's business.
@@ -221,7 +221,7 @@ def _sales(currency: str, during: Q) -> dict[str, list[dict]]:
         .filter(earns | Q(debit__role__in=("creator", "platform")))
         .values(
             creator=either("creator"),
-            film=either("video"),
+            video=either("video"),
             kind=F("entry__kind"),
         )
         .annotate(
@@ -230,10 +230,10 @@ def _sales(currency: str, during: Q) -> dict[str, list[dict]]:
             entries=Count("entry", filter=earns, distinct=True),
         )
     )
-    films: dict[tuple[str, str], dict] = {}
+    videos: dict[tuple[str, str], dict] = {}
     for row in rows.order_by().iterator(chunk_size=BATCH):
-        key = str(row["creator"]), str(row["film"])
-        sale = films.setdefault(
+        key = str(row["creator"]), str(row["video"])
+        sale = videos.setdefault(
             key, {"video": key[1], "count": 0, "gross": 0, "returned": 0, "share": 0}
         )
         sale["share"] += row["share"]
@@ -243,6 +243,6 @@ def _sales(currency: str, during: Q) -> dict[str, list[dict]]:
             sale["gross"] += row["base"]
             sale["count"] += row["entries"] if row["kind"] in {"capture", "gift"} else 0
     found: dict[str, list[dict]] = defaultdict(list)
-    for (creator, _), sale in films.items():
+    for (creator, _), sale in videos.items():
         found[creator].append(sale)
     return found

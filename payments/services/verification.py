@@ -137,7 +137,7 @@ def _rights_of_orders() -> Iterator[str]:
         revoked_at=None,
     )
     for pk in of_another.values_list("pk", flat=True):
-        yield f"entitlement {pk} is of another buyer or film than its order"
+        yield f"entitlement {pk} is of another buyer or video than its order"
 
 
 def _rights_of_subscriptions() -> Iterator[str]:

@@ -13,15 +13,15 @@ from payments.periods import Month
 from videos.models import Video
 
 DAY = 86_400  # seconds
-SPEED_CAP = 3  # of the film's length, per subscriber and day
+SPEED_CAP = 3  # of the video's length, per subscriber and day
 
 
 def record(*, user_id: uuid.UUID, video: Video, day: date, seconds: int, plan_seconds: int) -> None:
-    """Add verified whole seconds to what a user watched of a film on a day (UTC).
+    """Add verified whole seconds to what a user watched of a video on a day (UTC).
 
     ``plan_seconds`` of them were watched under a subscription. A day counts for no more than 86400
-    seconds, and for the pool no more than three times the film's length; what is beyond is left
-    out, and of a film whose length is unknown nothing counts for the pool. Any number of callers
+    seconds, and for the pool no more than three times the video's length; what is beyond is left
+    out, and of a video whose length is unknown nothing counts for the pool. Any number of callers
     may add at once, and nothing is lost. What is heard of a month that is closed already counts
     today.
     """

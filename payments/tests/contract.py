@@ -31,7 +31,7 @@ from payments.gateways.base import (
     WebhookRefused,
 )
 
-RETURN_URL = "https://films.example.com/back"
+RETURN_URL = "https://videos.example.com/back"
 
 
 class GatewayContract:
@@ -58,7 +58,7 @@ class GatewayContract:
         return self.gateway.refund(external_id=payment.external_id, amount=amount, key=key)
 
     def page(self, item: Item | None = None, *, key: str = "checkout:1"):
-        item = item or Item("order-1", "A film", 1999, self.bench.currency)
+        item = item or Item("order-1", "A video", 1999, self.bench.currency)
         return self.gateway.create_checkout(
             item,
             customer="",
@@ -281,7 +281,7 @@ class GatewayContract:
 
     def test_a_page_begins_a_subscription(self):
         plan = self.plan()
-        page = self.page(Item("sub-1", "Films", plan.amount, plan.currency, plan))
+        page = self.page(Item("sub-1", "Videos", plan.amount, plan.currency, plan))
 
         self.bench.complete_checkout(page.external_id)
 

@@ -12,7 +12,7 @@ from videos.signals import worker_tick
 
 @pytest.fixture
 def buy(db):
-    """A paid order of a user for a film, through the real services and the sandbox gateway."""
+    """A paid order of a user for a video, through the real services and the sandbox gateway."""
 
     def make(buyer, video) -> Order:
         order, _ = checkout.purchase(

@@ -15,11 +15,11 @@ def at(text: str):
     return time_machine.travel(datetime.fromisoformat(text).replace(tzinfo=UTC), tick=False)
 
 
-def watch(user, film, day: str, seconds: int) -> None:
+def watch(user, video, day: str, seconds: int) -> None:
     """So many seconds, all of them under a subscription."""
     watchtime.record(
         user_id=user.pk,
-        video=film,
+        video=video,
         day=date.fromisoformat(day),
         seconds=seconds,
         plan_seconds=seconds,

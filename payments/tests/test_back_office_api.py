@@ -183,7 +183,7 @@ def test_a_refund_that_cannot_be_moves_nothing(office, order, subscribe, make_us
 
 @pytest.fixture
 def watched(subscribe, viewer, make_video, creator):
-    """A subscriber of last month, who watched a creator's film."""
+    """A subscriber of last month, who watched a creator's video."""
     invoice = subscribe(viewer).invoices.get()
     month = Month.of(timezone.now().date())
     last = Month.of(month.first_day - timedelta(days=1))
@@ -191,9 +191,9 @@ def watched(subscribe, viewer, make_video, creator):
     type(invoice).objects.update(
         period_start=start, period_end=start + timedelta(days=28), paid_at=start
     )
-    film = make_video(creator=creator)
+    video = make_video(creator=creator)
     WatchDaily.objects.create(
-        user=viewer, video=film, creator=creator, day=last.first_day, seconds=600, plan_seconds=600
+        user=viewer, video=video, creator=creator, day=last.first_day, seconds=600, plan_seconds=600
     )
     return last
 
@@ -337,9 +337,9 @@ def test_a_coupon_is_made_changed_and_ended(office, admin):
 
 def test_a_used_coupon_keeps_its_worth(office, client_for, make_user, make_video):
     made = office.post(f"{BASE}/coupons", {"code": "HALF", "percent_bps": 5000})
-    film = make_video(price=1000)
+    video = make_video(price=1000)
     body = {"payment_method": VISA, "coupon": "half"}
-    client_for(make_user()).post(f"/api/v1/payments/purchase/{film.pk}", body)
+    client_for(make_user()).post(f"/api/v1/payments/purchase/{video.pk}", body)
     url = f"{BASE}/coupons/{made.data['id']}"
 
     with nothing_changes():
@@ -564,15 +564,15 @@ def test_the_identity_holds_for_a_history_of_everything(
     office, admin, creator, viewer, make_user, make_video, buy, subscribe, no_hold
 ):
     """Money 30: gross - refunds - disputes = creator + platform - losses and what is not placed."""
-    films = [make_video(creator=creator, price=price) for price in (1999, 333, 5000, 7)]
-    orders = [buy(make_user(), film) for film in films]
+    videos = [make_video(creator=creator, price=price) for price in (1999, 333, 5000, 7)]
+    orders = [buy(make_user(), video) for video in videos]
     office.post(f"{BASE}/coupons", {"code": "GIFT", "percent_bps": 10_000})
     office.post(f"{BASE}/coupons", {"code": "HALF", "percent_bps": 5000})
     half = Coupon.objects.get(code="HALF")
     gift = Coupon.objects.get(code="GIFT")
     for coupon in (half, gift):
         checkout.purchase(
-            buyer=make_user(), video_id=films[0].pk, wish=checkout.Wish(coupon=coupon.code),
+            buyer=make_user(), video_id=videos[0].pk, wish=checkout.Wish(coupon=coupon.code),
             payment_method=VISA,
         )  # fmt: skip
     refunds.refund_order(order_id=orders[0].pk, amount=777, reason="", actor=admin)

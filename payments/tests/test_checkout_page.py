@@ -14,13 +14,13 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def film(make_video):
+def video(make_video):
     return make_video(price=1999, title="<b>The harbour</b>")
 
 
 @pytest.fixture
-def page(client_for, viewer, film):
-    answer = client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}")
+def page(client_for, viewer, video):
+    answer = client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
     return answer.data["next_action"]["url"].removeprefix("http://testserver")
 
 
@@ -69,12 +69,12 @@ def test_the_page_of_a_subscription_pays_it(client, client_for, viewer):
     assert Subscription.objects.get().status == "active"
 
 
-@pytest.mark.parametrize("state", ["expired", "canceled", "late", "deleted film"])
-def test_what_is_no_longer_for_sale_is_not_charged(client, page, film, state):
+@pytest.mark.parametrize("state", ["expired", "canceled", "late", "deleted video"])
+def test_what_is_no_longer_for_sale_is_not_charged(client, page, video, state):
     if state == "late":
         SandboxCheckout.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    elif state == "deleted film":
-        catalogue.delete_video(video=film, actor=film.creator)
+    elif state == "deleted video":
+        catalogue.delete_video(video=video, actor=video.creator)
     else:
         Order.objects.update(status=state)
     followups.run()
@@ -114,14 +114,14 @@ def test_the_page_tells_the_merchant_by_a_signed_webhook(client, page, monkeypat
     assert not SandboxEvent.objects.filter(delivered_at=None).exists()
 
 
-def test_an_old_page_is_paid_at_the_old_price(client, page, film):
+def test_an_old_page_is_paid_at_the_old_price(client, page, video):
     """Money 12."""
-    catalogue.change_video(video=film, actor=film.creator, price=5000)
+    catalogue.change_video(video=video, actor=video.creator, price=5000)
     assert "Paid." in client.post(page, {"button": "pay"}).content.decode()
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
-def test_a_changed_link_is_no_link(client, page, viewer, film):
+def test_a_changed_link_is_no_link(client, page, viewer, video):
     token = page.rsplit("/", 1)[1]
     for broken in (token[:-1] + ("A" if token[-1] != "A" else "B"), token[1:], "x", "a:b:c", "ü"):
         with nothing_changes():
@@ -129,17 +129,19 @@ def test_a_changed_link_is_no_link(client, page, viewer, film):
         assert answer.status_code == 404
 
 
-def test_paid_elsewhere_the_page_is_closed(client, page, client_for, viewer, film):
-    client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}", {"payment_method": VISA})
+def test_paid_elsewhere_the_page_is_closed(client, page, client_for, viewer, video):
+    client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA})
     followups.run()
     with nothing_changes():
         text = client.post(page, {"button": "pay"}).content.decode()
     assert "expired" in text
 
 
-def test_paid_twice_before_the_page_was_closed_it_goes_back(client, page, client_for, viewer, film):
+def test_paid_twice_before_the_page_was_closed_it_goes_back(
+    client, page, client_for, viewer, video
+):
     """Money 19."""
-    client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}", {"payment_method": VISA})
+    client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA})
     assert "Paid." in client.post(page, {"button": "pay"}).content.decode()
     assert balances()["customer_refund:USD"] == 1999
     followups.run()

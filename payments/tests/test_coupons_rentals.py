@@ -28,12 +28,12 @@ from streaming.models import PlaybackSession
 SPRING = {"code": "SPRING", "percent_bps": 2500}
 
 
-def url(film) -> str:
-    return f"/api/v1/payments/purchase/{film.pk}"
+def url(video) -> str:
+    return f"/api/v1/payments/purchase/{video.pk}"
 
 
 @pytest.fixture
-def film(make_video, creator):
+def video(make_video, creator):
     return make_video(creator=creator, price=1999, rental_price=399, rental_hours=48)
 
 
@@ -46,13 +46,13 @@ def test_a_percentage_never_takes_more_than_the_price(price, percent_bps):
 
 @pytest.mark.django_db
 class TestCoupons:
-    def buy(self, client, film, coupon, **body):
-        return client.post(url(film), {"coupon": coupon, "payment_method": VISA, **body})
+    def buy(self, client, video, coupon, **body):
+        return client.post(url(video), {"coupon": coupon, "payment_method": VISA, **body})
 
-    def test_the_creator_gets_the_share_of_the_list_price(self, client_for, viewer, film):
+    def test_the_creator_gets_the_share_of_the_list_price(self, client_for, viewer, video):
         """Money 24: a coupon that the platform pays for."""
         Coupon.objects.create(**SPRING)
-        answer = self.buy(client_for(viewer), film, "spring")
+        answer = self.buy(client_for(viewer), video, "spring")
         order = answer.data["order"]
         assert (answer.status_code, order["status"]) == (201, "paid")
         assert (order["list_amount"], order["discount"], order["amount"]) == (
@@ -68,37 +68,37 @@ class TestCoupons:
             "promotions:USD": -499,
         }
 
-    def test_a_creators_own_coupon_lowers_what_is_shared(self, client_for, viewer, film, creator):
+    def test_a_creators_own_coupon_lowers_what_is_shared(self, client_for, viewer, video, creator):
         Coupon.objects.create(**SPRING, funded_by="creator", creator=creator)
-        self.buy(client_for(viewer), film, "SPRING")
+        self.buy(client_for(viewer), video, "SPRING")
         assert balances() == {"clearing:USD": -1500, "creator:USD": 1200, "platform:USD": 300}
 
     @pytest.mark.parametrize("slices", [[1500], [1, 499, 700, 300], [750, 750]])
     def test_refunds_take_the_subsidy_back_in_any_slices(
-        self, client_for, viewer, admin, film, slices
+        self, client_for, viewer, admin, video, slices
     ):
         Coupon.objects.create(**SPRING)
-        self.buy(client_for(viewer), film, "SPRING")
+        self.buy(client_for(viewer), video, "SPRING")
         order = Order.objects.get()
         for part in slices:
             refunds.refund_order(order_id=order.pk, amount=part, reason="", actor=admin)
         assert balances() == {}
 
-    def test_a_coupon_of_all_pays_without_a_gateway(self, client_for, viewer, film, creator):
+    def test_a_coupon_of_all_pays_without_a_gateway(self, client_for, viewer, video, creator):
         """Money 22: and writes no entry of nothing."""
         Coupon.objects.create(code="GIFT", percent_bps=10_000, funded_by="creator", creator=creator)
-        answer = client_for(viewer).post(url(film), {"coupon": "gift"})
+        answer = client_for(viewer).post(url(video), {"coupon": "gift"})
         assert (answer.status_code, answer.data["order"]["status"]) == (201, "paid")
         assert answer.data["next_action"] is None
         assert answer.data["order"]["amount"] == "0.00"
         assert not SandboxPayment.objects.exists()
         assert not Payment.objects.exists()
         assert not JournalEntry.objects.exists()
-        assert Entitlement.objects.live().get().video_id == film.pk
+        assert Entitlement.objects.live().get().video_id == video.pk
 
-    def test_what_the_platform_gives_away_it_owes_the_creator(self, client_for, viewer, film):
+    def test_what_the_platform_gives_away_it_owes_the_creator(self, client_for, viewer, video):
         Coupon.objects.create(code="GIFT", percent_bps=10_000)
-        client_for(viewer).post(url(film), {"coupon": "gift"})
+        client_for(viewer).post(url(video), {"coupon": "gift"})
         assert balances() == {"creator:USD": 1600, "platform:USD": 399, "promotions:USD": -1999}
 
     @pytest.mark.parametrize(
@@ -112,27 +112,27 @@ class TestCoupons:
             ({"per_user": 0}, "You have used"),
         ],
     )
-    def test_what_cannot_be_used_says_why(self, client_for, viewer, film, fields, why):
+    def test_what_cannot_be_used_says_why(self, client_for, viewer, video, fields, why):
         Coupon.objects.create(**{**SPRING, **fields})
         with nothing_changes():
-            answer = self.buy(client_for(viewer), film, "SPRING")
+            answer = self.buy(client_for(viewer), video, "SPRING")
         assert (answer.status_code, code(answer)) == (422, "coupon_invalid")
         assert why in answer.data["errors"][0]["detail"]
         assert answer.data["errors"][0]["attr"] == "coupon"
 
-    def test_another_creators_coupon_is_not_for_this_film(
-        self, client_for, viewer, film, make_user
+    def test_another_creators_coupon_is_not_for_this_video(
+        self, client_for, viewer, video, make_user
     ):
         Coupon.objects.create(**SPRING, creator=make_user())
         with nothing_changes():
-            answer = self.buy(client_for(viewer), film, "SPRING")
+            answer = self.buy(client_for(viewer), video, "SPRING")
         assert code(answer) == "coupon_invalid"
 
     @pytest.mark.parametrize("how", ["cancel", "expire"])
-    def test_an_order_that_is_given_up_releases_its_use(self, client_for, viewer, film, how):
+    def test_an_order_that_is_given_up_releases_its_use(self, client_for, viewer, video, how):
         """Money 23."""
         coupon = Coupon.objects.create(**SPRING, max_redemptions=1)
-        client_for(viewer).post(url(film), {"coupon": "SPRING"})
+        client_for(viewer).post(url(video), {"coupon": "SPRING"})
         order = Order.objects.get()
         coupon.refresh_from_db()
         assert coupon.redeemed == 1
@@ -144,7 +144,7 @@ class TestCoupons:
         coupon.refresh_from_db()
         assert coupon.redeemed == 0
         assert CouponRedemption.objects.get().state == "released"
-        assert self.buy(client_for(viewer), film, "SPRING").status_code == 201
+        assert self.buy(client_for(viewer), video, "SPRING").status_code == 201
         coupon.refresh_from_db()
         assert coupon.redeemed == 1
 
@@ -158,12 +158,12 @@ class TestCoupons:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_last_use_is_used_once(client_for, make_user, film):
+def test_the_last_use_is_used_once(client_for, make_user, video):
     """Money 23: ten at once."""
     coupon = Coupon.objects.create(**SPRING, max_redemptions=1)
     clients = [client_for(make_user()) for _ in range(10)]
     body = {"coupon": "SPRING", "payment_method": VISA}
-    answers = together([lambda c=c: c.post(url(film), body) for c in clients])
+    answers = together([lambda c=c: c.post(url(video), body) for c in clients])
     assert sorted(answer.status_code for answer in answers) == [201] + [422] * 9
     coupon.refresh_from_db()
     assert (coupon.redeemed, CouponRedemption.objects.count()) == (1, 1)
@@ -174,80 +174,80 @@ def test_the_last_use_is_used_once(client_for, make_user, film):
 class TestRentals:
     """Money 25."""
 
-    def rent(self, client, film, **body):
-        return client.post(url(film), {"kind": "rent", "payment_method": VISA, **body})
+    def rent(self, client, video, **body):
+        return client.post(url(video), {"kind": "rent", "payment_method": VISA, **body})
 
-    def play(self, client, film) -> int:
-        answer = client.get(f"/api/v1/stream/{film.pk}")
+    def play(self, client, video) -> int:
+        answer = client.get(f"/api/v1/stream/{video.pk}")
         if answer.status_code == 200:
             assert client.get(answer.data["stream_url"]).status_code == 302
         return answer.status_code
 
-    def test_the_hours_begin_with_the_first_play(self, client_for, viewer, film):
-        answer = self.rent(client_for(viewer), film)
+    def test_the_hours_begin_with_the_first_play(self, client_for, viewer, video):
+        answer = self.rent(client_for(viewer), video)
         order = answer.data["order"]
         assert (order["kind"], order["rental_hours"], order["amount"]) == ("rent", 48, "3.99")
         assert balances() == {"clearing:USD": -399, "creator:USD": 320, "platform:USD": 79}
         right, paid_at = Entitlement.objects.get(), timezone.now()
         assert right.ends_at - paid_at > timedelta(days=29, hours=23)
         with time_machine.travel(paid_at + timedelta(days=20)):
-            assert self.play(client_for(viewer), film) == 200
+            assert self.play(client_for(viewer), video) == 200
             right.refresh_from_db()
             begun = right.begun_at
             assert right.ends_at == begun + timedelta(hours=48)
         with time_machine.travel(begun + timedelta(hours=47)):
-            assert self.play(client_for(viewer), film) == 200
+            assert self.play(client_for(viewer), video) == 200
             right.refresh_from_db()
             assert right.begun_at == begun
         with time_machine.travel(begun + timedelta(hours=48, seconds=1)):
-            assert self.play(client_for(viewer), film) == 403
+            assert self.play(client_for(viewer), video) == 403
 
-    def test_playback_does_not_outlive_the_rental(self, client_for, viewer, film):
-        self.rent(client_for(viewer), film)
+    def test_playback_does_not_outlive_the_rental(self, client_for, viewer, video):
+        self.rent(client_for(viewer), video)
         with time_machine.travel(timezone.now()) as clock:
             client = client_for(viewer)
-            assert self.play(client, film) == 200
+            assert self.play(client, video) == 200
             clock.shift(timedelta(hours=47, minutes=30))
             client = client_for(viewer)
-            token = client.get(f"/api/v1/stream/{film.pk}").data["stream_url"]
+            token = client.get(f"/api/v1/stream/{video.pk}").data["stream_url"]
             session = client.get(token, headers={"Accept": "application/json"}).data
             latest = PlaybackSession.objects.get(pk=session["session_id"])
             assert latest.expires_at == Entitlement.objects.get().ends_at
 
-    def test_not_begun_in_time_it_is_over(self, client_for, viewer, film):
-        self.rent(client_for(viewer), film)
+    def test_not_begun_in_time_it_is_over(self, client_for, viewer, video):
+        self.rent(client_for(viewer), video)
         with time_machine.travel(timezone.now() + timedelta(days=30, seconds=1)):
-            assert self.play(client_for(viewer), film) == 403
+            assert self.play(client_for(viewer), video) == 403
 
-    def test_it_can_be_rented_again_but_not_twice_at_once(self, client_for, viewer, film):
-        self.rent(client_for(viewer), film)
+    def test_it_can_be_rented_again_but_not_twice_at_once(self, client_for, viewer, video):
+        self.rent(client_for(viewer), video)
         with nothing_changes():
-            again = self.rent(client_for(viewer), film)
+            again = self.rent(client_for(viewer), video)
         assert (again.status_code, code(again)) == (409, "already_owned")
         with time_machine.travel(timezone.now() + timedelta(days=31)):
-            assert self.rent(client_for(viewer), film).status_code == 201
+            assert self.rent(client_for(viewer), video).status_code == 201
         assert Order.objects.filter(status="paid").count() == 2
 
-    def test_what_is_rented_can_be_bought(self, client_for, viewer, film):
-        self.rent(client_for(viewer), film)
-        assert client_for(viewer).post(url(film), {"payment_method": VISA}).status_code == 201
+    def test_what_is_rented_can_be_bought(self, client_for, viewer, video):
+        self.rent(client_for(viewer), video)
+        assert client_for(viewer).post(url(video), {"payment_method": VISA}).status_code == 201
         with nothing_changes():
-            assert code(self.rent(client_for(viewer), film)) == "already_owned"
+            assert code(self.rent(client_for(viewer), video)) == "already_owned"
         with time_machine.travel(timezone.now() + timedelta(days=365)):
-            assert self.play(client_for(viewer), film) == 200
+            assert self.play(client_for(viewer), video) == 200
 
-    def test_a_refund_ends_a_rental_that_has_begun(self, client_for, viewer, admin, film):
-        self.rent(client_for(viewer), film)
-        assert self.play(client_for(viewer), film) == 200
+    def test_a_refund_ends_a_rental_that_has_begun(self, client_for, viewer, admin, video):
+        self.rent(client_for(viewer), video)
+        assert self.play(client_for(viewer), video) == 200
         refunds.refund_order(order_id=Order.objects.get().pk, amount=None, reason="", actor=admin)
-        assert self.play(client_for(viewer), film) == 403
+        assert self.play(client_for(viewer), video) == 403
         assert balances() == {}
 
     def test_a_refund_that_fails_gives_the_begun_hours_back_and_no_more(
-        self, client_for, viewer, admin, film
+        self, client_for, viewer, admin, video
     ):
-        self.rent(client_for(viewer), film)
-        self.play(client_for(viewer), film)
+        self.rent(client_for(viewer), video)
+        self.play(client_for(viewer), video)
         ends_at = Entitlement.objects.get().ends_at
         order = Order.objects.get()
         refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
@@ -256,17 +256,17 @@ class TestRentals:
         right = Entitlement.objects.get()
         assert (right.revoked_at, right.ends_at) == (None, ends_at)
 
-    def test_a_film_without_a_rental_price_is_not_rented(self, client_for, viewer, make_video):
-        film = make_video(price=1999)
+    def test_a_video_without_a_rental_price_is_not_rented(self, client_for, viewer, make_video):
+        video = make_video(price=1999)
         with nothing_changes():
-            answer = self.rent(client_for(viewer), film)
+            answer = self.rent(client_for(viewer), video)
         assert (answer.status_code, code(answer)) == (422, "not_for_sale")
 
-    def test_offers_show_both_prices_and_whether_it_is_mine(self, client_for, viewer, film):
-        mine = client_for(viewer).get(f"/api/v1/payments/offers/{film.pk}").data
+    def test_offers_show_both_prices_and_whether_it_is_mine(self, client_for, viewer, video):
+        mine = client_for(viewer).get(f"/api/v1/payments/offers/{video.pk}").data
         assert (mine["owned"], [row["kind"] for row in mine["offers"]]) == (False, ["buy", "rent"])
-        self.rent(client_for(viewer), film)
-        mine = client_for(viewer).get(f"/api/v1/payments/offers/{film.pk}").data
+        self.rent(client_for(viewer), video)
+        mine = client_for(viewer).get(f"/api/v1/payments/offers/{video.pk}").data
         assert (mine["owned"], mine["access"]) == (True, "order")
 
 
@@ -274,13 +274,13 @@ class TestRentals:
 class TestAPageOfOffers:
     URL = "/api/v1/payments/offers"
 
-    def test_says_of_each_film_what_it_costs_and_whether_it_is_mine(
+    def test_says_of_each_video_what_it_costs_and_whether_it_is_mine(
         self, client_for, viewer, make_video, buy
     ):
         free, sold, bought = make_video(), make_video(price=500), make_video(price=700)
         hidden = make_video(visibility="private")
         buy(viewer, bought)
-        ids = ",".join(str(film.pk) for film in (bought, hidden, free, sold))
+        ids = ",".join(str(video.pk) for video in (bought, hidden, free, sold))
         rows = client_for(viewer).get(self.URL, {"video": ids}).data["results"]
         assert [(row["video_id"], row["access"]) for row in rows] == [
             (bought.pk, "order"),
@@ -291,20 +291,20 @@ class TestAPageOfOffers:
         assert [row["access"] for row in anonymous] == [None, "free", None]
 
     @pytest.mark.parametrize("video", ["", ",", "x", "1" * 40, ",".join(["0" * 32] * 101)])
-    def test_what_is_no_list_of_films_is_refused(self, client_for, db, video):
+    def test_what_is_no_list_of_videos_is_refused(self, client_for, db, video):
         assert client_for().get(self.URL, {"video": video}).status_code == 400
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", [1, 50])
 def test_a_page_of_rights_costs_one_query(viewer, make_video, subscribe, buy, number):
-    """Money 81: and it says of each film what the single question says."""
-    films = [make_video(price=500) for _ in range(number)]
-    buy(viewer, films[0])
+    """Money 81: and it says of each video what the single question says."""
+    videos = [make_video(price=500) for _ in range(number)]
+    buy(viewer, videos[0])
     subscribe(viewer)
     with statements(exactly=1):
-        found = can_watch_each(viewer, films)
-    assert found == {film.pk: can_watch(viewer, film) for film in films}
+        found = can_watch_each(viewer, videos)
+    assert found == {video.pk: can_watch(viewer, video) for video in videos}
 
 
 @pytest.mark.django_db
@@ -321,31 +321,31 @@ def test_a_page_of_rights_costs_one_query(viewer, make_video, subscribe, buy, nu
     ],
 )
 def test_a_rental_price_is_whole_or_refused(client_for, creator, make_video, body, attr):
-    film = make_video(creator=creator, price=1999)
-    before = type(film).objects.filter(pk=film.pk).values().get()
-    answer = client_for(creator).patch(f"/api/v1/videos/{film.pk}", body)
+    video = make_video(creator=creator, price=1999)
+    before = type(video).objects.filter(pk=video.pk).values().get()
+    answer = client_for(creator).patch(f"/api/v1/videos/{video.pk}", body)
     assert answer.status_code == 400
     assert answer.data["errors"][0]["attr"] == attr
-    assert type(film).objects.filter(pk=film.pk).values().get() == before
+    assert type(video).objects.filter(pk=video.pk).values().get() == before
 
 
 @pytest.mark.django_db
 def test_a_creator_sets_and_removes_the_rental_price(client_for, creator, make_video):
-    film = make_video(creator=creator, price=1999)
+    video = make_video(creator=creator, price=1999)
     body = {"rental_price": "3.99", "rental_hours": 48}
-    answer = client_for(creator).patch(f"/api/v1/videos/{film.pk}", body)
+    answer = client_for(creator).patch(f"/api/v1/videos/{video.pk}", body)
     assert {name: answer.data[name] for name in body} == body
     body = {"rental_price": None, "rental_hours": None}
-    answer = client_for(creator).patch(f"/api/v1/videos/{film.pk}", body)
+    answer = client_for(creator).patch(f"/api/v1/videos/{video.pk}", body)
     assert {name: answer.data[name] for name in body} == body
 
 
 @pytest.mark.django_db
-def test_a_wish_for_another_coupon_makes_a_new_order(viewer, film):
+def test_a_wish_for_another_coupon_makes_a_new_order(viewer, video):
     Coupon.objects.create(**SPRING)
-    first, _ = checkout.purchase(buyer=viewer, video_id=film.pk, wish=checkout.Wish())
+    first, _ = checkout.purchase(buyer=viewer, video_id=video.pk, wish=checkout.Wish())
     second, created = checkout.purchase(
-        buyer=viewer, video_id=film.pk, wish=checkout.Wish(coupon="SPRING")
+        buyer=viewer, video_id=video.pk, wish=checkout.Wish(coupon="SPRING")
     )
     first.refresh_from_db()
     assert (created, first.status, second.amount) == (True, "expired", 1500)

@@ -36,13 +36,13 @@ def month() -> Month:
 
 @pytest.fixture
 def sold(make_user, make_video, creator, buy):
-    """Two films of a creator, in two currencies, and one of somebody else."""
-    films = [
+    """Two videos of a creator, in two currencies, and one of somebody else."""
+    videos = [
         make_video(creator=creator, price=1999),
         make_video(creator=creator, price=100_000, currency="JPY"),
         make_video(price=5000),
     ]
-    return [buy(make_user(), film) for film in films]
+    return [buy(make_user(), video) for video in videos]
 
 
 def test_what_is_held_is_pending(client_for, creator, sold):
@@ -189,16 +189,16 @@ def test_an_unknown_format_is_refused(client_for, creator, sold, month):
     assert client_for(creator).get(f"{STATEMENTS}/{month}?format=xml").status_code == 400
 
 
-def test_prices_of_a_film_are_set_as_a_whole(client_for, creator, make_video):
-    film = make_video(creator=creator, price=500, rental_price=200, rental_hours=48)
+def test_prices_of_a_video_are_set_as_a_whole(client_for, creator, make_video):
+    video = make_video(creator=creator, price=500, rental_price=200, rental_hours=48)
     client = client_for(creator)
     before = {
-        "id": str(film.pk), "is_paid": True, "price": "5.00", "currency": "USD",
+        "id": str(video.pk), "is_paid": True, "price": "5.00", "currency": "USD",
         "rental_price": "2.00", "rental_hours": 48,
     }  # fmt: skip
-    assert client.get(prices(film)).json() == before
+    assert client.get(prices(video)).json() == before
 
-    answer = client.put(prices(film), {"price": "7.50", "currency": "EUR"})
+    answer = client.put(prices(video), {"price": "7.50", "currency": "EUR"})
 
     after = {
         **before,
@@ -208,15 +208,15 @@ def test_prices_of_a_film_are_set_as_a_whole(client_for, creator, make_video):
         "rental_hours": None,
     }
     assert (answer.status_code, answer.json()) == (200, after)
-    assert client.get(prices(film)).json() == after
+    assert client.get(prices(video)).json() == after
     entry = AuditEntry.objects.get(action="video.changed")
     assert (entry.actor_id, entry.data["price"], entry.data["currency"]) == (creator.pk, 750, "EUR")
 
 
-def test_a_price_of_nothing_makes_a_film_free(client_for, creator, make_video):
-    film = make_video(creator=creator, price=500)
+def test_a_price_of_nothing_makes_a_video_free(client_for, creator, make_video):
+    video = make_video(creator=creator, price=500)
 
-    answer = client_for(creator).put(prices(film), {"price": 0})
+    answer = client_for(creator).put(prices(video), {"price": 0})
 
     assert (answer.json()["is_paid"], answer.json()["price"]) == (False, "0.00")
 
@@ -235,36 +235,36 @@ def test_a_price_of_nothing_makes_a_film_free(client_for, creator, make_video):
     ],
 )
 def test_prices_that_make_no_sense_change_nothing(client_for, creator, make_video, body, field):
-    film = make_video(creator=creator, price=500)
-    before = type(film).objects.values().get(pk=film.pk)
+    video = make_video(creator=creator, price=500)
+    before = type(video).objects.values().get(pk=video.pk)
 
-    answer = client_for(creator).put(prices(film), body)
+    answer = client_for(creator).put(prices(video), body)
 
     assert (answer.status_code, answer.json()["errors"][0]["attr"]) == (400, field)
-    assert type(film).objects.values().get(pk=film.pk) == before
+    assert type(video).objects.values().get(pk=video.pk) == before
 
 
 @pytest.mark.parametrize("role", [Role.CREATOR, Role.ADMIN])
-def test_prices_of_another_creators_film_are_not_there(client_for, make_user, make_video, role):
+def test_prices_of_another_creators_video_are_not_there(client_for, make_user, make_video, role):
     """Money 84."""
-    film = make_video(price=500)
-    before = type(film).objects.values().get(pk=film.pk)
+    video = make_video(price=500)
+    before = type(video).objects.values().get(pk=video.pk)
     client = client_for(make_user(role))
 
-    assert client.get(prices(film)).status_code == 404
-    assert client.put(prices(film), {"price": "0"}).status_code == 404
-    assert type(film).objects.values().get(pk=film.pk) == before
+    assert client.get(prices(video)).status_code == 404
+    assert client.put(prices(video), {"price": "0"}).status_code == 404
+    assert type(video).objects.values().get(pk=video.pk) == before
 
 
 def test_only_creators_have_money_here(client_for, viewer, creator, make_video, no_hold, sold):
-    film = make_video(creator=creator, price=500)
-    for url in (BALANCE, STATEMENTS, f"{STATEMENTS}/2026-01", PAYOUTS, prices(film)):
+    video = make_video(creator=creator, price=500)
+    for url in (BALANCE, STATEMENTS, f"{STATEMENTS}/2026-01", PAYOUTS, prices(video)):
         assert client_for().get(url).status_code == 401
         assert client_for(viewer).get(url).status_code == 403
     with nothing_changes():
         assert client_for().post(PAYOUTS).status_code == 401
         assert client_for(viewer).post(PAYOUTS).status_code == 403
-        assert client_for(viewer).put(prices(film), {"price": "0"}).status_code == 403
+        assert client_for(viewer).put(prices(video), {"price": "0"}).status_code == 403
 
 
 @pytest.mark.parametrize("number", [1, 12])

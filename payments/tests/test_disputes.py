@@ -132,7 +132,7 @@ class TestDisputes:
             )
         assert (answer.status_code, code(answer)) == (409, "disputed")
 
-    def test_a_disputed_film_is_not_bought_again(self, sale, client_for):
+    def test_a_disputed_video_is_not_bought_again(self, sale, client_for):
         sale.dispute()
         sale.sync()
         with nothing_changes():

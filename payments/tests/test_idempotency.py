@@ -14,19 +14,19 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def film(make_video):
+def video(make_video):
     return make_video(price=1999)
 
 
 @pytest.fixture
-def ask(client_for, viewer, film):
-    """POST a purchase with a key; by the viewer for the film, unless said otherwise."""
+def ask(client_for, viewer, video):
+    """POST a purchase with a key; by the viewer for the video, unless said otherwise."""
 
     def post(key="a-key", *, user=viewer, to=None, **body):
         client = client_for(user)
         client.raise_request_exception = False
         return client.post(
-            to or f"/api/v1/payments/purchase/{film.pk}", body, headers={"Idempotency-Key": key}
+            to or f"/api/v1/payments/purchase/{video.pk}", body, headers={"Idempotency-Key": key}
         )
 
     return post
@@ -45,7 +45,7 @@ def test_a_repeat_gets_the_same_answer_and_changes_nothing(ask):
         assert again.content == first.content
 
 
-def test_another_request_with_the_key_is_refused(ask, film, make_video):
+def test_another_request_with_the_key_is_refused(ask, video, make_video):
     """Money 4."""
     ask(payment_method=VISA)
     other = f"/api/v1/payments/purchase/{make_video(price=500).pk}"
@@ -87,8 +87,8 @@ def test_refusals_are_final_for_their_key(ask):
     assert again["Idempotent-Replayed"] == "true"
 
 
-def test_a_running_request_is_waited_for(ask, viewer, film):
-    path = f"/api/v1/payments/purchase/{film.pk}"
+def test_a_running_request_is_waited_for(ask, viewer, video):
+    path = f"/api/v1/payments/purchase/{video.pk}"
     mark = idempotency.fingerprint("POST", path, {"payment_method": VISA})
     claim = idempotency.begin(user=viewer, key="a-key", request_fingerprint=mark)
     with nothing_changes():
@@ -114,8 +114,8 @@ def test_a_gateway_that_is_away_is_no_answer(ask, gateway_is):
     assert SandboxPayment.objects.count() == 1
 
 
-def test_a_refund_is_keyed_too(ask, admin, viewer, film, buy):
-    order = buy(viewer, film)
+def test_a_refund_is_keyed_too(ask, admin, viewer, video, buy):
+    order = buy(viewer, video)
     url = f"/api/v1/payments/admin/orders/{order.pk}/refund"
     first = ask(user=admin, to=url, amount="5.00")
     with nothing_changes():
@@ -142,9 +142,9 @@ def test_a_key_that_is_none_is_refused(ask, key):
     assert (answer.status_code, code(answer)) == (400, "parse_error")
 
 
-def test_a_key_without_a_user_is_not_kept(client_for, film):
+def test_a_key_without_a_user_is_not_kept(client_for, video):
     answer = client_for().post(
-        f"/api/v1/payments/purchase/{film.pk}", {}, headers={"Idempotency-Key": "k"}
+        f"/api/v1/payments/purchase/{video.pk}", {}, headers={"Idempotency-Key": "k"}
     )
     assert answer.status_code == 401
     assert not IdempotencyRecord.objects.exists()

@@ -29,9 +29,9 @@ def watched(subscribe, make_user, make_video):
     with at("2026-08-01 00:00"):
         viewer = make_user()
         subscribe(viewer)
-    film = make_video()
-    watch(viewer, film, "2026-08-02", 60)
-    return film
+    video = make_video()
+    watch(viewer, video, "2026-08-02", 60)
+    return video
 
 
 @pytest.fixture

@@ -19,14 +19,14 @@ SOLD, RIPE = "2026-08-01 00:00", "2026-08-20 00:00"
 
 
 @pytest.fixture
-def film(make_video, creator):
+def video(make_video, creator):
     return make_video(creator=creator, price=1999)
 
 
 @pytest.fixture
-def sale(film, make_user, buy):
+def sale(video, make_user, buy):
     with at(SOLD):
-        return buy(make_user(), film)
+        return buy(make_user(), video)
 
 
 @pytest.fixture
@@ -85,9 +85,9 @@ class TestAsking:
         settings.PAYOUT_MINIMUM = setting
         assert payouts.minimum(currency) == minor
 
-    def test_one_payout_at_a_time(self, payout, film, make_user, buy, creator):
+    def test_one_payout_at_a_time(self, payout, video, make_user, buy, creator):
         with at("2026-09-01 00:00"):
-            buy(make_user(), film)
+            buy(make_user(), video)
         with at("2026-10-01 00:00"):
             with nothing_changes(), pytest.raises(NothingToPayOut):
                 payouts.request(creator)
@@ -201,7 +201,7 @@ class TestDebts:
             refunds.refund_order(order_id=sale.pk, amount=None, reason="", actor=admin)
 
     def test_a_refund_after_the_payout_is_owed_and_fills_up(
-        self, owing, creator, film, make_user, buy
+        self, owing, creator, video, make_user, buy
     ):
         """Money 51: negative balance, next payout smaller, never a negative payout."""
         with at(RIPE):
@@ -209,7 +209,7 @@ class TestDebts:
             assert (found["balance"], found["available"], found["negative"]) == (-1600, 0, 1600)
             assert payouts.run() == []
         with at("2026-09-01 00:00"):
-            buy(make_user(), film), buy(make_user(), film)
+            buy(make_user(), video), buy(make_user(), video)
         with at("2026-09-30 00:00"):
             (made,) = payouts.run()
         assert made.amount == 1600  # of 3200
@@ -228,7 +228,7 @@ class TestDebts:
                 payouts.write_off(creator_id=creator.pk, currency=currency, actor=admin)
 
     def test_nobody_is_paid_more_than_they_earned(
-        self, owing, creator, admin, film, make_user, buy
+        self, owing, creator, admin, video, make_user, buy
     ):
         """Money 80: what was paid out never exceeds what was ever ripe."""
         moment = timezone.now().replace(year=2026, month=9, day=1)
@@ -237,7 +237,7 @@ class TestDebts:
                 for made in payouts.run():
                     payouts.approve(payout_id=made.pk, actor=admin)
                     payouts.mark_paid(payout_id=made.pk, external_ref=f"S{step}", actor=admin)
-                buy(make_user(), film)
+                buy(make_user(), video)
         paid = sum(Payout.objects.filter(status="paid").values_list("amount", flat=True))
         assert paid == 1600 + 2 * 1600  # five sales, one given back, one in its hold
         assert payouts.available(creator.pk)["USD"]["balance"] == 1600

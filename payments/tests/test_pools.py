@@ -165,19 +165,19 @@ class TestEarning:
 
 class TestSharing:
     def test_a_month_is_shared_by_what_subscribers_watched(self, pay, make_user, make_video):
-        viewers, films = [make_user() for _ in range(3)], [make_video() for _ in range(2)]
+        viewers, videos = [make_user() for _ in range(3)], [make_video() for _ in range(2)]
         for viewer in viewers:
             pay(viewer)
-        watch(viewers[0], films[0], "2026-08-01", 100)
-        watch(viewers[1], films[0], "2026-08-31", 50)
-        watch(viewers[2], films[1], "2026-08-15", 50)
-        watch(viewers[2], films[1], "2026-09-01", 150)  # another month's
+        watch(viewers[0], videos[0], "2026-08-01", 100)
+        watch(viewers[1], videos[0], "2026-08-31", 50)
+        watch(viewers[2], videos[1], "2026-08-15", 50)
+        watch(viewers[2], videos[1], "2026-09-01", 150)  # another month's
 
         (closing,) = close(AUGUST)
 
         assert shares(closing) == {
-            str(films[0].creator_id): 1800,
-            str(films[1].creator_id): 600,
+            str(videos[0].creator_id): 1800,
+            str(videos[1].creator_id): 600,
         }
         pool = Pool.objects.get()
         assert (pool.period, pool.amount, pool.balance, pool.total_seconds) == (
@@ -242,17 +242,17 @@ class TestSharing:
 
     def test_a_pool_below_zero_is_carried(self, pay, make_user, make_video):
         """Money 74: refunds after the close come out of the next month, never below nothing."""
-        first, second, film = make_user(), make_user(), make_video()
+        first, second, video = make_user(), make_user(), make_video()
         invoice = pay(first)
-        watch(first, film, "2026-08-01", 60)
+        watch(first, video, "2026-08-01", 60)
         close(AUGUST)
         give_back(invoice, 1000, "2026-09-05 00:00")
         assert balances() == {"pool:USD": -800, "creator:USD": 800}
         pay(second, "2026-09-16 00:00")  # 15 of 30 days: 500, and 400 of it to the pool
-        watch(second, film, "2026-09-17", 60)
+        watch(second, video, "2026-09-17", 60)
         (closing,) = close(SEPTEMBER)
         assert (closing.pool.balance, closing.pool.amount) == (-400, 0)
-        watch(second, film, "2026-10-03", 60)
+        watch(second, video, "2026-10-03", 60)
         (closing,) = close(OCTOBER)
         assert (closing.pool.balance, closing.pool.amount) == (0, 0)
         assert balances()["creator:USD"] == 800
@@ -292,7 +292,7 @@ class TestSharing:
 
 class TestWhatCounts:
     @pytest.fixture
-    def film(self, make_video):
+    def video(self, make_video):
         return make_video(duration_seconds=100)
 
     def weights(self, **options) -> dict[str, int]:
@@ -300,63 +300,63 @@ class TestWhatCounts:
             found = pools.close_month(AUGUST, dry_run=True, **options)
         return {c: share.seconds for closing in found for c, share in closing.shares.items()}
 
-    def test_seconds_outside_the_subscription_do_not_count(self, pay, viewer, film):
-        """Money 76: a bought film's seconds are seconds, and no weight."""
+    def test_seconds_outside_the_subscription_do_not_count(self, pay, viewer, video):
+        """Money 76: a bought video's seconds are seconds, and no weight."""
         pay(viewer)
         watchtime.record(
-            user_id=viewer.pk, video=film, day=date(2026, 8, 1), seconds=90, plan_seconds=0
+            user_id=viewer.pk, video=video, day=date(2026, 8, 1), seconds=90, plan_seconds=0
         )
         assert self.weights() == {}
 
-    def test_a_look_does_not_count(self, pay, viewer, film, make_video):
+    def test_a_look_does_not_count(self, pay, viewer, video, make_video):
         pay(viewer)
-        watch(viewer, film, "2026-08-01", 29)
-        watch(viewer, make_video(creator=film.creator), "2026-08-01", 30)
-        assert self.weights() == {str(film.creator_id): 30}
+        watch(viewer, video, "2026-08-01", 29)
+        watch(viewer, make_video(creator=video.creator), "2026-08-01", 30)
+        assert self.weights() == {str(video.creator_id): 30}
 
-    def test_watching_oneself_does_not_count(self, pay, film):
+    def test_watching_oneself_does_not_count(self, pay, video):
         """Money 76."""
-        pay(film.creator)
-        watch(film.creator, film, "2026-08-01", 60)
+        pay(video.creator)
+        watch(video.creator, video, "2026-08-01", 60)
         assert self.weights() == {}
 
-    def test_who_has_not_paid_does_not_count(self, pay, viewer, make_user, film):
+    def test_who_has_not_paid_does_not_count(self, pay, viewer, make_user, video):
         pay(viewer)
-        watch(make_user(), film, "2026-08-01", 60)
+        watch(make_user(), video, "2026-08-01", 60)
         invoice = pay(make_user(), "2026-09-01 00:00")
-        watch(invoice.subscription.user, film, "2026-08-01", 60)  # their month is the next one
+        watch(invoice.subscription.user, video, "2026-08-01", 60)  # their month is the next one
         assert self.weights() == {}
 
-    def test_three_times_the_film_a_day_is_all_that_counts(self, pay, viewer, film):
+    def test_three_times_the_video_a_day_is_all_that_counts(self, pay, viewer, video):
         """Money 76: the cap."""
         pay(viewer)
         for _ in range(4):
-            watch(viewer, film, "2026-08-01", 90)
-        watch(viewer, film, "2026-08-02", 90)
+            watch(viewer, video, "2026-08-01", 90)
+        watch(viewer, video, "2026-08-02", 90)
         row = WatchDaily.objects.get(day="2026-08-01")
         assert (row.seconds, row.plan_seconds) == (360, 300)
-        assert self.weights() == {str(film.creator_id): 390}
+        assert self.weights() == {str(video.creator_id): 390}
 
     def test_a_day_has_no_more_than_its_seconds(self, viewer, make_video):
-        film = make_video(duration_seconds=80_000)
+        video = make_video(duration_seconds=80_000)
         for _ in range(2):
-            watch(viewer, film, "2026-08-01", 50_000)
+            watch(viewer, video, "2026-08-01", 50_000)
         row = WatchDaily.objects.get()
         assert (row.seconds, row.plan_seconds) == (86_400, 86_400)
 
-    def test_late_news_of_a_closed_month_counts_in_the_running_one(self, pay, viewer, film):
+    def test_late_news_of_a_closed_month_counts_in_the_running_one(self, pay, viewer, video):
         """Money 75: late data does not alter a statement."""
         pay(viewer)
-        watch(viewer, film, "2026-08-01", 60)
+        watch(viewer, video, "2026-08-01", 60)
         close(AUGUST)
         with at("2026-09-03 01:00"):
-            watch(viewer, film, "2026-08-31", 60)
+            watch(viewer, video, "2026-08-31", 60)
         assert WatchDaily.objects.get(day="2026-09-03").plan_seconds == 60
         assert pools.verify_month(AUGUST) == []
 
-    def test_seconds_below_zero_are_refused(self, viewer, film):
+    def test_seconds_below_zero_are_refused(self, viewer, video):
         with pytest.raises(ValueError, match="negative"):
-            watch(viewer, film, "2026-08-01", -1)
+            watch(viewer, video, "2026-08-01", -1)
         assert not WatchDaily.objects.exists()
 
 
@@ -427,8 +427,8 @@ class TestAtTheSameMoment:
         assert pools.verify_month(AUGUST) == []
 
     def test_viewing_that_is_told_by_many_is_counted_once_each(self, viewer, make_video):
-        film = make_video(duration_seconds=1000)
-        together([lambda: watch(viewer, film, "2026-08-01", 10)] * 16)
+        video = make_video(duration_seconds=1000)
+        together([lambda: watch(viewer, video, "2026-08-01", 10)] * 16)
         row = WatchDaily.objects.get()
         assert (row.seconds, row.plan_seconds) == (160, 160)
 

@@ -29,23 +29,23 @@ def url(video) -> str:
 
 
 @pytest.fixture
-def film(make_video, creator):
+def video(make_video, creator):
     return make_video(creator=creator, price=1999)
 
 
-def test_a_film_is_bought_in_one_call(client_for, viewer, film):
+def test_a_video_is_bought_in_one_call(client_for, viewer, video):
     """Money 1."""
-    answer = client_for(viewer).post(url(film), {"payment_method": VISA})
+    answer = client_for(viewer).post(url(video), {"payment_method": VISA})
 
     assert answer.status_code == 201
     assert (answer.data["next_action"], answer.data["gateway"]) == (None, "sandbox")
     order = answer.data["order"]
     assert (order["status"], order["amount"], order["currency"]) == ("paid", "19.99", "USD")
-    assert (order["video_id"], order["kind"], order["discount"]) == (str(film.pk), "buy", "0.00")
+    assert (order["video_id"], order["kind"], order["discount"]) == (str(video.pk), "buy", "0.00")
     assert order["paid_at"] is not None
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
     right = Entitlement.objects.live().get()
-    assert (right.user, right.video, right.source_id) == (viewer, film, uuid.UUID(order["id"]))
+    assert (right.user, right.video, right.source_id) == (viewer, video, uuid.UUID(order["id"]))
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_a_film_is_bought_in_one_call(client_for, viewer, film):
 def test_every_currency_is_split_in_its_own_units(
     client_for, viewer, make_video, currency, price, shown, creator_part, platform_part
 ):
-    film = make_video(price=price, currency=currency)
+    video = make_video(price=price, currency=currency)
 
-    answer = client_for(viewer).post(url(film), {"payment_method": VISA, "expected_amount": shown})
+    answer = client_for(viewer).post(url(video), {"payment_method": VISA, "expected_amount": shown})
 
     assert (answer.status_code, answer.data["order"]["amount"]) == (201, shown)
     expected = {
@@ -74,51 +74,51 @@ def test_every_currency_is_split_in_its_own_units(
     assert balances() == {code: part for code, part in expected.items() if part}
 
 
-def test_without_a_card_the_order_waits_and_the_same_order_goes_on(client_for, viewer, film):
+def test_without_a_card_the_order_waits_and_the_same_order_goes_on(client_for, viewer, video):
     client = client_for(viewer)
-    first = client.post(url(film))
+    first = client.post(url(video))
     with nothing_changes():
-        second = client.post(url(film), {})
+        second = client.post(url(video), {})
 
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.data["order"] == second.data["order"]
     assert first.data["order"]["status"] == "pending"
     assert first.data["next_action"]["type"] == "redirect"
     assert balances() == {}
-    paid = client.post(url(film), {"payment_method": VISA})
+    paid = client.post(url(video), {"payment_method": VISA})
     assert (paid.status_code, paid.data["order"]["id"]) == (200, first.data["order"]["id"])
     assert paid.data["order"]["status"] == "paid"
 
 
-def test_what_is_owned_is_not_sold_twice(client_for, viewer, film, buy):
+def test_what_is_owned_is_not_sold_twice(client_for, viewer, video, buy):
     """Money 7."""
-    buy(viewer, film)
+    buy(viewer, video)
     with nothing_changes():
-        answer = client_for(viewer).post(url(film), {"payment_method": VISA})
+        answer = client_for(viewer).post(url(video), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (409, "already_owned")
 
 
-def test_nobody_buys_their_own_film(client_for, creator, film):
+def test_nobody_buys_their_own_video(client_for, creator, video):
     """Money 8."""
     with nothing_changes():
-        answer = client_for(creator).post(url(film), {"payment_method": VISA})
+        answer = client_for(creator).post(url(video), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (403, "own_video")
 
 
 @pytest.mark.parametrize("state", ["draft", "private", "deleted", "unknown"])
 def test_what_one_may_not_see_one_may_not_buy(client_for, viewer, make_video, state):
     """Money 9."""
-    film = make_video(
+    video = make_video(
         price=1999,
         ready=state != "draft",
         visibility="private" if state == "private" else "public",
     )
     if state == "deleted":
-        catalogue.delete_video(video=film, actor=film.creator)
+        catalogue.delete_video(video=video, actor=video.creator)
     if state == "unknown":
-        film.pk = uuid.uuid4()
+        video.pk = uuid.uuid4()
     with nothing_changes():
-        answer = client_for(viewer).post(url(film), {"payment_method": VISA})
+        answer = client_for(viewer).post(url(video), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (404, "video_not_found")
 
 
@@ -136,47 +136,47 @@ def test_what_one_may_not_see_one_may_not_buy(client_for, viewer, make_video, st
         ({"payment_method": "x" * 61}, 400, "max_length"),
     ],
 )
-def test_refused_wishes_leave_no_trace(client_for, viewer, film, body, status, expected):
+def test_refused_wishes_leave_no_trace(client_for, viewer, video, body, status, expected):
     body.setdefault("payment_method", VISA)
     if "currency" not in body and expected == "payment_method_unknown":
-        client_for(viewer).post(url(film))  # the order stands already
+        client_for(viewer).post(url(video))  # the order stands already
     with nothing_changes():
-        answer = client_for(viewer).post(url(film), body)
+        answer = client_for(viewer).post(url(video), body)
     assert (answer.status_code, code(answer)) == (status, expected)
 
 
-def test_a_free_film_is_not_for_sale(client_for, viewer, make_video):
+def test_a_free_video_is_not_for_sale(client_for, viewer, make_video):
     """Money 10."""
-    film = make_video()
+    video = make_video()
     with nothing_changes():
-        answer = client_for(viewer).post(url(film), {"payment_method": VISA})
+        answer = client_for(viewer).post(url(video), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (422, "not_for_sale")
 
 
-def test_a_changed_price_names_the_current_one(client_for, viewer, film):
+def test_a_changed_price_names_the_current_one(client_for, viewer, video):
     """Money 11."""
-    answer = client_for(viewer).post(url(film), {"expected_amount": 9.99})
+    answer = client_for(viewer).post(url(video), {"expected_amount": 9.99})
     assert "19.99 USD" in answer.data["errors"][0]["detail"]
     assert answer.data["errors"][0]["attr"] == "expected_amount"
 
 
-def test_the_client_does_not_name_the_price(client_for, viewer, film):
+def test_the_client_does_not_name_the_price(client_for, viewer, video):
     body = {"price": 0, "amount": "0.01", "fee_bps": 0, "payment_method": VISA}
-    answer = client_for(viewer).post(url(film), body)
+    answer = client_for(viewer).post(url(video), body)
     assert answer.data["order"]["amount"] == "19.99"
     assert SandboxPayment.objects.get().captured == 1999
 
 
-def test_anonymous_callers_buy_nothing(client_for, film):
+def test_anonymous_callers_buy_nothing(client_for, video):
     with nothing_changes():
-        answer = client_for().post(url(film), {"payment_method": VISA})
+        answer = client_for().post(url(video), {"payment_method": VISA})
     assert answer.status_code == 401
 
 
-def test_after_a_decline_another_card_pays_the_same_order(client_for, viewer, film):
+def test_after_a_decline_another_card_pays_the_same_order(client_for, viewer, video):
     """Money 14."""
     client = client_for(viewer)
-    declined = client.post(url(film), {"payment_method": DECLINED})
+    declined = client.post(url(video), {"payment_method": DECLINED})
 
     assert (declined.status_code, code(declined)) == (402, "card_declined")
     assert "generic_decline" in declined.data["errors"][0]["detail"]
@@ -186,57 +186,57 @@ def test_after_a_decline_another_card_pays_the_same_order(client_for, viewer, fi
     assert not Entitlement.objects.exists()
     assert not Payment.objects.exists()
 
-    paid = client.post(url(film), {"payment_method": VISA})
+    paid = client.post(url(video), {"payment_method": VISA})
     assert (paid.status_code, paid.data["order"]["status"]) == (200, "paid")
     assert paid.data["order"]["id"] == str(order.pk)
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
-def test_a_lost_answer_of_the_gateway_is_found_by_repeating(client_for, viewer, film, gateway_is):
+def test_a_lost_answer_of_the_gateway_is_found_by_repeating(client_for, viewer, video, gateway_is):
     client = client_for(viewer)
     client.raise_request_exception = False
     with gateway_is(SilentGateway):
-        lost = client.post(url(film), {"payment_method": VISA})
+        lost = client.post(url(video), {"payment_method": VISA})
     assert (lost.status_code, code(lost)) == (503, "gateway_unavailable")
     assert lost["Retry-After"] == "5"
     assert Order.objects.get().status == "processing"
     assert not Entitlement.objects.exists()
 
-    again = client.post(url(film), {"payment_method": VISA})
+    again = client.post(url(video), {"payment_method": VISA})
     assert (again.status_code, again.data["order"]["status"]) == (200, "paid")
     assert SandboxPayment.objects.count() == 1
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
 def test_a_process_that_dies_after_the_charge_loses_no_money(
-    client_for, viewer, film, gateway_is, run_minute
+    client_for, viewer, video, gateway_is, run_minute
 ):
     client = client_for(viewer)
     with gateway_is(DyingGateway), pytest.raises(Killed):
-        client.post(url(film), {"payment_method": VISA})
+        client.post(url(video), {"payment_method": VISA})
     assert not Payment.objects.exists()
 
     # An hour later and at another price: still the same order and the same charge.
     Order.objects.update(expires_at=timezone.now() - timedelta(hours=1))
-    catalogue.change_video(video=film, actor=film.creator, price=2999)
+    catalogue.change_video(video=video, actor=video.creator, price=2999)
     run_minute()
     canceled = client.post(f"/api/v1/payments/orders/{Order.objects.get().pk}/cancel")
     assert (canceled.status_code, code(canceled)) == (409, "order_not_open")
-    again = client.post(url(film), {"payment_method": VISA})
+    again = client.post(url(video), {"payment_method": VISA})
 
     assert (again.status_code, again.data["order"]["amount"]) == (200, "19.99")
     assert SandboxPayment.objects.get().captured == 1999
     assert Order.objects.get().status == "paid"
 
 
-def test_a_new_price_or_a_late_hour_makes_a_new_order(client_for, viewer, film):
+def test_a_new_price_or_a_late_hour_makes_a_new_order(client_for, viewer, video):
     client = client_for(viewer)
-    first = client.post(url(film)).data["order"]["id"]
-    catalogue.change_video(video=film, actor=film.creator, price=2999)
-    second = client.post(url(film))
+    first = client.post(url(video)).data["order"]["id"]
+    catalogue.change_video(video=video, actor=video.creator, price=2999)
+    second = client.post(url(video))
     assert (second.status_code, second.data["order"]["amount"]) == (201, "29.99")
     Order.objects.filter(pk=second.data["order"]["id"]).update(expires_at=timezone.now())
-    third = client.post(url(film))
+    third = client.post(url(video))
     assert third.status_code == 201
     statuses = dict(Order.objects.values_list("pk", "status"))
     assert [statuses[uuid.UUID(pk)] for pk in (first, second.data["order"]["id"])] == [
@@ -246,20 +246,20 @@ def test_a_new_price_or_a_late_hour_makes_a_new_order(client_for, viewer, film):
     assert statuses[uuid.UUID(third.data["order"]["id"])] == "pending"
 
 
-def test_a_subscription_covers_the_film_unless_the_buyer_insists(
-    client_for, viewer, film, subscribe
+def test_a_subscription_covers_the_video_unless_the_buyer_insists(
+    client_for, viewer, video, subscribe
 ):
     subscribe(viewer)
     with nothing_changes():
-        answer = client_for(viewer).post(url(film), {"payment_method": VISA})
+        answer = client_for(viewer).post(url(video), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (409, "covered_by_subscription")
-    forced = client_for(viewer).post(url(film), {"payment_method": VISA, "force": True})
+    forced = client_for(viewer).post(url(video), {"payment_method": VISA, "force": True})
     assert (forced.status_code, forced.data["order"]["status"]) == (201, "paid")
     assert Entitlement.objects.live().count() == 2
 
 
-def test_orders_are_listed_to_their_buyer_only(client_for, viewer, make_user, film, buy):
-    order = buy(viewer, film)
+def test_orders_are_listed_to_their_buyer_only(client_for, viewer, make_user, video, buy):
+    order = buy(viewer, video)
     mine = client_for(viewer).get("/api/v1/payments/orders").data["results"]
     assert [row["id"] for row in mine] == [str(order.pk)]
     assert client_for(viewer).get(f"/api/v1/payments/orders/{order.pk}").status_code == 200
@@ -269,17 +269,17 @@ def test_orders_are_listed_to_their_buyer_only(client_for, viewer, make_user, fi
         with nothing_changes():
             assert stranger.get(f"/api/v1/payments/orders/{order.pk}").status_code == 404
             assert stranger.post(f"/api/v1/payments/orders/{order.pk}/cancel").status_code == 404
-    assert client_for(film.creator).get("/api/v1/payments/entitlements").data["results"] == []
+    assert client_for(video.creator).get("/api/v1/payments/entitlements").data["results"] == []
     rights = client_for(viewer).get("/api/v1/payments/entitlements").data["results"]
-    assert [(right["video_id"], right["source_type"]) for right in rights] == [(film.pk, "order")]
+    assert [(right["video_id"], right["source_type"]) for right in rights] == [(video.pk, "order")]
 
 
-def test_an_open_order_can_be_given_up_and_a_paid_one_cannot(client_for, viewer, film, buy):
+def test_an_open_order_can_be_given_up_and_a_paid_one_cannot(client_for, viewer, video, buy):
     client = client_for(viewer)
-    pending = client.post(url(film)).data["order"]["id"]
+    pending = client.post(url(video)).data["order"]["id"]
     canceled = client.post(f"/api/v1/payments/orders/{pending}/cancel")
     assert (canceled.status_code, canceled.data["status"]) == (200, "canceled")
-    paid = buy(viewer, film)
+    paid = buy(viewer, video)
     for pk in (pending, paid.pk):
         with nothing_changes():
             answer = client.post(f"/api/v1/payments/orders/{pk}/cancel")
@@ -313,8 +313,8 @@ class TestAtTheBank:
     CARD = "pm_card_authenticationRequired"
 
     @pytest.fixture
-    def asked(self, client_for, viewer, film):
-        answer = client_for(viewer).post(url(film), {"payment_method": self.CARD})
+    def asked(self, client_for, viewer, video):
+        answer = client_for(viewer).post(url(video), {"payment_method": self.CARD})
         assert answer.status_code == 202
         assert answer.data["order"]["status"] == "processing"
         assert answer.data["next_action"]["type"] == "authenticate"
@@ -326,25 +326,27 @@ class TestAtTheBank:
         assert Order.objects.get().status == "paid"
         assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
-    def test_asking_again_shows_the_same_page(self, client_for, viewer, film, asked):
+    def test_asking_again_shows_the_same_page(self, client_for, viewer, video, asked):
         with nothing_changes():
-            again = client_for(viewer).post(url(film), {"payment_method": self.CARD})
+            again = client_for(viewer).post(url(video), {"payment_method": self.CARD})
         assert (again.status_code, again.data["next_action"]["url"][-40:]) == (202, asked[-40:])
 
-    def test_refused_another_card_pays(self, client, client_for, viewer, film, asked):
+    def test_refused_another_card_pays(self, client, client_for, viewer, video, asked):
         client.post(asked, {"button": "refuse"})
         assert Order.objects.get().status == "pending"
-        first = client_for(viewer).post(url(film), {"payment_method": VISA})
+        first = client_for(viewer).post(url(video), {"payment_method": VISA})
         assert (first.status_code, first.data["order"]["status"]) == (200, "paid")
         assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
-    def test_abandoned_the_order_expires(self, client_for, viewer, film, client, asked, run_minute):
+    def test_abandoned_the_order_expires(
+        self, client_for, viewer, video, client, asked, run_minute
+    ):
         client.post(asked, {"button": "refuse"})
         Order.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
         run_minute()
         assert (Order.objects.get().status, balances()) == ("expired", {})
 
-    def test_left_alone_it_expires_too(self, client_for, viewer, film, client, asked, run_minute):
+    def test_left_alone_it_expires_too(self, client_for, viewer, video, client, asked, run_minute):
         """Money 15: and what is confirmed after all is real."""
         Order.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
         run_minute()
@@ -360,74 +362,74 @@ class TestAtTheBank:
 
 
 def test_old_news_of_a_declined_card_says_nothing_about_the_next_one(
-    client_for, client, viewer, film, gateway_is
+    client_for, client, viewer, video, gateway_is
 ):
     """Or its key would change while its money is on its way, and it would be charged twice."""
-    asked = client_for(viewer).post(url(film), {"payment_method": TestAtTheBank.CARD})
+    asked = client_for(viewer).post(url(video), {"payment_method": TestAtTheBank.CARD})
     page = asked.data["next_action"]["url"].removeprefix("http://testserver")
     client.post(page, {"button": "refuse"})
     failed = Payment.objects.get()
     buyer = client_for(viewer)
     buyer.raise_request_exception = False
     with gateway_is(SilentGateway):
-        assert buyer.post(url(film), {"payment_method": VISA}).status_code == 503
+        assert buyer.post(url(video), {"payment_method": VISA}).status_code == 503
     order = Order.objects.get()
     sync_payment(gateway="sandbox", external_id=failed.external_id)
     buyer.post(f"/api/v1/payments/orders/{order.pk}/sync")
     assert Order.objects.get().status == "processing"
-    assert buyer.post(url(film), {"payment_method": VISA}).data["order"]["status"] == "paid"
+    assert buyer.post(url(video), {"payment_method": VISA}).data["order"]["status"] == "paid"
     assert SandboxPayment.objects.filter(captured__gt=0).count() == 1
 
 
 class TestTheHostedPage:
     def test_a_gateway_that_does_not_answer_is_asked_again(
-        self, client_for, viewer, film, gateway_is
+        self, client_for, viewer, video, gateway_is
     ):
         """Money 16: 503, and repeating goes on with the same order and the same page."""
         client = client_for(viewer)
         client.raise_request_exception = False
         with gateway_is(SilentGateway):
-            answer = client.post(url(film))
+            answer = client.post(url(video))
         assert (answer.status_code, code(answer)) == (503, "gateway_unavailable")
         assert answer["Retry-After"]
         order = Order.objects.get()
-        again = client_for(viewer).post(url(film))
+        again = client_for(viewer).post(url(video))
         assert (again.status_code, again.data["order"]["id"]) == (200, str(order.pk))
         assert SandboxCheckout.objects.count() == 1
 
     def test_a_process_that_dies_before_it_noted_the_page_finds_it_again(
-        self, client_for, viewer, film, gateway_is
+        self, client_for, viewer, video, gateway_is
     ):
         """Money 17."""
         with gateway_is(DyingGateway), pytest.raises(Killed):
-            client_for(viewer).post(url(film))
-        answer = client_for(viewer).post(url(film))
+            client_for(viewer).post(url(video))
+        answer = client_for(viewer).post(url(video))
         page = SandboxCheckout.objects.get()
         assert answer.data["next_action"]["url"].endswith(page.pk)
 
-    def test_sixteen_clicks_open_one_page(self, client_for, viewer, film):
-        urls = {client_for(viewer).post(url(film)).data["next_action"]["url"] for _ in range(3)}
+    def test_sixteen_clicks_open_one_page(self, client_for, viewer, video):
+        urls = {client_for(viewer).post(url(video)).data["next_action"]["url"] for _ in range(3)}
         assert len(urls) == SandboxCheckout.objects.count() == 1
 
     @pytest.mark.parametrize(
         ("back", "status"),
         [
             ("http://testserver/thanks", 201),
-            ("https://films.example.com/thanks?order=1", 201),
+            ("https://videos.example.com/thanks?order=1", 201),
             ("https://evil.example.com/", 400),
-            ("https://films.example.com.evil.example/", 400),
-            ("https://films.example.com@evil.example/", 400),
-            ("http://films.example.com/", 400),
+            ("https://videos.example.com.evil.example/", 400),
+            ("https://videos.example.com@evil.example/", 400),
+            ("http://videos.example.com/", 400),
             ("javascript:alert(1)", 400),
             ("http://[", 400),
         ],
     )
     def test_buyers_are_sent_back_to_known_addresses_only(
-        self, client_for, viewer, film, settings, back, status
+        self, client_for, viewer, video, settings, back, status
     ):
         """Money 86."""
-        settings.CHECKOUT_RETURN_ORIGINS = ["https://films.example.com"]
-        answer = client_for(viewer).post(url(film), {"return_url": back})
+        settings.CHECKOUT_RETURN_ORIGINS = ["https://videos.example.com"]
+        answer = client_for(viewer).post(url(video), {"return_url": back})
         assert answer.status_code == status
         if status == 400:
             assert answer.data["errors"][0]["attr"] == "return_url"
@@ -436,17 +438,17 @@ class TestTheHostedPage:
             assert SandboxCheckout.objects.get().return_url == back
 
 
-def test_another_fee_does_not_touch_what_was_sold(client_for, viewer, admin, film, settings, buy):
+def test_another_fee_does_not_touch_what_was_sold(client_for, viewer, admin, video, settings, buy):
     """Money 34."""
-    order = buy(viewer, film)
+    order = buy(viewer, video)
     settings.PLATFORM_FEE_BPS = 5000
     client_for(admin).post(f"/api/v1/payments/admin/orders/{order.pk}/refund", {"amount": "10.00"})
     assert balances() == {"clearing:USD": -999, "creator:USD": 800, "platform:USD": 199}
 
 
-def test_nobody_sees_anothers_orders(client_for, make_user, viewer, film, buy):
+def test_nobody_sees_anothers_orders(client_for, make_user, viewer, video, buy):
     """Money 84."""
-    order = buy(viewer, film)
+    order = buy(viewer, video)
     for path in ("", "/receipt"):
         answer = client_for(make_user()).get(f"/api/v1/payments/orders/{order.pk}{path}")
         assert answer.status_code == 404

@@ -34,14 +34,14 @@ SOLD = {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
 @pytest.fixture
-def film(make_video, creator):
+def video(make_video, creator):
     return make_video(creator=creator, price=1999)
 
 
-def test_sixteen_clicks_buy_a_film_once(client_for, viewer, film):
+def test_sixteen_clicks_buy_a_video_once(client_for, viewer, video):
     """Money 2."""
     clients = [client_for(viewer) for _ in range(16)]
-    url = f"/api/v1/payments/purchase/{film.pk}"
+    url = f"/api/v1/payments/purchase/{video.pk}"
 
     def click(client):
         return lambda: client.post(url, {"payment_method": VISA})
@@ -65,17 +65,17 @@ def test_sixteen_clicks_buy_a_film_once(client_for, viewer, film):
     assert balances() == SOLD
 
 
-def test_sixteen_buyers_each_get_their_own(client_for, make_user, film):
+def test_sixteen_buyers_each_get_their_own(client_for, make_user, video):
     clients = [client_for(make_user()) for _ in range(16)]
-    url = f"/api/v1/payments/purchase/{film.pk}"
+    url = f"/api/v1/payments/purchase/{video.pk}"
     answers = together([lambda c=c: c.post(url, {"payment_method": VISA}) for c in clients])
     assert [answer.status_code for answer in answers] == [201] * 16
     assert balances() == {account: 16 * part for account, part in SOLD.items()}
     assert Entitlement.objects.live().count() == 16
 
 
-def test_good_and_bad_cards_at_once_charge_once_at_most(client_for, viewer, film):
-    url = f"/api/v1/payments/purchase/{film.pk}"
+def test_good_and_bad_cards_at_once_charge_once_at_most(client_for, viewer, video):
+    url = f"/api/v1/payments/purchase/{video.pk}"
     cards = [VISA, DECLINED] * 4
     clients = [client_for(viewer) for _ in cards]
     answers = together(
@@ -95,8 +95,8 @@ def test_good_and_bad_cards_at_once_charge_once_at_most(client_for, viewer, film
     assert balances() == SOLD
 
 
-def test_one_payment_is_settled_once_however_often_it_is_told(viewer, film, buy):
-    payment = buy(viewer, film).payments.get()
+def test_one_payment_is_settled_once_however_often_it_is_told(viewer, video, buy):
+    payment = buy(viewer, video).payments.get()
     SandboxRefund.objects.create(
         id="sbr_1", idempotency_key="k", payment_id=payment.external_id, amount=500
     )
@@ -110,10 +110,10 @@ def test_one_payment_is_settled_once_however_often_it_is_told(viewer, film, buy)
 
 
 def test_two_administrators_never_refund_more_than_was_captured(
-    client_for, viewer, admin, make_user, film, buy
+    client_for, viewer, admin, make_user, video, buy
 ):
     """Money 52."""
-    order = buy(viewer, film)
+    order = buy(viewer, video)
     url = f"/api/v1/payments/admin/orders/{order.pk}/refund"
     clients = [client_for(admin) for _ in range(8)]
     answers = together([lambda c=c: c.post(url, {"amount": "6.00"}) for c in clients])
@@ -125,8 +125,8 @@ def test_two_administrators_never_refund_more_than_was_captured(
     assert order.status == "paid"
 
 
-def test_refunds_and_news_of_them_reverse_once(viewer, admin, film, buy):
-    order = buy(viewer, film)
+def test_refunds_and_news_of_them_reverse_once(viewer, admin, video, buy):
+    order = buy(viewer, video)
     payment = order.payments.get()
 
     def give(amount):
@@ -158,10 +158,10 @@ def test_two_tabs_make_one_subscription(client_for, viewer):
     assert Entitlement.objects.live().count() == 1
 
 
-def test_one_key_at_once_is_carried_out_once(client_for, viewer, film):
+def test_one_key_at_once_is_carried_out_once(client_for, viewer, video):
     """Money 5."""
     clients = [client_for(viewer) for _ in range(8)]
-    url = f"/api/v1/payments/purchase/{film.pk}"
+    url = f"/api/v1/payments/purchase/{video.pk}"
 
     def click(client):
         return lambda: client.post(
@@ -181,15 +181,15 @@ def test_one_key_at_once_is_carried_out_once(client_for, viewer, film):
     assert Order.objects.count() == SandboxPayment.objects.count() == 1
 
 
-def test_cancel_and_pay_at_once_end_in_one_truth(client_for, viewer, film):
+def test_cancel_and_pay_at_once_end_in_one_truth(client_for, viewer, video):
     for _ in range(4):
-        client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}")
+        client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
         order = Order.objects.get(status="pending")
         payer, canceler = client_for(viewer), client_for(viewer)
         paid, canceled = together(
             [
                 lambda p=payer: p.post(
-                    f"/api/v1/payments/purchase/{film.pk}", {"payment_method": VISA}
+                    f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA}
                 ),
                 lambda c=canceler, o=order: c.post(f"/api/v1/payments/orders/{o.pk}/cancel"),
             ]

@@ -92,8 +92,8 @@ def test_nothing_is_left_after_a_full_refund(order, refund):
 
 
 def test_an_open_order_holds_nothing_to_refund(viewer, make_video, client_for, refund):
-    film = make_video(price=1999)
-    client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}")
+    video = make_video(price=1999)
+    client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
     with nothing_changes():
         answer = refund(Order.objects.get())
     assert (answer.status_code, code(answer)) == (409, "not_refundable")

@@ -31,30 +31,30 @@ def at(monkeypatch):
 
 @pytest.fixture
 def history(make_video, make_user, creator, admin, buy, subscribe, at):
-    """Two films and a stranger's; three days; a partial and a full refund; a subscriber."""
-    films = [make_video(creator=creator, price=1999), make_video(creator=creator, price=500)]
+    """Two videos and a stranger's; three days; a partial and a full refund; a subscriber."""
+    videos = [make_video(creator=creator, price=1999), make_video(creator=creator, price=500)]
     stranger = make_video(price=3000)
     euros = make_video(creator=creator, price=1000, currency="EUR")
     days = [datetime(2031, 5, day, 12, tzinfo=UTC) for day in (1, 2, 3)]
     at(days[0])
-    first = buy(make_user(), films[0])
-    buy(make_user(), films[1])
+    first = buy(make_user(), videos[0])
+    buy(make_user(), videos[1])
     at(days[1])
-    second = buy(make_user(), films[0])
+    second = buy(make_user(), videos[0])
     buy(make_user(), stranger)
     buy(make_user(), euros)
     at(days[2])
     refunds.refund_order(order_id=first.pk, amount=500, reason="", actor=admin)
     refunds.refund_order(order_id=second.pk, amount=None, reason="", actor=admin)
     subscribe(make_user())
-    return {"films": films, "stranger": stranger, "euros": euros}
+    return {"videos": videos, "stranger": stranger, "euros": euros}
 
 
 def amounts(row, *names):
     return tuple(row[name] for name in names)
 
 
-def test_a_creator_sees_what_their_films_earned(client_for, creator, history):
+def test_a_creator_sees_what_their_videos_earned(client_for, creator, history):
     data = client_for(creator).get(EARNINGS).data
     assert data["creator_id"] == creator.pk
     euros, dollars = data["totals"]
@@ -74,7 +74,7 @@ def test_a_creator_sees_what_their_films_earned(client_for, creator, history):
         "refunds": "24.99",
         "disputes": "0.00",
         "net": "19.99",
-        "earnings": "16.00",  # 12.00 of the first, 4.00 of the second film
+        "earnings": "16.00",  # 12.00 of the first, 4.00 of the second video
     }
 
 
@@ -88,12 +88,12 @@ def test_earnings_by_day(client_for, creator, history):
     assert {row["currency"] for row in data["totals"]} == {"USD"}
 
 
-def test_earnings_by_film(client_for, creator, history):
+def test_earnings_by_video(client_for, creator, history):
     data = client_for(creator).get(EARNINGS, {"group_by": "video"}).data
     found = {row["bucket"]: amounts(row, "currency", "earnings") for row in data["series"]}
     assert found == {
-        history["films"][0].pk: ("USD", "12.00"),
-        history["films"][1].pk: ("USD", "4.00"),
+        history["videos"][0].pk: ("USD", "12.00"),
+        history["videos"][1].pk: ("USD", "4.00"),
         history["euros"].pk: ("EUR", "8.00"),
     }
 
@@ -147,7 +147,7 @@ def test_revenue_of_the_platform(client_for, admin, make_user, history):
     assert dollars == {
         "currency": "USD",
         "sales": 4,
-        "gross": "205.57",  # films 74.98, subscriptions 9.99 + 120.60
+        "gross": "205.57",  # videos 74.98, subscriptions 9.99 + 120.60
         "refunds": "24.99",
         "net": "180.58",
         "disputes": "0.00",

@@ -32,7 +32,7 @@ class Broken(Exception):
 
 @pytest.mark.parametrize("news", [payment_facts_changed, entitlement_granted])
 def test_a_receiver_that_fails_undoes_the_capture(client_for, viewer, make_video, news):
-    film = make_video(price=1999)
+    video = make_video(price=1999)
     client = client_for(viewer)
     client.raise_request_exception = False
 
@@ -41,7 +41,7 @@ def test_a_receiver_that_fails_undoes_the_capture(client_for, viewer, make_video
 
     news.connect(fail, weak=False)
     try:
-        answer = client.post(f"/api/v1/payments/purchase/{film.pk}", {"payment_method": VISA})
+        answer = client.post(f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA})
     finally:
         news.disconnect(fail)
 
@@ -50,7 +50,7 @@ def test_a_receiver_that_fails_undoes_the_capture(client_for, viewer, make_video
     assert not Payment.objects.exists()
     assert not Entitlement.objects.exists()
     assert Order.objects.get().status == "processing"
-    again = client.post(f"/api/v1/payments/purchase/{film.pk}", {"payment_method": VISA})
+    again = client.post(f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA})
     assert again.data["order"]["status"] == "paid"
     assert SandboxPayment.objects.count() == 1
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
@@ -96,7 +96,7 @@ def test_money_that_pays_nothing_waits_in_suspense():
 def test_a_gateway_that_is_silent_is_left_alone_for_a_minute(
     viewer, make_video, buy, gateway_is, monkeypatch
 ):
-    """The worker has films to make; what waits is found again by its row."""
+    """The worker has videos to make; what waits is found again by its row."""
     order = buy(viewer, make_video(price=1999))
     sync_payment(gateway="sandbox", external_id=stray_payment().pk, order=order)
     monkeypatch.setattr(followups, "_silent_until", 0.0)
@@ -124,10 +124,10 @@ def test_a_person_sends_back_what_pays_nothing(admin, viewer, make_video, buy):
 
 
 @pytest.mark.parametrize("fields", [{"amount": 1998}, {"amount": 2000}, {"currency": "EUR"}])
-def test_another_amount_than_agreed_opens_no_film(client_for, viewer, make_video, fields):
+def test_another_amount_than_agreed_opens_no_video(client_for, viewer, make_video, fields):
     """Money 13: it goes back by itself."""
-    film = make_video(price=1999)
-    client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}")
+    video = make_video(price=1999)
+    client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
     order = Order.objects.get()
     stray = stray_payment(**fields)
     sync_payment(gateway="sandbox", external_id=stray.pk, order=order)
@@ -164,12 +164,12 @@ def test_a_second_payment_of_an_order_goes_back(viewer, make_video, buy):
 
 def test_an_order_that_was_paid_late_wins_over_the_open_one(client_for, viewer, make_video):
     """Money 18: and nobody can pay the newer one any more."""
-    film = make_video(price=1999)
+    video = make_video(price=1999)
     client = client_for(viewer)
-    client.post(f"/api/v1/payments/purchase/{film.pk}")
+    client.post(f"/api/v1/payments/purchase/{video.pk}")
     late = Order.objects.get()
     Order.objects.update(expires_at=timezone.now())
-    client.post(f"/api/v1/payments/purchase/{film.pk}")
+    client.post(f"/api/v1/payments/purchase/{video.pk}")
     newer = Order.objects.exclude(pk=late.pk).get()
 
     sync_payment(gateway="sandbox", external_id=stray_payment().pk, order=late)
@@ -184,12 +184,12 @@ def test_an_order_that_was_paid_late_wins_over_the_open_one(client_for, viewer, 
 
 
 def test_a_late_payment_of_what_was_bought_again_goes_back(client_for, viewer, make_video, buy):
-    film = make_video(price=1999)
+    video = make_video(price=1999)
     client = client_for(viewer)
-    client.post(f"/api/v1/payments/purchase/{film.pk}")
+    client.post(f"/api/v1/payments/purchase/{video.pk}")
     late = Order.objects.get()
     assert client.post(f"/api/v1/payments/orders/{late.pk}/cancel").status_code == 200
-    bought = buy(viewer, film)
+    bought = buy(viewer, video)
 
     sync_payment(gateway="sandbox", external_id=stray_payment().pk, order=late)
 

@@ -32,20 +32,20 @@ def assert_adds_up(statement: dict) -> None:
 
 
 @pytest.fixture
-def film(make_video, creator):
+def video(make_video, creator):
     return make_video(creator=creator, price=1999)
 
 
 @pytest.fixture
-def story(film, creator, make_user, make_video, buy, subscribe, admin):
+def story(video, creator, make_user, make_video, buy, subscribe, admin):
     """Two sales, one given back in part in September; a subscriber; a payout in September."""
     with at("2026-08-01 00:00"):
         watcher = make_user()
         subscribe(watcher)
-    watch(watcher, film, "2026-08-02", 90)
+    watch(watcher, video, "2026-08-02", 90)
     watch(watcher, make_video(), "2026-08-02", 30)
     with at("2026-08-10 00:00"):
-        orders = [buy(make_user(), film), buy(make_user(), film)]
+        orders = [buy(make_user(), video), buy(make_user(), video)]
     close(AUGUST)
     with at("2026-09-20 00:00"):
         (payout,) = payouts.request(creator)
@@ -54,8 +54,8 @@ def story(film, creator, make_user, make_video, buy, subscribe, admin):
     return payout
 
 
-def test_a_statement_says_what_the_month_brought(story, film, creator):
-    """Money 75: opening, sales by film, the pool, payouts, closing."""
+def test_a_statement_says_what_the_month_brought(story, video, creator):
+    """Money 75: opening, sales by video, the pool, payouts, closing."""
     pool = pools.Pool.objects.get(period="2026-08")
     assert of(creator, AUGUST) == {
         "creator": str(creator.pk),
@@ -64,7 +64,7 @@ def test_a_statement_says_what_the_month_brought(story, film, creator):
         "opening": "0.00",
         "sales": [
             {
-                "video": str(film.pk),
+                "video": str(video.pk),
                 "count": 2,
                 "gross": "39.98",
                 "returned": "0.00",
@@ -86,7 +86,7 @@ def test_a_statement_says_what_the_month_brought(story, film, creator):
     september = of(creator, SEPTEMBER)
     assert september["opening"] == "38.00"
     assert september["sales"] == [
-        {"video": str(film.pk), "count": 0, "gross": "0.00", "returned": "5.00", "share": "-4.00"}
+        {"video": str(video.pk), "count": 0, "gross": "0.00", "returned": "5.00", "share": "-4.00"}
     ]
     assert september["pool"] is None
     assert september["payouts"] == [{"payout": str(story.pk), "amount": "-38.00"}]
@@ -95,11 +95,11 @@ def test_a_statement_says_what_the_month_brought(story, film, creator):
         assert_adds_up(of(creator, month))
 
 
-def test_the_same_books_give_the_same_bytes(story, film, make_user, buy, creator):
+def test_the_same_books_give_the_same_bytes(story, video, make_user, buy, creator):
     """Money 75: reproducible, and what comes later does not alter it."""
     before = dict(Statement.objects.values_list("pk", "body"))
     with at("2026-10-05 00:00"):
-        buy(make_user(), film)
+        buy(make_user(), video)
         payouts_made = payouts.run()
     assert payouts_made == []  # the creator owes
     assert pools.verify_month(AUGUST) == pools.verify_month(SEPTEMBER) == []
@@ -118,14 +118,14 @@ def test_who_had_neither_money_nor_viewers_has_no_statement(story, make_user, cr
     ]
 
 
-def test_what_the_platform_gives_away_is_shared_as_if_it_were_paid(film, creator, make_user):
+def test_what_the_platform_gives_away_is_shared_as_if_it_were_paid(video, creator, make_user):
     """Money 24: a coupon of the platform's does not take from the creator's statement."""
     with at("2026-08-10 00:00"):
         for code, percent_bps in (("HALF", 5000), ("FREE", 10_000)):
             Coupon.objects.create(code=code, percent_bps=percent_bps, funded_by="platform")
             checkout.purchase(
                 buyer=make_user(),
-                video_id=film.pk,
+                video_id=video.pk,
                 wish=checkout.Wish(coupon=code),
                 payment_method=VISA,
             )
@@ -159,12 +159,12 @@ def test_a_debt_that_is_written_off_is_an_adjustment(story, creator, admin):
     assert_adds_up(october)
 
 
-def test_a_statement_can_be_read_as_a_table(story, film, creator):
+def test_a_statement_can_be_read_as_a_table(story, video, creator):
     row = Statement.objects.get(creator=creator, period="2026-08")
     assert statements.as_csv(row).splitlines() == [
         "line,about,count,gross,returned,amount",
         "opening,2026-08,,,,0.00",
-        f"sales,{film.pk},2,39.98,0.00,32.00",
+        f"sales,{video.pk},2,39.98,0.00,32.00",
         "pool,90 of 120 seconds,,8.00,,6.00",
         "closing,2026-08,,,,38.00",
     ]
@@ -177,9 +177,9 @@ def test_a_statement_can_be_read_as_a_table(story, film, creator):
 
 def test_money_has_the_digits_of_its_currency(make_video, creator, make_user, buy):
     """Money 31."""
-    film = make_video(creator=creator, price=100, currency="JPY")
+    video = make_video(creator=creator, price=100, currency="JPY")
     with at("2026-08-10 00:00"):
-        buy(make_user(), film)
+        buy(make_user(), video)
     close(AUGUST)
     statement = of(creator, AUGUST, "JPY")
     assert (statement["sales"][0]["gross"], statement["closing"]) == ("100", "80")

@@ -270,7 +270,7 @@ class TestStripe(GatewayContract):
     def test_the_wish_when_a_page_expires_is_kept_within_stripes_limits(self, wish, least, most):
         now = timezone.now()
         page = self.gateway.create_checkout(
-            Item("order-1", "A film", 1999, "USD"),
+            Item("order-1", "A video", 1999, "USD"),
             customer="", key="checkout:1", return_url=RETURN_URL, expires_at=now + wish,
         )  # fmt: skip
 
@@ -281,7 +281,7 @@ class TestStripe(GatewayContract):
         page = self.page()
 
         again = self.gateway.create_checkout(
-            Item("order-1", "A film", 1999, "USD"),
+            Item("order-1", "A video", 1999, "USD"),
             customer="", key="checkout:1", return_url="https://other.example.com/",
             expires_at=timezone.now() + timedelta(hours=5),
         )  # fmt: skip
@@ -302,7 +302,7 @@ class TestStripe(GatewayContract):
 
     def test_a_page_with_free_days(self):
         plan = self.plan(trial_days=7)
-        page = self.page(Item("sub-1", "Films", plan.amount, plan.currency, plan))
+        page = self.page(Item("sub-1", "Videos", plan.amount, plan.currency, plan))
 
         self.stripe.complete_checkout(page.external_id)
 

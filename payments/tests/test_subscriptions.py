@@ -62,18 +62,18 @@ def test_months_move_on_and_keep_the_day_where_they_can(start, months):
 
 
 @pytest.fixture
-def film(make_video):
+def video(make_video):
     return make_video(price=1999)
 
 
 @pytest.fixture
-def may_watch(client_for, film):
-    return lambda user: client_for(user).get(f"/api/v1/stream/{film.pk}").status_code == 200
+def may_watch(client_for, video):
+    return lambda user: client_for(user).get(f"/api/v1/stream/{video.pk}").status_code == 200
 
 
 @pytest.mark.django_db
 class TestSubscribing:
-    def test_a_subscriber_watches_every_film(self, client_for, viewer, may_watch):
+    def test_a_subscriber_watches_every_video(self, client_for, viewer, may_watch):
         assert not may_watch(viewer)
         answer = client_for(viewer).post(URL, {"plan": "monthly", "payment_method": VISA})
 
@@ -219,12 +219,12 @@ class TestEnding:
             assert first.closed_at_gateway
         assert SandboxPayment.objects.filter(captured__gt=0).count() == 2
 
-    def test_a_bought_film_outlives_the_subscription(
-        self, client_for, viewer, subscribe, film, may_watch
+    def test_a_bought_video_outlives_the_subscription(
+        self, client_for, viewer, subscribe, video, may_watch
     ):
         subscribe(viewer)
         body = {"payment_method": VISA, "force": True}
-        client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}", body)
+        client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}", body)
         client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
         assert may_watch(viewer)
 

@@ -52,13 +52,13 @@ def story(make_user, make_video, buy, subscribe, admin, monkeypatch):
     shared, set aside, paid out, failed, written off."""
     monkeypatch.setattr(verification_payments, "BATCH", 3)
     with at("2026-08-01 00:00"):
-        films = [make_video(price=1999) for _ in range(3)]
+        videos = [make_video(price=1999) for _ in range(3)]
         subscriber, leaver = make_user(), make_user()
         subscribe(subscriber), subscribe(leaver)
-        orders = [buy(make_user(), film) for film in films for _ in range(2)]
+        orders = [buy(make_user(), video) for video in videos for _ in range(2)]
         Coupon.objects.create(code="FREE", percent_bps=10_000, funded_by="platform")
         wish = checkout.Wish(coupon="FREE")
-        checkout.purchase(buyer=make_user(), video_id=films[0].pk, wish=wish)
+        checkout.purchase(buyer=make_user(), video_id=videos[0].pk, wish=wish)
         refunds.refund_order(order_id=orders[0].pk, amount=500, reason="", actor=admin)
         refunds.refund_order(order_id=orders[1].pk, amount=None, reason="", actor=admin)
         disputed = orders[2].payments.get()
@@ -67,8 +67,8 @@ def story(make_user, make_video, buy, subscribe, admin, monkeypatch):
         left = Payment.objects.get(invoice__subscription__user=leaver)
         charging.refund(payment_id=left.external_id, amount=left.captured, key="leaves")
         sync_payment(gateway="sandbox", external_id=left.external_id)
-    watch(subscriber, films[0], "2026-08-02", 60)
-    watch(subscriber, films[1], "2026-08-02", 60)
+    watch(subscriber, videos[0], "2026-08-02", 60)
+    watch(subscriber, videos[1], "2026-08-02", 60)
     close(AUGUST)
     with at("2026-09-20 00:00"):
         made = payouts.run()
@@ -77,7 +77,7 @@ def story(make_user, make_video, buy, subscribe, admin, monkeypatch):
         payouts.mark_paid(payout_id=made[1].pk, external_ref="SEPA-1", actor=admin)
         payouts.mark_failed(payout_id=made[2].pk, reason="", actor=admin)
         refunds.refund_order(order_id=orders[3].pk, amount=None, reason="", actor=admin)
-        payouts.write_off(creator_id=films[1].creator_id, currency="USD", actor=admin)
+        payouts.write_off(creator_id=videos[1].creator_id, currency="USD", actor=admin)
     assert Payout.objects.count() == 3
     assert verify() == []
     return orders
@@ -278,11 +278,11 @@ def test_what_is_right_again_under_the_lock_is_no_discrepancy(story, monkeypatch
 
 
 def test_the_check_asks_no_more_for_more_payments(make_user, make_video, buy):
-    film = make_video(price=1999)
+    video = make_video(price=1999)
     costs = []
     for count in (2, 10):
         for _ in range(count):
-            buy(make_user(), film)
+            buy(make_user(), video)
         with CaptureQueriesContext(connection) as captured:
             verification.verify_ledger()
         costs.append(len(captured))

@@ -30,14 +30,14 @@ JSON = "application/json"
 
 
 @pytest.fixture
-def film(make_video):
+def video(make_video):
     return make_video(price=1999)
 
 
 @pytest.fixture
-def page(client_for, viewer, film):
+def page(client_for, viewer, video):
     """An order that was paid on the gateway's page, and of which we have not heard."""
-    client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}")
+    client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
     order = Order.objects.get()
     pages.pay(order.checkout_id, VISA)
     return order
@@ -163,7 +163,7 @@ class TestTakingIn:
         assert WebhookEvent.objects.get().attempts == 1
 
     def test_it_may_come_before_the_purchase_is_answered(
-        self, client, client_for, viewer, film, monkeypatch
+        self, client, client_for, viewer, video, monkeypatch
     ):
         """Money 20."""
         from payments.services import checkout
@@ -177,7 +177,7 @@ class TestTakingIn:
 
         monkeypatch.setattr(checkout, "sync_payment", late)
         answer = client_for(viewer).post(
-            f"/api/v1/payments/purchase/{film.pk}", {"payment_method": VISA}
+            f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA}
         )
         assert (answer.status_code, answer.data["order"]["status"]) == (201, "paid")
         assert (balances(), Transfer.objects.count()) == (SOLD, 2)
@@ -319,19 +319,19 @@ class TestReconciliation:
         with nothing_changes():
             assert self.run().changed == []
 
-    def test_a_charge_of_a_process_that_died_is_found(self, client_for, viewer, film, gateway_is):
+    def test_a_charge_of_a_process_that_died_is_found(self, client_for, viewer, video, gateway_is):
         from payments.tests.kit import DyingGateway, Killed
 
         with gateway_is(DyingGateway), pytest.raises(Killed):
             client_for(viewer).post(
-                f"/api/v1/payments/purchase/{film.pk}", {"payment_method": VISA}
+                f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA}
             )
         assert Order.objects.get().status == "processing"
         self.run()
         assert (Order.objects.get().status, balances()) == ("paid", SOLD)
 
-    def test_an_order_whose_charge_never_left_is_open_again(self, client_for, viewer, film):
-        client_for(viewer).post(f"/api/v1/payments/purchase/{film.pk}")
+    def test_an_order_whose_charge_never_left_is_open_again(self, client_for, viewer, video):
+        client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
         Order.objects.update(
             status="processing", changed_at=timezone.now() - reconcile.UNHEARD_AFTER
         )

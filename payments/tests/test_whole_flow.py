@@ -41,7 +41,7 @@ STEPS = {
 
 # What every life begins with, so that none is dull: payments are by number, amounts in minor units.
 BEGINNING = [
-    *(("sell", film, 1999) for film in range(3)),
+    *(("sell", video, 1999) for video in range(3)),
     ("subscribe", 2, 90),
     ("subscribe", 3, 90),
     ("dispute", 0, 1500),
@@ -64,7 +64,7 @@ class World:
         self.clock, self.make_user, self.make_video = clock, make_user, make_video
         self.buy, self.admin = buy, admin
         creators = [make_user("CREATOR") for _ in range(3)]
-        self.films = [make_video(creator=creator, price=1) for creator in creators]
+        self.videos = [make_video(creator=creator, price=1) for creator in creators]
         self.plans = ["monthly", "yearly"]
         self.month = FIRST
 
@@ -83,10 +83,10 @@ class World:
     # --- what happens ---------------------------------------------------------------------------
 
     def sell(self, index: int, amount: int) -> None:
-        film = self.films[index % 3]
-        film.price = amount
-        film.save(update_fields=["price"])
-        self.buy(self.make_user(), film)
+        video = self.videos[index % 3]
+        video.price = amount
+        video.save(update_fields=["price"])
+        self.buy(self.make_user(), video)
 
     def subscribe(self, index: int, amount: int) -> None:
         """Periods of 28 to 31 days, or of 365; the subscriber watches on some days of theirs."""
@@ -94,7 +94,7 @@ class World:
         subscriptions.subscribe(user=user, plan_code=self.plans[index % 2], payment_method=VISA)
         for number in range(index % 4):
             day = timezone.now() + timedelta(days=9 * number)
-            watch(user, self.films[number % 3], f"{day:%Y-%m-%d}", 30 + amount % 150)
+            watch(user, self.videos[number % 3], f"{day:%Y-%m-%d}", 30 + amount % 150)
 
     def refund(self, index: int, amount: int) -> None:
         if (payment := self.payment(index)) is not None:

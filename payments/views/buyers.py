@@ -83,7 +83,7 @@ def _offer(video: Video, access: Access | None) -> dict:
 class OffersView(APIView):
     permission_classes = [AllowAny]
 
-    @extend_schema(summary="What a film costs, and whether it is mine", responses=OfferSerializer)
+    @extend_schema(summary="What a video costs, and whether it is mine", responses=OfferSerializer)
     def get(self, request, video_id):
         video = Video.objects.visible_to(request.user).filter(pk=video_id).first()
         if video is None:
@@ -96,8 +96,8 @@ class OffersListView(APIView):
 
     @extend_schema(
         operation_id="payments_offers_list",
-        summary="The same for a page of films",
-        description="Films that are not there, or not yours to see, are left out.",
+        summary="The same for a page of videos",
+        description="Videos that are not there, or not yours to see, are left out.",
         parameters=[
             OpenApiParameter("video", str, description="Up to 100 ids, separated by commas."),
         ],
@@ -115,9 +115,9 @@ class OffersListView(APIView):
 
 class PurchaseView(APIView):
     @extend_schema(
-        summary="Buy or rent a film",
+        summary="Buy or rent a video",
         description=(
-            "One order for each buyer and film: repeating the call goes on with the open one (200)."
+            "One order for each buyer and video: repeating the call goes on with the open one (200)."
             " Send an `Idempotency-Key`. In the sandbox `pm_card_visa` is captured at once,"
             " `pm_card_chargeDeclined` is declined (402) and `pm_card_authenticationRequired` sends"
             " the buyer to their bank first (202)."
@@ -192,7 +192,7 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         return Response(OrderSerializer(order).data)
 
     @extend_schema(
-        summary="Give a film back that I bought",
+        summary="Give a video back that I bought",
         description=(
             "Within `REFUND_WINDOW_DAYS`, and only while no more than `REFUND_WATCHED_PERCENT` of"
             " it was watched (409 `refund_window_closed`, `watched_too_much`)."
@@ -226,7 +226,7 @@ class EntitlementsView(ListModelMixin, GenericAPIView):
 
 
 class EntitlementView(APIView):
-    @extend_schema(summary="May I watch this film?", responses=AccessSerializer)
+    @extend_schema(summary="May I watch this video?", responses=AccessSerializer)
     def get(self, request, video_id):
         video = Video.objects.visible_to(request.user).filter(pk=video_id).first()
         if video is None:

@@ -149,12 +149,12 @@ class PayoutsView(ListModelMixin, GenericAPIView):
 class PricesView(APIView):
     permission_classes = [MaySeeEarnings]
 
-    @extend_schema(summary="What my film costs", responses=PricesSerializer)
+    @extend_schema(summary="What my video costs", responses=PricesSerializer)
     def get(self, request, video_id):
         return self.shown(self.video(video_id))
 
     @extend_schema(
-        summary="Set what my film costs",
+        summary="Set what my video costs",
         description="Orders that are open keep the price that they were made with.",
         request=PricesSerializer,
         responses=PricesSerializer,

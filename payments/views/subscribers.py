@@ -22,7 +22,7 @@ from payments.views.common import absolute, read, return_url
 
 class SubscribeView(APIView):
     @extend_schema(
-        summary="Subscribe to every film",
+        summary="Subscribe to every video",
         description="A plan with free days begins without a card, once for each user.",
         request=SubscribeSerializer,
         responses={
@@ -35,7 +35,7 @@ class SubscribeView(APIView):
     def post(self, request):
         data = read(SubscribeSerializer, request)
         if data.get("coupon"):
-            raise CouponInvalid("Coupons are for single films; a plan has one price.")
+            raise CouponInvalid("Coupons are for single videos; a plan has one price.")
         back = return_url(request, data)
         subscription, created = subscriptions.subscribe(
             user=request.user,

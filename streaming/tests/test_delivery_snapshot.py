@@ -262,7 +262,7 @@ def make_session(db):
 
     role, _ = Group.objects.get_or_create(name="SOMEBODY")
     creator = get_user_model().objects.create(email="somebody@example.com", role=role)
-    video = Video.objects.create(creator=creator, title="A film")
+    video = Video.objects.create(creator=creator, title="A video")
     now = datetime.now(UTC)
 
     def make(*, ended=None, expires=timedelta(hours=1), seen=timedelta(0)):

@@ -30,8 +30,8 @@ def _time_stands_still(monkeypatch):
 def start(db):
     """A session and its grant, begun this many seconds ago."""
 
-    def begin(user, film, *, ago=0.0):
-        token = sessions.stream_token(user=user, video_id=film.pk)
+    def begin(user, video, *, ago=0.0):
+        token = sessions.stream_token(user=user, video_id=video.pk)
         session, grant = sessions.redeem(token=token, client=CLIENT)
         session.created_at -= timedelta(seconds=ago)
         session.save(update_fields=["created_at"])
@@ -42,7 +42,7 @@ def start(db):
 
 @pytest.fixture
 def session(start, viewer, make_video):
-    """Of a film of a minute, begun just now."""
+    """Of a video of a minute, begun just now."""
     return start(viewer, make_video())[0]
 
 
@@ -128,7 +128,7 @@ class TestWhatCounts:
         beat(session, [0, 3000])
         assert seen(session) == [[0, 10]]
 
-    def test_only_seconds_of_the_film_count(self, session, beat):
+    def test_only_seconds_of_the_video_count(self, session, beat):
         wait(session, 600)
         beat(session, [55, 75], [100, 200], position_seconds=500)
         assert seen(session) == [[55, 60]]

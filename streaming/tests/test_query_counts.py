@@ -16,15 +16,15 @@ def _no_audit_of_reads(settings):
 
 @pytest.fixture
 def bought(viewer, make_video, buy):
-    film = make_video(price=1999, tags=["sea"])
-    buy(viewer, film)
-    return film
+    video = make_video(price=1999, tags=["sea"])
+    buy(viewer, video)
+    return video
 
 
 def test_a_stream_token_costs_three(client_for, viewer, bought):
     client = client_for(viewer)
     client.get(f"/api/v1/stream/{bought.pk}")
-    with statements(exactly=3):  # who asks, the film, the right
+    with statements(exactly=3):  # who asks, the video, the right
         assert client.get(f"/api/v1/stream/{bought.pk}").status_code == 200
 
 
@@ -44,13 +44,13 @@ def test_a_right_costs_one(viewer, make_user, bought, subscribe):
         assert can_watch(stranger, bought) is None
 
 
-def test_owners_and_free_films_cost_nothing(viewer, make_video):
-    film = make_video()
+def test_owners_and_free_videos_cost_nothing(viewer, make_video):
+    video = make_video()
     viewer.has_perm("videos.add_video")
-    film.creator.has_perm("videos.add_video")
+    video.creator.has_perm("videos.add_video")
     with statements(exactly=0):
-        assert can_watch(viewer, film).kind == "free"
-        assert can_watch(film.creator, film).kind == "owner"
+        assert can_watch(viewer, video).kind == "free"
+        assert can_watch(video.creator, video).kind == "owner"
 
 
 def test_a_heartbeat_costs_two(client_for, viewer, bought):
@@ -63,7 +63,7 @@ def test_a_heartbeat_costs_two(client_for, viewer, bought):
     client.post(url, beat)
     client.post(url, {**beat, "state": "paused"})
     for speaker in (client, anonymous):
-        # the session with its film and the right to speak for it; the session
+        # the session with its video and the right to speak for it; the session
         with statements(exactly=2):
             assert speaker.post(url, beat).status_code == 204
 
@@ -72,14 +72,14 @@ def test_a_heartbeat_costs_two(client_for, viewer, bought):
 def test_lists_and_details_cost_the_same_for_any_size(
     client_for, viewer, make_user, make_video, size
 ):
-    films = [make_video(tags=[f"tag-{number}", "sea"]) for number in range(size)]
+    videos = [make_video(tags=[f"tag-{number}", "sea"]) for number in range(size)]
     client = client_for(viewer)
     client.get("/api/v1/videos/")
     with statements(at_most=4):
         answer = client.get("/api/v1/videos/")
     assert len(answer.data["results"]) == size
     with statements(at_most=3):
-        assert client.get(f"/api/v1/videos/{films[0].pk}").status_code == 200
+        assert client.get(f"/api/v1/videos/{videos[0].pk}").status_code == 200
 
 
 @pytest.mark.parametrize("size", [1, 12])

@@ -26,8 +26,8 @@ CLIENT = sessions.Client("Phone/1.0", "203.0.113.7")
 
 @pytest.fixture
 def watch(db):
-    def start(user, film) -> PlaybackSession:
-        token = sessions.stream_token(user=user, video_id=film.pk)
+    def start(user, video) -> PlaybackSession:
+        token = sessions.stream_token(user=user, video_id=video.pk)
         return sessions.redeem(token=token, client=CLIENT)[0]
 
     return start
@@ -42,11 +42,11 @@ def test_a_full_refund_ends_what_it_paid_for_and_nothing_else(
     viewer, make_user, make_video, buy, watch, admin
 ):
     """Money 83: the rest, in every delivery process, is the snapshot's (`test_delivery_snapshot`)."""
-    film, other = make_video(price=1999), make_video(price=500)
-    order, neighbour = buy(viewer, film), make_user()
+    video, other = make_video(price=1999), make_video(price=500)
+    order, neighbour = buy(viewer, video), make_user()
     buy(viewer, other)
-    buy(neighbour, film)
-    watched, *rest = watch(viewer, film), watch(viewer, other), watch(neighbour, film)
+    buy(neighbour, video)
+    watched, *rest = watch(viewer, video), watch(viewer, other), watch(neighbour, video)
     refunds.refund_order(order_id=order.pk, amount=1000, reason="", actor=admin)
     assert end_of(watched) == ""
     refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
@@ -55,8 +55,8 @@ def test_a_full_refund_ends_what_it_paid_for_and_nothing_else(
 
 
 def test_a_refund_that_fails_ends_nothing(viewer, make_video, buy, watch, admin):
-    order = buy(viewer, film := make_video(price=1999))
-    session = watch(viewer, film)
+    order = buy(viewer, video := make_video(price=1999))
+    session = watch(viewer, video)
     booked = balances()
 
     class Crash(Exception):
@@ -85,10 +85,10 @@ def test_canceling_now_ends_and_canceling_later_does_not(viewer, make_video, sub
     assert (end_of(session), end_of(free)) == ("revoked", "")
 
 
-def test_deleting_the_film_ends_every_session_of_it(viewer, make_video, watch, client_for):
-    film, other = make_video(), make_video()
-    ended, stays = [watch(viewer, film), watch(film.creator, film)], watch(viewer, other)
-    assert client_for(film.creator).delete(f"/api/v1/videos/{film.pk}").status_code == 204
+def test_deleting_the_video_ends_every_session_of_it(viewer, make_video, watch, client_for):
+    video, other = make_video(), make_video()
+    ended, stays = [watch(viewer, video), watch(video.creator, video)], watch(viewer, other)
+    assert client_for(video.creator).delete(f"/api/v1/videos/{video.pk}").status_code == 204
     assert [end_of(session) for session in ended] == ["removed", "removed"]
     assert end_of(stays) == ""
 
@@ -96,8 +96,8 @@ def test_deleting_the_film_ends_every_session_of_it(viewer, make_video, watch, c
 def test_deactivation_ends_every_session_of_the_user(
     viewer, make_user, admin, make_video, watch, client_for
 ):
-    film = make_video()
-    gone, stays = watch(viewer, film), watch(make_user(), film)
+    video = make_video()
+    gone, stays = watch(viewer, video), watch(make_user(), video)
     answer = client_for(admin).patch(f"/api/v1/users/{viewer.pk}/status", {"is_active": False})
     assert answer.status_code == 200
     assert (end_of(gone), end_of(stays)) == ("deactivated", "")
@@ -132,9 +132,9 @@ def test_a_subscription_that_ended_ends_its_sessions(viewer, make_video, subscri
 
 
 def test_one_sees_and_stops_ones_own_sessions(viewer, make_user, make_video, watch, client_for):
-    film = make_video(title="The harbour")
-    mine, old = watch(viewer, film), watch(viewer, film)
-    theirs = watch(make_user(), film)
+    video = make_video(title="The harbour")
+    mine, old = watch(viewer, video), watch(viewer, video)
+    theirs = watch(make_user(), video)
     PlaybackSession.objects.filter(pk=old.pk).update(expires_at=timezone.now())
     client = client_for(viewer)
 
@@ -154,14 +154,14 @@ def test_one_sees_and_stops_ones_own_sessions(viewer, make_user, make_video, wat
 
 
 def test_an_address_is_kept_as_its_network_only(viewer, make_video):
-    film = make_video()
+    video = make_video()
     for address, kept in [
         ("203.0.113.77", "203.0.113.0"),
         ("::ffff:203.0.113.9", "203.0.113.0"),
         ("2001:db8:1:2::3", "2001:db8:1::"),
         ("unix socket", None),
     ]:
-        token = sessions.stream_token(user=viewer, video_id=film.pk)
+        token = sessions.stream_token(user=viewer, video_id=video.pk)
         session, _ = sessions.redeem(token=token, client=sessions.Client("x", address))
         session.refresh_from_db()
         assert session.network == kept
@@ -172,8 +172,8 @@ def test_a_session_that_starts_during_the_refund_does_not_outlive_it(
     viewer, make_video, buy, admin
 ):
     """The refund has ended the sessions that it found, and has not been committed yet."""
-    order = buy(viewer, film := make_video(price=1999))
-    token = sessions.stream_token(user=viewer, video_id=film.pk)
+    order = buy(viewer, video := make_video(price=1999))
+    token = sessions.stream_token(user=viewer, video_id=video.pk)
     ended, tried = Event(), Event()
 
     def hold(**kwargs):

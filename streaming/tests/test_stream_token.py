@@ -20,8 +20,8 @@ pytestmark = pytest.mark.django_db
 PHONE, LAPTOP = "Phone/1.0", "Laptop/1.0"
 
 
-def stream(client, film):
-    return client.get(f"/api/v1/stream/{film.pk}")
+def stream(client, video):
+    return client.get(f"/api/v1/stream/{video.pk}")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def play(client_for):
 
 @pytest.fixture
 def token_for(client_for):
-    return lambda user, film: stream(client_for(user), film).data["stream_token"]
+    return lambda user, video: stream(client_for(user), video).data["stream_token"]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def clock(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("film", "caller", "expected"),
+    ("video", "caller", "expected"),
     [
         ("free", "anonymous", (200, None)),
         ("free", "viewer", (200, None)),
@@ -83,14 +83,14 @@ def clock(monkeypatch):
     ],
 )
 def test_who_may_start_what(
-    client_for, make_user, make_video, buy, subscribe, film, caller, expected
+    client_for, make_user, make_video, buy, subscribe, kind, caller, expected
 ):
     owner = make_user(Role.CREATOR)
     video = make_video(
         creator=owner,
-        price=1999 if film in {"paid", "draft", "deleted"} else 0,
-        ready=film != "draft",
-        visibility=film if film in {"private", "unlisted"} else "public",
+        price=1999 if kind in {"paid", "draft", "deleted"} else 0,
+        ready=kind != "draft",
+        visibility=kind if kind in {"private", "unlisted"} else "public",
     )
     people = {"anonymous": lambda: None, "owner": lambda: owner}
     roles = {"admin": Role.ADMIN, "creator": Role.CREATOR}
@@ -99,7 +99,7 @@ def test_who_may_start_what(
         buy(user, video)
     if caller == "subscriber":
         subscribe(user)
-    if film == "deleted":
+    if kind == "deleted":
         catalogue.delete_video(video=video, actor=owner)
 
     answer = stream(client_for(user), video)
@@ -119,17 +119,17 @@ def test_who_may_start_what(
 
 
 def test_anonymous_playback_can_be_turned_off(client_for, viewer, make_video, settings, play):
-    film = make_video()
-    token = stream(client_for(), film).data["stream_token"]
+    video = make_video()
+    token = stream(client_for(), video).data["stream_token"]
     settings.ANONYMOUS_PLAYBACK = False
-    refused = stream(client_for(), film)
+    refused = stream(client_for(), video)
     assert (refused.status_code, code(refused)) == (401, "not_authenticated")
-    assert stream(client_for(viewer), film).status_code == 200
+    assert stream(client_for(viewer), video).status_code == 200
     assert play(token).status_code == 401
     assert not PlaybackSession.objects.exists()
 
 
-def test_a_film_that_does_not_exist_is_not_there(client_for, viewer):
+def test_a_video_that_does_not_exist_is_not_there(client_for, viewer):
     answer = client_for(viewer).get(f"/api/v1/stream/{uuid.uuid4()}")
     assert (answer.status_code, code(answer)) == (404, "not_found")
 
@@ -174,13 +174,13 @@ def test_a_rotated_key_ends_tokens(token_for, viewer, make_video, play, settings
 
 
 def test_redeeming_again_continues_the_session(token_for, viewer, make_video, play):
-    film = make_video()
-    token = token_for(viewer, film)
+    video = make_video()
+    token = token_for(viewer, video)
     first, again = play(token), play(token)
     assert first.data == again.data
     session = PlaybackSession.objects.get()
-    assert (session.user, session.video, session.access) == (viewer, film, "free")
-    folder = f"http://testserver/media/{first.data['grant']}/{film.pk}/{film.current_version}"
+    assert (session.user, session.video, session.access) == (viewer, video, "free")
+    folder = f"http://testserver/media/{first.data['grant']}/{video.pk}/{video.current_version}"
     assert first.data == {
         "session_id": session.pk,
         "grant": first.data["grant"],
@@ -207,12 +207,12 @@ def test_another_device_elsewhere_does_not_continue_it(token_for, viewer, make_v
     [("", "master.m3u8"), ("?format=hls", "master.m3u8"), ("?format=dash", "manifest.mpd")],
 )
 def test_a_player_is_sent_to_the_manifest(token_for, viewer, make_video, play, query, manifest):
-    film = make_video()
-    answer = play(token_for(viewer, film), accept="*/*", query=query)
+    video = make_video()
+    answer = play(token_for(viewer, video), accept="*/*", query=query)
     assert answer.status_code == 302
     prefix, grant, rest = answer["Location"].partition("/media/")[2].partition("/")
     assert (answer["Location"].startswith("/media/"), grant) == (True, "/")
-    assert rest == f"{film.pk}/{film.current_version}/{manifest}"
+    assert rest == f"{video.pk}/{video.current_version}/{manifest}"
     assert len(prefix) == 64
     assert (answer["Cache-Control"], answer["Referrer-Policy"]) == ("no-store", "no-referrer")
 
@@ -248,9 +248,9 @@ def test_head_opens_nothing(token_for, viewer, make_video, play, clock):
 def test_a_right_lost_within_the_tokens_minute_is_lost(
     token_for, viewer, make_video, buy, admin, play, loss, expected, started
 ):
-    film = make_video(price=1999)
-    order = buy(viewer, film)
-    token = token_for(viewer, film)
+    video = make_video(price=1999)
+    order = buy(viewer, video)
+    token = token_for(viewer, video)
     if started:
         assert play(token).status_code == 200
     if loss == "refund":
@@ -258,9 +258,9 @@ def test_a_right_lost_within_the_tokens_minute_is_lost(
     elif loss == "expiry":
         Entitlement.objects.update(ends_at=timezone.now() - timedelta(seconds=1))
     elif loss == "delete":
-        catalogue.delete_video(video=film, actor=film.creator)
+        catalogue.delete_video(video=video, actor=video.creator)
     elif loss == "private":
-        catalogue.change_video(video=film, actor=film.creator, visibility="private")
+        catalogue.change_video(video=video, actor=video.creator, visibility="private")
     else:
         accounts.set_active(user_id=viewer.pk, is_active=False, actor=admin)
 
@@ -275,10 +275,10 @@ def test_a_right_lost_within_the_tokens_minute_is_lost(
         assert answer.status_code == 200  # a running session outlives what nobody has revoked
 
 
-def test_buying_opens_the_film_at_once(client_for, viewer, make_video):
-    film = make_video(price=1999)
+def test_buying_opens_the_video_at_once(client_for, viewer, make_video):
+    video = make_video(price=1999)
     client = client_for(viewer)
-    assert stream(client, film).status_code == 403
-    client.post(f"/api/v1/payments/purchase/{film.pk}", {"payment_method": VISA})
-    assert stream(client, film).status_code == 200
+    assert stream(client, video).status_code == 403
+    client.post(f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA})
+    assert stream(client, video).status_code == 200
     assert Order.objects.get().status == "paid"

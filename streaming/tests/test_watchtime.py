@@ -16,10 +16,10 @@ CLIENT = sessions.Client("Phone/1.0", "203.0.113.7")
 
 @pytest.fixture
 def play(db):
-    """Somebody plays a film from its beginning, at ``speed``, with a heartbeat every ten seconds."""
+    """Somebody plays a video from its beginning, at ``speed``, with a heartbeat every ten seconds."""
 
-    def run(user, film, seconds: int, speed: float = 1.0) -> PlaybackSession:
-        token = sessions.stream_token(user=user, video_id=film.pk)
+    def run(user, video, seconds: int, speed: float = 1.0) -> PlaybackSession:
+        token = sessions.stream_token(user=user, video_id=video.pk)
         session = sessions.redeem(token=token, client=CLIENT)[0]
         with time_machine.travel(timezone.now(), tick=False) as clock:
             for step in range(10, seconds + 1, 10):
@@ -43,71 +43,71 @@ def days() -> list[tuple[int, int]]:
 
 
 @pytest.fixture
-def film(make_video):
-    film = make_video(price=1999)
-    type(film).objects.filter(pk=film.pk).update(duration_seconds=600)
-    film.refresh_from_db()
-    return film
+def video(make_video):
+    video = make_video(price=1999)
+    type(video).objects.filter(pk=video.pk).update(duration_seconds=600)
+    video.refresh_from_db()
+    return video
 
 
 @pytest.mark.django_db
 class TestFolding:
-    def test_a_subscribers_seconds_count_once(self, viewer, film, subscribe, play):
+    def test_a_subscribers_seconds_count_once(self, viewer, video, subscribe, play):
         subscribe(viewer)
-        play(viewer, film, 100)
+        play(viewer, video, 100)
         assert days() == []
         assert watchtime.fold() == 1
         assert days() == [(100, 100)]
         assert watchtime.fold() == 0
         assert days() == [(100, 100)]
 
-    def test_double_speed_counts_by_the_clock(self, viewer, film, subscribe, play):
+    def test_double_speed_counts_by_the_clock(self, viewer, video, subscribe, play):
         """Money 76: capped at the speed of the clock."""
         subscribe(viewer)
-        session = play(viewer, film, 100, speed=2.0)
+        session = play(viewer, video, 100, speed=2.0)
         session.refresh_from_db()
         assert session.watched_seconds == 200
         watchtime.fold()
         assert days() == [(100, 100)]
 
-    def test_a_bought_film_earns_nothing_from_the_pool(self, client_for, viewer, film, play, buy):
+    def test_a_bought_video_earns_nothing_from_the_pool(self, client_for, viewer, video, play, buy):
         """Money 76."""
-        buy(viewer, film)
-        play(viewer, film, 100)
+        buy(viewer, video)
+        play(viewer, video, 100)
         watchtime.fold()
         assert days() == [(100, 0)]
 
     def test_a_subscriber_who_bought_it_does_not_feed_the_pool(
-        self, client_for, viewer, film, play, subscribe
+        self, client_for, viewer, video, play, subscribe
     ):
         """Money 76."""
         subscribe(viewer)
         client_for(viewer).post(
-            f"/api/v1/payments/purchase/{film.pk}", {"payment_method": VISA, "force": True}
+            f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA, "force": True}
         )
-        play(viewer, film, 100)
+        play(viewer, video, 100)
         watchtime.fold()
         assert days() == [(100, 0)]
 
-    def test_creators_do_not_watch_themselves_rich(self, film, play):
+    def test_creators_do_not_watch_themselves_rich(self, video, play):
         """Money 76: self-views."""
-        play(film.creator, film, 100)
+        play(video.creator, video, 100)
         watchtime.fold()
         assert days() == []
 
-    def test_again_and_again_ends_at_three_lengths_a_day(self, viewer, film, subscribe, play):
+    def test_again_and_again_ends_at_three_lengths_a_day(self, viewer, video, subscribe, play):
         """Money 76: the cap."""
         subscribe(viewer)
-        type(film).objects.filter(pk=film.pk).update(duration_seconds=20)
+        type(video).objects.filter(pk=video.pk).update(duration_seconds=20)
         for _ in range(5):
-            play(viewer, film, 20)
+            play(viewer, video, 20)
             watchtime.fold()
         assert days() == [(100, 60)]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_workers_fold_a_second_once(viewer, film, subscribe, play):
+def test_two_workers_fold_a_second_once(viewer, video, subscribe, play):
     subscribe(viewer)
-    play(viewer, film, 100)
+    play(viewer, video, 100)
     together([watchtime.fold] * 6)
     assert days() == [(100, 100)]

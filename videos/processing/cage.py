@@ -1,6 +1,6 @@
 """The only door through which programs are started.
 
-Everything about a film is untrusted, and FFmpeg is two million lines of C. So: argument lists,
+Everything about a video is untrusted, and FFmpeg is two million lines of C. So: argument lists,
 never a shell; no stdin, no environment; hard limits on CPU, memory, file size and open files; a
 session of its own, killed as a group; no more than a bounded part of what it says is kept; and it
 dies with its worker, even when the worker is killed (Linux). Works on Linux and macOS.
@@ -32,7 +32,7 @@ OPEN_FILES = 256
 TICK_SECONDS = 0.5
 TRIAL_SECONDS = 10
 LAST_WORDS_SECONDS = 5
-# What the launcher and bubblewrap say when the tool never ran: not a verdict on the film.
+# What the launcher and bubblewrap say when the tool never ran: not a verdict on the video.
 NEVER_STARTED = ("launcher: ", "bwrap: ")
 # A crash inside bubblewrap comes out as 128 + signal. FFmpeg's own exit codes reach up there
 # too, so only signals that mean a crash or a limit count.

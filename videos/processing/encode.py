@@ -1,4 +1,4 @@
-"""Every rendition of a film from one FFmpeg process: one decode, split into all rungs."""
+"""Every rendition of a video from one FFmpeg process: one decode, split into all rungs."""
 
 import os
 from collections.abc import Callable
@@ -24,7 +24,7 @@ MOST_THREADS = 16
 MISSING_SHARE = 0.02
 MISSING_SECONDS = 0.5
 # FFmpeg's exit code is its error, cut to a byte: invalid data, and too many frames undecodable.
-FILM_CODES = {183, 69}
+VIDEO_CODES = {183, 69}
 BT709 = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
 
 
@@ -39,7 +39,7 @@ class Encoded:
 
 def encode(
     source: Path,
-    film: Probe,
+    video: Probe,
     rungs: tuple[Rung, ...],
     folder: Path,
     *,
@@ -48,92 +48,92 @@ def encode(
     """Write all renditions of ``source`` to the existing, empty ``folder``.
 
     ``on_percent`` gets 0..100, about twice a second; what it raises stops FFmpeg and comes through.
-    Raises Rejected if the film turns out damaged or truncated, ToolFailed otherwise.
+    Raises Rejected if the video turns out damaged or truncated, ToolFailed otherwise.
     """
-    progress = _Progress(film.duration_seconds)
-    megapixels = film.width * film.height / 1e6 * float(film.frame_rate) / 30
-    allowance = 600 + film.duration_seconds * (20 + 30 * megapixels)
+    progress = _Progress(video.duration_seconds)
+    megapixels = video.width * video.height / 1e6 * float(video.frame_rate) / 30
+    allowance = 600 + video.duration_seconds * (20 + 30 * megapixels)
     done = cage.run(
-        command(source, film, rungs),
+        command(source, video, rungs),
         reads=[source],
         writes=[folder],
         cwd=folder,
         cpu_seconds=allowance,
         wall_seconds=allowance,
         stall_seconds=settings.FFMPEG_STALL_SECONDS,
-        file_bytes=_largest_file(film, rungs),
+        file_bytes=_largest_file(video, rungs),
         on_line=progress.note,
         on_tick=lambda: on_percent(progress.percent),
     )
-    if done.returncode in FILM_CODES or (not done.returncode and not progress.frames):
-        raise Rejected("damaged", "The film is damaged and can't be decoded.")
+    if done.returncode in VIDEO_CODES or (not done.returncode and not progress.frames):
+        raise Rejected("damaged", "The video is damaged and can't be decoded.")
     if done.returncode:
         raise ToolFailed(f"FFmpeg ended with {done.returncode}. {done.stderr[-2000:]}")
     encoded = Encoded(
         videos=tuple((rung, folder / _video_name(rung)) for rung in rungs),
         audios=tuple(
-            (track, folder / _audio_name(number)) for number, track in enumerate(film.audio_tracks)
+            (track, folder / _audio_name(number)) for number, track in enumerate(video.audio_tracks)
         ),
         frames=progress.frames,
     )
-    _refuse_truncated(film, encoded)
+    _refuse_truncated(video, encoded)
     return encoded
 
 
-def _refuse_truncated(film: Probe, encoded: Encoded) -> None:
+def _refuse_truncated(video: Probe, encoded: Encoded) -> None:
     """FFmpeg stops at a file's end and calls it a success, wherever that is."""
-    allowed = max(MISSING_SECONDS, film.duration_seconds * MISSING_SHARE)
-    made = float(encoded.frames / film.frame_rate)
-    if film.duration_seconds - made > allowed and not film.duration_of_picture:
+    allowed = max(MISSING_SECONDS, video.duration_seconds * MISSING_SHARE)
+    made = float(encoded.frames / video.frame_rate)
+    if video.duration_seconds - made > allowed and not video.duration_of_picture:
         made = max(made, *(length_of(path) for _, path in encoded.audios), 0)
-    if film.duration_seconds - made > allowed:
+    if video.duration_seconds - made > allowed:
         raise Rejected(
             "truncated",
-            f"The film should last {film.duration_seconds:.1f} s, but only {made:.1f} s are there.",
+            f"The video should last {video.duration_seconds:.1f} s, but only {made:.1f} s are there.",
         )
 
 
-def command(source: Path, film: Probe, rungs: tuple[Rung, ...]) -> list[str]:
+def command(source: Path, video: Probe, rungs: tuple[Rung, ...]) -> list[str]:
     """FFmpeg's arguments; the outputs are names relative to its working directory."""
     threads = _threads()
     argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-v", "error", "-y"]
     argv += ["-progress", "pipe:1", "-stats_period", "0.5", "-nostats"]
-    longest = max(0.0, film.video_delay_seconds) + film.duration_seconds + 1
+    longest = max(0.0, video.video_delay_seconds) + video.duration_seconds + 1
     argv += [*threads, "-t", f"{longest:.3f}", *untrusted_input(source)]
-    argv += ["-filter_complex", video_graph(film, rungs)]
+    argv += ["-filter_complex", video_graph(video, rungs)]
     for number, rung in enumerate(rungs):
-        argv += ["-map", f"[v{number}]", *_video_encoder(rung, film.frame_rate), *threads]
+        argv += ["-map", f"[v{number}]", *_video_encoder(rung, video.frame_rate), *threads]
         argv += _mp4(_video_name(rung))
-    for number, track in enumerate(film.audio_tracks):
-        argv += ["-map", f"0:{track.index}", *_audio_encoder(film), *_mp4(_audio_name(number))]
+    for number, track in enumerate(video.audio_tracks):
+        argv += ["-map", f"0:{track.index}", *_audio_encoder(video), *_mp4(_audio_name(number))]
     return argv
 
 
-def video_graph(film: Probe, rungs: tuple[Rung, ...]) -> str:
+def video_graph(video: Probe, rungs: tuple[Rung, ...]) -> str:
     """Decode → once for all rungs: deinterlace, begin at 0 → split → scale each.
 
     FFmpeg turns rotated pictures upright before the first filter.
     """
-    shared = ["bwdif=mode=send_frame:deint=interlaced"] if film.interlaced else []
+    shared = ["bwdif=mode=send_frame:deint=interlaced"] if video.interlaced else []
     shared += ["setpts=PTS-STARTPTS"]
-    if film.frames_thinned:  # before they are scaled
-        shared.append(f"fps=fps={film.frame_rate.numerator}/{film.frame_rate.denominator}")
+    if video.frames_thinned:  # before they are scaled
+        shared.append(f"fps=fps={video.frame_rate.numerator}/{video.frame_rate.denominator}")
     outputs = "".join(f"[s{number}]" for number in range(len(rungs)))
     graph = [
-        f"[0:{film.video_stream_index}]{','.join(shared)},split={len(rungs)}{outputs}",
+        f"[0:{video.video_stream_index}]{','.join(shared)},split={len(rungs)}{outputs}",
         *(
-            f"[s{number}]{_scale(film, rung)},setsar=1,format=yuv420p,{BT709}[v{number}]"
+            f"[s{number}]{_scale(video, rung)},setsar=1,format=yuv420p,{BT709}[v{number}]"
             for number, rung in enumerate(rungs)
         ),
     ]
     return ";".join(graph)
 
 
-def _scale(film: Probe, rung: Rung) -> str:
+def _scale(video: Probe, rung: Rung) -> str:
     scale = f"scale={rung.width}:{rung.height}:flags=bicubic:out_color_matrix=bt709:out_range=tv"
-    if film.hdr:  # tone mapping: swscale needs to know all of the target
+    if video.hdr:  # tone mapping: swscale needs to know all of the target
         return f"{scale}:out_primaries=bt709:out_transfer=bt709:intent=perceptual"
-    return f"{scale}:in_color_matrix={film.color_matrix}"
+    return f"{scale}:in_color_matrix={video.color_matrix}"
 
 
 def _video_encoder(rung: Rung, rate: Fraction) -> list[str]:
@@ -149,9 +149,9 @@ def _video_encoder(rung: Rung, rate: Fraction) -> list[str]:
     ]
 
 
-def _audio_encoder(film: Probe) -> list[str]:
+def _audio_encoder(video: Probe) -> list[str]:
     """Sound on the picture's clock: cut or padded at the start so that both begin together."""
-    align = f"asetpts=PTS-({film.video_delay_seconds:.6f})/TB,aresample=async=1:first_pts=0"
+    align = f"asetpts=PTS-({video.video_delay_seconds:.6f})/TB,aresample=async=1:first_pts=0"
     return [
         *("-af", align, "-c:a", "aac", "-b:a", str(AUDIO_BITRATE)),
         *("-ac", "2", "-ar", str(AUDIO_RATE)),
@@ -171,9 +171,9 @@ def _threads() -> list[str]:
     return ["-threads", str(count)] if count else []
 
 
-def _largest_file(film: Probe, rungs: tuple[Rung, ...]) -> int:
+def _largest_file(video: Probe, rungs: tuple[Rung, ...]) -> int:
     """What the largest rendition can have at its maximum rate, and plenty on top."""
-    derived = int(film.duration_seconds * max(rung.maxrate for rung in rungs) / 8 * 1.5)
+    derived = int(video.duration_seconds * max(rung.maxrate for rung in rungs) / 8 * 1.5)
     wanted = getattr(settings, "MAX_OUTPUT_BYTES", 0)
     return min(filter(None, (wanted, derived + 64 * 1024 * 1024)))
 
@@ -187,7 +187,7 @@ def _audio_name(number: int) -> str:
 
 
 class _Progress:
-    """FFmpeg's ``-progress`` lines as percent of the film and a count of frames."""
+    """FFmpeg's ``-progress`` lines as percent of the video and a count of frames."""
 
     def __init__(self, duration_seconds: float):
         self.duration_seconds = duration_seconds

@@ -2,7 +2,7 @@
 
 
 class Rejected(Exception):
-    """The film's own fault: the same file will be refused again, so nobody should retry.
+    """The video's own fault: the same file will be refused again, so nobody should retry.
 
     ``code`` is stable and meant for clients; ``detail`` is one English sentence for the owner and
     names no path of ours. The codes: ``not_a_video``, ``no_video_stream``, ``unsupported_codec``,

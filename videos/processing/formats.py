@@ -8,7 +8,7 @@ from django.conf import settings
 # addresses; none of them is a container.
 CONTAINERS = ("mov", "matroska", "mpegts", "avi", "flv", "mpeg", "ogg")
 
-# Codecs a film comes in, by FFmpeg's names. Hundreds of game and image formats stay outside: each
+# Codecs a video comes in, by FFmpeg's names. Hundreds of game and image formats stay outside: each
 # decoder is attack surface.
 _VIDEO = """
 av1 cfhd dnxhd dvvideo ffv1 flv1 h263 h264 hevc huffyuv ffvhuff magicyuv mjpeg mpeg1video

@@ -1,4 +1,4 @@
-"""Which renditions a film gets. Pure arithmetic; the table test is its specification."""
+"""Which renditions a video gets. Pure arithmetic; the table test is its specification."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -43,10 +43,10 @@ NOMINAL = (
 
 
 def ladder(width: int, height: int, frame_rate: Fraction | float = 30) -> tuple[Rung, ...]:
-    """The rungs for a film shown at ``width`` x ``height``, largest first, at least one.
+    """The rungs for a video shown at ``width`` x ``height``, largest first, at least one.
 
-    Nothing is scaled up. The largest rung keeps the film's own size where that is not beyond its
-    nominal one; a film smaller than every rung gets a single rung of its own size. The shape of
+    Nothing is scaled up. The largest rung keeps the video's own size where that is not beyond its
+    nominal one; a video smaller than every rung gets a single rung of its own size. The shape of
     the picture is kept, as far as even sizes allow, unless its long side is over LONGEST_SIDE.
     """
     shrink = min(Fraction(1), Fraction(LONGEST_SIDE, max(width, height)))
@@ -67,7 +67,7 @@ def _rung(
     nominal: _Nominal, width: int, height: int, side: int, frame_rate: Fraction | float
 ) -> Rung:
     short = min(width, height)
-    own = side >= short - 1  # the film's own size, but for an odd line
+    own = side >= short - 1  # the video's own size, but for an odd line
     sizes = [
         size - size % 2 if own else _even(Fraction(size * side, short)) for size in (width, height)
     ]

@@ -1,4 +1,4 @@
-"""Names of languages: from what a film says to what playlists and Packager understand."""
+"""Names of languages: from what a video says to what playlists and Packager understand."""
 
 # ISO 639-2 → ISO 639-1, both spellings where there are two (bibliographic and terminological).
 # Packager refuses languages outside of ISO 639-1.
@@ -24,7 +24,7 @@ UNDETERMINED = "und"
 
 
 def language_of(tag: str) -> str:
-    """The two-letter code of a film's language tag, region dropped, or "und"."""
+    """The two-letter code of a video's language tag, region dropped, or "und"."""
     primary = tag.strip().lower().replace("_", "-").partition("-")[0]
     if primary in SHORT.values():
         return primary

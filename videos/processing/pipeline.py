@@ -18,11 +18,11 @@ STEPS = {"probe": 0, "encode": 1, "package": 95, "poster": 99}
 
 @dataclass(frozen=True)
 class Output:
-    """What ``transcode`` made. Sizes and frame rate are the film's own, as displayed.
+    """What ``transcode`` made. Sizes and frame rate are the video's own, as displayed.
 
     ``renditions``: dicts of ``name``, ``width``, ``height``, ``video_bitrate`` (measured average,
     bits per second) and ``codecs`` (RFC 6381, sound included), largest first. ``audio_codec`` is
-    the source's, "" for a silent film.
+    the source's, "" for a silent video.
     """
 
     directory: Path
@@ -41,7 +41,7 @@ def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None])
 
     ``work`` is an existing directory of this call alone; leftovers of an earlier one are removed.
     ``on_progress(step, percent)`` is called about twice a second with 0..100, never falling; what
-    it raises stops the work, kills every process and comes through. So do Rejected (the film's
+    it raises stops the work, kills every process and comes through. So do Rejected (the video's
     fault, final) and ToolFailed (another attempt may succeed). On any of them ``work`` may hold
     unfinished files.
     """
@@ -52,12 +52,12 @@ def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None])
     upload.symlink_to(source.resolve())
 
     on_progress("probe", 0)
-    film = probe(upload)
-    rungs = ladder(film.width, film.height, film.frame_rate)
+    video = probe(upload)
+    rungs = ladder(video.width, video.height, video.frame_rate)
     on_progress("encode", STEPS["encode"])
     encoded = encode(
         upload,
-        film,
+        video,
         rungs,
         folders["encoded"],
         on_percent=lambda percent: on_progress("encode", _overall(percent)),
@@ -67,7 +67,7 @@ def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None])
     shutil.rmtree(folders["encoded"])
     shutil.rmtree(folders["in"])
     on_progress("poster", 100)
-    return _output(film, encoded, sizes, folders[OUT])
+    return _output(video, encoded, sizes, folders[OUT])
 
 
 def _publishable(encoded: Encoded, out: Path, on_progress: Callable[[str, int], None]) -> None:
@@ -82,15 +82,15 @@ def _publishable(encoded: Encoded, out: Path, on_progress: Callable[[str, int], 
     make_poster(rendition, out, on_tick=lambda: on_progress("poster", STEPS["poster"]))
 
 
-def _output(film: Probe, encoded: Encoded, sizes: dict[str, int], out: Path) -> Output:
+def _output(video: Probe, encoded: Encoded, sizes: dict[str, int], out: Path) -> Output:
     duration = playlists.duration_of(out / f"{encoded.videos[0][0].name}.m3u8")
     codecs = playlists.codecs_by_playlist(out / packager.MASTER)
     return Output(
         directory=out,
         duration_seconds=duration,
-        width=film.width,
-        height=film.height,
-        frame_rate=float(film.frame_rate),
+        width=video.width,
+        height=video.height,
+        frame_rate=float(video.frame_rate),
         renditions=[
             {
                 "name": rung.name,
@@ -101,9 +101,9 @@ def _output(film: Probe, encoded: Encoded, sizes: dict[str, int], out: Path) -> 
             }
             for rung, _ in encoded.videos
         ],
-        container=film.container,
-        video_codec=film.video_codec,
-        audio_codec=film.audio_tracks[0].codec if film.audio_tracks else "",
+        container=video.container,
+        video_codec=video.video_codec,
+        audio_codec=video.audio_tracks[0].codec if video.audio_tracks else "",
     )
 
 

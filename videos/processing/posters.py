@@ -1,4 +1,4 @@
-"""A still picture that stands for the film."""
+"""A still picture that stands for the video."""
 
 from pathlib import Path
 

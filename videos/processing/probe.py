@@ -56,7 +56,7 @@ class Probe:
     frames_thinned: bool  # more of them in the source than the capped rate keeps
     interlaced: bool
     hdr: bool
-    # Of an untagged film, what players assume; swscale would take every one for BT.601.
+    # Of an untagged video, what players assume; swscale would take every one for BT.601.
     color_matrix: str
     video_codec: str
     video_stream_index: int
@@ -65,7 +65,7 @@ class Probe:
 
 
 def probe(source: Path) -> Probe:
-    """Describe the film at ``source``. Raises Rejected for what we don't take, else ToolFailed."""
+    """Describe the video at ``source``. Raises Rejected for what we don't take, else ToolFailed."""
     size = source.stat().st_size
     if size == 0:
         raise Rejected("not_a_video", "The file is empty.")
@@ -163,7 +163,7 @@ def _is_interlaced(video: dict) -> bool:
 
 
 def _color_matrix(video: dict) -> str:
-    """The film's own matrix by swscale's name, or the one players assume for its size."""
+    """The video's own matrix by swscale's name, or the one players assume for its size."""
     tagged = {"bt709": "bt709", "bt2020nc": "bt2020", "bt2020c": "bt2020", "fcc": "fcc"}
     tagged |= {"smpte170m": "bt601", "bt470bg": "bt601", "smpte240m": "smpte240m"}
     assumed = "bt709" if max(video["width"], video["height"]) >= 1280 else "bt601"
@@ -171,7 +171,7 @@ def _color_matrix(video: dict) -> str:
 
 
 def _audio_tracks(streams: list[dict]) -> tuple[AudioTrack, ...]:
-    """All sound we can decode, default track first. Refuses a film whose only sound we can't."""
+    """All sound we can decode, default track first. Refuses a video whose only sound we can't."""
     sounds = [stream for stream in streams if stream.get("codec_type") == "audio"]
     # Codecs of cameras' extra tracks (spatial sound) may be unknown: their plain track is enough.
     known = [stream for stream in sounds if stream.get("codec_name") in AUDIO_CODECS]
@@ -199,8 +199,8 @@ def _title(tag: str) -> str:
 def _refuse_excess(video: dict, timing: Timing) -> None:
     if timing.duration_seconds > settings.MAX_DURATION_SECONDS:
         hours = settings.MAX_DURATION_SECONDS / 3600
-        raise Rejected("too_long", f"The film is longer than {hours:g} hours.")
+        raise Rejected("too_long", f"The video is longer than {hours:g} hours.")
     frames = int(video.get("nb_frames") or 0)
     average = ratio(video.get("avg_frame_rate", "")) or 0
     if max(average, frames / timing.duration_seconds) > MOST_FRAMES_A_SECOND:
-        raise Rejected("too_many_frames", "The film has an impossible number of frames.")
+        raise Rejected("too_many_frames", "The video has an impossible number of frames.")

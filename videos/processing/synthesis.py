@@ -1,4 +1,4 @@
-"""Films out of nothing: a moving test picture with a tone, for demonstrations and tests."""
+"""Videos out of nothing: a moving test picture with a tone, for demonstrations and tests."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -40,7 +40,7 @@ def synthesise(
         on_tick=(lambda: on_progress(state["percent"])) if on_progress else None,
     )
     if done.returncode:
-        raise ToolFailed(f"No film came out ({done.returncode}). {done.stderr[-1000:]}")
+        raise ToolFailed(f"No video came out ({done.returncode}). {done.stderr[-1000:]}")
     return path
 
 

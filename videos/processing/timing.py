@@ -1,4 +1,4 @@
-"""When a film's frames are shown: its length, its frame rate, and where its picture begins."""
+"""When a video's frames are shown: its length, its frame rate, and where its picture begins."""
 
 import json
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ def _first_frames(source: Path, video: dict) -> list[dict]:
     if not frames and video["codec_name"] == "av1":  # decoders without the hardware for it
         raise Rejected("unsupported_codec", "The video codec (av1) is not supported here.")
     if not frames:
-        raise Rejected("damaged", "Not one picture of the film can be decoded.")
+        raise Rejected("damaged", "Not one picture of the video can be decoded.")
     return frames
 
 
@@ -147,7 +147,7 @@ def _duration_by_packets(source: Path, video: dict) -> float:
         on_line=note,
     )
     if end - first <= 0:
-        raise Rejected("damaged", "The film has no length.")
+        raise Rejected("damaged", "The video has no length.")
     return end - first
 
 

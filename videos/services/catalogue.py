@@ -1,4 +1,4 @@
-"""Creating, changing, deleting and restoring films."""
+"""Creating, changing, deleting and restoring videos."""
 
 import uuid
 
@@ -14,7 +14,7 @@ from videos.signals import video_removed
 
 @transaction.atomic
 def create_video(*, creator, tags: list[str] = (), **fields) -> Video:
-    """A film without a file (CREATED)."""
+    """A video without a file (CREATED)."""
     video = Video.objects.create(creator=creator, **fields)
     _set_tags(video, tags)
     audit.record(actor=creator, action=AuditAction.VIDEO_CREATED, target=video)
@@ -47,7 +47,7 @@ def change_video(*, video: Video, actor, tags: list[str] | None = None, **fields
 
 @transaction.atomic
 def delete_video(*, video: Video, actor) -> None:
-    """Take a film out of sight. Files, money and history stay; playback ends within seconds."""
+    """Take a video out of sight. Files, money and history stay; playback ends within seconds."""
     deleted = Video.objects.alive().filter(pk=video.pk).update(deleted_at=timezone.now())
     if not deleted:
         raise NotVisible()
@@ -57,7 +57,7 @@ def delete_video(*, video: Video, actor) -> None:
 
 @transaction.atomic
 def restore_video(*, video_id: uuid.UUID, actor) -> Video:
-    """Bring a deleted film back as it was. Restoring one that is not deleted changes nothing."""
+    """Bring a deleted video back as it was. Restoring one that is not deleted changes nothing."""
     restored = Video.objects.deleted().filter(pk=video_id).update(deleted_at=None)
     video = Video.objects.for_output().filter(pk=video_id).first()
     if video is None:
@@ -68,7 +68,7 @@ def restore_video(*, video_id: uuid.UUID, actor) -> Video:
 
 
 def set_counters(video_id: uuid.UUID, **counters) -> None:
-    """Write the denormalised counters of a film card; values may be F() expressions."""
+    """Write the denormalised counters of a video card; values may be F() expressions."""
     Video.objects.filter(pk=video_id).update(**counters)
 
 

@@ -34,7 +34,7 @@ def collect_garbage() -> int:
 def _versions() -> Iterator[Path]:
     """Versions that are not live, once the last playback grant for them has expired.
 
-    A version was replaced when the film's newest one went live, however old its folder is.
+    A version was replaced when the video's newest one went live, however old its folder is.
     """
     grants = timedelta(hours=settings.PLAYBACK_GRANT_HOURS)
     for folder in _below("videos"):
@@ -51,7 +51,7 @@ def _versions() -> Iterator[Path]:
 
 
 def _sources() -> Iterator[Path]:
-    """Uploaded files that no film and no open job reads."""
+    """Uploaded files that no video and no open job reads."""
     for folder in _below("sources"):
         video_id = _uuid(folder.parent.name)
         if video_id is None or not _untouched(folder, ORPHAN_SECONDS):

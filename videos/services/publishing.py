@@ -27,10 +27,10 @@ logger = logging.getLogger(__name__)
 REPORT_EVERY_SECONDS = 1.0
 OPERATOR_WAIT = timedelta(minutes=1)
 # What the creator reads; what the tool said is for the log, and may name our files.
-FAILED = ("processing_failed", "The film could not be processed, for a reason of our own.")
-NO_SPACE = ("no_space", "There was not enough free space to process the film.")
+FAILED = ("processing_failed", "The video could not be processed, for a reason of our own.")
+NO_SPACE = ("no_space", "There was not enough free space to process the video.")
 UNKNOWN_JOB = ("unknown_job", "This service does not know this kind of work.")
-NO_FILE = ("file_missing", "The film's file is gone. Upload it again.")
+NO_FILE = ("file_missing", "The video's file is gone. Upload it again.")
 
 
 def process(job: ProcessingJob) -> None:
@@ -51,10 +51,10 @@ def process(job: ProcessingJob) -> None:
         else:
             jobs.give_up(job, *NO_FILE)
     except Rejected as error:
-        logger.info("Film %s refused: %s", job.video_id, error.code)
+        logger.info("Video %s refused: %s", job.video_id, error.code)
         jobs.give_up(job, error.code, error.detail)
     except ToolMissing as error:
-        logger.error("Film %s has to wait: %s", job.video_id, error.detail)
+        logger.error("Video %s has to wait: %s", job.video_id, error.detail)
         jobs.give_back(job, wait=OPERATOR_WAIT)
     except ToolFailed as error:
         logger.warning("Processing of %s failed: %s", job.video_id, error.detail)

@@ -1,4 +1,4 @@
-"""A film's file: taking it in, and queueing the work that it needs."""
+"""A video's file: taking it in, and queueing the work that it needs."""
 
 import shutil
 
@@ -18,13 +18,13 @@ from videos.uploads.handler import ReceivedFile
 
 @transaction.atomic
 def create_with_source(*, creator, received: ReceivedFile, **fields) -> Video:
-    """A film together with its file: both, or neither."""
+    """A video together with its file: both, or neither."""
     video = catalogue.create_video(creator=creator, **fields)
     return attach_source(video=video, received=received, actor=creator)
 
 
 def attach_source(*, video: Video, received: ReceivedFile, actor) -> Video:
-    """Give a film its file and queue processing, exactly once.
+    """Give a video its file and queue processing, exactly once.
 
     The file is durable before the row says that it is there. A file that replaces another cancels
     the work on it; the published version plays until the new one is ready. A file that no row came
@@ -69,7 +69,7 @@ def attach_source(*, video: Video, received: ReceivedFile, actor) -> Video:
 
 @transaction.atomic
 def retry_processing(*, video: Video, actor) -> Video:
-    """Queue a FAILED film again. Raises NotFailed for any other, NoSource without its file."""
+    """Queue a FAILED video again. Raises NotFailed for any other, NoSource without its file."""
     if not video.source_path or not video.source.is_file():
         raise NoSource()
     changed = (
@@ -86,7 +86,7 @@ def retry_processing(*, video: Video, actor) -> Video:
 
 
 def _queue(video: Video, source_path: str) -> ProcessingJob:
-    # The UPDATE of the video above holds its row: two uploads of one film queue up there.
+    # The UPDATE of the video above holds its row: two uploads of one video queue up there.
     ProcessingJob.objects.open().filter(video=video).update(
         state=ProcessingJob.State.CANCELED, lease_until=None, finished_at=timezone.now()
     )

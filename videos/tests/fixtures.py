@@ -1,4 +1,4 @@
-"""Films: rows that are READY without having been processed, and one that really was."""
+"""Videos: rows that are READY without having been processed, and one that really was."""
 
 import shutil
 import uuid
@@ -42,7 +42,7 @@ def media(settings, tmp_path):
 
 @pytest.fixture
 def trail(db):
-    """What the audit log says of a film, oldest first."""
+    """What the audit log says of a video, oldest first."""
 
     def actions(video_id) -> list[str]:
         entries = AuditEntry.objects.filter(target_type="video", target_id=str(video_id))
@@ -53,10 +53,10 @@ def trail(db):
 
 @pytest.fixture
 def make_video(db, make_user):
-    """A film; READY and public unless said otherwise. ``price`` in minor units makes it paid."""
+    """A video; READY and public unless said otherwise. ``price`` in minor units makes it paid."""
 
     def make(*, creator=None, price=0, ready=True, tags=(), **fields) -> Video:
-        fields.setdefault("title", "A film")
+        fields.setdefault("title", "A video")
         video = Video(
             creator=creator or make_user(Role.CREATOR),
             is_paid=price > 0,
@@ -80,13 +80,13 @@ def make_video(db, make_user):
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory):
-    """A real film of two seconds, with picture and sound."""
+    """A real video of two seconds, with picture and sound."""
     return make_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", seconds=2)
 
 
 @pytest.fixture
 def received(clip, settings):
-    """What an upload leaves on the disk, ready to be attached to a film."""
+    """What an upload leaves on the disk, ready to be attached to a video."""
 
     def receive(path=clip) -> ReceivedFile:
         folder = settings.MEDIA_ROOT / "uploads"
@@ -100,7 +100,7 @@ def received(clip, settings):
 
 @pytest.fixture
 def uploaded_video(db, creator, received):
-    """A film whose file has arrived and whose job waits."""
+    """A video whose file has arrived and whose job waits."""
     video = catalogue.create_video(creator=creator, title="Uploaded")
     return sources.attach_source(video=video, received=received(), actor=creator)
 

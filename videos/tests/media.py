@@ -1,4 +1,4 @@
-"""Tiny films for tests, made by the FFmpeg that the pipeline uses."""
+"""Tiny videos for tests, made by the FFmpeg that the pipeline uses."""
 
 import json
 import subprocess
@@ -47,7 +47,7 @@ def picture(*, seconds: float = 2, size: str = "320x180", rate: object = 25) -> 
 
 
 def tone(*, seconds: float = 2, offset: float = 0, frequency: int = 440) -> list[str]:
-    """FFmpeg's input arguments for a tone that begins ``offset`` seconds into the film."""
+    """FFmpeg's input arguments for a tone that begins ``offset`` seconds into the video."""
     source = f"sine=frequency={frequency}:duration={seconds}"
     return ["-itsoffset", str(offset), "-f", "lavfi", "-i", source]
 

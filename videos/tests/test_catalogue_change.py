@@ -1,4 +1,4 @@
-"""Changing, deleting, restoring and retrying films."""
+"""Changing, deleting, restoring and retrying videos."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -34,10 +34,10 @@ class TestChange:
     def test_only_what_is_named_changes(self, make_video, patch, trail):
         video = make_video(title="Old", description="Kept", price=500, tags=["fog"])
 
-        film = patch(video, title="New").json()
+        shown = patch(video, title="New").json()
 
-        assert (film["title"], film["description"], film["tags"]) == ("New", "Kept", ["fog"])
-        assert (film["is_paid"], film["price"], film["status"]) == (True, "5.00", "READY")
+        assert (shown["title"], shown["description"], shown["tags"]) == ("New", "Kept", ["fog"])
+        assert (shown["is_paid"], shown["price"], shown["status"]) == (True, "5.00", "READY")
         assert trail(video.pk) == ["video.changed"]
 
     def test_put_replaces_the_description_and_needs_a_title(self, make_video, client_for):
@@ -46,16 +46,16 @@ class TestChange:
 
         response = client.put(f"{URL}{video.pk}", {"description": "New"})
         assert (response.status_code, errors(response)) == (400, [("title", "required")])
-        film = client.put(f"{URL}{video.pk}", {"title": "New", "tags": ["B", "a"]}).json()
-        assert (film["title"], film["description"], film["tags"]) == ("New", "", ["a", "b"])
+        shown = client.put(f"{URL}{video.pk}", {"title": "New", "tags": ["B", "a"]}).json()
+        assert (shown["title"], shown["description"], shown["tags"]) == ("New", "", ["a", "b"])
 
-    def test_an_administrator_changes_the_film_of_another(self, make_video, client_for, admin):
+    def test_an_administrator_changes_the_video_of_another(self, make_video, client_for, admin):
         video = make_video()
 
-        film = client_for(admin).patch(f"{URL}{video.pk}", {"visibility": "private"}).json()
+        shown = client_for(admin).patch(f"{URL}{video.pk}", {"visibility": "private"}).json()
 
-        assert film["visibility"] == "private"
-        assert film["creator"]["id"] == str(video.creator_id)
+        assert shown["visibility"] == "private"
+        assert shown["creator"]["id"] == str(video.creator_id)
 
     def test_nothing_changed_is_no_news(self, make_video, patch, trail):
         video = make_video(title="Same", tags=["fog"])
@@ -99,7 +99,7 @@ class TestChange:
         assert response.status_code == 400
         assert [attr for attr, _ in errors(response)] == ["price"]
         row = Video.objects.get()
-        assert (row.title, row.price, row.currency) == ("A film", before, "USD")
+        assert (row.title, row.price, row.currency) == ("A video", before, "USD")
         assert trail(video.pk) == []
 
     def test_what_nobody_may_set_stays(self, make_video, make_user, patch):
@@ -119,7 +119,7 @@ class TestChange:
 
     @pytest.mark.django_db(transaction=True)
     def test_changes_at_once_never_break_the_price_rule(self, make_video, client_for):
-        """One makes the film free while the other changes its price: either, but no mixture."""
+        """One makes the video free while the other changes its price: either, but no mixture."""
         video = make_video(price=500)
         clients = [client_for(video.creator) for _ in range(8)]
         bodies = [{"is_paid": False}, {"is_paid": True, "price": "9.00", "currency": "EUR"}] * 4
@@ -141,7 +141,7 @@ class TestChange:
         assert row in {(False, 0, "USD"), (False, 0, "EUR"), (True, 900, "EUR")}
 
     def test_a_change_that_was_read_before_another_keeps_the_rule(self, make_video):
-        """Two callers have read the film when it cost 5.00; the second one writes last."""
+        """Two callers have read the video when it cost 5.00; the second one writes last."""
         video = make_video(price=500)
         first, second = Video.objects.get(), Video.objects.get()
 
@@ -149,7 +149,7 @@ class TestChange:
         catalogue.change_video(video=second, actor=None, is_paid=True, price=900, currency="USD")
         assert Video.objects.values_list("is_paid", "price").get() == (True, 900)
 
-        stale = Video(pk=video.pk, creator=video.creator, title="A film", is_paid=True, price=500)
+        stale = Video(pk=video.pk, creator=video.creator, title="A video", is_paid=True, price=500)
         catalogue.change_video(video=stale, actor=None, title="New")
         assert Video.objects.values_list("title", "price").get() == ("New", 900)
 
@@ -187,7 +187,7 @@ class TestDelete:
         assert answers == [204, 404]
         assert trail(video.pk) == ["video.deleted"]
 
-    def test_of_a_film_that_was_deleted_since_it_was_read_is_not_found(self, make_video, trail):
+    def test_of_a_video_that_was_deleted_since_it_was_read_is_not_found(self, make_video, trail):
         video = make_video()
         stale = Video.objects.get()
         catalogue.delete_video(video=video, actor=None)
@@ -197,7 +197,7 @@ class TestDelete:
         with pytest.raises(NotVisible):
             catalogue.change_video(video=stale, actor=None, title="New")
 
-        assert Video.objects.get().title == "A film"
+        assert Video.objects.get().title == "A video"
         assert trail(video.pk) == ["video.deleted"]
 
     @pytest.mark.django_db(transaction=True)
@@ -225,12 +225,12 @@ class TestRestore:
     def gone(self, make_video):
         return make_video(title="Gone", price=500, deleted_at=timezone.now())
 
-    def test_brings_a_film_back_as_it_was(self, gone, client_for, admin, trail):
+    def test_brings_a_video_back_as_it_was(self, gone, client_for, admin, trail):
         response = client_for(admin).patch(f"{URL}{gone.pk}/restore")
 
-        film = response.json()
+        video = response.json()
         assert response.status_code == 200
-        assert (film["status"], film["price"], film["deleted_at"]) == ("READY", "5.00", None)
+        assert (video["status"], video["price"], video["deleted_at"]) == ("READY", "5.00", None)
         assert client_for().get(f"{URL}{gone.pk}").status_code == 200
         assert trail(gone.pk) == ["video.restored"]
 
@@ -281,12 +281,12 @@ class TestAdminSite:
         body = {"action": action, "_selected_action": [str(video.pk)]}
         return site.post(f"/admin/videos/video/{query}", body)
 
-    def test_films_are_deleted_and_restored_by_actions(self, site, make_video, trail):
+    def test_videos_are_deleted_and_restored_by_actions(self, site, make_video, trail):
         video = make_video()
 
-        assert self.act(site, "delete_films", video).status_code == 302
+        assert self.act(site, "delete_videos", video).status_code == 302
         assert Video.objects.get().deleted_at is not None
-        assert self.act(site, "restore_films", video, "?deleted=yes").status_code == 302
+        assert self.act(site, "restore_videos", video, "?deleted=yes").status_code == 302
         assert Video.objects.get().deleted_at is None
         assert trail(video.pk) == ["video.deleted", "video.restored"]
 
@@ -315,12 +315,12 @@ class TestRetry:
         uploaded_video.refresh_from_db()
         return uploaded_video
 
-    def test_queues_a_failed_film_again(self, failed, client_for, trail):
+    def test_queues_a_failed_video_again(self, failed, client_for, trail):
         response = client_for(failed.creator).post(f"{URL}{failed.pk}/retry")
 
-        film = response.json()
-        assert (response.status_code, film["status"]) == (200, "UPLOADED")
-        assert film["processing"] == {
+        video = response.json()
+        assert (response.status_code, video["status"]) == (200, "UPLOADED")
+        assert video["processing"] == {
             "step": "queued", "percent": 0, "attempts": 0, "queue_position": 1,
             "eta_seconds": None, "error": None,
         }  # fmt: skip
@@ -345,7 +345,7 @@ class TestRetry:
         assert Video.objects.get().status == "FAILED"
         assert not ProcessingJob.objects.open().exists()
 
-    def test_is_not_for_a_film_that_is_ready_or_has_no_file(self, make_video, client_for, media):
+    def test_is_not_for_a_video_that_is_ready_or_has_no_file(self, make_video, client_for, media):
         ready, draft = make_video(), make_video(ready=False)
         for video in (ready, draft):
             response = client_for(video.creator).post(f"{URL}{video.pk}/retry")

@@ -18,19 +18,19 @@ def errors(response) -> list[tuple]:
 @pytest.fixture
 def post(client_for, creator):
     def send(**body):
-        return client_for(creator).post(URL, {"title": "A film", **body})
+        return client_for(creator).post(URL, {"title": "A video", **body})
 
     return send
 
 
-def test_a_new_film_is_free_public_and_without_a_file(post, creator, trail):
+def test_a_new_video_is_free_public_and_without_a_file(post, creator, trail):
     response = post()
 
     assert response.status_code == 201
-    film = response.json()
+    shown = response.json()
     video = Video.objects.get()
-    assert film == {
-        "id": str(video.pk), "title": "A film", "description": "", "category": "", "tags": [],
+    assert shown == {
+        "id": str(video.pk), "title": "A video", "description": "", "category": "", "tags": [],
         "creator": {"id": str(creator.pk), "display_name": "Creator"},
         "status": "CREATED", "playable": False, "visibility": "public",
         "is_paid": False, "price": "0.00", "currency": "USD",
@@ -38,22 +38,22 @@ def test_a_new_film_is_free_public_and_without_a_file(post, creator, trail):
         "duration_seconds": None, "width": None, "height": None,
         "poster_url": None, "storyboard_url": None, "renditions": [], "captions": [],
         "views": 0, "likes": 0, "dislikes": 0,
-        "created_at": film["created_at"], "published_at": None,
+        "created_at": shown["created_at"], "published_at": None,
         "processing": {
             "step": None, "percent": 0, "attempts": 0, "queue_position": None,
             "eta_seconds": None, "error": None,
         },
         "source": None, "deleted_at": None,
     }  # fmt: skip
-    assert film["created_at"].endswith("Z")
+    assert shown["created_at"].endswith("Z")
     assert trail(video.pk) == ["video.created"]
 
 
 @pytest.mark.parametrize(
     ("role", "status"), [(None, 401), ("VIEWER", 403), ("CREATOR", 201), ("ADMIN", 201)]
 )
-def test_creators_and_administrators_may_add_films(role, status, make_user, client_for):
-    response = client_for(make_user(role) if role else None).post(URL, {"title": "A film"})
+def test_creators_and_administrators_may_add_videos(role, status, make_user, client_for):
+    response = client_for(make_user(role) if role else None).post(URL, {"title": "A video"})
 
     assert response.status_code == status
     assert Video.objects.count() == (status == 201)
@@ -99,7 +99,7 @@ def test_a_price_is_exact_in_its_currency(price, currency, minor, shown, post):
         ({"price": 1e300}, "invalid"),
     ],
 )
-def test_a_paid_film_needs_a_positive_price_of_its_currency(body, code, post):
+def test_a_paid_video_needs_a_positive_price_of_its_currency(body, code, post):
     response = post(is_paid=True, **body)
 
     assert (response.status_code, errors(response)) == (400, [("price", code)])
@@ -113,7 +113,7 @@ def test_an_unknown_currency_is_refused(post):
     assert Video.objects.count() == 0
 
 
-def test_a_free_film_has_no_price(post):
+def test_a_free_video_has_no_price(post):
     assert post(is_paid=False, price="3.00").json()["price"] == "0.00"
 
 
@@ -178,8 +178,8 @@ def test_a_title_is_required(client_for, creator):
     assert (response.status_code, errors(response)) == (400, [("title", "required")])
 
 
-@pytest.mark.parametrize("body", ["[]", "[{}, {}]", '"film"', "7", "null"])
-def test_only_an_object_is_a_film(body, client_for, creator):
+@pytest.mark.parametrize("body", ["[]", "[{}, {}]", '"video"', "7", "null"])
+def test_only_an_object_is_a_video(body, client_for, creator):
     response = client_for(creator).generic("POST", URL, body, content_type="application/json")
 
     assert response.status_code == 400
@@ -187,28 +187,32 @@ def test_only_an_object_is_a_film(body, client_for, creator):
 
 
 def test_text_is_stored_as_it_was_written(post):
-    film = post(title="<img src=x onerror=alert(1)>", description="=HYPERLINK(1)").json()
+    video = post(title="<img src=x onerror=alert(1)>", description="=HYPERLINK(1)").json()
 
-    assert film["title"] == "<img src=x onerror=alert(1)>"
-    assert film["description"] == "=HYPERLINK(1)"
+    assert video["title"] == "<img src=x onerror=alert(1)>"
+    assert video["description"] == "=HYPERLINK(1)"
 
 
 def test_tags_are_words_in_lower_case_without_repeats(post):
     assert post(tags=[" Fog ", "fog", "Harbour"]).json()["tags"] == ["fog", "harbour"]
 
 
-def test_a_tag_is_shared_by_films(post):
+def test_a_tag_is_shared_by_videos(post):
     ids = {post(tags=["fog"]).json()["id"] for _ in range(2)}
 
     found = Video.objects.filter(tags__name="fog").values_list("pk", flat=True)
     assert {str(pk) for pk in found} == ids
 
 
-def test_a_form_without_a_file_also_creates_a_film(client_for, creator, media):
-    form = {"title": "A film", "tags": ["Fog", "harbour"], "is_paid": "true", "price": "2.50"}
+def test_a_form_without_a_file_also_creates_a_video(client_for, creator, media):
+    form = {"title": "A video", "tags": ["Fog", "harbour"], "is_paid": "true", "price": "2.50"}
     response = client_for(creator).post(URL, form, format="multipart")
 
     assert response.status_code == 201
-    film = response.json()
-    assert (film["status"], film["tags"], film["price"]) == ("CREATED", ["fog", "harbour"], "2.50")
+    video = response.json()
+    assert (video["status"], video["tags"], video["price"]) == (
+        "CREATED",
+        ["fog", "harbour"],
+        "2.50",
+    )
     assert media.files() == []

@@ -11,19 +11,19 @@ BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 
 @pytest.fixture
 def titles(client_for):
-    """Titles of the films that a query finds, in order."""
+    """Titles of the videos that a query finds, in order."""
 
     def ask(query="", user=None) -> list[str]:
         response = client_for(user).get(f"{URL}?{query}")
         assert response.status_code == 200, response.content
-        return [film["title"] for film in response.json()["results"]]
+        return [video["title"] for video in response.json()["results"]]
 
     return ask
 
 
 @pytest.fixture
 def shelf(make_video, make_user):
-    """Three films that differ in everything one can ask for."""
+    """Three videos that differ in everything one can ask for."""
     anna, ben = make_user("CREATOR"), make_user("CREATOR")
     day = timedelta(days=1)
     make_video(
@@ -75,7 +75,7 @@ def test_filters(query, found, shelf, titles):
     assert titles(query) == found
 
 
-def test_films_of_one_creator(shelf, titles):
+def test_videos_of_one_creator(shelf, titles):
     assert titles(f"creator={shelf['ben'].pk}") == ["Gamma", "Alpha"]
 
 
@@ -142,7 +142,7 @@ def test_what_is_not_understood_is_refused(query, attr, shelf, client_for):
 @pytest.mark.parametrize("ordering", ["created_at", "-created_at", "views", "-views", "title"])
 def test_pages_repeat_and_lose_nothing(ordering, make_video, creator, client_for, titles):
     for number in range(7):  # many ties
-        make_video(creator=creator, title=f"Film {number // 2}", views=number // 3)
+        make_video(creator=creator, title=f"Video {number // 2}", views=number // 3)
     query = f"ordering={ordering}&page_size=2"
     client = client_for()
 
@@ -150,23 +150,23 @@ def test_pages_repeat_and_lose_nothing(ordering, make_video, creator, client_for
     address = f"{URL}?{query}"
     while address:
         page = client.get(address).json()
-        forward += [film["id"] for film in page["results"]]
+        forward += [video["id"] for video in page["results"]]
         pages.append(page)
         address = page["next"]
-    backward = [[film["id"] for film in pages[-1]["results"]]]
+    backward = [[video["id"] for video in pages[-1]["results"]]]
     address = pages[-1]["previous"]
     while address:
         page = client.get(address).json()
-        backward.insert(0, [film["id"] for film in page["results"]])
+        backward.insert(0, [video["id"] for video in page["results"]])
         address = page["previous"]
 
     assert [len(page["results"]) for page in pages] == [2, 2, 2, 1]
     assert len(set(forward)) == 7
-    assert [film for page in backward for film in page] == forward
+    assert [video for page in backward for video in page] == forward
     assert pages[0]["previous"] is None
 
 
-def test_a_page_has_at_most_a_hundred_films(make_video, creator, client_for):
+def test_a_page_has_at_most_a_hundred_videos(make_video, creator, client_for):
     for _ in range(101):
         make_video(creator=creator)
 
@@ -176,14 +176,14 @@ def test_a_page_has_at_most_a_hundred_films(make_video, creator, client_for):
     assert page["next"] is not None
 
 
-def test_a_cursor_goes_on_after_its_film_was_deleted(make_video, creator, client_for):
-    films = [make_video(creator=creator, title=str(number)) for number in range(4)]
+def test_a_cursor_goes_on_after_its_video_was_deleted(make_video, creator, client_for):
+    videos = [make_video(creator=creator, title=str(number)) for number in range(4)]
     first = client_for(creator).get(f"{URL}?page_size=2").json()
 
-    client_for(creator).delete(f"{URL}{films[2].pk}")
+    client_for(creator).delete(f"{URL}{videos[2].pk}")
 
     rest = client_for(creator).get(first["next"]).json()["results"]
-    assert [film["title"] for film in rest] == ["1", "0"]
+    assert [video["title"] for video in rest] == ["1", "0"]
 
 
 class TestDeleted:

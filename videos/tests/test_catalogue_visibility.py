@@ -1,4 +1,4 @@
-"""Who sees which film, in the catalogue and by its link, and who sees what of it."""
+"""Who sees which video, in the catalogue and by its link, and who sees what of it."""
 
 import os
 from datetime import timedelta
@@ -12,7 +12,7 @@ from videos.models import Video
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/videos/"
 
-# kind of film: (who may open it, who finds it in the catalogue)
+# kind of video: (who may open it, who finds it in the catalogue)
 RULES = {
     "public": ("anonymous viewer other owner admin", "anonymous viewer other owner admin"),
     "unlisted": ("anonymous viewer other owner admin", "owner admin"),
@@ -38,7 +38,7 @@ def people(make_user):
 
 
 @pytest.fixture
-def film(people, make_video):
+def video_of_kind(people, make_video):
     fields = {
         "public": {},
         "unlisted": {"visibility": "unlisted"},
@@ -56,8 +56,8 @@ def film(people, make_video):
 
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("kind", RULES)
-def test_who_sees_which_film(kind, caller, people, film, client_for):
-    video = film(kind)
+def test_who_sees_which_video(kind, caller, people, video_of_kind, client_for):
+    video = video_of_kind(kind)
     by_link, in_catalogue = RULES[kind]
     client = client_for(people[caller])
 
@@ -69,11 +69,11 @@ def test_who_sees_which_film(kind, caller, people, film, client_for):
 
 
 @pytest.mark.parametrize("kind", ["private", "draft", "deleted"])
-def test_a_hidden_film_answers_like_one_that_never_was(kind, film, people, client_for):
+def test_a_hidden_video_answers_like_one_that_never_was(kind, video_of_kind, people, client_for):
     missing = "01890000-0000-7000-8000-000000000000"
     client = client_for(people["viewer"])
 
-    hidden, never = client.get(f"{URL}{film(kind).pk}"), client.get(f"{URL}{missing}")
+    hidden, never = client.get(f"{URL}{video_of_kind(kind).pk}"), client.get(f"{URL}{missing}")
 
     assert (hidden.status_code, never.status_code) == (404, 404)
     assert hidden.content == never.content
@@ -106,9 +106,9 @@ def test_what_is_no_id_is_not_found(word, client_for):
     [("patch", ""), ("put", ""), ("delete", ""), ("post", "/retry"), ("put", "/file")],
 )
 def test_others_change_nothing(
-    method, tail, kind, caller, status, film, people, client_for, trail, media
+    method, tail, kind, caller, status, video_of_kind, people, client_for, trail, media
 ):
-    video = film(kind)
+    video = video_of_kind(kind)
     before = Video.objects.filter(pk=video.pk).values().get()
 
     response = getattr(client_for(people[caller]), method)(
@@ -122,10 +122,10 @@ def test_others_change_nothing(
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_how_a_film_is_made_is_shown_to_its_owner_and_administrators_only(
-    caller, film, people, client_for
+def test_how_a_video_is_made_is_shown_to_its_owner_and_administrators_only(
+    caller, video_of_kind, people, client_for
 ):
-    video = film("public")
+    video = video_of_kind("public")
     insider = caller in {"owner", "admin"}
     client = client_for(people[caller])
 
@@ -136,9 +136,11 @@ def test_how_a_film_is_made_is_shown_to_its_owner_and_administrators_only(
         assert "sources/" not in text
 
 
-def test_nothing_is_open_to_strangers_when_the_house_says_so(film, settings, people, client_for):
+def test_nothing_is_open_to_strangers_when_the_house_says_so(
+    video_of_kind, settings, people, client_for
+):
     settings.ANONYMOUS_PLAYBACK = False
-    video = film("public")
+    video = video_of_kind("public")
 
     for address in (URL, f"{URL}{video.pk}", f"{URL}{video.pk}/poster"):
         assert client_for().get(address).status_code == 401
@@ -149,12 +151,12 @@ def test_nothing_is_open_to_strangers_when_the_house_says_so(film, settings, peo
 @pytest.mark.parametrize(
     ("caller", "queries"),
     [
-        ("anonymous", 2),  # the films with creator and job, and their tags
+        ("anonymous", 2),  # the videos with creator and job, and their tags
         ("owner", 3),  # and who is asking
         ("admin", 3),
     ],
 )
-def test_a_list_costs_the_same_for_any_number_of_films(
+def test_a_list_costs_the_same_for_any_number_of_videos(
     size, caller, queries, people, make_video, client_for, settings, django_assert_num_queries
 ):
     settings.AUDIT_READS = False  # in service these are written in batches, by a thread
@@ -169,7 +171,7 @@ def test_a_list_costs_the_same_for_any_number_of_films(
     assert len(response.json()["results"]) == size
 
 
-def test_one_film_costs_three_queries(
+def test_one_video_costs_three_queries(
     people, make_video, client_for, settings, django_assert_num_queries
 ):
     video = make_video(creator=people["owner"], tags=["fog"])
@@ -183,17 +185,17 @@ def test_one_film_costs_three_queries(
 
 class TestPoster:
     @pytest.fixture
-    def with_poster(self, media, film):
+    def with_poster(self, media, video_of_kind):
         def make(kind):
-            video = film(kind)
+            video = video_of_kind(kind)
             video.version_folder.mkdir(parents=True)
             (video.version_folder / "poster.jpg").write_bytes(b"\xff\xd8picture")
             return video, f"{URL}{video.pk}/poster"
 
         return make
 
-    def test_is_not_there_before_the_film_is(self, film, people, client_for, media):
-        video = film("draft")
+    def test_is_not_there_before_the_video_is(self, video_of_kind, people, client_for, media):
+        video = video_of_kind("draft")
         client = client_for(people["owner"])
 
         assert client.get(f"{URL}{video.pk}/poster").status_code == 404
@@ -221,7 +223,7 @@ class TestPoster:
         assert client_for().get(f"{address}?v=0")["Cache-Control"] == "public, no-cache"
 
     @pytest.mark.parametrize("kind", ["unlisted", "private"])
-    def test_of_a_film_that_not_all_find_is_kept_by_no_shared_cache(
+    def test_of_a_video_that_not_all_find_is_kept_by_no_shared_cache(
         self, kind, with_poster, people, client_for
     ):
         _, address = with_poster(kind)
@@ -230,14 +232,14 @@ class TestPoster:
 
     @pytest.mark.parametrize("caller", CALLERS)
     @pytest.mark.parametrize("kind", ["private", "deleted"])
-    def test_of_a_hidden_film_is_hidden(self, kind, caller, with_poster, people, client_for):
+    def test_of_a_hidden_video_is_hidden(self, kind, caller, with_poster, people, client_for):
         _, address = with_poster(kind)
 
         seen = kind == "private" and caller in {"owner", "admin"}
         assert client_for(people[caller]).get(address).status_code == (200 if seen else 404)
 
-    def test_that_is_missing_on_the_disk_is_not_found(self, film, media, client_for):
-        video = film("public")
+    def test_that_is_missing_on_the_disk_is_not_found(self, video_of_kind, media, client_for):
+        video = video_of_kind("public")
         assert os.listdir(media) == []
 
         assert client_for().get(f"{URL}{video.pk}/poster").status_code == 404

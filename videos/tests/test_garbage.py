@@ -32,7 +32,7 @@ def ready(video, process_next):
 
 @pytest.fixture
 def replace(video, received, clip, tmp_path):
-    """Give the film a new file; without a path the same one again."""
+    """Give the video a new file; without a path the same one again."""
 
     def put(path=clip):
         sources.attach_source(video=video, received=received(path), actor=video.creator)
@@ -100,7 +100,7 @@ class TestGarbage:
         garbage.collect_garbage()
         assert versions(ready) == [ready.current_version]
 
-    def test_a_deleted_film_keeps_its_files(self, ready, media, client_for):
+    def test_a_deleted_video_keeps_its_files(self, ready, media, client_for):
         client_for(ready.creator).delete(f"{URL}{ready.pk}")
         before = media.files()
         make_old(media)

@@ -83,7 +83,7 @@ def test_it_runs_in_a_session_of_its_own():
     assert os.getsid(0) not in sessions
 
 
-def test_a_program_that_never_started_says_nothing_about_the_film(tmp_path):
+def test_a_program_that_never_started_says_nothing_about_the_video(tmp_path):
     with pytest.raises(ToolFailed, match="did not start"):
         cage.run([str(tmp_path / "nowhere")], cpu_seconds=5, wall_seconds=10)
 

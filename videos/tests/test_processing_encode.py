@@ -17,11 +17,11 @@ def encoded(tmp_path):
     """Encode a file the way the pipeline does; returns what ``encode`` returns."""
 
     def run(source):
-        film = probe(source)
+        video = probe(source)
         folder = tmp_path / "encoded"
         folder.mkdir()
-        rungs = ladder(film.width, film.height, film.frame_rate)
-        return encode(source, film, rungs, folder, on_percent=lambda percent: None)
+        rungs = ladder(video.width, video.height, video.frame_rate)
+        return encode(source, video, rungs, folder, on_percent=lambda percent: None)
 
     return run
 
@@ -91,7 +91,7 @@ def test_a_rate_of_a_hundred_is_halved(tmp_path, encoded):
     assert result.frames == 50
 
 
-def test_a_turned_film_comes_out_upright(tmp_path, encoded):
+def test_a_turned_video_comes_out_upright(tmp_path, encoded):
     clip = make_clip(tmp_path / "clip.mp4", seconds=1)
     ffmpeg("-display_rotation", "90", "-i", clip, "-c", "copy", tmp_path / "turned.mp4")
 
@@ -116,7 +116,7 @@ def test_odd_sizes_wide_pixels_and_full_chroma_become_plain(tmp_path, encoded):
     assert (stream["pix_fmt"], stream["sample_aspect_ratio"]) == ("yuv420p", "1:1")
 
 
-def test_interlaced_film_comes_out_progressive(tmp_path, encoded):
+def test_interlaced_video_comes_out_progressive(tmp_path, encoded):
     source = tmp_path / "source.ts"
     ffmpeg(
         *picture(rate=50, size="160x96"), "-vf", "interlace=scan=tff",
@@ -183,7 +183,7 @@ def test_sound_is_stereo_at_48_kilohertz(tmp_path, encoded):
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
-def test_a_film_cut_off_in_the_middle_is_truncated(tmp_path, encoded, kept):
+def test_a_video_cut_off_in_the_middle_is_truncated(tmp_path, encoded, kept):
     source = make_clip(tmp_path / "source", seconds=10, size="160x90")
     content = source.read_bytes()
     source.write_bytes(content[: int(len(content) * kept)])
@@ -194,7 +194,7 @@ def test_a_film_cut_off_in_the_middle_is_truncated(tmp_path, encoded, kept):
     assert caught.value.code == "truncated"
 
 
-def test_a_matroska_film_cut_off_in_the_middle_is_truncated(tmp_path, encoded):
+def test_a_matroska_video_cut_off_in_the_middle_is_truncated(tmp_path, encoded):
     source = tmp_path / "source.mkv"
     ffmpeg(*picture(seconds=6, size="160x90"), *tone(seconds=6), *h264(), "-c:a", "aac", source)
     content = source.read_bytes()
@@ -206,7 +206,7 @@ def test_a_matroska_film_cut_off_in_the_middle_is_truncated(tmp_path, encoded):
     assert caught.value.code == "truncated"
 
 
-def test_sound_that_outlasts_the_picture_does_not_make_a_film_truncated(tmp_path, encoded):
+def test_sound_that_outlasts_the_picture_does_not_make_a_video_truncated(tmp_path, encoded):
     source = tmp_path / "source.mkv"
     ffmpeg(
         *picture(seconds=1, size="160x90"), *tone(seconds=3), "-map", "0", "-map", "1",
@@ -216,7 +216,7 @@ def test_sound_that_outlasts_the_picture_does_not_make_a_film_truncated(tmp_path
     assert encoded(source).frames == 25
 
 
-def test_damage_in_the_middle_costs_pictures_and_not_the_film(tmp_path, encoded):
+def test_damage_in_the_middle_costs_pictures_and_not_the_video(tmp_path, encoded):
     source = make_clip(tmp_path / "source", seconds=4, size="160x90")
     content = bytearray(source.read_bytes())
     start = content.index(b"mdat")

@@ -1,4 +1,4 @@
-"""Which renditions a film gets."""
+"""Which renditions a video gets."""
 
 from fractions import Fraction
 
@@ -63,7 +63,7 @@ def test_the_ladder_of(width, height, expected):
 
 @pytest.mark.parametrize("width", [16, 17, 233, 234, 431, 640, 1079, 1921, 4097, 8192])
 @pytest.mark.parametrize("height", [16, 99, 235, 432, 719, 1080, 2161, 4352])
-def test_every_rung_is_even_and_never_larger_than_the_film(width, height):
+def test_every_rung_is_even_and_never_larger_than_the_video(width, height):
     rungs = ladder(width, height)
 
     assert rungs

@@ -24,9 +24,9 @@ def run(source, work, on_progress=lambda step, percent: None):
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    """One film with sound: (source, output, everything the progress callback was told)."""
-    folder = tmp_path_factory.mktemp("film")
+def video(tmp_path_factory):
+    """One video with sound: (source, output, everything the progress callback was told)."""
+    folder = tmp_path_factory.mktemp("video")
     source = make_clip(folder / "source", seconds=5, size="640x360", rate="30000/1001")
     told = []
     output = run(source, folder / "work", lambda step, percent: told.append((step, percent)))
@@ -45,8 +45,8 @@ def addresses(text):
     return named + [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def test_the_output_says_what_was_made(film):
-    _, output, _ = film
+def test_the_output_says_what_was_made(video):
+    _, output, _ = video
 
     assert output.directory.name == "out"
     assert (output.width, output.height, output.container) == (640, 360, "mov")
@@ -63,8 +63,8 @@ def test_the_output_says_what_was_made(film):
     assert high > low > 0
 
 
-def test_progress_never_falls_and_ends_at_a_hundred(film):
-    _, _, told = film
+def test_progress_never_falls_and_ends_at_a_hundred(video):
+    _, _, told = video
 
     percents = [percent for _, percent in told]
     assert percents == sorted(percents)
@@ -72,8 +72,8 @@ def test_progress_never_falls_and_ends_at_a_hundred(film):
     assert list(dict.fromkeys(step for step, _ in told)) == ["probe", "encode", "package", "poster"]
 
 
-def test_only_what_is_published_is_left(film):
-    source, output, _ = film
+def test_only_what_is_published_is_left(video):
+    source, output, _ = video
 
     assert source.exists()
     assert {path.name for path in output.directory.parent.iterdir()} == {"out"}
@@ -86,8 +86,8 @@ def test_only_what_is_published_is_left(film):
         assert names == {"init.mp4", "1.m4s", "2.m4s"}
 
 
-def test_every_address_is_relative_and_there(film):
-    _, output, _ = film
+def test_every_address_is_relative_and_there(video):
+    _, output, _ = video
 
     found = texts(output)
     assert len(found) == 7
@@ -98,8 +98,8 @@ def test_every_address_is_relative_and_there(film):
             assert (output.directory / address.replace("$Number$", "1")).is_file()
 
 
-def test_hls_plays_to_the_end_with_every_frame(film):
-    source, output, _ = film
+def test_hls_plays_to_the_end_with_every_frame(video):
+    source, output, _ = video
 
     for rendition in output.renditions:
         playlist = output.directory / f"{rendition['name']}.m3u8"
@@ -108,8 +108,8 @@ def test_hls_plays_to_the_end_with_every_frame(film):
     assert "#EXT-X-ENDLIST" in (output.directory / "360p.m3u8").read_text()
 
 
-def test_dash_plays_to_the_end_with_every_frame(film, tmp_path):
-    source, output, _ = film
+def test_dash_plays_to_the_end_with_every_frame(video, tmp_path):
+    source, output, _ = video
     manifest = ElementTree.fromstring((output.directory / "manifest.mpd").read_text())  # noqa: S314 (our own)
 
     assert manifest.get("type") == "static"
@@ -127,8 +127,8 @@ def test_dash_plays_to_the_end_with_every_frame(film, tmp_path):
         assert frame_count(joined) == frame_count(source)
 
 
-def test_the_poster_is_a_picture_of_the_film(film):
-    _, output, _ = film
+def test_the_poster_is_a_picture_of_the_video(video):
+    _, output, _ = video
 
     content = (output.directory / "poster.jpg").read_bytes()
     assert content.startswith(b"\xff\xd8\xff")
@@ -149,7 +149,7 @@ def test_the_poster_is_not_the_black_beginning(tmp_path):
     assert gray[0] > 200
 
 
-def test_a_film_that_is_black_throughout_still_has_a_poster(tmp_path):
+def test_a_video_that_is_black_throughout_still_has_a_poster(tmp_path):
     source = tmp_path / "source.mp4"
     ffmpeg("-f", "lavfi", "-i", "color=black:size=160x90:rate=25:duration=1", *h264(), source)
 
@@ -158,7 +158,7 @@ def test_a_film_that_is_black_throughout_still_has_a_poster(tmp_path):
     assert (output.directory / "poster.jpg").stat().st_size > 0
 
 
-def test_a_silent_film_has_no_audio_group(tmp_path):
+def test_a_silent_video_has_no_audio_group(tmp_path):
     output = run(make_clip(tmp_path / "source", audio=False), tmp_path / "work")
 
     master = texts(output)["master.m3u8"]
@@ -228,7 +228,7 @@ def brightness(path):
 
 
 def sound_starts(path):
-    """The moments at which sound follows on silence, in seconds of the film."""
+    """The moments at which sound follows on silence, in seconds of the video."""
     samples = array.array("h", decoded(path, "-ac", "1", "-ar", "48000", "-f", "s16le"))
     starts, quiet_until = [], 0
     for number, sample in enumerate(samples):
@@ -280,7 +280,7 @@ def test_leftovers_of_an_earlier_attempt_do_not_matter(tmp_path):
 
 
 def test_a_refused_file_publishes_nothing(tmp_path):
-    (tmp_path / "source").write_text("not a film")
+    (tmp_path / "source").write_text("not a video")
 
     with pytest.raises(Rejected):
         run(tmp_path / "source", tmp_path / "work")
@@ -288,7 +288,7 @@ def test_a_refused_file_publishes_nothing(tmp_path):
     assert list((tmp_path / "work" / "out").iterdir()) == []
 
 
-def test_resource_limits_alone_make_the_same_film(tmp_path, settings):
+def test_resource_limits_alone_make_the_same_video(tmp_path, settings):
     settings.FFMPEG_SANDBOX = "limits"
 
     output = run(make_clip(tmp_path / "source"), tmp_path / "work")

@@ -19,19 +19,24 @@ def refusal(path) -> str:
     return caught.value.code
 
 
-def test_a_plain_film_is_described(tmp_path):
+def test_a_plain_video_is_described(tmp_path):
     path = make_clip(tmp_path / "source", size="640x360", rate="30000/1001")
 
-    film = probe(path)
+    video = probe(path)
 
-    assert (film.container, film.video_codec, film.width, film.height) == ("mov", "h264", 640, 360)
-    assert film.frame_rate == Fraction(30000, 1001)
-    assert film.constant_frame_rate
-    assert not film.interlaced
-    assert not film.hdr
-    assert film.duration_seconds == pytest.approx(2, abs=0.05)
-    assert film.size == path.stat().st_size
-    assert [(track.codec, track.language) for track in film.audio_tracks] == [("aac", "und")]
+    assert (video.container, video.video_codec, video.width, video.height) == (
+        "mov",
+        "h264",
+        640,
+        360,
+    )
+    assert video.frame_rate == Fraction(30000, 1001)
+    assert video.constant_frame_rate
+    assert not video.interlaced
+    assert not video.hdr
+    assert video.duration_seconds == pytest.approx(2, abs=0.05)
+    assert video.size == path.stat().st_size
+    assert [(track.codec, track.language) for track in video.audio_tracks] == [("aac", "und")]
 
 
 @pytest.mark.parametrize(
@@ -49,8 +54,8 @@ def test_a_plain_film_is_described(tmp_path):
     ],
     ids=["empty", "one byte", "text", "html", "png", "amr", "wav", "sdp", "svg"],
 )
-@pytest.mark.parametrize("name", ["source", "film.mp4"])
-def test_what_is_no_film_is_not_a_video(tmp_path, content, name):
+@pytest.mark.parametrize("name", ["source", "video.mp4"])
+def test_what_is_no_video_is_not_a_video(tmp_path, content, name):
     path = tmp_path / name
     path.write_bytes(content)
 
@@ -58,16 +63,18 @@ def test_what_is_no_film_is_not_a_video(tmp_path, content, name):
 
 
 def test_an_archive_is_not_a_video(tmp_path):
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("film.mp4", bytes(5000))
+        archive.writestr("video.mp4", bytes(5000))
 
     assert refusal(path) == "not_a_video"
 
 
-@pytest.mark.parametrize("name", ["source", "film.mp4", "film.m3u8", "film.ffconcat", "film.mpd"])
+@pytest.mark.parametrize(
+    "name", ["source", "video.mp4", "video.m3u8", "video.ffconcat", "video.mpd"]
+)
 @pytest.mark.parametrize("kind", ["hls", "hls absolute", "ffconcat", "dash"])
-def test_a_list_that_names_somebody_elses_film_is_not_a_video(tmp_path, name, kind):
+def test_a_list_that_names_somebody_elses_video_is_not_a_video(tmp_path, name, kind):
     victim = make_clip(tmp_path / "victim.ts", seconds=1, size="64x64")
     playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"
     text = {
@@ -108,7 +115,7 @@ def test_a_cover_image_is_not_a_video(tmp_path):
     assert refusal(tmp_path / "a.mp4") == "no_video_stream"
 
 
-def test_a_film_with_a_cover_image_is_its_film(tmp_path):
+def test_a_video_with_a_cover_image_is_its_video(tmp_path):
     clip = make_clip(tmp_path / "clip.mp4")
     ffmpeg(*picture(seconds=0.04, size="64x64"), "-frames:v", 1, tmp_path / "cover.jpg")
     ffmpeg(
@@ -116,9 +123,9 @@ def test_a_film_with_a_cover_image_is_its_film(tmp_path):
         *("-disposition:v:0", "attached_pic", tmp_path / "a.mp4"),
     )
 
-    film = probe(tmp_path / "a.mp4")
+    video = probe(tmp_path / "a.mp4")
 
-    assert (film.width, film.height, film.video_codec) == (320, 180, "h264")
+    assert (video.width, video.height, video.video_codec) == (320, 180, "h264")
 
 
 def test_a_codec_outside_the_list_is_named(tmp_path):
@@ -183,7 +190,7 @@ def test_an_impossible_number_of_frames_is_refused(tmp_path):
     assert refusal(path) == "too_many_frames"
 
 
-def test_a_film_without_one_whole_picture_is_damaged(tmp_path):
+def test_a_video_without_one_whole_picture_is_damaged(tmp_path):
     path = make_clip(tmp_path / "source")
     content = path.read_bytes()
     start = content.index(b"mdat") + 4
@@ -192,21 +199,21 @@ def test_a_film_without_one_whole_picture_is_damaged(tmp_path):
     assert refusal(path) == "damaged"
 
 
-def test_a_phone_held_upright_films_upright(tmp_path):
+def test_a_phone_held_upright_videos_upright(tmp_path):
     clip = make_clip(tmp_path / "clip.mp4", size="640x360")
     ffmpeg("-display_rotation", "90", "-i", clip, "-c", "copy", tmp_path / "turned.mp4")
 
-    film = probe(tmp_path / "turned.mp4")
+    video = probe(tmp_path / "turned.mp4")
 
-    assert (film.width, film.height) == (360, 640)
+    assert (video.width, video.height) == (360, 640)
 
 
 def test_wide_pixels_are_counted_as_they_are_shown(tmp_path):
     ffmpeg(*picture(size="720x576"), "-vf", "setsar=64/45", *h264(), tmp_path / "a.mp4")
 
-    film = probe(tmp_path / "a.mp4")
+    video = probe(tmp_path / "a.mp4")
 
-    assert (film.width, film.height) == (1024, 576)
+    assert (video.width, video.height) == (1024, 576)
 
 
 def test_high_dynamic_range_is_seen(tmp_path):
@@ -220,17 +227,17 @@ def test_high_dynamic_range_is_seen(tmp_path):
     assert probe(tmp_path / "a.mp4").hdr
 
 
-def test_interlaced_film_is_counted_in_frames_and_not_in_fields(tmp_path):
+def test_interlaced_video_is_counted_in_frames_and_not_in_fields(tmp_path):
     path = tmp_path / "a.ts"
     ffmpeg(
         *picture(rate=50), "-vf", "interlace=scan=tff",
         *h264("-flags", "+ildct+ilme", "-x264-params", "tff=1"), path,
     )  # fmt: skip
 
-    film = probe(path)
+    video = probe(path)
 
-    assert film.interlaced
-    assert film.frame_rate == 25
+    assert video.interlaced
+    assert video.frame_rate == 25
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(120, 60), (100, 50), (90, 45), ("60000/1001", 0)])
@@ -247,10 +254,10 @@ def test_a_variable_rate_is_told_from_a_constant_one(tmp_path):
         *h264(), path,
     )  # fmt: skip
 
-    film = probe(path)
+    video = probe(path)
 
-    assert not film.constant_frame_rate
-    assert film.frame_rate <= 60
+    assert not video.constant_frame_rate
+    assert video.frame_rate <= 60
 
 
 def test_a_recording_that_does_not_say_how_long_it_is_gets_measured(tmp_path):
@@ -286,7 +293,7 @@ def test_a_missing_tool_names_its_setting(tmp_path, settings):
         probe(path)
 
 
-def test_a_tool_that_does_not_work_is_not_the_films_fault(tmp_path, settings):
+def test_a_tool_that_does_not_work_is_not_the_videos_fault(tmp_path, settings):
     path = make_clip(tmp_path / "source", seconds=1)
     settings.FFMPEG_MEMORY_MB = 16
 

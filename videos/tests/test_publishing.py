@@ -48,7 +48,7 @@ def finished(video):
 
 @pytest.fixture
 def replace(video, received, clip, tmp_path):
-    """Give the film a new file; without a path the same one again."""
+    """Give the video a new file; without a path the same one again."""
 
     def put(path=clip):
         sources.attach_source(video=video, received=received(path), actor=video.creator)
@@ -74,23 +74,23 @@ def long_ago(hours: float = 100) -> None:
 
 
 class TestReady:
-    def test_a_film_goes_live_with_all_that_is_known_of_it(self, ready, client_for, media, trail):
-        film = client_for(ready.creator).get(f"{URL}{ready.pk}").json()
+    def test_a_video_goes_live_with_all_that_is_known_of_it(self, ready, client_for, media, trail):
+        shown = client_for(ready.creator).get(f"{URL}{ready.pk}").json()
 
-        assert (film["status"], film["playable"]) == ("READY", True)
-        assert (film["width"], film["height"]) == (320, 180)
-        assert film["duration_seconds"] == pytest.approx(2.0, abs=0.1)
-        assert [rung["height"] for rung in film["renditions"]] == [180]
-        assert film["published_at"].endswith("Z")
-        assert film["processing"] == {
+        assert (shown["status"], shown["playable"]) == ("READY", True)
+        assert (shown["width"], shown["height"]) == (320, 180)
+        assert shown["duration_seconds"] == pytest.approx(2.0, abs=0.1)
+        assert [rung["height"] for rung in shown["renditions"]] == [180]
+        assert shown["published_at"].endswith("Z")
+        assert shown["processing"] == {
             "step": None, "percent": 100, "attempts": 1, "queue_position": None,
             "eta_seconds": None, "error": None,
         }  # fmt: skip
-        assert film["source"]["video_codec"] == "h264"
+        assert shown["source"]["video_codec"] == "h264"
         assert versions(ready) == [ready.current_version]
         assert not (media / "work").exists() or os.listdir(media / "work") == []
         assert trail(ready.pk)[2:] == ["video.processing", "video.ready"]
-        assert client_for().get(film["poster_url"]).status_code == 200
+        assert client_for().get(shown["poster_url"]).status_code == 200
 
     def test_a_new_version_keeps_the_day_of_the_first(self, ready, replace, process_next):
         first = ready.published_at
@@ -100,7 +100,7 @@ class TestReady:
         ready.refresh_from_db()
         assert (ready.status, ready.published_at) == ("READY", first)
 
-    def test_a_film_deleted_in_the_meantime_stays_deleted_and_can_be_restored(
+    def test_a_video_deleted_in_the_meantime_stays_deleted_and_can_be_restored(
         self, finished, video, client_for, admin
     ):
         job, output = finished
@@ -117,20 +117,20 @@ class TestReady:
 class TestRefused:
     @pytest.fixture
     def text(self, tmp_path):
-        path = tmp_path / "film.mp4"
-        path.write_text("<html>this is no film</html>")
+        path = tmp_path / "video.mp4"
+        path.write_text("<html>this is no video</html>")
         return path
 
-    def test_what_is_no_film_fails_at_once_with_a_reason(
+    def test_what_is_no_video_fails_at_once_with_a_reason(
         self, replace, text, video, process_next, client_for, media, trail
     ):
         replace(text)
         process_next()
 
-        film = client_for(video.creator).get(f"{URL}{video.pk}").json()
-        assert (film["status"], film["playable"]) == ("FAILED", False)
-        assert film["processing"]["error"]["code"] == "not_a_video"
-        assert film["processing"]["attempts"] == 1
+        shown = client_for(video.creator).get(f"{URL}{video.pk}").json()
+        assert (shown["status"], shown["playable"]) == ("FAILED", False)
+        assert shown["processing"]["error"]["code"] == "not_a_video"
+        assert shown["processing"]["attempts"] == 1
         assert process_next() is None
         assert versions(video) == []
         assert trail(video.pk)[-1] == "video.failed"
@@ -156,8 +156,8 @@ class TestRefused:
         replace(text)
         process_next()
 
-        film = client_for().get(f"{URL}{ready.pk}").json()
-        assert (film["status"], film["playable"]) == ("FAILED", True)
+        shown = client_for().get(f"{URL}{ready.pk}").json()
+        assert (shown["status"], shown["playable"]) == ("FAILED", True)
         ready.refresh_from_db()
         assert ready.current_version == live
 
@@ -170,7 +170,7 @@ class TestRefused:
         assert error["code"] == "file_missing"
         assert process_next() is None
 
-    def test_a_missing_tool_makes_films_wait_and_not_fail(
+    def test_a_missing_tool_makes_videos_wait_and_not_fail(
         self, video, process_next, settings, client_for
     ):
         settings.FFPROBE_PATH = "/nowhere/ffprobe"
@@ -293,7 +293,7 @@ class TestCrash:
         finally:
             video_published.disconnect(listener)
 
-    def test_between_rename_and_commit_leaves_the_film_unharmed(
+    def test_between_rename_and_commit_leaves_the_video_unharmed(
         self, ready, replace, process_next, client_for
     ):
         live = ready.current_version

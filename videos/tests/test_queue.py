@@ -65,7 +65,7 @@ def claim(job):
 
 
 class TestClaim:
-    def test_a_new_film_waits_without_attempts(self, job, uploaded_video):
+    def test_a_new_video_waits_without_attempts(self, job, uploaded_video):
         assert state(job) == ("queued", 0, 0)
         assert (job.video, job.max_attempts, job.fence) == (uploaded_video, 4, 0)
 
@@ -80,7 +80,7 @@ class TestClaim:
             lapse(job)
 
     @pytest.mark.django_db(transaction=True)
-    def test_eight_workers_share_eight_films(self, make_video, media, received, creator):
+    def test_eight_workers_share_eight_videos(self, make_video, media, received, creator):
         for _ in range(8):
             video = make_video(creator=creator, ready=False)
             sources.attach_source(video=video, received=received(), actor=creator)
@@ -193,7 +193,7 @@ class TestLease:
 
 
 class TestEnd:
-    def test_a_strike_waits_longer_every_time_and_then_the_film_failed(
+    def test_a_strike_waits_longer_every_time_and_then_the_video_failed(
         self, job, claim, uploaded_video, trail
     ):
         for strikes, wait in ((1, 5), (2, 10), (3, 20)):
@@ -252,7 +252,7 @@ class TestEnd:
     def test_a_new_file_and_the_end_of_the_old_one_do_not_block_each_other(
         self, job, claim, uploaded_video, received, creator
     ):
-        """Both change the film and its job. Taken in different orders, one would be killed."""
+        """Both change the video and its job. Taken in different orders, one would be killed."""
         for _ in range(10):
             current = ProcessingJob.objects.open().get()
             mine = ProcessingJob.objects.claim(current.pk, worker="w", lease=LEASE)
@@ -275,8 +275,8 @@ class TestEnd:
 
     @pytest.mark.postgres
     @pytest.mark.django_db(transaction=True)
-    def test_whoever_waits_for_the_film_does_not_hold_its_job(self, job, claim):
-        """Film first, job second: an upload has the film, and goes on to cancel the job."""
+    def test_whoever_waits_for_the_video_does_not_hold_its_job(self, job, claim):
+        """Video first, job second: an upload has the video, and goes on to cancel the job."""
         if connection.vendor != "postgresql":
             pytest.skip("SQLite has one writer at a time")
         mine = claim()

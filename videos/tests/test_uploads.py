@@ -20,7 +20,7 @@ def errors(response) -> list[tuple]:
     return [(error["attr"], error["code"]) for error in response.json()["errors"]]
 
 
-def file_named(name="film.mp4", content=b"0123456789"):
+def file_named(name="video.mp4", content=b"0123456789"):
     return SimpleUploadedFile(name, content, "video/mp4")
 
 
@@ -57,7 +57,7 @@ def put(client_for, draft):
 
 @pytest.fixture
 def nothing_stored(draft, media, trail):
-    """Assert that a refusal left the film and the disk as they were."""
+    """Assert that a refusal left the video and the disk as they were."""
 
     def check():
         draft.refresh_from_db()
@@ -71,22 +71,22 @@ def nothing_stored(draft, media, trail):
 
 
 class TestStored:
-    def test_a_real_film_with_its_size_and_checksum(self, client_for, creator, media, clip, trail):
+    def test_a_real_video_with_its_size_and_checksum(self, client_for, creator, media, clip, trail):
         content = clip.read_bytes()
         with clip.open("rb") as file:
             form = {"title": "The harbour", "file": file, "tags": ["fog", "night"]}
             response = client_for(creator).post(URL, form, format="multipart")
 
-        film = response.json()
-        assert (response.status_code, film["status"]) == (201, "UPLOADED")
-        assert film["source"] == {
+        shown = response.json()
+        assert (response.status_code, shown["status"]) == (201, "UPLOADED")
+        assert shown["source"] == {
             "filename": "clip.mp4",
             "size": len(content),
             "checksum": f"sha256:{hashlib.sha256(content).hexdigest()}",
             "container": "", "video_codec": "", "audio_codec": "",
         }  # fmt: skip
-        assert film["tags"] == ["fog", "night"]
-        assert film["processing"]["queue_position"] == 1
+        assert shown["tags"] == ["fog", "night"]
+        assert shown["processing"]["queue_position"] == 1
         video = Video.objects.get()
         assert media.files() == [video.source_path]
         assert video.source.read_bytes() == content
@@ -96,7 +96,7 @@ class TestStored:
         )
         assert trail(video.pk) == ["video.created", "video.uploaded"]
 
-    def test_a_file_for_a_film_that_has_none(self, put, draft, media):
+    def test_a_file_for_a_video_that_has_none(self, put, draft, media):
         response = put(multipart(file=file_named()))
 
         assert (response.status_code, response.json()["status"]) == (200, "UPLOADED")
@@ -119,7 +119,7 @@ class TestStored:
         ("sent", "shown"),
         [
             ("../../etc/passwd", "passwd"),
-            ("C:\\\\films\\\\night.mp4", "night.mp4"),
+            ("C:\\\\videos\\\\night.mp4", "night.mp4"),
             ("a\x00b.mp4", "ab.mp4"),
             ("con.mp4", "con.mp4"),
             ("-i.mp4", "-i.mp4"),
@@ -127,12 +127,12 @@ class TestStored:
             ("x" * 600 + ".mp4", "x" * 255),
             ("%2e%2e%2fpasswd", "%2e%2e%2fpasswd"),
             ("<script>.mp4", "<script>.mp4"),
-            ("film.m3u8", "film.m3u8"),
+            ("video.m3u8", "video.m3u8"),
             ("🎬.mp4", "🎬.mp4"),
         ],
     )
     def test_a_file_name_is_text_and_never_a_path(self, sent, shown, put, draft, media):
-        body = part(f'form-data; name="file"; filename="{sent}"', b"film") + END
+        body = part(f'form-data; name="file"; filename="{sent}"', b"video") + END
         response = put(body)
 
         assert response.status_code == 200
@@ -144,12 +144,12 @@ class TestStored:
     @pytest.mark.parametrize(
         "fields",
         [
-            [("file", b"first"), ("file", b"the film")],
-            [("other", b"first"), ("file", b"the film")],
-            [("file", b"the film"), ("other", b"last")],
+            [("file", b"first"), ("file", b"the video")],
+            [("other", b"first"), ("file", b"the video")],
+            [("file", b"the video"), ("other", b"last")],
         ],
     )
-    def test_of_several_files_the_film_is_kept_and_nothing_else(self, fields, put, draft, media):
+    def test_of_several_files_the_video_is_kept_and_nothing_else(self, fields, put, draft, media):
         parts = [
             part(f'form-data; name="{name}"; filename="f.mp4"', content) for name, content in fields
         ]
@@ -157,7 +157,7 @@ class TestStored:
 
         assert response.status_code == 200
         draft.refresh_from_db()
-        assert draft.source.read_bytes() == b"the film"
+        assert draft.source.read_bytes() == b"the video"
         assert media.files() == [draft.source_path]
 
 
@@ -168,8 +168,8 @@ class TestRefused:
         assert (response.status_code, errors(response)) == (400, [("file", "empty")])
         nothing_stored()
 
-    def test_an_empty_file_creates_no_film(self, client_for, creator, media):
-        form = {"title": "A film", "file": file_named(content=b"")}
+    def test_an_empty_file_creates_no_video(self, client_for, creator, media):
+        form = {"title": "A video", "file": file_named(content=b"")}
         response = client_for(creator).post(URL, form, format="multipart")
 
         assert (response.status_code, errors(response)) == (400, [("file", "empty")])
@@ -177,7 +177,7 @@ class TestRefused:
         assert media.files() == []
 
     def test_a_form_whose_other_fields_are_wrong(self, client_for, creator, media):
-        form = {"title": "A film", "is_paid": "true", "file": file_named()}
+        form = {"title": "A video", "is_paid": "true", "file": file_named()}
         response = client_for(creator).post(URL, form, format="multipart")
 
         assert (response.status_code, errors(response)) == (400, [("price", "required")])
@@ -186,7 +186,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("name", ["", ".", ".."])
     def test_a_file_without_a_name(self, name, put, nothing_stored):
-        response = put(part(f'form-data; name="file"; filename="{name}"', b"film") + END)
+        response = put(part(f'form-data; name="file"; filename="{name}"', b"video") + END)
 
         assert (response.status_code, errors(response)[0][0]) == (400, "file")
         nothing_stored()
@@ -263,17 +263,17 @@ class TestRefused:
     def test_a_file_name_of_ten_kilobytes(self, put, nothing_stored):
         head = f'form-data; name="file"; filename="{"x" * 10_000}"'
 
-        assert put(part(head, b"film") + END).status_code == 400
+        assert put(part(head, b"video") + END).status_code == 400
         nothing_stored()
 
     def test_too_many_files(self, put, nothing_stored):
-        one = part('form-data; name="file"; filename="f.mp4"', b"film")
+        one = part('form-data; name="file"; filename="f.mp4"', b"video")
 
         assert put(one * 6 + END).status_code == 400
         nothing_stored()
 
     def test_a_null_character_in_a_field(self, client_for, creator, media):
-        form = {"title": "A\x00film", "file": file_named()}
+        form = {"title": "A\x00video", "file": file_named()}
         response = client_for(creator).post(URL, form, format="multipart")
 
         assert response.status_code == 400
@@ -321,7 +321,7 @@ class TestRefused:
         nothing_stored()
 
     @pytest.mark.parametrize(("role", "status"), [(None, 401), ("VIEWER", 403)])
-    def test_who_may_not_add_films_before_their_body_is_read(
+    def test_who_may_not_add_videos_before_their_body_is_read(
         self, role, status, client_for, make_user, media
     ):
         class Unread(io.BytesIO):

@@ -20,8 +20,8 @@ URL = "/api/v1/videos/"
 
 
 def form(content: bytes) -> bytes:
-    file = SimpleUploadedFile("film.mp4", content, "video/mp4")
-    return encode_multipart(BOUNDARY, {"title": "A film", "file": file})
+    file = SimpleUploadedFile("video.mp4", content, "video/mp4")
+    return encode_multipart(BOUNDARY, {"title": "A video", "file": file})
 
 
 def head(token: str, *lines: str) -> bytes:
@@ -42,7 +42,7 @@ def answer(connection: socket.socket) -> tuple[int, dict]:
 
 
 def test_a_connection_that_breaks_off_leaves_nothing(creator, media):
-    """Half a film, then silence; by a clean end of the connection and by a reset."""
+    """Half a video, then silence; by a clean end of the connection and by a reset."""
     token = tokens.issue(creator).access
     body = form(bytes(4 * MEGABYTE))
     with processes.web() as (_, port):
@@ -62,7 +62,7 @@ def test_a_connection_that_breaks_off_leaves_nothing(creator, media):
 
 
 def test_what_is_refused_is_answered_by_the_server(creator, viewer, media):
-    body = form(b"film")
+    body = form(b"video")
     length = f"Content-Length: {len(body)}"
     chunked = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
     good, poor = tokens.issue(creator).access, tokens.issue(viewer).access
@@ -84,8 +84,8 @@ def test_what_is_refused_is_answered_by_the_server(creator, viewer, media):
     assert not Video.objects.exists()
 
 
-def test_memory_stays_flat_however_large_the_film(creator, media):
-    """300 MB of a film that is mostly nothing, and the server grows by less than 64 MB.
+def test_memory_stays_flat_however_large_the_video(creator, media):
+    """300 MB of a video that is mostly nothing, and the server grows by less than 64 MB.
 
     By hand, the same with 5 GB (2026-11-22, busy machine): from 78 to 84 MiB, 68 MB/s.
     """
@@ -103,16 +103,16 @@ def test_memory_stays_flat_however_large_the_film(creator, media):
                 client.sendall(bytes(MEGABYTE))
                 highest = max(highest, process.memory_info().rss)
             client.sendall(rest)
-            status, film = answer(client)
+            status, video = answer(client)
             highest = max(highest, process.memory_info().rss)
 
-    assert (status, film["source"]["size"]) == (201, size)
+    assert (status, video["source"]["size"]) == (201, size)
     assert highest - idle < 64 * MEGABYTE
 
 
 def warm_up(port: int, creator) -> None:
-    """What the first upload costs once (imports, threads, connections) is not this film's."""
-    body = form(b"film")
+    """What the first upload costs once (imports, threads, connections) is not this video's."""
+    body = form(b"video")
     with socket.create_connection(("127.0.0.1", port), 60) as client:
         client.sendall(head(tokens.issue(creator).access, f"Content-Length: {len(body)}") + body)
         assert answer(client)[0] == 201

@@ -36,7 +36,7 @@ def longer_clip(tmp_path_factory):
 @pytest.fixture
 def upload(creator, received, longer_clip):
     def add(path=longer_clip) -> Video:
-        video = catalogue.create_video(creator=creator, title="A film")
+        video = catalogue.create_video(creator=creator, title="A video")
         return sources.attach_source(video=video, received=received(path), actor=creator)
 
     return add
@@ -92,11 +92,11 @@ def test_ten_kills_at_random_moments_lose_nothing_and_do_nothing_twice(upload, m
     seed = random.SystemRandom().randrange(2**32)
     print(f"random seed {seed}")  # noqa: T201 - shown when the test fails
     chance = random.Random(seed)  # noqa: S311 - moments, not secrets
-    films, kills, longest = [], 0, 2.5
+    videos, kills, longest = [], 0, 2.5
     while kills < KILLS:
         if not ProcessingJob.objects.open().exists():
-            films.append(upload())
-        video = films[-1]
+            videos.append(upload())
+        video = videos[-1]
         with worker() as process:
             wait_for(partial(taken_by, process, video))
             time.sleep(chance.uniform(0, longest))
@@ -108,16 +108,16 @@ def test_ten_kills_at_random_moments_lose_nothing_and_do_nothing_twice(upload, m
     done = processes.start("run_worker", "--until-idle")
     assert done.wait(120) == 0
 
-    for video in films:
+    for video in videos:
         assert job_of(video).strikes == 0
         assert_ready_once(video)
         assert_one_version(video)
-    assert sum(job_of(video).attempt for video in films) > len(films)
+    assert sum(job_of(video).attempt for video in videos) > len(videos)
     assert processes.tools() == []
     assert not any((media / "work").rglob("*.mp4"))
 
 
-def test_a_killed_tool_is_a_strike_and_the_film_is_tried_again(upload):
+def test_a_killed_tool_is_a_strike_and_the_video_is_tried_again(upload):
     video = upload()
     with worker():
         for tool in wait_for(lambda: has_begun(video)):
@@ -132,7 +132,7 @@ def test_a_killed_tool_is_a_strike_and_the_film_is_tried_again(upload):
     assert_ready_once(video)
 
 
-def test_a_film_that_kills_its_own_process_fails_and_the_worker_lives(
+def test_a_video_that_kills_its_own_process_fails_and_the_worker_lives(
     upload, clip, tmp_path, settings
 ):
     """The tool kills what started it, as an exhausted machine would."""
@@ -229,10 +229,10 @@ def test_work_on_a_file_that_is_replaced_stops(upload, received, clip, creator):
     assert_ready_once(video)
 
 
-def test_films_wait_for_a_worker_and_none_is_forgotten(upload, clip, client_for, creator):
+def test_videos_wait_for_a_worker_and_none_is_forgotten(upload, clip, client_for, creator):
     videos = [upload(clip) for _ in range(3)]
     waiting = client_for(creator).get("/api/v1/videos/?ordering=created_at").json()["results"]
-    assert [film["processing"]["queue_position"] for film in waiting] == [1, 2, 3]
+    assert [shown["processing"]["queue_position"] for shown in waiting] == [1, 2, 3]
 
     with worker(), worker():
         wait_for(lambda: {status(video) for video in videos} == {"READY"})

@@ -8,9 +8,9 @@ from videos.errors import LengthRequired, UploadInterrupted
 
 
 class SourceMultiPartParser(MultiPartParser):
-    """Parses a form with a film in it, and refuses one whose sender went away in the middle.
+    """Parses a form with a video in it, and refuses one whose sender went away in the middle.
 
-    A WSGI server shows a broken connection as the end of the body; without the count a film cut in
+    A WSGI server shows a broken connection as the end of the body; without the count a video cut in
     two would pass for a whole one. Nothing stays on the disk of a form that is refused.
     """
 

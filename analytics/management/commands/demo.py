@@ -23,16 +23,16 @@ FINAL = {"READY", "FAILED"}
 
 class Command(BaseCommand):
     help = (
-        "Synthesise a film, upload it, wait for it, be refused, buy it, play every segment, and look"
+        "Synthesise a video, upload it, wait for it, be refused, buy it, play every segment, and look"
         " at the earnings and the audit log. Exits non-zero if any step fails."
     )
 
     def add_arguments(self, parser):
         parser.add_argument("--url", default=f"http://{settings.HOST}:{settings.PORT}")
-        parser.add_argument("--seconds", type=int, default=20, help="Length of the film.")
+        parser.add_argument("--seconds", type=int, default=20, help="Length of the video.")
         parser.add_argument("--size", default="1920x1080")
         parser.add_argument("--rate", type=int, default=30, help="Frames a second.")
-        parser.add_argument("--file", type=Path, help="A film of your own instead.")
+        parser.add_argument("--file", type=Path, help="A video of your own instead.")
 
     def handle(self, *args, **options):
         self.console = Console()
@@ -40,15 +40,15 @@ class Command(BaseCommand):
         with tempfile.TemporaryDirectory() as folder:
             story = Story(self.console, options["url"])
             try:
-                clip = options["file"] or self.film(Path(folder), options)
+                clip = options["file"] or self.video(Path(folder), options)
                 story.tell(clip)
             except (StoryError, httpx.HTTPError) as error:
                 raise CommandError(f"The demo failed: {error}") from None
         self.console.print(f"[green]All of it worked, in {time.monotonic() - started:.0f} s.[/]")
 
-    def film(self, folder: Path, options) -> Path:
+    def video(self, folder: Path, options) -> Path:
         clip = folder / "harbour.mp4"
-        with bar(self.console, "Synthesising a film") as show:
+        with bar(self.console, "Synthesising a video") as show:
             synthesise(
                 clip,
                 seconds=options["seconds"],
@@ -142,7 +142,7 @@ class Story:
         for each in video["renditions"]:
             size = f"{each['width']}x{each['height']}"
             table.add_row(each["name"], size, f"{each['video_bitrate'] / 1000:.0f}", each["codecs"])
-        self.done(f"the film is READY, {video['duration_seconds']:.1f} s long")
+        self.done(f"the video is READY, {video['duration_seconds']:.1f} s long")
         self.console.print(table)
         return video
 

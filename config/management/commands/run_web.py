@@ -4,7 +4,7 @@ from django.core.management.base import BaseCommand
 
 
 class Command(BaseCommand):
-    help = "Serve the API, the admin site and the films on HOST and PORT, until told to stop."
+    help = "Serve the API, the admin site and the videos on HOST and PORT, until told to stop."
 
     def handle(self, *args, **options):
         uvicorn.run(

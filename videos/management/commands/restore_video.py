@@ -8,10 +8,10 @@ from videos.services import catalogue
 
 
 class Command(BaseCommand):
-    help = "Bring deleted films back, as they were. Without an id, lists what can be restored."
+    help = "Bring deleted videos back, as they were. Without an id, lists what can be restored."
 
     def add_arguments(self, parser):
-        parser.add_argument("video_id", nargs="*", help="Ids of deleted films.")
+        parser.add_argument("video_id", nargs="*", help="Ids of deleted videos.")
 
     def handle(self, *args, **options):
         if not options["video_id"]:
@@ -27,5 +27,5 @@ class Command(BaseCommand):
             except ValueError:
                 raise CommandError(f"{text!r} is not an id.") from None
             except NotVisible:
-                raise CommandError(f"There is no film {text}.") from None
+                raise CommandError(f"There is no video {text}.") from None
             self.stdout.write(self.style.SUCCESS(f"{video.pk}  {video.title}: in the catalogue."))

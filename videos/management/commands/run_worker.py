@@ -4,7 +4,7 @@ from videos.worker import Worker
 
 
 class Command(BaseCommand):
-    help = "Process films and do the periodic work, until told to stop. Run as many as you like."
+    help = "Process videos and do the periodic work, until told to stop. Run as many as you like."
 
     def add_arguments(self, parser):
         parser.add_argument(
