@@ -166,8 +166,8 @@ class StatementAdmin(ReadOnlyAdmin):
         titles = dict(
             Video.objects.filter(pk__in=[row["video"] for row in rows]).values_list("pk", "title")
         )
-        named = [{**row, "video": titles.get(uuid.UUID(row["video"]), "-")} for row in rows]
-        return _lines(named, ("video", "video", "count", "gross", "returned", "share"))
+        named = [{**row, "title": titles.get(uuid.UUID(row["video"]), "-")} for row in rows]
+        return _lines(named, ("title", "video", "count", "gross", "returned", "share"))
 
     @admin.display(description="subscriptions")
     def pool(self, statement):
