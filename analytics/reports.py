@@ -9,7 +9,7 @@ from django.db.models.functions import Cast, TruncDay, TruncHour, TruncMonth, Tr
 
 from analytics.models import Reaction, VideoView
 from config import money
-from payments import reports as money_reports
+from payments.books import reports as money_reports
 from payments.models import Order
 from streaming.models import PlaybackSession
 from videos.models import Video

@@ -221,8 +221,8 @@ def make_sales(count: int) -> tuple[list, list]:
 
 
 def verify() -> dict:
+    from payments.books import verification
     from payments.models import Transfer
-    from payments.services import verification
 
     check = verification.verify_ledger()
     if check.discrepancies:
@@ -286,7 +286,7 @@ def entitlement(sales: tuple[list, list]) -> dict:
 def make_month(creators: int) -> None:
     """Subscribers who have paid for a month, and have watched a video of every creator."""
     from payments.models import Invoice, Payment, Plan, Subscription, WatchDaily
-    from payments.services import revenue
+    from payments.services.settling import split
 
     start, end = datetime(*MONTH, 1, tzinfo=UTC), datetime(*MONTH, 31, tzinfo=UTC)
     plan = Plan.objects.get(code="monthly")
@@ -305,7 +305,7 @@ def make_month(creators: int) -> None:
             amount=invoice.amount, currency="USD", captured=invoice.amount, captured_at=start,
             available_on=start + timedelta(days=14), status="captured", disposition="applied",
         )  # fmt: skip
-        revenue.book_payment(payment, kind="capture", at=start)
+        split.book_payment(payment, kind="capture", at=start)
     catalogue = videos(people(creators, "creator"))
     store(
         [
@@ -320,7 +320,7 @@ def make_month(creators: int) -> None:
 
 def close_pool() -> dict:
     from payments.periods import Month
-    from payments.services import pools
+    from payments.services.sharing import pools
 
     month = Month(*MONTH)
     start = time.monotonic()
@@ -340,7 +340,7 @@ def purchases(clients: int, each: int) -> dict:
     """Every client buys its videos one after the other; the sandbox answers at once."""
     from django.db import connections
 
-    from payments.services import checkout
+    from payments.services.buying import checkout
 
     catalogue = videos(people(each, "creator"))
 

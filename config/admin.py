@@ -1,7 +1,14 @@
 """What the pages of the admin site have in common."""
 
-from django.contrib import admin
+from collections.abc import Callable, Iterable
+
+from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import ValidationError
+from django.utils.html import format_html_join
+
+from config import money
+from config.errors import DomainError, NotVisible
 
 
 class HouseAdmin(admin.ModelAdmin):
@@ -25,3 +32,71 @@ class ReadOnlyAdmin(HouseAdmin):
 
     def has_delete_permission(self, request, obj=None):
         return False
+
+
+def shown(minor: int, currency: str) -> str:
+    return f"{money.to_text(minor, currency)} {currency}"
+
+
+def amount(field: str, title: str):
+    """A column with an amount in the row's own currency."""
+
+    @admin.display(description=title, ordering=field)
+    def column(row):
+        return shown(getattr(row, field), row.currency)
+
+    return column
+
+
+def carry_out(model_admin, request, rows: Iterable, act: Callable, done: str) -> None:
+    """One service call a row; each refusal is a message of its own, and stops none of the others."""
+    count = 0
+    for row in rows:
+        try:
+            act(row)
+        except (DomainError, NotVisible) as error:
+            model_admin.message_user(request, f"{row}: {error.detail}", messages.ERROR)
+        else:
+            count += 1
+    if count:
+        model_admin.message_user(request, f"{done}: {count}.", messages.SUCCESS)
+
+
+class ByService:
+    """A form whose rows are made and changed by services, so that it stands in the audit log.
+
+    Subclasses give ``make(actor, **fields)`` and ``change(row, actor, **fields)``.
+    """
+
+    def save_model(self, request, obj, form, change):
+        if change:
+            fields = {name: form.cleaned_data[name] for name in form.changed_data}
+            saved = self.change(obj, request.user, **fields)
+        else:
+            saved = self.make(request.user, id=obj.pk, **form.cleaned_data)
+        obj.__dict__.update(saved.__dict__)
+
+    def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except (
+            DomainError,
+            NotVisible,
+            ValidationError,
+        ) as error:  # somebody else was faster than this form
+            text = " ".join(error.messages) if isinstance(error, ValidationError) else error.detail
+            self.message_user(request, text, messages.ERROR)
+            return self.response_post_save_change(request, None)
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+
+def table(head: tuple[str, ...], rows: Iterable[Iterable]) -> str:
+    """A plain table; every value is escaped."""
+    titles = format_html_join("", '<th scope="col">{}</th>', ((title,) for title in head))
+    lines = ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows)
+    body = format_html_join("", "<tr>{}</tr>", lines)
+    return format_html_join(
+        "", "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", [(titles, body)]
+    )

@@ -1,11 +1,111 @@
 """Filters of the lists of money."""
 
+from django.db.models import Exists, OuterRef, Q
 from django_filters import rest_framework as filters
 
-from payments.models import Order
+from config.api.filters import TimeFilter
+from payments.models import (
+    Coupon,
+    Dispute,
+    JournalEntry,
+    LedgerAccount,
+    Order,
+    Payout,
+    Pool,
+    Transfer,
+    WebhookEvent,
+)
 
 
 class OrderFilter(filters.FilterSet):
     class Meta:
         model = Order
         fields = ["status", "kind", "video"]
+
+
+ENTRY_KINDS = (
+    "capture", "refund", "refund_reversed", "dispute", "dispute_reinstated", "fee", "adjustment",
+    "gift", "recognition", "pool", "payout", "payout_returned", "write_off",
+)  # fmt: skip
+ACCOUNT_ROLES = (
+    "clearing", "creator", "platform", "deferred", "pool", "losses", "fees", "promotions",
+    "bad_debt", "customer_refund", "payout_transit", "suspense",
+)  # fmt: skip
+
+
+def _choices(words: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(word, word) for word in words]
+
+
+class EntryFilter(filters.FilterSet):
+    kind = filters.ChoiceFilter(choices=_choices(ENTRY_KINDS))
+    account = filters.ModelChoiceFilter(
+        queryset=LedgerAccount.objects.all(),
+        to_field_name="code",
+        method="of_account",
+        label="An account's code.",
+    )
+    role = filters.ChoiceFilter(
+        choices=_choices(ACCOUNT_ROLES), method="of_role", label="An account's role."
+    )
+
+    from_ = TimeFilter(field_name="effective_at", lookup_expr="gte")
+    to = TimeFilter(field_name="effective_at", lookup_expr="lt")
+
+    class Meta:
+        model = JournalEntry
+        fields = ["payment", "pool", "payout"]
+
+    @classmethod
+    def get_filters(cls):
+        found = super().get_filters()
+        found["from"] = found.pop("from_")  # a keyword of Python, but the contract's name
+        return found
+
+    def of_account(self, queryset, name, value: str):
+        return _touching(queryset, Q(debit=value) | Q(credit=value))
+
+    def of_role(self, queryset, name, value: str):
+        return _touching(queryset, Q(debit__role=value) | Q(credit__role=value))
+
+
+def _touching(entries, transfers: Q):
+    # EXISTS, not a join: an entry with three such transfers is one row.
+    return entries.filter(Exists(Transfer.objects.filter(transfers, entry=OuterRef("pk"))))
+
+
+class DisputeFilter(filters.FilterSet):
+    class Meta:
+        model = Dispute
+        fields = ["status", "payment"]
+
+
+class PoolFilter(filters.FilterSet):
+    class Meta:
+        model = Pool
+        fields = ["period", "currency"]
+
+
+class PayoutFilter(filters.FilterSet):
+    class Meta:
+        model = Payout
+        fields = ["status", "creator", "currency"]
+
+
+class CouponFilter(filters.FilterSet):
+    is_active = filters.ChoiceFilter(choices=_choices(("true", "false")), method="active")
+
+    class Meta:
+        model = Coupon
+        fields = ["funded_by", "creator"]
+
+    def active(self, queryset, name, value):
+        return queryset.filter(is_active=value == "true")
+
+
+class WebhookEventFilter(filters.FilterSet):
+    gateway = filters.ChoiceFilter(choices=_choices(("sandbox", "stripe")))
+
+    class Meta:
+        model = WebhookEvent
+        fields = ["gateway", "status", "type"]

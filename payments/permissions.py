@@ -48,3 +48,10 @@ class MayManageOffers(BasePermission):
 
     def has_permission(self, request, view):
         return request.user.has_perm("payments.change_plan")
+
+
+class MayTakeInNews(BasePermission):
+    message = "Only administrators may ask the gateways for their news again."
+
+    def has_permission(self, request, view):
+        return request.user.has_perm("payments.replay_webhookevent")

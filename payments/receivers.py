@@ -4,21 +4,16 @@ from django.dispatch import receiver
 
 from accounts.signals import seeding
 from config.signals import health_checked
-from payments import review
+from payments import idempotency, scheduled
+from payments.books import review
 from payments.gateways.sandbox import billing as sandbox_billing
 from payments.gateways.sandbox import events as sandbox_events
-from payments.services import (
-    billing,
-    followups,
-    idempotency,
-    notices,
-    orders,
-    plans,
-    revenue,
-    scheduled,
-    subscriptions,
-    webhooks,
-)
+from payments.services import notices
+from payments.services.buying import orders
+from payments.services.gateway_news import followups, webhooks
+from payments.services.offers import plans
+from payments.services.settling import split
+from payments.services.subscribing import follow_gateway, subscriptions
 from payments.signals import (
     order_paid,
     order_refunded,
@@ -31,7 +26,7 @@ from videos.signals import video_removed, worker_tick
 
 @receiver(payment_facts_changed, dispatch_uid="payments.split_revenue")
 def split_revenue(sender, payment, kind, at, **kwargs):
-    revenue.book_payment(payment, kind=kind, at=at)
+    split.book_payment(payment, kind=kind, at=at)
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.order_follows_payment")
@@ -41,7 +36,7 @@ def order_follows_payment(sender, payment, kind, **kwargs):
 
 @receiver(payment_facts_changed, dispatch_uid="payments.subscription_follows_payment")
 def subscription_follows_payment(sender, payment, **kwargs):
-    billing.follow_payment(payment)
+    follow_gateway.follow_payment(payment)
 
 
 @receiver(video_removed, dispatch_uid="payments.close_orders")

@@ -5,7 +5,7 @@ from datetime import UTC
 from django.db import transaction
 from django.db.models import F
 
-from payments.services import watchtime
+from payments.services.sharing import watchtime
 from streaming.models import PlaybackSession
 
 AT_ONCE = 500

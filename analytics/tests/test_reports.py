@@ -10,7 +10,7 @@ from accounts.roles import Role
 from analytics.models import Reaction, VideoView
 from analytics.tests.kit import begin, report, view
 from payments.models import JournalEntry, Order, Payment, Refund
-from payments.services import refunds
+from payments.services.settling import refunds
 from payments.tests.kit import statements
 from streaming import sessions
 from streaming.models import PlaybackSession
@@ -41,7 +41,7 @@ def history(make_user, make_video, creator, admin, buy, monkeypatch):
     ann, bob = make_user(), make_user()
 
     def at(moment):
-        for place in ("payments.services.settlement", "analytics.ingest"):
+        for place in ("payments.services.settling.facts", "analytics.ingest"):
             monkeypatch.setattr(f"{place}.timezone.now", lambda: moment)
 
     at(MONDAY)

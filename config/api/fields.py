@@ -33,3 +33,6 @@ class MoneyField(serializers.Field):
             return money.to_decimal(data)
         except money.NotMoney:
             self.fail("invalid")
+
+
+MONEY = {"max_length": 40, "read_only": True}

@@ -2,10 +2,9 @@ from django import forms
 from django.contrib import admin
 
 from config import money
-from config.admin import HouseAdmin, ReadOnlyAdmin
+from config.admin import ByService, HouseAdmin, ReadOnlyAdmin, amount, shown
 from payments import models
-from payments.admin.common import ByService, amount, shown
-from payments.services import offers
+from payments.services.offers import coupons, plans
 
 
 class PlanForm(forms.ModelForm):
@@ -29,10 +28,10 @@ class PlanAdmin(ByService, HouseAdmin):
         return ["code", "amount", "currency", "interval", "trial_days"] if obj else []
 
     def make(self, actor, **fields):
-        return offers.create_plan(actor=actor, **fields)
+        return plans.create_plan(actor=actor, **fields)
 
     def change(self, plan, actor, **fields):
-        return offers.change_plan(plan_id=plan.pk, actor=actor, **fields)
+        return plans.change_plan(plan_id=plan.pk, actor=actor, **fields)
 
 
 class CouponForm(forms.ModelForm):
@@ -77,7 +76,7 @@ class CouponAdmin(ByService, HouseAdmin):
 
     def get_readonly_fields(self, request, obj=None):
         used = obj is not None and obj.redemptions.exists()
-        return [*self.readonly_fields, *(offers.FIXED_ONCE_USED if used else ())]
+        return [*self.readonly_fields, *(coupons.FIXED_ONCE_USED if used else ())]
 
     @admin.display(description="takes off")
     def worth(self, coupon):
@@ -90,10 +89,10 @@ class CouponAdmin(ByService, HouseAdmin):
         return f"{coupon.redeemed} of {coupon.max_redemptions or '∞'}"
 
     def make(self, actor, **fields):
-        return offers.create_coupon(actor=actor, **fields)
+        return coupons.create_coupon(actor=actor, **fields)
 
     def change(self, coupon, actor, **fields):
-        return offers.change_coupon(coupon_id=coupon.pk, actor=actor, **fields)
+        return coupons.change_coupon(coupon_id=coupon.pk, actor=actor, **fields)
 
 
 @admin.register(models.CouponRedemption)

@@ -1,10 +1,10 @@
 from django.contrib import admin
 
-from config.admin import ReadOnlyAdmin
+from config.admin import ReadOnlyAdmin, amount, carry_out
 from payments import models
-from payments.admin.common import amount, carry_out
 from payments.errors import NoSubscription
-from payments.services import refunds, subscriptions
+from payments.services.settling import refunds
+from payments.services.subscribing import subscriptions
 
 
 @admin.register(models.Subscription)

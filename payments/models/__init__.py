@@ -1,10 +1,13 @@
-"""Orders and payments, subscriptions, access, the ledger, sharing, and the plumbing of all."""
+"""The tables of payments, one file a flow."""
 
 from payments.models.access import Entitlement
-from payments.models.buying import Dispute, GatewayCustomer, Order, Payment, Refund
-from payments.models.coupons import Coupon, CouponRedemption
-from payments.models.ledger import JournalEntry, LedgerAccount, Transfer
-from payments.models.plumbing import IdempotencyRecord, LedgerCheck, Notice, WebhookEvent
+from payments.models.books import JournalEntry, LedgerAccount, LedgerCheck, Transfer
+from payments.models.buying import Order
+from payments.models.gateway_news import WebhookEvent
+from payments.models.idempotency import IdempotencyRecord
+from payments.models.notices import Notice
+from payments.models.offers import Coupon, CouponRedemption, Plan
+from payments.models.payouts import Payout, Statement
 from payments.models.sandbox import (
     SandboxCheckout,
     SandboxClock,
@@ -15,8 +18,9 @@ from payments.models.sandbox import (
     SandboxRefund,
     SandboxSubscription,
 )
-from payments.models.sharing import Payout, Pool, PoolShare, Statement, WatchDaily
-from payments.models.subscribing import Invoice, Plan, Subscription
+from payments.models.settling import Dispute, GatewayCustomer, Payment, Refund
+from payments.models.sharing import Pool, PoolShare, WatchDaily
+from payments.models.subscribing import Invoice, Subscription
 
 __all__ = [
     "Coupon",

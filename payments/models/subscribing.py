@@ -1,41 +1,10 @@
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from config import money
 from config.ids import uuid7
-
-
-class Plan(models.Model):
-    """What a subscription costs. Never changed: a new price is a new plan."""
-
-    class Interval(models.TextChoices):
-        MONTH = "month", "a month"
-        YEAR = "year", "a year"
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    code = models.SlugField(max_length=40, unique=True)
-    name = models.CharField(max_length=80)
-    amount = models.BigIntegerField("price in minor units")
-    currency = models.CharField(max_length=3)
-    interval = models.CharField(max_length=8, choices=Interval, default=Interval.MONTH)
-    trial_days = models.PositiveSmallIntegerField("free days before the first payment", default=0)
-    is_active = models.BooleanField("can be subscribed to", default=True)
-    # How each gateway calls it: {"stripe": "price_…"}.
-    gateway_refs = models.JSONField(default=dict, blank=True, editable=False)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    class Meta:
-        constraints = [models.CheckConstraint(name="plan_positive", condition=Q(amount__gt=0))]
-
-    def __str__(self):
-        return self.name
-
-    def clean(self):
-        if self.currency not in money.EXPONENTS:
-            raise ValidationError({"currency": "This currency is not one that we know."})
+from payments.models.offers import Plan
 
 
 class Subscription(models.Model):

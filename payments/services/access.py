@@ -3,18 +3,15 @@
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Sum
 from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
-from payments.models import Entitlement, Invoice, Order, Payment, Subscription, WatchDaily
-from payments.services.revenue import disputed, refunded
+from payments.models import Entitlement, Invoice, Order, Payment, Subscription
 from payments.signals import entitlement_granted, entitlement_revoked
 
 # A renewal that is a little late must not black out a video.
 PERIOD_GRACE = timedelta(hours=1)
-
 Status = Subscription.Status
 
 
@@ -73,7 +70,7 @@ def is_taken_back(subscription: Subscription) -> bool:
     payment = invoice.payments.filter(disposition=Payment.Disposition.APPLIED).first()
     if payment is None:
         return False
-    return disputed(payment) > 0 or refunded(payment) >= payment.captured > 0
+    return payment.disputed() > 0 or payment.refunded() >= payment.captured > 0
 
 
 def begin_rental(right: Entitlement, now: datetime) -> Entitlement:
@@ -129,14 +126,3 @@ def _announce(entitlement: Entitlement, *, granted: bool) -> None:
     )
     signal = entitlement_granted if granted else entitlement_revoked
     signal.send(sender=Entitlement, entitlement=entitlement)
-
-
-def watched_share(order: Order) -> float:
-    """The part of the video that the buyer has watched since they paid: 0 to 1 (or beyond)."""
-    duration = order.video.duration_seconds
-    if not duration or order.paid_at is None:
-        return 0.0
-    days = WatchDaily.objects.filter(
-        user_id=order.buyer_id, video_id=order.video_id, day__gte=order.paid_at.date()
-    )
-    return (days.aggregate(total=Sum("seconds"))["total"] or 0) / duration

@@ -6,7 +6,8 @@ import pytest
 
 from payments import gateways
 from payments.models import Order
-from payments.services import checkout, subscriptions
+from payments.services.buying import checkout
+from payments.services.subscribing import subscriptions
 from videos.signals import worker_tick
 
 

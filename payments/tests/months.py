@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import time_machine
 
 from payments.periods import Month
-from payments.services import pools, watchtime
+from payments.services.sharing import pools, watchtime
 
 AUGUST, SEPTEMBER, OCTOBER = (Month(2026, number) for number in (8, 9, 10))
 

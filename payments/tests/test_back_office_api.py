@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from accounts.roles import Role
 from audit.models import AuditEntry
-from payments import overview, reports
-from payments.filters_back_office import ACCOUNT_ROLES, ENTRY_KINDS
+from payments.books import figures, reports
+from payments.filters import ACCOUNT_ROLES, ENTRY_KINDS
 from payments.gateways.sandbox import SandboxGateway, charging, events
 from payments.models import (
     Coupon,
@@ -26,8 +26,12 @@ from payments.models import (
     WebhookEvent,
 )
 from payments.periods import Month
-from payments.services import checkout, payouts, recognition, reconcile, refunds
-from payments.services.settlement import sync_payment
+from payments.services.buying import checkout
+from payments.services.gateway_news import reconciliation
+from payments.services.payouts import payouts
+from payments.services.settling import refunds
+from payments.services.settling.facts import sync_payment
+from payments.services.sharing import recognition
 from payments.tests.kit import VISA, assert_books_balance, code, nothing_changes
 from payments.tests.kit import statements as asked_for
 
@@ -582,7 +586,7 @@ def test_the_identity_holds_for_a_history_of_everything(
         payouts.approve(payout_id=made.pk, actor=admin)
         payouts.mark_paid(payout_id=made.pk, external_ref="B", actor=admin)
     subscribe(viewer)
-    reconcile.reconcile(timezone.now() - timedelta(hours=3))
+    reconciliation.reconcile(timezone.now() - timedelta(hours=3))
 
     answer = office.get(f"{BASE}/revenue", {"group_by": "day"}).json()
 
@@ -596,7 +600,7 @@ def test_the_identity_holds_for_a_history_of_everything(
         + cents["deferred"] + cents["pool"] + cents["owed_back"] + cents["suspense"]
     )  # fmt: skip
     (booked,) = reports.platform_totals(reports.Period())
-    assert overview.identity(booked).holds
+    assert figures.identity(booked).holds
     names = ("gross", "refunds", "disputes", "creator_share", "platform_share")
     (day,) = answer["series"]
     assert {name: day[name] for name in names} == {name: row[name] for name in names}

@@ -21,8 +21,10 @@ from payments.models import (
     Subscription,
 )
 from payments.periods import next_renewal
-from payments.services import billing, followups, refunds, subscriptions
-from payments.services.settlement import sync_payment
+from payments.services.gateway_news import followups
+from payments.services.settling import refunds
+from payments.services.settling.facts import sync_payment
+from payments.services.subscribing import follow_gateway, subscriptions
 from payments.tests.kit import (
     VISA,
     assert_books_balance,
@@ -408,12 +410,12 @@ class TestAnswersOutOfOrder:
         def slow(self, external_id):
             asked.append(external_id)
             if len(asked) == 1:  # while this answer is on its way, somebody else asks
-                billing.sync_subscription(gateway="sandbox", external_id=external_id)
+                follow_gateway.sync_subscription(gateway="sandbox", external_id=external_id)
                 return stale
             return fetch(self, external_id)
 
         monkeypatch.setattr(SandboxGateway, "fetch_subscription", slow)
-        billing.sync_subscription(gateway="sandbox", external_id=row.external_id)
+        follow_gateway.sync_subscription(gateway="sandbox", external_id=row.external_id)
         assert len(asked) == 2
         ended = not at_period_end
         assert (mine().status, may_watch(viewer)) == (
@@ -432,7 +434,7 @@ class TestAtOnce:
 
         def work():
             sandbox.run_due()
-            billing.sync_subscription(gateway="sandbox", external_id=mine().external_id)
+            follow_gateway.sync_subscription(gateway="sandbox", external_id=mine().external_id)
 
         together([work] * 8)
         assert Invoice.objects.filter(status="paid").count() == 2
@@ -442,7 +444,7 @@ class TestAtOnce:
     def test_many_syncs_of_one_subscription_end_at_one_truth(self, subscribe, viewer):
         row = subscribe(viewer)
         sandbox.cancel(row.external_id, at_period_end=True)
-        sync = lambda: billing.sync_subscription(  # noqa: E731
+        sync = lambda: follow_gateway.sync_subscription(  # noqa: E731
             gateway="sandbox", external_id=row.external_id
         )
         together([sync] * 12)

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from payments.models import Order, SandboxCheckout, SandboxEvent, SandboxPayment, Subscription
-from payments.services import followups
+from payments.services.gateway_news import followups
 from payments.tests.kit import VISA, balances, nothing_changes
 from videos.services import catalogue
 
@@ -107,8 +107,8 @@ def test_a_bank_that_asks_is_answered_on_the_page(client, page):
 
 
 def test_the_page_tells_the_merchant_by_a_signed_webhook(client, page, monkeypatch):
-    monkeypatch.setattr("payments.services.news.sync_checkout", lambda **_: None)
-    monkeypatch.setattr("payments.services.news._take_in_payment", lambda *_: None)
+    monkeypatch.setattr("payments.services.gateway_news.changes.sync_checkout", lambda **_: None)
+    monkeypatch.setattr("payments.services.gateway_news.changes._take_in_payment", lambda *_: None)
     client.post(page, {"button": "pay"})
     assert Order.objects.get().status == "pending"  # nothing but the webhook brings it in
     assert not SandboxEvent.objects.filter(delivered_at=None).exists()

@@ -20,8 +20,10 @@ from payments.models import (
     SandboxPayment,
     SandboxRefund,
 )
-from payments.services import checkout, coupons, orders, refunds
-from payments.services.settlement import sync_payment
+from payments.services.buying import checkout, orders
+from payments.services.offers import coupons
+from payments.services.settling import refunds
+from payments.services.settling.facts import sync_payment
 from payments.tests.kit import VISA, balances, code, nothing_changes, statements, together
 from streaming.models import PlaybackSession
 

@@ -9,7 +9,8 @@ from accounts.roles import Role
 from audit.models import AuditEntry
 from payments.models import Payout
 from payments.periods import Month
-from payments.services import payouts, refunds, statements
+from payments.services.payouts import payouts, statements
+from payments.services.settling import refunds
 from payments.tests.kit import code, nothing_changes
 from payments.tests.kit import statements as asked_for
 

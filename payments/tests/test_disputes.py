@@ -6,6 +6,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from payments.books.reports import Period, platform_totals
 from payments.gateways.sandbox import charging
 from payments.models import (
     Dispute,
@@ -16,9 +17,8 @@ from payments.models import (
     SandboxRefund,
     WatchDaily,
 )
-from payments.reports import Period, platform_totals
-from payments.services import refunds
-from payments.services.settlement import sync_payment
+from payments.services.settling import refunds
+from payments.services.settling.facts import sync_payment
 from payments.tests.kit import VISA, assert_books_balance, balances, code, nothing_changes
 
 pytestmark = pytest.mark.django_db

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from config import money
+from payments.books.reports import Period, platform_totals
 from payments.gateways import sandbox
 from payments.gateways.sandbox import charging
 from payments.models import Order, SandboxDispute, SandboxPayment, SandboxRefund
-from payments.reports import Period, platform_totals
-from payments.services.settlement import sync_payment
+from payments.services.settling.facts import sync_payment
 from payments.tests.kit import assert_books_balance, balances, nothing_changes
 
 STEPS = st.lists(

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from payments import idempotency
 from payments.models import IdempotencyRecord, Order, SandboxPayment, SandboxRefund
-from payments.services import idempotency
 from payments.tests.kit import DECLINED, VISA, SilentGateway, code, nothing_changes
 
 pytestmark = pytest.mark.django_db

@@ -12,11 +12,13 @@ from accounts.backends import forget_role_permissions
 from accounts.models import User
 from accounts.roles import MODERATOR, Role
 from audit.models import AuditEntry
-from payments import charts, models, overview
+from payments import models
+from payments.books import charts, figures
 from payments.gateways.sandbox import charging
 from payments.periods import Month
-from payments.services import payouts, refunds, statements
-from payments.services.settlement import sync_payment
+from payments.services.payouts import payouts, statements
+from payments.services.settling import refunds
+from payments.services.settling.facts import sync_payment
 from payments.tests import rows
 from payments.tests.kit import assert_books_balance, nothing_changes
 from payments.tests.kit import statements as asked_for
@@ -344,9 +346,9 @@ def test_the_revenue_overview_shows_the_money(desk, world, query):
 
 
 def test_the_overview_says_when_an_identity_does_not_hold(desk, world, monkeypatch):
-    honest = overview.identity
+    honest = figures.identity
     monkeypatch.setattr(
-        overview,
+        figures,
         "identity",
         lambda row: honest({**row, "platform_share": row["platform_share"] + 1}),
     )
@@ -398,10 +400,10 @@ def test_the_pages_cost_the_same_however_much_there_is(desk, buy, make_user, mak
 # --- the drawing ------------------------------------------------------------------------------
 
 
-def days(*rows: tuple[int, int, int, int]) -> list[overview.Day]:
+def days(*rows: tuple[int, int, int, int]) -> list[figures.Day]:
     begin = date(2026, 9, 1)
     return [
-        overview.Day(begin + timedelta(days=number), gross, back, 0, creators, platform)
+        figures.Day(begin + timedelta(days=number), gross, back, 0, creators, platform)
         for number, (gross, back, creators, platform) in enumerate(rows)
     ]
 

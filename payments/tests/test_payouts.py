@@ -9,7 +9,8 @@ from django.utils import timezone
 from audit.models import AuditEntry
 from payments.errors import NoDebt, NothingToPayOut, PayoutNotOpen, SamePerson
 from payments.models import JournalEntry, Payout
-from payments.services import payouts, refunds
+from payments.services.payouts import payouts
+from payments.services.settling import refunds
 from payments.signals import payout_changed
 from payments.tests.kit import Killed, assert_books_balance, balances, nothing_changes, together
 from payments.tests.months import at

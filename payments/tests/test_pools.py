@@ -20,8 +20,9 @@ from payments.models import (
     Transfer,
     WatchDaily,
 )
-from payments.services import pools, subscriptions, watchtime
-from payments.services.settlement import sync_payment
+from payments.services.settling.facts import sync_payment
+from payments.services.sharing import pools, watchtime
+from payments.services.subscribing import subscriptions
 from payments.tests.kit import (
     VISA,
     assert_books_balance,

@@ -16,8 +16,8 @@ from payments.models import (
     Subscription,
     Transfer,
 )
-from payments.services import refunds
-from payments.services.settlement import sync_payment
+from payments.services.settling import refunds
+from payments.services.settling.facts import sync_payment
 from payments.tests.kit import (
     DECLINED,
     VISA,

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.roles import Role
 from payments.models import Entitlement, Order, Refund, SandboxRefund, Transfer
-from payments.services.settlement import sync_payment
+from payments.services.settling.facts import sync_payment
 from payments.tests.kit import (
     VISA,
     DyingGateway,

@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from accounts.roles import Role
 from payments.models import Order, Payment, Plan, Refund
-from payments.services import refunds
-from payments.services.settlement import sync_payment
+from payments.services.settling import refunds
+from payments.services.settling.facts import sync_payment
 from payments.tests.kit import VISA, statements
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +23,7 @@ def at(monkeypatch):
     """Settle what happens in the block at another time."""
 
     def move(moment: datetime) -> None:
-        monkeypatch.setattr("payments.services.settlement.timezone.now", lambda: moment)
+        monkeypatch.setattr("payments.services.settling.facts.timezone.now", lambda: moment)
 
     yield move
     monkeypatch.undo()

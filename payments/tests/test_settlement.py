@@ -18,8 +18,9 @@ from payments.models import (
     Subscription,
 )
 from payments.receivers import order_follows_payment, split_revenue
-from payments.services import followups, news, refunds
-from payments.services.settlement import sync_payment
+from payments.services.gateway_news import changes, followups
+from payments.services.settling import refunds
+from payments.services.settling.facts import sync_payment
 from payments.signals import entitlement_granted, payment_facts_changed
 from payments.tests.kit import VISA, SilentGateway, balances, code, nothing_changes
 
@@ -30,8 +31,8 @@ class Broken(Exception):
     pass
 
 
-@pytest.mark.parametrize("news", [payment_facts_changed, entitlement_granted])
-def test_a_receiver_that_fails_undoes_the_capture(client_for, viewer, make_video, news):
+@pytest.mark.parametrize("signal", [payment_facts_changed, entitlement_granted])
+def test_a_receiver_that_fails_undoes_the_capture(client_for, viewer, make_video, signal):
     video = make_video(price=1999)
     client = client_for(viewer)
     client.raise_request_exception = False
@@ -39,11 +40,11 @@ def test_a_receiver_that_fails_undoes_the_capture(client_for, viewer, make_video
     def fail(**kwargs):
         raise Broken
 
-    news.connect(fail, weak=False)
+    signal.connect(fail, weak=False)
     try:
         answer = client.post(f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA})
     finally:
-        news.disconnect(fail)
+        signal.disconnect(fail)
 
     assert answer.status_code == 500
     assert balances() == {}
@@ -211,7 +212,7 @@ def test_a_late_first_payment_of_a_subscription_is_honoured(client_for, viewer):
     assert monthly.status == "canceled"
 
     pages.pay(monthly.checkout_id, VISA)  # in the other tab, before its page was closed
-    news.sync_checkout(gateway="sandbox", external_id=monthly.checkout_id)
+    changes.sync_checkout(gateway="sandbox", external_id=monthly.checkout_id)
 
     monthly.refresh_from_db()
     assert (monthly.status, monthly.ended_at) == ("active", None)
@@ -230,7 +231,7 @@ def test_two_tabs_leave_one_subscription_and_the_other_ones_money_goes_back(clie
     client.post("/api/v1/payments/subscribe", {"plan": "yearly", "payment_method": VISA})
 
     pages.pay(monthly.checkout_id, VISA)
-    news.sync_checkout(gateway="sandbox", external_id=monthly.checkout_id)
+    changes.sync_checkout(gateway="sandbox", external_id=monthly.checkout_id)
     assert balances()["customer_refund:USD"] == 999
     followups.run()
 

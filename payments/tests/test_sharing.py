@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.ledger.sharing import allocate, input_sha256, user_centric
+from payments.services.sharing.allocation import allocate, input_sha256, user_centric
 
 amounts = st.integers(0, 10**13)
 names = st.text("0123456789abcdef", min_size=1, max_size=4)

@@ -7,7 +7,10 @@ import pytest
 
 from payments.models import Coupon, Order, Statement
 from payments.periods import Month
-from payments.services import checkout, payouts, pools, refunds, statements
+from payments.services.buying import checkout
+from payments.services.payouts import payouts, statements
+from payments.services.settling import refunds
+from payments.services.sharing import pools
 from payments.tests.kit import VISA
 from payments.tests.months import AUGUST, SEPTEMBER, at, close, watch
 

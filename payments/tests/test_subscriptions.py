@@ -19,8 +19,8 @@ from payments.models import (
     Subscription,
 )
 from payments.periods import add_months
-from payments.services import followups
-from payments.services.settlement import sync_payment
+from payments.services.gateway_news import followups
+from payments.services.settling.facts import sync_payment
 from payments.tests.kit import (
     DECLINED,
     VISA,

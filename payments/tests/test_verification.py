@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from config import append_only
+from payments.books import verification, verification_payments
 from payments.gateways.sandbox import charging
 from payments.ledger import accounts, posting, protection
 from payments.models import (
@@ -25,8 +26,10 @@ from payments.models import (
     Subscription,
     Transfer,
 )
-from payments.services import checkout, payouts, refunds, verification, verification_payments
-from payments.services.settlement import sync_payment
+from payments.services.buying import checkout
+from payments.services.payouts import payouts
+from payments.services.settling import refunds
+from payments.services.settling.facts import sync_payment
 from payments.tests.kit import nothing_changes
 from payments.tests.months import AUGUST, at, close, watch
 

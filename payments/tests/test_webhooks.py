@@ -19,8 +19,8 @@ from payments.models import (
     Transfer,
     WebhookEvent,
 )
-from payments.services import reconcile
-from payments.services.settlement import sync_payment
+from payments.services.gateway_news import reconciliation
+from payments.services.settling.facts import sync_payment
 from payments.signals import payment_facts_changed
 from payments.tests.kit import VISA, balances, nothing_changes, together
 
@@ -166,7 +166,7 @@ class TestTakingIn:
         self, client, client_for, viewer, video, monkeypatch
     ):
         """Money 20."""
-        from payments.services import checkout
+        from payments.services.buying import checkout
 
         settle = checkout.sync_payment
 
@@ -220,7 +220,7 @@ class TestTakingIn:
         assert (answer.status_code, answer.json()) == (200, {"status": "ignored"})
 
     def test_what_was_not_delivered_is_delivered_later(self, page, monkeypatch):
-        from payments.services import webhooks
+        from payments.services.gateway_news import webhooks
 
         def down(**kwargs):
             raise OSError
@@ -291,7 +291,7 @@ class TestReconciliation:
     def run(self):
         from datetime import timedelta
 
-        return reconcile.reconcile(timezone.now() - timedelta(hours=1))
+        return reconciliation.reconcile(timezone.now() - timedelta(hours=1))
 
     def test_what_a_lost_webhook_missed_is_found_once(self, page):
         """Money 61."""
@@ -333,7 +333,7 @@ class TestReconciliation:
     def test_an_order_whose_charge_never_left_is_open_again(self, client_for, viewer, video):
         client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
         Order.objects.update(
-            status="processing", changed_at=timezone.now() - reconcile.UNHEARD_AFTER
+            status="processing", changed_at=timezone.now() - reconciliation.UNHEARD_AFTER
         )
         assert self.run().changed
         assert Order.objects.get().status == "pending"

@@ -11,6 +11,7 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from config.money import creator_share
+from payments.books import verification
 from payments.errors import PeriodNotOver
 from payments.gateways.base import RefundRefused
 from payments.gateways.sandbox import charging
@@ -27,8 +28,10 @@ from payments.models import (
     SandboxRefund,
 )
 from payments.periods import Month
-from payments.services import payouts, pools, subscriptions, verification
-from payments.services.settlement import sync_payment
+from payments.services.payouts import payouts
+from payments.services.settling.facts import sync_payment
+from payments.services.sharing import pools
+from payments.services.subscribing import subscriptions
 from payments.tests.kit import VISA, assert_books_balance, balances
 from payments.tests.months import watch
 

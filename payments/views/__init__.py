@@ -1,1 +1,1 @@
-"""The HTTP face of money: buyers, then creators and administrators, then the sandbox's own page."""
+"""The HTTP endpoints of payments, one file a flow."""

@@ -1,29 +1,21 @@
-"""Closing months and paying creators."""
+"""Pools: closing months and listing the closed ones."""
 
 from django.db.models import Count
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
-from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
 
 from config import money
-from config.api.views import APIView, GenericAPIView, GenericViewSet
+from config.api.views import APIView, GenericAPIView
 from config.errors import NotVisible
-from payments.filters_back_office import PayoutFilter, PoolFilter
-from payments.idempotent import idempotent
-from payments.models import Payout, Pool
+from payments.filters import PoolFilter
+from payments.idempotency import idempotent
+from payments.models import Pool
 from payments.periods import Month
-from payments.permissions import MayClosePools, MayManagePayouts
-from payments.serializers_back_office import (
-    AdminPayoutSerializer,
-    ClosingsSerializer,
-    FailedSerializer,
-    PaidSerializer,
-    PayoutRunSerializer,
-    PoolSerializer,
-)
-from payments.services import payouts, pools
-from payments.views.common import read
+from payments.permissions import MayClosePools
+from payments.serializers.sharing import ClosingsSerializer, PoolSerializer
+from payments.services.sharing import pools
 
 
 class PoolsView(ListModelMixin, GenericAPIView):
@@ -94,75 +86,3 @@ def _shown(closing: pools.Closing) -> dict:
             for creator, share in closing.shares.items()
         ],
     }
-
-
-class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
-    """Whoever asked for a payout, or gets it, does not approve it (403 `same_person`)."""
-
-    permission_classes = [MayManagePayouts]
-    queryset = Payout.objects.all()
-    serializer_class = AdminPayoutSerializer
-    filterset_class = PayoutFilter
-    ordering = "-created_at"
-
-    @extend_schema(summary="All payouts")
-    def list(self, request, *args, **kwargs):
-        return super().list(request, *args, **kwargs)
-
-    @extend_schema(summary="One payout")
-    def retrieve(self, request, *args, **kwargs):
-        return super().retrieve(request, *args, **kwargs)
-
-    @extend_schema(
-        summary="Make a payout for every creator at or above the minimum",
-        description="None beside one that is under way. They wait for approval.",
-        request=None,
-        responses=PayoutRunSerializer,
-    )
-    @idempotent
-    def run(self, request):
-        made = payouts.run(actor=request.user)
-        return Response({"payouts": AdminPayoutSerializer(made, many=True).data})
-
-    @extend_schema(
-        summary="Let a payout go to the bank", request=None, responses=AdminPayoutSerializer
-    )
-    @idempotent
-    def approve(self, request, pk):
-        return self._moved(payouts.approve, actor=request.user)
-
-    @extend_schema(summary="The bank has been told", request=None, responses=AdminPayoutSerializer)
-    @idempotent
-    def processing(self, request, pk):
-        return self._moved(payouts.mark_processing, actor=request.user)
-
-    @extend_schema(
-        summary="The money has arrived", request=PaidSerializer, responses=AdminPayoutSerializer
-    )
-    @idempotent
-    def mark_paid(self, request, pk):
-        data = read(PaidSerializer, request)
-        return self._moved(payouts.mark_paid, actor=request.user, **data)
-
-    @extend_schema(
-        summary="The bank did not take it: the money is back in the balance",
-        request=FailedSerializer,
-        responses=AdminPayoutSerializer,
-    )
-    @idempotent
-    def mark_failed(self, request, pk):
-        data = read(FailedSerializer, request)
-        return self._moved(payouts.mark_failed, actor=request.user, reason=data["failure"])
-
-    @extend_schema(
-        summary="Take a payout back that is not on its way",
-        request=None,
-        responses=AdminPayoutSerializer,
-    )
-    @idempotent
-    def cancel(self, request, pk):
-        return self._moved(payouts.cancel, actor=request.user)
-
-    def _moved(self, move, **arguments) -> Response:
-        payout = move(payout_id=self.get_object().pk, **arguments)
-        return Response(AdminPayoutSerializer(payout).data)

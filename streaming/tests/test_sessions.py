@@ -12,7 +12,8 @@ from accounts import services as accounts
 from audit.models import AuditEntry
 from payments.gateways import sandbox
 from payments.models import Entitlement
-from payments.services import billing, refunds, subscriptions
+from payments.services.settling import refunds
+from payments.services.subscribing import follow_gateway, subscriptions
 from payments.signals import entitlement_revoked
 from payments.tests.kit import balances, code, together
 from streaming import sessions
@@ -127,7 +128,7 @@ def test_a_subscription_that_ended_ends_its_sessions(viewer, make_video, subscri
     subscription = subscribe(viewer)
     session = watch(viewer, make_video(price=1999))
     sandbox.billing.cancel(subscription.external_id, at_period_end=False)
-    billing.sync_subscription(gateway="sandbox", external_id=subscription.external_id)
+    follow_gateway.sync_subscription(gateway="sandbox", external_id=subscription.external_id)
     assert end_of(session) == "revoked"
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts import services as accounts
 from accounts.roles import Role
 from payments.models import Entitlement, Order
-from payments.services import refunds
+from payments.services.settling import refunds
 from payments.tests.kit import VISA, code
 from streaming.models import PlaybackSession
 from videos.services import catalogue

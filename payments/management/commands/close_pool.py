@@ -3,7 +3,7 @@ from django.core.management.base import BaseCommand, CommandError
 from config.errors import DomainError
 from config.money import to_text
 from payments.periods import Month
-from payments.services import pools
+from payments.services.sharing import pools
 
 
 class Command(BaseCommand):

@@ -3,7 +3,7 @@ from datetime import timedelta
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from payments.services import reconcile
+from payments.services.gateway_news import reconciliation
 
 
 class Command(BaseCommand):
@@ -18,7 +18,7 @@ class Command(BaseCommand):
     def handle(self, *args, hours: int, verbosity: int, **options):
         if hours < 1:
             raise CommandError("Look back at least one hour.")
-        found = reconcile.reconcile(
+        found = reconciliation.reconcile(
             timezone.now() - timedelta(hours=hours),
             on_step=self.stdout.write if verbosity > 1 else lambda text: None,
         )

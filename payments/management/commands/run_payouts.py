@@ -2,7 +2,7 @@ from django.core.management.base import BaseCommand
 
 from config.money import to_text
 from payments.management.progress import progress
-from payments.services import payouts
+from payments.services.payouts import payouts
 
 
 class Command(BaseCommand):

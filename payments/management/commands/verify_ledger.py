@@ -1,7 +1,7 @@
 from django.core.management.base import BaseCommand, CommandError
 
+from payments.books import verification
 from payments.management.progress import progress
-from payments.services import verification
 
 
 class Command(BaseCommand):

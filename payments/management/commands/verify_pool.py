@@ -1,7 +1,7 @@
 from django.core.management.base import BaseCommand, CommandError
 
 from payments.periods import Month
-from payments.services import pools
+from payments.services.sharing import pools
 
 
 class Command(BaseCommand):

@@ -1,0 +1,26 @@
+from django.contrib import admin
+
+from config.admin import ReadOnlyAdmin, carry_out
+from payments import models
+from payments.services.gateway_news import webhooks
+
+
+@admin.register(models.WebhookEvent)
+class WebhookEventAdmin(ReadOnlyAdmin):
+    list_display = [
+        "received_at", "gateway", "type", "object_id", "status", "attempts", "error",
+    ]  # fmt: skip
+    list_filter = ["status", "gateway", "kind"]
+    search_fields = ["external_id", "object_id", "type"]
+    date_hierarchy = "received_at"
+    actions = ["take_in_again"]
+
+    def has_replay_permission(self, request):
+        return request.user.has_perm("payments.replay_webhookevent")
+
+    @admin.action(description="Take in again (safe to repeat)", permissions=["replay"])
+    def take_in_again(self, request, queryset):
+        def act(event):
+            webhooks.take_in_again(event, actor=request.user)
+
+        carry_out(self, request, queryset, act, "Taken in")

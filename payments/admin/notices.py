@@ -1,0 +1,12 @@
+from django.contrib import admin
+
+from config.admin import ReadOnlyAdmin
+from payments import models
+
+
+@admin.register(models.Notice)
+class NoticeAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "user", "subject", "attempts", "sent_at"]
+    list_filter = [("sent_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["user"]
+    search_fields = ["user__email", "subject", "dedupe_key"]

@@ -1,0 +1,149 @@
+"""The geometry of the revenue chart; a template draws it as SVG. No script, no other host."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from config import money
+from payments.books.figures import Day
+
+WIDTH, HEIGHT = 960, 320
+LEFT, RIGHT, TOP, BOTTOM = 84, 12, 14, 44
+TICKS = 5
+DATES_MAX = 8
+DENSE_FROM = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One day: rectangles as (class, y, height), and what a pointer or a screen reader is told."""
+
+    x: float
+    width: float
+    parts: list[tuple[str, float, float]]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    currency: str
+    bars: list[Bar]
+    gross: str
+    refunds: str
+    values: list[tuple[float, str]]  # of the vertical axis
+    dates: list[tuple[float, str]]
+    zero: float
+    summary: str
+    is_dense: bool  # the lines give way to the bars
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    bottom: int = HEIGHT - BOTTOM
+
+
+def revenue(days: list[Day], currency: str) -> Chart:
+    """Stacked bars of both shares, and lines of gross and of what went back, day by day."""
+    back = [day.refunds + day.disputes for day in days]
+    highs = [max(_stack(day, 1), day.gross, gone) for day, gone in zip(days, back, strict=True)]
+    lows = [min(_stack(day, -1), day.gross, gone) for day, gone in zip(days, back, strict=True)]
+    ticks = _ticks(min([0, *lows]), max([0, *highs]), money.EXPONENTS[currency])
+    low, high = ticks[0], ticks[-1]
+
+    def y(value: int) -> float:
+        return round(TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM), 1)
+
+    slot = (WIDTH - LEFT - RIGHT) / len(days)
+    middles = [round(LEFT + slot * (number + 0.5), 1) for number in range(len(days))]
+    width = round(min(28.0, max(1.0, slot * 0.7)), 2)
+
+    def line(values: list[int]) -> str:
+        return " ".join(f"{x},{y(value)}" for x, value in zip(middles, values, strict=True))
+
+    bars = [
+        Bar(round(x - width / 2, 2), width, _parts(day, y), _words(day, currency))
+        for day, x in zip(days, middles, strict=True)
+        if day.creator_share or day.platform_share or day.gross or day.refunds or day.disputes
+    ]
+    return Chart(
+        currency=currency,
+        bars=bars,
+        gross=line([day.gross for day in days]),
+        refunds=line(back),
+        values=[(y(tick), _short(tick, currency)) for tick in ticks],
+        dates=_dates([day.day for day in days], middles),
+        zero=y(0),
+        summary=_summary(days, currency),
+        is_dense=len(days) > DENSE_FROM,
+    )
+
+
+def _stack(day: Day, sign: int) -> int:
+    """What is piled up above (1) or below (-1) the axis."""
+    return sum(part for part in (day.creator_share, day.platform_share) if part * sign > 0)
+
+
+def _parts(day: Day, y) -> list[tuple[str, float, float]]:
+    found, ends = [], {1: 0, -1: 0}
+    for name, value in (("creators", day.creator_share), ("platform", day.platform_share)):
+        if value:
+            sign = 1 if value > 0 else -1
+            begin, ends[sign] = ends[sign], ends[sign] + value
+            top, bottom = sorted((y(begin), y(ends[sign])))
+            found.append((name, top, round(bottom - top, 1)))
+    return found
+
+
+def _ticks(low: int, high: int, exponent: int) -> list[int]:
+    """Round values from at or below ``low`` to at or above ``high``, in minor units."""
+    span = max(high - low, 10**exponent)
+    rough = span / TICKS
+    magnitude = 1
+    while magnitude * 10 <= rough:
+        magnitude *= 10
+    step = next(magnitude * factor for factor in (1, 2, 5, 10) if magnitude * factor >= rough)
+    first, last = low // step, -(-high // step)
+    return [step * number for number in range(first, max(last, first + 1) + 1)]
+
+
+def _dates(days: list[date], middles: list[float]) -> list[tuple[float, str]]:
+    every = max(1, -(-len(days) // DATES_MAX))
+    return [
+        (middles[number], f"{days[number].day} {days[number]:%b}")
+        for number in range(0, len(days), every)
+    ]
+
+
+def _short(minor: int, currency: str) -> str:
+    """Without a fraction where there is none: an axis is read, not added up."""
+    text = money.to_text(minor, currency)
+    whole, _, fraction = text.partition(".")
+    digits = f"{int(whole):,}" if whole not in {"-0"} else whole
+    return f"{digits}.{fraction}" if fraction.strip("0") else digits
+
+
+def _words(day: Day, currency: str) -> str:
+    parts = {
+        "gross": day.gross,
+        "refunds": day.refunds,
+        "disputes": day.disputes,
+        "creators": day.creator_share,
+        "platform": day.platform_share,
+    }
+    told = ", ".join(f"{name} {money.to_text(value, currency)}" for name, value in parts.items())
+    return f"{day.day.isoformat()}: {told} {currency}"
+
+
+def _summary(days: list[Day], currency: str) -> str:
+    gross = sum(day.gross for day in days)
+    back = sum(day.refunds + day.disputes for day in days)
+    creators, platform = (
+        sum(getattr(day, name) for day in days) for name in ("creator_share", "platform_share")
+    )
+    best = max(days, key=lambda day: day.gross)
+    return (
+        f"From {days[0].day} to {days[-1].day}: gross {money.to_text(gross, currency)} {currency},"
+        f" refunds and disputes {money.to_text(back, currency)}; creators earned"
+        f" {money.to_text(creators, currency)} and the platform"
+        f" {money.to_text(platform, currency)}. The best day was {best.day} with"
+        f" {money.to_text(best.gross, currency)}."
+    )

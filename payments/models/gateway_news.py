@@ -1,0 +1,37 @@
+from django.db import models
+from django.utils import timezone
+
+from config.ids import uuid7
+
+
+class WebhookEvent(models.Model):
+    """News of a gateway, as far as it is kept: which object, never its content."""
+
+    class Status(models.TextChoices):
+        RECEIVED = "received", "received"
+        PROCESSED = "processed", "processed"
+        IGNORED = "ignored", "nothing we follow"
+        FAILED = "failed", "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    gateway = models.CharField(max_length=20)
+    external_id = models.CharField(max_length=120)
+    type = models.CharField(max_length=80)
+    kind = models.CharField("what it is about", max_length=20, blank=True)
+    object_id = models.CharField(max_length=120, blank=True)
+    api_version = models.CharField(max_length=40, blank=True)
+    status = models.CharField(max_length=10, choices=Status, default=Status.RECEIVED)
+    attempts = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=500, blank=True)
+    received_at = models.DateTimeField(default=timezone.now)
+    processed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        permissions = [("replay_webhookevent", "Can take in a gateway's news again")]
+        constraints = [
+            models.UniqueConstraint(fields=["gateway", "external_id"], name="webhook_event_once"),
+        ]
+        indexes = [models.Index(fields=["-received_at", "-id"], name="webhook_event_newest")]
+
+    def __str__(self):
+        return f"{self.gateway} {self.type}"

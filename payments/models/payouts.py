@@ -1,0 +1,86 @@
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from config.ids import uuid7
+
+
+class Statement(models.Model):
+    """What a creator earned and was paid in one month and currency. Never changed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="statements"
+    )
+    period = models.CharField(max_length=7, help_text="YYYY-MM")
+    currency = models.CharField(max_length=3)
+    body = models.TextField("canonical JSON")
+    sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["creator", "period", "currency"], name="statement_once"
+            ),
+        ]
+
+    def __str__(self):
+        return f"statement {self.period} {self.currency} of {self.creator_id}"
+
+
+class Payout(models.Model):
+    """A creator's balance on its way to their bank. Its money is set aside from the first moment."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", "waits for approval"
+        APPROVED = "approved", "approved"
+        PROCESSING = "processing", "on its way"
+        PAID = "paid", "paid"
+        FAILED = "failed", "failed: the money is back in the balance"
+        CANCELED = "canceled", "canceled: the money is back in the balance"
+
+    IN_FLIGHT = (Status.DRAFT, Status.APPROVED, Status.PROCESSING)
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="payouts"
+    )
+    currency = models.CharField(max_length=3)
+    amount = models.BigIntegerField("amount in minor units")
+    status = models.CharField(max_length=12, choices=Status, default=Status.DRAFT)
+    cutoff = models.DateTimeField("earnings available by then")
+    # Null: the payout run of the command line.
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    external_ref = models.CharField("the bank's reference", max_length=120, blank=True)
+    failure = models.CharField("why it failed", max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    approved_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField("paid, failed or canceled", null=True)
+
+    class Meta:
+        permissions = [("manage_payouts", "Can run, approve and settle payouts")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["creator", "currency"],
+                name="payout_in_flight",
+                condition=Q(status__in=["draft", "approved", "processing"]),
+            ),
+            models.CheckConstraint(name="payout_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(
+                name="payout_two_people",
+                condition=Q(approved_by__isnull=True)
+                | Q(requested_by__isnull=True)
+                | ~Q(approved_by=models.F("requested_by")),
+            ),
+        ]
+        indexes = [models.Index(fields=["creator", "-created_at"], name="payout_of_creator")]
+
+    def __str__(self):
+        return f"payout {self.pk} ({self.status})"

@@ -1,0 +1,20 @@
+"""What the scheduler does for money beside the clock's own work."""
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from payments.books import verification
+from payments.models import LedgerCheck
+from payments.services.gateway_news import reconciliation
+
+LOOK_BACK = timedelta(hours=3)
+CHECK_EVERY = timedelta(hours=24)
+
+
+def hourly() -> None:
+    """Look for what webhooks missed; once a day, check the whole ledger."""
+    reconciliation.reconcile(timezone.now() - LOOK_BACK)
+    latest = LedgerCheck.objects.order_by("-started_at").first()
+    if latest is None or latest.started_at <= timezone.now() - CHECK_EVERY:
+        verification.verify_ledger()

@@ -1,0 +1,170 @@
+"""Reports, the ledger and the review queue."""
+
+from rest_framework import serializers
+
+from config import money
+from config.api.fields import MONEY, MoneyField
+from payments.models import (
+    JournalEntry,
+    LedgerCheck,
+    Transfer,
+)
+from payments.serializers.gateway_news import WebhookEventSerializer
+
+
+class PeriodSerializer(serializers.Serializer):
+    """``from`` and ``to`` of a report."""
+
+    to = serializers.DateTimeField(required=False)
+    currency = serializers.ChoiceField(choices=sorted(money.EXPONENTS), required=False)
+    group_by = serializers.ChoiceField(choices=["day", "video", "source"], required=False)
+    creator = serializers.UUIDField(required=False)
+
+    def get_fields(self):
+        fields = super().get_fields()
+        return {"from": serializers.DateTimeField(required=False), **fields}
+
+    def validate(self, attrs):
+        if attrs.get("from") and attrs.get("to") and attrs["from"] >= attrs["to"]:
+            raise serializers.ValidationError({"to": "The end must be after the beginning."})
+        return attrs
+
+
+class CreatorTotalSerializer(serializers.Serializer):
+    currency = serializers.CharField()
+    sales = serializers.IntegerField()
+    gross = serializers.CharField(**MONEY)
+    refunds = serializers.CharField(**MONEY)
+    net = serializers.CharField(**MONEY)
+    earnings = serializers.CharField(**MONEY)
+
+
+class EarningsRowSerializer(serializers.Serializer):
+    bucket = serializers.CharField(allow_null=True)
+    currency = serializers.CharField()
+    earnings = serializers.CharField(**MONEY)
+
+
+class EarningsSerializer(serializers.Serializer):
+    creator_id = serializers.UUIDField()
+    totals = CreatorTotalSerializer(many=True)
+    group_by = serializers.CharField(allow_null=True)
+    series = EarningsRowSerializer(many=True)
+
+
+class RevenueRowSerializer(CreatorTotalSerializer):
+    earnings = None
+    disputes = serializers.CharField(**MONEY)
+    creator_share = serializers.CharField(**MONEY)
+    platform_share = serializers.CharField(**MONEY)
+    fees = serializers.CharField(**MONEY)
+    losses = serializers.CharField(**MONEY)
+    deferred = serializers.CharField(help_text="Subscriptions paid, not yet earned.", **MONEY)
+    pool = serializers.CharField(help_text="Earned by subscriptions, not yet shared.", **MONEY)
+    owed_back = serializers.CharField(help_text="Paid twice, on its way back.", **MONEY)
+    promotions = serializers.CharField(help_text="Discounts that the platform paid.", **MONEY)
+    suspense = serializers.CharField(**MONEY)
+    mrr = serializers.CharField(help_text="Monthly recurring revenue.", **MONEY)
+    active_subscriptions = serializers.IntegerField()
+    churned_subscriptions = serializers.IntegerField(help_text="Ended within the time asked for.")
+
+
+class RevenueSerializer(serializers.Serializer):
+    totals = RevenueRowSerializer(many=True)
+
+
+class TrialBalanceRowSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    kind = serializers.CharField()
+    currency = serializers.CharField()
+    debit = serializers.CharField(**MONEY)
+    credit = serializers.CharField(**MONEY)
+    balance = serializers.CharField(help_text="Debits minus credits.", **MONEY)
+
+
+class TrialBalanceTotalSerializer(serializers.Serializer):
+    currency = serializers.CharField()
+    debit = serializers.CharField(**MONEY)
+    credit = serializers.CharField(**MONEY)
+    balance = serializers.CharField(help_text="Zero, always.", **MONEY)
+
+
+class TrialBalanceSerializer(serializers.Serializer):
+    accounts = TrialBalanceRowSerializer(many=True)
+    totals = TrialBalanceTotalSerializer(many=True)
+
+
+class TransferSerializer(serializers.ModelSerializer):
+    debit = serializers.CharField(source="debit.code", read_only=True)
+    credit = serializers.CharField(source="credit.code", read_only=True)
+    amount = MoneyField(read_only=True)
+
+    class Meta:
+        model = Transfer
+        fields = ["debit", "credit", "amount", "currency", "available_on"]
+        read_only_fields = fields
+
+
+class EntrySerializer(serializers.ModelSerializer):
+    transfers = TransferSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = JournalEntry
+        fields = [
+            "id", "key", "kind", "effective_at", "payment_id", "pool_id", "payout_id", "order_id",
+            "transfers",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class KeptPaymentSerializer(serializers.Serializer):
+    """A payment that somebody must decide about; ``kept`` of it is still here."""
+
+    payment_id = serializers.UUIDField(source="pk")
+    order_id = serializers.UUIDField(allow_null=True)
+    gateway = serializers.CharField()
+    external_id = serializers.CharField()
+    captured = MoneyField(read_only=True)
+    kept = MoneyField(read_only=True)
+    currency = serializers.CharField()
+    captured_at = serializers.DateTimeField()
+
+
+class DebtSerializer(serializers.Serializer):
+    creator_id = serializers.UUIDField(source="owner_id")
+    currency = serializers.CharField()
+    balance = MoneyField(read_only=True)
+
+
+class LedgerCheckSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = LedgerCheck
+        fields = ["started_at", "seconds", "payments", "discrepancies", "first"]
+        read_only_fields = fields
+
+
+class ReviewSerializer(serializers.Serializer):
+    suspense = KeptPaymentSerializer(many=True)
+    failed_refunds = KeptPaymentSerializer(many=True)
+    superseded = KeptPaymentSerializer(many=True)
+    negative_creators = DebtSerializer(many=True)
+    failed_events = WebhookEventSerializer(many=True)
+    ledger_checks = LedgerCheckSerializer(
+        many=True, help_text="The latest one, when it found something."
+    )
+
+
+class RevenueDaySerializer(serializers.Serializer):
+    day = serializers.DateTimeField()
+    currency = serializers.CharField()
+    gross = serializers.CharField(**MONEY)
+    refunds = serializers.CharField(**MONEY)
+    disputes = serializers.CharField(**MONEY)
+    creator_share = serializers.CharField(**MONEY)
+    platform_share = serializers.CharField(**MONEY)
+
+
+class RevenueReportSerializer(RevenueSerializer):
+    series = RevenueDaySerializer(
+        many=True, help_text="With `group_by=day`: the days on which something was booked."
+    )

@@ -1,0 +1,47 @@
+"""Pools and their shares."""
+
+from rest_framework import serializers
+
+from config.api.fields import MONEY, MoneyField
+from payments.models import (
+    Pool,
+)
+
+
+class PoolSerializer(serializers.ModelSerializer):
+    """A closed month: ``balance`` was there, ``amount`` of it was shared."""
+
+    algorithm = serializers.CharField(read_only=True)
+    balance = MoneyField(read_only=True)
+    amount = MoneyField(read_only=True)
+    creators = serializers.IntegerField(read_only=True, help_text="With how many it was shared.")
+
+    class Meta:
+        model = Pool
+        fields = [
+            "id", "period", "currency", "balance", "amount", "total_seconds", "algorithm",
+            "input_sha256", "closed_at", "closed_by_id", "creators",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class ShareSerializer(serializers.Serializer):
+    creator_id = serializers.UUIDField()
+    seconds = serializers.IntegerField()
+    amount = serializers.CharField(**MONEY)
+
+
+class ClosingSerializer(serializers.Serializer):
+    currency = serializers.CharField()
+    balance = serializers.CharField(help_text="What is in the pool.", **MONEY)
+    amount = serializers.CharField(help_text="What of it is shared; the rest stays.", **MONEY)
+    total_seconds = serializers.IntegerField()
+    algorithm = serializers.CharField()
+    input_sha256 = serializers.CharField()
+    shares = ShareSerializer(many=True)
+
+
+class ClosingsSerializer(serializers.Serializer):
+    period = serializers.CharField()
+    dry_run = serializers.BooleanField()
+    pools = ClosingSerializer(many=True)

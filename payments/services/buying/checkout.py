@@ -1,0 +1,276 @@
+"""Buying a video."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+import audit.services as audit
+from audit.actions import AuditAction
+from config import money
+from payments import gateways
+from payments.errors import (
+    AlreadyOwned,
+    AmountBelowMinimum,
+    CardDeclined,
+    CoveredBySubscription,
+    CurrencyUnsupported,
+    GatewayUnavailable,
+    NotForSale,
+    OrderNotOpen,
+    OwnVideo,
+    PaymentMethodUnknown,
+    PriceChanged,
+    VideoNotFound,
+)
+from payments.gateways.base import AmountRefused, Declined, Item, MethodUnknown
+from payments.models import Entitlement, Order, Payment
+from payments.services.buying import orders
+from payments.services.offers import coupons
+from payments.services.settling import customers
+from payments.services.settling.facts import sync_payment
+from videos.models import Video
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a buyer asks for."""
+
+    kind: str = "buy"
+    currency: str | None = None
+    expected_amount: Decimal | None = None
+    force: bool = False
+    coupon: str = ""
+
+
+def purchase(
+    *, buyer, video_id: uuid.UUID, wish: Wish, payment_method: str = "", return_url: str = ""
+) -> tuple[Order, bool]:
+    """The buyer's order for a video, paid at once when a payment method is given or nothing is due.
+
+    Returns the order and whether this call made it; repeating the call goes on with the open order.
+    Two calls at once make one order, one capture and one entitlement: the order is unique in the
+    database, and the gateway's idempotency key derives from it.
+    """
+    order, created = _open_order(buyer, video_id, wish)
+    if not order.amount:
+        return orders.complete_free(order), created
+    if payment_method and order.status in Order.OPEN:
+        order = pay(order=order, payment_method=payment_method, return_url=return_url)
+    return order, created
+
+
+def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
+    """Charge an open order. Raises CardDeclined; the order then stays open for another card.
+
+    While the outcome is unknown the order is PROCESSING: it neither expires nor can be canceled,
+    and the next call asks the gateway again with the same key, so the money is found.
+    """
+    _begin_charge(order)
+    if order.status in Order.BOUGHT:
+        return order  # somebody was faster
+    gateway = gateways.by_name(order.gateway)
+    try:
+        charge = gateway.charge(
+            amount=order.amount,
+            currency=order.currency,
+            payment_method=payment_method,
+            reference=str(order.pk),
+            customer=customers.known(order.buyer_id, gateway.name),
+            key=f"order:{order.pk}:{order.attempt}",
+            return_url=return_url,
+        )
+    except Declined as declined:
+        _note_decline(order, declined)
+        raise CardDeclined(declined.decline_code) from None
+    except MethodUnknown:
+        _reopen(order)
+        raise PaymentMethodUnknown() from None
+    except AmountRefused as refused:
+        _reopen(order)
+        raise AmountBelowMinimum(str(refused)) from None
+    except OSError as error:
+        raise GatewayUnavailable() from error
+    sync_payment(gateway=gateway.name, external_id=charge.external_id, order=order)
+    order.refresh_from_db(fields=["status", "attempt", "paid_at"])
+    return order
+
+
+def next_action(order: Order, *, return_url: str = "") -> dict | None:
+    """What the buyer must do: pay on the gateway's page, authenticate at their bank, or nothing.
+
+    Raises GatewayUnavailable; the order stands, and repeating the call goes on with it.
+    """
+    gateway = gateways.by_name(order.gateway)
+    try:
+        if order.status == Order.Status.PROCESSING:
+            waiting = order.payments.filter(status=Payment.Status.REQUIRES_ACTION).last()
+            if waiting is None:
+                return None
+            snapshot = gateway.fetch_payment(waiting.external_id)
+            return {"type": "authenticate", "url": snapshot.action_url, "client_secret": None}
+        if order.status == Order.Status.PENDING:
+            return {"type": "redirect", "url": _page(order, return_url), "client_secret": None}
+    except OSError as error:
+        raise GatewayUnavailable() from error
+    return None
+
+
+def _page(order: Order, return_url: str) -> str:
+    """The address of the gateway's page for an order, made once."""
+    if not order.checkout_url:
+        gateway = gateways.by_name(order.gateway)
+        page = gateway.create_checkout(
+            Item(
+                reference=str(order.pk),
+                title=order.video.title,
+                amount=order.amount,
+                currency=order.currency,
+            ),
+            customer=customers.known(order.buyer_id, order.gateway),
+            key=f"checkout:{order.pk}",
+            return_url=return_url,
+            expires_at=order.expires_at,
+        )
+        order.checkout_id, order.checkout_url = page.external_id, page.url
+        order.save(update_fields=["checkout_id", "checkout_url"])
+    return order.checkout_url
+
+
+def _begin_charge(order: Order) -> None:
+    if order.status == Order.Status.PENDING and order.video.deleted_at is not None:
+        raise VideoNotFound()
+    begun = Order.objects.filter(
+        Q(status=Order.Status.PROCESSING)
+        | Q(status=Order.Status.PENDING, expires_at__gt=timezone.now()),
+        pk=order.pk,
+    ).update(status=Order.Status.PROCESSING, changed_at=timezone.now())
+    order.refresh_from_db(fields=["status", "attempt", "paid_at"])
+    if not begun and order.status not in Order.BOUGHT:
+        raise OrderNotOpen()
+
+
+def _reopen(order: Order, **fields) -> None:
+    Order.objects.filter(pk=order.pk, attempt=order.attempt, status=Order.Status.PROCESSING).update(
+        status=Order.Status.PENDING, **fields
+    )
+
+
+@transaction.atomic
+def _note_decline(order: Order, declined: Declined) -> None:
+    # The next attempt gets a key of its own: this one's answer is final.
+    _reopen(order, attempt=F("attempt") + 1)
+    audit.record(
+        actor=order.buyer,
+        action=AuditAction.PAYMENT_DECLINED,
+        target=order,
+        decline_code=declined.decline_code,
+    )
+
+
+def _open_order(buyer, video_id: uuid.UUID, wish: Wish) -> tuple[Order, bool]:
+    video = Video.objects.visible_to(buyer).filter(pk=video_id).first()
+    if video is None:
+        raise VideoNotFound()
+    price = _check_wish(buyer, video, wish)
+    coupon = (
+        coupons.find(wish.coupon, video=video, currency=video.currency) if wish.coupon else None
+    )
+    for _ in range(3):
+        order = _live_order(buyer, video, wish, price, coupon)
+        if order is not None:
+            return order, False
+        try:
+            return _create_order(buyer, video, wish, price, coupon), True
+        except IntegrityError:
+            continue  # somebody was faster: theirs is the order
+    raise GatewayUnavailable()
+
+
+def _check_wish(buyer, video: Video, wish: Wish) -> int:
+    """The price of what is wished for, in minor units."""
+    if video.creator_id == buyer.pk:
+        raise OwnVideo()
+    price = video.rental_price if wish.kind == Order.Kind.RENT else video.price
+    if not video.is_paid or not price:
+        raise NotForSale()
+    if wish.currency and wish.currency != video.currency:
+        raise CurrencyUnsupported()
+    if wish.expected_amount is not None:
+        shown = Decimal(money.to_text(price, video.currency))
+        if wish.expected_amount != shown:
+            raise PriceChanged(str(shown), video.currency)
+    held = Entitlement.objects.live().filter(user=buyer)
+    mine = held.filter(video=video)
+    if wish.kind == Order.Kind.BUY:
+        mine = mine.filter(rental_hours=None)
+    if mine.exists():
+        raise AlreadyOwned()
+    if not wish.force and held.filter(video=None).exists():
+        raise CoveredBySubscription()
+    return price
+
+
+def _live_order(buyer, video: Video, wish: Wish, price: int, coupon) -> Order | None:
+    order = (
+        Order.objects.select_related("coupon")
+        .filter(buyer=buyer, video=video, kind=wish.kind)
+        .filter(status__in=Order.LIVE if wish.kind == Order.Kind.BUY else Order.OPEN)
+        .first()
+    )
+    if order is None:
+        return None
+    if order.status in Order.BOUGHT:
+        raise AlreadyOwned()
+    if order.status == Order.Status.PROCESSING:
+        return order
+    stale = (order.list_amount, order.currency) != (price, video.currency)
+    other_coupon = coupon is not None and order.coupon_id != coupon.pk
+    if stale or other_coupon or order.expires_at <= timezone.now():
+        # Nobody pays a price that is no longer shown.
+        orders.expire(order)
+        return None
+    return order
+
+
+@transaction.atomic
+def _create_order(buyer, video: Video, wish: Wish, price: int, coupon) -> Order:
+    gateway = gateways.current()
+    discount = coupons.discount(coupon, price) if coupon else 0
+    if price > discount:
+        try:
+            gateway.validate_amount(price - discount, video.currency)
+        except AmountRefused as refused:
+            raise AmountBelowMinimum(str(refused)) from None
+    order = Order.objects.create(
+        buyer=buyer,
+        video=video,
+        creator_id=video.creator_id,
+        kind=wish.kind,
+        rental_hours=video.rental_hours if wish.kind == Order.Kind.RENT else None,
+        coupon=coupon,
+        list_amount=price,
+        discount=discount,
+        amount=price - discount,
+        currency=video.currency,
+        fee_bps=settings.PLATFORM_FEE_BPS,
+        gateway=gateway.name,
+        expires_at=timezone.now() + timedelta(minutes=settings.ORDER_TTL_MINUTES),
+    )
+    if coupon is not None:
+        coupons.reserve(coupon, order)
+    audit.record(
+        actor=buyer,
+        action=AuditAction.ORDER_CREATED,
+        target=order,
+        amount=order.amount,
+        currency=order.currency,
+        video=str(video.pk),
+        kind=order.kind,
+    )
+    return order

@@ -1,0 +1,183 @@
+"""An order's status, as it follows from its payments."""
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+import audit.services as audit
+from audit.actions import AuditAction
+from payments.errors import (
+    OrderNotOpen,
+    RefundWindowClosed,
+    WatchedTooMuch,
+)
+from payments.models import Order, Payment
+from payments.services import access
+from payments.services.offers import coupons
+from payments.services.settling import split
+from payments.services.settling.facts import GIVEN_UP, UNDER_WAY
+from payments.services.settling.refunds import refund_order
+from payments.services.sharing import watchtime
+from payments.signals import order_paid, order_refunded
+
+logger = logging.getLogger(__name__)
+Status = Order.Status
+
+
+def follow_payment(payment: Payment, *, kind: str = "adjustment") -> None:
+    """Bring the order to what its applied payment says: paid, disputed, or refunded in full."""
+    if payment.order_id is None:
+        return
+    if payment.disposition != Payment.Disposition.APPLIED:
+        _follow_unpaid(payment, kind)
+        return
+    order = Order.objects.select_for_update().get(pk=payment.order_id)
+    status = _status(payment)
+    # What was refunded, bought again and then not refunded after all is for people to sort out.
+    if order.status in {status, Status.SUPERSEDED} and order.paid_at is not None:
+        return
+    if status in Order.BOUGHT and not _make_room(order):
+        _supersede(order)
+        return
+    before, order.status = order.status, status
+    order.paid_at = order.paid_at or payment.captured_at
+    order.save(update_fields=["status", "paid_at"])
+    access.follow_order(order)
+    coupons.settle(order)
+    if status == Status.REFUNDED:
+        audit.record(actor=None, action=AuditAction.ORDER_REFUNDED, target=order)
+        order_refunded.send(sender=Order, order=order)
+    elif status == Status.PAID and before not in {Status.REFUNDED, Status.DISPUTED}:
+        audit.record(actor=order.buyer, action=AuditAction.ORDER_PAID, target=order)
+        order_paid.send(sender=Order, order=order)
+
+
+def _status(payment: Payment) -> str:
+    if payment.refunded() >= payment.captured:
+        return Status.REFUNDED
+    return Status.DISPUTED if payment.disputed() > 0 else Status.PAID
+
+
+def _follow_unpaid(payment: Payment, kind: str) -> None:
+    """A payment under way keeps its order open; one that fails for good reopens it.
+
+    Only at the moment it fails: later news of it says nothing about the payment that came after.
+    """
+    orders = Order.objects.filter(pk=payment.order_id)
+    if payment.status in UNDER_WAY:
+        orders.filter(status=Status.PENDING).update(status=Status.PROCESSING)
+    elif kind == "failed":
+        # The next attempt gets a key of its own: this one's answer is final.
+        orders.filter(status=Status.PROCESSING).update(
+            status=Status.PENDING, attempt=F("attempt") + 1
+        )
+
+
+def _make_room(order: Order) -> bool:
+    """Money that came late is real: what was opened in the meantime gives way to it.
+
+    False when the buyer has bought the video again: somebody must look.
+    """
+    rivals = Order.objects.filter(buyer_id=order.buyer_id, video_id=order.video_id).exclude(
+        pk=order.pk
+    )
+    if order.kind == Order.Kind.BUY:
+        if rivals.filter(status__in=Order.BOUGHT, kind=Order.Kind.BUY).exists():
+            return False
+        rivals.filter(status__in=Order.OPEN).update(status=Status.SUPERSEDED)
+    else:
+        rivals.filter(status__in=Order.OPEN, kind=Order.Kind.RENT).update(status=Status.SUPERSEDED)
+    for rival in rivals.filter(status=Status.SUPERSEDED):
+        coupons.settle(rival)
+    return True
+
+
+def _supersede(order: Order) -> None:
+    logger.error("Order %s is paid beside another of the same video.", order.pk)
+    order.status = Status.SUPERSEDED
+    order.save(update_fields=["status"])
+    access.follow_order(order)
+
+
+@transaction.atomic
+def complete_free(order: Order) -> Order:
+    """An order that costs nothing is paid as it stands, without any gateway."""
+    order = Order.objects.select_for_update().get(pk=order.pk)
+    if order.status not in Order.OPEN or order.amount:
+        return order
+    _make_room(order)
+    now = timezone.now()
+    order.status, order.paid_at = Status.PAID, now
+    order.save(update_fields=["status", "paid_at"])
+    split.book_gift(order, at=now)
+    access.follow_order(order)
+    coupons.settle(order)
+    audit.record(actor=order.buyer, action=AuditAction.ORDER_PAID, target=order)
+    order_paid.send(sender=Order, order=order)
+    return order
+
+
+@transaction.atomic
+def cancel_order(*, order: Order, actor) -> Order:
+    """Give up an order that nobody is paying. Raises OrderNotOpen for any other."""
+    changed = _nobody_pays().filter(pk=order.pk).update(status=Status.CANCELED)
+    if not changed:
+        raise OrderNotOpen()
+    order.refresh_from_db(fields=["status"])
+    coupons.settle(order)
+    audit.record(actor=actor, action=AuditAction.ORDER_CANCELED, target=order)
+    return order
+
+
+def expire_orders() -> int:
+    """Orders that nobody paid in time. Money that still comes makes them paid all the same."""
+    over = _nobody_pays().filter(expires_at__lt=timezone.now())
+    return sum(expire(order) for order in over.select_related("coupon"))
+
+
+def _nobody_pays() -> QuerySet[Order]:
+    """Open orders that no money is on its way for: what waits for the buyer's bank waits for them.
+
+    Money that comes all the same is real, and makes them paid.
+    """
+    payments = Payment.objects.filter(order=OuterRef("pk"))
+    waiting = payments.filter(status=Payment.Status.REQUIRES_ACTION)
+    moving = payments.exclude(status__in=[Payment.Status.REQUIRES_ACTION, *GIVEN_UP])
+    return Order.objects.filter(
+        Q(status=Status.PENDING) | Q(Exists(waiting), ~Exists(moving), status=Status.PROCESSING)
+    )
+
+
+def expire_of(video) -> None:
+    """Close the open orders of a video that has been deleted; their pages are closed soon after."""
+    for order in _nobody_pays().filter(video=video).select_related("coupon"):
+        expire(order)
+
+
+@transaction.atomic
+def expire(order: Order) -> bool:
+    """Close an open order that nobody is paying; false when somebody was faster."""
+    changed = _nobody_pays().filter(pk=order.pk).update(status=Status.EXPIRED)
+    if changed:
+        order.status = Status.EXPIRED
+        coupons.settle(order)
+    return bool(changed)
+
+
+def refund_own(*, order: Order) -> Order:
+    """What a buyer may do alone: all of it, soon after buying, and with most of it unseen.
+
+    Raises RefundWindowClosed, WatchedTooMuch and what `refund_order` raises.
+    """
+    window = timedelta(days=settings.REFUND_WINDOW_DAYS)
+    if order.paid_at is None or order.paid_at + window <= timezone.now():
+        raise RefundWindowClosed()
+    if watchtime.watched_share(order) * 100 > settings.REFUND_WATCHED_PERCENT:
+        raise WatchedTooMuch()
+    return refund_order(
+        order_id=order.pk, amount=None, reason="asked for by the buyer", actor=order.buyer
+    )

@@ -1,0 +1,81 @@
+import uuid
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+import audit.services as audit
+from audit.actions import AuditAction
+from config import money
+from config.errors import NotVisible
+from payments.models import Plan
+
+FIRST_PLAN = "monthly"
+
+
+def seed_first_plan() -> str:
+    """The monthly plan of SUBSCRIPTION_PRICE, unless there is one; returns a line for the operator."""
+    currency = settings.DEFAULT_CURRENCY
+    plan, created = Plan.objects.get_or_create(
+        code=FIRST_PLAN,
+        defaults={
+            "name": "Monthly",
+            "amount": money.to_minor(settings.SUBSCRIPTION_PRICE, currency),
+            "currency": currency,
+            "interval": Plan.Interval.MONTH,
+        },
+    )
+    price = f"{money.to_text(plan.amount, plan.currency)} {plan.currency}"
+    return f"Plan {plan.code} ({price}): {'created' if created else 'up to date'}"
+
+
+@transaction.atomic
+def create_plan(*, actor, **fields) -> Plan:
+    """A plan that can be subscribed to. Raises ValidationError."""
+    plan = Plan(**fields)
+    if plan.amount is None or not 0 < plan.amount <= money.MAX_MINOR:
+        raise ValidationError({"amount": "The price must be above zero."}, code="min_value")
+    plan.full_clean()
+    plan.save(force_insert=True)
+    audit.record(
+        actor=actor,
+        action=AuditAction.PLAN_CHANGED,
+        target=plan,
+        fields=sorted(fields.keys() - {"id"}),
+        amount=plan.amount,
+        currency=plan.currency,
+    )
+    return plan
+
+
+@transaction.atomic
+def change_plan(
+    *, plan_id: uuid.UUID, actor, name: str | None = None, is_active: bool | None = None
+) -> Plan:
+    """Rename a plan, or stop or begin to offer it. Its price never changes: a new one is a new plan.
+
+    Whoever has subscribed to it keeps it.
+    """
+    plan = Plan.objects.select_for_update().filter(pk=plan_id).first()
+    if plan is None:
+        raise NotVisible()
+    wanted = {"name": name, "is_active": is_active}
+    changed = [
+        field
+        for field, value in wanted.items()
+        if value is not None and getattr(plan, field) != value
+    ]
+    if not changed:
+        return plan
+    for field in changed:
+        setattr(plan, field, wanted[field])
+    plan.full_clean()
+    plan.save(update_fields=changed)
+    audit.record(
+        actor=actor,
+        action=AuditAction.PLAN_CHANGED,
+        target=plan,
+        fields=sorted(changed),
+        is_active=plan.is_active,
+    )
+    return plan

@@ -1,0 +1,46 @@
+"""The gateway's configuration, and disputes."""
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework.mixins import ListModelMixin
+from rest_framework.permissions import AllowAny
+from rest_framework.response import Response
+
+from config import money
+from config.api.views import APIView, GenericAPIView
+from payments import gateways
+from payments.filters import DisputeFilter
+from payments.models import (
+    Dispute,
+)
+from payments.permissions import MaySeeRevenue
+from payments.serializers.settling import DisputeSerializer, GatewayConfigSerializer
+
+
+class DisputesView(ListModelMixin, GenericAPIView):
+    permission_classes = [MaySeeRevenue]
+    queryset = Dispute.objects.select_related("payment")
+    serializer_class = DisputeSerializer
+    filterset_class = DisputeFilter
+    ordering = "-created_at"
+
+    @extend_schema(summary="What buyers' banks have taken back, or ask about")
+    def get(self, request):
+        return self.list(request)
+
+
+class ConfigView(APIView):
+    permission_classes = [AllowAny]
+
+    @extend_schema(summary="How payments are set up", responses=GatewayConfigSerializer)
+    def get(self, request):
+        gateway = gateways.current()
+        return Response(
+            {
+                "gateway": gateway.name,
+                "sandbox": gateway.name == "sandbox",
+                "publishable_key": gateway.public["publishable_key"],
+                "currencies": sorted(money.EXPONENTS),
+                "default_currency": settings.DEFAULT_CURRENCY,
+            }
+        )
