@@ -35,8 +35,8 @@ demo: $(VENV)/runtime ## tell the whole story against the running service
 test: $(VENV)/dev ## run the whole suite
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
-lint: $(VENV)/dev ## check style and formatting
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(VENV)/dev ## check style, formatting and the direction of imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
 
 schema: $(VENV)/runtime ## check the OpenAPI document
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null

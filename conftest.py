@@ -5,4 +5,5 @@ pytest_plugins = [
     "accounts.tests.fixtures",
     "videos.tests.fixtures",
     "payments.tests.fixtures",
+    "analytics.tests.fixtures",
 ]

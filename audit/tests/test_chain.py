@@ -4,6 +4,7 @@ import uuid
 from io import StringIO
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
@@ -61,9 +62,7 @@ def test_an_entry_goes_with_the_change_it_tells_of(viewer):
 
 
 def test_a_service_that_fails_leaves_no_entry(client_for, admin):
-    from accounts.models import User
-
-    User.objects.exclude(pk=admin.pk).update(is_active=False)
+    get_user_model().objects.exclude(pk=admin.pk).update(is_active=False)
     before = AuditEntry.objects.exclude(action="api.request").count()
 
     client_for(admin).patch(f"/api/v1/users/{admin.pk}/role", {"role": "VIEWER"})

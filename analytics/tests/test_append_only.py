@@ -4,8 +4,8 @@ import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
+from analytics.tests.fixtures import PROTECTED
 from config import append_only
-from config.tests.fixtures import PROTECTED
 
 pytestmark = pytest.mark.django_db
 

@@ -1,0 +1,56 @@
+"""Fixtures of every test: seeded roles and plans, and append-only tables that can be emptied."""
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import connection
+from django.test import override_settings
+
+from accounts.backends import forget_role_permissions
+from config import append_only
+from config.tests.fixtures import QUICK_HASHER
+from payments.ledger import protection
+
+PROTECTED = ("audit_auditentry", *protection.TABLES)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Seeded once; only tests that empty the tables have to seed again."""
+    with django_db_blocker.unblock(), override_settings(PASSWORD_HASHERS=[QUICK_HASHER]):
+        call_command("seed", verbosity=0)
+
+
+def uses_transactions(request) -> bool:
+    marker = request.node.get_closest_marker("django_db")
+    wanted = {"transactional_db", "live_server"} & set(request.fixturenames)
+    return bool(wanted) or bool(marker and marker.kwargs.get("transaction"))
+
+
+def uses_database(request) -> bool:
+    return bool(
+        request.node.get_closest_marker("django_db")
+        or {"db", "transactional_db", "live_server"} & set(request.fixturenames)
+    )
+
+
+@pytest.fixture(autouse=True)
+def _house(request, settings):
+    """Roles and plans stand, and append-only tables let the test's own clean-up through."""
+    settings.AUDIT_FLUSH_SECONDS = 0
+    settings.PASSWORD_HASHERS = [QUICK_HASHER]
+    if not uses_database(request):
+        yield
+        return
+    transactional = uses_transactions(request)
+    request.getfixturevalue("transactional_db" if transactional else "db")
+    cache.clear()
+    forget_role_permissions()
+    if not Group.objects.filter(name="ADMIN").exists():
+        call_command("seed", verbosity=0)
+    yield
+    if transactional:
+        # Emptying the tables is a DELETE; what runs after it puts the triggers back.
+        for table in PROTECTED:
+            append_only.release(connection.alias, table)
