@@ -163,8 +163,9 @@ def test_an_invoice_is_refunded_in_part_and_then_in_full(office, admin, subscrib
     assert_books_balance()
 
 
+@pytest.mark.promise("disputed-order-not-refunded")
 def test_a_refund_that_cannot_be_moves_nothing(office, order, subscribe, make_user):
-    """Money 50: the refund button while disputed → 409; and what is no amount is refused."""
+    """A refund of a disputed order, of too much or of no valid amount is refused and moves nothing."""
     invoice = subscribe(make_user()).invoices.get()
     dispute(order)
     url = f"{BASE}/invoices/{invoice.pk}/refund"
@@ -213,8 +214,9 @@ def test_a_dry_run_says_what_closing_would_share_and_writes_nothing(office, crea
     assert pool["shares"] == [{"creator_id": str(creator.pk), "seconds": 600, "amount": "8.00"}]
 
 
+@pytest.mark.promise("month-closed-once")
 def test_closing_a_month_shares_it_once(office, admin, creator, watched, closable):
-    """Money 72: closing twice is one distribution."""
+    """Closing a month twice over the API shares its pool once and gives the same answer."""
     url = f"{BASE}/pools/{watched}/close"
     first = office.post(url)
     with nothing_changes():
@@ -275,8 +277,9 @@ def test_a_payout_that_fails_or_is_canceled_is_in_the_balance_again(office, crea
     assert payouts.available(creator.pk)["USD"]["available"] == 1600
 
 
+@pytest.mark.promise("payout-needs-second-person")
 def test_nobody_approves_what_they_asked_for(office, client_for, make_user, no_hold, order):
-    """Money 88: payout approver ≠ requester."""
+    """An administrator who requested a payout gets 403 when approving it; another one may approve it."""
     (made,) = office.post(f"{BASE}/payouts/run").data["payouts"]
     payout = Payout.objects.get(pk=made["id"])
 
@@ -469,6 +472,7 @@ def test_an_event_that_fails_again_says_so(office, event, gateway_is, gateway, s
     assert (event.status, event.attempts) == ("failed", 1)
 
 
+@pytest.mark.promise("reconciliation-finds-lost-webhook")
 def test_reconciling_finds_what_was_missed_and_then_nothing(office, admin, order):
     payment = order.payments.get()
     SandboxGateway().refund(external_id=payment.external_id, amount=500, key="elsewhere")
@@ -494,6 +498,7 @@ def test_there_is_nothing_to_review_at_first(office, order):
     assert kinds_of(office.get(f"{BASE}/review").data) == set()
 
 
+@pytest.mark.promise("unknown-payment-in-suspense", "failed-refund-after-rebuying")
 def test_the_review_queue_shows_what_no_rule_could_place(
     office, admin, creator, payout, order, event, make_user, make_video, buy
 ):
@@ -560,10 +565,11 @@ def test_readiness_tells_of_the_books_and_stays_ready(client, db, discrepancies,
 # --- revenue ----------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("revenue-identity")
 def test_the_identity_holds_for_a_history_of_everything(
     office, admin, creator, viewer, make_user, make_video, buy, subscribe, no_hold
 ):
-    """Money 30: gross - refunds - disputes = creator + platform - losses and what is not placed."""
+    """The revenue report's identity holds for sales, coupons, refunds, a dispute and a subscription."""
     videos = [make_video(creator=creator, price=price) for price in (1999, 333, 5000, 7)]
     orders = [buy(make_user(), video) for video in videos]
     office.post(f"{BASE}/coupons", {"code": "GIFT", "percent_bps": 10_000})
@@ -619,11 +625,12 @@ POSTS = (
 )  # fmt: skip
 
 
+@pytest.mark.promise("creators-cannot-refund")
 @pytest.mark.parametrize("role", [None, Role.VIEWER, Role.CREATOR])
 def test_the_back_office_is_closed_to_others(
     client_for, make_user, subscribe, payout, event, office, role
 ):
-    """Money 85: a creator does nothing that is the platform's, also to their own sales."""
+    """Anonymous callers, viewers and creators are refused by every address of the admin API."""
     coupon = office.post(f"{BASE}/coupons", {"code": "SPRING", "percent_bps": 2500}).data["id"]
     invoice = subscribe(make_user()).invoices.get()
     ids = {

@@ -67,6 +67,7 @@ def clock():
         yield moved
 
 
+@pytest.mark.promise("renewal-dates")
 @pytest.mark.parametrize(
     ("anchor", "after", "expected"),
     [
@@ -78,13 +79,14 @@ def clock():
     ],
 )
 def test_renewals_keep_the_day_of_the_month(anchor, after, expected):
-    """Money 67."""
+    """A subscription renews on its day of the month, or on the last day where that day is missing."""
     found = next_renewal(datetime(*anchor, 9, tzinfo=UTC), datetime(*after, 9, tzinfo=UTC), "month")
     assert found == datetime(*expected, 9, tzinfo=UTC)
 
 
+@pytest.mark.promise("renewal-dates")
 def test_a_leap_day_is_kept_for_the_next_leap_year():
-    """Money 67."""
+    """A yearly subscription of 29 February ends on the 28th, and on the 29th in leap years."""
     anchor = datetime(2028, 2, 29, tzinfo=UTC)
     ends = [anchor]
     for _ in range(4):
@@ -94,8 +96,9 @@ def test_a_leap_day_is_kept_for_the_next_leap_year():
 
 @pytest.mark.django_db
 class TestRenewing:
+    @pytest.mark.promise("period-billed-once")
     def test_three_periods_are_billed_once_each(self, subscribe, viewer, clock):
-        """Money 62: even when the job runs twice."""
+        """Three renewals are billed once each, although the job runs twice for each."""
         subscribe(viewer)
         for number in range(2, 5):
             clock.move_to(mine().period_end + timedelta(minutes=1))
@@ -141,8 +144,9 @@ class TestUnpaid:
         run_time()
         return mine()
 
+    @pytest.mark.promise("failed-renewal-has-grace")
     def test_access_goes_on_while_the_card_is_tried(self, failing, viewer, clock):
-        """Money 63: and there is no gap."""
+        """A declined renewal is past due; the access lasts until grace_until, without a gap."""
         assert failing.status == "past_due"
         assert failing.grace_until == failing.past_due_since + timedelta(days=7)
         assert Entitlement.objects.get().ends_at == failing.grace_until
@@ -150,8 +154,9 @@ class TestUnpaid:
         assert Notice.objects.filter(subject="Your card was declined").count() == 1
         assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
 
+    @pytest.mark.promise("failed-renewal-has-grace")
     def test_a_new_card_pays_at_once(self, failing, client_for, viewer, clock):
-        """Money 63: the retry succeeds."""
+        """Another card pays a declined renewal at once: the subscription is active again."""
         clock.shift(timedelta(days=2))
         answer = client_for(viewer).post(f"{MINE}/payment-method", {"payment_method": VISA})
         assert (answer.status_code, answer.data["status"]) == (200, "active")
@@ -167,8 +172,10 @@ class TestUnpaid:
         run_time()
         assert (mine().status, may_watch(viewer)) == ("active", True)
 
+    @pytest.mark.promise("failed-renewal-has-grace")
     def test_never_paid_it_ends(self, failing, viewer, clock):
-        """Money 63: by the clock first, then by the job."""
+        """A renewal that is never paid ends the access at grace_until; the job then expires it for
+        good."""
         clock.move_to(failing.grace_until + timedelta(seconds=1))
         assert not may_watch(viewer)
         run_time()
@@ -194,8 +201,9 @@ class TestUnpaid:
 
 @pytest.mark.django_db
 class TestEnding:
+    @pytest.mark.promise("cancel-and-resume")
     def test_resumed_it_renews(self, client_for, subscribe, viewer, clock):
-        """Money 64."""
+        """A subscription whose cancellation is taken back renews at the end of its period."""
         subscribe(viewer)
         client_for(viewer).post(f"{MINE}/cancel", {})
         answer = client_for(viewer).post(f"{MINE}/resume")
@@ -206,10 +214,11 @@ class TestEnding:
         run_time()
         assert (mine().status, Invoice.objects.count()) == ("active", 2)
 
+    @pytest.mark.promise("cancel-and-resume")
     def test_canceled_for_the_end_it_is_not_billed_again(
         self, client_for, subscribe, viewer, clock
     ):
-        """Money 64."""
+        """A subscription canceled for its end gives access until then and is not billed again."""
         subscribe(viewer)
         client_for(viewer).post(f"{MINE}/cancel", {})
         clock.move_to(mine().period_end - timedelta(minutes=1))
@@ -219,8 +228,9 @@ class TestEnding:
         run_time()
         assert (mine().status, may_watch(viewer), Invoice.objects.count()) == ("canceled", False, 1)
 
+    @pytest.mark.promise("invoice-refund-and-recognition")
     def test_an_invoice_that_is_refunded_ends_it_there_too(self, subscribe, viewer, admin, clock):
-        """Money 69: before anything was recognised."""
+        """An invoice refunded before recognition ends the subscription here and at the gateway."""
         subscribe(viewer)
         refunds.refund_invoice(
             invoice_id=Invoice.objects.get().pk, amount=None, reason="", actor=admin
@@ -260,8 +270,9 @@ class TestEnding:
 
 @pytest.mark.django_db
 class TestChanging:
+    @pytest.mark.promise("plan-change")
     def test_a_dearer_plan_begins_at_once(self, client_for, subscribe, viewer, yearly, clock):
-        """Money 68: what is left of the old period is taken off."""
+        """An upgrade begins at once; the unused half of the old period is taken off its price."""
         subscribe(viewer)
         clock.shift((mine().period_end - mine().period_start) / 2)
         answer = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
@@ -275,8 +286,9 @@ class TestChanging:
             again = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
         assert (again.status_code, code(again)) == (409, "plan_unchanged")
 
+    @pytest.mark.promise("plan-change")
     def test_a_cheaper_plan_waits_for_the_end(self, client_for, viewer, yearly, clock):
-        """Money 68."""
+        """A downgrade, with its lower price, begins when the paid period ends."""
         client_for(viewer).post(URL, {"plan": "yearly", "payment_method": VISA})
         answer = client_for(viewer).post(f"{MINE}/change", {"plan": "monthly"})
         assert (answer.data["plan"], answer.data["next_plan"]) == ("yearly", "monthly")
@@ -346,8 +358,9 @@ class TestTrying:
 
 @pytest.mark.django_db
 class TestAuthentication:
+    @pytest.mark.promise("bank-authentication")
     def test_the_bank_is_asked_first(self, client_for, client, viewer):
-        """Money 15, for a subscription."""
+        """A subscription whose card needs authentication is incomplete until the bank confirms it."""
         answer = client_for(viewer).post(URL, {"payment_method": "pm_card_authenticationRequired"})
         assert (answer.status_code, answer.data["next_action"]["type"]) == (202, "authenticate")
         assert (mine().status, may_watch(viewer)) == ("incomplete", False)
@@ -394,9 +407,10 @@ class TestAuthentication:
 
 @pytest.mark.django_db
 class TestAnswersOutOfOrder:
+    @pytest.mark.promise("subscription-news-in-any-order")
     @pytest.mark.parametrize("at_period_end", [True, False])
     def test_only_the_latest_question_counts(self, subscribe, viewer, monkeypatch, at_period_end):
-        """Money 65: created, updated and deleted, fetched and answered in any order."""
+        """An answer that the answer to a later question has overtaken is ignored."""
         from payments.gateways.sandbox import SandboxGateway
 
         row = subscribe(viewer)
@@ -425,8 +439,9 @@ class TestAnswersOutOfOrder:
 
 @pytest.mark.django_db(transaction=True)
 class TestAtOnce:
+    @pytest.mark.promise("period-billed-once")
     def test_a_period_is_billed_once_by_any_number_of_workers(self, subscribe, viewer):
-        """Money 62."""
+        """Eight workers at the same moment bill a due period once."""
         subscribe(viewer)
         SandboxClock.objects.create(ahead=timedelta(days=31))
 

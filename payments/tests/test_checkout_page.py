@@ -91,8 +91,9 @@ def test_abandoning_closes_the_page_and_charges_nothing(client, page):
     assert (balances(), Order.objects.get().status) == ({}, "pending")
 
 
+@pytest.mark.promise("bank-authentication")
 def test_a_bank_that_asks_is_answered_on_the_page(client, page):
-    """Money 15: refused the page stays open; confirmed the order is paid."""
+    """A refused authentication leaves the page and the order open; a confirmed one pays the order."""
     asked = client.post(page, {"button": "authenticate"}).content.decode()
     assert 'value="confirm"' in asked
     assert 'value="pay"' not in asked
@@ -114,8 +115,9 @@ def test_the_page_tells_the_merchant_by_a_signed_webhook(client, page, monkeypat
     assert not SandboxEvent.objects.filter(delivered_at=None).exists()
 
 
+@pytest.mark.promise("open-page-keeps-its-price")
 def test_an_old_page_is_paid_at_the_old_price(client, page, video):
-    """Money 12."""
+    """A page that was opened before the price changed captures and splits the old price."""
     catalogue.change_video(video=video, actor=video.creator, price=5000)
     assert "Paid." in client.post(page, {"button": "pay"}).content.decode()
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
@@ -137,10 +139,11 @@ def test_paid_elsewhere_the_page_is_closed(client, page, client_for, viewer, vid
     assert "expired" in text
 
 
+@pytest.mark.promise("duplicate-payment-goes-back")
 def test_paid_twice_before_the_page_was_closed_it_goes_back(
     client, page, client_for, viewer, video
 ):
-    """Money 19."""
+    """An order that is paid by card and on its page keeps one payment; the other goes back."""
     client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA})
     assert "Paid." in client.post(page, {"button": "pay"}).content.decode()
     assert balances()["customer_refund:USD"] == 1999

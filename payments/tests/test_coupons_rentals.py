@@ -49,8 +49,9 @@ class TestCoupons:
     def buy(self, client, video, coupon, **body):
         return client.post(url(video), {"coupon": coupon, "payment_method": VISA, **body})
 
+    @pytest.mark.promise("platform-coupon-costs-the-platform")
     def test_the_creator_gets_the_share_of_the_list_price(self, client_for, viewer, video):
-        """Money 24: a coupon that the platform pays for."""
+        """A coupon that the platform funds lowers the buyer's price, not the creator's share."""
         Coupon.objects.create(**SPRING)
         answer = self.buy(client_for(viewer), video, "spring")
         order = answer.data["order"]
@@ -84,8 +85,9 @@ class TestCoupons:
             refunds.refund_order(order_id=order.pk, amount=part, reason="", actor=admin)
         assert balances() == {}
 
+    @pytest.mark.promise("full-coupon-needs-no-gateway")
     def test_a_coupon_of_all_pays_without_a_gateway(self, client_for, viewer, video, creator):
-        """Money 22: and writes no entry of nothing."""
+        """A coupon of 100 % pays the order without the gateway and without a journal entry."""
         Coupon.objects.create(code="GIFT", percent_bps=10_000, funded_by="creator", creator=creator)
         answer = client_for(viewer).post(url(video), {"coupon": "gift"})
         assert (answer.status_code, answer.data["order"]["status"]) == (201, "paid")
@@ -128,9 +130,10 @@ class TestCoupons:
             answer = self.buy(client_for(viewer), video, "SPRING")
         assert code(answer) == "coupon_invalid"
 
+    @pytest.mark.promise("coupon-limit-holds")
     @pytest.mark.parametrize("how", ["cancel", "expire"])
     def test_an_order_that_is_given_up_releases_its_use(self, client_for, viewer, video, how):
-        """Money 23."""
+        """An order that is canceled or expires releases its use of the coupon for the next order."""
         coupon = Coupon.objects.create(**SPRING, max_redemptions=1)
         client_for(viewer).post(url(video), {"coupon": "SPRING"})
         order = Order.objects.get()
@@ -157,9 +160,10 @@ class TestCoupons:
         assert (answer.status_code, code(answer)) == (422, "coupon_invalid")
 
 
+@pytest.mark.promise("coupon-limit-holds")
 @pytest.mark.django_db(transaction=True)
 def test_the_last_use_is_used_once(client_for, make_user, video):
-    """Money 23: ten at once."""
+    """Of ten buyers who use a coupon's last redemption at the same moment, one gets the order."""
     coupon = Coupon.objects.create(**SPRING, max_redemptions=1)
     clients = [client_for(make_user()) for _ in range(10)]
     body = {"coupon": "SPRING", "payment_method": VISA}
@@ -170,9 +174,10 @@ def test_the_last_use_is_used_once(client_for, make_user, video):
     assert Order.objects.count() == 1
 
 
+@pytest.mark.promise("rental-starts-with-first-play")
 @pytest.mark.django_db
 class TestRentals:
-    """Money 25."""
+    """A rental: its hours begin with the first play, it ends by the clock, and it can be repeated."""
 
     def rent(self, client, video, **body):
         return client.post(url(video), {"kind": "rent", "payment_method": VISA, **body})
@@ -295,10 +300,12 @@ class TestAPageOfOffers:
         assert client_for().get(self.URL, {"video": video}).status_code == 400
 
 
+@pytest.mark.promise("access-in-one-query")
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", [1, 50])
 def test_a_page_of_rights_costs_one_query(viewer, make_video, subscribe, buy, number):
-    """Money 81: and it says of each video what the single question says."""
+    """The access to fifty videos costs one query, like that to one, with the same answers as
+    can_watch."""
     videos = [make_video(price=500) for _ in range(number)]
     buy(viewer, videos[0])
     subscribe(viewer)

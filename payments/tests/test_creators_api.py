@@ -100,18 +100,20 @@ def test_the_same_key_is_answered_from_the_store(client_for, creator, no_hold, s
     assert again["Idempotent-Replayed"] == "true"
 
 
+@pytest.mark.promise("payout-waits-for-hold-and-minimum")
 def test_what_is_held_is_not_paid_out(client_for, creator, sold):
-    """Money 77: in hold, none."""
+    """A creator whose earnings are all in their hold is answered 409 and gets no payout."""
     with nothing_changes():
         answer = client_for(creator).post(PAYOUTS)
 
     assert (answer.status_code, code(answer)) == (409, "nothing_to_pay_out")
 
 
+@pytest.mark.promise("refund-after-payout-becomes-debt")
 def test_a_refund_after_the_payout_makes_the_balance_negative(
     client_for, creator, admin, make_user, make_video, buy, no_hold, sold
 ):
-    """Money 51: negative balance, next payout smaller, never a negative payout."""
+    """A refund after the payout makes the balance negative and the next payout smaller."""
     for payout in payouts.run():
         payouts.approve(payout_id=payout.pk, actor=admin)
         payouts.mark_paid(payout_id=payout.pk, external_ref="B1", actor=admin)
@@ -169,8 +171,9 @@ def test_a_statement_is_read_as_csv(client_for, creator, sold, month, form):
     assert lines[-1] == f"USD,closing,{month},,,,16.00"
 
 
+@pytest.mark.promise("others-records-not-found")
 def test_another_creators_statement_is_not_there(client_for, make_user, sold, month):
-    """Money 84: another user's statement → 404."""
+    """Another creator's statement is answered 404 and is not listed."""
     statements.write(month, "USD")
     other = client_for(make_user(Role.CREATOR))
 
@@ -244,9 +247,11 @@ def test_prices_that_make_no_sense_change_nothing(client_for, creator, make_vide
     assert type(video).objects.values().get(pk=video.pk) == before
 
 
+@pytest.mark.promise("others-records-not-found")
 @pytest.mark.parametrize("role", [Role.CREATOR, Role.ADMIN])
 def test_prices_of_another_creators_video_are_not_there(client_for, make_user, make_video, role):
-    """Money 84."""
+    """The prices of another creator's video can be neither read nor set here, not even by an
+    administrator."""
     video = make_video(price=500)
     before = type(video).objects.values().get(pk=video.pk)
     client = client_for(make_user(role))

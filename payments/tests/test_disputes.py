@@ -62,28 +62,32 @@ def sale(buy, viewer, make_video):
 
 
 class TestDisputes:
+    @pytest.mark.promise("dispute-takes-money-and-access")
     def test_opened_it_takes_the_money_and_the_access(self, sale):
-        """Money 46."""
+        """An open dispute reverses the split and suspends the access."""
         sale.dispute()
         assert (sale.sync(), sale.may_watch, balances()) == ("disputed", False, {})
 
+    @pytest.mark.promise("dispute-takes-money-and-access")
     def test_won_both_are_back(self, sale):
-        """Money 46."""
+        """A dispute that is won restores the split and the access."""
         dispute = sale.dispute()
         sale.sync()
         charging.close_dispute(dispute.pk, reinstated=1999)
         assert (sale.sync(), sale.may_watch, balances()) == ("paid", True, SOLD)
         assert Dispute.objects.get().status == "won"
 
+    @pytest.mark.promise("dispute-takes-money-and-access")
     def test_lost_it_stays_so(self, sale):
-        """Money 46."""
+        """A dispute that is lost leaves the split reversed and the access suspended."""
         dispute = sale.dispute()
         charging.close_dispute(dispute.pk, reinstated=0)
         assert (sale.sync(), sale.may_watch, balances()) == ("disputed", False, {})
         assert Dispute.objects.get().status == "lost"
 
+    @pytest.mark.promise("dispute-won-in-part")
     def test_won_in_part_the_rest_is_shared(self, sale):
-        """Money 47: the amounts count, whatever the status says."""
+        """A dispute that returns 1000 of 1999 splits the 1000, though its status is "lost"."""
         dispute = sale.dispute()
         sale.sync()
         charging.close_dispute(dispute.pk, reinstated=1000)
@@ -91,19 +95,23 @@ class TestDisputes:
         assert balances() == {"clearing:USD": -1000, "creator:USD": 800, "platform:USD": 200}
         assert Dispute.objects.get().status == "lost"
 
+    @pytest.mark.promise("inquiry-moves-nothing")
     def test_an_inquiry_moves_nothing(self, sale):
-        """Money 48."""
+        """An inquiry, which takes no money, changes neither the books nor the access."""
         sale.dispute(inquiry=True)
         assert (sale.sync(), sale.may_watch, balances()) == ("paid", True, SOLD)
         assert (Dispute.objects.get().status, Dispute.objects.get().withdrawn) == ("warning", 0)
 
+    @pytest.mark.promise("dispute-and-refund-debit-once")
     def test_with_a_refund_of_the_same_money_the_creator_pays_once(self, sale, admin):
-        """Money 49: the excess is the platform's loss."""
+        """A payment that is refunded and disputed debits the creator once; the excess is the
+        platform's loss."""
         sale.refund(actor=admin)
         sale.dispute()
         sale.sync()
         assert balances() == {"clearing:USD": 1999, "losses:USD": -1999}
 
+    @pytest.mark.promise("dispute-and-refund-debit-once")
     @pytest.mark.parametrize("refund_first", [True, False])
     def test_in_either_order_the_books_end_the_same(self, sale, admin, refund_first):
         if refund_first:
@@ -122,8 +130,9 @@ class TestDisputes:
         sale.sync()
         assert balances() == {**SOLD, "clearing:USD": -499, "fees:USD": -1500}
 
+    @pytest.mark.promise("disputed-order-not-refunded")
     def test_the_refund_button_is_refused_meanwhile(self, sale, client_for, admin):
-        """Money 50."""
+        """A refund of a disputed order is answered 409 and changes nothing."""
         sale.dispute()
         sale.sync()
         with nothing_changes():
@@ -155,15 +164,17 @@ class TestRefundsThatFail:
     def fail(self) -> None:
         charging.settle_refund(SandboxRefund.objects.latest("created_at").pk, succeeds=False)
 
+    @pytest.mark.promise("failed-refund-restores-access")
     def test_share_and_access_are_back(self, sale, admin):
-        """Money 42."""
+        """A refund that fails after all gives the creator the share and the buyer the access back."""
         sale.refund(actor=admin)
         assert (sale.sync(), sale.may_watch, balances()) == ("refunded", False, {})
         self.fail()
         assert (sale.sync(), sale.may_watch, balances()) == ("paid", True, SOLD)
 
+    @pytest.mark.promise("failed-refund-can-be-repeated")
     def test_a_second_refund_debits_again(self, sale, admin):
-        """Money 43."""
+        """After a failed refund, a second refund takes the share and the access again."""
         sale.refund(actor=admin)
         self.fail()
         sale.sync()
@@ -171,8 +182,9 @@ class TestRefundsThatFail:
         assert (sale.sync(), sale.may_watch, balances()) == ("refunded", False, {})
         assert sorted(Refund.objects.values_list("status", flat=True)) == ["failed", "succeeded"]
 
+    @pytest.mark.promise("failed-refund-after-rebuying")
     def test_bought_again_meanwhile_it_waits_for_a_person(self, sale, admin, buy):
-        """Money 44: superseded, and the one that was bought again keeps its access."""
+        """A refund that fails after a second purchase supersedes the old order; the new access stays."""
         sale.refund(actor=admin)
         again = buy(sale.order.buyer, sale.order.video)
         self.fail()
@@ -194,8 +206,9 @@ class TestRefundsThatFail:
         assert (Refund.objects.get().status, balances()) == ("succeeded", SOLD)
 
 
+@pytest.mark.promise("refund-at-gateway-is-mirrored")
 def test_a_refund_of_the_gateways_dashboard_is_mirrored(sale):
-    """Money 40, 45: known by its id, even when its news overtakes the capture's."""
+    """A partial refund made at the gateway is booked with the next sync, and the access stays."""
     charging.refund(payment_id=sale.payment.external_id, amount=1000, key="dashboard")
     assert (sale.sync(), sale.may_watch) == ("paid", True)
     assert balances() == {"clearing:USD": -999, "creator:USD": 800, "platform:USD": 199}
@@ -237,8 +250,9 @@ class TestGivingBackOneself:
             answer = self.ask(client_for, sale)
         assert (answer.status_code, code(answer)) == (409, "watched_too_much")
 
+    @pytest.mark.promise("others-records-not-found", "creators-cannot-refund")
     def test_nobody_gives_back_anothers(self, sale, client_for, make_user, creator):
-        """Money 84, 85."""
+        """A stranger, another creator and the video's creator get 404 when they give the order back."""
         for stranger in (make_user(), creator, sale.order.creator):
             with nothing_changes():
                 assert self.ask(client_for, sale, stranger).status_code == 404

@@ -98,7 +98,7 @@ def _as_it_is():
 
 
 def assert_revenue_identity() -> None:
-    """Money 30."""
+    """Assert that gross - refunds - disputes equals everything that the books hold, in each currency."""
     for row in platform_totals(Period()):
         assert row["gross"] - row["refunds"] - row["disputes"] == (
             row["creator_share"]
@@ -112,6 +112,7 @@ def assert_revenue_identity() -> None:
         )
 
 
+@pytest.mark.promise("books-follow-facts", "revenue-identity")
 @pytest.mark.django_db
 @settings(
     max_examples=12,
@@ -128,7 +129,8 @@ def assert_revenue_identity() -> None:
 def test_books_follow_facts_in_any_order(
     make_user, make_video, buy, steps, prices, order: random.Random
 ):
-    """Money 28: every event three times, in any order, stale answers among them."""
+    """A history told three times, in any order and with stale answers, ends at the books of its
+    facts."""
     already = balances()  # examples share the transaction of the test
     world = World([buy(make_user(), make_video(price=price)) for price in prices])
     for number, (step, index, amount) in enumerate(steps):

@@ -32,8 +32,9 @@ def ask(client_for, viewer, video):
     return post
 
 
+@pytest.mark.promise("idempotency-key-replays-answer")
 def test_a_repeat_gets_the_same_answer_and_changes_nothing(ask):
-    """Money 3."""
+    """A repeated request with the same key gets the same bytes back and changes nothing."""
     first = ask(payment_method=VISA)
     assert first.status_code == 201
     assert "Idempotent-Replayed" not in first
@@ -45,8 +46,9 @@ def test_a_repeat_gets_the_same_answer_and_changes_nothing(ask):
         assert again.content == first.content
 
 
+@pytest.mark.promise("idempotency-key-bound-to-request")
 def test_another_request_with_the_key_is_refused(ask, video, make_video):
-    """Money 4."""
+    """A key that was used for another body or path is refused with 422 and changes nothing."""
     ask(payment_method=VISA)
     other = f"/api/v1/payments/purchase/{make_video(price=500).pk}"
     for refused in (
@@ -59,8 +61,9 @@ def test_another_request_with_the_key_is_refused(ask, video, make_video):
         assert (answer.status_code, code(answer)) == (422, "idempotency_key_reused")
 
 
+@pytest.mark.promise("idempotency-key-per-user")
 def test_another_user_has_keys_of_their_own(ask, make_user):
-    """Money 6."""
+    """The same key of another user makes an order of its own."""
     ask(payment_method=VISA)
     answer = ask(user=make_user(), payment_method=VISA)
     assert answer.status_code == 201
@@ -87,6 +90,7 @@ def test_refusals_are_final_for_their_key(ask):
     assert again["Idempotent-Replayed"] == "true"
 
 
+@pytest.mark.promise("idempotency-key-in-progress")
 def test_a_running_request_is_waited_for(ask, viewer, video):
     path = f"/api/v1/payments/purchase/{video.pk}"
     mark = idempotency.fingerprint("POST", path, {"payment_method": VISA})

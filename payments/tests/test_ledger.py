@@ -22,18 +22,20 @@ def sale_of(captured, back, fee_bps, subsidy=0):
     return found["creator"], found["platform"], -found["promotions"], -found["losses"]
 
 
+@pytest.mark.promise("split-adds-up")
 @given(amounts, fees)
 def test_the_split_loses_nothing_and_never_rounds_against_the_creator(net, fee_bps):
-    """Money 26."""
+    """Both shares add up to the net; the platform's is rounded down, so the creator never loses."""
     creator, platform, *_ = sale_of(net, 0, fee_bps)
     assert creator + platform == net
     assert platform == net * fee_bps // 10_000
     assert creator * 10_000 >= net * (10_000 - fee_bps)
 
 
+@pytest.mark.promise("refund-slices-add-up")
 @given(amounts, fees, st.lists(st.integers(1, 10**13), max_size=20))
 def test_refunds_in_any_slices_end_where_one_refund_ends(captured, fee_bps, slices):
-    """Money 27."""
+    """Refunds in any slices reverse the same shares as one refund of their sum."""
     refunded = 0
     before = sale_of(captured, 0, fee_bps)
     reversed_creator = reversed_platform = 0
@@ -72,12 +74,13 @@ def test_an_invoice_is_owed_or_earned_and_never_both(captured, back, recognised,
     assert earned <= recognised
 
 
+@pytest.mark.promise("smallest-amount-to-creator", "large-amounts-fit")
 @pytest.mark.parametrize(
     ("net", "creator", "platform"),
     [(1999, 1600, 399), (1, 1, 0), (4, 4, 0), (5, 4, 1), (10**13, 8 * 10**12, 2 * 10**12)],
 )
 def test_the_known_splits(net, creator, platform):
-    """Money 33, 37."""
+    """Known splits at 20 %: a single minor unit goes to the creator, and 10^13 are split exactly."""
     assert sale_of(net, 0, 2000) == (creator, platform, 0, 0)
 
 
@@ -105,14 +108,16 @@ REFUSED = [
 ]
 
 
+@pytest.mark.promise("ledger-append-only")
 @pytest.mark.django_db
 @pytest.mark.parametrize("statement", REFUSED)
 def test_the_database_refuses_to_rewrite_the_books(sale, statement):
-    """Money 35."""
+    """The database refuses SQL that updates or deletes transfers or journal entries."""
     with nothing_changes(), pytest.raises(IntegrityError, match="append-only"):
         run_sql(statement)
 
 
+@pytest.mark.promise("ledger-append-only")
 @pytest.mark.django_db
 def test_the_orm_cannot_rewrite_the_books_either(sale):
     row = Transfer.objects.first()
@@ -122,6 +127,7 @@ def test_the_orm_cannot_rewrite_the_books_either(sale):
             attempt()
 
 
+@pytest.mark.promise("ledger-append-only")
 @pytest.mark.django_db
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no TRUNCATE")
 def test_the_database_refuses_to_empty_the_books(sale):
@@ -130,6 +136,7 @@ def test_the_database_refuses_to_empty_the_books(sale):
         run_sql("TRUNCATE payments_transfer CASCADE")
 
 
+@pytest.mark.promise("currencies-never-mix")
 @pytest.mark.django_db
 def test_two_currencies_never_meet(sale):
     dollars, euros = accounts.platform("USD"), accounts.platform("EUR")
@@ -174,6 +181,7 @@ def test_an_entry_is_posted_once(sale):
     assert balances() == booked
 
 
+@pytest.mark.promise("ledger-triggers-survive-migrations")
 @pytest.mark.django_db
 def test_the_triggers_stand_after_a_table_was_rebuilt(sale):
     with connection.cursor() as cursor:
@@ -195,9 +203,10 @@ def test_the_triggers_stand_after_a_table_was_rebuilt(sale):
         )
 
 
+@pytest.mark.promise("ledger-triggers-survive-migrations")
 @pytest.mark.django_db(transaction=True)
 def test_the_table_of_accounts_can_be_rebuilt_under_its_trigger(viewer, make_video, buy):
-    """Money 36: an upgrade adds to a table that the ledger's trigger looks at, and nothing is lost."""
+    """A migration can rebuild the table of accounts; balances and triggers are as before."""
     buy(viewer, make_video(price=1999))
     before = balances()
     rule = models.CheckConstraint(condition=~models.Q(code=""), name="account_has_code")

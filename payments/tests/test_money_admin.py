@@ -194,8 +194,9 @@ def test_a_payout_comes_back(desk, admin, creator, payout, how):
     assert trail("payout.settled") == [(admin.pk, str(payout.pk))]
 
 
+@pytest.mark.promise("payout-needs-second-person")
 def test_nobody_approves_what_they_asked_for(desk, admin, order):
-    """Money 88: payout approver ≠ requester."""
+    """An administrator who requested a payout cannot approve it in the admin site."""
     (payout,) = payouts.run(actor=admin)
 
     with nothing_changes():
@@ -327,9 +328,10 @@ def test_a_statement_is_readable(desk, order, creator):
 # --- the two pages ----------------------------------------------------------------------------
 
 
+@pytest.mark.promise("revenue-identity")
 @pytest.mark.parametrize("query", ["", "?days=7", "?days=90", "?days=365", "?days=x", "?days=-1"])
 def test_the_revenue_overview_shows_the_money(desk, world, query):
-    """Money 30: the revenue identity in the admin overview."""
+    """The overview writes the revenue identity out with its amounts, and says that it holds."""
     content = desk.get(f"{REVENUE}{query}").content.decode()
 
     told = content.replace("\N{MINUS SIGN}", "-")
@@ -343,6 +345,7 @@ def test_the_revenue_overview_shows_the_money(desk, world, query):
     assert "creators earned" in content
 
 
+@pytest.mark.promise("revenue-identity")
 def test_the_overview_says_when_an_identity_does_not_hold(desk, world, monkeypatch):
     honest = overview.identity
     monkeypatch.setattr(

@@ -121,8 +121,9 @@ def test_run_payouts_makes_each_once(run, sold):
 
 
 class TestReconcilePayments:
+    @pytest.mark.promise("reconciliation-finds-lost-webhook")
     def test_finds_what_was_missed(self, run, make_user, make_video, buy):
-        """Money 61: the second run changes nothing."""
+        """The command books and prints a refund that was missed; a second run finds nothing."""
         order = buy(make_user(), make_video(price=1999))
         payment = order.payments.get()
         SandboxRefund.objects.create(

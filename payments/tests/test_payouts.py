@@ -57,8 +57,9 @@ class TestAsking:
         assert JournalEntry.objects.get(payout=payout).key == f"payout:{payout.pk}:start"
         assert AuditEntry.objects.get(action="payout.requested").actor_id == creator.pk
 
+    @pytest.mark.promise("payout-waits-for-hold-and-minimum")
     def test_money_in_its_hold_waits(self, sale, creator):
-        """Money 77: in hold, none."""
+        """Earnings in their hold are pending, and no payout is made of them until the hold has ended."""
         with at("2026-08-14 23:59"):
             assert payouts.available(creator.pk)["USD"] == {
                 "balance": 1600, "pending": 1600, "available": 0, "in_transit": 0, "negative": 0,
@@ -70,9 +71,10 @@ class TestAsking:
             assert payouts.available(creator.pk)["USD"]["available"] == 1600
             assert len(payouts.run()) == 1
 
+    @pytest.mark.promise("payout-waits-for-hold-and-minimum")
     @pytest.mark.parametrize(("minimum", "made"), [("16", 1), ("16.00", 1), ("16.01", 0)])
     def test_less_than_the_minimum_waits(self, sale, creator, settings, minimum, made):
-        """Money 77: below minimum, none."""
+        """A balance below PAYOUT_MINIMUM makes no payout; a balance of exactly the minimum makes one."""
         settings.PAYOUT_MINIMUM = minimum
         with at(RIPE):
             assert len(payouts.run()) == made
@@ -120,8 +122,9 @@ class TestThePath:
             "payout.requested", "payout.approved", "payout.sent", "payout.settled",
         ]  # fmt: skip
 
+    @pytest.mark.promise("failed-payout-returns")
     def test_a_payout_that_fails_is_in_the_balance_again(self, approved, admin, creator):
-        """Money 79."""
+        """A payout that fails is in the creator's balance again and can be requested once more."""
         payouts.mark_failed(payout_id=approved.pk, reason="no such account", actor=admin)
         assert balances() == {"clearing:USD": -1999, "platform:USD": 399, "creator:USD": 1600}
         with at(RIPE):
@@ -160,8 +163,9 @@ class TestThePath:
                 steps[step]()
             assert Payout.objects.get().status == status
 
+    @pytest.mark.promise("payout-needs-second-person")
     def test_nobody_approves_their_own(self, payout, creator, admin, make_user):
-        """Money 88: approver ≠ requester, nor the one who gets the money."""
+        """Neither the requester nor the creator who is paid can approve a payout, not even by SQL."""
         with pytest.raises(SamePerson):
             payouts.approve(payout_id=payout.pk, actor=creator)
         Payout.objects.update(requested_by=admin)
@@ -200,10 +204,12 @@ class TestDebts:
         with at("2026-08-21 00:00"):
             refunds.refund_order(order_id=sale.pk, amount=None, reason="", actor=admin)
 
+    @pytest.mark.promise("refund-after-payout-becomes-debt")
     def test_a_refund_after_the_payout_is_owed_and_fills_up(
         self, owing, creator, video, make_user, buy
     ):
-        """Money 51: negative balance, next payout smaller, never a negative payout."""
+        """A refund after the payout makes the balance negative; later sales fill it before the
+        next payout."""
         with at(RIPE):
             found = payouts.available(creator.pk)["USD"]
             assert (found["balance"], found["available"], found["negative"]) == (-1600, 0, 1600)
@@ -227,10 +233,12 @@ class TestDebts:
             with nothing_changes(), pytest.raises(NoDebt):
                 payouts.write_off(creator_id=creator.pk, currency=currency, actor=admin)
 
+    @pytest.mark.promise("payouts-never-exceed-earnings")
     def test_nobody_is_paid_more_than_they_earned(
         self, owing, creator, admin, video, make_user, buy
     ):
-        """Money 80: what was paid out never exceeds what was ever ripe."""
+        """Payouts add up to the earnings that are past their hold, less the earnings that were
+        refunded."""
         moment = timezone.now().replace(year=2026, month=9, day=1)
         for step in range(4):
             with at(f"{moment + timedelta(days=20 * step):%Y-%m-%d} 00:00"):
@@ -265,9 +273,10 @@ class TestRuns:
         assert balances()["payout_transit:USD"] == 4800
         assert "creator:USD" not in balances()
 
+    @pytest.mark.promise("simultaneous-payout-runs")
     @pytest.mark.django_db(transaction=True)
     def test_two_runs_at_once_make_one_payout_each(self, creators):
-        """Money 78."""
+        """Four payout runs at the same moment make one payout for each creator."""
         with at(RIPE):
             made = together([payouts.run] * 4)
         assert sum(map(len, made)) == Payout.objects.count() == 3

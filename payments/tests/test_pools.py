@@ -98,8 +98,10 @@ class TestEarning:
         pools.recognise(SEPTEMBER, "USD")
         assert balances() == {"clearing:USD": -1000, "pool:USD": 800, "platform:USD": 200}
 
+    @pytest.mark.promise("year-recognised-in-twelve-parts")
     def test_a_year_is_earned_in_twelve_parts_that_add_up(self, pay, viewer):
-        """Money 70: 12 recognitions sum exactly; each is its days of what was left."""
+        """Twelve monthly recognitions of a yearly invoice follow the days of the months and add up
+        exactly."""
         invoice = pay(viewer, "2026-08-01 00:00", "yearly")
         month, parts = AUGUST, []
         while Invoice.objects.get().recognised < invoice.amount:
@@ -118,14 +120,16 @@ class TestEarning:
         pools.recognise(AUGUST, "USD")
         assert balances() == {"clearing:USD": -1000, "pool:USD": 800, "platform:USD": 200}
 
+    @pytest.mark.promise("invoice-refund-and-recognition")
     def test_a_refund_before_the_close_is_not_earned(self, pay, viewer):
-        """Money 69: refunded before recognition."""
+        """A refund before the recognition leaves only the kept money to be earned."""
         give_back(pay(viewer), 400, "2026-08-20 00:00")
         pools.recognise(AUGUST, "USD")
         assert balances() == {"clearing:USD": -600, "pool:USD": 480, "platform:USD": 120}
 
+    @pytest.mark.promise("invoice-refund-and-recognition")
     def test_a_refund_after_the_close_takes_what_was_earned(self, pay, viewer):
-        """Money 69: refunded after recognition."""
+        """A refund after the recognition takes the earned money back from pool and platform."""
         invoice = pay(viewer)
         pools.recognise(AUGUST, "USD")
         give_back(invoice, 1000, "2026-09-05 00:00")
@@ -193,8 +197,9 @@ class TestSharing:
         assert pools.verify_month(AUGUST) == []
         assert_books_balance()
 
+    @pytest.mark.promise("month-closed-once")
     def test_closing_again_changes_nothing(self, pay, viewer, make_video):
-        """Money 72."""
+        """Closing a closed month returns the same pool and shares and changes nothing."""
         pay(viewer)
         watch(viewer, make_video(), "2026-08-01", 60)
         (first,) = close(AUGUST)
@@ -228,8 +233,9 @@ class TestSharing:
         )
         assert closing.pool.input_sha256 == expected.pool.input_sha256
 
+    @pytest.mark.promise("unwatched-pool-carried")
     def test_without_viewers_the_pool_is_carried(self, pay, viewer, make_video):
-        """Money 73."""
+        """A pool of a month without watch time is carried over and shared in the next month."""
         pay(viewer)
         (closing,) = close(AUGUST)
         assert (closing.pool.amount, closing.pool.balance, closing.shares) == (0, 800, {})
@@ -240,8 +246,9 @@ class TestSharing:
         assert closing.pool.amount == 800
         assert "pool:USD" not in balances()
 
+    @pytest.mark.promise("negative-pool-carried")
     def test_a_pool_below_zero_is_carried(self, pay, make_user, make_video):
-        """Money 74: refunds after the close come out of the next month, never below nothing."""
+        """A pool below zero shares nothing and is carried until later subscriptions have filled it."""
         first, second, video = make_user(), make_user(), make_video()
         invoice = pay(first)
         watch(first, video, "2026-08-01", 60)
@@ -259,8 +266,9 @@ class TestSharing:
         for month in (AUGUST, SEPTEMBER, OCTOBER):
             assert pools.verify_month(month) == []
 
+    @pytest.mark.promise("currencies-never-mix")
     def test_currencies_have_pools_of_their_own(self, pay, plan, make_user, make_video):
-        """Money 32: each currency is shared by what its own subscribers watched."""
+        """Each currency has its own pool, shared by what its own subscribers watched."""
         euros = Plan.objects.create(code="euro", name="Euro", amount=500, currency="EUR")
         here, there = make_user(), make_user()
         pay(here)
@@ -300,26 +308,30 @@ class TestWhatCounts:
             found = pools.close_month(AUGUST, dry_run=True, **options)
         return {c: share.seconds for closing in found for c, share in closing.shares.items()}
 
+    @pytest.mark.promise("watch-time-that-counts")
     def test_seconds_outside_the_subscription_do_not_count(self, pay, viewer, video):
-        """Money 76: a bought video's seconds are seconds, and no weight."""
+        """Seconds watched outside the subscription, such as those of a bought video, carry no weight."""
         pay(viewer)
         watchtime.record(
             user_id=viewer.pk, video=video, day=date(2026, 8, 1), seconds=90, plan_seconds=0
         )
         assert self.weights() == {}
 
+    @pytest.mark.promise("watch-time-that-counts")
     def test_a_look_does_not_count(self, pay, viewer, video, make_video):
         pay(viewer)
         watch(viewer, video, "2026-08-01", 29)
         watch(viewer, make_video(creator=video.creator), "2026-08-01", 30)
         assert self.weights() == {str(video.creator_id): 30}
 
+    @pytest.mark.promise("watch-time-that-counts")
     def test_watching_oneself_does_not_count(self, pay, video):
-        """Money 76."""
+        """A creator's own views carry no weight, even when the creator subscribes."""
         pay(video.creator)
         watch(video.creator, video, "2026-08-01", 60)
         assert self.weights() == {}
 
+    @pytest.mark.promise("watch-time-that-counts")
     def test_who_has_not_paid_does_not_count(self, pay, viewer, make_user, video):
         pay(viewer)
         watch(make_user(), video, "2026-08-01", 60)
@@ -327,8 +339,9 @@ class TestWhatCounts:
         watch(invoice.subscription.user, video, "2026-08-01", 60)  # their month is the next one
         assert self.weights() == {}
 
+    @pytest.mark.promise("watch-time-that-counts")
     def test_three_times_the_video_a_day_is_all_that_counts(self, pay, viewer, video):
-        """Money 76: the cap."""
+        """A viewer's day carries at most the weight of three times the video's length."""
         pay(viewer)
         for _ in range(4):
             watch(viewer, video, "2026-08-01", 90)
@@ -344,8 +357,10 @@ class TestWhatCounts:
         row = WatchDaily.objects.get()
         assert (row.seconds, row.plan_seconds) == (86_400, 86_400)
 
+    @pytest.mark.promise("statement-reproducible")
     def test_late_news_of_a_closed_month_counts_in_the_running_one(self, pay, viewer, video):
-        """Money 75: late data does not alter a statement."""
+        """Watch time that arrives after the close counts in the running month; the closed one
+        still verifies."""
         pay(viewer)
         watch(viewer, video, "2026-08-01", 60)
         close(AUGUST)
@@ -371,6 +386,7 @@ class TestVerifying:
         assert pools.verify_month(AUGUST) == []
         return closing
 
+    @pytest.mark.promise("statement-reproducible")
     @pytest.mark.parametrize(
         "corrupt",
         [
@@ -386,7 +402,7 @@ class TestVerifying:
         ],
     )
     def test_what_was_changed_afterwards_is_found(self, closed, corrupt):
-        """Money 75: verify_pool recomputes shares, hash and statements."""
+        """verify_month reports a weight, share, pool or statement that was changed after the close."""
         corrupt()
         assert pools.verify_month(AUGUST) != []
 
@@ -410,8 +426,9 @@ def test_many_creators_cost_no_more_statements_than_few(pay, make_user, make_vid
 
 @pytest.mark.django_db(transaction=True)
 class TestAtTheSameMoment:
+    @pytest.mark.promise("month-closed-once")
     def test_two_closes_share_once(self, pay, make_user, make_video):
-        """Money 72: concurrently."""
+        """Four closes at the same moment share the pool once."""
         for _ in range(3):
             viewer = make_user()
             pay(viewer)

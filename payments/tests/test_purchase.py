@@ -33,8 +33,10 @@ def video(make_video, creator):
     return make_video(creator=creator, price=1999)
 
 
+@pytest.mark.promise("purchase-pays-and-splits")
 def test_a_video_is_bought_in_one_call(client_for, viewer, video):
-    """Money 1."""
+    """A purchase with a good card pays the order, books 1600 of 1999 for the creator and gives
+    access."""
     answer = client_for(viewer).post(url(video), {"payment_method": VISA})
 
     assert answer.status_code == 201
@@ -48,6 +50,7 @@ def test_a_video_is_bought_in_one_call(client_for, viewer, video):
     assert (right.user, right.video, right.source_id) == (viewer, video, uuid.UUID(order["id"]))
 
 
+@pytest.mark.promise("currency-digits", "smallest-amount-to-creator")
 @pytest.mark.parametrize(
     ("currency", "price", "shown", "creator_part", "platform_part"),
     [
@@ -90,24 +93,27 @@ def test_without_a_card_the_order_waits_and_the_same_order_goes_on(client_for, v
     assert paid.data["order"]["status"] == "paid"
 
 
+@pytest.mark.promise("owned-video-not-sold-again")
 def test_what_is_owned_is_not_sold_twice(client_for, viewer, video, buy):
-    """Money 7."""
+    """A buyer who owns the video is answered 409 and is charged nothing."""
     buy(viewer, video)
     with nothing_changes():
         answer = client_for(viewer).post(url(video), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (409, "already_owned")
 
 
+@pytest.mark.promise("own-video-not-sold")
 def test_nobody_buys_their_own_video(client_for, creator, video):
-    """Money 8."""
+    """A creator who tries to buy their own video is answered 403 and is charged nothing."""
     with nothing_changes():
         answer = client_for(creator).post(url(video), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (403, "own_video")
 
 
+@pytest.mark.promise("invisible-video-not-sold")
 @pytest.mark.parametrize("state", ["draft", "private", "deleted", "unknown"])
 def test_what_one_may_not_see_one_may_not_buy(client_for, viewer, make_video, state):
-    """Money 9."""
+    """A draft, private, deleted or unknown video cannot be bought: the answer is 404."""
     video = make_video(
         price=1999,
         ready=state != "draft",
@@ -122,6 +128,7 @@ def test_what_one_may_not_see_one_may_not_buy(client_for, viewer, make_video, st
     assert (answer.status_code, code(answer)) == (404, "video_not_found")
 
 
+@pytest.mark.promise("stale-price-refused")
 @pytest.mark.parametrize(
     ("body", "status", "expected"),
     [
@@ -145,16 +152,18 @@ def test_refused_wishes_leave_no_trace(client_for, viewer, video, body, status, 
     assert (answer.status_code, code(answer)) == (status, expected)
 
 
+@pytest.mark.promise("video-without-price-not-sold")
 def test_a_free_video_is_not_for_sale(client_for, viewer, make_video):
-    """Money 10."""
+    """A video without a price cannot be bought: the answer is 422."""
     video = make_video()
     with nothing_changes():
         answer = client_for(viewer).post(url(video), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (422, "not_for_sale")
 
 
+@pytest.mark.promise("stale-price-refused")
 def test_a_changed_price_names_the_current_one(client_for, viewer, video):
-    """Money 11."""
+    """A buyer who expects another price is told the current price and its currency."""
     answer = client_for(viewer).post(url(video), {"expected_amount": 9.99})
     assert "19.99 USD" in answer.data["errors"][0]["detail"]
     assert answer.data["errors"][0]["attr"] == "expected_amount"
@@ -173,8 +182,9 @@ def test_anonymous_callers_buy_nothing(client_for, video):
     assert answer.status_code == 401
 
 
+@pytest.mark.promise("declined-card-keeps-order-open")
 def test_after_a_decline_another_card_pays_the_same_order(client_for, viewer, video):
-    """Money 14."""
+    """A declined card is answered 402 and leaves the order open; a second card pays the same order."""
     client = client_for(viewer)
     declined = client.post(url(video), {"payment_method": DECLINED})
 
@@ -192,6 +202,7 @@ def test_after_a_decline_another_card_pays_the_same_order(client_for, viewer, vi
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
+@pytest.mark.promise("silent-gateway-continues-order")
 def test_a_lost_answer_of_the_gateway_is_found_by_repeating(client_for, viewer, video, gateway_is):
     client = client_for(viewer)
     client.raise_request_exception = False
@@ -208,6 +219,7 @@ def test_a_lost_answer_of_the_gateway_is_found_by_repeating(client_for, viewer, 
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
+@pytest.mark.promise("dead-process-finds-checkout")
 def test_a_process_that_dies_after_the_charge_loses_no_money(
     client_for, viewer, video, gateway_is, run_minute
 ):
@@ -258,6 +270,7 @@ def test_a_subscription_covers_the_video_unless_the_buyer_insists(
     assert Entitlement.objects.live().count() == 2
 
 
+@pytest.mark.promise("others-records-not-found")
 def test_orders_are_listed_to_their_buyer_only(client_for, viewer, make_user, video, buy):
     order = buy(viewer, video)
     mine = client_for(viewer).get("/api/v1/payments/orders").data["results"]
@@ -307,8 +320,9 @@ def test_what_can_be_paid_with_is_public(client_for):
     ]
 
 
+@pytest.mark.promise("bank-authentication")
 class TestAtTheBank:
-    """Money 15: the buyer's bank wants to know that it is them."""
+    """The buyer's bank asks the buyer to authenticate (3-D Secure) before it pays."""
 
     CARD = "pm_card_authenticationRequired"
 
@@ -347,7 +361,7 @@ class TestAtTheBank:
         assert (Order.objects.get().status, balances()) == ("expired", {})
 
     def test_left_alone_it_expires_too(self, client_for, viewer, video, client, asked, run_minute):
-        """Money 15: and what is confirmed after all is real."""
+        """An order that waits for the bank expires; a confirmation after that still pays it."""
         Order.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
         run_minute()
         assert Order.objects.get().status == "expired"
@@ -382,10 +396,12 @@ def test_old_news_of_a_declined_card_says_nothing_about_the_next_one(
 
 
 class TestTheHostedPage:
+    @pytest.mark.promise("silent-gateway-continues-order")
     def test_a_gateway_that_does_not_answer_is_asked_again(
         self, client_for, viewer, video, gateway_is
     ):
-        """Money 16: 503, and repeating goes on with the same order and the same page."""
+        """A checkout without the gateway's answer is a 503; the next call continues the same order
+        and page."""
         client = client_for(viewer)
         client.raise_request_exception = False
         with gateway_is(SilentGateway):
@@ -397,10 +413,12 @@ class TestTheHostedPage:
         assert (again.status_code, again.data["order"]["id"]) == (200, str(order.pk))
         assert SandboxCheckout.objects.count() == 1
 
+    @pytest.mark.promise("dead-process-finds-checkout")
     def test_a_process_that_dies_before_it_noted_the_page_finds_it_again(
         self, client_for, viewer, video, gateway_is
     ):
-        """Money 17."""
+        """The call after a process died before saving the checkout returns the one page that was
+        made."""
         with gateway_is(DyingGateway), pytest.raises(Killed):
             client_for(viewer).post(url(video))
         answer = client_for(viewer).post(url(video))
@@ -411,6 +429,7 @@ class TestTheHostedPage:
         urls = {client_for(viewer).post(url(video)).data["next_action"]["url"] for _ in range(3)}
         assert len(urls) == SandboxCheckout.objects.count() == 1
 
+    @pytest.mark.promise("return-url-allow-list")
     @pytest.mark.parametrize(
         ("back", "status"),
         [
@@ -427,7 +446,7 @@ class TestTheHostedPage:
     def test_buyers_are_sent_back_to_known_addresses_only(
         self, client_for, viewer, video, settings, back, status
     ):
-        """Money 86."""
+        """A return_url is accepted only on this site's origin or one of CHECKOUT_RETURN_ORIGINS."""
         settings.CHECKOUT_RETURN_ORIGINS = ["https://videos.example.com"]
         answer = client_for(viewer).post(url(video), {"return_url": back})
         assert answer.status_code == status
@@ -438,16 +457,18 @@ class TestTheHostedPage:
             assert SandboxCheckout.objects.get().return_url == back
 
 
+@pytest.mark.promise("fee-fixed-at-sale")
 def test_another_fee_does_not_touch_what_was_sold(client_for, viewer, admin, video, settings, buy):
-    """Money 34."""
+    """A refund is split at the fee of its sale, not at a fee that was set later."""
     order = buy(viewer, video)
     settings.PLATFORM_FEE_BPS = 5000
     client_for(admin).post(f"/api/v1/payments/admin/orders/{order.pk}/refund", {"amount": "10.00"})
     assert balances() == {"clearing:USD": -999, "creator:USD": 800, "platform:USD": 199}
 
 
+@pytest.mark.promise("others-records-not-found")
 def test_nobody_sees_anothers_orders(client_for, make_user, viewer, video, buy):
-    """Money 84."""
+    """Another user's order, its receipt and every action on it are answered 404."""
     order = buy(viewer, video)
     for path in ("", "/receipt"):
         answer = client_for(make_user()).get(f"/api/v1/payments/orders/{order.pk}{path}")

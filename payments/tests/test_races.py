@@ -38,8 +38,9 @@ def video(make_video, creator):
     return make_video(creator=creator, price=1999)
 
 
+@pytest.mark.promise("simultaneous-purchases-charge-once")
 def test_sixteen_clicks_buy_a_video_once(client_for, viewer, video):
-    """Money 2."""
+    """Sixteen purchases at the same moment make one order, one charge, one entitlement and one split."""
     clients = [client_for(viewer) for _ in range(16)]
     url = f"/api/v1/payments/purchase/{video.pk}"
 
@@ -109,10 +110,11 @@ def test_one_payment_is_settled_once_however_often_it_is_told(viewer, video, buy
         told()
 
 
+@pytest.mark.promise("simultaneous-refunds-bounded")
 def test_two_administrators_never_refund_more_than_was_captured(
     client_for, viewer, admin, make_user, video, buy
 ):
-    """Money 52."""
+    """Of eight refunds of 6.00 at the same moment, only three fit into the captured 19.99."""
     order = buy(viewer, video)
     url = f"/api/v1/payments/admin/orders/{order.pk}/refund"
     clients = [client_for(admin) for _ in range(8)]
@@ -125,6 +127,7 @@ def test_two_administrators_never_refund_more_than_was_captured(
     assert order.status == "paid"
 
 
+@pytest.mark.promise("refund-booked-once")
 def test_refunds_and_news_of_them_reverse_once(viewer, admin, video, buy):
     order = buy(viewer, video)
     payment = order.payments.get()
@@ -144,6 +147,7 @@ def test_refunds_and_news_of_them_reverse_once(viewer, admin, video, buy):
     assert_books_balance()
 
 
+@pytest.mark.promise("second-subscription-refunded")
 def test_two_tabs_make_one_subscription(client_for, viewer):
     clients = [client_for(viewer) for _ in range(8)]
     body = {"plan": "monthly", "payment_method": VISA}
@@ -158,8 +162,10 @@ def test_two_tabs_make_one_subscription(client_for, viewer):
     assert Entitlement.objects.live().count() == 1
 
 
+@pytest.mark.promise("idempotency-key-in-progress")
 def test_one_key_at_once_is_carried_out_once(client_for, viewer, video):
-    """Money 5."""
+    """Of eight requests with one key at the same moment, one is carried out; the others get 409 or
+    its answer."""
     clients = [client_for(viewer) for _ in range(8)]
     url = f"/api/v1/payments/purchase/{video.pk}"
 

@@ -39,8 +39,9 @@ def refund(client_for, admin):
     return ask
 
 
+@pytest.mark.promise("full-refund-ends-access")
 def test_a_full_refund_takes_back_the_split_and_the_right(order, refund, viewer, client_for):
-    """Money 38."""
+    """A full refund empties the balances, ends the entitlement and refuses the stream at once."""
     answer = refund(order, reason="asked nicely")
 
     assert (answer.status_code, answer.data["status"]) == (200, "refunded")
@@ -53,8 +54,9 @@ def test_a_full_refund_takes_back_the_split_and_the_right(order, refund, viewer,
     assert (stream.status_code, code(stream)) == (403, "purchase_required")
 
 
+@pytest.mark.promise("refund-never-exceeds-capture")
 def test_partial_refunds_add_up_to_the_last_cent(order, refund):
-    """Money 39."""
+    """Partial refunds stop at the captured amount: 7.50 of the remaining 7.49 is answered 422."""
     expected = [
         ("5.00", {"clearing:USD": -1499, "creator:USD": 1200, "platform:USD": 299}),
         ("0.01", {"clearing:USD": -1498, "creator:USD": 1199, "platform:USD": 299}),
@@ -76,6 +78,7 @@ def test_partial_refunds_add_up_to_the_last_cent(order, refund):
     assert not Entitlement.objects.live().exists()
 
 
+@pytest.mark.promise("full-refund-ends-access")
 def test_partial_refunds_of_all_of_it_end_the_right_too(order, refund):
     refund(order, amount="10.00")
     answer = refund(order, amount="9.99")
@@ -107,6 +110,7 @@ def test_an_amount_that_is_none_is_refused(order, refund, amount):
     assert answer.data["errors"][0]["attr"] == "amount"
 
 
+@pytest.mark.promise("creators-cannot-refund")
 def test_only_an_administrator_refunds(order, refund, viewer, creator, make_user):
     for user in (viewer, creator, make_user(Role.CREATOR)):
         with nothing_changes():
@@ -120,6 +124,7 @@ def test_an_unknown_order_is_not_there(refund, order):
     assert (answer.status_code, code(answer)) == (404, "not_found")
 
 
+@pytest.mark.promise("fee-fixed-at-sale")
 def test_a_new_fee_does_not_touch_old_money(order, refund, settings, buy, make_user):
     settings.PLATFORM_FEE_BPS = 5000
     refund(order, amount="5.00")
@@ -140,6 +145,7 @@ def test_who_was_refunded_can_buy_again(order, refund, client_for, viewer):
         sync_payment(gateway="sandbox", external_id=payment.external_id)
 
 
+@pytest.mark.promise("refund-at-gateway-is-mirrored")
 def test_a_refund_made_at_the_gateway_is_mirrored(order):
     payment = order.payments.get()
     SandboxRefund.objects.create(
@@ -156,6 +162,7 @@ def test_a_refund_made_at_the_gateway_is_mirrored(order):
     assert Transfer.objects.count() == 4
 
 
+@pytest.mark.promise("refund-booked-once")
 def test_news_of_a_refund_that_overtakes_its_answer_is_the_same_refund(order, gateway_is, refund):
     """The gateway has paid, and somebody syncs before the asking process hears the answer."""
     payment = order.payments.get()

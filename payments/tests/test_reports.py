@@ -166,6 +166,7 @@ def test_revenue_of_the_platform(client_for, admin, make_user, history):
     }
 
 
+@pytest.mark.promise("revenue-identity")
 @pytest.mark.parametrize("day", [1, 2, 3, 4])
 def test_the_revenue_identity_holds_for_every_day(client_for, admin, history, day):
     period = {

@@ -123,9 +123,10 @@ def test_a_person_sends_back_what_pays_nothing(admin, viewer, make_video, buy):
         refunds.send_back_stray(payment_id=stray.pk, actor=admin)
 
 
+@pytest.mark.promise("wrong-amount-goes-back")
 @pytest.mark.parametrize("fields", [{"amount": 1998}, {"amount": 2000}, {"currency": "EUR"}])
 def test_another_amount_than_agreed_opens_no_video(client_for, viewer, make_video, fields):
-    """Money 13: it goes back by itself."""
+    """A capture of another amount or currency does not pay the order: its money goes back by itself."""
     video = make_video(price=1999)
     client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
     order = Order.objects.get()
@@ -145,8 +146,9 @@ def test_another_amount_than_agreed_opens_no_video(client_for, viewer, make_vide
         followups.run()
 
 
+@pytest.mark.promise("duplicate-payment-goes-back")
 def test_a_second_payment_of_an_order_goes_back(viewer, make_video, buy):
-    """Money 19: refunding the duplicate leaves the access alone."""
+    """A second payment of a paid order goes back, and the buyer keeps the access."""
     order = buy(viewer, make_video(price=1999))
     sync_payment(gateway="sandbox", external_id=stray_payment().pk, order=order)
     assert balances() == {
@@ -162,8 +164,10 @@ def test_a_second_payment_of_an_order_goes_back(viewer, make_video, buy):
     assert order.status == "paid"
 
 
+@pytest.mark.promise("late-payment-supersedes-newer-order")
 def test_an_order_that_was_paid_late_wins_over_the_open_one(client_for, viewer, make_video):
-    """Money 18: and nobody can pay the newer one any more."""
+    """An expired order that is paid late is paid; the newer open order is superseded, its page
+    closed."""
     video = make_video(price=1999)
     client = client_for(viewer)
     client.post(f"/api/v1/payments/purchase/{video.pk}")
@@ -183,6 +187,7 @@ def test_an_order_that_was_paid_late_wins_over_the_open_one(client_for, viewer, 
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
+@pytest.mark.promise("duplicate-payment-goes-back")
 def test_a_late_payment_of_what_was_bought_again_goes_back(client_for, viewer, make_video, buy):
     video = make_video(price=1999)
     client = client_for(viewer)
@@ -221,8 +226,9 @@ def test_a_late_first_payment_of_a_subscription_is_honoured(client_for, viewer):
     assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
 
 
+@pytest.mark.promise("second-subscription-refunded")
 def test_two_tabs_leave_one_subscription_and_the_other_ones_money_goes_back(client_for, viewer):
-    """Money 66."""
+    """A second subscription, paid in another tab, is canceled and its money goes back."""
     Plan.objects.create(code="yearly", name="Yearly", amount=9900, currency="USD", interval="year")
     client = client_for(viewer)
     client.post("/api/v1/payments/subscribe", {"plan": "monthly"})

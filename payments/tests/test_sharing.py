@@ -15,17 +15,19 @@ names = st.text("0123456789abcdef", min_size=1, max_size=4)
 weights = st.dictionaries(names, st.integers(0, 10**9), max_size=20)
 
 
+@pytest.mark.promise("pool-shares-exact")
 @given(amounts, weights)
 def test_nothing_is_lost_and_nothing_is_added(amount, weights):
-    """Money 71: sums exact."""
+    """All shares together are exactly the pool; without any weight nothing is shared."""
     shares = allocate(amount, weights)
     assert shares.keys() == weights.keys()
     assert sum(shares.values()) == (amount if any(weights.values()) else 0)
 
 
+@pytest.mark.promise("pool-shares-exact")
 @given(amounts, weights)
 def test_everybody_gets_their_exact_share_to_less_than_one_unit(amount, weights):
-    """Money 71: less than one unit from exact, and no weight, no share."""
+    """A share differs from the exact quotient by less than one unit; no weight gives no share."""
     total = sum(weights.values())
     for name, share in allocate(amount, weights).items():
         assert isinstance(share, int)
@@ -35,17 +37,19 @@ def test_everybody_gets_their_exact_share_to_less_than_one_unit(amount, weights)
             assert abs(share - Fraction(amount * weights[name], total)) < 1
 
 
+@pytest.mark.promise("pool-shares-exact")
 @given(amounts, weights)
 def test_who_was_watched_more_gets_no_less(amount, weights):
-    """Money 71: monotone in weight."""
+    """A creator with more weight never gets less than a creator with less weight."""
     shares = allocate(amount, weights)
     for low, high in itertools.permutations(weights, 2):
         assert weights[low] >= weights[high] or shares[low] <= shares[high]
 
 
+@pytest.mark.promise("pool-shares-exact")
 @given(amounts, weights, st.randoms())
 def test_the_order_of_the_input_does_not_matter(amount, weights, random):
-    """Money 71: order-independent, and so is the hash."""
+    """Neither the shares nor the input hash depend on the order of the weights."""
     shuffled = list(weights.items())
     random.shuffle(shuffled)
     assert allocate(amount, dict(shuffled)) == allocate(amount, weights)
@@ -53,8 +57,9 @@ def test_the_order_of_the_input_does_not_matter(amount, weights, random):
     assert input_sha256(*told, dict(shuffled)) == input_sha256(*told, weights)
 
 
+@pytest.mark.promise("pool-shares-exact")
 def test_the_example_of_the_contract():
-    """Money 71."""
+    """8000 units over 3600, 1800, 1800 and 1 seconds become 3999, 2000, 2000 and 1."""
     weights = {"a": 3600, "b": 1800, "c": 1800, "d": 1}
     assert allocate(8000, weights) == {"a": 3999, "b": 2000, "c": 2000, "d": 1}
 
@@ -65,6 +70,7 @@ def test_equal_remainders_go_to_the_larger_weight_and_then_by_name():
     assert allocate(1, {"b": 5, "a": 5}) == {"a": 1, "b": 0}
 
 
+@pytest.mark.promise("pool-shares-exact")
 def test_the_hash_is_stable():
     """Statements carry it for years."""
     assert input_sha256("prorata-v1", "2026-09", "USD", 8000, {"b": 1, "a": 2}) == (
@@ -86,8 +92,9 @@ def test_less_than_nothing_cannot_be_shared(amount, weights):
         allocate(amount, weights)
 
 
+@pytest.mark.promise("pool-shares-exact")
 def test_a_hundred_thousand_creators_are_no_trouble():
-    """Money 71: 100 000 creators."""
+    """A pool is shared exactly among 100 000 creators in less than five seconds."""
     weights = {f"{number:032x}": number % 9973 for number in range(100_000)}
     start = time.perf_counter()
     shares = allocate(123_456_789, weights)

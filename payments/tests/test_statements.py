@@ -54,8 +54,9 @@ def story(video, creator, make_user, make_video, buy, subscribe, admin):
     return payout
 
 
+@pytest.mark.promise("statement-reproducible")
 def test_a_statement_says_what_the_month_brought(story, video, creator):
-    """Money 75: opening, sales by video, the pool, payouts, closing."""
+    """A statement lists opening, sales by video, pool share, payouts and closing, and adds up."""
     pool = pools.Pool.objects.get(period="2026-08")
     assert of(creator, AUGUST) == {
         "creator": str(creator.pk),
@@ -95,8 +96,9 @@ def test_a_statement_says_what_the_month_brought(story, video, creator):
         assert_adds_up(of(creator, month))
 
 
+@pytest.mark.promise("statement-reproducible")
 def test_the_same_books_give_the_same_bytes(story, video, make_user, buy, creator):
-    """Money 75: reproducible, and what comes later does not alter it."""
+    """A closed month computes to the same bytes again, and later sales do not change its statements."""
     before = dict(Statement.objects.values_list("pk", "body"))
     with at("2026-10-05 00:00"):
         buy(make_user(), video)
@@ -118,8 +120,9 @@ def test_who_had_neither_money_nor_viewers_has_no_statement(story, make_user, cr
     ]
 
 
+@pytest.mark.promise("platform-coupon-costs-the-platform")
 def test_what_the_platform_gives_away_is_shared_as_if_it_were_paid(video, creator, make_user):
-    """Money 24: a coupon of the platform's does not take from the creator's statement."""
+    """Coupons that the platform funds leave the creator the share of the list price."""
     with at("2026-08-10 00:00"):
         for code, percent_bps in (("HALF", 5000), ("FREE", 10_000)):
             Coupon.objects.create(code=code, percent_bps=percent_bps, funded_by="platform")
@@ -175,8 +178,9 @@ def test_a_statement_can_be_read_as_a_table(story, video, creator):
     ]
 
 
+@pytest.mark.promise("currency-digits")
 def test_money_has_the_digits_of_its_currency(make_video, creator, make_user, buy):
-    """Money 31."""
+    """A statement in yen has no decimals: 100 yen sold give 80 to the creator."""
     video = make_video(creator=creator, price=100, currency="JPY")
     with at("2026-08-10 00:00"):
         buy(make_user(), video)

@@ -128,6 +128,7 @@ class TestStripe(GatewayContract):
         assert type(raised.value) is Unavailable
         assert self.changes("payment") == []
 
+    @pytest.mark.promise("no-secrets-kept")
     def test_a_wrong_key_is_told_without_telling_it(self, settings, caplog):
         settings.STRIPE_SECRET_KEY = "sk_test_wrong_one"
 
@@ -194,6 +195,7 @@ class TestStripe(GatewayContract):
 
         assert self.gateway.fetch_payment(charged.external_id).refunds == ()
 
+    @pytest.mark.promise("inquiry-moves-nothing")
     def test_an_inquiry_moves_nothing(self):
         payment = self.charge()
         self.stripe.open_dispute(payment.external_id, 1999, inquiry=True)
@@ -233,6 +235,7 @@ class TestStripe(GatewayContract):
 
         assert self.stripe.requests == []
 
+    @pytest.mark.promise("currency-digits")
     def test_hundredths_are_sent_and_read(self):
         charged = self.gateway.charge(
             amount=500, currency="ISK", payment_method="pm_card_visa", reference="order-1",

@@ -65,6 +65,7 @@ def test_the_name_of_the_header_has_no_case():
     assert verify(body, {"stripe-signature": headers["Stripe-Signature"]}).id == "evt_1"
 
 
+@pytest.mark.promise("webhook-secret-rotation")
 @pytest.mark.parametrize("secret", ["whsec_old", "whsec_new"])
 def test_two_secrets_while_one_replaces_the_other(settings, secret):
     settings.STRIPE_WEBHOOK_SECRETS = ["whsec_new", "whsec_old"]
@@ -80,6 +81,7 @@ def test_one_of_several_signatures_is_enough():
     assert verify(body, {"Stripe-Signature": both}).id == "evt_1"
 
 
+@pytest.mark.promise("webhook-needs-secret")
 @pytest.mark.parametrize("secrets", [[], [""], [" "]])
 def test_without_a_secret_nobody_is_believed(settings, secrets):
     settings.STRIPE_WEBHOOK_SECRETS = secrets
@@ -93,6 +95,7 @@ def test_another_secret():
     assert refused(*signed(secret="whsec_other"))
 
 
+@pytest.mark.promise("webhook-forgery-refused")
 @pytest.mark.parametrize("age", [-301, 301, 3600, -86_400 * 365])
 def test_too_old_or_from_the_future(age):
     with time_machine.travel(1_790_000_000, tick=False):
@@ -105,6 +108,7 @@ def test_young_enough(age):
         assert verify(*signed(at=time.time() - age)).id == "evt_1"
 
 
+@pytest.mark.promise("webhook-forgery-refused")
 @pytest.mark.parametrize(
     "body",
     [
@@ -126,6 +130,7 @@ def test_signed_nonsense(body):
     assert refused(*signed(body))
 
 
+@pytest.mark.promise("webhook-forgery-refused")
 @pytest.mark.parametrize(
     "header",
     [
@@ -147,6 +152,7 @@ def test_a_garbled_header(header):
     assert refused(body, {})
 
 
+@pytest.mark.promise("webhook-forgery-refused")
 def test_a_changed_message():
     body, headers = signed()
 

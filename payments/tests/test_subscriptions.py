@@ -36,6 +36,7 @@ MINE = "/api/v1/payments/subscription"
 MAX = datetime(9000, 1, 1)  # noqa: DTZ001 - hypothesis adds the zone
 
 
+@pytest.mark.promise("renewal-dates")
 @pytest.mark.parametrize(
     ("start", "months", "expected"),
     [
@@ -159,6 +160,7 @@ class TestSubscribing:
 
 @pytest.mark.django_db
 class TestEnding:
+    @pytest.mark.promise("cancel-and-resume")
     def test_canceled_at_the_end_it_plays_until_then(
         self, client_for, viewer, subscribe, may_watch
     ):
@@ -170,6 +172,7 @@ class TestEnding:
         with nothing_changes():
             assert client_for(viewer).post(f"{MINE}/cancel", {}).status_code == 200
 
+    @pytest.mark.promise("cancel-and-resume")
     def test_canceled_now_it_ends_now(self, client_for, viewer, subscribe, may_watch):
         subscribe(viewer)
         answer = client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
@@ -190,10 +193,11 @@ class TestEnding:
             answer = client_for(make_user()).post(f"{MINE}/cancel", {"at_period_end": False})
         assert (answer.status_code, code(answer)) == (404, "no_subscription")
 
+    @pytest.mark.promise("access-ends-by-the-clock")
     def test_past_its_end_nothing_plays_without_any_job(
         self, viewer, subscribe, may_watch, run_minute
     ):
-        """Money 82."""
+        """Access ends one hour after the period without any job; the renewal brings it back."""
         subscription = subscribe(viewer)
         right = Entitlement.objects.get()
         assert right.ends_at == subscription.period_end + timedelta(hours=1)

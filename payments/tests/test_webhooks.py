@@ -58,6 +58,7 @@ def signed(body: bytes, *, secret=None, at=None, settings=None) -> dict:
 
 @pytest.mark.django_db
 class TestBelief:
+    @pytest.mark.promise("webhook-forgery-refused")
     @pytest.mark.parametrize(
         "spoil",
         [
@@ -72,48 +73,54 @@ class TestBelief:
         ],
     )
     def test_a_bad_or_missing_signature_is_refused(self, client, page, spoil):
-        """Money 53."""
+        """A missing, garbled or wrong signature is answered 400, and no event is stored."""
         body, headers = spoil(*message())
         with nothing_changes():
             answer = post(client, body, headers)
         assert answer.status_code == 400
         assert not WebhookEvent.objects.exists()
 
+    @pytest.mark.promise("webhook-forgery-refused")
     @pytest.mark.parametrize("seconds", [-301, 301, -(10**8), 10**8])
     def test_an_old_or_future_message_is_refused(self, client, page, settings, seconds):
-        """Money 53."""
+        """A message signed more than 300 seconds ago, or as far in the future, is answered 400."""
         body, _ = message()
         headers = signed(body, at=time.time() + seconds, settings=settings)
         with nothing_changes():
             assert post(client, body, headers).status_code == 400
 
+    @pytest.mark.promise("webhook-forgery-refused")
     @pytest.mark.parametrize(
         "body",
         [b"", b"[]", b"null", b"7", b'"x"', b"{", b"\xff\xfe{}", b"[" * 20_000, b"{}", b'{"id":7}'],
     )
     def test_what_is_no_event_is_refused_or_ignored(self, client, db, settings, body):
-        """Money 53: never a 500."""
+        """A signed body that is no event is answered 400 or 200, changes nothing and never causes
+        a 500."""
         with nothing_changes():
             answer = post(client, body, signed(body, settings=settings))
         assert answer.status_code in {400, 200}
         assert Payment.objects.count() == 0
 
+    @pytest.mark.promise("webhook-forgery-refused")
     def test_more_than_a_megabyte_is_refused(self, client, db, settings):
-        """Money 53."""
+        """A body of more than one mebibyte is answered 400, and no event is stored."""
         body = b'{"id":"' + b"x" * 1024 * 1024 + b'"}'
         assert post(client, body, signed(body, settings=settings)).status_code == 400
         assert not WebhookEvent.objects.exists()
 
+    @pytest.mark.promise("webhook-secret-rotation")
     def test_two_secrets_hold_while_one_replaces_the_other(self, client, page, settings):
-        """Money 54."""
+        """A message signed with the old secret is accepted during the rotation and refused after it."""
         body, old = message()
         settings.SANDBOX_WEBHOOK_SECRETS = ["whsec_new", *settings.SANDBOX_WEBHOOK_SECRETS]
         assert post(client, body, old).status_code == 200
         settings.SANDBOX_WEBHOOK_SECRETS = ["whsec_new"]
         assert post(client, body, old).status_code == 400
 
+    @pytest.mark.promise("webhook-needs-secret")
     def test_without_a_secret_there_is_no_such_page(self, client, page, settings):
-        """Money 55."""
+        """A gateway without a webhook secret, or unknown, has no webhook address: the answer is 404."""
         body, headers = message()
         settings.SANDBOX_WEBHOOK_SECRETS = []
         with nothing_changes():
@@ -124,15 +131,17 @@ class TestBelief:
             )
         assert client.get(URL).status_code == 405
 
+    @pytest.mark.promise("webhook-mode-mismatch-refused")
     def test_the_other_mode_is_refused(self, client, page, settings):
-        """Money 60."""
+        """A live-mode event is answered 400 by the sandbox, and no event is stored."""
         body = message()[0].replace(b'"livemode": false', b'"livemode": true')
         with nothing_changes():
             assert post(client, body, signed(body, settings=settings)).status_code == 400
         assert not WebhookEvent.objects.exists()
 
+    @pytest.mark.promise("webhook-unknown-type-ignored")
     def test_an_unknown_type_is_ignored(self, client, db, settings):
-        """Money 56."""
+        """A signed event of an unknown type is answered 200 with the status "ignored"."""
         body = json.dumps(
             {"id": "sbe_1", "type": "weather.changed", "livemode": False, "data": {}}
         ).encode()
@@ -140,8 +149,9 @@ class TestBelief:
             answer = post(client, body, signed(body, settings=settings))
         assert (answer.status_code, answer.json()) == (200, {"status": "ignored"})
 
+    @pytest.mark.promise("no-secrets-kept")
     def test_nothing_of_the_content_is_kept(self, client, page, settings):
-        """Money 87."""
+        """A card number in an event's body is not stored with the webhook event."""
         found = json.loads(message()[0])
         found["data"]["object"]["card"] = "4242424242424242"
         body = json.dumps(found).encode()
@@ -162,10 +172,12 @@ class TestTakingIn:
             assert post(client, body, headers).status_code == 200
         assert WebhookEvent.objects.get().attempts == 1
 
+    @pytest.mark.promise("webhook-before-answer")
     def test_it_may_come_before_the_purchase_is_answered(
         self, client, client_for, viewer, video, monkeypatch
     ):
-        """Money 20."""
+        """A webhook that arrives before the purchase is answered settles it once: one split, one
+        mail."""
         from payments.services import checkout
 
         settle = checkout.sync_payment
@@ -183,8 +195,10 @@ class TestTakingIn:
         assert (balances(), Transfer.objects.count()) == (SOLD, 2)
         assert Notice.objects.count() == 1
 
+    @pytest.mark.promise("webhook-failure-redelivered", "no-secrets-kept")
     def test_a_receiver_that_fails_is_asked_again(self, client, page):
-        """Money 57: 500, nothing is written, and the redelivery works."""
+        """A receiver that raises makes the webhook answer 500 and write nothing; the redelivery
+        succeeds."""
 
         def fail(**kwargs):
             raise RuntimeError("a secret 4242424242424242")
@@ -203,8 +217,9 @@ class TestTakingIn:
         assert post(client, body, headers).status_code == 200
         assert balances() == SOLD
 
+    @pytest.mark.promise("unknown-payment-in-suspense")
     def test_an_unknown_payment_waits_in_suspense(self, client, db):
-        """Money 59."""
+        """A captured payment that belongs to no order is unmatched, and its money waits in suspense."""
         charging.charge(
             amount=500, currency="USD", payment_method=VISA, key="k", reference="elsewhere"
         )
@@ -236,8 +251,10 @@ class TestTakingIn:
 
 @pytest.mark.django_db(transaction=True)
 class TestAtOnce:
+    @pytest.mark.promise("webhook-processed-once")
     def test_one_event_on_sixteen_threads_is_taken_in_once(self, client, page):
-        """Money 58."""
+        """Sixteen deliveries of one event at the same moment make one split, one entitlement and
+        one mail."""
         body, headers = message()
         answers = together([lambda: post(client, body, headers)] * 16)
         assert {answer.status_code for answer in answers} == {200}
@@ -245,8 +262,9 @@ class TestAtOnce:
         assert Entitlement.objects.count() == Payment.objects.count() == 1
         assert Notice.objects.count() == 1
 
+    @pytest.mark.promise("return-page-and-webhook-once")
     def test_return_page_and_webhook_at_once_split_once(self, client, client_for, viewer, page):
-        """Money 21: one split, one mail."""
+        """The return page and the webhook at the same moment make one split and one mail."""
         body, headers = message()
         sync = f"/api/v1/payments/orders/{page.pk}/sync"
         clients = [client_for(viewer) for _ in range(4)]
@@ -257,8 +275,9 @@ class TestAtOnce:
         assert (balances(), JournalEntry.objects.count()) == (SOLD, 1)
         assert Notice.objects.count() == 1
 
+    @pytest.mark.promise("refund-booked-once")
     def test_a_refund_and_its_webhook_at_once_reverse_once(self, client, page, admin, client_for):
-        """Money 41."""
+        """API refunds and webhooks at the same moment reverse exactly the refunds that succeeded."""
         sync_payment(gateway="sandbox", external_id=_paid(page))
         charging.refund(payment_id=_paid(page), amount=500, key="dashboard")
         body, headers = message("payment")
@@ -293,8 +312,10 @@ class TestReconciliation:
 
         return reconcile.reconcile(timezone.now() - timedelta(hours=1))
 
+    @pytest.mark.promise("reconciliation-finds-lost-webhook")
     def test_what_a_lost_webhook_missed_is_found_once(self, page):
-        """Money 61."""
+        """Reconciliation books a payment whose webhook events were lost; a second run changes
+        nothing."""
         SandboxEvent.objects.all().delete()
         found = self.run()
         assert found.changed
@@ -302,6 +323,7 @@ class TestReconciliation:
         with nothing_changes():
             assert self.run().changed == []
 
+    @pytest.mark.promise("reconciliation-finds-lost-webhook")
     def test_refunds_disputes_and_subscriptions_are_found(
         self, page, viewer, make_user, client_for
     ):
