@@ -1,5 +1,6 @@
 """Subscriptions over time: renewed, unpaid, changed, and each period billed once."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import time_machine
 from django.utils import timezone
 
 from payments.gateways.sandbox import billing as sandbox
-from payments.gateways.sandbox import charging, events
+from payments.gateways.sandbox import charging, events, pages
 from payments.models import (
     Entitlement,
     Invoice,
@@ -16,6 +17,7 @@ from payments.models import (
     Plan,
     Refund,
     SandboxClock,
+    SandboxEvent,
     SandboxPayment,
     SandboxSubscription,
     Subscription,
@@ -34,6 +36,7 @@ from payments.tests.kit import (
 
 URL = "/api/v1/payments/subscribe"
 MINE = "/api/v1/payments/subscription"
+WEBHOOKS = "/api/v1/payments/webhooks/sandbox"
 FAILS_LATER = "pm_card_chargeCustomerFail"
 
 
@@ -407,6 +410,21 @@ class TestAuthentication:
 
 @pytest.mark.django_db
 class TestAnswersOutOfOrder:
+    @pytest.mark.promise("subscription-news-in-any-order")
+    @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+    def test_events_in_any_order_make_it_active(self, client_for, client, viewer, order):
+        client_for(viewer).post(URL)
+        pages.pay(mine().checkout_id, VISA)
+        told = list(SandboxEvent.objects.order_by("pk"))
+        assert {event.kind for event in told} == {"payment", "subscription", "checkout"}
+        for index in order:
+            body, headers = events.message(told[index])
+            answer = client.post(WEBHOOKS, body, content_type="application/json", headers=headers)
+            assert answer.json() == {"status": "processed"}
+        assert (mine().status, may_watch(viewer)) == ("active", True)
+        assert Invoice.objects.get().status == "paid"
+        assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
+
     @pytest.mark.promise("subscription-news-in-any-order")
     @pytest.mark.parametrize("at_period_end", [True, False])
     def test_only_the_latest_question_counts(self, subscribe, viewer, monkeypatch, at_period_end):

@@ -5,7 +5,14 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from payments.models import Order, SandboxCheckout, SandboxEvent, SandboxPayment, Subscription
+from payments.models import (
+    Entitlement,
+    Order,
+    SandboxCheckout,
+    SandboxEvent,
+    SandboxPayment,
+    Subscription,
+)
 from payments.services import followups
 from payments.tests.kit import VISA, balances, nothing_changes
 from videos.services import catalogue
@@ -117,10 +124,11 @@ def test_the_page_tells_the_merchant_by_a_signed_webhook(client, page, monkeypat
 
 @pytest.mark.promise("open-page-keeps-its-price")
 def test_an_old_page_is_paid_at_the_old_price(client, page, video):
-    """A page that was opened before the price changed captures and splits the old price."""
+    """A page opened before the price changed captures and splits the old price, and gives access."""
     catalogue.change_video(video=video, actor=video.creator, price=5000)
     assert "Paid." in client.post(page, {"button": "pay"}).content.decode()
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+    assert Entitlement.objects.live().get().video_id == video.pk
 
 
 def test_a_changed_link_is_no_link(client, page, viewer, video):

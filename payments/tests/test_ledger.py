@@ -84,6 +84,18 @@ def test_the_known_splits(net, creator, platform):
     assert sale_of(net, 0, 2000) == (creator, platform, 0, 0)
 
 
+@pytest.mark.django_db
+@pytest.mark.promise("large-amounts-fit")
+def test_large_amounts_are_stored_and_added_up():
+    debit, credit = accounts.losses("USD"), accounts.clearing("sandbox", "USD")
+    legs = [(debit, credit, 10**13)]
+    for number in range(3):
+        key = f"large:{number}"
+        posting.post(key=key, kind="test", currency="USD", legs=legs, at=timezone.now())
+    assert Transfer.objects.filter(amount=10**13).count() == 3
+    assert balances() == {"losses:USD": -3 * 10**13, "clearing:USD": 3 * 10**13}
+
+
 @given(st.integers(-(10**12), 10**12), st.sampled_from(sorted(money.EXPONENTS)))
 def test_an_amount_is_the_same_after_it_was_shown(minor, currency):
     assert money.to_minor(money.to_text(minor, currency), currency) == minor

@@ -122,6 +122,7 @@ def test_a_plan_that_stripe_does_not_know_yet(stand_in):
         ("STRIPE_API_BASE", "http://127.0.0.1:9", "Stripe answers"),
     ],
 )
+@pytest.mark.promise("no-secrets-kept")
 def test_a_stripe_that_is_not(stand_in, settings, name, value, complaint):
     setattr(settings, name, value)
 

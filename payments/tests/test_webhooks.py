@@ -22,6 +22,7 @@ from payments.models import (
 from payments.services import reconcile
 from payments.services.settlement import sync_payment
 from payments.signals import payment_facts_changed
+from payments.tests import stripe_stand_in
 from payments.tests.kit import VISA, balances, nothing_changes, together
 
 URL = "/api/v1/payments/webhooks/sandbox"
@@ -139,6 +140,21 @@ class TestBelief:
             assert post(client, body, signed(body, settings=settings)).status_code == 400
         assert not WebhookEvent.objects.exists()
 
+    @pytest.mark.promise("webhook-mode-mismatch-refused")
+    def test_a_test_mode_event_is_refused_by_a_live_gateway(self, client, db, settings):
+        settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRETS = "sk_live_1", ["whsec_live"]
+        message = {"id": "evt_1", "type": "payment_intent.succeeded", "livemode": False, "data": {}}
+        body, headers = stripe_stand_in.sign(json.dumps(message).encode(), secret="whsec_live")
+
+        def ask(body, headers):
+            url = URL.replace("sandbox", "stripe")
+            return client.post(url, body, content_type=JSON, headers=headers).status_code
+
+        assert ask(body, headers) == 400
+        assert not WebhookEvent.objects.exists()
+        live = body.replace(b"false", b"true")
+        assert ask(*stripe_stand_in.sign(live, secret="whsec_live")) == 200
+
     @pytest.mark.promise("webhook-unknown-type-ignored")
     def test_an_unknown_type_is_ignored(self, client, db, settings):
         """A signed event of an unknown type is answered 200 with the status "ignored"."""
@@ -227,6 +243,20 @@ class TestTakingIn:
         assert post(client, body, headers).status_code == 200
         assert Payment.objects.get().disposition == "unmatched"
         assert balances() == {"clearing:USD": -500, "suspense:USD": 500}
+
+    @pytest.mark.promise("refund-before-capture", "refund-at-gateway-is-mirrored")
+    def test_a_refund_that_is_heard_of_before_its_capture_is_booked_with_it(self, client, page):
+        charging.refund(payment_id=_paid(page), amount=1000, key="dashboard")
+        captured = events.message(SandboxEvent.objects.get(type="payment.captured"))
+        refunded = message("payment")
+        assert refunded != captured
+        assert post(client, *refunded).json() == {"status": "processed"}
+        page.refresh_from_db()
+        assert page.status == "paid"
+        assert balances() == {"clearing:USD": -999, "creator:USD": 800, "platform:USD": 199}
+        assert Entitlement.objects.live().get().user_id == page.buyer_id
+        with nothing_changes():
+            assert post(client, *captured).json() == {"status": "processed"}
 
     def test_an_object_that_is_not_there_is_ignored(self, client, db, settings):
         found = {"id": "sbx_gone", "object": "payment"}

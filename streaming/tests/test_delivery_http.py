@@ -277,6 +277,7 @@ def test_an_end_is_known_by_the_next_look_and_other_sessions_go_on(stage):
     assert stage.get("1080/1.m4s", grant=stage.grant(session=other)).status == 200
 
 
+@pytest.mark.promise("refund-stops-playback")
 def test_a_stale_snapshot_fails_closed(stage, monkeypatch):
     assert stage.get("1080/1.m4s").status == 200
     stage.snapshot.stop()
