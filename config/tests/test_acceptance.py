@@ -14,7 +14,8 @@ NUMBERED = re.compile(r"\bMoney \d")
 def test_the_page_is_current():
     """``make acceptance`` would write the page exactly as it is committed."""
     expected = acceptance.page(acceptance.promises(), acceptance.marks())
-    assert (acceptance.ROOT / acceptance.PAGE).read_text(encoding="utf-8") == expected
+    committed = (acceptance.ROOT / acceptance.PAGE).read_text(encoding="utf-8")
+    assert committed == expected, "Run `make acceptance` and commit the page."
 
 
 def test_every_promise_has_an_id_of_its_own():
