@@ -120,7 +120,7 @@ def test_an_unknown_filter_is_refused(office, query):
     assert office.get(f"{BASE}/{query}").status_code == 400
 
 
-def test_every_word_of_the_books_can_be_filtered_by(
+def test_the_filters_know_every_entry_kind_and_account_role(
     office, admin, payout, order, make_user, subscribe
 ):
     """The lists of words in the filters are those that the services use."""
@@ -164,7 +164,7 @@ def test_an_invoice_is_refunded_in_part_and_then_in_full(office, admin, subscrib
 
 
 @pytest.mark.promise("disputed-order-not-refunded")
-def test_a_refund_that_cannot_be_moves_nothing(office, order, subscribe, make_user):
+def test_an_impossible_refund_moves_nothing(office, order, subscribe, make_user):
     """A refund of a disputed order, of too much or of no valid amount is refused and moves nothing."""
     invoice = subscribe(make_user()).invoices.get()
     dispute(order)
@@ -278,7 +278,7 @@ def test_a_payout_that_fails_or_is_canceled_is_in_the_balance_again(office, crea
 
 
 @pytest.mark.promise("payout-needs-second-person")
-def test_nobody_approves_what_they_asked_for(office, client_for, make_user, no_hold, order):
+def test_the_requester_of_a_payout_cannot_approve_it(office, client_for, make_user, no_hold, order):
     """An administrator who requested a payout gets 403 when approving it; another one may approve it."""
     (made,) = office.post(f"{BASE}/payouts/run").data["payouts"]
     payout = Payout.objects.get(pk=made["id"])
@@ -292,12 +292,12 @@ def test_nobody_approves_what_they_asked_for(office, client_for, make_user, no_h
     assert step(other, payout, "approve").data["status"] == "approved"
 
 
-def test_a_run_makes_no_second_payout(office, payout):
+def test_a_payout_run_makes_no_second_payout(office, payout):
     with nothing_changes():
         assert office.post(f"{BASE}/payouts/run").data["payouts"] == []
 
 
-def test_a_step_out_of_turn_changes_nothing(office, payout):
+def test_a_payout_step_out_of_order_changes_nothing(office, payout):
     with nothing_changes():
         for name, body in (
             ("processing", {}),
@@ -338,7 +338,7 @@ def test_a_coupon_is_made_changed_and_ended(office, admin):
     assert office.delete(url).status_code == 405
 
 
-def test_a_used_coupon_keeps_its_worth(office, client_for, make_user, make_video):
+def test_the_discount_of_a_used_coupon_cannot_be_changed(office, client_for, make_user, make_video):
     made = office.post(f"{BASE}/coupons", {"code": "HALF", "percent_bps": 5000})
     video = make_video(price=1000)
     body = {"payment_method": VISA, "coupon": "half"}
@@ -374,7 +374,7 @@ def test_a_used_coupon_keeps_its_worth(office, client_for, make_user, make_video
         ({"code": "X1", "percent_bps": 100, "per_user": 0}, "per_user"),
     ],
 )
-def test_a_coupon_that_makes_no_sense_is_not_made(office, body, field):
+def test_an_invalid_coupon_is_not_made(office, body, field):
     office.post(f"{BASE}/coupons", {"code": "SPRING", "percent_bps": 2500})
     with nothing_changes():
         answer = office.post(f"{BASE}/coupons", body)
@@ -414,7 +414,7 @@ def test_a_plan_is_made_renamed_and_no_longer_offered(office, admin, client_for)
         ({"interval": "week"}, "interval"), ({"trial_days": -1}, "trial_days"),
     ],
 )  # fmt: skip
-def test_a_plan_that_makes_no_sense_is_not_made(office, change, field):
+def test_an_invalid_plan_is_not_made(office, change, field):
     body = {"code": "x", "name": "X", "amount": "9.00", "currency": "USD", "interval": "month"}
     answer = office.post(f"{BASE}/plans", {**body, **change})
     assert (answer.status_code, answer.data["errors"][0]["attr"]) == (400, field)
@@ -443,7 +443,7 @@ def event(order):
     )  # fmt: skip
 
 
-def test_an_event_is_taken_in_again(office, admin, event):
+def test_a_failed_webhook_event_is_replayed(office, admin, event):
     listed = office.get(f"{BASE}/webhook-events?status=failed&gateway=sandbox").data["results"]
     assert [row["external_id"] for row in listed] == ["evt_1"]
 
@@ -462,7 +462,9 @@ def test_an_event_is_taken_in_again(office, admin, event):
     ("gateway", "status", "word"),
     [(AwayGateway, 503, "gateway_unavailable"), (BrokenGateway, 409, "news_failed")],
 )
-def test_an_event_that_fails_again_says_so(office, event, gateway_is, gateway, status, word):
+def test_a_replay_that_fails_again_names_its_cause(
+    office, event, gateway_is, gateway, status, word
+):
     office.raise_request_exception = False
     with gateway_is(gateway), nothing_changes():
         answer = office.post(f"{BASE}/webhook-events/{event.pk}/replay")
@@ -473,7 +475,7 @@ def test_an_event_that_fails_again_says_so(office, event, gateway_is, gateway, s
 
 
 @pytest.mark.promise("reconciliation-finds-lost-webhook")
-def test_reconciling_finds_what_was_missed_and_then_nothing(office, admin, order):
+def test_reconciling_finds_a_missed_refund_once(office, admin, order):
     payment = order.payments.get()
     SandboxGateway().refund(external_id=payment.external_id, amount=500, key="elsewhere")
 
@@ -499,7 +501,7 @@ def test_there_is_nothing_to_review_at_first(office, order):
 
 
 @pytest.mark.promise("unknown-payment-in-suspense", "failed-refund-after-rebuying")
-def test_the_review_queue_shows_what_no_rule_could_place(
+def test_the_review_queue_shows_every_case_that_needs_a_decision(
     office, admin, creator, payout, order, event, make_user, make_video, buy
 ):
     def kept(disposition, number, **fields):
@@ -539,7 +541,7 @@ def test_the_review_queue_shows_what_no_rule_could_place(
     assert [row["first"] for row in found["ledger_checks"]] == ["USD: off by 1"]
 
 
-def test_a_check_that_was_right_again_is_no_news(office):
+def test_the_review_queue_drops_a_failed_check_after_a_good_one(office):
     LedgerCheck.objects.create(
         discrepancies=1, first="x", started_at=timezone.now() - timedelta(days=1)
     )
@@ -550,7 +552,9 @@ def test_a_check_that_was_right_again_is_no_news(office):
 @pytest.mark.parametrize(
     ("discrepancies", "state", "status"), [(0, "ok", "ok"), (2, "check failed", "degraded")]
 )
-def test_readiness_tells_of_the_books_and_stays_ready(client, db, discrepancies, state, status):
+def test_readiness_reports_a_failed_ledger_check_and_stays_ready(
+    client, db, discrepancies, state, status
+):
     LedgerCheck.objects.create(discrepancies=discrepancies, first="x")
 
     answer = client.get("/health/ready")
@@ -566,7 +570,7 @@ def test_readiness_tells_of_the_books_and_stays_ready(client, db, discrepancies,
 
 
 @pytest.mark.promise("revenue-identity")
-def test_the_identity_holds_for_a_history_of_everything(
+def test_the_revenue_identity_holds_for_a_mixed_history(
     office, admin, creator, viewer, make_user, make_video, buy, subscribe, no_hold
 ):
     """The revenue report's identity holds for sales, coupons, refunds, a dispute and a subscription."""
@@ -608,7 +612,7 @@ def test_the_identity_holds_for_a_history_of_everything(
     assert {name: day[name] for name in names} == {name: row[name] for name in names}
 
 
-def test_without_grouping_there_are_no_days(office, order):
+def test_revenue_without_grouping_has_no_series(office, order):
     assert office.get(f"{BASE}/revenue").json()["series"] == []
 
 
@@ -627,7 +631,7 @@ POSTS = (
 
 @pytest.mark.promise("creators-cannot-refund")
 @pytest.mark.parametrize("role", [None, Role.VIEWER, Role.CREATOR])
-def test_the_back_office_is_closed_to_others(
+def test_the_admin_api_is_closed_to_other_roles(
     client_for, make_user, subscribe, payout, event, office, role
 ):
     """Anonymous callers, viewers and creators are refused by every address of the admin API."""
@@ -656,7 +660,9 @@ def test_the_back_office_is_closed_to_others(
 
 
 @pytest.mark.parametrize("number", [1, 12])
-def test_lists_cost_the_same_however_long(office, make_user, make_video, buy, settings, number):
+def test_lists_cost_the_same_queries_for_any_length(
+    office, make_user, make_video, buy, settings, number
+):
     settings.AUDIT_READS = False
     for index in range(number):
         dispute(buy(make_user(), make_video(price=1000 + index)))

@@ -119,7 +119,7 @@ class TestRenewing:
         with nothing_changes():
             run_time()
 
-    def test_months_that_were_slept_through_are_all_billed(self, subscribe, viewer, clock):
+    def test_every_month_that_the_job_missed_is_billed(self, subscribe, viewer, clock):
         subscribe(viewer)
         clock.shift(timedelta(days=95))
         run_time()
@@ -148,7 +148,7 @@ class TestUnpaid:
         return mine()
 
     @pytest.mark.promise("failed-renewal-has-grace")
-    def test_access_goes_on_while_the_card_is_tried(self, failing, viewer, clock):
+    def test_access_lasts_until_the_grace_period_ends(self, failing, viewer, clock):
         """A declined renewal is past due; the access lasts until grace_until, without a gap."""
         assert failing.status == "past_due"
         assert failing.grace_until == failing.past_due_since + timedelta(days=7)
@@ -158,7 +158,7 @@ class TestUnpaid:
         assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
 
     @pytest.mark.promise("failed-renewal-has-grace")
-    def test_a_new_card_pays_at_once(self, failing, client_for, viewer, clock):
+    def test_another_card_pays_an_unpaid_renewal_at_once(self, failing, client_for, viewer, clock):
         """Another card pays a declined renewal at once: the subscription is active again."""
         clock.shift(timedelta(days=2))
         answer = client_for(viewer).post(f"{MINE}/payment-method", {"payment_method": VISA})
@@ -169,14 +169,14 @@ class TestUnpaid:
         run_time()
         assert mine().status == "active"
 
-    def test_a_card_that_works_again_is_tried_by_itself(self, failing, viewer, clock):
+    def test_an_unpaid_renewal_is_charged_again_by_itself(self, failing, viewer, clock):
         SandboxSubscription.objects.update(payment_method=VISA)
         clock.shift(timedelta(days=1, minutes=1))
         run_time()
         assert (mine().status, may_watch(viewer)) == ("active", True)
 
     @pytest.mark.promise("failed-renewal-has-grace")
-    def test_never_paid_it_ends(self, failing, viewer, clock):
+    def test_an_unpaid_subscription_ends_with_its_grace_period(self, failing, viewer, clock):
         """A renewal that is never paid ends the access at grace_until; the job then expires it for
         good."""
         clock.move_to(failing.grace_until + timedelta(seconds=1))
@@ -190,13 +190,15 @@ class TestUnpaid:
         run_time()
         assert SandboxPayment.objects.count() == tried
 
-    def test_a_declined_card_leaves_it_as_it_is(self, failing, client_for, viewer):
+    def test_a_declined_new_card_changes_nothing(self, failing, client_for, viewer):
         declined = {"payment_method": "pm_card_chargeDeclined"}
         with nothing_changes():
             answer = client_for(viewer).post(f"{MINE}/payment-method", declined)
         assert (answer.status_code, code(answer)) == (402, "card_declined")
 
-    def test_it_cannot_be_changed_before_it_is_paid(self, failing, client_for, viewer, yearly):
+    def test_an_unpaid_subscription_cannot_change_its_plan(
+        self, failing, client_for, viewer, yearly
+    ):
         with nothing_changes():
             answer = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
         assert (answer.status_code, code(answer)) == (409, "subscription_not_running")
@@ -205,7 +207,7 @@ class TestUnpaid:
 @pytest.mark.django_db
 class TestEnding:
     @pytest.mark.promise("cancel-and-resume")
-    def test_resumed_it_renews(self, client_for, subscribe, viewer, clock):
+    def test_a_resumed_subscription_renews(self, client_for, subscribe, viewer, clock):
         """A subscription whose cancellation is taken back renews at the end of its period."""
         subscribe(viewer)
         client_for(viewer).post(f"{MINE}/cancel", {})
@@ -218,7 +220,7 @@ class TestEnding:
         assert (mine().status, Invoice.objects.count()) == ("active", 2)
 
     @pytest.mark.promise("cancel-and-resume")
-    def test_canceled_for_the_end_it_is_not_billed_again(
+    def test_a_subscription_canceled_at_period_end_is_not_billed_again(
         self, client_for, subscribe, viewer, clock
     ):
         """A subscription canceled for its end gives access until then and is not billed again."""
@@ -232,7 +234,9 @@ class TestEnding:
         assert (mine().status, may_watch(viewer), Invoice.objects.count()) == ("canceled", False, 1)
 
     @pytest.mark.promise("invoice-refund-and-recognition")
-    def test_an_invoice_that_is_refunded_ends_it_there_too(self, subscribe, viewer, admin, clock):
+    def test_refunding_the_invoice_ends_the_subscription_at_the_gateway_too(
+        self, subscribe, viewer, admin, clock
+    ):
         """An invoice refunded before recognition ends the subscription here and at the gateway."""
         subscribe(viewer)
         refunds.refund_invoice(
@@ -243,7 +247,7 @@ class TestEnding:
         assert SandboxSubscription.objects.get().ended_at is not None
         assert mine().closed_at_gateway
 
-    def test_a_refund_under_way_that_fails_gives_the_access_back(self, client_for, viewer, admin):
+    def test_a_pending_refund_that_fails_gives_the_access_back(self, client_for, viewer, admin):
         client_for(viewer).post(URL, {"payment_method": "pm_card_pendingRefund"})
         invoice = Invoice.objects.get()
         refunds.refund_invoice(invoice_id=invoice.pk, amount=None, reason="", actor=admin)
@@ -252,7 +256,7 @@ class TestEnding:
         sync_payment(gateway="sandbox", external_id=Payment.objects.get().external_id)
         assert (mine().status, may_watch(viewer)) == ("active", True)
 
-    def test_part_of_an_invoice_back_ends_nothing(self, subscribe, viewer, admin):
+    def test_a_partial_refund_of_an_invoice_ends_nothing(self, subscribe, viewer, admin):
         subscribe(viewer)
         refunds.refund_invoice(
             invoice_id=Invoice.objects.get().pk, amount=500, reason="", actor=admin
@@ -260,7 +264,7 @@ class TestEnding:
         assert (mine().status, may_watch(viewer)) == ("active", True)
         assert balances() == {"clearing:USD": -499, "deferred:USD": 499}
 
-    def test_a_disputed_period_cannot_be_watched_until_it_is_won(self, subscribe, viewer):
+    def test_a_disputed_invoice_suspends_access_until_it_is_won(self, subscribe, viewer):
         subscribe(viewer)
         payment = Payment.objects.get()
         dispute = charging.open_dispute(payment.external_id)
@@ -274,7 +278,7 @@ class TestEnding:
 @pytest.mark.django_db
 class TestChanging:
     @pytest.mark.promise("plan-change")
-    def test_a_dearer_plan_begins_at_once(self, client_for, subscribe, viewer, yearly, clock):
+    def test_an_upgrade_begins_at_once(self, client_for, subscribe, viewer, yearly, clock):
         """An upgrade begins at once; the unused half of the old period is taken off its price."""
         subscribe(viewer)
         clock.shift((mine().period_end - mine().period_start) / 2)
@@ -290,7 +294,7 @@ class TestChanging:
         assert (again.status_code, code(again)) == (409, "plan_unchanged")
 
     @pytest.mark.promise("plan-change")
-    def test_a_cheaper_plan_waits_for_the_end(self, client_for, viewer, yearly, clock):
+    def test_a_downgrade_waits_for_the_period_end(self, client_for, viewer, yearly, clock):
         """A downgrade, with its lower price, begins when the paid period ends."""
         client_for(viewer).post(URL, {"plan": "yearly", "payment_method": VISA})
         answer = client_for(viewer).post(f"{MINE}/change", {"plan": "monthly"})
@@ -301,7 +305,7 @@ class TestChanging:
         assert Invoice.objects.latest("period_start").amount == 999
         assert mine().period_end == datetime(2028, 2, 10, 12, tzinfo=UTC)
 
-    def test_the_wish_for_a_cheaper_plan_is_taken_back(self, client_for, viewer, yearly):
+    def test_a_waiting_downgrade_can_be_withdrawn(self, client_for, viewer, yearly):
         client_for(viewer).post(URL, {"plan": "yearly", "payment_method": VISA})
         client_for(viewer).post(f"{MINE}/change", {"plan": "monthly"})
         answer = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
@@ -313,7 +317,7 @@ class TestChanging:
             answer = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
         assert (answer.status_code, code(answer)) == (402, "card_declined")
 
-    def test_a_plan_that_is_not_sold_is_not_there(self, client_for, subscribe, viewer):
+    def test_an_unknown_plan_is_answered_404(self, client_for, subscribe, viewer):
         subscribe(viewer)
         with nothing_changes():
             answer = client_for(viewer).post(f"{MINE}/change", {"plan": "weekly"})
@@ -328,20 +332,22 @@ class TestTrying:
             code="trial", name="Trial", amount=999, currency="USD", trial_days=7
         )
 
-    def test_free_days_need_no_card_and_cost_nothing(self, client_for, viewer, trial):
+    def test_a_trial_needs_no_card_and_costs_nothing(self, client_for, viewer, trial):
         answer = client_for(viewer).post(URL, {"plan": "trial"})
         assert (answer.status_code, answer.data["subscription"]["status"]) == (201, "trialing")
         assert answer.data["next_action"] is None
         assert (may_watch(viewer), balances(), Invoice.objects.count()) == (True, {}, 0)
 
-    def test_with_a_card_it_goes_on(self, client_for, viewer, trial, clock):
+    def test_a_trial_with_a_card_continues_as_a_paid_subscription(
+        self, client_for, viewer, trial, clock
+    ):
         client_for(viewer).post(URL, {"plan": "trial", "payment_method": VISA})
         clock.shift(timedelta(days=7, minutes=1))
         run_time()
         assert (mine().status, may_watch(viewer)) == ("active", True)
         assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
 
-    def test_without_one_it_ends(self, client_for, viewer, trial, clock):
+    def test_a_trial_without_a_card_ends(self, client_for, viewer, trial, clock):
         client_for(viewer).post(URL, {"plan": "trial"})
         clock.shift(timedelta(days=7, minutes=1))
         run_time()
@@ -351,7 +357,7 @@ class TestTrying:
         run_time()
         assert (mine().status, balances()) == ("expired", {})
 
-    def test_once_for_each_user(self, client_for, viewer, trial):
+    def test_a_user_gets_one_trial(self, client_for, viewer, trial):
         client_for(viewer).post(URL, {"plan": "trial"})
         client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
         answer = client_for(viewer).post(URL, {"plan": "trial"})
@@ -362,7 +368,7 @@ class TestTrying:
 @pytest.mark.django_db
 class TestAuthentication:
     @pytest.mark.promise("bank-authentication")
-    def test_the_bank_is_asked_first(self, client_for, client, viewer):
+    def test_a_subscription_waits_for_the_banks_authentication(self, client_for, client, viewer):
         """A subscription whose card needs authentication is incomplete until the bank confirms it."""
         answer = client_for(viewer).post(URL, {"payment_method": "pm_card_authenticationRequired"})
         assert (answer.status_code, answer.data["next_action"]["type"]) == (202, "authenticate")
@@ -378,7 +384,7 @@ class TestAuthentication:
         answer = client_for(viewer).post(URL, {"payment_method": "pm_card_authenticationRequired"})
         return answer.data["next_action"]["url"].removeprefix("http://testserver")
 
-    def test_given_up_and_then_confirmed_the_money_goes_back(
+    def test_a_confirmation_after_the_cancellation_is_refunded(
         self, client_for, client, viewer, asked
     ):
         client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
@@ -387,7 +393,9 @@ class TestAuthentication:
         assert (mine().status, may_watch(viewer), balances()) == ("canceled", False, {})
         assert Refund.objects.get().status == "succeeded"
 
-    def test_refused_by_the_bank_another_card_begins_anew(self, client_for, client, viewer, asked):
+    def test_after_a_refused_authentication_another_card_subscribes(
+        self, client_for, client, viewer, asked
+    ):
         client.post(asked, {"button": "refuse"})
         answer = client_for(viewer).post(URL, {"payment_method": VISA})
         assert answer.data["subscription"]["status"] == "active"
@@ -396,7 +404,9 @@ class TestAuthentication:
             {"clearing:USD": -999, "deferred:USD": 999},
         )
 
-    def test_on_the_hosted_page_too(self, client_for, client, viewer):
+    def test_after_a_refused_authentication_the_page_takes_another_card(
+        self, client_for, client, viewer
+    ):
         answer = client_for(viewer).post(URL, {})
         page = answer.data["next_action"]["url"].removeprefix("http://testserver")
         client.post(page, {"button": "authenticate"})
@@ -412,7 +422,9 @@ class TestAuthentication:
 class TestAnswersOutOfOrder:
     @pytest.mark.promise("subscription-news-in-any-order")
     @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-    def test_events_in_any_order_make_it_active(self, client_for, client, viewer, order):
+    def test_events_in_any_order_make_the_subscription_active(
+        self, client_for, client, viewer, order
+    ):
         client_for(viewer).post(URL)
         pages.pay(mine().checkout_id, VISA)
         told = list(SandboxEvent.objects.order_by("pk"))
@@ -427,7 +439,9 @@ class TestAnswersOutOfOrder:
 
     @pytest.mark.promise("subscription-news-in-any-order")
     @pytest.mark.parametrize("at_period_end", [True, False])
-    def test_only_the_latest_question_counts(self, subscribe, viewer, monkeypatch, at_period_end):
+    def test_a_stale_answer_of_the_gateway_is_ignored(
+        self, subscribe, viewer, monkeypatch, at_period_end
+    ):
         """An answer that the answer to a later question has overtaken is ignored."""
         from payments.gateways.sandbox import SandboxGateway
 
@@ -458,7 +472,7 @@ class TestAnswersOutOfOrder:
 @pytest.mark.django_db(transaction=True)
 class TestAtOnce:
     @pytest.mark.promise("period-billed-once")
-    def test_a_period_is_billed_once_by_any_number_of_workers(self, subscribe, viewer):
+    def test_eight_workers_bill_a_period_once(self, subscribe, viewer):
         """Eight workers at the same moment bill a due period once."""
         subscribe(viewer)
         SandboxClock.objects.create(ahead=timedelta(days=31))
@@ -472,7 +486,7 @@ class TestAtOnce:
         assert SandboxPayment.objects.count() == 2
         assert balances() == {"clearing:USD": -2 * 999, "deferred:USD": 2 * 999}
 
-    def test_many_syncs_of_one_subscription_end_at_one_truth(self, subscribe, viewer):
+    def test_simultaneous_syncs_of_one_subscription_agree(self, subscribe, viewer):
         row = subscribe(viewer)
         sandbox.cancel(row.external_id, at_period_end=True)
         sync = lambda: billing.sync_subscription(  # noqa: E731

@@ -69,7 +69,9 @@ class TestCoupons:
             "promotions:USD": -499,
         }
 
-    def test_a_creators_own_coupon_lowers_what_is_shared(self, client_for, viewer, video, creator):
+    def test_a_coupon_that_the_creator_funds_lowers_both_shares(
+        self, client_for, viewer, video, creator
+    ):
         Coupon.objects.create(**SPRING, funded_by="creator", creator=creator)
         self.buy(client_for(viewer), video, "SPRING")
         assert balances() == {"clearing:USD": -1500, "creator:USD": 1200, "platform:USD": 300}
@@ -86,7 +88,7 @@ class TestCoupons:
         assert balances() == {}
 
     @pytest.mark.promise("full-coupon-needs-no-gateway")
-    def test_a_coupon_of_all_pays_without_a_gateway(self, client_for, viewer, video, creator):
+    def test_a_full_coupon_pays_without_the_gateway(self, client_for, viewer, video, creator):
         """A coupon of 100 % pays the order without the gateway and without a journal entry."""
         Coupon.objects.create(code="GIFT", percent_bps=10_000, funded_by="creator", creator=creator)
         answer = client_for(viewer).post(url(video), {"coupon": "gift"})
@@ -98,7 +100,7 @@ class TestCoupons:
         assert not JournalEntry.objects.exists()
         assert Entitlement.objects.live().get().video_id == video.pk
 
-    def test_what_the_platform_gives_away_it_owes_the_creator(self, client_for, viewer, video):
+    def test_a_full_coupon_of_the_platform_still_pays_the_creator(self, client_for, viewer, video):
         Coupon.objects.create(code="GIFT", percent_bps=10_000)
         client_for(viewer).post(url(video), {"coupon": "gift"})
         assert balances() == {"creator:USD": 1600, "platform:USD": 399, "promotions:USD": -1999}
@@ -114,7 +116,7 @@ class TestCoupons:
             ({"per_user": 0}, "You have used"),
         ],
     )
-    def test_what_cannot_be_used_says_why(self, client_for, viewer, video, fields, why):
+    def test_a_coupon_that_cannot_be_used_says_why(self, client_for, viewer, video, fields, why):
         Coupon.objects.create(**{**SPRING, **fields})
         with nothing_changes():
             answer = self.buy(client_for(viewer), video, "SPRING")
@@ -132,7 +134,7 @@ class TestCoupons:
 
     @pytest.mark.promise("coupon-limit-holds")
     @pytest.mark.parametrize("how", ["cancel", "expire"])
-    def test_an_order_that_is_given_up_releases_its_use(self, client_for, viewer, video, how):
+    def test_a_canceled_or_expired_order_releases_its_coupon(self, client_for, viewer, video, how):
         """An order that is canceled or expires releases its use of the coupon for the next order."""
         coupon = Coupon.objects.create(**SPRING, max_redemptions=1)
         client_for(viewer).post(url(video), {"coupon": "SPRING"})
@@ -162,7 +164,7 @@ class TestCoupons:
 
 @pytest.mark.promise("coupon-limit-holds")
 @pytest.mark.django_db(transaction=True)
-def test_the_last_use_is_used_once(client_for, make_user, video):
+def test_the_last_redemption_is_used_once(client_for, make_user, video):
     """Of ten buyers who use a coupon's last redemption at the same moment, one gets the order."""
     coupon = Coupon.objects.create(**SPRING, max_redemptions=1)
     clients = [client_for(make_user()) for _ in range(10)]
@@ -219,12 +221,12 @@ class TestRentals:
             latest = PlaybackSession.objects.get(pk=session["session_id"])
             assert latest.expires_at == Entitlement.objects.get().ends_at
 
-    def test_not_begun_in_time_it_is_over(self, client_for, viewer, video):
+    def test_a_rental_that_is_not_begun_in_time_ends(self, client_for, viewer, video):
         self.rent(client_for(viewer), video)
         with time_machine.travel(timezone.now() + timedelta(days=30, seconds=1)):
             assert self.play(client_for(viewer), video) == 403
 
-    def test_it_can_be_rented_again_but_not_twice_at_once(self, client_for, viewer, video):
+    def test_a_rental_can_be_repeated_after_its_end_only(self, client_for, viewer, video):
         self.rent(client_for(viewer), video)
         with nothing_changes():
             again = self.rent(client_for(viewer), video)
@@ -233,7 +235,7 @@ class TestRentals:
             assert self.rent(client_for(viewer), video).status_code == 201
         assert Order.objects.filter(status="paid").count() == 2
 
-    def test_what_is_rented_can_be_bought(self, client_for, viewer, video):
+    def test_a_rented_video_can_be_bought(self, client_for, viewer, video):
         self.rent(client_for(viewer), video)
         assert client_for(viewer).post(url(video), {"payment_method": VISA}).status_code == 201
         with nothing_changes():
@@ -248,7 +250,7 @@ class TestRentals:
         assert self.play(client_for(viewer), video) == 403
         assert balances() == {}
 
-    def test_a_refund_that_fails_gives_the_begun_hours_back_and_no_more(
+    def test_a_failed_refund_restores_the_rental_with_its_old_end(
         self, client_for, viewer, admin, video
     ):
         self.rent(client_for(viewer), video)
@@ -267,7 +269,7 @@ class TestRentals:
             answer = self.rent(client_for(viewer), video)
         assert (answer.status_code, code(answer)) == (422, "not_for_sale")
 
-    def test_offers_show_both_prices_and_whether_it_is_mine(self, client_for, viewer, video):
+    def test_offers_show_both_prices_and_the_callers_access(self, client_for, viewer, video):
         mine = client_for(viewer).get(f"/api/v1/payments/offers/{video.pk}").data
         assert (mine["owned"], [row["kind"] for row in mine["offers"]]) == (False, ["buy", "rent"])
         self.rent(client_for(viewer), video)
@@ -279,7 +281,7 @@ class TestRentals:
 class TestAPageOfOffers:
     URL = "/api/v1/payments/offers"
 
-    def test_says_of_each_video_what_it_costs_and_whether_it_is_mine(
+    def test_each_video_shows_its_offers_and_the_callers_access(
         self, client_for, viewer, make_video, buy
     ):
         free, sold, bought = make_video(), make_video(price=500), make_video(price=700)
@@ -296,14 +298,14 @@ class TestAPageOfOffers:
         assert [row["access"] for row in anonymous] == [None, "free", None]
 
     @pytest.mark.parametrize("video", ["", ",", "x", "1" * 40, ",".join(["0" * 32] * 101)])
-    def test_what_is_no_list_of_videos_is_refused(self, client_for, db, video):
+    def test_an_invalid_list_of_videos_is_refused(self, client_for, db, video):
         assert client_for().get(self.URL, {"video": video}).status_code == 400
 
 
 @pytest.mark.promise("access-in-one-query")
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", [1, 50])
-def test_a_page_of_rights_costs_one_query(viewer, make_video, subscribe, buy, number):
+def test_access_to_a_page_of_videos_costs_one_query(viewer, make_video, subscribe, buy, number):
     """The access to fifty videos costs one query, like that to one, with the same answers as
     can_watch."""
     videos = [make_video(price=500) for _ in range(number)]
@@ -327,7 +329,9 @@ def test_a_page_of_rights_costs_one_query(viewer, make_video, subscribe, buy, nu
         ({"rental_price": "3.99", "rental_hours": 48, "is_paid": False}, "rental_price"),
     ],
 )
-def test_a_rental_price_is_whole_or_refused(client_for, creator, make_video, body, attr):
+def test_an_incomplete_or_invalid_rental_price_is_refused(
+    client_for, creator, make_video, body, attr
+):
     video = make_video(creator=creator, price=1999)
     before = type(video).objects.filter(pk=video.pk).values().get()
     answer = client_for(creator).patch(f"/api/v1/videos/{video.pk}", body)
@@ -348,7 +352,7 @@ def test_a_creator_sets_and_removes_the_rental_price(client_for, creator, make_v
 
 
 @pytest.mark.django_db
-def test_a_wish_for_another_coupon_makes_a_new_order(viewer, video):
+def test_another_coupon_makes_a_new_order(viewer, video):
     Coupon.objects.create(**SPRING)
     first, _ = checkout.purchase(buyer=viewer, video_id=video.pk, wish=checkout.Wish())
     second, created = checkout.purchase(

@@ -34,7 +34,7 @@ def test_the_split_loses_nothing_and_never_rounds_against_the_creator(net, fee_b
 
 @pytest.mark.promise("refund-slices-add-up")
 @given(amounts, fees, st.lists(st.integers(1, 10**13), max_size=20))
-def test_refunds_in_any_slices_end_where_one_refund_ends(captured, fee_bps, slices):
+def test_refunds_in_any_slices_reverse_the_same_shares(captured, fee_bps, slices):
     """Refunds in any slices reverse the same shares as one refund of their sum."""
     refunded = 0
     before = sale_of(captured, 0, fee_bps)
@@ -55,7 +55,7 @@ def test_refunds_in_any_slices_end_where_one_refund_ends(captured, fee_bps, slic
 
 
 @given(amounts, amounts, fees, amounts)
-def test_what_went_back_beyond_the_capture_is_a_loss(captured, back, fee_bps, subsidy):
+def test_money_returned_beyond_the_capture_is_a_loss(captured, back, fee_bps, subsidy):
     creator, platform, promotions, losses = sale_of(captured, back, fee_bps, subsidy)
     assert creator + platform - promotions - losses == captured - back
     assert 0 <= promotions <= subsidy
@@ -63,7 +63,7 @@ def test_what_went_back_beyond_the_capture_is_a_loss(captured, back, fee_bps, su
 
 
 @given(amounts, amounts, amounts, fees)
-def test_an_invoice_is_owed_or_earned_and_never_both(captured, back, recognised, fee_bps):
+def test_an_invoices_money_is_either_deferred_or_earned(captured, back, recognised, fee_bps):
     found = positions.of_invoice(
         captured=captured, back=back, recognised=recognised, fee_bps=fee_bps
     )
@@ -79,7 +79,7 @@ def test_an_invoice_is_owed_or_earned_and_never_both(captured, back, recognised,
     ("net", "creator", "platform"),
     [(1999, 1600, 399), (1, 1, 0), (4, 4, 0), (5, 4, 1), (10**13, 8 * 10**12, 2 * 10**12)],
 )
-def test_the_known_splits(net, creator, platform):
+def test_known_amounts_are_split_exactly(net, creator, platform):
     """Known splits at 20 %: a single minor unit goes to the creator, and 10^13 are split exactly."""
     assert sale_of(net, 0, 2000) == (creator, platform, 0, 0)
 
@@ -97,7 +97,7 @@ def test_large_amounts_are_stored_and_added_up():
 
 
 @given(st.integers(-(10**12), 10**12), st.sampled_from(sorted(money.EXPONENTS)))
-def test_an_amount_is_the_same_after_it_was_shown(minor, currency):
+def test_an_amount_survives_being_written_as_text(minor, currency):
     assert money.to_minor(money.to_text(minor, currency), currency) == minor
 
 
@@ -131,7 +131,7 @@ def test_the_database_refuses_to_rewrite_the_books(sale, statement):
 
 @pytest.mark.promise("ledger-append-only")
 @pytest.mark.django_db
-def test_the_orm_cannot_rewrite_the_books_either(sale):
+def test_the_orm_cannot_rewrite_the_books(sale):
     row = Transfer.objects.first()
     row.amount += 1
     for attempt in (row.save, row.delete, Transfer.objects.all().delete):
@@ -150,7 +150,7 @@ def test_the_database_refuses_to_empty_the_books(sale):
 
 @pytest.mark.promise("currencies-never-mix")
 @pytest.mark.django_db
-def test_two_currencies_never_meet(sale):
+def test_a_transfer_between_currencies_is_refused(sale):
     dollars, euros = accounts.platform("USD"), accounts.platform("EUR")
     entry = JournalEntry.objects.create(key="smuggle", kind="test")
     insert = (
@@ -168,7 +168,7 @@ def test_two_currencies_never_meet(sale):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("amount", [0, -5])
-def test_a_transfer_moves_something_between_two_accounts(amount, sale):
+def test_a_transfer_needs_two_accounts_and_an_amount_above_zero(amount, sale):
     one, other = accounts.platform("USD"), accounts.losses("USD")
     entry = JournalEntry.objects.create(key="nothing", kind="test")
     for debit, credit in ((one, other), (one, one)):
@@ -195,7 +195,7 @@ def test_an_entry_is_posted_once(sale):
 
 @pytest.mark.promise("ledger-triggers-survive-migrations")
 @pytest.mark.django_db
-def test_the_triggers_stand_after_a_table_was_rebuilt(sale):
+def test_a_migration_reinstalls_dropped_triggers(sale):
     with connection.cursor() as cursor:
         for table in protection.TABLES:
             append_only.release(connection.alias, table)
@@ -217,7 +217,7 @@ def test_the_triggers_stand_after_a_table_was_rebuilt(sale):
 
 @pytest.mark.promise("ledger-triggers-survive-migrations")
 @pytest.mark.django_db(transaction=True)
-def test_the_table_of_accounts_can_be_rebuilt_under_its_trigger(viewer, make_video, buy):
+def test_a_migration_can_rebuild_the_table_of_accounts(viewer, make_video, buy):
     """A migration can rebuild the table of accounts; balances and triggers are as before."""
     buy(viewer, make_video(price=1999))
     before = balances()

@@ -58,7 +58,7 @@ class TestAsking:
         assert AuditEntry.objects.get(action="payout.requested").actor_id == creator.pk
 
     @pytest.mark.promise("payout-waits-for-hold-and-minimum")
-    def test_money_in_its_hold_waits(self, sale, creator):
+    def test_earnings_in_their_hold_are_not_paid_out(self, sale, creator):
         """Earnings in their hold are pending, and no payout is made of them until the hold has ended."""
         with at("2026-08-14 23:59"):
             assert payouts.available(creator.pk)["USD"] == {
@@ -73,7 +73,9 @@ class TestAsking:
 
     @pytest.mark.promise("payout-waits-for-hold-and-minimum")
     @pytest.mark.parametrize(("minimum", "made"), [("16", 1), ("16.00", 1), ("16.01", 0)])
-    def test_less_than_the_minimum_waits(self, sale, creator, settings, minimum, made):
+    def test_a_balance_below_the_minimum_is_not_paid_out(
+        self, sale, creator, settings, minimum, made
+    ):
         """A balance below PAYOUT_MINIMUM makes no payout; a balance of exactly the minimum makes one."""
         settings.PAYOUT_MINIMUM = minimum
         with at(RIPE):
@@ -83,11 +85,13 @@ class TestAsking:
         ("setting", "currency", "minor"),
         [("10", "USD", 1000), ("10", "JPY", 10), ("0.5", "JPY", 1), ("0", "USD", 1)],
     )
-    def test_the_minimum_is_in_each_currency(self, settings, setting, currency, minor):
+    def test_the_minimum_is_converted_to_minor_units(self, settings, setting, currency, minor):
         settings.PAYOUT_MINIMUM = setting
         assert payouts.minimum(currency) == minor
 
-    def test_one_payout_at_a_time(self, payout, video, make_user, buy, creator):
+    def test_a_creator_has_one_open_payout_for_each_currency(
+        self, payout, video, make_user, buy, creator
+    ):
         with at("2026-09-01 00:00"):
             buy(make_user(), video)
         with at("2026-10-01 00:00"):
@@ -97,7 +101,7 @@ class TestAsking:
         with pytest.raises(IntegrityError), transaction.atomic():
             Payout.objects.create(creator=creator, currency="USD", amount=1, cutoff=timezone.now())
 
-    def test_each_currency_has_its_own(self, sale, creator, make_video, make_user, buy):
+    def test_each_currency_has_a_payout_of_its_own(self, sale, creator, make_video, make_user, buy):
         with at(SOLD):
             buy(make_user(), make_video(creator=creator, price=3000, currency="JPY"))
         with at(RIPE):
@@ -106,7 +110,7 @@ class TestAsking:
 
 
 class TestThePath:
-    def test_to_the_bank(self, approved, admin, creator):
+    def test_a_paid_payout_leaves_the_books(self, approved, admin, creator):
         payouts.mark_processing(payout_id=approved.pk, actor=admin)
         paid = payouts.mark_paid(payout_id=approved.pk, external_ref="SEPA-1", actor=admin)
         assert (paid.status, paid.external_ref, paid.approved_by) == ("paid", "SEPA-1", admin)
@@ -149,7 +153,7 @@ class TestThePath:
             ("canceled", {"approve", "processing", "paid", "failed", "cancel"}),
         ],
     )
-    def test_each_step_names_the_state_it_expects(self, payout, admin, status, refused):
+    def test_a_step_out_of_order_is_refused(self, payout, admin, status, refused):
         Payout.objects.update(status=status)
         steps = {
             "approve": lambda: payouts.approve(payout_id=payout.pk, actor=admin),
@@ -164,7 +168,9 @@ class TestThePath:
             assert Payout.objects.get().status == status
 
     @pytest.mark.promise("payout-needs-second-person")
-    def test_nobody_approves_their_own(self, payout, creator, admin, make_user):
+    def test_neither_the_requester_nor_the_creator_approves_a_payout(
+        self, payout, creator, admin, make_user
+    ):
         """Neither the requester nor the creator who is paid can approve a payout, not even by SQL."""
         with pytest.raises(SamePerson):
             payouts.approve(payout_id=payout.pk, actor=creator)
@@ -177,7 +183,7 @@ class TestThePath:
             Payout.objects.update(approved_by=admin)
         assert payouts.approve(payout_id=payout.pk, actor=make_user("ADMIN")).status == "approved"
 
-    def test_a_run_of_the_command_line_is_approved_by_anybody(self, sale, admin):
+    def test_any_administrator_approves_a_payout_of_the_command_line(self, sale, admin):
         with at(RIPE):
             (made,) = payouts.run()
         assert made.requested_by is None
@@ -205,7 +211,7 @@ class TestDebts:
             refunds.refund_order(order_id=sale.pk, amount=None, reason="", actor=admin)
 
     @pytest.mark.promise("refund-after-payout-becomes-debt")
-    def test_a_refund_after_the_payout_is_owed_and_fills_up(
+    def test_a_refund_after_the_payout_becomes_a_debt_that_sales_fill(
         self, owing, creator, video, make_user, buy
     ):
         """A refund after the payout makes the balance negative; later sales fill it before the
@@ -234,9 +240,7 @@ class TestDebts:
                 payouts.write_off(creator_id=creator.pk, currency=currency, actor=admin)
 
     @pytest.mark.promise("payouts-never-exceed-earnings")
-    def test_nobody_is_paid_more_than_they_earned(
-        self, owing, creator, admin, video, make_user, buy
-    ):
+    def test_payouts_never_exceed_the_earnings(self, owing, creator, admin, video, make_user, buy):
         """Payouts add up to the earnings that are past their hold, less the earnings that were
         refunded."""
         moment = timezone.now().replace(year=2026, month=9, day=1)
@@ -284,7 +288,7 @@ class TestRuns:
         assert_books_balance()
 
     @pytest.mark.django_db(transaction=True)
-    def test_settled_twice_at_once_is_settled_once(self, payout, admin):
+    def test_paid_and_failed_at_once_end_in_one_status(self, payout, admin):
         payouts.approve(payout_id=payout.pk, actor=admin)
 
         def settle(step):

@@ -78,7 +78,7 @@ def bounce(refund: SandboxRefund, moment: str) -> None:
 
 
 class TestEarning:
-    def test_a_month_is_earned_when_it_is_over(self, pay, viewer):
+    def test_an_invoice_is_recognised_when_its_month_is_over(self, pay, viewer):
         invoice = pay(viewer)
         assert balances() == {"clearing:USD": -1000, "deferred:USD": 1000}
         assert pools.recognise(AUGUST, "USD") == 1
@@ -90,7 +90,7 @@ class TestEarning:
         with nothing_changes():
             assert pools.recognise(AUGUST, "USD") == 0
 
-    def test_a_period_across_two_months_is_earned_by_days(self, pay, viewer):
+    def test_a_period_across_two_months_is_recognised_by_days(self, pay, viewer):
         invoice = pay(viewer, "2026-08-22 15:00")  # 31 days: 10 in August, 21 in September
         pools.recognise(AUGUST, "USD")
         invoice.refresh_from_db()
@@ -99,7 +99,7 @@ class TestEarning:
         assert balances() == {"clearing:USD": -1000, "pool:USD": 800, "platform:USD": 200}
 
     @pytest.mark.promise("year-recognised-in-twelve-parts")
-    def test_a_year_is_earned_in_twelve_parts_that_add_up(self, pay, viewer):
+    def test_a_year_is_recognised_in_twelve_parts_that_add_up(self, pay, viewer):
         """Twelve monthly recognitions of a yearly invoice follow the days of the months and add up
         exactly."""
         invoice = pay(viewer, "2026-08-01 00:00", "yearly")
@@ -113,7 +113,7 @@ class TestEarning:
         assert balances() == {"clearing:USD": -36500, "pool:USD": 29200, "platform:USD": 7300}
         assert JournalEntry.objects.filter(kind="recognition").count() == 12
 
-    def test_what_was_ended_early_is_earned_at_once(self, pay, viewer):
+    def test_a_subscription_that_ended_early_is_recognised_at_once(self, pay, viewer):
         pay(viewer, "2026-08-22 15:00")
         with at("2026-08-25 00:00"):
             subscriptions.cancel(user=viewer, at_period_end=False)
@@ -121,14 +121,14 @@ class TestEarning:
         assert balances() == {"clearing:USD": -1000, "pool:USD": 800, "platform:USD": 200}
 
     @pytest.mark.promise("invoice-refund-and-recognition")
-    def test_a_refund_before_the_close_is_not_earned(self, pay, viewer):
+    def test_money_refunded_before_recognition_is_not_earned(self, pay, viewer):
         """A refund before the recognition leaves only the kept money to be earned."""
         give_back(pay(viewer), 400, "2026-08-20 00:00")
         pools.recognise(AUGUST, "USD")
         assert balances() == {"clearing:USD": -600, "pool:USD": 480, "platform:USD": 120}
 
     @pytest.mark.promise("invoice-refund-and-recognition")
-    def test_a_refund_after_the_close_takes_what_was_earned(self, pay, viewer):
+    def test_a_refund_after_recognition_reverses_it(self, pay, viewer):
         """A refund after the recognition takes the earned money back from pool and platform."""
         invoice = pay(viewer)
         pools.recognise(AUGUST, "USD")
@@ -138,7 +138,7 @@ class TestEarning:
         invoice.refresh_from_db()
         assert (invoice.recognised, balances()) == (0, {})
 
-    def test_a_refund_that_fails_later_is_earned_in_the_month_it_is_there_again(self, pay, viewer):
+    def test_money_of_a_failed_refund_is_recognised_when_it_is_back(self, pay, viewer):
         invoice = pay(viewer)
         pools.recognise(AUGUST, "USD")
         refund = give_back(invoice, 700, "2026-09-05 00:00")
@@ -151,7 +151,7 @@ class TestEarning:
         pools.recognise(OCTOBER, "USD")
         assert balances() == {"clearing:USD": -1000, "pool:USD": 800, "platform:USD": 200}
 
-    def test_what_is_there_again_is_earned_over_the_days_that_are_left(self, pay, viewer):
+    def test_money_of_a_failed_refund_is_recognised_over_the_remaining_days(self, pay, viewer):
         invoice = pay(viewer, "2026-08-01 00:00", "yearly")
         pools.recognise(AUGUST, "USD")  # 3100
         refund = give_back(invoice, 35500, "2026-09-05 00:00")
@@ -168,7 +168,7 @@ class TestEarning:
 
 
 class TestSharing:
-    def test_a_month_is_shared_by_what_subscribers_watched(self, pay, make_user, make_video):
+    def test_a_pool_is_shared_by_the_subscribers_watch_time(self, pay, make_user, make_video):
         viewers, videos = [make_user() for _ in range(3)], [make_video() for _ in range(2)]
         for viewer in viewers:
             pay(viewer)
@@ -207,7 +207,7 @@ class TestSharing:
             (again,) = close(AUGUST)
         assert (again.pool.pk, again.shares) == (first.pool.pk, first.shares)
 
-    def test_a_month_is_not_closed_before_late_news_of_it_is_in(self, pay, viewer):
+    def test_a_month_is_not_closed_before_late_heartbeats_are_in(self, pay, viewer):
         pay(viewer)
         with at("2026-09-02 23:59"), nothing_changes(), pytest.raises(PeriodNotOver):
             pools.close_month(AUGUST)
@@ -221,7 +221,7 @@ class TestSharing:
         (closing,) = close(SEPTEMBER)  # with what August could not share
         assert (closing.pool.balance, closing.pool.amount) == (800, 0)
 
-    def test_a_dry_run_says_what_closing_does_and_writes_nothing(self, pay, viewer, make_video):
+    def test_a_dry_run_predicts_the_close_and_writes_nothing(self, pay, viewer, make_video):
         pay(viewer, "2026-08-22 15:00")
         watch(viewer, make_video(), "2026-08-23", 60)
         with at("2026-08-30 00:00"), nothing_changes():
@@ -234,7 +234,7 @@ class TestSharing:
         assert closing.pool.input_sha256 == expected.pool.input_sha256
 
     @pytest.mark.promise("unwatched-pool-carried")
-    def test_without_viewers_the_pool_is_carried(self, pay, viewer, make_video):
+    def test_a_pool_without_watch_time_is_carried_over(self, pay, viewer, make_video):
         """A pool of a month without watch time is carried over and shared in the next month."""
         pay(viewer)
         (closing,) = close(AUGUST)
@@ -247,7 +247,7 @@ class TestSharing:
         assert "pool:USD" not in balances()
 
     @pytest.mark.promise("negative-pool-carried")
-    def test_a_pool_below_zero_is_carried(self, pay, make_user, make_video):
+    def test_a_negative_pool_is_carried_over(self, pay, make_user, make_video):
         """A pool below zero shares nothing and is carried until later subscriptions have filled it."""
         first, second, video = make_user(), make_user(), make_video()
         invoice = pay(first)
@@ -282,7 +282,7 @@ class TestSharing:
             "USD": {str(one.creator_id): 800},
         }
 
-    def test_each_subscribers_own_money_when_the_operator_wants_it(
+    def test_the_user_centric_algorithm_shares_each_subscribers_own_money(
         self, pay, make_user, make_video, settings
     ):
         settings.POOL_ALGORITHM = "user-centric-v1"
@@ -318,21 +318,21 @@ class TestWhatCounts:
         assert self.weights() == {}
 
     @pytest.mark.promise("watch-time-that-counts")
-    def test_a_look_does_not_count(self, pay, viewer, video, make_video):
+    def test_less_than_thirty_seconds_do_not_count(self, pay, viewer, video, make_video):
         pay(viewer)
         watch(viewer, video, "2026-08-01", 29)
         watch(viewer, make_video(creator=video.creator), "2026-08-01", 30)
         assert self.weights() == {str(video.creator_id): 30}
 
     @pytest.mark.promise("watch-time-that-counts")
-    def test_watching_oneself_does_not_count(self, pay, video):
+    def test_a_creators_own_views_do_not_count(self, pay, video):
         """A creator's own views carry no weight, even when the creator subscribes."""
         pay(video.creator)
         watch(video.creator, video, "2026-08-01", 60)
         assert self.weights() == {}
 
     @pytest.mark.promise("watch-time-that-counts")
-    def test_who_has_not_paid_does_not_count(self, pay, viewer, make_user, video):
+    def test_a_viewer_without_a_paid_invoice_does_not_count(self, pay, viewer, make_user, video):
         pay(viewer)
         watch(make_user(), video, "2026-08-01", 60)
         invoice = pay(make_user(), "2026-09-01 00:00")
@@ -340,7 +340,7 @@ class TestWhatCounts:
         assert self.weights() == {}
 
     @pytest.mark.promise("watch-time-that-counts")
-    def test_three_times_the_video_a_day_is_all_that_counts(self, pay, viewer, video):
+    def test_at_most_three_times_the_video_counts_in_a_day(self, pay, viewer, video):
         """A viewer's day carries at most the weight of three times the video's length."""
         pay(viewer)
         for _ in range(4):
@@ -350,7 +350,7 @@ class TestWhatCounts:
         assert (row.seconds, row.plan_seconds) == (360, 300)
         assert self.weights() == {str(video.creator_id): 390}
 
-    def test_a_day_has_no_more_than_its_seconds(self, viewer, make_video):
+    def test_a_day_counts_at_most_86400_seconds(self, viewer, make_video):
         video = make_video(duration_seconds=80_000)
         for _ in range(2):
             watch(viewer, video, "2026-08-01", 50_000)
@@ -358,7 +358,7 @@ class TestWhatCounts:
         assert (row.seconds, row.plan_seconds) == (86_400, 86_400)
 
     @pytest.mark.promise("statement-reproducible")
-    def test_late_news_of_a_closed_month_counts_in_the_running_one(self, pay, viewer, video):
+    def test_late_watch_time_counts_in_the_running_month(self, pay, viewer, video):
         """Watch time that arrives after the close counts in the running month; the closed one
         still verifies."""
         pay(viewer)
@@ -401,12 +401,12 @@ class TestVerifying:
             lambda: Statement.objects.update(sha256="0" * 64),
         ],
     )
-    def test_what_was_changed_afterwards_is_found(self, closed, corrupt):
+    def test_a_change_after_the_close_is_found(self, closed, corrupt):
         """verify_month reports a weight, share, pool or statement that was changed after the close."""
         corrupt()
         assert pools.verify_month(AUGUST) != []
 
-    def test_a_month_that_is_open_is_not_right(self):
+    def test_an_open_month_does_not_verify(self):
         assert pools.verify_month(AUGUST) == ["2026-08 has not been closed"]
 
 
@@ -443,7 +443,7 @@ class TestAtTheSameMoment:
         assert Transfer.objects.filter(entry__kind="pool").count() == 3
         assert pools.verify_month(AUGUST) == []
 
-    def test_viewing_that_is_told_by_many_is_counted_once_each(self, viewer, make_video):
+    def test_simultaneous_watch_time_adds_up(self, viewer, make_video):
         video = make_video(duration_seconds=1000)
         together([lambda: watch(viewer, video, "2026-08-01", 10)] * 16)
         row = WatchDaily.objects.get()
@@ -457,7 +457,7 @@ def test_a_pool_cannot_be_stored_twice():
         Pool.objects.create(**told)
 
 
-def test_the_sandbox_agrees(pay, viewer):
+def test_the_sandbox_bills_the_periods_of_these_tests(pay, viewer):
     """The periods of these tests are those that the gateway billed."""
     invoice = pay(viewer, "2026-08-22 15:00")
     assert SandboxPayment.objects.get().captured == invoice.amount == 1000

@@ -17,7 +17,7 @@ weights = st.dictionaries(names, st.integers(0, 10**9), max_size=20)
 
 @pytest.mark.promise("pool-shares-exact")
 @given(amounts, weights)
-def test_nothing_is_lost_and_nothing_is_added(amount, weights):
+def test_the_shares_add_up_to_the_pool(amount, weights):
     """All shares together are exactly the pool; without any weight nothing is shared."""
     shares = allocate(amount, weights)
     assert shares.keys() == weights.keys()
@@ -26,7 +26,7 @@ def test_nothing_is_lost_and_nothing_is_added(amount, weights):
 
 @pytest.mark.promise("pool-shares-exact")
 @given(amounts, weights)
-def test_everybody_gets_their_exact_share_to_less_than_one_unit(amount, weights):
+def test_a_share_is_exact_to_less_than_one_unit(amount, weights):
     """A share differs from the exact quotient by less than one unit; no weight gives no share."""
     total = sum(weights.values())
     for name, share in allocate(amount, weights).items():
@@ -39,7 +39,7 @@ def test_everybody_gets_their_exact_share_to_less_than_one_unit(amount, weights)
 
 @pytest.mark.promise("pool-shares-exact")
 @given(amounts, weights)
-def test_who_was_watched_more_gets_no_less(amount, weights):
+def test_more_weight_never_gives_a_smaller_share(amount, weights):
     """A creator with more weight never gets less than a creator with less weight."""
     shares = allocate(amount, weights)
     for low, high in itertools.permutations(weights, 2):
@@ -58,7 +58,7 @@ def test_the_order_of_the_input_does_not_matter(amount, weights, random):
 
 
 @pytest.mark.promise("pool-shares-exact")
-def test_the_example_of_the_contract():
+def test_a_known_pool_is_shared_to_the_last_unit():
     """8000 units over 3600, 1800, 1800 and 1 seconds become 3999, 2000, 2000 and 1."""
     weights = {"a": 3600, "b": 1800, "c": 1800, "d": 1}
     assert allocate(8000, weights) == {"a": 3999, "b": 2000, "c": 2000, "d": 1}
@@ -87,13 +87,13 @@ def test_the_hash_covers_every_input(change):
 
 
 @pytest.mark.parametrize(("amount", "weights"), [(-1, {"a": 1}), (1, {"a": -1, "b": 3})])
-def test_less_than_nothing_cannot_be_shared(amount, weights):
+def test_negative_amounts_and_weights_are_refused(amount, weights):
     with pytest.raises(ValueError, match="at least 0"):
         allocate(amount, weights)
 
 
 @pytest.mark.promise("pool-shares-exact")
-def test_a_hundred_thousand_creators_are_no_trouble():
+def test_a_pool_for_100000_creators_is_shared_quickly():
     """A pool is shared exactly among 100 000 creators in less than five seconds."""
     weights = {f"{number:032x}": number % 9973 for number in range(100_000)}
     start = time.perf_counter()
@@ -116,7 +116,7 @@ def test_each_subscribers_money_is_shared_to_the_last_unit(balance, watched, dat
     assert sum(shares.values()) == (balance if viewed else 0)
 
 
-def test_a_subscribers_money_goes_to_whom_they_watched():
+def test_a_subscribers_money_goes_to_the_creators_they_watched():
     watched = {"u": {"a": 10}, "v": {"b": 9000}}
     assert user_centric(800, {"u": 400, "v": 400}, watched) == {"a": 400, "b": 400}
     # What w paid and nobody claims by viewing is shared by all watch time: 1 to 3.

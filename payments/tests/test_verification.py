@@ -167,7 +167,7 @@ BOOKS = {
 }
 
 
-def test_books_that_were_rewritten_are_found(story):
+def test_rewritten_ledger_rows_are_found(story):
     assert undetected(BOOKS, unprotected=True) == []
 
 
@@ -230,7 +230,7 @@ FACTS = {
 }
 
 
-def test_facts_that_were_changed_beside_the_books_are_found(story):
+def test_facts_that_disagree_with_the_books_are_found(story):
     assert undetected(FACTS) == []
 
 
@@ -256,7 +256,7 @@ def test_a_trigger_that_is_missing_is_found(name):
     assert verify() == []
 
 
-def test_the_check_names_the_payment_and_what_it_lacks(story):
+def test_the_check_names_the_payment_and_the_difference(story):
     payment = story[4].payments.get()
     Payment.objects.filter(pk=payment.pk).update(fee=7)
     assert verify() == [f"payment {payment.pk}: the books differ from its facts: fees:USD lacks -7"]
@@ -270,7 +270,7 @@ def test_many_discrepancies_are_counted_and_the_first_are_named(story, monkeypat
     assert len(check.found) == 2
 
 
-def test_what_is_right_again_under_the_lock_is_no_discrepancy(story, monkeypatch):
+def test_a_difference_that_is_gone_under_the_lock_is_not_reported(story, monkeypatch):
     """Money moves while the check runs: facts and books were read at two moments."""
     monkeypatch.setattr(verification_payments, "_is_booked", lambda payment, facts: False)
     monkeypatch.setattr(verification_payments, "_order_follows", lambda payment, facts: False)
@@ -278,7 +278,7 @@ def test_what_is_right_again_under_the_lock_is_no_discrepancy(story, monkeypatch
     assert verify() == []
 
 
-def test_the_check_asks_no_more_for_more_payments(make_user, make_video, buy):
+def test_the_check_costs_the_same_queries_for_any_number_of_payments(make_user, make_video, buy):
     video = make_video(price=1999)
     costs = []
     for count in (2, 10):

@@ -95,7 +95,7 @@ class TestBelief:
         "body",
         [b"", b"[]", b"null", b"7", b'"x"', b"{", b"\xff\xfe{}", b"[" * 20_000, b"{}", b'{"id":7}'],
     )
-    def test_what_is_no_event_is_refused_or_ignored(self, client, db, settings, body):
+    def test_a_signed_body_that_is_no_event_changes_nothing(self, client, db, settings, body):
         """A signed body that is no event is answered 400 or 200, changes nothing and never causes
         a 500."""
         with nothing_changes():
@@ -104,14 +104,14 @@ class TestBelief:
         assert Payment.objects.count() == 0
 
     @pytest.mark.promise("webhook-forgery-refused")
-    def test_more_than_a_megabyte_is_refused(self, client, db, settings):
+    def test_a_body_above_one_mebibyte_is_refused(self, client, db, settings):
         """A body of more than one mebibyte is answered 400, and no event is stored."""
         body = b'{"id":"' + b"x" * 1024 * 1024 + b'"}'
         assert post(client, body, signed(body, settings=settings)).status_code == 400
         assert not WebhookEvent.objects.exists()
 
     @pytest.mark.promise("webhook-secret-rotation")
-    def test_two_secrets_hold_while_one_replaces_the_other(self, client, page, settings):
+    def test_the_old_secret_is_accepted_during_a_rotation(self, client, page, settings):
         """A message signed with the old secret is accepted during the rotation and refused after it."""
         body, old = message()
         settings.SANDBOX_WEBHOOK_SECRETS = ["whsec_new", *settings.SANDBOX_WEBHOOK_SECRETS]
@@ -120,7 +120,7 @@ class TestBelief:
         assert post(client, body, old).status_code == 400
 
     @pytest.mark.promise("webhook-needs-secret")
-    def test_without_a_secret_there_is_no_such_page(self, client, page, settings):
+    def test_without_a_secret_the_address_does_not_exist(self, client, page, settings):
         """A gateway without a webhook secret, or unknown, has no webhook address: the answer is 404."""
         body, headers = message()
         settings.SANDBOX_WEBHOOK_SECRETS = []
@@ -133,7 +133,7 @@ class TestBelief:
         assert client.get(URL).status_code == 405
 
     @pytest.mark.promise("webhook-mode-mismatch-refused")
-    def test_the_other_mode_is_refused(self, client, page, settings):
+    def test_a_live_mode_event_is_refused_by_the_sandbox(self, client, page, settings):
         """A live-mode event is answered 400 by the sandbox, and no event is stored."""
         body = message()[0].replace(b'"livemode": false', b'"livemode": true')
         with nothing_changes():
@@ -166,7 +166,7 @@ class TestBelief:
         assert (answer.status_code, answer.json()) == (200, {"status": "ignored"})
 
     @pytest.mark.promise("no-secrets-kept")
-    def test_nothing_of_the_content_is_kept(self, client, page, settings):
+    def test_a_card_number_in_an_event_is_not_stored(self, client, page, settings):
         """A card number in an event's body is not stored with the webhook event."""
         found = json.loads(message()[0])
         found["data"]["object"]["card"] = "4242424242424242"
@@ -178,7 +178,7 @@ class TestBelief:
 
 @pytest.mark.django_db
 class TestTakingIn:
-    def test_the_news_brings_the_payment_in(self, client, page):
+    def test_an_event_settles_the_payment_once(self, client, page):
         body, headers = message()
         with_secret = post(client, body, headers)
         assert (with_secret.status_code, with_secret.json()) == (200, {"status": "processed"})
@@ -189,7 +189,7 @@ class TestTakingIn:
         assert WebhookEvent.objects.get().attempts == 1
 
     @pytest.mark.promise("webhook-before-answer")
-    def test_it_may_come_before_the_purchase_is_answered(
+    def test_a_webhook_may_arrive_before_the_purchase_is_answered(
         self, client, client_for, viewer, video, monkeypatch
     ):
         """A webhook that arrives before the purchase is answered settles it once: one split, one
@@ -212,7 +212,7 @@ class TestTakingIn:
         assert Notice.objects.count() == 1
 
     @pytest.mark.promise("webhook-failure-redelivered", "no-secrets-kept")
-    def test_a_receiver_that_fails_is_asked_again(self, client, page):
+    def test_a_failed_delivery_can_be_repeated(self, client, page):
         """A receiver that raises makes the webhook answer 500 and write nothing; the redelivery
         succeeds."""
 
@@ -245,7 +245,7 @@ class TestTakingIn:
         assert balances() == {"clearing:USD": -500, "suspense:USD": 500}
 
     @pytest.mark.promise("refund-before-capture", "refund-at-gateway-is-mirrored")
-    def test_a_refund_that_is_heard_of_before_its_capture_is_booked_with_it(self, client, page):
+    def test_a_refund_event_before_its_capture_event_books_both(self, client, page):
         charging.refund(payment_id=_paid(page), amount=1000, key="dashboard")
         captured = events.message(SandboxEvent.objects.get(type="payment.captured"))
         refunded = message("payment")
@@ -258,13 +258,13 @@ class TestTakingIn:
         with nothing_changes():
             assert post(client, *captured).json() == {"status": "processed"}
 
-    def test_an_object_that_is_not_there_is_ignored(self, client, db, settings):
+    def test_an_event_about_an_unknown_object_is_ignored(self, client, db, settings):
         found = {"id": "sbx_gone", "object": "payment"}
         body = json.dumps({"id": "e1", "type": "x", "data": {"object": found}}).encode()
         answer = post(client, body, signed(body, settings=settings))
         assert (answer.status_code, answer.json()) == (200, {"status": "ignored"})
 
-    def test_what_was_not_delivered_is_delivered_later(self, page, monkeypatch):
+    def test_an_undelivered_event_is_delivered_later(self, page, monkeypatch):
         from payments.services import webhooks
 
         def down(**kwargs):
@@ -282,7 +282,7 @@ class TestTakingIn:
 @pytest.mark.django_db(transaction=True)
 class TestAtOnce:
     @pytest.mark.promise("webhook-processed-once")
-    def test_one_event_on_sixteen_threads_is_taken_in_once(self, client, page):
+    def test_one_event_on_sixteen_threads_is_processed_once(self, client, page):
         """Sixteen deliveries of one event at the same moment make one split, one entitlement and
         one mail."""
         body, headers = message()
@@ -293,7 +293,7 @@ class TestAtOnce:
         assert Notice.objects.count() == 1
 
     @pytest.mark.promise("return-page-and-webhook-once")
-    def test_return_page_and_webhook_at_once_split_once(self, client, client_for, viewer, page):
+    def test_return_page_and_webhook_at_once_settle_once(self, client, client_for, viewer, page):
         """The return page and the webhook at the same moment make one split and one mail."""
         body, headers = message()
         sync = f"/api/v1/payments/orders/{page.pk}/sync"
@@ -306,7 +306,7 @@ class TestAtOnce:
         assert Notice.objects.count() == 1
 
     @pytest.mark.promise("refund-booked-once")
-    def test_a_refund_and_its_webhook_at_once_reverse_once(self, client, page, admin, client_for):
+    def test_refunds_and_webhooks_at_once_are_booked_once(self, client, page, admin, client_for):
         """API refunds and webhooks at the same moment reverse exactly the refunds that succeeded."""
         sync_payment(gateway="sandbox", external_id=_paid(page))
         charging.refund(payment_id=_paid(page), amount=500, key="dashboard")
@@ -343,7 +343,7 @@ class TestReconciliation:
         return reconcile.reconcile(timezone.now() - timedelta(hours=1))
 
     @pytest.mark.promise("reconciliation-finds-lost-webhook")
-    def test_what_a_lost_webhook_missed_is_found_once(self, page):
+    def test_reconciliation_settles_a_payment_whose_event_was_lost(self, page):
         """Reconciliation books a payment whose webhook events were lost; a second run changes
         nothing."""
         SandboxEvent.objects.all().delete()
@@ -371,7 +371,9 @@ class TestReconciliation:
         with nothing_changes():
             assert self.run().changed == []
 
-    def test_a_charge_of_a_process_that_died_is_found(self, client_for, viewer, video, gateway_is):
+    def test_the_charge_of_a_process_that_died_is_found(
+        self, client_for, viewer, video, gateway_is
+    ):
         from payments.tests.kit import DyingGateway, Killed
 
         with gateway_is(DyingGateway), pytest.raises(Killed):

@@ -211,7 +211,7 @@ def disputed_of(payment: Payment) -> int:
 @pytest.mark.promise("any-history-adds-up")
 @pytest.mark.django_db
 @pytest.mark.parametrize("seed", range(2))
-def test_any_life_of_money_adds_up_at_every_step(make_user, make_video, buy, admin, seed):
+def test_random_histories_add_up_at_every_step(make_user, make_video, buy, admin, seed):
     """Random histories of sales, invoices, refunds, disputes, closes and payouts add up at every
     step."""
     dice = random.Random(seed)  # noqa: S311 - the same lives in every run
