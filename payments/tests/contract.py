@@ -1,13 +1,16 @@
-"""What every gateway keeps, whoever it is: the same sentences for the sandbox and for Stripe.
+"""The contract of all payment gateways: one set of tests that the sandbox and Stripe must pass.
 
-A subclass has a fixture ``bench`` with:
+A test class inherits GatewayContract and has a fixture ``bench`` with:
 
-* ``gateway``, ``currency``, and ``methods``: the names of the cards ``good``, ``declined``,
-  ``needs_action``, ``pending_refund``, and ``fails_later``, which is fit to begin with only;
-* ``complete_checkout(id)``, what the buyer does on the page;
-* ``open_dispute(payment_id, amount)``, the dispute's id; ``reinstate(dispute_id, amount)``;
-* ``fail_refund(refund_id)``, the bank's late answer;
-* ``signed(kind, object_id)``, a message about an object: body and headers.
+* ``gateway`` and ``currency``: the gateway under test, and the currency to charge in;
+* ``methods``: the gateway's names of the cards ``good``, ``declined``, ``needs_action`` (the bank
+  asks for authentication), ``pending_refund`` (its refunds stay pending), and ``fails_later`` (it
+  can be attached, but an upgrade with it is declined);
+* ``complete_checkout(id)``: pay on the hosted page as the buyer;
+* ``open_dispute(payment_id, amount)``: open a dispute and return its id;
+* ``reinstate(dispute_id, amount)``: close the dispute and return this amount;
+* ``fail_refund(refund_id)``: make a refund fail after it had succeeded;
+* ``signed(kind, object_id)``: return the body and headers of a webhook message about an object.
 """
 
 from datetime import timedelta
@@ -35,13 +38,15 @@ RETURN_URL = "https://videos.example.com/back"
 
 
 class GatewayContract:
+    """The tests that every gateway passes; ``bench`` names the gateway and plays the other parties."""
+
     @pytest.fixture(autouse=True)
     def _stage(self, bench):
         self.bench, self.gateway = bench, bench.gateway
         self.began = timezone.now() - timedelta(seconds=2)
         self._numbers = count(1)
 
-    # --- what the tests say ---
+    # --- calls with defaults ---
 
     def charge(self, card: str = "good", *, amount=1999, key="order:1:0", reference="order-1"):
         return self.gateway.charge(
@@ -211,7 +216,7 @@ class GatewayContract:
         payment = self.charge("pending_refund")
 
         assert self.refund(payment, 500).status == "pending"
-        with pytest.raises(RefundRefused):  # it counts all the same
+        with pytest.raises(RefundRefused):  # a pending refund counts against the captured amount
             self.refund(payment, 1999, "refund:2")
 
     def test_a_payment_that_was_not_captured_cannot_be_refunded(self):
@@ -290,7 +295,7 @@ class GatewayContract:
         begun = self.gateway.fetch_subscription(paid.subscription_id)
         assert (begun.reference, begun.plan_code, begun.status) == ("sub-1", "basic", "active")
 
-    # --- what is not there ---
+    # --- unknown ids ---
 
     def test_unknown_ids_raise_not_there(self):
         for call in (

@@ -1,4 +1,4 @@
-"""What administrators look at and put right, over the API."""
+"""The admin API of money: journal, refunds, pools, payouts, coupons, webhooks, review, revenue."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ BASE = "/api/v1/payments/admin"
 
 @pytest.fixture
 def office(client_for, admin):
-    """A client of an administrator."""
+    """An API client that is signed in as an administrator."""
     return client_for(admin)
 
 
@@ -64,7 +64,7 @@ def trail(action: str) -> list[tuple]:
 
 
 def dispute(order: Order, amount: int | None = None):
-    """The buyer's bank takes it all back."""
+    """Open a dispute about an order, by default over its whole amount, and sync the payment."""
     payment = order.payments.get()
     row = charging.open_dispute(payment.external_id, amount=amount or payment.captured)
     events.deliver_due()
@@ -123,7 +123,7 @@ def test_an_unknown_filter_is_refused(office, query):
 def test_the_filters_know_every_entry_kind_and_account_role(
     office, admin, payout, order, make_user, subscribe
 ):
-    """The lists of words in the filters are those that the services use."""
+    """Every entry kind and account role that the services write is a choice of the filters."""
     payouts.approve(payout_id=payout.pk, actor=admin)
     payouts.mark_failed(payout_id=payout.pk, reason="no account", actor=admin)
     dispute(order)
@@ -184,7 +184,7 @@ def test_an_impossible_refund_moves_nothing(office, order, subscribe, make_user)
 
 @pytest.fixture
 def watched(subscribe, viewer, make_video, creator):
-    """A subscriber of last month, who watched a creator's video."""
+    """Last month, in which a subscriber paid and watched 600 seconds of the creator's video."""
     invoice = subscribe(viewer).invoices.get()
     month = Month.of(timezone.now().date())
     last = Month.of(month.first_day - timedelta(days=1))
@@ -616,7 +616,7 @@ def test_revenue_without_grouping_has_no_series(office, order):
     assert office.get(f"{BASE}/revenue").json()["series"] == []
 
 
-# --- doors ------------------------------------------------------------------------------------
+# --- permissions ------------------------------------------------------------------------------------
 
 READS = (
     "ledger/entries", "disputes", "pools", "payouts", "payouts/{id}", "coupons", "coupons/{id}",

@@ -1,4 +1,4 @@
-"""Subscriptions over time: renewed, unpaid, changed, and each period billed once."""
+"""Subscriptions over time: renewal, unpaid renewals, endings, plan changes, trials, late answers."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -41,7 +41,7 @@ FAILS_LATER = "pm_card_chargeCustomerFail"
 
 
 def run_time() -> None:
-    """What a worker does within a minute."""
+    """Do the work of a worker's minute, and check that the books balance."""
     sandbox.run_due()
     events.deliver_due()
     subscriptions.end_lapsed()
@@ -442,7 +442,7 @@ class TestAnswersOutOfOrder:
     def test_a_stale_answer_of_the_gateway_is_ignored(
         self, subscribe, viewer, monkeypatch, at_period_end
     ):
-        """An answer that the answer to a later question has overtaken is ignored."""
+        """An answer that arrives after the answer to a later question is ignored."""
         from payments.gateways.sandbox import SandboxGateway
 
         row = subscribe(viewer)
@@ -453,7 +453,7 @@ class TestAnswersOutOfOrder:
 
         def slow(self, external_id):
             asked.append(external_id)
-            if len(asked) == 1:  # while this answer is on its way, somebody else asks
+            if len(asked) == 1:  # another process asks while this answer is on its way
                 billing.sync_subscription(gateway="sandbox", external_id=external_id)
                 return stale
             return fetch(self, external_id)

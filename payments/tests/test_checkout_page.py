@@ -1,4 +1,4 @@
-"""The sandbox's hosted page: where a browser pays."""
+"""The sandbox's hosted page, on which a buyer pays in a browser."""
 
 from datetime import timedelta
 
@@ -118,7 +118,9 @@ def test_the_page_reports_the_payment_by_signed_webhook(client, page, monkeypatc
     monkeypatch.setattr("payments.services.news.sync_checkout", lambda **_: None)
     monkeypatch.setattr("payments.services.news._take_in_payment", lambda *_: None)
     client.post(page, {"button": "pay"})
-    assert Order.objects.get().status == "pending"  # nothing but the webhook brings it in
+    assert (
+        Order.objects.get().status == "pending"
+    )  # only the webhook could settle it, and it was held back
     assert not SandboxEvent.objects.filter(delivered_at=None).exists()
 
 

@@ -1,4 +1,4 @@
-"""Cheaper, for nothing, and for a while."""
+"""Coupons, rentals, and the pages of offers."""
 
 from datetime import timedelta
 
@@ -195,17 +195,17 @@ class TestRentals:
         order = answer.data["order"]
         assert (order["kind"], order["rental_hours"], order["amount"]) == ("rent", 48, "3.99")
         assert balances() == {"clearing:USD": -399, "creator:USD": 320, "platform:USD": 79}
-        right, paid_at = Entitlement.objects.get(), timezone.now()
-        assert right.ends_at - paid_at > timedelta(days=29, hours=23)
+        entitlement, paid_at = Entitlement.objects.get(), timezone.now()
+        assert entitlement.ends_at - paid_at > timedelta(days=29, hours=23)
         with time_machine.travel(paid_at + timedelta(days=20)):
             assert self.play(client_for(viewer), video) == 200
-            right.refresh_from_db()
-            begun = right.begun_at
-            assert right.ends_at == begun + timedelta(hours=48)
+            entitlement.refresh_from_db()
+            begun = entitlement.begun_at
+            assert entitlement.ends_at == begun + timedelta(hours=48)
         with time_machine.travel(begun + timedelta(hours=47)):
             assert self.play(client_for(viewer), video) == 200
-            right.refresh_from_db()
-            assert right.begun_at == begun
+            entitlement.refresh_from_db()
+            assert entitlement.begun_at == begun
         with time_machine.travel(begun + timedelta(hours=48, seconds=1)):
             assert self.play(client_for(viewer), video) == 403
 
@@ -260,8 +260,8 @@ class TestRentals:
         refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
         charging.settle_refund(SandboxRefund.objects.get().pk, succeeds=False)
         sync_payment(gateway="sandbox", external_id=order.payments.get().external_id)
-        right = Entitlement.objects.get()
-        assert (right.revoked_at, right.ends_at) == (None, ends_at)
+        entitlement = Entitlement.objects.get()
+        assert (entitlement.revoked_at, entitlement.ends_at) == (None, ends_at)
 
     def test_a_video_without_a_rental_price_is_not_rented(self, client_for, viewer, make_video):
         video = make_video(price=1999)
@@ -306,8 +306,7 @@ class TestAPageOfOffers:
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", [1, 50])
 def test_access_to_a_page_of_videos_costs_one_query(viewer, make_video, subscribe, buy, number):
-    """The access to fifty videos costs one query, like that to one, with the same answers as
-    can_watch."""
+    """One query answers the access question for one or fifty videos, and agrees with can_watch."""
     videos = [make_video(price=500) for _ in range(number)]
     buy(viewer, videos[0])
     subscribe(viewer)

@@ -1,4 +1,4 @@
-"""What creators see of their money, and what they may do with it."""
+"""The creator API of money: balance, payouts, statements and prices."""
 
 import json
 
@@ -36,7 +36,7 @@ def month() -> Month:
 
 @pytest.fixture
 def sold(make_user, make_video, creator, buy):
-    """Two videos of a creator, in two currencies, and one of somebody else."""
+    """Three sales: two videos of the creator, in two currencies, and one of another creator."""
     videos = [
         make_video(creator=creator, price=1999),
         make_video(creator=creator, price=100_000, currency="JPY"),

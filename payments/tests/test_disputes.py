@@ -1,4 +1,4 @@
-"""Money that goes back by other hands: banks, dashboards, and refunds that fail after all."""
+"""Disputes, refunds made at the gateway, refunds that fail, and returns by the buyer."""
 
 from datetime import timedelta
 
@@ -27,12 +27,17 @@ SOLD = {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
 class Sale:
+    """A paid order with its payment, and the calls that the tests make about it."""
+
     def __init__(self, order):
         self.order = order
         self.payment = order.payments.get()
 
     def sync(self) -> str:
-        """What the books and the order say after the gateway was asked, and asked again."""
+        """Sync the payment twice, check the books, and return the order's status.
+
+        The second sync must change nothing, and the revenue identity must hold.
+        """
         sync_payment(gateway="sandbox", external_id=self.payment.external_id)
         with nothing_changes():
             sync_payment(gateway="sandbox", external_id=self.payment.external_id)
@@ -117,7 +122,7 @@ class TestDisputes:
         if refund_first:
             sale.refund(500, admin)
         sale.dispute()
-        if not refund_first:  # by the gateway's own dashboard: our button refuses it
+        if not refund_first:  # in the gateway's dashboard, for our API refuses it
             charging.refund(payment_id=sale.payment.external_id, amount=500, key="dashboard")
         sale.sync()
         assert balances() == {"clearing:USD": 500, "losses:USD": -500}
@@ -157,7 +162,7 @@ class TestDisputes:
         assert client_for(viewer).post(f"{url}/dispute", {}).status_code == 403
         assert client_for(admin).post(f"{url}/dispute", {}).status_code == 200
         sale.order.refresh_from_db()
-        assert sale.order.status == "disputed"  # told by the signed webhook
+        assert sale.order.status == "disputed"  # the signed webhook reported it
         assert client_for(admin).post(f"{url}/reinstate", {}).status_code == 200
         assert (sale.sync(), balances()) == ("paid", SOLD)
 
@@ -254,7 +259,7 @@ class TestGivingBackOneself:
 
     @pytest.mark.promise("others-records-not-found", "creators-cannot-refund")
     def test_only_the_buyer_can_return_an_order(self, sale, client_for, make_user, creator):
-        """A stranger, another creator and the video's creator get 404 when they give the order back."""
+        """A stranger, another creator and the video's creator get 404 when they return an order."""
         for stranger in (make_user(), creator, sale.order.creator):
             with nothing_changes():
                 assert self.ask(client_for, sale, stranger).status_code == 404

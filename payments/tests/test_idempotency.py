@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: the same request twice is one request."""
+"""``Idempotency-Key``: a request that is repeated with its key is carried out once."""
 
 import json
 from datetime import timedelta
@@ -20,7 +20,7 @@ def video(make_video):
 
 @pytest.fixture
 def ask(client_for, viewer, video):
-    """POST a purchase with a key; by the viewer for the video, unless said otherwise."""
+    """Return a function that posts with a key: by default the viewer's purchase of the video."""
 
     def post(key="a-key", *, user=viewer, to=None, **body):
         client = client_for(user)

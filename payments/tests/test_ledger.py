@@ -1,4 +1,4 @@
-"""The books: the split as arithmetic, and what the database itself refuses."""
+"""The ledger: the arithmetic of the split, and the writes that the database refuses."""
 
 import pytest
 from django.apps import apps

@@ -1,4 +1,4 @@
-"""The back office in the admin site: its pages, its actions, and who is kept out."""
+"""The admin site's pages about money: content, actions, charts and permissions."""
 
 import re
 from datetime import date, timedelta
@@ -48,7 +48,7 @@ def trail(action: str) -> list[tuple]:
 
 @pytest.fixture
 def desk(client, admin):
-    """The admin site, signed in as an administrator."""
+    """A browser on the admin site, signed in as an administrator."""
     client.force_login(admin)
     return client
 
@@ -82,7 +82,7 @@ def event(order):
 def world(
     admin, viewer, order, payout, coupon, event, subscribe, creator, make_user, make_video, buy
 ):
-    """A row in every table, a month's statement, a dispute, a refund, a bad check."""
+    """At least one row of every model, among them a dispute, a refund and a failed ledger check."""
     subscribe(viewer)
     other = buy(make_user(), make_video(price=500))
     refunds.refund_order(order_id=other.pk, amount=100, reason="", actor=admin)
@@ -459,7 +459,7 @@ def test_everything_lies_within_the_drawing(number):
     assert len(chart.dates) <= charts.DATES_MAX
 
 
-# --- doors ------------------------------------------------------------------------------------
+# --- permissions ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("who", ["moderator", "creator", "viewer", "nobody"])
@@ -494,7 +494,7 @@ def test_other_roles_see_and_change_nothing(
 
 
 def test_an_administrator_without_the_permission_changes_nothing(desk, admin, world, payout, order):
-    """The rights are asked action by action, not only at the door."""
+    """Every action checks its own permission; being an administrator is not enough."""
     group = Group.objects.get(name="ADMIN")
     for codename in ("manage_payouts", "refund_order", "view_revenue", "replay_webhookevent"):
         group.permissions.remove(group.permissions.get(codename=codename))

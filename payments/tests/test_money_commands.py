@@ -1,4 +1,4 @@
-"""The commands of money: what they print, and how they end."""
+"""The management commands about money: output, exit status and effect."""
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def run(capsys):
-    """A command's output, and what it wrote beside it."""
+    """Return a function that runs a command and returns its lines on stdout and on stderr."""
 
     def call(*args, **options) -> tuple[list[str], list[str]]:
         call_command(*args, **options)

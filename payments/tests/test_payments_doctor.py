@@ -1,4 +1,4 @@
-"""`manage.py payments_doctor`: what it finds, and that it keeps secrets."""
+"""`manage.py payments_doctor`: the faults that it finds; no run prints a secret."""
 
 from io import StringIO
 
@@ -34,7 +34,10 @@ def stand_in(settings, monkeypatch):
 
 
 def examine() -> tuple[list[str], list[str]]:
-    """What is well and what is not, as it was printed."""
+    """Run the doctor and return its lines about passed and about failed checks.
+
+    Also checks that no secret was printed, and that the command fails if a check failed.
+    """
     out = StringIO()
     try:
         call_command("payments_doctor", stdout=out, no_color=True)

@@ -1,4 +1,4 @@
-"""Money on its way to creators: never twice, never more than there is."""
+"""Payouts: requests, steps, approval, debts and simultaneous runs."""
 
 from datetime import timedelta
 
@@ -205,7 +205,7 @@ class TestThePath:
 class TestDebts:
     @pytest.fixture
     def owing(self, approved, sale, admin):
-        """Paid out, and then refunded: the creator owes it."""
+        """A debt of 1600: the sale was refunded after its earnings had been paid out."""
         payouts.mark_paid(payout_id=approved.pk, external_ref="SEPA-1", actor=admin)
         with at("2026-08-21 00:00"):
             refunds.refund_order(order_id=sale.pk, amount=None, reason="", actor=admin)

@@ -1,4 +1,4 @@
-"""Closing a month: what is earned of subscriptions, and who gets it."""
+"""Closing a month: recognition of invoices, the pool, the watch time that counts, verification."""
 
 from datetime import date, timedelta
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def plan():
-    """10.00 a month, 365.00 a year: a day of the year is 1.00."""
+    """Plans at 10.00 a month and 365.00 a year, so that a day of the year costs 1.00."""
     Plan.objects.filter(code="monthly").update(amount=1000)
     return Plan.objects.create(
         code="yearly", name="Yearly", amount=36500, currency="USD", interval="year"
@@ -45,7 +45,7 @@ def plan():
 
 @pytest.fixture
 def pay(plan):
-    """A subscription paid at a moment, for a month or a year."""
+    """Return a function that subscribes a user at a moment and returns the paid invoice."""
 
     def make(user, moment="2026-08-01 00:00", code="monthly") -> Invoice:
         with at(moment):
@@ -71,7 +71,7 @@ def give_back(invoice: Invoice, amount: int, moment: str) -> SandboxRefund:
 
 
 def bounce(refund: SandboxRefund, moment: str) -> None:
-    """The bank could not carry the refund out."""
+    """Make a refund fail at the gateway after it had succeeded, and sync its payment."""
     SandboxRefund.objects.filter(pk=refund.pk).update(status="failed")
     with at(moment):
         sync_payment(gateway="sandbox", external_id=refund.payment_id)
@@ -458,7 +458,7 @@ def test_a_pool_cannot_be_stored_twice():
 
 
 def test_the_sandbox_bills_the_periods_of_these_tests(pay, viewer):
-    """The periods of these tests are those that the gateway billed."""
+    """The amounts and periods of these tests are those that the sandbox billed."""
     invoice = pay(viewer, "2026-08-22 15:00")
     assert SandboxPayment.objects.get().captured == invoice.amount == 1000
     assert (invoice.period_end - invoice.period_start).days == 31

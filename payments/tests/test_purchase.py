@@ -1,4 +1,4 @@
-"""POST /payments/purchase/{video_id}, and the orders it makes."""
+"""``POST /payments/purchase/{video_id}`` and the orders that it makes."""
 
 import uuid
 from datetime import timedelta
@@ -35,8 +35,7 @@ def video(make_video, creator):
 
 @pytest.mark.promise("purchase-pays-and-splits")
 def test_a_video_is_bought_in_one_call(client_for, viewer, video):
-    """A purchase with a good card pays the order, books 1600 of 1999 for the creator and gives
-    access."""
+    """A purchase with a good card pays the order, books 1600 of 1999 for the creator, gives access."""
     answer = client_for(viewer).post(url(video), {"payment_method": VISA})
 
     assert answer.status_code == 201
@@ -46,8 +45,12 @@ def test_a_video_is_bought_in_one_call(client_for, viewer, video):
     assert (order["video_id"], order["kind"], order["discount"]) == (str(video.pk), "buy", "0.00")
     assert order["paid_at"] is not None
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
-    right = Entitlement.objects.live().get()
-    assert (right.user, right.video, right.source_id) == (viewer, video, uuid.UUID(order["id"]))
+    entitlement = Entitlement.objects.live().get()
+    assert (entitlement.user, entitlement.video, entitlement.source_id) == (
+        viewer,
+        video,
+        uuid.UUID(order["id"]),
+    )
 
 
 @pytest.mark.promise("currency-digits", "smallest-amount-to-creator")
@@ -146,7 +149,7 @@ def test_an_invisible_video_cannot_be_bought(client_for, viewer, make_video, sta
 def test_a_refused_purchase_changes_nothing(client_for, viewer, video, body, status, expected):
     body.setdefault("payment_method", VISA)
     if "currency" not in body and expected == "payment_method_unknown":
-        client_for(viewer).post(url(video))  # the order stands already
+        client_for(viewer).post(url(video))  # an unknown card is refused after the order was made
     with nothing_changes():
         answer = client_for(viewer).post(url(video), body)
     assert (answer.status_code, code(answer)) == (status, expected)
@@ -283,8 +286,8 @@ def test_orders_are_listed_to_their_buyer_only(client_for, viewer, make_user, vi
             assert stranger.get(f"/api/v1/payments/orders/{order.pk}").status_code == 404
             assert stranger.post(f"/api/v1/payments/orders/{order.pk}/cancel").status_code == 404
     assert client_for(video.creator).get("/api/v1/payments/entitlements").data["results"] == []
-    rights = client_for(viewer).get("/api/v1/payments/entitlements").data["results"]
-    assert [(right["video_id"], right["source_type"]) for right in rights] == [(video.pk, "order")]
+    listed = client_for(viewer).get("/api/v1/payments/entitlements").data["results"]
+    assert [(row["video_id"], row["source_type"]) for row in listed] == [(video.pk, "order")]
 
 
 def test_an_open_order_can_be_canceled_and_a_paid_one_cannot(client_for, viewer, video, buy):
@@ -382,7 +385,10 @@ class TestAtTheBank:
 def test_news_of_a_failed_payment_leaves_the_next_charge_alone(
     client_for, client, viewer, video, gateway_is
 ):
-    """Or its key would change while its money is on its way, and it would be charged twice."""
+    """The old failure must not change the idempotency key of the running charge.
+
+    With another key, repeating the purchase would charge the buyer twice.
+    """
     asked = client_for(viewer).post(url(video), {"payment_method": TestAtTheBank.CARD})
     page = asked.data["next_action"]["url"].removeprefix("http://testserver")
     client.post(page, {"button": "refuse"})

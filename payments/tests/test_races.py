@@ -1,4 +1,4 @@
-"""Many at the same moment: real threads, real connections, one outcome."""
+"""Simultaneous requests, on real threads and database connections, have one outcome."""
 
 from collections import Counter
 
@@ -51,7 +51,7 @@ def test_sixteen_clicks_buy_a_video_once(client_for, viewer, video):
 
     order = Order.objects.get()
     for answer in answers:
-        if answer.status_code == 409:  # it came when all was done
+        if answer.status_code == 409:  # it arrived after the purchase was complete
             assert code(answer) == "already_owned"
         else:
             assert answer.status_code in {200, 201}, answer.data

@@ -1,4 +1,4 @@
-"""POST /payments/admin/orders/{id}/refund: money given back, and the right that goes with it."""
+"""``POST /payments/admin/orders/{id}/refund``: the money goes back and the access ends."""
 
 import uuid
 from datetime import timedelta
@@ -164,7 +164,7 @@ def test_a_refund_made_at_the_gateway_is_booked_once(order):
 
 @pytest.mark.promise("refund-booked-once")
 def test_a_sync_before_the_gateways_answer_books_the_same_refund(order, gateway_is, refund):
-    """The gateway has paid, and somebody syncs before the asking process hears the answer."""
+    """The gateway has refunded, and a sync comes before the refunding process got the answer."""
     payment = order.payments.get()
     with gateway_is(DyingGateway), pytest.raises(Killed):
         refund(order, amount="5.00")

@@ -1,4 +1,4 @@
-"""What creators earned, what the platform earned, and that the books balance."""
+"""Reports: a creator's earnings, the platform's revenue, and the trial balance."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,7 @@ BALANCE = "/api/v1/payments/admin/ledger/trial-balance"
 
 @pytest.fixture
 def at(monkeypatch):
-    """Settle what happens in the block at another time."""
+    """Return a function that sets the time at which later payments are settled."""
 
     def move(moment: datetime) -> None:
         monkeypatch.setattr("payments.services.settlement.timezone.now", lambda: moment)
@@ -31,7 +31,8 @@ def at(monkeypatch):
 
 @pytest.fixture
 def history(make_video, make_user, creator, admin, buy, subscribe, at):
-    """Two videos and a stranger's; three days; a partial and a full refund; a subscriber."""
+    """Three days: sales of three of the creator's videos and one of another creator, two refunds, and a
+    subscription."""
     videos = [make_video(creator=creator, price=1999), make_video(creator=creator, price=500)]
     stranger = make_video(price=3000)
     euros = make_video(creator=creator, price=1000, currency="EUR")

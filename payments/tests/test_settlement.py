@@ -1,4 +1,4 @@
-"""From the gateway's facts to ours: one transaction, and money that fits nothing."""
+"""Settling payments: one transaction with its receivers, and payments that fit no order."""
 
 import pytest
 from django.utils import timezone
@@ -96,7 +96,7 @@ def test_a_payment_without_an_order_waits_in_suspense():
 def test_a_gateway_that_is_silent_is_left_alone_for_a_minute(
     viewer, make_video, buy, gateway_is, monkeypatch
 ):
-    """The worker has videos to make; what waits is found again by its row."""
+    """After a silent gateway the worker skips the follow-ups for a minute, and then does them once."""
     order = buy(viewer, make_video(price=1999))
     sync_payment(gateway="sandbox", external_id=stray_payment().pk, order=order)
     monkeypatch.setattr(followups, "_silent_until", 0.0)
@@ -105,7 +105,7 @@ def test_a_gateway_that_is_silent_is_left_alone_for_a_minute(
     with gateway_is(SilentGateway):
         assert followups.run_unless_silent() == 0
     assert followups.run_unless_silent() == 0
-    assert SandboxRefund.objects.count() == 1  # it was made, and its answer was lost
+    assert SandboxRefund.objects.count() == 1  # the gateway made it, and its answer was lost
     monkeypatch.setattr(followups, "_silent_until", 0.0)
     assert followups.run_unless_silent() == 1
     assert SandboxRefund.objects.count() == 1

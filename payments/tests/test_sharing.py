@@ -1,4 +1,4 @@
-"""Sharing an amount among many, to the last minor unit."""
+"""The arithmetic of sharing a pool among creators, to the last minor unit."""
 
 import itertools
 import time
@@ -72,7 +72,7 @@ def test_equal_remainders_go_to_the_larger_weight_and_then_by_name():
 
 @pytest.mark.promise("pool-shares-exact")
 def test_the_hash_is_stable():
-    """Statements carry it for years."""
+    """Statements keep the hash for years, so the same input must always give the same one."""
     assert input_sha256("prorata-v1", "2026-09", "USD", 8000, {"b": 1, "a": 2}) == (
         "db50edbd0afef38f6906864ca7d47a617f3b5507626324a125a51d964036b697"
     )
@@ -119,9 +119,9 @@ def test_each_subscribers_money_is_shared_to_the_last_unit(balance, watched, dat
 def test_a_subscribers_money_goes_to_the_creators_they_watched():
     watched = {"u": {"a": 10}, "v": {"b": 9000}}
     assert user_centric(800, {"u": 400, "v": 400}, watched) == {"a": 400, "b": 400}
-    # What w paid and nobody claims by viewing is shared by all watch time: 1 to 3.
+    # w paid and watched nothing: that money is shared by the watch time of all users, 1 to 3.
     watched = {"u": {"a": 10}, "v": {"b": 30}}
     paid = {"u": 400, "v": 400, "w": 400}
     assert user_centric(1200, paid, watched) == {"a": 500, "b": 700}
-    # Refunds have taken a part of what is claimed: all give in proportion.
+    # Refunds have made the pool smaller than the payments: all shares shrink in proportion.
     assert user_centric(300, paid, watched) == {"a": 150, "b": 150}

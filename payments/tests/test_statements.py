@@ -1,4 +1,4 @@
-"""A creator's month, as it stands in the ledger."""
+"""Statements: a creator's closed month, computed from the ledger."""
 
 import json
 from decimal import Decimal
@@ -38,7 +38,7 @@ def video(make_video, creator):
 
 @pytest.fixture
 def story(video, creator, make_user, make_video, buy, subscribe, admin):
-    """Two sales, one given back in part in September; a subscriber; a payout in September."""
+    """August has two sales and a subscriber; September has a partial refund and a payout."""
     with at("2026-08-01 00:00"):
         watcher = make_user()
         subscribe(watcher)

@@ -1,4 +1,4 @@
-"""Amounts as Stripe counts them."""
+"""Conversion between our minor units and the units in which Stripe counts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Stripe keeps the contract of all gateways, and what only Stripe can break. Against the stand-in."""
+"""The Stripe gateway against the stand-in: the contract of all gateways, and Stripe's own cases."""
 
 from datetime import timedelta
 
@@ -67,10 +67,15 @@ class TestStripe(GatewayContract):
     def _stand_in(self, bench):
         self.stripe = bench.stripe
 
-    # --- answers that do not come ---
+    # --- lost answers and errors ---
 
     def test_a_lost_answer_is_asked_for_again_with_the_same_key(self):
-        self.stripe.trouble = [None, "silence", 500, "500 after"]  # the card is looked at first
+        self.stripe.trouble = [
+            None,
+            "silence",
+            500,
+            "500 after",
+        ]  # None: the request for the card comes first
 
         with pytest.raises(OutcomeUnknown):
             self.charge()
@@ -85,7 +90,7 @@ class TestStripe(GatewayContract):
         assert len(self.changes("payment")) == 1
 
     def test_another_card_after_a_lost_answer_charges_nothing_more(self):
-        """The key is the first card's: what it charged is found, and nothing more is charged."""
+        """The key belongs to the first card's charge: that charge is found, and no other is made."""
         self.stripe.trouble = [None] + ["silence"] * 3
         with pytest.raises(OutcomeUnknown):
             self.charge("good")
@@ -327,7 +332,9 @@ class TestStripe(GatewayContract):
     def test_another_card_after_a_lost_answer_starts_one_subscription(self):
         self.customer()
         self.gateway.ensure_plan(self.plan())
-        self.stripe.trouble = [None] * 3 + ["silence"] * 3  # customer, plan and card are heard
+        self.stripe.trouble = [None] * 3 + [
+            "silence"
+        ] * 3  # the first three are for customer, plan and card
         with pytest.raises(OutcomeUnknown):
             self.start("good")
 

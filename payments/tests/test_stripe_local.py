@@ -1,7 +1,7 @@
-"""Our gateway and the official SDK against localstripe, a Stripe that others wrote.
+"""The Stripe gateway and the official SDK against localstripe, a Stripe that other people wrote.
 
-It knows neither idempotency keys nor hosted pages, prices, disputes and schedules, and gives several
-fields at the places they had before Basil.
+localstripe knows no idempotency keys, hosted pages, prices, disputes or schedules, and has several
+fields in the places where they were before Stripe's Basil release (2025-03-31).
 """
 
 import os
@@ -25,8 +25,9 @@ from payments.tests.contract import GatewayContract  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("localstripe")
 
-# Its own command listens on every interface and loads the state of yesterday. What is newer than it
-# is dropped on the way: parameters and expansions; the lists that it lacks are empty.
+# localstripe's own command listens on every interface and loads its last state, so we start it
+# ourselves. The runner drops parameters and expansions that localstripe is too old for, and answers
+# with empty lists where localstripe has no such list.
 RUNNER = """
 import socket
 from aiohttp import web
@@ -102,7 +103,10 @@ LACKS = {
 
 @pytest.fixture(scope="module")
 def local_stripe(tmp_path_factory):
-    """Its address, and the messages it sends: one queue for all, for it sends each once."""
+    """Start localstripe and return its address and the queue of its webhook messages.
+
+    There is one queue for all tests, because localstripe sends each message once.
+    """
     messages: Queue = Queue()
 
     class Receiver(BaseHTTPRequestHandler):
@@ -114,7 +118,7 @@ def local_stripe(tmp_path_factory):
             self.end_headers()
 
         def log_message(self, *_):
-            """Nobody reads it."""
+            """Write no log."""
 
     receiver = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=receiver.serve_forever, args=(0.05,), daemon=True).start()
@@ -164,7 +168,7 @@ class LocalBench:
         return connect().v1.payment_methods.create({"type": "card", "card": card}).id
 
     def signed(self, kind: str, object_id: str) -> tuple[bytes, dict[str, str]]:
-        """The message that localstripe sends about an object: a second later, and once."""
+        """Wait for the message that localstripe sends about an object, about a second later."""
         while True:
             try:
                 body, headers = self._messages.get(timeout=15)

@@ -1,4 +1,4 @@
-"""Stripe's shapes, of its Basil release and later, and from before."""
+"""Reading Stripe's JSON, in the shapes before and since its Basil release (2025-03-31)."""
 
 from datetime import UTC, datetime
 
@@ -215,7 +215,7 @@ def test_a_refund_made_elsewhere_has_no_key():
         ([movement(-1999, fee=1500), movement(700)], 1999, 700, 1500),
         ([movement(-1000), movement(-999)], 1999, 0, 0),
         ([movement(-1000), movement(1200)], 1000, 1000, 0),
-        # Kept in another currency: the same parts of what was disputed.
+        # The balance is in another currency: take the same fraction of the disputed amount.
         ([movement(-1800, fee=1300, currency="eur")], 1999, 0, 0),
         ([movement(-1800, currency="eur"), movement(1800, currency="eur")], 1999, 1999, 0),
         ([movement(-1800, currency="eur"), movement(900, currency="eur")], 1999, 999, 0),
@@ -332,7 +332,7 @@ def test_a_cancellation_date_within_the_period_is_a_cancellation_at_its_end(flag
     [
         ("active", BEGIN, "large"),
         ("not_started", None, "large"),
-        ("active", END, ""),  # it is the plan by now
+        ("active", END, ""),  # the phase has begun, so it is the current plan
         ("released", BEGIN, ""),
         ("canceled", BEGIN, ""),
     ],

@@ -1,4 +1,4 @@
-"""Stripe's signed messages: which are believed, and what they are about."""
+"""Stripe's webhook messages: signatures that are accepted or refused, and the objects they name."""
 
 import json
 import time
@@ -193,7 +193,7 @@ CHARGE = thing("charge", "ch_1", payment_intent="pi_1")
         ("invoice.paid", invoice(parent=basil("sub_1")), "subscription", "sub_1"),
         ("invoice.payment_failed", invoice(parent=basil({"id": "sub_1"})), "subscription", "sub_1"),
         ("invoice.paid", invoice(subscription="sub_1"), "subscription", "sub_1"),
-        # Nobody follows these.
+        # No service follows these events.
         ("invoice.paid", invoice(parent=None), "", ""),
         ("charge.refunded", CHARGE | {"payment_intent": None}, "", ""),
         ("customer.updated", thing("customer", "cus_1"), "", ""),

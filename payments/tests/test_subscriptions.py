@@ -1,4 +1,4 @@
-"""Subscribing, watching by it, and ending it."""
+"""Subscribing, the access that a subscription gives, and canceling."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -89,7 +89,7 @@ class TestSubscribing:
             subscription.period_start,
             subscription.period_end,
         )
-        # Nobody has earned it yet.
+        # The money is paid and not yet earned.
         assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
         assert client_for(viewer).get(MINE).data == {**mine, "id": str(subscription.pk)}
 
@@ -203,11 +203,11 @@ class TestEnding:
     ):
         """Access ends one hour after the period without any job; the renewal brings it back."""
         subscription = subscribe(viewer)
-        right = Entitlement.objects.get()
-        assert right.ends_at == subscription.period_end + timedelta(hours=1)
-        with time_machine.travel(right.ends_at + timedelta(seconds=1)):
+        entitlement = Entitlement.objects.get()
+        assert entitlement.ends_at == subscription.period_end + timedelta(hours=1)
+        with time_machine.travel(entitlement.ends_at + timedelta(seconds=1)):
             assert not may_watch(viewer)
-            run_minute()  # the gateway renews it, and we hear of it
+            run_minute()  # the sandbox renews, and its webhook reports it
             run_minute()
             assert may_watch(viewer)
 

@@ -1,4 +1,4 @@
-"""Signed hints: believed only when they are genuine, taken in once, and never the truth itself."""
+"""Webhooks: which messages are accepted, how often they are processed, and reconciliation."""
 
 import json
 import time
@@ -37,7 +37,7 @@ def video(make_video):
 
 @pytest.fixture
 def page(client_for, viewer, video):
-    """An order that was paid on the gateway's page, and of which we have not heard."""
+    """An order that was paid on the gateway's page; its webhook has not been delivered yet."""
     client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
     order = Order.objects.get()
     pages.pay(order.checkout_id, VISA)
