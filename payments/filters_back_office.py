@@ -51,7 +51,7 @@ class EntryFilter(filters.FilterSet):
     @classmethod
     def get_filters(cls):
         found = super().get_filters()
-        found["from"] = found.pop("from_")  # "from" is a keyword of Python
+        found["from"] = found.pop("from_")  # a keyword of Python, but the contract's name
         return found
 
     def of_account(self, queryset, name, value: str):
