@@ -453,7 +453,7 @@ class TestAnswersOutOfOrder:
 
         def slow(self, external_id):
             asked.append(external_id)
-            if len(asked) == 1:  # another process asks while this answer is on its way
+            if len(asked) == 1:  # while this answer is on its way, somebody else asks
                 billing.sync_subscription(gateway="sandbox", external_id=external_id)
                 return stale
             return fetch(self, external_id)
