@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test demo lint schema bench-delivery bench-pipeline bench-ledger clean
+.PHONY: help run test demo lint schema acceptance bench-delivery bench-pipeline bench-ledger clean
 
 # HOST, PORT and every other name of .env.example may be given in the environment or as make's own
 # variables: `make run PORT=2002`.
@@ -40,6 +40,9 @@ lint: $(VENV)/dev ## check style, formatting and the direction of imports
 
 schema: $(VENV)/runtime ## check the OpenAPI document
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+acceptance: $(VENV)/runtime ## write the page of promises about money and the tests that hold them
+	@$(BIN)/python -m config.tests.acceptance
 
 bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 	@$(BIN)/python benchmarks/delivery.py

@@ -34,5 +34,5 @@ class AuditFilter(filters.FilterSet):
     @classmethod
     def get_filters(cls):
         found = super().get_filters()
-        found["from"] = found.pop("from_")  # a keyword of Python, but the contract's name
+        found["from"] = found.pop("from_")  # "from" is a keyword of Python
         return found

@@ -42,6 +42,7 @@ CASES = {
     "mixture": ["video", "audio"],
     "playlist": ["playlist"],
 }
+# The least ratio to nginx that is good enough today.
 BARS = {"1.5 MB": 0.95, "300 KB": 0.55, "1 KB": 0.38, "mixture": 0.85}
 SLOW_CLIENTS = 64
 

@@ -1,4 +1,4 @@
-"""What can be refused about money, with the codes of the contract."""
+"""The refusals about money. Their codes are part of the API: clients act on them, so they stay."""
 
 from rest_framework import status
 

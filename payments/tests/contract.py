@@ -1,13 +1,16 @@
-"""What every gateway keeps, whoever it is: the same sentences for the sandbox and for Stripe.
+"""The contract of all payment gateways: one set of tests that the sandbox and Stripe must pass.
 
-A subclass has a fixture ``bench`` with:
+A test class inherits GatewayContract and has a fixture ``bench`` with:
 
-* ``gateway``, ``currency``, and ``methods``: the names of the cards ``good``, ``declined``,
-  ``needs_action``, ``pending_refund``, and ``fails_later``, which is fit to begin with only;
-* ``complete_checkout(id)``, what the buyer does on the page;
-* ``open_dispute(payment_id, amount)``, the dispute's id; ``reinstate(dispute_id, amount)``;
-* ``fail_refund(refund_id)``, the bank's late answer;
-* ``signed(kind, object_id)``, a message about an object: body and headers.
+* ``gateway`` and ``currency``: the gateway under test, and the currency to charge in;
+* ``methods``: the gateway's names of the cards ``good``, ``declined``, ``needs_action`` (the bank
+  asks for authentication), ``pending_refund`` (its refunds stay pending), and ``fails_later`` (it
+  can be attached, but an upgrade with it is declined);
+* ``complete_checkout(id)``: pay on the hosted page as the buyer;
+* ``open_dispute(payment_id, amount)``: open a dispute and return its id;
+* ``reinstate(dispute_id, amount)``: close the dispute and return this amount;
+* ``fail_refund(refund_id)``: make a refund fail after it had succeeded;
+* ``signed(kind, object_id)``: return the body and headers of a webhook message about an object.
 """
 
 from datetime import timedelta
@@ -35,13 +38,15 @@ RETURN_URL = "https://videos.example.com/back"
 
 
 class GatewayContract:
+    """The tests that every gateway passes; ``bench`` names the gateway and plays the other parties."""
+
     @pytest.fixture(autouse=True)
     def _stage(self, bench):
         self.bench, self.gateway = bench, bench.gateway
         self.began = timezone.now() - timedelta(seconds=2)
         self._numbers = count(1)
 
-    # --- what the tests say ---
+    # --- calls with defaults ---
 
     def charge(self, card: str = "good", *, amount=1999, key="order:1:0", reference="order-1"):
         return self.gateway.charge(
@@ -117,7 +122,7 @@ class GatewayContract:
         assert fetched.refunds == fetched.disputes == ()
         assert fetched.invoice_id == fetched.subscription_id == ""
 
-    def test_a_decline_says_why_and_stays_one(self):
+    def test_a_declined_charge_names_its_reason_also_when_repeated(self):
         for _ in range(2):
             with pytest.raises(Declined) as declined:
                 self.charge("declined")
@@ -134,19 +139,19 @@ class GatewayContract:
 
         assert self.charge("good", key="order:1:1").status == "captured"
 
-    def test_a_card_that_is_not_there(self):
+    def test_an_unknown_card_is_refused_and_leaves_no_payment(self):
         with pytest.raises(MethodUnknown):
             self.charge("pm_nobody_has")
 
         assert self.changes("payment") == []
 
-    def test_after_a_card_that_is_not_there_the_same_key_takes_another(self):
+    def test_after_an_unknown_card_the_same_key_charges_another_card(self):
         with pytest.raises(MethodUnknown):
             self.charge("pm_nobody_has")
 
         assert self.charge("good").status == "captured"
 
-    def test_a_bank_that_asks_its_client_captures_nothing_yet(self):
+    def test_a_charge_that_needs_authentication_captures_nothing_yet(self):
         charged = self.charge("needs_action")
 
         assert (charged.status, charged.captured) == ("requires_action", 0)
@@ -159,18 +164,18 @@ class GatewayContract:
         assert self.charge().external_id == self.charge().external_id
         assert len(self.changes("payment")) == 1
 
-    def test_another_key_charges_again(self):
+    def test_another_key_makes_another_charge(self):
         assert self.charge(key="one").external_id != self.charge(key="two").external_id
         assert len(self.changes("payment")) == 2
 
-    def test_nothing_is_charged_for_nothing(self):
+    def test_an_amount_of_zero_is_refused(self):
         with pytest.raises(AmountRefused):
             self.gateway.validate_amount(0, self.bench.currency)
         self.gateway.validate_amount(1999, self.bench.currency)
 
     # --- refunds ---
 
-    def test_parts_and_then_all_can_be_given_back(self):
+    def test_partial_refunds_can_add_up_to_the_whole_payment(self):
         payment = self.charge()
 
         first = self.refund(payment, 500, "refund:1")
@@ -180,7 +185,7 @@ class GatewayContract:
         listed = self.gateway.fetch_payment(payment.external_id).refunds
         assert sorted(listed, key=lambda row: row.amount) == [first, second]
 
-    def test_more_than_is_left_is_refused(self):
+    def test_a_refund_of_more_than_is_left_is_refused(self):
         payment = self.charge()
         self.refund(payment, 1500, "refund:1")
 
@@ -191,13 +196,13 @@ class GatewayContract:
             1500
         ]
 
-    def test_the_same_key_gives_back_once(self):
+    def test_the_same_key_refunds_once(self):
         payment = self.charge()
 
         assert self.refund(payment, 500) == self.refund(payment, 500)
         assert len(self.gateway.fetch_payment(payment.external_id).refunds) == 1
 
-    def test_a_refund_can_fail_later_and_be_asked_for_again(self):
+    def test_a_refund_can_fail_later_and_be_repeated(self):
         payment = self.charge()
         refund = self.refund(payment, 1999, "refund:1")
 
@@ -207,20 +212,20 @@ class GatewayContract:
         assert (failed.external_id, failed.status) == (refund.external_id, "failed")
         assert self.refund(payment, 1999, "refund:2").status == "succeeded"
 
-    def test_a_refund_can_be_under_way(self):
+    def test_a_pending_refund_counts_as_refunded(self):
         payment = self.charge("pending_refund")
 
         assert self.refund(payment, 500).status == "pending"
-        with pytest.raises(RefundRefused):  # it counts all the same
+        with pytest.raises(RefundRefused):  # a pending refund counts against the captured amount
             self.refund(payment, 1999, "refund:2")
 
-    def test_what_was_not_captured_is_not_given_back(self):
+    def test_a_payment_that_was_not_captured_cannot_be_refunded(self):
         with pytest.raises(RefundRefused):
             self.refund(self.charge("needs_action"), 500)
 
     # --- disputes ---
 
-    def test_a_dispute_takes_money_and_gives_a_part_of_it_back(self):
+    def test_a_dispute_withdraws_money_and_can_reinstate_a_part(self):
         payment = self.charge()
 
         dispute = self.bench.open_dispute(payment.external_id, 1200)
@@ -245,7 +250,7 @@ class GatewayContract:
 
     # --- hosted pages ---
 
-    def test_a_page_is_made_once(self):
+    def test_the_same_key_makes_one_checkout(self):
         page = self.page()
 
         assert page.url
@@ -253,7 +258,7 @@ class GatewayContract:
         assert self.page().external_id == page.external_id
         assert self.changes("checkout") == [page.external_id]
 
-    def test_a_page_is_paid(self):
+    def test_a_paid_checkout_leads_to_its_payment(self):
         page = self.page()
 
         self.bench.complete_checkout(page.external_id)
@@ -263,14 +268,14 @@ class GatewayContract:
         payment = self.gateway.fetch_payment(paid.payment_id)
         assert (payment.captured, payment.order_id) == (1999, "order-1")
 
-    def test_a_page_that_expired(self):
+    def test_an_expired_checkout_stays_expired(self):
         page = self.page()
 
         for _ in range(2):
             assert self.gateway.expire_checkout(page.external_id).status == "expired"
         assert self.gateway.fetch_checkout(page.external_id).status == "expired"
 
-    def test_a_page_that_was_paid_does_not_expire(self):
+    def test_a_paid_checkout_does_not_expire(self):
         page = self.page()
         self.bench.complete_checkout(page.external_id)
 
@@ -279,7 +284,7 @@ class GatewayContract:
         assert left.status == "complete"
         assert self.gateway.fetch_payment(left.payment_id).captured == 1999
 
-    def test_a_page_begins_a_subscription(self):
+    def test_a_paid_checkout_of_a_plan_starts_a_subscription(self):
         plan = self.plan()
         page = self.page(Item("sub-1", "Videos", plan.amount, plan.currency, plan))
 
@@ -290,9 +295,9 @@ class GatewayContract:
         begun = self.gateway.fetch_subscription(paid.subscription_id)
         assert (begun.reference, begun.plan_code, begun.status) == ("sub-1", "basic", "active")
 
-    # --- what is not there ---
+    # --- unknown ids ---
 
-    def test_what_is_not_there(self):
+    def test_unknown_ids_raise_not_there(self):
         for call in (
             self.gateway.fetch_payment,
             self.gateway.fetch_checkout,
@@ -309,7 +314,7 @@ class GatewayContract:
 
     # --- subscriptions ---
 
-    def test_a_plan_has_one_name(self):
+    def test_the_same_plan_gets_the_same_reference(self):
         assert self.gateway.ensure_plan(self.plan()) == self.gateway.ensure_plan(self.plan())
         assert self.gateway.ensure_plan(self.plan("other")) != self.gateway.ensure_plan(self.plan())
 
@@ -331,11 +336,11 @@ class GatewayContract:
         assert payment.invoice_id == invoice.external_id
         assert payment.subscription_id == begun.external_id
 
-    def test_the_same_key_begins_once(self):
+    def test_the_same_key_starts_one_subscription(self):
         assert self.start().external_id == self.start().external_id
         assert len(self.changes("subscription")) == 1
 
-    def test_a_decline_begins_nothing(self):
+    def test_a_declined_card_starts_no_subscription(self):
         with pytest.raises(Declined) as declined:
             self.start("declined")
 
@@ -343,27 +348,27 @@ class GatewayContract:
         assert self.changes("subscription") == []
 
     @pytest.mark.parametrize("card", ["pm_nobody_has", ""])
-    def test_no_card_begins_nothing(self, card):
+    def test_an_unknown_or_missing_card_starts_no_subscription(self, card):
         with pytest.raises(MethodUnknown):
             self.start(card)
 
         assert self.changes("subscription") == []
 
-    def test_after_no_card_the_same_key_begins_with_another(self):
+    def test_after_an_unknown_card_the_same_key_starts_with_another_card(self):
         with pytest.raises(MethodUnknown):
             self.start("pm_nobody_has")
 
         assert self.start("good").status == "active"
 
     @pytest.mark.parametrize("card", ["good", ""])
-    def test_free_days_cost_nothing(self, card):
+    def test_a_trial_makes_no_invoice(self, card):
         begun = self.start(card, plan=self.plan(trial_days=7))
 
         assert begun.status == "trialing"
         assert begun.period_end - begun.period_start == timedelta(days=7)
         assert begun.invoices == ()
 
-    def test_a_bank_that_asks_leaves_it_incomplete(self):
+    def test_a_card_that_needs_authentication_leaves_the_subscription_incomplete(self):
         begun = self.start("needs_action")
 
         assert begun.status == "incomplete"
@@ -374,7 +379,7 @@ class GatewayContract:
         assert payment.action_url
         assert self.start("needs_action").external_id == begun.external_id
 
-    def test_a_cancellation_for_the_end_can_be_taken_back_and_made_again(self):
+    def test_a_cancellation_at_period_end_can_be_resumed_and_repeated(self):
         name = self.start().external_id
 
         for _ in range(2):
@@ -392,7 +397,7 @@ class GatewayContract:
             assert ended.ended_at is not None
         assert self.gateway.resume_subscription(name).status == "canceled"
 
-    def test_what_was_never_paid_is_void_after_a_cancellation(self):
+    def test_canceling_an_unpaid_subscription_voids_its_invoice(self):
         name = self.start("needs_action").external_id
 
         ended = self.gateway.cancel_subscription(name, at_period_end=True)
@@ -400,7 +405,7 @@ class GatewayContract:
         assert ended.status == "canceled"
         assert [invoice.status for invoice in ended.invoices] == ["void"]
 
-    def test_an_upgrade_begins_a_period_and_takes_the_rest_off(self):
+    def test_an_upgrade_starts_a_new_period_and_credits_the_unused_one(self):
         begun = self.start()
 
         changed = self.change(begun, self.plan("large", 2999))
@@ -416,7 +421,7 @@ class GatewayContract:
             changed.period_start, changed.period_end,
         )  # fmt: skip
 
-    def test_an_upgrade_that_is_asked_for_twice_is_made_once(self):
+    def test_an_upgrade_that_is_requested_twice_is_billed_once(self):
         begun = self.start()
 
         self.change(begun, self.plan("large", 2999))
@@ -434,7 +439,7 @@ class GatewayContract:
 
         assert self.gateway.fetch_subscription(begun.external_id) == before
 
-    def test_a_downgrade_waits_for_the_end_and_can_be_taken_back(self):
+    def test_a_downgrade_waits_for_the_period_end_and_can_be_withdrawn(self):
         begun = self.start(plan=self.plan("large", 2999))
 
         for _ in range(2):
@@ -446,7 +451,7 @@ class GatewayContract:
 
         assert (back.plan_code, back.next_plan_code) == ("large", "")
 
-    def test_a_downgrade_that_waits_does_not_hinder_a_cancellation(self):
+    def test_a_subscription_with_a_waiting_downgrade_can_be_canceled(self):
         begun = self.start(plan=self.plan("large", 2999))
         self.change(begun, self.plan(), at_period_end=True)
 
@@ -454,7 +459,7 @@ class GatewayContract:
 
         assert canceled.cancel_at_period_end
 
-    def test_another_card_for_a_subscription(self):
+    def test_a_subscription_takes_a_new_card_and_refuses_a_bad_one(self):
         begun = self.start()
 
         def use(card):
@@ -484,13 +489,13 @@ class GatewayContract:
             Change("subscription", begun.external_id),
         } <= set(found)
 
-    def test_what_was_before_is_not_listed(self):
+    def test_older_changes_are_not_listed(self):
         self.charge()
 
         assert list(self.gateway.list_changes(timezone.now() + timedelta(minutes=1))) == []
 
     @pytest.mark.parametrize("kind", ["payment", "checkout", "subscription"])
-    def test_a_message_names_what_it_is_about(self, kind):
+    def test_a_webhook_message_names_its_object(self, kind):
         about = {"payment": self.charge, "checkout": self.page, "subscription": self.start}[kind]()
 
         event = self.gateway.verify_webhook(*self.bench.signed(kind, about.external_id))
@@ -500,7 +505,7 @@ class GatewayContract:
         assert (event.kind, event.external_id) == (kind, about.external_id)
         assert event.livemode is False
 
-    def test_only_the_gateways_own_words_are_believed(self):
+    def test_a_message_without_the_right_signature_is_refused(self):
         body, headers = self.bench.signed("payment", self.charge().external_id)
         ((header, signature),) = headers.items()
 

@@ -1,4 +1,4 @@
-"""Sales."""
+"""Fixtures for buying, subscribing, replacing the gateway, and the worker's clock."""
 
 from contextlib import contextmanager
 
@@ -13,7 +13,7 @@ from videos.signals import worker_tick
 
 @pytest.fixture
 def buy(db):
-    """A paid order of a user for a video, through the real services and the sandbox gateway."""
+    """Return a function that buys a video for a user at the sandbox and returns the paid order."""
 
     def make(buyer, video) -> Order:
         order, _ = checkout.purchase(
@@ -29,6 +29,8 @@ def buy(db):
 
 @pytest.fixture
 def subscribe(db):
+    """Return a function that subscribes a user to the monthly plan and returns the subscription."""
+
     def make(user):
         subscription, _ = subscriptions.subscribe(
             user=user, plan_code="monthly", payment_method="pm_card_visa"
@@ -40,7 +42,7 @@ def subscribe(db):
 
 @pytest.fixture
 def gateway_is(monkeypatch):
-    """Put another gateway in the sandbox's place, for as long as the block lasts."""
+    """Return a context manager that replaces the sandbox by another gateway class."""
 
     @contextmanager
     def put(gateway_class):
@@ -53,7 +55,7 @@ def gateway_is(monkeypatch):
 
 @pytest.fixture
 def run_minute(db):
-    """The worker's clock strikes a minute."""
+    """Return a function that does the work of a worker's minute and fails if any receiver raised."""
 
     def strike() -> None:
         for receiver, outcome in worker_tick.send_robust(sender=None, every="minute"):

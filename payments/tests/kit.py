@@ -1,4 +1,4 @@
-"""What tests of money look at: the whole state of it, the balances, and calls that run together."""
+"""Tools of the tests about money: state, balances, simultaneous calls, query counts, bad gateways."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,37 +21,42 @@ MONEY = (
     models.SandboxPayment, models.SandboxRefund, models.SandboxDispute, models.SandboxCheckout,
     models.SandboxSubscription, models.SandboxInvoice, models.Notice,
 )  # fmt: skip
-# What only counts how often somebody asked.
+# Fields that a sync may change although no money and no access have changed.
 TICKETS = {"sync_ticket", "applied_ticket", "changed_at"}
 VISA, DECLINED = "pm_card_visa", "pm_card_chargeDeclined"
 
 
 def all_money() -> dict[str, list]:
-    """Every row that says something about money or a right."""
-    found = {}
+    """Return, by model name, every row about money or access as sorted text, to compare two moments."""
+    rows = {}
     for model in MONEY:
         names = [f.attname for f in model._meta.concrete_fields if f.name not in TICKETS]
-        found[model.__name__] = sorted(map(str, model.objects.values_list(*names)))
-    return found
+        rows[model.__name__] = sorted(map(str, model.objects.values_list(*names)))
+    return rows
 
 
 @contextmanager
 def nothing_changes() -> Iterator[None]:
+    """Fail if the block changes any row of MONEY."""
     before = all_money()
     yield
     assert all_money() == before
 
 
 def balances() -> dict[str, int]:
-    """Credits minus debits by account, as far as there are any; the users' ids are left out."""
-    found: dict[str, int] = {}
+    """Return credits minus debits in minor units, by account role and currency, without zeros.
+
+    The accounts of all users with one role are added up: ``{"creator:USD": 1600, …}``.
+    """
+    by_role: dict[str, int] = {}
     for row in trial_balance():
         role, *_, currency = row["code"].split(":")
-        found[f"{role}:{currency}"] = found.get(f"{role}:{currency}", 0) - row["balance"]
-    return {code: balance for code, balance in found.items() if balance}
+        by_role[f"{role}:{currency}"] = by_role.get(f"{role}:{currency}", 0) - row["balance"]
+    return {code: balance for code, balance in by_role.items() if balance}
 
 
 def assert_books_balance() -> None:
+    """Fail unless debits equal credits in every currency."""
     by_currency: dict[str, int] = {}
     for row in trial_balance():
         by_currency[row["currency"]] = by_currency.get(row["currency"], 0) + row["balance"]
@@ -59,11 +64,15 @@ def assert_books_balance() -> None:
 
 
 def code(response) -> str:
+    """Return the code of the first error in an API answer."""
     return response.data["errors"][0]["code"]
 
 
 def together(calls: list[Callable]) -> list:
-    """Run all calls at the same moment, each on a thread and connection of its own."""
+    """Run all calls at the same moment, each in a thread with its own database connection.
+
+    Returns their results in the order of the calls.
+    """
     start = Barrier(len(calls))
 
     def run(call):
@@ -82,9 +91,10 @@ _FRAME = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK")
 
 @contextmanager
 def statements(*, exactly: int | None = None, at_most: int | None = None) -> Iterator[None]:
-    """Counts what is asked of the database, without the frames of transactions.
+    """Fail unless the block sends as many SQL statements as allowed.
 
-    Nor is the audit log's line of a request, which a running service writes in the background.
+    Not counted: BEGIN, COMMIT and savepoints, and the audit log's line of a request, which a
+    running service writes in the background.
     """
     with CaptureQueriesContext(connection) as captured:
         yield
@@ -101,11 +111,11 @@ def statements(*, exactly: int | None = None, at_most: int | None = None) -> Ite
 
 
 class Killed(BaseException):
-    """What a process that dies does: no handler sees it."""
+    """The death of a process: a BaseException, so that no ``except Exception`` can handle it."""
 
 
 class DyingGateway(SandboxGateway):
-    """The money moves, and the process is gone before it hears of it."""
+    """A sandbox that does its work and then kills the calling process before it can answer."""
 
     def charge(self, **order):
         super().charge(**order)
@@ -125,7 +135,7 @@ class DyingGateway(SandboxGateway):
 
 
 class SilentGateway(SandboxGateway):
-    """The money moves, and the answer is lost on the way."""
+    """A sandbox that does its work and then loses its answer (OutcomeUnknown)."""
 
     def charge(self, **order):
         super().charge(**order)

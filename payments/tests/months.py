@@ -1,4 +1,4 @@
-"""Months of subscribers: moments, viewing and closes, as tests of sharing need them."""
+"""Tools of the tests about sharing: set the clock, record watch time, close a month."""
 
 from datetime import UTC, date, datetime
 
@@ -11,12 +11,12 @@ AUGUST, SEPTEMBER, OCTOBER = (Month(2026, number) for number in (8, 9, 10))
 
 
 def at(text: str):
-    """The clock stands at a moment (UTC) for as long as the block lasts: ``"2026-08-01 12:00"``."""
+    """Stop the clock at a moment in UTC, ``"2026-08-01 12:00"``, while the block runs."""
     return time_machine.travel(datetime.fromisoformat(text).replace(tzinfo=UTC), tick=False)
 
 
 def watch(user, video, day: str, seconds: int) -> None:
-    """So many seconds, all of them under a subscription."""
+    """Record seconds of watch time for a day, all of them under a subscription."""
     watchtime.record(
         user_id=user.pk,
         video=video,
@@ -27,11 +27,12 @@ def watch(user, video, day: str, seconds: int) -> None:
 
 
 def close(month: Month, **options) -> list[pools.Closing]:
-    """Close a month as soon as it can be closed."""
+    """Close a month at the first moment at which it can be closed: two days after its end."""
     following = month.next()
     with at(f"{following}-03 00:00"):
         return pools.close_month(month, **options)
 
 
 def shares(closing: pools.Closing) -> dict[str, int]:
+    """Return each creator's share of a closed pool, in minor units."""
     return {creator: share.amount for creator, share in closing.shares.items()}

@@ -1,4 +1,4 @@
-"""A row in each table of the back office that no sale and no subscription makes."""
+"""Rows for the admin pages that neither a sale nor a subscription makes."""
 
 from django.utils import timezone
 
@@ -7,6 +7,7 @@ from payments.periods import Month
 
 
 def back_office(order: models.Order, user) -> None:
+    """Make one of each: coupon, dispute, pool, payout, statement, watch day, event, notice, check."""
     creator, month = order.creator, str(Month.of(timezone.now().date()))
     payment = order.payments.get()
     coupon, _ = models.Coupon.objects.get_or_create(code="SPRING", percent_bps=2500)

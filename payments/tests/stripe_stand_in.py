@@ -1,7 +1,8 @@
-"""A small Stripe on 127.0.0.1, for what localstripe lacks: a state machine, with Stripe's shapes.
+"""A small Stripe on 127.0.0.1 with the features that localstripe lacks.
 
-Knows idempotency keys, hosted pages, 3-D Secure, refunds that fail, disputes, schedules and events,
-and refuses every parameter that the official SDK does not name for the version in use.
+It is a state machine with Stripe's JSON shapes. It knows idempotency keys, hosted pages, 3-D Secure,
+refunds that fail, disputes, schedules and events, and refuses every parameter that the official SDK
+does not name for the API version in use.
 """
 
 import hashlib
@@ -37,6 +38,8 @@ CARDS: dict[str, dict] = {
 
 
 class Refused(Exception):
+    """An error answer of the stand-in: HTTP status and Stripe's error body."""
+
     def __init__(self, status: int, message: str, **error):
         super().__init__(message)
         self.status = status
@@ -48,8 +51,12 @@ class Refused(Exception):
 
 
 class StripeStandIn:
-    """Start it with ``with``. ``trouble`` holds what the next requests meet, one entry each:
-    a status (before the work), ``"silence"`` or ``"500 after"`` (the work is done all the same)."""
+    """An HTTP server that answers as Stripe does while its ``with`` block runs, at ``url``.
+
+    ``trouble`` disturbs the next requests, one entry for each: None leaves the request alone, a
+    status is answered before any work is done, ``"silence"`` does the work and closes the connection
+    without an answer, and ``"500 after"`` does the work and answers 500.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, dict] = {}
@@ -57,7 +64,7 @@ class StripeStandIn:
         self.trouble: list[int | str] = []
         self.requests: list[tuple[str, str, dict]] = []
         self.versions: set[str] = set()
-        self.asks_always = False  # banks want their clients for renewals and upgrades too
+        self.asks_always = False  # banks also ask for authentication at renewals and upgrades
         self._ids, self._lock = count(1), threading.RLock()
 
     def __enter__(self) -> "StripeStandIn":
@@ -79,7 +86,7 @@ class StripeStandIn:
     # --- requests ---
 
     def answer(self, method: str, url: str, params: dict, headers) -> tuple[int, dict]:
-        """What Stripe answers; raises ConnectionAbortedError for no answer at all."""
+        """Return status and body of an answer; raise ConnectionAbortedError to give no answer."""
         with self._lock:
             path = urlsplit(url).path.removeprefix("/v1/")
             self.requests.append((method, path, params))
@@ -95,7 +102,10 @@ class StripeStandIn:
             return (500, Refused(500, "on demand").body) if trouble else (status, body)
 
     def _once(self, method: str, path: str, params: dict, key: str) -> tuple[int, dict]:
-        """Stripe keeps the answer to a key, whatever it was; only what it cannot read is not kept."""
+        """Do the work of a POST once for each idempotency key and repeat its stored answer afterwards.
+
+        As at Stripe, refusals are stored too, except for a request with unknown parameters.
+        """
         print_ = json.dumps([method, path, params], sort_keys=True)
         if method == "POST" and not key:
             raise AssertionError(f"{path} without an idempotency key")
@@ -147,7 +157,7 @@ class StripeStandIn:
         return None
 
     def listing(self, kind: str, *, limit=10, starting_after="", created=None, **wanted) -> dict:
-        """Newest first. What is asked for must be equal; ``status=all`` is no question."""
+        """Return a page of objects, newest first, with the ``wanted`` fields (``status=all``: any)."""
         if wanted.get("status") == "all":
             del wanted["status"]
         since = int((created or {}).get("gte", 0))
@@ -227,7 +237,10 @@ class StripeStandIn:
         )  # fmt: skip
 
     def confirm(self, intent: dict, card_name: str, *, asks: bool = True) -> dict:
-        """Raises Refused (402); the intent then waits for another card."""
+        """Charge the card, or ask for authentication; raise Refused (402) if the card is declined.
+
+        After a decline the intent waits for another card.
+        """
         card = self.card(card_name)
         intent["payment_method"] = card_name
         if card.get("charge"):
@@ -278,7 +291,7 @@ class StripeStandIn:
         )  # fmt: skip
 
     def authenticate(self, intent_id: str, *, succeeds: bool = True) -> None:
-        """The buyer has answered their bank."""
+        """Answer the bank as the buyer: capture the intent, or make it wait for another card."""
         intent = self.find("payment_intent", intent_id)
         if succeeds:
             self.capture(intent)
@@ -312,7 +325,7 @@ class StripeStandIn:
         return refund
 
     def fail_refund(self, refund_id: str) -> None:
-        """A refund that seemed to succeed can still fail, days later."""
+        """Make a refund fail after it had succeeded, as a bank may do days later."""
         refund = self.find("refund", refund_id)
         refund.update(status="failed", failure_reason="lost_or_stolen_card")
         self.tell("refund.failed", refund)
@@ -330,7 +343,7 @@ class StripeStandIn:
         return dispute["id"]
 
     def reinstate(self, dispute_id: str, amount: int) -> None:
-        """The bank's decision: all of it back (won), a part (Stripe says lost) or nothing."""
+        """Close a dispute and return ``amount``. Only the whole amount makes it "won", as at Stripe."""
         dispute = self.find("dispute", dispute_id)
         if amount:
             dispute["balance_transactions"].append(self.movement(amount, dispute["currency"]))
@@ -359,7 +372,7 @@ class StripeStandIn:
     def complete_checkout(
         self, session_id: str, card: str = "pm_card_visa", *, paid: bool = True
     ) -> None:
-        """The buyer pays on the page; not ``paid``: by a bank debit that is under way."""
+        """Pay on the page as the buyer; ``paid=False`` pays by a bank debit that is still pending."""
         session = self.find("checkout.session", session_id)
         params = session["_params"]
         if session["mode"] == "subscription":
@@ -463,7 +476,7 @@ class StripeStandIn:
         }  # fmt: skip
 
     def bill(self, found: dict, lines: list[dict], *, asks: bool = True) -> dict:
-        """An invoice, and its payment. Raises Refused (402) with the open invoice in it."""
+        """Make an invoice and collect it; raise Refused (402), with the open invoice as ``invoice``."""
         total = sum(line["amount"] for line in lines)
         now = int(time.time())
         invoice = self.make(
@@ -522,7 +535,7 @@ class StripeStandIn:
             if "items" in params:
                 self.change_price(found, params)
         except Refused:
-            self.objects = before  # error_if_incomplete: nothing has changed
+            self.objects = before  # error_if_incomplete promises that nothing changes
             raise
         self.tell("customer.subscription.updated", found)
         return found
@@ -548,7 +561,7 @@ class StripeStandIn:
             raise asking()
 
     def renew(self, name: str) -> None:
-        """The period is over: the next begins, or the subscription ends."""
+        """End the period of a subscription: bill the next one, or cancel it if that was asked for."""
         found = self.find("subscription", name)
         item = found["items"]["data"][0]
         if found["cancel_at_period_end"]:
@@ -648,12 +661,13 @@ class StripeStandIn:
     # --- webhooks ---
 
     def signed(self, event_type: str, object_id: str, **over) -> tuple[bytes, dict[str, str]]:
-        """The message about an object as it is now: body and headers."""
+        """Return body and headers of a signed message about an object in its current state."""
         event = self.tell(event_type, self.objects[object_id])
         return sign(json.dumps(event | over).encode())
 
 
 def sign(body: bytes, *, secret: str = SECRET, at: float | None = None) -> tuple[bytes, dict]:
+    """Return the body and its Stripe-Signature header, signed at a moment (default: now)."""
     moment = int(time.time() if at is None else at)
     digest = hmac.new(secret.encode(), b"%d." % moment + body, hashlib.sha256).hexdigest()
     return body, {"Stripe-Signature": f"t={moment},v1={digest}"}
@@ -677,7 +691,7 @@ def _list(kind: str):
 
 
 def _of(name: str) -> set[str]:
-    """The parameters that the SDK knows."""
+    """Return the names of the parameters that the SDK knows for a call."""
     module = sdk_checkout if name.startswith("Session") else sdk
     return set(getattr(module, f"{name}Params").__annotations__)
 
@@ -722,7 +736,7 @@ ROUTES = [
 
 
 def nested(pairs: Iterator[tuple[str, str]]) -> dict:
-    """``a[b][0]=c`` as the object that it spells."""
+    """Return the object that form fields such as ``a[b][0]=c`` spell."""
     whole: dict = {}
     for name, value in pairs:
         *path, last = re.findall(r"[^\[\]]+", name)
@@ -767,4 +781,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = _answer
 
     def log_message(self, *_) -> None:
-        """Nobody reads it."""
+        """Write no log."""

@@ -1,4 +1,4 @@
-"""What administrators look at and put right, over the API."""
+"""The admin API of money: journal, refunds, pools, payouts, coupons, webhooks, review, revenue."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ BASE = "/api/v1/payments/admin"
 
 @pytest.fixture
 def office(client_for, admin):
-    """A client of an administrator."""
+    """An API client that is signed in as an administrator."""
     return client_for(admin)
 
 
@@ -68,7 +68,7 @@ def trail(action: str) -> list[tuple]:
 
 
 def dispute(order: Order, amount: int | None = None):
-    """The buyer's bank takes it all back."""
+    """Open a dispute about an order, by default over its whole amount, and sync the payment."""
     payment = order.payments.get()
     row = charging.open_dispute(payment.external_id, amount=amount or payment.captured)
     events.deliver_due()
@@ -124,10 +124,10 @@ def test_an_unknown_filter_is_refused(office, query):
     assert office.get(f"{BASE}/{query}").status_code == 400
 
 
-def test_every_word_of_the_books_can_be_filtered_by(
+def test_the_filters_know_every_entry_kind_and_account_role(
     office, admin, payout, order, make_user, subscribe
 ):
-    """The lists of words in the filters are those that the services use."""
+    """Every entry kind and account role that the services write is a choice of the filters."""
     payouts.approve(payout_id=payout.pk, actor=admin)
     payouts.mark_failed(payout_id=payout.pk, reason="no account", actor=admin)
     dispute(order)
@@ -167,8 +167,9 @@ def test_an_invoice_is_refunded_in_part_and_then_in_full(office, admin, subscrib
     assert_books_balance()
 
 
-def test_a_refund_that_cannot_be_moves_nothing(office, order, subscribe, make_user):
-    """Money 50: the refund button while disputed → 409; and what is no amount is refused."""
+@pytest.mark.promise("disputed-order-not-refunded")
+def test_an_impossible_refund_moves_nothing(office, order, subscribe, make_user):
+    """A refund of a disputed order, of too much or of no valid amount is refused and moves nothing."""
     invoice = subscribe(make_user()).invoices.get()
     dispute(order)
     url = f"{BASE}/invoices/{invoice.pk}/refund"
@@ -187,7 +188,7 @@ def test_a_refund_that_cannot_be_moves_nothing(office, order, subscribe, make_us
 
 @pytest.fixture
 def watched(subscribe, viewer, make_video, creator):
-    """A subscriber of last month, who watched a creator's video."""
+    """Last month, in which a subscriber paid and watched 600 seconds of the creator's video."""
     invoice = subscribe(viewer).invoices.get()
     month = Month.of(timezone.now().date())
     last = Month.of(month.first_day - timedelta(days=1))
@@ -217,8 +218,9 @@ def test_a_dry_run_says_what_closing_would_share_and_writes_nothing(office, crea
     assert pool["shares"] == [{"creator_id": str(creator.pk), "seconds": 600, "amount": "8.00"}]
 
 
+@pytest.mark.promise("month-closed-once")
 def test_closing_a_month_shares_it_once(office, admin, creator, watched, closable):
-    """Money 72: closing twice is one distribution."""
+    """Closing a month twice over the API shares its pool once and gives the same answer."""
     url = f"{BASE}/pools/{watched}/close"
     first = office.post(url)
     with nothing_changes():
@@ -279,8 +281,9 @@ def test_a_payout_that_fails_or_is_canceled_is_in_the_balance_again(office, crea
     assert payouts.available(creator.pk)["USD"]["available"] == 1600
 
 
-def test_nobody_approves_what_they_asked_for(office, client_for, make_user, no_hold, order):
-    """Money 88: payout approver ≠ requester."""
+@pytest.mark.promise("payout-needs-second-person")
+def test_the_requester_of_a_payout_cannot_approve_it(office, client_for, make_user, no_hold, order):
+    """An administrator who requested a payout gets 403 when approving it; another one may approve it."""
     (made,) = office.post(f"{BASE}/payouts/run").data["payouts"]
     payout = Payout.objects.get(pk=made["id"])
 
@@ -293,12 +296,12 @@ def test_nobody_approves_what_they_asked_for(office, client_for, make_user, no_h
     assert step(other, payout, "approve").data["status"] == "approved"
 
 
-def test_a_run_makes_no_second_payout(office, payout):
+def test_a_payout_run_makes_no_second_payout(office, payout):
     with nothing_changes():
         assert office.post(f"{BASE}/payouts/run").data["payouts"] == []
 
 
-def test_a_step_out_of_turn_changes_nothing(office, payout):
+def test_a_payout_step_out_of_order_changes_nothing(office, payout):
     with nothing_changes():
         for name, body in (
             ("processing", {}),
@@ -339,7 +342,7 @@ def test_a_coupon_is_made_changed_and_ended(office, admin):
     assert office.delete(url).status_code == 405
 
 
-def test_a_used_coupon_keeps_its_worth(office, client_for, make_user, make_video):
+def test_the_discount_of_a_used_coupon_cannot_be_changed(office, client_for, make_user, make_video):
     made = office.post(f"{BASE}/coupons", {"code": "HALF", "percent_bps": 5000})
     video = make_video(price=1000)
     body = {"payment_method": VISA, "coupon": "half"}
@@ -375,7 +378,7 @@ def test_a_used_coupon_keeps_its_worth(office, client_for, make_user, make_video
         ({"code": "X1", "percent_bps": 100, "per_user": 0}, "per_user"),
     ],
 )
-def test_a_coupon_that_makes_no_sense_is_not_made(office, body, field):
+def test_an_invalid_coupon_is_not_made(office, body, field):
     office.post(f"{BASE}/coupons", {"code": "SPRING", "percent_bps": 2500})
     with nothing_changes():
         answer = office.post(f"{BASE}/coupons", body)
@@ -415,7 +418,7 @@ def test_a_plan_is_made_renamed_and_no_longer_offered(office, admin, client_for)
         ({"interval": "week"}, "interval"), ({"trial_days": -1}, "trial_days"),
     ],
 )  # fmt: skip
-def test_a_plan_that_makes_no_sense_is_not_made(office, change, field):
+def test_an_invalid_plan_is_not_made(office, change, field):
     body = {"code": "x", "name": "X", "amount": "9.00", "currency": "USD", "interval": "month"}
     answer = office.post(f"{BASE}/plans", {**body, **change})
     assert (answer.status_code, answer.data["errors"][0]["attr"]) == (400, field)
@@ -444,7 +447,7 @@ def event(order):
     )  # fmt: skip
 
 
-def test_an_event_is_taken_in_again(office, admin, event):
+def test_a_failed_webhook_event_is_replayed(office, admin, event):
     listed = office.get(f"{BASE}/webhook-events?status=failed&gateway=sandbox").data["results"]
     assert [row["external_id"] for row in listed] == ["evt_1"]
 
@@ -463,7 +466,9 @@ def test_an_event_is_taken_in_again(office, admin, event):
     ("gateway", "status", "word"),
     [(AwayGateway, 503, "gateway_unavailable"), (BrokenGateway, 409, "news_failed")],
 )
-def test_an_event_that_fails_again_says_so(office, event, gateway_is, gateway, status, word):
+def test_a_replay_that_fails_again_names_its_cause(
+    office, event, gateway_is, gateway, status, word
+):
     office.raise_request_exception = False
     with gateway_is(gateway), nothing_changes():
         answer = office.post(f"{BASE}/webhook-events/{event.pk}/replay")
@@ -473,7 +478,8 @@ def test_an_event_that_fails_again_says_so(office, event, gateway_is, gateway, s
     assert (event.status, event.attempts) == ("failed", 1)
 
 
-def test_reconciling_finds_what_was_missed_and_then_nothing(office, admin, order):
+@pytest.mark.promise("reconciliation-finds-lost-webhook")
+def test_reconciling_finds_a_missed_refund_once(office, admin, order):
     payment = order.payments.get()
     SandboxGateway().refund(external_id=payment.external_id, amount=500, key="elsewhere")
 
@@ -498,7 +504,8 @@ def test_there_is_nothing_to_review_at_first(office, order):
     assert kinds_of(office.get(f"{BASE}/review").data) == set()
 
 
-def test_the_review_queue_shows_what_no_rule_could_place(
+@pytest.mark.promise("unknown-payment-in-suspense", "failed-refund-after-rebuying")
+def test_the_review_queue_shows_every_case_that_needs_a_decision(
     office, admin, creator, payout, order, event, make_user, make_video, buy
 ):
     def kept(disposition, number, **fields):
@@ -538,7 +545,7 @@ def test_the_review_queue_shows_what_no_rule_could_place(
     assert [row["first"] for row in found["ledger_checks"]] == ["USD: off by 1"]
 
 
-def test_a_check_that_was_right_again_is_no_news(office):
+def test_the_review_queue_drops_a_failed_check_after_a_good_one(office):
     LedgerCheck.objects.create(
         discrepancies=1, first="x", started_at=timezone.now() - timedelta(days=1)
     )
@@ -549,7 +556,9 @@ def test_a_check_that_was_right_again_is_no_news(office):
 @pytest.mark.parametrize(
     ("discrepancies", "state", "status"), [(0, "ok", "ok"), (2, "check failed", "degraded")]
 )
-def test_readiness_tells_of_the_books_and_stays_ready(client, db, discrepancies, state, status):
+def test_readiness_reports_a_failed_ledger_check_and_stays_ready(
+    client, db, discrepancies, state, status
+):
     LedgerCheck.objects.create(discrepancies=discrepancies, first="x")
 
     answer = client.get("/health/ready")
@@ -564,10 +573,11 @@ def test_readiness_tells_of_the_books_and_stays_ready(client, db, discrepancies,
 # --- revenue ----------------------------------------------------------------------------------
 
 
-def test_the_identity_holds_for_a_history_of_everything(
+@pytest.mark.promise("revenue-identity")
+def test_the_revenue_identity_holds_for_a_mixed_history(
     office, admin, creator, viewer, make_user, make_video, buy, subscribe, no_hold
 ):
-    """Money 30: gross - refunds - disputes = creator + platform - losses and what is not placed."""
+    """The revenue report's identity holds for sales, coupons, refunds, a dispute and a subscription."""
     videos = [make_video(creator=creator, price=price) for price in (1999, 333, 5000, 7)]
     orders = [buy(make_user(), video) for video in videos]
     office.post(f"{BASE}/coupons", {"code": "GIFT", "percent_bps": 10_000})
@@ -606,11 +616,11 @@ def test_the_identity_holds_for_a_history_of_everything(
     assert {name: day[name] for name in names} == {name: row[name] for name in names}
 
 
-def test_without_grouping_there_are_no_days(office, order):
+def test_revenue_without_grouping_has_no_series(office, order):
     assert office.get(f"{BASE}/revenue").json()["series"] == []
 
 
-# --- doors ------------------------------------------------------------------------------------
+# --- permissions ------------------------------------------------------------------------------------
 
 READS = (
     "ledger/entries", "disputes", "pools", "payouts", "payouts/{id}", "coupons", "coupons/{id}",
@@ -623,11 +633,12 @@ POSTS = (
 )  # fmt: skip
 
 
+@pytest.mark.promise("creators-cannot-refund")
 @pytest.mark.parametrize("role", [None, Role.VIEWER, Role.CREATOR])
-def test_the_back_office_is_closed_to_others(
+def test_the_admin_api_is_closed_to_other_roles(
     client_for, make_user, subscribe, payout, event, office, role
 ):
-    """Money 85: a creator does nothing that is the platform's, also to their own sales."""
+    """Anonymous callers, viewers and creators are refused by every address of the admin API."""
     coupon = office.post(f"{BASE}/coupons", {"code": "SPRING", "percent_bps": 2500}).data["id"]
     invoice = subscribe(make_user()).invoices.get()
     ids = {
@@ -653,7 +664,9 @@ def test_the_back_office_is_closed_to_others(
 
 
 @pytest.mark.parametrize("number", [1, 12])
-def test_lists_cost_the_same_however_long(office, make_user, make_video, buy, settings, number):
+def test_lists_cost_the_same_queries_for_any_length(
+    office, make_user, make_video, buy, settings, number
+):
     settings.AUDIT_READS = False
     for index in range(number):
         dispute(buy(make_user(), make_video(price=1000 + index)))

@@ -1,5 +1,6 @@
-"""Subscriptions over time: renewed, unpaid, changed, and each period billed once."""
+"""Subscriptions over time: renewal, unpaid renewals, endings, plan changes, trials, late answers."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import time_machine
 from django.utils import timezone
 
 from payments.gateways.sandbox import billing as sandbox
-from payments.gateways.sandbox import charging, events
+from payments.gateways.sandbox import charging, events, pages
 from payments.models import (
     Entitlement,
     Invoice,
@@ -16,6 +17,7 @@ from payments.models import (
     Plan,
     Refund,
     SandboxClock,
+    SandboxEvent,
     SandboxPayment,
     SandboxSubscription,
     Subscription,
@@ -36,11 +38,12 @@ from payments.tests.kit import (
 
 URL = "/api/v1/payments/subscribe"
 MINE = "/api/v1/payments/subscription"
+WEBHOOKS = "/api/v1/payments/webhooks/sandbox"
 FAILS_LATER = "pm_card_chargeCustomerFail"
 
 
 def run_time() -> None:
-    """What a worker does within a minute."""
+    """Do the work of a worker's minute, and check that the books balance."""
     sandbox.run_due()
     events.deliver_due()
     subscriptions.end_lapsed()
@@ -69,6 +72,7 @@ def clock():
         yield moved
 
 
+@pytest.mark.promise("renewal-dates")
 @pytest.mark.parametrize(
     ("anchor", "after", "expected"),
     [
@@ -80,13 +84,14 @@ def clock():
     ],
 )
 def test_renewals_keep_the_day_of_the_month(anchor, after, expected):
-    """Money 67."""
+    """A subscription renews on its day of the month, or on the last day where that day is missing."""
     found = next_renewal(datetime(*anchor, 9, tzinfo=UTC), datetime(*after, 9, tzinfo=UTC), "month")
     assert found == datetime(*expected, 9, tzinfo=UTC)
 
 
+@pytest.mark.promise("renewal-dates")
 def test_a_leap_day_is_kept_for_the_next_leap_year():
-    """Money 67."""
+    """A yearly subscription of 29 February ends on the 28th, and on the 29th in leap years."""
     anchor = datetime(2028, 2, 29, tzinfo=UTC)
     ends = [anchor]
     for _ in range(4):
@@ -96,8 +101,9 @@ def test_a_leap_day_is_kept_for_the_next_leap_year():
 
 @pytest.mark.django_db
 class TestRenewing:
+    @pytest.mark.promise("period-billed-once")
     def test_three_periods_are_billed_once_each(self, subscribe, viewer, clock):
-        """Money 62: even when the job runs twice."""
+        """Three renewals are billed once each, although the job runs twice for each."""
         subscribe(viewer)
         for number in range(2, 5):
             clock.move_to(mine().period_end + timedelta(minutes=1))
@@ -115,7 +121,7 @@ class TestRenewing:
         with nothing_changes():
             run_time()
 
-    def test_months_that_were_slept_through_are_all_billed(self, subscribe, viewer, clock):
+    def test_every_month_that_the_job_missed_is_billed(self, subscribe, viewer, clock):
         subscribe(viewer)
         clock.shift(timedelta(days=95))
         run_time()
@@ -143,8 +149,9 @@ class TestUnpaid:
         run_time()
         return mine()
 
-    def test_access_goes_on_while_the_card_is_tried(self, failing, viewer, clock):
-        """Money 63: and there is no gap."""
+    @pytest.mark.promise("failed-renewal-has-grace")
+    def test_access_lasts_until_the_grace_period_ends(self, failing, viewer, clock):
+        """A declined renewal is past due; the access lasts until grace_until, without a gap."""
         assert failing.status == "past_due"
         assert failing.grace_until == failing.past_due_since + timedelta(days=7)
         assert Entitlement.objects.get().ends_at == failing.grace_until
@@ -152,8 +159,9 @@ class TestUnpaid:
         assert Notice.objects.filter(subject="Your card was declined").count() == 1
         assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
 
-    def test_a_new_card_pays_at_once(self, failing, client_for, viewer, clock):
-        """Money 63: the retry succeeds."""
+    @pytest.mark.promise("failed-renewal-has-grace")
+    def test_another_card_pays_an_unpaid_renewal_at_once(self, failing, client_for, viewer, clock):
+        """Another card pays a declined renewal at once: the subscription is active again."""
         clock.shift(timedelta(days=2))
         answer = client_for(viewer).post(f"{MINE}/payment-method", {"payment_method": VISA})
         assert (answer.status_code, answer.data["status"]) == (200, "active")
@@ -163,14 +171,16 @@ class TestUnpaid:
         run_time()
         assert mine().status == "active"
 
-    def test_a_card_that_works_again_is_tried_by_itself(self, failing, viewer, clock):
+    def test_an_unpaid_renewal_is_charged_again_by_itself(self, failing, viewer, clock):
         SandboxSubscription.objects.update(payment_method=VISA)
         clock.shift(timedelta(days=1, minutes=1))
         run_time()
         assert (mine().status, may_watch(viewer)) == ("active", True)
 
-    def test_never_paid_it_ends(self, failing, viewer, clock):
-        """Money 63: by the clock first, then by the job."""
+    @pytest.mark.promise("failed-renewal-has-grace")
+    def test_an_unpaid_subscription_ends_with_its_grace_period(self, failing, viewer, clock):
+        """A renewal that is never paid ends the access at grace_until; the job then expires it for
+        good."""
         clock.move_to(failing.grace_until + timedelta(seconds=1))
         assert not may_watch(viewer)
         run_time()
@@ -182,13 +192,15 @@ class TestUnpaid:
         run_time()
         assert SandboxPayment.objects.count() == tried
 
-    def test_a_declined_card_leaves_it_as_it_is(self, failing, client_for, viewer):
+    def test_a_declined_new_card_changes_nothing(self, failing, client_for, viewer):
         declined = {"payment_method": "pm_card_chargeDeclined"}
         with nothing_changes():
             answer = client_for(viewer).post(f"{MINE}/payment-method", declined)
         assert (answer.status_code, code(answer)) == (402, "card_declined")
 
-    def test_it_cannot_be_changed_before_it_is_paid(self, failing, client_for, viewer, yearly):
+    def test_an_unpaid_subscription_cannot_change_its_plan(
+        self, failing, client_for, viewer, yearly
+    ):
         with nothing_changes():
             answer = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
         assert (answer.status_code, code(answer)) == (409, "subscription_not_running")
@@ -196,8 +208,9 @@ class TestUnpaid:
 
 @pytest.mark.django_db
 class TestEnding:
-    def test_resumed_it_renews(self, client_for, subscribe, viewer, clock):
-        """Money 64."""
+    @pytest.mark.promise("cancel-and-resume")
+    def test_a_resumed_subscription_renews(self, client_for, subscribe, viewer, clock):
+        """A subscription whose cancellation is taken back renews at the end of its period."""
         subscribe(viewer)
         client_for(viewer).post(f"{MINE}/cancel", {})
         answer = client_for(viewer).post(f"{MINE}/resume")
@@ -208,10 +221,11 @@ class TestEnding:
         run_time()
         assert (mine().status, Invoice.objects.count()) == ("active", 2)
 
-    def test_canceled_for_the_end_it_is_not_billed_again(
+    @pytest.mark.promise("cancel-and-resume")
+    def test_a_subscription_canceled_at_period_end_is_not_billed_again(
         self, client_for, subscribe, viewer, clock
     ):
-        """Money 64."""
+        """A subscription canceled for its end gives access until then and is not billed again."""
         subscribe(viewer)
         client_for(viewer).post(f"{MINE}/cancel", {})
         clock.move_to(mine().period_end - timedelta(minutes=1))
@@ -221,8 +235,11 @@ class TestEnding:
         run_time()
         assert (mine().status, may_watch(viewer), Invoice.objects.count()) == ("canceled", False, 1)
 
-    def test_an_invoice_that_is_refunded_ends_it_there_too(self, subscribe, viewer, admin, clock):
-        """Money 69: before anything was recognised."""
+    @pytest.mark.promise("invoice-refund-and-recognition")
+    def test_refunding_the_invoice_ends_the_subscription_at_the_gateway_too(
+        self, subscribe, viewer, admin, clock
+    ):
+        """An invoice refunded before recognition ends the subscription here and at the gateway."""
         subscribe(viewer)
         refunds.refund_invoice(
             invoice_id=Invoice.objects.get().pk, amount=None, reason="", actor=admin
@@ -232,7 +249,7 @@ class TestEnding:
         assert SandboxSubscription.objects.get().ended_at is not None
         assert mine().closed_at_gateway
 
-    def test_a_refund_under_way_that_fails_gives_the_access_back(self, client_for, viewer, admin):
+    def test_a_pending_refund_that_fails_gives_the_access_back(self, client_for, viewer, admin):
         client_for(viewer).post(URL, {"payment_method": "pm_card_pendingRefund"})
         invoice = Invoice.objects.get()
         refunds.refund_invoice(invoice_id=invoice.pk, amount=None, reason="", actor=admin)
@@ -241,7 +258,7 @@ class TestEnding:
         sync_payment(gateway="sandbox", external_id=Payment.objects.get().external_id)
         assert (mine().status, may_watch(viewer)) == ("active", True)
 
-    def test_part_of_an_invoice_back_ends_nothing(self, subscribe, viewer, admin):
+    def test_a_partial_refund_of_an_invoice_ends_nothing(self, subscribe, viewer, admin):
         subscribe(viewer)
         refunds.refund_invoice(
             invoice_id=Invoice.objects.get().pk, amount=500, reason="", actor=admin
@@ -249,7 +266,7 @@ class TestEnding:
         assert (mine().status, may_watch(viewer)) == ("active", True)
         assert balances() == {"clearing:USD": -499, "deferred:USD": 499}
 
-    def test_a_disputed_period_cannot_be_watched_until_it_is_won(self, subscribe, viewer):
+    def test_a_disputed_invoice_suspends_access_until_it_is_won(self, subscribe, viewer):
         subscribe(viewer)
         payment = Payment.objects.get()
         dispute = charging.open_dispute(payment.external_id)
@@ -262,8 +279,9 @@ class TestEnding:
 
 @pytest.mark.django_db
 class TestChanging:
-    def test_a_dearer_plan_begins_at_once(self, client_for, subscribe, viewer, yearly, clock):
-        """Money 68: what is left of the old period is taken off."""
+    @pytest.mark.promise("plan-change")
+    def test_an_upgrade_begins_at_once(self, client_for, subscribe, viewer, yearly, clock):
+        """An upgrade begins at once; the unused half of the old period is taken off its price."""
         subscribe(viewer)
         clock.shift((mine().period_end - mine().period_start) / 2)
         answer = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
@@ -277,8 +295,9 @@ class TestChanging:
             again = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
         assert (again.status_code, code(again)) == (409, "plan_unchanged")
 
-    def test_a_cheaper_plan_waits_for_the_end(self, client_for, viewer, yearly, clock):
-        """Money 68."""
+    @pytest.mark.promise("plan-change")
+    def test_a_downgrade_waits_for_the_period_end(self, client_for, viewer, yearly, clock):
+        """A downgrade, with its lower price, begins when the paid period ends."""
         client_for(viewer).post(URL, {"plan": "yearly", "payment_method": VISA})
         answer = client_for(viewer).post(f"{MINE}/change", {"plan": "monthly"})
         assert (answer.data["plan"], answer.data["next_plan"]) == ("yearly", "monthly")
@@ -288,7 +307,7 @@ class TestChanging:
         assert Invoice.objects.latest("period_start").amount == 999
         assert mine().period_end == datetime(2028, 2, 10, 12, tzinfo=UTC)
 
-    def test_the_wish_for_a_cheaper_plan_is_taken_back(self, client_for, viewer, yearly):
+    def test_a_waiting_downgrade_can_be_withdrawn(self, client_for, viewer, yearly):
         client_for(viewer).post(URL, {"plan": "yearly", "payment_method": VISA})
         client_for(viewer).post(f"{MINE}/change", {"plan": "monthly"})
         answer = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
@@ -300,7 +319,7 @@ class TestChanging:
             answer = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
         assert (answer.status_code, code(answer)) == (402, "card_declined")
 
-    def test_a_plan_that_is_not_sold_is_not_there(self, client_for, subscribe, viewer):
+    def test_an_unknown_plan_is_answered_404(self, client_for, subscribe, viewer):
         subscribe(viewer)
         with nothing_changes():
             answer = client_for(viewer).post(f"{MINE}/change", {"plan": "weekly"})
@@ -315,20 +334,22 @@ class TestTrying:
             code="trial", name="Trial", amount=999, currency="USD", trial_days=7
         )
 
-    def test_free_days_need_no_card_and_cost_nothing(self, client_for, viewer, trial):
+    def test_a_trial_needs_no_card_and_costs_nothing(self, client_for, viewer, trial):
         answer = client_for(viewer).post(URL, {"plan": "trial"})
         assert (answer.status_code, answer.data["subscription"]["status"]) == (201, "trialing")
         assert answer.data["next_action"] is None
         assert (may_watch(viewer), balances(), Invoice.objects.count()) == (True, {}, 0)
 
-    def test_with_a_card_it_goes_on(self, client_for, viewer, trial, clock):
+    def test_a_trial_with_a_card_continues_as_a_paid_subscription(
+        self, client_for, viewer, trial, clock
+    ):
         client_for(viewer).post(URL, {"plan": "trial", "payment_method": VISA})
         clock.shift(timedelta(days=7, minutes=1))
         run_time()
         assert (mine().status, may_watch(viewer)) == ("active", True)
         assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
 
-    def test_without_one_it_ends(self, client_for, viewer, trial, clock):
+    def test_a_trial_without_a_card_ends(self, client_for, viewer, trial, clock):
         client_for(viewer).post(URL, {"plan": "trial"})
         clock.shift(timedelta(days=7, minutes=1))
         run_time()
@@ -338,7 +359,7 @@ class TestTrying:
         run_time()
         assert (mine().status, balances()) == ("expired", {})
 
-    def test_once_for_each_user(self, client_for, viewer, trial):
+    def test_a_user_gets_one_trial(self, client_for, viewer, trial):
         client_for(viewer).post(URL, {"plan": "trial"})
         client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
         answer = client_for(viewer).post(URL, {"plan": "trial"})
@@ -348,8 +369,9 @@ class TestTrying:
 
 @pytest.mark.django_db
 class TestAuthentication:
-    def test_the_bank_is_asked_first(self, client_for, client, viewer):
-        """Money 15, for a subscription."""
+    @pytest.mark.promise("bank-authentication")
+    def test_a_subscription_waits_for_the_banks_authentication(self, client_for, client, viewer):
+        """A subscription whose card needs authentication is incomplete until the bank confirms it."""
         answer = client_for(viewer).post(URL, {"payment_method": "pm_card_authenticationRequired"})
         assert (answer.status_code, answer.data["next_action"]["type"]) == (202, "authenticate")
         assert (mine().status, may_watch(viewer)) == ("incomplete", False)
@@ -364,7 +386,7 @@ class TestAuthentication:
         answer = client_for(viewer).post(URL, {"payment_method": "pm_card_authenticationRequired"})
         return answer.data["next_action"]["url"].removeprefix("http://testserver")
 
-    def test_given_up_and_then_confirmed_the_money_goes_back(
+    def test_a_confirmation_after_the_cancellation_is_refunded(
         self, client_for, client, viewer, asked
     ):
         client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
@@ -373,7 +395,9 @@ class TestAuthentication:
         assert (mine().status, may_watch(viewer), balances()) == ("canceled", False, {})
         assert Refund.objects.get().status == "succeeded"
 
-    def test_refused_by_the_bank_another_card_begins_anew(self, client_for, client, viewer, asked):
+    def test_after_a_refused_authentication_another_card_subscribes(
+        self, client_for, client, viewer, asked
+    ):
         client.post(asked, {"button": "refuse"})
         answer = client_for(viewer).post(URL, {"payment_method": VISA})
         assert answer.data["subscription"]["status"] == "active"
@@ -382,7 +406,9 @@ class TestAuthentication:
             {"clearing:USD": -999, "deferred:USD": 999},
         )
 
-    def test_on_the_hosted_page_too(self, client_for, client, viewer):
+    def test_after_a_refused_authentication_the_page_takes_another_card(
+        self, client_for, client, viewer
+    ):
         answer = client_for(viewer).post(URL, {})
         page = answer.data["next_action"]["url"].removeprefix("http://testserver")
         client.post(page, {"button": "authenticate"})
@@ -396,9 +422,29 @@ class TestAuthentication:
 
 @pytest.mark.django_db
 class TestAnswersOutOfOrder:
+    @pytest.mark.promise("subscription-news-in-any-order")
+    @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+    def test_events_in_any_order_make_the_subscription_active(
+        self, client_for, client, viewer, order
+    ):
+        client_for(viewer).post(URL)
+        pages.pay(mine().checkout_id, VISA)
+        told = list(SandboxEvent.objects.order_by("pk"))
+        assert {event.kind for event in told} == {"payment", "subscription", "checkout"}
+        for index in order:
+            body, headers = events.message(told[index])
+            answer = client.post(WEBHOOKS, body, content_type="application/json", headers=headers)
+            assert answer.json() == {"status": "processed"}
+        assert (mine().status, may_watch(viewer)) == ("active", True)
+        assert Invoice.objects.get().status == "paid"
+        assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
+
+    @pytest.mark.promise("subscription-news-in-any-order")
     @pytest.mark.parametrize("at_period_end", [True, False])
-    def test_only_the_latest_question_counts(self, subscribe, viewer, monkeypatch, at_period_end):
-        """Money 65: created, updated and deleted, fetched and answered in any order."""
+    def test_a_stale_answer_of_the_gateway_is_ignored(
+        self, subscribe, viewer, monkeypatch, at_period_end
+    ):
+        """An answer that arrives after the answer to a later question is ignored."""
         from payments.gateways.sandbox import SandboxGateway
 
         row = subscribe(viewer)
@@ -427,8 +473,9 @@ class TestAnswersOutOfOrder:
 
 @pytest.mark.django_db(transaction=True)
 class TestAtOnce:
-    def test_a_period_is_billed_once_by_any_number_of_workers(self, subscribe, viewer):
-        """Money 62."""
+    @pytest.mark.promise("period-billed-once")
+    def test_eight_workers_bill_a_period_once(self, subscribe, viewer):
+        """Eight workers at the same moment bill a due period once."""
         subscribe(viewer)
         SandboxClock.objects.create(ahead=timedelta(days=31))
 
@@ -441,7 +488,7 @@ class TestAtOnce:
         assert SandboxPayment.objects.count() == 2
         assert balances() == {"clearing:USD": -2 * 999, "deferred:USD": 2 * 999}
 
-    def test_many_syncs_of_one_subscription_end_at_one_truth(self, subscribe, viewer):
+    def test_simultaneous_syncs_of_one_subscription_agree(self, subscribe, viewer):
         row = subscribe(viewer)
         sandbox.cancel(row.external_id, at_period_end=True)
         sync = lambda: follow_gateway.sync_subscription(  # noqa: E731

@@ -1,4 +1,4 @@
-"""The sandbox's hosted page: where a browser pays."""
+"""The sandbox's hosted page, on which a buyer pays in a browser."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ def page(client_for, viewer, video):
     return answer.data["next_action"]["url"].removeprefix("http://testserver")
 
 
-def test_the_page_shows_what_is_to_be_paid(client, page):
+def test_the_page_shows_title_and_price(client, page):
     answer = client.get(page)
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
@@ -34,7 +34,7 @@ def test_the_page_shows_what_is_to_be_paid(client, page):
     assert 'value="pay"' in text
 
 
-def test_looking_pays_nothing(client, page):
+def test_looking_at_the_page_pays_nothing(client, page):
     with nothing_changes():
         client.get(page)
         client.head(page)
@@ -42,7 +42,7 @@ def test_looking_pays_nothing(client, page):
         client.post(page, {"button": "steal"})
 
 
-def test_pay_pays(client, page):
+def test_the_pay_button_pays_the_order(client, page):
     text = client.post(page, {"button": "pay"}).content.decode()
     assert "Paid." in text
     assert 'value="pay"' not in text
@@ -53,7 +53,7 @@ def test_pay_pays(client, page):
     assert (again.status_code, "Paid." in again.content.decode()) == (200, True)
 
 
-def test_decline_leaves_the_order_open(client, page):
+def test_a_declined_card_leaves_the_order_open(client, page):
     text = client.post(page, {"button": "decline"}).content.decode()
     assert "The card was declined" in text
     assert 'value="pay"' in text
@@ -70,7 +70,7 @@ def test_the_page_of_a_subscription_pays_it(client, client_for, viewer):
 
 
 @pytest.mark.parametrize("state", ["expired", "canceled", "late", "deleted video"])
-def test_what_is_no_longer_for_sale_is_not_charged(client, page, video, state):
+def test_a_closed_order_or_deleted_video_is_not_charged(client, page, video, state):
     if state == "late":
         SandboxCheckout.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     elif state == "deleted video":
@@ -91,8 +91,9 @@ def test_abandoning_closes_the_page_and_charges_nothing(client, page):
     assert (balances(), Order.objects.get().status) == ({}, "pending")
 
 
-def test_a_bank_that_asks_is_answered_on_the_page(client, page):
-    """Money 15: refused the page stays open; confirmed the order is paid."""
+@pytest.mark.promise("bank-authentication")
+def test_the_buyer_authenticates_on_the_page(client, page):
+    """A refused authentication leaves the page and the order open; a confirmed one pays the order."""
     asked = client.post(page, {"button": "authenticate"}).content.decode()
     assert 'value="confirm"' in asked
     assert 'value="pay"' not in asked
@@ -114,14 +115,16 @@ def test_the_page_tells_the_merchant_by_a_signed_webhook(client, page, monkeypat
     assert not SandboxEvent.objects.filter(delivered_at=None).exists()
 
 
-def test_an_old_page_is_paid_at_the_old_price(client, page, video):
-    """Money 12."""
+@pytest.mark.promise("open-page-keeps-its-price")
+def test_an_old_page_is_paid_at_the_old_price(client, page, video, client_for, viewer):
+    """A page opened before the price changed captures and splits the old price, and gives access."""
     catalogue.change_video(video=video, actor=video.creator, price=5000)
     assert "Paid." in client.post(page, {"button": "pay"}).content.decode()
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+    assert client_for(viewer).get(f"/api/v1/stream/{video.pk}").status_code == 200
 
 
-def test_a_changed_link_is_no_link(client, page, viewer, video):
+def test_a_changed_link_is_answered_404(client, page, viewer, video):
     token = page.rsplit("/", 1)[1]
     for broken in (token[:-1] + ("A" if token[-1] != "A" else "B"), token[1:], "x", "a:b:c", "ü"):
         with nothing_changes():
@@ -129,7 +132,7 @@ def test_a_changed_link_is_no_link(client, page, viewer, video):
         assert answer.status_code == 404
 
 
-def test_paid_elsewhere_the_page_is_closed(client, page, client_for, viewer, video):
+def test_the_page_of_an_order_paid_by_card_is_closed(client, page, client_for, viewer, video):
     client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA})
     followups.run()
     with nothing_changes():
@@ -137,10 +140,9 @@ def test_paid_elsewhere_the_page_is_closed(client, page, client_for, viewer, vid
     assert "expired" in text
 
 
-def test_paid_twice_before_the_page_was_closed_it_goes_back(
-    client, page, client_for, viewer, video
-):
-    """Money 19."""
+@pytest.mark.promise("duplicate-payment-goes-back")
+def test_a_second_payment_on_the_page_goes_back(client, page, client_for, viewer, video):
+    """An order that is paid by card and on its page keeps one payment; the other goes back."""
     client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA})
     assert "Paid." in client.post(page, {"button": "pay"}).content.decode()
     assert balances()["customer_refund:USD"] == 1999

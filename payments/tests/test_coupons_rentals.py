@@ -1,4 +1,4 @@
-"""Cheaper, for nothing, and for a while."""
+"""Coupons, rentals, and the pages of offers."""
 
 from datetime import timedelta
 
@@ -51,8 +51,9 @@ class TestCoupons:
     def buy(self, client, video, coupon, **body):
         return client.post(url(video), {"coupon": coupon, "payment_method": VISA, **body})
 
+    @pytest.mark.promise("platform-coupon-costs-the-platform")
     def test_the_creator_gets_the_share_of_the_list_price(self, client_for, viewer, video):
-        """Money 24: a coupon that the platform pays for."""
+        """A coupon that the platform funds lowers the buyer's price, not the creator's share."""
         Coupon.objects.create(**SPRING)
         answer = self.buy(client_for(viewer), video, "spring")
         order = answer.data["order"]
@@ -70,7 +71,9 @@ class TestCoupons:
             "promotions:USD": -499,
         }
 
-    def test_a_creators_own_coupon_lowers_what_is_shared(self, client_for, viewer, video, creator):
+    def test_a_coupon_that_the_creator_funds_lowers_both_shares(
+        self, client_for, viewer, video, creator
+    ):
         Coupon.objects.create(**SPRING, funded_by="creator", creator=creator)
         self.buy(client_for(viewer), video, "SPRING")
         assert balances() == {"clearing:USD": -1500, "creator:USD": 1200, "platform:USD": 300}
@@ -86,8 +89,9 @@ class TestCoupons:
             refunds.refund_order(order_id=order.pk, amount=part, reason="", actor=admin)
         assert balances() == {}
 
-    def test_a_coupon_of_all_pays_without_a_gateway(self, client_for, viewer, video, creator):
-        """Money 22: and writes no entry of nothing."""
+    @pytest.mark.promise("full-coupon-needs-no-gateway")
+    def test_a_full_coupon_pays_without_the_gateway(self, client_for, viewer, video, creator):
+        """A coupon of 100 % pays the order without the gateway and without a journal entry."""
         Coupon.objects.create(code="GIFT", percent_bps=10_000, funded_by="creator", creator=creator)
         answer = client_for(viewer).post(url(video), {"coupon": "gift"})
         assert (answer.status_code, answer.data["order"]["status"]) == (201, "paid")
@@ -98,7 +102,7 @@ class TestCoupons:
         assert not JournalEntry.objects.exists()
         assert Entitlement.objects.live().get().video_id == video.pk
 
-    def test_what_the_platform_gives_away_it_owes_the_creator(self, client_for, viewer, video):
+    def test_a_full_coupon_of_the_platform_still_pays_the_creator(self, client_for, viewer, video):
         Coupon.objects.create(code="GIFT", percent_bps=10_000)
         client_for(viewer).post(url(video), {"coupon": "gift"})
         assert balances() == {"creator:USD": 1600, "platform:USD": 399, "promotions:USD": -1999}
@@ -114,7 +118,7 @@ class TestCoupons:
             ({"per_user": 0}, "You have used"),
         ],
     )
-    def test_what_cannot_be_used_says_why(self, client_for, viewer, video, fields, why):
+    def test_a_coupon_that_cannot_be_used_says_why(self, client_for, viewer, video, fields, why):
         Coupon.objects.create(**{**SPRING, **fields})
         with nothing_changes():
             answer = self.buy(client_for(viewer), video, "SPRING")
@@ -130,9 +134,10 @@ class TestCoupons:
             answer = self.buy(client_for(viewer), video, "SPRING")
         assert code(answer) == "coupon_invalid"
 
+    @pytest.mark.promise("coupon-limit-holds")
     @pytest.mark.parametrize("how", ["cancel", "expire"])
-    def test_an_order_that_is_given_up_releases_its_use(self, client_for, viewer, video, how):
-        """Money 23."""
+    def test_a_canceled_or_expired_order_releases_its_coupon(self, client_for, viewer, video, how):
+        """An order that is canceled or expires releases its use of the coupon for the next order."""
         coupon = Coupon.objects.create(**SPRING, max_redemptions=1)
         client_for(viewer).post(url(video), {"coupon": "SPRING"})
         order = Order.objects.get()
@@ -159,9 +164,10 @@ class TestCoupons:
         assert (answer.status_code, code(answer)) == (422, "coupon_invalid")
 
 
+@pytest.mark.promise("coupon-limit-holds")
 @pytest.mark.django_db(transaction=True)
-def test_the_last_use_is_used_once(client_for, make_user, video):
-    """Money 23: ten at once."""
+def test_the_last_redemption_is_used_once(client_for, make_user, video):
+    """Of ten buyers who use a coupon's last redemption at the same moment, one gets the order."""
     coupon = Coupon.objects.create(**SPRING, max_redemptions=1)
     clients = [client_for(make_user()) for _ in range(10)]
     body = {"coupon": "SPRING", "payment_method": VISA}
@@ -172,9 +178,10 @@ def test_the_last_use_is_used_once(client_for, make_user, video):
     assert Order.objects.count() == 1
 
 
+@pytest.mark.promise("rental-starts-with-first-play")
 @pytest.mark.django_db
 class TestRentals:
-    """Money 25."""
+    """A rental: its hours begin with the first play, it ends by the clock, and it can be repeated."""
 
     def rent(self, client, video, **body):
         return client.post(url(video), {"kind": "rent", "payment_method": VISA, **body})
@@ -190,17 +197,17 @@ class TestRentals:
         order = answer.data["order"]
         assert (order["kind"], order["rental_hours"], order["amount"]) == ("rent", 48, "3.99")
         assert balances() == {"clearing:USD": -399, "creator:USD": 320, "platform:USD": 79}
-        right, paid_at = Entitlement.objects.get(), timezone.now()
-        assert right.ends_at - paid_at > timedelta(days=29, hours=23)
+        entitlement, paid_at = Entitlement.objects.get(), timezone.now()
+        assert entitlement.ends_at - paid_at > timedelta(days=29, hours=23)
         with time_machine.travel(paid_at + timedelta(days=20)):
             assert self.play(client_for(viewer), video) == 200
-            right.refresh_from_db()
-            begun = right.begun_at
-            assert right.ends_at == begun + timedelta(hours=48)
+            entitlement.refresh_from_db()
+            begun = entitlement.begun_at
+            assert entitlement.ends_at == begun + timedelta(hours=48)
         with time_machine.travel(begun + timedelta(hours=47)):
             assert self.play(client_for(viewer), video) == 200
-            right.refresh_from_db()
-            assert right.begun_at == begun
+            entitlement.refresh_from_db()
+            assert entitlement.begun_at == begun
         with time_machine.travel(begun + timedelta(hours=48, seconds=1)):
             assert self.play(client_for(viewer), video) == 403
 
@@ -217,12 +224,12 @@ class TestRentals:
             latest = next(row for row in sessions if row["id"] == str(session["session_id"]))
             assert parse_datetime(latest["expires_at"]) == Entitlement.objects.get().ends_at
 
-    def test_not_begun_in_time_it_is_over(self, client_for, viewer, video):
+    def test_a_rental_that_is_not_begun_in_time_ends(self, client_for, viewer, video):
         self.rent(client_for(viewer), video)
         with time_machine.travel(timezone.now() + timedelta(days=30, seconds=1)):
             assert self.play(client_for(viewer), video) == 403
 
-    def test_it_can_be_rented_again_but_not_twice_at_once(self, client_for, viewer, video):
+    def test_a_rental_can_be_repeated_after_its_end_only(self, client_for, viewer, video):
         self.rent(client_for(viewer), video)
         with nothing_changes():
             again = self.rent(client_for(viewer), video)
@@ -231,7 +238,7 @@ class TestRentals:
             assert self.rent(client_for(viewer), video).status_code == 201
         assert Order.objects.filter(status="paid").count() == 2
 
-    def test_what_is_rented_can_be_bought(self, client_for, viewer, video):
+    def test_a_rented_video_can_be_bought(self, client_for, viewer, video):
         self.rent(client_for(viewer), video)
         assert client_for(viewer).post(url(video), {"payment_method": VISA}).status_code == 201
         with nothing_changes():
@@ -246,7 +253,7 @@ class TestRentals:
         assert self.play(client_for(viewer), video) == 403
         assert balances() == {}
 
-    def test_a_refund_that_fails_gives_the_begun_hours_back_and_no_more(
+    def test_a_failed_refund_restores_the_rental_with_its_old_end(
         self, client_for, viewer, admin, video
     ):
         self.rent(client_for(viewer), video)
@@ -256,8 +263,8 @@ class TestRentals:
         refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
         charging.settle_refund(SandboxRefund.objects.get().pk, succeeds=False)
         sync_payment(gateway="sandbox", external_id=order.payments.get().external_id)
-        right = Entitlement.objects.get()
-        assert (right.revoked_at, right.ends_at) == (None, ends_at)
+        entitlement = Entitlement.objects.get()
+        assert (entitlement.revoked_at, entitlement.ends_at) == (None, ends_at)
 
     def test_a_video_without_a_rental_price_is_not_rented(self, client_for, viewer, make_video):
         video = make_video(price=1999)
@@ -265,7 +272,7 @@ class TestRentals:
             answer = self.rent(client_for(viewer), video)
         assert (answer.status_code, code(answer)) == (422, "not_for_sale")
 
-    def test_offers_show_both_prices_and_whether_it_is_mine(self, client_for, viewer, video):
+    def test_offers_show_both_prices_and_the_callers_access(self, client_for, viewer, video):
         mine = client_for(viewer).get(f"/api/v1/payments/offers/{video.pk}").data
         assert (mine["owned"], [row["kind"] for row in mine["offers"]]) == (False, ["buy", "rent"])
         self.rent(client_for(viewer), video)
@@ -277,7 +284,7 @@ class TestRentals:
 class TestAPageOfOffers:
     URL = "/api/v1/payments/offers"
 
-    def test_says_of_each_video_what_it_costs_and_whether_it_is_mine(
+    def test_each_video_shows_its_offers_and_the_callers_access(
         self, client_for, viewer, make_video, buy
     ):
         free, sold, bought = make_video(), make_video(price=500), make_video(price=700)
@@ -294,14 +301,15 @@ class TestAPageOfOffers:
         assert [row["access"] for row in anonymous] == [None, "free", None]
 
     @pytest.mark.parametrize("video", ["", ",", "x", "1" * 40, ",".join(["0" * 32] * 101)])
-    def test_what_is_no_list_of_videos_is_refused(self, client_for, db, video):
+    def test_an_invalid_list_of_videos_is_refused(self, client_for, db, video):
         assert client_for().get(self.URL, {"video": video}).status_code == 400
 
 
+@pytest.mark.promise("access-in-one-query")
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", [1, 50])
-def test_a_page_of_rights_costs_one_query(viewer, make_video, subscribe, buy, number):
-    """Money 81: and it says of each video what the single question says."""
+def test_access_to_a_page_of_videos_costs_one_query(viewer, make_video, subscribe, buy, number):
+    """One query answers the access question for one or fifty videos, and agrees with can_watch."""
     videos = [make_video(price=500) for _ in range(number)]
     buy(viewer, videos[0])
     subscribe(viewer)
@@ -323,7 +331,9 @@ def test_a_page_of_rights_costs_one_query(viewer, make_video, subscribe, buy, nu
         ({"rental_price": "3.99", "rental_hours": 48, "is_paid": False}, "rental_price"),
     ],
 )
-def test_a_rental_price_is_whole_or_refused(client_for, creator, make_video, body, attr):
+def test_an_incomplete_or_invalid_rental_price_is_refused(
+    client_for, creator, make_video, body, attr
+):
     video = make_video(creator=creator, price=1999)
     before = type(video).objects.filter(pk=video.pk).values().get()
     answer = client_for(creator).patch(f"/api/v1/videos/{video.pk}", body)
@@ -344,7 +354,7 @@ def test_a_creator_sets_and_removes_the_rental_price(client_for, creator, make_v
 
 
 @pytest.mark.django_db
-def test_a_wish_for_another_coupon_makes_a_new_order(viewer, video):
+def test_another_coupon_makes_a_new_order(viewer, video):
     Coupon.objects.create(**SPRING)
     first, _ = checkout.purchase(buyer=viewer, video_id=video.pk, wish=checkout.Wish())
     second, created = checkout.purchase(

@@ -1,4 +1,4 @@
-"""What creators see of their money, and what they may do with it."""
+"""The creator API of money: balance, payouts, statements and prices."""
 
 import json
 
@@ -37,7 +37,7 @@ def month() -> Month:
 
 @pytest.fixture
 def sold(make_user, make_video, creator, buy):
-    """Two videos of a creator, in two currencies, and one of somebody else."""
+    """Three sales: two videos of the creator, in two currencies, and one of another creator."""
     videos = [
         make_video(creator=creator, price=1999),
         make_video(creator=creator, price=100_000, currency="JPY"),
@@ -46,7 +46,7 @@ def sold(make_user, make_video, creator, buy):
     return [buy(make_user(), video) for video in videos]
 
 
-def test_what_is_held_is_pending(client_for, creator, sold):
+def test_earnings_in_their_hold_are_pending(client_for, creator, sold):
     assert client_for(creator).get(BALANCE).json() == {
         "balances": [
             {
@@ -65,7 +65,7 @@ def test_a_creator_without_sales_has_no_balance(client_for, make_user):
     assert client_for(make_user(Role.CREATOR)).get(BALANCE).json() == {"balances": []}
 
 
-def test_a_creator_asks_for_what_is_available(client_for, creator, no_hold, sold):
+def test_a_creator_requests_a_payout_of_the_available_balance(client_for, creator, no_hold, sold):
     client = client_for(creator)
 
     answer = client.post(PAYOUTS)
@@ -80,7 +80,7 @@ def test_a_creator_asks_for_what_is_available(client_for, creator, no_hold, sold
     assert Payout.objects.filter(requested_by=creator).count() == 2
 
 
-def test_asking_twice_makes_no_second_payout(client_for, creator, no_hold, sold):
+def test_a_second_request_makes_no_second_payout(client_for, creator, no_hold, sold):
     client = client_for(creator)
     client.post(PAYOUTS)
 
@@ -90,7 +90,7 @@ def test_asking_twice_makes_no_second_payout(client_for, creator, no_hold, sold)
     assert (again.status_code, code(again)) == (409, "nothing_to_pay_out")
 
 
-def test_the_same_key_is_answered_from_the_store(client_for, creator, no_hold, sold):
+def test_a_payout_request_with_the_same_key_is_replayed(client_for, creator, no_hold, sold):
     client = client_for(creator)
     first = client.post(PAYOUTS, HTTP_IDEMPOTENCY_KEY="once")
 
@@ -101,18 +101,20 @@ def test_the_same_key_is_answered_from_the_store(client_for, creator, no_hold, s
     assert again["Idempotent-Replayed"] == "true"
 
 
-def test_what_is_held_is_not_paid_out(client_for, creator, sold):
-    """Money 77: in hold, none."""
+@pytest.mark.promise("payout-waits-for-hold-and-minimum")
+def test_earnings_in_their_hold_are_not_paid_out(client_for, creator, sold):
+    """A creator whose earnings are all in their hold is answered 409 and gets no payout."""
     with nothing_changes():
         answer = client_for(creator).post(PAYOUTS)
 
     assert (answer.status_code, code(answer)) == (409, "nothing_to_pay_out")
 
 
+@pytest.mark.promise("refund-after-payout-becomes-debt")
 def test_a_refund_after_the_payout_makes_the_balance_negative(
     client_for, creator, admin, make_user, make_video, buy, no_hold, sold
 ):
-    """Money 51: negative balance, next payout smaller, never a negative payout."""
+    """A refund after the payout makes the balance negative and the next payout smaller."""
     for payout in payouts.run():
         payouts.approve(payout_id=payout.pk, actor=admin)
         payouts.mark_paid(payout_id=payout.pk, external_ref="B1", actor=admin)
@@ -170,8 +172,9 @@ def test_a_statement_is_read_as_csv(client_for, creator, sold, month, form):
     assert lines[-1] == f"USD,closing,{month},,,,16.00"
 
 
-def test_another_creators_statement_is_not_there(client_for, make_user, sold, month):
-    """Money 84: another user's statement → 404."""
+@pytest.mark.promise("others-records-not-found")
+def test_another_creators_statement_is_answered_404(client_for, make_user, sold, month):
+    """Another creator's statement is answered 404 and is not listed."""
     statements.write(month, "USD")
     other = client_for(make_user(Role.CREATOR))
 
@@ -181,7 +184,7 @@ def test_another_creators_statement_is_not_there(client_for, make_user, sold, mo
 
 
 @pytest.mark.parametrize("period", ["2026-13", "x", "2026-1", "%00", "2026-01%0a"])
-def test_what_is_no_month_has_no_statement(client_for, creator, sold, period):
+def test_an_invalid_month_is_answered_404(client_for, creator, sold, period):
     assert client_for(creator).get(f"{STATEMENTS}/{period}").status_code == 404
 
 
@@ -214,7 +217,7 @@ def test_prices_of_a_video_are_set_as_a_whole(client_for, creator, make_video):
     assert (entry.actor_id, entry.data["price"], entry.data["currency"]) == (creator.pk, 750, "EUR")
 
 
-def test_a_price_of_nothing_makes_a_video_free(client_for, creator, make_video):
+def test_a_price_of_zero_makes_a_video_free(client_for, creator, make_video):
     video = make_video(creator=creator, price=500)
 
     answer = client_for(creator).put(prices(video), {"price": 0})
@@ -235,7 +238,7 @@ def test_a_price_of_nothing_makes_a_video_free(client_for, creator, make_video):
         ({"price": "0", "rental_price": "2", "rental_hours": 24}, "rental_price"),
     ],
 )
-def test_prices_that_make_no_sense_change_nothing(client_for, creator, make_video, body, field):
+def test_invalid_prices_change_nothing(client_for, creator, make_video, body, field):
     video = make_video(creator=creator, price=500)
     before = type(video).objects.values().get(pk=video.pk)
 
@@ -245,9 +248,11 @@ def test_prices_that_make_no_sense_change_nothing(client_for, creator, make_vide
     assert type(video).objects.values().get(pk=video.pk) == before
 
 
+@pytest.mark.promise("others-records-not-found")
 @pytest.mark.parametrize("role", [Role.CREATOR, Role.ADMIN])
-def test_prices_of_another_creators_video_are_not_there(client_for, make_user, make_video, role):
-    """Money 84."""
+def test_prices_of_another_creators_video_are_answered_404(client_for, make_user, make_video, role):
+    """The prices of another creator's video can be neither read nor set here, not even by an
+    administrator."""
     video = make_video(price=500)
     before = type(video).objects.values().get(pk=video.pk)
     client = client_for(make_user(role))
@@ -257,7 +262,9 @@ def test_prices_of_another_creators_video_are_not_there(client_for, make_user, m
     assert type(video).objects.values().get(pk=video.pk) == before
 
 
-def test_only_creators_have_money_here(client_for, viewer, creator, make_video, no_hold, sold):
+def test_only_creators_may_use_the_creator_api(
+    client_for, viewer, creator, make_video, no_hold, sold
+):
     video = make_video(creator=creator, price=500)
     for url in (BALANCE, STATEMENTS, f"{STATEMENTS}/2026-01", PAYOUTS, prices(video)):
         assert client_for().get(url).status_code == 401
@@ -269,7 +276,7 @@ def test_only_creators_have_money_here(client_for, viewer, creator, make_video, 
 
 
 @pytest.mark.parametrize("number", [1, 12])
-def test_lists_cost_the_same_however_long(client_for, creator, admin, settings, number):
+def test_lists_cost_the_same_queries_for_any_length(client_for, creator, admin, settings, number):
     settings.AUDIT_READS = False
     for index in range(number):
         Payout.objects.create(

@@ -1,4 +1,4 @@
-"""Money that goes back by other hands: banks, dashboards, and refunds that fail after all."""
+"""Disputes, refunds made at the gateway, refunds that fail, and returns by the buyer."""
 
 from datetime import timedelta
 
@@ -27,12 +27,17 @@ SOLD = {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
 class Sale:
+    """A paid order with its payment, and the calls that the tests make about it."""
+
     def __init__(self, order):
         self.order = order
         self.payment = order.payments.get()
 
     def sync(self) -> str:
-        """What the books and the order say after the gateway was asked, and asked again."""
+        """Sync the payment twice, check the books, and return the order's status.
+
+        The second sync must change nothing, and the revenue identity must hold.
+        """
         sync_payment(gateway="sandbox", external_id=self.payment.external_id)
         with nothing_changes():
             sync_payment(gateway="sandbox", external_id=self.payment.external_id)
@@ -62,28 +67,32 @@ def sale(buy, viewer, make_video):
 
 
 class TestDisputes:
-    def test_opened_it_takes_the_money_and_the_access(self, sale):
-        """Money 46."""
+    @pytest.mark.promise("dispute-takes-money-and-access")
+    def test_an_open_dispute_takes_the_money_and_the_access(self, sale):
+        """An open dispute reverses the split and suspends the access."""
         sale.dispute()
         assert (sale.sync(), sale.may_watch, balances()) == ("disputed", False, {})
 
-    def test_won_both_are_back(self, sale):
-        """Money 46."""
+    @pytest.mark.promise("dispute-takes-money-and-access")
+    def test_a_dispute_that_is_won_restores_both(self, sale):
+        """A dispute that is won restores the split and the access."""
         dispute = sale.dispute()
         sale.sync()
         charging.close_dispute(dispute.pk, reinstated=1999)
         assert (sale.sync(), sale.may_watch, balances()) == ("paid", True, SOLD)
         assert Dispute.objects.get().status == "won"
 
-    def test_lost_it_stays_so(self, sale):
-        """Money 46."""
+    @pytest.mark.promise("dispute-takes-money-and-access")
+    def test_a_dispute_that_is_lost_restores_nothing(self, sale):
+        """A dispute that is lost leaves the split reversed and the access suspended."""
         dispute = sale.dispute()
         charging.close_dispute(dispute.pk, reinstated=0)
         assert (sale.sync(), sale.may_watch, balances()) == ("disputed", False, {})
         assert Dispute.objects.get().status == "lost"
 
-    def test_won_in_part_the_rest_is_shared(self, sale):
-        """Money 47: the amounts count, whatever the status says."""
+    @pytest.mark.promise("dispute-won-in-part")
+    def test_money_returned_by_a_partly_won_dispute_is_split(self, sale):
+        """A dispute that returns 1000 of 1999 splits the 1000, though its status is "lost"."""
         dispute = sale.dispute()
         sale.sync()
         charging.close_dispute(dispute.pk, reinstated=1000)
@@ -91,30 +100,34 @@ class TestDisputes:
         assert balances() == {"clearing:USD": -1000, "creator:USD": 800, "platform:USD": 200}
         assert Dispute.objects.get().status == "lost"
 
+    @pytest.mark.promise("inquiry-moves-nothing")
     def test_an_inquiry_moves_nothing(self, sale):
-        """Money 48."""
+        """An inquiry, which takes no money, changes neither the books nor the access."""
         sale.dispute(inquiry=True)
         assert (sale.sync(), sale.may_watch, balances()) == ("paid", True, SOLD)
         assert (Dispute.objects.get().status, Dispute.objects.get().withdrawn) == ("warning", 0)
 
-    def test_with_a_refund_of_the_same_money_the_creator_pays_once(self, sale, admin):
-        """Money 49: the excess is the platform's loss."""
+    @pytest.mark.promise("dispute-and-refund-debit-once")
+    def test_a_dispute_and_a_refund_debit_the_creator_once(self, sale, admin):
+        """A payment that is refunded and disputed debits the creator once; the excess is the
+        platform's loss."""
         sale.refund(actor=admin)
         sale.dispute()
         sale.sync()
         assert balances() == {"clearing:USD": 1999, "losses:USD": -1999}
 
+    @pytest.mark.promise("dispute-and-refund-debit-once")
     @pytest.mark.parametrize("refund_first", [True, False])
-    def test_in_either_order_the_books_end_the_same(self, sale, admin, refund_first):
+    def test_a_dispute_and_a_refund_book_the_same_in_either_order(self, sale, admin, refund_first):
         if refund_first:
             sale.refund(500, admin)
         sale.dispute()
-        if not refund_first:  # by the gateway's own dashboard: our button refuses it
+        if not refund_first:  # in the gateway's dashboard, for our API refuses it
             charging.refund(payment_id=sale.payment.external_id, amount=500, key="dashboard")
         sale.sync()
         assert balances() == {"clearing:USD": 500, "losses:USD": -500}
 
-    def test_the_banks_fee_is_the_platforms(self, sale):
+    def test_the_platform_pays_the_dispute_fee(self, sale):
         dispute = sale.dispute(fee=1500)
         assert sale.sync() == "disputed"
         assert balances() == {"clearing:USD": 1500, "fees:USD": -1500}
@@ -122,8 +135,9 @@ class TestDisputes:
         sale.sync()
         assert balances() == {**SOLD, "clearing:USD": -499, "fees:USD": -1500}
 
-    def test_the_refund_button_is_refused_meanwhile(self, sale, client_for, admin):
-        """Money 50."""
+    @pytest.mark.promise("disputed-order-not-refunded")
+    def test_a_disputed_order_cannot_be_refunded(self, sale, client_for, admin):
+        """A refund of a disputed order is answered 409 and changes nothing."""
         sale.dispute()
         sale.sync()
         with nothing_changes():
@@ -132,7 +146,7 @@ class TestDisputes:
             )
         assert (answer.status_code, code(answer)) == (409, "disputed")
 
-    def test_a_disputed_video_is_not_bought_again(self, sale, client_for):
+    def test_a_disputed_video_cannot_be_bought_again(self, sale, client_for):
         sale.dispute()
         sale.sync()
         with nothing_changes():
@@ -141,12 +155,14 @@ class TestDisputes:
             )
         assert (answer.status_code, code(answer)) == (409, "already_owned")
 
-    def test_the_switches_do_it_over_http(self, sale, client_for, admin, viewer):
+    def test_an_administrator_opens_and_wins_sandbox_disputes(
+        self, sale, client_for, admin, viewer
+    ):
         url = f"/api/v1/payments/sandbox/payments/{sale.payment.pk}"
         assert client_for(viewer).post(f"{url}/dispute", {}).status_code == 403
         assert client_for(admin).post(f"{url}/dispute", {}).status_code == 200
         sale.order.refresh_from_db()
-        assert sale.order.status == "disputed"  # told by the signed webhook
+        assert sale.order.status == "disputed"  # the signed webhook reported it
         assert client_for(admin).post(f"{url}/reinstate", {}).status_code == 200
         assert (sale.sync(), balances()) == ("paid", SOLD)
 
@@ -155,15 +171,17 @@ class TestRefundsThatFail:
     def fail(self) -> None:
         charging.settle_refund(SandboxRefund.objects.latest("created_at").pk, succeeds=False)
 
-    def test_share_and_access_are_back(self, sale, admin):
-        """Money 42."""
+    @pytest.mark.promise("failed-refund-restores-access")
+    def test_a_failed_refund_restores_share_and_access(self, sale, admin):
+        """A refund that fails after all gives the creator the share and the buyer the access back."""
         sale.refund(actor=admin)
         assert (sale.sync(), sale.may_watch, balances()) == ("refunded", False, {})
         self.fail()
         assert (sale.sync(), sale.may_watch, balances()) == ("paid", True, SOLD)
 
-    def test_a_second_refund_debits_again(self, sale, admin):
-        """Money 43."""
+    @pytest.mark.promise("failed-refund-can-be-repeated")
+    def test_a_second_refund_after_a_failed_one_debits_again(self, sale, admin):
+        """After a failed refund, a second refund takes the share and the access again."""
         sale.refund(actor=admin)
         self.fail()
         sale.sync()
@@ -171,8 +189,9 @@ class TestRefundsThatFail:
         assert (sale.sync(), sale.may_watch, balances()) == ("refunded", False, {})
         assert sorted(Refund.objects.values_list("status", flat=True)) == ["failed", "succeeded"]
 
-    def test_bought_again_meanwhile_it_waits_for_a_person(self, sale, admin, buy):
-        """Money 44: superseded, and the one that was bought again keeps its access."""
+    @pytest.mark.promise("failed-refund-after-rebuying")
+    def test_a_refund_that_fails_after_rebuying_supersedes_the_old_order(self, sale, admin, buy):
+        """A refund that fails after a second purchase supersedes the old order; the new access stays."""
         sale.refund(actor=admin)
         again = buy(sale.order.buyer, sale.order.video)
         self.fail()
@@ -180,7 +199,7 @@ class TestRefundsThatFail:
         assert Entitlement.objects.live().get().source_id == again.pk
         assert balances() == {account: 2 * amount for account, amount in SOLD.items()}
 
-    def test_one_that_is_pending_counts_already(self, sale, admin, buy, make_user):
+    def test_a_pending_refund_is_booked_at_once(self, sale, admin, buy, make_user):
         order = buy(make_user(), sale.order.video)
         outside = order.payments.get()
         SandboxPayment.objects.filter(pk=outside.external_id).update(
@@ -194,8 +213,9 @@ class TestRefundsThatFail:
         assert (Refund.objects.get().status, balances()) == ("succeeded", SOLD)
 
 
-def test_a_refund_of_the_gateways_dashboard_is_mirrored(sale):
-    """Money 40, 45: known by its id, even when its news overtakes the capture's."""
+@pytest.mark.promise("refund-at-gateway-is-mirrored")
+def test_a_refund_in_the_gateways_dashboard_is_booked(sale):
+    """A partial refund made at the gateway is booked with the next sync, and the access stays."""
     charging.refund(payment_id=sale.payment.external_id, amount=1000, key="dashboard")
     assert (sale.sync(), sale.may_watch) == ("paid", True)
     assert balances() == {"clearing:USD": -999, "creator:USD": 800, "platform:USD": 199}
@@ -217,7 +237,7 @@ class TestGivingBackOneself:
             seconds=round(100 * part),
         )
 
-    def test_soon_and_unseen_it_goes_back(self, sale, client_for):
+    def test_a_buyer_can_return_an_order_soon_and_unwatched(self, sale, client_for):
         self.watch(sale, 0.2)
         answer = self.ask(client_for, sale)
         assert (answer.status_code, answer.data["status"]) == (200, "refunded")
@@ -225,26 +245,27 @@ class TestGivingBackOneself:
         with nothing_changes():
             assert code(self.ask(client_for, sale)) == "not_refundable"
 
-    def test_too_late_it_does_not(self, sale, client_for):
+    def test_an_order_cannot_be_returned_after_the_refund_window(self, sale, client_for):
         with time_machine.travel(timezone.now() + timedelta(days=14, seconds=1)):
             with nothing_changes():
                 answer = self.ask(client_for, sale)
             assert (answer.status_code, code(answer)) == (409, "refund_window_closed")
 
-    def test_watched_it_does_not(self, sale, client_for):
+    def test_a_watched_video_cannot_be_returned(self, sale, client_for):
         self.watch(sale, 0.21)
         with nothing_changes():
             answer = self.ask(client_for, sale)
         assert (answer.status_code, code(answer)) == (409, "watched_too_much")
 
-    def test_nobody_gives_back_anothers(self, sale, client_for, make_user, creator):
-        """Money 84, 85."""
+    @pytest.mark.promise("others-records-not-found", "creators-cannot-refund")
+    def test_only_the_buyer_can_return_an_order(self, sale, client_for, make_user, creator):
+        """A stranger, another creator and the video's creator get 404 when they return an order."""
         for stranger in (make_user(), creator, sale.order.creator):
             with nothing_changes():
                 assert self.ask(client_for, sale, stranger).status_code == 404
 
 
-def test_a_receipt_says_what_went_back(sale, client_for, make_user, admin):
+def test_a_receipt_shows_the_refunded_amount(sale, client_for, make_user, admin):
     url = f"/api/v1/payments/orders/{sale.order.pk}/receipt"
     sale.refund(500, admin)
     receipt = client_for(sale.order.buyer).get(url).data

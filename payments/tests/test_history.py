@@ -28,7 +28,7 @@ STEPS = st.lists(
 
 
 class World:
-    """Three sales at the gateway, where things happen, and the snapshots of every moment."""
+    """Three sales, the events at the gateway, and the gateway's answer after each event."""
 
     def __init__(self, orders: list[Order]):
         self.orders = orders
@@ -83,7 +83,7 @@ class World:
 
 @contextmanager
 def answering(snapshot):
-    """The gateway's answer is an old one: the cache of a proxy, a slow reply overtaken by others."""
+    """Make the gateway give an old answer, as a proxy's cache or a slow connection may do."""
     fetch = sandbox.SandboxGateway.fetch_payment
     sandbox.SandboxGateway.fetch_payment = lambda self, external_id: snapshot
     try:
@@ -98,7 +98,7 @@ def _as_it_is():
 
 
 def assert_revenue_identity() -> None:
-    """Money 30."""
+    """Assert that gross - refunds - disputes equals everything that the books hold, in each currency."""
     for row in platform_totals(Period()):
         assert row["gross"] - row["refunds"] - row["disputes"] == (
             row["creator_share"]
@@ -112,6 +112,7 @@ def assert_revenue_identity() -> None:
         )
 
 
+@pytest.mark.promise("books-follow-facts", "revenue-identity")
 @pytest.mark.django_db
 @settings(
     max_examples=12,
@@ -128,7 +129,8 @@ def assert_revenue_identity() -> None:
 def test_books_follow_facts_in_any_order(
     make_user, make_video, buy, steps, prices, order: random.Random
 ):
-    """Money 28: every event three times, in any order, stale answers among them."""
+    """A history told three times, in any order and with stale answers, ends at the books of its
+    facts."""
     already = balances()  # examples share the transaction of the test
     world = World([buy(make_user(), make_video(price=price)) for price in prices])
     for number, (step, index, amount) in enumerate(steps):
@@ -146,7 +148,7 @@ def test_books_follow_facts_in_any_order(
         world.tell(external_id, snapshot)
     for external_id in world.ids:
         world.tell(external_id)
-    with nothing_changes():  # who knows the truth learns nothing from older news
+    with nothing_changes():  # after the current answers, old ones must change nothing
         for external_id, snapshot in news[::3]:
             world.tell(external_id, snapshot)
         for external_id in world.ids:

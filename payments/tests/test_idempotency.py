@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: the same request twice is one request."""
+"""``Idempotency-Key``: a request that is repeated with its key is carried out once."""
 
 import json
 from datetime import timedelta
@@ -20,7 +20,7 @@ def video(make_video):
 
 @pytest.fixture
 def ask(client_for, viewer, video):
-    """POST a purchase with a key; by the viewer for the video, unless said otherwise."""
+    """Return a function that posts with a key: by default the viewer's purchase of the video."""
 
     def post(key="a-key", *, user=viewer, to=None, **body):
         client = client_for(user)
@@ -32,8 +32,9 @@ def ask(client_for, viewer, video):
     return post
 
 
+@pytest.mark.promise("idempotency-key-replays-answer")
 def test_a_repeat_gets_the_same_answer_and_changes_nothing(ask):
-    """Money 3."""
+    """A repeated request with the same key gets the same bytes back and changes nothing."""
     first = ask(payment_method=VISA)
     assert first.status_code == 201
     assert "Idempotent-Replayed" not in first
@@ -45,8 +46,9 @@ def test_a_repeat_gets_the_same_answer_and_changes_nothing(ask):
         assert again.content == first.content
 
 
+@pytest.mark.promise("idempotency-key-bound-to-request")
 def test_another_request_with_the_key_is_refused(ask, video, make_video):
-    """Money 4."""
+    """A key that was used for another body or path is refused with 422 and changes nothing."""
     ask(payment_method=VISA)
     other = f"/api/v1/payments/purchase/{make_video(price=500).pk}"
     for refused in (
@@ -59,8 +61,9 @@ def test_another_request_with_the_key_is_refused(ask, video, make_video):
         assert (answer.status_code, code(answer)) == (422, "idempotency_key_reused")
 
 
-def test_another_user_has_keys_of_their_own(ask, make_user):
-    """Money 6."""
+@pytest.mark.promise("idempotency-key-per-user")
+def test_the_same_key_of_another_user_is_independent(ask, make_user):
+    """The same key of another user makes an order of its own."""
     ask(payment_method=VISA)
     answer = ask(user=make_user(), payment_method=VISA)
     assert answer.status_code == 201
@@ -68,7 +71,7 @@ def test_another_user_has_keys_of_their_own(ask, make_user):
     assert Order.objects.count() == 2
 
 
-def test_a_decline_is_final_for_its_key(ask):
+def test_a_declined_card_is_replayed_for_its_key(ask):
     first = ask(payment_method=DECLINED)
     with nothing_changes():
         again = ask(payment_method=DECLINED)
@@ -80,14 +83,15 @@ def test_a_decline_is_final_for_its_key(ask):
     assert SandboxPayment.objects.count() == 2
 
 
-def test_refusals_are_final_for_their_key(ask):
+def test_a_404_answer_is_replayed_for_its_key(ask):
     first = ask(to="/api/v1/payments/purchase/01900000-0000-7000-8000-000000000000")
     again = ask(to="/api/v1/payments/purchase/01900000-0000-7000-8000-000000000000")
     assert (first.status_code, again.status_code) == (404, 404)
     assert again["Idempotent-Replayed"] == "true"
 
 
-def test_a_running_request_is_waited_for(ask, viewer, video):
+@pytest.mark.promise("idempotency-key-in-progress")
+def test_a_request_is_refused_while_its_key_is_in_use(ask, viewer, video):
     path = f"/api/v1/payments/purchase/{video.pk}"
     mark = idempotency.fingerprint("POST", path, {"payment_method": VISA})
     claim = idempotency.begin(user=viewer, key="a-key", request_fingerprint=mark)
@@ -104,7 +108,7 @@ def test_a_running_request_is_waited_for(ask, viewer, video):
     assert ask(payment_method=VISA).status_code == 201
 
 
-def test_a_gateway_that_is_away_is_no_answer(ask, gateway_is):
+def test_a_503_answer_is_not_stored_for_its_key(ask, gateway_is):
     with gateway_is(SilentGateway):
         assert ask(payment_method=VISA).status_code == 503
     assert not IdempotencyRecord.objects.exists()
@@ -114,7 +118,7 @@ def test_a_gateway_that_is_away_is_no_answer(ask, gateway_is):
     assert SandboxPayment.objects.count() == 1
 
 
-def test_a_refund_is_keyed_too(ask, admin, viewer, video, buy):
+def test_a_refund_is_replayed_for_its_key(ask, admin, viewer, video, buy):
     order = buy(viewer, video)
     url = f"/api/v1/payments/admin/orders/{order.pk}/refund"
     first = ask(user=admin, to=url, amount="5.00")
@@ -125,7 +129,7 @@ def test_a_refund_is_keyed_too(ask, admin, viewer, video, buy):
     assert SandboxRefund.objects.get().amount == 500
 
 
-def test_a_day_later_the_key_is_free(ask, run_minute):
+def test_a_key_expires_after_a_day(ask, run_minute):
     ask(payment_method=VISA)
     IdempotencyRecord.objects.update(started_at=timezone.now() - timedelta(hours=25))
     answer = ask()
@@ -136,13 +140,13 @@ def test_a_day_later_the_key_is_free(ask, run_minute):
 
 
 @pytest.mark.parametrize("key", ["", "   ", "k" * 256, "ключ", "a\tb"])
-def test_a_key_that_is_none_is_refused(ask, key):
+def test_an_invalid_key_is_refused(ask, key):
     with nothing_changes():
         answer = ask(key, payment_method=VISA)
     assert (answer.status_code, code(answer)) == (400, "parse_error")
 
 
-def test_a_key_without_a_user_is_not_kept(client_for, video):
+def test_the_key_of_an_anonymous_caller_is_not_stored(client_for, video):
     answer = client_for().post(
         f"/api/v1/payments/purchase/{video.pk}", {}, headers={"Idempotency-Key": "k"}
     )

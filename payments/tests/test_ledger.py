@@ -1,4 +1,4 @@
-"""The books: the split as arithmetic, and what the database itself refuses."""
+"""The ledger: the arithmetic of the split, and the writes that the database refuses."""
 
 import pytest
 from django.apps import apps
@@ -22,18 +22,20 @@ def sale_of(captured, back, fee_bps, subsidy=0):
     return found["creator"], found["platform"], -found["promotions"], -found["losses"]
 
 
+@pytest.mark.promise("split-adds-up")
 @given(amounts, fees)
 def test_the_split_loses_nothing_and_never_rounds_against_the_creator(net, fee_bps):
-    """Money 26."""
+    """Both shares add up to the net; the platform's is rounded down, so the creator never loses."""
     creator, platform, *_ = sale_of(net, 0, fee_bps)
     assert creator + platform == net
     assert platform == net * fee_bps // 10_000
     assert creator * 10_000 >= net * (10_000 - fee_bps)
 
 
+@pytest.mark.promise("refund-slices-add-up")
 @given(amounts, fees, st.lists(st.integers(1, 10**13), max_size=20))
-def test_refunds_in_any_slices_end_where_one_refund_ends(captured, fee_bps, slices):
-    """Money 27."""
+def test_refunds_in_any_slices_reverse_the_same_shares(captured, fee_bps, slices):
+    """Refunds in any slices reverse the same shares as one refund of their sum."""
     refunded = 0
     before = sale_of(captured, 0, fee_bps)
     reversed_creator = reversed_platform = 0
@@ -53,7 +55,7 @@ def test_refunds_in_any_slices_end_where_one_refund_ends(captured, fee_bps, slic
 
 
 @given(amounts, amounts, fees, amounts)
-def test_what_went_back_beyond_the_capture_is_a_loss(captured, back, fee_bps, subsidy):
+def test_money_returned_beyond_the_capture_is_a_loss(captured, back, fee_bps, subsidy):
     creator, platform, promotions, losses = sale_of(captured, back, fee_bps, subsidy)
     assert creator + platform - promotions - losses == captured - back
     assert 0 <= promotions <= subsidy
@@ -61,7 +63,7 @@ def test_what_went_back_beyond_the_capture_is_a_loss(captured, back, fee_bps, su
 
 
 @given(amounts, amounts, amounts, fees)
-def test_an_invoice_is_owed_or_earned_and_never_both(captured, back, recognised, fee_bps):
+def test_an_invoices_money_is_either_deferred_or_earned(captured, back, recognised, fee_bps):
     found = positions.of_invoice(
         captured=captured, back=back, recognised=recognised, fee_bps=fee_bps
     )
@@ -72,17 +74,30 @@ def test_an_invoice_is_owed_or_earned_and_never_both(captured, back, recognised,
     assert earned <= recognised
 
 
+@pytest.mark.promise("smallest-amount-to-creator", "large-amounts-fit")
 @pytest.mark.parametrize(
     ("net", "creator", "platform"),
     [(1999, 1600, 399), (1, 1, 0), (4, 4, 0), (5, 4, 1), (10**13, 8 * 10**12, 2 * 10**12)],
 )
-def test_the_known_splits(net, creator, platform):
-    """Money 33, 37."""
+def test_known_amounts_are_split_exactly(net, creator, platform):
+    """Known splits at 20 %: a single minor unit goes to the creator, and 10^13 are split exactly."""
     assert sale_of(net, 0, 2000) == (creator, platform, 0, 0)
 
 
+@pytest.mark.django_db
+@pytest.mark.promise("large-amounts-fit")
+def test_large_amounts_are_stored_and_added_up():
+    debit, credit = accounts.losses("USD"), accounts.clearing("sandbox", "USD")
+    legs = [(debit, credit, 10**13)]
+    for number in range(3):
+        key = f"large:{number}"
+        posting.post(key=key, kind="test", currency="USD", legs=legs, at=timezone.now())
+    assert Transfer.objects.filter(amount=10**13).count() == 3
+    assert balances() == {"losses:USD": -3 * 10**13, "clearing:USD": 3 * 10**13}
+
+
 @given(st.integers(-(10**12), 10**12), st.sampled_from(sorted(money.EXPONENTS)))
-def test_an_amount_is_the_same_after_it_was_shown(minor, currency):
+def test_an_amount_survives_being_written_as_text(minor, currency):
     assert money.to_minor(money.to_text(minor, currency), currency) == minor
 
 
@@ -105,16 +120,18 @@ REFUSED = [
 ]
 
 
+@pytest.mark.promise("ledger-append-only")
 @pytest.mark.django_db
 @pytest.mark.parametrize("statement", REFUSED)
 def test_the_database_refuses_to_rewrite_the_books(sale, statement):
-    """Money 35."""
+    """The database refuses SQL that updates or deletes transfers or journal entries."""
     with nothing_changes(), pytest.raises(IntegrityError, match="append-only"):
         run_sql(statement)
 
 
+@pytest.mark.promise("ledger-append-only")
 @pytest.mark.django_db
-def test_the_orm_cannot_rewrite_the_books_either(sale):
+def test_the_orm_cannot_rewrite_the_books(sale):
     row = Transfer.objects.first()
     row.amount += 1
     for attempt in (row.save, row.delete, Transfer.objects.all().delete):
@@ -122,6 +139,7 @@ def test_the_orm_cannot_rewrite_the_books_either(sale):
             attempt()
 
 
+@pytest.mark.promise("ledger-append-only")
 @pytest.mark.django_db
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no TRUNCATE")
 def test_the_database_refuses_to_empty_the_books(sale):
@@ -130,8 +148,9 @@ def test_the_database_refuses_to_empty_the_books(sale):
         run_sql("TRUNCATE payments_transfer CASCADE")
 
 
+@pytest.mark.promise("currencies-never-mix")
 @pytest.mark.django_db
-def test_two_currencies_never_meet(sale):
+def test_a_transfer_between_currencies_is_refused(sale):
     dollars, euros = accounts.platform("USD"), accounts.platform("EUR")
     entry = JournalEntry.objects.create(key="smuggle", kind="test")
     insert = (
@@ -149,7 +168,7 @@ def test_two_currencies_never_meet(sale):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("amount", [0, -5])
-def test_a_transfer_moves_something_between_two_accounts(amount, sale):
+def test_a_transfer_needs_two_accounts_and_an_amount_above_zero(amount, sale):
     one, other = accounts.platform("USD"), accounts.losses("USD")
     entry = JournalEntry.objects.create(key="nothing", kind="test")
     for debit, credit in ((one, other), (one, one)):
@@ -174,8 +193,9 @@ def test_an_entry_is_posted_once(sale):
     assert balances() == booked
 
 
+@pytest.mark.promise("ledger-triggers-survive-migrations")
 @pytest.mark.django_db
-def test_the_triggers_stand_after_a_table_was_rebuilt(sale):
+def test_a_migration_reinstalls_dropped_triggers(sale):
     with connection.cursor() as cursor:
         for table in protection.TABLES:
             append_only.release(connection.alias, table)
@@ -195,9 +215,10 @@ def test_the_triggers_stand_after_a_table_was_rebuilt(sale):
         )
 
 
+@pytest.mark.promise("ledger-triggers-survive-migrations")
 @pytest.mark.django_db(transaction=True)
-def test_the_table_of_accounts_can_be_rebuilt_under_its_trigger(viewer, make_video, buy):
-    """Money 36: an upgrade adds to a table that the ledger's trigger looks at, and nothing is lost."""
+def test_a_migration_can_rebuild_the_table_of_accounts(viewer, make_video, buy):
+    """A migration can rebuild the table of accounts; balances and triggers are as before."""
     buy(viewer, make_video(price=1999))
     before = balances()
     rule = models.CheckConstraint(condition=~models.Q(code=""), name="account_has_code")

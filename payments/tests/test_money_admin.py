@@ -1,4 +1,4 @@
-"""The back office in the admin site: its pages, its actions, and who is kept out."""
+"""The admin site's pages about money: content, actions, charts and permissions."""
 
 import re
 from datetime import date, timedelta
@@ -50,7 +50,7 @@ def trail(action: str) -> list[tuple]:
 
 @pytest.fixture
 def desk(client, admin):
-    """The admin site, signed in as an administrator."""
+    """A browser on the admin site, signed in as an administrator."""
     client.force_login(admin)
     return client
 
@@ -84,7 +84,7 @@ def event(order):
 def world(
     admin, viewer, order, payout, coupon, event, subscribe, creator, make_user, make_video, buy
 ):
-    """A row in every table, a month's statement, a dispute, a refund, a bad check."""
+    """At least one row of every model, among them a dispute, a refund and a failed ledger check."""
     subscribe(viewer)
     other = buy(make_user(), make_video(price=500))
     refunds.refund_order(order_id=other.pk, amount=100, reason="", actor=admin)
@@ -97,7 +97,7 @@ def world(
 
 
 @pytest.mark.parametrize("model", SHOWN, ids=lambda model: model.__name__)
-def test_every_page_of_money_loads(desk, world, model):
+def test_every_list_and_detail_page_loads(desk, world, model):
     row = model.objects.first()
 
     listed, shown = desk.get(page(model)), desk.get(page(model, "change", row.pk))
@@ -108,7 +108,7 @@ def test_every_page_of_money_loads(desk, world, model):
     assert desk.get(f"{page(model)}?q=x").status_code == 200
 
 
-def test_the_start_page_leads_to_the_overview_and_the_queue(desk, world):
+def test_the_start_page_links_to_the_overview_and_the_review_queue(desk, world):
     for path in ("/admin/", "/admin/payments/"):
         content = desk.get(path).content.decode()
         assert REVENUE in content
@@ -150,7 +150,7 @@ def test_a_subscription_is_canceled_now(desk, admin, subscribe, viewer):
     assert b"no subscription" in again.content
 
 
-def test_an_older_subscription_is_not_mistaken_for_the_one_that_runs(desk, subscribe, viewer):
+def test_canceling_an_ended_subscription_leaves_the_running_one(desk, subscribe, viewer):
     old = subscribe(viewer)
     act(desk, old, "cancel_now")
     subscribe(viewer)
@@ -161,7 +161,7 @@ def test_an_older_subscription_is_not_mistaken_for_the_one_that_runs(desk, subsc
     assert b"not running" in answer.content
 
 
-def test_a_payout_goes_its_way(desk, admin, payout):
+def test_a_payout_is_approved_sent_and_marked_paid(desk, admin, payout):
     act(desk, payout, "approve")
     act(desk, payout, "processing")
     asked = act(desk, payout, "mark_paid")
@@ -177,7 +177,7 @@ def test_a_payout_goes_its_way(desk, admin, payout):
     assert_books_balance()
 
 
-def test_a_payment_without_the_banks_reference_is_asked_for_again(desk, admin, payout):
+def test_marking_a_payout_paid_needs_the_banks_reference(desk, admin, payout):
     payouts.approve(payout_id=payout.pk, actor=admin)
     with nothing_changes():
         answer = act(desk, payout, "mark_paid", words="yes", **{str(payout.pk): " "})
@@ -185,7 +185,7 @@ def test_a_payment_without_the_banks_reference_is_asked_for_again(desk, admin, p
 
 
 @pytest.mark.parametrize("how", ["mark_failed", "cancel"])
-def test_a_payout_comes_back(desk, admin, creator, payout, how):
+def test_a_failed_or_canceled_payout_returns_to_the_balance(desk, admin, creator, payout, how):
     payouts.approve(payout_id=payout.pk, actor=admin)
 
     act(desk, payout, how, words="yes", **{str(payout.pk): "no such account"})
@@ -196,8 +196,9 @@ def test_a_payout_comes_back(desk, admin, creator, payout, how):
     assert trail("payout.settled") == [(admin.pk, str(payout.pk))]
 
 
-def test_nobody_approves_what_they_asked_for(desk, admin, order):
-    """Money 88: payout approver ≠ requester."""
+@pytest.mark.promise("payout-needs-second-person")
+def test_the_requester_of_a_payout_cannot_approve_it(desk, admin, order):
+    """An administrator who requested a payout cannot approve it in the admin site."""
     (payout,) = payouts.run(actor=admin)
 
     with nothing_changes():
@@ -221,7 +222,7 @@ def test_one_refusal_does_not_stop_the_others(desk, admin, order, make_user, mak
     assert b"Approved: 1." in answer.content
 
 
-def test_a_step_out_of_turn_is_told(desk, payout):
+def test_a_payout_step_out_of_order_is_explained(desk, payout):
     with nothing_changes():
         answer = act(desk, payout, "processing")
     assert b"not in a state" in answer.content
@@ -243,7 +244,7 @@ def test_a_debt_is_written_off(desk, admin, creator, order, payout):
         assert b"Only the debt of a creator" in act(desk, platform, "write_off").content
 
 
-def test_a_webhook_event_is_taken_in_again(desk, admin, event):
+def test_a_failed_webhook_event_is_replayed(desk, admin, event):
     act(desk, event, "take_in_again")
 
     event.refresh_from_db()
@@ -261,7 +262,7 @@ def coupon_form(**changes) -> dict:
     }  # fmt: skip
 
 
-def test_a_coupon_is_made_and_changed_with_a_trace(desk, admin):
+def test_making_and_changing_a_coupon_is_audited(desk, admin):
     made = desk.post(page(models.Coupon, "add"), coupon_form())
     coupon = models.Coupon.objects.get()
     changed = desk.post(page(models.Coupon, "change", coupon.pk), coupon_form(percent_bps="1000"))
@@ -281,7 +282,7 @@ def test_a_coupon_is_made_and_changed_with_a_trace(desk, admin):
         "ends_at_1": "00:00:00"},
     ],
 )  # fmt: skip
-def test_a_coupon_that_makes_no_sense_is_not_made(desk, coupon, changes):
+def test_an_invalid_coupon_is_not_made(desk, coupon, changes):
     with nothing_changes():
         answer = desk.post(
             page(models.Coupon, "add"), coupon_form(**{"code": "OTHER", **changes}), follow=True
@@ -290,7 +291,7 @@ def test_a_coupon_that_makes_no_sense_is_not_made(desk, coupon, changes):
     assert trail("coupon.changed") == []
 
 
-def test_a_used_coupon_keeps_its_worth(desk, coupon, order, viewer):
+def test_the_discount_of_a_used_coupon_cannot_be_changed(desk, coupon, order, viewer):
     models.CouponRedemption.objects.create(coupon=coupon, order=order, user=viewer)
     models.Coupon.objects.update(redeemed=1)
 
@@ -300,7 +301,7 @@ def test_a_used_coupon_keeps_its_worth(desk, coupon, order, viewer):
     assert (coupon.percent_bps, coupon.is_active) == (2500, False)
 
 
-def test_a_plan_is_made_and_renamed_with_a_trace(desk, admin):
+def test_making_and_renaming_a_plan_is_audited(desk, admin):
     form = {
         "code": "yearly", "name": "Yearly", "amount": "9900", "currency": "USD",
         "interval": "year", "trial_days": "0", "is_active": "on",
@@ -329,9 +330,10 @@ def test_a_statement_is_readable(desk, order, creator):
 # --- the two pages ----------------------------------------------------------------------------
 
 
+@pytest.mark.promise("revenue-identity")
 @pytest.mark.parametrize("query", ["", "?days=7", "?days=90", "?days=365", "?days=x", "?days=-1"])
-def test_the_revenue_overview_shows_the_money(desk, world, query):
-    """Money 30: the revenue identity in the admin overview."""
+def test_the_revenue_overview_shows_the_identity_and_its_amounts(desk, world, query):
+    """The overview writes the revenue identity out with its amounts, and says that it holds."""
     content = desk.get(f"{REVENUE}{query}").content.decode()
 
     told = content.replace("\N{MINUS SIGN}", "-")
@@ -345,6 +347,7 @@ def test_the_revenue_overview_shows_the_money(desk, world, query):
     assert "creators earned" in content
 
 
+@pytest.mark.promise("revenue-identity")
 def test_the_overview_says_when_an_identity_does_not_hold(desk, world, monkeypatch):
     honest = figures.identity
     monkeypatch.setattr(
@@ -356,13 +359,13 @@ def test_the_overview_says_when_an_identity_does_not_hold(desk, world, monkeypat
     assert "✗ the right side is 31.99" in " ".join(content.split())
 
 
-def test_the_overview_of_an_empty_house_loads(desk):
+def test_the_overview_without_any_entries_loads(desk):
     content = desk.get(REVENUE).content.decode()
     assert "Nothing was booked in this time." in content
     assert "has not been checked yet" in content
 
 
-def test_the_review_queue_shows_what_somebody_must_look_at(desk, admin, world, order, payout):
+def test_the_review_queue_shows_every_case_that_needs_a_decision(desk, admin, world, order, payout):
     payouts.approve(payout_id=payout.pk, actor=admin)
     payouts.mark_paid(payout_id=payout.pk, external_ref="B", actor=admin)
     refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
@@ -386,7 +389,9 @@ def test_an_empty_review_queue_says_so(desk, order):
 
 
 @pytest.mark.parametrize("number", [1, 12])
-def test_the_pages_cost_the_same_however_much_there_is(desk, buy, make_user, make_video, number):
+def test_the_pages_cost_the_same_queries_for_any_number_of_rows(
+    desk, buy, make_user, make_video, number
+):
     for index in range(number):
         sold = buy(make_user(), make_video(price=500 + index))
         models.Order.objects.filter(pk=sold.pk).update(status="superseded")
@@ -408,7 +413,7 @@ def days(*rows: tuple[int, int, int, int]) -> list[figures.Day]:
     ]
 
 
-def test_bars_stand_on_each_other_and_below_the_axis_for_what_was_taken_back():
+def test_bars_are_stacked_and_negative_ones_hang_below_the_axis():
     chart = charts.revenue(days((1000, 0, 800, 200), (0, 500, -400, -100)), "USD")
 
     up, down = chart.bars
@@ -456,11 +461,13 @@ def test_everything_lies_within_the_drawing(number):
     assert len(chart.dates) <= charts.DATES_MAX
 
 
-# --- doors ------------------------------------------------------------------------------------
+# --- permissions ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("who", ["moderator", "creator", "viewer", "nobody"])
-def test_others_see_and_move_nothing(client, make_user, world, payout, order, event, coupon, who):
+def test_other_roles_see_and_change_nothing(
+    client, make_user, world, payout, order, event, coupon, who
+):
     if who == "moderator":
         user = make_user()
         user.groups.add(Group.objects.get(name=MODERATOR))
@@ -488,8 +495,8 @@ def test_others_see_and_move_nothing(client, make_user, world, payout, order, ev
     assert AuditEntry.objects.count() == before
 
 
-def test_an_administrator_without_the_right_moves_nothing(desk, admin, world, payout, order):
-    """The rights are asked action by action, not only at the door."""
+def test_an_administrator_without_the_permission_changes_nothing(desk, admin, world, payout, order):
+    """Every action checks its own permission; being an administrator is not enough."""
     group = Group.objects.get(name="ADMIN")
     for codename in ("manage_payouts", "refund_order", "view_revenue", "replay_webhookevent"):
         group.permissions.remove(group.permissions.get(codename=codename))

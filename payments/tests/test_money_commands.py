@@ -1,4 +1,4 @@
-"""The commands of money: what they print, and how they end."""
+"""The management commands about money: output, exit status and effect."""
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def run(capsys):
-    """A command's output, and what it wrote beside it."""
+    """Return a function that runs a command and returns its lines on stdout and on stderr."""
 
     def call(*args, **options) -> tuple[list[str], list[str]]:
         call_command(*args, **options)
@@ -41,7 +41,7 @@ def sold(make_user, make_video, buy):
 
 
 class TestClosePool:
-    def test_closes_a_month_and_shows_it_again(self, run, watched):
+    def test_closing_again_prints_the_same_line(self, run, watched):
         with at("2026-09-03 00:00"):
             output, _ = run("close_pool", "2026-08")
             pool = Pool.objects.get()
@@ -62,23 +62,23 @@ class TestClosePool:
     @pytest.mark.parametrize(
         ("period", "words"), [("2026-8", "named YYYY-MM"), ("2026-08", "from 2026-09-03 00:00 UTC")]
     )
-    def test_says_why_it_does_not(self, watched, period, words):
+    def test_a_month_that_cannot_be_closed_says_why(self, watched, period, words):
         with at("2026-09-01 00:00"), pytest.raises(CommandError, match=words):
             call_command("close_pool", period)
         assert not Pool.objects.exists()
 
-    def test_an_empty_month_is_said_to_be_empty(self, run):
+    def test_a_month_without_money_has_nothing_to_close(self, run):
         assert run("close_pool", "2026-08")[0] == ["2026-08: there is nothing to close."]
 
 
 class TestVerifyPool:
-    def test_a_right_month_is_right(self, run, watched):
+    def test_a_correct_month_passes(self, run, watched):
         close(AUGUST)
         assert run("verify_pool", "2026-08")[0] == [
             "2026-08: all shares and statements are as they were computed."
         ]
 
-    def test_a_wrong_month_is_an_error(self, watched, capsys):
+    def test_a_changed_share_is_an_error(self, watched, capsys):
         close(AUGUST)
         PoolShare.objects.update(amount=799)
         with pytest.raises(CommandError, match="2 discrepancies") as error:
@@ -93,13 +93,13 @@ class TestVerifyPool:
 
 
 class TestVerifyLedger:
-    def test_right_books_are_right(self, run, sold):
+    def test_correct_books_pass(self, run, sold):
         output, errors = run("verify_ledger")
         assert output[0].startswith("The books are right: 1 payments in ")
         assert errors == []  # a bar is for terminals
         assert LedgerCheck.objects.get().discrepancies == 0
 
-    def test_wrong_books_are_an_error_that_is_named(self, sold, capsys):
+    def test_a_discrepancy_is_an_error_that_names_the_account(self, sold, capsys):
         Payment.objects.update(fee=1)
         with pytest.raises(CommandError, match="1 discrepancies in 1 payments") as error:
             call_command("verify_ledger")
@@ -121,8 +121,9 @@ def test_run_payouts_makes_each_once(run, sold):
 
 
 class TestReconcilePayments:
-    def test_finds_what_was_missed(self, run, make_user, make_video, buy):
-        """Money 61: the second run changes nothing."""
+    @pytest.mark.promise("reconciliation-finds-lost-webhook")
+    def test_a_missed_refund_is_booked_once(self, run, make_user, make_video, buy):
+        """The command books and prints a refund that was missed; a second run finds nothing."""
         order = buy(make_user(), make_video(price=1999))
         payment = order.payments.get()
         SandboxRefund.objects.create(
@@ -145,7 +146,7 @@ class TestReconcilePayments:
         assert error.value.returncode == 1
         assert "failed: sandbox does not answer" in capsys.readouterr().err
 
-    def test_it_looks_back_at_least_an_hour(self):
+    def test_less_than_an_hour_is_refused(self):
         with pytest.raises(CommandError):
             call_command("reconcile_payments", "--hours", "0")
 

@@ -1,4 +1,4 @@
-"""`manage.py payments_doctor`: what it finds, and that it keeps secrets."""
+"""`manage.py payments_doctor`: the faults that it finds; no run prints a secret."""
 
 from io import StringIO
 
@@ -34,7 +34,10 @@ def stand_in(settings, monkeypatch):
 
 
 def examine() -> tuple[list[str], list[str]]:
-    """What is well and what is not, as it was printed."""
+    """Run the doctor and return its lines about passed and about failed checks.
+
+    Also checks that no secret was printed, and that the command fails if a check failed.
+    """
     out = StringIO()
     try:
         call_command("payments_doctor", stdout=out, no_color=True)
@@ -57,7 +60,7 @@ def price(stand_in, **over) -> str:
     )["id"]  # fmt: skip
 
 
-def test_a_sandbox_that_is_well():
+def test_a_good_sandbox_configuration_passes():
     well, wrong = examine()
 
     assert wrong == []
@@ -73,7 +76,7 @@ def test_a_sandbox_that_is_well():
         ("DEFAULT_CURRENCY", "XXX", "DEFAULT_CURRENCY"),
     ],
 )
-def test_a_sandbox_that_is_not(settings, name, value, complaint):
+def test_a_wrong_sandbox_setting_is_named(settings, name, value, complaint):
     setattr(settings, name, value)
 
     _, wrong = examine()
@@ -81,7 +84,7 @@ def test_a_sandbox_that_is_not(settings, name, value, complaint):
     assert any(complaint in line for line in wrong)
 
 
-def test_no_plan():
+def test_a_missing_plan_is_named():
     Plan.objects.update(is_active=False)
 
     _, (wrong,) = examine()
@@ -89,7 +92,7 @@ def test_no_plan():
     assert "seed" in wrong
 
 
-def test_a_stripe_that_is_well(stand_in, plan):
+def test_a_good_stripe_configuration_passes(stand_in, plan):
     plan.gateway_refs = {"stripe": price(stand_in)}
     plan.save()
 
@@ -101,7 +104,7 @@ def test_a_stripe_that_is_well(stand_in, plan):
     assert [method for method, _, _ in stand_in.requests] == ["GET", "GET"]
 
 
-def test_a_plan_that_stripe_does_not_know_yet(stand_in):
+def test_a_plan_that_stripe_does_not_know_yet_passes(stand_in):
     well, wrong = examine()
 
     assert wrong == []
@@ -122,7 +125,8 @@ def test_a_plan_that_stripe_does_not_know_yet(stand_in):
         ("STRIPE_API_BASE", "http://127.0.0.1:9", "Stripe answers"),
     ],
 )
-def test_a_stripe_that_is_not(stand_in, settings, name, value, complaint):
+@pytest.mark.promise("no-secrets-kept")
+def test_a_wrong_stripe_setting_is_named(stand_in, settings, name, value, complaint):
     setattr(settings, name, value)
 
     _, wrong = examine()
@@ -141,7 +145,7 @@ def test_a_live_key_is_sent_to_stripe_alone(stand_in, settings):
     assert stand_in.requests == []
 
 
-def test_another_version(stand_in, monkeypatch):
+def test_another_api_version_of_stripe_is_named(stand_in, monkeypatch):
     monkeypatch.setattr(stripe_stand_in, "API_VERSION", "2017-08-15")
 
     _, (wrong,) = examine()
@@ -149,7 +153,7 @@ def test_another_version(stand_in, monkeypatch):
     assert "2017-08-15" in wrong
 
 
-def test_an_account_of_the_other_mode(stand_in, monkeypatch):
+def test_a_stripe_account_of_the_other_mode_is_named(stand_in, monkeypatch):
     monkeypatch.setattr(
         stripe_stand_in.StripeStandIn,
         "_route",
@@ -171,7 +175,7 @@ def test_an_account_of_the_other_mode(stand_in, monkeypatch):
         None,
     ],
 )
-def test_a_plan_whose_price_is_another(stand_in, plan, over):
+def test_a_plan_with_another_price_at_stripe_is_named(stand_in, plan, over):
     ref = "price_gone" if over is None else price(stand_in, **over)
     plan.gateway_refs = {"stripe": ref}
     plan.save()
@@ -181,7 +185,7 @@ def test_a_plan_whose_price_is_another(stand_in, plan, over):
     assert ref in wrong
 
 
-def test_a_plan_below_the_minimum(stand_in):
+def test_a_plan_below_stripes_minimum_is_named(stand_in):
     Plan.objects.update(amount=49)
 
     _, (wrong,) = examine()

@@ -1,4 +1,4 @@
-"""Money on its way to creators: never twice, never more than there is."""
+"""Payouts: requests, steps, approval, debts and simultaneous runs."""
 
 from datetime import timedelta
 
@@ -58,8 +58,9 @@ class TestAsking:
         assert JournalEntry.objects.get(payout=payout).key == f"payout:{payout.pk}:start"
         assert AuditEntry.objects.get(action="payout.requested").actor_id == creator.pk
 
-    def test_money_in_its_hold_waits(self, sale, creator):
-        """Money 77: in hold, none."""
+    @pytest.mark.promise("payout-waits-for-hold-and-minimum")
+    def test_earnings_in_their_hold_are_not_paid_out(self, sale, creator):
+        """Earnings in their hold are pending, and no payout is made of them until the hold has ended."""
         with at("2026-08-14 23:59"):
             assert payouts.available(creator.pk)["USD"] == {
                 "balance": 1600, "pending": 1600, "available": 0, "in_transit": 0, "negative": 0,
@@ -71,9 +72,12 @@ class TestAsking:
             assert payouts.available(creator.pk)["USD"]["available"] == 1600
             assert len(payouts.run()) == 1
 
+    @pytest.mark.promise("payout-waits-for-hold-and-minimum")
     @pytest.mark.parametrize(("minimum", "made"), [("16", 1), ("16.00", 1), ("16.01", 0)])
-    def test_less_than_the_minimum_waits(self, sale, creator, settings, minimum, made):
-        """Money 77: below minimum, none."""
+    def test_a_balance_below_the_minimum_is_not_paid_out(
+        self, sale, creator, settings, minimum, made
+    ):
+        """A balance below PAYOUT_MINIMUM makes no payout; a balance of exactly the minimum makes one."""
         settings.PAYOUT_MINIMUM = minimum
         with at(RIPE):
             assert len(payouts.run()) == made
@@ -82,11 +86,13 @@ class TestAsking:
         ("setting", "currency", "minor"),
         [("10", "USD", 1000), ("10", "JPY", 10), ("0.5", "JPY", 1), ("0", "USD", 1)],
     )
-    def test_the_minimum_is_in_each_currency(self, settings, setting, currency, minor):
+    def test_the_minimum_is_converted_to_minor_units(self, settings, setting, currency, minor):
         settings.PAYOUT_MINIMUM = setting
         assert payouts.minimum(currency) == minor
 
-    def test_one_payout_at_a_time(self, payout, video, make_user, buy, creator):
+    def test_a_creator_has_one_open_payout_for_each_currency(
+        self, payout, video, make_user, buy, creator
+    ):
         with at("2026-09-01 00:00"):
             buy(make_user(), video)
         with at("2026-10-01 00:00"):
@@ -96,7 +102,7 @@ class TestAsking:
         with pytest.raises(IntegrityError), transaction.atomic():
             Payout.objects.create(creator=creator, currency="USD", amount=1, cutoff=timezone.now())
 
-    def test_each_currency_has_its_own(self, sale, creator, make_video, make_user, buy):
+    def test_each_currency_has_a_payout_of_its_own(self, sale, creator, make_video, make_user, buy):
         with at(SOLD):
             buy(make_user(), make_video(creator=creator, price=3000, currency="JPY"))
         with at(RIPE):
@@ -105,7 +111,7 @@ class TestAsking:
 
 
 class TestThePath:
-    def test_to_the_bank(self, approved, admin, creator):
+    def test_a_paid_payout_leaves_the_books(self, approved, admin, creator):
         payouts.mark_processing(payout_id=approved.pk, actor=admin)
         paid = payouts.mark_paid(payout_id=approved.pk, external_ref="SEPA-1", actor=admin)
         assert (paid.status, paid.external_ref, paid.approved_by) == ("paid", "SEPA-1", admin)
@@ -121,8 +127,9 @@ class TestThePath:
             "payout.requested", "payout.approved", "payout.sent", "payout.settled",
         ]  # fmt: skip
 
+    @pytest.mark.promise("failed-payout-returns")
     def test_a_payout_that_fails_is_in_the_balance_again(self, approved, admin, creator):
-        """Money 79."""
+        """A payout that fails is in the creator's balance again and can be requested once more."""
         payouts.mark_failed(payout_id=approved.pk, reason="no such account", actor=admin)
         assert balances() == {"clearing:USD": -1999, "platform:USD": 399, "creator:USD": 1600}
         with at(RIPE):
@@ -147,7 +154,7 @@ class TestThePath:
             ("canceled", {"approve", "processing", "paid", "failed", "cancel"}),
         ],
     )
-    def test_each_step_names_the_state_it_expects(self, payout, admin, status, refused):
+    def test_a_step_out_of_order_is_refused(self, payout, admin, status, refused):
         Payout.objects.update(status=status)
         steps = {
             "approve": lambda: payouts.approve(payout_id=payout.pk, actor=admin),
@@ -161,8 +168,11 @@ class TestThePath:
                 steps[step]()
             assert Payout.objects.get().status == status
 
-    def test_nobody_approves_their_own(self, payout, creator, admin, make_user):
-        """Money 88: approver ≠ requester, nor the one who gets the money."""
+    @pytest.mark.promise("payout-needs-second-person")
+    def test_neither_the_requester_nor_the_creator_approves_a_payout(
+        self, payout, creator, admin, make_user
+    ):
+        """Neither the requester nor the creator who is paid can approve a payout, not even by SQL."""
         with pytest.raises(SamePerson):
             payouts.approve(payout_id=payout.pk, actor=creator)
         Payout.objects.update(requested_by=admin)
@@ -174,7 +184,7 @@ class TestThePath:
             Payout.objects.update(approved_by=admin)
         assert payouts.approve(payout_id=payout.pk, actor=make_user("ADMIN")).status == "approved"
 
-    def test_a_run_of_the_command_line_is_approved_by_anybody(self, sale, admin):
+    def test_any_administrator_approves_a_payout_of_the_command_line(self, sale, admin):
         with at(RIPE):
             (made,) = payouts.run()
         assert made.requested_by is None
@@ -196,15 +206,17 @@ class TestThePath:
 class TestDebts:
     @pytest.fixture
     def owing(self, approved, sale, admin):
-        """Paid out, and then refunded: the creator owes it."""
+        """A debt of 1600: the sale was refunded after its earnings had been paid out."""
         payouts.mark_paid(payout_id=approved.pk, external_ref="SEPA-1", actor=admin)
         with at("2026-08-21 00:00"):
             refunds.refund_order(order_id=sale.pk, amount=None, reason="", actor=admin)
 
-    def test_a_refund_after_the_payout_is_owed_and_fills_up(
+    @pytest.mark.promise("refund-after-payout-becomes-debt")
+    def test_a_refund_after_the_payout_becomes_a_debt_that_sales_fill(
         self, owing, creator, video, make_user, buy
     ):
-        """Money 51: negative balance, next payout smaller, never a negative payout."""
+        """A refund after the payout makes the balance negative; later sales fill it before the
+        next payout."""
         with at(RIPE):
             found = payouts.available(creator.pk)["USD"]
             assert (found["balance"], found["available"], found["negative"]) == (-1600, 0, 1600)
@@ -228,10 +240,10 @@ class TestDebts:
             with nothing_changes(), pytest.raises(NoDebt):
                 payouts.write_off(creator_id=creator.pk, currency=currency, actor=admin)
 
-    def test_nobody_is_paid_more_than_they_earned(
-        self, owing, creator, admin, video, make_user, buy
-    ):
-        """Money 80: what was paid out never exceeds what was ever ripe."""
+    @pytest.mark.promise("payouts-never-exceed-earnings")
+    def test_payouts_never_exceed_the_earnings(self, owing, creator, admin, video, make_user, buy):
+        """Payouts add up to the earnings that are past their hold, less the earnings that were
+        refunded."""
         moment = timezone.now().replace(year=2026, month=9, day=1)
         for step in range(4):
             with at(f"{moment + timedelta(days=20 * step):%Y-%m-%d} 00:00"):
@@ -266,9 +278,10 @@ class TestRuns:
         assert balances()["payout_transit:USD"] == 4800
         assert "creator:USD" not in balances()
 
+    @pytest.mark.promise("simultaneous-payout-runs")
     @pytest.mark.django_db(transaction=True)
     def test_two_runs_at_once_make_one_payout_each(self, creators):
-        """Money 78."""
+        """Four payout runs at the same moment make one payout for each creator."""
         with at(RIPE):
             made = together([payouts.run] * 4)
         assert sum(map(len, made)) == Payout.objects.count() == 3
@@ -276,7 +289,7 @@ class TestRuns:
         assert_books_balance()
 
     @pytest.mark.django_db(transaction=True)
-    def test_settled_twice_at_once_is_settled_once(self, payout, admin):
+    def test_paid_and_failed_at_once_end_in_one_status(self, payout, admin):
         payouts.approve(payout_id=payout.pk, actor=admin)
 
         def settle(step):

@@ -1,4 +1,4 @@
-"""Closing a month: what is earned of subscriptions, and who gets it."""
+"""Closing a month: recognition of invoices, the pool, the watch time that counts, verification."""
 
 from datetime import date, timedelta
 
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def plan():
-    """10.00 a month, 365.00 a year: a day of the year is 1.00."""
+    """Plans at 10.00 a month and 365.00 a year, so that a day of the year costs 1.00."""
     Plan.objects.filter(code="monthly").update(amount=1000)
     return Plan.objects.create(
         code="yearly", name="Yearly", amount=36500, currency="USD", interval="year"
@@ -46,7 +46,7 @@ def plan():
 
 @pytest.fixture
 def pay(plan):
-    """A subscription paid at a moment, for a month or a year."""
+    """Return a function that subscribes a user at a moment and returns the paid invoice."""
 
     def make(user, moment="2026-08-01 00:00", code="monthly") -> Invoice:
         with at(moment):
@@ -72,14 +72,14 @@ def give_back(invoice: Invoice, amount: int, moment: str) -> SandboxRefund:
 
 
 def bounce(refund: SandboxRefund, moment: str) -> None:
-    """The bank could not carry the refund out."""
+    """Make a refund fail at the gateway after it had succeeded, and sync its payment."""
     SandboxRefund.objects.filter(pk=refund.pk).update(status="failed")
     with at(moment):
         sync_payment(gateway="sandbox", external_id=refund.payment_id)
 
 
 class TestEarning:
-    def test_a_month_is_earned_when_it_is_over(self, pay, viewer):
+    def test_an_invoice_is_recognised_when_its_month_is_over(self, pay, viewer):
         invoice = pay(viewer)
         assert balances() == {"clearing:USD": -1000, "deferred:USD": 1000}
         assert pools.recognise(AUGUST, "USD") == 1
@@ -91,7 +91,7 @@ class TestEarning:
         with nothing_changes():
             assert pools.recognise(AUGUST, "USD") == 0
 
-    def test_a_period_across_two_months_is_earned_by_days(self, pay, viewer):
+    def test_a_period_across_two_months_is_recognised_by_days(self, pay, viewer):
         invoice = pay(viewer, "2026-08-22 15:00")  # 31 days: 10 in August, 21 in September
         pools.recognise(AUGUST, "USD")
         invoice.refresh_from_db()
@@ -99,8 +99,10 @@ class TestEarning:
         pools.recognise(SEPTEMBER, "USD")
         assert balances() == {"clearing:USD": -1000, "pool:USD": 800, "platform:USD": 200}
 
-    def test_a_year_is_earned_in_twelve_parts_that_add_up(self, pay, viewer):
-        """Money 70: 12 recognitions sum exactly; each is its days of what was left."""
+    @pytest.mark.promise("year-recognised-in-twelve-parts")
+    def test_a_year_is_recognised_in_twelve_parts_that_add_up(self, pay, viewer):
+        """Twelve monthly recognitions of a yearly invoice follow the days of the months and add up
+        exactly."""
         invoice = pay(viewer, "2026-08-01 00:00", "yearly")
         month, parts = AUGUST, []
         while Invoice.objects.get().recognised < invoice.amount:
@@ -112,21 +114,23 @@ class TestEarning:
         assert balances() == {"clearing:USD": -36500, "pool:USD": 29200, "platform:USD": 7300}
         assert JournalEntry.objects.filter(kind="recognition").count() == 12
 
-    def test_what_was_ended_early_is_earned_at_once(self, pay, viewer):
+    def test_a_subscription_that_ended_early_is_recognised_at_once(self, pay, viewer):
         pay(viewer, "2026-08-22 15:00")
         with at("2026-08-25 00:00"):
             subscriptions.cancel(user=viewer, at_period_end=False)
         pools.recognise(AUGUST, "USD")
         assert balances() == {"clearing:USD": -1000, "pool:USD": 800, "platform:USD": 200}
 
-    def test_a_refund_before_the_close_is_not_earned(self, pay, viewer):
-        """Money 69: refunded before recognition."""
+    @pytest.mark.promise("invoice-refund-and-recognition")
+    def test_money_refunded_before_recognition_is_not_earned(self, pay, viewer):
+        """A refund before the recognition leaves only the kept money to be earned."""
         give_back(pay(viewer), 400, "2026-08-20 00:00")
         pools.recognise(AUGUST, "USD")
         assert balances() == {"clearing:USD": -600, "pool:USD": 480, "platform:USD": 120}
 
-    def test_a_refund_after_the_close_takes_what_was_earned(self, pay, viewer):
-        """Money 69: refunded after recognition."""
+    @pytest.mark.promise("invoice-refund-and-recognition")
+    def test_a_refund_after_recognition_reverses_it(self, pay, viewer):
+        """A refund after the recognition takes the earned money back from pool and platform."""
         invoice = pay(viewer)
         pools.recognise(AUGUST, "USD")
         give_back(invoice, 1000, "2026-09-05 00:00")
@@ -135,7 +139,7 @@ class TestEarning:
         invoice.refresh_from_db()
         assert (invoice.recognised, balances()) == (0, {})
 
-    def test_a_refund_that_fails_later_is_earned_in_the_month_it_is_there_again(self, pay, viewer):
+    def test_money_of_a_failed_refund_is_recognised_when_it_is_back(self, pay, viewer):
         invoice = pay(viewer)
         pools.recognise(AUGUST, "USD")
         refund = give_back(invoice, 700, "2026-09-05 00:00")
@@ -148,7 +152,7 @@ class TestEarning:
         pools.recognise(OCTOBER, "USD")
         assert balances() == {"clearing:USD": -1000, "pool:USD": 800, "platform:USD": 200}
 
-    def test_what_is_there_again_is_earned_over_the_days_that_are_left(self, pay, viewer):
+    def test_money_of_a_failed_refund_is_recognised_over_the_remaining_days(self, pay, viewer):
         invoice = pay(viewer, "2026-08-01 00:00", "yearly")
         pools.recognise(AUGUST, "USD")  # 3100
         refund = give_back(invoice, 35500, "2026-09-05 00:00")
@@ -165,7 +169,7 @@ class TestEarning:
 
 
 class TestSharing:
-    def test_a_month_is_shared_by_what_subscribers_watched(self, pay, make_user, make_video):
+    def test_a_pool_is_shared_by_the_subscribers_watch_time(self, pay, make_user, make_video):
         viewers, videos = [make_user() for _ in range(3)], [make_video() for _ in range(2)]
         for viewer in viewers:
             pay(viewer)
@@ -194,8 +198,9 @@ class TestSharing:
         assert pools.verify_month(AUGUST) == []
         assert_books_balance()
 
+    @pytest.mark.promise("month-closed-once")
     def test_closing_again_changes_nothing(self, pay, viewer, make_video):
-        """Money 72."""
+        """Closing a closed month returns the same pool and shares and changes nothing."""
         pay(viewer)
         watch(viewer, make_video(), "2026-08-01", 60)
         (first,) = close(AUGUST)
@@ -203,7 +208,7 @@ class TestSharing:
             (again,) = close(AUGUST)
         assert (again.pool.pk, again.shares) == (first.pool.pk, first.shares)
 
-    def test_a_month_is_not_closed_before_late_news_of_it_is_in(self, pay, viewer):
+    def test_a_month_is_not_closed_before_late_heartbeats_are_in(self, pay, viewer):
         pay(viewer)
         with at("2026-09-02 23:59"), nothing_changes(), pytest.raises(PeriodNotOver):
             pools.close_month(AUGUST)
@@ -217,7 +222,7 @@ class TestSharing:
         (closing,) = close(SEPTEMBER)  # with what August could not share
         assert (closing.pool.balance, closing.pool.amount) == (800, 0)
 
-    def test_a_dry_run_says_what_closing_does_and_writes_nothing(self, pay, viewer, make_video):
+    def test_a_dry_run_predicts_the_close_and_writes_nothing(self, pay, viewer, make_video):
         pay(viewer, "2026-08-22 15:00")
         watch(viewer, make_video(), "2026-08-23", 60)
         with at("2026-08-30 00:00"), nothing_changes():
@@ -229,8 +234,9 @@ class TestSharing:
         )
         assert closing.pool.input_sha256 == expected.pool.input_sha256
 
-    def test_without_viewers_the_pool_is_carried(self, pay, viewer, make_video):
-        """Money 73."""
+    @pytest.mark.promise("unwatched-pool-carried")
+    def test_a_pool_without_watch_time_is_carried_over(self, pay, viewer, make_video):
+        """A pool of a month without watch time is carried over and shared in the next month."""
         pay(viewer)
         (closing,) = close(AUGUST)
         assert (closing.pool.amount, closing.pool.balance, closing.shares) == (0, 800, {})
@@ -241,8 +247,9 @@ class TestSharing:
         assert closing.pool.amount == 800
         assert "pool:USD" not in balances()
 
-    def test_a_pool_below_zero_is_carried(self, pay, make_user, make_video):
-        """Money 74: refunds after the close come out of the next month, never below nothing."""
+    @pytest.mark.promise("negative-pool-carried")
+    def test_a_negative_pool_is_carried_over(self, pay, make_user, make_video):
+        """A pool below zero shares nothing and is carried until later subscriptions have filled it."""
         first, second, video = make_user(), make_user(), make_video()
         invoice = pay(first)
         watch(first, video, "2026-08-01", 60)
@@ -260,8 +267,9 @@ class TestSharing:
         for month in (AUGUST, SEPTEMBER, OCTOBER):
             assert pools.verify_month(month) == []
 
+    @pytest.mark.promise("currencies-never-mix")
     def test_currencies_have_pools_of_their_own(self, pay, plan, make_user, make_video):
-        """Money 32: each currency is shared by what its own subscribers watched."""
+        """Each currency has its own pool, shared by what its own subscribers watched."""
         euros = Plan.objects.create(code="euro", name="Euro", amount=500, currency="EUR")
         here, there = make_user(), make_user()
         pay(here)
@@ -275,7 +283,7 @@ class TestSharing:
             "USD": {str(one.creator_id): 800},
         }
 
-    def test_each_subscribers_own_money_when_the_operator_wants_it(
+    def test_the_user_centric_algorithm_shares_each_subscribers_own_money(
         self, pay, make_user, make_video, settings
     ):
         settings.POOL_ALGORITHM = "user-centric-v1"
@@ -301,35 +309,40 @@ class TestWhatCounts:
             found = pools.close_month(AUGUST, dry_run=True, **options)
         return {c: share.seconds for closing in found for c, share in closing.shares.items()}
 
+    @pytest.mark.promise("watch-time-that-counts")
     def test_seconds_outside_the_subscription_do_not_count(self, pay, viewer, video):
-        """Money 76: a bought video's seconds are seconds, and no weight."""
+        """Seconds watched outside the subscription, such as those of a bought video, carry no weight."""
         pay(viewer)
         watchtime.record(
             user_id=viewer.pk, video=video, day=date(2026, 8, 1), seconds=90, plan_seconds=0
         )
         assert self.weights() == {}
 
-    def test_a_look_does_not_count(self, pay, viewer, video, make_video):
+    @pytest.mark.promise("watch-time-that-counts")
+    def test_less_than_thirty_seconds_do_not_count(self, pay, viewer, video, make_video):
         pay(viewer)
         watch(viewer, video, "2026-08-01", 29)
         watch(viewer, make_video(creator=video.creator), "2026-08-01", 30)
         assert self.weights() == {str(video.creator_id): 30}
 
-    def test_watching_oneself_does_not_count(self, pay, video):
-        """Money 76."""
+    @pytest.mark.promise("watch-time-that-counts")
+    def test_a_creators_own_views_do_not_count(self, pay, video):
+        """A creator's own views carry no weight, even when the creator subscribes."""
         pay(video.creator)
         watch(video.creator, video, "2026-08-01", 60)
         assert self.weights() == {}
 
-    def test_who_has_not_paid_does_not_count(self, pay, viewer, make_user, video):
+    @pytest.mark.promise("watch-time-that-counts")
+    def test_a_viewer_without_a_paid_invoice_does_not_count(self, pay, viewer, make_user, video):
         pay(viewer)
         watch(make_user(), video, "2026-08-01", 60)
         invoice = pay(make_user(), "2026-09-01 00:00")
         watch(invoice.subscription.user, video, "2026-08-01", 60)  # their month is the next one
         assert self.weights() == {}
 
-    def test_three_times_the_video_a_day_is_all_that_counts(self, pay, viewer, video):
-        """Money 76: the cap."""
+    @pytest.mark.promise("watch-time-that-counts")
+    def test_at_most_three_times_the_video_counts_in_a_day(self, pay, viewer, video):
+        """A viewer's day carries at most the weight of three times the video's length."""
         pay(viewer)
         for _ in range(4):
             watch(viewer, video, "2026-08-01", 90)
@@ -338,15 +351,17 @@ class TestWhatCounts:
         assert (row.seconds, row.plan_seconds) == (360, 300)
         assert self.weights() == {str(video.creator_id): 390}
 
-    def test_a_day_has_no_more_than_its_seconds(self, viewer, make_video):
+    def test_a_day_counts_at_most_86400_seconds(self, viewer, make_video):
         video = make_video(duration_seconds=80_000)
         for _ in range(2):
             watch(viewer, video, "2026-08-01", 50_000)
         row = WatchDaily.objects.get()
         assert (row.seconds, row.plan_seconds) == (86_400, 86_400)
 
-    def test_late_news_of_a_closed_month_counts_in_the_running_one(self, pay, viewer, video):
-        """Money 75: late data does not alter a statement."""
+    @pytest.mark.promise("statement-reproducible")
+    def test_late_watch_time_counts_in_the_running_month(self, pay, viewer, video):
+        """Watch time that arrives after the close counts in the running month; the closed one
+        still verifies."""
         pay(viewer)
         watch(viewer, video, "2026-08-01", 60)
         close(AUGUST)
@@ -372,6 +387,7 @@ class TestVerifying:
         assert pools.verify_month(AUGUST) == []
         return closing
 
+    @pytest.mark.promise("statement-reproducible")
     @pytest.mark.parametrize(
         "corrupt",
         [
@@ -386,12 +402,12 @@ class TestVerifying:
             lambda: Statement.objects.update(sha256="0" * 64),
         ],
     )
-    def test_what_was_changed_afterwards_is_found(self, closed, corrupt):
-        """Money 75: verify_pool recomputes shares, hash and statements."""
+    def test_a_change_after_the_close_is_found(self, closed, corrupt):
+        """verify_month reports a weight, share, pool or statement that was changed after the close."""
         corrupt()
         assert pools.verify_month(AUGUST) != []
 
-    def test_a_month_that_is_open_is_not_right(self):
+    def test_an_open_month_does_not_verify(self):
         assert pools.verify_month(AUGUST) == ["2026-08 has not been closed"]
 
 
@@ -411,8 +427,9 @@ def test_many_creators_cost_no_more_statements_than_few(pay, make_user, make_vid
 
 @pytest.mark.django_db(transaction=True)
 class TestAtTheSameMoment:
+    @pytest.mark.promise("month-closed-once")
     def test_two_closes_share_once(self, pay, make_user, make_video):
-        """Money 72: concurrently."""
+        """Four closes at the same moment share the pool once."""
         for _ in range(3):
             viewer = make_user()
             pay(viewer)
@@ -427,7 +444,7 @@ class TestAtTheSameMoment:
         assert Transfer.objects.filter(entry__kind="pool").count() == 3
         assert pools.verify_month(AUGUST) == []
 
-    def test_viewing_that_is_told_by_many_is_counted_once_each(self, viewer, make_video):
+    def test_simultaneous_watch_time_adds_up(self, viewer, make_video):
         video = make_video(duration_seconds=1000)
         together([lambda: watch(viewer, video, "2026-08-01", 10)] * 16)
         row = WatchDaily.objects.get()
@@ -441,8 +458,8 @@ def test_a_pool_cannot_be_stored_twice():
         Pool.objects.create(**told)
 
 
-def test_the_sandbox_agrees(pay, viewer):
-    """The periods of these tests are those that the gateway billed."""
+def test_the_sandbox_bills_the_periods_of_these_tests(pay, viewer):
+    """The amounts and periods of these tests are those that the sandbox billed."""
     invoice = pay(viewer, "2026-08-22 15:00")
     assert SandboxPayment.objects.get().captured == invoice.amount == 1000
     assert (invoice.period_end - invoice.period_start).days == 31

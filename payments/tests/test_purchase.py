@@ -1,4 +1,4 @@
-"""POST /payments/purchase/{video_id}, and the orders it makes."""
+"""``POST /payments/purchase/{video_id}`` and the orders that it makes."""
 
 import uuid
 from datetime import timedelta
@@ -33,8 +33,9 @@ def video(make_video, creator):
     return make_video(creator=creator, price=1999)
 
 
+@pytest.mark.promise("purchase-pays-and-splits")
 def test_a_video_is_bought_in_one_call(client_for, viewer, video):
-    """Money 1."""
+    """A purchase with a good card pays the order, books 1600 of 1999 for the creator, gives access."""
     answer = client_for(viewer).post(url(video), {"payment_method": VISA})
 
     assert answer.status_code == 201
@@ -44,10 +45,15 @@ def test_a_video_is_bought_in_one_call(client_for, viewer, video):
     assert (order["video_id"], order["kind"], order["discount"]) == (str(video.pk), "buy", "0.00")
     assert order["paid_at"] is not None
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
-    right = Entitlement.objects.live().get()
-    assert (right.user, right.video, right.source_id) == (viewer, video, uuid.UUID(order["id"]))
+    entitlement = Entitlement.objects.live().get()
+    assert (entitlement.user, entitlement.video, entitlement.source_id) == (
+        viewer,
+        video,
+        uuid.UUID(order["id"]),
+    )
 
 
+@pytest.mark.promise("currency-digits", "smallest-amount-to-creator")
 @pytest.mark.parametrize(
     ("currency", "price", "shown", "creator_part", "platform_part"),
     [
@@ -74,7 +80,7 @@ def test_every_currency_is_split_in_its_own_units(
     assert balances() == {code: part for code, part in expected.items() if part}
 
 
-def test_without_a_card_the_order_waits_and_the_same_order_goes_on(client_for, viewer, video):
+def test_an_order_without_a_card_stays_open_and_is_continued(client_for, viewer, video):
     client = client_for(viewer)
     first = client.post(url(video))
     with nothing_changes():
@@ -90,24 +96,27 @@ def test_without_a_card_the_order_waits_and_the_same_order_goes_on(client_for, v
     assert paid.data["order"]["status"] == "paid"
 
 
-def test_what_is_owned_is_not_sold_twice(client_for, viewer, video, buy):
-    """Money 7."""
+@pytest.mark.promise("owned-video-not-sold-again")
+def test_an_owned_video_cannot_be_bought_again(client_for, viewer, video, buy):
+    """A buyer who owns the video is answered 409 and is charged nothing."""
     buy(viewer, video)
     with nothing_changes():
         answer = client_for(viewer).post(url(video), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (409, "already_owned")
 
 
-def test_nobody_buys_their_own_video(client_for, creator, video):
-    """Money 8."""
+@pytest.mark.promise("own-video-not-sold")
+def test_a_creator_cannot_buy_their_own_video(client_for, creator, video):
+    """A creator who tries to buy their own video is answered 403 and is charged nothing."""
     with nothing_changes():
         answer = client_for(creator).post(url(video), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (403, "own_video")
 
 
+@pytest.mark.promise("invisible-video-not-sold")
 @pytest.mark.parametrize("state", ["draft", "private", "deleted", "unknown"])
-def test_what_one_may_not_see_one_may_not_buy(client_for, viewer, make_video, state):
-    """Money 9."""
+def test_an_invisible_video_cannot_be_bought(client_for, viewer, make_video, state):
+    """A draft, private, deleted or unknown video cannot be bought: the answer is 404."""
     video = make_video(
         price=1999,
         ready=state != "draft",
@@ -122,6 +131,7 @@ def test_what_one_may_not_see_one_may_not_buy(client_for, viewer, make_video, st
     assert (answer.status_code, code(answer)) == (404, "video_not_found")
 
 
+@pytest.mark.promise("stale-price-refused")
 @pytest.mark.parametrize(
     ("body", "status", "expected"),
     [
@@ -136,31 +146,33 @@ def test_what_one_may_not_see_one_may_not_buy(client_for, viewer, make_video, st
         ({"payment_method": "x" * 61}, 400, "max_length"),
     ],
 )
-def test_refused_wishes_leave_no_trace(client_for, viewer, video, body, status, expected):
+def test_a_refused_purchase_changes_nothing(client_for, viewer, video, body, status, expected):
     body.setdefault("payment_method", VISA)
     if "currency" not in body and expected == "payment_method_unknown":
-        client_for(viewer).post(url(video))  # the order stands already
+        client_for(viewer).post(url(video))  # an unknown card is refused after the order was made
     with nothing_changes():
         answer = client_for(viewer).post(url(video), body)
     assert (answer.status_code, code(answer)) == (status, expected)
 
 
+@pytest.mark.promise("video-without-price-not-sold")
 def test_a_free_video_is_not_for_sale(client_for, viewer, make_video):
-    """Money 10."""
+    """A video without a price cannot be bought: the answer is 422."""
     video = make_video()
     with nothing_changes():
         answer = client_for(viewer).post(url(video), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (422, "not_for_sale")
 
 
-def test_a_changed_price_names_the_current_one(client_for, viewer, video):
-    """Money 11."""
+@pytest.mark.promise("stale-price-refused")
+def test_a_stale_expected_price_is_told_the_current_one(client_for, viewer, video):
+    """A buyer who expects another price is told the current price and its currency."""
     answer = client_for(viewer).post(url(video), {"expected_amount": 9.99})
     assert "19.99 USD" in answer.data["errors"][0]["detail"]
     assert answer.data["errors"][0]["attr"] == "expected_amount"
 
 
-def test_the_client_does_not_name_the_price(client_for, viewer, video):
+def test_a_price_in_the_request_is_ignored(client_for, viewer, video):
     body = {"price": 0, "amount": "0.01", "fee_bps": 0, "payment_method": VISA}
     answer = client_for(viewer).post(url(video), body)
     assert answer.data["order"]["amount"] == "19.99"
@@ -173,8 +185,9 @@ def test_anonymous_callers_buy_nothing(client_for, video):
     assert answer.status_code == 401
 
 
+@pytest.mark.promise("declined-card-keeps-order-open")
 def test_after_a_decline_another_card_pays_the_same_order(client_for, viewer, video):
-    """Money 14."""
+    """A declined card is answered 402 and leaves the order open; a second card pays the same order."""
     client = client_for(viewer)
     declined = client.post(url(video), {"payment_method": DECLINED})
 
@@ -192,7 +205,8 @@ def test_after_a_decline_another_card_pays_the_same_order(client_for, viewer, vi
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
-def test_a_lost_answer_of_the_gateway_is_found_by_repeating(client_for, viewer, video, gateway_is):
+@pytest.mark.promise("silent-gateway-continues-order")
+def test_repeating_after_a_lost_answer_finds_the_charge(client_for, viewer, video, gateway_is):
     client = client_for(viewer)
     client.raise_request_exception = False
     with gateway_is(SilentGateway):
@@ -208,6 +222,7 @@ def test_a_lost_answer_of_the_gateway_is_found_by_repeating(client_for, viewer, 
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
+@pytest.mark.promise("dead-process-finds-checkout")
 def test_a_process_that_dies_after_the_charge_loses_no_money(
     client_for, viewer, video, gateway_is, run_minute
 ):
@@ -229,7 +244,7 @@ def test_a_process_that_dies_after_the_charge_loses_no_money(
     assert Order.objects.get().status == "paid"
 
 
-def test_a_new_price_or_a_late_hour_makes_a_new_order(client_for, viewer, video):
+def test_a_new_price_or_an_expired_order_makes_a_new_order(client_for, viewer, video):
     client = client_for(viewer)
     first = client.post(url(video)).data["order"]["id"]
     catalogue.change_video(video=video, actor=video.creator, price=2999)
@@ -258,6 +273,7 @@ def test_a_subscription_covers_the_video_unless_the_buyer_insists(
     assert Entitlement.objects.live().count() == 2
 
 
+@pytest.mark.promise("others-records-not-found")
 def test_orders_are_listed_to_their_buyer_only(client_for, viewer, make_user, video, buy):
     order = buy(viewer, video)
     mine = client_for(viewer).get("/api/v1/payments/orders").data["results"]
@@ -270,11 +286,11 @@ def test_orders_are_listed_to_their_buyer_only(client_for, viewer, make_user, vi
             assert stranger.get(f"/api/v1/payments/orders/{order.pk}").status_code == 404
             assert stranger.post(f"/api/v1/payments/orders/{order.pk}/cancel").status_code == 404
     assert client_for(video.creator).get("/api/v1/payments/entitlements").data["results"] == []
-    rights = client_for(viewer).get("/api/v1/payments/entitlements").data["results"]
-    assert [(right["video_id"], right["source_type"]) for right in rights] == [(video.pk, "order")]
+    listed = client_for(viewer).get("/api/v1/payments/entitlements").data["results"]
+    assert [(row["video_id"], row["source_type"]) for row in listed] == [(video.pk, "order")]
 
 
-def test_an_open_order_can_be_given_up_and_a_paid_one_cannot(client_for, viewer, video, buy):
+def test_an_open_order_can_be_canceled_and_a_paid_one_cannot(client_for, viewer, video, buy):
     client = client_for(viewer)
     pending = client.post(url(video)).data["order"]["id"]
     canceled = client.post(f"/api/v1/payments/orders/{pending}/cancel")
@@ -286,7 +302,7 @@ def test_an_open_order_can_be_given_up_and_a_paid_one_cannot(client_for, viewer,
         assert (answer.status_code, code(answer)) == (409, "order_not_open")
 
 
-def test_what_can_be_paid_with_is_public(client_for):
+def test_the_payment_configuration_is_public(client_for):
     config = client_for().get("/api/v1/payments/config").data
     assert (config["gateway"], config["sandbox"], config["publishable_key"]) == (
         "sandbox",
@@ -307,8 +323,9 @@ def test_what_can_be_paid_with_is_public(client_for):
     ]
 
 
+@pytest.mark.promise("bank-authentication")
 class TestAtTheBank:
-    """Money 15: the buyer's bank wants to know that it is them."""
+    """The buyer's bank asks the buyer to authenticate (3-D Secure) before it pays."""
 
     CARD = "pm_card_authenticationRequired"
 
@@ -321,24 +338,26 @@ class TestAtTheBank:
         assert balances() == {}
         return answer.data["next_action"]["url"].removeprefix("http://testserver")
 
-    def test_confirmed_it_is_paid(self, client, asked):
+    def test_a_confirmed_authentication_pays_the_order(self, client, asked):
         client.post(asked, {"button": "confirm"})
         assert Order.objects.get().status == "paid"
         assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
-    def test_asking_again_shows_the_same_page(self, client_for, viewer, video, asked):
+    def test_a_repeated_purchase_returns_the_same_page(self, client_for, viewer, video, asked):
         with nothing_changes():
             again = client_for(viewer).post(url(video), {"payment_method": self.CARD})
         assert (again.status_code, again.data["next_action"]["url"][-40:]) == (202, asked[-40:])
 
-    def test_refused_another_card_pays(self, client, client_for, viewer, video, asked):
+    def test_after_a_refused_authentication_another_card_pays(
+        self, client, client_for, viewer, video, asked
+    ):
         client.post(asked, {"button": "refuse"})
         assert Order.objects.get().status == "pending"
         first = client_for(viewer).post(url(video), {"payment_method": VISA})
         assert (first.status_code, first.data["order"]["status"]) == (200, "paid")
         assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
-    def test_abandoned_the_order_expires(
+    def test_after_a_refused_authentication_the_order_expires(
         self, client_for, viewer, video, client, asked, run_minute
     ):
         client.post(asked, {"button": "refuse"})
@@ -346,8 +365,10 @@ class TestAtTheBank:
         run_minute()
         assert (Order.objects.get().status, balances()) == ("expired", {})
 
-    def test_left_alone_it_expires_too(self, client_for, viewer, video, client, asked, run_minute):
-        """Money 15: and what is confirmed after all is real."""
+    def test_an_order_without_an_answer_expires_and_can_still_be_confirmed(
+        self, client_for, viewer, video, client, asked, run_minute
+    ):
+        """An order that waits for the bank expires; a confirmation after that still pays it."""
         Order.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
         run_minute()
         assert Order.objects.get().status == "expired"
@@ -355,16 +376,19 @@ class TestAtTheBank:
         assert Order.objects.get().status == "paid"
         assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
-    def test_it_can_be_given_up(self, client_for, viewer, asked):
+    def test_an_order_that_waits_for_the_bank_can_be_canceled(self, client_for, viewer, asked):
         order = Order.objects.get()
         answer = client_for(viewer).post(f"/api/v1/payments/orders/{order.pk}/cancel")
         assert (answer.status_code, answer.data["status"]) == (200, "canceled")
 
 
-def test_old_news_of_a_declined_card_says_nothing_about_the_next_one(
+def test_news_of_a_failed_payment_leaves_the_next_charge_alone(
     client_for, client, viewer, video, gateway_is
 ):
-    """Or its key would change while its money is on its way, and it would be charged twice."""
+    """The old failure must not change the idempotency key of the running charge.
+
+    With another key, repeating the purchase would charge the buyer twice.
+    """
     asked = client_for(viewer).post(url(video), {"payment_method": TestAtTheBank.CARD})
     page = asked.data["next_action"]["url"].removeprefix("http://testserver")
     client.post(page, {"button": "refuse"})
@@ -382,10 +406,10 @@ def test_old_news_of_a_declined_card_says_nothing_about_the_next_one(
 
 
 class TestTheHostedPage:
-    def test_a_gateway_that_does_not_answer_is_asked_again(
-        self, client_for, viewer, video, gateway_is
-    ):
-        """Money 16: 503, and repeating goes on with the same order and the same page."""
+    @pytest.mark.promise("silent-gateway-continues-order")
+    def test_a_checkout_without_an_answer_is_continued(self, client_for, viewer, video, gateway_is):
+        """A checkout without the gateway's answer is a 503; the next call continues the same order
+        and page."""
         client = client_for(viewer)
         client.raise_request_exception = False
         with gateway_is(SilentGateway):
@@ -397,20 +421,23 @@ class TestTheHostedPage:
         assert (again.status_code, again.data["order"]["id"]) == (200, str(order.pk))
         assert SandboxCheckout.objects.count() == 1
 
-    def test_a_process_that_dies_before_it_noted_the_page_finds_it_again(
+    @pytest.mark.promise("dead-process-finds-checkout")
+    def test_a_checkout_whose_process_died_is_found_again(
         self, client_for, viewer, video, gateway_is
     ):
-        """Money 17."""
+        """The call after a process died before saving the checkout returns the one page that was
+        made."""
         with gateway_is(DyingGateway), pytest.raises(Killed):
             client_for(viewer).post(url(video))
         answer = client_for(viewer).post(url(video))
         page = SandboxCheckout.objects.get()
         assert answer.data["next_action"]["url"].endswith(page.pk)
 
-    def test_sixteen_clicks_open_one_page(self, client_for, viewer, video):
+    def test_repeated_purchases_open_one_page(self, client_for, viewer, video):
         urls = {client_for(viewer).post(url(video)).data["next_action"]["url"] for _ in range(3)}
         assert len(urls) == SandboxCheckout.objects.count() == 1
 
+    @pytest.mark.promise("return-url-allow-list")
     @pytest.mark.parametrize(
         ("back", "status"),
         [
@@ -424,10 +451,10 @@ class TestTheHostedPage:
             ("http://[", 400),
         ],
     )
-    def test_buyers_are_sent_back_to_known_addresses_only(
+    def test_a_return_url_must_be_on_an_allowed_origin(
         self, client_for, viewer, video, settings, back, status
     ):
-        """Money 86."""
+        """A return_url is accepted only on this site's origin or one of CHECKOUT_RETURN_ORIGINS."""
         settings.CHECKOUT_RETURN_ORIGINS = ["https://videos.example.com"]
         answer = client_for(viewer).post(url(video), {"return_url": back})
         assert answer.status_code == status
@@ -438,16 +465,18 @@ class TestTheHostedPage:
             assert SandboxCheckout.objects.get().return_url == back
 
 
-def test_another_fee_does_not_touch_what_was_sold(client_for, viewer, admin, video, settings, buy):
-    """Money 34."""
+@pytest.mark.promise("fee-fixed-at-sale")
+def test_a_refund_uses_the_fee_of_its_sale(client_for, viewer, admin, video, settings, buy):
+    """A refund is split at the fee of its sale, not at a fee that was set later."""
     order = buy(viewer, video)
     settings.PLATFORM_FEE_BPS = 5000
     client_for(admin).post(f"/api/v1/payments/admin/orders/{order.pk}/refund", {"amount": "10.00"})
     assert balances() == {"clearing:USD": -999, "creator:USD": 800, "platform:USD": 199}
 
 
-def test_nobody_sees_anothers_orders(client_for, make_user, viewer, video, buy):
-    """Money 84."""
+@pytest.mark.promise("others-records-not-found")
+def test_another_users_order_is_answered_404(client_for, make_user, viewer, video, buy):
+    """Another user's order, its receipt and every action on it are answered 404."""
     order = buy(viewer, video)
     for path in ("", "/receipt"):
         answer = client_for(make_user()).get(f"/api/v1/payments/orders/{order.pk}{path}")

@@ -1,4 +1,4 @@
-"""Many at the same moment: real threads, real connections, one outcome."""
+"""Simultaneous requests, on real threads and database connections, have one outcome."""
 
 from collections import Counter
 
@@ -38,8 +38,9 @@ def video(make_video, creator):
     return make_video(creator=creator, price=1999)
 
 
+@pytest.mark.promise("simultaneous-purchases-charge-once")
 def test_sixteen_clicks_buy_a_video_once(client_for, viewer, video):
-    """Money 2."""
+    """Sixteen purchases at the same moment make one order, one charge, one entitlement and one split."""
     clients = [client_for(viewer) for _ in range(16)]
     url = f"/api/v1/payments/purchase/{video.pk}"
 
@@ -50,7 +51,7 @@ def test_sixteen_clicks_buy_a_video_once(client_for, viewer, video):
 
     order = Order.objects.get()
     for answer in answers:
-        if answer.status_code == 409:  # it came when all was done
+        if answer.status_code == 409:  # it arrived after the purchase was complete
             assert code(answer) == "already_owned"
         else:
             assert answer.status_code in {200, 201}, answer.data
@@ -65,7 +66,7 @@ def test_sixteen_clicks_buy_a_video_once(client_for, viewer, video):
     assert balances() == SOLD
 
 
-def test_sixteen_buyers_each_get_their_own(client_for, make_user, video):
+def test_sixteen_buyers_each_get_an_order(client_for, make_user, video):
     clients = [client_for(make_user()) for _ in range(16)]
     url = f"/api/v1/payments/purchase/{video.pk}"
     answers = together([lambda c=c: c.post(url, {"payment_method": VISA}) for c in clients])
@@ -74,7 +75,7 @@ def test_sixteen_buyers_each_get_their_own(client_for, make_user, video):
     assert Entitlement.objects.live().count() == 16
 
 
-def test_good_and_bad_cards_at_once_charge_once_at_most(client_for, viewer, video):
+def test_good_and_bad_cards_at_once_charge_at_most_once(client_for, viewer, video):
     url = f"/api/v1/payments/purchase/{video.pk}"
     cards = [VISA, DECLINED] * 4
     clients = [client_for(viewer) for _ in cards]
@@ -95,7 +96,7 @@ def test_good_and_bad_cards_at_once_charge_once_at_most(client_for, viewer, vide
     assert balances() == SOLD
 
 
-def test_one_payment_is_settled_once_however_often_it_is_told(viewer, video, buy):
+def test_sixteen_syncs_of_one_payment_settle_it_once(viewer, video, buy):
     payment = buy(viewer, video).payments.get()
     SandboxRefund.objects.create(
         id="sbr_1", idempotency_key="k", payment_id=payment.external_id, amount=500
@@ -109,10 +110,11 @@ def test_one_payment_is_settled_once_however_often_it_is_told(viewer, video, buy
         told()
 
 
+@pytest.mark.promise("simultaneous-refunds-bounded")
 def test_two_administrators_never_refund_more_than_was_captured(
     client_for, viewer, admin, make_user, video, buy
 ):
-    """Money 52."""
+    """Of eight refunds of 6.00 at the same moment, only three fit into the captured 19.99."""
     order = buy(viewer, video)
     url = f"/api/v1/payments/admin/orders/{order.pk}/refund"
     clients = [client_for(admin) for _ in range(8)]
@@ -125,7 +127,8 @@ def test_two_administrators_never_refund_more_than_was_captured(
     assert order.status == "paid"
 
 
-def test_refunds_and_news_of_them_reverse_once(viewer, admin, video, buy):
+@pytest.mark.promise("refund-booked-once")
+def test_simultaneous_refunds_and_syncs_book_each_refund_once(viewer, admin, video, buy):
     order = buy(viewer, video)
     payment = order.payments.get()
 
@@ -144,6 +147,7 @@ def test_refunds_and_news_of_them_reverse_once(viewer, admin, video, buy):
     assert_books_balance()
 
 
+@pytest.mark.promise("second-subscription-refunded")
 def test_two_tabs_make_one_subscription(client_for, viewer):
     clients = [client_for(viewer) for _ in range(8)]
     body = {"plan": "monthly", "payment_method": VISA}
@@ -158,8 +162,10 @@ def test_two_tabs_make_one_subscription(client_for, viewer):
     assert Entitlement.objects.live().count() == 1
 
 
-def test_one_key_at_once_is_carried_out_once(client_for, viewer, video):
-    """Money 5."""
+@pytest.mark.promise("idempotency-key-in-progress")
+def test_simultaneous_requests_with_one_key_are_carried_out_once(client_for, viewer, video):
+    """Of eight requests with one key at the same moment, one is carried out; the others get 409 or
+    its answer."""
     clients = [client_for(viewer) for _ in range(8)]
     url = f"/api/v1/payments/purchase/{video.pk}"
 
@@ -181,7 +187,7 @@ def test_one_key_at_once_is_carried_out_once(client_for, viewer, video):
     assert Order.objects.count() == SandboxPayment.objects.count() == 1
 
 
-def test_cancel_and_pay_at_once_end_in_one_truth(client_for, viewer, video):
+def test_cancel_and_pay_at_once_agree_on_one_outcome(client_for, viewer, video):
     for _ in range(4):
         client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
         order = Order.objects.get(status="pending")

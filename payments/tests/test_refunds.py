@@ -1,4 +1,4 @@
-"""POST /payments/admin/orders/{id}/refund: money given back, and the right that goes with it."""
+"""``POST /payments/admin/orders/{id}/refund``: the money goes back and the access ends."""
 
 import uuid
 from datetime import timedelta
@@ -39,8 +39,9 @@ def refund(client_for, admin):
     return ask
 
 
-def test_a_full_refund_takes_back_the_split_and_the_right(order, refund, viewer, client_for):
-    """Money 38."""
+@pytest.mark.promise("full-refund-ends-access")
+def test_a_full_refund_reverses_the_split_and_ends_the_access(order, refund, viewer, client_for):
+    """A full refund empties the balances, ends the entitlement and refuses the stream at once."""
     answer = refund(order, reason="asked nicely")
 
     assert (answer.status_code, answer.data["status"]) == (200, "refunded")
@@ -53,8 +54,9 @@ def test_a_full_refund_takes_back_the_split_and_the_right(order, refund, viewer,
     assert (stream.status_code, code(stream)) == (403, "purchase_required")
 
 
+@pytest.mark.promise("refund-never-exceeds-capture")
 def test_partial_refunds_add_up_to_the_last_cent(order, refund):
-    """Money 39."""
+    """Partial refunds stop at the captured amount: 7.50 of the remaining 7.49 is answered 422."""
     expected = [
         ("5.00", {"clearing:USD": -1499, "creator:USD": 1200, "platform:USD": 299}),
         ("0.01", {"clearing:USD": -1498, "creator:USD": 1199, "platform:USD": 299}),
@@ -76,7 +78,8 @@ def test_partial_refunds_add_up_to_the_last_cent(order, refund):
     assert not Entitlement.objects.live().exists()
 
 
-def test_partial_refunds_of_all_of_it_end_the_right_too(order, refund):
+@pytest.mark.promise("full-refund-ends-access")
+def test_partial_refunds_of_the_whole_amount_end_the_access(order, refund):
     refund(order, amount="10.00")
     answer = refund(order, amount="9.99")
     assert answer.data["status"] == "refunded"
@@ -84,14 +87,14 @@ def test_partial_refunds_of_all_of_it_end_the_right_too(order, refund):
     assert balances() == {}
 
 
-def test_nothing_is_left_after_a_full_refund(order, refund):
+def test_a_refunded_order_cannot_be_refunded_again(order, refund):
     refund(order)
     with nothing_changes():
         answer = refund(order)
     assert (answer.status_code, code(answer)) == (409, "not_refundable")
 
 
-def test_an_open_order_holds_nothing_to_refund(viewer, make_video, client_for, refund):
+def test_an_unpaid_order_cannot_be_refunded(viewer, make_video, client_for, refund):
     video = make_video(price=1999)
     client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
     with nothing_changes():
@@ -100,13 +103,14 @@ def test_an_open_order_holds_nothing_to_refund(viewer, make_video, client_for, r
 
 
 @pytest.mark.parametrize("amount", ["0", "-1", "0.001", "1e12", "abc", None, [], True, "NaN"])
-def test_an_amount_that_is_none_is_refused(order, refund, amount):
+def test_an_invalid_amount_is_refused(order, refund, amount):
     with nothing_changes():
         answer = refund(order, amount=amount)
     assert answer.status_code in {400, 422}
     assert answer.data["errors"][0]["attr"] == "amount"
 
 
+@pytest.mark.promise("creators-cannot-refund")
 def test_only_an_administrator_refunds(order, refund, viewer, creator, make_user):
     for user in (viewer, creator, make_user(Role.CREATOR)):
         with nothing_changes():
@@ -114,12 +118,13 @@ def test_only_an_administrator_refunds(order, refund, viewer, creator, make_user
         assert (answer.status_code, code(answer)) == (403, "permission_denied")
 
 
-def test_an_unknown_order_is_not_there(refund, order):
+def test_an_unknown_order_is_answered_404(refund, order):
     with nothing_changes():
         answer = refund(Order(pk=uuid.uuid4()), amount="1.00")
     assert (answer.status_code, code(answer)) == (404, "not_found")
 
 
+@pytest.mark.promise("fee-fixed-at-sale")
 def test_a_new_fee_does_not_touch_old_money(order, refund, settings, buy, make_user):
     settings.PLATFORM_FEE_BPS = 5000
     refund(order, amount="5.00")
@@ -128,7 +133,7 @@ def test_a_new_fee_does_not_touch_old_money(order, refund, settings, buy, make_u
     assert balances()["creator:USD"] == 1200 + 1000
 
 
-def test_who_was_refunded_can_buy_again(order, refund, client_for, viewer):
+def test_a_refunded_buyer_can_buy_again(order, refund, client_for, viewer):
     refund(order)
     answer = client_for(viewer).post(
         f"/api/v1/payments/purchase/{order.video_id}", {"payment_method": VISA}
@@ -140,7 +145,8 @@ def test_who_was_refunded_can_buy_again(order, refund, client_for, viewer):
         sync_payment(gateway="sandbox", external_id=payment.external_id)
 
 
-def test_a_refund_made_at_the_gateway_is_mirrored(order):
+@pytest.mark.promise("refund-at-gateway-is-mirrored")
+def test_a_refund_made_at_the_gateway_is_booked_once(order):
     payment = order.payments.get()
     SandboxRefund.objects.create(
         id="sbr_dashboard",
@@ -156,8 +162,9 @@ def test_a_refund_made_at_the_gateway_is_mirrored(order):
     assert Transfer.objects.count() == 4
 
 
-def test_news_of_a_refund_that_overtakes_its_answer_is_the_same_refund(order, gateway_is, refund):
-    """The gateway has paid, and somebody syncs before the asking process hears the answer."""
+@pytest.mark.promise("refund-booked-once")
+def test_a_sync_before_the_gateways_answer_books_the_same_refund(order, gateway_is, refund):
+    """The gateway has refunded, and a sync comes before the refunding process got the answer."""
     payment = order.payments.get()
     with gateway_is(DyingGateway), pytest.raises(Killed):
         refund(order, amount="5.00")
@@ -189,7 +196,7 @@ def test_a_refund_with_an_unknown_outcome_is_not_paid_twice(order, gateway_is, r
     assert balances() == {}
 
 
-def test_an_unheard_refund_is_finished_and_the_wanted_one_is_made(order, gateway_is, refund):
+def test_a_refund_without_an_answer_is_finished_before_the_next_one(order, gateway_is, refund):
     with gateway_is(SilentGateway):
         refund(order, amount="5.00")
     Refund.objects.update(created_at=timezone.now() - timedelta(minutes=2))
@@ -201,7 +208,7 @@ def test_an_unheard_refund_is_finished_and_the_wanted_one_is_made(order, gateway
     assert balances() == {"clearing:USD": -1199, "creator:USD": 960, "platform:USD": 239}
 
 
-def test_a_refund_that_the_gateway_refuses_moves_nothing_and_teaches_what_is_left(order, refund):
+def test_a_refund_that_the_gateway_refuses_is_canceled_and_the_payment_synced(order, refund):
     payment = order.payments.get()
     SandboxRefund.objects.create(
         id="sbr_first", idempotency_key="k", payment_id=payment.external_id, amount=1500

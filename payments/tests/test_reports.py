@@ -1,4 +1,4 @@
-"""What creators earned, what the platform earned, and that the books balance."""
+"""Reports: a creator's earnings, the platform's revenue, and the trial balance."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,7 @@ BALANCE = "/api/v1/payments/admin/ledger/trial-balance"
 
 @pytest.fixture
 def at(monkeypatch):
-    """Settle what happens in the block at another time."""
+    """Return a function that sets the time at which later payments are settled."""
 
     def move(moment: datetime) -> None:
         monkeypatch.setattr("payments.services.settling.facts.timezone.now", lambda: moment)
@@ -31,7 +31,8 @@ def at(monkeypatch):
 
 @pytest.fixture
 def history(make_video, make_user, creator, admin, buy, subscribe, at):
-    """Two videos and a stranger's; three days; a partial and a full refund; a subscriber."""
+    """Three days: sales of three of the creator's videos and one of another creator, two refunds, and a
+    subscription."""
     videos = [make_video(creator=creator, price=1999), make_video(creator=creator, price=500)]
     stranger = make_video(price=3000)
     euros = make_video(creator=creator, price=1000, currency="EUR")
@@ -104,13 +105,15 @@ def test_earnings_by_source(client_for, creator, history):
     assert found == {("sales", "EUR"): "8.00", ("sales", "USD"): "16.00"}
 
 
-def test_earnings_of_a_time(client_for, creator, history):
+def test_earnings_of_a_period(client_for, creator, history):
     period = {"from": "2031-05-02T12:00:00Z", "to": "2031-05-03T12:00:00Z", "currency": "USD"}
     (row,) = client_for(creator).get(EARNINGS, period).data["totals"]
     assert amounts(row, "sales", "gross", "refunds", "earnings") == (1, "19.99", "0.00", "16.00")
 
 
-def test_earnings_are_their_creators_alone(client_for, viewer, admin, make_user, creator, history):
+def test_earnings_are_shown_to_their_creator_and_administrators(
+    client_for, viewer, admin, make_user, creator, history
+):
     other = make_user(Role.CREATOR)
     assert client_for(other).get(EARNINGS).data["totals"] == []
     refused = client_for(other).get(EARNINGS, {"creator": creator.pk})
@@ -132,7 +135,7 @@ def test_earnings_are_their_creators_alone(client_for, viewer, admin, make_user,
         {"creator": "me"},
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused(client_for, creator, query):
+def test_an_invalid_query_is_refused(client_for, creator, query):
     assert client_for(creator).get(EARNINGS, query).status_code == 400
 
 
@@ -166,6 +169,7 @@ def test_revenue_of_the_platform(client_for, admin, make_user, history):
     }
 
 
+@pytest.mark.promise("revenue-identity")
 @pytest.mark.parametrize("day", [1, 2, 3, 4])
 def test_the_revenue_identity_holds_for_every_day(client_for, admin, history, day):
     period = {
@@ -185,7 +189,7 @@ def test_the_revenue_identity_holds_for_every_day(client_for, admin, history, da
     assert cents["gross"] == {1: 2499, 2: 4999, 3: 999, 4: 0}[day]
 
 
-def test_a_refund_asked_before_midnight_is_booked_where_it_is_counted(
+def test_a_refund_over_midnight_is_booked_and_counted_on_one_day(
     client_for, admin, viewer, make_video, buy, at
 ):
     at(datetime(2031, 5, 1, 12, tzinfo=UTC))
@@ -228,7 +232,7 @@ def test_the_trial_balance_is_zero(client_for, admin, history):
 
 
 @pytest.mark.parametrize("sales", [1, 12])
-def test_reports_cost_the_same_however_much_was_sold(
+def test_reports_cost_the_same_queries_for_any_number_of_sales(
     client_for, admin, creator, make_user, make_video, buy, settings, sales
 ):
     settings.AUDIT_READS = False
@@ -258,7 +262,7 @@ def test_a_list_of_orders_costs_two_queries(client_for, viewer, make_video, buy,
         assert len(answer.data["results"]) == orders
 
 
-def test_old_facts_keep_their_date(viewer, make_video, buy):
+def test_a_sync_keeps_the_date_of_a_known_capture(viewer, make_video, buy):
     payment = buy(viewer, make_video(price=1999)).payments.get()
     before = payment.captured_at
     Payment.objects.update(captured_at=before - timedelta(days=3))

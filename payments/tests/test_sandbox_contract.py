@@ -1,4 +1,4 @@
-"""The sandbox keeps the contract of all gateways."""
+"""The sandbox passes the tests of payments/tests/contract.py."""
 
 import pytest
 

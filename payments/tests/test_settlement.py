@@ -1,4 +1,4 @@
-"""From the gateway's facts to ours: one transaction, and money that fits nothing."""
+"""Settling payments: one transaction with its receivers, and payments that fit no order."""
 
 import pytest
 from django.utils import timezone
@@ -57,7 +57,7 @@ def test_a_receiver_that_fails_undoes_the_capture(client_for, viewer, make_video
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
-def test_the_split_is_the_work_of_a_receiver(viewer, make_video, buy):
+def test_a_split_that_was_not_booked_is_booked_by_the_next_sync(viewer, make_video, buy):
     assert payment_facts_changed.disconnect(dispatch_uid="payments.split_revenue")
     try:
         order = buy(viewer, make_video(price=1999))
@@ -68,7 +68,7 @@ def test_the_split_is_the_work_of_a_receiver(viewer, make_video, buy):
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
-def test_receivers_may_run_again(viewer, make_video, buy):
+def test_receivers_change_nothing_when_they_run_again(viewer, make_video, buy):
     payment = buy(viewer, make_video(price=1999)).payments.get()
     with nothing_changes():
         split_revenue(sender=None, payment=payment, kind="capture", at=timezone.now())
@@ -86,7 +86,7 @@ def stray_payment(**fields) -> SandboxPayment:
     )
 
 
-def test_money_that_pays_nothing_waits_in_suspense():
+def test_a_payment_without_an_order_waits_in_suspense():
     stray = stray_payment()
     sync_payment(gateway="sandbox", external_id=stray.pk)
     assert Payment.objects.get().disposition == "unmatched"
@@ -97,7 +97,7 @@ def test_money_that_pays_nothing_waits_in_suspense():
 def test_a_gateway_that_is_silent_is_left_alone_for_a_minute(
     viewer, make_video, buy, gateway_is, monkeypatch
 ):
-    """The worker has videos to make; what waits is found again by its row."""
+    """After a silent gateway the worker skips the follow-ups for a minute, and then does them once."""
     order = buy(viewer, make_video(price=1999))
     sync_payment(gateway="sandbox", external_id=stray_payment().pk, order=order)
     monkeypatch.setattr(followups, "_silent_until", 0.0)
@@ -106,14 +106,14 @@ def test_a_gateway_that_is_silent_is_left_alone_for_a_minute(
     with gateway_is(SilentGateway):
         assert followups.run_unless_silent() == 0
     assert followups.run_unless_silent() == 0
-    assert SandboxRefund.objects.count() == 1  # it was made, and its answer was lost
+    assert SandboxRefund.objects.count() == 1  # the gateway made it, and its answer was lost
     monkeypatch.setattr(followups, "_silent_until", 0.0)
     assert followups.run_unless_silent() == 1
     assert SandboxRefund.objects.count() == 1
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
-def test_a_person_sends_back_what_pays_nothing(admin, viewer, make_video, buy):
+def test_an_administrator_refunds_a_payment_in_suspense(admin, viewer, make_video, buy):
     stray = sync_payment(gateway="sandbox", external_id=stray_payment().pk)
     refunds.send_back_stray(payment_id=stray.pk, actor=admin)
     assert balances() == {}
@@ -124,9 +124,10 @@ def test_a_person_sends_back_what_pays_nothing(admin, viewer, make_video, buy):
         refunds.send_back_stray(payment_id=stray.pk, actor=admin)
 
 
+@pytest.mark.promise("wrong-amount-goes-back")
 @pytest.mark.parametrize("fields", [{"amount": 1998}, {"amount": 2000}, {"currency": "EUR"}])
-def test_another_amount_than_agreed_opens_no_video(client_for, viewer, make_video, fields):
-    """Money 13: it goes back by itself."""
+def test_a_payment_of_another_amount_gives_no_access(client_for, viewer, make_video, fields):
+    """A capture of another amount or currency does not pay the order: its money goes back by itself."""
     video = make_video(price=1999)
     client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
     order = Order.objects.get()
@@ -146,8 +147,9 @@ def test_another_amount_than_agreed_opens_no_video(client_for, viewer, make_vide
         followups.run()
 
 
+@pytest.mark.promise("duplicate-payment-goes-back")
 def test_a_second_payment_of_an_order_goes_back(viewer, make_video, buy):
-    """Money 19: refunding the duplicate leaves the access alone."""
+    """A second payment of a paid order goes back, and the buyer keeps the access."""
     order = buy(viewer, make_video(price=1999))
     sync_payment(gateway="sandbox", external_id=stray_payment().pk, order=order)
     assert balances() == {
@@ -163,8 +165,10 @@ def test_a_second_payment_of_an_order_goes_back(viewer, make_video, buy):
     assert order.status == "paid"
 
 
-def test_an_order_that_was_paid_late_wins_over_the_open_one(client_for, viewer, make_video):
-    """Money 18: and nobody can pay the newer one any more."""
+@pytest.mark.promise("late-payment-supersedes-newer-order")
+def test_an_order_that_is_paid_late_supersedes_the_open_one(client_for, viewer, make_video):
+    """An expired order that is paid late is paid; the newer open order is superseded, its page
+    closed."""
     video = make_video(price=1999)
     client = client_for(viewer)
     client.post(f"/api/v1/payments/purchase/{video.pk}")
@@ -184,7 +188,10 @@ def test_an_order_that_was_paid_late_wins_over_the_open_one(client_for, viewer, 
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
-def test_a_late_payment_of_what_was_bought_again_goes_back(client_for, viewer, make_video, buy):
+@pytest.mark.promise("duplicate-payment-goes-back")
+def test_a_late_payment_for_a_video_that_was_bought_again_goes_back(
+    client_for, viewer, make_video, buy
+):
     video = make_video(price=1999)
     client = client_for(viewer)
     client.post(f"/api/v1/payments/purchase/{video.pk}")
@@ -202,7 +209,7 @@ def test_a_late_payment_of_what_was_bought_again_goes_back(client_for, viewer, m
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
-def test_a_late_first_payment_of_a_subscription_is_honoured(client_for, viewer):
+def test_a_late_first_payment_activates_its_subscription(client_for, viewer):
     Plan.objects.create(code="yearly", name="Yearly", amount=9900, currency="USD", interval="year")
     client = client_for(viewer)
     client.post("/api/v1/payments/subscribe", {"plan": "monthly"})
@@ -222,8 +229,9 @@ def test_a_late_first_payment_of_a_subscription_is_honoured(client_for, viewer):
     assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
 
 
-def test_two_tabs_leave_one_subscription_and_the_other_ones_money_goes_back(client_for, viewer):
-    """Money 66."""
+@pytest.mark.promise("second-subscription-refunded")
+def test_the_second_of_two_paid_subscriptions_is_refunded(client_for, viewer):
+    """A second subscription, paid in another tab, is canceled and its money goes back."""
     Plan.objects.create(code="yearly", name="Yearly", amount=9900, currency="USD", interval="year")
     client = client_for(viewer)
     client.post("/api/v1/payments/subscribe", {"plan": "monthly"})

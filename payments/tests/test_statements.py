@@ -1,4 +1,4 @@
-"""A creator's month, as it stands in the ledger."""
+"""Statements: a creator's closed month, computed from the ledger."""
 
 import json
 from decimal import Decimal
@@ -41,7 +41,7 @@ def video(make_video, creator):
 
 @pytest.fixture
 def story(video, creator, make_user, make_video, buy, subscribe, admin):
-    """Two sales, one given back in part in September; a subscriber; a payout in September."""
+    """August has two sales and a subscriber; September has a partial refund and a payout."""
     with at("2026-08-01 00:00"):
         watcher = make_user()
         subscribe(watcher)
@@ -57,8 +57,9 @@ def story(video, creator, make_user, make_video, buy, subscribe, admin):
     return payout
 
 
-def test_a_statement_says_what_the_month_brought(story, video, creator):
-    """Money 75: opening, sales by video, the pool, payouts, closing."""
+@pytest.mark.promise("statement-reproducible")
+def test_a_statement_lists_the_whole_month(story, video, creator):
+    """A statement lists opening, sales by video, pool share, payouts and closing, and adds up."""
     pool = pools.Pool.objects.get(period="2026-08")
     assert of(creator, AUGUST) == {
         "creator": str(creator.pk),
@@ -98,8 +99,9 @@ def test_a_statement_says_what_the_month_brought(story, video, creator):
         assert_adds_up(of(creator, month))
 
 
-def test_the_same_books_give_the_same_bytes(story, video, make_user, buy, creator):
-    """Money 75: reproducible, and what comes later does not alter it."""
+@pytest.mark.promise("statement-reproducible")
+def test_a_statement_computes_to_the_same_bytes(story, video, make_user, buy, creator):
+    """A closed month computes to the same bytes again, and later sales do not change its statements."""
     before = dict(Statement.objects.values_list("pk", "body"))
     with at("2026-10-05 00:00"):
         buy(make_user(), video)
@@ -113,7 +115,7 @@ def test_the_same_books_give_the_same_bytes(story, video, make_user, buy, creato
     )
 
 
-def test_who_had_neither_money_nor_viewers_has_no_statement(story, make_user, creator):
+def test_a_creator_without_money_or_viewers_has_no_statement(story, make_user, creator):
     make_user()
     assert Statement.objects.filter(period="2026-08").count() == 2
     assert list(Statement.objects.filter(period="2026-09").values_list("creator", flat=True)) == [
@@ -121,8 +123,9 @@ def test_who_had_neither_money_nor_viewers_has_no_statement(story, make_user, cr
     ]
 
 
-def test_what_the_platform_gives_away_is_shared_as_if_it_were_paid(video, creator, make_user):
-    """Money 24: a coupon of the platform's does not take from the creator's statement."""
+@pytest.mark.promise("platform-coupon-costs-the-platform")
+def test_sales_with_a_platform_coupon_show_the_list_price(video, creator, make_user):
+    """Coupons that the platform funds leave the creator the share of the list price."""
     with at("2026-08-10 00:00"):
         for code, percent_bps in (("HALF", 5000), ("FREE", 10_000)):
             Coupon.objects.create(code=code, percent_bps=percent_bps, funded_by="platform")
@@ -140,7 +143,7 @@ def test_what_the_platform_gives_away_is_shared_as_if_it_were_paid(video, creato
     assert_adds_up(statement)
 
 
-def test_money_that_comes_back_to_the_creator_is_in_the_statement(story, creator, admin):
+def test_a_failed_payout_is_in_the_statement(story, creator, admin):
     with at("2026-10-01 00:00"):
         payouts.approve(payout_id=story.pk, actor=admin)
         payouts.mark_failed(payout_id=story.pk, reason="no such account", actor=admin)
@@ -162,7 +165,7 @@ def test_a_debt_that_is_written_off_is_an_adjustment(story, creator, admin):
     assert_adds_up(october)
 
 
-def test_a_statement_can_be_read_as_a_table(story, video, creator):
+def test_a_statement_can_be_read_as_csv(story, video, creator):
     row = Statement.objects.get(creator=creator, period="2026-08")
     assert statements.as_csv(row).splitlines() == [
         "line,about,count,gross,returned,amount",
@@ -178,8 +181,9 @@ def test_a_statement_can_be_read_as_a_table(story, video, creator):
     ]
 
 
-def test_money_has_the_digits_of_its_currency(make_video, creator, make_user, buy):
-    """Money 31."""
+@pytest.mark.promise("currency-digits")
+def test_a_statement_has_the_decimals_of_its_currency(make_video, creator, make_user, buy):
+    """A statement in yen has no decimals: 100 yen sold give 80 to the creator."""
     video = make_video(creator=creator, price=100, currency="JPY")
     with at("2026-08-10 00:00"):
         buy(make_user(), video)

@@ -1,4 +1,4 @@
-"""Amounts as Stripe counts them."""
+"""Conversion between our minor units and the units in which Stripe counts."""
 
 import pytest
 
@@ -7,6 +7,7 @@ from payments.gateways.base import AmountRefused
 from payments.gateways.stripe import amounts
 
 
+@pytest.mark.promise("currency-digits")
 @pytest.mark.parametrize(
     ("ours", "currency", "theirs"),
     [
@@ -18,19 +19,20 @@ from payments.gateways.stripe import amounts
         (1990, "KWD", 1990),
     ],
 )
-def test_both_ways(ours, currency, theirs):
+def test_amounts_are_converted_to_stripes_units_and_back(ours, currency, theirs):
     assert amounts.to_gateway(ours, currency) == theirs
     assert amounts.from_gateway(theirs, currency) == ours
 
 
 @pytest.mark.parametrize("currency", sorted(EXPONENTS))
-def test_what_goes_there_comes_back(currency):
+def test_converting_there_and_back_changes_no_amount(currency):
     for amount in (10, 1990, 99_990):
         assert amounts.from_gateway(amounts.to_gateway(amount, currency), currency) == amount
 
 
+@pytest.mark.promise("currency-digits")
 @pytest.mark.parametrize("amount", [1995, 1991, 1])
-def test_the_last_of_three_digits_must_be_zero(amount):
+def test_three_decimal_amounts_must_end_in_zero(amount):
     with pytest.raises(AmountRefused):
         amounts.to_gateway(amount, "KWD")
     with pytest.raises(AmountRefused):
@@ -41,14 +43,14 @@ def test_the_last_of_three_digits_must_be_zero(amount):
     ("least", "currency"),
     [(50, "USD"), (30, "GBP"), (400, "HKD"), (1500, "CZK"), (50, "JPY"), (1, "ISK"), (10, "KWD")],
 )
-def test_the_least_that_can_be_paid(least, currency):
+def test_the_minimum_is_accepted_and_one_unit_less_is_refused(least, currency):
     amounts.validate(least, currency)
 
     with pytest.raises(AmountRefused):
         amounts.validate(least - 1, currency)
 
 
-def test_the_least_is_told_in_the_digits_of_the_currency():
+def test_the_refusal_names_the_minimum_in_major_units():
     with pytest.raises(AmountRefused, match=r"The least that can be paid in USD is 0\.50\."):
         amounts.validate(49, "USD")
 
@@ -57,7 +59,7 @@ def test_the_least_is_told_in_the_digits_of_the_currency():
     ("most", "currency"),
     [(99_999_999, "USD"), (99_999_999, "JPY"), (999_999, "ISK"), (99_999_990, "KWD")],
 )
-def test_the_most_that_can_be_paid(most, currency):
+def test_the_maximum_is_accepted_and_more_is_refused(most, currency):
     amounts.validate(most, currency)
 
     with pytest.raises(AmountRefused):
@@ -65,22 +67,22 @@ def test_the_most_that_can_be_paid(most, currency):
 
 
 @pytest.mark.parametrize("amount", [0, -1999])
-def test_nothing_and_less(amount):
+def test_zero_and_negative_amounts_are_refused(amount):
     with pytest.raises(AmountRefused):
         amounts.validate(amount, "USD")
 
 
 @pytest.mark.parametrize("currency", ["XXX", "usd", ""])
-def test_a_currency_that_we_do_not_know(currency):
+def test_an_unknown_currency_is_refused(currency):
     with pytest.raises(AmountRefused):
         amounts.validate(1999, currency)
 
 
-def test_a_payment_in_a_currency_that_we_do_not_know_can_still_be_read():
+def test_an_amount_in_an_unknown_currency_can_still_be_read():
     assert amounts.from_gateway(1999, "THB") == 1999
 
 
-def test_nobodys_money_is_rounded():
+def test_an_amount_that_would_need_rounding_is_refused():
     with pytest.raises(ValueError, match="hundredths of ISK"):
         amounts.from_gateway(150, "ISK")
 
@@ -90,5 +92,5 @@ def test_a_fee_is_rounded_up(theirs, currency, ours):
     assert amounts.fee_from_gateway(theirs, currency) == ours
 
 
-def test_every_minimum_is_of_a_currency_of_ours():
+def test_every_minimum_belongs_to_a_known_currency():
     assert set(amounts.MINIMUMS) <= set(EXPONENTS)

@@ -1,4 +1,4 @@
-"""Stripe keeps the contract of all gateways, and what only Stripe can break. Against the stand-in."""
+"""The Stripe gateway against the stand-in: the contract of all gateways, and Stripe's own cases."""
 
 from datetime import timedelta
 
@@ -67,10 +67,15 @@ class TestStripe(GatewayContract):
     def _stand_in(self, bench):
         self.stripe = bench.stripe
 
-    # --- answers that do not come ---
+    # --- lost answers and errors ---
 
     def test_a_lost_answer_is_asked_for_again_with_the_same_key(self):
-        self.stripe.trouble = [None, "silence", 500, "500 after"]  # the card is looked at first
+        self.stripe.trouble = [
+            None,
+            "silence",
+            500,
+            "500 after",
+        ]  # None: the request for the card comes first
 
         with pytest.raises(OutcomeUnknown):
             self.charge()
@@ -78,14 +83,14 @@ class TestStripe(GatewayContract):
         assert len(self.changes("payment")) == 1
         assert self.charge().external_id == self.changes("payment")[0]
 
-    def test_the_sdk_bridges_a_short_silence(self):
+    def test_the_sdk_repeats_a_request_after_one_lost_answer(self):
         self.stripe.trouble = [None, "silence"]
 
         assert self.charge().status == "captured"
         assert len(self.changes("payment")) == 1
 
-    def test_a_lost_answer_and_then_another_card(self):
-        """The key is the first card's: what it charged is found, and nothing more is charged."""
+    def test_another_card_after_a_lost_answer_charges_nothing_more(self):
+        """The key belongs to the first card's charge: that charge is found, and no other is made."""
         self.stripe.trouble = [None] + ["silence"] * 3
         with pytest.raises(OutcomeUnknown):
             self.charge("good")
@@ -94,7 +99,7 @@ class TestStripe(GatewayContract):
 
         assert self.changes("payment") == [charged.external_id]
 
-    def test_a_decline_whose_answer_was_lost_is_one_for_another_card(self):
+    def test_another_card_after_a_lost_decline_is_told_of_the_decline(self):
         self.stripe.trouble = [None] + ["silence"] * 3
         with pytest.raises(OutcomeUnknown):
             self.charge("declined")
@@ -104,7 +109,7 @@ class TestStripe(GatewayContract):
 
         assert declined.value.decline_code == "generic_decline"
 
-    def test_what_the_search_does_not_find_yet_remains_unknown(self):
+    def test_a_charge_that_the_search_misses_stays_unknown(self):
         self.charge()
         for thing in self.stripe.objects.values():
             thing["metadata"] = {}
@@ -113,13 +118,13 @@ class TestStripe(GatewayContract):
             self.charge("pm_card_mastercard")
 
     @pytest.mark.parametrize("status", [500, 503])
-    def test_an_error_of_theirs_leaves_the_outcome_unknown(self, status):
+    def test_a_server_error_leaves_the_outcome_unknown(self, status):
         self.stripe.trouble = [None] + [status] * 3
 
         with pytest.raises(OutcomeUnknown):
             self.charge()
 
-    def test_too_many_requests_have_done_nothing(self):
+    def test_a_429_answer_means_that_nothing_happened(self):
         self.stripe.trouble = [None, 429]
 
         with pytest.raises(Unavailable) as raised:
@@ -128,7 +133,8 @@ class TestStripe(GatewayContract):
         assert type(raised.value) is Unavailable
         assert self.changes("payment") == []
 
-    def test_a_wrong_key_is_told_without_telling_it(self, settings, caplog):
+    @pytest.mark.promise("no-secrets-kept")
+    def test_a_wrong_key_is_reported_without_showing_it(self, settings, caplog):
         settings.STRIPE_SECRET_KEY = "sk_test_wrong_one"
 
         with pytest.raises(Unavailable) as raised:
@@ -137,7 +143,7 @@ class TestStripe(GatewayContract):
         assert "STRIPE_SECRET_KEY" in caplog.text
         assert "sk_test" not in caplog.text + str(raised.value)
 
-    def test_no_key_at_all(self, settings, caplog):
+    def test_a_missing_key_is_reported(self, settings, caplog):
         settings.STRIPE_SECRET_KEY = ""
 
         with pytest.raises(Unavailable):
@@ -145,15 +151,15 @@ class TestStripe(GatewayContract):
 
         assert "STRIPE_SECRET_KEY is not set" in caplog.text
 
-    def test_every_question_names_the_version(self):
+    def test_every_request_names_the_api_version(self):
         self.charge()
 
         assert self.stripe.versions == {API_VERSION}
 
-    def test_the_shapes_are_those_that_the_sdk_knows(self):
+    def test_our_api_version_is_the_sdks(self):
         assert stripe._api_version._ApiVersion.CURRENT == API_VERSION
 
-    def test_the_sdk_writes_nothing_into_our_home(self, monkeypatch, tmp_path):
+    def test_the_sdk_writes_no_files(self, monkeypatch, tmp_path):
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
         monkeypatch.setattr("stripe._telemetry_id._loaded", False)
 
@@ -163,10 +169,10 @@ class TestStripe(GatewayContract):
 
     # --- payments ---
 
-    def test_the_fee_is_known(self):
+    def test_a_payment_has_stripes_fee(self):
         assert self.gateway.fetch_payment(self.charge().external_id).fee == 1999 * 29 // 1000 + 30
 
-    def test_a_key_is_remembered_longer_than_stripe_does(self):
+    def test_a_refund_is_found_after_stripe_forgot_its_key(self):
         payment = self.charge()
         refund = self.refund(payment, 500)
         self.stripe.keys.clear()
@@ -183,7 +189,7 @@ class TestStripe(GatewayContract):
 
         assert len({row.external_id for row in refunds}) == 105
 
-    def test_a_part_that_stripe_cannot_count_is_refused(self):
+    def test_a_refund_that_stripe_cannot_express_is_refused(self):
         charged = self.gateway.charge(
             amount=1990, currency="KWD", payment_method="pm_card_visa", reference="order-1",
             customer="", key="order:1:0",
@@ -194,6 +200,7 @@ class TestStripe(GatewayContract):
 
         assert self.gateway.fetch_payment(charged.external_id).refunds == ()
 
+    @pytest.mark.promise("inquiry-moves-nothing")
     def test_an_inquiry_moves_nothing(self):
         payment = self.charge()
         self.stripe.open_dispute(payment.external_id, 1999, inquiry=True)
@@ -225,7 +232,7 @@ class TestStripe(GatewayContract):
 
         assert self.gateway.fetch_payment(charged.external_id).captured == 1999
 
-    def test_too_little_is_not_even_asked_for(self):
+    def test_an_amount_below_the_minimum_sends_no_request(self):
         self.stripe.requests.clear()
 
         with pytest.raises(AmountRefused):
@@ -233,7 +240,8 @@ class TestStripe(GatewayContract):
 
         assert self.stripe.requests == []
 
-    def test_hundredths_are_sent_and_read(self):
+    @pytest.mark.promise("currency-digits")
+    def test_isk_is_sent_and_read_in_hundredths(self):
         charged = self.gateway.charge(
             amount=500, currency="ISK", payment_method="pm_card_visa", reference="order-1",
             customer="", key="order:1:0",
@@ -249,7 +257,7 @@ class TestStripe(GatewayContract):
 
     # --- hosted pages ---
 
-    def test_a_page_bears_our_reference_everywhere(self):
+    def test_a_checkout_carries_our_order_id(self):
         page = self.page()
 
         sent = next(body for _, path, body in self.stripe.requests if path == "checkout/sessions")
@@ -267,7 +275,7 @@ class TestStripe(GatewayContract):
             (timedelta(days=9), timedelta(hours=23), timedelta(hours=24)),
         ],
     )
-    def test_the_wish_when_a_page_expires_is_kept_within_stripes_limits(self, wish, least, most):
+    def test_the_expiry_of_a_checkout_is_clamped_to_stripes_limits(self, wish, least, most):
         now = timezone.now()
         page = self.gateway.create_checkout(
             Item("order-1", "A video", 1999, "USD"),
@@ -277,7 +285,7 @@ class TestStripe(GatewayContract):
         until = self.stripe.objects[page.external_id]["expires_at"] - now.timestamp()
         assert least.total_seconds() <= until <= most.total_seconds()
 
-    def test_a_page_is_found_again_whatever_address_it_returns_to(self):
+    def test_a_checkout_is_found_again_with_another_return_url(self):
         page = self.page()
 
         again = self.gateway.create_checkout(
@@ -289,7 +297,7 @@ class TestStripe(GatewayContract):
         assert again.external_id == page.external_id
         assert self.changes("checkout") == [page.external_id]
 
-    def test_a_debit_under_way_is_not_paid(self):
+    def test_a_checkout_with_a_pending_bank_debit_is_not_paid(self):
         page = self.page()
         self.stripe.complete_checkout(page.external_id, paid=False)
 
@@ -300,7 +308,7 @@ class TestStripe(GatewayContract):
         payment = self.gateway.fetch_payment(found.payment_id)
         assert (payment.status, payment.captured) == ("processing", 0)
 
-    def test_a_page_with_free_days(self):
+    def test_a_checkout_of_a_plan_with_a_trial(self):
         plan = self.plan(trial_days=7)
         page = self.page(Item("sub-1", "Videos", plan.amount, plan.currency, plan))
 
@@ -312,7 +320,7 @@ class TestStripe(GatewayContract):
 
     # --- subscriptions ---
 
-    def test_a_card_that_can_be_kept_but_not_charged_begins_nothing(self):
+    def test_a_card_that_can_be_attached_but_not_charged_starts_nothing(self):
         for _ in range(2):
             with pytest.raises(Declined) as declined:
                 self.start("fails_later")
@@ -321,10 +329,12 @@ class TestStripe(GatewayContract):
         assert self.changes("subscription") == []
         assert self.stripe.listing("invoice")["data"] == []
 
-    def test_a_lost_answer_and_then_another_card_begins_once(self):
+    def test_another_card_after_a_lost_answer_starts_one_subscription(self):
         self.customer()
         self.gateway.ensure_plan(self.plan())
-        self.stripe.trouble = [None] * 3 + ["silence"] * 3  # customer, plan and card are heard
+        self.stripe.trouble = [None] * 3 + [
+            "silence"
+        ] * 3  # the first three are for customer, plan and card
         with pytest.raises(OutcomeUnknown):
             self.start("good")
 
@@ -333,7 +343,7 @@ class TestStripe(GatewayContract):
         assert begun.status == "active"
         assert self.changes("subscription") == [begun.external_id]
 
-    def test_an_upgrade_that_the_bank_asks_about_changes_nothing(self):
+    def test_an_upgrade_that_needs_authentication_changes_nothing(self):
         begun = self.start()
         before = self.gateway.set_payment_method(
             begun.external_id, "pm_card_authenticationRequired", customer=self.customer()
@@ -346,14 +356,14 @@ class TestStripe(GatewayContract):
         assert declined.value.decline_code == "authentication_required"
         assert self.gateway.fetch_subscription(begun.external_id) == before
 
-    def test_a_plan_whose_price_is_gone_is_our_trouble(self, caplog):
+    def test_a_plan_with_a_missing_price_is_unavailable(self, caplog):
         with pytest.raises(Unavailable) as raised:
             self.start(plan=self.plan(ref="price_gone"))
 
         assert not isinstance(raised.value, NotThere)
         assert "price_gone" in caplog.text
 
-    def test_a_downgrade_comes_with_the_next_period(self):
+    def test_a_downgrade_takes_effect_with_the_next_period(self):
         begun = self.start(plan=self.plan("large", 2999))
         self.change(begun, self.plan(), at_period_end=True)
 
@@ -390,7 +400,7 @@ class TestStripe(GatewayContract):
         assert customer["invoice_settings"] == {"default_payment_method": card["id"]}
         assert card["customer"] == customer["id"]
 
-    def test_a_plan_that_has_a_name_is_not_looked_for(self):
+    def test_a_plan_with_a_reference_sends_no_request(self):
         self.stripe.requests.clear()
 
         assert self.gateway.ensure_plan(self.plan(ref="price_1")) == "price_1"
@@ -402,7 +412,7 @@ class TestStripe(GatewayContract):
 
         assert self.gateway.ensure_plan(self.plan()) == ref
 
-    def test_free_days_stay_free_after_a_change_of_plan(self):
+    def test_a_trial_continues_after_a_change_of_plan(self):
         begun = self.start(plan=self.plan(trial_days=7))
 
         changed = self.change(begun, self.plan("large", 2999))
@@ -435,7 +445,7 @@ class TestStripe(GatewayContract):
             Change("payment", payment.external_id)
         ]
 
-    def test_a_customer_who_is_gone_is_no_missing_payment(self, caplog):
+    def test_a_deleted_customer_is_unavailable_and_not_a_missing_payment(self, caplog):
         with pytest.raises(Unavailable) as raised:
             self.gateway.charge(
                 amount=1999, currency="USD", payment_method="pm_card_visa", reference="order-1",
@@ -449,7 +459,7 @@ class TestStripe(GatewayContract):
         ("key", "live"),
         [("sk_test_1", False), ("sk_live_1", True), ("rk_live_1", True), ("rk_test_1", False)],
     )
-    def test_what_clients_may_know(self, settings, key, live):
+    def test_the_public_configuration_names_key_and_mode(self, settings, key, live):
         settings.STRIPE_SECRET_KEY, settings.STRIPE_PUBLISHABLE_KEY = key, "pk_test_1"
 
         assert self.gateway.public == {"publishable_key": "pk_test_1", "livemode": live}

@@ -1,7 +1,7 @@
-"""Our gateway and the official SDK against localstripe, a Stripe that others wrote.
+"""The Stripe gateway and the official SDK against localstripe, a Stripe that other people wrote.
 
-It knows neither idempotency keys nor hosted pages, prices, disputes and schedules, and gives several
-fields at the places they had before Basil.
+localstripe knows no idempotency keys, hosted pages, prices, disputes or schedules, and has several
+fields in the places where they were before Stripe's Basil release (2025-03-31).
 """
 
 import os
@@ -25,8 +25,9 @@ from payments.tests.contract import GatewayContract  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("localstripe")
 
-# Its own command listens on every interface and loads the state of yesterday. What is newer than it
-# is dropped on the way: parameters and expansions; the lists that it lacks are empty.
+# localstripe's own command listens on every interface and loads its last state, so we start it
+# ourselves. The runner drops parameters and expansions that localstripe is too old for, and answers
+# with empty lists where localstripe has no such list.
 RUNNER = """
 import socket
 from aiohttp import web
@@ -60,49 +61,52 @@ NO_KEYS, NO_PAGES = "idempotency keys", "hosted pages"
 NO_PRICES, NO_DISPUTES, NO_FILTERS = "prices", "disputes", "lists by their date"
 OTHER_CODES, OTHER_CARDS = "decline codes", "cards of this kind"
 LACKS = {
-    "test_a_decline_says_why_and_stays_one": OTHER_CODES,
-    "test_a_card_that_is_not_there": NO_FILTERS,
-    "test_a_bank_that_asks_its_client_captures_nothing_yet": "pages of banks",
+    "test_a_declined_charge_names_its_reason_also_when_repeated": OTHER_CODES,
+    "test_an_unknown_card_is_refused_and_leaves_no_payment": NO_FILTERS,
+    "test_a_charge_that_needs_authentication_captures_nothing_yet": "pages of banks",
     "test_the_same_key_charges_once": NO_KEYS,
-    "test_another_key_charges_again": NO_FILTERS,
-    "test_more_than_is_left_is_refused": "any limit of refunds",
-    "test_a_refund_can_fail_later_and_be_asked_for_again": OTHER_CARDS,
-    "test_a_refund_can_be_under_way": OTHER_CARDS,
-    "test_what_was_not_captured_is_not_given_back": "an answer: it fails with 500",
-    "test_a_dispute_takes_money_and_gives_a_part_of_it_back": NO_DISPUTES,
+    "test_another_key_makes_another_charge": NO_FILTERS,
+    "test_a_refund_of_more_than_is_left_is_refused": "any limit of refunds",
+    "test_a_refund_can_fail_later_and_be_repeated": OTHER_CARDS,
+    "test_a_pending_refund_counts_as_refunded": OTHER_CARDS,
+    "test_a_payment_that_was_not_captured_cannot_be_refunded": "an answer: it fails with 500",
+    "test_a_dispute_withdraws_money_and_can_reinstate_a_part": NO_DISPUTES,
     "test_a_dispute_is_won_or_lost": NO_DISPUTES,
-    "test_a_page_is_made_once": NO_PAGES,
-    "test_a_page_is_paid": NO_PAGES,
-    "test_a_page_that_expired": NO_PAGES,
-    "test_a_page_that_was_paid_does_not_expire": NO_PAGES,
-    "test_a_page_begins_a_subscription": NO_PAGES,
-    "test_what_is_not_there": NO_PAGES,
-    "test_a_plan_has_one_name": NO_PRICES,
+    "test_the_same_key_makes_one_checkout": NO_PAGES,
+    "test_a_paid_checkout_leads_to_its_payment": NO_PAGES,
+    "test_an_expired_checkout_stays_expired": NO_PAGES,
+    "test_a_paid_checkout_does_not_expire": NO_PAGES,
+    "test_a_paid_checkout_of_a_plan_starts_a_subscription": NO_PAGES,
+    "test_unknown_ids_raise_not_there": NO_PAGES,
+    "test_the_same_plan_gets_the_same_reference": NO_PRICES,
     "test_a_subscription_charges_its_first_period": NO_PRICES,
-    "test_the_same_key_begins_once": NO_PRICES,
-    "test_a_decline_begins_nothing": NO_PRICES,
-    "test_no_card_begins_nothing": NO_PRICES,
-    "test_after_no_card_the_same_key_begins_with_another": NO_PRICES,
-    "test_free_days_cost_nothing": NO_PRICES,
-    "test_a_bank_that_asks_leaves_it_incomplete": NO_PRICES,
-    "test_a_cancellation_for_the_end_can_be_taken_back_and_made_again": NO_PRICES,
+    "test_the_same_key_starts_one_subscription": NO_PRICES,
+    "test_a_declined_card_starts_no_subscription": NO_PRICES,
+    "test_an_unknown_or_missing_card_starts_no_subscription": NO_PRICES,
+    "test_after_an_unknown_card_the_same_key_starts_with_another_card": NO_PRICES,
+    "test_a_trial_makes_no_invoice": NO_PRICES,
+    "test_a_card_that_needs_authentication_leaves_the_subscription_incomplete": NO_PRICES,
+    "test_a_cancellation_at_period_end_can_be_resumed_and_repeated": NO_PRICES,
     "test_a_cancellation_at_once_is_final": NO_PRICES,
-    "test_what_was_never_paid_is_void_after_a_cancellation": NO_PRICES,
-    "test_an_upgrade_begins_a_period_and_takes_the_rest_off": NO_PRICES,
-    "test_an_upgrade_that_is_asked_for_twice_is_made_once": NO_PRICES,
+    "test_canceling_an_unpaid_subscription_voids_its_invoice": NO_PRICES,
+    "test_an_upgrade_starts_a_new_period_and_credits_the_unused_one": NO_PRICES,
+    "test_an_upgrade_that_is_requested_twice_is_billed_once": NO_PRICES,
     "test_a_declined_upgrade_changes_nothing": NO_PRICES,
-    "test_a_downgrade_waits_for_the_end_and_can_be_taken_back": NO_PRICES,
-    "test_a_downgrade_that_waits_does_not_hinder_a_cancellation": NO_PRICES,
-    "test_another_card_for_a_subscription": NO_PRICES,
+    "test_a_downgrade_waits_for_the_period_end_and_can_be_withdrawn": NO_PRICES,
+    "test_a_subscription_with_a_waiting_downgrade_can_be_canceled": NO_PRICES,
+    "test_a_subscription_takes_a_new_card_and_refuses_a_bad_one": NO_PRICES,
     "test_changes_are_listed_once_each": NO_FILTERS,
-    "test_what_was_before_is_not_listed": NO_FILTERS,
-    "test_a_message_names_what_it_is_about": NO_PRICES,
+    "test_older_changes_are_not_listed": NO_FILTERS,
+    "test_a_webhook_message_names_its_object": NO_PRICES,
 }
 
 
 @pytest.fixture(scope="module")
 def local_stripe(tmp_path_factory):
-    """Its address, and the messages it sends: one queue for all, for it sends each once."""
+    """Start localstripe and return its address and the queue of its webhook messages.
+
+    There is one queue for all tests, because localstripe sends each message once.
+    """
     messages: Queue = Queue()
 
     class Receiver(BaseHTTPRequestHandler):
@@ -114,7 +118,7 @@ def local_stripe(tmp_path_factory):
             self.end_headers()
 
         def log_message(self, *_):
-            """Nobody reads it."""
+            """Write no log."""
 
     receiver = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=receiver.serve_forever, args=(0.05,), daemon=True).start()
@@ -164,7 +168,7 @@ class LocalBench:
         return connect().v1.payment_methods.create({"type": "card", "card": card}).id
 
     def signed(self, kind: str, object_id: str) -> tuple[bytes, dict[str, str]]:
-        """The message that localstripe sends about an object: a second later, and once."""
+        """Wait for the message that localstripe sends about an object, about a second later."""
         while True:
             try:
                 body, headers = self._messages.get(timeout=15)
@@ -187,28 +191,28 @@ class TestLocalStripe(GatewayContract):
     for _name in LACKS:
         vars()[_name] = None  # not collected
 
-    def test_what_it_is_said_to_lack_is_in_the_contract(self):
+    def test_every_skipped_test_exists_in_the_contract(self):
         assert set(LACKS) <= set(vars(GatewayContract))
 
-    def test_no_such_payment_or_subscription(self):
+    def test_an_unknown_payment_or_subscription_raises_not_there(self):
         for call in (self.gateway.fetch_payment, self.gateway.fetch_subscription):
             with pytest.raises(NotThere):
                 call("nobody_knows_this")
 
-    def test_a_decline(self):
+    def test_a_declined_card_names_its_code(self):
         with pytest.raises(Declined) as declined:
             self.charge("declined")
 
         assert declined.value.decline_code == "card_declined"
 
-    def test_a_bank_that_asks_its_client(self):
+    def test_a_card_that_needs_authentication_captures_nothing(self):
         charged = self.charge("needs_action")
 
         assert (charged.status, charged.captured, charged.action_url) == ("requires_action", 0, "")
         assert self.gateway.fetch_payment(charged.external_id) == charged
 
     @pytest.mark.parametrize(("currency", "amount"), [("JPY", 100), ("KWD", 1990), ("ISK", 500)])
-    def test_other_currencies(self, currency, amount):
+    def test_other_currencies_are_charged_in_their_units(self, currency, amount):
         charged = self.gateway.charge(
             amount=amount, currency=currency, payment_method="pm_card_visa", reference="order-1",
             customer="", key="order:1:0",

@@ -1,4 +1,4 @@
-"""Stripe's shapes, of its Basil release and later, and from before."""
+"""Reading Stripe's JSON, in the shapes before and since its Basil release (2025-03-31)."""
 
 from datetime import UTC, datetime
 
@@ -100,7 +100,7 @@ def test_every_status_is_one_of_ours():
     assert set(mapping.INVOICE_STATUS.values()) == set(Invoice.Status)
 
 
-def test_the_banks_own_word_comes_first():
+def test_the_banks_decline_code_is_preferred():
     error = {"code": "card_declined", "decline_code": "insufficient_funds"}
     found = mapping.payment(intent(status="requires_payment_method", last_payment_error=error))
 
@@ -110,7 +110,7 @@ def test_the_banks_own_word_comes_first():
 @pytest.mark.parametrize(
     ("received", "captured"), [(1999, 1999), (1500, 1500), (0, 0), (None, 1999)]
 )
-def test_what_was_received_is_what_counts(received, captured):
+def test_the_received_amount_is_the_captured_one(received, captured):
     assert mapping.payment(intent(amount_received=received)).captured == captured
 
 
@@ -125,7 +125,7 @@ def test_what_was_received_is_what_counts(received, captured):
         ({"id": "ch_1", "balance_transaction": movement(1800, fee=80, currency="eur")}, 0),
     ],
 )
-def test_a_charge_may_be_an_id_or_the_whole(charge, fee):
+def test_the_fee_is_read_from_an_expanded_charge_only(charge, fee):
     assert mapping.payment(intent(latest_charge=charge)).fee == fee
 
 
@@ -167,7 +167,7 @@ def test_the_subscription_of_a_payment(paid):
     assert (found.order_id, found.invoice_id, found.subscription_id) == ("", "in_1", "sub_1")
 
 
-def test_what_is_not_known_is_no_obstacle():
+def test_unknown_fields_are_ignored():
     bare = {"id": "pi_1", "amount": 1, "currency": "thb", "status": "succeeded", "new": {"a": [1]}}
 
     found = mapping.payment(bare)
@@ -190,7 +190,7 @@ def test_what_is_not_known_is_no_obstacle():
         ("something_new", "pending"),
     ],
 )
-def test_a_refund(status, expected):
+def test_the_status_of_a_refund(status, expected):
     row = {
         "id": "re_1", "amount": 500, "currency": "usd", "status": status,
         "metadata": {"key": "refund:1"},
@@ -199,7 +199,7 @@ def test_a_refund(status, expected):
     assert mapping.refund(row) == RefundSnapshot("re_1", 500, expected, "refund:1")
 
 
-def test_a_refund_of_somebody_else_has_no_key():
+def test_a_refund_made_elsewhere_has_no_key():
     row = {"id": "re_1", "amount": 500, "currency": "isk", "status": "succeeded", "metadata": None}
 
     assert mapping.refund(row) == RefundSnapshot("re_1", 5, "succeeded", "")
@@ -215,14 +215,14 @@ def test_a_refund_of_somebody_else_has_no_key():
         ([movement(-1999, fee=1500), movement(700)], 1999, 700, 1500),
         ([movement(-1000), movement(-999)], 1999, 0, 0),
         ([movement(-1000), movement(1200)], 1000, 1000, 0),
-        # Kept in another currency: the same parts of what was disputed.
+        # The balance is in another currency: take the same fraction of the disputed amount.
         ([movement(-1800, fee=1300, currency="eur")], 1999, 0, 0),
         ([movement(-1800, currency="eur"), movement(1800, currency="eur")], 1999, 1999, 0),
         ([movement(-1800, currency="eur"), movement(900, currency="eur")], 1999, 999, 0),
     ],
 )
 @pytest.mark.parametrize("status", ["lost", "won", "needs_response"])
-def test_only_what_moved_on_the_balance_counts(movements, withdrawn, reinstated, fee, status):
+def test_a_dispute_counts_balance_movements_only(movements, withdrawn, reinstated, fee, status):
     found = dispute(*movements, status=status)
 
     assert (found.withdrawn, found.reinstated, found.fee) == (withdrawn, reinstated, fee)
@@ -268,7 +268,7 @@ def test_a_page_is_complete_when_it_is_paid(status, payment_status, expected):
 
 
 @pytest.mark.parametrize("payment", ["pi_1", {"id": "pi_1", "status": "succeeded"}])
-def test_what_a_page_led_to(payment):
+def test_a_checkout_names_its_payment(payment):
     session = {"id": "cs_1", "status": "complete", "payment_status": "paid"}
     found = mapping.checkout(session | {"payment_intent": payment, "subscription": None})
 
@@ -278,7 +278,7 @@ def test_what_a_page_led_to(payment):
 # --- subscriptions ---
 
 
-def test_a_subscription():
+def test_a_subscription_is_read_in_the_current_shape():
     found = subscription()
 
     assert (found.external_id, found.reference, found.plan_code) == ("sub_1", "sub-1", "basic")
@@ -286,7 +286,7 @@ def test_a_subscription():
     assert not found.cancel_at_period_end
 
 
-def test_a_subscription_from_before_basil():
+def test_a_subscription_is_read_in_the_shape_before_basil():
     item = {"id": "si_1", "plan": {"id": "basic", "metadata": {}}}
     found = subscription(items={"data": [item]}, current_period_start=BEGIN, current_period_end=END)
 
@@ -294,7 +294,7 @@ def test_a_subscription_from_before_basil():
     assert found.plan_code == "basic"
 
 
-def test_the_price_knows_the_plan_better_than_an_old_note():
+def test_the_plan_is_read_from_the_price_before_the_metadata():
     assert subscription(metadata={"plan_code": "of last year"}).plan_code == "basic"
 
 
@@ -323,7 +323,7 @@ def test_the_status_of_a_subscription(status, reason, expected):
     ("flag", "at", "expected"),
     [(True, None, True), (False, END, True), (False, END + 1, False), (False, None, False)],
 )
-def test_an_end_with_the_period(flag, at, expected):
+def test_a_cancellation_date_within_the_period_is_a_cancellation_at_its_end(flag, at, expected):
     assert subscription(cancel_at_period_end=flag, cancel_at=at).cancel_at_period_end is expected
 
 
@@ -332,12 +332,12 @@ def test_an_end_with_the_period(flag, at, expected):
     [
         ("active", BEGIN, "large"),
         ("not_started", None, "large"),
-        ("active", END, ""),  # it is the plan by now
+        ("active", END, ""),  # the phase has begun, so it is the current plan
         ("released", BEGIN, ""),
         ("canceled", BEGIN, ""),
     ],
 )
-def test_the_plan_that_comes_next(status, begun, expected):
+def test_the_next_plan_is_read_from_the_schedule(status, begun, expected):
     schedule = {
         "id": "sub_sched_1", "status": status, "metadata": {"next_plan_code": "large"},
         "phases": [{"start_date": BEGIN}, {"start_date": END}],
@@ -355,7 +355,7 @@ def test_an_invoice_pays_for_the_period_of_its_line():
     assert found.payment_ids == ("pi_1",)
 
 
-def test_money_back_for_a_longer_old_period_is_not_what_is_bought():
+def test_a_credit_line_does_not_set_the_period_of_an_invoice():
     lines = {"data": [line(-500, BEGIN, END * 2), line(999, BEGIN, END)]}
     (found,) = subscription([invoice(lines=lines)]).invoices
 
@@ -368,13 +368,13 @@ def test_an_invoice_without_lines_has_its_own_period():
     assert (found.period_start, found.period_end) == (moment(BEGIN), moment(END))
 
 
-def test_what_a_customers_credit_has_paid_is_not_charged():
+def test_the_amount_of_an_invoice_excludes_customer_credit():
     (found,) = subscription([invoice(amount_due=400)]).invoices
 
     assert found.amount == 400
 
 
-def test_invoices_of_nothing_and_drafts_are_left_out():
+def test_empty_invoices_and_drafts_are_left_out():
     rows = [invoice(total=0, amount_due=0), invoice(status="draft"), invoice(status="new")]
 
     assert subscription(rows).invoices == ()
@@ -407,7 +407,7 @@ def test_the_payments_of_an_invoice(paid_by):
     assert found.payment_ids == ("pi_1",)
 
 
-def test_an_invoice_that_nobody_has_tried_to_pay():
+def test_an_invoice_without_a_payment_attempt():
     (found,) = subscription([invoice(status="open", payments={"data": []})]).invoices
 
     assert (found.status, found.payment_ids) == ("open", ())

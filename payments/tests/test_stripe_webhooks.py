@@ -1,4 +1,4 @@
-"""Stripe's signed messages: which are believed, and what they are about."""
+"""Stripe's webhook messages: signatures that are accepted or refused, and the objects they name."""
 
 import json
 import time
@@ -42,7 +42,7 @@ def refused(body, headers) -> bool:
     return True
 
 
-def test_what_a_message_says():
+def test_a_message_is_read_as_an_event():
     event = verify(*signed())
 
     assert (event.id, event.type) == ("evt_1", "payment_intent.succeeded")
@@ -51,7 +51,7 @@ def test_what_a_message_says():
     assert event.api_version == "2026-10-28.endive"
 
 
-def test_the_official_sdk_signs_and_believes_the_same():
+def test_our_signatures_agree_with_the_official_sdk():
     body, headers = signed()
     theirs = stripe.WebhookSignature.generate_signature_header(body.decode(), SECRET)
 
@@ -59,14 +59,15 @@ def test_the_official_sdk_signs_and_believes_the_same():
     assert stripe.WebhookSignature.verify_header(body, headers["Stripe-Signature"], SECRET, 300)
 
 
-def test_the_name_of_the_header_has_no_case():
+def test_the_header_name_is_case_insensitive():
     body, headers = signed()
 
     assert verify(body, {"stripe-signature": headers["Stripe-Signature"]}).id == "evt_1"
 
 
+@pytest.mark.promise("webhook-secret-rotation")
 @pytest.mark.parametrize("secret", ["whsec_old", "whsec_new"])
-def test_two_secrets_while_one_replaces_the_other(settings, secret):
+def test_both_secrets_are_accepted_during_a_rotation(settings, secret):
     settings.STRIPE_WEBHOOK_SECRETS = ["whsec_new", "whsec_old"]
 
     assert verify(*signed(secret=secret)).id == "evt_1"
@@ -80,8 +81,9 @@ def test_one_of_several_signatures_is_enough():
     assert verify(body, {"Stripe-Signature": both}).id == "evt_1"
 
 
+@pytest.mark.promise("webhook-needs-secret")
 @pytest.mark.parametrize("secrets", [[], [""], [" "]])
-def test_without_a_secret_nobody_is_believed(settings, secrets):
+def test_without_a_secret_every_message_is_refused(settings, secrets):
     settings.STRIPE_WEBHOOK_SECRETS = secrets
 
     assert not StripeGateway().webhook_is_configured()
@@ -89,22 +91,24 @@ def test_without_a_secret_nobody_is_believed(settings, secrets):
         assert refused(*signed(secret=secret))
 
 
-def test_another_secret():
+def test_a_message_signed_with_another_secret_is_refused():
     assert refused(*signed(secret="whsec_other"))
 
 
+@pytest.mark.promise("webhook-forgery-refused")
 @pytest.mark.parametrize("age", [-301, 301, 3600, -86_400 * 365])
-def test_too_old_or_from_the_future(age):
+def test_a_message_too_old_or_from_the_future_is_refused(age):
     with time_machine.travel(1_790_000_000, tick=False):
         assert refused(*signed(at=time.time() - age))
 
 
 @pytest.mark.parametrize("age", [-300, 0, 300])
-def test_young_enough(age):
+def test_a_message_within_the_tolerance_is_accepted(age):
     with time_machine.travel(1_790_000_000, tick=False):
         assert verify(*signed(at=time.time() - age)).id == "evt_1"
 
 
+@pytest.mark.promise("webhook-forgery-refused")
 @pytest.mark.parametrize(
     "body",
     [
@@ -122,10 +126,11 @@ def test_young_enough(age):
         b'{"id": "evt_1", "type": ["a"]}',
     ],
 )
-def test_signed_nonsense(body):
+def test_a_signed_body_that_is_no_event_is_refused(body):
     assert refused(*signed(body))
 
 
+@pytest.mark.promise("webhook-forgery-refused")
 @pytest.mark.parametrize(
     "header",
     [
@@ -140,14 +145,15 @@ def test_signed_nonsense(body):
         "t=1,v1=é",
     ],
 )
-def test_a_garbled_header(header):
+def test_a_garbled_signature_header_is_refused(header):
     body, _ = signed()
 
     assert refused(body, {"Stripe-Signature": header})
     assert refused(body, {})
 
 
-def test_a_changed_message():
+@pytest.mark.promise("webhook-forgery-refused")
+def test_a_changed_body_is_refused():
     body, headers = signed()
 
     assert refused(body.replace(b"pi_1", b"pi_2"), headers)
@@ -187,7 +193,7 @@ CHARGE = thing("charge", "ch_1", payment_intent="pi_1")
         ("invoice.paid", invoice(parent=basil("sub_1")), "subscription", "sub_1"),
         ("invoice.payment_failed", invoice(parent=basil({"id": "sub_1"})), "subscription", "sub_1"),
         ("invoice.paid", invoice(subscription="sub_1"), "subscription", "sub_1"),
-        # Nobody follows these.
+        # No service follows these events.
         ("invoice.paid", invoice(parent=None), "", ""),
         ("charge.refunded", CHARGE | {"payment_intent": None}, "", ""),
         ("customer.updated", thing("customer", "cus_1"), "", ""),
@@ -198,14 +204,14 @@ CHARGE = thing("charge", "ch_1", payment_intent="pi_1")
         ("something.new", thing("something", "some_1"), "", ""),
     ],
 )  # fmt: skip
-def test_what_a_message_is_about(event_type, about, kind, external_id):
+def test_an_event_names_its_kind_and_object(event_type, about, kind, external_id):
     event = verify(*signed(EVENT | {"type": event_type, "data": {"object": about}}))
 
     assert (event.kind, event.external_id) == (kind, external_id)
 
 
 @pytest.mark.parametrize("data", [None, [], "data", {}, {"object": None}])
-def test_a_message_about_nothing(data):
+def test_an_event_without_an_object_has_no_kind(data):
     assert verify(*signed(EVENT | {"data": data})).kind == ""
 
 

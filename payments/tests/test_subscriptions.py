@@ -1,4 +1,4 @@
-"""Subscribing, watching by it, and ending it."""
+"""Subscribing, the access that a subscription gives, and canceling."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -36,6 +36,7 @@ MINE = "/api/v1/payments/subscription"
 MAX = datetime(9000, 1, 1)  # noqa: DTZ001 - hypothesis adds the zone
 
 
+@pytest.mark.promise("renewal-dates")
 @pytest.mark.parametrize(
     ("start", "months", "expected"),
     [
@@ -54,7 +55,7 @@ def test_a_month_later_is_the_same_day_or_the_last_one(start, months, expected):
 
 
 @given(st.datetimes(timezones=st.just(UTC), max_value=MAX), st.integers(1, 36))
-def test_months_move_on_and_keep_the_day_where_they_can(start, months):
+def test_adding_months_keeps_the_day_or_takes_the_last_one(start, months):
     later = add_months(start, months)
     assert (later.year - start.year) * 12 + later.month - start.month == months
     assert later.day == start.day or (later.day < start.day and (later + timedelta(1)).day == 1)
@@ -88,7 +89,7 @@ class TestSubscribing:
             subscription.period_start,
             subscription.period_end,
         )
-        # Nobody has earned it yet.
+        # The money is paid and not yet earned.
         assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
         assert client_for(viewer).get(MINE).data == {**mine, "id": str(subscription.pk)}
 
@@ -99,13 +100,15 @@ class TestSubscribing:
         assert (answer.status_code, code(answer)) == (409, "already_subscribed")
 
     @pytest.mark.parametrize("plan", ["weekly", "retired"])
-    def test_a_plan_that_is_not_sold_is_not_there(self, client_for, viewer, plan):
+    def test_an_unknown_or_retired_plan_is_answered_404(self, client_for, viewer, plan):
         Plan.objects.create(code="retired", name="Old", amount=1, currency="USD", is_active=False)
         with nothing_changes():
             answer = client_for(viewer).post(URL, {"plan": plan, "payment_method": VISA})
         assert (answer.status_code, code(answer)) == (404, "plan_not_found")
 
-    def test_after_a_decline_another_card_makes_it_active(self, client_for, viewer, may_watch):
+    def test_after_a_decline_another_card_activates_the_subscription(
+        self, client_for, viewer, may_watch
+    ):
         declined = client_for(viewer).post(URL, {"payment_method": DECLINED})
         assert (declined.status_code, code(declined)) == (402, "card_declined")
         assert Subscription.objects.get().status == "incomplete"
@@ -120,7 +123,7 @@ class TestSubscribing:
         assert Invoice.objects.get().period_end == subscription.period_end
         assert may_watch(viewer)
 
-    def test_without_a_card_it_waits_for_the_hosted_page(self, client_for, viewer):
+    def test_a_subscription_without_a_card_waits_for_the_hosted_page(self, client_for, viewer):
         first = client_for(viewer).post(URL)
         with nothing_changes():
             again = client_for(viewer).post(URL)
@@ -128,7 +131,7 @@ class TestSubscribing:
         assert first.data["subscription"]["current_period_end"] is None
         assert first.data["next_action"]["type"] == "redirect"
 
-    def test_an_unknown_card_makes_nothing_active(self, client_for, viewer):
+    def test_an_unknown_card_activates_nothing(self, client_for, viewer):
         answer = client_for(viewer).post(URL, {"payment_method": "pm_mine"})
         assert (answer.status_code, code(answer)) == (422, "payment_method_unknown")
         assert Subscription.objects.get().status == "incomplete"
@@ -159,7 +162,8 @@ class TestSubscribing:
 
 @pytest.mark.django_db
 class TestEnding:
-    def test_canceled_at_the_end_it_plays_until_then(
+    @pytest.mark.promise("cancel-and-resume")
+    def test_a_cancellation_at_period_end_keeps_the_access(
         self, client_for, viewer, subscribe, may_watch
     ):
         subscribe(viewer)
@@ -170,7 +174,8 @@ class TestEnding:
         with nothing_changes():
             assert client_for(viewer).post(f"{MINE}/cancel", {}).status_code == 200
 
-    def test_canceled_now_it_ends_now(self, client_for, viewer, subscribe, may_watch):
+    @pytest.mark.promise("cancel-and-resume")
+    def test_a_cancellation_now_ends_the_access(self, client_for, viewer, subscribe, may_watch):
         subscribe(viewer)
         answer = client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
         assert (answer.status_code, answer.data["status"]) == (200, "canceled")
@@ -184,22 +189,25 @@ class TestEnding:
         assert subscribe(viewer).status == "active"
         assert may_watch(viewer)
 
-    def test_nobody_cancels_what_is_not_theirs(self, client_for, viewer, make_user, subscribe):
+    def test_another_users_subscription_cannot_be_canceled(
+        self, client_for, viewer, make_user, subscribe
+    ):
         subscribe(viewer)
         with nothing_changes():
             answer = client_for(make_user()).post(f"{MINE}/cancel", {"at_period_end": False})
         assert (answer.status_code, code(answer)) == (404, "no_subscription")
 
-    def test_past_its_end_nothing_plays_without_any_job(
+    @pytest.mark.promise("access-ends-by-the-clock")
+    def test_access_ends_with_the_period_without_any_job(
         self, viewer, subscribe, may_watch, run_minute
     ):
-        """Money 82."""
+        """Access ends one hour after the period without any job; the renewal brings it back."""
         subscription = subscribe(viewer)
-        right = Entitlement.objects.get()
-        assert right.ends_at == subscription.period_end + timedelta(hours=1)
-        with time_machine.travel(right.ends_at + timedelta(seconds=1)):
+        entitlement = Entitlement.objects.get()
+        assert entitlement.ends_at == subscription.period_end + timedelta(hours=1)
+        with time_machine.travel(entitlement.ends_at + timedelta(seconds=1)):
             assert not may_watch(viewer)
-            run_minute()  # the gateway renews it, and we hear of it
+            run_minute()  # the sandbox renews, and its webhook reports it
             run_minute()
             assert may_watch(viewer)
 
@@ -228,7 +236,7 @@ class TestEnding:
         client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
         assert may_watch(viewer)
 
-    def test_an_invoice_given_back_ends_it(self, viewer, subscribe, may_watch):
+    def test_refunding_the_invoice_ends_the_subscription(self, viewer, subscribe, may_watch):
         subscribe(viewer)
         payment = Payment.objects.get()
         SandboxRefund.objects.create(

@@ -1,4 +1,4 @@
-"""Signed hints: believed only when they are genuine, taken in once, and never the truth itself."""
+"""Webhooks: which messages are accepted, how often they are processed, and reconciliation."""
 
 import json
 import time
@@ -22,6 +22,7 @@ from payments.models import (
 from payments.services.gateway_news import reconciliation
 from payments.services.settling.facts import sync_payment
 from payments.signals import payment_facts_changed
+from payments.tests import stripe_stand_in
 from payments.tests.kit import VISA, balances, nothing_changes, together
 
 URL = "/api/v1/payments/webhooks/sandbox"
@@ -36,7 +37,7 @@ def video(make_video):
 
 @pytest.fixture
 def page(client_for, viewer, video):
-    """An order that was paid on the gateway's page, and of which we have not heard."""
+    """An order that was paid on the gateway's page; its webhook has not been delivered yet."""
     client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
     order = Order.objects.get()
     pages.pay(order.checkout_id, VISA)
@@ -58,6 +59,7 @@ def signed(body: bytes, *, secret=None, at=None, settings=None) -> dict:
 
 @pytest.mark.django_db
 class TestBelief:
+    @pytest.mark.promise("webhook-forgery-refused")
     @pytest.mark.parametrize(
         "spoil",
         [
@@ -72,48 +74,54 @@ class TestBelief:
         ],
     )
     def test_a_bad_or_missing_signature_is_refused(self, client, page, spoil):
-        """Money 53."""
+        """A missing, garbled or wrong signature is answered 400, and no event is stored."""
         body, headers = spoil(*message())
         with nothing_changes():
             answer = post(client, body, headers)
         assert answer.status_code == 400
         assert not WebhookEvent.objects.exists()
 
+    @pytest.mark.promise("webhook-forgery-refused")
     @pytest.mark.parametrize("seconds", [-301, 301, -(10**8), 10**8])
     def test_an_old_or_future_message_is_refused(self, client, page, settings, seconds):
-        """Money 53."""
+        """A message signed more than 300 seconds ago, or as far in the future, is answered 400."""
         body, _ = message()
         headers = signed(body, at=time.time() + seconds, settings=settings)
         with nothing_changes():
             assert post(client, body, headers).status_code == 400
 
+    @pytest.mark.promise("webhook-forgery-refused")
     @pytest.mark.parametrize(
         "body",
         [b"", b"[]", b"null", b"7", b'"x"', b"{", b"\xff\xfe{}", b"[" * 20_000, b"{}", b'{"id":7}'],
     )
-    def test_what_is_no_event_is_refused_or_ignored(self, client, db, settings, body):
-        """Money 53: never a 500."""
+    def test_a_signed_body_that_is_no_event_changes_nothing(self, client, db, settings, body):
+        """A signed body that is no event is answered 400 or 200, changes nothing and never causes
+        a 500."""
         with nothing_changes():
             answer = post(client, body, signed(body, settings=settings))
         assert answer.status_code in {400, 200}
         assert Payment.objects.count() == 0
 
-    def test_more_than_a_megabyte_is_refused(self, client, db, settings):
-        """Money 53."""
+    @pytest.mark.promise("webhook-forgery-refused")
+    def test_a_body_above_one_mebibyte_is_refused(self, client, db, settings):
+        """A body of more than one mebibyte is answered 400, and no event is stored."""
         body = b'{"id":"' + b"x" * 1024 * 1024 + b'"}'
         assert post(client, body, signed(body, settings=settings)).status_code == 400
         assert not WebhookEvent.objects.exists()
 
-    def test_two_secrets_hold_while_one_replaces_the_other(self, client, page, settings):
-        """Money 54."""
+    @pytest.mark.promise("webhook-secret-rotation")
+    def test_the_old_secret_is_accepted_during_a_rotation(self, client, page, settings):
+        """A message signed with the old secret is accepted during the rotation and refused after it."""
         body, old = message()
         settings.SANDBOX_WEBHOOK_SECRETS = ["whsec_new", *settings.SANDBOX_WEBHOOK_SECRETS]
         assert post(client, body, old).status_code == 200
         settings.SANDBOX_WEBHOOK_SECRETS = ["whsec_new"]
         assert post(client, body, old).status_code == 400
 
-    def test_without_a_secret_there_is_no_such_page(self, client, page, settings):
-        """Money 55."""
+    @pytest.mark.promise("webhook-needs-secret")
+    def test_without_a_secret_the_address_does_not_exist(self, client, page, settings):
+        """A gateway without a webhook secret, or unknown, has no webhook address: the answer is 404."""
         body, headers = message()
         settings.SANDBOX_WEBHOOK_SECRETS = []
         with nothing_changes():
@@ -124,15 +132,32 @@ class TestBelief:
             )
         assert client.get(URL).status_code == 405
 
-    def test_the_other_mode_is_refused(self, client, page, settings):
-        """Money 60."""
+    @pytest.mark.promise("webhook-mode-mismatch-refused")
+    def test_a_live_mode_event_is_refused_by_the_sandbox(self, client, page, settings):
+        """A live-mode event is answered 400 by the sandbox, and no event is stored."""
         body = message()[0].replace(b'"livemode": false', b'"livemode": true')
         with nothing_changes():
             assert post(client, body, signed(body, settings=settings)).status_code == 400
         assert not WebhookEvent.objects.exists()
 
+    @pytest.mark.promise("webhook-mode-mismatch-refused")
+    def test_a_test_mode_event_is_refused_by_a_live_gateway(self, client, db, settings):
+        settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRETS = "sk_live_1", ["whsec_live"]
+        message = {"id": "evt_1", "type": "payment_intent.succeeded", "livemode": False, "data": {}}
+        body, headers = stripe_stand_in.sign(json.dumps(message).encode(), secret="whsec_live")
+
+        def ask(body, headers):
+            url = URL.replace("sandbox", "stripe")
+            return client.post(url, body, content_type=JSON, headers=headers).status_code
+
+        assert ask(body, headers) == 400
+        assert not WebhookEvent.objects.exists()
+        live = body.replace(b"false", b"true")
+        assert ask(*stripe_stand_in.sign(live, secret="whsec_live")) == 200
+
+    @pytest.mark.promise("webhook-unknown-type-ignored")
     def test_an_unknown_type_is_ignored(self, client, db, settings):
-        """Money 56."""
+        """A signed event of an unknown type is answered 200 with the status "ignored"."""
         body = json.dumps(
             {"id": "sbe_1", "type": "weather.changed", "livemode": False, "data": {}}
         ).encode()
@@ -140,8 +165,9 @@ class TestBelief:
             answer = post(client, body, signed(body, settings=settings))
         assert (answer.status_code, answer.json()) == (200, {"status": "ignored"})
 
-    def test_nothing_of_the_content_is_kept(self, client, page, settings):
-        """Money 87."""
+    @pytest.mark.promise("no-secrets-kept")
+    def test_a_card_number_in_an_event_is_not_stored(self, client, page, settings):
+        """A card number in an event's body is not stored with the webhook event."""
         found = json.loads(message()[0])
         found["data"]["object"]["card"] = "4242424242424242"
         body = json.dumps(found).encode()
@@ -152,7 +178,7 @@ class TestBelief:
 
 @pytest.mark.django_db
 class TestTakingIn:
-    def test_the_news_brings_the_payment_in(self, client, page):
+    def test_an_event_settles_the_payment_once(self, client, page):
         body, headers = message()
         with_secret = post(client, body, headers)
         assert (with_secret.status_code, with_secret.json()) == (200, {"status": "processed"})
@@ -162,10 +188,12 @@ class TestTakingIn:
             assert post(client, body, headers).status_code == 200
         assert WebhookEvent.objects.get().attempts == 1
 
-    def test_it_may_come_before_the_purchase_is_answered(
+    @pytest.mark.promise("webhook-before-answer")
+    def test_a_webhook_may_arrive_before_the_purchase_is_answered(
         self, client, client_for, viewer, video, monkeypatch
     ):
-        """Money 20."""
+        """A webhook that arrives before the purchase is answered settles it once: one split, one
+        mail."""
         from payments.services.buying import checkout
 
         settle = checkout.sync_payment
@@ -183,8 +211,10 @@ class TestTakingIn:
         assert (balances(), Transfer.objects.count()) == (SOLD, 2)
         assert Notice.objects.count() == 1
 
-    def test_a_receiver_that_fails_is_asked_again(self, client, page):
-        """Money 57: 500, nothing is written, and the redelivery works."""
+    @pytest.mark.promise("webhook-failure-redelivered", "no-secrets-kept")
+    def test_a_failed_delivery_can_be_repeated(self, client, page):
+        """A receiver that raises makes the webhook answer 500 and write nothing; the redelivery
+        succeeds."""
 
         def fail(**kwargs):
             raise RuntimeError("a secret 4242424242424242")
@@ -203,8 +233,9 @@ class TestTakingIn:
         assert post(client, body, headers).status_code == 200
         assert balances() == SOLD
 
+    @pytest.mark.promise("unknown-payment-in-suspense")
     def test_an_unknown_payment_waits_in_suspense(self, client, db):
-        """Money 59."""
+        """A captured payment that belongs to no order is unmatched, and its money waits in suspense."""
         charging.charge(
             amount=500, currency="USD", payment_method=VISA, key="k", reference="elsewhere"
         )
@@ -213,13 +244,27 @@ class TestTakingIn:
         assert Payment.objects.get().disposition == "unmatched"
         assert balances() == {"clearing:USD": -500, "suspense:USD": 500}
 
-    def test_an_object_that_is_not_there_is_ignored(self, client, db, settings):
+    @pytest.mark.promise("refund-before-capture", "refund-at-gateway-is-mirrored")
+    def test_a_refund_event_before_its_capture_event_books_both(self, client, page):
+        charging.refund(payment_id=_paid(page), amount=1000, key="dashboard")
+        captured = events.message(SandboxEvent.objects.get(type="payment.captured"))
+        refunded = message("payment")
+        assert refunded != captured
+        assert post(client, *refunded).json() == {"status": "processed"}
+        page.refresh_from_db()
+        assert page.status == "paid"
+        assert balances() == {"clearing:USD": -999, "creator:USD": 800, "platform:USD": 199}
+        assert Entitlement.objects.live().get().user_id == page.buyer_id
+        with nothing_changes():
+            assert post(client, *captured).json() == {"status": "processed"}
+
+    def test_an_event_about_an_unknown_object_is_ignored(self, client, db, settings):
         found = {"id": "sbx_gone", "object": "payment"}
         body = json.dumps({"id": "e1", "type": "x", "data": {"object": found}}).encode()
         answer = post(client, body, signed(body, settings=settings))
         assert (answer.status_code, answer.json()) == (200, {"status": "ignored"})
 
-    def test_what_was_not_delivered_is_delivered_later(self, page, monkeypatch):
+    def test_an_undelivered_event_is_delivered_later(self, page, monkeypatch):
         from payments.services.gateway_news import webhooks
 
         def down(**kwargs):
@@ -236,8 +281,10 @@ class TestTakingIn:
 
 @pytest.mark.django_db(transaction=True)
 class TestAtOnce:
-    def test_one_event_on_sixteen_threads_is_taken_in_once(self, client, page):
-        """Money 58."""
+    @pytest.mark.promise("webhook-processed-once")
+    def test_one_event_on_sixteen_threads_is_processed_once(self, client, page):
+        """Sixteen deliveries of one event at the same moment make one split, one entitlement and
+        one mail."""
         body, headers = message()
         answers = together([lambda: post(client, body, headers)] * 16)
         assert {answer.status_code for answer in answers} == {200}
@@ -245,8 +292,9 @@ class TestAtOnce:
         assert Entitlement.objects.count() == Payment.objects.count() == 1
         assert Notice.objects.count() == 1
 
-    def test_return_page_and_webhook_at_once_split_once(self, client, client_for, viewer, page):
-        """Money 21: one split, one mail."""
+    @pytest.mark.promise("return-page-and-webhook-once")
+    def test_return_page_and_webhook_at_once_settle_once(self, client, client_for, viewer, page):
+        """The return page and the webhook at the same moment make one split and one mail."""
         body, headers = message()
         sync = f"/api/v1/payments/orders/{page.pk}/sync"
         clients = [client_for(viewer) for _ in range(4)]
@@ -257,8 +305,9 @@ class TestAtOnce:
         assert (balances(), JournalEntry.objects.count()) == (SOLD, 1)
         assert Notice.objects.count() == 1
 
-    def test_a_refund_and_its_webhook_at_once_reverse_once(self, client, page, admin, client_for):
-        """Money 41."""
+    @pytest.mark.promise("refund-booked-once")
+    def test_refunds_and_webhooks_at_once_are_booked_once(self, client, page, admin, client_for):
+        """API refunds and webhooks at the same moment reverse exactly the refunds that succeeded."""
         sync_payment(gateway="sandbox", external_id=_paid(page))
         charging.refund(payment_id=_paid(page), amount=500, key="dashboard")
         body, headers = message("payment")
@@ -293,8 +342,10 @@ class TestReconciliation:
 
         return reconciliation.reconcile(timezone.now() - timedelta(hours=1))
 
-    def test_what_a_lost_webhook_missed_is_found_once(self, page):
-        """Money 61."""
+    @pytest.mark.promise("reconciliation-finds-lost-webhook")
+    def test_reconciliation_settles_a_payment_whose_event_was_lost(self, page):
+        """Reconciliation books a payment whose webhook events were lost; a second run changes
+        nothing."""
         SandboxEvent.objects.all().delete()
         found = self.run()
         assert found.changed
@@ -302,6 +353,7 @@ class TestReconciliation:
         with nothing_changes():
             assert self.run().changed == []
 
+    @pytest.mark.promise("reconciliation-finds-lost-webhook")
     def test_refunds_disputes_and_subscriptions_are_found(
         self, page, viewer, make_user, client_for
     ):
@@ -319,7 +371,9 @@ class TestReconciliation:
         with nothing_changes():
             assert self.run().changed == []
 
-    def test_a_charge_of_a_process_that_died_is_found(self, client_for, viewer, video, gateway_is):
+    def test_the_charge_of_a_process_that_died_is_found(
+        self, client_for, viewer, video, gateway_is
+    ):
         from payments.tests.kit import DyingGateway, Killed
 
         with gateway_is(DyingGateway), pytest.raises(Killed):

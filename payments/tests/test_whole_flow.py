@@ -1,5 +1,7 @@
-"""The whole of money on the real database: random lives of sales, subscriptions, refunds, disputes,
-closes and payouts, and what holds after every step of them."""
+"""Random histories of sales, subscriptions, refunds, disputes, closes and payouts on the real database.
+
+After every step the books must equal an independent computation from the facts.
+"""
 
 import random
 from contextlib import suppress
@@ -42,7 +44,8 @@ STEPS = {
 }  # fmt: skip
 
 
-# What every life begins with, so that none is dull: payments are by number, amounts in minor units.
+# Every history begins with these steps, so that each kind of step happens in each of them. A step is
+# its name, the index of a video, plan or payment, and an amount in minor units.
 BEGINNING = [
     *(("sell", video, 1999) for video in range(3)),
     ("subscribe", 2, 90),
@@ -61,7 +64,7 @@ BEGINNING = [
 
 
 class World:
-    """What can happen, one step at a time, and what must hold then."""
+    """The steps of a history, and the state of the books that must hold after each of them."""
 
     def __init__(self, clock, make_user, make_video, buy, admin):
         self.clock, self.make_user, self.make_video = clock, make_user, make_video
@@ -83,7 +86,7 @@ class World:
     def sync(self, external_id: str) -> None:
         sync_payment(gateway="sandbox", external_id=external_id)
 
-    # --- what happens ---------------------------------------------------------------------------
+    # --- steps ----------------------------------------------------------------------------------
 
     def sell(self, index: int, amount: int) -> None:
         video = self.videos[index % 3]
@@ -92,7 +95,7 @@ class World:
         self.buy(self.make_user(), video)
 
     def subscribe(self, index: int, amount: int) -> None:
-        """Periods of 28 to 31 days, or of 365; the subscriber watches on some days of theirs."""
+        """Subscribe a new user to the monthly or yearly plan; the user watches on up to three days."""
         user = self.make_user()
         subscriptions.subscribe(user=user, plan_code=self.plans[index % 2], payment_method=VISA)
         for number in range(index % 4):
@@ -120,7 +123,7 @@ class World:
             self.sync(payment.external_id)
 
     def decide(self, index: int, amount: int) -> None:
-        """Won, lost, or won in part."""
+        """Close an open dispute: won, lost, or won in part."""
         dispute = SandboxDispute.objects.filter(status="needs_response").first()
         if dispute is not None:
             charging.close_dispute(dispute.pk, reinstated=amount * (index % 2))
@@ -150,10 +153,10 @@ class World:
             else:
                 payouts.mark_failed(payout_id=payout.pk, reason="", actor=self.admin)
 
-    # --- what holds -----------------------------------------------------------------------------
+    # --- checks ---------------------------------------------------------------------------------
 
     def holds(self) -> None:
-        """Computed from the facts alone, by arithmetic of its own."""
+        """Check every balance against a computation from payments, payouts and pools alone."""
         assert_books_balance()
         earned = distributed = deferred = in_pool = platform = lost = clearing = 0
         for payment in Payment.objects.select_related("order", "invoice"):
@@ -186,7 +189,7 @@ class World:
         assert deferred >= 0
 
     def end(self) -> None:
-        """A year later everything has been earned, and the check finds nothing wrong."""
+        """Let a year pass: everything is earned, every month verifies, and the ledger check passes."""
         self.clock.shift(timedelta(days=400))
         with suppress(PeriodNotOver):
             self.close(0, 0)
@@ -211,10 +214,12 @@ def disputed_of(payment: Payment) -> int:
     return rows.aggregate(held=Sum(F("withdrawn") - F("reinstated")))["held"] or 0
 
 
+@pytest.mark.promise("any-history-adds-up")
 @pytest.mark.django_db
 @pytest.mark.parametrize("seed", range(2))
-def test_any_life_of_money_adds_up_at_every_step(make_user, make_video, buy, admin, seed):
-    """Money 29: sales, invoices, refunds that fail, disputes won in part, closes and payouts."""
+def test_random_histories_add_up_at_every_step(make_user, make_video, buy, admin, seed):
+    """Random histories of sales, invoices, refunds, disputes, closes and payouts add up at every
+    step."""
     dice = random.Random(seed)  # noqa: S311 - the same lives in every run
     Plan.objects.create(code="yearly", name="Yearly", amount=9999, currency="USD", interval="year")
     start = datetime(2026, 1, 1, tzinfo=UTC)
@@ -226,7 +231,7 @@ def test_any_life_of_money_adds_up_at_every_step(make_user, make_video, buy, adm
             world.step(name, dice.randrange(50), dice.randint(200, 2500))
         world.end()
     assert Order.objects.count() + Invoice.objects.count() == Payment.objects.count()
-    # It was a life with everything in it.
+    # The history contained every kind of event.
     assert {"paid", "failed"} <= set(Payout.objects.values_list("status", flat=True))
     assert {"succeeded", "failed"} <= set(Refund.objects.values_list("status", flat=True))
     assert Pool.objects.filter(amount__gt=0).exists()

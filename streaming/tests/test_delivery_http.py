@@ -265,6 +265,7 @@ def test_an_ended_session_gets_nothing(stage, name):
     assert_refused(stage.get(name), 410, "session_ended")
 
 
+@pytest.mark.promise("refund-stops-playback")
 def test_an_end_is_known_by_the_next_look_and_other_sessions_go_on(stage):
     other = uuid4()
     assert stage.get("1080/1.m4s").status == 200
@@ -276,6 +277,7 @@ def test_an_end_is_known_by_the_next_look_and_other_sessions_go_on(stage):
     assert stage.get("1080/1.m4s", grant=stage.grant(session=other)).status == 200
 
 
+@pytest.mark.promise("refund-stops-playback")
 def test_a_stale_snapshot_fails_closed(stage, monkeypatch):
     assert stage.get("1080/1.m4s").status == 200
     stage.snapshot.stop()

@@ -102,6 +102,7 @@ def test_now_and_then_everything_is_looked_at_again(snapshot, sessions, clock):
     assert snapshot.is_ended(missed.bytes)
 
 
+@pytest.mark.promise("refund-stops-playback")
 def test_it_goes_stale_when_the_database_stays_away_and_recovers(snapshot, sessions, clock, caplog):
     ended = uuid4()
     sessions.end(ended, clock.now)
@@ -202,6 +203,7 @@ def test_the_listener_hears_of_new_ends_only(snapshot, sessions, clock):
     assert len(heard) == 1
 
 
+@pytest.mark.promise("refund-stops-playback")
 def test_the_thread_looks_by_itself_starts_once_and_flushes_at_the_end(sessions):
     subject = sessions.snapshot()
     subject.start()
@@ -223,6 +225,7 @@ def test_the_thread_looks_by_itself_starts_once_and_flushes_at_the_end(sessions)
     assert sessions.recovered == 1  # its connection is closed
 
 
+@pytest.mark.promise("refund-stops-playback")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forks_child_has_a_thread_of_its_own(sessions):

@@ -28,8 +28,9 @@ def test_a_stream_token_costs_three(client_for, viewer, bought):
         assert client.get(f"/api/v1/stream/{bought.pk}").status_code == 200
 
 
+@pytest.mark.promise("access-in-one-query")
 def test_a_right_costs_one(viewer, make_user, bought, subscribe):
-    """Money 81."""
+    """One query answers the access question for a buyer, a subscriber and a stranger."""
     viewer.has_perm("videos.add_video")
     with statements(exactly=1):
         assert can_watch(viewer, bought).kind == "order"

@@ -39,10 +39,11 @@ def end_of(session):
     return session.end_reason
 
 
+@pytest.mark.promise("refund-stops-playback")
 def test_a_full_refund_ends_what_it_paid_for_and_nothing_else(
     viewer, make_user, make_video, buy, watch, admin
 ):
-    """Money 83: the rest, in every delivery process, is the snapshot's (`test_delivery_snapshot`)."""
+    """A full refund ends the sessions of its video, and no other session; a partial refund ends none."""
     video, other = make_video(price=1999), make_video(price=500)
     order, neighbour = buy(viewer, video), make_user()
     buy(viewer, other)
@@ -115,8 +116,9 @@ def test_the_silent_end_and_the_living_stay(viewer, make_video, watch, run_minut
     assert (end_of(silent), end_of(living)) == ("idle", "")
 
 
+@pytest.mark.promise("access-ends-by-the-clock")
 def test_a_session_does_not_outlive_the_subscription(viewer, make_video, subscribe, watch):
-    """Money 82: by the clock, without any job."""
+    """A session that begins near the end of the period expires with the entitlement, without any job."""
     subscription = subscribe(viewer)
     almost_over = subscription.period_end - timedelta(hours=1)
     with time_machine.travel(almost_over):

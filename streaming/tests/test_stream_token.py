@@ -245,6 +245,7 @@ def test_head_opens_nothing(token_for, viewer, make_video, play, clock):
     ],
 )
 @pytest.mark.parametrize("started", [False, True])
+@pytest.mark.promise("refund-stops-playback")
 def test_a_right_lost_within_the_tokens_minute_is_lost(
     token_for, viewer, make_video, buy, admin, play, loss, expected, started
 ):

@@ -61,8 +61,9 @@ class TestFolding:
         assert watchtime.fold() == 0
         assert days() == [(100, 100)]
 
+    @pytest.mark.promise("watch-time-that-counts")
     def test_double_speed_counts_by_the_clock(self, viewer, video, subscribe, play):
-        """Money 76: capped at the speed of the clock."""
+        """A video played at double speed counts the seconds of the clock, not those of the video."""
         subscribe(viewer)
         session = play(viewer, video, 100, speed=2.0)
         session.refresh_from_db()
@@ -70,17 +71,19 @@ class TestFolding:
         watchtime.fold()
         assert days() == [(100, 100)]
 
+    @pytest.mark.promise("watch-time-that-counts")
     def test_a_bought_video_earns_nothing_from_the_pool(self, client_for, viewer, video, play, buy):
-        """Money 76."""
+        """The seconds of a bought video are counted, but carry no weight in the pool."""
         buy(viewer, video)
         play(viewer, video, 100)
         watchtime.fold()
         assert days() == [(100, 0)]
 
+    @pytest.mark.promise("watch-time-that-counts")
     def test_a_subscriber_who_bought_it_does_not_feed_the_pool(
         self, client_for, viewer, video, play, subscribe
     ):
-        """Money 76."""
+        """A subscriber's seconds carry no weight for a video that the subscriber also bought."""
         subscribe(viewer)
         client_for(viewer).post(
             f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA, "force": True}
@@ -89,14 +92,16 @@ class TestFolding:
         watchtime.fold()
         assert days() == [(100, 0)]
 
+    @pytest.mark.promise("watch-time-that-counts")
     def test_creators_do_not_watch_themselves_rich(self, video, play):
-        """Money 76: self-views."""
+        """A creator's views of their own video are not counted."""
         play(video.creator, video, 100)
         watchtime.fold()
         assert days() == []
 
+    @pytest.mark.promise("watch-time-that-counts")
     def test_again_and_again_ends_at_three_lengths_a_day(self, viewer, video, subscribe, play):
-        """Money 76: the cap."""
+        """A viewer's day carries at most the weight of three times the video's length."""
         subscribe(viewer)
         type(video).objects.filter(pk=video.pk).update(duration_seconds=20)
         for _ in range(5):
