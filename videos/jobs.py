@@ -48,10 +48,11 @@ def worker_name() -> str:
 
 
 def claim_next(worker: str) -> ProcessingJob | None:
-    """Claim the oldest due job for ``worker`` and return it, or None if no job is due.
+    """Claim the oldest due job for ``worker`` and return it, or None if there is none to claim.
 
-    A job that workers died on more than MAX_ATTEMPTS_LOST times is given up instead (worker_lost).
+    A job with more than MAX_ATTEMPTS_LOST attempts is given up instead (worker_lost).
     """
+    # Several candidates, because another worker may claim the first ones meanwhile.
     for job_id in (
         ProcessingJob.objects.due().order_by("created_at").values_list("pk", flat=True)[:5]
     ):

@@ -26,7 +26,10 @@ IMMUTABLE = "max-age=31536000, immutable"  # a year, the usual "for ever" (RFC 8
         description="The catalogue: public videos that can be played. A creator also finds all their "
         "own videos in it, and an administrator finds every video that is not deleted.",
     ),
-    retrieve=extend_schema(summary="Get a video"),
+    retrieve=extend_schema(
+        summary="Get a video",
+        description="Answers 404 for a deleted video, and for one that the caller may not see.",
+    ),
 )
 class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """Anyone sees the videos that can be played and are not private.

@@ -39,7 +39,7 @@ WORKER_KILLED = (
     "The process that worked on the video was killed. If the video is FAILED, retry it later.",
 )
 TICKS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
-# The periodic work of this app and of those below it. Apps above connect to worker_tick.
+# The periodic work of this app and of audit. Apps above this one connect to worker_tick.
 OWN_PARTS = {
     "second": (jobs.release_of_dead_workers, audit.seal),
     "hour": (garbage.collect_garbage,),

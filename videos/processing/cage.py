@@ -40,7 +40,7 @@ TICK_SECONDS = 0.5
 TRIAL_SECONDS = 10
 LAST_WORDS_SECONDS = 5
 # The launcher and bubblewrap begin their messages with these words when the tool did not start.
-# Such a failure says nothing about the video.
+# Then the failure says nothing about the video.
 NEVER_STARTED = ("launcher: ", "bwrap: ")
 # Bubblewrap reports a tool that was killed by a signal with exit code 128 + signal. FFmpeg has exit
 # codes of its own in that range, so only signals that mean a crash or a limit are recognised.

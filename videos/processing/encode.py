@@ -124,7 +124,7 @@ def command(source: Path, video: Probe, renditions: tuple[Rendition, ...]) -> li
 
 
 def video_graph(video: Probe, renditions: tuple[Rendition, ...]) -> str:
-    """Return FFmpeg's filter graph from the decoded picture to one output [v<number>] a rendition.
+    """Return FFmpeg's filter graph from the decoded picture to one output for each rendition.
 
     Deinterlacing and starting at time 0 are done once for all renditions, then each is scaled. FFmpeg
     itself turns rotated pictures upright before the first filter.
@@ -155,14 +155,8 @@ def _scale(video: Probe, rendition: Rendition) -> str:
 def _video_encoder(rendition: Rendition, rate: Fraction) -> list[str]:
     return [
         *("-c:v", "libx264", "-preset", settings.FFMPEG_PRESET, "-profile:v", "high"),
-        *(
-            "-crf",
-            str(rendition.crf),
-            "-maxrate",
-            str(rendition.maxrate),
-            "-bufsize",
-            str(rendition.bufsize),
-        ),
+        *("-crf", str(rendition.crf), "-maxrate", str(rendition.maxrate)),
+        *("-bufsize", str(rendition.bufsize)),
         # Keyframes only where they are forced, which is at the same times in all renditions.
         *("-x264-params", "scenecut=0:open_gop=0:keyint=600:min-keyint=1"),
         *("-force_key_frames", f"expr:gte(t,n_forced*{GOP_SECONDS})"),

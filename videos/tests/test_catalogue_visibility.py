@@ -152,7 +152,7 @@ def test_without_anonymous_playback_the_catalogue_needs_a_login(
     ("caller", "queries"),
     [
         ("anonymous", 2),  # the videos with creator and job, and their tags
-        ("owner", 3),  # and who is asking
+        ("owner", 3),  # and the signed-in user
         ("admin", 3),
     ],
 )

@@ -375,5 +375,5 @@ class TestReplacing:
         assert uploaded_video.status == "READY"
         assert uploaded_video.current_version != old
         assert (uploaded_video.version_folder / "master.m3u8").is_file()
-        # Those who watch the old one go on watching it.
+        # Viewers of the old version can watch it to its end.
         assert (uploaded_video.versions_folder / old / "master.m3u8").is_file()
