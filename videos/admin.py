@@ -3,6 +3,7 @@ from contextlib import suppress
 from django.contrib import admin
 from django.utils.html import format_html
 
+from config import money
 from config.admin import ReadOnlyAdmin
 from config.errors import NotVisible
 from videos.models import ProcessingJob, Video
@@ -10,7 +11,9 @@ from videos.services import catalogue
 
 
 class DeletedFilter(admin.SimpleListFilter):
-    title = "deleted"
+    """Hides deleted videos unless they are asked for."""
+
+    title = "deletion"
     parameter_name = "deleted"
 
     def lookups(self, request, model_admin):
@@ -23,14 +26,14 @@ class DeletedFilter(admin.SimpleListFilter):
 
     def choices(self, changelist):
         first, *others = super().choices(changelist)
-        return [{**first, "display": "in the catalogue"}, *others]
+        return [{**first, "display": "not deleted"}, *others]
 
 
 @admin.register(Video)
 class VideoAdmin(ReadOnlyAdmin):
-    """Videos are looked at, deleted and restored here; everything goes through the services.
+    """Videos, for looking at, deleting and restoring; both actions call the catalogue's services.
 
-    There is no form: saving one would write back what the video was when the page was opened.
+    There is no form: saving one would overwrite changes made since the page was opened.
     """
 
     list_display = [
@@ -39,7 +42,7 @@ class VideoAdmin(ReadOnlyAdmin):
         "status",
         "progress",
         "visibility",
-        "is_paid",
+        "price_with_currency",
         "views",
         "created_at",
     ]
@@ -48,6 +51,8 @@ class VideoAdmin(ReadOnlyAdmin):
     search_fields = ["title", "creator__email", "id"]
     date_hierarchy = "created_at"
     actions = ["delete_videos", "restore_videos"]
+    exclude = ["price", "rental_price", "currency"]
+    readonly_fields = ["price_with_currency", "rental_price_with_currency"]
 
     def has_manage_permission(self, request):
         return request.user.has_perm("videos.manage_any_video")
@@ -64,10 +69,25 @@ class VideoAdmin(ReadOnlyAdmin):
             return format_html('<span title="{}">{}</span>', job.error_detail, job.error_code)
         return f"{job.step or job.get_state_display()} {job.percent} %"
 
-    @admin.action(description="Delete (soft): playback stops in seconds", permissions=["manage"])
+    @admin.display(description="price", ordering="price")
+    def price_with_currency(self, video):
+        if not video.is_paid:
+            return "free"
+        return f"{money.to_text(video.price, video.currency)} {video.currency}"
+
+    @admin.display(description="rental price")
+    def rental_price_with_currency(self, video):
+        if video.rental_price is None:
+            return "-"
+        return f"{money.to_text(video.rental_price, video.currency)} {video.currency}"
+
+    @admin.action(
+        description="Delete (playback stops within seconds; can be restored)",
+        permissions=["manage"],
+    )
     def delete_videos(self, request, queryset):
         for video in queryset.alive():
-            with suppress(NotVisible):  # somebody else has deleted it just now
+            with suppress(NotVisible):  # another administrator or the owner was faster
                 catalogue.delete_video(video=video, actor=request.user)
 
     @admin.action(description="Restore deleted videos", permissions=["restore"])
@@ -78,11 +98,13 @@ class VideoAdmin(ReadOnlyAdmin):
 
 @admin.register(ProcessingJob)
 class ProcessingJobAdmin(ReadOnlyAdmin):
+    """Processing jobs, for looking at."""
+
     list_display = [
         "video",
         "state",
         "step",
-        "percent",
+        "percent_done",
         "attempt",
         "strikes",
         "worker",
@@ -91,3 +113,7 @@ class ProcessingJobAdmin(ReadOnlyAdmin):
     ]
     list_filter = ["state", "error_code"]
     list_select_related = ["video"]
+
+    @admin.display(description="progress", ordering="percent")
+    def percent_done(self, job):
+        return f"{job.percent} %"

@@ -1,4 +1,4 @@
-"""What must be there before videos can be processed."""
+"""The deploy check of the programs that process videos."""
 
 from django.core.checks import Error, Tags, register
 
@@ -8,7 +8,7 @@ from videos.processing.errors import ToolMissing
 
 @register(Tags.security, deploy=True)
 def videos_can_be_processed(app_configs, **kwargs):
-    """The programs are there, and so is the cage that FFMPEG_SANDBOX demands."""
+    """Report videos.E001 if a tool is missing, or if bubblewrap is demanded and does not work."""
     try:
         cage.describe()
         tools.versions()

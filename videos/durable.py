@@ -1,11 +1,11 @@
-"""Files that are still there after a power cut, before a row says that they are."""
+"""Making files survive a power cut, before a row in the database names them."""
 
 import os
 from pathlib import Path
 
 
 def sync_tree(folder: Path) -> None:
-    """Every file and folder below ``folder``, and the folder itself."""
+    """Write ``folder`` and all files and folders below it to the disk (fsync)."""
     for root, _, names in os.walk(folder):
         for name in names:
             _sync(Path(root, name))
@@ -13,7 +13,10 @@ def sync_tree(folder: Path) -> None:
 
 
 def sync_names(folder: Path, *, up_to: Path) -> None:
-    """The entries of ``folder`` and of those above it: a new folder is a new name in each."""
+    """Write the directory entries of ``folder`` and of its parents, ``up_to`` included, to the disk.
+
+    A new folder is an entry in its parent, and without that entry its files would be lost.
+    """
     for place in (folder, *folder.parents):
         _sync(place)
         if place == up_to:

@@ -1,37 +1,53 @@
+"""Errors of the catalogue, of uploads and of the job queue."""
+
 from rest_framework import status
 
 from config.errors import DomainError
 
 
 class NotFailed(DomainError):
+    """Refusal to retry a video that is not FAILED."""
+
     default_code = "not_failed"
-    default_detail = "Only a video whose processing failed can be processed again."
+    default_detail = "Only a FAILED video can be retried. Upload a new file to process this one."
 
 
 class NoSource(DomainError):
+    """Refusal to retry a video that has no source, or a source that is missing on the disk."""
+
     default_code = "no_file"
-    default_detail = "This video has no file yet: upload one."
+    default_detail = "This video has no file to process. Upload one."
 
 
 class LengthRequired(DomainError):
+    """Refusal of an upload of unknown length."""
+
     status_code = status.HTTP_411_LENGTH_REQUIRED
     default_code = "length_required"
-    default_detail = "Send the upload with a Content-Length header."
+    default_detail = "The upload has no Content-Length header. Send it again with one."
 
 
 class UploadInterrupted(DomainError):
+    """Refusal of an upload that ended early: its client disconnected while sending it."""
+
     status_code = status.HTTP_400_BAD_REQUEST
     default_code = "upload_interrupted"
-    default_detail = "The upload ended before all of it had arrived. Nothing was stored."
+    default_detail = (
+        "The upload ended before the whole file had arrived, and nothing was stored. Send it again."
+    )
     attr = "file"
 
 
 class EmptyUpload(DomainError):
+    """Refusal of a file of zero bytes."""
+
     status_code = status.HTTP_400_BAD_REQUEST
     default_code = "empty"
-    default_detail = "The submitted file is empty."
+    default_detail = "The uploaded file is empty. Upload a file that holds a video."
     attr = "file"
 
 
 class LeaseLost(Exception):
-    """This attempt no longer owns its job: another worker does, or a new file replaced it."""
+    """Notice to an attempt that it no longer owns its job: another worker claimed the job, or a newer
+    file cancelled it. The attempt must stop and must not change the job or the video.
+    """

@@ -1,62 +1,90 @@
 from datetime import UTC, datetime
+from typing import ClassVar
 
-import django_filters as filters
+import django_filters as filters  # type: ignore[import-untyped]  # it ships no types
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Q
 from rest_framework.exceptions import PermissionDenied
 
 from videos.models import Video
+from videos.querysets import VideoQuerySet
 
-# Times near the ends of the calendar overflow when they are turned into UTC.
+# Times near the ends of the calendar overflow when they are converted to UTC.
 SANE_TIME = [
     MinValueValidator(datetime(1900, 1, 1, tzinfo=UTC)),
     MaxValueValidator(datetime(3000, 1, 1, tzinfo=UTC)),
 ]
 TRUE_FALSE = [("true", "true"), ("false", "false")]
+SEARCH_WORDS_MAX = 10
 
 
 class VideoFilter(filters.FilterSet):
-    # The first of them: it begins anew, with videos that are not in the catalogue.
+    """Query parameters of the list of videos."""
+
+    # Must stay first: filters run in this order, and only_deleted replaces the queryset.
     deleted = filters.ChoiceFilter(
-        choices=TRUE_FALSE, method="only_deleted", help_text="What can be restored (ADMIN)."
+        choices=TRUE_FALSE,
+        method="only_deleted",
+        help_text="`true`: deleted videos, which can be restored (administrators only).",
     )
-    creator = filters.UUIDFilter(field_name="creator_id", help_text="The id of a user.")
+    creator = filters.UUIDFilter(
+        field_name="creator_id", help_text="Id of a user: videos of this creator."
+    )
     category = filters.CharFilter(max_length=60)
-    tag = filters.CharFilter(method="tagged", max_length=40)
+    tag = filters.CharFilter(method="with_tag", max_length=40)
     is_paid = filters.ChoiceFilter(choices=TRUE_FALSE, method="paid")
     status = filters.ChoiceFilter(choices=Video.Status.choices)
     min_duration = filters.NumberFilter(
-        field_name="duration_seconds", lookup_expr="gte", min_value=0, max_value=10**9
+        field_name="duration_seconds",
+        lookup_expr="gte",
+        min_value=0,
+        max_value=10**9,
+        help_text="Shortest duration in seconds.",
     )
     max_duration = filters.NumberFilter(
-        field_name="duration_seconds", lookup_expr="lte", min_value=0, max_value=10**9
+        field_name="duration_seconds",
+        lookup_expr="lte",
+        min_value=0,
+        max_value=10**9,
+        help_text="Longest duration in seconds.",
     )
     created_after = filters.IsoDateTimeFilter(
-        field_name="created_at", lookup_expr="gte", validators=SANE_TIME
+        field_name="created_at",
+        lookup_expr="gte",
+        validators=SANE_TIME,
+        help_text="Created at this time or later.",
     )
     created_before = filters.IsoDateTimeFilter(
-        field_name="created_at", lookup_expr="lt", validators=SANE_TIME
+        field_name="created_at",
+        lookup_expr="lt",
+        validators=SANE_TIME,
+        help_text="Created before this time.",
     )
     search = filters.CharFilter(
-        method="matching", max_length=200, help_text="In title and description."
+        method="matching",
+        max_length=200,
+        help_text="Words that must all occur in the title or the description. "
+        f"Words after the first {SEARCH_WORDS_MAX} are ignored.",
     )
 
     class Meta:
         model = Video
-        fields = []
+        fields: ClassVar[list[str]] = []
 
-    def tagged(self, queryset, name, value):
+    def with_tag(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:
         return queryset.filter(tags__name=value.strip().lower())
 
-    def paid(self, queryset, name, value):
+    # ``value`` has no type here: drf-spectacular would document that type instead of the model's.
+    def paid(self, queryset: VideoQuerySet, name: str, value) -> VideoQuerySet:
         return queryset.filter(is_paid=value == "true")
 
-    def matching(self, queryset, name, value):
-        for word in value.split()[:10]:
+    def matching(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:
+        for word in value.split()[:SEARCH_WORDS_MAX]:
             queryset = queryset.filter(Q(title__icontains=word) | Q(description__icontains=word))
         return queryset
 
-    def only_deleted(self, queryset, name, value):
+    def only_deleted(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:
+        """Replace the queryset by all deleted videos. Raises PermissionDenied for other roles."""
         if value != "true":
             return queryset
         if not self.request.user.has_perm("videos.restore_video"):

@@ -1,9 +1,10 @@
-"""The queue: the truth is the table ProcessingJob. Every change names the attempt it belongs to.
+"""The queue of processing jobs: claiming a job, keeping its lease, and ending an attempt.
 
-Nothing here trusts the process that calls it to be the only one: a lease ends by the database's
-clock, a fence tells attempts apart, and each change is one conditional UPDATE.
+The table ProcessingJob is the queue. Any number of workers may call these functions at the same time:
+a lease ends by the database's clock, a fence distinguishes attempts, and each change is one UPDATE
+that applies only while the attempt owns its job.
 
-Locks are taken video first, job second: an upload that replaces a video's file does so too.
+Rows are locked in the order video, job. An upload that replaces a video's file uses the same order.
 """
 
 import os
@@ -21,15 +22,24 @@ from audit.actions import AuditAction
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob, Video
 
-BACKOFF = timedelta(seconds=5)  # doubled after every strike
+# Error code and text for the creator.
+WORKER_LOST = (
+    "worker_lost",
+    "Processing was interrupted too often, because its worker was killed each time. Retry the video.",
+)
+BACKOFF = timedelta(seconds=5)  # the wait after the first strike; doubled with each further one
 
 
 def lease() -> timedelta:
+    """Return the time for which a claimed job belongs to its worker (JOB_LEASE_SECONDS)."""
     return timedelta(seconds=settings.JOB_LEASE_SECONDS)
 
 
 def worker_name() -> str:
-    """This process, as the queue knows it: host, process namespace, process id."""
+    """Return the name of this process in the queue: "<host>/<process namespace>/<process id>".
+
+    Outside of Linux the namespace is empty.
+    """
     try:
         namespace = str(os.stat("/proc/self/ns/pid").st_ino)
     except OSError:
@@ -38,14 +48,18 @@ def worker_name() -> str:
 
 
 def claim_next(worker: str) -> ProcessingJob | None:
-    """The oldest due job, claimed; None when nothing is due."""
+    """Claim the oldest due job for ``worker`` and return it, or None if there is none to claim.
+
+    A job with more than MAX_ATTEMPTS_LOST attempts is given up instead (worker_lost).
+    """
+    # Several candidates, because another worker may claim the first ones meanwhile.
     for job_id in (
         ProcessingJob.objects.due().order_by("created_at").values_list("pk", flat=True)[:5]
     ):
         if job := ProcessingJob.objects.claim(job_id, worker=worker, lease=lease()):
             if job.attempt > ProcessingJob.MAX_ATTEMPTS_LOST:
                 with suppress(LeaseLost):
-                    give_up(job, "worker_lost", "The worker was lost too often while processing.")
+                    give_up(job, *WORKER_LOST)
                 continue
             return job
     return None
@@ -53,7 +67,10 @@ def claim_next(worker: str) -> ProcessingJob | None:
 
 @transaction.atomic
 def begin(job: ProcessingJob) -> None:
-    """The video is PROCESSING from the first attempt on. Raises LeaseLost for one that woke too late."""
+    """Set the video to PROCESSING if this is the first attempt at its job. Safe to repeat.
+
+    Raises LeaseLost if this attempt no longer owns the job.
+    """
     if not ProcessingJob.objects.held(job).exists():
         raise LeaseLost()
     changed = Video.objects.filter(pk=job.video_id, job=job, status=Video.Status.UPLOADED).update(
@@ -64,20 +81,24 @@ def begin(job: ProcessingJob) -> None:
 
 
 def keep(job: ProcessingJob) -> bool:
-    """Prolong the lease. False: the job is not this attempt's any more; stop working on it."""
+    """Prolong the lease of the job. Return False if this attempt no longer owns it and must stop."""
     return bool(ProcessingJob.objects.held(job).update(lease_until=Now() + lease()))
 
 
 def report(job: ProcessingJob, step: str, percent: int) -> None:
-    """Write how far the attempt is. Raises LeaseLost when it owns the job no more."""
+    """Write the attempt's progress: the pipeline's step, and 0 to 100 percent of the whole.
+
+    Raises LeaseLost if this attempt no longer owns the job.
+    """
     if not ProcessingJob.objects.held(job).update(step=step, percent=min(100, max(0, percent))):
         raise LeaseLost()
 
 
 def give_back(job: ProcessingJob, *, wait: timedelta | None = None) -> None:
-    """Stop without finishing and without fault, as if it had not been claimed.
+    """Return a claimed job to the queue without counting the attempt, due at once or after ``wait``.
 
-    The worker is told to stop (due again at once), or something is missing that is no video's fault.
+    For a worker that is told to stop, and for causes outside of the job: a missing tool, or a database
+    that is not reachable. Changes nothing if this attempt no longer owns the job.
     """
     ProcessingJob.objects.held(job).update(
         state=ProcessingJob.State.QUEUED,
@@ -91,7 +112,13 @@ def give_back(job: ProcessingJob, *, wait: timedelta | None = None) -> None:
 
 @transaction.atomic
 def strike(job: ProcessingJob, code: str, detail: str) -> None:
-    """The attempt failed by its own fault: due again after a while, or given up."""
+    """Count a failure that is the job's own fault: queue the job again, or give it up.
+
+    It is due again after BACKOFF, doubled with each strike; with ``max_attempts`` strikes it is given
+    up. ``code`` and ``detail`` are shown to the creator until the next attempt begins.
+
+    Changes nothing if this attempt no longer owns the job, except that giving up raises LeaseLost.
+    """
     if job.strikes + 1 >= job.max_attempts:
         give_up(job, code, detail)
         return
@@ -110,7 +137,11 @@ def strike(job: ProcessingJob, code: str, detail: str) -> None:
 
 @transaction.atomic
 def give_up(job: ProcessingJob, code: str, detail: str) -> None:
-    """The video FAILED, with a reason that its creator can read. Raises LeaseLost."""
+    """End the job and set its video to FAILED. ``code`` and ``detail`` tell the creator the reason.
+
+    A version that was published before can still be played. Raises LeaseLost if this attempt no longer
+    owns the job.
+    """
     _lock_video(job)
     changed = ProcessingJob.objects.held(job).update(
         state=ProcessingJob.State.FAILED,
@@ -127,7 +158,10 @@ def give_up(job: ProcessingJob, code: str, detail: str) -> None:
 
 
 def finish(job: ProcessingJob) -> None:
-    """DONE, in the transaction that publishes. Raises LeaseLost for an attempt that is too late."""
+    """Set the job to DONE. Call it in the transaction that publishes the version.
+
+    Raises LeaseLost if this attempt no longer owns the job; the transaction must be rolled back then.
+    """
     _lock_video(job)
     changed = ProcessingJob.objects.held(job).update(
         state=ProcessingJob.State.DONE, lease_until=None, finished_at=Now(), percent=100, step=""
@@ -141,12 +175,13 @@ def _lock_video(job: ProcessingJob) -> None:
 
 
 def release_of_dead_workers() -> int:
-    """Jobs of this host whose worker process is gone are due at once, without waiting for the lease.
+    """End the leases of jobs of dead worker processes, so that they are due at once.
 
-    Only for workers in this process namespace: elsewhere a process id means nothing.
+    Returns the number of these jobs. Checks only workers of this host and process namespace, because
+    a process id has no meaning in another one. Does nothing outside of Linux.
     """
     mine = worker_name().rsplit("/", 1)[0] + "/"
-    if mine.endswith("//"):
+    if mine.endswith("//"):  # no namespace
         return 0
     released = 0
     running = ProcessingJob.objects.filter(
@@ -163,6 +198,6 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # it is alive and belongs to another user
         return True
     return True

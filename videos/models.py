@@ -12,7 +12,7 @@ from videos.querysets import ProcessingJobQuerySet, VideoQuerySet
 
 
 class Tag(models.Model):
-    """A word that videos are filed under, in lower case."""
+    """A word in lower case by which videos can be found."""
 
     name = models.CharField(max_length=40, unique=True)
 
@@ -21,14 +21,14 @@ class Tag(models.Model):
 
 
 class Video(models.Model):
-    """A video in the catalogue.
+    """One title in the catalogue, with its details, price and files.
 
     Invariants, held by the database:
 
-    * a paid video has a positive price, and a free one none;
-    * a rental price comes with its hours, and for paid videos only;
-    * a READY video can be played, and a video that can be played was published;
-    * a video without a file is CREATED, and one with a file is not.
+    * a paid video has a price above zero, and the price of a free video is zero;
+    * a rental has a price and hours, and only a paid video has a rental;
+    * a READY video has a current version, and a video with a current version has a publication time;
+    * a video is CREATED exactly as long as it has no source.
     """
 
     class Status(models.TextChoices):
@@ -59,11 +59,12 @@ class Video(models.Model):
         "price in minor units", default=0, validators=[MinValueValidator(0)]
     )
     currency = models.CharField(max_length=3, default="USD")
-    # A paid video may also be rented: for so many hours from the first play.
+    # A paid video can also be rented, for these hours from the first playback.
     rental_price = models.BigIntegerField("rental price in minor units", null=True, blank=True)
     rental_hours = models.PositiveIntegerField(null=True, blank=True)
 
-    # The file that was uploaded, below MEDIA_ROOT; never served.
+    # The source: the file that the creator uploaded. Its path is relative to MEDIA_ROOT, and it is
+    # never served. Size in bytes; container and codecs are known after processing.
     source_path = models.CharField(max_length=200, blank=True)
     source_filename = models.CharField(max_length=255, blank=True)
     source_size = models.BigIntegerField(null=True)
@@ -72,18 +73,20 @@ class Video(models.Model):
     source_video_codec = models.CharField(max_length=40, blank=True)
     source_audio_codec = models.CharField(max_length=40, blank=True)
 
-    # What is live. A version is immutable; going live is one UPDATE of all of these.
+    # The version that viewers get, and its properties. A version never changes: publishing another
+    # one is a single UPDATE of all these fields. Empty before the first one.
     current_version = models.CharField(max_length=32, blank=True)
     duration_seconds = models.FloatField(null=True)
     width = models.PositiveIntegerField(null=True)
     height = models.PositiveIntegerField(null=True)
     renditions = models.JSONField(default=list)
 
-    # Denormalised by analytics (videos.services.catalogue.set_counters).
+    # Counted by the analytics app, which writes them with catalogue.set_counters.
     views = models.PositiveBigIntegerField(default=0)
     likes = models.PositiveBigIntegerField(default=0)
     dislikes = models.PositiveBigIntegerField(default=0)
 
+    # The newest processing job; the earlier ones are in ``jobs``.
     job = models.ForeignKey(
         "ProcessingJob", on_delete=models.SET_NULL, null=True, related_name="+", editable=False
     )
@@ -137,15 +140,19 @@ class Video(models.Model):
                 name="video_public_newest",
                 condition=Q(deleted_at=None, visibility="public") & ~Q(current_version=""),
             ),
-            # The same for a signed-in caller, whose own videos are among them.
+            # The catalogue of a signed-in user, their own videos included.
             models.Index(
                 fields=["-created_at", "-id"],
                 name="video_alive_newest",
                 condition=Q(deleted_at=None),
             ),
+            # ?creator=…
             models.Index(fields=["creator", "-created_at", "-id"], name="video_by_creator"),
+            # ?ordering=-views
             models.Index(fields=["-views", "-id"], name="video_most_viewed"),
+            # ?ordering=-published_at
             models.Index(fields=["-published_at", "-id"], name="video_newest_published"),
+            # ?category=…
             models.Index(fields=["category", "-created_at"], name="video_by_category"),
         ]
 
@@ -154,6 +161,7 @@ class Video(models.Model):
 
     @property
     def is_playable(self) -> bool:
+        """Whether the video has a version that can be played."""
         return self.current_version != ""
 
     @property
@@ -162,19 +170,30 @@ class Video(models.Model):
 
     @property
     def version_folder(self) -> Path:
+        """The folder of the current version."""
         return self.versions_folder / self.current_version
 
     @property
     def versions_folder(self) -> Path:
+        """The folder of all versions of the video that are still on the disk."""
         return settings.MEDIA_ROOT / "videos" / str(self.pk)
 
 
 class ProcessingJob(models.Model):
-    """One video's way from its file to a published version: the truth about the background work.
+    """The work that turns one source into a version. The table of jobs is the queue.
 
-    ``attempt`` counts claims that were not given back. ``strikes`` counts the attempts that were the
-    work's own fault: a tool that failed, or a job that killed its own process. A worker that was
-    killed from outside costs an attempt without a strike; ``MAX_ATTEMPTS_LOST`` bounds even that.
+    Columns of the queue:
+
+    * ``attempt``: claims so far, without those that were given back;
+    * ``strikes``: attempts that failed by the job's own fault: a tool failed, or the job killed its
+      process. With ``max_attempts`` strikes the job is FAILED. An attempt that ended because its
+      worker was killed is no strike, but after ``MAX_ATTEMPTS_LOST`` attempts the job is FAILED;
+    * ``fence``: rises with each claim; only the holder of the newest fence may publish;
+    * ``worker``, ``lease_until``: the owner of a RUNNING job, and the end of its time;
+    * ``not_before``: the earliest time of the next claim;
+    * ``step``, ``percent``: the progress of the running attempt, for people;
+    * ``error_code``, ``error_detail``: the reason of the last failure, for the creator;
+    * ``key``: one value for each source and retry, so that no work is queued twice.
     """
 
     class State(models.TextChoices):
@@ -214,7 +233,7 @@ class ProcessingJob(models.Model):
 
     class Meta:
         constraints = [
-            # Two workers may race for one video; the video may not have two jobs that race.
+            # Two open jobs of one video would race to publish their versions.
             models.UniqueConstraint(
                 fields=["video"],
                 name="job_one_open_per_video",
@@ -227,7 +246,7 @@ class ProcessingJob(models.Model):
             ),
         ]
         indexes = [
-            # The worker's poll: the oldest due job.
+            # jobs.claim_next: the oldest due job.
             models.Index(
                 fields=["created_at"],
                 name="job_open",
@@ -240,5 +259,5 @@ class ProcessingJob(models.Model):
 
     @property
     def work_folder(self) -> Path:
-        """Where this attempt works; no other attempt ever does."""
+        """The folder of this attempt alone, for unfinished files."""
         return settings.MEDIA_ROOT / "work" / str(self.pk) / str(self.fence)

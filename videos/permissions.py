@@ -3,9 +3,12 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 
 class MayAddVideos(BasePermission):
-    """Anyone may read what the queryset shows them; creators and administrators may add."""
+    """Reading is open to anyone, adding to creators and administrators, the rest to signed-in users.
 
-    message = "Only creators may upload videos."
+    It does not decide which videos are seen (VideoQuerySet does) or changed (OwnsVideo does).
+    """
+
+    message = "Only creators and administrators may add videos."
 
     def has_permission(self, request, view):
         if request.method in SAFE_METHODS:
@@ -16,7 +19,7 @@ class MayAddVideos(BasePermission):
 
 
 class OwnsVideo(BasePermission):
-    """What is seen may be changed by its owner and by administrators only."""
+    """A video may be changed by its owner and by administrators only."""
 
     message = "Only the owner of this video may change it."
 
@@ -27,6 +30,8 @@ class OwnsVideo(BasePermission):
 
 
 class MayRestoreVideos(BasePermission):
+    """Deleted videos may be restored by administrators only."""
+
     message = "Only administrators may restore videos."
 
     def has_permission(self, request, view):
@@ -34,7 +39,7 @@ class MayRestoreVideos(BasePermission):
 
 
 class MayBrowse(BasePermission):
-    """The public catalogue is open to all, unless ANONYMOUS_PLAYBACK is off."""
+    """The catalogue is open to signed-in users, and with ANONYMOUS_PLAYBACK to anyone."""
 
     def has_permission(self, request, view):
         return settings.ANONYMOUS_PLAYBACK or request.user.is_authenticated

@@ -1,38 +1,48 @@
-"""Who can see and who can change a video; which jobs are due. Each rule stands only here."""
+"""The rules about many rows, each written only here: who sees a video, and which jobs are due."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING, Self, cast
+from uuid import UUID
 
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Case, Count, F, OuterRef, Q, Subquery, When
 from django.db.models.functions import Now
 
+from accounts.models import User
 
-class VideoQuerySet(models.QuerySet):
-    """The only definition of who can see and who can change a video."""
+if TYPE_CHECKING:
+    from videos.models import ProcessingJob, Video  # noqa: F401 - in the quoted type arguments
 
-    def alive(self):
+
+class VideoQuerySet(models.QuerySet["Video"]):
+    """Videos, with the only definition of who sees them."""
+
+    def alive(self) -> Self:
         return self.filter(deleted_at=None)
 
-    def deleted(self):
+    def deleted(self) -> Self:
         return self.filter(deleted_at__isnull=False)
 
-    def playable(self):
-        return self.exclude(current_version="")
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Return the videos that ``user`` may open by their id.
 
-    def visible_to(self, user):
-        """What a caller may open by its id: what plays and is not private, their own, all for ADMIN.
-
-        Deleted videos are visible to nobody; ADMIN finds them with ``deleted()``.
+        Anyone may open a video that can be played and is not private. Owners may also open all their
+        own videos, administrators all videos. No user may open a deleted one: administrators find
+        those with ``deleted``.
         """
         open_to_all = ~Q(current_version="") & ~Q(visibility=self.model.Visibility.PRIVATE)
         return self._visible(user, open_to_all)
 
-    def listed_for(self, user):
-        """The catalogue: as ``visible_to``, without what is to be found by link only."""
+    def listed_for(self, user: User | AnonymousUser) -> Self:
+        """Return the catalogue as ``user`` sees it: as ``visible_to``, without unlisted videos.
+
+        Owners and administrators find unlisted videos in it, too.
+        """
         listed = ~Q(current_version="") & Q(visibility=self.model.Visibility.PUBLIC)
         return self._visible(user, listed)
 
-    def _visible(self, user, to_all: Q):
+    def _visible(self, user: User | AnonymousUser, to_all: Q) -> Self:
         alive = self.alive()
         if not user.is_authenticated:
             return alive.filter(to_all)
@@ -40,11 +50,14 @@ class VideoQuerySet(models.QuerySet):
             return alive
         return alive.filter(to_all | Q(creator=user))
 
-    def for_output(self):
-        """Everything VideoSerializer reads, in two queries whatever the number of rows."""
-        jobs = self.model.job.field.related_model.objects
+    def for_output(self) -> Self:
+        """Load all that VideoSerializer reads, in two queries for any number of videos.
+
+        Annotates ``jobs_ahead``: how many older jobs wait before the video's own waiting job.
+        """
+        job_model = cast("type[ProcessingJob]", self.model.job.field.related_model)
         ahead = (
-            jobs.waiting()
+            job_model.objects.waiting()
             .filter(created_at__lt=OuterRef("job__created_at"))
             .order_by()
             .values("kind")
@@ -58,27 +71,30 @@ class VideoQuerySet(models.QuerySet):
         )
 
 
-class ProcessingJobQuerySet(models.QuerySet):
-    """Leases use the database's clock, so that two hosts need not agree on the time."""
+class ProcessingJobQuerySet(models.QuerySet["ProcessingJob"]):
+    """Processing jobs. Leases use the database's clock, so that the hosts' clocks need not agree."""
 
-    def open(self):
+    def open(self) -> Self:
+        """Return the jobs that have not ended: waiting or running."""
         return self.filter(state__in=[self.model.State.QUEUED, self.model.State.RUNNING])
 
-    def waiting(self):
+    def waiting(self) -> Self:
         return self.filter(state=self.model.State.QUEUED)
 
-    def due(self):
+    def due(self) -> Self:
+        """Return the jobs that a worker may claim now: waiting, or running with an expired lease."""
         state = self.model.State
         return self.filter(
             Q(state=state.QUEUED, not_before__lte=Now())
             | Q(state=state.RUNNING, lease_until__lt=Now())
         )
 
-    def claim(self, job_id, *, worker: str, lease: timedelta):
-        """Hand one due job to one worker, however many are asking; None when somebody else has it.
+    def claim(self, job_id: UUID, *, worker: str, lease: timedelta) -> "ProcessingJob | None":
+        """Give one due job to ``worker`` for the time of ``lease``; return None if it is not due.
 
-        A lease that ran out counts as due, so a killed worker costs one lease and never a job. The
-        fence is the worker's right to publish: a slower twin holds an older one.
+        One conditional UPDATE decides, so of any number of workers only one gets the job. The claim
+        begins a new attempt with a higher fence: an earlier attempt that still runs has the older
+        fence and can no longer publish. A job of a killed worker becomes due when its lease expires.
         """
         claimed = (
             self.due()
@@ -86,7 +102,8 @@ class ProcessingJobQuerySet(models.QuerySet):
             .update(
                 state=self.model.State.RUNNING,
                 worker=worker,
-                attempt=F("attempt") + 1,  # before the work: what kills its worker is counted too
+                # Counted before the work, so that a job that kills its worker is counted as well.
+                attempt=F("attempt") + 1,
                 fence=F("fence") + 1,
                 lease_until=Now() + lease,
                 started_at=Now(),
@@ -98,6 +115,6 @@ class ProcessingJobQuerySet(models.QuerySet):
         )
         return self.select_related("video").get(pk=job_id) if claimed else None
 
-    def held(self, job):
-        """The row, as long as this attempt owns it."""
+    def held(self, job: "ProcessingJob") -> Self:
+        """Return the row of ``job`` as long as this attempt owns it, else no row."""
         return self.filter(pk=job.pk, fence=job.fence, state=self.model.State.RUNNING)

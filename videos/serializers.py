@@ -14,20 +14,22 @@ from config.api.fields import MoneyField
 from videos.models import ProcessingJob, Video
 
 TAGS_MAX = 20
+TAG_LETTERS_MAX = 40
 
 
 class TagsField(serializers.ListField):
-    """Words in lower case, without repeats, in order."""
+    """Tags of a video: words in lower case, without repeats, in alphabetical order."""
 
-    child = serializers.CharField(max_length=40)
+    child = serializers.CharField(max_length=TAG_LETTERS_MAX)
 
     def __init__(self, **kwargs):
         super().__init__(max_length=TAGS_MAX, **kwargs)
 
     def to_internal_value(self, data):
         words = {word.strip().lower() for word in super().to_internal_value(data)}
-        if any(len(word) > self.child.max_length for word in words):  # some letters grow
-            self.fail("max_length", max_length=self.child.max_length)
+        # Checked again: some letters become two in lower case, "İ" for example.
+        if any(len(word) > TAG_LETTERS_MAX for word in words):
+            self.fail("max_length", max_length=TAG_LETTERS_MAX)
         return sorted(words - {""})
 
     def to_representation(self, tags):
@@ -43,8 +45,12 @@ class RenditionSerializer(serializers.Serializer):
     name = serializers.CharField()
     width = serializers.IntegerField()
     height = serializers.IntegerField()
-    video_bitrate = serializers.IntegerField(help_text="Bits a second, measured.")
-    codecs = serializers.CharField(help_text="RFC 6381.")
+    video_bitrate = serializers.IntegerField(
+        help_text="Average bits per second of the picture, measured after encoding."
+    )
+    codecs = serializers.CharField(
+        help_text="Codecs of picture and sound, as RFC 6381 spells them."
+    )
 
 
 CaptionSerializer = inline_serializer(
@@ -97,12 +103,12 @@ EXAMPLE = {
 
 @extend_schema_serializer(
     examples=[
-        # The name is the example's key in the document, and clients may refer to it.
+        # The name is the example's key in the OpenAPI document, and clients may refer to it.
         OpenApiExample("A paid film", summary="A paid video", value=EXAMPLE, request_only=True)
     ]
 )
 class VideoSerializer(serializers.ModelSerializer):
-    """A video. Its owner and administrators also see ``processing``, ``source`` and ``deleted_at``."""
+    """A video. Only its owner and administrators see ``processing``, ``source`` and ``deleted_at``."""
 
     creator = CreatorSerializer(read_only=True)
     price = MoneyField(required=False)
@@ -110,17 +116,24 @@ class VideoSerializer(serializers.ModelSerializer):
     tags = TagsField(required=False)
     playable = serializers.BooleanField(source="is_playable", read_only=True)
     rental_price = MoneyField(
-        required=False, allow_null=True, help_text="A paid video can also be rented; with hours."
+        required=False,
+        allow_null=True,
+        help_text="Price of renting the video, for paid videos only. Needs `rental_hours`.",
     )
     rental_hours = serializers.IntegerField(
-        required=False, allow_null=True, min_value=1, max_value=24 * 365
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=24 * 365,
+        help_text="Hours that a rental lasts from the first playback. Needs `rental_price`.",
     )
     poster_url = serializers.SerializerMethodField()
     storyboard_url = serializers.SerializerMethodField()
     renditions = RenditionSerializer(many=True, read_only=True)
     captions = serializers.SerializerMethodField()
     processing = serializers.SerializerMethodField()
-    source = serializers.SerializerMethodField()
+    # DRF collects declared fields and removes them from the class, so this hides no Field.source.
+    source = serializers.SerializerMethodField()  # type: ignore[assignment]  # see above
 
     class Meta:
         model = Video
@@ -154,7 +167,11 @@ class VideoSerializer(serializers.ModelSerializer):
     PRICING = ("is_paid", "price", "currency", "rental_price", "rental_hours")
 
     def validate(self, attrs):
-        """What a video costs is one rule, also when only a part of it is changed."""
+        """Check all fields of the price together, and return them all as the video will have them.
+
+        A change of one of them is checked against the others as they are stored. A free video loses
+        its price and its rental. Raises ValidationError with the field at fault.
+        """
         before = self.instance
         if before and not attrs.keys() & set(self.PRICING):
             return attrs
@@ -175,11 +192,15 @@ class VideoSerializer(serializers.ModelSerializer):
         if (rental_price is None) != (rental_hours is None):
             missing = "rental_hours" if rental_hours is None else "rental_price"
             raise serializers.ValidationError(
-                {missing: "A rental has a price and hours."}, code="required"
+                {missing: "A rental needs a price and hours. Send both, or null for both."},
+                code="required",
             )
         if rental_price and not is_paid and {"rental_price", "rental_hours"} & attrs.keys():
             raise serializers.ValidationError(
-                {"rental_price": "Only a paid video can be rented."}, code="invalid"
+                {
+                    "rental_price": "Only a paid video can be rented. Set is_paid, or send no rental."
+                },
+                code="invalid",
             )
         return {
             **attrs,
@@ -192,7 +213,12 @@ class VideoSerializer(serializers.ModelSerializer):
 
     @staticmethod
     def _minor(attrs, name: str, currency: str, kept: Video | None) -> int | None:
-        """The amount that is given, else what stands; another currency leaves none standing."""
+        """Return the amount ``name`` in minor units: the sent one, else the stored one of ``kept``.
+
+        ``kept`` is None for a new video and for a changed currency, because the stored amount means
+        nothing in another currency. Raises ValidationError for an amount that the currency cannot
+        have.
+        """
         if attrs.get(name) is None:
             return None if name in attrs or kept is None else getattr(kept, name)
         try:
@@ -209,7 +235,7 @@ class VideoSerializer(serializers.ModelSerializer):
     def get_poster_url(self, video):
         if not video.is_playable:
             return None
-        # The version in the address lets every cache keep the picture for good.
+        # The version in the address lets caches keep the picture: another version has another one.
         path = reverse("video-poster", args=[video.pk])
         return self.context["request"].build_absolute_uri(f"{path}?v={video.current_version}")
 
@@ -256,7 +282,7 @@ class VideoSerializer(serializers.ModelSerializer):
 
 
 def _eta(job: ProcessingJob) -> int | None:
-    """Seconds left, if the rest goes as fast as what is done; None while that says nothing."""
+    """Return the seconds left at the average speed so far, or None before 3 % are done."""
     if job.state != ProcessingJob.State.RUNNING or job.percent < 3 or job.started_at is None:
         return None
     elapsed = (timezone.now() - job.started_at).total_seconds()
@@ -264,7 +290,7 @@ def _eta(job: ProcessingJob) -> int | None:
 
 
 class VideoUploadSerializer(VideoSerializer):
-    """Creation with the file in the same call (multipart/form-data)."""
+    """A new video together with its file, in one request (multipart/form-data)."""
 
     file = serializers.FileField(write_only=True, required=False)
 

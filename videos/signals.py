@@ -1,16 +1,30 @@
-"""News of the catalogue."""
+"""Signals of the catalogue and of the worker."""
 
 from django.dispatch import Signal
 
-# A version of a video went live. Sent inside the transaction that switched to it, with send().
-# Arguments: video (Video).
+# A version of a video was published: the video is READY and shows this version from the commit on.
+# Sent by services/publishing.py inside the publishing transaction, with send(): a receiver that
+# raises undoes the publication.
+# Arguments: video (Video, as it is now).
+# Heard by, in this order: no receiver yet.
 video_published = Signal()
 
-# A video may no longer be watched by anyone. Sent inside the transaction, with send().
-# Arguments: video (Video).
+# A video was deleted, so that no user may watch it any more. Sent by services/catalogue.py inside the
+# deleting transaction, with send(): a receiver that raises undoes the deletion.
+# Arguments: video (Video, as the caller of delete_video read it: without the new deleted_at).
+# Heard by, in this order:
+# 1. payments.receivers.close_orders: expires the open orders of the video.
+# 2. streaming.receivers.end_sessions_of_removed_video: ends its playback sessions.
 video_removed = Signal()
 
-# The worker's clock: other apps do their periodic work on it. Sent with send_robust(), outside any
-# transaction; at least once a second ("second"), a minute ("minute") and an hour ("hour") while a
-# worker lives. Arguments: every (str). Any number of workers may send it at once.
+# Time for periodic work. Sent by worker.py with send_robust(), outside of any transaction, about
+# every second, minute and hour as long as a worker runs. Each worker sends it, so that receivers may
+# run at the same time in several processes. An exception of a receiver is logged and stops neither
+# the other receivers nor the worker.
+# Arguments: every (str: "second", "minute" or "hour").
+# Heard by, in this order:
+# 1. payments.receivers.put_right_what_time_changed: each second delivers the sandbox's events, runs
+#    follow-ups and sends notices; each minute expires orders, runs the sandbox's billing, ends
+#    lapsed subscriptions and forgets old idempotency keys; each hour runs the scheduled checks.
+# 2. streaming.receivers.look_after_sessions: each minute ends idle sessions and folds watch time.
 worker_tick = Signal()

@@ -1,21 +1,21 @@
-from django.urls import path
+from rest_framework.routers import SimpleRouter
 
-from videos.views import VideoFileViewSet, VideoRestoreViewSet, VideoViewSet
+from videos.views import VideoViewSet
 
-collection = VideoViewSet.as_view({"get": "list", "post": "create"})
-single = VideoViewSet.as_view(
-    {"get": "retrieve", "patch": "partial_update", "put": "update", "delete": "destroy"}
-)
 
-urlpatterns = [
-    path("videos/", collection, name="video-list"),
-    path("videos/<uuid:pk>", single, name="video-detail"),
-    path("videos/<uuid:pk>/file", VideoFileViewSet.as_view({"put": "upload"}), name="video-file"),
-    path(
-        "videos/<uuid:pk>/restore",
-        VideoRestoreViewSet.as_view({"patch": "restore"}),
-        name="video-restore",
-    ),
-    path("videos/<uuid:pk>/retry", VideoViewSet.as_view({"post": "retry"}), name="video-retry"),
-    path("videos/<uuid:pk>/poster", VideoViewSet.as_view({"get": "poster"}), name="video-poster"),
-]
+class CollectionRouter(SimpleRouter):
+    """Routes ``<prefix>/`` to a collection, and ``<prefix>/<id>…`` without a final slash.
+
+    OPTIONS names both by the view alone: DRF's suffixes "List" and "Instance" are left out.
+    """
+
+    def __init__(self) -> None:
+        collection, *others = (route._replace(initkwargs={}) for route in SimpleRouter.routes)
+        self.routes = [collection._replace(url="{prefix}/"), *others]
+        super().__init__(trailing_slash=False, use_regex_path=False)
+
+
+router = CollectionRouter()
+router.register("videos", VideoViewSet, basename="video")
+
+urlpatterns = router.urls

@@ -3,6 +3,7 @@ from django.http import FileResponse, HttpResponseNotModified
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import status
+from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.response import Response
 
@@ -16,20 +17,33 @@ from videos.serializers import FileSerializer, VideoSerializer, VideoUploadSeria
 from videos.services import catalogue, sources
 from videos.uploads.multipart import SourceMultiPartParser, require_length
 
-FOR_GOOD = "max-age=31536000, immutable"
+IMMUTABLE = "max-age=31536000, immutable"  # a year, the usual "for ever" (RFC 8246)
 
 
 @extend_schema_view(
-    list=extend_schema(summary="List videos"), retrieve=extend_schema(summary="One video")
+    list=extend_schema(
+        summary="List videos",
+        description="The catalogue: public videos that can be played. A creator also finds all their "
+        "own videos in it, and an administrator finds every video that is not deleted.",
+    ),
+    retrieve=extend_schema(
+        summary="Get a video",
+        description="Answers 404 for a deleted video, and for one that the caller may not see.",
+    ),
 )
 class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
-    """The catalogue. Who sees what stands in VideoQuerySet."""
+    """Anyone sees the videos that can be played and are not private.
+
+    Owners also see all their own videos, and administrators see every video. A deleted video is
+    answered with 404.
+    """
 
     queryset = Video.objects.none()
     serializer_class = VideoSerializer
     permission_classes = [MayBrowse, MayAddVideos, OwnsVideo]
     parser_classes = [StrictJSONParser]
     filterset_class = VideoFilter
+    lookup_value_converter = "uuid"
     ordering = "-created_at"
     ordering_fields = {
         name: name
@@ -46,15 +60,14 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     def get_queryset(self):
         user = self.request.user
-        videos = (
-            Video.objects.listed_for(user)
-            if self.action == "list"
-            else (Video.objects.visible_to(user))
-        )
-        return videos.for_output()
+        if self.action == "list":
+            return Video.objects.listed_for(user).for_output()
+        return Video.objects.visible_to(user).for_output()
 
     @extend_schema(
         summary="Create a video, with or without its file",
+        description="With a file (multipart/form-data), processing starts at once. Without one, the "
+        "video is CREATED until its file is uploaded.",
         request={
             "application/json": VideoSerializer,
             "multipart/form-data": VideoUploadSerializer,
@@ -74,80 +87,58 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             video = catalogue.create_video(creator=request.user, **fields)
         return Response(self._fresh(video), status=status.HTTP_201_CREATED)
 
-    @extend_schema(summary="Change a video", request=VideoSerializer, responses=VideoSerializer)
+    @extend_schema(
+        summary="Change a video",
+        description="Changes the fields that are sent.",
+        request=VideoSerializer,
+        responses=VideoSerializer,
+    )
     def partial_update(self, request, pk):
-        return self._change(partial=True)
+        return self._change(request, partial=True)
 
     @extend_schema(
-        summary="Replace a video's description", request=VideoSerializer, responses=VideoSerializer
+        summary="Replace a video's details",
+        description="Needs the title. An optional field that is not sent keeps its value.",
+        request=VideoSerializer,
+        responses=VideoSerializer,
     )
     def update(self, request, pk):
-        return self._change(partial=False)
+        return self._change(request, partial=False)
 
-    def _change(self, *, partial: bool):
+    def _change(self, request, *, partial: bool):
         video = self.get_object()
-        serializer = self.get_serializer(video, data=self.request.data, partial=partial)
+        serializer = self.get_serializer(video, data=request.data, partial=partial)
         serializer.is_valid(raise_exception=True)
-        catalogue.change_video(video=video, actor=self.request.user, **serializer.validated_data)
+        catalogue.change_video(video=video, actor=request.user, **serializer.validated_data)
         return Response(self._fresh(video))
 
     @extend_schema(
         summary="Delete a video",
-        description="Soft: playback stops in seconds; money and history stay.",
+        description="Playback stops within seconds. Files, orders, payments and statistics are kept, "
+        "and an administrator can restore the video.",
         responses={204: None},
     )
     def destroy(self, request, pk):
         catalogue.delete_video(video=self.get_object(), actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(summary="Process a FAILED video again", request=None, responses=VideoSerializer)
-    def retry(self, request, pk):
-        video = sources.retry_processing(video=self.get_object(), actor=request.user)
-        return Response(self._fresh(video))
-
-    @extend_schema(
-        summary="The video's poster",
-        responses={(200, "image/jpeg"): OpenApiTypes.BINARY, 304: OpenApiResponse()},
-    )
-    def poster(self, request, pk):
-        video = self.get_object()
-        path = video.version_folder / "poster.jpg"
-        if not video.is_playable or not path.is_file():
-            raise NotVisible("This video has no poster yet.")
-        etag = f'"{video.current_version}"'
-        headers = {"ETag": etag, "Cache-Control": _poster_cache(request, video)}
-        if request.headers.get("If-None-Match") == etag:
-            return HttpResponseNotModified(headers=headers)
-        return FileResponse(path.open("rb"), content_type="image/jpeg", headers=headers)
-
-    def _fresh(self, video: Video) -> dict:
-        """The video as it is now, whoever may see it: its caller has just changed it."""
-        return self.get_serializer(Video.objects.for_output().get(pk=video.pk)).data
-
-
-def _poster_cache(request, video: Video) -> str:
-    """For good under the address that names the version; shared only where all may see it."""
-    for_all = video.visibility == Video.Visibility.PUBLIC and settings.ANONYMOUS_PLAYBACK
-    this_version = request.query_params.get("v") == video.current_version
-    return f"{'public' if for_all else 'private'}, {FOR_GOOD if this_version else 'no-cache'}"
-
-
-class VideoFileViewSet(VideoViewSet):
-    """A video's own file."""
-
-    parser_classes = [SourceMultiPartParser]
-
-    def get_parsers(self):
-        return [SourceMultiPartParser()]
-
     @extend_schema(
         summary="Upload a video's file",
-        description="The version before it plays until the new one is ready.",
+        description="Stores the file and starts processing it. A version that was published before "
+        "can be played until the new one is ready.",
         request={"multipart/form-data": FileSerializer},
         responses=VideoSerializer,
     )
+    @action(
+        detail=True,
+        methods=["put"],
+        url_path="file",
+        url_name="file",
+        parser_classes=[SourceMultiPartParser],
+    )
     def upload(self, request, pk):
-        video = self.get_object()  # before a byte of the body is read
+        # Access is decided before the first byte of the body is read.
+        video = self.get_object()
         require_length(request)
         serializer = FileSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -155,11 +146,61 @@ class VideoFileViewSet(VideoViewSet):
         sources.attach_source(video=video, received=received, actor=request.user)
         return Response(self._fresh(video))
 
-
-class VideoRestoreViewSet(VideoViewSet):
-    permission_classes = [MayRestoreVideos]
-
-    @extend_schema(summary="Restore a deleted video", request=None, responses=VideoSerializer)
+    @extend_schema(
+        summary="Restore a deleted video",
+        description="Brings the video back as it was. A video that is not deleted stays unchanged.",
+        request=None,
+        responses=VideoSerializer,
+    )
+    @action(detail=True, methods=["patch"], permission_classes=[MayRestoreVideos])
     def restore(self, request, pk):
         video = catalogue.restore_video(video_id=pk, actor=request.user)
         return Response(self.get_serializer(video).data)
+
+    @extend_schema(
+        summary="Process a FAILED video again",
+        description="Queues the file that was uploaded last. Answers 409 if the video is not FAILED.",
+        request=None,
+        responses=VideoSerializer,
+    )
+    @action(detail=True, methods=["post"])
+    def retry(self, request, pk):
+        video = sources.retry_processing(video=self.get_object(), actor=request.user)
+        return Response(self._fresh(video))
+
+    @extend_schema(
+        summary="Get a video's poster",
+        description="The address in `poster_url` names the version, so its answer can be cached for a "
+        "year. Without that parameter the answer must be revalidated.",
+        responses={(200, "image/jpeg"): OpenApiTypes.BINARY, 304: OpenApiResponse()},
+    )
+    @action(detail=True)
+    def poster(self, request, pk):
+        video = self.get_object()
+        path = video.version_folder / "poster.jpg"
+        if not video.is_playable or not path.is_file():
+            raise NotVisible("This video has no poster until it has been processed.")
+        etag = f'"{video.current_version}"'
+        headers = {"ETag": etag, "Cache-Control": _poster_cache(request, video)}
+        if request.headers.get("If-None-Match") == etag:
+            return HttpResponseNotModified(headers=headers)
+        return FileResponse(path.open("rb"), content_type="image/jpeg", headers=headers)
+
+    def _fresh(self, video: Video) -> dict:
+        """Return the response body for a video that the caller has just changed.
+
+        Reads the row again without ``visible_to``: the change may have made the video one that its
+        caller may no longer see.
+        """
+        return self.get_serializer(Video.objects.for_output().get(pk=video.pk)).data
+
+
+def _poster_cache(request, video: Video) -> str:
+    """Return the Cache-Control value of a poster.
+
+    Shared caches may keep it only where everybody may see the video. It is immutable only under the
+    address with ``?v=<current version>``, because the plain address shows the next version's poster.
+    """
+    for_all = video.visibility == Video.Visibility.PUBLIC and settings.ANONYMOUS_PLAYBACK
+    this_version = request.query_params.get("v") == video.current_version
+    return f"{'public' if for_all else 'private'}, {IMMUTABLE if this_version else 'no-cache'}"

@@ -1,7 +1,8 @@
-"""The embedded worker: takes due jobs from the table, one at a time, until it is told to stop.
+"""The worker: takes due jobs from the queue, one at a time, and does the periodic work.
 
-Each job runs in a child process of its own. The parent keeps the lease and does nothing that a video
-could break; so a job that kills its process is told from a worker that was killed, and gets a strike.
+Each job runs in a child process. The worker itself only keeps the lease and waits, so a video cannot
+crash it. It therefore knows whether a job has killed its own process, which is a strike, or whether
+the worker was killed, which is not.
 """
 
 import contextlib
@@ -12,6 +13,8 @@ import os
 import signal
 import sys
 import time
+from multiprocessing.context import ForkProcess
+from types import FrameType
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
@@ -29,8 +32,14 @@ logger = logging.getLogger(__name__)
 _FORK = multiprocessing.get_context("fork")
 _PR_SET_PDEATHSIG = 1
 STOP_GRACE_SECONDS = 5
-DATABASE_AWAY = 3  # what the child ends with when it could not write what became of the job
+DATABASE_AWAY = 3  # exit code of a child that could not write its result to the database
+# Error code and text for the creator.
+WORKER_KILLED = (
+    "worker_killed",
+    "The process that worked on the video was killed. If the video is FAILED, retry it later.",
+)
 TICKS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+# The periodic work of this app and of audit. Apps above this one connect to worker_tick.
 OWN_PARTS = {
     "second": (jobs.release_of_dead_workers, audit.seal),
     "hour": (garbage.collect_garbage,),
@@ -38,17 +47,21 @@ OWN_PARTS = {
 
 
 class Worker:
-    def __init__(self):
+    """One worker process."""
+
+    def __init__(self) -> None:
         self.name = jobs.worker_name()
         self.stopping = False
         self._last = dict.fromkeys(TICKS, float("-inf"))
 
     def run(self, *, until_idle: bool = False) -> None:
-        """Work until SIGTERM or SIGINT; with ``until_idle`` until no job is due."""
+        """Claim and carry out jobs until SIGTERM or SIGINT, or with ``until_idle`` until none is due.
+
+        Survives a database that is not reachable: it tries again every WORKER_POLL_SECONDS.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        found = cage.describe()
-        logger.info("Worker %s is ready. FFmpeg's cage: %s.", self.name, found.detail)
+        logger.info("Worker %s is ready. FFmpeg's cage: %s.", self.name, cage.describe().detail)
         while not self.stopping:
             try:
                 self.tick()
@@ -58,8 +71,8 @@ class Worker:
                 elif until_idle:
                     return
             except DatabaseError:
-                # Away or busy: the leases and the table survive it, and so does the worker.
-                logger.warning("The database is away; trying again.", exc_info=True)
+                # Unreachable or busy. Jobs and leases are in the table, so nothing is lost.
+                logger.warning("The database is not reachable; trying again.", exc_info=True)
                 connections.close_all()
                 job = None
             if job is None:
@@ -67,7 +80,10 @@ class Worker:
         logger.info("Worker %s has stopped.", self.name)
 
     def work_on(self, job: ProcessingJob) -> None:
-        """Run one claimed job in a child, keeping its lease; stop the child when it is lost."""
+        """Carry out one claimed job in a child process, and keep its lease meanwhile.
+
+        The child is ended if the lease is lost or the worker is told to stop.
+        """
         logger.info("Video %s: attempt %d.", job.video_id, job.attempt)
         connections.close_all()  # a connection must not be shared with the child
         child = _FORK.Process(target=_run_job, args=(job, os.getpid()), daemon=False)
@@ -77,22 +93,22 @@ class Worker:
         finally:
             if child.exitcode is None:
                 _end(child)
-        # Nothing of this changes a job whose row says already what became of it.
+        # The child normally writes the job's end itself; then these calls change nothing.
         if self.stopping:
             jobs.give_back(job)
         elif child.exitcode == DATABASE_AWAY:
             jobs.give_back(job, wait=jobs.BACKOFF)
         else:
             if child.exitcode != 0:
-                logger.warning("Video %s: its process died (%s).", job.video_id, child.exitcode)
-            with contextlib.suppress(LeaseLost):
-                jobs.strike(
-                    job, "worker_killed", "The process that worked on the video was killed."
+                logger.warning(
+                    "Video %s: the process of its job ended with %s.", job.video_id, child.exitcode
                 )
+            with contextlib.suppress(LeaseLost):
+                jobs.strike(job, *WORKER_KILLED)
         child.close()
 
-    def _watch(self, child, job: ProcessingJob) -> None:
-        """Keep the lease until the child has ended, the job is lost, or the worker is to stop."""
+    def _watch(self, child: ForkProcess, job: ProcessingJob) -> None:
+        """Keep the lease until the child has ended, the lease is lost, or the worker shall stop."""
         kept_at = time.monotonic()
         while child.exitcode is None and not self.stopping:
             child.join(timeout=0.2)
@@ -100,17 +116,22 @@ class Worker:
                 kept_at = time.monotonic()
                 try:
                     if not jobs.keep(job):
-                        logger.warning("Video %s: the job is no longer ours.", job.video_id)
+                        logger.warning("Video %s: the lease of its job is lost.", job.video_id)
                         return
                 except DatabaseError:
-                    logger.warning("The lease of %s could not be prolonged.", job.pk, exc_info=True)
+                    logger.warning(
+                        "Video %s: the lease of its job could not be prolonged.",
+                        job.video_id,
+                        exc_info=True,
+                    )
                     connections.close_all()
             self.tick()
 
     def tick(self) -> None:
-        """Periodic work; every part is safe to run in any number of workers at once.
+        """Do the periodic work that is due: OWN_PARTS, then the receivers of ``worker_tick``.
 
-        A part that fails is tried again the next time, and stops neither the others nor the worker.
+        Each part is safe to run in any number of workers at the same time. A part that raises is
+        logged and tried again the next time; the other parts still run.
         """
         now = time.monotonic()
         for every, seconds in TICKS.items():
@@ -122,9 +143,9 @@ class Worker:
                     except Exception:
                         logger.exception("%s failed", part.__qualname__)
                         connections.close_all()
-                worker_tick.send_robust(sender=Worker, every=every)  # logs what fails
+                worker_tick.send_robust(sender=Worker, every=every)  # logs exceptions
 
-    def _stop(self, number, frame) -> None:
+    def _stop(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
 
     def _sleep(self, seconds: float) -> None:
@@ -134,28 +155,35 @@ class Worker:
 
 
 def _run_job(job: ProcessingJob, parent: int) -> None:
-    """The child: ends with 0 when the job's row says what became of it."""
+    """Carry out one job as the child process.
+
+    Exit code 0 means that the job's row has the result, DATABASE_AWAY that it could not be written.
+    """
     _die_with(parent)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(1))
     try:
         publishing.process(job)
     except LeaseLost:
-        logger.warning("Video %s: this attempt came too late.", job.video_id)
+        logger.warning("Video %s: this attempt no longer owns the job.", job.video_id)
     except (OperationalError, InterfaceError):
-        logger.warning("Video %s: the database is away.", job.video_id, exc_info=True)
+        logger.warning("Video %s: the database is not reachable.", job.video_id, exc_info=True)
         sys.exit(DATABASE_AWAY)
 
 
 def _die_with(parent: int) -> None:
-    """On Linux the kernel kills this process when the worker dies; elsewhere the fence has to do."""
+    """Ask the Linux kernel to kill this process when the worker dies (prctl, PR_SET_PDEATHSIG).
+
+    On other systems it may outlive the worker; the fence keeps it from publishing then.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
+        if os.getppid() != parent:  # the worker died before the call
             os._exit(1)
 
 
-def _end(child) -> None:
+def _end(child: ForkProcess) -> None:
+    """Terminate the child, and kill it if it still runs after STOP_GRACE_SECONDS."""
     child.terminate()
     child.join(timeout=STOP_GRACE_SECONDS)
     if child.exitcode is None:

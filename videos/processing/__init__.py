@@ -1,4 +1,4 @@
-"""From an uploaded file to something players can stream. Knows nothing of Django's models.
+"""Turning an uploaded file into files that players can stream, without Django's models.
 
-The door is ``pipeline.transcode``. Only ``cage`` starts processes, and no other package does.
+Call ``pipeline.transcode``. Only ``cage`` starts programs; no other package may.
 """

@@ -1,9 +1,15 @@
-"""The only door through which programs are started.
+"""The cage: the only module that starts programs.
 
-Everything about a video is untrusted, and FFmpeg is two million lines of C. So: argument lists,
-never a shell; no stdin, no environment; hard limits on CPU, memory, file size and open files; a
-session of its own, killed as a group; no more than a bounded part of what it says is kept; and it
-dies with its worker, even when the worker is killed (Linux). Works on Linux and macOS.
+An uploaded file is untrusted, and FFmpeg is two million lines of C that read it. A program in the
+cage therefore
+
+* gets a list of arguments and no shell, no stdin and no environment;
+* has hard limits on CPU time, memory, file size and open files;
+* runs in a session of its own, and its whole process group is killed at the end;
+* may write as much as it likes, but only a bounded part of its output is kept;
+* dies with its worker, even when the worker is killed (Linux).
+
+Works on Linux and macOS.
 """
 
 import os
@@ -18,11 +24,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 from django.conf import settings
 
 from .errors import ToolFailed, ToolMissing
-from .sandbox import Sandbox
+from .isolation import Isolation
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 STDERR_KEPT = 64 * 1024
@@ -32,10 +39,11 @@ OPEN_FILES = 256
 TICK_SECONDS = 0.5
 TRIAL_SECONDS = 10
 LAST_WORDS_SECONDS = 5
-# What the launcher and bubblewrap say when the tool never ran: not a verdict on the video.
+# The launcher and bubblewrap begin their messages with these words when the tool did not start.
+# Then the failure says nothing about the video.
 NEVER_STARTED = ("launcher: ", "bwrap: ")
-# A crash inside bubblewrap comes out as 128 + signal. FFmpeg's own exit codes reach up there
-# too, so only signals that mean a crash or a limit count.
+# Bubblewrap reports a tool that was killed by a signal with exit code 128 + signal. FFmpeg has exit
+# codes of its own in that range, so only signals that mean a crash or a limit are recognised.
 CRASHES = (
     signal.SIGABRT,
     signal.SIGBUS,
@@ -51,7 +59,10 @@ CRASHES = (
 
 @dataclass(frozen=True)
 class Finished:
-    """A program that ended by itself. ``stdout`` is empty if lines were streamed."""
+    """The result of a program that ended by itself.
+
+    ``stdout`` is empty if ``on_line`` received the lines. ``stderr`` is at most its last 64 KiB.
+    """
 
     returncode: int
     stdout: str
@@ -64,7 +75,10 @@ class Finished:
 
 @dataclass
 class _Listener:
-    """What a program has said so far, bounded, and when it last showed a sign of life."""
+    """The output of a running program so far, bounded, and the time of its last progress.
+
+    ``alive_at`` is on the monotonic clock. Progress is a line for which ``on_line`` returned True.
+    """
 
     on_line: Callable[[str], bool] | None
     stdout: bytearray = field(default_factory=bytearray)
@@ -72,45 +86,54 @@ class _Listener:
     alive_at: float = field(default_factory=time.monotonic)
 
     def hear_stdout(self, chunk: bytes) -> None:
+        """Keep ``chunk``, or pass its complete lines to ``on_line``. ToolFailed over STDOUT_KEPT."""
         self.stdout += chunk
         if self.on_line is None:
             if len(self.stdout) > STDOUT_KEPT:
-                raise ToolFailed("The tool wrote far more than it should.")
+                raise ToolFailed(f"The tool wrote more than {STDOUT_KEPT} bytes to stdout.")
             return
-        *lines, rest = bytes(self.stdout).split(b"\n")
-        self.stdout = bytearray(rest[-LINE_KEPT:])
+        *lines, unfinished = bytes(self.stdout).split(b"\n")
+        self.stdout = bytearray(unfinished[-LINE_KEPT:])
         for line in lines:
             if self.on_line(line.decode(errors="replace")):
                 self.alive_at = time.monotonic()
 
     def hear_stderr(self, chunk: bytes) -> None:
+        """Keep the last STDERR_KEPT bytes."""
         self.stderr += chunk
         del self.stderr[:-STDERR_KEPT]
 
 
-def describe() -> Sandbox:
-    """The sandbox ``FFMPEG_SANDBOX`` asks for: for every run, the start-up log, the deploy check.
+def describe() -> Isolation:
+    """Return the isolation in which programs run on this machine, as FFMPEG_SANDBOX demands it.
 
-    Raises ToolMissing if the setting demands bubblewrap and it doesn't work here.
+    "auto" is bubblewrap where it works, else limits only. Raises ToolMissing if the setting is
+    "bwrap" and bubblewrap does not work here.
     """
     wanted = settings.FFMPEG_SANDBOX
     if wanted == "limits":
-        return Sandbox("limits", "resource limits only, as FFMPEG_SANDBOX says")
-    found = _try_bubblewrap(shutil.which("bwrap") or "")
-    if wanted == "bwrap" and not found.program:
-        raise ToolMissing(f"FFMPEG_SANDBOX=bwrap, but {found.detail}.")
-    return found
+        return Isolation("limits", "resource limits only, as FFMPEG_SANDBOX demands")
+    isolation = _try_bubblewrap(shutil.which("bwrap") or "")
+    if wanted == "bwrap" and not isolation.program:
+        raise ToolMissing(
+            f"FFMPEG_SANDBOX=bwrap, but {isolation.detail}. "
+            "Make bubblewrap work on this machine, or set FFMPEG_SANDBOX=auto."
+        )
+    return isolation
 
 
 @lru_cache(maxsize=4)
-def _try_bubblewrap(program: str) -> Sandbox:
-    """Start it once for real: many containers install it and forbid the namespaces it needs."""
+def _try_bubblewrap(program: str) -> Isolation:
+    """Return the isolation by the bubblewrap at ``program``, or by limits only if it does not work.
+
+    Bubblewrap is really started, once for each process: in many containers it is installed, but the
+    namespaces that it needs are forbidden.
+    """
     if not program:
-        return Sandbox("limits", "bubblewrap is not installed")
-    found = Sandbox("bwrap", "", program)
+        return Isolation("limits", "bubblewrap is not installed")
     try:
         done = subprocess.run(  # noqa: S603 (an argument list of our own)
-            found.wrap([program, "--version"]),
+            Isolation("bwrap", "", program).wrap([program, "--version"]),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TRIAL_SECONDS,
@@ -118,12 +141,12 @@ def _try_bubblewrap(program: str) -> Sandbox:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Sandbox("limits", f"bubblewrap does not start ({type(error).__name__})")
+        return Isolation("limits", f"bubblewrap does not start ({type(error).__name__})")
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip()[:200]
-        return Sandbox("limits", f"bubblewrap does not work here ({reason})")
+        return Isolation("limits", f"bubblewrap does not work here ({reason})")
     version = done.stdout.decode(errors="replace").strip()
-    return Sandbox("bwrap", f"{version}: no network, only the job's own files", program)
+    return Isolation("bwrap", f"{version}: no network, only the job's own files", program)
 
 
 def run(
@@ -139,16 +162,18 @@ def run(
     on_line: Callable[[str], bool] | None = None,
     on_tick: Callable[[], None] | None = None,
 ) -> Finished:
-    """Run ``argv`` in the cage and return when it has ended by itself, with whatever exit code.
+    """Run ``argv`` in the cage, and return its result when it has ended by itself with any exit code.
 
-    ``argv[0]`` is an absolute path. ``reads`` (files) and ``writes`` (directories) are all of the
-    caller's files it sees under bubblewrap; ``cwd`` is one of them; no file may grow beyond
-    ``file_bytes``. ``on_line`` gets each line of stdout and answers whether it shows progress:
-    after ``stall_seconds`` without, the tool is killed. ``on_tick`` is called about twice a second.
-    Either may raise to stop the work.
+    ``argv[0]`` is an absolute path. Under bubblewrap the program sees only the files in ``reads`` and
+    the folders in ``writes``; ``cwd`` must be one of these folders. No file may grow beyond
+    ``file_bytes``.
 
-    Raises ToolFailed on a limit, a stall or a crash. Whatever is raised, the whole process group
-    is gone when this returns.
+    ``on_line`` receives each line of stdout and returns whether the line shows progress; after
+    ``stall_seconds`` without progress the program is killed. ``on_tick`` is called about twice a
+    second. Both may raise to stop the program; the exception is passed on.
+
+    Raises ToolFailed if a limit is exceeded, or the program stalls, crashes or cannot be started.
+    On return and on every exception the whole process group has ended.
     """
     caged = describe().wrap(argv, reads=reads, writes=writes, cwd=cwd)
     process = _start(caged, cpu_seconds=cpu_seconds, file_bytes=file_bytes, cwd=cwd)
@@ -164,7 +189,8 @@ def run(
     stderr = listener.stderr.decode(errors="replace")
     if returncode < 0 or returncode - 128 in CRASHES:
         number = -returncode if returncode < 0 else returncode - 128
-        raise ToolFailed(f"{_name(argv)} died of {signal.Signals(number).name}. {stderr[-2000:]}")
+        name = signal.Signals(number).name
+        raise ToolFailed(f"{_name(argv)} was killed by {name}. {stderr[-2000:]}")
     if returncode and stderr.startswith(NEVER_STARTED):
         raise ToolFailed(f"{_name(argv)} did not start: {stderr[:500]}")
     return Finished(returncode, "" if on_line else listener.stdout.decode(errors="replace"), stderr)
@@ -172,7 +198,7 @@ def run(
 
 def _start(
     argv: list[str], *, cpu_seconds: float, file_bytes: int, cwd: Path | None
-) -> subprocess.Popen:
+) -> subprocess.Popen[bytes]:
     memory = settings.FFMPEG_MEMORY_MB * 1024 * 1024
     limits = (os.getpid(), max(1, int(cpu_seconds)), memory, file_bytes, OPEN_FILES)
     try:
@@ -186,22 +212,33 @@ def _start(
             env={},
             start_new_session=True,
         )
-    except OSError as error:  # no process or memory to be had
+    except OSError as error:  # the machine has no memory or process left
         raise ToolFailed(f"No process could be started: {error}") from error
 
 
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Return stdout and stderr, which ``_start`` always opens."""
+    if process.stdout is None or process.stderr is None:
+        raise RuntimeError("The program was started without pipes for its output.")
+    return process.stdout, process.stderr
+
+
 def _listen(
-    process: subprocess.Popen,
+    process: subprocess.Popen[bytes],
     listener: _Listener,
     deadline: float,
     stall_seconds: float | None,
     on_tick: Callable[[], None] | None,
 ) -> None:
-    """Take in both pipes until they close; raise at a limit."""
+    """Read stdout and stderr until the program closes both.
+
+    Raises TimeoutExpired after ``deadline`` (monotonic clock), and ToolFailed for a stall.
+    """
+    stdout, stderr = _pipes(process)
     next_tick = 0.0
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ, listener.hear_stdout)
-        selector.register(process.stderr, selectors.EVENT_READ, listener.hear_stderr)
+        selector.register(stdout, selectors.EVENT_READ, listener.hear_stdout)
+        selector.register(stderr, selectors.EVENT_READ, listener.hear_stderr)
         while selector.get_map():
             for key, _ in selector.select(TICK_SECONDS):
                 if chunk := os.read(key.fd, 65536):
@@ -218,22 +255,25 @@ def _listen(
                 on_tick()
 
 
-def _end(process: subprocess.Popen) -> None:
-    """Kill what is left of the process group and see it gone."""
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process group if the program still runs, and wait until all its processes have ended."""
     if process.poll() is None:
-        # SIGTERM is not enough: a decoder in a loop does not look at it.
+        # SIGTERM is not enough: a decoder in an endless loop does not react to it.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         _await_silence(process)
-    process.stdout.close()
-    process.stderr.close()
+    for pipe in _pipes(process):
+        pipe.close()
 
 
-def _await_silence(process: subprocess.Popen) -> None:
-    """Wait until nobody holds the pipes: then descendants of the group leader are gone as well."""
+def _await_silence(process: subprocess.Popen[bytes]) -> None:
+    """Wait until no process holds the pipes open: then all descendants have ended as well.
+
+    Waits at most LAST_WORDS_SECONDS.
+    """
     deadline = time.monotonic() + LAST_WORDS_SECONDS
-    for pipe in (process.stdout, process.stderr):
+    for pipe in _pipes(process):
         os.set_blocking(pipe.fileno(), False)
         while time.monotonic() < deadline:
             try:

@@ -1,11 +1,11 @@
-"""The two ways in which processing ends badly."""
+"""The ways in which processing fails: by the file's fault, or by the service's."""
 
 
 class Rejected(Exception):
-    """The video's own fault: the same file will be refused again, so nobody should retry.
+    """The file is at fault: every attempt would end the same, so the job must not be tried again.
 
-    ``code`` is stable and meant for clients; ``detail`` is one English sentence for the owner and
-    names no path of ours. The codes: ``not_a_video``, ``no_video_stream``, ``unsupported_codec``,
+    ``code`` is stable and meant for clients; ``detail`` is English text for the owner and names no
+    path of the server. The codes: ``not_a_video``, ``no_video_stream``, ``unsupported_codec``,
     ``damaged``, ``truncated``, ``too_long``, ``too_large``, ``too_small``, ``too_many_streams``,
     ``too_many_frames``.
     """
@@ -17,9 +17,9 @@ class Rejected(Exception):
 
 
 class ToolFailed(Exception):
-    """A tool died, stalled, or ran out of time, memory or disk. Another attempt may succeed.
+    """A tool crashed, stalled, or ran out of time, memory or disk. Another attempt may succeed.
 
-    ``detail`` may end with the tool's last words (bounded), for the log rather than for users.
+    ``detail`` is for the log only: it may end with the last output of the tool (bounded).
     """
 
     def __init__(self, detail: str):
@@ -28,4 +28,7 @@ class ToolFailed(Exception):
 
 
 class ToolMissing(ToolFailed):
-    """A tool or a required sandbox isn't there. The message names the setting to change."""
+    """A tool, or the isolation that FFMPEG_SANDBOX demands, is missing on this machine.
+
+    ``detail`` names the setting to change.
+    """

@@ -1,15 +1,18 @@
-"""What an upload may be. Said to FFmpeg as flags and checked again on what it found."""
+"""The containers and codecs that are accepted.
+
+The containers are passed to FFmpeg as flags; ``probe`` checks containers and codecs in its report.
+"""
 
 from pathlib import Path
 
 from django.conf import settings
 
-# Demuxer names. Playlists and scripts (HLS, DASH, concat, SDP, …) can name other files and
-# addresses; none of them is a container.
+# Names of FFmpeg's demuxers. None of them reads playlists or scripts (HLS, DASH, concat, SDP, …),
+# because these can name other files and network addresses.
 CONTAINERS = ("mov", "matroska", "mpegts", "avi", "flv", "mpeg", "ogg")
 
-# Codecs a video comes in, by FFmpeg's names. Hundreds of game and image formats stay outside: each
-# decoder is attack surface.
+# Codecs by FFmpeg's names. Hundreds of codecs of games and images are left out, because each decoder
+# can be attacked.
 _VIDEO = """
 av1 cfhd dnxhd dvvideo ffv1 flv1 h263 h264 hevc huffyuv ffvhuff magicyuv mjpeg mpeg1video
 mpeg2video mpeg4 msmpeg4v2 msmpeg4v3 prores qtrle rawvideo svq3 theora utvideo v210 vc1 vp6
@@ -29,10 +32,10 @@ PROBE_MICROSECONDS = 20_000_000
 
 
 def untrusted_input(source: Path) -> list[str]:
-    """The arguments with which FFmpeg and ffprobe open an upload, and nothing that it names.
+    """Return the arguments with which FFmpeg and ffprobe open ``source``, and no other file or address.
 
-    ``file:`` makes a name like ``http:x`` a name. mov's ``enable_drefs`` is off by default and
-    stays off.
+    ``file:`` keeps FFmpeg from reading a name like ``http:x`` as an address. The option of mov that
+    opens files named in the upload (``enable_drefs``) is off by default and stays off.
     """
     return [
         *("-protocol_whitelist", "file"),

@@ -1,15 +1,21 @@
-"""Which renditions a video gets. Pure arithmetic; the table test is its specification."""
+"""The ladder: the list of renditions into which a source is encoded.
+
+Pure arithmetic. The table in ``tests/test_processing_ladder.py`` is its specification.
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction
 
-# H.264 level 5.2, what televisions and phones decode in hardware, ends at this width.
+# The largest width of H.264 level 5.2, which televisions and phones decode in hardware.
 LONGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
-class Rung:
-    """One rendition: even sizes in square pixels, rates in bits per second."""
+class Rendition:
+    """One encoding of a video: even sizes in square pixels, ``maxrate`` in bits per second.
+
+    ``crf`` is x264's constant quality (lower is better), ``bufsize`` its rate buffer in bits.
+    """
 
     name: str
     width: int
@@ -21,7 +27,10 @@ class Rung:
 
 @dataclass(frozen=True)
 class _Nominal:
-    """A step of the ladder: its short side, exactly 16:9 with the size its rate is meant for."""
+    """One row of the table below: a rendition of a 16:9 video at 30 frames per second.
+
+    ``number`` gives the rendition its name ("720p"), ``side`` is the length of its short side.
+    """
 
     number: int
     side: int
@@ -30,7 +39,7 @@ class _Nominal:
     maxrate: int
 
 
-# Rates after Apple's HLS authoring specification, as capped CRF.
+# Maximum rates after Apple's "HLS Authoring Specification for Apple Devices", used as capped CRF.
 NOMINAL = (
     _Nominal(2160, 2160, 3840, 21, 16_000_000),
     _Nominal(1440, 1440, 2560, 21, 9_000_000),
@@ -42,12 +51,13 @@ NOMINAL = (
 )
 
 
-def ladder(width: int, height: int, frame_rate: Fraction | float = 30) -> tuple[Rung, ...]:
-    """The rungs for a video shown at ``width`` x ``height``, largest first, at least one.
+def ladder(width: int, height: int, frame_rate: Fraction | float = 30) -> tuple[Rendition, ...]:
+    """Return the renditions for a video displayed at ``width`` x ``height``, largest first.
 
-    Nothing is scaled up. The largest rung keeps the video's own size where that is not beyond its
-    nominal one; a video smaller than every rung gets a single rung of its own size. The shape of
-    the picture is kept, as far as even sizes allow, unless its long side is over LONGEST_SIDE.
+    There is at least one, and none is larger than the video. The largest keeps the video's own size
+    if its short side is at most the nominal ``number``. A video smaller than all nominal sizes gets
+    one rendition of its own size. The shape of the picture is kept as far as even sizes allow; if its
+    long side is over LONGEST_SIDE, all renditions are smaller in proportion.
     """
     shrink = min(Fraction(1), Fraction(LONGEST_SIDE, max(width, height)))
     short = int(min(width, height) * shrink)
@@ -55,29 +65,42 @@ def ladder(width: int, height: int, frame_rate: Fraction | float = 30) -> tuple[
     if not eligible:
         side = max(2, short - short % 2)
         nominal = _Nominal(side, side, _even(Fraction(side * 16, 9)), 25, NOMINAL[-1].maxrate)
-        return (_rung(nominal, width, height, side, frame_rate),)
+        return (_rendition(nominal, width, height, side, frame_rate),)
     top, *others = eligible
     return (
-        _rung(top, width, height, min(short, top.number), frame_rate),
-        *(_rung(nominal, width, height, nominal.side, frame_rate) for nominal in others),
+        _rendition(top, width, height, min(short, top.number), frame_rate),
+        *(_rendition(nominal, width, height, nominal.side, frame_rate) for nominal in others),
     )
 
 
-def _rung(
+def _rendition(
     nominal: _Nominal, width: int, height: int, side: int, frame_rate: Fraction | float
-) -> Rung:
+) -> Rendition:
+    """Return the rendition in which the short side of a ``width`` x ``height`` video is ``side``."""
     short = min(width, height)
-    own = side >= short - 1  # the video's own size, but for an odd line
-    sizes = [
-        size - size % 2 if own else _even(Fraction(size * side, short)) for size in (width, height)
-    ]
-    sizes = [max(2, size) for size in sizes]
-    maxrate = _rate(nominal, sizes[0] * sizes[1], frame_rate)
-    return Rung(f"{nominal.number}p", *sizes, nominal.crf, maxrate, 2 * maxrate)
+    own_size = side >= short - 1  # at most an odd line is cut off
+
+    def scaled(length: int) -> int:
+        even = length - length % 2 if own_size else _even(Fraction(length * side, short))
+        return max(2, even)
+
+    maxrate = _rate(nominal, scaled(width) * scaled(height), frame_rate)
+    return Rendition(
+        name=f"{nominal.number}p",
+        width=scaled(width),
+        height=scaled(height),
+        crf=nominal.crf,
+        maxrate=maxrate,
+        bufsize=2 * maxrate,
+    )
 
 
 def _rate(nominal: _Nominal, pixels: int, frame_rate: Fraction | float) -> int:
-    """The nominal rate, scaled where the picture has clearly more or fewer pixels than 16:9."""
+    """Return the maximum rate in bits per second, rounded to thousands, at least 64 000.
+
+    It is the nominal rate, in proportion to the number of pixels if that differs from the nominal
+    size by more than a tenth, and half as much again above 32 frames per second.
+    """
     ratio = Fraction(pixels, nominal.width * nominal.side)
     if Fraction(9, 10) <= ratio <= Fraction(11, 10):
         ratio = Fraction(1)

@@ -1,4 +1,4 @@
-"""Names of languages: from what a video says to what playlists and Packager understand."""
+"""Language codes: from the tags of a video to the two-letter codes of playlists and Shaka Packager."""
 
 # ISO 639-2 → ISO 639-1, both spellings where there are two (bibliographic and terminological).
 # Packager refuses languages outside of ISO 639-1.
@@ -24,7 +24,11 @@ UNDETERMINED = "und"
 
 
 def language_of(tag: str) -> str:
-    """The two-letter code of a video's language tag, region dropped, or "und"."""
+    """Return the ISO 639-1 code of a video's language tag without its region, or "und" if unknown.
+
+    >>> language_of("ger"), language_of("pt-BR"), language_of("tlh")
+    ('de', 'pt', 'und')
+    """
     primary = tag.strip().lower().replace("_", "-").partition("-")[0]
     if primary in SHORT.values():
         return primary

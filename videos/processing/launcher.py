@@ -1,9 +1,9 @@
-"""Run as a script by ``cage``: put on the limits, then become the tool.
+"""The script that ``cage`` starts: it sets the limits of its own process, then becomes the tool.
 
     python -I -S launcher.py PARENT_PID CPU_SECONDS MEMORY_BYTES FILE_BYTES FILES TOOL ARGUMENTS...
 
-A script instead of ``preexec_fn``, because Python code between fork and exec can deadlock in a
-process that has threads. It imports nothing of ours and hands no environment on.
+It is a script, and not a ``preexec_fn``, because Python code between fork and exec can deadlock in a
+process with threads. It imports only the standard library, and the tool gets an empty environment.
 """
 
 import ctypes
@@ -16,16 +16,19 @@ PR_SET_PDEATHSIG = 1
 
 
 def _die_with(parent: int) -> None:
-    """Ask the kernel to kill this process when the worker is gone, however it went."""
+    """Ask the kernel to kill this process as soon as its parent, the worker, has ended."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:  # it died before the request was in place
+    if os.getppid() != parent:  # the worker ended before the call
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _limit(kind: int, value: int) -> None:
-    """Soft and hard together: FFmpeg catches SIGXCPU, but nobody catches the hard limit's kill."""
+    """Set the soft and the hard limit to ``value``, or to the present hard limit if that is lower.
+
+    With a soft limit alone FFmpeg would get SIGXCPU, which it catches. The hard limit kills it.
+    """
     _, hard = resource.getrlimit(kind)
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
@@ -43,7 +46,7 @@ def main() -> None:
     _limit(resource.RLIMIT_NOFILE, files)
     if sys.platform == "linux":  # macOS knows RLIMIT_AS but refuses to set it
         _limit(resource.RLIMIT_AS, memory)
-    # Python ignores these two, and what is ignored stays ignored in the tool.
+    # Python ignores these two signals, and the tool would inherit that.
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.execve(tool[0], tool, {})  # noqa: S606 (no shell is the point)

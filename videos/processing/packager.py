@@ -1,8 +1,9 @@
-"""Our own MP4 files into one CMAF set, which HLS and DASH players share.
+"""Packaging the encoded MP4 files into one set of CMAF segments for both HLS and DASH players.
 
-The upload itself never comes here: Shaka Packager reads only what our encoder wrote.
+Shaka Packager reads only files that ``encode`` has written, never the untrusted source.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from . import cage, tools
@@ -17,10 +18,10 @@ SEGMENT_SECONDS = 4
 AUDIO_GROUP = "audio"
 
 
-def package(encoded: Encoded, folder: Path, *, on_tick=None) -> None:
-    """Write ``master.m3u8``, ``manifest.mpd``, playlists and segments into ``folder``.
+def package(encoded: Encoded, folder: Path, *, on_tick: Callable[[], None] | None = None) -> None:
+    """Write ``master.m3u8``, ``manifest.mpd``, media playlists and segments into ``folder``.
 
-    All addresses in the playlists are relative. Raises ToolFailed; ``on_tick`` as in ``cage.run``.
+    All addresses in the playlists are relative. ``on_tick`` as in ``cage.run``. Raises ToolFailed.
     """
     files = [path for _, path in (*encoded.videos, *encoded.audios)]
     size = sum(path.stat().st_size for path in files)
@@ -40,12 +41,11 @@ def package(encoded: Encoded, folder: Path, *, on_tick=None) -> None:
 
 
 def command(encoded: Encoded) -> list[str]:
-    """Packager's arguments; the outputs are names relative to its working directory."""
+    """Return Shaka Packager's arguments. The outputs are relative to its working directory."""
     argv = [str(tools.packager())]
-    for rung, path in encoded.videos:
-        argv.append(
-            _stream(path, "video", rung.name) + f",iframe_playlist_name={rung.name}-iframe.m3u8"
-        )
+    for rendition, path in encoded.videos:
+        stream = _stream(path, "video", rendition.name)
+        argv.append(f"{stream},iframe_playlist_name={rendition.name}-iframe.m3u8")
     tracks = zip(encoded.audios, audio_names(encoded), strict=True)
     for number, ((track, path), name) in enumerate(tracks, 1):
         stream = _stream(path, "audio", f"audio-{number}-{track.language}")
@@ -58,7 +58,7 @@ def command(encoded: Encoded) -> list[str]:
 
 
 def audio_names(encoded: Encoded) -> list[str]:
-    """What players show for each audio track: its title or language, each name once."""
+    """Return a unique name for each sound track, as players show it: its title, or its language."""
     names: list[str] = []
     for number, (track, _) in enumerate(encoded.audios, 1):
         name = track.title or ("Main" if track.language == UNDETERMINED else track.language)
@@ -71,9 +71,13 @@ def _spoken(track: AudioTrack) -> str:
 
 
 def _stream(path: Path, kind: str, directory: str) -> str:
-    """A stream descriptor. Packager splits it at commas and has no way to quote them."""
+    """Return the stream descriptor of one input file.
+
+    Raises ToolFailed for a path with a comma: Packager splits descriptors at commas and has no way
+    to quote one.
+    """
     if "," in str(path):
-        raise ToolFailed("The work directory must not have a comma in its name.")
+        raise ToolFailed("MEDIA_DIR has a comma in its path, which Shaka Packager cannot handle.")
     return (
         f"in={path},stream={kind},init_segment={directory}/init.mp4,"
         f"segment_template={directory}/$Number$.m4s,playlist_name={directory}.m3u8"

@@ -1,9 +1,10 @@
-"""Upload → a folder that can be published as it stands."""
+"""From a source to a folder that can be published as it is: probe, encode, package, poster."""
 
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from . import packager, playlists
 from .encode import Encoded, encode
@@ -12,17 +13,30 @@ from .posters import make_poster, poster_source
 from .probe import Probe, probe
 
 OUT = "out"
-# Where each step begins, in percent of the whole.
+# The percentage of the whole work at which each step begins.
 STEPS = {"probe": 0, "encode": 1, "package": 95, "poster": 99}
+
+
+class RenditionDetails(TypedDict):
+    """One rendition as Video.renditions stores it and the API shows it.
+
+    ``video_bitrate`` is the measured average in bits per second, without sound. ``codecs`` is as in
+    RFC 6381, with sound.
+    """
+
+    name: str
+    width: int
+    height: int
+    video_bitrate: int
+    codecs: str
 
 
 @dataclass(frozen=True)
 class Output:
-    """What ``transcode`` made. Sizes and frame rate are the video's own, as displayed.
+    """The result of ``transcode``: a finished version in ``directory``, and its properties.
 
-    ``renditions``: dicts of ``name``, ``width``, ``height``, ``video_bitrate`` (measured average,
-    bits per second) and ``codecs`` (RFC 6381, sound included), largest first. ``audio_codec`` is
-    the source's, "" for a silent video.
+    Size and frame rate are those of the source as displayed. ``container`` and the codecs are the
+    source's; ``audio_codec`` is "" for a silent video. ``renditions`` has the largest first.
     """
 
     directory: Path
@@ -30,56 +44,61 @@ class Output:
     width: int
     height: int
     frame_rate: float
-    renditions: list[dict]
+    renditions: list[RenditionDetails]
     container: str
     video_codec: str
     audio_codec: str
 
 
 def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None]) -> Output:
-    """Make everything players need of ``source`` under ``work/"out"``; the source is only read.
+    """Make a version of ``source`` in ``work/out``: renditions, sound tracks, playlists and poster.
 
-    ``work`` is an existing directory of this call alone; leftovers of an earlier one are removed.
-    ``on_progress(step, percent)`` is called about twice a second with 0..100, never falling; what
-    it raises stops the work, kills every process and comes through. So do Rejected (the video's
-    fault, final) and ToolFailed (another attempt may succeed). On any of them ``work`` may hold
-    unfinished files.
+    The source is only read. ``work`` is an existing directory that only this call uses; files that an
+    earlier call left in it are removed. ``on_progress(step, percent)`` is called about twice a second
+    with 0 to 100, never falling; an exception in it stops the work, kills all processes and is passed
+    on.
+
+    Raises Rejected if the file is at fault, and ToolFailed if another attempt may succeed. After any
+    exception ``work`` may hold unfinished files.
     """
     work = work.resolve()
     folders = {name: _fresh(work / name) for name in ("in", "encoded", OUT)}
-    # A name of ours without extension: FFmpeg looks at names too when it guesses a format.
+    # A fixed name without extension, because FFmpeg also guesses the format by the file's name.
     upload = folders["in"] / "source"
     upload.symlink_to(source.resolve())
 
     on_progress("probe", 0)
     video = probe(upload)
-    rungs = ladder(video.width, video.height, video.frame_rate)
+    renditions = ladder(video.width, video.height, video.frame_rate)
     on_progress("encode", STEPS["encode"])
     encoded = encode(
         upload,
         video,
-        rungs,
+        renditions,
         folders["encoded"],
         on_percent=lambda percent: on_progress("encode", _overall(percent)),
     )
-    sizes = {rung.name: path.stat().st_size for rung, path in encoded.videos}
-    _publishable(encoded, folders[OUT], on_progress)
+    sizes = {rendition.name: path.stat().st_size for rendition, path in encoded.videos}
+    _package(encoded, folders[OUT], on_progress)
     shutil.rmtree(folders["encoded"])
     shutil.rmtree(folders["in"])
     on_progress("poster", 100)
     return _output(video, encoded, sizes, folders[OUT])
 
 
-def _publishable(encoded: Encoded, out: Path, on_progress: Callable[[str, int], None]) -> None:
-    """Package and take the poster, giving back disk space as early as possible."""
+def _package(encoded: Encoded, out: Path, on_progress: Callable[[str, int], None]) -> None:
+    """Package the encoded files and make the poster.
+
+    The encoded files are removed as soon as they are packaged, to free their disk space.
+    """
     on_progress("package", STEPS["package"])
     packager.package(encoded, out, on_tick=lambda: on_progress("package", STEPS["package"]))
-    rendition = poster_source(encoded)
+    of_poster = poster_source(encoded)
     for _, path in (*encoded.videos, *encoded.audios):
-        if path != rendition:
+        if path != of_poster:
             path.unlink()
     on_progress("poster", STEPS["poster"])
-    make_poster(rendition, out, on_tick=lambda: on_progress("poster", STEPS["poster"]))
+    make_poster(of_poster, out, on_tick=lambda: on_progress("poster", STEPS["poster"]))
 
 
 def _output(video: Probe, encoded: Encoded, sizes: dict[str, int], out: Path) -> Output:
@@ -93,13 +112,13 @@ def _output(video: Probe, encoded: Encoded, sizes: dict[str, int], out: Path) ->
         frame_rate=float(video.frame_rate),
         renditions=[
             {
-                "name": rung.name,
-                "width": rung.width,
-                "height": rung.height,
-                "video_bitrate": round(sizes[rung.name] * 8 / duration),
-                "codecs": codecs[f"{rung.name}.m3u8"],
+                "name": rendition.name,
+                "width": rendition.width,
+                "height": rendition.height,
+                "video_bitrate": round(sizes[rendition.name] * 8 / duration),
+                "codecs": codecs[f"{rendition.name}.m3u8"],
             }
-            for rung, _ in encoded.videos
+            for rendition, _ in encoded.videos
         ],
         container=video.container,
         video_codec=video.video_codec,
@@ -108,12 +127,13 @@ def _output(video: Probe, encoded: Encoded, sizes: dict[str, int], out: Path) ->
 
 
 def _overall(percent: int) -> int:
-    """Percent of the encode as percent of the whole."""
+    """Return the percentage of the whole work that ``percent`` of the encode stands for."""
     start, end = STEPS["encode"], STEPS["package"]
     return start + (end - start) * percent // 100
 
 
 def _fresh(folder: Path) -> Path:
+    """Make ``folder`` an existing, empty folder and return it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

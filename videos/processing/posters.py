@@ -1,5 +1,6 @@
-"""A still picture that stands for the video."""
+"""The poster: a still picture of the video."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from . import cage, tools
@@ -8,10 +9,10 @@ from .errors import ToolFailed
 
 POSTER = "poster.jpg"
 FIRST_SECONDS = 60
-HIGHEST = 720
+SHORT_SIDE_MAX = 720
 MOST_BYTES = 4_000_000
 SECONDS_ALLOWED = 120
-# A frame counts as black when nine tenths of it are.
+# Selects the frames of which less than nine tenths are black.
 NOT_BLACK = (
     "blackframe=amount=0:threshold=32,"
     "metadata=mode=select:key=lavfi.blackframe.pblack:value=90:function=less,"
@@ -19,20 +20,27 @@ NOT_BLACK = (
 
 
 def poster_source(encoded: Encoded) -> Path:
-    """The largest rendition of at most 720 lines, or the smallest there is."""
-    small = [path for rung, path in encoded.videos if min(rung.width, rung.height) <= HIGHEST]
+    """Return the largest rendition with a short side of at most 720, or else the smallest one."""
+    small = [
+        path
+        for rendition, path in encoded.videos
+        if min(rendition.width, rendition.height) <= SHORT_SIDE_MAX
+    ]
     return small[0] if small else encoded.videos[-1][1]
 
 
-def make_poster(rendition: Path, folder: Path, *, on_tick=None) -> Path:
-    """Write ``poster.jpg`` into ``folder``: the most typical keyframe of the first minute.
+def make_poster(
+    rendition: Path, folder: Path, *, on_tick: Callable[[], None] | None = None
+) -> Path:
+    """Write ``poster.jpg`` into ``folder`` and return its path.
 
-    Black frames are passed over unless there is nothing else. Raises ToolFailed.
+    It is a typical keyframe of the first minute, chosen by FFmpeg's filter ``thumbnail``; a black one
+    only if there is no other. ``on_tick`` as in ``cage.run``. Raises ToolFailed.
     """
     target = folder / POSTER
-    for choice in (NOT_BLACK, ""):
+    for selection in (NOT_BLACK, ""):
         done = cage.run(
-            _command(rendition, choice),
+            _command(rendition, selection),
             reads=[rendition],
             writes=[folder],
             cwd=folder,
@@ -43,14 +51,14 @@ def make_poster(rendition: Path, folder: Path, *, on_tick=None) -> Path:
         )
         if target.is_file() and target.stat().st_size:
             return target
-    raise ToolFailed(f"No poster came out ({done.returncode}). {done.stderr[-1000:]}")
+    raise ToolFailed(f"FFmpeg wrote no poster ({done.returncode}). {done.stderr[-1000:]}")
 
 
-def _command(rendition: Path, choice: str) -> list[str]:
+def _command(rendition: Path, selection: str) -> list[str]:
     return [
         *(str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-v", "error", "-y"),
         *("-threads", "1", "-skip_frame", "nokey", "-t", str(FIRST_SECONDS)),
         *("-i", f"file:{rendition.absolute()}"),
-        *("-an", "-vf", f"{choice}thumbnail=n=30,format=yuvj420p", "-frames:v", "1"),
+        *("-an", "-vf", f"{selection}thumbnail=n=30,format=yuvj420p", "-frames:v", "1"),
         *("-map_metadata", "-1", "-q:v", "4", "-f", "image2", "-update", "1", POSTER),
     ]

@@ -1,4 +1,4 @@
-"""What an upload is, asked of ffprobe in the cage; refuses what we can't or won't process."""
+"""Examining an uploaded file with ffprobe, and rejecting a file that cannot or must not be processed."""
 
 import json
 import re
@@ -10,21 +10,23 @@ from django.conf import settings
 
 from . import cage, tools
 from .errors import Rejected, ToolFailed
+from .ffprobe import Report, Stream
 from .formats import AUDIO_CODECS, CONTAINERS, VIDEO_CODECS, untrusted_input
 from .languages import language_of
 from .timing import Timing, measure, ratio
 
+TOO_MANY_PIXELS = "The picture has too many pixels. Export the video in a smaller size."
 CPU_SECONDS = 60
 WALL_SECONDS = 120
 SMALLEST_SIDE = 16
-MOST_FRAMES_A_SECOND = 480  # beyond slow-motion cameras
-HDR_TRANSFERS = {"smpte2084", "arib-std-b67"}
-INTERLACED = {"tt", "bb", "tb", "bt"}
-# Nothing but what is read below: tags can hold megabytes and the owner's position.
+MOST_FRAMES_A_SECOND = 480  # more than slow-motion cameras record
+HDR_TRANSFERS = {"smpte2084", "arib-std-b67"}  # PQ and HLG (ITU-R BT.2100)
+INTERLACED = {"tt", "bb", "tb", "bt"}  # ffprobe's orders of the two fields
+# Only the entries that are read below, because other tags can hold megabytes and the owner's position.
 ENTRIES = (
     "format=format_name,duration,start_time:"
     "stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,r_frame_rate,"
-    "avg_frame_rate,nb_frames,duration,field_order,color_transfer,color_space,color_range,pix_fmt,"
+    "avg_frame_rate,nb_frames,duration,field_order,color_transfer,color_space,"
     "channels:stream_disposition=default,attached_pic,timed_thumbnails:"
     "stream_tags=language,title:stream_side_data=rotation"
 )
@@ -32,7 +34,11 @@ ENTRIES = (
 
 @dataclass(frozen=True)
 class AudioTrack:
-    """``index`` is the stream's in the source; ``language`` ISO 639-1 or "und"."""
+    """One sound track of a source.
+
+    ``index`` is the number of its stream in the source, ``language`` an ISO 639-1 code or "und".
+    ``title`` may be empty, and has only characters that are safe in a playlist.
+    """
 
     index: int
     codec: str
@@ -43,21 +49,25 @@ class AudioTrack:
 
 @dataclass(frozen=True)
 class Probe:
-    """What the pipeline needs to know. Sizes are as displayed: rotated, in square pixels."""
+    """The properties of a source that the pipeline needs.
+
+    ``width`` and ``height`` are as displayed: rotated, and in square pixels. The other times and rates
+    are explained at ``timing.Timing``.
+    """
 
     container: str
     duration_seconds: float
-    duration_of_picture: bool  # else the whole file's: its sound may outlast the picture
-    size: int
+    # False: it is the duration of the whole file, and the sound may last longer than the picture.
+    duration_of_picture: bool
+    size: int  # bytes
     width: int
     height: int
     frame_rate: Fraction
     constant_frame_rate: bool
-    frames_thinned: bool  # more of them in the source than the capped rate keeps
+    frames_thinned: bool  # the source has more frames than ``frame_rate`` keeps
     interlaced: bool
     hdr: bool
-    # Of an untagged video, what players assume; swscale would take every one for BT.601.
-    color_matrix: str
+    color_matrix: str  # by the name that FFmpeg's scaler (swscale) uses
     video_codec: str
     video_stream_index: int
     video_delay_seconds: float
@@ -65,18 +75,27 @@ class Probe:
 
 
 def probe(source: Path) -> Probe:
-    """Describe the video at ``source``. Raises Rejected for what we don't take, else ToolFailed."""
+    """Return the properties of the file at ``source``.
+
+    Raises Rejected if the file is no video or exceeds a limit, and ToolFailed if ffprobe fails for
+    a reason that is not the file's fault.
+    """
     size = source.stat().st_size
     if size == 0:
-        raise Rejected("not_a_video", "The file is empty.")
-    found = _ask(source)
-    container, streams = found["format"]["format_name"], found["streams"]
+        raise Rejected("not_a_video", "The file is empty. Upload a file that holds a video.")
+    report = _ask(source)
+    container, streams = report["format"]["format_name"], report["streams"]
     if not set(container.split(",")) & set(CONTAINERS):
-        raise Rejected("not_a_video", "This kind of file is not supported.")
+        raise Rejected(
+            "not_a_video",
+            "Files of this kind are not supported. Upload an MP4, MOV, Matroska, WebM, MPEG, AVI, FLV "
+            "or Ogg file.",
+        )
     video = _video_stream(streams)
     width, height = _displayed_size(video)
     audio_tracks = _audio_tracks(streams)
-    timing = measure(source, found["format"], video, _is_interlaced(video))
+    interlaced = video.get("field_order") in INTERLACED
+    timing = measure(source, report["format"], video, interlaced)
     _refuse_excess(video, timing)
     return Probe(
         container=container.split(",")[0],
@@ -98,7 +117,8 @@ def probe(source: Path) -> Probe:
     )
 
 
-def _ask(source: Path) -> dict:
+def _ask(source: Path) -> Report:
+    """Return ffprobe's report about ``source``. Raises Rejected and ToolFailed as ``probe`` does."""
     argv = [str(tools.ffprobe()), "-v", "error", "-of", "json", "-show_entries", ENTRIES]
     done = cage.run(
         [*argv, *untrusted_input(source)],
@@ -107,25 +127,36 @@ def _ask(source: Path) -> dict:
         wall_seconds=WALL_SECONDS,
     )
     if "max_streams" in done.stderr:
-        raise Rejected(
-            "too_many_streams", f"The file has more than {settings.MAX_STREAMS} streams."
-        )
+        raise _too_many_streams()
     if "max pixel count" in done.stderr:
-        raise Rejected("too_large", "The picture has too many pixels.")
+        raise Rejected("too_large", TOO_MANY_PIXELS)
     if done.ran_out_of_memory:
         raise ToolFailed(f"ffprobe ran out of memory. {done.stderr[-1000:]}")
     if done.returncode or '"format_name"' not in done.stdout:
-        raise Rejected("not_a_video", "The file is not a video we can read.")
-    found = json.loads(done.stdout)
-    if len(found.get("streams", ())) > settings.MAX_STREAMS:
         raise Rejected(
-            "too_many_streams", f"The file has more than {settings.MAX_STREAMS} streams."
+            "not_a_video",
+            "The file cannot be read as a video. Check that it plays elsewhere, and upload it again.",
         )
-    return {"format": found["format"], "streams": found.get("streams", [])}
+    answer = json.loads(done.stdout)
+    report = Report(format=answer["format"], streams=answer.get("streams", []))
+    # Counted as well, in case a demuxer of FFmpeg does not obey -max_streams.
+    if len(report["streams"]) > settings.MAX_STREAMS:
+        raise _too_many_streams()
+    return report
 
 
-def _video_stream(streams: list[dict]) -> dict:
-    """The first moving picture. Cover images are video streams to FFmpeg, not to us."""
+def _too_many_streams() -> Rejected:
+    return Rejected(
+        "too_many_streams",
+        f"The file has more than {settings.MAX_STREAMS} streams. Export it with fewer tracks.",
+    )
+
+
+def _video_stream(streams: list[Stream]) -> Stream:
+    """Return the default video stream, or the first one. Raises Rejected if there is none to decode.
+
+    Cover images and thumbnails, which FFmpeg reports as video streams, are passed over.
+    """
     videos = [
         stream
         for stream in streams
@@ -134,19 +165,26 @@ def _video_stream(streams: list[dict]) -> dict:
         and not stream.get("disposition", {}).get("timed_thumbnails")
     ]
     if not videos:
-        raise Rejected("no_video_stream", "The file has no video in it.")
+        raise Rejected(
+            "no_video_stream",
+            "The file has no moving pictures. Upload a file with a video track.",
+        )
     known = [stream for stream in videos if stream.get("codec_name") in VIDEO_CODECS]
     if not known:
         codec = re.sub(r"\W", "", videos[0].get("codec_name", "")) or "unknown"
-        raise Rejected("unsupported_codec", f"The video codec ({codec}) is not supported.")
+        raise Rejected(
+            "unsupported_codec",
+            f"The video codec ({codec}) is not supported. Export the video as H.264.",
+        )
     return max(known, key=lambda stream: stream["disposition"].get("default", 0))
 
 
-def _displayed_size(video: dict) -> tuple[int, int]:
+def _displayed_size(video: Stream) -> tuple[int, int]:
+    """Return width and height as players display the picture. Raises Rejected outside of the limits."""
     width, height = video.get("width", 0), video.get("height", 0)
-    # FFmpeg reports 0 x 0 for a picture over its pixel limit.
+    # FFmpeg reports 0 x 0 for a picture with more pixels than -max_pixels.
     if width * height == 0 or width * height > settings.MAX_PIXELS:
-        raise Rejected("too_large", "The picture has too many pixels, or no size at all.")
+        raise Rejected("too_large", TOO_MANY_PIXELS)
     aspect = ratio(video.get("sample_aspect_ratio", "").replace(":", "/"))
     if aspect is not None and Fraction(1, 8) <= aspect <= 8:
         width = round(width * aspect)
@@ -154,29 +192,38 @@ def _displayed_size(video: dict) -> tuple[int, int]:
     if turns and round(float(turns[0]) / 90) % 2:
         width, height = height, width
     if min(width, height) < SMALLEST_SIDE:
-        raise Rejected("too_small", f"The picture is smaller than {SMALLEST_SIDE} pixels.")
+        raise Rejected(
+            "too_small",
+            f"The picture is less than {SMALLEST_SIDE} pixels wide or high. Upload a larger version.",
+        )
     return width, height
 
 
-def _is_interlaced(video: dict) -> bool:
-    return video.get("field_order") in INTERLACED
+def _color_matrix(video: Stream) -> str:
+    """Return the YUV matrix of the picture by swscale's name.
 
-
-def _color_matrix(video: dict) -> str:
-    """The video's own matrix by swscale's name, or the one players assume for its size."""
+    An untagged video gets the matrix that players assume for its size: swscale would read all of them
+    as BT.601.
+    """
     tagged = {"bt709": "bt709", "bt2020nc": "bt2020", "bt2020c": "bt2020", "fcc": "fcc"}
     tagged |= {"smpte170m": "bt601", "bt470bg": "bt601", "smpte240m": "smpte240m"}
     assumed = "bt709" if max(video["width"], video["height"]) >= 1280 else "bt601"
     return tagged.get(video.get("color_space", ""), assumed)
 
 
-def _audio_tracks(streams: list[dict]) -> tuple[AudioTrack, ...]:
-    """All sound we can decode, default track first. Refuses a video whose only sound we can't."""
+def _audio_tracks(streams: list[Stream]) -> tuple[AudioTrack, ...]:
+    """Return the sound tracks that can be decoded, the default track first.
+
+    Raises Rejected if there is sound but no track can be decoded.
+    """
     sounds = [stream for stream in streams if stream.get("codec_type") == "audio"]
-    # Codecs of cameras' extra tracks (spatial sound) may be unknown: their plain track is enough.
+    # Cameras record extra tracks (spatial sound) in other codecs; their plain track is enough.
     known = [stream for stream in sounds if stream.get("codec_name") in AUDIO_CODECS]
     if sounds and not known:
-        raise Rejected("unsupported_codec", "The sound is in a codec that is not supported.")
+        raise Rejected(
+            "unsupported_codec",
+            "The codec of the sound is not supported. Export the video with AAC sound.",
+        )
     known.sort(key=lambda stream: -stream.get("disposition", {}).get("default", 0))
     return tuple(
         AudioTrack(
@@ -192,15 +239,23 @@ def _audio_tracks(streams: list[dict]) -> tuple[AudioTrack, ...]:
 
 
 def _title(tag: str) -> str:
-    """Only letters, digits, spaces and hyphens: it ends up inside quotes in playlists."""
+    """Return at most 40 letters, digits, spaces and hyphens of ``tag``, safe in quotes in a playlist."""
     return " ".join(re.sub(r"[^\w -]", " ", tag).split())[:40]
 
 
-def _refuse_excess(video: dict, timing: Timing) -> None:
+def _refuse_excess(video: Stream, timing: Timing) -> None:
+    """Raise Rejected for a video that is too long or has an impossible frame rate."""
     if timing.duration_seconds > settings.MAX_DURATION_SECONDS:
         hours = settings.MAX_DURATION_SECONDS / 3600
-        raise Rejected("too_long", f"The video is longer than {hours:g} hours.")
+        raise Rejected(
+            "too_long",
+            f"The video is longer than {hours:g} hours. Split it into several videos.",
+        )
     frames = int(video.get("nb_frames") or 0)
     average = ratio(video.get("avg_frame_rate", "")) or 0
     if max(average, frames / timing.duration_seconds) > MOST_FRAMES_A_SECOND:
-        raise Rejected("too_many_frames", "The video has an impossible number of frames.")
+        raise Rejected(
+            "too_many_frames",
+            f"The video has more than {MOST_FRAMES_A_SECOND} frames per second. "
+            "Export it at a lower frame rate.",
+        )

@@ -1,4 +1,4 @@
-"""Videos out of nothing: a moving test picture with a tone, for demonstrations and tests."""
+"""Synthetic videos, a moving test picture with a tone, for demonstrations and tests."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -17,17 +17,18 @@ def synthesise(
     audio: bool = True,
     on_progress: Callable[[int], None] | None = None,
 ) -> Path:
-    """Write an H.264/AAC MP4 of ``seconds`` to ``path`` and return it.
+    """Write an H.264 and AAC video of ``seconds`` as MP4 to ``path``, and return ``path``.
 
-    ``rate`` may be "30000/1001". ``on_progress`` gets percent, about twice a second.
-    Raises ToolFailed.
+    ``rate`` is in frames per second, and may be text like "30000/1001". ``on_progress`` is called with
+    0 to 100 percent about twice a second. Raises ToolFailed.
     """
-    state = {"percent": 0}
+    percent = 0
 
     def note(line: str) -> bool:
+        nonlocal percent
         key, _, value = line.partition("=")
         if key == "out_time_us" and value.isdigit():
-            state["percent"] = min(100, int(int(value) / 1e4 / seconds))
+            percent = min(100, int(int(value) / 1e4 / seconds))
         return True
 
     done = cage.run(
@@ -37,14 +38,16 @@ def synthesise(
         wall_seconds=600 + 60 * seconds,
         file_bytes=int(64_000_000 + seconds * 5_000_000),
         on_line=note,
-        on_tick=(lambda: on_progress(state["percent"])) if on_progress else None,
+        on_tick=(lambda: on_progress(percent)) if on_progress else None,
     )
     if done.returncode:
-        raise ToolFailed(f"No video came out ({done.returncode}). {done.stderr[-1000:]}")
+        raise ToolFailed(f"FFmpeg wrote no video ({done.returncode}). {done.stderr[-1000:]}")
     return path
 
 
-def _command(path: Path, *, seconds, size, rate, audio) -> list[str]:
+def _command(
+    path: Path, *, seconds: float, size: str, rate: Fraction | float | str, audio: bool
+) -> list[str]:
     argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-v", "error", "-y"]
     argv += ["-progress", "pipe:1", "-stats_period", "0.5", "-nostats"]
     argv += ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}:duration={seconds}"]

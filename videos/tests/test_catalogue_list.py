@@ -11,7 +11,7 @@ BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 
 @pytest.fixture
 def titles(client_for):
-    """Titles of the videos that a query finds, in order."""
+    """A function that returns the titles of the videos that a query lists, in order."""
 
     def ask(query="", user=None) -> list[str]:
         response = client_for(user).get(f"{URL}?{query}")
@@ -23,7 +23,7 @@ def titles(client_for):
 
 @pytest.fixture
 def shelf(make_video, make_user):
-    """Three videos that differ in everything one can ask for."""
+    """Three videos that differ in all fields that can be filtered or sorted by."""
     anna, ben = make_user("CREATOR"), make_user("CREATOR")
     day = timedelta(days=1)
     make_video(
@@ -43,7 +43,7 @@ def shelf(make_video, make_user):
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "expected"),
     [
         ("", ["Gamma", "Alpha", "Beta"]),
         ("category=fiction", ["Alpha"]),
@@ -71,8 +71,8 @@ def shelf(make_video, make_user):
         ("unheard_of=1", ["Gamma", "Alpha", "Beta"]),
     ],
 )
-def test_filters(query, found, shelf, titles):
-    assert titles(query) == found
+def test_filters(query, expected, shelf, titles):
+    assert titles(query) == expected
 
 
 def test_videos_of_one_creator(shelf, titles):
@@ -96,7 +96,7 @@ def test_orders(field, ascending, shelf, titles):
 
 
 @pytest.mark.parametrize("ordering", ["published_at", "-published_at", "-duration_seconds"])
-def test_what_has_no_value_comes_last_in_either_order(ordering, shelf, make_video, titles):
+def test_videos_without_a_value_come_last_in_either_order(ordering, shelf, make_video, titles):
     make_video(title="Draft", creator=shelf["ben"], ready=False)
 
     assert titles(f"ordering={ordering}", shelf["ben"])[-1] == "Draft"
@@ -132,7 +132,7 @@ def test_what_has_no_value_comes_last_in_either_order(ordering, shelf, make_vide
         ("created_before=0001-01-01T00:00:00%2B23:59", "created_before"),
     ],
 )
-def test_what_is_not_understood_is_refused(query, attr, shelf, client_for):
+def test_invalid_query_parameters_are_refused(query, attr, shelf, client_for):
     response = client_for().get(f"{URL}?{query}")
 
     assert response.status_code == 400, response.content
@@ -140,7 +140,7 @@ def test_what_is_not_understood_is_refused(query, attr, shelf, client_for):
 
 
 @pytest.mark.parametrize("ordering", ["created_at", "-created_at", "views", "-views", "title"])
-def test_pages_repeat_and_lose_nothing(ordering, make_video, creator, client_for, titles):
+def test_paging_repeats_and_loses_no_video(ordering, make_video, creator, client_for, titles):
     for number in range(7):  # many ties
         make_video(creator=creator, title=f"Video {number // 2}", views=number // 3)
     query = f"ordering={ordering}&page_size=2"
@@ -188,24 +188,24 @@ def test_a_cursor_goes_on_after_its_video_was_deleted(make_video, creator, clien
 
 class TestDeleted:
     @pytest.fixture
-    def bin(self, shelf, make_video):
+    def shelf_with_deleted(self, shelf, make_video):
         make_video(title="Gone", creator=shelf["anna"], deleted_at=BEGIN, tags=["fog"])
         make_video(title="Gone too", creator=shelf["ben"], deleted_at=BEGIN)
         return shelf
 
-    def test_is_what_administrators_can_restore(self, bin, admin, titles):
+    def test_administrators_find_deleted_videos(self, shelf_with_deleted, admin, titles):
         assert titles("deleted=true", admin) == ["Gone too", "Gone"]
 
-    def test_can_be_filtered_like_the_catalogue(self, bin, admin, titles):
-        assert titles(f"deleted=true&creator={bin['anna'].pk}", admin) == ["Gone"]
+    def test_deleted_videos_can_be_filtered_like_others(self, shelf_with_deleted, admin, titles):
+        assert titles(f"deleted=true&creator={shelf_with_deleted['anna'].pk}", admin) == ["Gone"]
         assert titles("tag=fog&deleted=true", admin) == ["Gone"]
         assert titles("search=too&deleted=true", admin) == ["Gone too"]
 
-    def test_is_in_no_other_list(self, bin, admin, titles):
+    def test_other_lists_have_no_deleted_videos(self, shelf_with_deleted, admin, titles):
         assert titles("", admin) == ["Gamma", "Alpha", "Beta"]
 
-    def test_is_not_for_others(self, bin, viewer, client_for):
+    def test_other_roles_may_not_list_deleted_videos(self, shelf_with_deleted, viewer, client_for):
         address = f"{URL}?deleted=true"
         assert client_for().get(address).status_code in {401, 403}
         assert client_for(viewer).get(address).status_code == 403
-        assert client_for(bin["anna"]).get(address).status_code == 403
+        assert client_for(shelf_with_deleted["anna"]).get(address).status_code == 403

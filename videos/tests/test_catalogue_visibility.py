@@ -1,4 +1,4 @@
-"""Who sees which video, in the catalogue and by its link, and who sees what of it."""
+"""The visibility of videos: in the catalogue, by their link, and of their private fields."""
 
 import os
 from datetime import timedelta
@@ -12,7 +12,7 @@ from videos.models import Video
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/videos/"
 
-# kind of video: (who may open it, who finds it in the catalogue)
+# kind of video: (callers that may open it by its link, callers that find it in the catalogue)
 RULES = {
     "public": ("anonymous viewer other owner admin", "anonymous viewer other owner admin"),
     "unlisted": ("anonymous viewer other owner admin", "owner admin"),
@@ -39,7 +39,7 @@ def people(make_user):
 
 @pytest.fixture
 def video_of_kind(people, make_video):
-    fields = {
+    fields: dict[str, dict[str, object]] = {
         "public": {},
         "unlisted": {"visibility": "unlisted"},
         "private": {"visibility": "private"},
@@ -69,7 +69,7 @@ def test_who_sees_which_video(kind, caller, people, video_of_kind, client_for):
 
 
 @pytest.mark.parametrize("kind", ["private", "draft", "deleted"])
-def test_a_hidden_video_answers_like_one_that_never_was(kind, video_of_kind, people, client_for):
+def test_a_hidden_video_is_answered_like_an_unknown_one(kind, video_of_kind, people, client_for):
     missing = "01890000-0000-7000-8000-000000000000"
     client = client_for(people["viewer"])
 
@@ -82,7 +82,7 @@ def test_a_hidden_video_answers_like_one_that_never_was(kind, video_of_kind, peo
 @pytest.mark.parametrize(
     "word", ["0", "-1", "9223372036854775808", "1e5", "%00", "..%2f", "zzzz", "{}", "null"]
 )
-def test_what_is_no_id_is_not_found(word, client_for):
+def test_a_malformed_id_is_not_found(word, client_for):
     response = client_for().get(f"{URL}{word}")
 
     assert response.status_code == 404
@@ -105,7 +105,7 @@ def test_what_is_no_id_is_not_found(word, client_for):
     ("method", "tail"),
     [("patch", ""), ("put", ""), ("delete", ""), ("post", "/retry"), ("put", "/file")],
 )
-def test_others_change_nothing(
+def test_other_users_cannot_change_a_video(
     method, tail, kind, caller, status, video_of_kind, people, client_for, trail, media
 ):
     video = video_of_kind(kind)
@@ -122,7 +122,7 @@ def test_others_change_nothing(
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_how_a_video_is_made_is_shown_to_its_owner_and_administrators_only(
+def test_processing_and_source_are_shown_to_the_owner_and_administrators_only(
     caller, video_of_kind, people, client_for
 ):
     video = video_of_kind("public")
@@ -132,11 +132,11 @@ def test_how_a_video_is_made_is_shown_to_its_owner_and_administrators_only(
     for data in (client.get(f"{URL}{video.pk}").json(), client.get(URL).json()["results"][0]):
         assert ({"processing", "source", "deleted_at"} & data.keys() != set()) is insider
         text = str(data)
-        assert "@" not in text  # nobody's address
+        assert "@" not in text  # no e-mail address
         assert "sources/" not in text
 
 
-def test_nothing_is_open_to_strangers_when_the_house_says_so(
+def test_without_anonymous_playback_the_catalogue_needs_a_login(
     video_of_kind, settings, people, client_for
 ):
     settings.ANONYMOUS_PLAYBACK = False
@@ -152,7 +152,7 @@ def test_nothing_is_open_to_strangers_when_the_house_says_so(
     ("caller", "queries"),
     [
         ("anonymous", 2),  # the videos with creator and job, and their tags
-        ("owner", 3),  # and who is asking
+        ("owner", 3),  # and the signed-in user
         ("admin", 3),
     ],
 )
@@ -194,14 +194,14 @@ class TestPoster:
 
         return make
 
-    def test_is_not_there_before_the_video_is(self, video_of_kind, people, client_for, media):
+    def test_a_draft_has_no_poster(self, video_of_kind, people, client_for, media):
         video = video_of_kind("draft")
         client = client_for(people["owner"])
 
         assert client.get(f"{URL}{video.pk}/poster").status_code == 404
         assert client.get(f"{URL}{video.pk}").json()["poster_url"] is None
 
-    def test_is_fetched_once_for_each_version(self, with_poster, client_for):
+    def test_the_address_with_a_version_may_be_cached_for_a_year(self, with_poster, client_for):
         video, _ = with_poster("public")
         address = client_for().get(f"{URL}{video.pk}").json()["poster_url"]
         assert address == f"http://testserver{URL}{video.pk}/poster?v={video.current_version}"
@@ -216,14 +216,14 @@ class TestPoster:
         assert (again.status_code, again.content) == (304, b"")
         assert client_for().get(address, HTTP_IF_NONE_MATCH='"other"').status_code == 200
 
-    def test_without_its_version_is_asked_for_again(self, with_poster, client_for):
+    def test_the_address_without_a_version_must_be_revalidated(self, with_poster, client_for):
         _, address = with_poster("public")
 
         assert client_for().get(address)["Cache-Control"] == "public, no-cache"
         assert client_for().get(f"{address}?v=0")["Cache-Control"] == "public, no-cache"
 
     @pytest.mark.parametrize("kind", ["unlisted", "private"])
-    def test_of_a_video_that_not_all_find_is_kept_by_no_shared_cache(
+    def test_shared_caches_keep_no_poster_of_an_unlisted_or_private_video(
         self, kind, with_poster, people, client_for
     ):
         _, address = with_poster(kind)
@@ -232,20 +232,24 @@ class TestPoster:
 
     @pytest.mark.parametrize("caller", CALLERS)
     @pytest.mark.parametrize("kind", ["private", "deleted"])
-    def test_of_a_hidden_video_is_hidden(self, kind, caller, with_poster, people, client_for):
+    def test_a_poster_is_as_visible_as_its_video(
+        self, kind, caller, with_poster, people, client_for
+    ):
         _, address = with_poster(kind)
 
         seen = kind == "private" and caller in {"owner", "admin"}
         assert client_for(people[caller]).get(address).status_code == (200 if seen else 404)
 
-    def test_that_is_missing_on_the_disk_is_not_found(self, video_of_kind, media, client_for):
+    def test_a_poster_missing_on_the_disk_is_not_found(self, video_of_kind, media, client_for):
         video = video_of_kind("public")
         assert os.listdir(media) == []
 
         assert client_for().get(f"{URL}{video.pk}/poster").status_code == 404
 
 
-def test_a_former_creator_still_sees_and_changes_their_own(make_user, make_video, client_for):
+def test_a_former_creator_still_sees_and_changes_their_own_videos(
+    make_user, make_video, client_for
+):
     owner = make_user(Role.VIEWER)
     video = make_video(creator=owner, visibility="private")
 

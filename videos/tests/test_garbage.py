@@ -1,4 +1,4 @@
-"""The hourly clean-up: what nothing names any more goes, and nothing else."""
+"""The hourly clean-up removes the files that no row names any more, and no others."""
 
 import os
 import threading
@@ -10,9 +10,9 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from videos import jobs
 from videos.models import ProcessingJob
 from videos.services import garbage, sources
+from videos.tests.claims import claim_due
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 URL = "/api/v1/videos/"
@@ -45,7 +45,7 @@ def versions(video) -> list[str]:
 
 
 def make_old(root: Path, hours: float = 100) -> None:
-    """Everything below has lain there for so long; so has the news of it."""
+    """Set the modification times of ``root`` and all files below it to ``hours`` ago."""
     then = time.time() - hours * 3600
     for path in [root, *root.rglob("*")]:
         os.utime(path, (then, then))
@@ -58,9 +58,9 @@ def long_ago(hours: float = 100) -> None:
 
 
 class TestGarbage:
-    def test_live_and_recent_things_are_kept(self, ready, replace, media):
+    def test_files_in_use_and_recent_files_are_kept(self, ready, replace, media):
         replace()  # an open job, a source, and the live version of the old one
-        job = jobs.claim_next("w")
+        job = claim_due("w")
         job.work_folder.mkdir(parents=True)
         (job.work_folder / "half").write_text("x")
         (media / "uploads" / "fresh").write_bytes(b"x")
@@ -79,10 +79,10 @@ class TestGarbage:
         assert (ready.version_folder / "master.m3u8").is_file()
         assert (job.work_folder / "half").is_file()
 
-    def test_a_replaced_version_stays_as_long_as_somebody_may_watch_it(
+    def test_a_replaced_version_is_kept_until_its_last_grant_has_expired(
         self, ready, replace, process_next, settings
     ):
-        """However old it is: what counts is when it was replaced."""
+        """The age of the folder does not matter, only the time at which it was replaced."""
         old = ready.current_version
         make_old(ready.versions_folder)
         replace()
@@ -109,7 +109,7 @@ class TestGarbage:
         assert garbage.collect_garbage() == 0
         assert media.files() == before
 
-    def test_what_nobody_finished_goes(self, media, ready):
+    def test_unfinished_files_are_removed(self, media, ready):
         before = media.files()
         strange = "01890000-0000-7000-8000-000000000000"
         for path in ("uploads/half", f"work/{strange}/1/half", f"sources/{strange}/a/source"):
@@ -120,7 +120,7 @@ class TestGarbage:
         assert garbage.collect_garbage() == 3
         assert media.files() == before
 
-    def test_what_is_not_ours_is_let_be(self, media):
+    def test_foreign_files_are_kept(self, media):
         for path in ("videos/lost+found/x/y", "sources/notes/x/y", "work/notes/y"):
             (media / path).parent.mkdir(parents=True, exist_ok=True)
             (media / path).write_bytes(b"x")
@@ -128,14 +128,14 @@ class TestGarbage:
 
         assert garbage.collect_garbage() == 0
 
-    def test_what_has_gone_in_the_meantime_is_no_error(self, media):
+    def test_a_file_that_has_been_removed_meanwhile_is_no_error(self, media):
         (media / "uploads").mkdir()
         (media / "uploads" / "gone").symlink_to(media / "nowhere")
 
         assert garbage.collect_garbage() == 0
 
     @pytest.mark.django_db(transaction=True)
-    def test_many_may_collect_at_once(self, media):
+    def test_four_workers_may_collect_at_once(self, media):
         for number in range(200):
             folder = media / "work" / f"01890000-0000-7000-8000-{number:012}"
             folder.mkdir(parents=True)
@@ -152,8 +152,10 @@ class TestGarbage:
                 connections.close_all()
 
         threads = [threading.Thread(target=collect) for _ in range(4)]
-        [thread.start() for thread in threads]
-        [thread.join() for thread in threads]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
         assert errors == []
         assert os.listdir(media / "work") == []

@@ -1,4 +1,4 @@
-"""What a program in the cage can do, and how it ends."""
+"""The limits of a program in the cage, and how it ends."""
 
 import contextlib
 import os
@@ -20,8 +20,8 @@ SHELL = "/bin/sh"
 
 
 @pytest.fixture(params=["limits", "auto"], autouse=True)
-def sandbox(request, settings):
-    """Every promise holds behind both kinds of wall."""
+def isolation(request, settings):
+    """Run each test with limits only, and with bubblewrap where it works."""
     settings.FFMPEG_SANDBOX = request.param
     return cage.describe().name
 
@@ -32,14 +32,14 @@ def shell(script, **options):
 
 
 def processes_saying(marker):
-    found = []
+    matching = []
     for process in psutil.process_iter():
         try:
             if marker in " ".join(process.cmdline()) and process.status() != "zombie":
-                found.append(process)
+                matching.append(process)
         except psutil.NoSuchProcess:
             continue
-    return found
+    return matching
 
 
 def test_the_exit_code_and_both_outputs_come_back():
@@ -49,15 +49,19 @@ def test_the_exit_code_and_both_outputs_come_back():
 
 
 def test_lines_are_streamed():
-    lines = []
+    lines: list[str] = []
 
-    done = shell("echo one; echo two", on_line=lambda line: lines.append(line) or True)
+    def note(line):
+        lines.append(line)
+        return True
+
+    done = shell("echo one; echo two", on_line=note)
 
     assert lines == ["one", "two"]
     assert done.stdout == ""
 
 
-def test_nothing_of_the_environment_and_no_input_is_there(monkeypatch):
+def test_a_program_gets_no_environment_and_no_input(monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "hunter2")
 
     done = shell("env; cat")
@@ -67,9 +71,9 @@ def test_nothing_of_the_environment_and_no_input_is_there(monkeypatch):
     assert names <= {"PWD", "OLDPWD", "SHLVL", "_"}
 
 
-def test_it_runs_in_a_session_of_its_own():
+def test_a_program_runs_in_a_session_of_its_own():
     marker = f"29.{os.getpid()}1"
-    sessions = []
+    sessions: list[int] = []
 
     def look():  # from outside: the cage may have no /proc of its own
         with contextlib.suppress(ProcessLookupError):
@@ -83,7 +87,7 @@ def test_it_runs_in_a_session_of_its_own():
     assert os.getsid(0) not in sessions
 
 
-def test_a_program_that_never_started_says_nothing_about_the_video(tmp_path):
+def test_a_program_that_does_not_start_is_a_failed_tool(tmp_path):
     with pytest.raises(ToolFailed, match="did not start"):
         cage.run([str(tmp_path / "nowhere")], cpu_seconds=5, wall_seconds=10)
 
@@ -96,7 +100,7 @@ def test_a_flood_of_errors_is_kept_to_its_last_64_kilobytes():
 
 
 def test_a_flood_of_output_is_a_failure():
-    with pytest.raises(ToolFailed, match="far more"):
+    with pytest.raises(ToolFailed, match="wrote more than"):
         shell("while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done")
 
 
@@ -106,7 +110,7 @@ def test_a_line_without_an_end_does_not_fill_the_memory():
     assert done.returncode == 0
 
 
-def test_time_is_limited_even_for_what_ignores_sigterm():
+def test_time_is_limited_even_if_sigterm_is_ignored():
     marker = f"31.{os.getpid()}1"
     started = time.monotonic()
 
@@ -131,7 +135,7 @@ def test_processor_time_is_limited():
         shell("while :; do :; done", cpu_seconds=1)
 
 
-def test_files_are_limited(tmp_path):
+def test_the_size_of_files_is_limited(tmp_path):
     with pytest.raises(ToolFailed, match="SIGXFSZ"):
         cage.run(
             ["/bin/dd", "if=/dev/zero", f"of={tmp_path}/big", "bs=1000", "count=100"],
@@ -168,17 +172,17 @@ def test_an_exception_of_the_caller_kills_the_whole_group():
     assert processes_saying(marker) == []
 
 
-only_behind_bubblewrap = pytest.mark.parametrize("sandbox", ["auto"], indirect=True)
+only_behind_bubblewrap = pytest.mark.parametrize("isolation", ["auto"], indirect=True)
 
 
-def need_bubblewrap(sandbox):
-    if sandbox != "bwrap":
+def need_bubblewrap(isolation):
+    if isolation != "bwrap":
         pytest.skip("missing: bubblewrap, installed and allowed to make namespaces")
 
 
 @only_behind_bubblewrap
-def test_only_named_files_are_there(tmp_path, sandbox):
-    need_bubblewrap(sandbox)
+def test_only_named_files_can_be_read(tmp_path, isolation):
+    need_bubblewrap(isolation)
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "secret").write_text("secret")
     script = f"cat {tmp_path}/secret {tmp_path}/mine; echo x > {tmp_path}/mine; ls /root /home /etc"
@@ -192,8 +196,8 @@ def test_only_named_files_are_there(tmp_path, sandbox):
 
 
 @only_behind_bubblewrap
-def test_there_is_no_network(sandbox):
-    need_bubblewrap(sandbox)
+def test_there_is_no_network(isolation):
+    need_bubblewrap(isolation)
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
@@ -205,7 +209,7 @@ def test_there_is_no_network(sandbox):
     assert done.returncode != 0
 
 
-def test_a_required_sandbox_that_is_missing_is_said(settings, monkeypatch):
+def test_a_missing_bubblewrap_is_reported_if_the_setting_demands_it(settings, monkeypatch):
     settings.FFMPEG_SANDBOX = "bwrap"
     monkeypatch.setenv("PATH", "/nowhere")
 
@@ -213,7 +217,7 @@ def test_a_required_sandbox_that_is_missing_is_said(settings, monkeypatch):
         cage.describe()
 
 
-def test_a_sandbox_that_does_not_start_is_not_used(settings, monkeypatch, tmp_path):
+def test_a_bubblewrap_that_does_not_start_is_not_used(settings, monkeypatch, tmp_path):
     settings.FFMPEG_SANDBOX = "auto"
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2\nexit 1\n")
@@ -249,6 +253,7 @@ def test_a_killed_worker_takes_ffmpeg_with_it(settings):
     worker = subprocess.Popen(
         [sys.executable, "-c", script], cwd=configured.BASE_DIR, stdout=subprocess.PIPE
     )
+    assert worker.stdout is not None
     try:
         assert worker.stdout.readline() == b"ready\n"
         deadline = time.monotonic() + 10
@@ -265,8 +270,8 @@ def test_a_killed_worker_takes_ffmpeg_with_it(settings):
 
 
 def started(marker, worker):
-    """The FFmpeg processes themselves, once the launcher has become one."""
-    # Asked anew each time: psutil remembers a process's program, and the launcher changes its own.
+    """Return the FFmpeg processes, without launchers that have not become FFmpeg yet."""
+    # A new psutil.Process each time: it caches the program, and the launcher changes its own.
     return [
         process
         for process in processes_saying(marker)

@@ -1,4 +1,4 @@
-"""Renditions: every frame, at the right moment, and nothing of the source but picture and sound."""
+"""Renditions: every frame, at the right moment, and only picture and sound of the source."""
 
 from itertools import pairwise
 
@@ -14,21 +14,21 @@ from .media import ffmpeg, ffprobe, frame_count, h264, keyframe_times, make_clip
 
 @pytest.fixture
 def encoded(tmp_path):
-    """Encode a file the way the pipeline does; returns what ``encode`` returns."""
+    """A function that encodes a file as the pipeline does, and returns the result of ``encode``."""
 
     def run(source):
         video = probe(source)
         folder = tmp_path / "encoded"
         folder.mkdir()
-        rungs = ladder(video.width, video.height, video.frame_rate)
-        return encode(source, video, rungs, folder, on_percent=lambda percent: None)
+        renditions = ladder(video.width, video.height, video.frame_rate)
+        return encode(source, video, renditions, folder, on_percent=lambda percent: None)
 
     return run
 
 
 def first_stream(path, entries):
-    found = ffprobe(path, "-select_streams", "v:0", "-show_entries", f"stream={entries}")
-    return found["streams"][0]
+    report = ffprobe(path, "-select_streams", "v:0", "-show_entries", f"stream={entries}")
+    return report["streams"][0]
 
 
 @pytest.mark.parametrize("rate", ["24000/1001", "25", "30000/1001", "30", "50"])
@@ -59,12 +59,14 @@ def test_sound_that_begins_long_before_the_picture_costs_no_picture(tmp_path, en
     assert encoded(source).frames == frame_count(source) == 50
 
 
-def test_keyframes_are_two_seconds_apart_and_at_the_same_moments_in_every_rung(tmp_path, encoded):
+def test_keyframes_are_two_seconds_apart_and_at_the_same_times_in_every_rendition(
+    tmp_path, encoded
+):
     source = make_clip(tmp_path / "source", seconds=5, size="640x360", rate="30000/1001")
 
     result = encoded(source)
 
-    assert [rung.name for rung, _ in result.videos] == ["360p", "240p"]
+    assert [rendition.name for rendition, _ in result.videos] == ["360p", "240p"]
     high, low = (keyframe_times(path) for _, path in result.videos)
     assert high == low == pytest.approx([0, 2.002, 4.004], abs=0.001)
 
@@ -102,7 +104,7 @@ def test_a_turned_video_comes_out_upright(tmp_path, encoded):
     assert not stream.get("side_data_list")
 
 
-def test_odd_sizes_wide_pixels_and_full_chroma_become_plain(tmp_path, encoded):
+def test_odd_sizes_wide_pixels_and_full_chroma_are_normalised(tmp_path, encoded):
     source = tmp_path / "source.mkv"
     ffmpeg(
         *picture(seconds=0.5), "-vf", "format=yuv444p,scale=161:91,setsar=2/1",
@@ -144,7 +146,7 @@ def test_high_dynamic_range_becomes_standard(tmp_path, encoded):
     assert set(stream.values()) == {"yuv420p", "bt709"}
 
 
-def test_metadata_position_and_chapters_stay_behind(tmp_path, encoded):
+def test_metadata_position_and_chapters_are_removed(tmp_path, encoded):
     chapters = tmp_path / "chapters.txt"
     chapters.write_text(
         ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=900\ntitle=secretchapter\n"
@@ -176,8 +178,8 @@ def test_sound_is_stereo_at_48_kilohertz(tmp_path, encoded):
 
     ((_, path),) = encoded(source).audios
 
-    found = ffprobe(path, "-show_entries", "stream=codec_name,profile,sample_rate,channels")
-    assert found["streams"] == [
+    report = ffprobe(path, "-show_entries", "stream=codec_name,profile,sample_rate,channels")
+    assert report["streams"] == [
         {"codec_name": "aac", "profile": "LC", "sample_rate": "48000", "channels": 2}
     ]
 

@@ -1,4 +1,4 @@
-"""Which renditions a video gets."""
+"""The ladder: the renditions for each size of video."""
 
 from fractions import Fraction
 
@@ -8,7 +8,10 @@ from videos.processing.ladder import ladder
 
 
 def sizes(width, height):
-    return [f"{rung.name} {rung.width}x{rung.height}" for rung in ladder(width, height)]
+    return [
+        f"{rendition.name} {rendition.width}x{rendition.height}"
+        for rendition in ladder(width, height)
+    ]
 
 
 FULL_HD_DOWN = ["720p 1280x720", "480p 768x432", "360p 640x360", "240p 416x234"]
@@ -46,41 +49,43 @@ FULL_HD_DOWN = ["720p 1280x720", "480p 768x432", "360p 640x360", "240p 416x234"]
             1920,
             ["1080p 1080x1920", "720p 720x1280", "480p 432x768", "360p 360x640", "240p 234x416"],
         ),
-        # smaller than every rung: one of its own size
+        # smaller than every nominal size: one rendition of its own size
         (400, 230, ["230p 400x230"]),
         (320, 180, ["180p 320x180"]),
         (101, 57, ["56p 100x56"]),
         # odd sizes lose a line and never gain one
         (322, 91, ["90p 322x90"]),
         (641, 361, ["360p 640x360", "240p 416x234"]),
-        # absurdly wide: cut down to what decoders take
+        # extremely wide: reduced to a width that decoders support
         (16000, 2160, ["480p 3556x480", "360p 2666x360", "240p 1734x234"]),
     ],
 )
-def test_the_ladder_of(width, height, expected):
+def test_the_ladder_for_each_size(width, height, expected):
     assert sizes(width, height) == expected
 
 
 @pytest.mark.parametrize("width", [16, 17, 233, 234, 431, 640, 1079, 1921, 4097, 8192])
 @pytest.mark.parametrize("height", [16, 99, 235, 432, 719, 1080, 2161, 4352])
-def test_every_rung_is_even_and_never_larger_than_the_video(width, height):
-    rungs = ladder(width, height)
+def test_every_rendition_is_even_and_never_larger_than_the_video(width, height):
+    renditions = ladder(width, height)
 
-    assert rungs
-    assert len({rung.name for rung in rungs}) == len(rungs)
-    for rung in rungs:
-        assert rung.width % 2 == rung.height % 2 == 0
-        assert 2 <= rung.width <= width
-        assert 2 <= rung.height <= height
+    assert renditions
+    assert len({rendition.name for rendition in renditions}) == len(renditions)
+    for rendition in renditions:
+        assert rendition.width % 2 == rendition.height % 2 == 0
+        assert 2 <= rendition.width <= width
+        assert 2 <= rendition.height <= height
 
 
-def test_rates_fall_from_rung_to_rung_and_peaks_are_bounded():
-    rungs = ladder(3840, 2160)
+def test_rates_fall_from_rendition_to_rendition_and_peaks_are_bounded():
+    renditions = ladder(3840, 2160)
 
-    rates = [rung.maxrate for rung in rungs]
+    rates = [rendition.maxrate for rendition in renditions]
     assert rates == sorted(rates, reverse=True)
-    assert all(rung.bufsize == 2 * rung.maxrate for rung in rungs)
-    assert {rung.name: (rung.crf, rung.maxrate) for rung in rungs}["1080p"] == (21, 6_000_000)
+    assert all(rendition.bufsize == 2 * rendition.maxrate for rendition in renditions)
+    assert {rendition.name: (rendition.crf, rendition.maxrate) for rendition in renditions}[
+        "1080p"
+    ] == (21, 6_000_000)
 
 
 def test_a_narrow_picture_gets_a_smaller_rate():

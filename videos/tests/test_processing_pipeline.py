@@ -45,7 +45,7 @@ def addresses(text):
     return named + [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def test_the_output_says_what_was_made(video):
+def test_the_output_describes_the_version(video):
     _, output, _ = video
 
     assert output.directory.name == "out"
@@ -72,7 +72,7 @@ def test_progress_never_falls_and_ends_at_a_hundred(video):
     assert list(dict.fromkeys(step for step, _ in told)) == ["probe", "encode", "package", "poster"]
 
 
-def test_only_what_is_published_is_left(video):
+def test_only_the_files_to_publish_are_left(video):
     source, output, _ = video
 
     assert source.exists()
@@ -86,12 +86,12 @@ def test_only_what_is_published_is_left(video):
         assert names == {"init.mp4", "1.m4s", "2.m4s"}
 
 
-def test_every_address_is_relative_and_there(video):
+def test_every_address_is_relative_and_exists(video):
     _, output, _ = video
 
-    found = texts(output)
-    assert len(found) == 7
-    for text in found.values():
+    playlists = texts(output)
+    assert len(playlists) == 7
+    for text in playlists.values():
         assert str(output.directory.parent) not in text
         for address in addresses(text):
             assert not address.startswith(("/", "http", "file", ".."))
@@ -180,9 +180,9 @@ def test_every_language_is_a_choice_and_the_default_comes_first(tmp_path):
 
     output = run(source, tmp_path / "work")
 
-    found = texts(output)
-    tracks = [line for line in found["master.m3u8"].splitlines() if "TYPE=AUDIO" in line]
-    seen = {re.search('NAME="([^"]*)"', line)[1]: line for line in tracks}
+    playlists = texts(output)
+    tracks = [line for line in playlists["master.m3u8"].splitlines() if "TYPE=AUDIO" in line]
+    seen = {line.partition('NAME="')[2].partition('"')[0]: line for line in tracks}
     assert set(seen) == {"en", "fr", "Commentary cut"}
     assert 'LANGUAGE="fr"' in seen["fr"]
     assert "DEFAULT=YES" in seen["fr"]
@@ -191,7 +191,7 @@ def test_every_language_is_a_choice_and_the_default_comes_first(tmp_path):
     assert {"audio-1-fr", "audio-2-en", "audio-3-fr"} <= {
         path.name for path in output.directory.iterdir()
     }
-    assert set(re.findall('lang="([^"]*)"', found["manifest.mpd"])) == {"en", "fr"}
+    assert set(re.findall('lang="([^"]*)"', playlists["manifest.mpd"])) == {"en", "fr"}
 
 
 def test_picture_and_sound_stay_together(tmp_path):
@@ -223,12 +223,12 @@ def decoded(path, *arguments):
 
 
 def brightness(path):
-    """Of each frame, 0 to 255."""
+    """Return the mean brightness of each frame, 0 to 255."""
     return list(decoded(path, "-vf", "scale=1:1,format=gray", "-f", "rawvideo"))
 
 
 def sound_starts(path):
-    """The moments at which sound follows on silence, in seconds of the video."""
+    """Return the times at which sound follows silence, in seconds of the video."""
     samples = array.array("h", decoded(path, "-ac", "1", "-ar", "48000", "-f", "s16le"))
     starts, quiet_until = [], 0
     for number, sample in enumerate(samples):
@@ -260,7 +260,7 @@ def test_a_callback_that_raises_stops_everything(tmp_path, step):
 
 
 def processes_about(folder):
-    """Descendants of this process that have the folder in their arguments."""
+    """Return the descendants of this process that have the folder in their arguments."""
     return [
         child
         for child in psutil.Process().children(recursive=True)

@@ -1,4 +1,4 @@
-"""What an upload is, and what is refused."""
+"""Describing an uploaded file, and rejecting files that are not accepted."""
 
 import zipfile
 from fractions import Fraction
@@ -55,7 +55,7 @@ def test_a_plain_video_is_described(tmp_path):
     ids=["empty", "one byte", "text", "html", "png", "amr", "wav", "sdp", "svg"],
 )
 @pytest.mark.parametrize("name", ["source", "video.mp4"])
-def test_what_is_no_video_is_not_a_video(tmp_path, content, name):
+def test_files_of_other_kinds_are_not_a_video(tmp_path, content, name):
     path = tmp_path / name
     path.write_bytes(content)
 
@@ -74,7 +74,7 @@ def test_an_archive_is_not_a_video(tmp_path):
     "name", ["source", "video.mp4", "video.m3u8", "video.ffconcat", "video.mpd"]
 )
 @pytest.mark.parametrize("kind", ["hls", "hls absolute", "ffconcat", "dash"])
-def test_a_list_that_names_somebody_elses_video_is_not_a_video(tmp_path, name, kind):
+def test_a_playlist_that_names_another_file_is_not_a_video(tmp_path, name, kind):
     victim = make_clip(tmp_path / "victim.ts", seconds=1, size="64x64")
     playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"
     text = {
@@ -115,7 +115,7 @@ def test_a_cover_image_is_not_a_video(tmp_path):
     assert refusal(tmp_path / "a.mp4") == "no_video_stream"
 
 
-def test_a_video_with_a_cover_image_is_its_video(tmp_path):
+def test_a_cover_image_is_not_taken_for_the_video(tmp_path):
     clip = make_clip(tmp_path / "clip.mp4")
     ffmpeg(*picture(seconds=0.04, size="64x64"), "-frames:v", 1, tmp_path / "cover.jpg")
     ffmpeg(
@@ -199,7 +199,7 @@ def test_a_video_without_one_whole_picture_is_damaged(tmp_path):
     assert refusal(path) == "damaged"
 
 
-def test_a_phone_held_upright_videos_upright(tmp_path):
+def test_a_rotated_recording_is_described_upright(tmp_path):
     clip = make_clip(tmp_path / "clip.mp4", size="640x360")
     ffmpeg("-display_rotation", "90", "-i", clip, "-c", "copy", tmp_path / "turned.mp4")
 
@@ -216,7 +216,7 @@ def test_wide_pixels_are_counted_as_they_are_shown(tmp_path):
     assert (video.width, video.height) == (1024, 576)
 
 
-def test_high_dynamic_range_is_seen(tmp_path):
+def test_high_dynamic_range_is_recognised(tmp_path):
     ffmpeg(
         *picture(seconds=0.4), "-c:v", "libx265", "-preset", "ultrafast",
         "-pix_fmt", "yuv420p10le", "-x265-params",

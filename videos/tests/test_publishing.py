@@ -1,5 +1,6 @@
-"""From an attempt to a version: what the fence stops, what a crash leaves, what is cleaned up."""
+"""Publishing a version: its properties, rejected files, lost leases, and crashes in between."""
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -19,6 +20,7 @@ from videos.models import ProcessingJob
 from videos.processing import pipeline
 from videos.services import garbage, publishing, sources
 from videos.signals import video_published
+from videos.tests.claims import claim_due
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 URL = "/api/v1/videos/"
@@ -38,8 +40,8 @@ def ready(video, process_next):
 
 @pytest.fixture
 def finished(video):
-    """An attempt whose output is ready, just before it is published."""
-    job = jobs.claim_next("slow")
+    """An attempt with its finished output, just before it is published: (job, output)."""
+    job = claim_due("slow")
     jobs.begin(job)
     job.work_folder.mkdir(parents=True)
     source = job.video.source
@@ -61,7 +63,7 @@ def versions(video) -> list[str]:
 
 
 def make_old(root: Path, hours: float = 100) -> None:
-    """Everything below has lain there for so long; so has the news of it."""
+    """Set the modification times of ``root`` and all files below it to ``hours`` ago."""
     then = time.time() - hours * 3600
     for path in [root, *root.rglob("*")]:
         os.utime(path, (then, then))
@@ -74,13 +76,13 @@ def long_ago(hours: float = 100) -> None:
 
 
 class TestReady:
-    def test_a_video_goes_live_with_all_that_is_known_of_it(self, ready, client_for, media, trail):
+    def test_a_published_video_shows_its_properties(self, ready, client_for, media, trail):
         shown = client_for(ready.creator).get(f"{URL}{ready.pk}").json()
 
         assert (shown["status"], shown["playable"]) == ("READY", True)
         assert (shown["width"], shown["height"]) == (320, 180)
         assert shown["duration_seconds"] == pytest.approx(2.0, abs=0.1)
-        assert [rung["height"] for rung in shown["renditions"]] == [180]
+        assert [rendition["height"] for rendition in shown["renditions"]] == [180]
         assert shown["published_at"].endswith("Z")
         assert shown["processing"] == {
             "step": None, "percent": 100, "attempts": 1, "queue_position": None,
@@ -92,7 +94,9 @@ class TestReady:
         assert trail(ready.pk)[2:] == ["video.processing", "video.ready"]
         assert client_for().get(shown["poster_url"]).status_code == 200
 
-    def test_a_new_version_keeps_the_day_of_the_first(self, ready, replace, process_next):
+    def test_a_new_version_keeps_the_time_of_the_first_publication(
+        self, ready, replace, process_next
+    ):
         first = ready.published_at
         replace()
         process_next()
@@ -121,7 +125,7 @@ class TestRefused:
         path.write_text("<html>this is no video</html>")
         return path
 
-    def test_what_is_no_video_fails_at_once_with_a_reason(
+    def test_a_file_that_is_no_video_fails_at_once_with_a_reason(
         self, replace, text, video, process_next, client_for, media, trail
     ):
         replace(text)
@@ -136,7 +140,7 @@ class TestRefused:
         assert trail(video.pk)[-1] == "video.failed"
         assert client_for().get(f"{URL}{video.pk}").status_code == 404
 
-    def test_and_can_be_tried_again_or_replaced(
+    def test_a_failed_video_can_be_retried_or_get_a_new_file(
         self, replace, text, video, process_next, client_for, clip
     ):
         replace(text)
@@ -161,7 +165,7 @@ class TestRefused:
         ready.refresh_from_db()
         assert ready.current_version == live
 
-    def test_a_file_that_is_gone_is_a_reason(self, video, process_next, client_for):
+    def test_a_missing_source_fails_the_video_with_a_reason(self, video, process_next, client_for):
         video.refresh_from_db()
         video.source.unlink()
         process_next()
@@ -180,7 +184,7 @@ class TestRefused:
         assert job.not_before > timezone.now() + timedelta(seconds=30)
         assert client_for(video.creator).get(f"{URL}{video.pk}").json()["status"] == "PROCESSING"
 
-    def test_a_tool_that_fails_is_a_strike_and_names_no_file_of_ours(
+    def test_a_tool_that_fails_is_a_strike_and_its_text_names_no_path(
         self, video, process_next, settings, client_for, tmp_path
     ):
         tool = tmp_path / "ffprobe"
@@ -194,17 +198,17 @@ class TestRefused:
         assert error["code"] == "processing_failed"
         assert "/" not in error["detail"]
 
-    def test_a_full_disk_is_known_by_its_number(self):
+    def test_a_full_disk_is_known_by_its_error_number(self):
         error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/srv/media")
         assert publishing._is_disk_full(error)
         assert not publishing._is_disk_full(OSError(errno.EIO, "x"))
 
 
 class TestFence:
-    def test_a_slow_twin_cannot_publish_and_leaves_nothing(self, finished, video):
+    def test_an_attempt_without_its_lease_cannot_publish_and_leaves_no_files(self, finished, video):
         slow, output = finished
         ProcessingJob.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-        quick = jobs.claim_next("quick")
+        quick = claim_due("quick")
 
         with pytest.raises(LeaseLost):
             publishing.publish(slow, output)
@@ -230,10 +234,10 @@ class TestFence:
         assert (video.status, video.current_version) == ("UPLOADED", "")
         assert versions(video) == []
 
-    def test_an_attempt_that_woke_too_late_leaves_its_successor_alone(self, video, media):
-        first = jobs.claim_next("slow")
+    def test_an_attempt_without_its_lease_keeps_the_files_of_its_successor(self, video, media):
+        first = claim_due("slow")
         ProcessingJob.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-        second = jobs.claim_next("quick")
+        second = claim_due("quick")
         second.work_folder.mkdir(parents=True)
         (second.work_folder / "half").write_text("x")
 
@@ -242,8 +246,8 @@ class TestFence:
 
         assert (second.work_folder / "half").is_file()
 
-    def test_what_a_killed_attempt_left_goes_with_the_next(self, video, media, process_next):
-        first = jobs.claim_next("killed")
+    def test_the_next_attempt_removes_the_files_of_a_killed_one(self, video, media, process_next):
+        first = claim_due("killed")
         first.work_folder.mkdir(parents=True)
         (first.work_folder / "half").write_text("x")
         ProcessingJob.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
@@ -252,11 +256,11 @@ class TestFence:
         assert not first.work_folder.parent.exists()
 
     @pytest.mark.django_db(transaction=True)
-    def test_two_who_publish_at_once_publish_once(self, finished, video):
+    def test_of_two_simultaneous_publications_one_succeeds(self, finished, video):
         job, output = finished
         twin = output.directory.with_name("twin")
         shutil.copytree(output.directory, twin)
-        outputs = [output, pipeline.Output(**{**vars(output), "directory": twin})]
+        outputs = [output, dataclasses.replace(output, directory=twin)]
         start, results = threading.Barrier(2), []
 
         def publish(mine):
@@ -270,8 +274,10 @@ class TestFence:
                 connections.close_all()
 
         threads = [threading.Thread(target=publish, args=[mine]) for mine in outputs]
-        [thread.start() for thread in threads]
-        [thread.join() for thread in threads]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
         video.refresh_from_db()
         assert sorted(results) == ["lost", "published"]
@@ -281,7 +287,7 @@ class TestFence:
 
 class TestCrash:
     def break_switch(self, job, output, error):
-        """The switch is undone by a listener, as by a crash between rename and commit."""
+        """Publish with a receiver that raises ``error``, as in a crash between rename and commit."""
 
         def listener(sender, **kwargs):
             raise error
@@ -293,12 +299,12 @@ class TestCrash:
         finally:
             video_published.disconnect(listener)
 
-    def test_between_rename_and_commit_leaves_the_video_unharmed(
+    def test_a_crash_between_rename_and_commit_leaves_the_video_unharmed(
         self, ready, replace, process_next, client_for
     ):
         live = ready.current_version
         replace()
-        job = jobs.claim_next("w")
+        job = claim_due("w")
         jobs.begin(job)
         job.work_folder.mkdir(parents=True)
         ready.refresh_from_db()
@@ -320,14 +326,14 @@ class TestCrash:
         garbage.collect_garbage()
         assert versions(ready) == [ready.current_version]
 
-    def test_an_error_that_comes_with_the_commit_never_takes_files_away(self, finished, video):
-        """Whether it was committed nobody can tell then; so the files stay."""
+    def test_an_error_of_the_commit_removes_no_files(self, finished, video):
+        """The commit may have succeeded, so the files must stay."""
         job, output = finished
         self.break_switch(job, output, OperationalError("server closed the connection"))
 
         assert len(versions(video)) == 1
 
-    def test_a_database_that_is_away_is_no_strike(self, video, process_next):
+    def test_an_unreachable_database_is_no_strike(self, video, process_next):
         def listener(sender, **kwargs):
             raise OperationalError("server closed the connection")
 

@@ -1,4 +1,4 @@
-"""The queue: one owner for each attempt, whatever dies, and no attempt without an end."""
+"""The queue: each attempt has one owner, whichever process dies, and each job comes to an end."""
 
 import os
 import subprocess
@@ -16,13 +16,14 @@ from videos import jobs
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob, Video
 from videos.services import sources
+from videos.tests.claims import claim_due
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 LEASE = timedelta(seconds=30)
 
 
 def at_once(number, call):
-    """The results of ``call(0..number-1)``, begun together in threads of their own."""
+    """Return the results of ``call(0..number-1)``, started together in threads of their own."""
     start = threading.Barrier(number)
 
     def run(index):
@@ -70,7 +71,7 @@ class TestClaim:
         assert (job.video, job.max_attempts, job.fence) == (uploaded_video, 4, 0)
 
     @pytest.mark.django_db(transaction=True)
-    def test_by_sixteen_at_once_has_one_winner(self, job):
+    def test_of_sixteen_simultaneous_claims_one_wins(self, job):
         for round in range(1, 4):
             won = [one for one in at_once(16, lambda n: jobs.claim_next(f"host/1/{n}")) if one]
 
@@ -96,14 +97,14 @@ class TestClaim:
 
         assert len(taken) == len(set(taken)) == 8
 
-    def test_goes_by_age(self, make_video, received, creator, uploaded_video):
+    def test_the_oldest_job_is_claimed_first(self, make_video, received, creator, uploaded_video):
         younger = make_video(creator=creator, ready=False)
         sources.attach_source(video=younger, received=received(), actor=creator)
 
-        assert [jobs.claim_next("w").video_id for _ in range(2)] == [uploaded_video.pk, younger.pk]
+        assert [claim_due("w").video_id for _ in range(2)] == [uploaded_video.pk, younger.pk]
         assert jobs.claim_next("w") is None
 
-    def test_waits_for_the_end_of_a_lease(self, job, claim):
+    def test_a_job_is_not_claimed_before_its_lease_ends(self, job, claim):
         first = claim()
         assert claim() is None
 
@@ -112,7 +113,7 @@ class TestClaim:
 
         assert (first.fence, second.fence, second.worker) == (1, 2, "host/1/2")
 
-    def test_waits_for_its_time(self, job, claim):
+    def test_a_job_is_not_claimed_before_its_time(self, job, claim):
         ProcessingJob.objects.update(not_before=timezone.now() + timedelta(minutes=1))
 
         assert claim() is None
@@ -120,17 +121,17 @@ class TestClaim:
         assert state(job) == ("queued", 0, 0)
 
     @pytest.mark.parametrize("end", ["done", "failed", "canceled"])
-    def test_of_what_has_ended_is_never_granted(self, end, job, claim):
+    def test_an_ended_job_is_never_claimed(self, end, job, claim):
         ProcessingJob.objects.update(state=end)
 
         assert claim() is None
 
 
 class TestLease:
-    def test_is_prolonged_by_its_owner_only(self, job, claim):
+    def test_only_the_owner_prolongs_a_lease(self, job, claim):
         first = claim()
         lapse(job)
-        assert jobs.keep(first) is True  # nobody else has taken it
+        assert jobs.keep(first) is True  # no other worker has claimed it
         lapse(job)
         second = claim("host/1/2")
 
@@ -142,7 +143,7 @@ class TestLease:
         job.refresh_from_db()
         assert (job.step, job.percent) == ("", 0)
 
-    def test_that_was_lost_ends_nothing(self, job, claim, uploaded_video, trail):
+    def test_an_attempt_without_its_lease_changes_nothing(self, job, claim, uploaded_video, trail):
         first = claim()
         lapse(job)
         claim("host/1/2")
@@ -158,17 +159,17 @@ class TestLease:
         assert Video.objects.get().status == "UPLOADED"
         assert trail(uploaded_video.pk) == ["video.created", "video.uploaded"]
 
-    def test_of_a_dead_process_of_this_host_is_over_at_once(self, job, claim):
+    def test_the_lease_of_a_dead_process_of_this_host_ends_at_once(self, job, claim):
         dead = subprocess.Popen(["true"])
         dead.wait()
         place = jobs.worker_name().rsplit("/", 1)[0]
         claim(f"{place}/{dead.pid}")
 
         assert jobs.release_of_dead_workers() == 1
-        assert jobs.claim_next("w").attempt == 2
+        assert claim_due("w").attempt == 2
         assert job.strikes == 0
 
-    def test_of_a_living_process_or_another_host_is_not(self, job, claim):
+    def test_the_lease_of_a_living_process_or_of_another_host_stays(self, job, claim):
         place = jobs.worker_name().rsplit("/", 1)[0]
         for worker in (f"{place}/{os.getpid()}", "elsewhere/1/999999", f"{place}0/999999"):
             claim(worker)
@@ -177,7 +178,7 @@ class TestLease:
             lapse(job)
 
     @pytest.mark.django_db(transaction=True)
-    def test_of_the_dead_is_swept_by_many_at_once(self, job, claim):
+    def test_many_workers_may_end_the_leases_of_dead_processes_at_once(self, job, claim):
         dead = subprocess.Popen(["true"])
         dead.wait()
         claim(f"{jobs.worker_name().rsplit('/', 1)[0]}/{dead.pid}")
@@ -215,16 +216,16 @@ class TestEnd:
         assert claim() is None
         assert trail(uploaded_video.pk)[2:] == ["video.processing", "video.failed"]
 
-    def test_giving_back_costs_nothing(self, job, claim):
+    def test_giving_back_counts_neither_an_attempt_nor_a_strike(self, job, claim):
         for _ in range(100):
             jobs.give_back(claim())
 
         assert state(job) == ("queued", 0, 0)
         assert job.fence == 100
 
-    def test_a_worker_that_is_lost_again_and_again_is_given_up(self, job, uploaded_video, trail):
+    def test_a_job_with_too_many_lost_workers_is_given_up(self, job, uploaded_video, trail):
         for attempt in range(1, 51):
-            assert jobs.claim_next("host/1/1").attempt == attempt
+            assert claim_due("host/1/1").attempt == attempt
             lapse(job)
 
         assert jobs.claim_next("host/1/1") is None
@@ -235,7 +236,7 @@ class TestEnd:
         assert trail(uploaded_video.pk)[-1] == "video.failed"
 
     @pytest.mark.django_db(transaction=True)
-    def test_eight_ends_at_once_are_one(self, job, claim, uploaded_video, trail):
+    def test_of_eight_simultaneous_failures_one_counts(self, job, claim, uploaded_video, trail):
         mine = claim()
 
         def end(_):
@@ -252,7 +253,7 @@ class TestEnd:
     def test_a_new_file_and_the_end_of_the_old_one_do_not_block_each_other(
         self, job, claim, uploaded_video, received, creator
     ):
-        """Both change the video and its job. Taken in different orders, one would be killed."""
+        """Both change the video and its job. With different lock orders they would deadlock."""
         for _ in range(10):
             current = ProcessingJob.objects.open().get()
             mine = ProcessingJob.objects.claim(current.pk, worker="w", lease=LEASE)
@@ -271,12 +272,13 @@ class TestEnd:
             video = Video.objects.get()
             assert current.state in {"canceled", "failed"}
             assert video.status == "UPLOADED"
+            assert video.job is not None
             assert video.job.state == "queued"
 
     @pytest.mark.postgres
     @pytest.mark.django_db(transaction=True)
-    def test_whoever_waits_for_the_video_does_not_hold_its_job(self, job, claim):
-        """Video first, job second: an upload has the video, and goes on to cancel the job."""
+    def test_giving_up_locks_the_video_before_the_job(self, job, claim):
+        """The order is video, job: an upload locks the video first, and then cancels the job."""
         if connection.vendor != "postgresql":
             pytest.skip("SQLite has one writer at a time")
         mine = claim()
@@ -311,6 +313,7 @@ class TestEnd:
         )
 
         video = Video.objects.get()
+        assert video.job is not None
         assert ProcessingJob.objects.open().get() == video.job
         assert video.job.source_path == video.source_path
         assert video.source.is_file()

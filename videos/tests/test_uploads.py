@@ -1,4 +1,4 @@
-"""Uploading a file in one call: what is stored, what is refused, and that a refusal leaves nothing."""
+"""Uploading a file in one request: stored files, refused files, and that a refusal leaves no trace."""
 
 import hashlib
 import io
@@ -109,7 +109,7 @@ class TestStored:
         draft.refresh_from_db()
         assert (draft.status, draft.creator_id == admin.pk) == ("UPLOADED", False)
 
-    def test_the_place_in_the_queue_is_told(self, put, client_for, creator, media):
+    def test_the_response_tells_the_place_in_the_queue(self, put, client_for, creator, media):
         for _ in range(2):
             client_for(creator).post(URL, {"title": "x", "file": file_named()}, format="multipart")
 
@@ -149,7 +149,7 @@ class TestStored:
             [("file", b"the video"), ("other", b"last")],
         ],
     )
-    def test_of_several_files_the_video_is_kept_and_nothing_else(self, fields, put, draft, media):
+    def test_only_the_last_file_in_the_field_file_is_kept(self, fields, put, draft, media):
         parts = [
             part(f'form-data; name="{name}"; filename="f.mp4"', content) for name, content in fields
         ]
@@ -321,7 +321,7 @@ class TestRefused:
         nothing_stored()
 
     @pytest.mark.parametrize(("role", "status"), [(None, 401), ("VIEWER", 403)])
-    def test_who_may_not_add_videos_before_their_body_is_read(
+    def test_users_who_may_not_add_videos_before_their_body_is_read(
         self, role, status, client_for, make_user, media
     ):
         class Unread(io.BytesIO):
@@ -375,5 +375,5 @@ class TestReplacing:
         assert uploaded_video.status == "READY"
         assert uploaded_video.current_version != old
         assert (uploaded_video.version_folder / "master.m3u8").is_file()
-        # Those who watch the old one go on watching it.
+        # Viewers of the old version can watch it to its end.
         assert (uploaded_video.versions_folder / old / "master.m3u8").is_file()

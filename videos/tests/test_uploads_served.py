@@ -61,7 +61,7 @@ def test_a_connection_that_breaks_off_leaves_nothing(creator, media):
         assert not ProcessingJob.objects.exists()
 
 
-def test_what_is_refused_is_answered_by_the_server(creator, viewer, media):
+def test_the_server_answers_refused_uploads(creator, viewer, media):
     body = form(b"video")
     length = f"Content-Length: {len(body)}"
     chunked = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
@@ -111,7 +111,7 @@ def test_memory_stays_flat_however_large_the_video(creator, media):
 
 
 def warm_up(port: int, creator) -> None:
-    """What the first upload costs once (imports, threads, connections) is not this video's."""
+    """Upload once, so that the memory of imports, threads and connections is not counted later."""
     body = form(b"video")
     with socket.create_connection(("127.0.0.1", port), 60) as client:
         client.sendall(head(tokens.issue(creator).access, f"Content-Length: {len(body)}") + body)

@@ -28,7 +28,7 @@ KILLS = 10
 
 @pytest.fixture(scope="session")
 def longer_clip(tmp_path_factory):
-    """Takes some seconds to process, so that there is something to interrupt."""
+    """A video that takes some seconds to process, so that its processing can be interrupted."""
     path = tmp_path_factory.mktemp("clips") / "longer.mp4"
     return make_clip(path, seconds=8, size="640x360")
 
@@ -51,7 +51,7 @@ def status(video) -> str:
 
 
 def has_begun(video):
-    """An encode is on its way."""
+    """Return the FFmpeg processes of the video's encode, or a false value before it has begun."""
     return job_of(video).step == "encode" and processes.tools("ffmpeg")
 
 
@@ -76,7 +76,10 @@ def assert_ready_once(video) -> None:
 
 
 def assert_one_version(video) -> None:
-    """After the clean-up, which removes what a kill between rename and commit has left."""
+    """Assert that one version is left after the clean-up.
+
+    A kill between rename and commit leaves a folder, which the clean-up removes.
+    """
     long_ago = time.time() - 100 * 3600
     for folder in video.versions_folder.iterdir():
         os.utime(folder, (long_ago, long_ago))
@@ -135,7 +138,7 @@ def test_a_killed_tool_is_a_strike_and_the_video_is_tried_again(upload):
 def test_a_video_that_kills_its_own_process_fails_and_the_worker_lives(
     upload, clip, tmp_path, settings
 ):
-    """The tool kills what started it, as an exhausted machine would."""
+    """The tool kills its parent process, as the kernel does on a machine without free memory."""
     settings.JOB_MAX_ATTEMPTS = 2
     poison = tmp_path / "ffprobe"
     poison.write_text("#!/bin/sh\nkill -9 $PPID\nsleep 5\n")
@@ -206,6 +209,7 @@ def test_a_worker_keeps_its_lease_as_long_as_it_works(upload):
     with worker() as process:
         wait_for(lambda: has_begun(video))
         first = job_of(video).lease_until
+        assert first is not None
         wait_for(lambda: (job_of(video).lease_until or first) > first, seconds=10)
         assert job_of(video).worker.endswith(f"/{process.pid}")
 

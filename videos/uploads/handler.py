@@ -1,6 +1,7 @@
-"""The way of an uploaded file: from the socket to the disk, a piece at a time."""
+"""Receiving an uploaded file: from the socket to the disk in chunks, without holding it in memory."""
 
 import hashlib
+import io
 import os
 import shutil
 from contextlib import contextmanager
@@ -16,13 +17,14 @@ from config.ids import uuid7
 from videos import durable
 
 FIELD = "file"
+FORM_BYTES = 1024 * 1024  # allowed for the other fields of the form
 
 
 @dataclass
 class ReceivedFile:
-    """A complete file on the media file system, with what was learnt on the way.
+    """A complete uploaded file, still in the uploads folder: size in bytes, checksum "sha256:<hex>".
 
-    Whoever takes it calls ``keep``; otherwise ``close`` removes it.
+    Call ``keep`` to move it to its final place. ``close`` removes it if it was not moved.
     """
 
     path: Path
@@ -31,7 +33,10 @@ class ReceivedFile:
     checksum: str
 
     def keep(self, target: Path) -> None:
-        """Move it to its place: durable before this returns, never half there."""
+        """Move the file to ``target``, below MEDIA_ROOT, by an atomic rename.
+
+        When this returns, the file would survive a power cut.
+        """
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(self.path, target)
         durable.sync_names(target.parent, up_to=settings.MEDIA_ROOT)
@@ -41,7 +46,7 @@ class ReceivedFile:
 
 
 class SourceUpload(UploadedFile):
-    """What the multipart parser hands to the view; the bytes are in ``received``."""
+    """The uploaded file as the multipart parser returns it. The bytes are in ``received``."""
 
     def __init__(self, received: ReceivedFile, content_type: str):
         super().__init__(name=received.name, content_type=content_type, size=received.size)
@@ -52,23 +57,26 @@ class SourceUpload(UploadedFile):
 
 
 class SourceUploadHandler(FileUploadHandler):
-    """Writes one field, ``file``, straight to the media file system, hashing as it goes.
+    """Writes the field ``file`` of a form to the uploads folder, and computes its SHA-256 meanwhile.
 
-    Memory stays flat whatever the size. Raises TooLarge over UPLOAD_MAX_BYTES and StorageFull when
-    the disk would fall under STORAGE_RESERVE_BYTES, both before the first byte when the request's
-    length already says so. What was written is removed again.
+    Files of other fields are skipped. The memory used does not depend on the file's size.
+
+    Raises TooLarge for more than UPLOAD_MAX_BYTES, and StorageFull if the disk is full or less than
+    STORAGE_RESERVE_BYTES of it would stay free. Both are raised before the first byte if the request's
+    length is enough to know. A file that is refused or interrupted is removed from the disk.
     """
 
     chunk_size = 1024 * 1024
-    _file = None
     CHECK_EVERY = 16 * 1024 * 1024
+    _file: io.FileIO | None = None
 
     def handle_raw_input(self, input_data, META, content_length, boundary, encoding=None):
         check_room(content_length)
 
     def new_file(self, field_name, *args, **kwargs):
         super().new_file(field_name, *args, **kwargs)
-        self.file = self  # what the parser closes when the request breaks off
+        # If the request breaks off, Django's parser closes the ``file`` of each handler.
+        self.file = self
         if field_name != FIELD:
             raise SkipFile
         folder = settings.MEDIA_ROOT / "uploads"
@@ -80,6 +88,9 @@ class SourceUploadHandler(FileUploadHandler):
         self._size = 0
 
     def receive_data_chunk(self, raw_data, start):
+        file = self._file
+        if file is None:
+            raise RuntimeError("A chunk has arrived before new_file was called.")
         self._size += len(raw_data)
         if self._size > settings.UPLOAD_MAX_BYTES:
             self._discard()
@@ -87,9 +98,9 @@ class SourceUploadHandler(FileUploadHandler):
         if self._size // self.CHECK_EVERY != start // self.CHECK_EVERY:
             self._check_disk()
         with self._or_storage_full():
-            rest = memoryview(raw_data)
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            unwritten = memoryview(raw_data)
+            while unwritten:  # an unbuffered file may write less than it was given
+                unwritten = unwritten[file.write(unwritten) :]
         self._hash.update(raw_data)
 
     def file_complete(self, file_size):
@@ -98,7 +109,7 @@ class SourceUploadHandler(FileUploadHandler):
         with self._or_storage_full():
             os.fsync(self._file.fileno())
             self._file.close()
-        self._file = None  # from here on it is the file's own matter
+        self._file = None  # from here on ReceivedFile removes the file, not this handler
         received = ReceivedFile(
             path=self._path,
             name=self.file_name or "",
@@ -136,8 +147,8 @@ class SourceUploadHandler(FileUploadHandler):
 
 
 def check_room(announced: int) -> None:
-    """Refuse what cannot fit. ``announced`` is the request's length in bytes, 0 if unknown."""
-    if announced > settings.UPLOAD_MAX_BYTES + 1024 * 1024:  # the form around the file
+    """Raise TooLarge or StorageFull for a request of ``announced`` bytes; 0 if that is unknown."""
+    if announced > settings.UPLOAD_MAX_BYTES + FORM_BYTES:
         raise too_large()
     free = shutil.disk_usage(settings.MEDIA_ROOT).free
     if announced + settings.STORAGE_RESERVE_BYTES > free:
@@ -145,4 +156,7 @@ def check_room(announced: int) -> None:
 
 
 def too_large() -> TooLarge:
-    return TooLarge(f"A file may have at most {settings.UPLOAD_MAX_BYTES} bytes.")
+    return TooLarge(
+        f"The file is larger than the limit of {settings.UPLOAD_MAX_BYTES} bytes. "
+        "Upload a smaller file."
+    )

@@ -1,4 +1,4 @@
-"""Multipart uploads: one call, one file, streamed."""
+"""Parsing a multipart form whose file is streamed to the disk by ``SourceUploadHandler``."""
 
 from django.http import UnreadablePostError
 from rest_framework.exceptions import ParseError
@@ -8,10 +8,13 @@ from videos.errors import LengthRequired, UploadInterrupted
 
 
 class SourceMultiPartParser(MultiPartParser):
-    """Parses a form with a video in it, and refuses one whose sender went away in the middle.
+    """Parses a form with a video file in it, and refuses an incomplete one.
 
-    A WSGI server shows a broken connection as the end of the body; without the count a video cut in
-    two would pass for a whole one. Nothing stays on the disk of a form that is refused.
+    A WSGI server reports a broken connection as the end of the body. The bytes are therefore counted
+    and compared with Content-Length; otherwise half a video would be taken for a whole one.
+
+    Raises UploadInterrupted for an incomplete body, and ParseError for a Content-Length that is no
+    number or a field with a null character. The files of a refused form are removed from the disk.
     """
 
     def parse(self, stream, media_type=None, parser_context=None):
@@ -20,8 +23,12 @@ class SourceMultiPartParser(MultiPartParser):
         counted = _Counted(request)
         files = []
         try:
-            result = super().parse(counted, media_type, parser_context)
-            files = [file for _, several in result.files.lists() for file in several]
+            result = super().parse(
+                counted,  # type: ignore[arg-type]  # no whole IO, but the parser calls only read()
+                media_type,
+                parser_context,
+            )
+            files = [file for _, values in result.files.lists() for file in values]
             if counted.bytes_read < announced:
                 raise UploadInterrupted()
             _refuse_nul(result.data)
@@ -35,7 +42,7 @@ class SourceMultiPartParser(MultiPartParser):
 
 
 def require_length(request) -> None:
-    """Refuse a form of unknown length; the API framework would take it for an empty one."""
+    """Raise LengthRequired for a form without a length: DRF would treat its body as empty."""
     is_form = (request.content_type or "").startswith("multipart/")
     if is_form and not request.META.get("CONTENT_LENGTH"):
         raise LengthRequired()
@@ -51,15 +58,17 @@ def _announced(request) -> int:
 def _refuse_nul(data) -> None:
     for name, values in data.lists():
         if any("\x00" in text for text in (name, *values)):
-            raise ParseError("Null characters are not allowed.")
+            raise ParseError("A form field holds a null character. Send the form without it.")
 
 
 def _discard(request, files) -> None:
-    for part in (*files, *request.upload_handlers):  # whole files, and the one that broke off
+    for part in (*files, *request.upload_handlers):  # complete files, and the unfinished one
         part.close()
 
 
 class _Counted:
+    """A request body that counts the bytes read from it."""
+
     def __init__(self, stream):
         self._stream = stream
         self.bytes_read = 0

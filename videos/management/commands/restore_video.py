@@ -8,10 +8,10 @@ from videos.services import catalogue
 
 
 class Command(BaseCommand):
-    help = "Bring deleted videos back, as they were. Without an id, lists what can be restored."
+    help = "Restore deleted videos as they were. Without an id, list the deleted videos. Safe to repeat."
 
     def add_arguments(self, parser):
-        parser.add_argument("video_id", nargs="*", help="Ids of deleted videos.")
+        parser.add_argument("video_id", nargs="*", help="Id of a deleted video; any number of ids.")
 
     def handle(self, *args, **options):
         if not options["video_id"]:
@@ -25,7 +25,11 @@ class Command(BaseCommand):
             try:
                 video = catalogue.restore_video(video_id=uuid.UUID(text), actor=None)
             except ValueError:
-                raise CommandError(f"{text!r} is not an id.") from None
+                raise CommandError(
+                    f"{text!r} is not a video's id. Run restore_video without an id to list them."
+                ) from None
             except NotVisible:
-                raise CommandError(f"There is no video {text}.") from None
-            self.stdout.write(self.style.SUCCESS(f"{video.pk}  {video.title}: in the catalogue."))
+                raise CommandError(
+                    f"There is no video {text}. Run restore_video without an id to list them."
+                ) from None
+            self.stdout.write(self.style.SUCCESS(f"{video.pk}  {video.title}: no longer deleted."))

@@ -4,11 +4,14 @@ from videos.worker import Worker
 
 
 class Command(BaseCommand):
-    help = "Process videos and do the periodic work, until told to stop. Run as many as you like."
+    help = (
+        "Process videos and do the periodic work until SIGTERM or SIGINT. "
+        "Any number of workers may run at the same time."
+    )
 
     def add_arguments(self, parser):
         parser.add_argument(
-            "--until-idle", action="store_true", help="End when no job is due (for scripts)."
+            "--until-idle", action="store_true", help="Stop when no job is due (for scripts)."
         )
 
     def handle(self, *args, **options):
