@@ -1,7 +1,8 @@
 """Buying and renting videos."""
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
+from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.response import Response
 
@@ -52,19 +53,23 @@ class PurchaseView(APIView):
             payment_method=method,
             return_url=back,
         )
-        action = checkout.next_action(order, return_url=back)
+        next_action = checkout.next_action(order, return_url=back)
         answer = {
             "order": OrderSerializer(order).data,
-            "next_action": absolute(request, action),
+            "next_action": absolute(request, next_action),
             "gateway": order.gateway,
         }
-        if action and action["type"] == "authenticate":
+        if next_action and next_action["type"] == "authenticate":
             code = status.HTTP_202_ACCEPTED
         else:
             code = status.HTTP_201_CREATED if created else status.HTTP_200_OK
         return Response(answer, status=code)
 
 
+@extend_schema_view(
+    list=extend_schema(summary="My orders"),
+    retrieve=extend_schema(summary="One of my orders"),
+)
 class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """The caller's own orders."""
 
@@ -72,19 +77,13 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     serializer_class = OrderSerializer
     filterset_class = OrderFilter
     ordering = "-created_at"
+    lookup_value_converter = "uuid"
 
     def get_queryset(self):
         return Order.objects.filter(buyer=self.request.user)
 
-    @extend_schema(summary="My orders")
-    def list(self, request, *args, **kwargs):
-        return super().list(request, *args, **kwargs)
-
-    @extend_schema(summary="One of my orders")
-    def retrieve(self, request, *args, **kwargs):
-        return super().retrieve(request, *args, **kwargs)
-
     @extend_schema(summary="Give up an open order", request=None, responses=OrderSerializer)
+    @action(detail=True, methods=["post"])
     @idempotent
     def cancel(self, request, pk):
         order = orders.cancel_order(order=self.get_object(), actor=request.user)
@@ -95,6 +94,7 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         request=None,
         responses=OrderSerializer,
     )
+    @action(detail=True, methods=["post"])
     @idempotent
     def sync(self, request, pk):
         try:
@@ -112,11 +112,13 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         request=None,
         responses=OrderSerializer,
     )
+    @action(detail=True, methods=["post"])
     @idempotent
     def refund(self, request, pk):
         return Response(OrderSerializer(orders.refund_own(order=self.get_object())).data)
 
     @extend_schema(summary="The receipt of a paid order", responses=ReceiptSerializer)
+    @action(detail=True)
     def receipt(self, request, pk):
         order = self.get_object()
         if order.paid_at is None:

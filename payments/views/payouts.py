@@ -2,13 +2,14 @@
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import status
+from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.response import Response
 
-from config.api.views import APIView, GenericAPIView, GenericViewSet
+from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from payments.filters import PayoutFilter
 from payments.http import in_text, read
@@ -46,24 +47,16 @@ class BalanceView(APIView):
         )
 
 
-class StatementsView(ListModelMixin, GenericAPIView):
+@extend_schema_view(list=extend_schema(summary="My monthly statements"))
+class StatementViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MaySeeEarnings]
     queryset = Statement.objects.none()
     serializer_class = StatementSerializer
     ordering = "-period"
+    lookup_url_kwarg = "period"
 
     def get_queryset(self):
         return Statement.objects.filter(creator=self.request.user)
-
-    @extend_schema(summary="My monthly statements")
-    def get(self, request):
-        return self.list(request)
-
-
-class StatementView(APIView):
-    """One month of the caller in all currencies."""
-
-    permission_classes = [MaySeeEarnings]
 
     @extend_schema(
         summary="My statement of a month, in all currencies",
@@ -77,11 +70,15 @@ class StatementView(APIView):
             (200, "text/csv"): OpenApiTypes.STR,
         },
     )
-    def get(self, request, period):
+    def retrieve(self, request, period):
         kind = request.query_params.get("format")
         if kind not in {None, "csv"}:
             raise ValidationError({"format": "csv, or nothing."})
         return self.answer(period, as_csv=kind == "csv")
+
+    @extend_schema(exclude=True)  # the same as ?format=csv
+    def csv(self, request, period):
+        return self.answer(period, as_csv=True)
 
     def answer(self, period: str, *, as_csv: bool):
         try:
@@ -101,13 +98,6 @@ class StatementView(APIView):
         )
 
 
-class StatementCsvView(StatementView):
-    schema = None  # the same as ?format=csv
-
-    def get(self, request, period):
-        return self.answer(period, as_csv=True)
-
-
 def _csv(found: list[Statement]) -> str:
     """The currencies one after another, each line led by its own."""
     lines = []
@@ -118,7 +108,8 @@ def _csv(found: list[Statement]) -> str:
     return "".join(f"{line}\r\n" for line in lines)
 
 
-class PayoutsView(ListModelMixin, GenericAPIView):
+@extend_schema_view(list=extend_schema(summary="My payouts"))
+class PayoutViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MaySeeEarnings]
     queryset = Payout.objects.none()
     serializer_class = PayoutSerializer
@@ -126,10 +117,6 @@ class PayoutsView(ListModelMixin, GenericAPIView):
 
     def get_queryset(self):
         return Payout.objects.filter(creator=self.request.user)
-
-    @extend_schema(summary="My payouts")
-    def get(self, request):
-        return self.list(request)
 
     @extend_schema(
         summary="Ask for what may be paid out",
@@ -141,13 +128,17 @@ class PayoutsView(ListModelMixin, GenericAPIView):
         responses={201: RequestedPayoutsSerializer},
     )
     @idempotent
-    def post(self, request):
+    def create(self, request):
         made = payouts.request(request.user)
         return Response(
             {"payouts": PayoutSerializer(made, many=True).data}, status.HTTP_201_CREATED
         )
 
 
+@extend_schema_view(
+    list=extend_schema(summary="All payouts"),
+    retrieve=extend_schema(summary="One payout"),
+)
 class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """Whoever asked for a payout, or gets it, does not approve it (403 `same_person`)."""
 
@@ -156,14 +147,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     serializer_class = AdminPayoutSerializer
     filterset_class = PayoutFilter
     ordering = "-created_at"
-
-    @extend_schema(summary="All payouts")
-    def list(self, request, *args, **kwargs):
-        return super().list(request, *args, **kwargs)
-
-    @extend_schema(summary="One payout")
-    def retrieve(self, request, *args, **kwargs):
-        return super().retrieve(request, *args, **kwargs)
+    lookup_value_converter = "uuid"
 
     @extend_schema(
         summary="Make a payout for every creator at or above the minimum",
@@ -171,6 +155,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         request=None,
         responses=PayoutRunSerializer,
     )
+    @action(detail=False, methods=["post"])
     @idempotent
     def run(self, request):
         made = payouts.run(actor=request.user)
@@ -179,11 +164,13 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @extend_schema(
         summary="Let a payout go to the bank", request=None, responses=AdminPayoutSerializer
     )
+    @action(detail=True, methods=["post"])
     @idempotent
     def approve(self, request, pk):
         return self._moved(payouts.approve, actor=request.user)
 
     @extend_schema(summary="The bank has been told", request=None, responses=AdminPayoutSerializer)
+    @action(detail=True, methods=["post"])
     @idempotent
     def processing(self, request, pk):
         return self._moved(payouts.mark_processing, actor=request.user)
@@ -191,6 +178,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @extend_schema(
         summary="The money has arrived", request=PaidSerializer, responses=AdminPayoutSerializer
     )
+    @action(detail=True, methods=["post"], url_path="mark-paid")
     @idempotent
     def mark_paid(self, request, pk):
         data = read(PaidSerializer, request)
@@ -201,6 +189,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         request=FailedSerializer,
         responses=AdminPayoutSerializer,
     )
+    @action(detail=True, methods=["post"], url_path="mark-failed")
     @idempotent
     def mark_failed(self, request, pk):
         data = read(FailedSerializer, request)
@@ -211,6 +200,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         request=None,
         responses=AdminPayoutSerializer,
     )
+    @action(detail=True, methods=["post"])
     @idempotent
     def cancel(self, request, pk):
         return self._moved(payouts.cancel, actor=request.user)
