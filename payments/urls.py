@@ -1,6 +1,6 @@
 """The routes of payments: buyers, creators, administrators, gateways."""
 
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from rest_framework.routers import SimpleRouter
 
 from payments.gateways.sandbox import views as sandbox
@@ -77,7 +77,7 @@ gateway_sandbox = [
         name="sandbox-refund-fail",
     ),
 ]
-payments = [
+routes: list[URLPattern | URLResolver] = [
     *buyers,
     path("creator/", include(creators)),
     path("admin/", include(administrators)),
@@ -86,4 +86,4 @@ payments = [
     # Last: the router's statements/<period> would take statements/<period>.csv for a period too.
     path("", include(router.urls)),
 ]
-urlpatterns = [path("payments/", include(payments))]
+urlpatterns = [path("payments/", include(routes))]

@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from config.api.views import APIView, GenericViewSet
 from payments.filters import WebhookEventFilter
 from payments.gateways.base import WebhookRefused
-from payments.http import read
+from payments.http import validated_body
 from payments.idempotency import idempotent
 from payments.models import WebhookEvent
 from payments.permissions import MayTakeInNews
@@ -98,6 +98,6 @@ class ReconcileView(APIView):
     )
     @idempotent
     def post(self, request):
-        hours = read(HoursSerializer, request)["hours"]
+        hours = validated_body(HoursSerializer, request)["hours"]
         found = reconciliation.reconcile(timezone.now() - timedelta(hours=hours))
         return Response(FindingsSerializer(found).data)

@@ -11,7 +11,7 @@ from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from payments.entitlements import Access, can_watch, can_watch_each
 from payments.filters import CouponFilter
-from payments.http import read
+from payments.http import validated_body
 from payments.idempotency import idempotent
 from payments.models import Coupon, Plan
 from payments.permissions import MayManageOffers, MaySeeEarnings
@@ -47,7 +47,9 @@ class CouponViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @extend_schema(summary="Make a coupon", responses={201: CouponSerializer})
     @idempotent
     def create(self, request):
-        coupon = coupons.create_coupon(actor=request.user, **read(CouponSerializer, request))
+        coupon = coupons.create_coupon(
+            actor=request.user, **validated_body(CouponSerializer, request)
+        )
         return Response(CouponSerializer(coupon).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
@@ -76,7 +78,9 @@ class AdminPlanViewSet(ListModelMixin, GenericViewSet):
     @extend_schema(summary="Make a plan", responses={201: PlanCreateSerializer})
     @idempotent
     def create(self, request):
-        plan = plans.create_plan(actor=request.user, **read(PlanCreateSerializer, request))
+        plan = plans.create_plan(
+            actor=request.user, **validated_body(PlanCreateSerializer, request)
+        )
         return Response(PlanCreateSerializer(plan).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(

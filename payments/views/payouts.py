@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from payments.filters import PayoutFilter
-from payments.http import in_text, read
+from payments.http import amounts_as_text, validated_body
 from payments.idempotency import idempotent
 from payments.models import Payout, Statement
 from payments.periods import Month
@@ -40,7 +40,7 @@ class BalanceView(APIView):
         return Response(
             {
                 "balances": [
-                    {"currency": currency, **in_text(amounts, currency)}
+                    {"currency": currency, **amounts_as_text(amounts, currency)}
                     for currency, amounts in found.items()
                 ]
             }
@@ -56,7 +56,7 @@ class StatementViewSet(ListModelMixin, GenericViewSet):
     lookup_url_kwarg = "period"
 
     def get_queryset(self):
-        return Statement.objects.filter(creator=self.request.user)
+        return Statement.objects.filter(creator=self.request.user.pk)
 
     @extend_schema(
         summary="My statement of a month, in all currencies",
@@ -85,7 +85,7 @@ class StatementViewSet(ListModelMixin, GenericViewSet):
             month = Month.named(period)
         except ValueError:
             raise NotVisible() from None
-        mine = Statement.objects.filter(creator=self.request.user, period=str(month))
+        mine = Statement.objects.filter(creator=self.request.user.pk, period=str(month))
         found = list(mine.order_by("currency"))
         if not found:
             raise NotVisible("There is no statement of that month.")
@@ -100,7 +100,7 @@ class StatementViewSet(ListModelMixin, GenericViewSet):
 
 def _csv(found: list[Statement]) -> str:
     """The currencies one after another, each line led by its own."""
-    lines = []
+    lines: list[str] = []
     for statement in found:
         head, *rows = statements.as_csv(statement).splitlines()
         lines += [] if lines else [f"currency,{head}"]
@@ -116,7 +116,7 @@ class PayoutViewSet(ListModelMixin, GenericViewSet):
     ordering = "-created_at"
 
     def get_queryset(self):
-        return Payout.objects.filter(creator=self.request.user)
+        return Payout.objects.filter(creator=self.request.user.pk)
 
     @extend_schema(
         summary="Ask for what may be paid out",
@@ -181,7 +181,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @action(detail=True, methods=["post"], url_path="mark-paid")
     @idempotent
     def mark_paid(self, request, pk):
-        data = read(PaidSerializer, request)
+        data = validated_body(PaidSerializer, request)
         return self._moved(payouts.mark_paid, actor=request.user, **data)
 
     @extend_schema(
@@ -192,7 +192,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @action(detail=True, methods=["post"], url_path="mark-failed")
     @idempotent
     def mark_failed(self, request, pk):
-        data = read(FailedSerializer, request)
+        data = validated_body(FailedSerializer, request)
         return self._moved(payouts.mark_failed, actor=request.user, reason=data["failure"])
 
     @extend_schema(

@@ -1,5 +1,4 @@
 from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
@@ -7,7 +6,7 @@ from rest_framework.viewsets import ViewSetMixin
 
 from config.api.views import APIView, GenericViewSet
 from payments.errors import CouponInvalid
-from payments.http import absolute, minor, read, return_url
+from payments.http import checkout_response, pop_return_url, refund_amount, validated_body
 from payments.idempotency import idempotent
 from payments.models import Invoice
 from payments.permissions import MayRefund
@@ -38,27 +37,22 @@ class SubscribeView(APIView):
     )
     @idempotent
     def post(self, request):
-        data = read(SubscribeSerializer, request)
-        if data.get("coupon"):
+        body = validated_body(SubscribeSerializer, request)
+        if body.get("coupon"):
             raise CouponInvalid("Coupons are for single videos; a plan has one price.")
-        back = return_url(request, data)
+        back = pop_return_url(request, body)
         subscription, created = subscriptions.subscribe(
             user=request.user,
-            plan_code=data["plan"],
-            payment_method=data.get("payment_method", ""),
+            plan_code=body["plan"],
+            payment_method=body.get("payment_method", ""),
             return_url=back,
         )
-        next_action = subscriptions.next_action(subscription, return_url=back)
         answer = {
             "subscription": SubscriptionSerializer(subscription).data,
-            "next_action": absolute(request, next_action),
+            "next_action": subscriptions.next_action(subscription, return_url=back),
             "gateway": subscription.gateway,
         }
-        if next_action and next_action["type"] == "authenticate":
-            code = status.HTTP_202_ACCEPTED
-        else:
-            code = status.HTTP_201_CREATED if created else status.HTTP_200_OK
-        return Response(answer, status=code)
+        return checkout_response(request, answer, created=created)
 
 
 class SubscriptionViewSet(ViewSetMixin, APIView):
@@ -76,8 +70,8 @@ class SubscriptionViewSet(ViewSetMixin, APIView):
     @action(detail=False, methods=["post"])
     @idempotent
     def cancel(self, request):
-        data = read(CancelSerializer, request)
-        subscription = subscriptions.cancel(user=request.user, **data)
+        body = validated_body(CancelSerializer, request)
+        subscription = subscriptions.cancel(user=request.user, **body)
         return Response(SubscriptionSerializer(subscription).data)
 
     @extend_schema(
@@ -100,8 +94,8 @@ class SubscriptionViewSet(ViewSetMixin, APIView):
     @action(detail=False, methods=["post"])
     @idempotent
     def change(self, request):
-        data = read(ChangePlanSerializer, request)
-        subscription = subscriptions.change(user=request.user, plan_code=data["plan"])
+        body = validated_body(ChangePlanSerializer, request)
+        subscription = subscriptions.change(user=request.user, plan_code=body["plan"])
         return Response(SubscriptionSerializer(subscription).data)
 
     @extend_schema(
@@ -112,8 +106,8 @@ class SubscriptionViewSet(ViewSetMixin, APIView):
     @action(detail=False, methods=["post"], url_path="payment-method")
     @idempotent
     def payment_method(self, request):
-        data = read(PaymentMethodSerializer, request)
-        subscription = subscriptions.set_payment_method(user=request.user, **data)
+        body = validated_body(PaymentMethodSerializer, request)
+        subscription = subscriptions.set_payment_method(user=request.user, **body)
         return Response(SubscriptionSerializer(subscription).data)
 
 
@@ -124,7 +118,7 @@ class InvoiceViewSet(ListModelMixin, GenericViewSet):
     ordering = "-period_start"
 
     def get_queryset(self):
-        return Invoice.objects.filter(subscription__user=self.request.user)
+        return Invoice.objects.filter(subscription__user=self.request.user.pk)
 
 
 class InvoiceRefundView(APIView):
@@ -138,11 +132,11 @@ class InvoiceRefundView(APIView):
     )
     @idempotent
     def post(self, request, pk):
-        data = read(RefundSerializer, request)
+        body = validated_body(RefundSerializer, request)
         invoice = refunds.refund_invoice(
             invoice_id=pk,
-            amount=minor(data.get("amount"), Invoice, pk),
-            reason=data["reason"],
+            amount=refund_amount(body, of=Invoice.objects.filter(pk=pk)),
+            reason=body["reason"],
             actor=request.user,
         )
         return Response(InvoiceSerializer(invoice).data)
