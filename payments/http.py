@@ -1,46 +1,85 @@
-"""What the views of money share."""
+"""Reading requests about money, and writing amounts and addresses into their answers."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db.models import Model, QuerySet
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 
 from config import money
+from config.errors import NotVisible
 from payments.errors import AmountInvalid, ReturnUrlRefused
 
 
-def read(serializer_class, request) -> dict:
+def validated_body(serializer_class: type[Serializer], request: Request) -> dict[str, Any]:
+    """Return the request's body as the serializer reads it. Raises ValidationError."""
     serializer = serializer_class(data=request.data)
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data
 
 
-def absolute(request, action: dict | None) -> dict | None:
-    """``next_action`` with an address that a browser can open from anywhere."""
-    if action is None or not action["url"]:
-        return action
-    base = settings.PUBLIC_URL
-    url = action["url"]
-    if url.startswith("/"):
-        url = base + url if base else request.build_absolute_uri(url)
-    return {**action, "url": url}
+def pop_return_url(request: Request, body: dict[str, Any]) -> str:
+    """Remove ``return_url`` from the body and return it: the buyer's address after the gateway's page.
 
-
-def return_url(request, data: dict) -> str:
-    """Takes ``return_url`` out of the input: where the buyer goes after paying, if it is allowed.
-
-    Raises ReturnUrlRefused for other origins: our page must not send buyers to a stranger's.
+    Without one, the buyer returns to the start page of this service. Raises ReturnUrlRefused if the
+    origin is neither this service nor in CHECKOUT_RETURN_ORIGINS: otherwise anyone could use our page to
+    send buyers to a phishing site.
     """
-    url = data.pop("return_url", "")
-    own = settings.PUBLIC_URL or f"{request.scheme}://{request.get_host()}"
+    url = body.pop("return_url", "")
+    own_origin = settings.PUBLIC_URL or f"{request.scheme}://{request.get_host()}"
     if not url:
-        return own + "/"
+        return f"{own_origin}/"
     try:
         parts = urlsplit(url)
     except ValueError:
         raise ReturnUrlRefused() from None
-    if f"{parts.scheme}://{parts.netloc}" not in {own, *settings.CHECKOUT_RETURN_ORIGINS}:
+    if f"{parts.scheme}://{parts.netloc}" not in {own_origin, *settings.CHECKOUT_RETURN_ORIGINS}:
         raise ReturnUrlRefused()
     return url
+
+
+def checkout_response(request: Request, body: dict[str, Any], *, created: bool) -> Response:
+    """Return the answer to a purchase or a subscription; ``body`` holds the payer's ``next_action``.
+
+    The status is 202 if the payer must first authenticate at their bank, else 201 if this request
+    created the order or subscription, else 200. The address of the action becomes absolute, so that a
+    browser can open it from any site.
+    """
+    code: int = status.HTTP_201_CREATED if created else status.HTTP_200_OK
+    action = body["next_action"]
+    if action is not None:
+        if action["type"] == "authenticate":
+            code = status.HTTP_202_ACCEPTED
+        url = action["url"]
+        if url.startswith("/"):
+            own_origin = settings.PUBLIC_URL
+            url = f"{own_origin}{url}" if own_origin else request.build_absolute_uri(url)
+        body = {**body, "next_action": {**action, "url": url}}
+    return Response(body, status=code)
+
+
+def refund_amount(body: dict[str, Any], *, of: QuerySet[Model]) -> int | None:
+    """Return the body's ``amount`` in minor units, or None for a body without an amount.
+
+    ``of`` finds the order or invoice that is refunded; the amount is in its currency. Raises NotVisible
+    if there is no such row, AmountInvalid if the amount is not above zero or does not fit the currency.
+    """
+    if body.get("amount") is None:
+        return None
+    currency = of.values_list("currency", flat=True).first()
+    if currency is None:
+        raise NotVisible()
+    try:
+        amount = money.to_minor(body["amount"], currency)
+    except money.NotMoney as error:
+        raise AmountInvalid(str(error)) from None
+    if amount <= 0:
+        raise AmountInvalid("The amount must be above zero.")
+    return amount
 
 
 AMOUNTS = frozenset(
@@ -52,8 +91,8 @@ AMOUNTS = frozenset(
 )  # fmt: skip
 
 
-def shown(row: dict) -> dict:
-    """A report's row with its amounts as the API shows them."""
+def report_row_as_text(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a report's row with its amounts as decimal strings in the row's currency."""
     currency = row["currency"]
     return {
         name: money.to_text(value, currency) if name in AMOUNTS else value
@@ -61,19 +100,6 @@ def shown(row: dict) -> dict:
     }
 
 
-def in_text(amounts: dict[str, int], currency: str) -> dict[str, str]:
-    return {name: money.to_text(value, currency) for name, value in amounts.items()}
-
-
-def minor(amount, model, pk) -> int | None:
-    """What is to be refunded, in the currency of what was paid. Raises AmountInvalid."""
-    if amount is None:
-        return None
-    currency = model.objects.filter(pk=pk).values_list("currency", flat=True).first()
-    try:
-        found = money.to_minor(amount, currency) if currency else 1
-    except money.NotMoney as error:
-        raise AmountInvalid(str(error)) from None
-    if found <= 0:
-        raise AmountInvalid("The amount must be above zero.")
-    return found
+def amounts_as_text(amounts: dict[str, int], currency: str) -> dict[str, str]:
+    """Return the amounts, given in minor units, as decimal strings."""
+    return {name: money.to_text(amount, currency) for name, amount in amounts.items()}

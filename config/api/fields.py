@@ -35,4 +35,8 @@ class MoneyField(serializers.Field):
             self.fail("invalid")
 
 
-MONEY = {"max_length": 40, "read_only": True}
+class AmountTextField(serializers.CharField):
+    """An amount that is already written as a decimal string, such as "19.99". Output only."""
+
+    def __init__(self, *, help_text: str | None = None) -> None:
+        super().__init__(help_text=help_text, max_length=40, read_only=True)

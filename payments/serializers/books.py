@@ -3,7 +3,7 @@
 from rest_framework import serializers
 
 from config import money
-from config.api.fields import MONEY, MoneyField
+from config.api.fields import AmountTextField, MoneyField
 from payments.models import (
     JournalEntry,
     LedgerCheck,
@@ -33,16 +33,16 @@ class PeriodSerializer(serializers.Serializer):
 class CreatorTotalSerializer(serializers.Serializer):
     currency = serializers.CharField()
     sales = serializers.IntegerField()
-    gross = serializers.CharField(**MONEY)
-    refunds = serializers.CharField(**MONEY)
-    net = serializers.CharField(**MONEY)
-    earnings = serializers.CharField(**MONEY)
+    gross = AmountTextField()
+    refunds = AmountTextField()
+    net = AmountTextField()
+    earnings = AmountTextField()
 
 
 class EarningsRowSerializer(serializers.Serializer):
     bucket = serializers.CharField(allow_null=True)
     currency = serializers.CharField()
-    earnings = serializers.CharField(**MONEY)
+    earnings = AmountTextField()
 
 
 class EarningsSerializer(serializers.Serializer):
@@ -54,17 +54,17 @@ class EarningsSerializer(serializers.Serializer):
 
 class RevenueRowSerializer(CreatorTotalSerializer):
     earnings = None
-    disputes = serializers.CharField(**MONEY)
-    creator_share = serializers.CharField(**MONEY)
-    platform_share = serializers.CharField(**MONEY)
-    fees = serializers.CharField(**MONEY)
-    losses = serializers.CharField(**MONEY)
-    deferred = serializers.CharField(help_text="Subscriptions paid, not yet earned.", **MONEY)
-    pool = serializers.CharField(help_text="Earned by subscriptions, not yet shared.", **MONEY)
-    owed_back = serializers.CharField(help_text="Paid twice, on its way back.", **MONEY)
-    promotions = serializers.CharField(help_text="Discounts that the platform paid.", **MONEY)
-    suspense = serializers.CharField(**MONEY)
-    mrr = serializers.CharField(help_text="Monthly recurring revenue.", **MONEY)
+    disputes = AmountTextField()
+    creator_share = AmountTextField()
+    platform_share = AmountTextField()
+    fees = AmountTextField()
+    losses = AmountTextField()
+    deferred = AmountTextField(help_text="Subscriptions paid, not yet earned.")
+    pool = AmountTextField(help_text="Earned by subscriptions, not yet shared.")
+    owed_back = AmountTextField(help_text="Paid twice, on its way back.")
+    promotions = AmountTextField(help_text="Discounts that the platform paid.")
+    suspense = AmountTextField()
+    mrr = AmountTextField(help_text="Monthly recurring revenue.")
     active_subscriptions = serializers.IntegerField()
     churned_subscriptions = serializers.IntegerField(help_text="Ended within the time asked for.")
 
@@ -77,16 +77,16 @@ class TrialBalanceRowSerializer(serializers.Serializer):
     code = serializers.CharField()
     kind = serializers.CharField()
     currency = serializers.CharField()
-    debit = serializers.CharField(**MONEY)
-    credit = serializers.CharField(**MONEY)
-    balance = serializers.CharField(help_text="Debits minus credits.", **MONEY)
+    debit = AmountTextField()
+    credit = AmountTextField()
+    balance = AmountTextField(help_text="Debits minus credits.")
 
 
 class TrialBalanceTotalSerializer(serializers.Serializer):
     currency = serializers.CharField()
-    debit = serializers.CharField(**MONEY)
-    credit = serializers.CharField(**MONEY)
-    balance = serializers.CharField(help_text="Zero, always.", **MONEY)
+    debit = AmountTextField()
+    credit = AmountTextField()
+    balance = AmountTextField(help_text="Zero, always.")
 
 
 class TrialBalanceSerializer(serializers.Serializer):
@@ -157,11 +157,11 @@ class ReviewSerializer(serializers.Serializer):
 class RevenueDaySerializer(serializers.Serializer):
     day = serializers.DateTimeField()
     currency = serializers.CharField()
-    gross = serializers.CharField(**MONEY)
-    refunds = serializers.CharField(**MONEY)
-    disputes = serializers.CharField(**MONEY)
-    creator_share = serializers.CharField(**MONEY)
-    platform_share = serializers.CharField(**MONEY)
+    gross = AmountTextField()
+    refunds = AmountTextField()
+    disputes = AmountTextField()
+    creator_share = AmountTextField()
+    platform_share = AmountTextField()
 
 
 class RevenueReportSerializer(RevenueSerializer):

@@ -4,7 +4,7 @@ import json
 
 from rest_framework import serializers
 
-from config.api.fields import MONEY, MoneyField
+from config.api.fields import AmountTextField, MoneyField
 from payments.models import (
     Payout,
     Statement,
@@ -38,11 +38,11 @@ class PayoutRunSerializer(serializers.Serializer):
 
 class BalanceSerializer(serializers.Serializer):
     currency = serializers.CharField()
-    balance = serializers.CharField(help_text="Owed, without what is on its way.", **MONEY)
-    pending = serializers.CharField(help_text="Of the balance, still held.", **MONEY)
-    available = serializers.CharField(help_text="May be paid out now.", **MONEY)
-    in_transit = serializers.CharField(help_text="On its way to the bank.", **MONEY)
-    negative = serializers.CharField(help_text="Owed by the creator.", **MONEY)
+    balance = AmountTextField(help_text="Owed, without what is on its way.")
+    pending = AmountTextField(help_text="Of the balance, still held.")
+    available = AmountTextField(help_text="May be paid out now.")
+    in_transit = AmountTextField(help_text="On its way to the bank.")
+    negative = AmountTextField(help_text="Owed by the creator.")
 
 
 class BalancesSerializer(serializers.Serializer):
@@ -59,28 +59,28 @@ class StatementSerializer(serializers.ModelSerializer):
 class StatementSaleSerializer(serializers.Serializer):
     video = serializers.CharField()
     count = serializers.IntegerField()
-    gross = serializers.CharField(**MONEY)
-    returned = serializers.CharField(**MONEY)
-    share = serializers.CharField(**MONEY)
+    gross = AmountTextField()
+    returned = AmountTextField()
+    share = AmountTextField()
 
 
 class StatementPoolSerializer(serializers.Serializer):
-    amount = serializers.CharField(**MONEY)
+    amount = AmountTextField()
     total_seconds = serializers.IntegerField()
     own_seconds = serializers.IntegerField()
-    share = serializers.CharField(**MONEY)
+    share = AmountTextField()
     algorithm = serializers.CharField()
     input_sha256 = serializers.CharField()
 
 
 class StatementAdjustmentSerializer(serializers.Serializer):
     kind = serializers.CharField()
-    amount = serializers.CharField(**MONEY)
+    amount = AmountTextField()
 
 
 class StatementPayoutSerializer(serializers.Serializer):
     payout = serializers.CharField()
-    amount = serializers.CharField(**MONEY)
+    amount = AmountTextField()
 
 
 class StatementBodySerializer(serializers.Serializer):
@@ -89,12 +89,12 @@ class StatementBodySerializer(serializers.Serializer):
     creator = serializers.CharField()
     currency = serializers.CharField()
     period = serializers.CharField()
-    opening = serializers.CharField(**MONEY)
+    opening = AmountTextField()
     sales = StatementSaleSerializer(many=True)
     pool = StatementPoolSerializer(allow_null=True)
     adjustments = StatementAdjustmentSerializer(many=True)
     payouts = StatementPayoutSerializer(many=True)
-    closing = serializers.CharField(**MONEY)
+    closing = AmountTextField()
 
 
 class FullStatementSerializer(StatementSerializer):

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from config.api.fields import MONEY, MoneyField
+from config.api.fields import AmountTextField, MoneyField
 from payments.models import (
     Pool,
 )
@@ -28,13 +28,13 @@ class PoolSerializer(serializers.ModelSerializer):
 class ShareSerializer(serializers.Serializer):
     creator_id = serializers.UUIDField()
     seconds = serializers.IntegerField()
-    amount = serializers.CharField(**MONEY)
+    amount = AmountTextField()
 
 
 class ClosingSerializer(serializers.Serializer):
     currency = serializers.CharField()
-    balance = serializers.CharField(help_text="What is in the pool.", **MONEY)
-    amount = serializers.CharField(help_text="What of it is shared; the rest stays.", **MONEY)
+    balance = AmountTextField(help_text="What is in the pool.")
+    amount = AmountTextField(help_text="What of it is shared; the rest stays.")
     total_seconds = serializers.IntegerField()
     algorithm = serializers.CharField()
     input_sha256 = serializers.CharField()

@@ -1,10 +1,10 @@
 """Access to videos, and the entitlements behind it."""
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
 
-from config.api.views import APIView, GenericAPIView
+from config.api.views import GenericViewSet
 from config.errors import NotVisible
 from payments.entitlements import can_watch
 from payments.models import Entitlement
@@ -12,22 +12,19 @@ from payments.serializers.access import AccessSerializer, EntitlementSerializer
 from videos.models import Video
 
 
-class EntitlementsView(ListModelMixin, GenericAPIView):
+@extend_schema_view(list=extend_schema(summary="What I may watch"))
+class EntitlementViewSet(ListModelMixin, GenericViewSet):
     queryset = Entitlement.objects.none()
     serializer_class = EntitlementSerializer
     ordering = "-starts_at"
+    lookup_url_kwarg = "video_id"
+    lookup_value_converter = "uuid"
 
     def get_queryset(self):
         return Entitlement.objects.live().filter(user=self.request.user)
 
-    @extend_schema(summary="What I may watch")
-    def get(self, request):
-        return self.list(request)
-
-
-class EntitlementView(APIView):
     @extend_schema(summary="May I watch this video?", responses=AccessSerializer)
-    def get(self, request, video_id):
+    def retrieve(self, request, video_id):
         video = Video.objects.visible_to(request.user).filter(pk=video_id).first()
         if video is None:
             raise NotVisible()

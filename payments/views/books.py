@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from config.api.views import APIView, GenericAPIView
 from payments.books import reports, review
 from payments.filters import EntryFilter
-from payments.http import shown
+from payments.http import report_row_as_text
 from payments.ledger import balances
 from payments.models import JournalEntry
 from payments.permissions import MaySeeEarnings, MaySeeRevenue
@@ -64,7 +64,7 @@ def _read(request) -> tuple[reports.Period, dict]:
 
 
 def _of_currency(rows: list[dict], currency: str | None) -> list[dict]:
-    return [shown(row) for row in rows if currency in (None, row["currency"])]
+    return [report_row_as_text(row) for row in rows if currency in (None, row["currency"])]
 
 
 class EarningsView(APIView):
@@ -142,5 +142,8 @@ class TrialBalanceView(APIView):
             for currency in sorted({row["currency"] for row in accounts})
         ]
         return Response(
-            {"accounts": [shown(r) for r in accounts], "totals": [shown(r) for r in totals]}
+            {
+                "accounts": [report_row_as_text(r) for r in accounts],
+                "totals": [report_row_as_text(r) for r in totals],
+            }
         )

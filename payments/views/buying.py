@@ -1,7 +1,7 @@
 """Buying and renting videos."""
 
-from drf_spectacular.utils import extend_schema
-from rest_framework import status
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.response import Response
 
@@ -9,7 +9,7 @@ from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from payments.errors import GatewayUnavailable
 from payments.filters import OrderFilter
-from payments.http import absolute, minor, read, return_url
+from payments.http import checkout_response, pop_return_url, refund_amount, validated_body
 from payments.idempotency import idempotent
 from payments.models import Order
 from payments.permissions import MayRefund
@@ -43,28 +43,27 @@ class PurchaseView(APIView):
     )
     @idempotent
     def post(self, request, video_id):
-        data = read(PurchaseSerializer, request)
-        method, back = data.pop("payment_method", ""), return_url(request, data)
+        wish = validated_body(PurchaseSerializer, request)
+        method, back = wish.pop("payment_method", ""), pop_return_url(request, wish)
         order, created = checkout.purchase(
             buyer=request.user,
             video_id=video_id,
-            wish=checkout.Wish(**data),
+            wish=checkout.Wish(**wish),
             payment_method=method,
             return_url=back,
         )
-        action = checkout.next_action(order, return_url=back)
         answer = {
             "order": OrderSerializer(order).data,
-            "next_action": absolute(request, action),
+            "next_action": checkout.next_action(order, return_url=back),
             "gateway": order.gateway,
         }
-        if action and action["type"] == "authenticate":
-            code = status.HTTP_202_ACCEPTED
-        else:
-            code = status.HTTP_201_CREATED if created else status.HTTP_200_OK
-        return Response(answer, status=code)
+        return checkout_response(request, answer, created=created)
 
 
+@extend_schema_view(
+    list=extend_schema(summary="My orders"),
+    retrieve=extend_schema(summary="One of my orders"),
+)
 class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """The caller's own orders."""
 
@@ -72,19 +71,13 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     serializer_class = OrderSerializer
     filterset_class = OrderFilter
     ordering = "-created_at"
+    lookup_value_converter = "uuid"
 
     def get_queryset(self):
-        return Order.objects.filter(buyer=self.request.user)
-
-    @extend_schema(summary="My orders")
-    def list(self, request, *args, **kwargs):
-        return super().list(request, *args, **kwargs)
-
-    @extend_schema(summary="One of my orders")
-    def retrieve(self, request, *args, **kwargs):
-        return super().retrieve(request, *args, **kwargs)
+        return Order.objects.filter(buyer=self.request.user.pk)
 
     @extend_schema(summary="Give up an open order", request=None, responses=OrderSerializer)
+    @action(detail=True, methods=["post"])
     @idempotent
     def cancel(self, request, pk):
         order = orders.cancel_order(order=self.get_object(), actor=request.user)
@@ -95,6 +88,7 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         request=None,
         responses=OrderSerializer,
     )
+    @action(detail=True, methods=["post"])
     @idempotent
     def sync(self, request, pk):
         try:
@@ -112,11 +106,13 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         request=None,
         responses=OrderSerializer,
     )
+    @action(detail=True, methods=["post"])
     @idempotent
     def refund(self, request, pk):
         return Response(OrderSerializer(orders.refund_own(order=self.get_object())).data)
 
     @extend_schema(summary="The receipt of a paid order", responses=ReceiptSerializer)
+    @action(detail=True)
     def receipt(self, request, pk):
         order = self.get_object()
         if order.paid_at is None:
@@ -135,13 +131,11 @@ class RefundView(APIView):
     )
     @idempotent
     def post(self, request, pk):
-        serializer = RefundSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        data = serializer.validated_data
+        body = validated_body(RefundSerializer, request)
         order = refunds.refund_order(
             order_id=pk,
-            amount=minor(data.get("amount"), Order, pk),
-            reason=data["reason"],
+            amount=refund_amount(body, of=Order.objects.filter(pk=pk)),
+            reason=body["reason"],
             actor=request.user,
         )
         return Response(OrderSerializer(order).data)

@@ -11,14 +11,15 @@ from django.http.request import RawPostDataException, UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
 
 from config.api.views import APIView, GenericViewSet
 from payments.filters import WebhookEventFilter
 from payments.gateways.base import WebhookRefused
-from payments.http import read
+from payments.http import validated_body
 from payments.idempotency import idempotent
 from payments.models import WebhookEvent
 from payments.permissions import MayTakeInNews
@@ -64,16 +65,14 @@ def _answer(status: int, word: str) -> HttpResponse:
     return JsonResponse({"type": kind, "errors": [error]}, status=status)
 
 
+@extend_schema_view(list=extend_schema(summary="What the gateways have told"))
 class WebhookEventViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MayTakeInNews]
     queryset = WebhookEvent.objects.all()
     serializer_class = WebhookEventSerializer
     filterset_class = WebhookEventFilter
     ordering = "-received_at"
-
-    @extend_schema(summary="What the gateways have told")
-    def list(self, request, *args, **kwargs):
-        return super().list(request, *args, **kwargs)
+    lookup_value_converter = "uuid"
 
     @extend_schema(
         summary="Take an event in again",
@@ -81,6 +80,7 @@ class WebhookEventViewSet(ListModelMixin, GenericViewSet):
         request=None,
         responses=WebhookEventSerializer,
     )
+    @action(detail=True, methods=["post"])
     @idempotent
     def replay(self, request, pk):
         event = take_in_again(self.get_object(), actor=request.user)
@@ -98,6 +98,6 @@ class ReconcileView(APIView):
     )
     @idempotent
     def post(self, request):
-        hours = read(HoursSerializer, request)["hours"]
+        hours = validated_body(HoursSerializer, request)["hours"]
         found = reconciliation.reconcile(timezone.now() - timedelta(hours=hours))
         return Response(FindingsSerializer(found).data)

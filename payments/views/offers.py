@@ -1,17 +1,17 @@
 """Plans, coupons and prices of videos."""
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
 from config import money
-from config.api.views import APIView, GenericAPIView, GenericViewSet
+from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from payments.entitlements import Access, can_watch, can_watch_each
 from payments.filters import CouponFilter
-from payments.http import read
+from payments.http import validated_body
 from payments.idempotency import idempotent
 from payments.models import Coupon, Plan
 from payments.permissions import MayManageOffers, MaySeeEarnings
@@ -30,6 +30,10 @@ from videos.models import Video
 from videos.services import catalogue
 
 
+@extend_schema_view(
+    list=extend_schema(summary="All coupons"),
+    retrieve=extend_schema(summary="One coupon"),
+)
 class CouponViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """Coupons are ended, never deleted: orders name them."""
 
@@ -38,19 +42,14 @@ class CouponViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     serializer_class = CouponSerializer
     filterset_class = CouponFilter
     ordering = "-created_at"
-
-    @extend_schema(summary="All coupons")
-    def list(self, request, *args, **kwargs):
-        return super().list(request, *args, **kwargs)
-
-    @extend_schema(summary="One coupon")
-    def retrieve(self, request, *args, **kwargs):
-        return super().retrieve(request, *args, **kwargs)
+    lookup_value_converter = "uuid"
 
     @extend_schema(summary="Make a coupon", responses={201: CouponSerializer})
     @idempotent
     def create(self, request):
-        coupon = coupons.create_coupon(actor=request.user, **read(CouponSerializer, request))
+        coupon = coupons.create_coupon(
+            actor=request.user, **validated_body(CouponSerializer, request)
+        )
         return Response(CouponSerializer(coupon).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
@@ -66,6 +65,7 @@ class CouponViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         return Response(CouponSerializer(coupon).data)
 
 
+@extend_schema_view(list=extend_schema(summary="All plans, also those no longer offered"))
 class AdminPlanViewSet(ListModelMixin, GenericViewSet):
     """A price never changes: whoever has subscribed keeps it, and a new price is a new plan."""
 
@@ -73,15 +73,14 @@ class AdminPlanViewSet(ListModelMixin, GenericViewSet):
     queryset = Plan.objects.all()
     serializer_class = PlanCreateSerializer
     ordering = "-created_at"
-
-    @extend_schema(summary="All plans, also those no longer offered")
-    def list(self, request, *args, **kwargs):
-        return super().list(request, *args, **kwargs)
+    lookup_value_converter = "uuid"
 
     @extend_schema(summary="Make a plan", responses={201: PlanCreateSerializer})
     @idempotent
     def create(self, request):
-        plan = plans.create_plan(actor=request.user, **read(PlanCreateSerializer, request))
+        plan = plans.create_plan(
+            actor=request.user, **validated_body(PlanCreateSerializer, request)
+        )
         return Response(PlanCreateSerializer(plan).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
@@ -96,15 +95,12 @@ class AdminPlanViewSet(ListModelMixin, GenericViewSet):
         return Response(PlanCreateSerializer(plan).data)
 
 
-class PlansView(ListModelMixin, GenericAPIView):
+@extend_schema_view(list=extend_schema(summary="What can be subscribed to"))
+class PlanViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [AllowAny]
     queryset = Plan.objects.filter(is_active=True)
     serializer_class = PlanSerializer
     ordering = "created_at"
-
-    @extend_schema(summary="What can be subscribed to")
-    def get(self, request):
-        return self.list(request)
 
 
 def _offer(video: Video, access: Access | None) -> dict:

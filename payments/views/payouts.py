@@ -2,16 +2,17 @@
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import status
+from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.response import Response
 
-from config.api.views import APIView, GenericAPIView, GenericViewSet
+from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from payments.filters import PayoutFilter
-from payments.http import in_text, read
+from payments.http import amounts_as_text, validated_body
 from payments.idempotency import idempotent
 from payments.models import Payout, Statement
 from payments.periods import Month
@@ -39,31 +40,23 @@ class BalanceView(APIView):
         return Response(
             {
                 "balances": [
-                    {"currency": currency, **in_text(amounts, currency)}
+                    {"currency": currency, **amounts_as_text(amounts, currency)}
                     for currency, amounts in found.items()
                 ]
             }
         )
 
 
-class StatementsView(ListModelMixin, GenericAPIView):
+@extend_schema_view(list=extend_schema(summary="My monthly statements"))
+class StatementViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MaySeeEarnings]
     queryset = Statement.objects.none()
     serializer_class = StatementSerializer
     ordering = "-period"
+    lookup_url_kwarg = "period"
 
     def get_queryset(self):
-        return Statement.objects.filter(creator=self.request.user)
-
-    @extend_schema(summary="My monthly statements")
-    def get(self, request):
-        return self.list(request)
-
-
-class StatementView(APIView):
-    """One month of the caller in all currencies."""
-
-    permission_classes = [MaySeeEarnings]
+        return Statement.objects.filter(creator=self.request.user.pk)
 
     @extend_schema(
         summary="My statement of a month, in all currencies",
@@ -77,18 +70,22 @@ class StatementView(APIView):
             (200, "text/csv"): OpenApiTypes.STR,
         },
     )
-    def get(self, request, period):
+    def retrieve(self, request, period):
         kind = request.query_params.get("format")
         if kind not in {None, "csv"}:
             raise ValidationError({"format": "csv, or nothing."})
         return self.answer(period, as_csv=kind == "csv")
+
+    @extend_schema(exclude=True)  # the same as ?format=csv
+    def csv(self, request, period):
+        return self.answer(period, as_csv=True)
 
     def answer(self, period: str, *, as_csv: bool):
         try:
             month = Month.named(period)
         except ValueError:
             raise NotVisible() from None
-        mine = Statement.objects.filter(creator=self.request.user, period=str(month))
+        mine = Statement.objects.filter(creator=self.request.user.pk, period=str(month))
         found = list(mine.order_by("currency"))
         if not found:
             raise NotVisible("There is no statement of that month.")
@@ -101,16 +98,9 @@ class StatementView(APIView):
         )
 
 
-class StatementCsvView(StatementView):
-    schema = None  # the same as ?format=csv
-
-    def get(self, request, period):
-        return self.answer(period, as_csv=True)
-
-
 def _csv(found: list[Statement]) -> str:
     """The currencies one after another, each line led by its own."""
-    lines = []
+    lines: list[str] = []
     for statement in found:
         head, *rows = statements.as_csv(statement).splitlines()
         lines += [] if lines else [f"currency,{head}"]
@@ -118,18 +108,15 @@ def _csv(found: list[Statement]) -> str:
     return "".join(f"{line}\r\n" for line in lines)
 
 
-class PayoutsView(ListModelMixin, GenericAPIView):
+@extend_schema_view(list=extend_schema(summary="My payouts"))
+class PayoutViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MaySeeEarnings]
     queryset = Payout.objects.none()
     serializer_class = PayoutSerializer
     ordering = "-created_at"
 
     def get_queryset(self):
-        return Payout.objects.filter(creator=self.request.user)
-
-    @extend_schema(summary="My payouts")
-    def get(self, request):
-        return self.list(request)
+        return Payout.objects.filter(creator=self.request.user.pk)
 
     @extend_schema(
         summary="Ask for what may be paid out",
@@ -141,13 +128,17 @@ class PayoutsView(ListModelMixin, GenericAPIView):
         responses={201: RequestedPayoutsSerializer},
     )
     @idempotent
-    def post(self, request):
+    def create(self, request):
         made = payouts.request(request.user)
         return Response(
             {"payouts": PayoutSerializer(made, many=True).data}, status.HTTP_201_CREATED
         )
 
 
+@extend_schema_view(
+    list=extend_schema(summary="All payouts"),
+    retrieve=extend_schema(summary="One payout"),
+)
 class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """Whoever asked for a payout, or gets it, does not approve it (403 `same_person`)."""
 
@@ -156,14 +147,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     serializer_class = AdminPayoutSerializer
     filterset_class = PayoutFilter
     ordering = "-created_at"
-
-    @extend_schema(summary="All payouts")
-    def list(self, request, *args, **kwargs):
-        return super().list(request, *args, **kwargs)
-
-    @extend_schema(summary="One payout")
-    def retrieve(self, request, *args, **kwargs):
-        return super().retrieve(request, *args, **kwargs)
+    lookup_value_converter = "uuid"
 
     @extend_schema(
         summary="Make a payout for every creator at or above the minimum",
@@ -171,6 +155,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         request=None,
         responses=PayoutRunSerializer,
     )
+    @action(detail=False, methods=["post"])
     @idempotent
     def run(self, request):
         made = payouts.run(actor=request.user)
@@ -179,11 +164,13 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @extend_schema(
         summary="Let a payout go to the bank", request=None, responses=AdminPayoutSerializer
     )
+    @action(detail=True, methods=["post"])
     @idempotent
     def approve(self, request, pk):
         return self._moved(payouts.approve, actor=request.user)
 
     @extend_schema(summary="The bank has been told", request=None, responses=AdminPayoutSerializer)
+    @action(detail=True, methods=["post"])
     @idempotent
     def processing(self, request, pk):
         return self._moved(payouts.mark_processing, actor=request.user)
@@ -191,9 +178,10 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @extend_schema(
         summary="The money has arrived", request=PaidSerializer, responses=AdminPayoutSerializer
     )
+    @action(detail=True, methods=["post"], url_path="mark-paid")
     @idempotent
     def mark_paid(self, request, pk):
-        data = read(PaidSerializer, request)
+        data = validated_body(PaidSerializer, request)
         return self._moved(payouts.mark_paid, actor=request.user, **data)
 
     @extend_schema(
@@ -201,9 +189,10 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         request=FailedSerializer,
         responses=AdminPayoutSerializer,
     )
+    @action(detail=True, methods=["post"], url_path="mark-failed")
     @idempotent
     def mark_failed(self, request, pk):
-        data = read(FailedSerializer, request)
+        data = validated_body(FailedSerializer, request)
         return self._moved(payouts.mark_failed, actor=request.user, reason=data["failure"])
 
     @extend_schema(
@@ -211,6 +200,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         request=None,
         responses=AdminPayoutSerializer,
     )
+    @action(detail=True, methods=["post"])
     @idempotent
     def cancel(self, request, pk):
         return self._moved(payouts.cancel, actor=request.user)

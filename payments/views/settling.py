@@ -1,13 +1,13 @@
 """The gateway's configuration, and disputes."""
 
 from django.conf import settings
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.mixins import ListModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
 from config import money
-from config.api.views import APIView, GenericAPIView
+from config.api.views import APIView, GenericViewSet
 from payments import gateways
 from payments.filters import DisputeFilter
 from payments.models import (
@@ -17,16 +17,13 @@ from payments.permissions import MaySeeRevenue
 from payments.serializers.settling import DisputeSerializer, GatewayConfigSerializer
 
 
-class DisputesView(ListModelMixin, GenericAPIView):
+@extend_schema_view(list=extend_schema(summary="What buyers' banks have taken back, or ask about"))
+class DisputeViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MaySeeRevenue]
     queryset = Dispute.objects.select_related("payment")
     serializer_class = DisputeSerializer
     filterset_class = DisputeFilter
     ordering = "-created_at"
-
-    @extend_schema(summary="What buyers' banks have taken back, or ask about")
-    def get(self, request):
-        return self.list(request)
 
 
 class ConfigView(APIView):

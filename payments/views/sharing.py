@@ -1,13 +1,14 @@
 """Pools: closing months and listing the closed ones."""
 
 from django.db.models import Count
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
 
 from config import money
-from config.api.views import APIView, GenericAPIView
+from config.api.views import GenericViewSet
 from config.errors import NotVisible
 from payments.filters import PoolFilter
 from payments.idempotency import idempotent
@@ -18,23 +19,19 @@ from payments.serializers.sharing import ClosingsSerializer, PoolSerializer
 from payments.services.sharing import pools
 
 
-class PoolsView(ListModelMixin, GenericAPIView):
+@extend_schema_view(
+    list=extend_schema(
+        summary="The months that were closed",
+        description="Closing one again returns its shares.",
+    )
+)
+class PoolViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MayClosePools]
     queryset = Pool.objects.annotate(creators=Count("shares"))
     serializer_class = PoolSerializer
     filterset_class = PoolFilter
     ordering = "-closed_at"
-
-    @extend_schema(
-        summary="The months that were closed",
-        description="Closing one again returns its shares.",
-    )
-    def get(self, request):
-        return self.list(request)
-
-
-class ClosePoolView(APIView):
-    permission_classes = [MayClosePools]
+    lookup_url_kwarg = "period"
 
     @extend_schema(
         summary="Close a month: share its pool and write the statements",
@@ -49,8 +46,9 @@ class ClosePoolView(APIView):
         request=None,
         responses=ClosingsSerializer,
     )
+    @action(detail=True, methods=["post"])
     @idempotent
-    def post(self, request, period):
+    def close(self, request, period):
         try:
             month = Month.named(period)
         except ValueError:

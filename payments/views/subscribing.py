@@ -1,11 +1,12 @@
-from drf_spectacular.utils import extend_schema
-from rest_framework import status
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
+from rest_framework.viewsets import ViewSetMixin
 
-from config.api.views import APIView, GenericAPIView
+from config.api.views import APIView, GenericViewSet
 from payments.errors import CouponInvalid
-from payments.http import absolute, minor, read, return_url
+from payments.http import checkout_response, pop_return_url, refund_amount, validated_body
 from payments.idempotency import idempotent
 from payments.models import Invoice
 from payments.permissions import MayRefund
@@ -36,58 +37,51 @@ class SubscribeView(APIView):
     )
     @idempotent
     def post(self, request):
-        data = read(SubscribeSerializer, request)
-        if data.get("coupon"):
+        body = validated_body(SubscribeSerializer, request)
+        if body.get("coupon"):
             raise CouponInvalid("Coupons are for single videos; a plan has one price.")
-        back = return_url(request, data)
+        back = pop_return_url(request, body)
         subscription, created = subscriptions.subscribe(
             user=request.user,
-            plan_code=data["plan"],
-            payment_method=data.get("payment_method", ""),
+            plan_code=body["plan"],
+            payment_method=body.get("payment_method", ""),
             return_url=back,
         )
-        action = subscriptions.next_action(subscription, return_url=back)
         answer = {
             "subscription": SubscriptionSerializer(subscription).data,
-            "next_action": absolute(request, action),
+            "next_action": subscriptions.next_action(subscription, return_url=back),
             "gateway": subscription.gateway,
         }
-        if action and action["type"] == "authenticate":
-            code = status.HTTP_202_ACCEPTED
-        else:
-            code = status.HTTP_201_CREATED if created else status.HTTP_200_OK
-        return Response(answer, status=code)
+        return checkout_response(request, answer, created=created)
 
 
-class SubscriptionView(APIView):
+class SubscriptionViewSet(ViewSetMixin, APIView):
+    """The caller's own subscription, of which there is at most one at a time."""
+
     @extend_schema(summary="My subscription", responses=SubscriptionSerializer)
-    def get(self, request):
+    def current(self, request):
         return Response(SubscriptionSerializer(subscriptions.current(request.user)).data)
 
-
-class CancelSubscriptionView(APIView):
     @extend_schema(
         summary="Cancel my subscription, now or with the paid period",
         request=CancelSerializer,
         responses=SubscriptionSerializer,
     )
+    @action(detail=False, methods=["post"])
     @idempotent
-    def post(self, request):
-        data = read(CancelSerializer, request)
-        subscription = subscriptions.cancel(user=request.user, **data)
+    def cancel(self, request):
+        body = validated_body(CancelSerializer, request)
+        subscription = subscriptions.cancel(user=request.user, **body)
         return Response(SubscriptionSerializer(subscription).data)
 
-
-class ResumeSubscriptionView(APIView):
     @extend_schema(
         summary="Keep my subscription after all", request=None, responses=SubscriptionSerializer
     )
+    @action(detail=False, methods=["post"])
     @idempotent
-    def post(self, request):
+    def resume(self, request):
         return Response(SubscriptionSerializer(subscriptions.resume(user=request.user)).data)
 
-
-class ChangeSubscriptionView(APIView):
     @extend_schema(
         summary="Change my plan",
         description=(
@@ -97,37 +91,34 @@ class ChangeSubscriptionView(APIView):
         request=ChangePlanSerializer,
         responses=SubscriptionSerializer,
     )
+    @action(detail=False, methods=["post"])
     @idempotent
-    def post(self, request):
-        data = read(ChangePlanSerializer, request)
-        subscription = subscriptions.change(user=request.user, plan_code=data["plan"])
+    def change(self, request):
+        body = validated_body(ChangePlanSerializer, request)
+        subscription = subscriptions.change(user=request.user, plan_code=body["plan"])
         return Response(SubscriptionSerializer(subscription).data)
 
-
-class PaymentMethodView(APIView):
     @extend_schema(
         summary="Pay my subscription with another card",
         request=PaymentMethodSerializer,
         responses=SubscriptionSerializer,
     )
+    @action(detail=False, methods=["post"], url_path="payment-method")
     @idempotent
-    def post(self, request):
-        data = read(PaymentMethodSerializer, request)
-        subscription = subscriptions.set_payment_method(user=request.user, **data)
+    def payment_method(self, request):
+        body = validated_body(PaymentMethodSerializer, request)
+        subscription = subscriptions.set_payment_method(user=request.user, **body)
         return Response(SubscriptionSerializer(subscription).data)
 
 
-class InvoicesView(ListModelMixin, GenericAPIView):
+@extend_schema_view(list=extend_schema(summary="The periods of my subscriptions"))
+class InvoiceViewSet(ListModelMixin, GenericViewSet):
     queryset = Invoice.objects.none()
     serializer_class = InvoiceSerializer
     ordering = "-period_start"
 
     def get_queryset(self):
-        return Invoice.objects.filter(subscription__user=self.request.user)
-
-    @extend_schema(summary="The periods of my subscriptions")
-    def get(self, request):
-        return self.list(request)
+        return Invoice.objects.filter(subscription__user=self.request.user.pk)
 
 
 class InvoiceRefundView(APIView):
@@ -141,11 +132,11 @@ class InvoiceRefundView(APIView):
     )
     @idempotent
     def post(self, request, pk):
-        data = read(RefundSerializer, request)
+        body = validated_body(RefundSerializer, request)
         invoice = refunds.refund_invoice(
             invoice_id=pk,
-            amount=minor(data.get("amount"), Invoice, pk),
-            reason=data["reason"],
+            amount=refund_amount(body, of=Invoice.objects.filter(pk=pk)),
+            reason=body["reason"],
             actor=request.user,
         )
         return Response(InvoiceSerializer(invoice).data)

@@ -25,7 +25,7 @@ from payments.gateways.sandbox.serializers import (
     SandboxDisputeSerializer,
     SandboxReinstateSerializer,
 )
-from payments.http import read
+from payments.http import validated_body
 from payments.models import Payment, Refund, SandboxPayment
 from payments.permissions import MayMoveSandbox
 
@@ -123,7 +123,7 @@ class SandboxClockView(APIView):
         responses=SandboxClockSerializer,
     )
     def post(self, request):
-        data = read(SandboxClockSerializer, request)
+        data = validated_body(SandboxClockSerializer, request)
         with transaction.atomic():
             now = events.move_clock(timedelta(days=data["days"], hours=data["hours"]))
             audit.record(actor=request.user, action=AuditAction.SANDBOX_MOVED, **data)
@@ -156,7 +156,7 @@ class SandboxDisputeView(_SwitchView):
         responses=SandboxDisputeSerializer,
     )
     def post(self, request, pk):
-        data, payment = read(SandboxDisputeSerializer, request), self.payment(pk)
+        data, payment = validated_body(SandboxDisputeSerializer, request), self.payment(pk)
         amount = _minor(data.get("amount"), payment)
         dispute = charging.open_dispute(payment.external_id, amount=amount, inquiry=data["inquiry"])
         self.note(request, payment, "dispute")
@@ -170,7 +170,7 @@ class SandboxReinstateView(_SwitchView):
         responses=SandboxReinstateSerializer,
     )
     def post(self, request, pk):
-        data, payment = read(SandboxReinstateSerializer, request), self.payment(pk)
+        data, payment = validated_body(SandboxReinstateSerializer, request), self.payment(pk)
         dispute = payment.disputes.order_by("-created_at").first()
         if dispute is None:
             raise NotVisible()
