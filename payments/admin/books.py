@@ -12,7 +12,6 @@ from config.admin import ReadOnlyAdmin, carry_out, shown
 from payments import models
 from payments.books import charts, figures, reports, review
 from payments.errors import NoDebt
-from payments.models.books import with_balance
 from payments.services.payouts import payouts
 
 
@@ -27,7 +26,7 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
     actions = ["write_off"]
 
     def get_queryset(self, request):
-        return with_balance(super().get_queryset(request))
+        return super().get_queryset(request).with_balance()
 
     @admin.display(description="balance")
     def worth(self, account):

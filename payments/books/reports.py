@@ -7,7 +7,6 @@ from datetime import datetime
 from django.db.models import BigIntegerField, Case, Count, F, Q, Sum, Value, When
 from django.db.models.functions import Coalesce, TruncDay
 
-from payments.ledger import balances
 from payments.models import Payment, Subscription, Transfer
 
 # Payouts and written-off debts move what was earned, and earn nothing.
@@ -32,7 +31,8 @@ class Period:
 
 def creator_totals(creator_id: uuid.UUID, period: Period) -> list[dict]:
     """By currency, in minor units: sales, gross, refunds, and what the books say was earned."""
-    sales = _sales(_entries(period) & Q(entry__payment__order__creator_id=creator_id))
+    of_creator = Q(entry__payment__order__creator_id=creator_id)
+    sales = _sales(_net_by_kind(_entries(period) & of_creator))
     numbers = _numbers(period, order__creator_id=creator_id)
     earned = creator_earned(creator_id, period)
     return [
@@ -45,7 +45,13 @@ def creator_earned(
     creator_id: uuid.UUID, period: Period, video_id: uuid.UUID | None = None
 ) -> dict[str, int]:
     """What the books say was earned, by all videos or by one: currency to minor units. One query."""
-    return balances.owed_to(creator_id, _entries(period, video_id))
+    rows = (
+        Transfer.objects.filter(_entries(period, video_id))
+        .touching(owner_id=creator_id, role="creator")
+        .values_list("currency")
+        .annotate(earned=Sum("net"))
+    )
+    return dict(rows.order_by())
 
 
 def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list[dict]:
@@ -57,14 +63,12 @@ def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list
             When(entry__pool__isnull=False, then=Value("subscriptions")), default=Value("sales")
         ),
     }[group_by]
-    credited = Q(credit__owner_id=creator_id, credit__role="creator")
-    debited = Q(debit__owner_id=creator_id, debit__role="creator")
-    signed = Case(When(credited, then=F("amount")), default=-F("amount"))
     rows = (
-        Transfer.objects.filter(credited | debited, EARNED, period.of("entry__effective_at"))
+        Transfer.objects.filter(_entries(period))
+        .touching(owner_id=creator_id, role="creator")
         .annotate(bucket=key)
         .values("bucket", "currency")
-        .annotate(earnings=Sum(signed))
+        .annotate(earnings=Sum("net"))
         .order_by("bucket", "currency")
     )
     return list(rows)
@@ -78,13 +82,13 @@ def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[d
     the platform's expense and lower nobody's share.
     """
     entries = _entries(period, video_id)
-    rows = balances.net_credits(entries)
-    sales = _sales(entries, rows)
+    net = _net_by_kind(entries)
+    sales = _sales(net)
     numbers = _numbers(period, **({"order__video_id": video_id} if video_id else {}))
     booked: dict[str, dict[str, int]] = {}
-    for row in rows:
-        of_role = booked.setdefault(row["role"], {})
-        of_role[row["currency"]] = of_role.get(row["currency"], 0) + row["credit"]
+    for (currency, _kind, role), credit in net.items():
+        of_role = booked.setdefault(role, {})
+        of_role[currency] = of_role.get(currency, 0) + credit
     subscribers = {} if video_id else _subscribers(period)
     currencies = {*sales, *numbers, *subscribers}
     currencies |= {currency for of_role in booked.values() for currency in of_role}
@@ -112,31 +116,24 @@ def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[d
 
 def series(period: Period) -> list[dict]:
     """Gross, refunds, disputes and both shares by day and currency, in minor units, oldest first."""
-    rows = (
-        Transfer.objects.filter(_entries(period))
-        .annotate(day=TruncDay("entry__effective_at"))
-        .values(
-            "day", "currency", "entry__kind", credited=F("credit__role"), debited=F("debit__role")
-        )
-        .annotate(total=Sum("amount"))
-        .order_by()
+    transfers = Transfer.objects.filter(_entries(period)).annotate(
+        day=TruncDay("entry__effective_at")
     )
+    net = transfers.net_by("day", "currency", "entry__kind", account=("role",))
     days: dict[tuple, dict] = {}
-    for row in rows:
-        key = row["day"], row["currency"]
-        found = days.setdefault(
-            key,
+    for (day, currency, kind, role), credit in net.items():
+        row = days.setdefault(
+            (day, currency),
             {
-                "day": row["day"], "currency": row["currency"], "gross": 0, "refunds": 0,
+                "day": day, "currency": currency, "gross": 0, "refunds": 0,
                 "disputes": 0, "creator_share": 0, "platform_share": 0,
             },
         )  # fmt: skip
-        for role, sign in ((row["credited"], 1), (row["debited"], -1)):
-            if role in {"creator", "platform"}:
-                found[f"{role}_share"] += sign * row["total"]
-            elif role in _OUTSIDE:
-                name, direction = _COLUMNS.get(row["entry__kind"], _COLUMNS["fee"])
-                found[name] += direction * sign * row["total"]
+        if role in {"creator", "platform"}:
+            row[f"{role}_share"] += credit
+        elif role in _OUTSIDE:
+            name, direction = _COLUMNS.get(kind, _COLUMNS["fee"])
+            row[name] += direction * credit
     return [days[key] for key in sorted(days)]
 
 
@@ -163,15 +160,20 @@ _COLUMNS = {
 }
 
 
-def _sales(entries: Q, rows: list[dict] | None = None) -> dict[str, dict]:
+def _net_by_kind(entries: Q) -> dict[tuple, int]:
+    """Return credits minus debits by currency, kind of entry and role of account. One query."""
+    return Transfer.objects.filter(entries).net_by("currency", "entry__kind", account=("role",))
+
+
+def _sales(net: dict[tuple, int]) -> dict[str, dict]:
     """By currency, what came in and went back, from the books."""
-    found: dict[str, dict] = {}
-    for row in balances.net_credits(entries) if rows is None else rows:
-        if row["role"] in _OUTSIDE:
-            name, direction = _COLUMNS.get(row["kind"], _COLUMNS["fee"])
-            sale = found.setdefault(row["currency"], {})
-            sale[name] = sale.get(name, 0) + direction * row["credit"]
-    return found
+    sales: dict[str, dict] = {}
+    for (currency, kind, role), credit in net.items():
+        if role in _OUTSIDE:
+            name, direction = _COLUMNS.get(kind, _COLUMNS["fee"])
+            sale = sales.setdefault(currency, {})
+            sale[name] = sale.get(name, 0) + direction * credit
+    return sales
 
 
 def _numbers(period: Period, **of) -> dict[str, int]:

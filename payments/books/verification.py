@@ -18,6 +18,7 @@ from payments.models import (
     Entitlement,
     Invoice,
     JournalEntry,
+    LedgerAccount,
     LedgerCheck,
     Order,
     Payment,
@@ -259,11 +260,8 @@ def _payout_is_wrong(payout_id) -> bool:
 
 
 def _held_in_transit() -> dict[str, int]:
-    found: dict[str, int] = {}
-    for row in trial_balance():
-        if row["code"].startswith("payout_transit:"):
-            found[row["currency"]] = -row["balance"]
-    return found
+    transit = LedgerAccount.objects.filter(role="payout_transit").with_balance()
+    return dict(transit.values_list("currency", "balance"))
 
 
 def _in_flight(currency: str) -> int:

@@ -160,7 +160,7 @@ def write_off(*, creator_id: uuid.UUID, currency: str, actor) -> int:
         .filter(role="creator", owner_id=creator_id, currency=currency)
         .first()
     )
-    debt = -posting.net_credit(account) if account is not None else 0
+    debt = -Transfer.objects.net(account) if account is not None else 0
     if debt <= 0:
         raise NoDebt()
     posting.post(
@@ -182,7 +182,10 @@ def write_off(*, creator_id: uuid.UUID, currency: str, actor) -> int:
 
 def _owed(account: LedgerAccount, now: datetime) -> tuple[int, int]:
     """What a creator is owed, and the part of it that no hold covers."""
-    return posting.net_credit(account), posting.net_credit(account, _matured(now))
+    owed = Transfer.objects.touching(pk=account.pk).aggregate(
+        balance=Sum("net", default=0), matured=Sum("net", default=0, filter=_matured(now))
+    )
+    return owed["balance"], owed["matured"]
 
 
 def _matured(now: datetime) -> Q:
@@ -191,19 +194,9 @@ def _matured(now: datetime) -> Q:
 
 def _candidates(now: datetime) -> list[int]:
     """Accounts that may have enough; `_draft` looks again, under the account's lock."""
-    sums: dict[int, list[int]] = {}
-    for side, sign in (("credit", 1), ("debit", -1)):
-        rows = (
-            Transfer.objects.filter(**{f"{side}__role": "creator"})
-            .values_list(side)
-            .annotate(total=Sum("amount"), matured=Sum("amount", filter=_matured(now)))
-            .order_by()
-        )
-        for account_id, total, ripe in rows:
-            found = sums.setdefault(account_id, [0, 0])
-            found[0] += sign * total
-            found[1] += sign * (ripe or 0)
-    payable = {pk: min(found) for pk, found in sums.items() if min(found) > 0}
+    transfers = Transfer.objects.touching(role="creator")
+    balances = transfers.net_by(account=("pk",))
+    matured = transfers.filter(_matured(now)).net_by(account=("pk",))
     waiting = set(
         Payout.objects.filter(status__in=Payout.IN_FLIGHT).values_list("creator_id", "currency")
     )
@@ -211,7 +204,8 @@ def _candidates(now: datetime) -> list[int]:
     return [
         pk
         for pk, owner_id, currency in rows.values_list("pk", "owner_id", "currency")
-        if payable.get(pk, 0) >= minimum(currency) and (owner_id, currency) not in waiting
+        if min(balances.get((pk,), 0), matured.get((pk,), 0)) >= minimum(currency)
+        and (owner_id, currency) not in waiting
     ]
 
 

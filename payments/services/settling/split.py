@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import Sum
 
 from payments.ledger import accounts, positions, posting
-from payments.models import LedgerAccount, Order, Payment
+from payments.models import LedgerAccount, Order, Payment, Transfer
 
 Disposition = Payment.Disposition
 
@@ -38,7 +38,7 @@ def differences(payment: Payment) -> dict[LedgerAccount, int]:
     """By account, what the books lack of what they must hold for a payment; clearing is left out."""
     clearing = accounts.clearing(payment.gateway, payment.currency)
     wanted = targets(payment)
-    booked = posting.booked(payment)
+    booked = Transfer.objects.filter(entry__payment=payment).net_by_account()
     booked.pop(clearing, None)
     return {
         account: wanted.get(account, 0) - booked.get(account, 0) for account in {**wanted, **booked}

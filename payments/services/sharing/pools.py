@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, Q, Sum, When
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 import audit.services as audit
@@ -266,10 +266,6 @@ def _viewing(month: Month, currency: str, closed_at: datetime) -> _Viewing:
     return _Viewing(by_user)
 
 
-def _signed(account: LedgerAccount):
-    return Sum(Case(When(credit=account, then=F("amount")), default=-F("amount")))
-
-
 def _balance(account: LedgerAccount, month: Month) -> int:
     """What was in the pool when the month was over, before it was shared.
 
@@ -277,20 +273,21 @@ def _balance(account: LedgerAccount, month: Month) -> int:
     number is the same whenever it is asked for.
     """
     earned = Q(entry__effective_at__lt=month.end)
-    return posting.net_credit(account, earned & ~Q(entry__key=f"pool:{month}:{account.currency}"))
+    shared = Q(entry__key=f"pool:{month}:{account.currency}")
+    return Transfer.objects.filter(earned, ~shared).net(account)
 
 
 def _paid(account: LedgerAccount, month: Month) -> dict[str, int]:
     """What each subscriber's own money brought into the pool in that month."""
     rows = (
-        Transfer.objects.filter(
-            Q(credit=account) | Q(debit=account),
+        Transfer.objects.touching(pk=account.pk)
+        .filter(
             entry__payment__invoice__isnull=False,
             entry__effective_at__gte=month.start,
             entry__effective_at__lt=month.end,
         )
         .values_list("entry__payment__invoice__subscription__user")
-        .annotate(total=_signed(account))
+        .annotate(total=Sum("net"))
     )
     return {str(user): total for user, total in rows.order_by()}
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F, OuterRef, Q, Subquery, Sum
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import F
+from django.db.models.functions import Greatest
 
 from config.money import creator_share
 from payments.ledger import accounts
 from payments.models import Dispute, Invoice, LedgerAccount, Payment, Pool, Refund
+from payments.models.books import sum_by
 from payments.periods import Month
 from payments.services.settling.split import book_payment
 
@@ -77,15 +78,9 @@ def has_something_open(month: Month, currency: str) -> bool:
 
 def _with_something_open(month: Month, currency: str) -> list:
     """Paid invoices begun by the month's end whose earned part is not what is left of them."""
-
-    def total_of(model, amount, condition: Q):
-        rows = model.objects.filter(condition, payment=OuterRef("pk")).order_by()
-        return Coalesce(
-            Subquery(rows.values("payment").annotate(total=Sum(amount)).values("total")), 0
-        )
-
-    back = total_of(Refund, F("amount"), Q(status__in=Refund.COUNTS)) + total_of(
-        Dispute, F("withdrawn") - F("reinstated"), Q()
+    refunds = Refund.objects.filter(status__in=Refund.COUNTS)
+    back = sum_by("payment", refunds, F("amount")) + sum_by(
+        "payment", Dispute.objects.all(), F("withdrawn") - F("reinstated")
     )
     return list(
         Payment.objects.filter(
