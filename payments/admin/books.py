@@ -40,7 +40,7 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
     @admin.action(description="Write off what a creator owes", permissions=["settle"])
     def write_off(self, request, queryset):
         def act(account):
-            if account.role != "creator":
+            if account.role != account.Role.CREATOR:
                 raise NoDebt("Only the debt of a creator can be written off.")
             payouts.write_off(
                 creator_id=account.owner_id, currency=account.currency, actor=request.user

@@ -7,10 +7,11 @@ from datetime import datetime
 from django.db.models import BigIntegerField, Case, Count, F, Q, Sum, Value, When
 from django.db.models.functions import Coalesce, TruncDay
 
-from payments.models import Payment, Subscription, Transfer
+from payments.models import JournalEntry, LedgerAccount, Payment, Subscription, Transfer
 
+Kind, Role = JournalEntry.Kind, LedgerAccount.Role
 # Payouts and written-off debts move what was earned, and earn nothing.
-EARNED = Q(entry__payout__isnull=True) & ~Q(entry__kind="write_off")
+EARNED = Q(entry__payout__isnull=True) & ~Q(entry__kind=Kind.WRITE_OFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def creator_earned(
     """What the books say was earned, by all videos or by one: currency to minor units. One query."""
     rows = (
         Transfer.objects.filter(_entries(period, video_id))
-        .touching(owner_id=creator_id, role="creator")
+        .touching(owner_id=creator_id, role=Role.CREATOR)
         .values_list("currency")
         .annotate(earned=Sum("net"))
     )
@@ -65,7 +66,7 @@ def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list
     }[group_by]
     rows = (
         Transfer.objects.filter(_entries(period))
-        .touching(owner_id=creator_id, role="creator")
+        .touching(owner_id=creator_id, role=Role.CREATOR)
         .annotate(bucket=key)
         .values("bucket", "currency")
         .annotate(earnings=Sum("net"))
@@ -99,15 +100,15 @@ def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[d
     return [
         {
             **_sale(sales, numbers, currency),
-            "creator_share": part("creator", currency),
-            "platform_share": part("platform", currency),
-            "deferred": part("deferred", currency),
-            "pool": part("pool", currency),
-            "owed_back": part("customer_refund", currency),
-            "suspense": part("suspense", currency),
-            "losses": -part("losses", currency),
-            "promotions": -part("promotions", currency),
-            "fees": -part("fees", currency),
+            "creator_share": part(Role.CREATOR, currency),
+            "platform_share": part(Role.PLATFORM, currency),
+            "deferred": part(Role.DEFERRED, currency),
+            "pool": part(Role.POOL, currency),
+            "owed_back": part(Role.CUSTOMER_REFUND, currency),
+            "suspense": part(Role.SUSPENSE, currency),
+            "losses": -part(Role.LOSSES, currency),
+            "promotions": -part(Role.PROMOTIONS, currency),
+            "fees": -part(Role.FEES, currency),
             **subscribers.get(currency, _NO_SUBSCRIBERS),
         }
         for currency in sorted(currencies)
@@ -129,10 +130,10 @@ def series(period: Period) -> list[dict]:
                 "disputes": 0, "creator_share": 0, "platform_share": 0,
             },
         )  # fmt: skip
-        if role in {"creator", "platform"}:
+        if role in {Role.CREATOR, Role.PLATFORM}:
             row[f"{role}_share"] += credit
         elif role in _OUTSIDE:
-            name, direction = _COLUMNS.get(kind, _COLUMNS["fee"])
+            name, direction = _COLUMNS.get(kind, _COLUMNS[Kind.FEE])
             row[name] += direction * credit
     return [days[key] for key in sorted(days)]
 
@@ -148,15 +149,15 @@ def _entries(period: Period, video_id: uuid.UUID | None = None) -> Q:
 
 # What a kind of entry moved between us and the gateway, and whether credits count up or down.
 # A gateway's fee goes from clearing to fees and is neither.
-_OUTSIDE = {"clearing", "fees"}
+_OUTSIDE = {Role.CLEARING, Role.FEES}
 _COLUMNS = {
-    "capture": ("gross", -1),
-    "refund": ("refunds", 1),
-    "refund_reversed": ("refunds", 1),
-    "adjustment": ("refunds", 1),
-    "dispute": ("disputes", 1),
-    "dispute_reinstated": ("disputes", 1),
-    "fee": ("refunds", 1),  # sums to nothing, like what follows from no payment
+    Kind.CAPTURE: ("gross", -1),
+    Kind.REFUND: ("refunds", 1),
+    Kind.REFUND_REVERSED: ("refunds", 1),
+    Kind.ADJUSTMENT: ("refunds", 1),
+    Kind.DISPUTE: ("disputes", 1),
+    Kind.DISPUTE_REINSTATED: ("disputes", 1),
+    Kind.FEE: ("refunds", 1),  # sums to nothing, like what follows from no payment
 }
 
 
@@ -170,7 +171,7 @@ def _sales(net: dict[tuple, int]) -> dict[str, dict]:
     sales: dict[str, dict] = {}
     for (currency, kind, role), credit in net.items():
         if role in _OUTSIDE:
-            name, direction = _COLUMNS.get(kind, _COLUMNS["fee"])
+            name, direction = _COLUMNS.get(kind, _COLUMNS[Kind.FEE])
             sale = sales.setdefault(currency, {})
             sale[name] = sale.get(name, 0) + direction * credit
     return sales

@@ -41,7 +41,7 @@ def superseded_with_money() -> QuerySet[Payment]:
 def negative_creators() -> QuerySet[LedgerAccount]:
     """Accounts of creators who owe us, after refunds of money that was paid out."""
     return (
-        LedgerAccount.objects.filter(role="creator")
+        LedgerAccount.objects.filter(role=LedgerAccount.Role.CREATOR)
         .with_balance()
         .filter(balance__lt=0)
         .select_related("owner")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import F, Sum
 
+from payments.ledger.accounts import PERSONAL
 from payments.models import (
     Dispute,
     LedgerAccount,
@@ -15,6 +16,8 @@ from payments.models import (
     Transfer,
 )
 from payments.services.settling import split
+
+Role = LedgerAccount.Role
 
 BATCH = 2000  # payments looked at together
 
@@ -64,7 +67,7 @@ class _Accounts:
         if account_id not in self._names:
             rows = LedgerAccount.objects.values_list("pk", "role", "owner_id", "currency", "code")
             self._names = {
-                pk: (role, owner, currency, code if role == "clearing" else "")
+                pk: (role, owner, currency, code if role == Role.CLEARING else "")
                 for pk, role, owner, currency, code in rows.iterator(chunk_size=BATCH)
             }
         return self._names[account_id]
@@ -92,9 +95,6 @@ def _facts_of(first, last, accounts: _Accounts) -> _Facts:
     )
 
 
-_OF_PEOPLE = {"creator", "customer_refund"}
-
-
 def _is_booked(payment: Payment, facts: _Facts) -> bool:
     pk = payment.pk
     credits, owner = split.wanted(
@@ -103,14 +103,14 @@ def _is_booked(payment: Payment, facts: _Facts) -> bool:
         bank_fees=facts.bank_fees.get(pk, 0),
     )
     wanted = {
-        (role, owner if role in _OF_PEOPLE else None, payment.currency, ""): credit
+        (role, owner if role in PERSONAL else None, payment.currency, ""): credit
         for role, credit in credits.items()
         if credit
     }
     booked = dict(facts.booked.get(pk, {}))
     # What clearing holds follows from the rest: every transfer has two sides.
     clearing = f"clearing:{payment.gateway}:{payment.currency}"
-    booked.pop(("clearing", None, payment.currency, clearing), None)
+    booked.pop((Role.CLEARING, None, payment.currency, clearing), None)
     return {name: credit for name, credit in booked.items() if credit} == wanted
 
 

@@ -31,8 +31,27 @@ class LedgerAccount(models.Model):
         INCOME = "income", "income"
         EXPENSE = "expense", "expense"
 
+    class Role(models.TextChoices):
+        """The purpose of an account; `payments.ledger.accounts` gives each role its kind."""
+
+        CLEARING = "clearing", "held for us by a gateway"
+        # Below zero: the creator owes us, after a refund of money that was paid out.
+        CREATOR = "creator", "owed to a creator"
+        PLATFORM = "platform", "earned by the platform"
+        DEFERRED = "deferred", "subscriptions paid, not yet earned"
+        POOL = "pool", "creators' part of subscriptions, not yet shared"
+        LOSSES = "losses", "given back beyond the payment"
+        FEES = "fees", "kept by the gateways"
+        PROMOTIONS = "promotions", "discounts paid by the platform"
+        BAD_DEBT = "bad_debt", "debts of creators, written off"
+        CUSTOMER_REFUND = "customer_refund", "paid twice, owed to the buyer"
+        PAYOUT_TRANSIT = "payout_transit", "set aside for payouts"
+        SUSPENSE = "suspense", "pays nothing known, to be decided"
+
     code = models.CharField(max_length=80, unique=True)
-    role = models.CharField("first word of the code", max_length=20, default="")
+    role = models.CharField(
+        max_length=20, choices=Role, default="", help_text="The first word of the code."
+    )
     kind = models.CharField(max_length=10, choices=Kind)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
@@ -54,9 +73,26 @@ class LedgerAccount(models.Model):
 class JournalEntry(models.Model):
     """One event in the books. Written once; its key makes sure that it is written only once."""
 
+    class Kind(models.TextChoices):
+        """The fact that an entry books."""
+
+        CAPTURE = "capture", "payment captured"
+        REFUND = "refund", "refund"
+        REFUND_REVERSED = "refund_reversed", "refund that failed"
+        DISPUTE = "dispute", "taken back by a bank"
+        DISPUTE_REINSTATED = "dispute_reinstated", "returned by a bank"
+        FEE = "fee", "gateway's fee"
+        ADJUSTMENT = "adjustment", "adjustment"
+        GIFT = "gift", "free order, paid by the platform"
+        RECOGNITION = "recognition", "subscription earned"
+        POOL = "pool", "pool shared"
+        PAYOUT = "payout", "payout"
+        PAYOUT_RETURNED = "payout_returned", "payout returned"
+        WRITE_OFF = "write_off", "debt written off"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     key = models.CharField(max_length=120, unique=True)
-    kind = models.CharField(max_length=30)
+    kind = models.CharField(max_length=30, choices=Kind)
     payment = models.ForeignKey(
         Payment, on_delete=models.PROTECT, null=True, related_name="entries"
     )

@@ -15,9 +15,11 @@ from audit.actions import AuditAction
 from config.money import EXPONENTS, to_decimal
 from payments.errors import NoDebt, NothingToPayOut, PayoutNotOpen, SamePerson
 from payments.ledger import accounts, posting
-from payments.models import LedgerAccount, Payout, Transfer
+from payments.models import JournalEntry, LedgerAccount, Payout, Transfer
 from payments.signals import payout_changed
 
+EntryKind = JournalEntry.Kind
+Role = LedgerAccount.Role
 Status = Payout.Status
 
 
@@ -39,7 +41,7 @@ def available(creator_id: uuid.UUID) -> dict[str, dict[str, int]]:
         .order_by()
     )
     found = {}
-    for account in LedgerAccount.objects.filter(owner_id=creator_id, role="creator"):
+    for account in LedgerAccount.objects.filter(owner_id=creator_id, role=Role.CREATOR):
         balance, matured = _owed(account, now)
         found[account.currency] = {
             "balance": balance,
@@ -53,7 +55,7 @@ def available(creator_id: uuid.UUID) -> dict[str, dict[str, int]]:
 
 def request(creator) -> list[Payout]:
     """A payout in every currency in which the creator may have one. Raises NothingToPayOut."""
-    rows = LedgerAccount.objects.filter(owner=creator, role="creator").order_by("currency")
+    rows = LedgerAccount.objects.filter(owner=creator, role=Role.CREATOR).order_by("currency")
     drafts = [_draft(pk, requested_by=creator) for pk in rows.values_list("pk", flat=True)]
     made = [draft for draft in drafts if draft is not None]
     if not made:
@@ -123,9 +125,9 @@ def mark_paid(*, payout_id: uuid.UUID, external_ref: str, actor) -> Payout:
         external_ref=external_ref,
         settled_at=timezone.now(),
     )
-    transit = accounts.payout_transit(payout.currency)
+    transit = accounts.of(Role.PAYOUT_TRANSIT, payout.currency)
     clearing = accounts.clearing(settings.PAYMENT_GATEWAY, payout.currency)
-    _post(payout, "paid", "payout", transit, clearing)
+    _post(payout, "paid", EntryKind.PAYOUT, transit, clearing)
     _settled(payout, actor)
     return payout
 
@@ -157,7 +159,7 @@ def write_off(*, creator_id: uuid.UUID, currency: str, actor) -> int:
     """Give up what a creator owes; returns how much. Raises NoDebt when it is nothing."""
     account = (
         LedgerAccount.objects.select_for_update()
-        .filter(role="creator", owner_id=creator_id, currency=currency)
+        .filter(role=Role.CREATOR, owner_id=creator_id, currency=currency)
         .first()
     )
     debt = -Transfer.objects.net(account) if account is not None else 0
@@ -165,9 +167,9 @@ def write_off(*, creator_id: uuid.UUID, currency: str, actor) -> int:
         raise NoDebt()
     posting.post(
         key=f"write_off:{creator_id}:{currency}:{uuid.uuid4()}",
-        kind="write_off",
+        kind=EntryKind.WRITE_OFF,
         currency=currency,
-        legs=[(accounts.bad_debt(currency), account, debt)],
+        legs=[(accounts.of(Role.BAD_DEBT, currency), account, debt)],
         at=timezone.now(),
     )
     audit.record(
@@ -194,13 +196,13 @@ def _matured(now: datetime) -> Q:
 
 def _candidates(now: datetime) -> list[int]:
     """Accounts that may have enough; `_draft` looks again, under the account's lock."""
-    transfers = Transfer.objects.touching(role="creator")
+    transfers = Transfer.objects.touching(role=Role.CREATOR)
     balances = transfers.net_by(account=("pk",))
     matured = transfers.filter(_matured(now)).net_by(account=("pk",))
     waiting = set(
         Payout.objects.filter(status__in=Payout.IN_FLIGHT).values_list("creator_id", "currency")
     )
-    rows = LedgerAccount.objects.filter(role="creator").order_by("pk")
+    rows = LedgerAccount.objects.filter(role=Role.CREATOR).order_by("pk")
     return [
         pk
         for pk, owner_id, currency in rows.values_list("pk", "owner_id", "currency")
@@ -227,7 +229,8 @@ def _draft(account_id: int, *, requested_by) -> Payout | None:
         cutoff=now,
         requested_by=requested_by,
     )
-    _post(payout, "start", "payout", account, accounts.payout_transit(account.currency))
+    transit = accounts.of(Role.PAYOUT_TRANSIT, account.currency)
+    _post(payout, "start", EntryKind.PAYOUT, account, transit)
     audit.record(
         actor=requested_by,
         action=AuditAction.PAYOUT_REQUESTED,
@@ -258,9 +261,9 @@ def _move(payout_id, expected: tuple[str, ...], status: str, **fields) -> Payout
 
 
 def _give_back(payout: Payout, actor) -> Payout:
-    account = accounts.creator(payout.creator_id, payout.currency)
-    transit = accounts.payout_transit(payout.currency)
-    _post(payout, "returned", "payout_returned", transit, account)
+    account = accounts.of(Role.CREATOR, payout.currency, payout.creator_id)
+    transit = accounts.of(Role.PAYOUT_TRANSIT, payout.currency)
+    _post(payout, "returned", EntryKind.PAYOUT_RETURNED, transit, account)
     _settled(payout, actor)
     return payout
 

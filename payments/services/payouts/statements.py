@@ -11,13 +11,14 @@ from django.db.models import Count, F, Q, Sum, UUIDField
 from django.db.models.functions import Coalesce
 
 from config.money import to_text
-from payments.models import Pool, PoolShare, Statement, Transfer
+from payments.models import JournalEntry, LedgerAccount, Pool, PoolShare, Statement, Transfer
 from payments.models.books import net_of
 from payments.periods import Month
 
-SOLD = ("capture", "gift", "adjustment")
-BACK = ("refund", "refund_reversed", "dispute", "dispute_reinstated")
-PAYOUT = ("payout", "payout_returned")
+Kind, Role = JournalEntry.Kind, LedgerAccount.Role
+SOLD = (Kind.CAPTURE, Kind.GIFT, Kind.ADJUSTMENT)
+BACK = (Kind.REFUND, Kind.REFUND_REVERSED, Kind.DISPUTE, Kind.DISPUTE_REINSTATED)
+PAYOUT = (Kind.PAYOUT, Kind.PAYOUT_RETURNED)
 BATCH = 2000
 
 
@@ -143,7 +144,7 @@ def _statement(
 
     of_sales = sum(by_kind.get(kind, 0) for kind in SOLD + BACK)
     unexplained = of_sales - sum(sale["share"] for sale in sales)
-    known = {*SOLD, *BACK, *PAYOUT, "pool"}
+    known = {*SOLD, *BACK, *PAYOUT, Kind.POOL}
     others = {kind: moved for kind, moved in by_kind.items() if kind not in known}
     if unexplained:
         others["other"] = unexplained
@@ -167,7 +168,7 @@ def _statement(
             "amount": text(pool.amount),
             "total_seconds": pool.total_seconds,
             "own_seconds": seconds,
-            "share": text(by_kind.get("pool", 0)),
+            "share": text(by_kind.get(Kind.POOL, 0)),
             "algorithm": pool.algorithm,
             "input_sha256": pool.input_sha256,
         },
@@ -183,10 +184,10 @@ def _statement(
 
 def _movements(currency: str, transfers: Q, by: str = "currency") -> dict[str, dict[str, int]]:
     """Credits minus debits on creators' accounts: by creator, then by a field of the transfers."""
-    moved = Transfer.objects.filter(transfers, currency=currency).touching(role="creator")
+    moved = Transfer.objects.filter(transfers, currency=currency).touching(role=Role.CREATOR)
     by_creator: dict[str, dict[str, int]] = defaultdict(dict)
     for (key, role, owner), net in moved.net_by(by, account=("role", "owner")).items():
-        if role == "creator":
+        if role == Role.CREATOR:
             by_creator[str(owner)][str(key)] = net
     return by_creator
 
@@ -206,7 +207,7 @@ def _sales(currency: str, during: Q) -> dict[str, list[dict]]:
         )
 
     about_sales = Q(entry__order__isnull=False) | Q(entry__payment__order__isnull=False)
-    earners = ("creator", "platform")
+    earners = (Role.CREATOR, Role.PLATFORM)
     rows = (
         Transfer.objects.filter(during, about_sales, currency=currency)
         .touching(role__in=earners)
@@ -217,7 +218,7 @@ def _sales(currency: str, during: Q) -> dict[str, list[dict]]:
         )
         .annotate(
             base=Sum("net"),
-            share=Sum(net_of(role="creator")),
+            share=Sum(net_of(role=Role.CREATOR)),
             entries=Count("entry", filter=Q(credit__role__in=earners), distinct=True),
         )
     )
@@ -232,7 +233,7 @@ def _sales(currency: str, during: Q) -> dict[str, list[dict]]:
             sale["returned"] -= row["base"]
         else:
             sale["gross"] += row["base"]
-            sale["count"] += row["entries"] if row["kind"] in {"capture", "gift"} else 0
+            sale["count"] += row["entries"] if row["kind"] in {Kind.CAPTURE, Kind.GIFT} else 0
     found: dict[str, list[dict]] = defaultdict(list)
     for (creator, _), sale in videos.items():
         found[creator].append(sale)

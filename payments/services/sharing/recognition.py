@@ -10,7 +10,15 @@ from django.db.models.functions import Greatest
 
 from config.money import creator_share
 from payments.ledger import accounts
-from payments.models import Dispute, Invoice, LedgerAccount, Payment, Pool, Refund
+from payments.models import (
+    Dispute,
+    Invoice,
+    JournalEntry,
+    LedgerAccount,
+    Payment,
+    Pool,
+    Refund,
+)
 from payments.models.books import sum_by
 from payments.periods import Month
 from payments.services.settling.split import book_payment
@@ -104,7 +112,9 @@ def _recognise(invoice_id, month: Month) -> bool:
     )
     invoice = Invoice.objects.select_for_update().get(pk=invoice_id)
     # Whoever closes the month holds this row: nothing is added to a pool that is shared already.
-    LedgerAccount.objects.select_for_update().get(pk=accounts.pool(invoice.currency).pk)
+    LedgerAccount.objects.select_for_update().get(
+        pk=accounts.of(LedgerAccount.Role.POOL, invoice.currency).pk
+    )
     closed = Pool.objects.filter(period=str(month), currency=invoice.currency)
     if _done(invoice, month) or closed.exists():
         return False
@@ -114,7 +124,7 @@ def _recognise(invoice_id, month: Month) -> bool:
     invoice.recognised_upto = _last_day(month)
     invoice.save(update_fields=["recognised", "recognised_upto"])
     payment.invoice = invoice
-    book_payment(payment, kind="recognition", at=month.last_moment)
+    book_payment(payment, kind=JournalEntry.Kind.RECOGNITION, at=month.last_moment)
     return True
 
 
