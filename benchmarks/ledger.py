@@ -161,13 +161,14 @@ def videos(creators: list) -> list:
 def make_sales(count: int) -> tuple[list, list]:
     """Paid orders with everything that rests on them: two transfers and a right each."""
     from payments.ledger import accounts
-    from payments.models import Entitlement, JournalEntry, Order, Payment, Transfer
+    from payments.models import Entitlement, JournalEntry, LedgerAccount, Order, Payment, Transfer
 
+    Role = LedgerAccount.Role
     catalogue = videos(people(100, "creator"))
     buyers = people(max(1, count // VIDEOS_EACH), "buyer")
     paid_at = datetime(*MONTH, 10, tzinfo=UTC)
-    clearing, platform_ = accounts.clearing("sandbox", "USD"), accounts.platform("USD")
-    owed = {video.pk: accounts.creator(video.creator_id, "USD") for video in catalogue}
+    clearing, platform_ = accounts.clearing("sandbox", "USD"), accounts.of(Role.PLATFORM, "USD")
+    owed = {video.pk: accounts.of(Role.CREATOR, "USD", video.creator_id) for video in catalogue}
     wishes = (
         (buyer, catalogue[(number + step) % len(catalogue)])
         for number, buyer in enumerate(buyers)
@@ -197,7 +198,7 @@ def make_sales(count: int) -> tuple[list, list]:
         entries = store(
             [
                 JournalEntry(
-                    key=f"payment:{payment.pk}:1", kind="capture", payment=payment,
+                    key=f"payment:{payment.pk}:1", kind=JournalEntry.Kind.CAPTURE, payment=payment,
                     effective_at=paid_at,
                 )
                 for payment in payments
@@ -285,7 +286,7 @@ def entitlement(sales: tuple[list, list]) -> dict:
 
 def make_month(creators: int) -> None:
     """Subscribers who have paid for a month, and have watched a video of every creator."""
-    from payments.models import Invoice, Payment, Plan, Subscription, WatchDaily
+    from payments.models import Invoice, JournalEntry, Payment, Plan, Subscription, WatchDaily
     from payments.services.settling import split
 
     start, end = datetime(*MONTH, 1, tzinfo=UTC), datetime(*MONTH, 31, tzinfo=UTC)
@@ -305,7 +306,7 @@ def make_month(creators: int) -> None:
             amount=invoice.amount, currency="USD", captured=invoice.amount, captured_at=start,
             available_on=start + timedelta(days=14), status="captured", disposition="applied",
         )  # fmt: skip
-        split.book_payment(payment, kind="capture", at=start)
+        split.book_payment(payment, kind=JournalEntry.Kind.CAPTURE, at=start)
     catalogue = videos(people(creators, "creator"))
     store(
         [

@@ -23,22 +23,12 @@ class OrderFilter(filters.FilterSet):
         fields = ["status", "kind", "video"]
 
 
-ENTRY_KINDS = (
-    "capture", "refund", "refund_reversed", "dispute", "dispute_reinstated", "fee", "adjustment",
-    "gift", "recognition", "pool", "payout", "payout_returned", "write_off",
-)  # fmt: skip
-ACCOUNT_ROLES = (
-    "clearing", "creator", "platform", "deferred", "pool", "losses", "fees", "promotions",
-    "bad_debt", "customer_refund", "payout_transit", "suspense",
-)  # fmt: skip
-
-
 def _choices(words: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(word, word) for word in words]
 
 
 class EntryFilter(filters.FilterSet):
-    kind = filters.ChoiceFilter(choices=_choices(ENTRY_KINDS))
+    kind = filters.ChoiceFilter(choices=JournalEntry.Kind.choices)
     account = filters.ModelChoiceFilter(
         queryset=LedgerAccount.objects.all(),
         to_field_name="code",
@@ -46,7 +36,7 @@ class EntryFilter(filters.FilterSet):
         label="An account's code.",
     )
     role = filters.ChoiceFilter(
-        choices=_choices(ACCOUNT_ROLES), method="of_role", label="An account's role."
+        choices=LedgerAccount.Role.choices, method="of_role", label="An account's role."
     )
 
     from_ = TimeFilter(field_name="effective_at", lookup_expr="gte")

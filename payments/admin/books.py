@@ -12,7 +12,6 @@ from config.admin import ReadOnlyAdmin, carry_out, shown
 from payments import models
 from payments.books import charts, figures, reports, review
 from payments.errors import NoDebt
-from payments.models.books import with_balance
 from payments.services.payouts import payouts
 
 
@@ -27,7 +26,7 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
     actions = ["write_off"]
 
     def get_queryset(self, request):
-        return with_balance(super().get_queryset(request))
+        return super().get_queryset(request).with_balance()
 
     @admin.display(description="balance")
     def worth(self, account):
@@ -41,7 +40,7 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
     @admin.action(description="Write off what a creator owes", permissions=["settle"])
     def write_off(self, request, queryset):
         def act(account):
-            if account.role != "creator":
+            if account.role != account.Role.CREATOR:
                 raise NoDebt("Only the debt of a creator can be written off.")
             payouts.write_off(
                 creator_id=account.owner_id, currency=account.currency, actor=request.user

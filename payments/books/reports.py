@@ -7,11 +7,11 @@ from datetime import datetime
 from django.db.models import BigIntegerField, Case, Count, F, Q, Sum, Value, When
 from django.db.models.functions import Coalesce, TruncDay
 
-from payments.ledger import balances
-from payments.models import Payment, Subscription, Transfer
+from payments.models import JournalEntry, LedgerAccount, Payment, Subscription, Transfer
 
+Kind, Role = JournalEntry.Kind, LedgerAccount.Role
 # Payouts and written-off debts move what was earned, and earn nothing.
-EARNED = Q(entry__payout__isnull=True) & ~Q(entry__kind="write_off")
+EARNED = Q(entry__payout__isnull=True) & ~Q(entry__kind=Kind.WRITE_OFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ class Period:
 
 def creator_totals(creator_id: uuid.UUID, period: Period) -> list[dict]:
     """By currency, in minor units: sales, gross, refunds, and what the books say was earned."""
-    sales = _sales(_entries(period) & Q(entry__payment__order__creator_id=creator_id))
+    of_creator = Q(entry__payment__order__creator_id=creator_id)
+    sales = _sales(_net_by_kind(_entries(period) & of_creator))
     numbers = _numbers(period, order__creator_id=creator_id)
     earned = creator_earned(creator_id, period)
     return [
@@ -45,7 +46,13 @@ def creator_earned(
     creator_id: uuid.UUID, period: Period, video_id: uuid.UUID | None = None
 ) -> dict[str, int]:
     """What the books say was earned, by all videos or by one: currency to minor units. One query."""
-    return balances.owed_to(creator_id, _entries(period, video_id))
+    rows = (
+        Transfer.objects.filter(_entries(period, video_id))
+        .touching(owner_id=creator_id, role=Role.CREATOR)
+        .values_list("currency")
+        .annotate(earned=Sum("net"))
+    )
+    return dict(rows.order_by())
 
 
 def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list[dict]:
@@ -57,14 +64,12 @@ def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list
             When(entry__pool__isnull=False, then=Value("subscriptions")), default=Value("sales")
         ),
     }[group_by]
-    credited = Q(credit__owner_id=creator_id, credit__role="creator")
-    debited = Q(debit__owner_id=creator_id, debit__role="creator")
-    signed = Case(When(credited, then=F("amount")), default=-F("amount"))
     rows = (
-        Transfer.objects.filter(credited | debited, EARNED, period.of("entry__effective_at"))
+        Transfer.objects.filter(_entries(period))
+        .touching(owner_id=creator_id, role=Role.CREATOR)
         .annotate(bucket=key)
         .values("bucket", "currency")
-        .annotate(earnings=Sum(signed))
+        .annotate(earnings=Sum("net"))
         .order_by("bucket", "currency")
     )
     return list(rows)
@@ -78,13 +83,13 @@ def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[d
     the platform's expense and lower nobody's share.
     """
     entries = _entries(period, video_id)
-    rows = balances.net_credits(entries)
-    sales = _sales(entries, rows)
+    net = _net_by_kind(entries)
+    sales = _sales(net)
     numbers = _numbers(period, **({"order__video_id": video_id} if video_id else {}))
     booked: dict[str, dict[str, int]] = {}
-    for row in rows:
-        of_role = booked.setdefault(row["role"], {})
-        of_role[row["currency"]] = of_role.get(row["currency"], 0) + row["credit"]
+    for (currency, _kind, role), credit in net.items():
+        of_role = booked.setdefault(role, {})
+        of_role[currency] = of_role.get(currency, 0) + credit
     subscribers = {} if video_id else _subscribers(period)
     currencies = {*sales, *numbers, *subscribers}
     currencies |= {currency for of_role in booked.values() for currency in of_role}
@@ -95,15 +100,15 @@ def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[d
     return [
         {
             **_sale(sales, numbers, currency),
-            "creator_share": part("creator", currency),
-            "platform_share": part("platform", currency),
-            "deferred": part("deferred", currency),
-            "pool": part("pool", currency),
-            "owed_back": part("customer_refund", currency),
-            "suspense": part("suspense", currency),
-            "losses": -part("losses", currency),
-            "promotions": -part("promotions", currency),
-            "fees": -part("fees", currency),
+            "creator_share": part(Role.CREATOR, currency),
+            "platform_share": part(Role.PLATFORM, currency),
+            "deferred": part(Role.DEFERRED, currency),
+            "pool": part(Role.POOL, currency),
+            "owed_back": part(Role.CUSTOMER_REFUND, currency),
+            "suspense": part(Role.SUSPENSE, currency),
+            "losses": -part(Role.LOSSES, currency),
+            "promotions": -part(Role.PROMOTIONS, currency),
+            "fees": -part(Role.FEES, currency),
             **subscribers.get(currency, _NO_SUBSCRIBERS),
         }
         for currency in sorted(currencies)
@@ -112,31 +117,24 @@ def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[d
 
 def series(period: Period) -> list[dict]:
     """Gross, refunds, disputes and both shares by day and currency, in minor units, oldest first."""
-    rows = (
-        Transfer.objects.filter(_entries(period))
-        .annotate(day=TruncDay("entry__effective_at"))
-        .values(
-            "day", "currency", "entry__kind", credited=F("credit__role"), debited=F("debit__role")
-        )
-        .annotate(total=Sum("amount"))
-        .order_by()
+    transfers = Transfer.objects.filter(_entries(period)).annotate(
+        day=TruncDay("entry__effective_at")
     )
+    net = transfers.net_by("day", "currency", "entry__kind", account=("role",))
     days: dict[tuple, dict] = {}
-    for row in rows:
-        key = row["day"], row["currency"]
-        found = days.setdefault(
-            key,
+    for (day, currency, kind, role), credit in net.items():
+        row = days.setdefault(
+            (day, currency),
             {
-                "day": row["day"], "currency": row["currency"], "gross": 0, "refunds": 0,
+                "day": day, "currency": currency, "gross": 0, "refunds": 0,
                 "disputes": 0, "creator_share": 0, "platform_share": 0,
             },
         )  # fmt: skip
-        for role, sign in ((row["credited"], 1), (row["debited"], -1)):
-            if role in {"creator", "platform"}:
-                found[f"{role}_share"] += sign * row["total"]
-            elif role in _OUTSIDE:
-                name, direction = _COLUMNS.get(row["entry__kind"], _COLUMNS["fee"])
-                found[name] += direction * sign * row["total"]
+        if role in {Role.CREATOR, Role.PLATFORM}:
+            row[f"{role}_share"] += credit
+        elif role in _OUTSIDE:
+            name, direction = _COLUMNS.get(kind, _COLUMNS[Kind.FEE])
+            row[name] += direction * credit
     return [days[key] for key in sorted(days)]
 
 
@@ -151,27 +149,32 @@ def _entries(period: Period, video_id: uuid.UUID | None = None) -> Q:
 
 # What a kind of entry moved between us and the gateway, and whether credits count up or down.
 # A gateway's fee goes from clearing to fees and is neither.
-_OUTSIDE = {"clearing", "fees"}
+_OUTSIDE = {Role.CLEARING, Role.FEES}
 _COLUMNS = {
-    "capture": ("gross", -1),
-    "refund": ("refunds", 1),
-    "refund_reversed": ("refunds", 1),
-    "adjustment": ("refunds", 1),
-    "dispute": ("disputes", 1),
-    "dispute_reinstated": ("disputes", 1),
-    "fee": ("refunds", 1),  # sums to nothing, like what follows from no payment
+    Kind.CAPTURE: ("gross", -1),
+    Kind.REFUND: ("refunds", 1),
+    Kind.REFUND_REVERSED: ("refunds", 1),
+    Kind.ADJUSTMENT: ("refunds", 1),
+    Kind.DISPUTE: ("disputes", 1),
+    Kind.DISPUTE_REINSTATED: ("disputes", 1),
+    Kind.FEE: ("refunds", 1),  # sums to nothing, like what follows from no payment
 }
 
 
-def _sales(entries: Q, rows: list[dict] | None = None) -> dict[str, dict]:
+def _net_by_kind(entries: Q) -> dict[tuple, int]:
+    """Return credits minus debits by currency, kind of entry and role of account. One query."""
+    return Transfer.objects.filter(entries).net_by("currency", "entry__kind", account=("role",))
+
+
+def _sales(net: dict[tuple, int]) -> dict[str, dict]:
     """By currency, what came in and went back, from the books."""
-    found: dict[str, dict] = {}
-    for row in balances.net_credits(entries) if rows is None else rows:
-        if row["role"] in _OUTSIDE:
-            name, direction = _COLUMNS.get(row["kind"], _COLUMNS["fee"])
-            sale = found.setdefault(row["currency"], {})
-            sale[name] = sale.get(name, 0) + direction * row["credit"]
-    return found
+    sales: dict[str, dict] = {}
+    for (currency, kind, role), credit in net.items():
+        if role in _OUTSIDE:
+            name, direction = _COLUMNS.get(kind, _COLUMNS[Kind.FEE])
+            sale = sales.setdefault(currency, {})
+            sale[name] = sale.get(name, 0) + direction * credit
+    return sales
 
 
 def _numbers(period: Period, **of) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """What somebody must look at: money that no rule could place. Read side."""
 
-from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from payments.models import (
     Dispute,
@@ -11,7 +11,7 @@ from payments.models import (
     Refund,
     WebhookEvent,
 )
-from payments.models.books import _sum, with_balance
+from payments.models.books import sum_by
 
 AT_MOST = 100  # of each kind: what is longer is no list to work through
 
@@ -41,7 +41,8 @@ def superseded_with_money() -> QuerySet[Payment]:
 def negative_creators() -> QuerySet[LedgerAccount]:
     """Accounts of creators who owe us, after refunds of money that was paid out."""
     return (
-        with_balance(LedgerAccount.objects.filter(role="creator"))
+        LedgerAccount.objects.filter(role=LedgerAccount.Role.CREATOR)
+        .with_balance()
         .filter(balance__lt=0)
         .select_related("owner")
         .order_by("currency", "balance")
@@ -80,14 +81,13 @@ def queue() -> dict[str, list]:
 def _kept() -> QuerySet[Payment]:
     """Payments with what of them is still here: neither given back, nor asked to be, nor disputed."""
     counting = [*Refund.COUNTS, Refund.Status.REQUESTED]
-    back = Refund.objects.filter(payment=OuterRef("pk"), status__in=counting)
-    held = Dispute.objects.filter(payment=OuterRef("pk"))
+    back = Refund.objects.filter(status__in=counting)
     return (
         Payment.objects.filter(captured__gt=0)
         .annotate(
             kept=F("captured")
-            - _sum(back.values("payment"), Sum("amount"))
-            - _sum(held.values("payment"), Sum(F("withdrawn") - F("reinstated")))
+            - sum_by("payment", back, F("amount"))
+            - sum_by("payment", Dispute.objects.all(), F("withdrawn") - F("reinstated"))
         )
         .filter(kept__gt=0)
         .select_related("order__buyer", "order__video")

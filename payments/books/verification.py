@@ -18,6 +18,7 @@ from payments.models import (
     Entitlement,
     Invoice,
     JournalEntry,
+    LedgerAccount,
     LedgerCheck,
     Order,
     Payment,
@@ -30,6 +31,7 @@ from payments.models import (
 )
 from payments.services import access
 
+Role = LedgerAccount.Role
 BATCH = 2000
 SHOWN = 20  # discrepancies kept in words
 Step = Callable[[int, int], None]
@@ -99,7 +101,11 @@ def _unexplained_entries() -> Iterator[str]:
     about_nothing = Transfer.objects.filter(
         entry__payment=None, entry__order=None, entry__pool=None, entry__payout=None
     )
-    write_off = Q(entry__kind="write_off", debit__role="bad_debt", credit__role="creator")
+    write_off = Q(
+        entry__kind=JournalEntry.Kind.WRITE_OFF,
+        debit__role=Role.BAD_DEBT,
+        credit__role=Role.CREATOR,
+    )
     entries = about_nothing.exclude(write_off).values_list("entry__key", flat=True)
     for key in entries.order_by().distinct():
         yield f"the entry {key} is about nothing that we know"
@@ -191,7 +197,7 @@ def _pools() -> Iterator[str]:
         )
         got: dict = {}
         for debit, credit, owner, total in _by_account(Transfer.objects.filter(entry__pool=pool)):
-            if (debit, credit) != ("pool", "creator"):
+            if (debit, credit) != (Role.POOL, Role.CREATOR):
                 yield f"{pool}: its entry moves money from {debit} to {credit}"
             got[owner] = got.get(owner, 0) + total
         if sum(shares.values()) != pool.amount:
@@ -204,8 +210,8 @@ def _pools() -> Iterator[str]:
                 )
 
 
-_OUT = {("creator", "payout_transit"): 1, ("payout_transit", "creator"): -1}
-_PAID = {("payout_transit", "clearing"): 1}
+_OUT = {(Role.CREATOR, Role.PAYOUT_TRANSIT): 1, (Role.PAYOUT_TRANSIT, Role.CREATOR): -1}
+_PAID = {(Role.PAYOUT_TRANSIT, Role.CLEARING): 1}
 
 
 def _payouts() -> Iterator[str]:
@@ -259,11 +265,8 @@ def _payout_is_wrong(payout_id) -> bool:
 
 
 def _held_in_transit() -> dict[str, int]:
-    found: dict[str, int] = {}
-    for row in trial_balance():
-        if row["code"].startswith("payout_transit:"):
-            found[row["currency"]] = -row["balance"]
-    return found
+    transit = LedgerAccount.objects.filter(role=Role.PAYOUT_TRANSIT).with_balance()
+    return dict(transit.values_list("currency", "balance"))
 
 
 def _in_flight(currency: str) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import F, Sum
 
+from payments.ledger.accounts import PERSONAL
 from payments.models import (
     Dispute,
     LedgerAccount,
@@ -15,6 +16,8 @@ from payments.models import (
     Transfer,
 )
 from payments.services.settling import split
+
+Role = LedgerAccount.Role
 
 BATCH = 2000  # payments looked at together
 
@@ -64,7 +67,7 @@ class _Accounts:
         if account_id not in self._names:
             rows = LedgerAccount.objects.values_list("pk", "role", "owner_id", "currency", "code")
             self._names = {
-                pk: (role, owner, currency, code if role == "clearing" else "")
+                pk: (role, owner, currency, code if role == Role.CLEARING else "")
                 for pk, role, owner, currency, code in rows.iterator(chunk_size=BATCH)
             }
         return self._names[account_id]
@@ -78,23 +81,18 @@ def _facts_of(first, last, accounts: _Accounts) -> _Facts:
 
     refunds, disputes = Refund.objects.filter(**span), Dispute.objects.filter(**span)
     booked: dict[object, dict[tuple, int]] = {}
-    transfers = Transfer.objects.filter(
-        entry__payment_id__gte=first, entry__payment_id__lte=last
-    ).values_list("entry__payment_id", "debit_id", "credit_id")
-    for payment_id, debit, credit, total in transfers.annotate(total=Sum("amount")).order_by():
-        credits = booked.setdefault(payment_id, {})
-        for account_id, change in ((debit, -total), (credit, total)):
-            name = accounts.name(account_id)
-            credits[name] = credits.get(name, 0) + change
+    net = Transfer.objects.filter(entry__payment_id__gte=first, entry__payment_id__lte=last).net_by(
+        "entry__payment_id", account=("pk",)
+    )
+    for (payment_id, account_id), credit in net.items():
+        credits, name = booked.setdefault(payment_id, {}), accounts.name(account_id)
+        credits[name] = credits.get(name, 0) + credit
     return _Facts(
         refunded=sums(refunds.filter(status__in=Refund.COUNTS), "amount"),
         disputed=sums(disputes, F("withdrawn") - F("reinstated")),
         bank_fees=sums(disputes, "fee"),
         booked=booked,
     )
-
-
-_OF_PEOPLE = {"creator", "customer_refund"}
 
 
 def _is_booked(payment: Payment, facts: _Facts) -> bool:
@@ -105,14 +103,14 @@ def _is_booked(payment: Payment, facts: _Facts) -> bool:
         bank_fees=facts.bank_fees.get(pk, 0),
     )
     wanted = {
-        (role, owner if role in _OF_PEOPLE else None, payment.currency, ""): credit
+        (role, owner if role in PERSONAL else None, payment.currency, ""): credit
         for role, credit in credits.items()
         if credit
     }
     booked = dict(facts.booked.get(pk, {}))
     # What clearing holds follows from the rest: every transfer has two sides.
     clearing = f"clearing:{payment.gateway}:{payment.currency}"
-    booked.pop(("clearing", None, payment.currency, clearing), None)
+    booked.pop((Role.CLEARING, None, payment.currency, clearing), None)
     return {name: credit for name, credit in booked.items() if credit} == wanted
 
 
@@ -147,13 +145,11 @@ def _order_is_wrong(payment_id) -> bool:
 def gifts() -> Iterator[str]:
     """Orders that cost nothing, of which the platform pays the creator's share."""
     booked: dict[object, dict[str, int]] = {}
-    rows = Transfer.objects.filter(entry__order__isnull=False).values_list(
-        "entry__order_id", "debit__role", "credit__role"
-    )
-    for order_id, debit, credit, total in rows.annotate(total=Sum("amount")).order_by():
-        credits = booked.setdefault(order_id, {})
-        credits[debit] = credits.get(debit, 0) - total
-        credits[credit] = credits.get(credit, 0) + total
+    gift_transfers = Transfer.objects.filter(entry__order__isnull=False)
+    for (order_id, role), credit in gift_transfers.net_by(
+        "entry__order_id", account=("role",)
+    ).items():
+        booked.setdefault(order_id, {})[role] = credit
     free = Order.objects.filter(amount=0, paid_at__isnull=False).select_related("coupon")
     for order in free.order_by("pk").iterator(chunk_size=BATCH):
         wanted = {role: credit for role, credit in split.wanted_gift(order).items() if credit}

@@ -1,74 +1,78 @@
-"""The chart of accounts. Accounts come into being when they are first used."""
+"""The chart of accounts. A ledger account is opened when it is first used."""
+
+import uuid
+from collections.abc import Iterable
 
 from payments.models import LedgerAccount
 
-Kind = LedgerAccount.Kind
+Kind, Role = LedgerAccount.Kind, LedgerAccount.Role
+
+KINDS = {
+    Role.CLEARING: Kind.ASSET,
+    Role.CREATOR: Kind.LIABILITY,
+    Role.PLATFORM: Kind.INCOME,
+    Role.DEFERRED: Kind.LIABILITY,
+    Role.POOL: Kind.LIABILITY,
+    Role.LOSSES: Kind.EXPENSE,
+    # The platform's expense alone: a creator's 80 % are of the price, not of the price minus fees.
+    Role.FEES: Kind.EXPENSE,
+    Role.PROMOTIONS: Kind.EXPENSE,
+    Role.BAD_DEBT: Kind.EXPENSE,
+    Role.CUSTOMER_REFUND: Kind.LIABILITY,
+    Role.PAYOUT_TRANSIT: Kind.LIABILITY,
+    Role.SUSPENSE: Kind.LIABILITY,
+}
+PERSONAL = frozenset({Role.CREATOR, Role.CUSTOMER_REFUND})  # one account for each user
+
+
+def of(role: Role, currency: str, owner_id: uuid.UUID | None = None) -> LedgerAccount:
+    """Return the account of a role in a currency, for a `PERSONAL` role the one of that user.
+
+    `Role.CLEARING` has an account for each gateway: see `clearing`.
+    """
+    owner_id = owner_id if role in PERSONAL else None
+    return _opened(role, currency, str(owner_id or ""), owner_id)
 
 
 def clearing(gateway: str, currency: str) -> LedgerAccount:
-    """What the gateway holds for us."""
-    return _account(f"clearing:{gateway}:{currency}", Kind.ASSET, currency)
+    """Return the account of the money that a gateway holds for us."""
+    return _opened(Role.CLEARING, currency, gateway, None)
 
 
-def creator(user_id, currency: str) -> LedgerAccount:
-    """What we owe a creator. Below zero: what they owe us, after a refund of money paid out."""
-    return _account(f"creator:{user_id}:{currency}", Kind.LIABILITY, currency, owner_id=user_id)
+def of_creators(creator_ids: Iterable[str], currency: str) -> dict[str, LedgerAccount]:
+    """Return the accounts of many creators by the creator's id, in a fixed number of queries."""
+    rows = LedgerAccount.objects.filter(role=Role.CREATOR, currency=currency)
+
+    def stored() -> dict[str, LedgerAccount]:
+        return {str(row.owner_id): row for row in rows.iterator(chunk_size=2000)}
+
+    accounts = stored()
+    missing = [
+        LedgerAccount(
+            code=_code(Role.CREATOR, creator_id, currency),
+            kind=KINDS[Role.CREATOR],
+            role=Role.CREATOR,
+            owner_id=creator_id,
+            currency=currency,
+        )
+        for creator_id in creator_ids
+        if creator_id not in accounts
+    ]
+    if not missing:
+        return accounts
+    # A sale may open one of them at the same moment.
+    LedgerAccount.objects.bulk_create(missing, batch_size=2000, ignore_conflicts=True)
+    return stored()
 
 
-def platform(currency: str) -> LedgerAccount:
-    """What the platform has earned."""
-    return _account(f"platform:{currency}", Kind.INCOME, currency)
-
-
-def deferred(currency: str) -> LedgerAccount:
-    """Subscriptions paid for, and not yet earned by anyone."""
-    return _account(f"deferred:{currency}", Kind.LIABILITY, currency)
-
-
-def pool(currency: str) -> LedgerAccount:
-    """The creators' part of subscriptions, earned and not yet shared out."""
-    return _account(f"pool:{currency}", Kind.LIABILITY, currency)
-
-
-def losses(currency: str) -> LedgerAccount:
-    """What was given back beyond what was ever received."""
-    return _account(f"losses:{currency}", Kind.EXPENSE, currency)
-
-
-def fees(currency: str) -> LedgerAccount:
-    """What gateways keep: the platform's expense, so that 80 % is of the price."""
-    return _account(f"fees:{currency}", Kind.EXPENSE, currency)
-
-
-def promotions(currency: str) -> LedgerAccount:
-    """Discounts that the platform pays for."""
-    return _account(f"promotions:{currency}", Kind.EXPENSE, currency)
-
-
-def bad_debt(currency: str) -> LedgerAccount:
-    """What creators owed and nobody will get back."""
-    return _account(f"bad_debt:{currency}", Kind.EXPENSE, currency)
-
-
-def customer_refund(user_id, currency: str) -> LedgerAccount:
-    """What a buyer paid twice, until it is back."""
-    code = f"customer_refund:{user_id}:{currency}"
-    return _account(code, Kind.LIABILITY, currency, owner_id=user_id)
-
-
-def payout_transit(currency: str) -> LedgerAccount:
-    """Set aside for creators, and not yet at their bank."""
-    return _account(f"payout_transit:{currency}", Kind.LIABILITY, currency)
-
-
-def suspense(currency: str) -> LedgerAccount:
-    """Money that pays nothing we know of: somebody must look."""
-    return _account(f"suspense:{currency}", Kind.LIABILITY, currency)
-
-
-def _account(code: str, kind: Kind, currency: str, **owner) -> LedgerAccount:
+def _opened(role: Role, currency: str, holder: str, owner_id: uuid.UUID | None) -> LedgerAccount:
     account, _ = LedgerAccount.objects.get_or_create(
-        code=code,
-        defaults={"kind": kind, "currency": currency, "role": code.partition(":")[0], **owner},
+        code=_code(role, holder, currency),
+        defaults={"kind": KINDS[role], "currency": currency, "role": role, "owner_id": owner_id},
     )
     return account
+
+
+def _code(role: Role, holder: str, currency: str) -> str:
+    """Return an account's unique code: its role, the user or gateway if it has one, its currency."""
+    return ":".join(part for part in (role.value, holder, currency) if part)

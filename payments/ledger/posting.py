@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from django.db.models import Case, F, Q, Sum, When
-
-from payments.models import JournalEntry, LedgerAccount, Payment, Transfer
+from payments.models import JournalEntry, LedgerAccount, Transfer
 
 Leg = tuple[LedgerAccount, LedgerAccount, int]  # debit, credit, amount ≥ 0
 
@@ -67,21 +65,3 @@ def legs(changes: Mapping[LedgerAccount, int], counter: LedgerAccount) -> list[L
             if not source[1]:
                 debits.pop(0)
     return found
-
-
-def booked(payment: Payment) -> dict[LedgerAccount, int]:
-    """Credits minus debits by account from one payment, so far. One query."""
-    found: dict[LedgerAccount, int] = {}
-    transfers = Transfer.objects.filter(entry__payment=payment).select_related("debit", "credit")
-    for transfer in transfers:
-        found[transfer.credit] = found.get(transfer.credit, 0) + transfer.amount
-        found[transfer.debit] = found.get(transfer.debit, 0) - transfer.amount
-    return found
-
-
-def net_credit(account: LedgerAccount, condition: Q = Q()) -> int:  # noqa: B008 - Q() is immutable
-    """Credits minus debits of one account, over the transfers that meet the condition."""
-    total = Transfer.objects.filter(condition, Q(credit=account) | Q(debit=account)).aggregate(
-        total=Sum(Case(When(credit=account, then=F("amount")), default=-F("amount")))
-    )["total"]
-    return total or 0

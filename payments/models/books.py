@@ -1,12 +1,25 @@
+from collections import defaultdict
+from typing import Self
+
 from django.conf import settings
 from django.db import models
-from django.db.models import BigIntegerField, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Case, F, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from config.ids import uuid7
 from payments.models.buying import Order
 from payments.models.settling import Payment
+
+
+class LedgerAccountQuerySet(models.QuerySet["LedgerAccount"]):
+    def with_balance(self) -> Self:
+        """Annotate each account with its ``balance``: credits minus debits, in minor units."""
+        return self.annotate(
+            balance=sum_by("credit", Transfer.objects.all(), F("amount"))
+            - sum_by("debit", Transfer.objects.all(), F("amount"))
+        )
 
 
 class LedgerAccount(models.Model):
@@ -18,13 +31,34 @@ class LedgerAccount(models.Model):
         INCOME = "income", "income"
         EXPENSE = "expense", "expense"
 
+    class Role(models.TextChoices):
+        """The purpose of an account; `payments.ledger.accounts` gives each role its kind."""
+
+        CLEARING = "clearing", "held for us by a gateway"
+        # Below zero: the creator owes us, after a refund of money that was paid out.
+        CREATOR = "creator", "owed to a creator"
+        PLATFORM = "platform", "earned by the platform"
+        DEFERRED = "deferred", "subscriptions paid, not yet earned"
+        POOL = "pool", "creators' part of subscriptions, not yet shared"
+        LOSSES = "losses", "given back beyond the payment"
+        FEES = "fees", "kept by the gateways"
+        PROMOTIONS = "promotions", "discounts paid by the platform"
+        BAD_DEBT = "bad_debt", "debts of creators, written off"
+        CUSTOMER_REFUND = "customer_refund", "paid twice, owed to the buyer"
+        PAYOUT_TRANSIT = "payout_transit", "set aside for payouts"
+        SUSPENSE = "suspense", "pays nothing known, to be decided"
+
     code = models.CharField(max_length=80, unique=True)
-    role = models.CharField("first word of the code", max_length=20, default="")
+    role = models.CharField(
+        max_length=20, choices=Role, default="", help_text="The first word of the code."
+    )
     kind = models.CharField(max_length=10, choices=Kind)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
     currency = models.CharField(max_length=3)
+
+    objects = LedgerAccountQuerySet.as_manager()
 
     class Meta:
         indexes = [
@@ -39,9 +73,26 @@ class LedgerAccount(models.Model):
 class JournalEntry(models.Model):
     """One event in the books. Written once; its key makes sure that it is written only once."""
 
+    class Kind(models.TextChoices):
+        """The fact that an entry books."""
+
+        CAPTURE = "capture", "payment captured"
+        REFUND = "refund", "refund"
+        REFUND_REVERSED = "refund_reversed", "refund that failed"
+        DISPUTE = "dispute", "taken back by a bank"
+        DISPUTE_REINSTATED = "dispute_reinstated", "returned by a bank"
+        FEE = "fee", "gateway's fee"
+        ADJUSTMENT = "adjustment", "adjustment"
+        GIFT = "gift", "free order, paid by the platform"
+        RECOGNITION = "recognition", "subscription earned"
+        POOL = "pool", "pool shared"
+        PAYOUT = "payout", "payout"
+        PAYOUT_RETURNED = "payout_returned", "payout returned"
+        WRITE_OFF = "write_off", "debt written off"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     key = models.CharField(max_length=120, unique=True)
-    kind = models.CharField(max_length=30)
+    kind = models.CharField(max_length=30, choices=Kind)
     payment = models.ForeignKey(
         Payment, on_delete=models.PROTECT, null=True, related_name="entries"
     )
@@ -65,6 +116,69 @@ class JournalEntry(models.Model):
         return self.key
 
 
+class TransferQuerySet(models.QuerySet["Transfer"]):
+    """Sums of transfers. Credits minus debits, the *net* of accounts, are computed only here."""
+
+    def touching(self, **account: object) -> Self:
+        """Keep the transfers that debit or credit an account with these fields, each with its ``net``.
+
+        >>> Transfer.objects.touching(role="creator", owner=user)  # doctest: +SKIP
+        """
+        credited, debited = _side("credit", account), _side("debit", account)
+        return self.filter(credited | debited).annotate(net=net_of(**account))
+
+    def net(self, account: LedgerAccount) -> int:
+        """Return credits minus debits of one account over these transfers, in minor units."""
+        return self.touching(pk=account.pk).aggregate(total=Sum("net"))["total"] or 0
+
+    def net_by(self, *keys: str, account: tuple[str, ...]) -> dict[tuple, int]:
+        """Return credits minus debits, in minor units, for each combination of two kinds of fields.
+
+        ``keys`` are fields of the transfers, ``account`` fields of the accounts on either side; the
+        keys of the answer hold both in this order. One query, for any number of accounts.
+        """
+        sides = [f"{side}__{field}" for side in ("credit", "debit") for field in account]
+        rows = self.order_by().values_list(*keys, *sides).annotate(total=Sum("amount"))
+        key_end, credit_end = len(keys), len(keys) + len(account)
+        net: defaultdict[tuple, int] = defaultdict(int)
+        for *fields, total in rows.iterator(chunk_size=2000):
+            key = fields[:key_end]
+            net[(*key, *fields[key_end:credit_end])] += total
+            net[(*key, *fields[credit_end:])] -= total
+        return dict(net)
+
+    def net_by_account(self) -> dict[LedgerAccount, int]:
+        """Return credits minus debits by account, in minor units; one row a transfer is read."""
+        net: defaultdict[LedgerAccount, int] = defaultdict(int)
+        for transfer in self.select_related("debit", "credit"):
+            net[transfer.credit] += transfer.amount
+            net[transfer.debit] -= transfer.amount
+        return dict(net)
+
+
+def net_of(**account: object) -> Combinable:
+    """Return the SQL for a transfer's credit minus its debit on the accounts with these fields."""
+    credit, debit = (
+        Case(When(_side(side, account), then=F("amount")), default=0)
+        for side in ("credit", "debit")
+    )
+    return credit - debit
+
+
+def _side(side: str, account: dict[str, object]) -> Q:
+    return Q(**{f"{side}__{field}": value for field, value in account.items()})
+
+
+def sum_by(key: str, rows: QuerySet, amount: Combinable) -> Coalesce:
+    """Return a subquery: the sum of ``amount`` over the rows whose ``key`` is the outer query's row.
+
+    It is 0 where there is no such row.
+    """
+    grouped = rows.filter(**{key: OuterRef("pk")}).order_by().values(key)
+    total = grouped.annotate(total=Sum(amount)).values("total")
+    return Coalesce(Subquery(total, output_field=BigIntegerField()), 0)
+
+
 class Transfer(models.Model):
     """One amount, from one account to another: an unbalanced entry cannot be written down.
 
@@ -80,6 +194,8 @@ class Transfer(models.Model):
     # From when a creator's credit may be paid out; what reverses it has the same. Null: at once.
     available_on = models.DateTimeField(null=True)
 
+    objects = TransferQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.CheckConstraint(name="transfer_positive", condition=Q(amount__gt=0)),
@@ -88,20 +204,6 @@ class Transfer(models.Model):
 
     def __str__(self):
         return f"{self.debit_id} → {self.credit_id}: {self.amount} {self.currency}"
-
-
-def with_balance(accounts: QuerySet[LedgerAccount]) -> QuerySet[LedgerAccount]:
-    """Each with its ``balance``: credits minus debits, in minor units."""
-    return accounts.annotate(balance=_total("credit") - _total("debit"))
-
-
-def _total(side: str) -> Coalesce:
-    return _sum(Transfer.objects.filter(**{side: OuterRef("pk")}).values(side), Sum("amount"))
-
-
-def _sum(grouped, total: Sum) -> Coalesce:
-    found = grouped.order_by().annotate(total=total).values("total")
-    return Coalesce(Subquery(found, output_field=BigIntegerField()), 0)
 
 
 class LedgerCheck(models.Model):

@@ -106,6 +106,7 @@ class TransferSerializer(serializers.ModelSerializer):
 
 
 class EntrySerializer(serializers.ModelSerializer):
+    kind = serializers.CharField(read_only=True)
     transfers = TransferSerializer(many=True, read_only=True)
 
     class Meta:

@@ -9,7 +9,6 @@ from django.utils import timezone
 from accounts.roles import Role
 from audit.models import AuditEntry
 from payments.books import figures, reports
-from payments.filters import ACCOUNT_ROLES, ENTRY_KINDS
 from payments.gateways.sandbox import SandboxGateway, charging, events
 from payments.models import (
     Coupon,
@@ -135,8 +134,8 @@ def test_the_filters_know_every_entry_kind_and_account_role(
     now = timezone.now()
     recognition.recognise(Month.of((now + timedelta(days=40)).date()), "USD")
 
-    assert set(JournalEntry.objects.values_list("kind", flat=True)) <= set(ENTRY_KINDS)
-    assert set(LedgerAccount.objects.values_list("role", flat=True)) <= set(ACCOUNT_ROLES)
+    assert set(JournalEntry.objects.values_list("kind", flat=True)) <= set(JournalEntry.Kind)
+    assert set(LedgerAccount.objects.values_list("role", flat=True)) <= set(LedgerAccount.Role)
 
 
 def test_disputes_are_listed(office, order):

@@ -151,7 +151,10 @@ def test_the_database_refuses_to_empty_the_books(sale):
 @pytest.mark.promise("currencies-never-mix")
 @pytest.mark.django_db
 def test_a_transfer_between_currencies_is_refused(sale):
-    dollars, euros = accounts.platform("USD"), accounts.platform("EUR")
+    dollars, euros = (
+        accounts.of(LedgerAccount.Role.PLATFORM, "USD"),
+        accounts.of(LedgerAccount.Role.PLATFORM, "EUR"),
+    )
     entry = JournalEntry.objects.create(key="smuggle", kind="test")
     insert = (
         "INSERT INTO payments_transfer (entry_id, debit_id, credit_id, amount, currency)"
@@ -169,7 +172,10 @@ def test_a_transfer_between_currencies_is_refused(sale):
 @pytest.mark.django_db
 @pytest.mark.parametrize("amount", [0, -5])
 def test_a_transfer_needs_two_accounts_and_an_amount_above_zero(amount, sale):
-    one, other = accounts.platform("USD"), accounts.losses("USD")
+    one, other = (
+        accounts.of(LedgerAccount.Role.PLATFORM, "USD"),
+        accounts.of(LedgerAccount.Role.LOSSES, "USD"),
+    )
     entry = JournalEntry.objects.create(key="nothing", kind="test")
     for debit, credit in ((one, other), (one, one)):
         with pytest.raises(IntegrityError), transaction.atomic():
@@ -184,7 +190,7 @@ def test_a_transfer_needs_two_accounts_and_an_amount_above_zero(amount, sale):
 
 @pytest.mark.django_db
 def test_an_entry_is_posted_once(sale):
-    legs = [(accounts.losses("USD"), accounts.clearing("sandbox", "USD"), 5)]
+    legs = [(accounts.of(LedgerAccount.Role.LOSSES, "USD"), accounts.clearing("sandbox", "USD"), 5)]
     now = timezone.now()
     posting.post(key="once", kind="test", currency="USD", legs=legs, at=now)
     booked = balances()
@@ -209,7 +215,7 @@ def test_a_migration_reinstalls_dropped_triggers(sale):
         Transfer.objects.create(
             entry=JournalEntry.objects.first(),
             debit=LedgerAccount.objects.get(code="platform:USD"),
-            credit=accounts.losses("USD"),
+            credit=accounts.of(LedgerAccount.Role.LOSSES, "USD"),
             amount=5,
             currency="EUR",
         )

@@ -139,7 +139,13 @@ def smuggle(**about) -> None:
         key="smuggled",
         kind="write_off",
         currency="USD",
-        legs=[(accounts.clearing("sandbox", "USD"), accounts.platform("USD"), 5)],
+        legs=[
+            (
+                accounts.clearing("sandbox", "USD"),
+                accounts.of(LedgerAccount.Role.PLATFORM, "USD"),
+                5,
+            )
+        ],
         at=timezone.now(),
         **about,
     )
@@ -156,7 +162,7 @@ BOOKS = {
     "a gift is larger": lambda: transfer("gift").update(amount=F("amount") + 1),
     "a pool's transfer is larger": lambda: transfer("pool").update(amount=F("amount") + 1),
     "a pool's transfer went elsewhere": lambda: transfer("pool").update(
-        credit=accounts.platform("USD")
+        credit=accounts.of(LedgerAccount.Role.PLATFORM, "USD")
     ),
     "a larger recognition": lambda: transfer("recognition").update(amount=F("amount") + 1),
     "a payout is larger": lambda: transfer("payout").update(amount=F("amount") + 1),

@@ -15,7 +15,7 @@ from payments.errors import (
     RefundWindowClosed,
     WatchedTooMuch,
 )
-from payments.models import Order, Payment
+from payments.models import JournalEntry, Order, Payment
 from payments.services import access
 from payments.services.offers import coupons
 from payments.services.settling import split
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 Status = Order.Status
 
 
-def follow_payment(payment: Payment, *, kind: str = "adjustment") -> None:
+def follow_payment(payment: Payment, *, kind: str = JournalEntry.Kind.ADJUSTMENT) -> None:
     """Bring the order to what its applied payment says: paid, disputed, or refunded in full."""
     if payment.order_id is None:
         return

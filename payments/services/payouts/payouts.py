@@ -15,9 +15,11 @@ from audit.actions import AuditAction
 from config.money import EXPONENTS, to_decimal
 from payments.errors import NoDebt, NothingToPayOut, PayoutNotOpen, SamePerson
 from payments.ledger import accounts, posting
-from payments.models import LedgerAccount, Payout, Transfer
+from payments.models import JournalEntry, LedgerAccount, Payout, Transfer
 from payments.signals import payout_changed
 
+EntryKind = JournalEntry.Kind
+Role = LedgerAccount.Role
 Status = Payout.Status
 
 
@@ -39,7 +41,7 @@ def available(creator_id: uuid.UUID) -> dict[str, dict[str, int]]:
         .order_by()
     )
     found = {}
-    for account in LedgerAccount.objects.filter(owner_id=creator_id, role="creator"):
+    for account in LedgerAccount.objects.filter(owner_id=creator_id, role=Role.CREATOR):
         balance, matured = _owed(account, now)
         found[account.currency] = {
             "balance": balance,
@@ -53,7 +55,7 @@ def available(creator_id: uuid.UUID) -> dict[str, dict[str, int]]:
 
 def request(creator) -> list[Payout]:
     """A payout in every currency in which the creator may have one. Raises NothingToPayOut."""
-    rows = LedgerAccount.objects.filter(owner=creator, role="creator").order_by("currency")
+    rows = LedgerAccount.objects.filter(owner=creator, role=Role.CREATOR).order_by("currency")
     drafts = [_draft(pk, requested_by=creator) for pk in rows.values_list("pk", flat=True)]
     made = [draft for draft in drafts if draft is not None]
     if not made:
@@ -123,9 +125,9 @@ def mark_paid(*, payout_id: uuid.UUID, external_ref: str, actor) -> Payout:
         external_ref=external_ref,
         settled_at=timezone.now(),
     )
-    transit = accounts.payout_transit(payout.currency)
+    transit = accounts.of(Role.PAYOUT_TRANSIT, payout.currency)
     clearing = accounts.clearing(settings.PAYMENT_GATEWAY, payout.currency)
-    _post(payout, "paid", "payout", transit, clearing)
+    _post(payout, "paid", EntryKind.PAYOUT, transit, clearing)
     _settled(payout, actor)
     return payout
 
@@ -157,17 +159,17 @@ def write_off(*, creator_id: uuid.UUID, currency: str, actor) -> int:
     """Give up what a creator owes; returns how much. Raises NoDebt when it is nothing."""
     account = (
         LedgerAccount.objects.select_for_update()
-        .filter(role="creator", owner_id=creator_id, currency=currency)
+        .filter(role=Role.CREATOR, owner_id=creator_id, currency=currency)
         .first()
     )
-    debt = -posting.net_credit(account) if account is not None else 0
+    debt = -Transfer.objects.net(account) if account is not None else 0
     if debt <= 0:
         raise NoDebt()
     posting.post(
         key=f"write_off:{creator_id}:{currency}:{uuid.uuid4()}",
-        kind="write_off",
+        kind=EntryKind.WRITE_OFF,
         currency=currency,
-        legs=[(accounts.bad_debt(currency), account, debt)],
+        legs=[(accounts.of(Role.BAD_DEBT, currency), account, debt)],
         at=timezone.now(),
     )
     audit.record(
@@ -182,7 +184,10 @@ def write_off(*, creator_id: uuid.UUID, currency: str, actor) -> int:
 
 def _owed(account: LedgerAccount, now: datetime) -> tuple[int, int]:
     """What a creator is owed, and the part of it that no hold covers."""
-    return posting.net_credit(account), posting.net_credit(account, _matured(now))
+    owed = Transfer.objects.touching(pk=account.pk).aggregate(
+        balance=Sum("net", default=0), matured=Sum("net", default=0, filter=_matured(now))
+    )
+    return owed["balance"], owed["matured"]
 
 
 def _matured(now: datetime) -> Q:
@@ -191,27 +196,18 @@ def _matured(now: datetime) -> Q:
 
 def _candidates(now: datetime) -> list[int]:
     """Accounts that may have enough; `_draft` looks again, under the account's lock."""
-    sums: dict[int, list[int]] = {}
-    for side, sign in (("credit", 1), ("debit", -1)):
-        rows = (
-            Transfer.objects.filter(**{f"{side}__role": "creator"})
-            .values_list(side)
-            .annotate(total=Sum("amount"), matured=Sum("amount", filter=_matured(now)))
-            .order_by()
-        )
-        for account_id, total, ripe in rows:
-            found = sums.setdefault(account_id, [0, 0])
-            found[0] += sign * total
-            found[1] += sign * (ripe or 0)
-    payable = {pk: min(found) for pk, found in sums.items() if min(found) > 0}
+    transfers = Transfer.objects.touching(role=Role.CREATOR)
+    balances = transfers.net_by(account=("pk",))
+    matured = transfers.filter(_matured(now)).net_by(account=("pk",))
     waiting = set(
         Payout.objects.filter(status__in=Payout.IN_FLIGHT).values_list("creator_id", "currency")
     )
-    rows = LedgerAccount.objects.filter(role="creator").order_by("pk")
+    rows = LedgerAccount.objects.filter(role=Role.CREATOR).order_by("pk")
     return [
         pk
         for pk, owner_id, currency in rows.values_list("pk", "owner_id", "currency")
-        if payable.get(pk, 0) >= minimum(currency) and (owner_id, currency) not in waiting
+        if min(balances.get((pk,), 0), matured.get((pk,), 0)) >= minimum(currency)
+        and (owner_id, currency) not in waiting
     ]
 
 
@@ -233,7 +229,8 @@ def _draft(account_id: int, *, requested_by) -> Payout | None:
         cutoff=now,
         requested_by=requested_by,
     )
-    _post(payout, "start", "payout", account, accounts.payout_transit(account.currency))
+    transit = accounts.of(Role.PAYOUT_TRANSIT, account.currency)
+    _post(payout, "start", EntryKind.PAYOUT, account, transit)
     audit.record(
         actor=requested_by,
         action=AuditAction.PAYOUT_REQUESTED,
@@ -264,9 +261,9 @@ def _move(payout_id, expected: tuple[str, ...], status: str, **fields) -> Payout
 
 
 def _give_back(payout: Payout, actor) -> Payout:
-    account = accounts.creator(payout.creator_id, payout.currency)
-    transit = accounts.payout_transit(payout.currency)
-    _post(payout, "returned", "payout_returned", transit, account)
+    account = accounts.of(Role.CREATOR, payout.currency, payout.creator_id)
+    transit = accounts.of(Role.PAYOUT_TRANSIT, payout.currency)
+    _post(payout, "returned", EntryKind.PAYOUT_RETURNED, transit, account)
     _settled(payout, actor)
     return payout
 

@@ -7,16 +7,18 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 
-from django.db.models import Case, Count, F, Q, Sum, UUIDField, When
+from django.db.models import Count, F, Q, Sum, UUIDField
 from django.db.models.functions import Coalesce
 
 from config.money import to_text
-from payments.models import Pool, PoolShare, Statement, Transfer
+from payments.models import JournalEntry, LedgerAccount, Pool, PoolShare, Statement, Transfer
+from payments.models.books import net_of
 from payments.periods import Month
 
-SOLD = ("capture", "gift", "adjustment")
-BACK = ("refund", "refund_reversed", "dispute", "dispute_reinstated")
-PAYOUT = ("payout", "payout_returned")
+Kind, Role = JournalEntry.Kind, LedgerAccount.Role
+SOLD = (Kind.CAPTURE, Kind.GIFT, Kind.ADJUSTMENT)
+BACK = (Kind.REFUND, Kind.REFUND_REVERSED, Kind.DISPUTE, Kind.DISPUTE_REINSTATED)
+PAYOUT = (Kind.PAYOUT, Kind.PAYOUT_RETURNED)
 BATCH = 2000
 
 
@@ -142,7 +144,7 @@ def _statement(
 
     of_sales = sum(by_kind.get(kind, 0) for kind in SOLD + BACK)
     unexplained = of_sales - sum(sale["share"] for sale in sales)
-    known = {*SOLD, *BACK, *PAYOUT, "pool"}
+    known = {*SOLD, *BACK, *PAYOUT, Kind.POOL}
     others = {kind: moved for kind, moved in by_kind.items() if kind not in known}
     if unexplained:
         others["other"] = unexplained
@@ -166,7 +168,7 @@ def _statement(
             "amount": text(pool.amount),
             "total_seconds": pool.total_seconds,
             "own_seconds": seconds,
-            "share": text(by_kind.get("pool", 0)),
+            "share": text(by_kind.get(Kind.POOL, 0)),
             "algorithm": pool.algorithm,
             "input_sha256": pool.input_sha256,
         },
@@ -182,17 +184,12 @@ def _statement(
 
 def _movements(currency: str, transfers: Q, by: str = "currency") -> dict[str, dict[str, int]]:
     """Credits minus debits on creators' accounts: by creator, then by a field of the transfers."""
-    found: dict[str, dict[str, int]] = defaultdict(dict)
-    for side, sign in (("credit", 1), ("debit", -1)):
-        rows = (
-            Transfer.objects.filter(transfers, currency=currency, **{f"{side}__role": "creator"})
-            .values_list(f"{side}__owner", by)
-            .annotate(total=Sum("amount"))
-        )
-        for owner, key, total in rows.order_by().iterator(chunk_size=BATCH):
-            moved = found[str(owner)]
-            moved[str(key)] = moved.get(str(key), 0) + sign * total
-    return found
+    moved = Transfer.objects.filter(transfers, currency=currency).touching(role=Role.CREATOR)
+    by_creator: dict[str, dict[str, int]] = defaultdict(dict)
+    for (key, role, owner), net in moved.net_by(by, account=("role", "owner")).items():
+        if role == Role.CREATOR:
+            by_creator[str(owner)][str(key)] = net
+    return by_creator
 
 
 def _sales(currency: str, during: Q) -> dict[str, list[dict]]:
@@ -202,11 +199,6 @@ def _sales(currency: str, during: Q) -> dict[str, list[dict]]:
     paid twice, or what went back beyond the price, is none of the creator's business.
     """
 
-    def net(*roles: str):
-        return Sum(Case(When(credit__role__in=roles, then=F("amount")), default=0)) - Sum(
-            Case(When(debit__role__in=roles, then=F("amount")), default=0)
-        )
-
     def either(field: str) -> Coalesce:
         return Coalesce(
             f"entry__payment__order__{field}_id",
@@ -215,19 +207,19 @@ def _sales(currency: str, during: Q) -> dict[str, list[dict]]:
         )
 
     about_sales = Q(entry__order__isnull=False) | Q(entry__payment__order__isnull=False)
-    earns = Q(credit__role__in=("creator", "platform"))
+    earners = (Role.CREATOR, Role.PLATFORM)
     rows = (
         Transfer.objects.filter(during, about_sales, currency=currency)
-        .filter(earns | Q(debit__role__in=("creator", "platform")))
+        .touching(role__in=earners)
         .values(
             creator=either("creator"),
             video=either("video"),
             kind=F("entry__kind"),
         )
         .annotate(
-            base=net("creator", "platform"),
-            share=net("creator"),
-            entries=Count("entry", filter=earns, distinct=True),
+            base=Sum("net"),
+            share=Sum(net_of(role=Role.CREATOR)),
+            entries=Count("entry", filter=Q(credit__role__in=earners), distinct=True),
         )
     )
     videos: dict[tuple[str, str], dict] = {}
@@ -241,7 +233,7 @@ def _sales(currency: str, during: Q) -> dict[str, list[dict]]:
             sale["returned"] -= row["base"]
         else:
             sale["gross"] += row["base"]
-            sale["count"] += row["entries"] if row["kind"] in {"capture", "gift"} else 0
+            sale["count"] += row["entries"] if row["kind"] in {Kind.CAPTURE, Kind.GIFT} else 0
     found: dict[str, list[dict]] = defaultdict(list)
     for (creator, _), sale in videos.items():
         found[creator].append(sale)

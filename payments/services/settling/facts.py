@@ -13,11 +13,12 @@ import audit.services as audit
 from audit.actions import AuditAction
 from payments import gateways
 from payments.gateways.base import DisputeSnapshot, PaymentSnapshot, RefundSnapshot
-from payments.models import Dispute, Invoice, Order, Payment, Refund, Subscription
+from payments.models import Dispute, Invoice, JournalEntry, Order, Payment, Refund, Subscription
 from payments.services.settling.split import hold_until
 from payments.signals import payment_facts_changed
 
 logger = logging.getLogger(__name__)
+Kind = JournalEntry.Kind
 UNDER_WAY = (Payment.Status.REQUIRES_ACTION, Payment.Status.PROCESSING)
 GIVEN_UP = (Payment.Status.FAILED, Payment.Status.CANCELED)
 _STATUS_RANK = {
@@ -59,7 +60,7 @@ def sync_payment(
         )
         payment = Payment.objects.select_for_update().get(gateway=gateway, external_id=external_id)
         now = timezone.now()  # one moment for the facts and the books: no period parts them
-        for kind in [*_facts(payment, snapshot, now, order, invoice)] or ["adjustment"]:
+        for kind in [*_facts(payment, snapshot, now, order, invoice)] or [Kind.ADJUSTMENT]:
             payment_facts_changed.send(sender=Payment, payment=payment, kind=kind, at=now)
     return payment
 
@@ -113,13 +114,13 @@ def _facts(
         ]
     )  # fmt: skip
     if captured or placed:
-        yield "capture"
+        yield Kind.CAPTURE
     if was in UNDER_WAY and payment.status in GIVEN_UP:
         yield "failed"
     if snapshot.fee > payment.fee:
         payment.fee = snapshot.fee
         payment.save(update_fields=["fee"])
-        yield "fee"
+        yield Kind.FEE
     for fact in snapshot.refunds:
         if kind := _merge_refund(payment, fact, now):
             yield kind
@@ -155,7 +156,7 @@ def _merge_refund(payment: Payment, fact: RefundSnapshot, now: datetime) -> str:
         )
     if counts == counted:
         return ""
-    return "refund" if counts else "refund_reversed"
+    return Kind.REFUND if counts else Kind.REFUND_REVERSED
 
 
 def _known_refund(payment: Payment, fact: RefundSnapshot) -> Refund | None:
@@ -196,7 +197,7 @@ def _merge_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -> st
         )
     if after == before:
         return ""
-    return "dispute_reinstated" if after[1] > before[1] else "dispute"
+    return Kind.DISPUTE_REINSTATED if after[1] > before[1] else Kind.DISPUTE
 
 
 def _owe_back(payment: Payment) -> None:

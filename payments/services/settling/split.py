@@ -1,15 +1,15 @@
 """The 80/20 split: what the books must hold for a payment, and the difference posted."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Sum
 
 from payments.ledger import accounts, positions, posting
-from payments.models import LedgerAccount, Order, Payment
+from payments.models import Coupon, JournalEntry, LedgerAccount, Order, Payment, Transfer
 
 Disposition = Payment.Disposition
+Role = LedgerAccount.Role
 
 
 def book_payment(payment: Payment, *, kind: str, at: datetime) -> None:
@@ -38,7 +38,7 @@ def differences(payment: Payment) -> dict[LedgerAccount, int]:
     """By account, what the books lack of what they must hold for a payment; clearing is left out."""
     clearing = accounts.clearing(payment.gateway, payment.currency)
     wanted = targets(payment)
-    booked = posting.booked(payment)
+    booked = Transfer.objects.filter(entry__payment=payment).net_by_account()
     booked.pop(clearing, None)
     return {
         account: wanted.get(account, 0) - booked.get(account, 0) for account in {**wanted, **booked}
@@ -52,23 +52,23 @@ def targets(payment: Payment) -> dict[LedgerAccount, int]:
         payment, back=payment.refunded() + payment.disputed(), bank_fees=of_banks
     )
     return {
-        _account(role, payment.currency, owner): credit
+        accounts.of(role, payment.currency, owner): credit
         for role, credit in credits.items()
         if credit
     }
 
 
-def wanted(payment: Payment, *, back: int, bank_fees: int) -> tuple[dict[str, int], object]:
+def wanted(payment: Payment, *, back: int, bank_fees: int) -> tuple[positions.Credits, object]:
     """The credits by role, and whose the accounts are that people have: asks the database nothing
     when the payment's order, coupon, invoice and subscription are loaded.
 
     ``back`` has been refunded or is held by banks, ``bank_fees`` are what their disputes cost.
     """
     credits, owner = _credits(payment, back)
-    return {**credits, "fees": -(payment.fee + bank_fees)}, owner
+    return {**credits, Role.FEES: -(payment.fee + bank_fees)}, owner
 
 
-def _credits(payment: Payment, back: int) -> tuple[dict[str, int], object]:
+def _credits(payment: Payment, back: int) -> tuple[positions.Credits, object]:
     """Credits by role, and whose the account is, for the roles that have one for each person."""
     captured = payment.captured
     if payment.disposition == Disposition.APPLIED and payment.order is not None:
@@ -90,27 +90,28 @@ def _credits(payment: Payment, back: int) -> tuple[dict[str, int], object]:
         )
     left, lost = max(0, captured - back), max(0, back - captured)
     if payment.disposition == Disposition.DUPLICATE:
-        return {"customer_refund": left, "losses": -lost}, payer_id(payment)
-    return {"suspense": left, "losses": -lost}, None
+        return {Role.CUSTOMER_REFUND: left, Role.LOSSES: -lost}, payer_id(payment)
+    return {Role.SUSPENSE: left, Role.LOSSES: -lost}, None
 
 
 def subsidy(order: Order) -> int:
     """The part of the list price that the platform pays."""
     coupon = order.coupon
-    return order.discount if coupon is not None and coupon.funded_by == "platform" else 0
+    by_platform = coupon is not None and coupon.funded_by == Coupon.Funding.PLATFORM
+    return order.discount if by_platform else 0
 
 
 def book_gift(order: Order, *, at: datetime) -> None:
     """The split of an order that cost nothing, when the platform pays for it."""
     credits = wanted_gift(order)
-    promotions = accounts.promotions(order.currency)
+    promotions = accounts.of(Role.PROMOTIONS, order.currency)
     changes = {
-        accounts.creator(order.creator_id, order.currency): credits["creator"],
-        accounts.platform(order.currency): credits["platform"],
+        accounts.of(role, order.currency, order.creator_id): credits[role]
+        for role in (Role.CREATOR, Role.PLATFORM)
     }
     posting.post(
         key=f"order:{order.pk}:gift",
-        kind="gift",
+        kind=JournalEntry.Kind.GIFT,
         currency=order.currency,
         legs=posting.legs(changes, promotions),
         at=at,
@@ -119,7 +120,7 @@ def book_gift(order: Order, *, at: datetime) -> None:
     )
 
 
-def wanted_gift(order: Order) -> dict[str, int]:
+def wanted_gift(order: Order) -> positions.Credits:
     """The credits by role of an order that cost nothing."""
     return positions.of_gift(subsidy=subsidy(order), fee_bps=order.fee_bps)
 
@@ -128,27 +129,6 @@ def payer_id(payment: Payment):
     if payment.order is not None:
         return payment.order.buyer_id
     return payment.invoice.subscription.user_id if payment.invoice is not None else None
-
-
-_OF_PERSONS: dict[str, Callable] = {
-    "creator": accounts.creator,
-    "customer_refund": accounts.customer_refund,
-}
-_OF_ALL: dict[str, Callable] = {
-    "platform": accounts.platform,
-    "promotions": accounts.promotions,
-    "losses": accounts.losses,
-    "fees": accounts.fees,
-    "deferred": accounts.deferred,
-    "pool": accounts.pool,
-    "suspense": accounts.suspense,
-}
-
-
-def _account(role: str, currency: str, owner_id) -> LedgerAccount:
-    if role in _OF_PERSONS:
-        return _OF_PERSONS[role](owner_id, currency)
-    return _OF_ALL[role](currency)
 
 
 def hold_until(earned_at: datetime) -> datetime:

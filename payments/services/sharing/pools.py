@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, Q, Sum, When
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 import audit.services as audit
@@ -31,7 +31,8 @@ from payments.services.sharing.recognition import recognise
 __all__ = ["Closing", "Share", "close_month", "recognise", "verify_month"]
 COUNTS_FROM = 30  # seconds of a video on a day; less is a look, and shares nothing
 BATCH = 2000
-_CONCERNS_CREATORS = ("creator", "pool", "deferred")
+Role = LedgerAccount.Role
+_CONCERNS_CREATORS = (Role.CREATOR, Role.POOL, Role.DEFERRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def close_month(
 @transaction.atomic
 def _close(month: Month, currency: str, actor) -> Closing:
     # The row of the account is the queue of those who want to close.
-    account = LedgerAccount.objects.select_for_update().get(pk=accounts.pool(currency).pk)
+    account = LedgerAccount.objects.select_for_update().get(pk=accounts.of(Role.POOL, currency).pk)
     stored = Pool.objects.filter(period=str(month), currency=currency).first()
     if stored is not None:
         return _as_stored(stored)
@@ -123,12 +124,12 @@ def _close(month: Month, currency: str, actor) -> Closing:
         ),
         batch_size=BATCH,
     )
-    creators = _accounts_of(
+    creators = accounts.of_creators(
         [creator for creator, share in closing.shares.items() if share.amount], currency
     )
     posting.post(
         key=f"pool:{pool.period}:{currency}",
-        kind="pool",
+        kind=JournalEntry.Kind.POOL,
         currency=currency,
         legs=[
             (account, creators[creator], share.amount)
@@ -163,7 +164,7 @@ def verify_month(month: Month) -> list[str]:
 
 
 def _discrepancies(pool: Pool, month: Month) -> Iterable[str]:
-    account = accounts.pool(pool.currency)
+    account = accounts.of(Role.POOL, pool.currency)
     stored = _as_stored(pool).shares
     again = _share(
         month,
@@ -192,7 +193,7 @@ def _discrepancies(pool: Pool, month: Month) -> Iterable[str]:
 
 def _expected(month: Month, currency: str, now: datetime) -> Closing:
     """What closing now would share; asks, and writes nothing."""
-    account = LedgerAccount.objects.filter(code=f"pool:{currency}").first()
+    account = LedgerAccount.objects.filter(role=Role.POOL, currency=currency).first()
     balance = _balance(account, month) if account else 0
     paid = _paid(account, month) if account else {}
     for earning in recognition.expected(month, currency):
@@ -266,10 +267,6 @@ def _viewing(month: Month, currency: str, closed_at: datetime) -> _Viewing:
     return _Viewing(by_user)
 
 
-def _signed(account: LedgerAccount):
-    return Sum(Case(When(credit=account, then=F("amount")), default=-F("amount")))
-
-
 def _balance(account: LedgerAccount, month: Month) -> int:
     """What was in the pool when the month was over, before it was shared.
 
@@ -277,20 +274,21 @@ def _balance(account: LedgerAccount, month: Month) -> int:
     number is the same whenever it is asked for.
     """
     earned = Q(entry__effective_at__lt=month.end)
-    return posting.net_credit(account, earned & ~Q(entry__key=f"pool:{month}:{account.currency}"))
+    shared = Q(entry__key=f"pool:{month}:{account.currency}")
+    return Transfer.objects.filter(earned, ~shared).net(account)
 
 
 def _paid(account: LedgerAccount, month: Month) -> dict[str, int]:
     """What each subscriber's own money brought into the pool in that month."""
     rows = (
-        Transfer.objects.filter(
-            Q(credit=account) | Q(debit=account),
+        Transfer.objects.touching(pk=account.pk)
+        .filter(
             entry__payment__invoice__isnull=False,
             entry__effective_at__gte=month.start,
             entry__effective_at__lt=month.end,
         )
         .values_list("entry__payment__invoice__subscription__user")
-        .annotate(total=_signed(account))
+        .annotate(total=Sum("net"))
     )
     return {str(user): total for user, total in rows.order_by()}
 
@@ -309,27 +307,6 @@ def _as_stored(pool: Pool) -> Closing:
             for creator, seconds, amount in rows.iterator(chunk_size=BATCH)
         },
     )
-
-
-def _accounts_of(creators: Iterable[str], currency: str) -> dict[str, LedgerAccount]:
-    """The accounts of many creators; those that are missing are opened."""
-    rows = LedgerAccount.objects.filter(role="creator", currency=currency)
-    found = {str(row.owner_id): row for row in rows.iterator(chunk_size=BATCH)}
-    missing = [
-        LedgerAccount(
-            code=f"creator:{creator}:{currency}",
-            kind=LedgerAccount.Kind.LIABILITY,
-            role="creator",
-            owner_id=creator,
-            currency=currency,
-        )
-        for creator in creators
-        if creator not in found
-    ]
-    if missing:  # a sale may open one at the same moment
-        LedgerAccount.objects.bulk_create(missing, batch_size=BATCH, ignore_conflicts=True)
-        found = {str(row.owner_id): row for row in rows.iterator(chunk_size=BATCH)}
-    return found
 
 
 def _currencies(month: Month) -> list[str]:
@@ -355,7 +332,7 @@ def _is_active(month: Month, currency: str) -> bool:
     )
     if touching.exists() or recognition.has_something_open(month, currency):
         return True
-    account = LedgerAccount.objects.filter(code=f"pool:{currency}").first()
+    account = LedgerAccount.objects.filter(role=Role.POOL, currency=currency).first()
     return account is not None and _balance(account, month) != 0
 
 

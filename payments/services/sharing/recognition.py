@@ -5,12 +5,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F, OuterRef, Q, Subquery, Sum
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import F
+from django.db.models.functions import Greatest
 
 from config.money import creator_share
 from payments.ledger import accounts
-from payments.models import Dispute, Invoice, LedgerAccount, Payment, Pool, Refund
+from payments.models import (
+    Dispute,
+    Invoice,
+    JournalEntry,
+    LedgerAccount,
+    Payment,
+    Pool,
+    Refund,
+)
+from payments.models.books import sum_by
 from payments.periods import Month
 from payments.services.settling.split import book_payment
 
@@ -77,15 +86,9 @@ def has_something_open(month: Month, currency: str) -> bool:
 
 def _with_something_open(month: Month, currency: str) -> list:
     """Paid invoices begun by the month's end whose earned part is not what is left of them."""
-
-    def total_of(model, amount, condition: Q):
-        rows = model.objects.filter(condition, payment=OuterRef("pk")).order_by()
-        return Coalesce(
-            Subquery(rows.values("payment").annotate(total=Sum(amount)).values("total")), 0
-        )
-
-    back = total_of(Refund, F("amount"), Q(status__in=Refund.COUNTS)) + total_of(
-        Dispute, F("withdrawn") - F("reinstated"), Q()
+    refunds = Refund.objects.filter(status__in=Refund.COUNTS)
+    back = sum_by("payment", refunds, F("amount")) + sum_by(
+        "payment", Dispute.objects.all(), F("withdrawn") - F("reinstated")
     )
     return list(
         Payment.objects.filter(
@@ -109,7 +112,9 @@ def _recognise(invoice_id, month: Month) -> bool:
     )
     invoice = Invoice.objects.select_for_update().get(pk=invoice_id)
     # Whoever closes the month holds this row: nothing is added to a pool that is shared already.
-    LedgerAccount.objects.select_for_update().get(pk=accounts.pool(invoice.currency).pk)
+    LedgerAccount.objects.select_for_update().get(
+        pk=accounts.of(LedgerAccount.Role.POOL, invoice.currency).pk
+    )
     closed = Pool.objects.filter(period=str(month), currency=invoice.currency)
     if _done(invoice, month) or closed.exists():
         return False
@@ -119,7 +124,7 @@ def _recognise(invoice_id, month: Month) -> bool:
     invoice.recognised_upto = _last_day(month)
     invoice.save(update_fields=["recognised", "recognised_upto"])
     payment.invoice = invoice
-    book_payment(payment, kind="recognition", at=month.last_moment)
+    book_payment(payment, kind=JournalEntry.Kind.RECOGNITION, at=month.last_moment)
     return True
 
 
