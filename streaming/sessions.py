@@ -17,8 +17,8 @@ from rest_framework.exceptions import NotAuthenticated
 import audit.services as audit
 from audit.actions import AuditAction
 from config.errors import NotVisible
+from payments import locks
 from payments.entitlements import Access, can_watch
-from payments.models import Entitlement
 from payments.services.access import begin_rental
 from streaming import tokens
 from streaming.delivery import grants
@@ -122,8 +122,7 @@ def _hold(access: Access, now) -> datetime | None:
     """Lock the right until the session stands; returns when it ends. A rental begins with this."""
     if access.entitlement_id is None:
         return None
-    live = Entitlement.objects.live(now).select_for_update(no_key=True)
-    right = live.filter(pk=access.entitlement_id).first()
+    right = locks.lock_live_entitlement(access.entitlement_id, now)
     if right is None:
         raise PurchaseRequired()
     return begin_rental(right, now).ends_at

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, Sum
 from django.utils import timezone
 
+from payments import locks
 from payments.books import verification_payments
 from payments.ledger import protection
 from payments.ledger.balances import trial_balance
@@ -165,7 +166,7 @@ def _rights_of_subscriptions() -> Iterator[str]:
     )
     for pk in suspects.order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():
-            row = Subscription.objects.select_for_update().get(pk=pk)
+            row = locks.lock_subscription(pk)
             may_watch = Subscription.objects.filter(entitled, pk=pk).exists()
             pays = Subscription.objects.filter(runs, pk=pk).exists()
             pays = pays and not access.is_taken_back(row)
@@ -259,7 +260,7 @@ def _expected(payout: Payout) -> tuple[int, int, int]:
 
 @transaction.atomic
 def _payout_is_wrong(payout_id) -> bool:
-    payout = Payout.objects.select_for_update().get(pk=payout_id)
+    payout = locks.lock_payout(payout_id)
     moved = _moved(Transfer.objects.filter(entry__payout=payout))
     return moved.get(payout_id, (0, 0, 0)) != _expected(payout)
 

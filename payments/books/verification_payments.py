@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import F, Sum
 
+from payments import locks
 from payments.ledger.accounts import PERSONAL
 from payments.models import (
     Dispute,
@@ -117,7 +118,7 @@ def _is_booked(payment: Payment, facts: _Facts) -> bool:
 @transaction.atomic
 def _differences(payment_id) -> str:
     """By account, what the books of one payment lack now; nobody changes it meanwhile."""
-    payment = Payment.objects.select_for_update().get(pk=payment_id)
+    payment = locks.lock_payment(pk=payment_id)
     off = {account.code: lack for account, lack in split.differences(payment).items() if lack}
     return ", ".join(f"{code} lacks {lack}" for code, lack in sorted(off.items()))
 
@@ -136,7 +137,7 @@ def _order_follows(payment: Payment, facts: _Facts) -> bool:
 
 @transaction.atomic
 def _order_is_wrong(payment_id) -> bool:
-    payment = Payment.objects.select_for_update().get(pk=payment_id)
+    payment = locks.lock_payment(pk=payment_id)
     facts = _Facts({payment_id: payment.refunded()}, {}, {}, {})
     facts.disputed[payment_id] = payment.disputed()
     return not _order_follows(payment, facts)

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
+from payments import locks
 from payments.models import Entitlement, Invoice, Order, Payment, Subscription
 from payments.signals import entitlement_granted, entitlement_revoked
 
@@ -87,12 +88,7 @@ def begin_rental(right: Entitlement, now: datetime) -> Entitlement:
 def _set(
     *, holds: bool, source_type, source_id, user_id, video_id, ends_at, rental_hours=None
 ) -> None:
-    found = (
-        Entitlement.objects.select_for_update(of=("self",))
-        .select_related("user")
-        .filter(source_type=source_type, source_id=source_id)
-        .first()
-    )
+    found = locks.lock_entitlement_of(source_type, source_id)
     if found is None:
         if not holds:
             return

@@ -1,6 +1,8 @@
 """An order's status, as it follows from its payments."""
 
 import logging
+import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
@@ -10,6 +12,7 @@ from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
+from payments import locks
 from payments.errors import (
     OrderNotOpen,
     RefundWindowClosed,
@@ -30,24 +33,27 @@ Status = Order.Status
 
 def follow_payment(payment: Payment, *, kind: str = JournalEntry.Kind.ADJUSTMENT) -> None:
     """Bring the order to what its applied payment says: paid, disputed, or refunded in full."""
-    if payment.order_id is None:
+    if payment.order is None:
         return
     if payment.disposition != Payment.Disposition.APPLIED:
         _follow_unpaid(payment, kind)
         return
-    order = Order.objects.select_for_update().get(pk=payment.order_id)
+    order, rivals = _lock_with_rivals(payment.order)
     status = _status(payment)
     # What was refunded, bought again and then not refunded after all is for people to sort out.
     if order.status in {status, Status.SUPERSEDED} and order.paid_at is not None:
         return
-    if status in Order.BOUGHT and not _make_room(order):
-        _supersede(order)
-        return
+    superseded: list[Order] = []
+    if status in Order.BOUGHT:
+        if _is_bought_by_another(order, rivals):
+            _supersede(order)
+            return
+        superseded = _make_room(order, rivals)
     before, order.status = order.status, status
     order.paid_at = order.paid_at or payment.captured_at
     order.save(update_fields=["status", "paid_at"])
+    coupons.settle(order, *superseded)
     access.follow_order(order)
-    coupons.settle(order)
     if status == Status.REFUNDED:
         audit.record(actor=None, action=AuditAction.ORDER_REFUNDED, target=order)
         order_refunded.send(sender=Order, order=order)
@@ -77,23 +83,30 @@ def _follow_unpaid(payment: Payment, kind: str) -> None:
         )
 
 
-def _make_room(order: Order) -> bool:
-    """Money that came late is real: what was opened in the meantime gives way to it.
+def _lock_with_rivals(order: Order) -> tuple[Order, list[Order]]:
+    """Lock an order and its buyer's other orders of the video, all at once; return them as they are."""
+    orders = locks.lock_orders_of(buyer_id=order.buyer_id, video_id=order.video_id)
+    return orders.pop(order.pk), list(orders.values())
 
-    False when the buyer has bought the video again: somebody must look.
-    """
-    rivals = Order.objects.filter(buyer_id=order.buyer_id, video_id=order.video_id).exclude(
-        pk=order.pk
+
+def _is_bought_by_another(order: Order, rivals: list[Order]) -> bool:
+    """Tell whether the buyer has bought the video for good with another order than this one."""
+    return order.kind == Order.Kind.BUY and any(
+        rival.status in Order.BOUGHT and rival.kind == Order.Kind.BUY for rival in rivals
     )
-    if order.kind == Order.Kind.BUY:
-        if rivals.filter(status__in=Order.BOUGHT, kind=Order.Kind.BUY).exists():
-            return False
-        rivals.filter(status__in=Order.OPEN).update(status=Status.SUPERSEDED)
-    else:
-        rivals.filter(status__in=Order.OPEN, kind=Order.Kind.RENT).update(status=Status.SUPERSEDED)
-    for rival in rivals.filter(status=Status.SUPERSEDED):
-        coupons.settle(rival)
-    return True
+
+
+def _make_room(order: Order, rivals: list[Order]) -> list[Order]:
+    """Supersede the open orders beside a paid one: money that came late is real.
+
+    A rental supersedes only rentals. Returns all superseded rivals; the caller settles their coupons.
+    """
+    for rival in rivals:
+        gives_way = order.kind == Order.Kind.BUY or rival.kind == Order.Kind.RENT
+        if rival.status in Order.OPEN and gives_way:
+            rival.status = Status.SUPERSEDED
+            rival.save(update_fields=["status"])
+    return [rival for rival in rivals if rival.status == Status.SUPERSEDED]
 
 
 def _supersede(order: Order) -> None:
@@ -106,16 +119,16 @@ def _supersede(order: Order) -> None:
 @transaction.atomic
 def complete_free(order: Order) -> Order:
     """An order that costs nothing is paid as it stands, without any gateway."""
-    order = Order.objects.select_for_update().get(pk=order.pk)
+    order, rivals = _lock_with_rivals(order)
     if order.status not in Order.OPEN or order.amount:
         return order
-    _make_room(order)
+    superseded = _make_room(order, rivals)
     now = timezone.now()
     order.status, order.paid_at = Status.PAID, now
     order.save(update_fields=["status", "paid_at"])
     split.book_gift(order, at=now)
+    coupons.settle(order, *superseded)
     access.follow_order(order)
-    coupons.settle(order)
     audit.record(actor=order.buyer, action=AuditAction.ORDER_PAID, target=order)
     order_paid.send(sender=Order, order=order)
     return order
@@ -136,7 +149,7 @@ def cancel_order(*, order: Order, actor) -> Order:
 def expire_orders() -> int:
     """Orders that nobody paid in time. Money that still comes makes them paid all the same."""
     over = _nobody_pays().filter(expires_at__lt=timezone.now())
-    return sum(expire(order) for order in over.select_related("coupon"))
+    return sum(expire(order) for order in over)
 
 
 def _nobody_pays() -> QuerySet[Order]:
@@ -154,18 +167,24 @@ def _nobody_pays() -> QuerySet[Order]:
 
 def expire_of(video) -> None:
     """Close the open orders of a video that has been deleted; their pages are closed soon after."""
-    for order in _nobody_pays().filter(video=video).select_related("coupon"):
-        expire(order)
+    _expire(_nobody_pays().filter(video=video).values_list("pk", flat=True))
+
+
+def expire(order: Order) -> bool:
+    """Close an open order that nobody is paying; false when somebody was faster."""
+    return bool(_expire([order.pk]))
 
 
 @transaction.atomic
-def expire(order: Order) -> bool:
-    """Close an open order that nobody is paying; false when somebody was faster."""
-    changed = _nobody_pays().filter(pk=order.pk).update(status=Status.EXPIRED)
-    if changed:
-        order.status = Status.EXPIRED
-        coupons.settle(order)
-    return bool(changed)
+def _expire(order_ids: Iterable[uuid.UUID]) -> int:
+    """Expire those of the orders that nobody is paying; return how many. All are locked at once."""
+    expired = []
+    for pk, order in locks.lock_orders(order_ids).items():
+        if _nobody_pays().filter(pk=pk).update(status=Status.EXPIRED):
+            order.status = Status.EXPIRED
+            expired.append(order)
+    coupons.settle(*expired)
+    return len(expired)
 
 
 def refund_own(*, order: Order) -> Order:

@@ -12,6 +12,7 @@ import audit.services as audit
 from audit.actions import AuditAction
 from config import money
 from config.errors import DomainError, NotVisible
+from payments import locks
 from payments.errors import CouponInvalid
 from payments.models import Coupon, CouponRedemption, Order
 from videos.models import Video
@@ -58,31 +59,36 @@ def reserve(coupon: Coupon, order: Order) -> None:
 
 
 @transaction.atomic
-def settle(order: Order) -> None:
-    """Bring the redemption to what the order's status says: used when paid, released when given up.
+def settle(*orders: Order) -> None:
+    """Bring each redemption to what its order's status says: used when paid, released when given up.
 
-    A late payment uses it again, beyond its limit if need be: the price was agreed.
+    A late payment uses it again, beyond its limit if need be: the price was agreed. Give all orders
+    of a transaction at once: redemptions and coupons are then locked in one order.
     """
-    if order.coupon_id is None:
+    discounted = {order.pk: order for order in orders if order.coupon_id is not None}
+    if not discounted:
         return
-    redemption = CouponRedemption.objects.select_for_update().filter(order=order).first()
-    if redemption is None:
-        return
-    if order.status in Order.OPEN:
-        wanted = State.RESERVED
-    elif order.paid_at is not None:
-        wanted = State.USED
-    else:
-        wanted = State.RELEASED
-    if redemption.state == wanted:
-        return
-    before, redemption.state = redemption.state, wanted
-    redemption.save(update_fields=["state"])
-    if State.RELEASED in {before, wanted}:
-        step = -1 if wanted == State.RELEASED else 1
-        room = Q(max_redemptions__isnull=True) | Q(redeemed__lt=F("max_redemptions"))
-        counted = Coupon.objects.filter(pk=order.coupon_id)
+    steps = []
+    for redemption in locks.lock_redemptions_of(discounted):
+        before, wanted = redemption.state, _state(discounted[redemption.order_id])
+        if before == wanted:
+            continue
+        redemption.state = wanted
+        redemption.save(update_fields=["state"])
+        if State.RELEASED in {before, wanted}:
+            steps.append((redemption.coupon_id, -1 if wanted == State.RELEASED else 1))
+    room = Q(max_redemptions__isnull=True) | Q(redeemed__lt=F("max_redemptions"))
+    # By coupon, because all transactions lock them by id; -1 first: what is released can be used.
+    for coupon_id, step in sorted(steps):
+        counted = Coupon.objects.filter(pk=coupon_id)
         (counted if step < 0 else counted.filter(room)).update(redeemed=F("redeemed") + step)
+
+
+def _state(order: Order) -> State:
+    """Return the state in which the coupon redemption of an order must be."""
+    if order.status in Order.OPEN:
+        return State.RESERVED
+    return State.USED if order.paid_at is not None else State.RELEASED
 
 
 # What somebody has used stands: the books are computed again from who pays for the discount.
@@ -113,7 +119,7 @@ def change_coupon(*, coupon_id: uuid.UUID, actor, **changes) -> Coupon:
 
     Raises CouponUsed, ValidationError. Changing nothing leaves no trace.
     """
-    coupon = Coupon.objects.select_for_update().filter(pk=coupon_id).first()
+    coupon = locks.lock_coupon(coupon_id)
     if coupon is None:
         raise NotVisible()
     changed = [name for name, value in changes.items() if getattr(coupon, name) != value]

@@ -8,6 +8,7 @@ import audit.services as audit
 from audit.actions import AuditAction
 from config import money
 from config.errors import NotVisible
+from payments import locks
 from payments.models import Plan
 
 FIRST_PLAN = "monthly"
@@ -56,7 +57,7 @@ def change_plan(
 
     Whoever has subscribed to it keeps it.
     """
-    plan = Plan.objects.select_for_update().filter(pk=plan_id).first()
+    plan = locks.lock_plan(plan_id)
     if plan is None:
         raise NotVisible()
     wanted = {"name": name, "is_active": is_active}

@@ -13,6 +13,7 @@ from django.utils import timezone
 import audit.services as audit
 from audit.actions import AuditAction
 from config.money import EXPONENTS, to_decimal
+from payments import locks
 from payments.errors import NoDebt, NothingToPayOut, PayoutNotOpen, SamePerson
 from payments.ledger import accounts, posting
 from payments.models import JournalEntry, LedgerAccount, Payout, Transfer
@@ -157,12 +158,13 @@ def cancel(*, payout_id: uuid.UUID, actor) -> Payout:
 @transaction.atomic
 def write_off(*, creator_id: uuid.UUID, currency: str, actor) -> int:
     """Give up what a creator owes; returns how much. Raises NoDebt when it is nothing."""
-    account = (
-        LedgerAccount.objects.select_for_update()
-        .filter(role=Role.CREATOR, owner_id=creator_id, currency=currency)
-        .first()
-    )
-    debt = -Transfer.objects.net(account) if account is not None else 0
+    account = LedgerAccount.objects.filter(
+        role=Role.CREATOR, owner_id=creator_id, currency=currency
+    ).first()
+    if account is None:
+        raise NoDebt()
+    account = locks.lock_ledger_account(account.pk)
+    debt = -Transfer.objects.net(account)
     if debt <= 0:
         raise NoDebt()
     posting.post(
@@ -214,7 +216,7 @@ def _candidates(now: datetime) -> list[int]:
 @transaction.atomic
 def _draft(account_id: int, *, requested_by) -> Payout | None:
     """Set aside what an account's owner may have now. None: too little, or one is under way."""
-    account = LedgerAccount.objects.select_for_update(of=("self",)).get(pk=account_id)
+    account = locks.lock_ledger_account(account_id)
     mine = Payout.objects.filter(creator_id=account.owner_id, currency=account.currency)
     if mine.filter(status__in=Payout.IN_FLIGHT).exists():
         return None

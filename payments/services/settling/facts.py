@@ -11,7 +11,7 @@ from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
-from payments import gateways
+from payments import gateways, locks
 from payments.gateways.base import DisputeSnapshot, PaymentSnapshot, RefundSnapshot
 from payments.models import Dispute, Invoice, JournalEntry, Order, Payment, Refund, Subscription
 from payments.services.settling.split import hold_until
@@ -58,7 +58,7 @@ def sync_payment(
             ],
             ignore_conflicts=True,
         )
-        payment = Payment.objects.select_for_update().get(gateway=gateway, external_id=external_id)
+        payment = locks.lock_payment(gateway=gateway, external_id=external_id)
         now = timezone.now()  # one moment for the facts and the books: no period parts them
         for kind in [*_facts(payment, snapshot, now, order, invoice)] or [Kind.ADJUSTMENT]:
             payment_facts_changed.send(sender=Payment, payment=payment, kind=kind, at=now)
@@ -238,12 +238,11 @@ def _bought_order(order: Order) -> bool:
 
     A rental ends, so what was rented can be rented again, or bought.
     """
-    pair = Order.objects.filter(buyer_id=order.buyer_id, video_id=order.video_id)
-    locked = list(pair.select_for_update().order_by("pk"))
+    orders = locks.lock_orders_of(buyer_id=order.buyer_id, video_id=order.video_id)
     return (
         any(
             other.status in Order.BOUGHT and other.kind == Order.Kind.BUY and other.pk != order.pk
-            for other in locked
+            for other in orders.values()
         )
         or order.payments.filter(disposition=Payment.Disposition.APPLIED).exists()
     )
@@ -254,9 +253,7 @@ def _paid_invoice(invoice: Invoice) -> bool:
 
     Locks the user's subscriptions.
     """
-    user_id = invoice.subscription.user_id
-    locked = list(Subscription.objects.filter(user_id=user_id).select_for_update().order_by("pk"))
-    own = next(s for s in locked if s.pk == invoice.subscription_id)
+    own = locks.lock_subscriptions_of(invoice.subscription.user_id)[invoice.subscription_id]
     # Ended before it ever ran, or billed for a period after its end: the gateway had not heard of it.
     late = own.ended_at is not None and (
         own.period_end is None or invoice.period_start >= own.ended_at

@@ -10,7 +10,7 @@ import audit.services as audit
 from audit.actions import AuditAction
 from config import money
 from config.errors import NotVisible
-from payments import gateways
+from payments import gateways, locks
 from payments.errors import (
     Disputed,
     GatewayUnavailable,
@@ -98,13 +98,10 @@ def _reserve(amount: int | None, reason: str, actor, of: dict) -> tuple[Refund, 
 
     The last value tells whether it is the one that the caller wants.
     """
-    payment = (
-        Payment.objects.select_for_update()
-        .filter(**{"disposition": Payment.Disposition.APPLIED, **of})
-        .first()
-    )
-    if payment is None:
-        raise NothingToRefund()
+    try:
+        payment = locks.lock_payment(**{"disposition": Payment.Disposition.APPLIED, **of})
+    except Payment.DoesNotExist:
+        raise NothingToRefund() from None
     if payment.disputed() > 0:
         raise Disputed()
     # A process died between asking the gateway and hearing its answer: ask again, with the same key.

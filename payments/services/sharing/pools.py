@@ -11,6 +11,7 @@ from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
+from payments import locks
 from payments.errors import EarlierPeriodOpen, PeriodNotOver
 from payments.ledger import accounts, posting
 from payments.models import (
@@ -106,7 +107,7 @@ def close_month(
 @transaction.atomic
 def _close(month: Month, currency: str, actor) -> Closing:
     # The row of the account is the queue of those who want to close.
-    account = LedgerAccount.objects.select_for_update().get(pk=accounts.of(Role.POOL, currency).pk)
+    account = locks.lock_ledger_account(accounts.of(Role.POOL, currency).pk)
     stored = Pool.objects.filter(period=str(month), currency=currency).first()
     if stored is not None:
         return _as_stored(stored)

@@ -9,6 +9,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from config.money import creator_share
+from payments import locks
 from payments.ledger import accounts
 from payments.models import (
     Dispute,
@@ -107,14 +108,10 @@ def _with_something_open(month: Month, currency: str) -> list:
 
 @transaction.atomic
 def _recognise(invoice_id, month: Month) -> bool:
-    payment = Payment.objects.select_for_update().get(
-        invoice_id=invoice_id, disposition=Payment.Disposition.APPLIED
-    )
-    invoice = Invoice.objects.select_for_update().get(pk=invoice_id)
+    payment = locks.lock_payment(invoice_id=invoice_id, disposition=Payment.Disposition.APPLIED)
+    invoice = locks.lock_invoice(invoice_id)
     # Whoever closes the month holds this row: nothing is added to a pool that is shared already.
-    LedgerAccount.objects.select_for_update().get(
-        pk=accounts.of(LedgerAccount.Role.POOL, invoice.currency).pk
-    )
+    locks.lock_ledger_account(accounts.of(LedgerAccount.Role.POOL, invoice.currency).pk)
     closed = Pool.objects.filter(period=str(month), currency=invoice.currency)
     if _done(invoice, month) or closed.exists():
         return False

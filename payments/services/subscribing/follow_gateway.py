@@ -11,7 +11,7 @@ from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
-from payments import gateways
+from payments import gateways, locks
 from payments.gateways.base import InvoiceSnapshot, SubscriptionSnapshot
 from payments.models import Invoice, Payment, Plan, Refund, Subscription
 from payments.services import access
@@ -95,9 +95,8 @@ def _apply(
 ) -> list[tuple[Invoice, tuple[str, ...]]]:
     """Take an answer over, unless a later question has been answered. Returns what was billed."""
     user_id = Subscription.objects.values_list("user_id", flat=True).get(pk=pk)
-    # All of a user's are locked in one order: they make room for each other.
-    own = Subscription.objects.filter(user_id=user_id).select_for_update().order_by("pk")
-    rows = {row.pk: row for row in own}
+    rows = locks.lock_subscriptions_of(user_id)
+    locks.lock_invoices_of(rows)
     row = rows.pop(pk)
     if ticket > row.applied_ticket:
         row.applied_ticket = ticket
@@ -221,11 +220,8 @@ def follow_payment(payment: Payment) -> None:
     """A paid invoice is paid; money that went back in full ends the subscription or its access."""
     if payment.invoice_id is None or payment.disposition != Payment.Disposition.APPLIED:
         return
-    # The user's subscriptions before any invoice, and by id: everybody locks them like this.
-    user_id = payment.invoice.subscription.user_id
-    own = Subscription.objects.filter(user_id=user_id).select_for_update().order_by("pk")
-    rows = {row.pk: row for row in own}
-    invoice = Invoice.objects.select_for_update().get(pk=payment.invoice_id)
+    rows = locks.lock_subscriptions_of(payment.invoice.subscription.user_id)
+    invoice = locks.lock_invoices_of(rows)[payment.invoice.pk]
     row = rows[invoice.subscription_id]
     if invoice.status != Invoice.Status.PAID:
         invoice.status, invoice.paid_at = Invoice.Status.PAID, payment.captured_at

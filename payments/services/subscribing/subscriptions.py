@@ -8,7 +8,7 @@ from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
-from payments import gateways
+from payments import gateways, locks
 from payments.errors import (
     AlreadySubscribed,
     AmountBelowMinimum,
@@ -128,7 +128,7 @@ def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
     subscription = current(user)
     if subscription.external_id is None:  # nothing at the gateway but perhaps an open page
         with transaction.atomic():
-            locked = Subscription.objects.select_for_update().get(pk=subscription.pk)
+            locked = locks.lock_subscription(subscription.pk)
             follow_gateway.end(locked, Status.CANCELED)
         return _again(subscription)
     snapshot = _ask(
@@ -242,7 +242,7 @@ def end_lapsed() -> int:
     for rows, status in ((graceless, Status.EXPIRED), (abandoned, Status.INCOMPLETE_EXPIRED)):
         for pk in list(rows.values_list("pk", flat=True)):
             with transaction.atomic():
-                row = rows.model.objects.select_for_update().get(pk=pk)
+                row = locks.lock_subscription(pk)
                 if rows.filter(pk=pk).exists():
                     follow_gateway.end(row, status)
                     ended += 1
@@ -280,7 +280,7 @@ def _open(user, plan: Plan) -> tuple[Subscription, bool]:
             return found, False
         if found is not None:  # changed their mind before paying
             with transaction.atomic():
-                locked = Subscription.objects.select_for_update().get(pk=found.pk)
+                locked = locks.lock_subscription(found.pk)
                 if locked.status == Status.INCOMPLETE:
                     follow_gateway.end(locked, Status.CANCELED)
         try:
@@ -308,7 +308,7 @@ def _has_lapsed(subscription: Subscription) -> bool:
     except OSError as error:
         raise GatewayUnavailable() from error
     with transaction.atomic():
-        locked = Subscription.objects.select_for_update().get(pk=subscription.pk)
+        locked = locks.lock_subscription(subscription.pk)
         until = access.access_until(locked)
         if until is not None and until <= timezone.now():
             follow_gateway.end(locked, Status.EXPIRED)

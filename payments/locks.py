@@ -1,0 +1,142 @@
+"""The row locks of payments: the only module that calls `select_for_update` on its tables.
+
+A transaction takes its locks in the order of the functions in this file, and the rows of one table by
+their ids: then no two transactions can wait for each other. `docs/locking.md` gives the reasons and
+says what an UPDATE counts for; `payments/tests/test_locking.py` checks the order on PostgreSQL.
+
+Each function must be called inside a transaction. It returns the rows as they are now, after waiting
+for the transaction that holds them, and keeps them locked until the caller's transaction ends. Locking
+a row again in the same transaction costs one query and never waits.
+"""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+
+from payments.models import (
+    Coupon,
+    CouponRedemption,
+    Entitlement,
+    Invoice,
+    LedgerAccount,
+    Order,
+    Payment,
+    Payout,
+    Plan,
+    Subscription,
+)
+
+
+def lock_payment(**lookup: object) -> Payment:
+    """Lock one payment, with its refunds, disputes and journal entries: they have no lock of their own.
+
+    The first lock of every transaction that changes a payment. Raises Payment.DoesNotExist.
+    """
+    return Payment.objects.select_for_update().get(**lookup)
+
+
+def lock_orders_of(*, buyer_id: uuid.UUID, video_id: uuid.UUID) -> dict[uuid.UUID, Order]:
+    """Lock all orders of a buyer for a video, by id; return them by id.
+
+    After the payment, before everything else. All at once, because an order that is paid makes the
+    buyer's other orders of the video give way.
+    """
+    orders = Order.objects.filter(buyer_id=buyer_id, video_id=video_id)
+    return {order.pk: order for order in orders.select_for_update().order_by("pk")}
+
+
+def lock_orders(order_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Order]:
+    """Lock the orders of these ids, by id; return them by id. At the same place as `lock_orders_of`."""
+    orders = Order.objects.filter(pk__in=list(order_ids))
+    return {order.pk: order for order in orders.select_for_update().order_by("pk")}
+
+
+def lock_redemptions_of(order_ids: Iterable[uuid.UUID]) -> list[CouponRedemption]:
+    """Lock the coupon redemptions of these orders, by id. After the orders, before the coupons."""
+    redemptions = CouponRedemption.objects.filter(order__in=list(order_ids))
+    return list(redemptions.select_for_update().order_by("pk"))
+
+
+def lock_coupon(coupon_id: uuid.UUID) -> Coupon | None:
+    """Lock a coupon; None when there is none of this id. After the orders and the redemptions.
+
+    The number of its uses changes by conditional UPDATEs: they lock it at the same place.
+    """
+    return Coupon.objects.select_for_update().filter(pk=coupon_id).first()
+
+
+def lock_plan(plan_id: uuid.UUID) -> Plan | None:
+    """Lock a plan; None when there is none of this id. The only lock of its transaction."""
+    return Plan.objects.select_for_update().filter(pk=plan_id).first()
+
+
+def lock_subscription(subscription_id: uuid.UUID) -> Subscription:
+    """Lock one subscription, where no other one of its user can change in the same transaction.
+
+    At the same place as `lock_subscriptions_of`. Raises Subscription.DoesNotExist.
+    """
+    return Subscription.objects.select_for_update().get(pk=subscription_id)
+
+
+def lock_subscriptions_of(user_id: uuid.UUID) -> dict[uuid.UUID, Subscription]:
+    """Lock all subscriptions of a user, by id; return them by id.
+
+    After the payment, before the invoices. All at once, because a subscription that begins to run
+    ends the unpaid ones of its user.
+    """
+    subscriptions = Subscription.objects.filter(user_id=user_id)
+    return {row.pk: row for row in subscriptions.select_for_update().order_by("pk")}
+
+
+def lock_invoices_of(subscription_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Invoice]:
+    """Lock all invoices of these subscriptions, by id; return them by id.
+
+    After the subscriptions, before the entitlements.
+    """
+    invoices = Invoice.objects.filter(subscription__in=list(subscription_ids))
+    return {row.pk: row for row in invoices.select_for_update().order_by("pk")}
+
+
+def lock_invoice(invoice_id: uuid.UUID) -> Invoice:
+    """Lock one invoice, to recognise a month of it. At the same place as `lock_invoices_of`.
+
+    Raises Invoice.DoesNotExist.
+    """
+    return Invoice.objects.select_for_update().get(pk=invoice_id)
+
+
+def lock_entitlement_of(source_type: str, source_id: uuid.UUID) -> Entitlement | None:
+    """Lock the entitlement of an order or subscription, with its user loaded; None when it has none.
+
+    After the order and its coupon, or the subscription and its invoices; before playback sessions.
+    """
+    return (
+        Entitlement.objects.select_for_update(of=("self",))
+        .select_related("user")
+        .filter(source_type=source_type, source_id=source_id)
+        .first()
+    )
+
+
+def lock_live_entitlement(entitlement_id: uuid.UUID, now: datetime) -> Entitlement | None:
+    """Lock an entitlement that holds at ``now``; None when it has ended or been revoked.
+
+    For starting playback: after the user and the video, before the playback session. Foreign keys to
+    the row can still be written (FOR NO KEY UPDATE), so that its sessions do not wait for each other.
+    """
+    live = Entitlement.objects.live(now).select_for_update(no_key=True)
+    return live.filter(pk=entitlement_id).first()
+
+
+def lock_payout(payout_id: uuid.UUID) -> Payout:
+    """Lock one payout. The first lock of its transaction. Raises Payout.DoesNotExist."""
+    return Payout.objects.select_for_update().get(pk=payout_id)
+
+
+def lock_ledger_account(account_id: int) -> LedgerAccount:
+    """Lock one ledger account. The last lock of a transaction. Raises LedgerAccount.DoesNotExist.
+
+    Posting needs no lock: transfers are only added. The lock is a queue for those who read a balance
+    and post what follows from it, such as a payout.
+    """
+    return LedgerAccount.objects.select_for_update().get(pk=account_id)
