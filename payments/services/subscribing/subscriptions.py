@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
 from django.utils import timezone
 
 import audit.services as audit
@@ -24,6 +23,7 @@ from payments.errors import (
 from payments.gateways.base import (
     AmountRefused,
     Declined,
+    Gateway,
     Item,
     MethodUnknown,
     NotThere,
@@ -32,7 +32,8 @@ from payments.gateways.base import (
 )
 from payments.models import Payment, Plan, Subscription
 from payments.services import access
-from payments.services.settling import customers
+from payments.services.settling import customers, payable
+from payments.services.settling.payable import CheckoutRequest, NextAction
 from payments.services.subscribing import follow_gateway
 from payments.services.subscribing.follow_gateway import sync_subscription
 
@@ -66,15 +67,10 @@ def begin(*, subscription: Subscription, payment_method: str) -> Subscription:
             reference=str(subscription.pk),
             customer=customers.ensure(subscription.user, gateway),
             payment_method=payment_method,
-            key=f"sub:{subscription.pk}:{subscription.attempt}",
+            key=subscription.charge_key,
         )
     except Declined as declined:
-        with transaction.atomic():
-            # The next attempt gets a key of its own: this one's answer is final.
-            Subscription.objects.filter(
-                pk=subscription.pk, attempt=subscription.attempt, status=Status.INCOMPLETE
-            ).update(attempt=F("attempt") + 1)
-            _note_decline(subscription, declined)
+        payable.note_decline(subscription, decline_code=declined.decline_code)
         raise CardDeclined(declined.decline_code) from None
     except MethodUnknown:
         raise PaymentMethodUnknown() from None
@@ -85,39 +81,23 @@ def begin(*, subscription: Subscription, payment_method: str) -> Subscription:
     return _follow(subscription, snapshot)
 
 
-def next_action(subscription: Subscription, *, return_url: str = "") -> dict | None:
-    """What the subscriber must do: pay on the gateway's page, authenticate, or nothing."""
-    if subscription.status != Status.INCOMPLETE:
-        return None
-    gateway = gateways.by_name(subscription.gateway)
-    try:
-        if subscription.external_id:
-            waiting = Payment.objects.filter(
-                invoice__subscription=subscription, status=Payment.Status.REQUIRES_ACTION
-            ).last()
-            if waiting is None:
-                return None
-            url = gateway.fetch_payment(waiting.external_id).action_url
-            return {"type": "authenticate", "url": url, "client_secret": None}
-        return {"type": "redirect", "url": _page(subscription, return_url), "client_secret": None}
-    except OSError as error:
-        raise GatewayUnavailable() from error
+def next_action(subscription: Subscription, *, return_url: str = "") -> NextAction | None:
+    """Return the subscriber's next step, or None. See `settling.payable.next_action`."""
+    return payable.next_action(
+        subscription,
+        payments=Payment.objects.filter(invoice__subscription=subscription),
+        request=lambda gateway: _checkout_request(subscription, gateway),
+        return_url=return_url,
+    )
 
 
-def _page(subscription: Subscription, return_url: str) -> str:
-    if not subscription.checkout_url:
-        gateway = gateways.by_name(subscription.gateway)
-        terms = _terms(subscription, gateway)
-        page = gateway.create_checkout(
-            Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
-            customer=customers.ensure(subscription.user, gateway),
-            key=f"checkout:{subscription.pk}",
-            return_url=return_url,
-            expires_at=timezone.now() + ABANDONED_AFTER,
-        )
-        subscription.checkout_id, subscription.checkout_url = page.external_id, page.url
-        subscription.save(update_fields=["checkout_id", "checkout_url"])
-    return subscription.checkout_url
+def _checkout_request(subscription: Subscription, gateway: Gateway) -> CheckoutRequest:
+    terms = _terms(subscription, gateway)
+    return CheckoutRequest(
+        Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
+        customer=customers.ensure(subscription.user, gateway),
+        expires_at=timezone.now() + ABANDONED_AFTER,
+    )
 
 
 def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
@@ -349,8 +329,7 @@ def _ask(subscription: Subscription, question, gateway=None) -> SubscriptionSnap
     try:
         return question(gateway or gateways.by_name(subscription.gateway))
     except Declined as declined:
-        with transaction.atomic():
-            _note_decline(subscription, declined)
+        payable.note_decline(subscription, decline_code=declined.decline_code)
         raise CardDeclined(declined.decline_code) from None
     except MethodUnknown:
         raise PaymentMethodUnknown() from None
@@ -373,12 +352,3 @@ def _follow(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subsc
 def _again(subscription: Subscription) -> Subscription:
     found = Subscription.objects.select_related("plan", "next_plan", "user")
     return found.get(pk=subscription.pk)
-
-
-def _note_decline(subscription: Subscription, declined: Declined) -> None:
-    audit.record(
-        actor=subscription.user,
-        action=AuditAction.PAYMENT_DECLINED,
-        target=subscription,
-        decline_code=declined.decline_code,
-    )
