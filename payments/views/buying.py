@@ -7,7 +7,6 @@ from rest_framework.response import Response
 
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
-from payments.errors import GatewayUnavailable
 from payments.filters import OrderFilter
 from payments.http import absolute, minor, read, return_url
 from payments.idempotency import idempotent
@@ -97,10 +96,7 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     )
     @idempotent
     def sync(self, request, pk):
-        try:
-            order = changes.sync_order(self.get_object())
-        except OSError as error:
-            raise GatewayUnavailable() from error
+        order = changes.sync_order(self.get_object())
         return Response(OrderSerializer(order).data)
 
     @extend_schema(

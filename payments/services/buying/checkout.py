@@ -16,19 +16,17 @@ from config import money
 from payments import gateways
 from payments.errors import (
     AlreadyOwned,
-    AmountBelowMinimum,
-    CardDeclined,
     CoveredBySubscription,
     CurrencyUnsupported,
     GatewayUnavailable,
     NotForSale,
     OrderNotOpen,
     OwnVideo,
-    PaymentMethodUnknown,
     PriceChanged,
     VideoNotFound,
 )
-from payments.gateways.base import AmountRefused, Declined, Item, MethodUnknown
+from payments.gateways.base import Item
+from payments.gateways.translation import translate_errors
 from payments.models import Entitlement, Order
 from payments.services.buying import orders
 from payments.services.offers import coupons
@@ -76,7 +74,7 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
     if order.status in Order.BOUGHT:
         return order  # somebody was faster
     gateway = gateways.by_name(order.gateway)
-    try:
+    with payable.charging(order):
         charge = gateway.charge(
             amount=order.amount,
             currency=order.currency,
@@ -86,17 +84,6 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
             key=order.charge_key,
             return_url=return_url,
         )
-    except Declined as declined:
-        payable.note_decline(order, decline_code=declined.decline_code)
-        raise CardDeclined(declined.decline_code) from None
-    except MethodUnknown:
-        payable.reopen(order)
-        raise PaymentMethodUnknown() from None
-    except AmountRefused as refused:
-        payable.reopen(order)
-        raise AmountBelowMinimum(str(refused)) from None
-    except OSError as error:
-        raise GatewayUnavailable() from error
     sync_payment(gateway=gateway.name, external_id=charge.external_id, order=order)
     order.refresh_from_db(fields=["status", "attempt", "paid_at"])
     return order
@@ -199,10 +186,8 @@ def _create_order(buyer, video: Video, wish: Wish, price: int, coupon) -> Order:
     gateway = gateways.current()
     discount = coupons.discount(coupon, price) if coupon else 0
     if price > discount:
-        try:
+        with translate_errors():
             gateway.validate_amount(price - discount, video.currency)
-        except AmountRefused as refused:
-            raise AmountBelowMinimum(str(refused)) from None
     order = Order.objects.create(
         buyer=buyer,
         video=video,

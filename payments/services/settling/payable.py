@@ -1,17 +1,20 @@
 """The first payment of an order or a subscription: the payer's next step, the checkout, declines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F, QuerySet
+from django.db.models.expressions import Combinable
 
 import audit.services as audit
 from audit.actions import AuditAction
 from payments import gateways
-from payments.errors import GatewayUnavailable
+from payments.errors import AmountBelowMinimum, CardDeclined, PaymentMethodUnknown
 from payments.gateways.base import Gateway, Item
+from payments.gateways.translation import translate_errors
 from payments.models import Order, Payment, Subscription
 
 NextAction = dict[str, str | None]
@@ -43,7 +46,7 @@ def next_action(
     if payable.status not in payable.OPEN:
         return None
     gateway = gateways.by_name(payable.gateway)
-    try:
+    with translate_errors():
         if not payable.is_at_gateway:
             url = _checkout_url(payable, gateway, request, return_url)
             return {"type": "redirect", "url": url, "client_secret": None}
@@ -52,8 +55,6 @@ def next_action(
             return None
         url = gateway.fetch_payment(waiting.external_id).action_url
         return {"type": "authenticate", "url": url, "client_secret": None}
-    except OSError as error:
-        raise GatewayUnavailable() from error
 
 
 def _checkout_url(
@@ -77,25 +78,35 @@ def _checkout_url(
     return payable.checkout_url
 
 
-def reopen(payable: Order | Subscription, *, next_attempt: bool = False) -> None:
-    """Let another card be charged after a charge that took no money.
+@contextmanager
+def charging(payable: Order | Subscription) -> Iterator[None]:
+    """Guard a call that charges the payer's card: translate the gateway's errors and note a decline.
 
-    Do nothing when the payable has moved on in the meantime. ``next_attempt`` gives the next charge
-    an idempotency key of its own, because the gateway's answer to this key is final.
+    After CardDeclined, PaymentMethodUnknown or AmountBelowMinimum no money has moved, so that an
+    open payable waits for another card again. After GatewayUnavailable the outcome is unknown, so
+    that it stays as it is: the same call with the same key finds out.
     """
-    changes = {"attempt": F("attempt") + 1} if next_attempt else {}
+    try:
+        with translate_errors():
+            yield
+    except CardDeclined as declined:
+        with transaction.atomic():
+            # The gateway's answer to this key is final: the next attempt needs another one.
+            _reopen(payable, attempt=F("attempt") + 1)
+            audit.record(
+                actor=payable.payer,
+                action=AuditAction.PAYMENT_DECLINED,
+                target=payable,
+                decline_code=declined.decline_code,
+            )
+        raise
+    except (PaymentMethodUnknown, AmountBelowMinimum):
+        _reopen(payable)
+        raise
+
+
+def _reopen(payable: Order | Subscription, **changes: Combinable) -> None:
+    """Let another card be charged, unless the payable has moved on in the meantime."""
     type(payable).objects.filter(
         pk=payable.pk, attempt=payable.attempt, status=payable.CHARGING
     ).update(status=payable.CHARGEABLE, **changes)
-
-
-@transaction.atomic
-def note_decline(payable: Order | Subscription, *, decline_code: str) -> None:
-    """Record that the payer's card was declined, and let another one be charged."""
-    reopen(payable, next_attempt=True)
-    audit.record(
-        actor=payable.payer,
-        action=AuditAction.PAYMENT_DECLINED,
-        target=payable,
-        decline_code=decline_code,
-    )

@@ -10,26 +10,15 @@ from audit.actions import AuditAction
 from payments import gateways
 from payments.errors import (
     AlreadySubscribed,
-    AmountBelowMinimum,
-    CardDeclined,
     GatewayUnavailable,
     NoSubscription,
     NotCancelled,
-    PaymentMethodUnknown,
     PlanNotFound,
     PlanUnchanged,
     SubscriptionNotRunning,
 )
-from payments.gateways.base import (
-    AmountRefused,
-    Declined,
-    Gateway,
-    Item,
-    MethodUnknown,
-    NotThere,
-    PlanTerms,
-    SubscriptionSnapshot,
-)
+from payments.gateways.base import Gateway, Item, NotThere, PlanTerms, SubscriptionSnapshot
+from payments.gateways.translation import translate_errors
 from payments.models import Payment, Plan, Subscription
 from payments.services import access
 from payments.services.settling import customers, payable
@@ -61,7 +50,7 @@ def subscribe(
 def begin(*, subscription: Subscription, payment_method: str) -> Subscription:
     """Start an incomplete subscription at its gateway. Raises CardDeclined: another card may do."""
     gateway = gateways.by_name(subscription.gateway)
-    try:
+    with payable.charging(subscription):
         snapshot = gateway.start_subscription(
             _terms(subscription, gateway),
             reference=str(subscription.pk),
@@ -69,15 +58,6 @@ def begin(*, subscription: Subscription, payment_method: str) -> Subscription:
             payment_method=payment_method,
             key=subscription.charge_key,
         )
-    except Declined as declined:
-        payable.note_decline(subscription, decline_code=declined.decline_code)
-        raise CardDeclined(declined.decline_code) from None
-    except MethodUnknown:
-        raise PaymentMethodUnknown() from None
-    except AmountRefused as refused:
-        raise AmountBelowMinimum(str(refused)) from None
-    except OSError as error:
-        raise GatewayUnavailable() from error
     return _follow(subscription, snapshot)
 
 
@@ -111,12 +91,11 @@ def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
             locked = Subscription.objects.select_for_update().get(pk=subscription.pk)
             follow_gateway.end(locked, Status.CANCELED)
         return _again(subscription)
-    snapshot = _ask(
-        subscription,
-        lambda gateway: gateway.cancel_subscription(
+    gateway = gateways.by_name(subscription.gateway)
+    with translate_errors():
+        snapshot = gateway.cancel_subscription(
             subscription.external_id, at_period_end=at_period_end
-        ),
-    )
+        )
     # The end itself is recorded when it comes.
     if actor is not None or (at_period_end and not subscription.cancel_at_period_end):
         audit.record(
@@ -131,11 +110,11 @@ def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
 def resume(*, user) -> Subscription:
     """Take a cancellation for the period's end back. Raises NotCancelled."""
     subscription = current(user)
-    if not subscription.cancel_at_period_end:
+    if not subscription.cancel_at_period_end or subscription.external_id is None:
         raise NotCancelled()
-    snapshot = _ask(
-        subscription, lambda gateway: gateway.resume_subscription(subscription.external_id)
-    )
+    gateway = gateways.by_name(subscription.gateway)
+    with translate_errors():
+        snapshot = gateway.resume_subscription(subscription.external_id)
     audit.record(actor=user, action=AuditAction.SUBSCRIPTION_RESUMED, target=subscription)
     return _follow(subscription, snapshot)
 
@@ -150,7 +129,8 @@ def change(*, user, plan_code: str) -> Subscription:
     plan = Plan.objects.filter(code=plan_code, is_active=True).first()
     if plan is None or plan.currency != subscription.plan.currency:
         raise PlanNotFound()
-    if subscription.status not in {Status.TRIALING, Status.ACTIVE}:
+    external_id = subscription.external_id
+    if subscription.status not in {Status.TRIALING, Status.ACTIVE} or external_id is None:
         raise SubscriptionNotRunning()
     stays = plan.pk == subscription.plan_id
     if stays and subscription.next_plan_id is None:
@@ -159,16 +139,10 @@ def change(*, user, plan_code: str) -> Subscription:
     gateway = gateways.by_name(subscription.gateway)
     # The key says which change of which state: repeating the call changes nothing more.
     key = f"change:{subscription.pk}:{plan.pk}:{subscription.applied_ticket}"
-    snapshot = _ask(
-        subscription,
-        lambda gateway: gateway.change_plan(
-            subscription.external_id,
-            _terms_of(plan, gateway, trial_days=0),
-            at_period_end=later,
-            key=key,
-        ),
-        gateway,
-    )
+    with payable.charging(subscription):
+        snapshot = gateway.change_plan(
+            external_id, _terms_of(plan, gateway, trial_days=0), at_period_end=later, key=key
+        )
     audit.record(
         actor=user,
         action=AuditAction.SUBSCRIPTION_CHANGED,
@@ -182,18 +156,14 @@ def change(*, user, plan_code: str) -> Subscription:
 def set_payment_method(*, user, payment_method: str) -> Subscription:
     """Pay with another card; a renewal that is due is tried with it at once."""
     subscription = current(user)
-    if subscription.status not in Subscription.RUNNING:
+    external_id = subscription.external_id
+    if subscription.status not in Subscription.RUNNING or external_id is None:
         raise SubscriptionNotRunning()
     gateway = gateways.by_name(subscription.gateway)
-    snapshot = _ask(
-        subscription,
-        lambda gateway: gateway.set_payment_method(
-            subscription.external_id,
-            payment_method,
-            customer=customers.ensure(subscription.user, gateway),
-        ),
-        gateway,
-    )
+    with payable.charging(subscription):
+        snapshot = gateway.set_payment_method(
+            external_id, payment_method, customer=customers.ensure(subscription.user, gateway)
+        )
     audit.record(actor=user, action=AuditAction.PAYMENT_METHOD_CHANGED, target=subscription)
     return _follow(subscription, snapshot)
 
@@ -264,15 +234,13 @@ def _open(user, plan: Plan) -> tuple[Subscription, bool]:
                 if locked.status == Status.INCOMPLETE:
                     follow_gateway.end(locked, Status.CANCELED)
         try:
-            with transaction.atomic():
+            with translate_errors(), transaction.atomic():
                 gateway = gateways.current()
                 gateway.validate_amount(plan.amount, plan.currency)
                 return (
                     Subscription.objects.create(user=user, plan=plan, gateway=gateway.name),
                     True,
                 )
-        except AmountRefused as refused:
-            raise AmountBelowMinimum(str(refused)) from None
         except IntegrityError:
             continue  # another tab was faster
     raise GatewayUnavailable()
@@ -283,10 +251,8 @@ def _has_lapsed(subscription: Subscription) -> bool:
     until = access.access_until(subscription)
     if until is None or until > timezone.now():
         return False
-    try:
+    with translate_errors():
         sync_subscription(gateway=subscription.gateway, external_id=subscription.external_id)
-    except OSError as error:
-        raise GatewayUnavailable() from error
     with transaction.atomic():
         locked = Subscription.objects.select_for_update().get(pk=subscription.pk)
         until = access.access_until(locked)
@@ -325,27 +291,13 @@ def _terms_of(plan: Plan, gateway, *, trial_days: int) -> PlanTerms:
     return PlanTerms(**terms, ref=ref)
 
 
-def _ask(subscription: Subscription, question, gateway=None) -> SubscriptionSnapshot:
-    try:
-        return question(gateway or gateways.by_name(subscription.gateway))
-    except Declined as declined:
-        payable.note_decline(subscription, decline_code=declined.decline_code)
-        raise CardDeclined(declined.decline_code) from None
-    except MethodUnknown:
-        raise PaymentMethodUnknown() from None
-    except OSError as error:
-        raise GatewayUnavailable() from error
-
-
 def _follow(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscription:
-    try:
+    with translate_errors():
         sync_subscription(
             gateway=subscription.gateway,
             external_id=snapshot.external_id,
             subscription=subscription,
         )
-    except OSError as error:
-        raise GatewayUnavailable() from error
     return _again(subscription)
 
 
