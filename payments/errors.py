@@ -86,6 +86,7 @@ class CardDeclined(DomainError):
 
     def __init__(self, decline_code: str):
         super().__init__(f"The card was declined ({decline_code}). Try another one.")
+        self.decline_code = decline_code
         self.extra = {"decline_code": decline_code}
 
 

@@ -1,13 +1,52 @@
+from typing import ClassVar
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from accounts.models import User
 from config.ids import uuid7
 from videos.models import Video
 
 
-class Order(models.Model):
+class Payable(models.Model):
+    """An order or a subscription: something whose first payment a gateway takes from a user.
+
+    A card is charged at once, or the user pays on the gateway's checkout. A subclass has a ``status``
+    and says who the ``payer`` is.
+    """
+
+    # The statuses in which the first payment is still to come.
+    OPEN: ClassVar[tuple[str, ...]]
+    # The status in which a card may be charged, and the status while a charge is under way.
+    CHARGEABLE: ClassVar[str]
+    CHARGING: ClassVar[str]
+    # The first word of the idempotency keys of charges.
+    KEY_PREFIX: ClassVar[str]
+
+    gateway = models.CharField(max_length=20)
+    attempt = models.PositiveIntegerField("declined attempts", default=0)
+    # The checkout, where the user pays without giving us a card.
+    checkout_id = models.CharField(max_length=120, null=True, unique=True)  # noqa: DJ001
+    checkout_url = models.CharField(max_length=2000, blank=True)
+    checkout_closed = models.BooleanField("checkout is closed", default=False)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def charge_key(self) -> str:
+        """The idempotency key of the next charge. It stays the same until a card is declined."""
+        return f"{self.KEY_PREFIX}:{self.pk}:{self.attempt}"
+
+    @property
+    def checkout_key(self) -> str:
+        """The idempotency key with which the checkout is created."""
+        return f"checkout:{self.pk}"
+
+
+class Order(Payable):
     """Somebody wants one video. Price, currency and fee are those of the day it was made."""
 
     class Kind(models.TextChoices):
@@ -28,6 +67,8 @@ class Order(models.Model):
     OPEN = (Status.PENDING, Status.PROCESSING)
     BOUGHT = (Status.PAID, Status.DISPUTED)
     LIVE = OPEN + BOUGHT
+    CHARGEABLE, CHARGING = Status.PENDING, Status.PROCESSING
+    KEY_PREFIX = "order"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     buyer = models.ForeignKey(
@@ -48,12 +89,6 @@ class Order(models.Model):
     currency = models.CharField(max_length=3)
     fee_bps = models.PositiveIntegerField("the platform's part, in 1/100 of a percent")
     status = models.CharField(max_length=12, choices=Status, default=Status.PENDING)
-    gateway = models.CharField(max_length=20)
-    attempt = models.PositiveIntegerField("declined attempts", default=0)
-    # The gateway's own page, where the buyer pays without giving us a card.
-    checkout_id = models.CharField(max_length=120, null=True, unique=True)  # noqa: DJ001
-    checkout_url = models.CharField(max_length=2000, blank=True)
-    checkout_closed = models.BooleanField("nobody can pay there any more", default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     # When somebody last tried to pay.
     changed_at = models.DateTimeField(default=timezone.now)
@@ -111,3 +146,13 @@ class Order(models.Model):
 
     def __str__(self):
         return f"order {self.pk} ({self.status})"
+
+    @property
+    def payer(self) -> User:
+        """The buyer."""
+        return self.buyer
+
+    @property
+    def is_at_gateway(self) -> bool:
+        """True while the gateway has a charge of this order: then no checkout is offered beside it."""
+        return self.status == self.CHARGING

@@ -3,11 +3,13 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from accounts.models import User
 from config.ids import uuid7
+from payments.models.buying import Payable
 from payments.models.offers import Plan
 
 
-class Subscription(models.Model):
+class Subscription(Payable):
     """A right to watch every video, for as long as it is paid. The gateway bills; this follows it."""
 
     class Status(models.TextChoices):
@@ -25,7 +27,10 @@ class Subscription(models.Model):
         DUPLICATE = "duplicate", "begun beside another: is ended and refunded"
 
     RUNNING = (Status.TRIALING, Status.ACTIVE, Status.PAST_DUE, Status.PAUSED)
-    LIVE = (Status.INCOMPLETE, *RUNNING)
+    OPEN = (Status.INCOMPLETE,)
+    LIVE = OPEN + RUNNING
+    CHARGEABLE = CHARGING = Status.INCOMPLETE
+    KEY_PREFIX = "sub"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
@@ -34,16 +39,10 @@ class Subscription(models.Model):
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions")
     # The plan from the next period on, after a downgrade.
     next_plan = models.ForeignKey(Plan, on_delete=models.PROTECT, null=True, related_name="+")
-    gateway = models.CharField(max_length=20)
     # Unknown until the gateway has answered.
     external_id = models.CharField(max_length=120, null=True)  # noqa: DJ001
     status = models.CharField(max_length=20, choices=Status, default=Status.INCOMPLETE)
     disposition = models.CharField(max_length=10, choices=Disposition, default=Disposition.PRIMARY)
-    attempt = models.PositiveIntegerField("declined attempts", default=0)
-    # The gateway's own page, where the first payment is made without giving us a card.
-    checkout_id = models.CharField(max_length=120, null=True, unique=True)  # noqa: DJ001
-    checkout_url = models.CharField(max_length=2000, blank=True)
-    checkout_closed = models.BooleanField(default=False)
     period_start = models.DateTimeField(null=True)
     period_end = models.DateTimeField(null=True)
     cancel_at_period_end = models.BooleanField(default=False)
@@ -98,6 +97,16 @@ class Subscription(models.Model):
 
     def __str__(self):
         return f"subscription of {self.user_id} ({self.status})"
+
+    @property
+    def payer(self) -> User:
+        """The subscriber."""
+        return self.user
+
+    @property
+    def is_at_gateway(self) -> bool:
+        """True once the gateway has this subscription: then no checkout is offered beside it."""
+        return self.external_id is not None
 
 
 class Invoice(models.Model):

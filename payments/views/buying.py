@@ -7,7 +7,6 @@ from rest_framework.response import Response
 
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
-from payments.errors import GatewayUnavailable
 from payments.filters import OrderFilter
 from payments.http import checkout_response, pop_return_url, refund_amount, validated_body
 from payments.idempotency import idempotent
@@ -91,10 +90,7 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @action(detail=True, methods=["post"])
     @idempotent
     def sync(self, request, pk):
-        try:
-            order = changes.sync_order(self.get_object())
-        except OSError as error:
-            raise GatewayUnavailable() from error
+        order = changes.sync_order(self.get_object())
         return Response(OrderSerializer(order).data)
 
     @extend_schema(

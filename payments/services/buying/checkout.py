@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
 import audit.services as audit
@@ -16,24 +16,23 @@ from config import money
 from payments import gateways
 from payments.errors import (
     AlreadyOwned,
-    AmountBelowMinimum,
-    CardDeclined,
     CoveredBySubscription,
     CurrencyUnsupported,
     GatewayUnavailable,
     NotForSale,
     OrderNotOpen,
     OwnVideo,
-    PaymentMethodUnknown,
     PriceChanged,
     VideoNotFound,
 )
-from payments.gateways.base import AmountRefused, Declined, Item, MethodUnknown
-from payments.models import Entitlement, Order, Payment
+from payments.gateways.base import Item
+from payments.gateways.translation import translate_errors
+from payments.models import Entitlement, Order
 from payments.services.buying import orders
 from payments.services.offers import coupons
-from payments.services.settling import customers
+from payments.services.settling import customers, payable
 from payments.services.settling.facts import sync_payment
+from payments.services.settling.payable import CheckoutRequest, NextAction
 from videos.models import Video
 
 
@@ -75,71 +74,33 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
     if order.status in Order.BOUGHT:
         return order  # somebody was faster
     gateway = gateways.by_name(order.gateway)
-    try:
+    with payable.charging(order):
         charge = gateway.charge(
             amount=order.amount,
             currency=order.currency,
             payment_method=payment_method,
             reference=str(order.pk),
             customer=customers.known(order.buyer_id, gateway.name),
-            key=f"order:{order.pk}:{order.attempt}",
+            key=order.charge_key,
             return_url=return_url,
         )
-    except Declined as declined:
-        _note_decline(order, declined)
-        raise CardDeclined(declined.decline_code) from None
-    except MethodUnknown:
-        _reopen(order)
-        raise PaymentMethodUnknown() from None
-    except AmountRefused as refused:
-        _reopen(order)
-        raise AmountBelowMinimum(str(refused)) from None
-    except OSError as error:
-        raise GatewayUnavailable() from error
     sync_payment(gateway=gateway.name, external_id=charge.external_id, order=order)
     order.refresh_from_db(fields=["status", "attempt", "paid_at"])
     return order
 
 
-def next_action(order: Order, *, return_url: str = "") -> dict | None:
-    """What the buyer must do: pay on the gateway's page, authenticate at their bank, or nothing.
-
-    Raises GatewayUnavailable; the order stands, and repeating the call goes on with it.
-    """
-    gateway = gateways.by_name(order.gateway)
-    try:
-        if order.status == Order.Status.PROCESSING:
-            waiting = order.payments.filter(status=Payment.Status.REQUIRES_ACTION).last()
-            if waiting is None:
-                return None
-            snapshot = gateway.fetch_payment(waiting.external_id)
-            return {"type": "authenticate", "url": snapshot.action_url, "client_secret": None}
-        if order.status == Order.Status.PENDING:
-            return {"type": "redirect", "url": _page(order, return_url), "client_secret": None}
-    except OSError as error:
-        raise GatewayUnavailable() from error
-    return None
-
-
-def _page(order: Order, return_url: str) -> str:
-    """The address of the gateway's page for an order, made once."""
-    if not order.checkout_url:
-        gateway = gateways.by_name(order.gateway)
-        page = gateway.create_checkout(
-            Item(
-                reference=str(order.pk),
-                title=order.video.title,
-                amount=order.amount,
-                currency=order.currency,
-            ),
-            customer=customers.known(order.buyer_id, order.gateway),
-            key=f"checkout:{order.pk}",
-            return_url=return_url,
+def next_action(order: Order, *, return_url: str = "") -> NextAction | None:
+    """Return the buyer's next step, or None. See `settling.payable.next_action`."""
+    return payable.next_action(
+        order,
+        payments=order.payments.all(),
+        request=lambda gateway: CheckoutRequest(
+            Item(str(order.pk), order.video.title, order.amount, order.currency),
+            customer=customers.known(order.buyer_id, gateway.name),
             expires_at=order.expires_at,
-        )
-        order.checkout_id, order.checkout_url = page.external_id, page.url
-        order.save(update_fields=["checkout_id", "checkout_url"])
-    return order.checkout_url
+        ),
+        return_url=return_url,
+    )
 
 
 def _begin_charge(order: Order) -> None:
@@ -153,24 +114,6 @@ def _begin_charge(order: Order) -> None:
     order.refresh_from_db(fields=["status", "attempt", "paid_at"])
     if not begun and order.status not in Order.BOUGHT:
         raise OrderNotOpen()
-
-
-def _reopen(order: Order, **fields) -> None:
-    Order.objects.filter(pk=order.pk, attempt=order.attempt, status=Order.Status.PROCESSING).update(
-        status=Order.Status.PENDING, **fields
-    )
-
-
-@transaction.atomic
-def _note_decline(order: Order, declined: Declined) -> None:
-    # The next attempt gets a key of its own: this one's answer is final.
-    _reopen(order, attempt=F("attempt") + 1)
-    audit.record(
-        actor=order.buyer,
-        action=AuditAction.PAYMENT_DECLINED,
-        target=order,
-        decline_code=declined.decline_code,
-    )
 
 
 def _open_order(buyer, video_id: uuid.UUID, wish: Wish) -> tuple[Order, bool]:
@@ -243,10 +186,8 @@ def _create_order(buyer, video: Video, wish: Wish, price: int, coupon) -> Order:
     gateway = gateways.current()
     discount = coupons.discount(coupon, price) if coupon else 0
     if price > discount:
-        try:
+        with translate_errors():
             gateway.validate_amount(price - discount, video.currency)
-        except AmountRefused as refused:
-            raise AmountBelowMinimum(str(refused)) from None
     order = Order.objects.create(
         buyer=buyer,
         video=video,

@@ -1,6 +1,7 @@
 """Something may have changed at a gateway: look, and take it in. A message is only a hint."""
 
 from payments import gateways
+from payments.gateways.translation import translate_errors
 from payments.models import Order, Payment, Subscription
 from payments.services.settling.facts import sync_payment
 from payments.services.subscribing.follow_gateway import sync_subscription
@@ -34,12 +35,16 @@ def sync_checkout(*, gateway: str, external_id: str) -> None:
 
 
 def sync_order(order: Order) -> Order:
-    """Ask the gateway about everything that an order knows of there: for the return page."""
+    """Ask the gateway about everything that an order knows of there: for the return page.
+
+    Raises GatewayUnavailable.
+    """
     known = Payment.objects.filter(order=order).values_list("external_id", flat=True)
-    for external_id in list(known):
-        sync_payment(gateway=order.gateway, external_id=external_id)
-    if order.checkout_id and not order.checkout_closed:
-        sync_checkout(gateway=order.gateway, external_id=order.checkout_id)
+    with translate_errors():
+        for external_id in list(known):
+            sync_payment(gateway=order.gateway, external_id=external_id)
+        if order.checkout_id and not order.checkout_closed:
+            sync_checkout(gateway=order.gateway, external_id=order.checkout_id)
     order.refresh_from_db()
     return order
 

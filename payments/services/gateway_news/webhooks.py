@@ -13,6 +13,7 @@ from config.errors import DomainError
 from payments import gateways
 from payments.errors import GatewayUnavailable
 from payments.gateways.base import GatewayEvent, NotThere, WebhookRefused
+from payments.gateways.translation import translate_errors
 from payments.models import WebhookEvent
 from payments.services.gateway_news import changes
 
@@ -98,9 +99,10 @@ def take_in_again(event: WebhookEvent, *, actor) -> WebhookEvent:
     Raises GatewayUnavailable or NewsFailed; the event's row says what went wrong.
     """
     try:
-        return replay(event, actor=actor)
-    except OSError as error:
-        raise GatewayUnavailable() from error
+        with translate_errors():
+            return replay(event, actor=actor)
+    except GatewayUnavailable:
+        raise
     except Exception as error:  # whatever it is, it was logged, and no caller can repair it
         event.refresh_from_db()
         raise NewsFailed(f"This event could not be taken in: {event.error}.") from error

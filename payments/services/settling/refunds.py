@@ -13,12 +13,12 @@ from config.errors import NotVisible
 from payments import gateways, locks
 from payments.errors import (
     Disputed,
-    GatewayUnavailable,
     NothingToRefund,
     RefundInProgress,
     RefundTooLarge,
 )
 from payments.gateways.base import RefundRefused
+from payments.gateways.translation import translate_errors
 from payments.models import Invoice, Order, Payment, Refund
 from payments.services.settling.facts import sync_payment
 
@@ -72,7 +72,8 @@ def carry_out(refund: Refund) -> None:
     payment = refund.payment
     gateway = gateways.by_name(payment.gateway)
     try:
-        gateway.refund(external_id=payment.external_id, amount=refund.amount, key=refund.key)
+        with translate_errors():
+            gateway.refund(external_id=payment.external_id, amount=refund.amount, key=refund.key)
     except RefundRefused as error:
         Refund.objects.filter(pk=refund.pk, status=Refund.Status.REQUESTED).update(
             status=Refund.Status.CANCELED
@@ -80,8 +81,6 @@ def carry_out(refund: Refund) -> None:
         # It knows of refunds that we have not heard of.
         sync_payment(gateway=payment.gateway, external_id=payment.external_id)
         raise RefundTooLarge(f"The gateway refuses this refund: {error}.") from None
-    except OSError as error:
-        raise GatewayUnavailable() from error
     sync_payment(gateway=payment.gateway, external_id=payment.external_id)
 
 

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
 from django.utils import timezone
 
 import audit.services as audit
@@ -11,28 +10,19 @@ from audit.actions import AuditAction
 from payments import gateways, locks
 from payments.errors import (
     AlreadySubscribed,
-    AmountBelowMinimum,
-    CardDeclined,
     GatewayUnavailable,
     NoSubscription,
     NotCancelled,
-    PaymentMethodUnknown,
     PlanNotFound,
     PlanUnchanged,
     SubscriptionNotRunning,
 )
-from payments.gateways.base import (
-    AmountRefused,
-    Declined,
-    Item,
-    MethodUnknown,
-    NotThere,
-    PlanTerms,
-    SubscriptionSnapshot,
-)
+from payments.gateways.base import Gateway, Item, NotThere, PlanTerms, SubscriptionSnapshot
+from payments.gateways.translation import translate_errors
 from payments.models import Payment, Plan, Subscription
 from payments.services import access
-from payments.services.settling import customers
+from payments.services.settling import customers, payable
+from payments.services.settling.payable import CheckoutRequest, NextAction
 from payments.services.subscribing import follow_gateway
 from payments.services.subscribing.follow_gateway import sync_subscription
 
@@ -60,64 +50,34 @@ def subscribe(
 def begin(*, subscription: Subscription, payment_method: str) -> Subscription:
     """Start an incomplete subscription at its gateway. Raises CardDeclined: another card may do."""
     gateway = gateways.by_name(subscription.gateway)
-    try:
+    with payable.charging(subscription):
         snapshot = gateway.start_subscription(
             _terms(subscription, gateway),
             reference=str(subscription.pk),
             customer=customers.ensure(subscription.user, gateway),
             payment_method=payment_method,
-            key=f"sub:{subscription.pk}:{subscription.attempt}",
+            key=subscription.charge_key,
         )
-    except Declined as declined:
-        with transaction.atomic():
-            # The next attempt gets a key of its own: this one's answer is final.
-            Subscription.objects.filter(
-                pk=subscription.pk, attempt=subscription.attempt, status=Status.INCOMPLETE
-            ).update(attempt=F("attempt") + 1)
-            _note_decline(subscription, declined)
-        raise CardDeclined(declined.decline_code) from None
-    except MethodUnknown:
-        raise PaymentMethodUnknown() from None
-    except AmountRefused as refused:
-        raise AmountBelowMinimum(str(refused)) from None
-    except OSError as error:
-        raise GatewayUnavailable() from error
     return _follow(subscription, snapshot)
 
 
-def next_action(subscription: Subscription, *, return_url: str = "") -> dict | None:
-    """What the subscriber must do: pay on the gateway's page, authenticate, or nothing."""
-    if subscription.status != Status.INCOMPLETE:
-        return None
-    gateway = gateways.by_name(subscription.gateway)
-    try:
-        if subscription.external_id:
-            waiting = Payment.objects.filter(
-                invoice__subscription=subscription, status=Payment.Status.REQUIRES_ACTION
-            ).last()
-            if waiting is None:
-                return None
-            url = gateway.fetch_payment(waiting.external_id).action_url
-            return {"type": "authenticate", "url": url, "client_secret": None}
-        return {"type": "redirect", "url": _page(subscription, return_url), "client_secret": None}
-    except OSError as error:
-        raise GatewayUnavailable() from error
+def next_action(subscription: Subscription, *, return_url: str = "") -> NextAction | None:
+    """Return the subscriber's next step, or None. See `settling.payable.next_action`."""
+    return payable.next_action(
+        subscription,
+        payments=Payment.objects.filter(invoice__subscription=subscription),
+        request=lambda gateway: _checkout_request(subscription, gateway),
+        return_url=return_url,
+    )
 
 
-def _page(subscription: Subscription, return_url: str) -> str:
-    if not subscription.checkout_url:
-        gateway = gateways.by_name(subscription.gateway)
-        terms = _terms(subscription, gateway)
-        page = gateway.create_checkout(
-            Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
-            customer=customers.ensure(subscription.user, gateway),
-            key=f"checkout:{subscription.pk}",
-            return_url=return_url,
-            expires_at=timezone.now() + ABANDONED_AFTER,
-        )
-        subscription.checkout_id, subscription.checkout_url = page.external_id, page.url
-        subscription.save(update_fields=["checkout_id", "checkout_url"])
-    return subscription.checkout_url
+def _checkout_request(subscription: Subscription, gateway: Gateway) -> CheckoutRequest:
+    terms = _terms(subscription, gateway)
+    return CheckoutRequest(
+        Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
+        customer=customers.ensure(subscription.user, gateway),
+        expires_at=timezone.now() + ABANDONED_AFTER,
+    )
 
 
 def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
@@ -131,12 +91,11 @@ def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
             locked = locks.lock_subscription(subscription.pk)
             follow_gateway.end(locked, Status.CANCELED)
         return _again(subscription)
-    snapshot = _ask(
-        subscription,
-        lambda gateway: gateway.cancel_subscription(
+    gateway = gateways.by_name(subscription.gateway)
+    with translate_errors():
+        snapshot = gateway.cancel_subscription(
             subscription.external_id, at_period_end=at_period_end
-        ),
-    )
+        )
     # The end itself is recorded when it comes.
     if actor is not None or (at_period_end and not subscription.cancel_at_period_end):
         audit.record(
@@ -151,11 +110,11 @@ def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
 def resume(*, user) -> Subscription:
     """Take a cancellation for the period's end back. Raises NotCancelled."""
     subscription = current(user)
-    if not subscription.cancel_at_period_end:
+    if not subscription.cancel_at_period_end or subscription.external_id is None:
         raise NotCancelled()
-    snapshot = _ask(
-        subscription, lambda gateway: gateway.resume_subscription(subscription.external_id)
-    )
+    gateway = gateways.by_name(subscription.gateway)
+    with translate_errors():
+        snapshot = gateway.resume_subscription(subscription.external_id)
     audit.record(actor=user, action=AuditAction.SUBSCRIPTION_RESUMED, target=subscription)
     return _follow(subscription, snapshot)
 
@@ -170,7 +129,8 @@ def change(*, user, plan_code: str) -> Subscription:
     plan = Plan.objects.filter(code=plan_code, is_active=True).first()
     if plan is None or plan.currency != subscription.plan.currency:
         raise PlanNotFound()
-    if subscription.status not in {Status.TRIALING, Status.ACTIVE}:
+    external_id = subscription.external_id
+    if subscription.status not in {Status.TRIALING, Status.ACTIVE} or external_id is None:
         raise SubscriptionNotRunning()
     stays = plan.pk == subscription.plan_id
     if stays and subscription.next_plan_id is None:
@@ -179,16 +139,10 @@ def change(*, user, plan_code: str) -> Subscription:
     gateway = gateways.by_name(subscription.gateway)
     # The key says which change of which state: repeating the call changes nothing more.
     key = f"change:{subscription.pk}:{plan.pk}:{subscription.applied_ticket}"
-    snapshot = _ask(
-        subscription,
-        lambda gateway: gateway.change_plan(
-            subscription.external_id,
-            _terms_of(plan, gateway, trial_days=0),
-            at_period_end=later,
-            key=key,
-        ),
-        gateway,
-    )
+    with payable.charging(subscription):
+        snapshot = gateway.change_plan(
+            external_id, _terms_of(plan, gateway, trial_days=0), at_period_end=later, key=key
+        )
     audit.record(
         actor=user,
         action=AuditAction.SUBSCRIPTION_CHANGED,
@@ -202,18 +156,14 @@ def change(*, user, plan_code: str) -> Subscription:
 def set_payment_method(*, user, payment_method: str) -> Subscription:
     """Pay with another card; a renewal that is due is tried with it at once."""
     subscription = current(user)
-    if subscription.status not in Subscription.RUNNING:
+    external_id = subscription.external_id
+    if subscription.status not in Subscription.RUNNING or external_id is None:
         raise SubscriptionNotRunning()
     gateway = gateways.by_name(subscription.gateway)
-    snapshot = _ask(
-        subscription,
-        lambda gateway: gateway.set_payment_method(
-            subscription.external_id,
-            payment_method,
-            customer=customers.ensure(subscription.user, gateway),
-        ),
-        gateway,
-    )
+    with payable.charging(subscription):
+        snapshot = gateway.set_payment_method(
+            external_id, payment_method, customer=customers.ensure(subscription.user, gateway)
+        )
     audit.record(actor=user, action=AuditAction.PAYMENT_METHOD_CHANGED, target=subscription)
     return _follow(subscription, snapshot)
 
@@ -284,15 +234,13 @@ def _open(user, plan: Plan) -> tuple[Subscription, bool]:
                 if locked.status == Status.INCOMPLETE:
                     follow_gateway.end(locked, Status.CANCELED)
         try:
-            with transaction.atomic():
+            with translate_errors(), transaction.atomic():
                 gateway = gateways.current()
                 gateway.validate_amount(plan.amount, plan.currency)
                 return (
                     Subscription.objects.create(user=user, plan=plan, gateway=gateway.name),
                     True,
                 )
-        except AmountRefused as refused:
-            raise AmountBelowMinimum(str(refused)) from None
         except IntegrityError:
             continue  # another tab was faster
     raise GatewayUnavailable()
@@ -303,10 +251,8 @@ def _has_lapsed(subscription: Subscription) -> bool:
     until = access.access_until(subscription)
     if until is None or until > timezone.now():
         return False
-    try:
+    with translate_errors():
         sync_subscription(gateway=subscription.gateway, external_id=subscription.external_id)
-    except OSError as error:
-        raise GatewayUnavailable() from error
     with transaction.atomic():
         locked = locks.lock_subscription(subscription.pk)
         until = access.access_until(locked)
@@ -345,40 +291,16 @@ def _terms_of(plan: Plan, gateway, *, trial_days: int) -> PlanTerms:
     return PlanTerms(**terms, ref=ref)
 
 
-def _ask(subscription: Subscription, question, gateway=None) -> SubscriptionSnapshot:
-    try:
-        return question(gateway or gateways.by_name(subscription.gateway))
-    except Declined as declined:
-        with transaction.atomic():
-            _note_decline(subscription, declined)
-        raise CardDeclined(declined.decline_code) from None
-    except MethodUnknown:
-        raise PaymentMethodUnknown() from None
-    except OSError as error:
-        raise GatewayUnavailable() from error
-
-
 def _follow(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscription:
-    try:
+    with translate_errors():
         sync_subscription(
             gateway=subscription.gateway,
             external_id=snapshot.external_id,
             subscription=subscription,
         )
-    except OSError as error:
-        raise GatewayUnavailable() from error
     return _again(subscription)
 
 
 def _again(subscription: Subscription) -> Subscription:
     found = Subscription.objects.select_related("plan", "next_plan", "user")
     return found.get(pk=subscription.pk)
-
-
-def _note_decline(subscription: Subscription, declined: Declined) -> None:
-    audit.record(
-        actor=subscription.user,
-        action=AuditAction.PAYMENT_DECLINED,
-        target=subscription,
-        decline_code=declined.decline_code,
-    )

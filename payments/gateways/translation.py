@@ -1,0 +1,32 @@
+"""The exceptions of the gateways, as the errors that the API answers with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from payments.errors import (
+    AmountBelowMinimum,
+    CardDeclined,
+    GatewayUnavailable,
+    PaymentMethodUnknown,
+)
+from payments.gateways.base import AmountRefused, Declined, MethodUnknown
+
+
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Raise the domain's error for each exception with which a gateway ends a call in the block.
+
+    Declined becomes CardDeclined, MethodUnknown becomes PaymentMethodUnknown, AmountRefused becomes
+    AmountBelowMinimum, and OSError (the gateway does not answer) becomes GatewayUnavailable. Every
+    other exception passes through. Nothing is written.
+    """
+    try:
+        yield
+    except Declined as declined:
+        raise CardDeclined(declined.decline_code) from None
+    except MethodUnknown:
+        raise PaymentMethodUnknown() from None
+    except AmountRefused as refused:
+        raise AmountBelowMinimum(str(refused)) from None
+    except OSError as error:
+        raise GatewayUnavailable() from error
