@@ -16,6 +16,7 @@ from payments.gateways.base import (
 from payments.gateways.sandbox import charging
 from payments.gateways.sandbox.cards import card
 from payments.gateways.sandbox.events import now, tell
+from payments.gateways.sandbox.locks import lock_subscription
 from payments.models import SandboxInvoice, SandboxSubscription
 from payments.periods import next_renewal
 
@@ -96,7 +97,7 @@ def run_due() -> int:
 @transaction.atomic
 def _renew(pk: str, moment: datetime) -> bool:
     """Bill the next period, once; false when there is nothing to do (any more)."""
-    subscription = locked(pk)
+    subscription = lock_subscription(pk)
     if subscription.ended_at is not None or subscription.period_end > moment:
         return False
     if subscription.status == "incomplete":
@@ -117,7 +118,7 @@ def _renew(pk: str, moment: datetime) -> bool:
 @transaction.atomic
 def retry(pk: str, moment: datetime) -> bool:
     """Try the card of an unpaid renewal again."""
-    subscription = locked(pk)
+    subscription = lock_subscription(pk)
     invoice = subscription.invoices.filter(status="open", next_attempt_at__lte=moment).first()
     if invoice is None or subscription.ended_at is not None:
         return False
@@ -165,7 +166,7 @@ def _charge(invoice: SandboxInvoice, *, key: str, is_renewal: bool):
 
 @transaction.atomic
 def _give_up(pk: str, moment: datetime) -> bool:
-    subscription = locked(pk)
+    subscription = lock_subscription(pk)
     if subscription.status != "incomplete":
         return False
     subscription.invoices.filter(status="open").update(status="void")
@@ -176,7 +177,7 @@ def _give_up(pk: str, moment: datetime) -> bool:
 @transaction.atomic
 def first_payment_changed(subscription_id: str) -> None:
     """The buyer has answered their bank about the first period."""
-    subscription = locked(subscription_id)
+    subscription = lock_subscription(subscription_id)
     invoice = subscription.invoices.order_by("period_start").first()
     if subscription.status != "incomplete" or invoice is None:
         return
@@ -193,7 +194,7 @@ def first_payment_changed(subscription_id: str) -> None:
 
 @transaction.atomic
 def cancel(pk: str, *, at_period_end: bool) -> SandboxSubscription:
-    subscription = locked(pk)
+    subscription = lock_subscription(pk)
     if subscription.ended_at is None:
         if at_period_end and subscription.status != "incomplete":
             subscription.cancel_at_period_end = True
@@ -206,7 +207,7 @@ def cancel(pk: str, *, at_period_end: bool) -> SandboxSubscription:
 
 @transaction.atomic
 def resume(pk: str) -> SandboxSubscription:
-    subscription = locked(pk)
+    subscription = lock_subscription(pk)
     if subscription.ended_at is None and subscription.cancel_at_period_end:
         subscription.cancel_at_period_end = False
         _save(subscription, "subscription.updated")
@@ -220,7 +221,7 @@ def change_plan(pk: str, plan: PlanTerms, *, at_period_end: bool, key: str) -> S
         "interval": plan.interval,
     }  # fmt: skip
     with transaction.atomic():
-        subscription = locked(pk)
+        subscription = lock_subscription(pk)
         if at_period_end or subscription.status == "trialing":
             if at_period_end:
                 subscription.next_plan = None if plan.code == subscription.plan_code else terms
@@ -261,7 +262,7 @@ def set_payment_method(pk: str, payment_method: str) -> SandboxSubscription:
     """Pay with another card; an unpaid renewal at once. Raises Declined."""
     declined = ""
     with transaction.atomic():
-        subscription = locked(pk)
+        subscription = lock_subscription(pk)
         if card(payment_method).decline_code:
             declined = card(payment_method).decline_code
         else:
@@ -273,13 +274,6 @@ def set_payment_method(pk: str, payment_method: str) -> SandboxSubscription:
     if declined:
         raise Declined(declined)
     return subscription
-
-
-def locked(pk: str) -> SandboxSubscription:
-    found = SandboxSubscription.objects.select_for_update().filter(pk=pk).first()
-    if found is None:
-        raise NotThere(pk)
-    return found
 
 
 def _take_plan(subscription: SandboxSubscription, terms: dict) -> None:

@@ -18,6 +18,7 @@ from payments.gateways.base import (
 )
 from payments.gateways.sandbox.cards import METHODS, card
 from payments.gateways.sandbox.events import now, tell
+from payments.gateways.sandbox.locks import lock_payment
 from payments.models import SandboxDispute, SandboxInvoice, SandboxPayment, SandboxRefund
 
 EVIDENCE_DAYS = 14
@@ -73,7 +74,7 @@ def raise_if_declined(payment: SandboxPayment) -> SandboxPayment:
 @transaction.atomic
 def authenticate(payment_id: str, *, succeeds: bool) -> SandboxPayment:
     """The buyer has answered their bank. Does nothing for a payment that waits for no answer."""
-    payment = locked(payment_id)
+    payment = lock_payment(payment_id)
     if payment.status != "requires_action":
         return payment
     payment.status = "captured" if succeeds else "failed"
@@ -81,13 +82,6 @@ def authenticate(payment_id: str, *, succeeds: bool) -> SandboxPayment:
     payment.decline_code = "" if succeeds else "authentication_required"
     changed(payment, f"payment.{payment.status}")
     return payment
-
-
-def locked(payment_id: str) -> SandboxPayment:
-    found = SandboxPayment.objects.select_for_update().filter(pk=payment_id).first()
-    if found is None:
-        raise NotThere(payment_id)
-    return found
 
 
 def changed(payment: SandboxPayment, event_type: str) -> None:
@@ -98,7 +92,7 @@ def changed(payment: SandboxPayment, event_type: str) -> None:
 
 @transaction.atomic
 def refund(*, payment_id: str, amount: int, key: str) -> SandboxRefund:
-    payment = locked(payment_id)
+    payment = lock_payment(payment_id)
     found = SandboxRefund.objects.filter(idempotency_key=key).first()
     if found is not None:
         return found
@@ -122,7 +116,7 @@ def settle_refund(refund_id: str, *, succeeds: bool) -> SandboxRefund:
     found = SandboxRefund.objects.select_related("payment").filter(pk=refund_id).first()
     if found is None:
         raise NotThere(refund_id)
-    payment = locked(found.payment_id)
+    payment = lock_payment(found.payment_id)
     found.status = "succeeded" if succeeds else "failed"
     found.save(update_fields=["status"])
     changed(payment, "refund.updated" if succeeds else "refund.failed")
@@ -134,7 +128,7 @@ def open_dispute(
     payment_id: str, *, amount: int | None = None, inquiry: bool = False, fee: int = 0
 ) -> SandboxDispute:
     """The buyer's bank takes money back; an inquiry only asks."""
-    payment = locked(payment_id)
+    payment = lock_payment(payment_id)
     amount = amount or payment.captured
     dispute = SandboxDispute.objects.create(
         id=f"sbd_{uuid7().hex}",
@@ -155,7 +149,7 @@ def close_dispute(dispute_id: str, *, reinstated: int) -> SandboxDispute:
     dispute = SandboxDispute.objects.filter(pk=dispute_id).first()
     if dispute is None:
         raise NotThere(dispute_id)
-    payment = locked(dispute.payment_id)
+    payment = lock_payment(dispute.payment_id)
     dispute.reinstated = min(reinstated, dispute.withdrawn)
     dispute.status = "won" if dispute.reinstated == dispute.withdrawn else "lost"
     dispute.save(update_fields=["reinstated", "status"])

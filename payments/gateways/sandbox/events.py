@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from config.ids import uuid7
 from payments.gateways import signatures
+from payments.gateways.sandbox.locks import lock_clock
 from payments.models import SandboxClock, SandboxEvent
 
 HEADER = "Sandbox-Signature"
@@ -86,8 +87,7 @@ def _deliver(event: SandboxEvent) -> bool:
 @transaction.atomic
 def move_clock(step: timedelta) -> datetime:
     """Set the sandbox's clock forward; returns its new time."""
-    SandboxClock.objects.get_or_create(pk=1)
-    clock = SandboxClock.objects.select_for_update().get(pk=1)
+    clock = lock_clock()
     clock.ahead += step
     clock.save(update_fields=["ahead"])
     return timezone.now() + clock.ahead

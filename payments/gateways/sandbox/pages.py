@@ -10,6 +10,7 @@ from django.utils import timezone
 from payments.gateways.base import CheckoutSnapshot, Declined, Item, NotThere, PlanTerms
 from payments.gateways.sandbox import billing, charging
 from payments.gateways.sandbox.events import tell
+from payments.gateways.sandbox.locks import lock_checkout, lock_checkout_of
 from payments.models import SandboxCheckout, SandboxPayment
 
 
@@ -40,14 +41,13 @@ def create(item: Item, *, key: str, return_url: str, expires_at: datetime) -> Sa
         return SandboxCheckout.objects.get(idempotency_key=key)
 
 
-def find(checkout_id: str, *, lock: bool = False) -> SandboxCheckout:
+def find(checkout_id: str) -> SandboxCheckout:
     if not checkout_id.isprintable():  # PostgreSQL cannot even be asked for a NUL
         raise NotThere(checkout_id)
-    checkouts = SandboxCheckout.objects
-    found = (checkouts.select_for_update() if lock else checkouts).filter(pk=checkout_id).first()
-    if found is None:
+    checkout = SandboxCheckout.objects.filter(pk=checkout_id).first()
+    if checkout is None:
         raise NotThere(checkout_id)
-    return found
+    return checkout
 
 
 def pay(checkout_id: str, payment_method: str) -> SandboxPayment | None:
@@ -56,7 +56,7 @@ def pay(checkout_id: str, payment_method: str) -> SandboxPayment | None:
     Returns a payment that waits for the buyer's bank, if it does.
     """
     with transaction.atomic():
-        checkout = find(checkout_id, lock=True)
+        checkout = lock_checkout(checkout_id)
         if checkout.status == "open" and checkout.expires_at <= timezone.now():
             checkout.status = "expired"
             checkout.save()
@@ -112,7 +112,7 @@ def authenticate(payment_id: str, *, succeeds: bool) -> SandboxPayment:
     payment = charging.authenticate(payment_id, succeeds=succeeds)
     if payment.invoice is not None:
         billing.first_payment_changed(payment.invoice.subscription_id)
-    checkout = SandboxCheckout.objects.select_for_update().filter(payment=payment).first()
+    checkout = lock_checkout_of(payment)
     if checkout is not None and checkout.status == "open":
         if succeeds:
             _complete(checkout, payment)
@@ -124,7 +124,7 @@ def authenticate(payment_id: str, *, succeeds: bool) -> SandboxPayment:
 
 @transaction.atomic
 def expire(checkout_id: str) -> SandboxCheckout:
-    checkout = find(checkout_id, lock=True)
+    checkout = lock_checkout(checkout_id)
     if checkout.status == "open":
         checkout.status = "expired"
         checkout.save()
