@@ -21,7 +21,7 @@ class NotVisible(exceptions.NotFound):
     """The object is not there, or not the caller's to see: the two answers are the same."""
 
 
-class Unavailable(DomainError):
+class ServiceUnavailable(DomainError):
     """A part the request needs is away or busy; the same request works later."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
@@ -36,7 +36,7 @@ class TooLarge(DomainError):
     default_detail = "The request is too large."
 
 
-class StorageFull(Unavailable):
+class StorageFull(ServiceUnavailable):
     default_code = "storage_full"
     default_detail = "There is not enough free space to store this upload. Nothing was stored."
     retry_after = 300

@@ -17,7 +17,7 @@ from drf_standardized_errors.formatter import ExceptionFormatter
 from drf_standardized_errors.handler import ExceptionHandler
 from rest_framework import exceptions, serializers
 
-from config.errors import DomainError, TooLarge, Unavailable
+from config.errors import DomainError, ServiceUnavailable, TooLarge
 
 
 class ApiExceptionHandler(ExceptionHandler):
@@ -38,7 +38,7 @@ class ApiExceptionHandler(ExceptionHandler):
         ):
             return exceptions.ParseError("The request could not be read.")
         if isinstance(exc, OperationalError):  # the database is away or busy: come back later
-            return Unavailable()
+            return ServiceUnavailable()
         if isinstance(exc, (DataError, OverflowError)):
             return exceptions.ParseError("A value is out of range.")
         return super().convert_known_exceptions(exc)

@@ -7,7 +7,7 @@ from django_ratelimit.core import get_usage
 from rest_framework import exceptions
 from rest_framework.request import Request
 
-from config.errors import Unavailable
+from config.errors import ServiceUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def count(request: Request, *, group: str, key: str) -> Usage | None:
         return None
     if usage["limit"] == 0:  # the cache could not tell
         if group == "auth":
-            raise Unavailable()
+            raise ServiceUnavailable()
         return None
     counted = Usage(
         limit=limit,
