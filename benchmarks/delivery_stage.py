@@ -60,7 +60,7 @@ def environment(folder: Path) -> None:
         ALLOW_HTTP="true",
         LOG_LEVEL="ERROR",
     )
-    for name in ("DATABASE_URL", "MEDIA_DIR", "WORK_DIR", "CACHE_URL", "BIND_PLAYBACK"):
+    for name in ("DATABASE_URL", "MEDIA_DIR", "CACHE_URL", "BIND_PLAYBACK"):
         os.environ.pop(name, None)
     sys.path.insert(0, str(REPO))
     import django

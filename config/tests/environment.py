@@ -27,7 +27,7 @@ os.environ.update(
         "LOG_LEVEL": "WARNING",
     }
 )
-for _name in ("MEDIA_DIR", "WORK_DIR", "UPLOAD_DIR", "CACHE_URL", "ALLOWED_HOSTS", "DEBUG"):
+for _name in ("MEDIA_DIR", "CACHE_URL", "ALLOWED_HOSTS", "DEBUG"):
     os.environ.pop(_name, None)
 
 
