@@ -202,7 +202,7 @@ DRF_STANDARDIZED_ERRORS = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Video on demand",
-    "DESCRIPTION": "Upload, transcode, sell and stream videos. Errors have one body everywhere.",
+    "DESCRIPTION": "Upload, transcode, sell and stream videos. All errors have the same body.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -213,6 +213,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "filter": True},
     "COMPONENT_SPLIT_REQUEST": True,
+    "GET_LIB_DOC_EXCLUDES": "config.api.schema.classes_without_description",
     "ENUM_NAME_OVERRIDES": {
         "VideoStatusEnum": "videos.models.Video.Status",
         "OrderKindEnum": "payments.models.Order.Kind",

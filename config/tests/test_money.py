@@ -128,6 +128,6 @@ def test_numbers_and_plain_text_stay_as_they_are(value, shown):
 def test_csv_reads_back_as_it_was(rows):
     answer = csv_response("name", ["a", "b"], rows)
 
-    text = b"".join(answer.streaming_content).decode("utf-8", "surrogatepass")
+    text = answer.getvalue().decode("utf-8", "surrogatepass")
     read = list(csv.reader(io.StringIO(text, newline="")))
     assert read == [["a", "b"], *[[cell(value) for value in row] for row in rows]]

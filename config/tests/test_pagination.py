@@ -133,7 +133,7 @@ BAD = {
     "nul in id": cursor(NOW, "\x00", False),
     "id null": cursor(NOW, None, False),
 }
-BAD_VALUES = {
+BAD_VALUES: dict[str, list[object]] = {
     "created_at": [None, 5, True, "yesterday", "", "\x00", "\ud800", "2026-13-01T00:00:00Z",
                    "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", float("nan")],
     "views": [None, "x", "", "\x00", 2**63, -(2**70), 10**400, float("inf"), float("nan"), "1e5"],

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from django_ratelimit.core import _get_window
+from django_ratelimit.core import _get_window  # type: ignore[import-untyped]  # ships no types
 
 from accounts.models import RefreshFamily
 
