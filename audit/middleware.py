@@ -9,7 +9,7 @@ from audit import buffer
 from audit.actions import AuditAction
 from audit.context import Origin, reset_origin, set_origin
 from audit.models import AuditEntry
-from config.http import mask_secrets
+from config.http import mask_secrets, request_id
 
 _RECORDED = "/api/v1/"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -36,7 +36,7 @@ class ActivityMiddleware:
             path=path,
             ip=_address(request.META.get("REMOTE_ADDR", "")),
             user_agent=request.headers.get("User-Agent", "")[:300].replace("\x00", ""),
-            request_id=request.id,
+            request_id=request_id.get(),
         )
         token = set_origin(origin)
         started = time.perf_counter()

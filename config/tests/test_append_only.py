@@ -24,10 +24,10 @@ def run(statement: str):
         cursor.execute(statement)
 
 
-def rows() -> list[tuple]:
+def rows() -> list[tuple[object, ...]]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, name, seal FROM once ORDER BY id")
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 REFUSED = [

@@ -173,7 +173,7 @@ def variables_read(path: Path) -> set[str]:
             and ast.unparse(node.value) == "os.environ"
         ):
             names.add(node.slice)
-    return {name.value for name in names if isinstance(name, ast.Constant)}
+    return {str(name.value) for name in names if isinstance(name, ast.Constant)}
 
 
 def test_the_example_explains_exactly_the_variables_that_are_read():
