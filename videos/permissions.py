@@ -1,6 +1,10 @@
 from django.conf import settings
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
+from config.api.permissions import requires
+
+MayRestoreVideos = requires("videos.restore_video", "Only administrators may restore videos.")
+
 
 class MayAddVideos(BasePermission):
     """Anyone may read what the queryset shows them; creators and administrators may add."""
@@ -24,13 +28,6 @@ class OwnsVideo(BasePermission):
         if request.method in SAFE_METHODS:
             return True
         return obj.creator_id == request.user.pk or request.user.has_perm("videos.manage_any_video")
-
-
-class MayRestoreVideos(BasePermission):
-    message = "Only administrators may restore videos."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("videos.restore_video")
 
 
 class MayBrowse(BasePermission):
