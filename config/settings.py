@@ -133,15 +133,16 @@ AUTH_PASSWORD_VALIDATORS = [
 DEFAULT_ADMIN_EMAIL = env.text("DEFAULT_ADMIN_EMAIL", "admin@example.com")
 DEFAULT_ADMIN_PASSWORD = env.text("DEFAULT_ADMIN_PASSWORD")
 
+ACCESS_TOKEN_LIFETIME = timedelta(
+    minutes=env.number("ACCESS_TOKEN_EXPIRE_MINUTES", 15, minimum=1, maximum=1440)
+)
 REFRESH_TOKEN_LIFETIME = timedelta(
     days=env.number("REFRESH_TOKEN_EXPIRE_DAYS", 14, minimum=1, maximum=90)
 )
 SIMPLE_JWT = {
     "ALGORITHM": env.choice("ALGORITHM", "HS256", among=("HS256", "HS384", "HS512")),
     "SIGNING_KEY": env.derived_key(SECRET_KEY, "jwt").hex(),
-    "ACCESS_TOKEN_LIFETIME": timedelta(
-        minutes=env.number("ACCESS_TOKEN_EXPIRE_MINUTES", 15, minimum=1, maximum=1440)
-    ),
+    "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LIFETIME,
     "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
     "ISSUER": "vod",
     "LEEWAY": 10,
