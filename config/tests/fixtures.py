@@ -1,4 +1,4 @@
-"""What every test stands on: seeded roles, an inline audit log, and tables that can be emptied."""
+"""The base of every test: seeded roles, an audit log without a thread, tables that can be emptied."""
 
 import pytest
 from django.conf import settings
@@ -18,7 +18,7 @@ PROTECTED = ("audit_auditentry", *protection.TABLES)
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
-    """On SQLite, a real file: the one in memory that Django would take knows no waiting writers."""
+    """On SQLite, use a real file: writers do not wait for each other in Django's in-memory database."""
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database["TEST"]["NAME"] = str(settings.DATA_DIR / "tests.sqlite3")
@@ -26,13 +26,13 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
-    """Seeded once; only tests that empty the tables have to seed again."""
+    """Seed once. Only tests that empty the tables seed again."""
     with django_db_blocker.unblock(), override_settings(PASSWORD_HASHERS=[QUICK_HASHER]):
         call_command("seed", verbosity=0)
 
 
 class QuickArgon2(Argon2PasswordHasher):
-    """The same format at a hundredth of the cost."""
+    """Argon2 in the same format, at a hundredth of the cost."""
 
     time_cost, memory_cost, parallelism = 1, 64, 1
 
@@ -55,7 +55,7 @@ def uses_database(request) -> bool:
 
 @pytest.fixture(autouse=True)
 def _house(request, settings):
-    """Roles and plans stand, and append-only tables let the test's own clean-up through."""
+    """Provide roles and plans, and let the clean-up of a test empty append-only tables."""
     settings.AUDIT_FLUSH_SECONDS = 0
     settings.PASSWORD_HASHERS = [QUICK_HASHER]
     if not uses_database(request):
@@ -69,6 +69,6 @@ def _house(request, settings):
         call_command("seed", verbosity=0)
     yield
     if transactional:
-        # Emptying the tables is a DELETE; what runs after it puts the triggers back.
+        # The clean-up deletes all rows. The post_migrate signal after it creates the triggers again.
         for table in PROTECTED:
             append_only.release(connection.alias, table)

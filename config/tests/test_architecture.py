@@ -23,7 +23,7 @@ def sources(app: str) -> list[Path]:
 
 
 def imported_modules(path: Path) -> set[str]:
-    """Full names of what a file imports, lazily or not."""
+    """Return the full names of all modules that a file imports, also inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -73,6 +73,6 @@ def test_only_the_pipeline_and_the_worker_start_processes(app):
 
 
 @pytest.mark.parametrize("app", LAYERS)
-def test_files_fit_in_a_head(app):
+def test_files_are_short(app):
     long = {name(p): n for p in sources(app) if (n := p.read_text().count("\n")) > FILE_LINES_MAX}
     assert long == {}

@@ -1,4 +1,4 @@
-"""JSON, strictly: what two readers could understand differently is refused."""
+"""Strict JSON: everything that two readers could understand differently is refused."""
 
 import json
 
