@@ -19,8 +19,8 @@ def register(client, email="ann@example.com", password=PASSWORD, **more):
 
 def refused(answer, field: str, code: str | None = None) -> bool:
     error = answer.data["errors"][0]
-    found = (answer.status_code, answer.data["type"], error["attr"])
-    return found == (400, "validation_error", field) and code in (None, error["code"])
+    error_seen = (answer.status_code, answer.data["type"], error["attr"])
+    return error_seen == (400, "validation_error", field) and code in (None, error["code"])
 
 
 def test_a_new_user_is_an_active_viewer(client_for):

@@ -62,8 +62,8 @@ def test_the_list_is_filtered_and_sorted(client_for, make_user, query, expected)
 
     answer = client_for(boss).get(f"{URL}?{query}")
 
-    found = [email for email in emails(answer) if email != "admin-0@example.com"]
-    assert found == expected if "page_size" not in query else found == expected[: len(found)]
+    listed = [email for email in emails(answer) if email != "admin-0@example.com"]
+    assert listed == expected if "page_size" not in query else listed == expected[: len(listed)]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from django.conf import settings
 
 # Bottom to top: an app may import itself and anything before it.
 LAYERS = ["config", "audit", "accounts", "videos", "payments", "streaming", "analytics"]
-# The half of config that composes the whole and that nothing imports.
+# The modules of config that put the apps together. No app may import them.
 COMPOSITION = {"config.settings", "config.urls", "config.asgi", "config.wsgi", "config.bootstrap"}
 PROCESSES = {"subprocess", "multiprocessing", "pty"}
 FILE_LINES_MAX = 400
@@ -24,13 +24,13 @@ def sources(app: str) -> list[Path]:
 
 def imported_modules(path: Path) -> set[str]:
     """Return the full names of all modules that a file imports, also inside functions."""
-    found = set()
+    modules = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
 
 
 def name(path: Path) -> str:
@@ -41,9 +41,9 @@ def name(path: Path) -> str:
 def test_imports_point_down(app):
     forbidden = set(LAYERS[LAYERS.index(app) + 1 :])
     offenders = {
-        name(path): sorted(found)
+        name(path): sorted(upwards)
         for path in sources(app)
-        if (found := {m for m in imported_modules(path) if m.split(".")[0] in forbidden})
+        if (upwards := {m for m in imported_modules(path) if m.split(".")[0] in forbidden})
     }
     assert offenders == {}
 
@@ -52,9 +52,9 @@ def test_imports_point_down(app):
 def test_nothing_imports_the_composition(app):
     allowed = {"config/asgi.py", "config/urls.py", "config/wsgi.py"}
     offenders = {
-        name(path): sorted(found)
+        name(path): sorted(composition)
         for path in sources(app)
-        if name(path) not in allowed and (found := imported_modules(path) & COMPOSITION)
+        if name(path) not in allowed and (composition := imported_modules(path) & COMPOSITION)
     }
     assert offenders == {}
 
