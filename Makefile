@@ -1,12 +1,11 @@
-# Everything a newcomer needs; `make` alone lists it.
+# The commands for daily work; `make` alone lists them.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test demo lint schema acceptance bench-delivery bench-pipeline bench-ledger clean
+.PHONY: help run test demo lint types schema acceptance bench-delivery bench-pipeline bench-ledger clean
 
-# HOST, PORT and every other name of .env.example may be given in the environment or as make's own
-# variables: `make run PORT=2002`.
+# Every setting of .env.example may be given as a variable of make: `make run PORT=2002`.
 export
 
 help: ## list the commands
@@ -29,14 +28,21 @@ run: $(VENV)/runtime ## start the service: web server and worker on http://127.0
 	@$(BIN)/python manage.py seed --verbosity 0
 	@exec $(BIN)/python manage.py serve
 
-demo: $(VENV)/runtime ## tell the whole story against the running service
+demo: $(VENV)/runtime ## show upload, purchase, playback and books on the running service
 	@$(BIN)/python manage.py demo
 
-test: $(VENV)/dev ## run the whole suite
+test: $(VENV)/dev ## run all tests; `make test ARGS=audit` runs those of one app
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 lint: $(VENV)/dev ## check style, formatting and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
+
+# Like the tests, mypy loads Django's settings: with a key and a folder of its own, and without a .env.
+types: $(VENV)/dev ## check the types
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	ENV_FILE=/dev/null DATA_DIR="$$folder" \
+	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
+	$(BIN)/python -m mypy . .ci/with_postgres.py
 
 schema: $(VENV)/runtime ## check the OpenAPI document
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null

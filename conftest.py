@@ -1,4 +1,4 @@
-"""The fixtures of the suite; each lives with the app that it is about."""
+"""The fixtures of all tests. Each fixture is defined in the app that it belongs to."""
 
 pytest_plugins = [
     "config.tests.fixtures",

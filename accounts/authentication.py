@@ -1,20 +1,25 @@
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.request import Request
 
 from accounts import tokens
 from accounts.errors import TokenInvalid
-from accounts.models import RefreshFamily
+from accounts.models import RefreshFamily, User
 
 
 class BearerAuthentication(BaseAuthentication):
     """``Authorization: Bearer <access token>`` (RFC 6750).
 
-    One query: the token's family, with its user and role. A token is good while its family lives, so
-    signing out, a new password and deactivation work at once; roles come from the row, never from
-    the token.
+    A token is valid while its sign-in (`RefreshFamily`) is. Signing out, a new password and a
+    deactivation therefore take effect at once. The role comes from the user's row and not from the
+    token. All of this is one query.
     """
 
-    def authenticate(self, request):
+    def authenticate(self, request: Request) -> tuple[User, tokens.AccessClaims] | None:
+        """Return the user and the token's claims, or None without a token.
+
+        Raises TokenInvalid and TokenExpired.
+        """
         token = bearer_token(request)
         if token is None:
             return None
@@ -34,12 +39,15 @@ class BearerAuthentication(BaseAuthentication):
             raise TokenInvalid()
         return family.user, claims
 
-    def authenticate_header(self, request):
+    def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'
 
 
-def bearer_token(request) -> str | None:
-    """The token of the header; None without one. Raises TokenInvalid for a malformed header."""
+def bearer_token(request: Request) -> str | None:
+    """Return the token of the Authorization header, or None without one.
+
+    Raises TokenInvalid for a malformed header. The token itself is not checked.
+    """
     parts = get_authorization_header(request).split()
     if not parts or parts[0].lower() != b"bearer":
         return None

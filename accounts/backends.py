@@ -1,48 +1,66 @@
 import time
+import uuid
 
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import AnonymousUser, Permission
+from django.db.models import Model
 
-# A role's permissions change when an operator changes the group: they are read again this often.
+from accounts.models import User
+
+# Seconds for which a process remembers a role's permissions. An operator's change to a role takes effect
+# after this time at the latest.
 ROLE_CACHE_SECONDS = 5.0
 
+# By the role's id: the time of reading (time.monotonic) and the permission names.
 _roles: dict[int, tuple[float, frozenset[str]]] = {}
 
 
 def role_permissions(role_id: int) -> frozenset[str]:
-    """The permission names of a role's group, at most ROLE_CACHE_SECONDS old."""
+    """Return the names of a role's permissions ("app.codename"), at most ROLE_CACHE_SECONDS old."""
     read_at, names = _roles.get(role_id, (float("-inf"), frozenset()))
     if time.monotonic() - read_at > ROLE_CACHE_SECONDS:
-        found = Permission.objects.filter(group=role_id).values_list(
+        rows = Permission.objects.filter(group=role_id).values_list(
             "content_type__app_label", "codename"
         )
-        names = frozenset(f"{app}.{codename}" for app, codename in found)
+        names = frozenset(f"{app}.{codename}" for app, codename in rows)
         _roles[role_id] = (time.monotonic(), names)
     return names
 
 
 def forget_role_permissions() -> None:
+    """Make this process read all roles again. Other processes do so after ROLE_CACHE_SECONDS."""
     _roles.clear()
 
 
 class RoleBackend(ModelBackend):
-    """Permissions of the user's role, and for staff those of their further groups."""
+    """An authentication back end that gives a user the permissions of their role.
 
-    def get_all_permissions(self, user_obj, obj=None):
-        if not user_obj.is_active or user_obj.is_anonymous or obj is not None:
+    Staff also have the permissions of their further groups (`accounts.roles.MODERATOR`).
+    """
+
+    def get_all_permissions(
+        self, user_obj: User | AnonymousUser, obj: Model | None = None
+    ) -> set[str]:
+        if isinstance(user_obj, AnonymousUser) or not user_obj.is_active or obj is not None:
             return set()
-        names = role_permissions(user_obj.role_id)
+        names = set(role_permissions(user_obj.role_id))
         if not user_obj.is_staff:
             return names
         return names | super().get_all_permissions(user_obj)
 
-    def has_perm(self, user_obj, perm, obj=None):
-        # The role answers for nearly everything; only for the rest are a staff member's groups read.
-        by_role = user_obj.is_active and not user_obj.is_anonymous and obj is None
-        if by_role and perm in role_permissions(user_obj.role_id):
+    def has_perm(self, user_obj: User | AnonymousUser, perm: str, obj: Model | None = None) -> bool:
+        # The role's permissions are in memory. Only a question that they do not answer costs a query,
+        # for the further groups of staff.
+        if (
+            not isinstance(user_obj, AnonymousUser)
+            and user_obj.is_active
+            and obj is None
+            and perm in role_permissions(user_obj.role_id)
+        ):
             return True
         return super().has_perm(user_obj, perm, obj)
 
-    def get_user(self, user_id):
+    def get_user(self, user_id: uuid.UUID | str) -> User | None:
+        """Return the user of an admin site session, or None if the user is deactivated."""
         user = super().get_user(user_id)
         return user if user is not None and self.user_can_authenticate(user) else None

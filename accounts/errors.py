@@ -1,3 +1,5 @@
+"""Errors of accounts and tokens."""
+
 from rest_framework import status
 from rest_framework.exceptions import AuthenticationFailed
 
@@ -5,30 +7,40 @@ from config.errors import DomainError
 
 
 class WrongCredentials(AuthenticationFailed):
-    """One answer for an unknown address, a wrong password and a deactivated user."""
+    """The one answer to an unknown address, a wrong password and a deactivated user.
+
+    Different answers would tell strangers which addresses have an account.
+    """
 
     default_code = "wrong_credentials"
-    default_detail = "No active user has this e-mail address and password."
+    default_detail = (
+        "No active user has this e-mail address and password. Check both, and try again."
+    )
 
 
 class TokenInvalid(AuthenticationFailed):
     default_code = "token_invalid"
-    default_detail = "This token is not valid."
+    default_detail = "This token is not valid. Sign in again to get a new one."
 
 
 class TokenExpired(AuthenticationFailed):
     default_code = "token_expired"
-    default_detail = "This token has expired."
+    default_detail = "This token has expired. Exchange your refresh token, or sign in again."
 
 
 class TokenReused(AuthenticationFailed):
     default_code = "token_reused"
-    default_detail = "This token was used before. Everybody signed in with it has been signed out."
+    default_detail = (
+        "This refresh token was used before, so all tokens of its sign-in have been revoked."
+        " Sign in again."
+    )
 
 
 class LastAdmin(DomainError):
     default_code = "last_admin"
-    default_detail = "This is the last active administrator; appoint another one first."
+    default_detail = (
+        "This is the last active administrator. Make another user an administrator first."
+    )
 
 
 class WrongPassword(DomainError):

@@ -1,4 +1,5 @@
 import unicodedata
+from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import Group, PermissionsMixin
@@ -10,18 +11,31 @@ from config.ids import uuid7
 
 
 def normal_email(text: str) -> str:
-    """The one form of an address: what a person would call the same address is the same text."""
+    """Return an e-mail address in its one stored form, without differences of case and typography.
+
+    Addresses that a person reads as the same thereby cannot belong to two users.
+    """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    # Folding can undo the normal form; the second round makes the result its own normal form.
+    # Folding can undo the normal form, so both are applied twice: normal_email(result) == result.
     return unicodedata.normalize("NFKC", folded).casefold().strip().rstrip(".")
 
 
-class UserManager(BaseUserManager):
-    def get_by_natural_key(self, email):
-        return self.get(email=normal_email(email))
+class UserManager(BaseUserManager["User"]):
+    def get_by_natural_key(self, email: str | None) -> "User":
+        return self.get(email=normal_email(email or ""))
 
-    def create_user(self, email: str, password: str | None = None, *, role=Role.VIEWER, **fields):
-        """An active user with one role; the role's group is made when it is missing."""
+    def create_user(
+        self,
+        email: str,
+        password: str | None = None,
+        *,
+        role: str = Role.VIEWER,
+        **fields: Any,
+    ) -> "User":
+        """Create an active user with one role. Without a password nobody can sign in as this user.
+
+        Raises IntegrityError if the address is in use. The role's group is created if it is missing.
+        """
         group, _ = Group.objects.get_or_create(name=role)
         user = self.model(
             email=normal_email(email), role=group, is_staff=role == Role.ADMIN, **fields
@@ -30,16 +44,17 @@ class UserManager(BaseUserManager):
         user.save(using=self._db)
         return user
 
-    def create_superuser(self, email: str, password: str | None = None, **fields):
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Create an administrator (`manage.py createsuperuser`)."""
         return self.create_user(email, password, role=Role.ADMIN, **fields)
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """Somebody who signs in with an e-mail address.
+    """A person with an account, who signs in with an e-mail address.
 
-    The role is a Django group with named permissions (`accounts.roles`). It is a column, not one of
-    many memberships, so that the database holds that everybody has exactly one, and so that it comes
-    with the row. ``groups`` holds what stands beside the role (MODERATOR).
+    The role is a Django group with named permissions (`accounts.roles`). It is a column and not a group
+    membership, so that the database enforces exactly one role and no further query reads it (see
+    docs/adr/0001-roles-are-a-column.md). ``groups`` holds groups beside the role (MODERATOR).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -66,42 +81,43 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.Index(fields=["-created_at", "-id"], name="user_newest"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.email
 
     @property
     def role_name(self) -> str:
+        """A value of `accounts.roles.Role`."""
         return self.role.name
 
     @property
     def public_name(self) -> str:
-        """What others see: never the address."""
+        """The name that other users see. It never contains the e-mail address."""
         return self.display_name or f"user-{self.pk.hex[-6:]}"
 
 
 class RefreshFamily(models.Model):
-    """One sign-in, and all tokens that come from it.
+    """One sign-in, with all tokens that descend from it.
 
-    Only the refresh token named by ``current`` is good, once. A token of the family that is used
-    again was stolen or replayed: the family dies, and every access token of it with it (RFC 9700,
-    section 4.14.2).
+    Only the refresh token with the id ``current`` is valid, for one use. A refresh token that is used
+    again may have been stolen, so its use revokes the family with all its refresh and access tokens
+    (RFC 9700, section 4.14.2).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="refresh_families")
-    current = models.CharField(max_length=32)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    expires_at = models.DateTimeField()
-    revoked_at = models.DateTimeField(null=True)
+    current = models.CharField("id of the valid refresh token", max_length=32)
+    created_at = models.DateTimeField("signed in (UTC)", default=timezone.now, editable=False)
+    expires_at = models.DateTimeField("expires (UTC)")
+    revoked_at = models.DateTimeField("ended (UTC)", null=True)
 
     class Meta:
-        verbose_name_plural = "refresh families"
+        verbose_name = "sign-in"
         indexes = [
-            # Revoking everything a user has.
+            # accounts.tokens.end_all: the live sign-ins of a user.
             models.Index(
                 fields=["user"], name="family_live", condition=models.Q(revoked_at__isnull=True)
             ),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"sign-in of {self.user_id} at {self.created_at:%Y-%m-%d %H:%M}"

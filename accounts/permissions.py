@@ -1,8 +1,3 @@
-from rest_framework.permissions import BasePermission
+from config.api.permissions import requires
 
-
-class MayManageUsers(BasePermission):
-    message = "Only administrators may manage users."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("accounts.manage_users")
+MayManageUsers = requires("accounts.manage_users", "Only administrators may manage users.")

@@ -1,21 +1,22 @@
-"""What each role may do: role → permission names.
+"""The permissions of each role.
 
-Names are strings, so that this table can speak of apps that it may not import; `manage.py seed`
-gives each group exactly these and fails on a name that does not exist.
+Permissions are named by strings ("app.codename"), because this app must not import the apps above it.
+`manage.py seed` gives each role's group exactly these permissions, and fails on an unknown name.
 """
 
 from django.db import models
 
 
 class Role(models.TextChoices):
-    """Everybody has exactly one."""
+    """A role of a user. Every user has exactly one."""
 
     ADMIN = "ADMIN", "Administrator"
     CREATOR = "CREATOR", "Creator"
     VIEWER = "VIEWER", "Viewer"
 
 
-MODERATOR = "MODERATOR"  # a further group, beside the role: it only opens the admin site
+# A group that staff may have beside their role, to see the videos on the admin site.
+MODERATOR = "MODERATOR"
 
 _CREATOR = {
     "videos.add_video",

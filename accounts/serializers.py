@@ -7,7 +7,7 @@ from accounts import services
 from accounts.models import User, normal_email
 from accounts.roles import Role
 
-PASSWORD_MAX = 128  # a hash of a megabyte is a gift to an attacker
+PASSWORD_MAX = 128  # characters: to hash a very long password would occupy the processor
 
 
 class UserSerializer(serializers.ModelSerializer):
@@ -40,12 +40,11 @@ class RegisterSerializer(serializers.Serializer):
 
     def validate_email(self, value):
         value = normal_email(value)
-        # The normal form may be longer, and full-width signs in it have become ordinary ones.
+        # Checked again, because the normal form may be longer and contain another "@" (from a full-width
+        # one).
         self.fields["email"].run_validators(value)
         if User.objects.filter(email=value).exists():
-            raise serializers.ValidationError(
-                "A user with this e-mail already exists.", code="unique"
-            )
+            raise serializers.ValidationError(services.EMAIL_TAKEN, code="unique")
         return value
 
     def validate(self, attrs):
@@ -58,7 +57,10 @@ class RegisterSerializer(serializers.Serializer):
 
 
 class LoginSerializer(serializers.Serializer):
-    """JSON ``{email, password}``, or the OAuth2 form ``username=…&password=…``."""
+    """The input of a sign-in, as JSON ``{email, password}`` or as form ``username=…&password=…``.
+
+    The form is that of OAuth2's password flow (RFC 6749, section 4.3.2).
+    """
 
     email = serializers.CharField(max_length=254)
     password = serializers.CharField(max_length=PASSWORD_MAX, trim_whitespace=False)
@@ -73,7 +75,7 @@ class TokenPairSerializer(serializers.Serializer):
     access_token = serializers.CharField(source="access")
     refresh_token = serializers.CharField(source="refresh")
     token_type = serializers.CharField(default="bearer", help_text="Always `bearer`.")
-    expires_in = serializers.IntegerField(help_text="Seconds that the access token lives.")
+    expires_in = serializers.IntegerField(help_text="Seconds until the access token expires.")
 
     def to_representation(self, pair):
         return {
@@ -106,6 +108,7 @@ class StatusSerializer(serializers.Serializer):
 
 
 def _check_password(field: str, password: str, user: User) -> None:
+    """Raise a ValidationError of ``field`` if the password is too weak for this user."""
     try:
         validate_password(password, user)
     except ValidationError as error:

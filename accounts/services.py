@@ -1,4 +1,4 @@
-"""Everything that changes an account."""
+"""All changes of accounts."""
 
 import uuid
 
@@ -17,27 +17,25 @@ from accounts.signals import user_deactivated
 from audit.actions import AuditAction
 from config.errors import NotVisible
 
+EMAIL_TAKEN = "A user with this e-mail address already exists. Sign in, or use another address."
+
 
 def register(*, email: str, password: str, display_name: str = "") -> User:
-    """A new VIEWER. Raises ValidationError (``unique``) when the address is taken."""
+    """Create a VIEWER. Raises ValidationError (code ``unique``) if the address is in use."""
     try:
         with transaction.atomic():
             user = User.objects.create_user(email, password, display_name=display_name)
             audit.record(actor=user, action=AuditAction.USER_REGISTERED, target=user)
     except IntegrityError:
-        raise email_taken() from None
+        raise ValidationError({"email": [EMAIL_TAKEN]}, code="unique") from None
     return user
 
 
-def email_taken() -> ValidationError:
-    return ValidationError({"email": ["A user with this e-mail already exists."]}, code="unique")
-
-
 def sign_in(*, email: str, password: str) -> tokens.Pair:
-    """Tokens for the right e-mail and password.
+    """Return the first tokens of a new sign-in. Raises WrongCredentials.
 
-    Raises WrongCredentials, in the same time whether or not the address exists: Django's back end
-    hashes the password in either case.
+    A refusal takes the same time for unknown and known addresses, because Django's back end hashes the
+    password in both cases.
     """
     user = authenticate(email=normal_email(email), password=password)
     with transaction.atomic():
@@ -51,13 +49,14 @@ def sign_in(*, email: str, password: str) -> tokens.Pair:
 
 @transaction.atomic
 def sign_out(*, refresh_token: str) -> None:
+    """Revoke all tokens of one sign-in. Safe to repeat. Raises TokenInvalid and TokenExpired."""
     if user := tokens.end(refresh_token):
         audit.record(actor=user, action=AuditAction.LOGGED_OUT, target=user)
 
 
 @transaction.atomic
 def change_password(*, user: User, current_password: str, new_password: str) -> None:
-    """Set a new password; every token the user has dies with the old one."""
+    """Set a new password and revoke all tokens of the user. Raises WrongPassword."""
     if not user.check_password(current_password):
         raise WrongPassword()
     user.set_password(new_password)
@@ -68,6 +67,7 @@ def change_password(*, user: User, current_password: str, new_password: str) -> 
 
 @transaction.atomic
 def change_profile(*, user: User, display_name: str) -> User:
+    """Set the display name."""
     user.display_name = display_name
     user.save(update_fields=["display_name"])
     audit.record(actor=user, action=AuditAction.PROFILE_CHANGED, target=user)
@@ -76,7 +76,10 @@ def change_profile(*, user: User, display_name: str) -> User:
 
 @transaction.atomic
 def set_role(*, user_id: uuid.UUID, role: Role, actor: User | None) -> User:
-    """Give a user one role. Raises LastAdmin when that would leave no active administrator."""
+    """Give a user another role. Safe to repeat.
+
+    Raises NotVisible for an unknown user, and LastAdmin if no active administrator would remain.
+    """
     user, admins = _locked(user_id)
     if user.role_name == role:
         return user
@@ -94,7 +97,11 @@ def set_role(*, user_id: uuid.UUID, role: Role, actor: User | None) -> User:
 
 @transaction.atomic
 def set_active(*, user_id: uuid.UUID, is_active: bool, actor: User | None) -> User:
-    """Let a user in, or put them out: tokens and playback end in the same transaction."""
+    """Activate or deactivate a user. Safe to repeat.
+
+    A deactivation revokes all tokens and ends all playback in the same transaction. Raises NotVisible
+    for an unknown user, and LastAdmin if no active administrator would remain.
+    """
     user, admins = _locked(user_id)
     if user.is_active == is_active:
         return user
@@ -111,17 +118,17 @@ def set_active(*, user_id: uuid.UUID, is_active: bool, actor: User | None) -> Us
 
 
 def _locked(user_id: uuid.UUID) -> tuple[User, list[User]]:
-    """A user and all active administrators, their rows locked.
+    """Lock and return a user and all active administrators. Raises NotVisible.
 
-    All at once and in one order: two who remove each other queue up here, and neither waits for
-    what the other holds. Without a join, whose rows PostgreSQL would not look at again after the
-    wait.
+    All rows are locked by one query and in one order. Two administrators who remove each other at the
+    same time therefore wait for each other's transaction, without a deadlock. The query has no join:
+    after a wait, PostgreSQL would check the locked row again, but not the joined rows.
     """
     admin_role = Group.objects.get(name=Role.ADMIN).pk
     is_admin = Q(role=admin_role, is_active=True)
     rows = User.objects.filter(Q(pk=user_id) | is_admin).select_for_update().order_by("pk")
-    found = list(rows)
-    user = next((row for row in found if row.pk == user_id), None)
+    locked = list(rows)
+    user = next((row for row in locked if row.pk == user_id), None)
     if user is None:
         raise NotVisible()
-    return user, [row for row in found if row.role_id == admin_role and row.is_active]
+    return user, [row for row in locked if row.role_id == admin_role and row.is_active]

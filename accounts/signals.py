@@ -1,11 +1,14 @@
-"""News of accounts."""
+"""Signals of accounts."""
 
 from django.dispatch import Signal
 
-# A user may no longer use the service. Sent inside the transaction, with send().
-# Arguments: user (User).
+# Sent when a user has been deactivated, inside the transaction, with send(): a receiver that fails
+# undoes the deactivation. Arguments: user (User).
+# Heard by, in this order: streaming.receivers.user_gone.
 user_deactivated = Signal()
 
-# `manage.py seed` runs, inside its transaction. A receiver makes what its app needs to begin, if it
-# is not there, and returns one line for the operator.
+# Sent by `manage.py seed` after roles and administrator, inside its transaction, with send().
+# Arguments: none. A receiver creates the first rows of its app unless they exist, and returns one line
+# for the operator.
+# Heard by, in this order: payments.receivers.seed_first_plan.
 seeding = Signal()

@@ -1,17 +1,19 @@
-"""Access and refresh tokens: JWTs by simplejwt, families by us.
+"""Access and refresh tokens: JWTs of simplejwt, grouped by sign-in (`accounts.models.RefreshFamily`).
 
-simplejwt alone lets a rotated token's family live on after reuse, and two parallel refreshes of one
-token both win. Here a token is good while its family row says so, changed by compare-and-set.
+simplejwt alone does not revoke the other tokens of a sign-in when a refresh token is used again, and
+lets two parallel refreshes of one token both succeed. Here the row of the sign-in names the one valid
+refresh token, and one UPDATE with that condition replaces it.
 """
 
 import uuid
 from dataclasses import dataclass
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
 import audit.services as audit
 from accounts.errors import TokenExpired, TokenInvalid, TokenReused
@@ -20,16 +22,20 @@ from audit.actions import AuditAction
 
 MAX_TOKEN_CHARS = 2048
 
+AnyToken = TypeVar("AnyToken", bound=Token)
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
+    """The tokens of one sign-in. ``expires_in`` is the access token's lifetime in seconds."""
+
     access: str
     refresh: str
     expires_in: int
 
 
 def issue(user: User) -> Pair:
-    """Begin a family: a first pair of tokens for a user who has just proved who they are."""
+    """Start a sign-in and return its first tokens. The caller has verified the user's password."""
     family = RefreshFamily.objects.create(
         user=user,
         current=uuid.uuid4().hex,
@@ -39,26 +45,31 @@ def issue(user: User) -> Pair:
 
 
 def rotate(refresh_token: str) -> Pair:
-    """A new pair for a refresh token, which is dead from then on.
+    """Exchange a refresh token for new tokens. The old refresh token is no longer valid.
 
-    Raises TokenInvalid, TokenExpired, or TokenReused, which has also revoked the whole family. Of
-    any number of parallel calls with one token exactly one wins.
+    Of several parallel calls with one token exactly one succeeds. Raises TokenInvalid, TokenExpired or
+    TokenReused; a TokenReused has also revoked the whole sign-in.
     """
     claims = _read(RefreshToken, refresh_token)
     family_id, jti, successor = _uuid(claims, "fam"), claims.get("jti"), uuid.uuid4().hex
     now = timezone.now()
-    # Columns of this row alone: PostgreSQL would not look at a joined condition again after waiting
-    # for another winner. Deactivating a user revokes their families.
-    won = RefreshFamily.objects.filter(
+    # The condition names columns of this row only: after a wait for a parallel call, PostgreSQL would
+    # not check a joined row again. It need not ask whether the user is active, because a deactivation
+    # revokes the user's families.
+    replaced = RefreshFamily.objects.filter(
         pk=family_id, current=jti, revoked_at=None, expires_at__gt=now
     ).update(current=successor, expires_at=now + settings.REFRESH_TOKEN_LIFETIME)
-    if won:
+    if replaced:
         return _pair(family_id, _uuid(claims, "sub"), successor)
-    _refuse(family_id, jti)
+    _revoke_if_reused(family_id, jti)
     raise TokenInvalid()
 
 
-def _refuse(family_id: uuid.UUID, jti: str) -> None:
+def _revoke_if_reused(family_id: uuid.UUID, jti: str) -> None:
+    """Revoke the sign-in of a refresh token that was used before, and raise TokenReused.
+
+    Return without a change if the sign-in is unknown or over, or if the token is the valid one.
+    """
     with transaction.atomic():
         family = RefreshFamily.objects.select_related("user").filter(pk=family_id).first()
         if family is None or family.revoked_at is not None or family.current == jti:
@@ -72,7 +83,10 @@ def _refuse(family_id: uuid.UUID, jti: str) -> None:
 
 
 def end(refresh_token: str) -> User | None:
-    """Sign out: the token's family dies. Safe to repeat; returns whose it was, the first time."""
+    """Revoke the sign-in of a refresh token. Raises TokenInvalid and TokenExpired.
+
+    Returns the user, or None if the sign-in was already over.
+    """
     family_id = _uuid(_read(RefreshToken, refresh_token), "fam")
     family = RefreshFamily.objects.select_related("user").filter(pk=family_id).first()
     ended = RefreshFamily.objects.filter(pk=family_id, revoked_at=None).update(
@@ -82,7 +96,7 @@ def end(refresh_token: str) -> User | None:
 
 
 def end_all(user: User) -> int:
-    """Every token of the user dies. Returns how many sign-ins that ended."""
+    """Revoke all sign-ins of a user and return their number."""
     return RefreshFamily.objects.filter(user=user, revoked_at=None).update(
         revoked_at=timezone.now()
     )
@@ -90,45 +104,51 @@ def end_all(user: User) -> int:
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
+    """The user and the sign-in that an access token names."""
+
     user_id: uuid.UUID
     family_id: uuid.UUID
 
 
 def read_access(token: str) -> AccessClaims:
-    """What a genuine, unexpired access token says. Whether its family lives is the caller's query."""
+    """Verify the signature and the expiry of an access token, and return its claims.
+
+    The caller has to check that the sign-in has not been revoked. Raises TokenInvalid and TokenExpired.
+    """
     claims = _read(AccessToken, token)
     return AccessClaims(user_id=_uuid(claims, "sub"), family_id=_uuid(claims, "fam"))
 
 
-def _read(kind: type, token: str):
+def _read(kind: type[AnyToken], token: str) -> AnyToken:
+    """Return a verified token. Raises TokenInvalid and TokenExpired."""
     if len(token) > MAX_TOKEN_CHARS:
         raise TokenInvalid()
     try:
-        return kind(token)
+        return kind(token)  # type: ignore[arg-type]  # simplejwt says Token, and means its text
     except ExpiredTokenError:
         raise TokenExpired() from None
     except (TokenError, ValueError, TypeError, OverflowError, AttributeError, OSError):
-        # A genuine signature over odd claims (an expiry of 10**20, a list as id) lands here too.
+        # Claims of a wrong kind, such as an expiry of 10**20, also raise these errors.
         raise TokenInvalid() from None
 
 
-def _uuid(claims, name: str) -> uuid.UUID:
-    value = claims.get(name)
+def _uuid(token: Token, claim: str) -> uuid.UUID:
+    """Return an id that a token holds. Raises TokenInvalid."""
+    value = token.get(claim)
+    if not isinstance(value, str):
+        raise TokenInvalid()
     try:
-        return uuid.UUID(value) if isinstance(value, str) else _not_a_uuid()
+        return uuid.UUID(value)
     except ValueError:
         raise TokenInvalid() from None
 
 
-def _not_a_uuid():
-    raise TokenInvalid()
-
-
 def _pair(family_id: uuid.UUID, user_id: uuid.UUID, jti: str) -> Pair:
+    """Return signed tokens of a sign-in. ``jti`` is the id of the refresh token."""
     refresh, access = RefreshToken(), AccessToken()
     refresh["jti"] = jti
+    token: Token
     for token in (refresh, access):
         token["sub"] = str(user_id)
         token["fam"] = str(family_id)
-    lifetime = settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
-    return Pair(str(access), str(refresh), int(lifetime.total_seconds()))
+    return Pair(str(access), str(refresh), int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()))

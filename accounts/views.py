@@ -25,13 +25,14 @@ from config.api.views import APIView, GenericViewSet
 
 
 class AuthView(APIView):
-    """A route for people who are not signed in yet."""
+    """The base of the routes that need no token."""
 
     permission_classes = [AllowAny]
     authentication_classes = []
     rate_group = "auth"
 
     def read(self, serializer_class):
+        """Return the serializer with the valid input. Raises ValidationError."""
         serializer = serializer_class(data=self.request.data, context={"request": self.request})
         serializer.is_valid(raise_exception=True)
         return serializer
@@ -66,7 +67,7 @@ class LoginView(AuthView):
     )
     def post(self, request):
         credentials = self.read(LoginSerializer).validated_data
-        # One account is guessed at from many addresses: its own limit stops that.
+        # A second limit, by account: passwords may be guessed from many addresses at once.
         address = normal_email(credentials["email"])
         ratelimit.count(request._request, group="auth", key=f"email:{address}")
         return Response(TokenPairSerializer(services.sign_in(**credentials)).data)
@@ -96,7 +97,7 @@ class PasswordView(APIView):
 
     @extend_schema(
         summary="Change the password",
-        description="Every token of the user dies, also the one this was asked with.",
+        description="All tokens of the user become invalid, including the one of this request.",
         request=PasswordSerializer,
         responses={204: None},
     )
@@ -108,7 +109,7 @@ class PasswordView(APIView):
 
 
 class MeView(APIView):
-    @extend_schema(summary="Who am I", responses=UserSerializer)
+    @extend_schema(summary="Show my account", responses=UserSerializer)
     def get(self, request):
         return Response(UserSerializer(request.user).data)
 
@@ -125,7 +126,7 @@ class MeView(APIView):
 
 
 class UserViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
-    """Users, for administrators."""
+    """All users, for administrators."""
 
     queryset = User.objects.select_related("role")
     serializer_class = UserSerializer
@@ -138,7 +139,7 @@ class UserViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     def list(self, request, *args, **kwargs):
         return super().list(request, *args, **kwargs)
 
-    @extend_schema(summary="One user")
+    @extend_schema(summary="Show a user")
     def retrieve(self, request, *args, **kwargs):
         return super().retrieve(request, *args, **kwargs)
 

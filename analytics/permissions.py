@@ -1,15 +1,6 @@
-from rest_framework.permissions import BasePermission
+from config.api.permissions import requires
 
-
-class MaySeeOwnAnalytics(BasePermission):
-    message = "Only creators have a dashboard."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("analytics.view_own_analytics")
-
-
-class MaySeePlatformAnalytics(BasePermission):
-    message = "Only administrators may see the platform's dashboard."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("analytics.view_platform_analytics")
+MaySeeOwnAnalytics = requires("analytics.view_own_analytics", "Only creators have a dashboard.")
+MaySeePlatformAnalytics = requires(
+    "analytics.view_platform_analytics", "Only administrators may see the platform's dashboard."
+)

@@ -1,3 +1,5 @@
+from datetime import datetime
+
 from django.contrib import admin
 
 from audit.models import AuditEntry
@@ -5,11 +7,24 @@ from config.admin import ReadOnlyAdmin
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
-    """Read-only: the database would refuse a change anyway."""
+class AuditEntryAdmin(ReadOnlyAdmin[AuditEntry]):
+    """The audit log. The database refuses changes, so the page offers none."""
 
-    list_display = ["at", "actor", "action", "method", "path", "status", "target_type", "target_id"]
+    list_display = [
+        "time",
+        "actor",
+        "action",
+        "method",
+        "path",
+        "status",
+        "target_type",
+        "target_id",
+    ]
     list_filter = ["action", "method", "status"]
     search_fields = ["target_id", "request_id", "actor__email"]
     list_select_related = ["actor"]
     date_hierarchy = "at"
+
+    @admin.display(description="time (UTC)", ordering="-at")
+    def time(self, entry: AuditEntry) -> datetime:
+        return entry.at

@@ -1,7 +1,8 @@
-"""API activity is written in batches, a moment after the answer: a read stays a read.
+"""The entries about API requests, written in batches by a thread shortly after the response.
 
-State changes are not in here: `audit.services.record` writes those in their own transaction. A crash
-loses at most `AUDIT_FLUSH_SECONDS` of activity.
+A request that only reads the database thereby needs no write transaction. A crash loses at most
+AUDIT_FLUSH_SECONDS of these entries. Entries about changes do not pass through here:
+`audit.services.record` writes each one in the transaction of its change.
 """
 
 import atexit
@@ -27,7 +28,11 @@ _thread: threading.Thread | None = None
 
 
 def put(entry: AuditEntry) -> None:
-    """Keep an entry for the next batch. Never waits; over CAPACITY the oldest are dropped."""
+    """Add an entry to the next batch, without waiting for the database.
+
+    Over CAPACITY waiting entries, the oldest one is dropped. With AUDIT_FLUSH_SECONDS = 0 the entry is
+    written at once.
+    """
     if settings.AUDIT_FLUSH_SECONDS == 0:
         entry.save(force_insert=True)
         return
@@ -37,7 +42,10 @@ def put(entry: AuditEntry) -> None:
 
 
 def flush() -> None:
-    """Write everything that waits in this process."""
+    """Write all waiting entries of this process. Other processes have their own.
+
+    Raises DatabaseError; the entries that could not be written keep waiting.
+    """
     with _flushing:
         while _waiting:
             batch = [_waiting.popleft() for _ in range(min(BATCH, len(_waiting)))]
@@ -49,7 +57,7 @@ def flush() -> None:
 
 
 def _start() -> None:
-    # Started by the first entry, so always after a fork.
+    # Called by the first entry of a process and not on import, because a fork would lose the thread.
     global _thread
     with _started:
         if _thread is None or not _thread.is_alive():
@@ -64,10 +72,10 @@ def _run() -> None:
         try:
             flush()
         except DatabaseError:
-            logger.warning("Audit entries could not be written; they wait.", exc_info=True)
+            logger.warning("Audit entries could not be written. They keep waiting.", exc_info=True)
             connections.close_all()
             threading.Event().wait(2)
-        if settings.AUDIT_FLUSH_SECONDS == 0:  # from now on every entry is written at once
+        if settings.AUDIT_FLUSH_SECONDS == 0:  # put() writes every entry at once from now on
             connections.close_all()
             return
 
@@ -76,4 +84,4 @@ def _last_flush() -> None:
     try:
         flush()
     except DatabaseError:
-        logger.exception("%d audit entries were lost at the end of the process.", len(_waiting))
+        logger.exception("The process ended with %d unwritten audit entries.", len(_waiting))

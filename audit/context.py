@@ -1,24 +1,18 @@
-"""The request that the current code works for, so that services need not be handed it."""
+"""The origin of the current request, for services that record it without getting the request."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-
-from config.http import request_id
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a change came from; empty for commands and the worker."""
+    """The request that caused a change. All fields are empty for commands and the worker."""
 
     method: str = ""
     path: str = ""
     ip: str | None = None
     user_agent: str = ""
-    request_id: str = field(default_factory=lambda: _known(request_id.get()))
-
-
-def _known(text: str) -> str:
-    return "" if text == "-" else text
+    request_id: str = ""
 
 
 _origin: ContextVar[Origin | None] = ContextVar("audit_origin", default=None)
@@ -27,4 +21,5 @@ reset_origin = _origin.reset
 
 
 def origin() -> Origin:
+    """Return the origin of the current request, or an empty one outside a request."""
     return _origin.get() or Origin()

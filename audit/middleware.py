@@ -1,22 +1,28 @@
-"""Records API activity: who, what, status, duration, request id."""
+"""The recording of API requests in the audit log."""
 
 import ipaddress
 import time
+from collections.abc import Callable
 
 from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from audit import buffer
 from audit.actions import AuditAction
 from audit.context import Origin, reset_origin, set_origin
 from audit.models import AuditEntry
-from config.http import mask_secrets
+from config.http import mask_secrets, request_id
 
 _RECORDED = "/api/v1/"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def _address(text: str) -> str | None:
-    """None for what is no address: a proxy may hand on anything, and a log that holds it is stuck."""
+    """Return an IP address without its zone, or None for any other text.
+
+    A reverse proxy may pass on any text, and the database would refuse the entry.
+    """
     try:
         return str(ipaddress.ip_address(text.partition("%")[0]))
     except ValueError:
@@ -24,19 +30,22 @@ def _address(text: str) -> str | None:
 
 
 class ActivityMiddleware:
-    """Opens the audit context for every request, and keeps one entry of each API request."""
+    """Sets the origin for `audit.services.record`, and records each request under /api/v1/.
 
-    def __init__(self, get_response):
+    With AUDIT_READS = false, requests that only read are not recorded.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         path = mask_secrets(request.path)[:500].replace("\x00", "\ufffd")
         origin = Origin(
-            method=request.method[:10],
+            method=(request.method or "")[:10],
             path=path,
             ip=_address(request.META.get("REMOTE_ADDR", "")),
             user_agent=request.headers.get("User-Agent", "")[:300].replace("\x00", ""),
-            request_id=request.id,
+            request_id=request_id.get(),
         )
         token = set_origin(origin)
         started = time.perf_counter()
@@ -49,13 +58,15 @@ class ActivityMiddleware:
         return response
 
     @staticmethod
-    def keep(request, response, origin: Origin, seconds: float) -> None:
-        # The API framework has set the user it authenticated; the admin site's session is not asked.
-        user = request.__dict__.get("user")
-        signed_in = user is not None and getattr(user, "is_authenticated", False)
+    def keep(
+        request: HttpRequest, response: HttpResponseBase, origin: Origin, seconds: float
+    ) -> None:
+        # An API view has set request.user to the user of the token. Without a view it is the user of
+        # the session, or it is missing.
+        user = getattr(request, "user", None)
         buffer.put(
             AuditEntry(
-                actor_id=user.pk if signed_in else None,
+                actor_id=user.pk if user is not None and user.is_authenticated else None,
                 action=AuditAction.API_REQUEST,
                 method=origin.method,
                 path=origin.path,

@@ -7,16 +7,16 @@ from config.ids import uuid7
 
 
 class AuditEntry(models.Model):
-    """Who did what, and when. Written once: the database refuses to change or delete an entry.
+    """One action of a user or of the service. The database refuses to change or delete an entry.
 
-    Entries are chained a moment after they are written (`audit.services.seal`): ``position`` and
-    ``hash`` go from empty to their value, once. Chaining on the spot would make every writer of the
-    service wait for every other.
+    Entries are chained shortly after they are written (`audit.services.seal`): ``position`` and ``hash``
+    change from NULL to their value, once. To chain an entry when it is written would make all writers
+    of the service wait for each other.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     at = models.DateTimeField(default=timezone.now, editable=False)
-    # No constraint and no cascade: the entry outlives the user it names.
+    # No constraint and no cascade: the entry stays when the user is deleted.
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
@@ -36,7 +36,7 @@ class AuditEntry(models.Model):
     duration_ms = models.PositiveIntegerField(null=True)
     data = models.JSONField(default=dict)
     position = models.PositiveBigIntegerField(null=True, editable=False)
-    hash = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 - not yet sealed
+    hash = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 - NULL until sealed
 
     class Meta:
         verbose_name_plural = "audit entries"
@@ -44,16 +44,16 @@ class AuditEntry(models.Model):
             models.UniqueConstraint(fields=["position"], name="audit_position_unique"),
         ]
         indexes = [
-            # The log, newest first, and its filters.
+            # GET /audit/, newest first, and its filters.
             models.Index(fields=["-at", "-id"], name="audit_newest"),
             models.Index(fields=["actor", "-at"], name="audit_by_actor"),
             models.Index(fields=["action", "-at"], name="audit_by_action"),
             models.Index(fields=["target_type", "target_id", "-at"], name="audit_by_target"),
-            # Sealing: what is not in the chain yet.
+            # audit.services.seal: the entries that are not in the chain yet.
             models.Index(
                 fields=["id"], name="audit_unsealed", condition=models.Q(position__isnull=True)
             ),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.action} {self.target_type} {self.target_id}"

@@ -1,8 +1,3 @@
-from rest_framework.permissions import BasePermission
+from config.api.permissions import requires
 
-
-class MayReadAudit(BasePermission):
-    message = "Only administrators may read the audit log."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("audit.view_auditentry")
+MayReadAudit = requires("audit.view_auditentry", "Only administrators may read the audit log.")

@@ -1,17 +1,21 @@
+from typing import Any
+
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from audit.models import AuditEntry
 
 
-class ActorSerializer(serializers.Serializer):
+class ActorSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     email = serializers.EmailField()
 
 
-class AuditEntrySerializer(serializers.ModelSerializer):
+class AuditEntrySerializer(serializers.ModelSerializer[AuditEntry]):
     actor = serializers.SerializerMethodField()
-    data = serializers.DictField(help_text="What the action was about, in its own words.")
+    data = serializers.DictField(  # type: ignore[assignment]  # DRF takes fields off the class
+        help_text="Details of the action. The keys depend on the action."
+    )
 
     class Meta:
         model = AuditEntry
@@ -22,7 +26,8 @@ class AuditEntrySerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
     @extend_schema_field(ActorSerializer(allow_null=True))
-    def get_actor(self, entry):
+    def get_actor(self, entry: AuditEntry) -> dict[str, str | None] | None:
+        """Return id and e-mail address. The address of a deleted user is None."""
         if entry.actor_id is None:
             return None
         return {"id": str(entry.actor_id), "email": getattr(entry.actor, "email", None)}

@@ -1,5 +1,9 @@
+from typing import Any
+
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.mixins import ListModelMixin
+from rest_framework.request import Request
 
 from audit import buffer
 from audit.filters import AuditFilter
@@ -16,8 +20,8 @@ CSV_COLUMNS = [
 ]  # fmt: skip
 
 
-class AuditViewSet(ListModelMixin, GenericViewSet):
-    """The audit log, newest first. Nothing in it can be written, changed or deleted from here."""
+class AuditViewSet(ListModelMixin, GenericViewSet[AuditEntry]):
+    """The audit log, newest first. The API offers no way to write, change or delete an entry."""
 
     queryset = AuditEntry.objects.select_related("actor")
     serializer_class = AuditEntrySerializer
@@ -34,10 +38,12 @@ class AuditViewSet(ListModelMixin, GenericViewSet):
             )
         ],
     )
-    def list(self, request, *args, **kwargs):
-        buffer.flush()  # what this process still holds belongs to the answer
+    def list(  # type: ignore[override]  # CSV is streamed, which a Response cannot do
+        self, request: Request, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        buffer.flush()  # entries that wait in this process belong to the answer
         if request.query_params.get("format") == "csv":
-            found = self.filter_queryset(self.get_queryset()).order_by("-at", "-id")
-            rows = found.values_list(*CSV_COLUMNS)[:CSV_ROWS_MAX].iterator(chunk_size=2000)
+            entries = self.filter_queryset(self.get_queryset()).order_by("-at", "-id")
+            rows = entries.values_list(*CSV_COLUMNS)[:CSV_ROWS_MAX].iterator(chunk_size=2000)
             return csv_response("audit", CSV_COLUMNS, rows)
         return super().list(request, *args, **kwargs)

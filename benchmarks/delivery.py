@@ -1,10 +1,11 @@
-"""Authorised delivery against raw nginx: the same files, machine, workers and clients, in one run.
+"""Compare the delivery with raw nginx: the same files, machine, workers and clients, in one run.
 
     python benchmarks/delivery.py [--runs 5] [--seconds 3] [--workers 2] [--connections 32]
 
-Needs `nginx` and `wrk` (Debian: apt-get install nginx-light wrk). Serves the whole project over a
-temporary database with 20,000 playback sessions, everything on 127.0.0.1; leaves a table and
-`benchmarks/results/delivery-<date>.json`. All ratios: above 1 the delivery is faster than nginx.
+Needs `nginx` and `wrk` (Debian: apt-get install nginx-light wrk). Starts the whole service on 127.0.0.1
+with a temporary database of 20,000 playback sessions. Prints a table and writes
+`benchmarks/results/delivery-<date>.json`. A ratio of requests above 1 means that the delivery is faster
+than nginx.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from delivery_stage import (
     AGENT,
@@ -51,7 +53,7 @@ def main() -> int:
     options = arguments()
     missing = [tool for tool in ("nginx", "wrk") if not shutil.which(tool)]
     if missing:
-        print(f"missing: {', '.join(missing)}. Debian: apt-get install nginx-light wrk")
+        print(f"Not installed: {', '.join(missing)}. On Debian: apt-get install nginx-light wrk")
         return 2
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="delivery-")))
@@ -73,7 +75,7 @@ def main() -> int:
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
@@ -88,6 +90,7 @@ def arguments():
 
 
 def machine() -> str:
+    """Return processor, number of cores and Python version."""
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -99,8 +102,10 @@ def machine() -> str:
 
 
 def throughput(stage: Stage, servers: dict[str, Server], options) -> dict:
-    """Requests a second and CPU a request, medians; the servers take turns."""
-    samples = {(case, name): [] for case in options.cases for name in servers}
+    """Return requests a second and CPU time a request: medians over runs in which servers take turns."""
+    samples: dict[tuple[str, str], list[tuple[float, float]]] = {
+        (case, name): [] for case in options.cases for name in servers
+    }
     for run in range(options.runs):
         for case in options.cases:
             order = list(servers) if run % 2 else list(reversed(servers))
@@ -109,7 +114,7 @@ def throughput(stage: Stage, servers: dict[str, Server], options) -> dict:
                 samples[case, name].append(load(stage, servers[name], listing, options))
     answer = {}
     for case in options.cases:
-        row = {}
+        row: dict[str, Any] = {}
         for name in servers:
             rates, cpu = zip(*samples[case, name], strict=True)
             row[name] = {
@@ -127,7 +132,10 @@ def throughput(stage: Stage, servers: dict[str, Server], options) -> dict:
 
 
 def load(stage: Stage, server: Server, listing: Path, options) -> tuple[float, float]:
-    """(requests a second, CPU seconds a request) under wrk; anything but 2xx ends the benchmark."""
+    """Return requests a second and CPU seconds a request under wrk.
+
+    An answer other than 2xx ends the benchmark.
+    """
     command = [
         "wrk", "-t2", f"-c{options.connections}", f"-d{options.seconds}s", "-s", str(stage.script),
         "-H", f"User-Agent: {AGENT}", f"http://127.0.0.1:{server.port}", "--", str(listing),
@@ -138,17 +146,17 @@ def load(stage: Stage, server: Server, listing: Path, options) -> tuple[float, f
     ).stdout
     cpu = server.cpu_seconds() - before
     line = next(line for line in output.splitlines() if line.startswith("RESULT "))
-    found = json.loads(line.removeprefix("RESULT "))
-    if found["refused"] or found["broken"] or not found["requests"]:
-        raise SystemExit(f"the load was not served: {found}")
-    return found["requests"] / (found["us"] / 1e6), cpu / found["requests"]
+    counts = json.loads(line.removeprefix("RESULT "))
+    if counts["refused"] or counts["broken"] or not counts["requests"]:
+        raise SystemExit(f"Some requests were not answered: {counts}")
+    return counts["requests"] / (counts["us"] / 1e6), cpu / counts["requests"]
 
 
 # --- slow clients -----------------------------------------------------------------------------------
 
 
 def slow_clients(stage: Stage, servers: dict[str, Server]) -> dict:
-    """Latency of a 1 KB request, idle and beside slow readers of 40 MB files."""
+    """Return the latency of a 1 KB request, on an idle server and beside slow readers of 40 MB files."""
     answer = {}
     for name, server in servers.items():
         grant = stage.grant(stage.viewers[0])
@@ -165,7 +173,7 @@ def slow_clients(stage: Stage, servers: dict[str, Server]) -> dict:
 
 
 def latency(server: Server, path: str) -> float:
-    """Median seconds of a request, over several connections: every worker is asked."""
+    """Return the median seconds of a request. Several connections make sure that each worker answers."""
     seconds = []
     for _ in range(8):
         client = Client(server.port)
@@ -175,14 +183,17 @@ def latency(server: Server, path: str) -> float:
             if number >= 10:
                 seconds.append(time.perf_counter() - began)
             if (status, len(body)) != (200, SIZES["tiny"]):
-                raise SystemExit(f"the request was answered {status}")
+                raise SystemExit(f"The request was answered with status {status}.")
         client.socket.close()
     return statistics.median(seconds)
 
 
 @contextlib.contextmanager
 def reading_slowly(server: Server, path: str):
-    """64 clients, each reading some 160 KB a second, in another process: its work is not ours."""
+    """Run 64 clients that read about 160 KB a second each, until the block ends.
+
+    They run in another process, so that their work does not slow down the measurement.
+    """
     script = (
         "import socket, sys, time\n"
         "port, path, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])\n"
@@ -202,22 +213,21 @@ def reading_slowly(server: Server, path: str):
         "    time.sleep(0.1)\n"
     )
     command = [sys.executable, "-c", script, str(server.port), path, str(SLOW_CLIENTS)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    try:
-        process.stdout.readline()
-        time.sleep(1)
-        yield
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            if process.stdout is not None:
+                process.stdout.readline()  # the clients are connected
+            time.sleep(1)
+            yield
+        finally:
+            process.kill()
 
 
 # --- revocation -------------------------------------------------------------------------------------
 
 
 def revocation(stage: Stage, server: Server, runs: int) -> dict:
-    """Seconds from the commit that ends a session to the last byte that its viewer gets."""
+    """Return the seconds from the commit that ends a session to the last byte that its viewer gets."""
     requests, transfers = [], []
     for run in range(runs):
         requests.append(last_answer(stage, server, stage.viewers[-1 - 2 * run]))
@@ -229,6 +239,7 @@ def revocation(stage: Stage, server: Server, runs: int) -> dict:
 
 
 def end_session(session: uuid.UUID) -> float:
+    """End a playback session and return the time of the commit (time.perf_counter)."""
     from streaming.models import PlaybackSession
 
     PlaybackSession.objects.filter(pk=session).update(
@@ -238,7 +249,10 @@ def end_session(session: uuid.UUID) -> float:
 
 
 def last_answer(stage: Stage, server: Server, session: uuid.UUID) -> float:
-    """Ask every 5 ms, over a connection to each worker that a few connections reach."""
+    """Return the seconds after the end of a session in which a new request is still answered.
+
+    Asks every 5 ms over six connections, so that every worker is asked.
+    """
     path = stage.path("delivery", stage.grant(session), "tiny-0.m4s")
     clients = [Client(server.port) for _ in range(6)]
     for client in clients:
@@ -256,7 +270,10 @@ def last_answer(stage: Stage, server: Server, session: uuid.UUID) -> float:
 
 
 def last_byte(stage: Stage, server: Server, session: uuid.UUID) -> float:
-    """A 40 MB file, read at some 6 MB a second while its session ends."""
+    """Return the seconds after the end of a session in which a running transfer still gets bytes.
+
+    The client reads a 40 MB file at about 6 MB a second.
+    """
     client = Client(server.port, receive_buffer=65_536)
     client.ask(stage.path("delivery", stage.grant(session), "slow.mp4"))
     taken, ended, last = 0, 0.0, 0.0
@@ -270,7 +287,7 @@ def last_byte(stage: Stage, server: Server, session: uuid.UUID) -> float:
         time.sleep(0.01)
     client.socket.close()
     if taken >= SLOW_BYTES:
-        raise SystemExit("the transfer was not stopped")
+        raise SystemExit("The transfer was not stopped.")
     return round(max(0.0, last - ended), 3)
 
 
@@ -278,6 +295,7 @@ def last_byte(stage: Stage, server: Server, session: uuid.UUID) -> float:
 
 
 def report(result: dict) -> None:
+    """Print the table and write the result file."""
     print(f"\n{result['machine']}\n")
     print(f"{'case':10}{'nginx/s':>10}{'delivery/s':>12}{'ratio':>8}{'bar':>7}{'CPU ratio':>11}")
     for case, row in result["throughput"].items():

@@ -1,4 +1,4 @@
-"""The stage of the delivery benchmark: published files, sessions, the two servers, a client."""
+"""The parts of the delivery benchmark: published files, playback sessions, two servers, a client."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ http {{
 
 
 def environment(folder: Path) -> None:
-    """A configuration of its own, for this process and the servers it starts."""
+    """Set up Django with a configuration of its own, for this process and the servers that it starts."""
     os.environ.update(
         ENV_FILE=os.devnull,
         SECRET_KEY=secrets.token_urlsafe(48),
@@ -60,7 +60,7 @@ def environment(folder: Path) -> None:
         ALLOW_HTTP="true",
         LOG_LEVEL="ERROR",
     )
-    for name in ("DATABASE_URL", "MEDIA_DIR", "WORK_DIR", "CACHE_URL", "BIND_PLAYBACK"):
+    for name in ("DATABASE_URL", "MEDIA_DIR", "CACHE_URL", "BIND_PLAYBACK"):
         os.environ.pop(name, None)
     sys.path.insert(0, str(REPO))
     import django
@@ -69,7 +69,7 @@ def environment(folder: Path) -> None:
 
 
 class Stage:
-    """Published files, the sessions of many viewers in a real database, and their grants."""
+    """The published files, and the playback sessions of many viewers in a database."""
 
     def __init__(self, folder: Path):
         from django.conf import settings
@@ -123,13 +123,14 @@ class Stage:
         return [row.pk for row in rows[ENDED:]]
 
     def grant(self, session: uuid.UUID) -> str:
+        """Return a playback grant of a session, for 12 hours."""
         from streaming.delivery import grants
 
         until = int(time.time()) + 12 * 3600
         return grants.mint(session, self.video.pk, until, AGENT, "127.0.0.1")
 
     def paths(self, server: str, kinds: list[str]) -> Path:
-        """A file of paths to ask for: each viewer, each kind of file, in turn."""
+        """Write the paths for wrk, one a line: each kind of file for each viewer. Return the file."""
         lines = []
         for viewer, session in enumerate(self.viewers[:VIEWERS]):
             grant = self.grant(session)
@@ -141,6 +142,7 @@ class Stage:
         return listing
 
     def path(self, server: str, grant: str, name: str) -> str:
+        """Return the path of a file. nginx has no grants, so that its paths have none."""
         prefix = f"/media/{grant}" if server == "delivery" else ""
         return f"{prefix}/{self.video.pk}/{VERSION}/{name}"
 
@@ -149,11 +151,13 @@ class Stage:
 
 
 class Server:
+    """A running server and its port."""
+
     def __init__(self, process: subprocess.Popen, port: int):
         self.process, self.port = process, port
 
     def cpu_seconds(self) -> float:
-        """User and system time of the process and all that it started."""
+        """Return the user and system time of the process and of all its descendants."""
         ticks = os.sysconf("SC_CLK_TCK")
         total, pids = 0, [self.process.pid]
         for pid in pids:
@@ -167,7 +171,7 @@ class Server:
 
 @contextlib.contextmanager
 def running(command: list[str], port: int):
-    """The server, in a process group of its own, until the block ends."""
+    """Run a server until the block ends, in its own process group."""
     process = subprocess.Popen(command, cwd=REPO, start_new_session=True)
     try:
         end = time.monotonic() + 30
@@ -175,9 +179,9 @@ def running(command: list[str], port: int):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             if process.poll() is not None or time.monotonic() > end:
-                raise SystemExit(f"{command[0]} did not start")
+                raise SystemExit(f"{command[0]} did not start within 30 seconds.")
             time.sleep(0.1)
-        time.sleep(1.5)  # every worker has started
+        time.sleep(1.5)  # until every worker has started
         yield Server(process, port)
     finally:
         process.terminate()
@@ -213,7 +217,7 @@ def start_delivery(options):
 
 
 class Client:
-    """One connection; reads when it is told to."""
+    """One HTTP connection that reads only when a method asks for it."""
 
     def __init__(self, port: int, receive_buffer: int | None = None):
         self.socket = socket.socket()
@@ -224,11 +228,12 @@ class Client:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, path: str) -> None:
+        """Send a request without reading the answer."""
         text = f"GET {path} HTTP/1.1\r\nHost: bench\r\nUser-Agent: {AGENT}\r\n\r\n"
         self.socket.sendall(text.encode())
 
     def fetch(self, path: str) -> tuple[int, bytes]:
-        """Status and body of a small answer."""
+        """Send a request and return status and body of a small answer."""
         self.ask(path)
         data = b""
         while b"\r\n\r\n" not in data:

@@ -1,13 +1,15 @@
-"""What the books cost when they are large.
+"""Measure how long the books take with a million transfers.
 
     .venv/bin/python benchmarks/ledger.py [--scale 1] [--clients 16] [--purchases 20]
     .venv/bin/python .ci/with_postgres.py -- .venv/bin/python benchmarks/ledger.py
 
-Four figures, at full scale: the question "may this person watch?" among 1,000,000 rights (one query);
-`verify_ledger` over 1,000,000 transfers; closing a month with 100,000 creators, and verifying it; and
-purchases a second by 16 clients at once, through the services and the sandbox gateway. In a database
-of its own that is thrown away: SQLite, or the server that DATABASE_URL names (it must let us create a
-database). Prints the figures and writes ``benchmarks/results/ledger-<database>-<date>.json``.
+Measures four things at full scale: the check of access among 1,000,000 entitlements (one query),
+`verify_ledger` over 1,000,000 transfers, the closing and the verification of a month with 100,000
+creators, and the purchases a second of 16 concurrent clients (services and sandbox gateway).
+
+Works in a new database that is deleted afterwards: SQLite, or one on the server of DATABASE_URL, whose
+user must be allowed to create databases. Prints the figures and, at full scale, writes
+``benchmarks/results/ledger-<database>-<date>.json``.
 """
 
 import argparse
@@ -38,9 +40,10 @@ BATCH = 5000
 
 def main() -> int:
     options = arguments()
+    now = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="ledger-") as folder, database(Path(folder)) as vendor:
         result = {
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "date": now.isoformat(timespec="seconds"),
             "machine": {
                 "cores": os.cpu_count(),
                 "python": platform.python_version(),
@@ -50,7 +53,7 @@ def main() -> int:
             "figures": figures(options),
         }
     print(json.dumps(result, indent=2))
-    target = ROOT / "benchmarks" / "results" / f"ledger-{vendor}-{result['date'][:10]}.json"
+    target = ROOT / "benchmarks" / "results" / f"ledger-{vendor}-{now:%Y-%m-%d}.json"
     if options.scale == 1:
         target.write_text(json.dumps(result, indent=2) + "\n")
         print(f"written: {target.relative_to(ROOT)}")
@@ -58,16 +61,19 @@ def main() -> int:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scale", type=float, default=1, help="0.05: a twentieth of the rows")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--scale", type=float, default=1, help="0.05 makes 1/20 of the rows")
     parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--purchases", type=int, default=20, help="by each client")
+    parser.add_argument("--purchases", type=int, default=20, help="purchases of each client")
     return parser.parse_args()
 
 
 @contextlib.contextmanager
 def database(folder: Path):
-    """An empty, migrated and seeded database; gone afterwards. Nobody's .env is read."""
+    """Yield the vendor of a new, migrated and seeded database, and delete it afterwards.
+
+    No .env is read.
+    """
     os.environ.update(
         ENV_FILE=os.devnull,
         SECRET_KEY=secrets.token_urlsafe(48),
@@ -95,21 +101,24 @@ def database(folder: Path):
 
 
 def figures(options: argparse.Namespace) -> dict:
+    """Make the rows, measure, and return all figures by name."""
+
     def scaled(full: int) -> int:
         return max(1, round(full * options.scale))
 
-    made = {}
+    result = {}
     sales = timed("making sales", lambda: make_sales(scaled(500_000)))
-    made["verify_ledger"] = verify()
-    timed("making rights", lambda: make_rights(sales, scaled(1_000_000)))
-    made["entitlement"] = entitlement(sales)
+    result["verify_ledger"] = verify()
+    timed("making entitlements", lambda: make_entitlements(sales, scaled(1_000_000)))
+    result["entitlement"] = entitlement(sales)
     timed("making creators", lambda: make_month(scaled(100_000)))
-    made["close_pool"] = close_pool()
-    made["purchases"] = purchases(options.clients, options.purchases)
-    return made
+    result["close_pool"] = close_pool()
+    result["purchases"] = purchases(options.clients, options.purchases)
+    return result
 
 
 def timed(title: str, work):
+    """Return the result of ``work()`` and print the seconds that it took."""
     start = time.monotonic()
     result = work()
     print(f"{title}: {time.monotonic() - start:.1f} s", file=sys.stderr)
@@ -117,10 +126,12 @@ def timed(title: str, work):
 
 
 def store(rows: list) -> list:
+    """Insert rows of one model and return them."""
     return type(rows[0]).objects.bulk_create(rows, batch_size=BATCH)
 
 
 def people(count: int, role: str) -> list:
+    """Make users with the role of a creator or of a viewer."""
     from django.contrib.auth.models import Group
 
     from accounts.models import User
@@ -136,6 +147,7 @@ def people(count: int, role: str) -> list:
 
 
 def videos(creators: list) -> list:
+    """Make one paid video for each creator."""
     from django.utils import timezone
 
     from videos.models import Video
@@ -159,7 +171,10 @@ def videos(creators: list) -> list:
 
 
 def make_sales(count: int) -> tuple[list, list]:
-    """Paid orders with everything that rests on them: two transfers and a right each."""
+    """Make paid orders, each with payment, journal entry, two transfers and an entitlement.
+
+    Returns the buyers and the videos.
+    """
     from payments.ledger import accounts
     from payments.models import Entitlement, JournalEntry, LedgerAccount, Order, Payment, Transfer
 
@@ -204,12 +219,12 @@ def make_sales(count: int) -> tuple[list, list]:
                 for payment in payments
             ]
         )  # fmt: skip
-        legs = []
+        transfers = []
         for entry, order in zip(entries, orders, strict=True):
-            told = {"entry": entry, "currency": "USD", "available_on": paid_at, "debit": clearing}
-            legs.append(Transfer(credit=owed[order.video_id], amount=SHARE, **told))
-            legs.append(Transfer(credit=platform_, amount=PRICE - SHARE, **told))
-        store(legs)
+            common = {"entry": entry, "currency": "USD", "available_on": paid_at, "debit": clearing}
+            transfers.append(Transfer(credit=owed[order.video_id], amount=SHARE, **common))
+            transfers.append(Transfer(credit=platform_, amount=PRICE - SHARE, **common))
+        store(transfers)
         store(
             [
                 Entitlement(
@@ -222,17 +237,21 @@ def make_sales(count: int) -> tuple[list, list]:
 
 
 def verify() -> dict:
+    """Measure the verification of the books."""
     from payments.books import verification
     from payments.models import Transfer
 
     check = verification.verify_ledger()
     if check.discrepancies:
-        raise SystemExit(f"the books are wrong: {check.first}")
+        raise SystemExit(f"The books are wrong: {check.first}")
     return {"transfers": Transfer.objects.count(), "seconds": round(check.seconds, 1)}
 
 
-def make_rights(sales: tuple[list, list], count: int) -> None:
-    """Rights of orders that are not there: enough rows for the index to be as large as it gets."""
+def make_entitlements(sales: tuple[list, list], count: int) -> None:
+    """Add entitlements until there are ``count`` of them, so that the index is large.
+
+    Their orders do not exist; the check of access does not read orders.
+    """
     from config.ids import uuid7
     from payments.models import Entitlement
 
@@ -253,6 +272,7 @@ def make_rights(sales: tuple[list, list], count: int) -> None:
 
 
 def entitlement(sales: tuple[list, list]) -> dict:
+    """Measure the check of access. Ends the benchmark if it needs more than one query."""
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
@@ -261,15 +281,15 @@ def entitlement(sales: tuple[list, list]) -> dict:
     from payments.models import Entitlement
 
     buyers, catalogue = sales
-    dice = random.Random(1)  # noqa: S311 - the same questions in every run
+    dice = random.Random(1)  # noqa: S311 - every run checks the same pairs
     asked = dice.sample(buyers, min(CHECKS, len(buyers)))
     known = {user.pk: user for user in User.objects.filter(pk__in=[u.pk for u in asked[:500]])}
     pairs = [(user, dice.choice(catalogue)) for user in known.values() for _ in range(10)]
-    can_watch(*pairs[0])  # what the role may do is remembered
+    can_watch(*pairs[0])  # reads the permissions of the role, which are then cached
     with CaptureQueriesContext(connection) as captured:
         can_watch(*pairs[1])
     if len(captured) > 1:
-        raise SystemExit(f"{len(captured)} queries")
+        raise SystemExit(f"The check of access needs {len(captured)} queries instead of one.")
     times = []
     for user, video in pairs:
         start = time.perf_counter()
@@ -285,7 +305,7 @@ def entitlement(sales: tuple[list, list]) -> dict:
 
 
 def make_month(creators: int) -> None:
-    """Subscribers who have paid for a month, and have watched a video of every creator."""
+    """Make a month in which subscribers have paid and have watched a video of every creator."""
     from payments.models import Invoice, JournalEntry, Payment, Plan, Subscription, WatchDaily
     from payments.services.settling import split
 
@@ -320,6 +340,7 @@ def make_month(creators: int) -> None:
 
 
 def close_pool() -> dict:
+    """Measure the closing of the month, and its verification."""
     from payments.periods import Month
     from payments.services.sharing import pools
 
@@ -329,7 +350,7 @@ def close_pool() -> dict:
     closed = time.monotonic()
     wrong = pools.verify_month(month)
     if wrong or not closing.pool.amount:
-        raise SystemExit(f"the month is wrong: {wrong[:1]}")
+        raise SystemExit(f"The month is wrong: {wrong[:1]}")
     return {
         "creators": len(closing.shares),
         "close_seconds": round(closed - start, 1),
@@ -338,7 +359,10 @@ def close_pool() -> dict:
 
 
 def purchases(clients: int, each: int) -> dict:
-    """Every client buys its videos one after the other; the sandbox answers at once."""
+    """Measure concurrent purchases: every client buys its videos one after the other.
+
+    The sandbox gateway answers without a network.
+    """
     from django.db import connections
 
     from payments.services.buying import checkout

@@ -1,11 +1,12 @@
-"""What the pipeline costs beside the encoder it drives.
+"""Compare the processing pipeline with the bare FFmpeg that it drives.
 
     .venv/bin/python benchmarks/pipeline.py [--seconds 60] [--runs 5] [--sandbox auto]
 
-Makes a 1080p video of moving noise and test picture, then takes turns: ``pipeline.transcode`` and
-bare FFmpeg making the same ladder (same filters, rates and preset) in one process as plain MP4.
-CPU is user + system of this process and all its descendants: bubblewrap leaves its child behind
-unreaped, and the kernel would not count it, so this process adopts and reaps orphans (Linux).
+Makes a 1080p video of a moving test picture with noise. Then ``pipeline.transcode`` and bare FFmpeg
+take turns; FFmpeg makes the same ladder (same filters, rates and preset) in one process, as plain MP4
+files. CPU time is the user and system time of this process and all its descendants. bubblewrap does not
+wait for its child, so the kernel would not count the child's time: this process adopts orphans and
+waits for them (Linux only).
 Prints medians and writes ``benchmarks/results/pipeline-<date>.json``.
 """
 
@@ -34,16 +35,16 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=int, default=60, help="length of the video")
-    parser.add_argument("--runs", type=int, default=5, help="runs of each side, interleaved")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each side")
     parser.add_argument("--sandbox", choices=("auto", "bwrap", "limits"), default="auto")
     parser.add_argument("--preset", default="veryfast")
     return parser.parse_args()
 
 
 def configure(options: argparse.Namespace) -> None:
-    """Only what the pipeline reads: no database, no environment file."""
+    """Set the settings that the pipeline reads, without a database and without a .env."""
     settings.configure(
         FFMPEG_PATH="",
         FFPROBE_PATH="",
@@ -60,17 +61,24 @@ def configure(options: argparse.Namespace) -> None:
 
 
 def cpu_seconds() -> float:
+    """Return user + system time of this process and of all children it has waited for."""
     own, children = (resource.getrusage(who) for who in (0, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 def adopt_orphans() -> None:
+    """Become the parent of descendants that lose their own parent (prctl, Linux)."""
     if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise SystemExit("Not a child subreaper: the CPU time under bubblewrap would be lost.")
+        raise SystemExit(
+            "This system has no child subreaper, so CPU time under bubblewrap cannot be counted."
+        )
 
 
 def reap_orphans() -> None:
-    """Wait for every child left, so that its time counts. Our own code has none at this point."""
+    """Wait for every adopted child, so that its CPU time is counted.
+
+    The benchmark itself has no running child at this point.
+    """
     deadline = time.monotonic() + REAPING_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -79,10 +87,11 @@ def reap_orphans() -> None:
             return
         if not pid:
             time.sleep(0.01)
-    raise SystemExit("A process is still running: the CPU time would be incomplete.")
+    raise SystemExit("A process is still running, so the CPU time would be incomplete.")
 
 
 def measured(work) -> dict:
+    """Run ``work()`` and return its result with its CPU and wall seconds."""
     cpu, start = cpu_seconds(), time.monotonic()
     result = work()
     wall = time.monotonic() - start
@@ -91,7 +100,7 @@ def measured(work) -> dict:
 
 
 def make_video(path: Path, seconds: int) -> None:
-    """Moving test picture with video grain: harder than a cartoon, easier than noise."""
+    """Write a moving test picture with grain: harder to encode than a cartoon, easier than noise."""
     from videos.processing import tools
 
     picture = f"testsrc2=size=1920x1080:rate=30:duration={seconds},noise=alls=8:allf=t"
@@ -107,7 +116,7 @@ def make_video(path: Path, seconds: int) -> None:
 
 
 def bare_command(source: Path) -> list[str]:
-    """One FFmpeg, as somebody would type it: same ladder, rates, preset and keyframes."""
+    """Return one FFmpeg command that makes the same ladder, rates, preset and keyframes."""
     from videos.processing import tools
     from videos.processing.ladder import ladder
 
@@ -159,7 +168,7 @@ def run_pipeline(source: Path) -> dict:
 
 
 class EncodedSize:
-    """Notes the size of the encoder's files between encoding and packaging."""
+    """A context in which the size of the encoder's files is recorded before they are packaged."""
 
     def __enter__(self):
         from videos.processing import packager
@@ -180,6 +189,7 @@ class EncodedSize:
 
 
 def frames(path: Path) -> int:
+    """Return the number of frames of the first video stream."""
     from videos.processing import tools
 
     done = subprocess.run(
@@ -191,7 +201,7 @@ def frames(path: Path) -> int:
         capture_output=True,
         text=True,
     )
-    return int(done.stdout.split()[0].strip(","))  # a playlist counts its program, too
+    return int(done.stdout.split()[0].strip(","))  # a playlist adds a line for its program
 
 
 def machine() -> dict:
@@ -224,8 +234,8 @@ def summarise(pipelines: list[dict], bares: list[dict], frames_in: int) -> dict:
         "bare_wall": median(bares, "wall"),
     }
     if medians["pipeline_cpu"] < 0.8 * medians["bare_cpu"]:
-        # It does the same encode and more: less can only be time that was not counted.
-        raise SystemExit(f"Implausible, not recorded: {medians}")
+        # The pipeline does the same encoding and more. Less CPU time means that some was not counted.
+        raise SystemExit(f"The figures are implausible and are not recorded: {medians}")
     return medians | {
         "cpu_ratio": round(medians["pipeline_cpu"] / medians["bare_cpu"], 4),
         "wall_ratio": round(medians["pipeline_wall"] / medians["bare_wall"], 4),
@@ -256,7 +266,8 @@ def main() -> None:
         source = Path(folder) / "source"
         make_video(source, options.seconds)
         frames_in = frames(source)
-        pipelines, bares = [], []
+        pipelines: list[dict] = []
+        bares: list[dict] = []
         for number in range(options.runs):
             sides = [(run_pipeline, pipelines), (run_bare, bares)]
             for run, results in sides if number % 2 else reversed(sides):

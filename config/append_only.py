@@ -1,16 +1,18 @@
-"""Tables whose rows are written once: the database itself refuses to change or delete one.
+"""Tables whose rows the database refuses to change or delete, on SQLite and on PostgreSQL.
 
-SQL triggers, made again after every migration: Django rebuilds a SQLite table to alter it, and its
-triggers are lost on the way.
+SQL triggers hold the rule. They must be created again after every migration, because Django rebuilds an
+SQLite table to alter it and the rebuilt table has no triggers.
 """
+
+from collections.abc import Iterator
 
 from django.db import connections
 
 
 def protect(using: str, table: str, *, set_once: tuple[str, ...] = ()) -> None:
-    """Refuse UPDATE, DELETE and (PostgreSQL) TRUNCATE on ``table``. Safe to repeat.
+    """Make the database refuse UPDATE, DELETE and (on PostgreSQL) TRUNCATE on ``table``.
 
-    ``set_once`` columns may go from empty to a value, once; nothing else may change.
+    A column of ``set_once`` may change from NULL to a value, once. Safe to repeat.
     """
     connection = connections[using]
     with connection.cursor() as cursor:
@@ -24,7 +26,7 @@ def protect(using: str, table: str, *, set_once: tuple[str, ...] = ()) -> None:
 
 
 def release(using: str, table: str) -> None:
-    """Take the protection off again: only for the tests' own clean-up and for reversed migrations."""
+    """Remove the protection of ``table``. Only the tests' clean-up and reversed migrations need this."""
     connection = connections[using]
     with connection.cursor() as cursor:
         for name in trigger_names(table):
@@ -32,12 +34,13 @@ def release(using: str, table: str) -> None:
             cursor.execute(f'DROP TRIGGER IF EXISTS "{name}"{suffix}')
 
 
-def trigger_names(table: str) -> tuple[str, ...]:
+def trigger_names(table: str) -> tuple[str, str, str]:
+    """Return the names of the triggers against UPDATE, DELETE and TRUNCATE (PostgreSQL only)."""
     return (f"{table}_no_update", f"{table}_no_delete", f"{table}_no_truncate")
 
 
 def missing(using: str, table: str) -> list[str]:
-    """The triggers that should stand and do not."""
+    """Return the triggers that ``table`` should have and does not have."""
     connection = connections[using]
     sqlite = connection.vendor == "sqlite"
     catalogue = (
@@ -47,19 +50,22 @@ def missing(using: str, table: str) -> list[str]:
     )
     with connection.cursor() as cursor:
         cursor.execute(catalogue)
-        standing = {row[0] for row in cursor.fetchall()}
-    wanted = trigger_names(table)[: 2 if sqlite else 3]
-    return [name for name in wanted if name not in standing]
+        existing = {row[0] for row in cursor.fetchall()}
+    required = trigger_names(table)[: 2 if sqlite else 3]
+    return [name for name in required if name not in existing]
 
 
-def _statements(vendor: str, table: str, columns: list[str], set_once: tuple[str, ...]):
+def _statements(
+    vendor: str, table: str, columns: list[str], set_once: tuple[str, ...]
+) -> Iterator[str]:
+    """Yield the SQL that creates the triggers. ``columns`` are the columns that may never change."""
     no_update, no_delete, no_truncate = trigger_names(table)
-    different = "IS NOT" if vendor == "sqlite" else "IS DISTINCT FROM"
-    changed = [f'NEW."{name}" {different} OLD."{name}"' for name in columns]
-    again = [
-        f'(OLD."{name}" IS NOT NULL AND NEW."{name}" {different} OLD."{name}")' for name in set_once
+    differs = "IS NOT" if vendor == "sqlite" else "IS DISTINCT FROM"
+    changed = [f'NEW."{name}" {differs} OLD."{name}"' for name in columns]
+    set_again = [
+        f'(OLD."{name}" IS NOT NULL AND NEW."{name}" {differs} OLD."{name}")' for name in set_once
     ]
-    update_when = " OR ".join(changed + again) if set_once else ""
+    update_when = " OR ".join(changed + set_again) if set_once else ""
     if vendor == "sqlite":
         when = f"WHEN {update_when} " if update_when else ""
         refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"

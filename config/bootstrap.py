@@ -1,6 +1,7 @@
-"""The first start, before Django can run: a .env with secrets of its own, and a free port.
+"""The steps before the first start: write a .env with random secrets, and check that the port is free.
 
-Run by `make run` as `python -m config.bootstrap`; safe to repeat.
+Run by `make run` as `python -m config.bootstrap`. Safe to repeat. Django's settings are not loaded
+here, because they need the .env that is about to be written.
 """
 
 import os
@@ -14,10 +15,11 @@ TEMPLATE, TARGET = BASE_DIR / ".env.example", BASE_DIR / ".env"
 
 
 def write_env(environment: dict[str, str]) -> str | None:
-    """Make .env from the example unless it is there. Returns the admin's password, if one was made.
+    """Copy .env.example to .env with random secrets, unless .env exists.
 
-    Names given in the environment are left as they are in the file: the environment beats it anyway,
-    and a secret given there should not land on the disk.
+    Returns the administrator's new password, or None if none was made. A DEFAULT_ADMIN_PASSWORD in
+    ``environment`` stays out of the file: the environment overrides it anyway, and a secret that was
+    given there must not be written to the disk.
     """
     if TARGET.exists():
         return None
@@ -37,6 +39,7 @@ def write_env(environment: dict[str, str]) -> str | None:
 
 
 def port_is_free(host: str, port: int) -> bool:
+    """Return whether a server could listen on the port now."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -48,21 +51,22 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def main() -> int:
+    """Prepare the start and return the exit status: 1 if the port is in use, else 0."""
     password = write_env(dict(os.environ))
-    from config.env import number, text  # reads the .env that is now there
+    from config.env import number, text  # imported late: the module reads .env when it is loaded
 
     host, port = text("HOST", "127.0.0.1"), number("PORT", 2001, minimum=1, maximum=65535)
     if password:
         email = text("DEFAULT_ADMIN_EMAIL", "admin@example.com")
         line = "-" * 72
         sys.stdout.write(
-            f"{line}\nA new .env was written, with an administrator whose password is shown once:\n"
+            f"{line}\nA new .env was written. The administrator's password is not shown again:\n"
             f"  e-mail    {email}\n  password  {password}\n{line}\n"
         )
     if not port_is_free(host, port):
         sys.stderr.write(
-            f"Port {port} on {host} is taken. Is the service running already?"
-            f" Choose another: make run PORT={port + 1}\n"
+            f"Port {port} on {host} is in use, perhaps by another instance of this service."
+            f" Choose another port: make run PORT={port + 1}\n"
         )
         return 1
     return 0

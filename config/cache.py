@@ -1,30 +1,36 @@
-"""Caches that count correctly over several processes, and the one that survives a dead Redis."""
+"""Cache back ends whose counters are exact when several processes count at once."""
 
 import json
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.core.cache.backends.redis import RedisCache
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
 
 class SQLiteCache(BaseCache):
-    """A cache in one local file, shared by every process of this host.
+    """A cache in one local file that every process of this host shares.
 
-    Django's database cache reads and then writes in ``incr``, so two processes can count the same
-    request once; here one UPDATE counts. Values are JSON. Nothing in it has to survive a power cut,
-    so it does not wait for the disk.
+    Values must be JSON. ``incr`` is one UPDATE; Django's database cache reads and then writes, so that
+    two processes may count one request. The file is written without waiting for the disk, because
+    nothing in it has to survive a power cut.
     """
 
-    def __init__(self, location: str, params: dict):
+    def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(params)
         self._path = location
         self._local = threading.local()
         self._next_cull = 0.0
 
     def _db(self) -> sqlite3.Connection:
-        db = getattr(self._local, "db", None)
+        """Return this thread's connection, and open it at the first call."""
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
         if db is None:
             db = sqlite3.connect(self._path, timeout=5, isolation_level=None)
             self._use_wal(db)
@@ -38,30 +44,43 @@ class SQLiteCache(BaseCache):
 
     @staticmethod
     def _use_wal(db: sqlite3.Connection) -> None:
-        """Several may open a new file at once, and this change does not wait for its turn by itself."""
-        patience = time.monotonic() + 5
+        """Switch the file to write-ahead logging, and try for up to five seconds.
+
+        Several processes may open a new file at once, and SQLite does not apply the connection's
+        timeout to this statement.
+        """
+        give_up_at = time.monotonic() + 5
         while True:
             try:
                 db.execute("PRAGMA journal_mode=WAL")
                 return
             except sqlite3.OperationalError:
-                if time.monotonic() > patience:
+                if time.monotonic() > give_up_at:
                     raise
                 time.sleep(0.01)
 
-    def _expires(self, timeout) -> float | None:
-        return self.get_backend_timeout(timeout)
-
-    def add(self, key, value, timeout=DEFAULT_TIMEOUT, version=None):
+    def add(
+        self,
+        key: str,
+        value: object,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> bool:
+        """Store a value unless the key has one. Return whether this call stored it."""
         self._cull()
         changed = self._db().execute(
             "INSERT INTO cache VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
             " SET value = excluded.value, expires = excluded.expires WHERE expires <= ?",
-            (self._key(key, version), json.dumps(value), self._expires(timeout), time.time()),
+            (
+                self._key(key, version),
+                json.dumps(value),
+                self.get_backend_timeout(timeout),
+                time.time(),
+            ),
         )
         return changed.rowcount == 1
 
-    def get(self, key, default=None, version=None):
+    def get(self, key: str, default: object = None, version: int | None = None) -> Any:
         row = (
             self._db()
             .execute(
@@ -72,21 +91,31 @@ class SQLiteCache(BaseCache):
         )
         return json.loads(row[0]) if row else default
 
-    def set(self, key, value, timeout=DEFAULT_TIMEOUT, version=None):
+    def set(
+        self,
+        key: str,
+        value: object,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> None:
         self._cull()
         self._db().execute(
             "INSERT OR REPLACE INTO cache VALUES (?, ?, ?)",
-            (self._key(key, version), json.dumps(value), self._expires(timeout)),
+            (self._key(key, version), json.dumps(value), self.get_backend_timeout(timeout)),
         )
 
-    def touch(self, key, timeout=DEFAULT_TIMEOUT, version=None):
+    def touch(
+        self, key: str, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> bool:
+        """Give a value a new timeout. Return False if the key has no value."""
         changed = self._db().execute(
             "UPDATE cache SET expires = ? WHERE key = ? AND (expires IS NULL OR expires > ?)",
-            (self._expires(timeout), self._key(key, version), time.time()),
+            (self.get_backend_timeout(timeout), self._key(key, version), time.time()),
         )
         return changed.rowcount == 1
 
-    def incr(self, key, delta=1, version=None):
+    def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:
+        """Add ``delta`` and return the sum. Raises ValueError if the key has no value."""
         row = (
             self._db()
             .execute(
@@ -100,17 +129,18 @@ class SQLiteCache(BaseCache):
             raise ValueError(f"Key {key!r} not found.")
         return int(row[0])
 
-    def delete(self, key, version=None):
-        found = self._db().execute("DELETE FROM cache WHERE key = ?", (self._key(key, version),))
-        return found.rowcount == 1
+    def delete(self, key: str, version: int | None = None) -> bool:
+        deleted = self._db().execute("DELETE FROM cache WHERE key = ?", (self._key(key, version),))
+        return deleted.rowcount == 1
 
-    def clear(self):
+    def clear(self) -> None:
         self._db().execute("DELETE FROM cache")
 
-    def _key(self, key, version) -> str:
+    def _key(self, key: str, version: int | None) -> str:
         return self.make_and_validate_key(key, version=version)
 
     def _cull(self) -> None:
+        """Delete the expired rows, at most once a minute in each process."""
         now = time.time()
         if now > self._next_cull:
             self._next_cull = now + 60
@@ -118,25 +148,37 @@ class SQLiteCache(BaseCache):
 
 
 class ForgivingRedisCache(RedisCache):
-    """Redis for rate limits: when it is away the answer is None, never an error page.
+    """A Redis cache for rate limits that never raises an error when Redis is unreachable.
 
-    django-ratelimit reads a count of None as "cannot tell"; config.api.ratelimit decides what follows.
+    ``incr`` and ``get`` then return None. django-ratelimit reads a count of None as "unknown", and
+    config.api.ratelimit decides what happens to the request.
     """
 
-    def add(self, *args, **kwargs):
-        return self._try(super().add, *args, **kwargs)
+    def add(
+        self,
+        key: str,
+        value: object,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> bool:
+        return bool(_unless_unreachable(super().add, key, value, timeout, version))
 
-    def incr(self, *args, **kwargs):
-        return self._try(super().incr, *args, **kwargs)
+    def incr(  # type: ignore[override]  # None is django-ratelimit's "unknown"
+        self, key: str, delta: int = 1, version: int | None = None
+    ) -> int | None:
+        return _unless_unreachable(super().incr, key, delta, version)
 
-    def get(self, key, default=None, version=None):
-        return self._try(super().get, key, default, version)
+    def get(self, key: str, default: object = None, version: int | None = None) -> Any:
+        return _unless_unreachable(super().get, key, default, version)
 
-    @staticmethod
-    def _try(call, *args, **kwargs):
-        from redis.exceptions import RedisError
 
-        try:
-            return call(*args, **kwargs)
-        except (RedisError, OSError):
-            return None
+def _unless_unreachable(
+    call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> Result | None:
+    """Return the call's result, or None if Redis is unreachable."""
+    from redis.exceptions import RedisError  # imported late: only this back end needs redis
+
+    try:
+        return call(*args, **kwargs)
+    except (RedisError, OSError):
+        return None

@@ -1,25 +1,36 @@
-"""Reading the environment: a wrong or missing value stops the start and names itself."""
+"""Readers of environment variables, each for one kind of value.
+
+A variable that is not set, or is empty, means the default. Every reader raises ImproperlyConfigured
+for a wrong value, with the variable's name in the message, so that the service does not start.
+"""
 
 import hashlib
 import hmac
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import environ
+import environ  # type: ignore[import-untyped]  # django-environ ships no types
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
-# The environment beats the file: read_env never overwrites a name that is already set.
+# read_env never overwrites a name that is already set, so the environment overrides the file.
 env.read_env(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
 
 
+def _read(name: str) -> str:
+    """Return the variable as it is written, or an empty string if it is not set."""
+    return str(env.str(name, default=""))
+
+
 def secret(name: str, *, at_least: int) -> str:
-    """A secret of at least ``at_least`` characters; an example or repeated value is refused."""
-    value = env.str(name, default="")
+    """Return a secret. Refuse one that is shorter than ``at_least`` characters or easy to guess."""
+    value = _read(name)
     if not value:
-        raise ImproperlyConfigured(f"{name} must be set. `make run` writes a fresh one into .env.")
+        raise ImproperlyConfigured(f"{name} must be set. `make run` writes a random one into .env.")
     if len(value) < at_least or len(set(value)) < 10 or "change-me" in value:
         raise ImproperlyConfigured(
             f"{name} must be at least {at_least} random characters; this one can be guessed."
@@ -28,13 +39,16 @@ def secret(name: str, *, at_least: int) -> str:
 
 
 def derived_key(secret_key: str, purpose: str) -> bytes:
-    """A 32-byte key for one purpose, so that no two uses share one (HKDF-Expand, RFC 5869)."""
+    """Return the 32-byte key for one purpose (HKDF-Expand, RFC 5869, section 2.3).
+
+    Another purpose gives another key, so a leaked key does not reveal the others.
+    """
     return hmac.digest(secret_key.encode(), f"vod/{purpose}\x01".encode(), hashlib.sha256)
 
 
-def number(name: str, default: int | None, *, minimum: int = 0, maximum: int = 2**53) -> int | None:
-    """A whole number within its bounds; empty means the default."""
-    text = env.str(name, default="").strip()
+def number(name: str, default: int, *, minimum: int = 0, maximum: int = 2**53) -> int:
+    """Return a whole number from ``minimum`` to ``maximum``, both included."""
+    text = _read(name).strip()
     if not text:
         return default
     try:
@@ -47,8 +61,8 @@ def number(name: str, default: int | None, *, minimum: int = 0, maximum: int = 2
 
 
 def flag(name: str, *, default: bool) -> bool:
-    """true or false, spelled in any of the usual ways; anything else is refused."""
-    text = env.str(name, default="").strip().lower()
+    """Return a yes or no, written as true/false, 1/0, yes/no or on/off in any case."""
+    text = _read(name).strip().lower()
     if not text:
         return default
     if text in {"true", "1", "yes", "on"}:
@@ -59,25 +73,28 @@ def flag(name: str, *, default: bool) -> bool:
 
 
 def choice(name: str, default: str, *, among: tuple[str, ...]) -> str:
-    """One of a few words."""
-    value = env.str(name, default="").strip() or default
+    """Return one of the words of ``among``."""
+    value = _read(name).strip() or default
     if value not in among:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(among)}, not {value!r}.")
     return value
 
 
 def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
-    """A comma-separated list, without empty items."""
-    text = env.str(name, default="")
-    return [word.strip() for word in text.split(",") if word.strip()] or list(default)
+    """Return the items of a comma-separated list, without the empty ones."""
+    return [word.strip() for word in _read(name).split(",") if word.strip()] or list(default)
 
 
 def text(name: str, default: str = "") -> str:
-    return env.str(name, default="").strip() or default
+    """Return any text, without spaces around it."""
+    return _read(name).strip() or default
 
 
 def folder(name: str, default: Path) -> Path:
-    """A folder, made when it is not there; relative paths start at the project."""
+    """Return the path of a folder, and create the folder if it does not exist.
+
+    A relative path is taken from the project's own folder.
+    """
     path = (BASE_DIR / text(name, str(default))).resolve()
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -86,17 +103,20 @@ def folder(name: str, default: Path) -> Path:
     return path
 
 
-def database(name: str, default: str) -> dict:
-    """A Django database from its URL: ``sqlite:///path`` or ``postgres://user:pass@host/name``."""
+def database(name: str, default: str) -> dict[str, Any]:
+    """Return an entry of Django's DATABASES from ``sqlite:///path`` or ``postgres://user:pass@host/name``.
+
+    The folder of an SQLite file is created if it does not exist.
+    """
     url = text(name, default)
     try:
-        parsed = environ.Env.db_url_config(url)
+        parsed: dict[str, Any] = environ.Env.db_url_config(url)
     except (ValueError, ImproperlyConfigured) as error:
         raise ImproperlyConfigured(f"{name} is not a database URL: {error}") from error
     engine = parsed.get("ENGINE", "")
     if engine == "django.db.backends.sqlite3":
-        # Without IMMEDIATE most concurrent writers fail at once with "database is locked";
-        # FULL, because an acknowledged payment must survive a power cut.
+        # IMMEDIATE, because without it most concurrent writers fail at once with "database is
+        # locked". FULL, because an acknowledged payment must survive a power cut.
         parsed["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
@@ -126,11 +146,34 @@ def database(name: str, default: str) -> dict:
     return parsed
 
 
-def mail(name: str, default: str) -> dict:
-    """Django's EMAIL_ settings from one URL: ``smtp+tls://user:pass@host:587``, ``consolemail://``."""
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """The values of Django's EMAIL_ settings, each field without its prefix."""
+
+    backend: str
+    host: str | None
+    port: int | None
+    user: str | None
+    password: str | None
+    use_tls: bool
+    use_ssl: bool
+    file_path: str
+
+
+def mail(name: str, default: str) -> MailServer:
+    """Return the mail server of a URL such as ``smtp+tls://user:pass@host:587`` or ``consolemail://``."""
     url = text(name, default)
     try:
-        found = environ.Env.email_url_config(url)
+        parsed: dict[str, Any] = environ.Env.email_url_config(url)
     except (KeyError, ValueError, ImproperlyConfigured) as error:
         raise ImproperlyConfigured(f"{name} is not a mail URL: {error}") from error
-    return {key: value for key, value in found.items() if key.startswith("EMAIL_")}
+    return MailServer(
+        backend=parsed["EMAIL_BACKEND"],
+        host=parsed["EMAIL_HOST"],
+        port=parsed["EMAIL_PORT"],
+        user=parsed["EMAIL_HOST_USER"],
+        password=parsed["EMAIL_HOST_PASSWORD"],
+        use_tls=bool(parsed.get("EMAIL_USE_TLS", False)),
+        use_ssl=bool(parsed.get("EMAIL_USE_SSL", False)),
+        file_path=parsed["EMAIL_FILE_PATH"],
+    )

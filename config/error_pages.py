@@ -1,4 +1,4 @@
-"""Errors outside the API framework: JSON everywhere but in the admin site."""
+"""Responses for errors outside the API framework: JSON, except for the pages of the admin site."""
 
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
@@ -10,21 +10,23 @@ def _in_admin(request: HttpRequest) -> bool:
     return request.path.startswith("/admin/")
 
 
-def bad_request(request, exception=None) -> HttpResponse:
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return error_response(400, "bad_request", "The request could not be read.")
 
 
-def permission_denied(request, exception=None) -> HttpResponse:
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _in_admin(request):
         return defaults.permission_denied(request, exception)
-    return error_response(403, "permission_denied", "You may not do this.")
+    return error_response(403, "permission_denied", "You do not have permission to do this.")
 
 
-def not_found(request, exception=None) -> HttpResponse:
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _in_admin(request):
         return defaults.page_not_found(request, exception)
-    return error_response(404, "not_found", "There is nothing at this address.")
+    return error_response(404, "not_found", "There is no resource at this address.")
 
 
-def server_error(request) -> HttpResponse:
-    return error_response(500, "error", "Something broke on our side. It has been logged.")
+def server_error(request: HttpRequest) -> HttpResponse:
+    return error_response(
+        500, "error", "The service failed to answer this request. The failure has been logged."
+    )

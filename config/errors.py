@@ -1,28 +1,35 @@
-"""Errors of the domain: what a service raises, and what the API answers."""
+"""Errors that services raise and the API returns."""
+
+from collections.abc import Mapping
 
 from rest_framework import exceptions, status
 
 
 class DomainError(exceptions.APIException):
-    """A rule of the domain said no. Subclasses name the status and the stable code.
+    """A refusal by a rule of the domain, such as "this order is already paid".
 
-    ``attr`` names the input field at fault, where one is; ``extra`` stands beside the code.
+    A subclass sets ``status_code`` and the stable ``default_code``. ``attr`` names the input field that
+    is wrong, if one is. ``extra`` holds further members of the error object in the body.
+    ``retry_after`` is the value of the Retry-After header, in seconds.
     """
 
-    status_code = status.HTTP_409_CONFLICT
+    status_code: int = status.HTTP_409_CONFLICT
     default_code = "conflict"
     default_detail = "The current state does not allow this."
     retry_after: int | None = None
     attr: str | None = None
-    extra: dict | None = None
+    extra: Mapping[str, object] | None = None
 
 
 class NotVisible(exceptions.NotFound):
-    """The object is not there, or not the caller's to see: the two answers are the same."""
+    """A 404 for an object that does not exist or that the caller may not see.
+
+    Both get the same answer, so that a caller cannot learn that the object exists.
+    """
 
 
-class Unavailable(DomainError):
-    """A part the request needs is away or busy; the same request works later."""
+class ServiceUnavailable(DomainError):
+    """A 503 because a part that the request needs is away or busy. The same request works later."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "unavailable"
@@ -36,7 +43,7 @@ class TooLarge(DomainError):
     default_detail = "The request is too large."
 
 
-class StorageFull(Unavailable):
+class StorageFull(ServiceUnavailable):
     default_code = "storage_full"
-    default_detail = "There is not enough free space to store this upload. Nothing was stored."
+    default_detail = "There is not enough disk space for this upload, so nothing was stored."
     retry_after = 300

@@ -1,4 +1,4 @@
-"""Liveness and readiness. No detail that would help an attacker."""
+"""Liveness and readiness checks. They reveal no detail that would help an attacker."""
 
 from django.core.cache import cache
 from django.db import DatabaseError, connection
@@ -11,37 +11,39 @@ _PROBE = "health"
 
 
 def live(request: HttpRequest) -> JsonResponse:
-    """200 as long as the process answers; asks nothing of the database."""
+    """Answer 200 as long as the process runs. The database is not asked."""
     return JsonResponse({"status": "ok"})
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 when every part that a request needs works, else 503; each part's state by name.
+    """Answer with the state of each part: 200 if database and cache work, else 503.
 
-    The parts that the apps tell of (``config.signals.health_checked``) are no such parts: when the
-    latest check of the books found something, the state is ``degraded`` and the answer stays 200.
-    Taking the service away would stop the money, and put nothing right.
+    Parts reported by apps (``config.signals.health_checked``) are informational. If one of them is not
+    "ok", such as the books after a failed check, the status is ``degraded`` and the answer stays 200:
+    to take the service away would stop all payments and repair nothing.
     """
-    needed = {"database": _database(), "cache": _cache()}
-    ok = all(state == "ok" for state in needed.values())
-    told = _told() if needed["database"] == "ok" else {}
-    if not ok:
+    required = {"database": _database(), "cache": _cache()}
+    works = all(state == "ok" for state in required.values())
+    reported = _reported_parts() if required["database"] == "ok" else {}
+    if not works:
         status = "unavailable"
     else:
-        status = "ok" if all(state == "ok" for state in told.values()) else "degraded"
+        status = "ok" if all(state == "ok" for state in reported.values()) else "degraded"
     return JsonResponse(
-        {"status": status, "parts": {**needed, **told}},
-        status=200 if ok else 503,
-        headers={} if ok else {"Retry-After": "5"},
+        {"status": status, "parts": {**required, **reported}},
+        status=200 if works else 503,
+        headers={} if works else {"Retry-After": "5"},
     )
 
 
-def _told() -> dict[str, str]:
+def _reported_parts() -> dict[str, str]:
+    """Return the parts that apps report, by name. An app whose receiver fails is left out."""
     answers = (answer for _, answer in health_checked.send_robust(sender=None))
     return dict(answer for answer in answers if answer and not isinstance(answer, Exception))
 
 
 def _database() -> str:
+    """Return "ok", "migrations pending" or "unavailable"."""
     try:
         executor = MigrationExecutor(connection)
         targets = executor.loader.graph.leaf_nodes()
@@ -51,8 +53,9 @@ def _database() -> str:
 
 
 def _cache() -> str:
+    """Return "ok" if a value that is stored can be read back, else "unavailable"."""
     try:
         cache.set(_PROBE, 1, 10)
         return "ok" if cache.get(_PROBE) == 1 else "unavailable"
-    except Exception:  # noqa: BLE001 - whatever a cache back end raises, it is not ready
+    except Exception:  # noqa: BLE001 - each back end raises errors of its own
         return "unavailable"

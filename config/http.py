@@ -1,58 +1,72 @@
-"""What every request passes: its id, transport security, one-line logs."""
+"""The parts of every request outside the API framework: its id, transport security, error body, logs."""
 
 import ipaddress
 import logging
 import re
+from collections.abc import Callable
 from contextvars import ContextVar
 
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import split_domain_port
+from django.http.response import HttpResponseBase
 from django.middleware.security import SecurityMiddleware
 
 from config.ids import uuid7
 
+# The id of the request that the current code answers; "-" outside a request.
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
-_SANE_ID = re.compile(r"[A-Za-z0-9._:\-]{8,128}")
+_ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:\-]{8,128}")
 
 
 class RequestIdMiddleware:
-    """Names every request. The client's own ``X-Request-ID`` is kept when it is a sane one."""
+    """Gives every request an id and returns it in ``X-Request-ID``.
 
-    def __init__(self, get_response):
+    The client's own ``X-Request-ID`` is used if it has 8 to 128 letters, digits and ``._:-``.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         given = request.headers.get("X-Request-ID", "")
-        request.id = given if _SANE_ID.fullmatch(given) else uuid7().hex
-        token = request_id.set(request.id)
+        name = given if _ACCEPTED_ID.fullmatch(given) else uuid7().hex
+        token = request_id.set(name)
         try:
             response = self.get_response(request)
         finally:
             request_id.reset(token)
-        response["X-Request-ID"] = request.id
+        response["X-Request-ID"] = name
         return response
 
 
 class TransportSecurityMiddleware(SecurityMiddleware):
-    """Django's security headers, with two rules of our own about plain HTTP.
+    """Django's security headers and redirect to HTTPS, with three exceptions for plain HTTP.
 
-    * The loopback address is served over plain HTTP: what does not cross a network needs no TLS.
-    * An API call over plain HTTP is refused instead of redirected: a redirect would come after the
-      password or token has crossed the network in the clear (ASVS 5.0, 4.1.2).
+    * Connections on the loopback address are served: they cross no network that could be read.
+    * API calls are refused instead of redirected: by the time of a redirect, the password or token has
+      already crossed the network unencrypted (OWASP ASVS 5.0, 4.1.2).
+    * Health checks are served: they carry no secret, and probes often cannot use TLS.
     """
 
-    def process_request(self, request):
+    def process_request(  # type: ignore[override]  # the stub knows redirects only
+        self, request: HttpRequest
+    ) -> HttpResponse | None:
         if not self.redirect or request.is_secure() or is_loopback(request):
             return None
         if request.path.startswith("/api/"):
-            return error_response(403, "https_required", "Use https:// to reach this service.")
+            return error_response(
+                403, "https_required", "This service refuses plain HTTP. Use https:// instead."
+            )
         if request.path.startswith("/health/"):
             return None
         return super().process_request(request)
 
 
-def is_loopback(request) -> bool:
-    """True when both ends of the connection, and the name asked for, are this machine."""
+def is_loopback(request: HttpRequest) -> bool:
+    """Return whether the request comes from this machine and also names this machine as its host.
+
+    The name matters because a reverse proxy on this machine passes on requests of other machines.
+    """
     host = split_domain_port(request.META.get("HTTP_HOST", ""))[0].strip("[]")
     try:
         peer = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
@@ -62,18 +76,17 @@ def is_loopback(request) -> bool:
     return peer.is_loopback and named
 
 
-def error_body(status: int, code: str, detail: str, attr: str | None = None) -> dict:
-    """The one error body, for answers made outside the API framework."""
-    kind = "server_error" if status >= 500 else "client_error"
-    return {"type": kind, "errors": [{"code": code, "detail": detail, "attr": attr}]}
-
-
 def error_response(status: int, code: str, detail: str) -> HttpResponse:
-    return JsonResponse(error_body(status, code, detail), status=status)
+    """Return an error with the body that the API framework gives its errors."""
+    kind = "server_error" if status >= 500 else "client_error"
+    errors = [{"code": code, "detail": detail, "attr": None}]
+    return JsonResponse({"type": kind, "errors": errors}, status=status)
 
 
 class RequestIdFilter(logging.Filter):
-    def filter(self, record):
+    """A logging filter that adds the request's id to each record and drops none."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
         return True
 
@@ -82,14 +95,20 @@ _SECRET_IN_PATH = re.compile(r"(/media/|/stream/play/|/sandbox/checkout/)[^/\s\"
 
 
 def mask_secrets(text: str) -> str:
-    """A grant or token in a path is a key to a video or a checkout: logs show only that it was there."""
+    """Replace each grant, stream token and checkout id in a path by ``***``.
+
+    A reader of the log could otherwise use them to open the video or the checkout.
+    """
     return _SECRET_IN_PATH.sub(r"\1***", text)
 
 
 class OneLineFormatter(logging.Formatter):
-    """One record, one line: what a client sent cannot write a line of its own."""
+    """A formatter that masks secrets and writes one line for each record without a traceback.
 
-    def format(self, record):
+    Line breaks are escaped, so that a client cannot forge a log line of its own.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
         masked = mask_secrets(line)
         return masked.replace("\r", "\\r").replace("\n", "\\n") if not record.exc_info else masked

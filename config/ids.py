@@ -1,4 +1,4 @@
-"""Public ids."""
+"""Public ids of database rows."""
 
 import uuid
 
@@ -6,5 +6,5 @@ from uuid_utils import compat
 
 
 def uuid7() -> uuid.UUID:
-    """A new UUIDv7 (RFC 9562, section 5.7): unique, and ordered by the time it was made."""
+    """Return a new UUIDv7 (RFC 9562, section 5.7). Later ids of one process sort after earlier ones."""
     return compat.uuid7()

@@ -1,4 +1,4 @@
-"""The whole configuration, read top to bottom. Every knob is explained in .env.example."""
+"""Django's settings. `.env.example` explains every environment variable that is read here."""
 
 from datetime import timedelta
 
@@ -18,15 +18,14 @@ PORT = env.number("PORT", 2001, minimum=1, maximum=65535)
 WEB_WORKERS = env.number("WEB_WORKERS", 2, minimum=1, maximum=64)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
 TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
-PUBLIC_URL = env.text("PUBLIC_URL").rstrip("/")  # empty: the address of the request at hand
+PUBLIC_URL = env.text("PUBLIC_URL").rstrip("/")  # empty: the address of the current request
 DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
-# Sources, work in progress, uploads and published videos share one file system: what moves from one
-# to the next moves by an atomic rename.
+# Uploads, sources, work in progress and published videos share one file system, because files move
+# between their folders by an atomic rename.
 MEDIA_ROOT = env.folder("MEDIA_DIR", DATA_DIR / "media")
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
-ASGI_APPLICATION = "config.asgi.application"
 APPEND_SLASH = False  # config.api.slashes answers both forms without a redirect
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -87,14 +86,14 @@ TEMPLATES = [
 
 STATIC_URL = "/static/"
 STATIC_ROOT = env.folder("STATIC_DIR", DATA_DIR / "static")
-WHITENOISE_USE_FINDERS = True  # no collectstatic step: the packages' own files are served
+WHITENOISE_USE_FINDERS = True  # serves the packages' files in place, so collectstatic is not needed
 
 # --- database and cache -----------------------------------------------------------------------
 
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
 ATOMIC_REQUESTS = False
 
-# Rate limits are counted here by every process: a file on one host, Redis over several.
+# Every process counts rate limits in this cache: a file for one host, Redis for several hosts.
 CACHE_URL = env.text("CACHE_URL")
 if CACHE_URL.startswith(("redis://", "rediss://")):
     CACHES = {
@@ -112,7 +111,7 @@ elif not CACHE_URL:
         }
     }
 else:
-    raise ImproperlyConfigured("CACHE_URL must be a redis:// URL, or empty for the local file.")
+    raise ImproperlyConfigured("CACHE_URL must be a redis:// URL, or empty for a local file.")
 
 # --- accounts ---------------------------------------------------------------------------------
 
@@ -134,15 +133,16 @@ AUTH_PASSWORD_VALIDATORS = [
 DEFAULT_ADMIN_EMAIL = env.text("DEFAULT_ADMIN_EMAIL", "admin@example.com")
 DEFAULT_ADMIN_PASSWORD = env.text("DEFAULT_ADMIN_PASSWORD")
 
+ACCESS_TOKEN_LIFETIME = timedelta(
+    minutes=env.number("ACCESS_TOKEN_EXPIRE_MINUTES", 15, minimum=1, maximum=1440)
+)
 REFRESH_TOKEN_LIFETIME = timedelta(
     days=env.number("REFRESH_TOKEN_EXPIRE_DAYS", 14, minimum=1, maximum=90)
 )
 SIMPLE_JWT = {
     "ALGORITHM": env.choice("ALGORITHM", "HS256", among=("HS256", "HS384", "HS512")),
     "SIGNING_KEY": env.derived_key(SECRET_KEY, "jwt").hex(),
-    "ACCESS_TOKEN_LIFETIME": timedelta(
-        minutes=env.number("ACCESS_TOKEN_EXPIRE_MINUTES", 15, minimum=1, maximum=1440)
-    ),
+    "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LIFETIME,
     "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
     "ISSUER": "vod",
     "LEEWAY": 10,
@@ -152,20 +152,21 @@ SIMPLE_JWT = {
 # --- API --------------------------------------------------------------------------------------
 
 ANONYMOUS_PLAYBACK = env.flag("ANONYMOUS_PLAYBACK", default=True)
-RATE_LIMITS = {  # requests a minute; 0 = off
+RATE_LIMITS = {  # requests a minute by rate group (config.api.views); 0 = no limit
     "auth": env.number("RATE_LIMIT_AUTH", 20),
     "stream": env.number("RATE_LIMIT_STREAM", 60),
     "default": env.number("RATE_LIMIT_DEFAULT", 300),
 }
-RATELIMIT_IPV6_MASK = 64  # a household has a whole /64
+RATELIMIT_IPV6_MASK = 64  # providers give one household a whole /64 network
 RATELIMIT_FAIL_OPEN = False
-# django-ratelimit knows only the memcached and Redis back ends by name; ours has an atomic incr too.
+# E003 and W001: django-ratelimit accepts only back ends that it knows by name. config.cache also has an
+# atomic incr.
 SILENCED_SYSTEM_CHECKS = [
     "django_ratelimit.E003",
     "django_ratelimit.W001",
-    "security.W001",  # config.http.TransportSecurityMiddleware is a SecurityMiddleware
+    "security.W001",  # config.http.TransportSecurityMiddleware is a subclass of SecurityMiddleware
 ]
-CORS_ORIGINS = env.words("CORS_ALLOWED_ORIGINS", ("*",))  # no cookies cross origins, ever
+CORS_ORIGINS = env.words("CORS_ALLOWED_ORIGINS", ("*",))  # without cookies
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ORIGINS
 CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ORIGINS if origin != "*"]
 CORS_ALLOW_HEADERS = [
@@ -191,7 +192,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "config.api.schema.AutoSchema",
     "DEFAULT_VERSIONING_CLASS": None,
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
-    "URL_FORMAT_OVERRIDE": None,  # DRF must not read ?format=: our views read it (csv, dash)
+    "URL_FORMAT_OVERRIDE": None,  # views read ?format=csv and ?format=dash themselves
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "COERCE_DECIMAL_TO_STRING": True,
 }
@@ -202,7 +203,7 @@ DRF_STANDARDIZED_ERRORS = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Video on demand",
-    "DESCRIPTION": "Upload, transcode, sell and stream videos. Errors have one body everywhere.",
+    "DESCRIPTION": "Upload, transcode, sell and stream videos. All errors have the same body.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -213,6 +214,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "filter": True},
     "COMPONENT_SPLIT_REQUEST": True,
+    "GET_LIB_DOC_EXCLUDES": "config.api.schema.classes_without_description",
     "ENUM_NAME_OVERRIDES": {
         "VideoStatusEnum": "videos.models.Video.Status",
         "OrderKindEnum": "payments.models.Order.Kind",
@@ -302,7 +304,15 @@ STRIPE_API_BASE = env.text("STRIPE_API_BASE")
 
 # --- mail -------------------------------------------------------------------------------------
 
-vars().update(env.mail("EMAIL_URL", "consolemail://"))
+_mail_server = env.mail("EMAIL_URL", "consolemail://")
+EMAIL_BACKEND = _mail_server.backend
+EMAIL_HOST = _mail_server.host
+EMAIL_PORT = _mail_server.port
+EMAIL_HOST_USER = _mail_server.user
+EMAIL_HOST_PASSWORD = _mail_server.password
+EMAIL_USE_TLS = _mail_server.use_tls
+EMAIL_USE_SSL = _mail_server.use_ssl
+EMAIL_FILE_PATH = _mail_server.file_path
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "vod@localhost")
 
 # --- audit ------------------------------------------------------------------------------------
@@ -312,15 +322,15 @@ AUDIT_FLUSH_SECONDS = 0.25
 
 # --- transport security -------------------------------------------------------------------------
 
-# Plain HTTP is served on the loopback address only (config.http); elsewhere HTTPS is required
-# unless ALLOW_HTTP says that something else already protects the way.
+# config.http serves plain HTTP on the loopback address only. ALLOW_HTTP turns the rule off, for
+# networks that are protected in another way.
 ALLOW_HTTP = env.flag("ALLOW_HTTP", default=DEBUG)
 SECURE_SSL_REDIRECT = not ALLOW_HTTP
-# No SECURE_PROXY_SSL_HEADER: uvicorn takes X-Forwarded-Proto from TRUSTED_PROXIES, and from nobody else.
+# No SECURE_PROXY_SSL_HEADER: uvicorn already reads X-Forwarded-Proto, and only from TRUSTED_PROXIES.
 SECURE_HSTS_SECONDS = 0 if ALLOW_HTTP else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ALLOW_HTTP
-# Not "no-referrer": browsers then post the admin site's own forms with `Origin: null`, and Django's CSRF
-# check refuses them. What carries a key in its path sends "no-referrer" itself.
+# Not "no-referrer": browsers then post the admin site's forms with `Origin: null`, and Django's CSRF
+# check refuses them. Responses with a key in their path set "no-referrer" themselves.
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ALLOW_HTTP
 SESSION_COOKIE_AGE = 8 * 3600
@@ -350,7 +360,7 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        # A client's mistake is an answer, not an event: access and audit logs hold it.
+        # Client errors (4xx) are not logged here: the audit log records them with their request.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "uvicorn.access": {"level": "WARNING"},

@@ -1,9 +1,11 @@
-"""News of the whole service."""
+"""Signals about the service as a whole."""
 
 from django.dispatch import Signal
 
-# Readiness was asked, and the database answers. A receiver returns (name, state) of a part that it
-# knows: "ok", or what is wrong with it in a few words that help no attacker; None when it knows of
-# nothing. Such a part is told, and never makes the service unready. Sent with send_robust(): one
-# that fails is left out. Arguments: none.
+# Sent when readiness is asked for (GET /health/ready) and the database answers, with send_robust():
+# a receiver that raises an error is left out of the answer. Arguments: none.
+# A receiver returns (name, state) of one part of its app, or None if it has nothing to report. The state
+# is "ok" or a few words without details that would help an attacker. Such a part is informational: it
+# never makes the service unready.
+# Heard by, in this order: payments.receivers.state_of_the_books.
 health_checked = Signal()

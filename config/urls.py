@@ -1,4 +1,4 @@
-"""Every route: names apps by dotted string only."""
+"""All routes of the service. Apps are named by strings: config must not import them."""
 
 from django.contrib import admin
 from django.urls import include, path, re_path

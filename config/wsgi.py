@@ -1,4 +1,4 @@
-"""Django as WSGI: the API and the admin site."""
+"""The WSGI application of Django: the API and the admin site."""
 
 import os
 

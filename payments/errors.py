@@ -2,7 +2,7 @@
 
 from rest_framework import status
 
-from config.errors import DomainError, NotVisible, Unavailable
+from config.errors import DomainError, NotVisible, ServiceUnavailable
 
 
 class Unprocessable(DomainError):
@@ -96,7 +96,7 @@ class PaymentMethodUnknown(Unprocessable):
     attr = "payment_method"
 
 
-class GatewayUnavailable(Unavailable):
+class GatewayUnavailable(ServiceUnavailable):
     default_code = "gateway_unavailable"
     default_detail = (
         "The payment gateway does not answer. Repeat the call: it goes on where it was."

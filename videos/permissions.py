@@ -1,6 +1,10 @@
 from django.conf import settings
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
+from config.api.permissions import requires
+
+MayRestoreVideos = requires("videos.restore_video", "Only administrators may restore videos.")
+
 
 class MayAddVideos(BasePermission):
     """Reading is open to anyone, adding to creators and administrators, the rest to signed-in users.
@@ -27,15 +31,6 @@ class OwnsVideo(BasePermission):
         if request.method in SAFE_METHODS:
             return True
         return obj.creator_id == request.user.pk or request.user.has_perm("videos.manage_any_video")
-
-
-class MayRestoreVideos(BasePermission):
-    """Deleted videos may be restored by administrators only."""
-
-    message = "Only administrators may restore videos."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("videos.restore_video")
 
 
 class MayBrowse(BasePermission):

@@ -1,4 +1,4 @@
-"""People, and the clients they use."""
+"""Users, and the API clients that they use."""
 
 import itertools
 
@@ -14,7 +14,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def make_user(db):
-    """An active user of a role; without a password nobody can sign in as them, but tests can."""
+    """Makes an active user of a role. Without a password only `client_for` can sign in as the user."""
 
     def make(role=Role.VIEWER, *, email=None, password=None, **fields) -> User:
         email = email or f"{role.lower()}{next(_numbers)}@example.com"
@@ -26,7 +26,7 @@ def make_user(db):
 
 @pytest.fixture
 def client_for():
-    """An API client with a real access token of a user; without one, an anonymous client."""
+    """Makes an API client with an access token of a user, or an anonymous one without a user."""
 
     def make(user: User | None = None) -> APIClient:
         client = APIClient()

@@ -1,4 +1,4 @@
-"""Signing in, and what /auth/me says then."""
+"""Signing in, and the user's own account at /auth/me."""
 
 from urllib.parse import urlencode
 
@@ -26,7 +26,7 @@ def test_json_gives_a_pair_of_tokens_that_works(client_for, ann, settings):
     assert answer.status_code == 200
     assert set(answer.json()) == {"access_token", "refresh_token", "token_type", "expires_in"}
     assert answer.json()["token_type"] == "bearer"
-    lifetime = settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"].total_seconds()
+    lifetime = settings.ACCESS_TOKEN_LIFETIME.total_seconds()
     assert answer.json()["expires_in"] == lifetime
     client = client_for()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {answer.json()['access_token']}")
@@ -44,7 +44,9 @@ def test_the_oauth2_form_gives_the_same(client_for, ann):
 
 
 @pytest.mark.parametrize("kind", ["json", "form"])
-def test_unknown_wrong_and_inactive_get_the_same_answer(client_for, ann, make_user, kind):
+def test_unknown_address_wrong_password_and_inactive_user_get_one_answer(
+    client_for, ann, make_user, kind
+):
     make_user(email="out@example.com", password=PASSWORD, is_active=False)
     cases = [
         ("nobody@example.com", PASSWORD),
@@ -84,10 +86,8 @@ class CountingHasher(QuickArgon2):
 
 
 @pytest.mark.parametrize("email", ["ann@example.com", "nobody@example.com", "out@example.com"])
-def test_the_password_is_hashed_once_whoever_is_asked_for(
-    client_for, ann, make_user, settings, email
-):
-    """The same expensive thing is done for everybody, so the answer takes the same time."""
+def test_every_sign_in_hashes_one_password(client_for, ann, make_user, settings, email):
+    """The expensive step is the same for every address, so the answer takes the same time."""
     make_user(email="out@example.com", password=PASSWORD, is_active=False)
     settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
     CountingHasher.calls = 0
@@ -116,7 +116,7 @@ def test_the_password_is_hashed_once_whoever_is_asked_for(
         7,
     ],
 )
-def test_what_is_no_sign_in_is_a_400(client_for, ann, body):
+def test_an_invalid_sign_in_is_a_400(client_for, ann, body):
     answer = client_for().post(URL, body, format="json")
 
     assert answer.status_code == 400, answer.data
@@ -141,7 +141,7 @@ def test_a_form_of_thousands_of_fields_is_refused(client_for, ann):
     assert answer.status_code == 400
 
 
-def test_my_name_is_mine_to_change_and_nothing_else(client_for, ann):
+def test_a_user_changes_only_their_own_display_name(client_for, ann):
     answer = client_for(ann).patch(
         "/api/v1/auth/me",
         {
@@ -161,7 +161,7 @@ def test_my_name_is_mine_to_change_and_nothing_else(client_for, ann):
 
 
 @pytest.mark.parametrize("name", ["x" * 101, None, ["a"], {"a": 1}, True])
-def test_what_is_no_name_is_refused(client_for, ann, name):
+def test_an_invalid_name_is_refused(client_for, ann, name):
     answer = client_for(ann).patch("/api/v1/auth/me", {"display_name": name})
 
     assert answer.status_code == 400

@@ -1,4 +1,4 @@
-"""Refresh tokens: one use each, and a family that dies when one is used again."""
+"""Refresh tokens: each is valid for one use, and a second use revokes the sign-in."""
 
 from datetime import timedelta
 
@@ -42,7 +42,7 @@ def test_a_refresh_token_gives_a_new_pair_that_works(client_for, viewer):
     assert RefreshFamily.objects.count() == 1
 
 
-def test_reuse_kills_the_whole_family_and_is_noted_once(client_for, viewer):
+def test_reuse_revokes_the_whole_sign_in_and_is_recorded_once(client_for, viewer):
     bystander = tokens.issue(viewer)
     first = tokens.issue(viewer)
     second = refresh(client_for(), first.refresh).json()
@@ -90,13 +90,13 @@ def test_signing_out_with_nonsense_is_a_401(client_for, token):
 
 @pytest.mark.parametrize("token", [None, "", "\u2028", "x" * 2049, 7, ["x"], {}, True, "a\x00b"])
 @pytest.mark.parametrize("url", [REFRESH, LOGOUT])
-def test_what_is_no_token_is_refused(client_for, url, token):
+def test_an_invalid_refresh_token_is_refused(client_for, url, token):
     answer = client_for().post(url, {"refresh_token": token})
 
     assert answer.status_code in ({401} if token == 7 else {400}), answer.data
 
 
-def test_a_family_ends_some_day(client_for, viewer):
+def test_a_sign_in_expires(client_for, viewer):
     pair = tokens.issue(viewer)
     RefreshFamily.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 

@@ -1,4 +1,4 @@
-"""POST /auth/register: who gets in, and as what."""
+"""POST /auth/register: the accepted input, and the role of a new user."""
 
 import pytest
 from hypothesis import given
@@ -19,8 +19,8 @@ def register(client, email="ann@example.com", password=PASSWORD, **more):
 
 def refused(answer, field: str, code: str | None = None) -> bool:
     error = answer.data["errors"][0]
-    found = (answer.status_code, answer.data["type"], error["attr"])
-    return found == (400, "validation_error", field) and code in (None, error["code"])
+    error_seen = (answer.status_code, answer.data["type"], error["attr"])
+    return error_seen == (400, "validation_error", field) and code in (None, error["code"])
 
 
 def test_a_new_user_is_an_active_viewer(client_for):
@@ -42,7 +42,7 @@ def test_a_new_user_is_an_active_viewer(client_for):
     assert AuditEntry.objects.get(action="user.registered").actor_id == user.pk
 
 
-def test_nobody_makes_themselves_an_administrator(client_for, admin):
+def test_registration_ignores_a_role(client_for, admin):
     answer = register(
         client_for(),
         role="ADMIN",
@@ -103,7 +103,7 @@ def test_an_address_belongs_to_one_user_however_it_is_written(client_for, varian
         {"a": "b"},
     ],
 )
-def test_what_is_no_address_is_refused(client_for, email):
+def test_an_invalid_address_is_refused(client_for, email):
     before = User.objects.count()
 
     answer = register(client_for(), email)
@@ -150,7 +150,7 @@ def test_a_weak_or_endless_password_is_refused(client_for, password):
 @pytest.mark.parametrize(
     "password", ["q" + "x1" * 63 + "z", "🦀🚀 harbour at night", "  kept spaces  "]
 )
-def test_a_long_or_unusual_password_is_taken_as_it_stands(client_for, password):
+def test_a_long_or_unusual_password_is_used_unchanged(client_for, password):
     assert register(client_for(), password=password).status_code == 201
 
     login = client_for().post(

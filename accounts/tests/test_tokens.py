@@ -1,4 +1,4 @@
-"""Access tokens: what is taken for one, and what never is."""
+"""The access tokens that are accepted, and all others that are refused."""
 
 import base64
 import json
@@ -52,8 +52,8 @@ def is_refused(answer, code="token_invalid") -> bool:
     return answer.json()["errors"][0]["code"] == code
 
 
-def test_a_genuine_token_is_taken(client_for, viewer, forge):
-    """Without this one, every refusal below would prove nothing."""
+def test_a_genuine_token_is_accepted(client_for, viewer, forge):
+    """The refusals below prove something only because this token is accepted."""
     answer = me(client_for(), forge())
 
     assert (answer.status_code, answer.json()["id"]) == (200, str(viewer.pk))
@@ -129,7 +129,7 @@ def test_a_token_without_a_claim_it_needs_is_refused(client_for, forge, claim):
     assert is_refused(me(client_for(), forge(without=[claim])))
 
 
-def test_a_family_of_somebody_else_does_not_carry_me(client_for, forge, make_user):
+def test_a_token_with_the_sign_in_of_another_user_is_refused(client_for, forge, make_user):
     other = make_user()
     theirs = jwt.decode(tokens.issue(other).access, options={"verify_signature": False})["fam"]
 
@@ -172,18 +172,18 @@ def test_a_malformed_header_is_a_401(client_for, header):
 
 
 @pytest.mark.parametrize("header", ["", "Basic dXNlcjpwYXNz", "Token abc", "a", "Bearerx y"])
-def test_another_scheme_is_nobody(client_for, header):
+def test_another_scheme_is_anonymous(client_for, header):
     answer = client_for().get(ME, HTTP_AUTHORIZATION=header)
 
     assert is_refused(answer, "not_authenticated")
 
 
-def test_a_bad_token_is_refused_also_where_nobody_has_to_sign_in(client_for):
+def test_a_bad_token_is_refused_on_public_routes_too(client_for):
     assert client_for().get("/api/v1/videos/").status_code == 200
     assert is_refused(client_for().get("/api/v1/videos/", HTTP_AUTHORIZATION="Bearer x"))
 
 
-def test_no_kind_of_token_stands_in_for_another(client_for, viewer, make_video):
+def test_no_kind_of_token_is_accepted_as_another_kind(client_for, viewer, make_video):
     pair = tokens.issue(viewer)
     video = make_video()
     stream = client_for(viewer).get(f"/api/v1/stream/{video.pk}").data["stream_token"]
@@ -208,7 +208,7 @@ def test_no_kind_of_token_stands_in_for_another(client_for, viewer, make_video):
         assert is_refused(client_for().get(f"/api/v1/stream/play/{wrong}"))
 
 
-def test_a_session_cookie_of_the_admin_site_is_nobody_in_the_api(client, admin):
+def test_a_session_of_the_admin_site_is_anonymous_in_the_api(client, admin):
     client.force_login(admin)
 
     assert client.get("/admin/").status_code == 200
@@ -229,7 +229,7 @@ def test_the_role_is_read_from_the_row_not_from_the_token(client_for, creator, a
     assert theirs.get("/api/v1/users/").status_code == 200
 
 
-def test_a_deleted_user_is_nobody(client_for, viewer):
+def test_a_token_of_a_deleted_user_is_refused(client_for, viewer):
     pair = tokens.issue(viewer)
     User.objects.filter(pk=viewer.pk).delete()
 

@@ -1,4 +1,4 @@
-"""Administrators, and the users they look after."""
+"""The list of users, and changes of role and status by administrators."""
 
 import uuid
 
@@ -22,7 +22,7 @@ def emails(answer) -> list[str]:
 
 @pytest.fixture
 def only_admin(admin):
-    """The one active administrator: the seeded one is out of office."""
+    """The only active administrator: the seeded one is deactivated."""
     User.objects.exclude(pk=admin.pk).filter(role__name=Role.ADMIN).update(is_active=False)
     return admin
 
@@ -62,8 +62,8 @@ def test_the_list_is_filtered_and_sorted(client_for, make_user, query, expected)
 
     answer = client_for(boss).get(f"{URL}?{query}")
 
-    found = [email for email in emails(answer) if email != "admin-0@example.com"]
-    assert found == expected if "page_size" not in query else found == expected[: len(found)]
+    listed = [email for email in emails(answer) if email != "admin-0@example.com"]
+    assert listed == expected if "page_size" not in query else listed == expected[: len(listed)]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_the_list_is_filtered_and_sorted(client_for, make_user, query, expected)
         "cursor=nonsense",
     ],
 )
-def test_a_filter_that_makes_no_sense_is_a_400(client_for, admin, query):
+def test_an_invalid_filter_is_a_400(client_for, admin, query):
     answer = client_for(admin).get(f"{URL}?{query}")
 
     assert answer.status_code == 400, answer.data
@@ -105,7 +105,7 @@ def test_pages_hold_every_user_once(client_for, admin, make_user):
 
 
 @pytest.mark.parametrize("size", [1, 12])
-def test_a_list_costs_the_same_for_any_number_of_users(
+def test_the_list_needs_three_queries_for_any_number_of_users(
     size, client_for, admin, make_user, django_assert_num_queries
 ):
     for _ in range(size):
@@ -118,7 +118,7 @@ def test_a_list_costs_the_same_for_any_number_of_users(
         client.get(URL)
 
 
-def test_a_role_changes_and_the_change_is_noted(client_for, admin, viewer):
+def test_a_change_of_role_is_recorded(client_for, admin, viewer):
     answer = client_for(admin).patch(f"{URL}{viewer.pk}/role", {"role": "CREATOR"})
 
     assert (answer.status_code, answer.json()["role"]) == (200, "CREATOR")
@@ -156,7 +156,7 @@ def test_an_unknown_role_is_refused(client_for, admin, viewer, role):
 @pytest.mark.parametrize(
     ("path", "body"), [("role", {"role": "VIEWER"}), ("status", {"is_active": False})]
 )
-def test_the_last_administrator_stays(client_for, only_admin, path, body):
+def test_the_last_administrator_cannot_be_removed(client_for, only_admin, path, body):
     answer = client_for(only_admin).patch(f"{URL}{only_admin.pk}/{path}", body)
 
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (409, "last_admin")
@@ -181,11 +181,11 @@ def test_two_administrators_who_remove_each_other_at_once_do_not_both_succeed(
     )
 
     assert User.objects.filter(role__name="ADMIN", is_active=True).count() == 1
-    # The slower one is told so, or has lost its own right by then.
+    # The slower request is refused as the last administrator, or has lost its permission by then.
     assert sorted(a.status_code for a in answers) in ([200, 401], [200, 403], [200, 409])
 
 
-def test_a_deactivated_user_is_out_at_once_and_may_come_back(client_for, admin, make_user):
+def test_a_deactivation_takes_effect_at_once_and_can_be_undone(client_for, admin, make_user):
     user = make_user(email="ann@example.com", password="a long pass phrase")
     pair = tokens.issue(user)
 
@@ -231,7 +231,7 @@ def test_an_unknown_status_is_refused(client_for, admin, viewer, value):
 
 
 @pytest.mark.parametrize("path", ["", "/role", "/status"])
-def test_a_user_who_is_not_there_is_a_404(client_for, admin, path):
+def test_an_unknown_user_is_a_404(client_for, admin, path):
     client = client_for(admin)
     for name in (uuid.uuid4(), "0", "-1", "1e5", "%00", "zzzz", "..%2f", "urn:uuid:x"):
         url = f"{URL}{name}{path}"
@@ -243,8 +243,8 @@ def test_a_user_who_is_not_there_is_a_404(client_for, admin, path):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_changes_of_one_user_at_once_all_find_that_user(client_for, make_user):
-    """And none of them waits for another for ever."""
+def test_concurrent_changes_of_one_user_all_succeed(client_for, make_user):
+    """Six concurrent changes of one user succeed, without a deadlock."""
     admins = [make_user(Role.ADMIN) for _ in range(6)]
     target, clients = make_user(), [client_for(user) for user in admins]
     roles = ["CREATOR", "ADMIN", "VIEWER"] * 2
@@ -255,5 +255,5 @@ def test_changes_of_one_user_at_once_all_find_that_user(client_for, make_user):
 
     assert [answer.status_code for answer in answers] == [200] * 6
     target.refresh_from_db()
-    changes = AuditEntry.objects.filter(action="user.role_changed").order_by("at", "id")
-    assert changes.last().data["after"] == target.role.name
+    newest = AuditEntry.objects.filter(action="user.role_changed").order_by("-at", "-id")[0]
+    assert newest.data["after"] == target.role.name

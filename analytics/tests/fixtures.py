@@ -17,7 +17,7 @@ PROTECTED = ("audit_auditentry", *protection.TABLES)
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
-    """Seeded once; only tests that empty the tables have to seed again."""
+    """Seed once. Only tests that empty the tables seed again."""
     with django_db_blocker.unblock(), override_settings(PASSWORD_HASHERS=[QUICK_HASHER]):
         call_command("seed", verbosity=0)
 
@@ -37,7 +37,7 @@ def uses_database(request) -> bool:
 
 @pytest.fixture(autouse=True)
 def _house(request, settings):
-    """Roles and plans stand, and append-only tables let the test's own clean-up through."""
+    """Provide roles and plans, and let the clean-up of a test empty append-only tables."""
     settings.AUDIT_FLUSH_SECONDS = 0
     settings.PASSWORD_HASHERS = [QUICK_HASHER]
     if not uses_database(request):
@@ -51,6 +51,6 @@ def _house(request, settings):
         call_command("seed", verbosity=0)
     yield
     if transactional:
-        # Emptying the tables is a DELETE; what runs after it puts the triggers back.
+        # The clean-up deletes all rows. The post_migrate signal after it creates the triggers again.
         for table in PROTECTED:
             append_only.release(connection.alias, table)

@@ -1,4 +1,4 @@
-"""The admin site: who gets in, and that every page of it loads."""
+"""The admin site: the users who may sign in, and every page loads."""
 
 import pytest
 from django.apps import apps
@@ -69,7 +69,7 @@ def test_an_administrator_signs_in_with_e_mail_and_password(client, make_user):
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.CREATOR])
-def test_others_stay_outside(client, make_user, role):
+def test_other_roles_cannot_sign_in(client, make_user, role):
     make_user(role, email="ann@example.com", password=PASSWORD)
 
     answer = sign_in(client, "ann@example.com")
@@ -79,7 +79,7 @@ def test_others_stay_outside(client, make_user, role):
     assert client.get("/admin/").status_code == 302
 
 
-def test_a_wrong_password_or_a_deactivated_administrator_stays_outside(client, make_user):
+def test_a_wrong_password_or_a_deactivated_administrator_cannot_sign_in(client, make_user):
     boss = make_user(Role.ADMIN, email="boss@example.com", password=PASSWORD)
     assert sign_in(client, "boss@example.com", "not it").status_code == 200
     User.objects.filter(pk=boss.pk).update(is_active=False)
@@ -133,7 +133,7 @@ def test_nothing_is_deleted_from_the_admin_site(client, admin, one_of_each):
     client.force_login(admin)
     for model in MODELS:
         before = set(model._default_manager.values_list("pk", flat=True))
-        row = model._default_manager.first()
+        row = model._default_manager.all()[0]
 
         direct = client.post(page(model, "delete", row.pk), {"post": "yes"})
         bulk = {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"}
@@ -152,7 +152,7 @@ def test_the_audit_log_and_the_ledger_cannot_be_added_to(client, admin):
         assert model.objects.count() == before
 
 
-def test_a_moderator_gets_in_and_sees_videos_only(client, moderator, one_of_each):
+def test_a_moderator_signs_in_and_sees_videos_only(client, moderator, one_of_each):
     assert sign_in(client, "mod@example.com").status_code == 302
     assert client.get("/admin/").status_code == 200
 
@@ -176,8 +176,8 @@ def test_a_moderator_gets_in_and_sees_videos_only(client, moderator, one_of_each
 
 def test_a_moderator_changes_no_user_and_no_payment(client, moderator, one_of_each, viewer):
     client.force_login(moderator)
-    order = apps.get_model("payments.Order").objects.first()
-    plan = apps.get_model("payments.Plan").objects.first()
+    order = apps.get_model("payments.Order").objects.all()[0]
+    plan = apps.get_model("payments.Plan").objects.all()[0]
 
     for url, data in (
         (page(User, "change", viewer.pk), {"display_name": "Hacked"}),
@@ -217,7 +217,7 @@ def test_a_moderator_is_a_plain_viewer_in_the_api(client_for, moderator, make_vi
     assert client.get(f"/api/v1/videos/{draft.pk}").status_code == 404
 
 
-def test_a_user_is_put_out_from_the_admin_site_through_the_same_service(client, admin, viewer):
+def test_the_admin_site_deactivates_a_user_through_the_service(client, admin, viewer):
     client.force_login(admin)
     pair = tokens.issue(viewer)
 
@@ -232,7 +232,7 @@ def test_a_user_is_put_out_from_the_admin_site_through_the_same_service(client, 
     assert (entry.actor_id, entry.target_id) == (admin.pk, str(viewer.pk))
 
 
-def test_the_last_administrator_is_not_put_out_from_the_admin_site(client, admin):
+def test_the_admin_site_does_not_deactivate_the_last_administrator(client, admin):
     User.objects.exclude(pk=admin.pk).update(is_active=False)
     client.force_login(admin)
 

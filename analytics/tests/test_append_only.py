@@ -1,4 +1,4 @@
-"""Tables whose rows are written once: the database itself refuses, on either engine."""
+"""Append-only tables: both databases refuse to change or delete their rows."""
 
 import pytest
 from django.core.management import call_command
@@ -24,10 +24,10 @@ def run(statement: str):
         cursor.execute(statement)
 
 
-def rows() -> list[tuple]:
+def rows() -> list[tuple[object, ...]]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, name, seal FROM once ORDER BY id")
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 REFUSED = [
@@ -80,7 +80,7 @@ def test_protecting_twice_is_protecting_once(table):
 
 
 @pytest.mark.parametrize("name", PROTECTED)
-def test_the_tables_of_the_house_are_protected(name):
+def test_every_append_only_table_is_protected(name):
     assert append_only.missing("default", name) == []
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Sequence
+from typing import TypeVar
 from urllib.parse import quote
 
 import pytest
@@ -47,24 +49,26 @@ BODIES = [
 ]  # fmt: skip
 
 
-def _operations() -> list[tuple[str, str, dict]]:
+def _operations() -> list[tuple[str, str, dict[str, list[str]]]]:
+    """Method, path and the names of query parameters and body properties of every operation."""
     schema = SchemaGenerator().get_schema(request=None, public=True)
-    found = []
+    operations = []
     for path, item in sorted(schema["paths"].items()):
-        shared = {"parameters": [], "properties": []}
+        shared: dict[str, list[str]] = {"parameters": [], "properties": []}
         for method in METHODS:
             operation = item.get(method)
             if operation is None:
                 if method == "options":
-                    found.append((method, path, shared))
+                    operations.append((method, path, shared))
                 continue
             content = operation.get("requestBody", {}).get("content", {})
-            name = next(iter(content.values()), {}).get("schema", {}).get("$ref", "")
+            references = [body.get("schema", {}).get("$ref", "") for body in content.values()]
+            name = references[0] if references else ""
             component = schema["components"]["schemas"].get(name.rsplit("/", 1)[-1], {})
             query = [p["name"] for p in operation.get("parameters", []) if p["in"] == "query"]
             known = {"parameters": query, "properties": sorted(component.get("properties", {}))}
-            found.append((method, path, known))
-    return found
+            operations.append((method, path, known))
+    return operations
 
 
 OPERATIONS = _operations()
@@ -123,18 +127,19 @@ def send(client, method: str, url: str, body: bytes = b"", content_type="applica
     return answer
 
 
-THOROUGH = "FUZZ" in os.environ  # FUZZ=1: every value as several callers; minutes, not seconds
+Value = TypeVar("Value")
+THOROUGH = "FUZZ" in os.environ  # FUZZ=1 sends every value as several callers and takes minutes
 STRIDE = 1 if THOROUGH else 7
 
 
 def callers(number: int) -> tuple[str, ...]:
-    """ADMIN, who gets furthest, and the others in turn; everybody gets everything over time."""
+    """Return the callers of one value: mostly the administrator, who gets furthest, else the others."""
     other = CALLERS[number % 3]
     return ("admin", other) if THOROUGH else (other if number % 4 == 3 else "admin",)
 
 
-def some(values: list, start: int) -> list[tuple[int, object]]:
-    """A part of the values, another part for each parameter."""
+def some(values: Sequence[Value], start: int) -> list[tuple[int, Value]]:
+    """Return a part of the values with their numbers; each ``start`` gives another part."""
     return list(enumerate(values))[start % STRIDE :: STRIDE]
 
 
@@ -161,13 +166,14 @@ def test_no_value_breaks_a_route(world, method, path, known):
             for caller in callers(number):
                 send(clients[caller], method, url, body)
         for index, name in enumerate(known["properties"]):
-            for number, value in some(VALUES, index + len(path)):
-                body = json.dumps({**GOOD, name: value}).encode()
+            for number, wrong_value in some(VALUES, index + len(path)):
+                body = json.dumps({**GOOD, name: wrong_value}).encode()
                 for caller in callers(number):
                     send(clients[caller], method, url, body)
 
 
-# What gets a body past its required fields, whatever the route: each takes what it knows.
+# Values for the required fields of every route, so that one wrong value is looked at. A route ignores
+# the fields that it does not know.
 GOOD = {
     "title": "A", "position_seconds": 1, "state": "playing", "reason": "requested", "value": "like",
     "email": "fuzz@example.com", "password": "a long pass phrase", "role": "VIEWER",
@@ -259,7 +265,7 @@ json_values = st.recursive(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
-def test_no_mixture_breaks_a_route(world, data):
+def test_no_mixture_of_values_breaks_a_route(world, data):
     clients, ids, video = world
     method, path, known = data.draw(st.sampled_from(OPERATIONS))
     client = clients[data.draw(st.sampled_from(CALLERS))]
@@ -274,8 +280,8 @@ def test_no_mixture_breaks_a_route(world, data):
     )
 
 
-def test_the_lists_still_answer_after_the_storm(world):
-    """A poison record would break every list that holds it, for everybody."""
+def test_lists_with_hostile_values_still_answer(world):
+    """No hostile value that was accepted breaks the lists that show it."""
     clients, _, _ = world
     for name in ("title", "description", "tags", "price", "category"):
         for number, value in some(VALUES, len(name)):

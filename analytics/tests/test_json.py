@@ -1,4 +1,4 @@
-"""JSON, strictly: what two readers could understand differently is refused."""
+"""Strict JSON: everything that two readers could understand differently is refused."""
 
 import json
 
@@ -106,7 +106,7 @@ def test_a_content_length_that_lies_is_a_4xx(client_for, creator, length):
     [
         ("application/json", 201),
         ("application/json; charset=utf-8", 201),
-        ("application/json; charset=bogus", 201),  # JSON is UTF-8 whatever is said
+        ("application/json; charset=bogus", 201),  # JSON is UTF-8 in any case
         ("APPLICATION/JSON", 201),
         ("text/plain", 415),
         ("text/html", 415),

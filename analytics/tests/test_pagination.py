@@ -1,4 +1,4 @@
-"""Keyset pagination: every row once, in either direction, however many are alike."""
+"""Keyset pagination visits every row once in both directions, also among equal values."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ ROWS = 1050  # more than one page can ever hold, so that ties cross many pages
 
 @pytest.fixture
 def videos(creator):
-    """Many videos; three values of `views`, half without a duration, a few alike in everything."""
+    """Many videos: three values of `views`, half without a duration, a few equal in all columns."""
     now = timezone.now()
     videos = [
         Video(
@@ -39,7 +39,7 @@ def videos(creator):
 
 
 def walk(client, query: str, link: str, start: str | None = None) -> tuple[list[dict], str]:
-    """All rows that following one link leads to, and the address of the last page."""
+    """Follow one link to its end. Return all rows on the way, and the address of the last page."""
     rows, url, last = [], start or f"{URL}?{query}", ""
     while url:
         answer = client.get(url)
@@ -70,7 +70,7 @@ def test_forwards_and_back_again_visit_every_row_once(client_for, videos, orderi
     assert client.get(first).json()["results"][0]["id"] == ids[0]
 
 
-def test_what_is_added_meanwhile_moves_no_page(client_for, videos, make_video):
+def test_a_row_added_meanwhile_moves_no_page(client_for, videos, make_video):
     client = client_for()
     first = client.get(f"{URL}?page_size=10").json()
     expected = client.get(first["next"]).json()["results"]
@@ -104,7 +104,7 @@ def test_page_size_is_clamped(client_for, videos, size, rows):
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "x", "1.5", "1e2", "%00", "９", "1" * 19, "NaN"])  # noqa: RUF001
-def test_a_page_size_that_is_none_is_a_400(client_for, size):
+def test_an_invalid_page_size_is_a_400(client_for, size):
     assert client_for().get(f"{URL}?page_size={size}").status_code == 400
 
 
@@ -133,7 +133,7 @@ BAD = {
     "nul in id": cursor(NOW, "\x00", False),
     "id null": cursor(NOW, None, False),
 }
-BAD_VALUES = {
+BAD_VALUES: dict[str, list[object]] = {
     "created_at": [None, 5, True, "yesterday", "", "\x00", "\ud800", "2026-13-01T00:00:00Z",
                    "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", float("nan")],
     "views": [None, "x", "", "\x00", 2**63, -(2**70), 10**400, float("inf"), float("nan"), "1e5"],
@@ -144,7 +144,7 @@ BAD_VALUES = {
 
 
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)
-def test_a_cursor_that_no_list_gave_out_is_a_400(client_for, videos, text):
+def test_an_invented_cursor_is_a_400(client_for, videos, text):
     answer = client_for().get(f"{URL}?cursor={text}")
 
     assert answer.status_code == 400, answer.content
@@ -176,7 +176,7 @@ def test_only_named_columns_sort(client_for, ordering):
     assert client_for().get(f"{URL}?ordering={ordering}").status_code == 400
 
 
-def test_a_link_keeps_the_rest_of_the_query(client_for, videos):
+def test_a_link_keeps_the_other_parameters(client_for, videos):
     link = client_for().get(f"{URL}?page_size=3&search=Video&ordering=-views").json()["next"]
 
     for part in ("page_size=3", "search=Video", "ordering=-views"):

@@ -1,4 +1,4 @@
-"""Too often: 429, with the seconds to wait, counted over all processes."""
+"""Rate limits: a 429 with the seconds to wait, counted over all processes."""
 
 import itertools
 import json
@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from django_ratelimit.core import _get_window
+from django_ratelimit.core import _get_window  # type: ignore[import-untyped]  # ships no types
 
 from accounts.models import RefreshFamily
 
@@ -18,7 +18,7 @@ LIST, LOGIN = "/api/v1/videos/", "/api/v1/auth/login"
 
 
 def fresh_address(seconds_left: int = 25) -> str:
-    """An address whose minute is not about to end: a test that straddles two would count twice."""
+    """An address with enough time left in its minute: across two minutes a test would count twice."""
     numbers = itertools.count(1)
     while True:
         address = f"198.51.100.{next(numbers)}"
@@ -42,7 +42,7 @@ def limits(settings):
     return set_limits
 
 
-def test_the_sixth_of_five_is_refused_and_told_when_to_come_back(client_for, limits):
+def test_the_request_over_the_limit_is_refused_with_the_seconds_to_wait(client_for, limits):
     limits(default=5)
     address = fresh_address()
 
@@ -67,7 +67,7 @@ def test_zero_is_off(client_for, limits):
     assert not answers[0].has_header("RateLimit-Limit")
 
 
-def test_people_are_counted_apart_wherever_they_are(client_for, limits, viewer, creator):
+def test_users_are_counted_separately_and_by_user_not_address(client_for, limits, viewer, creator):
     limits(default=2)
     address = fresh_address()
 
@@ -106,7 +106,7 @@ def test_a_header_does_not_change_who_is_counted(client_for, limits, header):
     assert codes == [200, 200, 200, 429, 429]
 
 
-def test_a_household_counts_as_one(client_for, limits):
+def test_an_ipv6_network_counts_as_one_address(client_for, limits):
     limits(default=3)
     home = next(
         f"2001:db8:0:{n:x}"
@@ -119,7 +119,7 @@ def test_a_household_counts_as_one(client_for, limits):
     assert codes == [200, 200, 200, 429, 429]
 
 
-def test_one_account_is_not_guessed_at_from_many_addresses(client_for, limits, make_user):
+def test_sign_ins_to_one_account_are_limited_over_many_addresses(client_for, limits, make_user):
     limits(auth=5)
     email = fresh_email()
     make_user(email=email, password="a long pass phrase")
@@ -153,7 +153,7 @@ def test_a_form_counts_for_the_same_account(client_for, limits, make_user):
     assert codes == [401, 401, 401, 429]
 
 
-def test_groups_are_counted_apart(client_for, limits, make_video):
+def test_groups_are_counted_separately(client_for, limits, make_video):
     limits(default=2, stream=2)
     address = fresh_address()
     video = make_video()
@@ -180,7 +180,7 @@ print(json.dumps([ask() for _ in range(15)]))
 
 
 def test_two_processes_share_one_count(settings, tmp_path):
-    """30 requests at 8 a minute: exactly 8 get through, whoever answers them."""
+    """Of 30 requests at a limit of 8, exactly 8 pass, however they are spread over the processes."""
     address = fresh_address(45)
     environment = {
         **os.environ,

@@ -1,4 +1,4 @@
-"""Addresses, methods, errors and request ids: the same everywhere."""
+"""Addresses, methods, errors and request ids behave the same on all routes."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_neither_form_loses_the_body(client_for, creator, path):
 
 
 @pytest.mark.parametrize("path", ["/api/v1/auth/login", "/api/v1/auth/login/"])
-def test_a_form_is_kept_as_well(client_for, make_user, path):
+def test_neither_form_of_the_path_loses_an_html_form(client_for, make_user, path):
     make_user(email="ann@example.com", password="a long pass phrase")
     body = "username=ann%40example.com&password=a+long+pass+phrase"
 
@@ -65,7 +65,7 @@ def test_a_form_is_kept_as_well(client_for, make_user, path):
         "/favicon.ico",
     ],
 )
-def test_an_unknown_address_is_a_404_in_the_one_body(client, method, path):
+def test_an_unknown_address_is_a_404_with_the_common_body(client, method, path):
     answer = getattr(client, method)(path)
 
     assert answer.status_code == 404
@@ -92,9 +92,7 @@ def test_an_unknown_address_is_a_404_in_the_one_body(client, method, path):
         ("PROPFIND", "videos/", "GET, POST, HEAD, OPTIONS"),
     ],
 )
-def test_a_wrong_method_is_a_405_that_says_which_are_right(
-    client_for, admin, method, path, allowed
-):
+def test_a_wrong_method_is_a_405_with_the_allowed_methods(client_for, admin, method, path, allowed):
     answer = client_for(admin).generic(method, f"/api/v1/{path}", "{}")
 
     assert answer.status_code == 405
@@ -102,14 +100,14 @@ def test_a_wrong_method_is_a_405_that_says_which_are_right(
     assert answer.json()["errors"][0]["code"] == "method_not_allowed"
 
 
-def test_an_answer_type_we_do_not_speak_is_a_406_or_json(client_for):
+def test_an_unknown_media_type_is_a_406_or_json(client_for):
     answer = client_for().get("/api/v1/videos/", HTTP_ACCEPT="application/xml")
 
     assert answer.status_code in {200, 406}
     assert answer["Content-Type"] == "application/json"
 
 
-def test_an_unknown_host_is_a_400_and_stands_in_no_link(client, settings, make_video):
+def test_an_unknown_host_is_a_400_and_appears_in_no_link(client, settings, make_video):
     settings.ALLOWED_HOSTS = ["testserver"]
     for _ in range(2):
         make_video()
@@ -124,7 +122,7 @@ def test_an_unknown_host_is_a_400_and_stands_in_no_link(client, settings, make_v
 
 
 @pytest.mark.parametrize("given", ["12345678", "my-request.id_7:x", "A" * 128])
-def test_a_sane_request_id_is_kept(client, given):
+def test_an_ordinary_request_id_is_kept(client, given):
     assert client.get("/api/v1/videos/", HTTP_X_REQUEST_ID=given)["X-Request-ID"] == given
 
 
@@ -132,7 +130,7 @@ def test_a_sane_request_id_is_kept(client, given):
     "given",
     ["", "short", "A" * 129, "with space", "line\r\nbreak", "<script>", "ünïcode-id", "a;b"],
 )
-def test_another_one_is_replaced(client, given):
+def test_an_unusual_request_id_is_replaced(client, given):
     first = client.get("/api/v1/videos/", HTTP_X_REQUEST_ID=given)["X-Request-ID"]
     second = client.get("/api/v1/videos/", HTTP_X_REQUEST_ID=given)["X-Request-ID"]
 
@@ -151,7 +149,7 @@ def test_every_answer_carries_an_id_and_the_security_headers(client, path):
     assert answer["X-Frame-Options"] == "DENY"
 
 
-def test_liveness_tells_nothing(client):
+def test_liveness_reveals_no_detail(client):
     assert client.get("/health/live").json() == {"status": "ok"}
 
 

@@ -1,4 +1,4 @@
-"""manage.py seed: what a new installation begins with."""
+"""manage.py seed: roles, first administrator and first plan of a new installation."""
 
 from io import StringIO
 
@@ -44,7 +44,7 @@ def test_seeding_twice_is_seeding_once():
     assert err == ""
 
 
-def test_a_role_gets_exactly_its_permissions_back():
+def test_seeding_resets_the_permissions_of_a_role():
     creators = Group.objects.get(name="CREATOR")
     creators.permissions.set(Group.objects.get(name="ADMIN").permissions.all())
 
@@ -53,7 +53,7 @@ def test_a_role_gets_exactly_its_permissions_back():
     assert state()["roles"]["CREATOR"] == sorted(roles.PERMISSIONS["CREATOR"])
 
 
-def test_an_unknown_permission_stops_it_and_nothing_is_changed(monkeypatch):
+def test_an_unknown_permission_stops_it_without_a_change(monkeypatch):
     monkeypatch.setitem(roles.PERMISSIONS, "CREATOR", {"videos.add_video", "videos.fly"})
     before = state()
 
@@ -63,7 +63,7 @@ def test_an_unknown_permission_stops_it_and_nothing_is_changed(monkeypatch):
     assert state() == before
 
 
-def test_an_administrator_made_by_hand_is_left_alone():
+def test_an_existing_administrator_is_not_changed():
     root = User.objects.get(email="root@example.com")
     root.set_password("changed since then")
     root.display_name = "Root"
@@ -76,7 +76,7 @@ def test_an_administrator_made_by_hand_is_left_alone():
     assert root.check_password("changed since then")
 
 
-def test_without_a_password_there_is_no_administrator(settings):
+def test_without_a_password_no_administrator_is_created(settings):
     settings.DEFAULT_ADMIN_PASSWORD = ""
     User.objects.all().delete()
 
@@ -86,7 +86,7 @@ def test_without_a_password_there_is_no_administrator(settings):
     assert User.objects.count() == 0
 
 
-def test_a_weak_password_is_taken_with_a_warning(settings):
+def test_a_weak_password_is_accepted_with_a_warning(settings):
     settings.DEFAULT_ADMIN_PASSWORD = "admin"
     User.objects.all().delete()
 

@@ -1,4 +1,4 @@
-"""API activity: who, what, status, duration, request id; written in batches."""
+"""The entries about API requests, and their batches."""
 
 import pytest
 
@@ -25,6 +25,7 @@ def test_a_request_leaves_one_entry(client_for, viewer):
     assert (entry.actor_id, entry.method, entry.path) == (viewer.pk, "GET", "/api/v1/auth/me")
     assert (entry.status, entry.ip, entry.user_agent) == (200, "192.0.2.7", "Player/1")
     assert entry.request_id == answer["X-Request-ID"] == "my-request-17"
+    assert entry.duration_ms is not None
     assert 0 <= entry.duration_ms < 60_000
     assert (entry.position, entry.hash, entry.data) == (None, None, {})
 
@@ -38,7 +39,7 @@ def test_a_request_leaves_one_entry(client_for, viewer):
         ("/api/v1/videos", 200),
     ],
 )
-def test_a_refusal_leaves_one_too(client_for, path, status):
+def test_a_refused_request_leaves_an_entry_too(client_for, path, status):
     client_for().get(path)
 
     (entry,) = activity()
@@ -60,7 +61,7 @@ def test_other_addresses_are_not_api_activity(client):
     assert activity() == []
 
 
-def test_a_stream_token_does_not_stand_in_the_log(client_for, viewer, make_video):
+def test_a_stream_token_is_masked_in_the_log(client_for, viewer, make_video):
     video = make_video()
     url = client_for(viewer).get(f"/api/v1/stream/{video.pk}").data["stream_url"]
     for path in (url, f"{url}/", f"{url}?format=dash", "/api/v1/stream/play/broken.token"):
@@ -72,7 +73,7 @@ def test_a_stream_token_does_not_stand_in_the_log(client_for, viewer, make_video
     assert url.rsplit("/", 1)[1] not in repr(list(AuditEntry.objects.values()))
 
 
-def test_reads_are_left_out_when_that_is_wanted(client_for, viewer, settings):
+def test_reads_are_left_out_when_audit_reads_is_false(client_for, viewer, settings):
     settings.AUDIT_READS = False
     client_for(viewer).get("/api/v1/auth/me")
     client_for(viewer).head("/api/v1/videos/")
@@ -104,7 +105,7 @@ def test_no_request_can_stop_the_log(client_for, address):
 
 
 @pytest.mark.parametrize("number", ["HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED"])
-def test_a_header_is_no_address(client_for, number):
+def test_a_header_does_not_change_the_recorded_address(client_for, number):
     client_for().get("/api/v1/videos/", REMOTE_ADDR="192.0.2.7", **{number: "203.0.113.9"})
 
     assert activity()[0].ip == "192.0.2.7"
@@ -112,7 +113,7 @@ def test_a_header_is_no_address(client_for, number):
 
 @pytest.fixture
 def waiting():
-    """Entries for the next batch, when no thread is there to write it."""
+    """The entries for the next batch, while no thread writes them."""
     yield buffer._waiting
     buffer._waiting.clear()
 
@@ -124,6 +125,7 @@ def test_a_batch_is_written_by_the_thread_of_the_process(client_for, settings):
         client_for().get("/api/v1/videos/")
 
     settings.AUDIT_FLUSH_SECONDS = 0  # the thread ends with its next batch
+    assert buffer._thread is not None
     buffer._thread.join(timeout=30)
 
     assert len(activity()) == 3
@@ -139,7 +141,7 @@ def test_flushes_at_once_write_every_entry_once(waiting):
     assert len({entry.path for entry in activity()}) == len(activity()) == 1200
 
 
-def test_the_log_shows_what_still_waits(client_for, admin, waiting):
+def test_the_log_shows_waiting_entries(client_for, admin, waiting):
     waiting.append(AuditEntry(action="api.request", path="/api/v1/waiting", method="GET"))
     assert activity() == []
 

@@ -1,4 +1,4 @@
-"""record() writes with the change it tells of; the chain proves that nobody wrote later."""
+"""Entries are written in the transaction of their change, and the chain shows later changes."""
 
 import uuid
 from io import StringIO
@@ -32,6 +32,21 @@ def verify() -> str:
     return out.getvalue()
 
 
+def broken_position() -> int:
+    """The position that the first broken entry has; fails if the chain is whole."""
+    broken = services.first_broken_entry()
+    assert broken is not None
+    return broken.position
+
+
+def sealed(pk: uuid.UUID) -> tuple[int, str]:
+    """Position and hash of an entry in the chain."""
+    entry = AuditEntry.objects.get(pk=pk)
+    assert entry.position is not None
+    assert entry.hash is not None
+    return entry.position, entry.hash
+
+
 def sql(statement: str, *values):
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
@@ -43,13 +58,13 @@ def stored(pk: uuid.UUID):
 
 @pytest.fixture
 def unprotected():
-    """An attacker who owns the database takes the triggers off first."""
+    """The table without triggers, as an attacker with access to the database would make it."""
     append_only.release("default", TABLE)
     yield
     append_only.protect("default", TABLE, set_once=("position", "hash"))
 
 
-def test_an_entry_goes_with_the_change_it_tells_of(viewer):
+def test_an_entry_is_rolled_back_with_its_change(viewer):
     @transaction.atomic
     def change_that_fails():
         services.record(actor=viewer, action=AuditAction.PROFILE_CHANGED, target=viewer)
@@ -88,13 +103,13 @@ def test_an_entry_of_a_request_says_where_it_came_from(client_for, admin, viewer
     assert (entry.ip, entry.request_id) == ("192.0.2.7", "change-role-1")
 
 
-def test_an_entry_of_a_command_comes_from_nowhere():
+def test_an_entry_of_a_command_has_no_origin():
     (entry,) = record()
 
     assert (entry.method, entry.path, entry.ip, entry.request_id) == ("", "", None, "")
 
 
-def test_a_whole_chain_is_proved():
+def test_a_whole_chain_is_verified():
     record(5)
     before = AuditEntry.objects.count()
 
@@ -104,7 +119,7 @@ def test_a_whole_chain_is_proved():
     assert list(positions) == list(range(1, before + 1))
     hashes = set(AuditEntry.objects.values_list("hash", flat=True))
     assert len(hashes) == before
-    assert all(len(value) == 64 for value in hashes)
+    assert all(value and len(value) == 64 for value in hashes)
 
 
 def test_later_entries_go_on_where_the_chain_ended():
@@ -144,12 +159,12 @@ def test_a_changed_entry_is_named(field, unprotected, viewer):
     victim = services.record(actor=viewer, action=AuditAction.LOGIN_FAILED, number=7)
     record(3)
     services.seal()
-    position = AuditEntry.objects.get(pk=victim.pk).position
+    position, _ = sealed(victim.pk)
     value = FIELDS[field]
 
     sql(f'UPDATE {TABLE} SET "{field}" = %s WHERE id = %s', value, stored(victim.pk))  # noqa: S608
 
-    assert services.first_broken_entry()[0] == position
+    assert broken_position() == position
     with pytest.raises(CommandError, match=f"broken at position {position}:"):
         verify()
 
@@ -157,55 +172,50 @@ def test_a_changed_entry_is_named(field, unprotected, viewer):
 def test_a_changed_entry_with_a_new_hash_breaks_the_next_one(unprotected):
     entries = record(5)
     services.seal()
-    before = AuditEntry.objects.get(pk=entries[1].pk)
+    _, before = sealed(entries[1].pk)
+    position, _ = sealed(entries[2].pk)
     forged = AuditEntry.objects.get(pk=entries[2].pk)
     forged.path = "/elsewhere"
-    forged.hash = services.entry_hash(forged, forged.position, before.hash)
+    forged.hash = services.entry_hash(forged, position, before)
 
     forged.save(update_fields=["path", "hash"])
 
-    assert services.first_broken_entry()[0] == forged.position + 1
+    assert broken_position() == position + 1
 
 
 @pytest.mark.parametrize("which", [0, 2, 4])
 def test_a_deleted_entry_is_named(which, unprotected):
     entries = record(6)
     services.seal()
-    position = AuditEntry.objects.get(pk=entries[which].pk).position
+    position, _ = sealed(entries[which].pk)
 
     sql(f"DELETE FROM {TABLE} WHERE id = %s", stored(entries[which].pk))  # noqa: S608
 
-    assert services.first_broken_entry()[0] == position
+    assert broken_position() == position
 
 
 def test_a_deleted_entry_whose_gap_is_closed_is_named(unprotected):
     entries = record(6)
     services.seal()
-    position = AuditEntry.objects.get(pk=entries[2].pk).position
+    position, _ = sealed(entries[2].pk)
     sql(f"DELETE FROM {TABLE} WHERE id = %s", stored(entries[2].pk))  # noqa: S608
-    for entry in AuditEntry.objects.filter(position__gt=position).order_by("position"):
-        sql(
-            f"UPDATE {TABLE} SET position = %s WHERE id = %s",  # noqa: S608
-            entry.position - 1,
-            stored(entry.pk),
-        )
+    for pk in (
+        AuditEntry.objects.filter(position__gt=position).order_by("position").values_list("pk")
+    ):
+        sql(f"UPDATE {TABLE} SET position = position - 1 WHERE id = %s", stored(*pk))  # noqa: S608
 
-    assert services.first_broken_entry()[0] == position
+    assert broken_position() == position
 
 
 def test_an_inserted_entry_is_named(unprotected):
     record(4)
     services.seal()
-    last = AuditEntry.objects.order_by("-position").first()
-    for entry in AuditEntry.objects.filter(position__gte=2).order_by("-position"):
-        sql(
-            f"UPDATE {TABLE} SET position = %s WHERE id = %s",  # noqa: S608
-            entry.position + 1,
-            stored(entry.pk),
-        )
+    last = AuditEntry.objects.order_by("-position")[0]
+    for pk in AuditEntry.objects.filter(position__gte=2).order_by("-position").values_list("pk"):
+        sql(f"UPDATE {TABLE} SET position = position + 1 WHERE id = %s", stored(*pk))  # noqa: S608
     AuditEntry.objects.create(action="login.succeeded", position=2, hash=last.hash)
 
-    assert services.first_broken_entry()[0] == 2
+    assert broken_position() == 2
 
 
 def test_swapped_entries_are_named(unprotected):
@@ -223,7 +233,7 @@ def test_swapped_entries_are_named(unprotected):
             stored(entry.pk),
         )
 
-    assert services.first_broken_entry()[0] == a.position
+    assert broken_position() == a.position
 
 
 @pytest.mark.django_db(transaction=True)

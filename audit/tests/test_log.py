@@ -35,7 +35,7 @@ def log(viewer, creator, settings):
 
 
 def shown(answer, log) -> list[int]:
-    """Which of the entries, by number."""
+    """The numbers of the log's entries that the answer contains, in its order."""
     assert answer.status_code == 200, answer.data
     numbers = {str(entry.pk): number for number, entry in enumerate(log)}
     return [numbers[row["id"]] for row in answer.json()["results"] if row["id"] in numbers]
@@ -119,7 +119,7 @@ def test_the_filter_by_actor(client_for, admin, log, creator):
     ],
 )
 @pytest.mark.parametrize("suffix", ["", "&format=csv"])
-def test_a_filter_that_makes_no_sense_is_a_400(client_for, admin, log, query, suffix):
+def test_an_invalid_filter_is_a_400(client_for, admin, log, query, suffix):
     if suffix and query in {"ordering=data", "format=xml"}:
         return
     answer = client_for(admin).get(f"{URL}?{query}{suffix}")
@@ -129,7 +129,7 @@ def test_a_filter_that_makes_no_sense_is_a_400(client_for, admin, log, query, su
 
 
 @pytest.mark.parametrize("role", ["VIEWER", "CREATOR"])
-def test_others_do_not_read_it(client_for, make_user, log, role):
+def test_other_roles_may_not_read_the_log(client_for, make_user, log, role):
     for suffix in ("", "?format=csv"):
         answer = client_for(make_user(role)).get(f"{URL}{suffix}")
         assert answer.status_code == 403
@@ -137,7 +137,7 @@ def test_others_do_not_read_it(client_for, make_user, log, role):
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
-def test_nobody_writes_it_from_outside(client_for, admin, log, method):
+def test_the_api_offers_no_way_to_change_the_log(client_for, admin, log, method):
     before = list(AuditEntry.objects.filter(method__in=["", "GET"]).values())
 
     for url in (URL, f"{URL}{log[0].pk}"):
@@ -169,7 +169,7 @@ def test_csv_holds_the_same_rows_and_runs_no_formula(client_for, admin, log, cre
     assert json.loads(rows[0]["data"]) == {"before": "a", "after": [1]}
 
 
-def test_an_actor_who_is_gone_keeps_its_id(client_for, admin, log, viewer):
+def test_a_deleted_actor_keeps_their_id(client_for, admin, log, viewer):
     pk = viewer.pk
     viewer.delete()
 
@@ -179,7 +179,7 @@ def test_an_actor_who_is_gone_keeps_its_id(client_for, admin, log, viewer):
 
 
 @pytest.mark.parametrize("size", [1, 12])
-def test_the_list_costs_the_same_for_any_number(
+def test_the_list_needs_two_queries_for_any_number_of_entries(
     size, client_for, admin, make_user, settings, django_assert_num_queries
 ):
     settings.AUDIT_READS = False

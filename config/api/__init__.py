@@ -1,1 +1,1 @@
-"""The kernel of the API: errors, parsing, pagination, limits, schema."""
+"""The base of the API: errors, parsing, pagination, permissions, rate limits, OpenAPI document."""

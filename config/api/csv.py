@@ -1,4 +1,4 @@
-"""CSV answers (RFC 4180), safe to open in a spreadsheet."""
+"""CSV responses (RFC 4180) that are safe to open in a spreadsheet."""
 
 import csv
 import json
@@ -11,14 +11,16 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class _Echo:
-    def write(self, value):
+    """A file for csv.writer whose ``write`` returns the line instead of storing it."""
+
+    def write(self, value: str) -> str:
         return value
 
 
-def cell(value) -> str:
-    """Text as it stands, times and structures as in JSON.
+def cell(value: object) -> str:
+    """Return the text of one cell. Times, lists and objects look as in JSON.
 
-    What a spreadsheet would run as a formula gets a leading quote.
+    Text that a spreadsheet would run as a formula gets a leading quote.
     """
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
@@ -30,7 +32,10 @@ def cell(value) -> str:
     return text
 
 
-def csv_response(name: str, header: list[str], rows: Iterable[Iterable]) -> StreamingHttpResponse:
+def csv_response(
+    name: str, header: list[str], rows: Iterable[Iterable[object]]
+) -> StreamingHttpResponse:
+    """Return a download called ``name``.csv. Each row is read only when its line is sent."""
     writer = csv.writer(_Echo())
 
     def lines() -> Iterator[str]:

@@ -1,7 +1,9 @@
-"""What the rest of the code raises, as the API error it means.
+"""The mapping from exceptions of Django and of services to API errors.
 
-drf-standardized-errors makes the body; ours is only the mapping.
+drf-standardized-errors writes the body of the error.
 """
+
+from typing import Any
 
 from django.core.exceptions import (
     DisallowedHost,
@@ -15,13 +17,17 @@ from django.db import DataError, OperationalError
 from django.http.multipartparser import MultiPartParserError
 from drf_standardized_errors.formatter import ExceptionFormatter
 from drf_standardized_errors.handler import ExceptionHandler
+from drf_standardized_errors.types import Error, ErrorResponse
 from rest_framework import exceptions, serializers
 
-from config.errors import DomainError, TooLarge, Unavailable
+from config.errors import DomainError, ServiceUnavailable, TooLarge
 
 
 class ApiExceptionHandler(ExceptionHandler):
+    """The handler that REST framework calls for each exception of an API view."""
+
     def convert_known_exceptions(self, exc: Exception) -> Exception:
+        """Return the API error for an exception. Other exceptions become a 500 later."""
         if isinstance(exc, ModelValidationError):
             return exceptions.ValidationError(serializers.as_serializer_error(exc))
         if isinstance(exc, RequestDataTooBig):
@@ -37,27 +43,30 @@ class ApiExceptionHandler(ExceptionHandler):
             ),
         ):
             return exceptions.ParseError("The request could not be read.")
-        if isinstance(exc, OperationalError):  # the database is away or busy: come back later
-            return Unavailable()
+        if isinstance(exc, OperationalError):  # the database is away or locked
+            return ServiceUnavailable()
         if isinstance(exc, (DataError, OverflowError)):
             return exceptions.ParseError("A value is out of range.")
         return super().convert_known_exceptions(exc)
 
-    def get_headers(self, exc: exceptions.APIException) -> dict:
-        headers = super().get_headers(exc) or {}
-        if getattr(exc, "retry_after", None):
+    def get_headers(self, exc: exceptions.APIException) -> dict[str, str]:
+        """Return the error's headers, with Retry-After if the error has a ``retry_after``."""
+        headers: dict[str, str] = super().get_headers(exc)
+        if isinstance(exc, DomainError) and exc.retry_after:
             headers["Retry-After"] = str(exc.retry_after)
         return headers
 
 
 class ApiExceptionFormatter(ExceptionFormatter):
-    def get_errors(self):
+    """The writer of the error body, with the ``attr`` and ``extra`` of a DomainError."""
+
+    def get_errors(self) -> list[Error]:
         errors = super().get_errors()
         if isinstance(self.exc, DomainError) and self.exc.attr:
             errors[0].attr = self.exc.attr
         return errors
 
-    def format_error_response(self, error_response):
+    def format_error_response(self, error_response: ErrorResponse) -> Any:
         body = super().format_error_response(error_response)
         if isinstance(self.exc, DomainError) and self.exc.extra:
             body["errors"][0].update(self.exc.extra)

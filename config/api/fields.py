@@ -1,6 +1,7 @@
-"""Serializer fields that several apps share."""
+"""Serializer fields that several apps use."""
 
 from decimal import Decimal
+from typing import Any, Protocol
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -8,25 +9,33 @@ from rest_framework import serializers
 from config import money
 
 
-@extend_schema_field({"type": "string", "format": "decimal", "example": "19.99"})
-class MoneyField(serializers.Field):
-    """Minor units inside; a decimal string outside. Input may also be a JSON number.
+class HasCurrency(Protocol):
+    """An object whose amounts are in one currency."""
 
-    The currency is read from ``instance.currency`` on the way out. On the way in the value stays a
-    Decimal: only the serializer, which knows the currency, can turn it into minor units.
+    currency: str
+
+
+# The value type is Any because input and output differ: a Decimal comes in, a pair goes out.
+@extend_schema_field({"type": "string", "format": "decimal", "example": "19.99"})
+class MoneyField(serializers.Field[Any, object, str, HasCurrency]):
+    """An amount: minor units in the object, a decimal string in the API. Input may be a JSON number.
+
+    For output, the currency is that of the object (``instance.currency``). Input becomes a Decimal: only
+    the serializer knows the currency, so the serializer has to call ``money.to_minor``.
     """
 
     default_error_messages = {"invalid": "A valid amount is required."}
 
-    def get_attribute(self, instance):
+    def get_attribute(self, instance: HasCurrency) -> tuple[int, str] | None:
+        """Return the amount with its currency, or None if the object has no amount."""
         value = super().get_attribute(instance)
         return None if value is None else (value, instance.currency)
 
-    def to_representation(self, value) -> str:
+    def to_representation(self, value: tuple[int, str]) -> str:
         minor, currency = value
         return money.to_text(minor, currency)
 
-    def to_internal_value(self, data) -> Decimal:
+    def to_internal_value(self, data: object) -> Decimal:
         if isinstance(data, bool) or not isinstance(data, (str, int, float, Decimal)):
             self.fail("invalid")
         try:

@@ -1,22 +1,25 @@
-"""Filters that several apps share."""
+"""Filters that several apps use."""
 
-from datetime import UTC
+from datetime import UTC, datetime
 
-import django_filters as filters
+import django_filters as filters  # type: ignore[import-untyped]  # ships no types
 from django.forms import ValidationError
-from django_filters.fields import IsoDateTimeField
+from django_filters.fields import IsoDateTimeField  # type: ignore[import-untyped]  # ships no types
 
 
-class TimeField(IsoDateTimeField):
-    """A moment that every database can compare with: checked here, not when the query runs."""
+class TimeField(IsoDateTimeField):  # type: ignore[misc]  # the base has no types
+    """An ISO 8601 time in the range of UTC times from year 1 to 9999.
 
-    def to_python(self, value):
-        moment = super().to_python(value)
+    The range is checked here because a time outside of it would fail in the database.
+    """
+
+    def to_python(self, value: object) -> datetime | None:
+        time: datetime | None = super().to_python(value)
         try:
-            return moment and moment.astimezone(UTC)
+            return time and time.astimezone(UTC)
         except OverflowError:
             raise ValidationError("This time is out of range.", code="invalid") from None
 
 
-class TimeFilter(filters.IsoDateTimeFilter):
+class TimeFilter(filters.IsoDateTimeFilter):  # type: ignore[misc]  # the base has no types
     field_class = TimeField

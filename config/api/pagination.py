@@ -1,34 +1,41 @@
-"""Keyset pagination: every page costs the same, and none repeats or loses a row.
+"""Keyset pagination: every page costs the same, and a walk visits every row exactly once.
 
-DRF's own cursor remembers one column and counts through its ties; a hundred thousand videos with no
-views yet are one tie. This cursor remembers the column and the id.
+The cursor remembers a column's value and the row's id. REST framework's own cursor remembers only the
+value and counts through rows with equal values; a hundred thousand videos without a view are equal.
 """
 
 import base64
 import binascii
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import F, Q, QuerySet
+from django.core.exceptions import ValidationError
+from django.db.models import F, Field, Model, Q, QuerySet
+from django.db.models.expressions import OrderBy
 from rest_framework.exceptions import ParseError
 from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
 
 PAGE_SIZE = 20
 PAGE_SIZE_MAX = 100
 
+Table = TypeVar("Table", bound=Model)
+Row = TypeVar("Row")
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page begins: after (or, backwards, before) the row with this value and id."""
+    """The place where a page begins: after the row with this value and id, or before it (backwards)."""
 
-    value: Any
-    pk: Any
+    value: str | int | float | None
+    pk: object
     backwards: bool
 
     def encode(self) -> str:
@@ -37,6 +44,7 @@ class Cursor:
 
     @classmethod
     def decode(cls, text: str) -> "Cursor":
+        """Return the cursor of a query parameter. Raises InvalidCursor."""
         try:
             raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
             value, pk, backwards = json.loads(raw)
@@ -49,26 +57,44 @@ class Cursor:
 
 class InvalidCursor(ParseError):
     default_code = "invalid_cursor"
-    default_detail = "This cursor is not one that this list gave out."
+    default_detail = "This cursor does not belong to this list. Start again without a cursor."
 
 
 class KeysetPagination(BasePagination):
-    """``{"next", "previous", "results"}``; ``page_size`` up to 100, larger is clamped.
+    """A pagination of ``{"next", "previous", "results"}`` with at most 100 rows a page.
 
-    A view names what a client may sort by in ``ordering_fields`` ({public name: column}) and its
-    own order in ``ordering``. Rows without a value come last in either direction.
+    The view lists the orders that a client may choose in ``ordering_fields`` ({public name: column}) and
+    its default order in ``ordering``. Rows without a value come last in either direction.
     """
 
-    def paginate_queryset(self, queryset: QuerySet, request, view=None) -> list:
+    url: str
+    column: str
+    descending: bool
+    next: str | None
+    previous: str | None
+    _field: "Field[Any, Any]"
+
+    def paginate_queryset(
+        self,
+        queryset: QuerySet[Table, Row] | Sequence[Row],
+        request: Request,
+        view: APIView | None = None,
+    ) -> list[Row]:
+        """Return the rows of one page. Raises ParseError for a wrong parameter (400)."""
+        if not isinstance(queryset, QuerySet):
+            raise TypeError("Only a queryset can be paginated by a keyset.")
         self.url = request.build_absolute_uri()
         size = self._page_size(request)
         self.column, self.descending = self._ordering(request, view)
-        self._nullable = queryset.model._meta.get_field(self.column).null
+        field = queryset.model._meta.get_field(self.column)
+        if not isinstance(field, Field):
+            raise TypeError(f"{self.column} is not a column of {queryset.model.__name__}.")
+        self._field = field
         text = request.query_params.get("cursor")
         cursor = Cursor.decode(text) if text else None
         backwards = bool(cursor and cursor.backwards)
         if cursor:
-            queryset = queryset.filter(self._beyond(queryset, cursor))
+            queryset = queryset.filter(self._beyond(queryset.model, cursor))
         rows = list(queryset.order_by(*self._order_by(backwards))[: size + 1])
         more, rows = len(rows) > size, rows[:size]
         if backwards:
@@ -77,10 +103,10 @@ class KeysetPagination(BasePagination):
         self.previous = self._link(rows, 0, True) if (more if backwards else cursor) else None
         return rows
 
-    def get_paginated_response(self, data) -> Response:
+    def get_paginated_response(self, data: Any) -> Response:
         return Response({"next": self.next, "previous": self.previous, "results": data})
 
-    def get_paginated_response_schema(self, schema: dict) -> dict:
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {"type": "string", "format": "uri", "nullable": True}
         return {
             "type": "object",
@@ -88,23 +114,27 @@ class KeysetPagination(BasePagination):
             "properties": {"next": link, "previous": link, "results": schema},
         }
 
-    def get_schema_operation_parameters(self, view) -> list[dict]:
-        def parameter(name: str, schema: dict, description: str) -> dict:
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """Return the query parameters for the OpenAPI document."""
+
+        def parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
             return {"name": name, "in": "query", "schema": schema, "description": description}
 
         names = sorted(getattr(view, "ordering_fields", {}))
-        either = [word for name in names for word in (name, f"-{name}")]
+        orders = [order for name in names for order in (name, f"-{name}")]
         size = {"type": "integer", "minimum": 1, "maximum": PAGE_SIZE_MAX, "default": PAGE_SIZE}
-        found = [
+        parameters = [
             parameter("cursor", {"type": "string"}, "From `next` or `previous` of another page."),
-            parameter("page_size", size, "Rows a page; larger values are clamped."),
+            parameter("page_size", size, f"Rows a page; a larger number means {PAGE_SIZE_MAX}."),
         ]
-        if names:
-            order = {"type": "string", "enum": either}
-            found.append(parameter("ordering", order, "The order; `-` first for descending."))
-        return found
+        if orders:
+            order = {"type": "string", "enum": orders}
+            parameters.append(
+                parameter("ordering", order, "The order; a leading `-` makes it descending.")
+            )
+        return parameters
 
-    def _page_size(self, request) -> int:
+    def _page_size(self, request: Request) -> int:
         text = request.query_params.get("page_size", "")
         if not text:
             return PAGE_SIZE
@@ -112,27 +142,30 @@ class KeysetPagination(BasePagination):
             raise ParseError("page_size must be a whole number from 1.")
         return min(int(text), PAGE_SIZE_MAX)
 
-    def _ordering(self, request, view) -> tuple[str, bool]:
-        allowed = getattr(view, "ordering_fields", {})
-        asked = request.query_params.get("ordering") or getattr(view, "ordering", "-id")
-        name, descending = asked.removeprefix("-"), asked.startswith("-")
+    def _ordering(self, request: Request, view: APIView | None) -> tuple[str, bool]:
+        """Return the column to sort by, and whether the order is descending."""
+        allowed: dict[str, str] = getattr(view, "ordering_fields", {})
+        default: str = getattr(view, "ordering", "-id")
+        order = request.query_params.get("ordering") or default
+        name, descending = order.removeprefix("-"), order.startswith("-")
         if name in allowed:
             return allowed[name], descending
-        if asked == getattr(view, "ordering", "-id"):
+        if order == default:
             return name, descending
         raise ParseError(f"ordering must be one of {', '.join(sorted(allowed)) or 'none'}.")
 
-    def _order_by(self, backwards: bool):
+    def _order_by(self, backwards: bool) -> tuple[OrderBy, OrderBy]:
         down = self.descending != backwards
         column = F(self.column)
-        # NULLs last going forward, so first going back.
+        # NULLs come last on the way forwards, so they come first on the way back.
         first = column.desc if down else column.asc
         order = first(nulls_first=True) if backwards else first(nulls_last=True)
         tie = F("pk").desc() if down else F("pk").asc()
-        return (order if self._nullable else first(), tie)
+        return (order if self._field.null else first(), tie)
 
-    def _beyond(self, queryset: QuerySet, cursor: Cursor) -> Q:
-        pk, value = self._typed(queryset, cursor)
+    def _beyond(self, model: type[Model], cursor: Cursor) -> Q:
+        """Return the condition for the rows after the cursor, or before it if it goes backwards."""
+        pk, value = self._typed(model, cursor)
         down = self.descending != cursor.backwards
         op = "lt" if down else "gt"
         after_pk = Q(**{f"pk__{op}": pk})
@@ -140,41 +173,44 @@ class KeysetPagination(BasePagination):
         if value is None:
             tied = null & after_pk
             return (tied | ~null) if cursor.backwards else tied
-        # The first condition says nothing new; it gives the index its range.
+        # The bound follows from the second condition, but only with it the database uses the index.
         bound = Q(**{f"{self.column}__{op}e": value})
         beyond = bound & (Q(**{f"{self.column}__{op}": value}) | after_pk)
-        return beyond if cursor.backwards or not self._nullable else beyond | null
+        return beyond if cursor.backwards or not self._field.null else beyond | null
 
-    def _typed(self, queryset: QuerySet, cursor: Cursor):
-        meta = queryset.model._meta
+    def _typed(self, model: type[Model], cursor: Cursor) -> tuple[object, object]:
+        """Return the cursor's id and value as the database compares them. Raises InvalidCursor."""
         try:
-            pk = meta.pk.to_python(cursor.pk)
-            value = self._field_value(meta.get_field(self.column), cursor.value)
-        except (ValidationError, ValueError, TypeError, OverflowError, FieldDoesNotExist):
+            return model._meta.pk.to_python(cursor.pk), self._field_value(cursor.value)
+        except (ValidationError, ValueError, TypeError, OverflowError):
             raise InvalidCursor from None
-        return pk, value
 
-    def _field_value(self, field, given):
-        """What the column can be compared with. Raises ValueError, or as ``to_python`` does."""
+    def _field_value(self, given: str | int | float | None) -> object:
+        """Return a value of the cursor in the type of the column.
+
+        Raises ValueError for a value that the database could not compare, and the errors of the field's
+        ``to_python``.
+        """
         if given is None:
-            if not self._nullable:
+            if not self._field.null:
                 raise ValueError
             return None
-        value = field.to_python(given)
+        value = self._field.to_python(given)
         if isinstance(value, datetime):
-            value = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+            return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
         if isinstance(value, int) and abs(value) >= 2**63:
             raise ValueError
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError
-        if isinstance(value, str) and b"\x00" in value.encode():  # a lone surrogate: ValueError
+        if isinstance(value, str) and b"\x00" in value.encode():  # ValueError for a lone surrogate
             raise ValueError
         return value
 
-    def _link(self, rows: list, index: int, backwards: bool) -> str | None:
+    def _link(self, rows: Sequence[object], index: int, backwards: bool) -> str | None:
+        """Return the address of the page that begins at a row, or None without rows."""
         if not rows:
             return None
-        row = rows[index]
+        row: Any = rows[index]
         value = getattr(row, self.column)
         if hasattr(value, "isoformat"):
             value = value.isoformat()

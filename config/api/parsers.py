@@ -1,10 +1,12 @@
-"""JSON, strictly (RFC 8259): what two readers could understand differently is refused."""
+"""A JSON parser that refuses everything that two readers could understand differently (RFC 8259)."""
 
 import json
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import IO, Any, NoReturn
 
 from django.conf import settings
+from django.http import HttpRequest
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
@@ -14,20 +16,25 @@ MAX_DEPTH = 16
 
 
 class StrictJSONParser(JSONParser):
-    """Parses at most 1 MiB of JSON, at most 16 levels deep.
+    """The parser of JSON bodies of at most 1 MiB (DATA_UPLOAD_MAX_MEMORY_SIZE) and 16 levels.
 
-    Refuses (400) what is not UTF-8, NaN and infinities, numbers that overflow, repeated keys, NUL
-    and lone surrogates in any string; (413) a body that is too large.
+    It refuses with a 400: bytes that are not UTF-8, NaN, infinities, numbers that overflow, repeated
+    keys, and strings with NUL or lone surrogates. It refuses a body that is too large with a 413.
     """
 
-    def parse(self, stream, media_type=None, parser_context=None) -> Any:
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         request = (parser_context or {}).get("request")
         if request is not None:
             refuse_long_body(request, limit)
         body = stream.read(limit + 1)
         if len(body) > limit:
-            raise TooLarge(f"A JSON body has at most {limit} bytes.")
+            raise TooLarge(f"A JSON body may have at most {limit} bytes.")
         try:
             value = json.loads(
                 body.decode("utf-8-sig"),
@@ -45,8 +52,8 @@ class StrictJSONParser(JSONParser):
         return value
 
 
-def refuse_long_body(request, limit: int) -> None:
-    """413 from the Content-Length alone, before anything is read."""
+def refuse_long_body(request: HttpRequest, limit: int) -> None:
+    """Raise TooLarge if the Content-Length is over ``limit`` bytes, before the body is read."""
     try:
         announced = int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:
@@ -55,14 +62,14 @@ def refuse_long_body(request, limit: int) -> None:
         raise TooLarge(f"The body may have at most {limit} bytes.")
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("a key is repeated in one object")
     return value
 
 
-def _refuse_constant(name: str):
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
@@ -73,10 +80,11 @@ def _finite_float(text: str) -> float:
     return value
 
 
-def _check(value: Any, depth: int) -> None:
+def _check(value: object, depth: int) -> None:
+    """Raise ParseError for a forbidden string or number, or for more than ``depth`` levels."""
     if isinstance(value, str):
         if "\x00" in value or any(0xD800 <= ord(char) <= 0xDFFF for char in value):
-            raise ParseError("Strings may not hold NUL or lone surrogates.")
+            raise ParseError("Strings may not contain NUL or lone surrogates.")
     elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
         raise ParseError("A number is too large.")
     elif isinstance(value, (list, dict)):

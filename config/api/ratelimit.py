@@ -1,23 +1,25 @@
-"""Requests a minute, counted over all processes by django-ratelimit in the shared cache."""
+"""Rate limits: requests a minute, counted by django-ratelimit in the cache that all processes share."""
 
 from dataclasses import dataclass
 
 from django.conf import settings
-from django_ratelimit.core import get_usage
+from django.http import HttpRequest
+from django_ratelimit.core import get_usage  # type: ignore[import-untyped]  # ships no types
 from rest_framework import exceptions
-from rest_framework.request import Request
 
-from config.errors import Unavailable
+from config.errors import ServiceUnavailable
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
+    """The use of a rate limit in the current minute, including this request."""
+
     limit: int
     remaining: int
     reset_seconds: int
 
     def headers(self) -> dict[str, str]:
-        """draft-ietf-httpapi-ratelimit-headers-03, section 3."""
+        """Return the response headers of draft-ietf-httpapi-ratelimit-headers-03, section 3."""
         return {
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(self.remaining),
@@ -26,18 +28,19 @@ class Usage:
 
 
 class RateLimited(exceptions.Throttled):
-    """429, with the seconds to wait."""
+    """A 429 with the seconds to wait."""
 
-    def __init__(self, usage: Usage):
+    def __init__(self, usage: Usage) -> None:
         super().__init__(wait=usage.reset_seconds)
         self.usage = usage
 
 
-def count(request: Request, *, group: str, key: str) -> Usage | None:
-    """Count one request of ``key`` in ``group``; None when the group has no limit.
+def count(request: HttpRequest, *, group: str, key: str) -> Usage | None:
+    """Count one request of ``key`` in ``group`` of RATE_LIMITS. None if the group has no limit.
 
-    Raises RateLimited over the limit. When the cache is away, authentication is refused (503) and
-    everything else goes on: a dead cache must neither open the door nor close the house.
+    Raises RateLimited over the limit. If the cache is unreachable, requests of the group "auth" are
+    refused with ServiceUnavailable, because passwords could be guessed without a limit; requests of
+    other groups are not counted and get None.
     """
     limit = settings.RATE_LIMITS[group]
     if limit == 0:
@@ -45,9 +48,9 @@ def count(request: Request, *, group: str, key: str) -> Usage | None:
     usage = get_usage(request, group=group, key=lambda *_: key, rate=f"{limit}/m", increment=True)
     if usage is None:
         return None
-    if usage["limit"] == 0:  # the cache could not tell
+    if usage["limit"] == 0:  # django-ratelimit's sign that the cache did not answer
         if group == "auth":
-            raise Unavailable()
+            raise ServiceUnavailable()
         return None
     counted = Usage(
         limit=limit,

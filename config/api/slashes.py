@@ -1,21 +1,24 @@
-"""`/videos` and `/videos/` are the same place."""
+"""API paths with and without a slash at the end."""
 
+from collections.abc import Callable
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
-UNKNOWN = "unknown-route"  # the catch-all that answers 404 under /api
+UNKNOWN = "unknown-route"  # the name of the route that answers 404 for every other path under /api
 
 
 class EitherSlashMiddleware:
-    """Answers an API path with or without its last slash.
+    """Answers an API path with or without its last slash, such as `/videos` and `/videos/`.
 
-    Never by a redirect, which would lose the body of a POST: the path is looked up in the form that
-    exists.
+    The path is changed before it is looked up. A redirect would lose the body of a POST.
     """
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         path = request.path_info
         if path.startswith("/api/") and not path.endswith("//") and not _is_route(path):
             other = path[:-1] if path.endswith("/") else f"{path}/"

@@ -1,25 +1,39 @@
-"""What every API view has in common: limits, and their headers."""
+"""Base classes of all API views. They count requests and send the rate limit's headers."""
 
-from django_ratelimit.core import _get_ip as address_for_limits
+from typing import Any, TypeVar
+
+from django.db.models import Model
+from django_ratelimit.core import (  # type: ignore[import-untyped]  # ships no types
+    _get_ip as address_for_limits,
+)
 from rest_framework import exceptions, generics, views, viewsets
 from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from config.api import ratelimit
 
+Row = TypeVar("Row", bound=Model, covariant=True)
 
-class Limited:
-    """Counts every request, also the one whose token is refused, before anything else is done.
 
-    Per user, else per address (an IPv6 household counts as one).
+class APIView(views.APIView):
+    """A view that counts each request against the rate limit of its ``rate_group``.
+
+    Requests are counted by user, or by address without a valid token; all addresses of one IPv6 /64
+    network count as one. A request with a refused token is counted too, before anything else happens.
     """
 
     rate_group = "default"
+    rate_usage: ratelimit.Usage | None = None
 
-    def get_authenticate_header(self, request):
-        # Also where the token is no header: without this DRF turns a 401 into a 403.
+    def get_authenticate_header(self, request: Request) -> str:
+        """Return the WWW-Authenticate header of a 401, also for views without authentication classes.
+
+        Without the header REST framework would turn each of their 401s into a 403.
+        """
         return 'Bearer realm="api"'
 
-    def perform_authentication(self, request):
+    def perform_authentication(self, request: Request) -> None:
         try:
             super().perform_authentication(request)
         except exceptions.AuthenticationFailed:
@@ -27,47 +41,44 @@ class Limited:
             raise
         self.count_request(request, self.limit_key(request))
 
-    def limit_key(self, request) -> str:
+    def limit_key(self, request: Request) -> str:
+        """Return the text by which requests are counted: the user's id, or the address."""
         user = request.user
-        return str(user.pk) if user.is_authenticated else address_for_limits(request._request)
+        return str(user.pk if user.is_authenticated else address_for_limits(request._request))
 
-    def count_request(self, request, key: str) -> None:
-        request._request.rate_usage = ratelimit.count(
-            request._request, group=self.rate_group, key=key
-        )
+    def count_request(self, request: Request, key: str) -> None:
+        """Count this request and keep the usage for the headers. Raises RateLimited."""
+        self.rate_usage = ratelimit.count(request._request, group=self.rate_group, key=key)
 
-    def finalize_response(self, request, response, *args, **kwargs):
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
-        usage = getattr(request, "rate_usage", None)
-        if usage is not None:
-            for name, value in usage.headers().items():
+        if self.rate_usage is not None:
+            for name, value in self.rate_usage.headers().items():
                 response[name] = value
         return response
 
-    def handle_exception(self, exc):
+    def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, ratelimit.RateLimited):
-            self.request._request.rate_usage = exc.usage
+            self.rate_usage = exc.usage
         return super().handle_exception(exc)
 
 
-class APIView(Limited, views.APIView):
+class GenericAPIView(APIView, generics.GenericAPIView[Row]):
     pass
 
 
-class GenericAPIView(Limited, generics.GenericAPIView):
-    pass
-
-
-class GenericViewSet(Limited, viewsets.GenericViewSet):
+class GenericViewSet(APIView, viewsets.GenericViewSet[Row]):
     pass
 
 
 class UnknownRoute(APIView):
-    """404 in the one error body, for everything under /api that is not a route."""
+    """A 404 with the common error body, for every path under /api that is not a route."""
 
     permission_classes = [AllowAny]
     authentication_classes = []
     schema = None
 
-    def initial(self, request, *args, **kwargs):
-        raise exceptions.NotFound("There is nothing at this address.")
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise exceptions.NotFound("There is no resource at this address.")

@@ -1,6 +1,6 @@
 """The environment of the test suite, set before Django reads its settings.
 
-Nobody's .env is read; every process of a run has folders of its own, removed when it ends.
+No .env is read. Every process of a run has its own folders, which are removed at its end.
 """
 
 import os
@@ -23,11 +23,11 @@ os.environ.update(
         "RATE_LIMIT_STREAM": "0",
         "RATE_LIMIT_DEFAULT": "0",
         "FFMPEG_PRESET": "ultrafast",
-        "ALLOW_HTTP": "true",  # the test client is no loopback connection
+        "ALLOW_HTTP": "true",  # the test client does not connect over the loopback address
         "LOG_LEVEL": "WARNING",
     }
 )
-for _name in ("MEDIA_DIR", "WORK_DIR", "UPLOAD_DIR", "CACHE_URL", "ALLOWED_HOSTS", "DEBUG"):
+for _name in ("MEDIA_DIR", "CACHE_URL", "ALLOWED_HOSTS", "DEBUG"):
     os.environ.pop(_name, None)
 
 
@@ -37,7 +37,7 @@ def pytest_unconfigure(config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A part that a machine may lack is skipped as ``missing: …``; where all must be there, it fails."""
+    """Turn a skip with ``missing: …`` into a failure where no part may be missing (VOD_EVERYTHING)."""
     report = yield
     if report.skipped and os.environ.get("VOD_EVERYTHING") and "missing:" in str(report.longrepr):
         report.outcome = "failed"

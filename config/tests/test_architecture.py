@@ -40,7 +40,7 @@ def test_a_layer_of_payments_names_its_files_by_flow(layer):
 
 
 @pytest.mark.parametrize("app", APPS)
-def test_files_fit_in_a_head(app):
+def test_files_are_short(app):
     long = {
         str(path.relative_to(settings.BASE_DIR)): lines
         for path in sources(app)

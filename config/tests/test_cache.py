@@ -1,4 +1,4 @@
-"""The local cache: one file, counted correctly by every process."""
+"""The cache in a local file: counters are exact when several processes count."""
 
 import subprocess
 import sys
@@ -45,11 +45,11 @@ def test_threads_lose_no_count(local):
     assert local.get("hits") == 400
 
 
-def test_of_many_who_add_one_wins(local):
+def test_only_one_of_many_concurrent_adds_succeeds(local):
     assert sorted(at_once(8, lambda number: local.add("key", number, 60))) == [False] * 7 + [True]
 
 
-def test_what_has_expired_is_not_there(local):
+def test_an_expired_value_is_gone(local):
     local.set("gone", 1, timeout=-1)
     local.set("zero", 1, timeout=0)
 
@@ -61,7 +61,7 @@ def test_what_has_expired_is_not_there(local):
     assert local.get("gone") == 2
 
 
-def test_what_lives_stays(local):
+def test_a_live_value_stays(local):
     local.set("one", {"a": [1, "é", None]}, timeout=60)
     local.set("ever", 1, timeout=None)
 
@@ -76,7 +76,7 @@ def test_what_lives_stays(local):
     assert local.get("ever") is None
 
 
-def test_counting_does_not_prolong_a_life(local):
+def test_counting_does_not_extend_the_timeout(local):
     local.add("hits", 0, 60)
     before = local._db().execute("SELECT expires FROM cache").fetchone()
 
@@ -86,7 +86,7 @@ def test_counting_does_not_prolong_a_life(local):
     assert before[0] > time.time()
 
 
-def test_old_entries_leave_the_file(local):
+def test_expired_values_are_deleted_from_the_file(local):
     local.set("gone", 1, timeout=-1)
     local._next_cull = 0.0
     local.set("new", 1, timeout=60)

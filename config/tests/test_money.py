@@ -1,4 +1,4 @@
-"""Money: exact, never rounded, in the currency's own digits; and CSV that runs no formula."""
+"""Money is exact and never rounded; a CSV cell never runs as a formula."""
 
 import csv
 import doctest
@@ -70,7 +70,7 @@ def test_amounts(text, currency, minor):
         ("5", ""),
     ],
 )
-def test_what_is_no_amount_is_refused(text, currency):
+def test_an_invalid_amount_is_refused(text, currency):
     with pytest.raises(money.NotMoney):
         money.to_minor(text, currency)
 
@@ -95,7 +95,7 @@ def test_any_text_is_an_exact_amount_or_refused(text, currency):
 
 
 @given(st.integers(0, money.MAX_MINOR), st.integers(0, money.BASIS_POINTS))
-def test_the_two_shares_are_the_whole(net, fee):
+def test_the_two_parts_add_up_to_the_whole(net, fee):
     share = money.creator_share(net, fee)
     platform = net - share
 
@@ -120,7 +120,7 @@ def test_a_cell_runs_no_formula(text):
     ("value", "shown"),
     [(-5, "-5"), (None, ""), (1.5, "1.5"), ("a=1", "a=1"), ("", ""), ("'=", "'=")],
 )
-def test_numbers_and_plain_text_stay_as_they_are(value, shown):
+def test_numbers_and_plain_text_are_not_changed(value, shown):
     assert cell(value) == shown
 
 
@@ -128,6 +128,6 @@ def test_numbers_and_plain_text_stay_as_they_are(value, shown):
 def test_csv_reads_back_as_it_was(rows):
     answer = csv_response("name", ["a", "b"], rows)
 
-    text = b"".join(answer.streaming_content).decode("utf-8", "surrogatepass")
+    text = answer.getvalue().decode("utf-8", "surrogatepass")
     read = list(csv.reader(io.StringIO(text, newline="")))
     assert read == [["a", "b"], *[[cell(value) for value in row] for row in rows]]

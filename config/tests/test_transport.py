@@ -1,4 +1,4 @@
-"""Plain HTTP: on this machine only, and never for a password from outside."""
+"""Plain HTTP is served on this machine only, and never takes a password from another one."""
 
 import logging
 
@@ -15,7 +15,7 @@ HOSTS = ["vod.example", "127.0.0.1", "localhost", "[::1]"]
 
 @pytest.fixture
 def outside(settings):
-    """A client of another machine; HTTPS is required."""
+    """A client on another machine, while HTTPS is required."""
     settings.SECURE_SSL_REDIRECT = True
     settings.SECURE_HSTS_SECONDS = 31_536_000
     settings.ALLOWED_HOSTS = HOSTS
@@ -24,7 +24,7 @@ def outside(settings):
 
 @pytest.mark.parametrize("method", ["get", "post", "options", "delete"])
 @pytest.mark.parametrize("path", [LOGIN, "/api/v1/videos/", "/api/schema/", "/api/nothing"])
-def test_an_api_call_in_the_clear_is_refused_not_redirected(outside, method, path):
+def test_an_api_call_over_plain_http_is_refused_not_redirected(outside, method, path):
     answer = getattr(outside, method)(path)
 
     assert answer.status_code == 403
@@ -33,7 +33,7 @@ def test_an_api_call_in_the_clear_is_refused_not_redirected(outside, method, pat
     assert answer["X-Request-ID"]
 
 
-def test_a_password_sent_in_the_clear_is_not_looked_at(outside, make_user):
+def test_a_password_sent_over_plain_http_is_not_checked(outside, make_user):
     make_user(email="ann@example.com", password="a long pass phrase")
     body = {"email": "ann@example.com", "password": "a long pass phrase"}
 
@@ -56,12 +56,12 @@ def test_a_browser_is_sent_to_https(outside):
     assert (answer.status_code, answer["Location"]) == (301, "https://vod.example/admin/login/")
 
 
-def test_probes_may_come_in_the_clear(outside):
+def test_health_checks_may_use_plain_http(outside):
     assert outside.get("/health/live").status_code == 200
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-Proto", "X-Forwarded-Ssl", "X-Scheme"])
-def test_a_header_makes_nothing_secure(outside, header):
+def test_no_header_makes_a_connection_secure(outside, header):
     name = f"HTTP_{header.upper().replace('-', '_')}"
 
     assert outside.get("/api/v1/videos/", **{name: "https"}).status_code == 403
@@ -87,7 +87,7 @@ def test_a_header_makes_nothing_secure(outside, header):
         ("localhost", "unknown", False),
     ],
 )
-def test_what_is_this_machine(host, address, local):
+def test_a_loopback_connection_is_recognised(host, address, local):
     request = RequestFactory().get("/", HTTP_HOST=host, REMOTE_ADDR=address)
 
     assert is_loopback(request) is local

@@ -1,4 +1,4 @@
-"""Races with real threads."""
+"""Concurrent calls from real threads."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,7 @@ from django.db import connections
 
 
 def at_once(count: int, call) -> list:
-    """The results of ``call(0)`` … ``call(count - 1)``, all begun at the same moment."""
+    """Run ``call(0)`` to ``call(count - 1)`` at the same moment, and return their results in order."""
     barrier = threading.Barrier(count)
 
     def run(number: int):

@@ -87,7 +87,10 @@ def test_known_amounts_are_split_exactly(net, creator, platform):
 @pytest.mark.django_db
 @pytest.mark.promise("large-amounts-fit")
 def test_large_amounts_are_stored_and_added_up():
-    debit, credit = accounts.of(LedgerAccount.Role.LOSSES, "USD"), accounts.clearing("sandbox", "USD")
+    debit, credit = (
+        accounts.of(LedgerAccount.Role.LOSSES, "USD"),
+        accounts.clearing("sandbox", "USD"),
+    )
     legs = [(debit, credit, 10**13)]
     for number in range(3):
         key = f"large:{number}"

@@ -1,4 +1,4 @@
-"""Roles, the first administrator, and whatever other apps need to begin."""
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group, Permission
@@ -20,41 +20,48 @@ class Command(BaseCommand):
     )
 
     @transaction.atomic
-    def handle(self, *args, **options):
+    def handle(self, *args: Any, **options: Any) -> None:
         self.verbosity = options["verbosity"]
         self.seed_roles()
         self.seed_admin()
         for _, line in seeding.send(sender=type(self)):
-            self.say(line)
+            if line:
+                self.say(line)
 
-    def say(self, line: str):
+    def say(self, line: str) -> None:
         if self.verbosity:
             self.stdout.write(line)
 
-    def seed_roles(self):
+    def seed_roles(self) -> None:
+        """Give each role exactly its permissions. Raises CommandError for an unknown name."""
         known = {
             f"{permission.content_type.app_label}.{permission.codename}": permission
             for permission in Permission.objects.select_related("content_type")
         }
         for role, names in PERMISSIONS.items():
             if missing := names - known.keys():
-                raise CommandError(f"{role}: unknown permissions {sorted(missing)}.")
+                raise CommandError(
+                    f"{role}: unknown permissions {sorted(missing)}. Correct accounts/roles.py."
+                )
             group, created = Group.objects.get_or_create(name=role)
             group.permissions.set(known[name] for name in names)
             self.say(f"{role}: {'created' if created else 'up to date'}")
         forget_role_permissions()
 
-    def seed_admin(self):
+    def seed_admin(self) -> None:
+        """Create the first administrator unless the address is in use."""
         email, password = settings.DEFAULT_ADMIN_EMAIL, settings.DEFAULT_ADMIN_PASSWORD
         if User.objects.filter(email=normal_email(email)).exists():
             self.say(f"Administrator {email}: up to date")
             return
         if not password:
-            raise CommandError("DEFAULT_ADMIN_PASSWORD must be set: there is no administrator yet.")
+            raise CommandError(
+                "There is no administrator yet. Set DEFAULT_ADMIN_PASSWORD, and run seed again."
+            )
         try:
             validate_password(password, User(email=email))
         except ValidationError as error:
-            # The operator chose it: said loudly, not refused.
+            # The operator chose this password, so it gets a warning and no refusal.
             self.stderr.write(
                 self.style.WARNING(f"DEFAULT_ADMIN_PASSWORD is weak: {error.messages}")
             )

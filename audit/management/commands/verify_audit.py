@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.core.management.base import BaseCommand, CommandError
 
 from audit import services
@@ -5,12 +7,14 @@ from audit.models import AuditEntry
 
 
 class Command(BaseCommand):
-    help = "Prove the audit log: walk its hash chain and name the first entry that does not fit."
+    help = "Verify the hash chain of the audit log, and name the first entry that is wrong."
 
-    def handle(self, *args, **options):
+    def handle(self, *args: Any, **options: Any) -> None:
         while services.seal():
             pass
         if broken := services.first_broken_entry():
-            raise CommandError(f"The audit log is broken at position {broken[0]}: {broken[1]}.")
+            raise CommandError(
+                f"The audit log is broken at position {broken.position}: {broken.reason}."
+            )
         count = AuditEntry.objects.count()
         self.stdout.write(self.style.SUCCESS(f"{count} entries, one unbroken chain."))
