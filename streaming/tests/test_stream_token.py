@@ -56,7 +56,7 @@ def clock(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("video", "caller", "expected"),
+    ("kind", "caller", "expected"),
     [
         ("free", "anonymous", (200, None)),
         ("free", "viewer", (200, None)),
