@@ -31,15 +31,22 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:\-]{8,128}")
 _RANGE = re.compile(rb"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 
 
-# code → status, sentence, further headers
+_NOT_FOUND = "There is no file at this address. Start playback again to get current addresses."
+_READ_ONLY = "Media files can only be read. Use GET, HEAD or OPTIONS."
+_ENDED = "This playback session has ended. Start playback again."
+_CHANGED = "The file is no longer the one that If-Match names. Request it without If-Match."
+_OUTSIDE = "The requested range lies outside the file. Content-Range tells the file's size."
+_BUSY = "The server cannot check or open this file right now. Try again in a few seconds."
+
+# Each code, with its status, its sentence and the headers that only this refusal carries.
 _REFUSALS: dict[str, tuple[int, str, Headers]] = {
-    "not_found": (404, "There is no such file.", []),
-    "method_not_allowed": (405, "Files can only be read.", [(b"allow", METHODS)]),
-    "session_ended": (410, "This playback session has ended. Start playback again.", []),
-    "precondition_failed": (412, "The file is another one by now.", []),
-    "range_not_satisfiable": (416, "The file is shorter than the requested range.", []),
+    "not_found": (404, _NOT_FOUND, []),
+    "method_not_allowed": (405, _READ_ONLY, [(b"allow", METHODS)]),
+    "session_ended": (410, _ENDED, []),
+    "precondition_failed": (412, _CHANGED, []),
+    "range_not_satisfiable": (416, _OUTSIDE, []),
     **{error.code: (error.status, error.detail, []) for error in grants.REFUSALS},
-    "unavailable": (503, "Playback cannot be checked now. Try again.", [(b"retry-after", b"2")]),
+    "unavailable": (503, _BUSY, [(b"retry-after", b"2")]),
 }
 
 

@@ -45,7 +45,7 @@ class GrantRefused(Exception):
 
 class GrantBroken(GrantRefused):
     status, code = 401, "grant_invalid"
-    detail = "This playback grant is not valid."
+    detail = "This playback grant is not valid. Start playback again."
 
 
 class GrantExpired(GrantRefused):
@@ -55,12 +55,12 @@ class GrantExpired(GrantRefused):
 
 class WrongVideo(GrantRefused):
     status, code = 403, "wrong_video"
-    detail = "This playback grant is for another video."
+    detail = "This playback grant is for another video. Start playback of this video."
 
 
 class WrongDevice(GrantRefused):
     status, code = 403, "wrong_device"
-    detail = "This playback grant belongs to another device."
+    detail = "This playback grant belongs to another device. Start playback again on this one."
 
 
 REFUSALS = (GrantBroken, GrantExpired, WrongVideo, WrongDevice)
