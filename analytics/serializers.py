@@ -1,3 +1,5 @@
+"""Bodies and queries of the analytics API."""
+
 from datetime import timedelta
 
 from django.utils import timezone
@@ -22,7 +24,10 @@ class ReactionAnswerSerializer(serializers.Serializer):
 
 
 class ScopeSerializer(serializers.Serializer):
-    """``from``, ``to``, ``interval`` and whose videos; the last thirty days unless said otherwise."""
+    """The query of a report: the period, the interval of its series, and the videos.
+
+    Without ``from`` the period begins DEFAULT_DAYS before its end; without ``to`` it ends now.
+    """
 
     to = serializers.DateTimeField(required=False)
     interval = serializers.ChoiceField(choices=INTERVALS, default="day")
@@ -31,24 +36,38 @@ class ScopeSerializer(serializers.Serializer):
     format = serializers.ChoiceField(choices=["csv"], required=False)
 
     def get_fields(self):
+        # `from` is a keyword of Python, so that field cannot be a class attribute.
         return {"from": serializers.DateTimeField(required=False), **super().get_fields()}
 
     def validate(self, attrs):
+        # One second more, because the end is not included: a view of this moment counts.
         end = attrs.get("to") or timezone.now() + timedelta(seconds=1)
         try:
             start = attrs.get("from") or end - timedelta(days=DEFAULT_DAYS)
             too_long = end - start > BUCKETS_MAX.get(attrs["interval"], timedelta.max)
         except OverflowError:
-            raise serializers.ValidationError({"from": "This time is out of range."}) from None
+            raise serializers.ValidationError(
+                {
+                    "from": f"{DEFAULT_DAYS} days before `to` is before the year 1. Send a later `to`."
+                }
+            ) from None
         if start >= end:
-            raise serializers.ValidationError({"to": "The end must be after the beginning."})
+            raise serializers.ValidationError(
+                {
+                    "to": "The end must be after the beginning. Send a later `to` or an earlier `from`."
+                }
+            )
         if too_long:
             raise serializers.ValidationError(
-                {"interval": "Too many buckets: ask for a shorter time or a longer interval."}
+                {"interval": "Too many intervals. Send a shorter period or a longer interval."}
             )
         return {**attrs, "from": start, "to": end}
 
     def scope(self, **fixed) -> Scope:
+        """Return the validated query as a Scope, with ``fixed`` fields in place of the query's.
+
+        Call ``is_valid`` first.
+        """
         data = self.validated_data
         chosen = {"creator_id": data.get("creator"), "video_id": data.get("video"), **fixed}
         return Scope(start=data["from"], end=data["to"], interval=data["interval"], **chosen)
