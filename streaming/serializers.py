@@ -5,7 +5,7 @@ import math
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from streaming.heartbeats import Beat
+from streaming.heartbeats import Heartbeat
 from streaming.models import PlaybackSession
 
 FORMATS = ["hls", "dash"]
@@ -137,6 +137,6 @@ class HeartbeatSerializer(serializers.Serializer):
         ),
     )
 
-    def beat(self) -> Beat:
-        """Return the validated body as a Beat. Call ``is_valid`` first."""
-        return Beat(**self.validated_data)
+    def heartbeat(self) -> Heartbeat:
+        """Return the validated body as a Heartbeat. Call ``is_valid`` first."""
+        return Heartbeat(**self.validated_data)

@@ -171,7 +171,7 @@ class HeartbeatView(APIView):
         allowed = self._sessions_of_caller(request)
         serializer = HeartbeatSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        heartbeats.take_in(sessions=allowed, session_id=pk, beat=serializer.beat())
+        heartbeats.take_in(sessions=allowed, session_id=pk, heartbeat=serializer.heartbeat())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @staticmethod

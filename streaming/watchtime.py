@@ -1,5 +1,9 @@
-"""From sessions to days: what each user watched, for refunds and for the subscribers' pool."""
+"""Daily watch time: the watched seconds of sessions, added up by user, video and day.
 
+Refunds and the sharing of the pool read it (``payments.services.watchtime``).
+"""
+
+import uuid
 from datetime import UTC
 
 from django.db import transaction
@@ -12,9 +16,11 @@ AT_ONCE = 500
 
 
 def fold() -> int:
-    """Take new watch time over into the daily watch time, each second once; returns the sessions.
+    """Add new watch time of at most AT_ONCE sessions to the daily watch time.
 
-    A heartbeat writes its own session only; this runs every minute, in any number of workers.
+    Returns the number of sessions added. Each second is added once, however many workers call this
+    at the same time. Heartbeats write their session's row only, so this runs every minute. Seconds
+    count for the day (UTC) of the session's latest heartbeat.
     """
     behind = PlaybackSession.objects.filter(
         clocked_seconds__gt=F("folded_seconds"), user__isnull=False
@@ -26,9 +32,10 @@ def fold() -> int:
 
 
 @transaction.atomic
-def _fold(pk) -> bool:
-    found = PlaybackSession.objects.select_for_update(of=("self",)).select_related("video")
-    session = found.get(pk=pk)
+def _fold(pk: uuid.UUID) -> bool:
+    """Add one session's new watch time; return False when another worker has added it already."""
+    locked = PlaybackSession.objects.select_for_update(of=("self",)).select_related("video")
+    session = locked.get(pk=pk)
     new = session.clocked_seconds - session.folded_seconds
     if new <= 0:
         return False

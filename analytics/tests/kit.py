@@ -21,13 +21,14 @@ def begin(user, video, *, client=PHONE, ago=60.0) -> PlaybackSession:
 
 def report(session: PlaybackSession, *watched, **quality) -> None:
     """One heartbeat."""
-    beat = heartbeats.Beat(
+    heartbeat = heartbeats.Heartbeat(
         position_seconds=watched[-1][1] if watched else 0.0,
         state="playing",
         watched=list(watched),
         **quality,
     )
-    heartbeats.take_in(sessions=PlaybackSession.objects.all(), session_id=session.pk, beat=beat)
+    every_session = PlaybackSession.objects.all()
+    heartbeats.take_in(sessions=every_session, session_id=session.pk, heartbeat=heartbeat)
 
 
 def view(user, video, *, seconds=10.0, client=PHONE) -> PlaybackSession:

@@ -27,7 +27,7 @@ def play(db):
                 heartbeats.take_in(
                     sessions=PlaybackSession.objects.all(),
                     session_id=session.pk,
-                    beat=heartbeats.Beat(
+                    heartbeat=heartbeats.Heartbeat(
                         position_seconds=step * speed,
                         state="playing",
                         watched=[((step - 10) * speed, step * speed)],
