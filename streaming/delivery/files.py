@@ -8,9 +8,8 @@ import errno
 import os
 import re
 import stat
-import sys
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,7 +38,6 @@ AT_ONCE = 4 * 1024 * 1024  # as much as a socket holds: no piece of it can be ca
 KEPT_IN_MEMORY = 16 * 1024  # playlists and captions: no system call at all
 _CACHED_FILES = 128  # two descriptors each: the file and its mapping
 _FRESH_SECONDS = 2.0  # a version is immutable, but files go away with their video
-_SPARE_BUFFERS = 16
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)
 _WOULD_BLOCK = {errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
@@ -92,7 +90,6 @@ class Files:
         self._root, self._capacity, self.chunk = str(root), capacity, chunk
         self._open: OrderedDict[str, OpenFile] = OrderedDict()
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="delivery-disk")
-        self._buffers = Buffers(chunk)
 
     def cached(self, name: str) -> OpenFile | None:
         """The file if it is open and was looked at lately."""
@@ -140,7 +137,9 @@ class Files:
             return file.mapping.view[offset : offset + length]
         if not file.nowait:
             return None
-        view = self._buffers.take(length)
+        # Fresh memory for each chunk: the server keeps a chunk until its client has read it, and does
+        # not say when that is.
+        view = memoryview(bytearray(length))
         try:
             count = os.preadv(file.fd, [view], offset, _NOWAIT)
         except OSError as error:
@@ -159,31 +158,6 @@ class Files:
 
 def _read_blocking(file: OpenFile, length: int, offset: int) -> bytes:
     return os.pread(file.fd, length, offset)  # holds the file: its descriptor stays open meanwhile
-
-
-class Buffers:
-    """Read buffers, used again when nobody refers to them any more.
-
-    The server may keep what it was sent until the client has read it, and does not say for how
-    long; but it cannot read memory it holds no reference to. A buffer that only this list refers to
-    is free. Saves clearing and mapping fresh memory for every chunk.
-    """
-
-    _FREE = next(map(sys.getrefcount, [bytearray()]))
-
-    def __init__(self, size: int):
-        self._size = size
-        self._spare: deque[bytearray] = deque(maxlen=_SPARE_BUFFERS)
-
-    def take(self, length: int) -> memoryview:
-        """Writable memory of that length, its content whatever was there before."""
-        if length > self._size // 2:
-            for index, references in enumerate(map(sys.getrefcount, self._spare)):
-                if references == self._FREE:
-                    return memoryview(self._spare[index])[:length]
-            self._spare.append(bytearray(self._size))  # the oldest one goes: a slow client has it
-            return memoryview(self._spare[-1])[:length]
-        return memoryview(bytearray(length))
 
 
 def open_published(root: str, name: str, extension: str, known: OpenFile | None) -> OpenFile:

@@ -154,7 +154,7 @@ def test_clients_that_close_are_answered_and_closed(stage, connect):
 def test_slow_clients_get_every_byte_and_hold_up_nobody(stage, connect):
     slow = [connect(receive_buffer=16_384) for _ in range(16)]
     for client in slow:
-        client.ask(stage.path("large.mp4"))
+        client.ask(stage.path("large.mp4"), headers="Connection: close\r\n")
         client.head()
 
     quick = connect()
@@ -232,6 +232,41 @@ def test_an_end_stops_a_transfer_that_is_being_read(stage, connect, session):
     again = connect()
     again.ask(stage.path("small.m4s", grant=stage.grant(session=session)))
     assert again.head()[0] == 410
+
+
+def test_slow_clients_of_an_unmapped_file_get_every_byte_until_their_session_ends(
+    stage, connect, session, monkeypatch
+):
+    """Where the kernel does not tell which pages are in memory, chunks are read one by one."""
+    monkeypatch.setattr("streaming.delivery.files.map_file", lambda *_: None)
+    content = random_bytes(20 * MB)
+    stage.publish("unmapped.mp4", content)
+    readers = [connect(receive_buffer=16_384) for _ in range(4)]
+    ended = connect(receive_buffer=16_384)
+    for client in readers:
+        client.ask(stage.path("unmapped.mp4"), headers="Connection: close\r\n")
+        client.head()
+    ended.ask(stage.path("unmapped.mp4", grant=stage.grant(session=session)))
+    ended.head()
+    wait_until(lambda: transfers(stage) == 5)
+    assert all(file.mapping is None for file in unmapped_files(stage))
+
+    for client in readers:
+        assert client.read(200_000) == content[:200_000]
+    stage.sessions.end(session)
+    wait_until(lambda: transfers(stage) == 4)
+    body = ended.read(len(content))
+    assert len(body) < len(content)
+    assert body == content[: len(body)]
+    for client in readers:
+        assert client.read(len(content)) == content[200_000:]
+    wait_until(lambda: transfers(stage) == 0)
+
+
+def unmapped_files(stage):
+    files = [file for name, file in stage.app._files._open.items() if "unmapped" in name]
+    assert files
+    return files
 
 
 def test_a_client_that_goes_away_leaves_nothing_behind(stage, connect):
