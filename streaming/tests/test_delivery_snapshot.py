@@ -253,7 +253,12 @@ def test_the_flush_keeps_up_with_a_short_idle_time(settings):
 
 
 @pytest.fixture
-def make_session(db):
+def now():
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def make_session(db, now):
     from django.contrib.auth import get_user_model
     from django.contrib.auth.models import Group
 
@@ -263,7 +268,6 @@ def make_session(db):
     role, _ = Group.objects.get_or_create(name="SOMEBODY")
     creator = get_user_model().objects.create(email="somebody@example.com", role=role)
     video = Video.objects.create(creator=creator, title="A video")
-    now = datetime.now(UTC)
 
     def make(*, ended=None, expires=timedelta(hours=1), seen=timedelta(0)):
         return PlaybackSession.objects.create(
@@ -277,18 +281,16 @@ def make_session(db):
             end_reason="" if ended is None else "stopped",
         )
 
-    make.now = now
     return make
 
 
 def test_the_database_is_asked_for_what_ended_and_has_not_expired(
-    make_session, django_assert_num_queries
+    make_session, now, django_assert_num_queries
 ):
     late = make_session(ended=timedelta(seconds=1))
     early = make_session(ended=timedelta(hours=2))
     make_session()
     make_session(ended=timedelta(hours=1), expires=timedelta(seconds=-1))
-    now = make_session.now
 
     with django_assert_num_queries(1):
         full = set(module.load_ended_sessions(now - module.LONGEST_GRANT, now))
@@ -299,8 +301,7 @@ def test_the_database_is_asked_for_what_ended_and_has_not_expired(
     assert fresh == {late.pk}
 
 
-def test_that_query_reads_the_index_of_ended_sessions(make_session):
-    now = make_session.now
+def test_that_query_reads_the_index_of_ended_sessions(now, db):
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:  # of a handful of rows it would read the table
             cursor.execute("SET LOCAL enable_seqscan = off")
@@ -308,20 +309,22 @@ def test_that_query_reads_the_index_of_ended_sessions(make_session):
     assert "session_ended" in module.load_ended_sessions(now, now).explain()
 
 
-def test_signs_of_life_reach_the_running_sessions_only(make_session, django_assert_num_queries):
+def test_signs_of_life_reach_the_running_sessions_only(
+    make_session, now, django_assert_num_queries
+):
     watching, silent = (make_session(seen=timedelta(minutes=9)) for _ in range(2))
     ended = make_session(ended=timedelta(minutes=1), seen=timedelta(minutes=9))
     before = ended.last_seen_at
 
     with django_assert_num_queries(1):
-        module.store_signs_of_life([watching.pk, ended.pk, uuid4()], make_session.now)
+        module.store_activity([watching.pk, ended.pk, uuid4()], now)
 
     for session in (watching, silent, ended):
         session.refresh_from_db()
-    assert watching.last_seen_at == make_session.now
+    assert watching.last_seen_at == now
     assert silent.last_seen_at == ended.last_seen_at == before
 
 
 def test_many_signs_of_life_are_stored_in_few_statements(db, django_assert_num_queries):
     with django_assert_num_queries(3):
-        module.store_signs_of_life([uuid4() for _ in range(1200)], datetime.now(UTC))
+        module.store_activity([uuid4() for _ in range(1200)], datetime.now(UTC))
