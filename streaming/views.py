@@ -227,8 +227,10 @@ class SessionViewSet(ListModelMixin, DestroyModelMixin, GenericViewSet):
     ordering = "-created_at"
 
     def get_queryset(self):
-        mine = PlaybackSession.objects.filter(user=self.request.user)
-        return mine.running().select_related("video")
+        user = self.request.user
+        if not user.is_authenticated:
+            return PlaybackSession.objects.none()
+        return PlaybackSession.objects.filter(user=user).running().select_related("video")
 
     def perform_destroy(self, instance: PlaybackSession) -> None:
         sessions.stop(session=instance, actor=self.request.user)

@@ -80,7 +80,8 @@ def seen(session) -> list:
 def test_merged_intervals_are_the_same_seconds(intervals):
     seconds = {second for start, end in intervals for second in range(start, end)}
     merged = merge(intervals)
-    assert {second for start, end in merged for second in range(start, end)} == seconds
+    merged_seconds = {s for start, end in merged for s in range(int(start), int(end))}
+    assert merged_seconds == seconds
     assert all(before[1] < after[0] for before, after in pairwise(merged))
     assert merge(merged) == merged
 
