@@ -1,10 +1,16 @@
 """Bodies and queries of the analytics API."""
 
-from datetime import timedelta
+import dataclasses
+from datetime import datetime, timedelta
+from types import NoneType
+from typing import ClassVar, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from analytics import rows
 from analytics.models import Reaction
 from analytics.reports import TRUNC, Scope
 
@@ -13,11 +19,25 @@ INTERVALS = [(name, name) for name in TRUNC]
 BUCKETS_MAX = {"hour": timedelta(days=62), "day": timedelta(days=1500)}
 
 
+# The serializer field of each type that a field of a row may have.
+ROW_FIELDS: dict[type, type[serializers.Field]] = {
+    int: serializers.IntegerField,
+    float: serializers.FloatField,
+    str: serializers.CharField,
+    datetime: serializers.DateTimeField,
+    UUID: serializers.UUIDField,
+}
+
+
 class ReactionSerializer(serializers.Serializer):
+    """A reaction to set."""
+
     value = serializers.ChoiceField(choices=Reaction.Value.choices)
 
 
 class ReactionAnswerSerializer(serializers.Serializer):
+    """The caller's reaction (null: none) and the video's numbers of reactions."""
+
     value = serializers.ChoiceField(choices=Reaction.Value.choices, allow_null=True)
     likes = serializers.IntegerField()
     dislikes = serializers.IntegerField()
@@ -73,95 +93,99 @@ class ScopeSerializer(serializers.Serializer):
         return Scope(start=data["from"], end=data["to"], interval=data["interval"], **chosen)
 
 
-class AmountSerializer(serializers.Serializer):
-    currency = serializers.CharField()
-    amount = serializers.CharField()
+class RowSerializer(serializers.Serializer):
+    """A serializer with the fields of the dataclass ``row``, in their order.
 
+    A field that is another dataclass, or a list of one, takes the RowSerializer of that class, which
+    must be defined before it. ``metadata`` of a dataclass field holds further arguments.
+    """
 
-class TotalsSerializer(serializers.Serializer):
-    views = serializers.IntegerField()
-    unique_viewers = serializers.IntegerField()
-    watch_seconds = serializers.FloatField()
-    likes = serializers.IntegerField()
-    dislikes = serializers.IntegerField()
-    purchases = serializers.IntegerField()
-    gross = AmountSerializer(many=True)
-    earnings = AmountSerializer(many=True)
+    row: ClassVar[type]
+    by_row: ClassVar[dict[type, type["RowSerializer"]]] = {}
 
-
-class BucketSerializer(serializers.Serializer):
-    bucket = serializers.DateTimeField()
-    views = serializers.IntegerField()
-    unique_viewers = serializers.IntegerField()
-    sessions = serializers.IntegerField()
-    watch_seconds = serializers.FloatField()
-
-
-class FilmRowSerializer(serializers.Serializer):
-    id = serializers.UUIDField()
-    title = serializers.CharField()
-    views = serializers.IntegerField()
-    unique_viewers = serializers.IntegerField()
-    watch_seconds = serializers.FloatField()
-    likes = serializers.IntegerField()
-    dislikes = serializers.IntegerField()
-    purchases = serializers.IntegerField()
-
-
-class ReportSerializer(serializers.Serializer):
-    to = serializers.DateTimeField()
-    interval = serializers.ChoiceField(choices=INTERVALS)
-    totals = TotalsSerializer()
-    series = BucketSerializer(many=True)
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        RowSerializer.by_row[cls.row] = cls
 
     def get_fields(self):
-        return {"from": serializers.DateTimeField(), **super().get_fields()}
+        hints = get_type_hints(self.row)
+        return {
+            field.name: self._field(hints[field.name], **field.metadata)
+            for field in dataclasses.fields(self.row)
+        }
+
+    @classmethod
+    def _field(cls, hint, **options) -> serializers.Field:
+        """Return the serializer field for a type of a row's field."""
+        if get_origin(hint) is list:
+            return cls.by_row[get_args(hint)[0]](many=True, **options)
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            return cls.by_row[hint](**options)
+        if NoneType in get_args(hint):
+            (hint,) = set(get_args(hint)) - {NoneType}
+            options["allow_null"] = True
+        return ROW_FIELDS[hint](**options)
+
+
+class AmountSerializer(RowSerializer):
+    row = rows.Amount
+
+
+class TotalsSerializer(RowSerializer):
+    row = rows.Totals
+
+
+class BucketSerializer(RowSerializer):
+    row = rows.Bucket
+
+
+# The component keeps its old name: clients that were generated from the API document know it.
+@extend_schema_serializer(component_name="FilmRow")
+class VideoRowSerializer(RowSerializer):
+    row = rows.VideoRow
+
+
+class RevenueLineSerializer(RowSerializer):
+    row = rows.RevenueLine
+
+
+class TopCreatorSerializer(RowSerializer):
+    row = rows.TopCreator
+
+
+class QueueSerializer(RowSerializer):
+    row = rows.Queue
+
+
+class RetentionSerializer(RowSerializer):
+    row = rows.Retention
+
+
+class QualitySerializer(RowSerializer):
+    row = rows.Quality
+
+
+class ReportSerializer(RowSerializer):
+    """A report, after the period and the interval that it covers."""
+
+    row: ClassVar[type] = rows.Report
+
+    def get_fields(self):
+        return {
+            "from": serializers.DateTimeField(),
+            "to": serializers.DateTimeField(),
+            "interval": serializers.ChoiceField(choices=INTERVALS),
+            **super().get_fields(),
+        }
 
 
 class CreatorReportSerializer(ReportSerializer):
-    videos = FilmRowSerializer(many=True)
+    row = rows.CreatorReport
 
 
-class RevenueLineSerializer(serializers.Serializer):
-    currency = serializers.CharField()
-    gross = serializers.CharField()
-    refunds = serializers.CharField()
-    creator_share = serializers.CharField()
-    platform_share = serializers.CharField()
-
-
-class TopCreatorSerializer(serializers.Serializer):
-    id = serializers.UUIDField()
-    display_name = serializers.CharField()
-    views = serializers.IntegerField()
-    unique_viewers = serializers.IntegerField()
-
-
-class QueueSerializer(serializers.Serializer):
-    queued = serializers.IntegerField()
-    running = serializers.IntegerField()
-    failed_films = serializers.IntegerField()
-
-
-class PlatformReportSerializer(CreatorReportSerializer):
-    revenue = RevenueLineSerializer(many=True)
-    active_subscriptions = serializers.IntegerField()
-    top_creators = TopCreatorSerializer(many=True)
-    processing_queue = QueueSerializer()
-
-
-class RetentionSerializer(serializers.Serializer):
-    second = serializers.FloatField()
-    viewers = serializers.IntegerField()
-
-
-class QualitySerializer(serializers.Serializer):
-    sessions = serializers.IntegerField()
-    startup_ms = serializers.IntegerField(allow_null=True)
-    rebuffer_ms = serializers.IntegerField()
-    rebuffer_ratio = serializers.FloatField(help_text="Stalled time for each watched time.")
+class PlatformReportSerializer(ReportSerializer):
+    row = rows.PlatformReport
 
 
 class VideoReportSerializer(ReportSerializer):
-    retention = RetentionSerializer(many=True)
-    quality = QualitySerializer()
+    row = rows.VideoReport

@@ -1,15 +1,16 @@
 """The analytics API: dashboards, the report of one video, and reactions."""
 
-from dataclasses import replace
+from dataclasses import asdict, astuple, fields
 
+from django.http import StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
 from analytics import ingest, reports
 from analytics.permissions import MaySeeOwnAnalytics, MaySeePlatformAnalytics
+from analytics.rows import Bucket, Report
 from analytics.serializers import (
-    BucketSerializer,
     CreatorReportSerializer,
     PlatformReportSerializer,
     ReactionAnswerSerializer,
@@ -66,14 +67,15 @@ class ReportView(APIView):
         serializer.is_valid(raise_exception=True)
         return serializer.scope(**fixed)
 
-    def answer(self, name: str, scope: reports.Scope, report: dict):
+    def answer(
+        self, name: str, scope: reports.Scope, report: Report
+    ) -> Response | StreamingHttpResponse:
+        """Answer with the whole report as JSON, or with its series as the CSV file ``name``."""
         if self.request.query_params.get("format") == "csv":
-            columns = ["bucket", "views", "unique_viewers", "sessions", "watch_seconds"]
-            rows = BucketSerializer(report["series"], many=True).data
-            rows = ([row[column] for column in columns] for row in rows)
-            return csv_response(name, columns, rows)
+            columns = [field.name for field in fields(Bucket)]
+            return csv_response(name, columns, (astuple(bucket) for bucket in report.series))
         head = {"from": scope.start, "to": scope.end, "interval": scope.interval}
-        return Response({**head, **report})
+        return Response({**head, **asdict(report)})
 
 
 class CreatorDashboardView(ReportView):
@@ -92,8 +94,7 @@ class CreatorDashboardView(ReportView):
         sees_all = request.user.has_perm("analytics.view_platform_analytics")
         # `creator` is for administrators; a creator who sends it gets their own dashboard.
         creator_id = (sees_all and scope.creator_id) or request.user.pk
-        scope = replace(scope, creator_id=creator_id)
-        return self.answer("creator", scope, reports.creator_report(scope))
+        return self.answer("creator", scope, reports.creator_report(scope, creator_id))
 
 
 class PlatformDashboardView(ReportView):
