@@ -1,12 +1,14 @@
 """The analytics API: dashboards, the report of one video, and reactions."""
 
 from dataclasses import asdict, astuple, fields
+from uuid import UUID
 
 from django.http import StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
+from accounts.models import User
 from analytics import ingest, reports
 from analytics.permissions import MaySeeOwnAnalytics, MaySeePlatformAnalytics
 from analytics.rows import Bucket, Report
@@ -149,7 +151,7 @@ class ReactionView(APIView):
     def put(self, request, video_id):
         serializer = ReactionSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        return self._react(video_id, serializer.validated_data["value"])
+        return self._react(request.user, video_id, serializer.validated_data["value"])
 
     @extend_schema(
         summary="Remove the reaction to a video",
@@ -158,10 +160,11 @@ class ReactionView(APIView):
         responses={200: ReactionAnswerSerializer},
     )
     def delete(self, request, video_id):
-        return self._react(video_id, None)
+        return self._react(request.user, video_id, None)
 
-    def _react(self, video_id, value: str | None):
-        user = self.request.user
+    @staticmethod
+    def _react(user: User, video_id: UUID, value: str | None) -> Response:
+        """Set the user's reaction; raises NotVisible, or PurchaseRequired without access."""
         video = Video.objects.visible_to(user).filter(pk=video_id).first()
         if video is None:
             raise NotVisible()
