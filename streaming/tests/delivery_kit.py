@@ -29,7 +29,7 @@ class Sessions:
 
     ended: dict[UUID, datetime] = field(default_factory=dict)
     away: bool = False
-    looks: list[datetime] = field(default_factory=list)
+    loads: list[datetime] = field(default_factory=list)
     stored: list[tuple[list[UUID], datetime]] = field(default_factory=list)
     recovered: int = 0
 
@@ -39,7 +39,7 @@ class Sessions:
     def load(self, since, now):
         if self.away:
             raise ConnectionError("the database is away")
-        self.looks.append(since)
+        self.loads.append(since)
         return [session for session, at in self.ended.items() if at > since]
 
     def flush(self, ids, now):

@@ -266,7 +266,7 @@ def test_an_ended_session_gets_nothing(stage, name):
     assert_refused(stage.get(name), 410, "session_ended")
 
 
-def test_an_end_is_known_by_the_next_look_and_other_sessions_go_on(stage):
+def test_the_next_load_ends_a_session_and_leaves_others_running(stage):
     other = uuid4()
     assert stage.get("1080/1.m4s").status == 200
 
@@ -372,7 +372,7 @@ def test_a_mounted_application_sees_its_whole_path(stage):
     assert request(stage.app, "GET", "/vod" + path).status == 404
 
 
-def test_no_user_agent_is_a_device_too(stage):
+def test_a_missing_user_agent_counts_as_a_device(stage):
     grant = stage.grant(agent="", address="198.51.100.1")
 
     answer = stage.get("1080/1.m4s", grant=grant, headers={"User-Agent": None})
@@ -401,7 +401,7 @@ def test_a_websocket_is_refused(stage):
         asyncio.run(stage.app({"type": "websocket"}, None, None))
 
 
-def test_before_the_first_look_every_request_waits_for_it(tmp_path):
+def test_requests_wait_for_the_first_load(tmp_path):
     stage = Stage(tmp_path)
     stage.publish("1.m4s", b"x")
     path = stage.path("1.m4s")

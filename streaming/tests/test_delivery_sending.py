@@ -23,7 +23,7 @@ SMALL, MEDIUM, LARGE = random_bytes(1024), random_bytes(300_000), random_bytes(4
 
 @pytest.fixture(scope="module", params=["own protocol", "httptools", "h11"])
 def protocol(request):
-    """Our own, and uvicorn's two: the application needs no particular server."""
+    """The delivery's own protocol, and uvicorn's two: the application works with each."""
     return request.param
 
 
@@ -151,7 +151,7 @@ def test_clients_that_close_are_answered_and_closed(stage, connect):
     assert client.read(len(MEDIUM) + 1) == MEDIUM
 
 
-def test_slow_clients_get_every_byte_and_hold_up_nobody(stage, connect):
+def test_slow_clients_get_every_byte_and_delay_no_other_client(stage, connect):
     slow = [connect(receive_buffer=16_384) for _ in range(16)]
     for client in slow:
         client.ask(stage.path("large.mp4"), headers="Connection: close\r\n")
@@ -163,7 +163,7 @@ def test_slow_clients_get_every_byte_and_hold_up_nobody(stage, connect):
         assert quick.head()[0] == 200
         assert quick.read(len(SMALL)) == SMALL
 
-    # Each goes on where it stands; one is followed to its end.
+    # All continue where they stopped; one is read to its end.
     for client in slow:
         assert client.read(200_000) == LARGE[:200_000]
     assert slow[0].read(len(LARGE)) == LARGE[200_000:]
@@ -194,7 +194,7 @@ def transfers(stage):
 
 
 def test_an_end_stops_a_transfer_that_waits_for_its_client(stage, connect, session):
-    """A client that does not read would otherwise keep its transfer past the end of its right."""
+    """Otherwise a client that does not read would keep its transfer after its session ended."""
     client, other = connect(receive_buffer=16_384), connect(receive_buffer=16_384)
     client.ask(stage.path("large.mp4", grant=stage.grant(session=session)))
     other.ask(stage.path("large.mp4"))
@@ -208,7 +208,7 @@ def test_an_end_stops_a_transfer_that_waits_for_its_client(stage, connect, sessi
     assert time.monotonic() - ended < 2
 
     body = client.read(len(LARGE))
-    assert len(body) < 10 * MB  # what had already been handed over, then closed
+    assert len(body) < 10 * MB  # The bytes that the kernel held; then the connection closed.
     assert body == LARGE[: len(body)]
     assert other.read(len(LARGE)) == LARGE
     wait_until(lambda: transfers(stage) == 0)
@@ -296,13 +296,13 @@ def test_a_stale_snapshot_stops_transfers_too(stage, connect):
     wait_until(lambda: not stage.snapshot.is_stale())
 
 
-def test_the_lifespan_looks_first_and_stores_signs_of_life_last(tmp_path):
+def test_the_lifespan_loads_first_and_stores_activity_last(tmp_path):
     stage = Stage(tmp_path)
     stage.publish("small.m4s", SMALL)
-    assert stage.sessions.looks == []
+    assert stage.sessions.loads == []
 
     with serving(stage.app, lifespan="on") as port:
-        assert stage.sessions.looks
+        assert stage.sessions.loads
         grant = stage.grant(address="127.0.0.1", agent=AGENT)
         client = Connection(port)
         client.ask(stage.path("small.m4s", grant=grant))
