@@ -2,7 +2,9 @@ from django.apps import AppConfig
 
 
 class AnalyticsConfig(AppConfig):
+    """The app of views, reactions and dashboards."""
+
     name = "analytics"
 
     def ready(self):
-        from analytics import receivers  # noqa: F401 - connects them
+        from analytics import receivers  # noqa: F401 - importing connects the receivers

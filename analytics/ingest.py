@@ -1,4 +1,4 @@
-"""From verified playback to views and reactions."""
+"""Views, counted from heartbeats, and reactions."""
 
 from datetime import timedelta
 
@@ -6,34 +6,38 @@ from django.db import transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
 
+from accounts.models import User
 from analytics.models import Reaction, VideoView
 from streaming.models import PlaybackSession
 from videos.models import Video
 from videos.services import catalogue
 
 VIEW_SECONDS = 10.0
-AGAIN_AFTER = timedelta(minutes=30)
+AGAIN_AFTER = timedelta(
+    minutes=30
+)  # A viewer's next view of the same video counts after this time.
 
 
 def view_threshold(duration_seconds: float | None) -> float:
-    """Watched seconds that make a view: ten, or half of a video that is shorter than twenty."""
+    """Return the watched seconds that make a view: ten, or half of a video shorter than twenty."""
     return min(VIEW_SECONDS, (duration_seconds or 0.0) / 2)
 
 
 def count_view(session: PlaybackSession, before: float) -> None:
-    """Count the session's view at the moment it earns it. Costs nothing on every other heartbeat.
+    """Count the session's view if this heartbeat passed the threshold.
 
-    A viewer counts again on the same video only half an hour after the view before. Called in the
-    heartbeat's transaction.
+    ``before`` is the session's watched seconds before the heartbeat. All other heartbeats run no
+    query. Not counted: a second view of a session, and a view within AGAIN_AFTER of the same viewer's
+    latest view of the video. Call it in the heartbeat's transaction.
     """
     threshold = view_threshold(session.video.duration_seconds)
     if not before < threshold <= session.watched_seconds:
         return
-    # The video's row is the queue for two sessions of one viewer that get here together.
+    # The lock on the video's row lets two sessions of one viewer pass one after the other.
     video = Video.objects.select_for_update(of=("self",)).get(pk=session.video_id)
     now = timezone.now()
     recent = Q(video=video, viewer_key=session.viewer_key, at__gt=now - AGAIN_AFTER)
-    # A new file of another length moves the threshold: a session may pass it again.
+    # A new file of another length moves the threshold, so the same session may pass it twice.
     if VideoView.objects.filter(recent | Q(session=session)).exists():
         return
     VideoView.objects.create(
@@ -47,8 +51,12 @@ def count_view(session: PlaybackSession, before: float) -> None:
 
 
 @transaction.atomic
-def react(*, user, video: Video, value: str | None) -> Video:
-    """Set, change or (None) take back a reaction; the video's counters are right when this returns."""
+def react(*, user: User, video: Video, value: str | None) -> Video:
+    """Set or change the user's reaction to a video, or remove it (None). Safe to repeat.
+
+    Returns ``video`` with the current numbers of likes and dislikes. Repeating the same value keeps
+    the reaction's time. Does not check the user's access to the video.
+    """
     Video.objects.select_for_update(of=("self",)).get(pk=video.pk)
     if value is None:
         Reaction.objects.filter(user=user, video=video).delete()
@@ -59,10 +67,10 @@ def react(*, user, video: Video, value: str | None) -> Video:
         if not created and reaction.value != value:
             reaction.value, reaction.at = value, timezone.now()
             reaction.save(update_fields=["value", "at"])
-    counted = Reaction.objects.filter(video=video).aggregate(
+    counts = Reaction.objects.filter(video=video).aggregate(
         likes=Count("pk", filter=Q(value=Reaction.Value.LIKE)),
         dislikes=Count("pk", filter=Q(value=Reaction.Value.DISLIKE)),
     )
-    catalogue.set_counters(video.pk, **counted)
-    video.likes, video.dislikes = counted["likes"], counted["dislikes"]
+    catalogue.set_counters(video.pk, **counts)
+    video.likes, video.dislikes = counts["likes"], counts["dislikes"]
     return video

@@ -1,3 +1,5 @@
+"""The tables of views and reactions."""
+
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
@@ -8,17 +10,23 @@ from videos.models import Video
 
 
 class VideoView(models.Model):
-    """A view: a session's first moment with enough watched seconds (`analytics.ingest`)."""
+    """One view: a session that has played enough of a video (see ``analytics.ingest``)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # One view a session, whatever happens.
+    # One-to-one, so that the database refuses a second view of the same session.
     session = models.OneToOneField(PlaybackSession, on_delete=models.CASCADE, related_name="view")
     video = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="counted_views")
     creator = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="The video's creator, copied so that a dashboard needs no join.",
     )
-    viewer_key = models.CharField(max_length=64)
-    at = models.DateTimeField(default=timezone.now)
+    viewer_key = models.CharField(
+        max_length=64,
+        help_text="The user's id, or for an anonymous viewer a keyed hash that changes every day.",
+    )
+    at = models.DateTimeField("counted at", default=timezone.now)
 
     class Meta:
         permissions = [
@@ -26,20 +34,20 @@ class VideoView(models.Model):
             ("view_platform_analytics", "Can see the analytics of the platform"),
         ]
         indexes = [
-            # Did this viewer view this video lately?
+            # Counting a view asks whether the viewer viewed the video in the last half hour.
             models.Index(fields=["video", "viewer_key", "-at"], name="view_of_viewer"),
-            # Dashboards of a video, a creator, the platform.
+            # The dashboards of a video, of a creator and of the platform, over a period.
             models.Index(fields=["video", "at"], name="view_of_video"),
             models.Index(fields=["creator", "at"], name="view_of_creator"),
             models.Index(fields=["at"], name="view_at"),
         ]
 
-    def __str__(self):
-        return f"view of {self.video_id} at {self.at:%Y-%m-%d %H:%M}"
+    def __str__(self) -> str:
+        return f"view of {self.video_id} at {self.at:%Y-%m-%d %H:%M} UTC"
 
 
 class Reaction(models.Model):
-    """What somebody thinks of a video: one of two things, and only one."""
+    """A user's like or dislike of a video; each user has at most one for each video."""
 
     class Value(models.TextChoices):
         LIKE = "like", "like"
@@ -47,12 +55,13 @@ class Reaction(models.Model):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     video = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="reactions")
-    value = models.CharField(max_length=8, choices=Value)
-    at = models.DateTimeField(default=timezone.now)
+    value = models.CharField("reaction", max_length=8, choices=Value)
+    at = models.DateTimeField("given at", default=timezone.now)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "video"], name="reaction_once")]
+        # Reports count the reactions of a video over a period.
         indexes = [models.Index(fields=["video", "at"], name="reaction_of_video")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.value} of {self.video_id}"

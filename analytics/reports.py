@@ -1,13 +1,31 @@
-"""Dashboards: read side. Every report costs a fixed number of queries."""
+"""The reports of the dashboards. They read only, each with a fixed number of queries."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from django.db.models import Avg, Count, F, FloatField, Q, Sum, Value
+from django.db.models import Avg, Count, F, FloatField, Q, QuerySet, Sum, Value
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, TruncDay, TruncHour, TruncMonth, TruncWeek
 
+from accounts.models import User
 from analytics.models import Reaction, VideoView
+from analytics.rows import (
+    Amount,
+    Bucket,
+    CreatorReport,
+    PlatformReport,
+    Quality,
+    Queue,
+    Retention,
+    RevenueLine,
+    TopCreator,
+    Totals,
+    VideoReport,
+    VideoRow,
+)
 from config import money
 from payments.books import reports as money_reports
 from payments.models import Order
@@ -16,23 +34,24 @@ from videos.models import Video
 
 TRUNC = {"hour": TruncHour, "day": TruncDay, "week": TruncWeek, "month": TruncMonth}
 REAL = FloatField()
-COUNTED = ~Q(access__in=["owner", "admin"])
-TOP = 100
+COUNTED = ~Q(access__in=["owner", "admin"])  # the sessions with PlaybackSession.counts, in SQL
+VIDEOS_MAX = 100
+TOP_CREATORS = 10
 RETENTION_BUCKETS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose videos, and when: ``start`` ≤ t < ``end``."""
+    """The period of a report (``start`` ≤ t < ``end``) and its videos: all, a creator's, or one."""
 
     start: datetime
     end: datetime
     interval: str = "day"
-    creator_id: object | None = None
-    video_id: object | None = None
+    creator_id: UUID | None = None
+    video_id: UUID | None = None
 
     def of(self, video: str, time: str) -> Q:
-        """The condition on rows that reach their video by ``video`` and their moment by ``time``."""
+        """Return the scope as a condition on rows with these lookups for their video and moment."""
         condition = Q(**{f"{time}__gte": self.start, f"{time}__lt": self.end})
         if self.creator_id:
             condition &= Q(**{f"{video}__creator_id": self.creator_id})
@@ -41,23 +60,23 @@ class Scope:
         return condition
 
     @property
-    def views(self):
-        # A view knows its creator: the index on (creator, at) serves a dashboard.
-        found = VideoView.objects.filter(at__gte=self.start, at__lt=self.end)
+    def views(self) -> QuerySet[VideoView]:
+        # Not of(): a view holds its creator, so the index on (creator, at) serves a dashboard.
+        views = VideoView.objects.filter(at__gte=self.start, at__lt=self.end)
         if self.creator_id:
-            found = found.filter(creator_id=self.creator_id)
-        return found.filter(video_id=self.video_id) if self.video_id else found
+            views = views.filter(creator_id=self.creator_id)
+        return views.filter(video_id=self.video_id) if self.video_id else views
 
     @property
-    def sessions(self):
+    def sessions(self) -> QuerySet[PlaybackSession]:
         return PlaybackSession.objects.filter(COUNTED, self.of("video", "created_at"))
 
     @property
-    def reactions(self):
+    def reactions(self) -> QuerySet[Reaction]:
         return Reaction.objects.filter(self.of("video", "at"))
 
     @property
-    def sales(self):
+    def paid_orders(self) -> QuerySet[Order]:
         return Order.objects.filter(self.of("video", "paid_at"))
 
     @property
@@ -65,8 +84,79 @@ class Scope:
         return money_reports.Period(self.start, self.end)
 
 
-def totals(scope: Scope, earned: dict[str, int], sold: list[dict], played: list[dict]) -> dict:
-    """Views, viewers, watch time, reactions, purchases, gross and earnings: two queries."""
+@dataclass(slots=True)
+class Figures:
+    """Views and playback of one interval or one video."""
+
+    views: int = 0
+    unique_viewers: int = 0
+    sessions: int = 0
+    watch_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sales:
+    """The paid orders of one video in one currency; ``gross`` is in minor units."""
+
+    video_id: UUID
+    currency: str
+    count: int
+    gross: int
+
+
+def creator_report(scope: Scope, creator_id: UUID) -> CreatorReport:
+    """Return the dashboard of this creator, over the scope's period and, if it names one, its video."""
+    scope = replace(scope, creator_id=creator_id)
+    earned = money_reports.creator_earned(creator_id, scope.period, scope.video_id)
+    sold, played = _sales(scope), _figures_by_interval(scope)
+    return CreatorReport(
+        totals=_totals(scope, earned, sold, played),
+        series=_series(played),
+        videos=_videos(scope, sold),
+    )
+
+
+def platform_report(scope: Scope) -> PlatformReport:
+    """Return the dashboard over all videos, or over the scope's one; earnings are the platform's."""
+    revenue = money_reports.platform_totals(scope.period, scope.video_id)
+    earned = {row["currency"]: row["platform_share"] for row in revenue}
+    sold, played = _sales(scope), _figures_by_interval(scope)
+    return PlatformReport(
+        totals=_totals(scope, earned, sold, played),
+        series=_series(played),
+        videos=_videos(scope, sold),
+        revenue=[
+            RevenueLine(
+                currency=row["currency"],
+                gross=money.to_text(row["gross"], row["currency"]),
+                refunds=money.to_text(row["refunds"], row["currency"]),
+                creator_share=money.to_text(row["creator_share"], row["currency"]),
+                platform_share=money.to_text(row["platform_share"], row["currency"]),
+            )
+            for row in revenue
+        ],
+        active_subscriptions=sum(row["active_subscriptions"] for row in revenue),
+        top_creators=_top_creators(scope),
+        processing_queue=_processing_queue(),
+    )
+
+
+def video_report(scope: Scope, video: Video) -> VideoReport:
+    """Return the report of ``video``, which must be the scope's video."""
+    earned = money_reports.creator_earned(video.creator_id, scope.period, video.pk)
+    played = _figures_by_interval(scope)
+    return VideoReport(
+        totals=_totals(scope, earned, _sales(scope), played),
+        series=_series(played),
+        retention=_retention(scope, video.duration_seconds or 0.0),
+        quality=_quality(scope),
+    )
+
+
+def _totals(
+    scope: Scope, earned: dict[str, int], sold: list[Sales], played: dict[datetime, Figures]
+) -> Totals:
+    """Return the totals of a scope: two queries. ``earned`` maps currencies to minor units."""
     viewed = scope.views.aggregate(
         views=Count("pk"), unique_viewers=Count("viewer_key", distinct=True)
     )
@@ -75,204 +165,186 @@ def totals(scope: Scope, earned: dict[str, int], sold: list[dict], played: list[
         dislikes=Count("pk", filter=Q(value=Reaction.Value.DISLIKE)),
     )
     gross: Counter[str] = Counter()
-    for row in sold:
-        gross[row["currency"]] += row["gross"]
-    return {
-        **viewed,
-        "watch_seconds": round(sum((row["watch_seconds"] for row in played), 0.0), 1),
-        **reacted,
-        "purchases": sum(row["count"] for row in sold),
-        "gross": [amount(currency, gross[currency]) for currency in sorted(gross)],
-        "earnings": [amount(currency, earned[currency]) for currency in sorted(earned)],
-    }
+    for sales in sold:
+        gross[sales.currency] += sales.gross
+    return Totals(
+        views=viewed["views"],
+        unique_viewers=viewed["unique_viewers"],
+        watch_seconds=round(sum((row.watch_seconds for row in played.values()), 0.0), 1),
+        likes=reacted["likes"],
+        dislikes=reacted["dislikes"],
+        purchases=sum(sales.count for sales in sold),
+        gross=_amounts(gross),
+        earnings=_amounts(earned),
+    )
 
 
-def tally(scope: Scope, view_key, session_key) -> list[dict]:
-    """Views and playback by a key of theirs, one row a key: one query, whatever the keys."""
+def _amounts(minor_by_currency: dict[str, int]) -> list[Amount]:
+    """Return amounts in minor units as text, ordered by currency."""
+    return [
+        Amount(currency, money.to_text(minor, currency))
+        for currency, minor in sorted(minor_by_currency.items())
+    ]
+
+
+def _figures_by_interval(scope: Scope) -> dict[datetime, Figures]:
+    trunc = TRUNC[scope.interval]
+    return _figures(scope, trunc("at"), trunc("created_at"))
+
+
+def _figures(scope: Scope, view_key: Combinable, session_key: Combinable) -> dict[Any, Figures]:
+    """Return the figures for each value of a key, in one query.
+
+    ``view_key`` gives the key of a view and ``session_key`` the key of a session; only keys with a
+    view or a session have a row. A UNION makes it one query: both halves have a count and a measure
+    (unique viewers of the views, watched seconds of the sessions).
+    """
     viewed = (
         scope.views.annotate(key=view_key)
-        .values("key", what=Value("views"))
+        .values("key", half=Value("views"))
         .annotate(number=Count("pk"), measure=Cast(Count("viewer_key", distinct=True), REAL))
     )
     played = (
         scope.sessions.annotate(key=session_key)
-        .values("key", what=Value("sessions"))
+        .values("key", half=Value("sessions"))
         .annotate(number=Count("pk"), measure=Cast(Sum("watched_seconds"), REAL))
     )
-    columns = ("key", "what", "number", "measure")
-    empty = {"views": 0, "unique_viewers": 0, "sessions": 0, "watch_seconds": 0.0}
-    rows: dict[object, dict] = {}
-    for key, what, number, measure in viewed.values_list(*columns).union(
+    columns = ("key", "half", "number", "measure")
+    rows: dict[Any, Figures] = {}
+    for key, half, number, measure in viewed.values_list(*columns).union(
         played.values_list(*columns), all=True
     ):
-        row = rows.setdefault(key, {"key": key, **empty})
-        if what == "views":
-            row.update(views=number, unique_viewers=int(measure))
+        row = rows.setdefault(key, Figures())
+        if half == "views":
+            row.views, row.unique_viewers = number, int(measure)
         else:
-            row.update(sessions=number, watch_seconds=measure)
-    return [rows[key] for key in sorted(rows)]
+            row.sessions, row.watch_seconds = number, measure
+    return rows
 
 
-def by_bucket(scope: Scope) -> list[dict]:
-    trunc = TRUNC[scope.interval]
-    return tally(scope, trunc("at"), trunc("created_at"))
-
-
-def sales(scope: Scope) -> list[dict]:
-    rows = scope.sales.values("video_id", "currency")
-    return list(rows.annotate(count=Count("pk"), gross=Sum("amount")))
-
-
-def series(played: list[dict]) -> list[dict]:
-    """One row a bucket in which anything happened."""
+def _sales(scope: Scope) -> list[Sales]:
+    """Return the paid orders of a scope, added up by video and currency: one query."""
+    rows = scope.paid_orders.values("video_id", "currency")
     return [
-        {
-            "bucket": row["key"],
-            "views": row["views"],
-            "unique_viewers": row["unique_viewers"],
-            "sessions": row["sessions"],
-            "watch_seconds": round(row["watch_seconds"], 1),
-        }
-        for row in played
+        Sales(row["video_id"], row["currency"], row["count"], row["gross"])
+        for row in rows.annotate(count=Count("pk"), gross=Sum("amount"))
     ]
 
 
-def videos(scope: Scope, sold: list[dict]) -> list[dict]:
-    """Return the videos of a scope with their figures, most viewed first: two queries."""
-    played = {row["key"]: row for row in tally(scope, F("video_id"), F("video_id"))}
-    bought: Counter = Counter()
-    for row in sold:
-        bought[row["video_id"]] += row["count"]
-    if scope.creator_id:
-        listed = Video.objects.filter(creator_id=scope.creator_id)
-        listed = listed.filter(pk=scope.video_id) if scope.video_id else listed
-    else:
-        listed = Video.objects.filter(pk__in=played.keys() | bought.keys())
-    nothing = {"views": 0, "unique_viewers": 0, "watch_seconds": 0.0}
-    rows = []
-    for video in listed.only("title", "likes", "dislikes"):
-        row = played.get(video.pk, nothing)
-        rows.append(
-            {
-                "id": video.pk,
-                "title": video.title,
-                "views": row["views"],
-                "unique_viewers": row["unique_viewers"],
-                "watch_seconds": round(row["watch_seconds"], 1),
-                "likes": video.likes,
-                "dislikes": video.dislikes,
-                "purchases": bought[video.pk],
-            }
+def _series(played: dict[datetime, Figures]) -> list[Bucket]:
+    """Return one row for each interval with a view or a session, oldest first."""
+    return [
+        Bucket(
+            bucket=moment,
+            views=row.views,
+            unique_viewers=row.unique_viewers,
+            sessions=row.sessions,
+            watch_seconds=round(row.watch_seconds, 1),
         )
-    rows.sort(key=lambda row: (-row["views"], -row["watch_seconds"], row["title"]))
-    return rows[:TOP]
+        for moment, row in sorted(played.items())
+    ]
 
 
-def creator_report(scope: Scope) -> dict:
-    earned = money_reports.creator_earned(scope.creator_id, scope.period, scope.video_id)
-    sold, played = sales(scope), by_bucket(scope)
-    return {
-        "totals": totals(scope, earned, sold, played),
-        "series": series(played),
-        "videos": videos(scope, sold),
-    }
+def _videos(scope: Scope, sold: list[Sales]) -> list[VideoRow]:
+    """Return the scope's videos with their figures, most viewed first: two queries.
+
+    At most VIDEOS_MAX. All videos of a creator, and of the platform the videos with a view, a session
+    or an order in the period.
+    """
+    played = _figures(scope, F("video_id"), F("video_id"))
+    purchases: Counter[UUID] = Counter()
+    for sales in sold:
+        purchases[sales.video_id] += sales.count
+    if scope.creator_id:
+        videos = Video.objects.filter(creator_id=scope.creator_id)
+        videos = videos.filter(pk=scope.video_id) if scope.video_id else videos
+    else:
+        videos = Video.objects.filter(pk__in=played.keys() | purchases.keys())
+    rows = []
+    for video in videos.only("title", "likes", "dislikes"):
+        figures = played.get(video.pk, Figures())
+        rows.append(
+            VideoRow(
+                id=video.pk,
+                title=video.title,
+                views=figures.views,
+                unique_viewers=figures.unique_viewers,
+                watch_seconds=round(figures.watch_seconds, 1),
+                likes=video.likes,
+                dislikes=video.dislikes,
+                purchases=purchases[video.pk],
+            )
+        )
+    rows.sort(key=lambda row: (-row.views, -row.watch_seconds, row.title))
+    return rows[:VIDEOS_MAX]
 
 
-def platform_report(scope: Scope) -> dict:
-    revenue = money_reports.platform_totals(scope.period, scope.video_id)
-    earned = {row["currency"]: row["platform_share"] for row in revenue}
-    sold, played = sales(scope), by_bucket(scope)
-    return {
-        "totals": totals(scope, earned, sold, played),
-        "series": series(played),
-        "videos": videos(scope, sold),
-        "revenue": [
-            {
-                name: money.to_text(row[name], row["currency"]) if name != "currency" else row[name]
-                for name in ("currency", "gross", "refunds", "creator_share", "platform_share")
-            }
-            for row in revenue
-        ],
-        "active_subscriptions": sum(row["active_subscriptions"] for row in revenue),
-        "top_creators": top_creators(scope),
-        "processing_queue": processing_queue(),
-    }
-
-
-def top_creators(scope: Scope) -> list[dict]:
+def _top_creators(scope: Scope) -> list[TopCreator]:
+    """Return the creators with the most views: one query."""
     rows = (
         scope.views.values("creator_id", "creator__display_name")
         .annotate(views=Count("pk"), unique_viewers=Count("viewer_key", distinct=True))
-        .order_by("-views", "creator_id")[:10]
+        .order_by("-views", "creator_id")[:TOP_CREATORS]
     )
     return [
-        {
-            "id": row["creator_id"],
-            "display_name": row["creator__display_name"] or f"user-{row['creator_id'].hex[-6:]}",
-            "views": row["views"],
-            "unique_viewers": row["unique_viewers"],
-        }
+        TopCreator(
+            id=row["creator_id"],
+            # An unsaved user: the rule for a public name stands in the model.
+            display_name=User(
+                pk=row["creator_id"], display_name=row["creator__display_name"]
+            ).public_name,
+            views=row["views"],
+            unique_viewers=row["unique_viewers"],
+        )
         for row in rows
     ]
 
 
-def processing_queue() -> dict:
+def _processing_queue() -> Queue:
     unfinished = Video.objects.alive().filter(
         Q(status=Video.Status.FAILED) | Q(job__state__in=["queued", "running"])
     )
-    return unfinished.aggregate(
+    counts = unfinished.aggregate(
         queued=Count("pk", filter=Q(job__state="queued")),
         running=Count("pk", filter=Q(job__state="running")),
-        failed_films=Count("pk", filter=Q(status=Video.Status.FAILED)),
+        failed=Count("pk", filter=Q(status=Video.Status.FAILED)),
     )
+    return Queue(queued=counts["queued"], running=counts["running"], failed_films=counts["failed"])
 
 
-def video_report(scope: Scope, video: Video) -> dict:
-    earned = money_reports.creator_earned(video.creator_id, scope.period, video.pk)
-    played = by_bucket(scope)
-    return {
-        "totals": totals(scope, earned, sales(scope), played),
-        "series": series(played),
-        "retention": retention(scope, video.duration_seconds or 0.0),
-        "quality": quality(scope),
-    }
+def _retention(scope: Scope, duration: float) -> list[Retention]:
+    """Return how many sessions played each part of the video, in at most RETENTION_BUCKETS parts.
 
-
-def retention(scope: Scope, duration: float) -> list[dict]:
-    """How many sessions played each second, in at most RETENTION_BUCKETS buckets of the video."""
+    ``duration`` is the video's length in seconds; a part is never shorter than a second.
+    """
     if duration <= 0:
         return []
     count = max(1, min(RETENTION_BUCKETS, int(duration)))
     width = duration / count
-    changes: Counter[int] = Counter()
+    viewers: Counter[int] = Counter()
     for intervals in scope.sessions.values_list("watched", flat=True).iterator(chunk_size=2000):
-        touched = {
-            bucket
-            for start, end in intervals
-            for bucket in range(int(start / width), min(count, -int(-end // width)))
-        }
-        changes.update(touched)
-    return [
-        {"second": round(bucket * width, 1), "viewers": changes[bucket]} for bucket in range(count)
-    ]
+        viewers.update(
+            {
+                part
+                for start, end in intervals
+                for part in range(int(start / width), min(count, -int(-end // width)))
+            }
+        )
+    return [Retention(round(part * width, 1), viewers[part]) for part in range(count)]
 
 
-def quality(scope: Scope) -> dict:
-    """Start-up and stalling, as the players reported them."""
-    found = scope.sessions.filter(last_heartbeat_at__isnull=False).aggregate(
+def _quality(scope: Scope) -> Quality:
+    """Return start-up and stalling of the sessions with a heartbeat: one query."""
+    sums = scope.sessions.filter(last_heartbeat_at__isnull=False).aggregate(
         sessions=Count("pk"),
         startup_ms=Avg("startup_ms"),
         rebuffer_ms=Sum("rebuffer_ms"),
         watched=Sum("watched_seconds"),
     )
-    watched_ms = (found["watched"] or 0) * 1000
-    return {
-        "sessions": found["sessions"],
-        "startup_ms": round(found["startup_ms"]) if found["startup_ms"] is not None else None,
-        "rebuffer_ms": found["rebuffer_ms"] or 0,
-        "rebuffer_ratio": round((found["rebuffer_ms"] or 0) / watched_ms, 4) if watched_ms else 0.0,
-    }
-
-
-def amount(currency: str, minor: int) -> dict:
-    return {"currency": currency, "amount": money.to_text(minor, currency)}
+    rebuffer_ms, watched_ms = sums["rebuffer_ms"] or 0, (sums["watched"] or 0) * 1000
+    return Quality(
+        sessions=sums["sessions"],
+        startup_ms=None if sums["startup_ms"] is None else round(sums["startup_ms"]),
+        rebuffer_ms=rebuffer_ms,
+        rebuffer_ratio=round(rebuffer_ms / watched_ms, 4) if watched_ms else 0.0,
+    )

@@ -1,8 +1,16 @@
-from datetime import timedelta
+"""Bodies and queries of the analytics API."""
+
+import dataclasses
+from datetime import datetime, timedelta
+from types import NoneType
+from typing import ClassVar, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from analytics import rows
 from analytics.models import Reaction
 from analytics.reports import TRUNC, Scope
 
@@ -11,18 +19,35 @@ INTERVALS = [(name, name) for name in TRUNC]
 BUCKETS_MAX = {"hour": timedelta(days=62), "day": timedelta(days=1500)}
 
 
+# The serializer field of each type that a field of a row may have.
+ROW_FIELDS: dict[type, type[serializers.Field]] = {
+    int: serializers.IntegerField,
+    float: serializers.FloatField,
+    str: serializers.CharField,
+    datetime: serializers.DateTimeField,
+    UUID: serializers.UUIDField,
+}
+
+
 class ReactionSerializer(serializers.Serializer):
+    """A reaction to set."""
+
     value = serializers.ChoiceField(choices=Reaction.Value.choices)
 
 
 class ReactionAnswerSerializer(serializers.Serializer):
+    """The caller's reaction (null: none) and the video's numbers of reactions."""
+
     value = serializers.ChoiceField(choices=Reaction.Value.choices, allow_null=True)
     likes = serializers.IntegerField()
     dislikes = serializers.IntegerField()
 
 
 class ScopeSerializer(serializers.Serializer):
-    """``from``, ``to``, ``interval`` and whose videos; the last thirty days unless said otherwise."""
+    """The query of a report: the period, the interval of its series, and the videos.
+
+    Without ``from`` the period begins DEFAULT_DAYS before its end; without ``to`` it ends now.
+    """
 
     to = serializers.DateTimeField(required=False)
     interval = serializers.ChoiceField(choices=INTERVALS, default="day")
@@ -31,118 +56,136 @@ class ScopeSerializer(serializers.Serializer):
     format = serializers.ChoiceField(choices=["csv"], required=False)
 
     def get_fields(self):
+        # `from` is a keyword of Python, so that field cannot be a class attribute.
         return {"from": serializers.DateTimeField(required=False), **super().get_fields()}
 
     def validate(self, attrs):
+        # One second more, because the end is not included: a view of this moment counts.
         end = attrs.get("to") or timezone.now() + timedelta(seconds=1)
         try:
             start = attrs.get("from") or end - timedelta(days=DEFAULT_DAYS)
             too_long = end - start > BUCKETS_MAX.get(attrs["interval"], timedelta.max)
         except OverflowError:
-            raise serializers.ValidationError({"from": "This time is out of range."}) from None
+            raise serializers.ValidationError(
+                {
+                    "from": f"{DEFAULT_DAYS} days before `to` is before the year 1. Send a later `to`."
+                }
+            ) from None
         if start >= end:
-            raise serializers.ValidationError({"to": "The end must be after the beginning."})
+            raise serializers.ValidationError(
+                {
+                    "to": "The end must be after the beginning. Send a later `to` or an earlier `from`."
+                }
+            )
         if too_long:
             raise serializers.ValidationError(
-                {"interval": "Too many buckets: ask for a shorter time or a longer interval."}
+                {"interval": "Too many intervals. Send a shorter period or a longer interval."}
             )
         return {**attrs, "from": start, "to": end}
 
     def scope(self, **fixed) -> Scope:
+        """Return the validated query as a Scope, with ``fixed`` fields in place of the query's.
+
+        Call ``is_valid`` first.
+        """
         data = self.validated_data
         chosen = {"creator_id": data.get("creator"), "video_id": data.get("video"), **fixed}
         return Scope(start=data["from"], end=data["to"], interval=data["interval"], **chosen)
 
 
-class AmountSerializer(serializers.Serializer):
-    currency = serializers.CharField()
-    amount = serializers.CharField()
+class RowSerializer(serializers.Serializer):
+    """A serializer with the fields of the dataclass ``row``, in their order.
 
+    A field that is another dataclass, or a list of one, takes the RowSerializer of that class, which
+    must be defined before it. ``metadata`` of a dataclass field holds further arguments.
+    """
 
-class TotalsSerializer(serializers.Serializer):
-    views = serializers.IntegerField()
-    unique_viewers = serializers.IntegerField()
-    watch_seconds = serializers.FloatField()
-    likes = serializers.IntegerField()
-    dislikes = serializers.IntegerField()
-    purchases = serializers.IntegerField()
-    gross = AmountSerializer(many=True)
-    earnings = AmountSerializer(many=True)
+    row: ClassVar[type]
+    by_row: ClassVar[dict[type, type["RowSerializer"]]] = {}
 
-
-class BucketSerializer(serializers.Serializer):
-    bucket = serializers.DateTimeField()
-    views = serializers.IntegerField()
-    unique_viewers = serializers.IntegerField()
-    sessions = serializers.IntegerField()
-    watch_seconds = serializers.FloatField()
-
-
-class FilmRowSerializer(serializers.Serializer):
-    id = serializers.UUIDField()
-    title = serializers.CharField()
-    views = serializers.IntegerField()
-    unique_viewers = serializers.IntegerField()
-    watch_seconds = serializers.FloatField()
-    likes = serializers.IntegerField()
-    dislikes = serializers.IntegerField()
-    purchases = serializers.IntegerField()
-
-
-class ReportSerializer(serializers.Serializer):
-    to = serializers.DateTimeField()
-    interval = serializers.ChoiceField(choices=INTERVALS)
-    totals = TotalsSerializer()
-    series = BucketSerializer(many=True)
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        RowSerializer.by_row[cls.row] = cls
 
     def get_fields(self):
-        return {"from": serializers.DateTimeField(), **super().get_fields()}
+        hints = get_type_hints(self.row)
+        return {
+            field.name: self._field(hints[field.name], **field.metadata)
+            for field in dataclasses.fields(self.row)
+        }
+
+    @classmethod
+    def _field(cls, hint, **options) -> serializers.Field:
+        """Return the serializer field for a type of a row's field."""
+        if get_origin(hint) is list:
+            return cls.by_row[get_args(hint)[0]](many=True, **options)
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            return cls.by_row[hint](**options)
+        if NoneType in get_args(hint):
+            (hint,) = set(get_args(hint)) - {NoneType}
+            options["allow_null"] = True
+        return ROW_FIELDS[hint](**options)
+
+
+class AmountSerializer(RowSerializer):
+    row = rows.Amount
+
+
+class TotalsSerializer(RowSerializer):
+    row = rows.Totals
+
+
+class BucketSerializer(RowSerializer):
+    row = rows.Bucket
+
+
+# The component keeps its old name: clients that were generated from the API document know it.
+@extend_schema_serializer(component_name="FilmRow")
+class VideoRowSerializer(RowSerializer):
+    row = rows.VideoRow
+
+
+class RevenueLineSerializer(RowSerializer):
+    row = rows.RevenueLine
+
+
+class TopCreatorSerializer(RowSerializer):
+    row = rows.TopCreator
+
+
+class QueueSerializer(RowSerializer):
+    row = rows.Queue
+
+
+class RetentionSerializer(RowSerializer):
+    row = rows.Retention
+
+
+class QualitySerializer(RowSerializer):
+    row = rows.Quality
+
+
+class ReportSerializer(RowSerializer):
+    """A report, after the period and the interval that it covers."""
+
+    row: ClassVar[type] = rows.Report
+
+    def get_fields(self):
+        return {
+            "from": serializers.DateTimeField(),
+            "to": serializers.DateTimeField(),
+            "interval": serializers.ChoiceField(choices=INTERVALS),
+            **super().get_fields(),
+        }
 
 
 class CreatorReportSerializer(ReportSerializer):
-    videos = FilmRowSerializer(many=True)
+    row = rows.CreatorReport
 
 
-class RevenueLineSerializer(serializers.Serializer):
-    currency = serializers.CharField()
-    gross = serializers.CharField()
-    refunds = serializers.CharField()
-    creator_share = serializers.CharField()
-    platform_share = serializers.CharField()
-
-
-class TopCreatorSerializer(serializers.Serializer):
-    id = serializers.UUIDField()
-    display_name = serializers.CharField()
-    views = serializers.IntegerField()
-    unique_viewers = serializers.IntegerField()
-
-
-class QueueSerializer(serializers.Serializer):
-    queued = serializers.IntegerField()
-    running = serializers.IntegerField()
-    failed_films = serializers.IntegerField()
-
-
-class PlatformReportSerializer(CreatorReportSerializer):
-    revenue = RevenueLineSerializer(many=True)
-    active_subscriptions = serializers.IntegerField()
-    top_creators = TopCreatorSerializer(many=True)
-    processing_queue = QueueSerializer()
-
-
-class RetentionSerializer(serializers.Serializer):
-    second = serializers.FloatField()
-    viewers = serializers.IntegerField()
-
-
-class QualitySerializer(serializers.Serializer):
-    sessions = serializers.IntegerField()
-    startup_ms = serializers.IntegerField(allow_null=True)
-    rebuffer_ms = serializers.IntegerField()
-    rebuffer_ratio = serializers.FloatField(help_text="Stalled time for each watched time.")
+class PlatformReportSerializer(ReportSerializer):
+    row = rows.PlatformReport
 
 
 class VideoReportSerializer(ReportSerializer):
-    retention = RetentionSerializer(many=True)
-    quality = QualitySerializer()
+    row = rows.VideoReport

@@ -1,13 +1,18 @@
-from dataclasses import replace
+"""The analytics API: dashboards, the report of one video, and reactions."""
 
+from dataclasses import asdict, astuple, fields
+from uuid import UUID
+
+from django.http import StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
+from accounts.models import User
 from analytics import ingest, reports
 from analytics.permissions import MaySeeOwnAnalytics, MaySeePlatformAnalytics
+from analytics.rows import Bucket, Report
 from analytics.serializers import (
-    BucketSerializer,
     CreatorReportSerializer,
     PlatformReportSerializer,
     ReactionAnswerSerializer,
@@ -23,45 +28,65 @@ from streaming.errors import PurchaseRequired
 from videos.models import Video
 
 DEFINITIONS = (
-    "A **view** is a session's first moment with ten watched seconds (or half of a shorter video);"
-    " the same viewer counts again after thirty minutes. **Watched seconds** are seconds of the video"
-    " that the clock allows. Owners and administrators never count."
+    "A **view** counts when a playback session has played ten seconds of the video, or half of a"
+    " video that is shorter than twenty seconds; the same viewer counts again on that video after"
+    " thirty minutes. **Watched seconds** are the seconds of the video that players reported, as far"
+    " as they can have been played in the time that passed. Playback by the video's owner or by an"
+    " administrator never counts."
 )
 PARAMETERS = [
-    OpenApiParameter("from", str, description="ISO 8601; thirty days before `to`, if not given."),
-    OpenApiParameter("to", str, description="ISO 8601; now, if not given."),
+    OpenApiParameter(
+        "from", str, description="Begin of the period, ISO 8601. Default: thirty days before `to`."
+    ),
+    OpenApiParameter(
+        "to", str, description="End of the period, not included, ISO 8601. Default: now."
+    ),
     OpenApiParameter("interval", str, enum=sorted(reports.TRUNC), default="day"),
-    OpenApiParameter("format", str, enum=["csv"], description="The series as CSV."),
+    OpenApiParameter(
+        "format",
+        str,
+        enum=["csv"],
+        description="`csv` answers with the series alone, as a CSV file.",
+    ),
 ]
-VIDEO = OpenApiParameter("video", str, description="One video only.")
+VIDEO = OpenApiParameter("video", str, description="Id of a video: count this video only.")
 CREATOR = OpenApiParameter(
-    "creator", str, description="Another creator's dashboard; for ADMIN, others see their own."
+    "creator",
+    str,
+    description="Id of a creator, for ADMIN only. Creators always get their own dashboard.",
 )
 
 
 class ReportView(APIView):
-    """A report over a scope, as JSON or as CSV of its series."""
+    """The base of all reports: reads the scope from the query, answers as JSON or CSV."""
 
     def scope(self, **fixed) -> reports.Scope:
+        """Return the scope that the query asks for; ``fixed`` fields override the query.
+
+        Raises ValidationError for a bad query.
+        """
         serializer = ScopeSerializer(data=self.request.query_params)
         serializer.is_valid(raise_exception=True)
         return serializer.scope(**fixed)
 
-    def answer(self, name: str, scope: reports.Scope, report: dict):
+    def answer(
+        self, name: str, scope: reports.Scope, report: Report
+    ) -> Response | StreamingHttpResponse:
+        """Answer with the whole report as JSON, or with its series as the CSV file ``name``."""
         if self.request.query_params.get("format") == "csv":
-            columns = ["bucket", "views", "unique_viewers", "sessions", "watch_seconds"]
-            rows = BucketSerializer(report["series"], many=True).data
-            rows = ([row[column] for column in columns] for row in rows)
-            return csv_response(name, columns, rows)
+            columns = [field.name for field in fields(Bucket)]
+            return csv_response(name, columns, (astuple(bucket) for bucket in report.series))
         head = {"from": scope.start, "to": scope.end, "interval": scope.interval}
-        return Response({**head, **report})
+        return Response({**head, **asdict(report)})
 
 
 class CreatorDashboardView(ReportView):
+    """The dashboard of one creator."""
+
     permission_classes = [MaySeeOwnAnalytics]
 
     @extend_schema(
-        summary="A creator's dashboard",
+        summary="Get a creator's dashboard",
         description=DEFINITIONS,
         parameters=[*PARAMETERS, VIDEO, CREATOR],
         responses=CreatorReportSerializer,
@@ -69,17 +94,18 @@ class CreatorDashboardView(ReportView):
     def get(self, request):
         scope = self.scope()
         sees_all = request.user.has_perm("analytics.view_platform_analytics")
-        # A creator asking for another one still gets their own videos, and nothing else.
+        # `creator` is for administrators; a creator who sends it gets their own dashboard.
         creator_id = (sees_all and scope.creator_id) or request.user.pk
-        scope = replace(scope, creator_id=creator_id)
-        return self.answer("creator", scope, reports.creator_report(scope))
+        return self.answer("creator", scope, reports.creator_report(scope, creator_id))
 
 
 class PlatformDashboardView(ReportView):
+    """The dashboard over all videos."""
+
     permission_classes = [MaySeePlatformAnalytics]
 
     @extend_schema(
-        summary="The platform's dashboard",
+        summary="Get the platform's dashboard",
         description=DEFINITIONS,
         parameters=[*PARAMETERS, VIDEO],
         responses=PlatformReportSerializer,
@@ -90,9 +116,11 @@ class PlatformDashboardView(ReportView):
 
 
 class VideoReportView(ReportView):
+    """The report of one video, for its owner and administrators."""
+
     @extend_schema(
-        summary="One video's numbers",
-        description=DEFINITIONS,
+        summary="Get the report of one video",
+        description=f"For the video's owner and administrators. {DEFINITIONS}",
         parameters=PARAMETERS,
         responses=VideoReportSerializer,
     )
@@ -103,30 +131,40 @@ class VideoReportView(ReportView):
         if video.creator_id != request.user.pk and not request.user.has_perm(
             "analytics.view_platform_analytics"
         ):
-            raise PermissionDenied("Only its owner may see the numbers of this video.")
+            raise PermissionDenied("Only the owner of this video may see its report.")
         scope = self.scope(video_id=video.pk, creator_id=None)
         return self.answer("video", scope, reports.video_report(scope, video))
 
 
 class ReactionView(APIView):
+    """The caller's reaction to a video that they have access to."""
+
     @extend_schema(
         summary="Like or dislike a video",
+        description=(
+            "Sets or changes the caller's reaction. Repeating it changes nothing. Answers with the"
+            " video's current numbers of likes and dislikes."
+        ),
         request=ReactionSerializer,
         responses=ReactionAnswerSerializer,
     )
     def put(self, request, video_id):
         serializer = ReactionSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        return self._react(video_id, serializer.validated_data["value"])
+        return self._react(request.user, video_id, serializer.validated_data["value"])
 
     @extend_schema(
-        summary="Take a reaction back", request=None, responses={200: ReactionAnswerSerializer}
+        summary="Remove the reaction to a video",
+        description="Removes the caller's reaction, if there is one. Repeating it changes nothing.",
+        request=None,
+        responses={200: ReactionAnswerSerializer},
     )
     def delete(self, request, video_id):
-        return self._react(video_id, None)
+        return self._react(request.user, video_id, None)
 
-    def _react(self, video_id, value: str | None):
-        user = self.request.user
+    @staticmethod
+    def _react(user: User, video_id: UUID, value: str | None) -> Response:
+        """Set the user's reaction; raises NotVisible, or PurchaseRequired without access."""
         video = Video.objects.visible_to(user).filter(pk=video_id).first()
         if video is None:
             raise NotVisible()

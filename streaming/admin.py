@@ -1,3 +1,7 @@
+"""The admin site's page of playback sessions, read-only."""
+
+from datetime import datetime
+
 from django.contrib import admin
 
 from config.admin import ReadOnlyAdmin
@@ -6,16 +10,30 @@ from streaming.models import PlaybackSession
 
 @admin.register(PlaybackSession)
 class PlaybackSessionAdmin(ReadOnlyAdmin):
+    """The list of playback sessions."""
+
     list_display = [
         "video",
         "user",
         "access",
         "state",
-        "watched_seconds",
-        "created_at",
-        "last_seen_at",
+        "seconds_watched",
+        "started",
+        "last_activity",
         "end_reason",
     ]
     list_filter = ["access", "end_reason"]
     list_select_related = ["video", "user"]
     date_hierarchy = "created_at"
+
+    @admin.display(description="seconds watched", ordering="watched_seconds")
+    def seconds_watched(self, session: PlaybackSession) -> int:
+        return round(session.watched_seconds)
+
+    @admin.display(description="started (UTC)", ordering="created_at")
+    def started(self, session: PlaybackSession) -> datetime:
+        return session.created_at
+
+    @admin.display(description="last activity (UTC)", ordering="last_seen_at")
+    def last_activity(self, session: PlaybackSession) -> datetime:
+        return session.last_seen_at

@@ -2,7 +2,9 @@ from django.apps import AppConfig
 
 
 class StreamingConfig(AppConfig):
+    """The app of playback: stream tokens, sessions, heartbeats and delivery."""
+
     name = "streaming"
 
     def ready(self):
-        from streaming import receivers  # noqa: F401 - connects them
+        from streaming import receivers  # noqa: F401 - importing connects the receivers

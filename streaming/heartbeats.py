@@ -1,7 +1,8 @@
-"""Heartbeats: what a session reports as watched, and how much of it can be true."""
+"""Heartbeats: the seconds that a player reports, and how many of them the clock allows."""
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
@@ -9,18 +10,22 @@ from django.utils import timezone
 
 from config.errors import NotVisible
 from streaming.errors import SessionEnded
-from streaming.models import PlaybackSession
+from streaming.models import PlaybackSession, PlaybackSessionQuerySet
 from streaming.signals import playback_progressed
 
-SPEED_MAX = 2.0
-INTERVALS_MAX = 500
+SPEED_MAX = 2.0  # seconds of video in one second of the clock
+INTERVALS_MAX = 500  # intervals of one session: bounds the size of its row
 
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
-    """One report of a player. ``watched`` are seconds of the video, from and to."""
+class Heartbeat:
+    """One report of a player.
+
+    ``watched`` holds pairs (from, to) in seconds of the video; None means that the player does not
+    report them.
+    """
 
     position_seconds: float
     state: str
@@ -30,11 +35,15 @@ class Beat:
 
 
 @transaction.atomic
-def take_in(*, sessions, session_id: uuid.UUID, beat: Beat) -> None:
-    """Fold a heartbeat into its session: one row read, one row written.
+def take_in(
+    *, sessions: PlaybackSessionQuerySet, session_id: uuid.UUID, heartbeat: Heartbeat
+) -> None:
+    """Record a heartbeat in its session's row: one read, one write.
 
-    ``sessions`` are those the caller may speak for. Raises NotVisible, SessionEnded. Reports beyond
-    what the clock allows are dropped and counted as ``rejected_seconds``.
+    ``sessions`` are the sessions that the caller may report for. Seconds that the clock does not
+    allow are dropped and added to ``rejected_seconds``. Sends ``playback_progressed`` when the
+    watched seconds grow. Raises NotVisible when ``sessions`` does not hold the session, SessionEnded
+    when it has ended or expired.
     """
     session = (
         sessions.select_for_update(of=("self",))
@@ -48,7 +57,7 @@ def take_in(*, sessions, session_id: uuid.UUID, beat: Beat) -> None:
     if session.ended_at is not None or session.expires_at <= now:
         raise SessionEnded()
     before = session.watched_seconds
-    _fold(session, beat, now)
+    _fold(session, heartbeat, now)
     session.save(
         update_fields=[
             "state", "position_seconds", "watched", "watched_seconds", "rejected_seconds",
@@ -59,54 +68,62 @@ def take_in(*, sessions, session_id: uuid.UUID, beat: Beat) -> None:
         playback_progressed.send(sender=PlaybackSession, session=session, before=before)
 
 
-def _fold(session: PlaybackSession, beat: Beat, now) -> None:
+def _fold(session: PlaybackSession, heartbeat: Heartbeat, now: datetime) -> None:
+    """Change the session's fields as the heartbeat says; does not save them."""
     duration = session.video.duration_seconds or 0.0
-    reported = beat.watched if beat.watched is not None else _implied(session, beat)
+    reported = heartbeat.watched if heartbeat.watched is not None else _implied(session, heartbeat)
     inside = [(max(0.0, a), min(duration, b)) for a, b in reported]
     inside = [(a, b) for a, b in inside if b > a]
     accepted = _within(inside, _allowance(session, now))
     known = [(a, b) for a, b in session.watched]
     merged = merge([*known, *accepted])
-    if len(merged) > INTERVALS_MAX:  # nobody watches like this; what is known stays
+    if len(merged) > INTERVALS_MAX:  # No person seeks that often: reject the report.
         merged, accepted = known, []
-    claimed = sum(b - a for a, b in reported)
-    session.rejected_seconds += max(0.0, claimed - sum(b - a for a, b in accepted))
+    reported_seconds = sum(b - a for a, b in reported)
+    session.rejected_seconds += max(0.0, reported_seconds - sum(b - a for a, b in accepted))
     session.watched = [[round(a, 3), round(b, 3)] for a, b in merged]
     session.watched_seconds = round(sum(b - a for a, b in merged), 3)
-    life = (now - session.created_at).total_seconds()
-    clocked = int(min(session.watched_seconds, life))
+    age = (now - session.created_at).total_seconds()
+    clocked = int(min(session.watched_seconds, age))
     session.clocked_seconds = max(session.clocked_seconds, clocked)
-    session.position_seconds = min(max(0.0, beat.position_seconds), duration)
-    session.state = beat.state
-    session.rebuffer_ms += beat.rebuffer_ms
+    session.position_seconds = min(max(0.0, heartbeat.position_seconds), duration)
+    session.state = heartbeat.state
+    session.rebuffer_ms += heartbeat.rebuffer_ms
     if session.startup_ms is None:
-        session.startup_ms = beat.startup_ms
+        session.startup_ms = heartbeat.startup_ms
     session.last_heartbeat_at = session.last_seen_at = now
 
 
-def _implied(session: PlaybackSession, beat: Beat) -> list[Interval]:
-    """Without ``watched``: what lies between the last position and this one, if it was played."""
-    step = beat.position_seconds - session.position_seconds
+def _implied(session: PlaybackSession, heartbeat: Heartbeat) -> list[Interval]:
+    """Return the interval of a heartbeat without ``watched``.
+
+    It leads from the last reported position to this one. A step backwards, or a step that is longer
+    than the clock allows, is a seek and gives no interval.
+    """
+    step = heartbeat.position_seconds - session.position_seconds
     since = session.last_heartbeat_at or session.created_at
     elapsed = (timezone.now() - since).total_seconds()
-    jumped = step > elapsed * SPEED_MAX + settings.HEARTBEAT_SECONDS
-    if step <= 0 or jumped:
+    is_seek = step > elapsed * SPEED_MAX + settings.HEARTBEAT_SECONDS
+    if step <= 0 or is_seek:
         return []
-    return [(session.position_seconds, beat.position_seconds)]
+    return [(session.position_seconds, heartbeat.position_seconds)]
 
 
-def _allowance(session: PlaybackSession, now) -> float:
-    """Video seconds that can have been played since the last heartbeat, at SPEED_MAX at most.
+def _allowance(session: PlaybackSession, now: datetime) -> float:
+    """Return the seconds of video that can have been played since the last heartbeat.
 
-    One interval is given in advance, once: a flood of heartbeats earns nothing.
+    SPEED_MAX times the time that passed, plus HEARTBEAT_SECONDS as tolerance. The bound over the
+    session's whole life grants the tolerance once, so that many heartbeats in a row gain nothing.
     """
     since = session.last_heartbeat_at or session.created_at
-    beat = (now - since).total_seconds() * SPEED_MAX + settings.HEARTBEAT_SECONDS
-    life = (now - session.created_at).total_seconds() * SPEED_MAX + settings.HEARTBEAT_SECONDS
-    return max(0.0, min(beat, life - session.watched_seconds))
+    since_heartbeat = (now - since).total_seconds() * SPEED_MAX + settings.HEARTBEAT_SECONDS
+    age = (now - session.created_at).total_seconds()
+    since_start = age * SPEED_MAX + settings.HEARTBEAT_SECONDS
+    return max(0.0, min(since_heartbeat, since_start - session.watched_seconds))
 
 
 def _within(intervals: list[Interval], allowance: float) -> list[Interval]:
+    """Return the first ``allowance`` seconds of the intervals, merged and in order."""
     accepted = []
     for start, end in merge(intervals):
         length = min(end - start, allowance)
@@ -118,7 +135,7 @@ def _within(intervals: list[Interval], allowance: float) -> list[Interval]:
 
 
 def merge(intervals: list[Interval]) -> list[Interval]:
-    """The same seconds as the fewest intervals, in order.
+    """Return the fewest intervals that hold the same seconds, in ascending order.
 
     >>> merge([(5, 7), (0, 3), (2, 5)])
     [(0, 7)]

@@ -1,3 +1,7 @@
+"""The table of playback sessions."""
+
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -8,57 +12,99 @@ from payments.models import Entitlement
 from videos.models import Video
 
 
-class PlaybackSessionQuerySet(models.QuerySet):
-    def running(self, now=None):
+class PlaybackSessionQuerySet(models.QuerySet["PlaybackSession"]):
+    """Playback sessions, filtered by their state."""
+
+    def running(self, now: datetime | None = None) -> "PlaybackSessionQuerySet":
+        """Return the sessions that have neither ended nor expired at ``now``."""
         return self.filter(ended_at=None, expires_at__gt=now or timezone.now())
 
 
 class PlaybackSession(models.Model):
-    """One viewer plays one version of one video: one redemption of a stream token.
+    """One viewer playing one version of one video, started by one stream token.
 
-    It lives until it has ended or expired; the delivery processes read the ended ones every half
-    second. What was watched is kept as merged intervals of the video, verified beat by beat.
+    A session runs until it is ended (``ended_at``) or expires (``expires_at``). The delivery
+    processes read the ended sessions every half second. ``watched`` holds the seconds of the video
+    that heartbeats reported and that the clock allows.
     """
 
     class EndReason(models.TextChoices):
         STOPPED = "stopped", "stopped by the viewer"
-        IDLE = "idle", "no sign of life"
-        REVOKED = "revoked", "the right to watch ended"
+        IDLE = "idle", "idle for too long"
+        REVOKED = "revoked", "the entitlement was revoked"
         REMOVED = "removed", "the video was deleted"
         DEACTIVATED = "deactivated", "the user was deactivated"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="+",
+        help_text="Empty for an anonymous viewer.",
     )
     video = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="playback_sessions")
-    version = models.CharField(max_length=32)
-    access = models.CharField(max_length=12)  # payments.entitlements.Access.kind
-    entitlement = models.ForeignKey(
-        Entitlement, on_delete=models.SET_NULL, null=True, related_name="playback_sessions"
+    version = models.CharField(
+        max_length=32, help_text="The video's version when the session started."
     )
-    # Whom analytics counts: the user, or a keyed hash that changes every day.
-    viewer_key = models.CharField(max_length=64)
+    access = models.CharField(
+        max_length=12,
+        help_text="The reason for access: free, owner, admin, order or subscription.",
+    )
+    entitlement = models.ForeignKey(
+        Entitlement,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="playback_sessions",
+        help_text="The entitlement that gives access. Revoking it ends the session.",
+    )
+    viewer_key = models.CharField(
+        max_length=64,
+        help_text="The user's id, or for an anonymous viewer a keyed hash that changes every day.",
+    )
     user_agent = models.CharField(max_length=500, blank=True)
-    network = models.GenericIPAddressField(null=True)  # the prefix, never the whole address
+    network = models.GenericIPAddressField(
+        null=True,
+        help_text="The first address of the viewer's network. Full addresses are not kept.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    expires_at = models.DateTimeField()
-    last_seen_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(
+        help_text="The end of the grant, or of the access if that is earlier."
+    )
+    last_seen_at = models.DateTimeField(
+        default=timezone.now, help_text="The latest heartbeat or request for a media file."
+    )
     ended_at = models.DateTimeField(null=True)
     end_reason = models.CharField(max_length=12, choices=EndReason, blank=True)
 
-    state = models.CharField(max_length=10, blank=True)
-    position_seconds = models.FloatField(default=0)
-    watched = models.JSONField(default=list)  # [[from, to], …], merged, in order
-    watched_seconds = models.FloatField(default=0)
-    rejected_seconds = models.FloatField(default=0)
-    # Whole seconds watched at no more than the speed of the clock, and how many of them the
-    # daily watch time has taken over.
-    clocked_seconds = models.PositiveIntegerField(default=0)
-    folded_seconds = models.PositiveIntegerField(default=0)
+    state = models.CharField(
+        max_length=10, blank=True, help_text="The player's state in the latest heartbeat."
+    )
+    position_seconds = models.FloatField(
+        default=0, help_text="The position in the video in the latest heartbeat."
+    )
+    watched = models.JSONField(
+        default=list, help_text="[from, to] in seconds of the video, ascending, without overlap."
+    )
+    watched_seconds = models.FloatField(
+        default=0, help_text="Different seconds of the video that were played: the sum of watched."
+    )
+    rejected_seconds = models.FloatField(
+        default=0, help_text="Reported seconds that the clock or the video's length does not allow."
+    )
+    clocked_seconds = models.PositiveIntegerField(
+        default=0, help_text="Whole watched seconds, at most the seconds since the session started."
+    )
+    folded_seconds = models.PositiveIntegerField(
+        default=0, help_text="Clocked seconds that the daily watch time contains already."
+    )
     last_heartbeat_at = models.DateTimeField(null=True)
-    rebuffer_ms = models.PositiveBigIntegerField(default=0)
-    startup_ms = models.PositiveBigIntegerField(null=True)
+    rebuffer_ms = models.PositiveBigIntegerField(
+        default=0, help_text="Milliseconds of stalling, reported by the player."
+    )
+    startup_ms = models.PositiveBigIntegerField(
+        null=True, help_text="Milliseconds to the first picture, reported by the player."
+    )
 
     objects = PlaybackSessionQuerySet.as_manager()
 
@@ -71,31 +117,34 @@ class PlaybackSession(models.Model):
             ),
         ]
         indexes = [
-            # The snapshot of the delivery processes: what has ended lately.
+            # The revocation snapshot asks for the sessions that ended lately.
             models.Index(
                 fields=["ended_at"], name="session_ended", condition=Q(ended_at__isnull=False)
             ),
-            # Ending what rests on a right, a user, a video.
+            # Deactivating a user or revoking an entitlement ends its running sessions.
             models.Index(fields=["user"], name="session_of_user", condition=Q(ended_at=None)),
             models.Index(
                 fields=["entitlement"], name="session_of_right", condition=Q(ended_at=None)
             ),
-            # Sweeping the idle ones.
+            # The worker ends idle sessions every minute.
             models.Index(fields=["last_seen_at"], name="session_idle", condition=Q(ended_at=None)),
-            # Watch time that is still to be taken over.
+            # The worker adds new watch time to the daily watch time every minute.
             models.Index(
                 fields=["last_heartbeat_at"],
                 name="session_to_fold",
                 condition=Q(clocked_seconds__gt=models.F("folded_seconds"), user__isnull=False),
             ),
-            # Watch time of a video over a time.
+            # Reports sum the sessions of a video over a period; deletion ends those that run.
             models.Index(fields=["video", "created_at"], name="session_of_video"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.viewer_key[:12]} plays {self.video_id}"
 
     @property
     def counts(self) -> bool:
-        """Owner and moderator playback is no view, no watch time, no money."""
+        """Whether the session makes a view and watch time.
+
+        Playback by the video's owner or an administrator makes neither, so it earns no money.
+        """
         return self.access not in {"owner", "admin"}

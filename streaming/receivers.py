@@ -1,33 +1,44 @@
-"""A right that ends is a black screen: what ends playback, in the transaction that ends the right."""
+"""Reactions of playback to news of other apps.
+
+The first three run inside the transaction of the sender: access and playback end together, or neither
+does.
+"""
 
 from django.dispatch import receiver
 
+from accounts.models import User
 from accounts.signals import user_deactivated
+from payments.models import Entitlement
 from payments.signals import entitlement_revoked
 from streaming import sessions, watchtime
 from streaming.models import PlaybackSession
+from videos.models import Video
 from videos.signals import video_removed, worker_tick
 
 Reason = PlaybackSession.EndReason
 
 
-@receiver(entitlement_revoked, dispatch_uid="streaming.right_ended")
-def right_ended(sender, entitlement, **kwargs):
+@receiver(entitlement_revoked, dispatch_uid="streaming.end_sessions_of_revoked_entitlement")
+def end_sessions_of_revoked_entitlement(sender, entitlement: Entitlement, **kwargs):
+    """End the sessions that rest on the entitlement."""
     sessions.end(PlaybackSession.objects.filter(entitlement=entitlement), Reason.REVOKED)
 
 
-@receiver(video_removed, dispatch_uid="streaming.video_removed")
-def end_sessions_of_removed_video(sender, video, **kwargs):
+@receiver(video_removed, dispatch_uid="streaming.end_sessions_of_removed_video")
+def end_sessions_of_removed_video(sender, video: Video, **kwargs):
+    """End all sessions of the video."""
     sessions.end(PlaybackSession.objects.filter(video=video), Reason.REMOVED)
 
 
-@receiver(user_deactivated, dispatch_uid="streaming.user_gone")
-def user_gone(sender, user, **kwargs):
+@receiver(user_deactivated, dispatch_uid="streaming.end_sessions_of_deactivated_user")
+def end_sessions_of_deactivated_user(sender, user: User, **kwargs):
+    """End all sessions of the user."""
     sessions.end(PlaybackSession.objects.filter(user=user), Reason.DEACTIVATED)
 
 
-@receiver(worker_tick, dispatch_uid="streaming.look_after_sessions")
-def look_after_sessions(sender, every, **kwargs):
+@receiver(worker_tick, dispatch_uid="streaming.maintain_sessions")
+def maintain_sessions(sender, every: str, **kwargs):
+    """Every minute: end idle sessions, and add new watch time to the daily watch time."""
     if every == "minute":
         sessions.end_idle()
         watchtime.fold()

@@ -1,9 +1,11 @@
+"""Bodies of the streaming API: what clients send, and what they get."""
+
 import math
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from streaming.heartbeats import Beat
+from streaming.heartbeats import Heartbeat
 from streaming.models import PlaybackSession
 
 FORMATS = ["hls", "dash"]
@@ -11,22 +13,39 @@ SECONDS_MAX = 10_000_000
 
 
 class StreamTokenSerializer(serializers.Serializer):
+    """A stream token, and the address that turns it into a playback session."""
+
     stream_token = serializers.CharField()
-    stream_url = serializers.CharField(help_text="Redeem it here, within its minute.")
-    expires_in_seconds = serializers.IntegerField()
-    formats = serializers.ListField(child=serializers.ChoiceField(choices=FORMATS))
+    stream_url = serializers.CharField(
+        help_text="The address that redeems the token, relative to this host."
+    )
+    expires_in_seconds = serializers.IntegerField(
+        help_text="Seconds within which the token must be redeemed."
+    )
+    formats = serializers.ListField(
+        child=serializers.ChoiceField(choices=FORMATS),
+        help_text="The values that the query parameter `format` of `stream_url` takes.",
+    )
 
 
 class PlaybackSerializer(serializers.Serializer):
+    """A playback session, the addresses of its manifests and the address for its heartbeats."""
+
     session_id = serializers.UUIDField()
-    grant = serializers.CharField()
+    grant = serializers.CharField(
+        help_text="Opens this session's media files; send it as `Playback-Grant` with heartbeats."
+    )
     hls_url = serializers.URLField()
     dash_url = serializers.URLField()
     heartbeat_url = serializers.URLField()
-    heartbeat_interval_seconds = serializers.IntegerField()
+    heartbeat_interval_seconds = serializers.IntegerField(
+        help_text="Seconds between two heartbeats of a player."
+    )
 
 
 class SessionSerializer(serializers.ModelSerializer):
+    """A running playback session of the caller."""
+
     video_id = serializers.UUIDField(read_only=True)
     video_title = serializers.CharField(source="video.title", read_only=True)
 
@@ -40,7 +59,10 @@ class SessionSerializer(serializers.ModelSerializer):
 
 
 class SecondsField(serializers.FloatField):
-    """A moment of a video. FloatField takes "NaN", which is neither below nor above any bound."""
+    """A position in a video, in seconds from its beginning.
+
+    Refuses NaN and the infinities: FloatField accepts them, and no bound excludes NaN.
+    """
 
     def __init__(self):
         super().__init__(min_value=0, max_value=SECONDS_MAX)
@@ -53,7 +75,7 @@ class SecondsField(serializers.FloatField):
 
 
 class IntervalField(serializers.ListField):
-    """``[from, to]`` in seconds of the video."""
+    """A pair ``[from, to]`` of positions in the video, in seconds, with from ≤ to."""
 
     child = SecondsField()
 
@@ -62,11 +84,15 @@ class IntervalField(serializers.ListField):
 
     def to_internal_value(self, data):
         moments = super().to_internal_value(data)
-        if len(moments) != 2:  # the field's own check of the length comes after this
-            raise serializers.ValidationError("An interval has a beginning and an end.")
+        if len(moments) != 2:  # ListField checks min_length and max_length only after this method.
+            raise serializers.ValidationError(
+                "An interval has two values. Send [from, to] in seconds of the video."
+            )
         start, end = moments
         if end < start:
-            raise serializers.ValidationError("An interval cannot end before it begins.")
+            raise serializers.ValidationError(
+                "An interval cannot end before it begins. Send the smaller position first."
+            )
         return start, end
 
 
@@ -80,15 +106,37 @@ class IntervalField(serializers.ListField):
     ]
 )
 class HeartbeatSerializer(serializers.Serializer):
+    """A player's report since its last heartbeat."""
+
     position_seconds = SecondsField()
     state = serializers.ChoiceField(choices=["playing", "paused", "buffering", "ended"])
     watched = serializers.ListField(
-        child=IntervalField(), max_length=100, required=False, allow_null=True
+        child=IntervalField(),
+        max_length=100,
+        required=False,
+        allow_null=True,
+        help_text=(
+            "The parts of the video that were played. Without it, the way from the last reported"
+            " position to this one counts, unless it is too long to have been played."
+        ),
     )
-    rebuffer_ms = serializers.IntegerField(min_value=0, max_value=3_600_000, default=0)
+    rebuffer_ms = serializers.IntegerField(
+        min_value=0,
+        max_value=3_600_000,
+        default=0,
+        help_text="Milliseconds of stalling since the last heartbeat.",
+    )
     startup_ms = serializers.IntegerField(
-        min_value=0, max_value=3_600_000, required=False, allow_null=True
+        min_value=0,
+        max_value=3_600_000,
+        required=False,
+        allow_null=True,
+        help_text=(
+            "Milliseconds from pressing play to the first picture. The first value of a session"
+            " is kept."
+        ),
     )
 
-    def beat(self) -> Beat:
-        return Beat(**self.validated_data)
+    def heartbeat(self) -> Heartbeat:
+        """Return the validated body as a Heartbeat. Call ``is_valid`` first."""
+        return Heartbeat(**self.validated_data)

@@ -1,4 +1,4 @@
-"""Playback sessions: from a right to watch to a grant that plays, and to its end."""
+"""Playback sessions: from access to a grant that opens the video's files, and to the session's end."""
 
 import hashlib
 import hmac
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework.exceptions import NotAuthenticated
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible
 from payments import locks
@@ -23,41 +24,44 @@ from payments.services.access import begin_rental
 from streaming import tokens
 from streaming.delivery import grants
 from streaming.errors import NotReady, PurchaseRequired, SessionEnded, StreamTokenInvalid
-from streaming.models import PlaybackSession
+from streaming.models import PlaybackSession, PlaybackSessionQuerySet
 from videos.models import Video
 
 Reason = PlaybackSession.EndReason
+Caller = User | AnonymousUser
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The device that asks, as far as HTTP tells."""
+    """The device of a request: its user agent, and the address that the request came from."""
 
     user_agent: str
     address: str
 
 
-def stream_token(*, user, video_id: uuid.UUID) -> str:
-    """A token to start playing a video with, for whoever may watch it.
+def stream_token(*, user: Caller, video_id: uuid.UUID) -> str:
+    """Return a stream token for a user who has access to the video.
 
-    Raises NotVisible, NotReady, NotAuthenticated (anonymous, and the video is not free) and
-    PurchaseRequired.
+    Raises NotVisible, NotAuthenticated (the caller is anonymous and the video is not free),
+    PurchaseRequired (no access) and NotReady (no playable version).
     """
-    video = Video.objects.visible_to(user).filter(pk=video_id).first()
+    video = _get_video(Video.objects.visible_to(user), video_id)
     _require_access(user, video)
     return tokens.issue(video_id=video.pk, user_id=user.pk if user.is_authenticated else None)
 
 
 @transaction.atomic
 def redeem(*, token: str, client: Client) -> tuple[PlaybackSession, str]:
-    """Start the token's session, or continue it; returns it and the grant for its videos' files.
+    """Start the token's playback session, or continue it. Return the session and its grant.
 
-    The right to watch is looked up again: the token's minute is time enough to lose it. Another
-    device cannot continue the session.
+    The start checks access again, because the viewer may have lost it since the token was issued.
+    Safe to repeat: the same token continues the same session, for a client that BIND_PLAYBACK takes
+    for the same device. Raises StreamTokenExpired, StreamTokenInvalid (a damaged token,
+    another device, a deactivated user), SessionEnded, and all that ``stream_token`` raises.
     """
     content = tokens.read(token)
-    found = PlaybackSession.objects.filter(pk=content.session_id).first()
-    session = found or _start(content, client)
+    known = PlaybackSession.objects.filter(pk=content.session_id).first()
+    session = known or _start(content, client)
     if session.ended_at is not None:
         raise SessionEnded()
     grant = grants.mint(
@@ -67,7 +71,7 @@ def redeem(*, token: str, client: Client) -> tuple[PlaybackSession, str]:
         session.user_agent,
         session.network or "",
     )
-    if found is not None:
+    if known is not None:
         try:
             grants.verify(
                 grant,
@@ -82,15 +86,16 @@ def redeem(*, token: str, client: Client) -> tuple[PlaybackSession, str]:
 
 
 def _start(content: tokens.StreamToken, client: Client) -> PlaybackSession:
-    # User, video and right are locked until the session stands: what ends any of them also ends the
-    # sessions that it finds, and must not miss this one.
-    user = _user(content.user_id)
+    """Create the session of a token, as long as its user has access. Call it in a transaction."""
+    # User, video and entitlement stay locked until the session is committed. A refund, a deletion
+    # or a deactivation ends the running sessions, and could otherwise miss this one.
+    user = _lock_user(content.user_id)
     videos = Video.objects.visible_to(user).select_for_update(of=("self",), no_key=True)
-    video = videos.filter(pk=content.video_id).first()
+    video = _get_video(videos, content.video_id)
     access = _require_access(user, video)
     now = timezone.now()
-    ends_at = _hold(access, now)
-    until = now + timedelta(hours=settings.PLAYBACK_GRANT_HOURS)
+    access_ends_at = _lock_entitlement(access, now)
+    grant_ends_at = now + timedelta(hours=settings.PLAYBACK_GRANT_HOURS)
     session, created = PlaybackSession.objects.get_or_create(
         pk=content.session_id,
         defaults={
@@ -101,10 +106,10 @@ def _start(content: tokens.StreamToken, client: Client) -> PlaybackSession:
             "entitlement_id": access.entitlement_id,
             "viewer_key": viewer_key(content.user_id, client, now),
             "user_agent": client.user_agent[:500],
-            "network": _prefix(client.address),
+            "network": _network_prefix(client.address),
             "created_at": now,
             "last_seen_at": now,
-            "expires_at": min(until, ends_at) if ends_at else until,
+            "expires_at": min(grant_ends_at, access_ends_at or grant_ends_at),
         },
     )
     if created:
@@ -118,19 +123,30 @@ def _start(content: tokens.StreamToken, client: Client) -> PlaybackSession:
     return session
 
 
-def _hold(access: Access, now) -> datetime | None:
-    """Lock the right until the session stands; returns when it ends. A rental begins with this."""
+def _lock_entitlement(access: Access, now: datetime) -> datetime | None:
+    """Lock the entitlement behind ``access`` and return its end; None means that it has no end.
+
+    Begins the hours of a rental that is played for the first time. Raises PurchaseRequired when the
+    entitlement was revoked or ended since ``access`` was read.
+    """
     if access.entitlement_id is None:
         return None
-    right = locks.lock_live_entitlement(access.entitlement_id, now)
-    if right is None:
+    entitlement = locks.lock_live_entitlement(access.entitlement_id, now)
+    if entitlement is None:
         raise PurchaseRequired()
-    return begin_rental(right, now).ends_at
+    return begin_rental(entitlement, now).ends_at
 
 
-def _require_access(user, video: Video | None) -> Access:
+def _get_video(videos: QuerySet[Video], video_id: uuid.UUID) -> Video:
+    """Return the video with this id, or refuse with NotVisible when ``videos`` has no such row."""
+    video = videos.filter(pk=video_id).first()
     if video is None:
         raise NotVisible()
+    return video
+
+
+def _require_access(user: Caller, video: Video) -> Access:
+    """Return the user's access to a video that can be played, or raise the refusal."""
     access = can_watch(user, video)
     if access is None and not user.is_authenticated:
         raise NotAuthenticated()
@@ -141,26 +157,37 @@ def _require_access(user, video: Video | None) -> Access:
     return access
 
 
-def _user(user_id: uuid.UUID | None):
+def _lock_user(user_id: uuid.UUID | None) -> Caller:
+    """Return the token's user, locked, or AnonymousUser for None.
+
+    Raises StreamTokenInvalid when the user was deleted or deactivated.
+    """
     if user_id is None:
         return AnonymousUser()
-    users = get_user_model().objects.select_related("role")
-    user = users.select_for_update(of=("self",), no_key=True).filter(pk=user_id).first()
+    users = User.objects.select_related("role").select_for_update(of=("self",), no_key=True)
+    user = users.filter(pk=user_id).first()
     if user is None or not user.is_active:
         raise StreamTokenInvalid()
     return user
 
 
-def viewer_key(user_id: uuid.UUID | None, client: Client, now) -> str:
-    """Whom analytics counts: the user, or a keyed hash of day, network and device."""
+def viewer_key(user_id: uuid.UUID | None, client: Client, now: datetime) -> str:
+    """Return the key by which analytics counts different viewers.
+
+    A signed-in user has one key for ever. An anonymous viewer has the HMAC of the date of ``now``,
+    the network and the user agent, so they cannot be recognised on the next day.
+    """
     if user_id is not None:
         return f"user:{user_id.hex}"
-    text = f"{now:%Y-%m-%d}|{_prefix(client.address)}|{client.user_agent}"
+    text = f"{now:%Y-%m-%d}|{_network_prefix(client.address)}|{client.user_agent}"
     return f"anon:{hmac.digest(settings.GRANT_KEY, text.encode(), hashlib.sha256).hex()[:40]}"
 
 
-def _prefix(address: str) -> str | None:
-    """The network's first address: what grants and analytics need, and not who it is."""
+def _network_prefix(address: str) -> str | None:
+    """Return the first address of the address's network; None for text that is no IP address.
+
+    Grants and analytics need no more, so the full address is never stored.
+    """
     try:
         ipaddress.ip_address(address)
     except ValueError:
@@ -168,19 +195,25 @@ def _prefix(address: str) -> str | None:
     return grants.network_of(address)
 
 
-def stop(*, session: PlaybackSession, actor) -> None:
-    """End one session on its viewer's wish. Safe to repeat."""
-    with transaction.atomic():
-        if end(PlaybackSession.objects.filter(pk=session.pk), Reason.STOPPED):
-            audit.record(actor=actor, action=AuditAction.PLAYBACK_ENDED, target=session)
+@transaction.atomic
+def stop(*, session: PlaybackSession, actor: Caller) -> None:
+    """End one session at its viewer's request, and record that. Safe to repeat."""
+    if end(PlaybackSession.objects.filter(pk=session.pk), Reason.STOPPED):
+        audit.record(actor=actor, action=AuditAction.PLAYBACK_ENDED, target=session)
 
 
-def end(sessions, reason: str) -> int:
-    """End those of ``sessions`` that run. The delivery stops within two seconds."""
+def end(sessions: PlaybackSessionQuerySet, reason: PlaybackSession.EndReason) -> int:
+    """End the sessions that have not ended yet, and return their number. Safe to repeat.
+
+    Within two seconds after the commit the delivery refuses their files and cuts their transfers.
+    """
     return sessions.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason)
 
 
 def end_idle() -> int:
-    """End the sessions without a sign of life; a fresh token resumes where they stopped."""
+    """End the sessions without heartbeat or request for SESSION_IDLE_SECONDS; return their number.
+
+    A viewer who comes back starts a new session with a new stream token.
+    """
     silent_since = timezone.now() - timedelta(seconds=settings.SESSION_IDLE_SECONDS)
     return end(PlaybackSession.objects.filter(last_seen_at__lt=silent_since), Reason.IDLE)

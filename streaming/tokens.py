@@ -1,4 +1,7 @@
-"""The one-minute stream token: the right to *start* one playback session. Not a key to the video."""
+"""The stream token: signed, good for one minute, starts one playback session.
+
+It opens no media file; the grant of the session does.
+"""
 
 import uuid
 from dataclasses import dataclass
@@ -14,7 +17,10 @@ SALT = "stream-token"
 
 @dataclass(frozen=True, slots=True)
 class StreamToken:
-    """Names the session that it starts: whoever redeems it again continues that session."""
+    """The content of a stream token.
+
+    It names the session that it starts, so redeeming it again continues that session.
+    """
 
     session_id: uuid.UUID
     video_id: uuid.UUID
@@ -22,13 +28,19 @@ class StreamToken:
 
 
 def issue(*, video_id: uuid.UUID, user_id: uuid.UUID | None) -> str:
-    """A signed token bound to video and user, good for STREAM_TOKEN_SECONDS."""
+    """Return a signed token for this video and user (None: anonymous).
+
+    It is good for STREAM_TOKEN_SECONDS and names a new session id.
+    """
     content = [uuid7().hex, video_id.hex, user_id.hex if user_id else ""]
     return _signer().sign_object(content)
 
 
 def read(token: str) -> StreamToken:
-    """What a genuine token says. Raises StreamTokenExpired, StreamTokenInvalid."""
+    """Return the content of a token that this service signed.
+
+    Raises StreamTokenExpired for a token that is too old, StreamTokenInvalid for any other text.
+    """
     try:
         session, video, user = _signer().unsign_object(token, max_age=settings.STREAM_TOKEN_SECONDS)
         return StreamToken(uuid.UUID(session), uuid.UUID(video), uuid.UUID(user) if user else None)

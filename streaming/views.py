@@ -1,12 +1,19 @@
+"""The streaming API: stream tokens, playback sessions and heartbeats."""
+
 from django.conf import settings
 from django.db.models import Exists
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_view,
+)
 from rest_framework import status
 from rest_framework.exceptions import ParseError
-from rest_framework.mixins import ListModelMixin
+from rest_framework.mixins import DestroyModelMixin, ListModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
@@ -15,9 +22,9 @@ from accounts.authentication import bearer_token
 from accounts.models import RefreshFamily
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
-from streaming import heartbeats, sessions
+from streaming import heartbeats, sessions, tokens
 from streaming.delivery import grants
-from streaming.models import PlaybackSession
+from streaming.models import PlaybackSession, PlaybackSessionQuerySet
 from streaming.serializers import (
     FORMATS,
     HeartbeatSerializer,
@@ -34,6 +41,10 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def client_of(request) -> sessions.Client:
+    """Return the caller's user agent and address.
+
+    NUL is removed from the user agent: PostgreSQL cannot store it in a text.
+    """
     return sessions.Client(
         user_agent=request.headers.get("User-Agent", "").replace("\x00", ""),
         address=request.META.get("REMOTE_ADDR", ""),
@@ -41,12 +52,18 @@ def client_of(request) -> sessions.Client:
 
 
 class StreamTokenView(APIView):
+    """Gives a stream token to every caller who has access to the video."""
+
     permission_classes = [AllowAny]
     rate_group = "stream"
 
     @extend_schema(
         summary="Ask to watch a video",
-        description="A signed token of one minute, for whoever may watch.",
+        description=(
+            "Gives a signed token that starts one playback session. Redeem it within one minute."
+            " Refused with 401 when the caller is not signed in and the video is not free, with 403"
+            " when the caller has no access, and with 409 when the video has no playable version."
+        ),
         responses=StreamTokenSerializer,
     )
     def get(self, request, video_id):
@@ -61,7 +78,11 @@ class StreamTokenView(APIView):
 
 
 class PlayView(APIView):
-    """Redeems a token: a player is sent on to the video, a program gets the addresses as JSON."""
+    """Redeems a stream token.
+
+    A player is redirected to the manifest. A client that accepts `application/json` gets the
+    addresses of the session instead. The same token continues its session, on the same device.
+    """
 
     permission_classes = [AllowAny]
     authentication_classes = []
@@ -72,7 +93,7 @@ class PlayView(APIView):
         parameters=[OpenApiParameter("format", str, enum=FORMATS, default="hls")],
         responses={
             200: PlaybackSerializer,
-            302: OpenApiResponse(description="To the HLS or DASH manifest."),
+            302: OpenApiResponse(description="Redirect to the HLS or DASH manifest."),
         },
         auth=[],
     )
@@ -97,51 +118,70 @@ class PlayView(APIView):
 
     @extend_schema(exclude=True)
     def head(self, request, token):
-        """What a GET would lead to. Players ask this first; it opens no session."""
+        """Answer with the manifest's content type, for a token that is still good.
+
+        Players send HEAD before GET. It starts no session.
+        """
         _, content_type = self._manifest(request)
-        sessions.tokens.read(token)
+        tokens.read(token)
         return HttpResponse(content_type=content_type, headers=NO_STORE)
 
     @staticmethod
     def _manifest(request) -> tuple[str, str]:
-        wanted = request.query_params.get("format", "hls")
-        if wanted not in MANIFESTS:
-            raise ParseError(f"format must be one of {', '.join(MANIFESTS)}.")
-        return MANIFESTS[wanted]
+        """Return the name and content type of the requested manifest, or refuse with ParseError."""
+        requested = request.query_params.get("format", "hls")
+        if requested not in MANIFESTS:
+            raise ParseError(f"This format is not available. Use one of: {', '.join(MANIFESTS)}.")
+        return MANIFESTS[requested]
 
 
 class HeartbeatView(APIView):
-    """A heartbeat is checked against its session's row, in the same query that reads it."""
+    """Takes in the heartbeats of players.
+
+    The query that reads the session's row also checks the caller's bearer token, so this view
+    authenticates nobody before it: a heartbeat costs two statements.
+    """
 
     permission_classes = [AllowAny]
     authentication_classes = []
 
     def limit_key(self, request) -> str:
+        """Count requests by session: many viewers may share one address."""
         return f"session:{self.kwargs['pk']}"
 
     @extend_schema(
-        summary="Report what was watched",
+        summary="Report the seconds that were played",
         description=(
-            "By the session's user, or with the header `Playback-Grant`. Video seconds beyond what"
-            " the clock allows are dropped."
+            "Sent by the session's user, or by anyone who holds the session's grant and sends it in"
+            " the header `Playback-Grant`. Every other caller gets 404. A session cannot play more"
+            " than two seconds of video in one second: the service drops the seconds beyond that."
         ),
         parameters=[
             OpenApiParameter(
-                "Playback-Grant", str, OpenApiParameter.HEADER, description="The grant."
+                "Playback-Grant",
+                str,
+                OpenApiParameter.HEADER,
+                description="The session's grant, for a caller who is not signed in.",
             )
         ],
         request=HeartbeatSerializer,
         responses={204: None},
     )
     def post(self, request, pk):
-        own = self._sessions_of_caller(request)
+        allowed = self._sessions_of_caller(request)
         serializer = HeartbeatSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        heartbeats.take_in(sessions=own, session_id=pk, beat=serializer.beat())
+        heartbeats.take_in(sessions=allowed, session_id=pk, heartbeat=serializer.heartbeat())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @staticmethod
-    def _sessions_of_caller(request):
+    def _sessions_of_caller(request) -> PlaybackSessionQuerySet:
+        """Return the sessions that the caller may report for, as a queryset that has not run yet.
+
+        A grant allows its own session. A bearer token allows the sessions of its user, while that
+        sign-in has not been revoked. Raises NotVisible without either and for a bad grant,
+        TokenInvalid or TokenExpired for a bad bearer token.
+        """
         if grant := request.headers.get("Playback-Grant"):
             client = client_of(request)
             try:
@@ -169,22 +209,28 @@ class HeartbeatView(APIView):
         return PlaybackSession.objects.filter(Exists(signed_in), user_id=claims.user_id)
 
 
-class SessionViewSet(ListModelMixin, GenericViewSet):
-    """The caller's running sessions."""
+@extend_schema_view(
+    list=extend_schema(
+        summary="List the running playback sessions",
+        description="Playback sessions of the caller that have neither ended nor expired.",
+    ),
+    destroy=extend_schema(
+        summary="Stop a playback session",
+        description="Ends the session; its media files answer 410 within two seconds.",
+    ),
+)
+class SessionViewSet(ListModelMixin, DestroyModelMixin, GenericViewSet):
+    """The caller's running playback sessions; every other session answers 404."""
 
     queryset = PlaybackSession.objects.none()
     serializer_class = SessionSerializer
     ordering = "-created_at"
 
     def get_queryset(self):
-        mine = PlaybackSession.objects.filter(user=self.request.user)
-        return mine.running().select_related("video")
+        user = self.request.user
+        if not user.is_authenticated:
+            return PlaybackSession.objects.none()
+        return PlaybackSession.objects.filter(user=user).running().select_related("video")
 
-    @extend_schema(summary="Where I am watching")
-    def list(self, request, *args, **kwargs):
-        return super().list(request, *args, **kwargs)
-
-    @extend_schema(summary="Stop watching there", responses={204: None})
-    def destroy(self, request, pk):
-        sessions.stop(session=self.get_object(), actor=request.user)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    def perform_destroy(self, instance: PlaybackSession) -> None:
+        sessions.stop(session=instance, actor=self.request.user)

@@ -1,5 +1,9 @@
-"""From sessions to days: what each user watched, for refunds and for the subscribers' pool."""
+"""Daily watch time: the watched seconds of sessions, added up by user, video and day.
 
+Refunds and the sharing of the pool read it (``payments.services.watchtime``).
+"""
+
+import uuid
 from datetime import UTC
 
 from django.db import transaction
@@ -8,37 +12,41 @@ from django.db.models import F
 from payments.services.sharing import watchtime
 from streaming.models import PlaybackSession
 
-AT_ONCE = 500
+BATCH = 500  # sessions of one call
 
 
 def fold() -> int:
-    """Take new watch time over into the daily watch time, each second once; returns the sessions.
+    """Add new watch time of at most BATCH sessions to the daily watch time.
 
-    A heartbeat writes its own session only; this runs every minute, in any number of workers.
+    Returns the number of sessions added. Each second is added once, however many workers call this
+    at the same time. Heartbeats write their session's row only, so this runs every minute. Seconds
+    count for the day (UTC) of the session's latest heartbeat.
     """
     behind = PlaybackSession.objects.filter(
         clocked_seconds__gt=F("folded_seconds"), user__isnull=False
     )
     folded = 0
-    for pk in list(behind.order_by("last_heartbeat_at").values_list("pk", flat=True)[:AT_ONCE]):
+    for pk in list(behind.order_by("last_heartbeat_at").values_list("pk", flat=True)[:BATCH]):
         folded += _fold(pk)
     return folded
 
 
 @transaction.atomic
-def _fold(pk) -> bool:
-    found = PlaybackSession.objects.select_for_update(of=("self",)).select_related("video")
-    session = found.get(pk=pk)
+def _fold(pk: uuid.UUID) -> bool:
+    """Add one session's new watch time; return False when there is none, or none any more."""
+    locked = PlaybackSession.objects.select_for_update(of=("self",)).select_related("video")
+    session = locked.get(pk=pk)
     new = session.clocked_seconds - session.folded_seconds
-    if new <= 0:
+    user_id, heartbeat_at = session.user_id, session.last_heartbeat_at
+    if new <= 0 or user_id is None or heartbeat_at is None:
         return False
     session.folded_seconds = session.clocked_seconds
     session.save(update_fields=["folded_seconds"])
     if session.counts:
         watchtime.record(
-            user_id=session.user_id,
+            user_id=user_id,
             video=session.video,
-            day=session.last_heartbeat_at.astimezone(UTC).date(),
+            day=heartbeat_at.astimezone(UTC).date(),
             seconds=new,
             plan_seconds=new if session.access == "subscription" else 0,
         )

@@ -1,4 +1,4 @@
-"""Playback as it is reported, without waiting for it."""
+"""Playback sessions and heartbeats for tests, without waiting for the clock."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ PHONE = sessions.Client("Phone/1.0", "203.0.113.7")
 
 
 def begin(user, video, *, client=PHONE, ago=60.0) -> PlaybackSession:
-    """A session that began a minute ago."""
+    """Start a session that began ``ago`` seconds ago; None as user is an anonymous viewer."""
     token = sessions.stream_token(user=user or AnonymousUser(), video_id=video.pk)
     session, _ = sessions.redeem(token=token, client=client)
     session.created_at -= timedelta(seconds=ago)
@@ -20,18 +20,19 @@ def begin(user, video, *, client=PHONE, ago=60.0) -> PlaybackSession:
 
 
 def report(session: PlaybackSession, *watched, **quality) -> None:
-    """One heartbeat."""
-    beat = heartbeats.Beat(
+    """Send one heartbeat with these watched intervals."""
+    heartbeat = heartbeats.Heartbeat(
         position_seconds=watched[-1][1] if watched else 0.0,
         state="playing",
         watched=list(watched),
         **quality,
     )
-    heartbeats.take_in(sessions=PlaybackSession.objects.all(), session_id=session.pk, beat=beat)
+    every_session = PlaybackSession.objects.all()
+    heartbeats.take_in(sessions=every_session, session_id=session.pk, heartbeat=heartbeat)
 
 
 def view(user, video, *, seconds=10.0, client=PHONE) -> PlaybackSession:
-    """A session that watched the video's first seconds."""
+    """Start a session and report the video's first ``seconds`` as watched."""
     session = begin(user, video, client=client)
     report(session, (0.0, seconds))
     return session

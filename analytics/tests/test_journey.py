@@ -1,11 +1,11 @@
-"""The main job, end to end, through HTTP: a real video, really processed."""
+"""The main journey through HTTP: a real video is uploaded, processed, bought and watched."""
 
 import pytest
 
 pytestmark = pytest.mark.django_db
 
 
-def test_a_video_goes_in_and_the_people_who_may_watch_it_watch_it(
+def test_a_video_is_uploaded_processed_bought_and_watched(
     client_for, creator, viewer, admin, clip, process_next
 ):
     with clip.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Who may do what: every operation of the OpenAPI document, for everybody, on everything."""
+"""The role-by-route matrix: every operation of the API document, for each kind of caller."""
 
 import uuid
 
@@ -20,7 +20,7 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 
 
 def operations() -> list[str]:
-    """Every operation, as in "GET videos/{id}"."""
+    """Return every operation of the API document, like "GET videos/{id}"."""
     schema = SchemaGenerator().get_schema(request=None, public=True)
     return sorted(
         f"{method.upper()} {path.removeprefix('/api/v1/')}"
@@ -29,9 +29,9 @@ def operations() -> list[str]:
     )
 
 
-# Operation → what is sent, and the status for anonymous, viewer, other creator, owner, moderator
-# and ADMIN. The owner is the creator of the video that is named, or whose order or session it is.
-# 400 to 422 after a right has been found means: the caller got past the door.
+# For each operation: the body, and the status for anonymous, viewer, other creator, owner, moderator
+# and ADMIN. The owner is the creator of the video, or the user of the order or session. A status from
+# 400 to 422 other than 401, 403 and 404 means that the caller has the permission.
 SUBSCRIPTION = (
     "payments/subscription", "subscription/cancel", "payments/subscribe", "subscription/resume",
     "subscription/change", "subscription/payment-method",
@@ -71,7 +71,7 @@ MATRIX = {
         {"position_seconds": 1, "state": "playing"},
         *(404, 404, 404, 204, 404, 404),
     ),
-    # payments: the order and the subscription are the owner's
+    # payments: the order and the subscription belong to the owner
     "GET payments/config": (None, 200, 200, 200, 200, 200, 200),
     "GET payments/plans": (None, 200, 200, 200, 200, 200, 200),
     "POST payments/purchase/{video_id}": ({}, 401, 422, 422, 403, 422, 422),  # a free video
@@ -92,7 +92,7 @@ MATRIX = {
         {"reason": "requested"},
         *(401, 403, 403, 403, 403, 200),
     ),
-    # the order is nobody else's, whoever runs the house
+    # Only the buyer finds an order here; administrators use the admin API.
     "POST payments/orders/{id}/sync": (None, 401, 404, 404, 200, 404, 404),
     "POST payments/orders/{id}/refund": (None, 401, 404, 404, 200, 404, 404),
     "GET payments/orders/{id}/receipt": (None, 401, 404, 404, 200, 404, 404),
@@ -110,7 +110,7 @@ MATRIX = {
     "POST payments/sandbox/payments/{id}/dispute": ({}, 401, 403, 403, 403, 403, 200),
     "POST payments/sandbox/payments/{id}/reinstate": ({}, 401, 403, 403, 403, 403, 404),
     "POST payments/sandbox/payments/{id}/refund-fail": (None, 401, 403, 403, 403, 403, 404),
-    # creators' money: 404 and 409 after the door are about a month and a balance that are not there
+    # Creators' money: 404 and 409 mean that there is no such month and no balance.
     "GET payments/creator/balance": (None, 401, 403, 200, 200, 403, 200),
     "GET payments/creator/statements": (None, 401, 403, 200, 200, 403, 200),
     "GET payments/creator/statements/{period}": (None, 401, 403, 404, 404, 403, 404),
@@ -121,7 +121,7 @@ MATRIX = {
         {"price": "1.00"},
         *(401, 403, 404, 200, 403, 404),
     ),
-    # the back office
+    # the admin API
     "GET payments/admin/ledger/entries": (None, 401, 403, 403, 403, 403, 200),
     "GET payments/admin/disputes": (None, 401, 403, 403, 403, 403, 200),
     "POST payments/admin/invoices/{id}/refund": ({}, 401, 403, 403, 403, 403, 200),
@@ -162,8 +162,8 @@ MATRIX = {
     "GET audit/": (None, 401, 403, 403, 403, 403, 200),
 }
 
-# Operations on one video: for the video of another creator that is a draft, private or deleted, the
-# answer is the one for a video that never was; but 401 and 403 come first where a role is asked.
+# Operations on one video. For a video of another creator that is a draft, private or deleted, the
+# answer is the same as for an unknown id; 401 comes first where the caller must be signed in.
 HIDDEN = {
     # operation: (anonymous, viewer, other, owner, moderator, admin) for a draft
     "GET videos/{id}": (404, 404, 404, 200, 404, 200),
@@ -184,7 +184,7 @@ HIDDEN = {
 
 
 class House:
-    """One of everything, and the people around it."""
+    """One caller of each kind, a video of the owner, and rows of all kinds on demand."""
 
     def __init__(self, make_user, make_video, buy, subscribe, client_for):
         self.client_for = client_for
@@ -202,7 +202,7 @@ class House:
         self.make_video, self.buy, self.subscribe = make_video, buy, subscribe
         self.make_user = make_user
         self.video = make_video(creator=self.owner)
-        self.somebody, self.subscribed = make_user(), None
+        self.bystander, self.subscribed = make_user(), None
 
     def session(self):
         token = self.client_for(self.owner).get(f"/api/v1/stream/{self.video.pk}").data
@@ -210,9 +210,9 @@ class House:
         return play.data["session_id"]
 
     def row(self, folder: str):
-        """Something new to act on, of those that a folder of the back office holds."""
+        """Return a new row for an operation under ``payments/<section>/<folder>/{id}``."""
         if folder == "payments":  # of the sandbox
-            return self.buy(self.somebody, self.make_video(price=500)).payments.get()
+            return self.buy(self.bystander, self.make_video(price=500)).payments.get()
         if folder == "invoices":
             return self.subscribe(self.make_user()).invoices.get()
         if folder == "payouts":
@@ -232,7 +232,7 @@ class House:
         if path.startswith("videos/{id}") or "{video_id}" in path:
             value = video.pk
         elif path.startswith("users/"):
-            value = self.somebody.pk
+            value = self.bystander.pk
         elif path.startswith("stream/play"):
             url = self.client_for().get(f"/api/v1/stream/{video.pk}").data["stream_url"]
             value = url.rsplit("/", 1)[1]
@@ -284,16 +284,16 @@ def test_every_operation_on_one_video_has_a_row_for_hidden_ones():
 @pytest.mark.parametrize("operation", MATRIX)
 def test_who_may_do_what(house, operation):
     body, *expected = MATRIX[operation]
-    found = []
+    statuses = []
     for caller in CALLERS:
         video = house.make_video(creator=house.owner) if operation in HIDDEN else house.video
         before = type(video).objects.values().get(pk=video.pk)
         answer = house.call(caller, operation, body, video)
-        found.append(answer.status_code)
-        refusal_is_in_order(answer)
+        statuses.append(answer.status_code)
+        assert_refusal_is_well_formed(answer)
         if answer.status_code in {401, 403, 404}:
             assert type(video).objects.values().get(pk=video.pk) == before, caller
-    assert dict(zip(CALLERS, found, strict=True)) == dict(zip(CALLERS, expected, strict=True))
+    assert dict(zip(CALLERS, statuses, strict=True)) == dict(zip(CALLERS, expected, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["draft", "private"])
@@ -308,7 +308,7 @@ def test_a_hidden_video_is_not_there_for_others(house, operation, kind):
         )
         before = type(video).objects.values().get(pk=video.pk)
         answer = house.call(caller, operation, body, video)
-        refusal_is_in_order(answer)
+        assert_refusal_is_well_formed(answer)
         if caller in {"owner", "admin"} and kind == "private":
             assert answer.status_code == MATRIX[operation][1 + CALLERS.index(caller)], caller
             continue
@@ -316,7 +316,7 @@ def test_a_hidden_video_is_not_there_for_others(house, operation, kind):
         if status in {401, 403, 404}:
             assert type(video).objects.values().get(pk=video.pk) == before
         if status == 404 and caller not in {"owner", "admin"}:
-            assert_like_nothing(house, caller, operation, body, answer)
+            assert_same_as_unknown_id(house, caller, operation, body, answer)
 
 
 @pytest.mark.parametrize("operation", HIDDEN)
@@ -328,12 +328,12 @@ def test_a_deleted_video_is_not_there_for_anybody(house, operation):
     for caller, draft in zip(CALLERS, HIDDEN[operation], strict=True):
         answer = house.call(caller, operation, body, video)
         assert answer.status_code == (401 if draft == 401 else 404), (caller, answer.content[:300])
-        refusal_is_in_order(answer)
+        assert_refusal_is_well_formed(answer)
     assert type(video).objects.values().get(pk=video.pk) == before
 
 
-def assert_like_nothing(house, caller, operation, body, answer):
-    """Status, body and headers as for an id that never was."""
+def assert_same_as_unknown_id(house, caller, operation, body, answer):
+    """Check that status, body and headers are the same as for an unknown id."""
 
     class Nothing:
         pk = uuid.uuid4()
@@ -346,7 +346,7 @@ def assert_like_nothing(house, caller, operation, body, answer):
     }
 
 
-def refusal_is_in_order(answer):
+def assert_refusal_is_well_formed(answer):
     if answer.status_code < 400:
         return
     assert answer["Content-Type"] == "application/json"
@@ -355,7 +355,7 @@ def refusal_is_in_order(answer):
         assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
-def test_a_restored_video_is_there_again_and_only_for_whom_it_was(house):
+def test_a_restored_video_is_visible_to_the_same_callers_as_before(house):
     owner, admin = (house.client_for(house.people[name]) for name in ("owner", "admin"))
     url = f"/api/v1/videos/{house.video.pk}"
     assert owner.delete(url).status_code == 204
@@ -377,8 +377,8 @@ def test_lists_hide_what_single_addresses_hide(house):
     unlisted = house.make_video(creator=house.owner, visibility="unlisted", title="Unlisted")
     seen = {}
     for caller, user in house.people.items():
-        found = house.client_for(user).get("/api/v1/videos/?page_size=100").json()["results"]
-        seen[caller] = {video["id"] for video in found}
+        page = house.client_for(user).get("/api/v1/videos/?page_size=100").json()
+        seen[caller] = {video["id"] for video in page["results"]}
 
     everything = {str(video.pk) for video in (house.video, draft, private, unlisted)}
     for caller in ("anonymous", "viewer", "other", "moderator"):
@@ -398,7 +398,7 @@ def test_no_filter_brings_a_hidden_video_back(house):
         assert client.get(f"/api/v1/videos/?{query}").json()["results"] == [], query
 
 
-def test_what_nobody_may_set_stays_as_it_is(house):
+def test_read_only_fields_of_a_video_cannot_be_set(house):
     video, other = house.video, house.people["other"]
     body = {
         "title": "New", "creator": str(other.pk), "creator_id": str(other.pk), "status": "FAILED",
@@ -414,7 +414,7 @@ def test_what_nobody_may_set_stays_as_it_is(house):
     assert type(video).objects.values().get(pk=video.pk) == {**before, "title": "New"}
 
 
-def test_numbers_of_other_creators_stay_theirs(house):
+def test_creators_see_no_numbers_of_other_creators(house):
     other = house.client_for(house.people["other"])
     mine = other.get("/api/v1/analytics/creator").json()
     asked = other.get(f"/api/v1/analytics/creator?creator={house.owner.pk}")

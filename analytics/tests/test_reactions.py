@@ -40,13 +40,13 @@ class TestReactions:
             assert answer.data == {"value": None, "likes": 0, "dislikes": 0}
         assert (card(video), Reaction.objects.count()) == ((0, 0), 0)
 
-    def test_everybody_has_one(self, client_for, make_user, make_video):
+    def test_each_user_has_one(self, client_for, make_user, make_video):
         video = make_video()
         for value in ("like", "like", "dislike"):
             client_for(make_user()).put(url(video), {"value": value})
         assert card(video) == (2, 1)
 
-    def test_repeating_does_not_move_it_to_another_day(self, client_for, viewer, make_video):
+    def test_repeating_keeps_the_time(self, client_for, viewer, make_video):
         video, client = make_video(), client_for(viewer)
         client.put(url(video), {"value": "like"})
         before = timezone.now() - timedelta(days=5)
@@ -56,7 +56,7 @@ class TestReactions:
         client.put(url(video), {"value": "dislike"})
         assert Reaction.objects.get().at > before
 
-    def test_of_a_paid_video_are_for_those_who_may_watch(self, client_for, viewer, make_video, buy):
+    def test_of_a_paid_video_need_access(self, client_for, viewer, make_video, buy):
         video = make_video(price=1999)
         for method in ("put", "delete"):
             answer = getattr(client_for(viewer), method)(url(video), {"value": "like"})
@@ -65,19 +65,19 @@ class TestReactions:
         buy(viewer, video)
         assert client_for(viewer).put(url(video), {"value": "like"}).status_code == 200
 
-    def test_of_what_one_may_not_see_are_not_there(self, client_for, viewer, make_video):
+    def test_of_a_hidden_video_are_not_found(self, client_for, viewer, make_video):
         for video in (make_video(visibility="private"), make_video(ready=False)):
             answer = client_for(viewer).put(url(video), {"value": "like"})
             assert (answer.status_code, code(answer)) == (404, "not_found")
         assert not Reaction.objects.exists()
 
-    def test_need_a_name(self, client_for, make_video):
+    def test_need_a_signed_in_user(self, client_for, make_video):
         video = make_video()
         assert client_for().put(url(video), {"value": "like"}).status_code == 401
         assert card(video) == (0, 0)
 
     @pytest.mark.parametrize("body", [{}, {"value": "love"}, {"value": None}, {"value": ["like"]}])
-    def test_are_one_of_two(self, client_for, viewer, make_video, body):
+    def test_are_like_or_dislike(self, client_for, viewer, make_video, body):
         video = make_video()
         assert client_for(viewer).put(url(video), body).status_code == 400
         assert card(video) == (0, 0)

@@ -1,4 +1,4 @@
-"""The dashboards: exact numbers of a history that was built by hand."""
+"""The dashboards: exact numbers of a small history with known dates."""
 
 import csv
 import io
@@ -66,13 +66,13 @@ def history(make_user, make_video, creator, admin, buy, monkeypatch):
 
 
 def begin_short(user, video) -> PlaybackSession:
-    """Three seconds: a session, and no view."""
+    """Watch three seconds, too few for a view."""
     session = begin(user, video)
     report(session, (0.0, 3.0))
     return session
 
 
-def test_the_history_is_dated(history):
+def test_the_history_has_the_dates_that_the_reports_need(history):
     assert set(Order.objects.values_list("paid_at", flat=True)) == {MONDAY}
     assert set(Payment.objects.values_list("captured_at", flat=True)) == {MONDAY}
     assert Refund.objects.get().counted_at == MONDAY + timedelta(days=1)
@@ -246,7 +246,7 @@ def test_the_curve_of_a_long_video_has_two_hundred_points(client_for, viewer, ma
     assert [(row["second"], row["viewers"]) for row in curve[:3]] == [(0, 1), (18, 0), (36, 0)]
 
 
-def test_nobody_sees_the_numbers_of_others(
+def test_other_users_see_no_numbers_of_a_creator(
     client_for, creator, viewer, make_user, make_video, history
 ):
     stranger = make_user(Role.CREATOR)
@@ -289,7 +289,7 @@ def test_reports_name_no_viewer(client_for, creator, history):
 
 
 @pytest.mark.parametrize("name", ["creator", "admin", "video"])
-def test_every_report_is_a_table_too(client_for, admin, creator, history, name):
+def test_every_report_has_its_series_as_csv(client_for, admin, creator, history, name):
     url = {"creator": CREATOR, "admin": ADMIN, "video": video_url(history["free"])}[name]
     client = client_for(admin if name == "admin" else creator)
     answer = client.get(url, {**MAY, "format": "csv"})
@@ -315,12 +315,12 @@ def test_every_report_is_a_table_too(client_for, admin, creator, history, name):
         {"to": "0001-01-01T00:00:00Z"},
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused(client_for, creator, query):
+def test_a_bad_query_is_refused(client_for, creator, query):
     assert client_for(creator).get(CREATOR, query).status_code == 400
 
 
 @pytest.mark.parametrize("videos", [1, 12])
-def test_dashboards_cost_the_same_whatever_the_number_of_videos(
+def test_dashboards_cost_the_same_for_any_number_of_videos(
     client_for, admin, creator, viewer, make_user, make_video, buy, settings, videos
 ):
     settings.AUDIT_READS = False

@@ -1,4 +1,4 @@
-"""What a view is."""
+"""The rule for views: when a session counts, and when it counts again."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ NEIGHBOUR = sessions.Client("Phone/1.0", "203.0.113.99")
 
 
 def views_of(video) -> int:
-    """The rows and the number on the video's card, which are the same."""
+    """Return the number of views; the rows and the video's own counter must agree."""
     counted = VideoView.objects.filter(video=video).count()
     assert Video.objects.get(pk=video.pk).views == counted
     return counted
@@ -99,7 +99,7 @@ class TestAView:
         session = view(user, video)
         assert views_of(video) == 0
         session.refresh_from_db()
-        assert session.watched_seconds == 10  # played all the same, and resumable
+        assert session.watched_seconds == 10  # The playback itself is recorded.
 
     def test_of_an_anonymous_viewer_is_by_network_and_device(self, make_video):
         video = make_video()
@@ -110,7 +110,7 @@ class TestAView:
         view(None, video, client=ELSEWHERE)
         assert views_of(video) == 3
 
-    def test_names_no_anonymous_viewer_beyond_a_day(self, make_video, settings):
+    def test_gives_an_anonymous_viewer_another_key_every_day(self, make_video, settings):
         day = timezone.now()
         key = sessions.viewer_key(None, PHONE, day)
         assert key == sessions.viewer_key(None, PHONE, day)

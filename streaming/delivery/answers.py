@@ -1,4 +1,4 @@
-"""What the delivery answers: headers, refusals, ranges and conditions (RFC 9110)."""
+"""The delivery's responses: headers, refusals, byte ranges and conditions (RFC 9110)."""
 
 import itertools
 import json
@@ -7,12 +7,11 @@ import re
 
 from streaming.delivery import grants
 from streaming.delivery.files import OpenFile
-
-Headers = list[tuple[bytes, bytes]]
+from streaming.delivery.messages import Headers
 
 METHODS = b"GET, HEAD, OPTIONS"
 _EVERYWHERE: Headers = [
-    (b"referrer-policy", b"no-referrer"),  # the path holds the grant
+    (b"referrer-policy", b"no-referrer"),  # A referrer would pass on the grant in the path.
     (b"x-content-type-options", b"nosniff"),
     (
         b"access-control-expose-headers",
@@ -24,27 +23,34 @@ _PREFLIGHT: Headers = [
     (b"access-control-allow-headers", b"Range, If-Match, If-None-Match, If-Range, X-Request-ID"),
     (b"access-control-max-age", b"86400"),
 ]
-# A version is immutable, but the right to it is one person's: never in a shared cache.
+# A version never changes, but a grant opens it for one viewer only: no shared cache may keep it.
 _SEGMENT_CACHE = b"private, max-age=31536000, immutable"
 _PLAYLIST_CACHE = b"private, max-age=2"
-_SANE_ID = re.compile(rb"[A-Za-z0-9._:\-]{8,128}")
+_ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:\-]{8,128}")
 _RANGE = re.compile(rb"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 
 
-# code → status, sentence, further headers
+_NOT_FOUND = "There is no file at this address. Start playback again to get current addresses."
+_READ_ONLY = "Media files can only be read. Use GET, HEAD or OPTIONS."
+_ENDED = "This playback session has ended. Start playback again."
+_CHANGED = "The file is no longer the one that If-Match names. Request it without If-Match."
+_OUTSIDE = "The requested range lies outside the file. Content-Range tells the file's size."
+_BUSY = "The server cannot check or open this file right now. Try again in a few seconds."
+
+# Each code, with its status, its sentence and the headers that only this refusal carries.
 _REFUSALS: dict[str, tuple[int, str, Headers]] = {
-    "not_found": (404, "There is no such file.", []),
-    "method_not_allowed": (405, "Files can only be read.", [(b"allow", METHODS)]),
-    "session_ended": (410, "This playback session has ended. Start playback again.", []),
-    "precondition_failed": (412, "The file is another one by now.", []),
-    "range_not_satisfiable": (416, "The file is shorter than the requested range.", []),
+    "not_found": (404, _NOT_FOUND, []),
+    "method_not_allowed": (405, _READ_ONLY, [(b"allow", METHODS)]),
+    "session_ended": (410, _ENDED, []),
+    "precondition_failed": (412, _CHANGED, []),
+    "range_not_satisfiable": (416, _OUTSIDE, []),
     **{error.code: (error.status, error.detail, []) for error in grants.REFUSALS},
-    "unavailable": (503, "Playback cannot be checked now. Try again.", [(b"retry-after", b"2")]),
+    "unavailable": (503, _BUSY, [(b"retry-after", b"2")]),
 }
 
 
 class Refusal(Exception):
-    """An answer without the file: a status, a stable code, a sentence, perhaps headers."""
+    """A response instead of the file. ``code`` is one of _REFUSALS; ``headers`` are added to it."""
 
     def __init__(self, code: str, *, headers: Headers | None = None):
         self.code = code
@@ -53,71 +59,82 @@ class Refusal(Exception):
         super().__init__(self.detail)
 
     def body(self) -> bytes:
-        """The project's one error body."""
+        """Return the error as JSON, in the same form as the API's errors."""
         kind = "server_error" if self.status >= 500 else "client_error"
         error = {"code": self.code, "detail": self.detail, "attr": None}
         return json.dumps({"type": kind, "errors": [error]}).encode()
 
 
 class Cors:
-    """Who may read the answers from another origin. Never with credentials, never ``null``."""
+    """The CORS headers (Fetch standard) for a list of allowed origins; ``*`` allows all.
+
+    Credentials are never allowed, and neither is the origin ``null``.
+    """
 
     def __init__(self, origins: list[str]):
         self._any = "*" in origins
         self._allowed = {origin.encode() for origin in origins} - {b"null"}
 
     def headers(self, origin: bytes | None) -> Headers:
+        """Return the headers for a request with this Origin header (None: without one)."""
         if self._any:
             return [(b"access-control-allow-origin", b"*")]
-        if origin in self._allowed:
+        if origin is not None and origin in self._allowed:
             return [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
         return [(b"vary", b"Origin")]
 
 
 class RequestIds:
-    """Ids for requests: the client's own when it is a sane one, as the API does."""
+    """The X-Request-ID of responses, by the same rule as in the API."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._prefix = os.urandom(10).hex().encode()
         self._count = itertools.count()
 
     def take(self, given: bytes | None) -> bytes:
-        if given is not None and _SANE_ID.fullmatch(given.strip()):
+        """Return the client's own id if it is well-formed, else a new one of 32 characters."""
+        if given is not None and _ACCEPTED_ID.fullmatch(given.strip()):
             return given.strip()
         return b"%b%012x" % (self._prefix, next(self._count))
 
 
 def lines(headers: Headers) -> bytes:
-    """The headers as they stand in a message."""
+    """Return the headers as lines of an HTTP/1.1 message."""
     return b"".join(b"%b: %b\r\n" % header for header in headers)
 
 
 def file_headers(file: OpenFile) -> Headers:
-    """What every answer about a file says, 304 included (RFC 9110, section 15.4.5)."""
-    headers = file.variants.get("validators")
-    if headers is None:
+    """Return the headers of every response about the file, also of a 304 (RFC 9110, 15.4.5).
+
+    Computed once for each open file: do not change the list.
+    """
+    if file.validator_headers is None:
         cache = _PLAYLIST_CACHE if file.is_playlist else _SEGMENT_CACHE
-        headers = file.variants["validators"] = [
+        file.validator_headers = [
             *_EVERYWHERE,
             (b"etag", file.tag),
             (b"cache-control", cache),
             (b"accept-ranges", b"bytes"),
         ]
-    return headers
+    return file.validator_headers
 
 
 def whole(file: OpenFile) -> Headers:
-    headers = file.variants.get("whole")
-    if headers is None:
-        headers = file.variants["whole"] = [
+    """Return the headers of a 200 with the whole file.
+
+    Computed once for each open file: do not change the list.
+    """
+    if file.whole_headers is None:
+        file.whole_headers = [
             *file_headers(file),
             (b"content-type", file.content_type),
             (b"content-length", b"%d" % file.size),
         ]
-    return headers
+    return file.whole_headers
 
 
 def part(file: OpenFile, start: int, length: int) -> Headers:
+    """Return the headers of a 206 with ``length`` bytes from ``start`` on."""
     return [
         *file_headers(file),
         (b"content-type", file.content_type),
@@ -127,6 +144,7 @@ def part(file: OpenFile, start: int, length: int) -> Headers:
 
 
 def refused(refusal: Refusal, body: bytes) -> Headers:
+    """Return the headers of a refusal with this body."""
     return [
         *_EVERYWHERE,
         (b"content-type", b"application/json"),
@@ -137,11 +155,12 @@ def refused(refusal: Refusal, body: bytes) -> Headers:
 
 
 def preflight() -> Headers:
+    """Return the headers of the answer to OPTIONS, without those that depend on the origin."""
     return [*_EVERYWHERE, *_PREFLIGHT, (b"allow", METHODS)]
 
 
 def is_unmodified(tag: bytes, if_none_match: bytes) -> bool:
-    """If-None-Match holds the tag, compared weakly (RFC 9110, sections 8.8.3.2 and 13.1.2)."""
+    """Whether If-None-Match holds the tag, compared weakly (RFC 9110, 8.8.3.2 and 13.1.2)."""
     return any(
         candidate.strip().removeprefix(b"W/") in (tag, b"*")
         for candidate in if_none_match.split(b",")
@@ -149,15 +168,15 @@ def is_unmodified(tag: bytes, if_none_match: bytes) -> bool:
 
 
 def is_match(tag: bytes, if_match: bytes) -> bool:
-    """If-Match holds the tag, compared strongly (RFC 9110, section 13.1.1)."""
+    """Whether If-Match holds the tag, compared strongly (RFC 9110, 13.1.1)."""
     return any(candidate.strip() in (tag, b"*") for candidate in if_match.split(b","))
 
 
 def requested_range(header: bytes, size: int) -> tuple[int, int] | None:
-    """(start, length) of a single byte range; None when the whole is to be sent.
+    """Return (start, length) of a Range header with one byte range; None to send the whole file.
 
-    What is not a valid single range is ignored, several ranges are too (RFC 9110, section 14.2).
-    Raises a Refusal (416) when the range lies outside the file (section 15.5.17).
+    A malformed header and several ranges are ignored, as RFC 9110, 14.2 allows. Raises Refusal
+    ``range_not_satisfiable`` when the range lies outside the file (15.5.17).
     """
     match = _RANGE.fullmatch(header.strip())
     if match is None or match[0][6:] == b"-":
@@ -170,6 +189,6 @@ def requested_range(header: bytes, size: int) -> tuple[int, int] | None:
     else:
         start, end = max(size - int(last), 0), size - 1
     if start >= size:
-        whole_range = (b"content-range", b"bytes */%d" % size)
-        raise Refusal("range_not_satisfiable", headers=[whole_range])
+        size_header = (b"content-range", b"bytes */%d" % size)
+        raise Refusal("range_not_satisfiable", headers=[size_header])
     return start, end - start + 1

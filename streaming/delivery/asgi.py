@@ -1,13 +1,15 @@
-"""The delivery: published files to whoever holds a grant, as a pure ASGI 3 application.
+"""The delivery: sends published files to clients with a valid grant, as an ASGI 3 application.
 
-``/media/<grant>/<video>/<version>/<path>``. Nothing in a request touches the database, Django's
-middleware or a disk that would block the event loop.
+It serves ``/media/<grant>/<video>/<version>/<path>``. A request uses neither the database nor Django's
+middleware, and never makes the event loop wait for a disk.
 """
 
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -17,22 +19,24 @@ from django.conf import settings
 from streaming.delivery import answers, files
 from streaming.delivery.answers import Refusal
 from streaming.delivery.grants import GrantRefused, Grants, grants_for
+from streaming.delivery.messages import Headers, Receive, Scope, Send
 from streaming.delivery.snapshot import Snapshot, database_snapshot
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "/media/"
-_START_SECONDS = 5.0  # how long a first request waits for the first look at the ended sessions
-_FAIR_BYTES = 1024 * 1024  # a fast reader must not keep the event loop to itself
+_START_SECONDS = 5.0  # The first requests wait so long for the first load of the snapshot.
+_FAIR_BYTES = 1024 * 1024  # After so many bytes for a fast client, other requests get their turn.
 
 
 def authorise(
     grant: str, video: str, *, user_agent: str, address: str, checker: Grants, snapshot: Snapshot
 ) -> bytes:
-    """The one decision about a request: the session's 16 bytes, or a Refusal.
+    """Check a grant for a file of ``video`` (the id in the path); return the session's 16 bytes.
 
-    Needs no database, and holds for every kind of file. ``video`` is the id as it stands in the
-    path. Unavailable (503) when it cannot be known whether the session still lives.
+    This is the only check, for all kinds of files, and it needs no database. Raises Refusal: the
+    grant's own refusals, ``unavailable`` while the snapshot is stale, ``session_ended``. Notes that
+    the session is active.
     """
     try:
         session = checker.check(
@@ -49,34 +53,37 @@ def authorise(
 
 
 class Connection(Protocol):
-    """A client's connection that answers by itself (streaming.delivery.protocol)."""
+    """A connection that has taken a whole file to send (streaming.delivery.protocol)."""
 
-    def cut(self) -> None: ...
+    def cut(self) -> None:
+        """Close the connection and drop the bytes that it has not sent yet."""
 
 
 class Delivery:
-    """The application of one process: its snapshot, its open files, its running transfers."""
+    """The ASGI application of one process: its snapshot, its open files, its running transfers."""
 
     def __init__(self, *, checker: Grants, snapshot: Snapshot, root: Path, origins: list[str]):
         self._checker, self._snapshot = checker, snapshot
         self._files = files.Files(root)
         self.cors, self.request_ids = answers.Cors(origins), answers.RequestIds()
-        self._transfers: dict[asyncio.Task, bytes] = {}
-        self.draining: dict[Connection, bytes] = {}  # bodies handed over, but not yet read
-        self._started: asyncio.Future | None = None
+        # The tasks that send long bodies, and the connections whose clients have not read all of a
+        # short one, each with its session: what to stop when a session ends.
+        self._transfers: dict[asyncio.Task[object], bytes] = {}
+        self.draining: dict[Connection, bytes] = {}
+        self._started: asyncio.Future[bool] | None = None
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._run_lifespan(receive, send)
         else:
             raise ValueError(f"cannot serve {scope['type']!r}")
 
-    # --- life -----------------------------------------------------------------------------------
+    # --- start and end of the process -----------------------------------------------------------
 
-    async def _live(self, receive, send):
-        """ASGI lifespan: look before the first request, store the signs of life after the last."""
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
+        """Load the snapshot before the first request, and flush it after the last one."""
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
@@ -87,21 +94,21 @@ class Delivery:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def _start(self):
-        """Start the snapshot with the first event, and wait for its first look for a while.
+    async def _start(self) -> None:
+        """Start the snapshot once, and wait at most _START_SECONDS for its first load.
 
-        Not loaded in time: the requests answer 503 until it is.
+        Without a load by then, requests are answered with 503 until one succeeds.
         """
         if self._started is None:
             self._snapshot.start()
-            self._snapshot.on_ended(partial(_call_in, asyncio.get_running_loop(), self._cut))
+            self._snapshot.on_ended(partial(_call_in, asyncio.get_running_loop(), self._stop_ended))
             self._started = asyncio.ensure_future(
                 asyncio.to_thread(self._snapshot.wait_until_loaded, _START_SECONDS)
             )
         await asyncio.shield(self._started)
 
-    def _cut(self):
-        """Stop the transfers of ended sessions, those that wait for a slow client included."""
+    def _stop_ended(self) -> None:
+        """Stop all transfers of ended sessions, also the transfers that wait for a slow client."""
         for task, session in self._transfers.items():
             if self._snapshot.is_ended(session):
                 task.cancel()
@@ -111,7 +118,7 @@ class Delivery:
 
     # --- one request ------------------------------------------------------------------------------
 
-    async def _answer(self, scope, receive, send):
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = dict(scope["headers"])
         common = [
             *self.cors.headers(given.get(b"origin")),
@@ -125,23 +132,28 @@ class Delivery:
                 return
             if scope["method"] not in {"GET", "HEAD"}:
                 raise Refusal("method_not_allowed")
-            session, file = await self._find(scope, given)
-            await self._send_file(scope["method"], session, file, given, common, receive, send)
+            session, file = await self._open(scope, given)
+            transfer = _Transfer(session, file, receive, send)
+            await self._send_file(transfer, scope["method"], given, common)
         except Refusal as refusal:
-            body = refusal.body()
-            headers = answers.refused(refusal, body) + common
+            text = refusal.body()
+            headers = answers.refused(refusal, text) + common
             status = refusal.status
             await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            await send({"type": "http.response.body", "body": text})
 
-    async def _find(self, scope, given) -> tuple[bytes, files.OpenFile]:
-        """The session and the file of a request, or a Refusal; the grant is looked at first."""
+    async def _open(self, scope: Scope, given: dict[bytes, bytes]) -> tuple[bytes, files.OpenFile]:
+        """Return the session and the open file of a request, or raise Refusal.
+
+        The grant is checked before the file is looked up, so a refused client does not learn which
+        files exist.
+        """
         if self._started is None or not self._started.done():
             await self._start()
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         grant, _, name = path.removeprefix(PREFIX).partition("/")
         match = files.PUBLISHED.fullmatch(name)
-        # Our names need no escapes: an encoded slash or dot is somebody's attempt.
+        # Published names need no percent-encoding; an encoded slash or dot is an attack.
         if match is None or not path.startswith(PREFIX) or b"%" in scope.get("raw_path", b""):
             raise Refusal("not_found")
         client = scope.get("client")
@@ -159,17 +171,18 @@ class Delivery:
                 file = await self._files.open(name, match["extension"])
             except FileNotFoundError:
                 raise Refusal("not_found") from None
-            except OSError as error:  # no descriptors left, a disk that fails
+            except OSError as error:  # No descriptor is left, or the disk fails.
                 logger.exception("A published file cannot be opened")
                 raise Refusal("unavailable") from error
         return session, file
 
-    def at_once(
+    def open_from_memory(
         self, grant: str, name: str, video: str, user_agent: str, address: str
     ) -> tuple[bytes, files.OpenFile] | None:
-        """The session and a file that is wholly in memory; None for everything else.
+        """Return the session and a file that is ready to send (`OpenFile.is_ready`), without waiting.
 
-        None is no refusal: the same request then takes the long way, which says what is wrong.
+        None when the file is not ready or the grant is refused: call the application with the same
+        request, which opens the file or answers with the refusal.
         """
         file = self._files.cached(name)
         if file is None or not file.is_ready():
@@ -187,8 +200,14 @@ class Delivery:
             return None
         return session, file
 
-    async def _send_file(self, method, session, file, given, common, receive, send):
-        """The conditions in the order of RFC 9110, section 13.2.2, then the file or its part."""
+    async def _send_file(
+        self, transfer: "_Transfer", method: str, given: dict[bytes, bytes], common: Headers
+    ) -> None:
+        """Send the file, a part of it, or the answer to a condition that does not hold.
+
+        Conditions are checked in the order of RFC 9110, 13.2.2.
+        """
+        file = transfer.file
         status, start, length = 200, 0, file.size
         if b"if-match" in given and not answers.is_match(file.tag, given[b"if-match"]):
             raise Refusal("precondition_failed")
@@ -196,88 +215,110 @@ class Delivery:
             status, length, headers = 304, 0, answers.file_headers(file)
         else:
             headers = answers.whole(file)
-            # A range has a meaning for GET only; If-Range is compared strongly (section 13.1.5).
+            # Only GET knows ranges; If-Range is compared strongly (RFC 9110, 13.1.5 and 14.2).
             if b"range" in given and method == "GET" and given.get(b"if-range") in (None, file.tag):
-                wanted = answers.requested_range(given[b"range"], file.size)
-                if wanted is not None:
-                    status, (start, length) = 206, wanted
+                requested = answers.requested_range(given[b"range"], file.size)
+                if requested is not None:
+                    status, (start, length) = 206, requested
                     headers = answers.part(file, start, length)
         headers = headers + common
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await transfer.send({"type": "http.response.start", "status": status, "headers": headers})
         if method == "HEAD" or not length:
-            await send({"type": "http.response.body"})
+            await transfer.send({"type": "http.response.body"})
         elif length <= self._files.chunk:
-            await self._send_rest(session, file, start, start + length, receive, send)
+            await self._send_body(transfer, start, start + length)
         else:
-            await self._send_long(session, file, start, start + length, receive, send)
+            await self._send_long(transfer, start, start + length)
 
-    async def _send_long(self, session, file, start, end, receive, send):
-        """Send a body of several chunks, until its end or the end of its session or client."""
+    async def _send_long(self, transfer: "_Transfer", start: int, end: int) -> None:
+        """Send a body of several chunks, and let the end of its session cancel it meanwhile."""
         task = asyncio.current_task()
-        self._transfers[task] = session
+        if task is None:
+            raise RuntimeError("A response must be sent inside an asyncio task.")
+        self._transfers[task] = transfer.session
         try:
-            await self._send_rest(session, file, start, end, receive, send)
+            await self._send_body(transfer, start, end)
         except asyncio.CancelledError:
-            # Returning short makes the server close the connection; anyone else's cancel goes on.
-            if not self._snapshot.is_ended(session):
+            # If the session has ended, this is our own cancellation: return with a short body, and
+            # the server closes the connection. Any other cancellation goes on.
+            if not self._snapshot.is_ended(transfer.session):
                 raise
         finally:
             del self._transfers[task]
 
-    async def _send_rest(self, session, file, offset, end, receive, send):
-        """Send a file's bytes; returns early, leaving the body short, when that must stop."""
-        sent, pause_at, gone = 0, _FAIR_BYTES, None
+    async def _send_body(self, transfer: "_Transfer", offset: int, end: int) -> None:
+        """Send the file's bytes from ``offset`` to ``end``.
+
+        Returns early, with a short body, when the session ends, the snapshot becomes stale, the client
+        disconnects or the file becomes shorter.
+        """
+        sent, pause_at, disconnected = 0, _FAIR_BYTES, None
         try:
             while offset < end:
-                piece = self._files.read(file, offset, end - offset)
+                piece = self._files.read(transfer.file, offset, end - offset)
                 if piece is None:
-                    piece = await self._files.read_cold(file, offset, end - offset)
-                if not piece or (sent and self._must_stop(session, gone)):
-                    return  # nothing to read: the file has become shorter
+                    piece = await self._files.read_cold(transfer.file, offset, end - offset)
+                if not piece or (sent and self._must_stop(transfer.session, disconnected)):
+                    return
                 offset += len(piece)
                 sent += len(piece)
                 more = offset < end
-                await send({"type": "http.response.body", "body": piece, "more_body": more})
+                await transfer.send(
+                    {"type": "http.response.body", "body": piece, "more_body": more}
+                )
                 if more and sent >= pause_at:
                     pause_at = sent + _FAIR_BYTES
-                    # A server takes what is sent to a client that has gone and says nothing.
-                    gone = gone or asyncio.ensure_future(_disconnected(receive))
+                    # A server accepts pieces for a client that has disconnected without an error, so
+                    # only receive() tells.
+                    if disconnected is None:
+                        disconnected = asyncio.ensure_future(_wait_for_disconnect(transfer.receive))
                     await asyncio.sleep(0)
         finally:
-            if gone is not None:
-                gone.cancel()
+            if disconnected is not None:
+                disconnected.cancel()
 
-    def _must_stop(self, session: bytes, gone: asyncio.Future | None) -> bool:
+    def _must_stop(self, session: bytes, disconnected: asyncio.Future[None] | None) -> bool:
         return (
             self._snapshot.is_ended(session)
             or self._snapshot.is_stale()
-            or (gone is not None and gone.done())
+            or (disconnected is not None and disconnected.done())
         )
 
 
-def _call_in(loop: asyncio.AbstractEventLoop, function) -> None:
-    with suppress(RuntimeError):  # the loop has been closed: nothing is being sent any more
+@dataclass(slots=True)
+class _Transfer:
+    """A file on its way to the client of one session."""
+
+    session: bytes
+    file: files.OpenFile
+    receive: Receive
+    send: Send
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    """Call ``function`` on the event loop, from another thread."""
+    with suppress(RuntimeError):  # The loop is closed, so there is no transfer to stop.
         loop.call_soon_threadsafe(function)
 
 
-async def _disconnected(receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 class LazyDelivery:
-    """The delivery over the project's settings, made when the first event comes.
+    """A Delivery with the project's settings, made by the first event.
 
-    Importing this module needs no settings, and a process that forks afterwards makes its own.
+    So importing this module needs no settings, and each process makes its own after a fork.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.delivery: Delivery | None = None
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.delivery is None:
             origins = list(settings.CORS_ALLOWED_ORIGINS)
-            if getattr(settings, "CORS_ALLOW_ALL_ORIGINS", False):
+            if settings.CORS_ALLOW_ALL_ORIGINS:
                 origins.append("*")
             self.delivery = Delivery(
                 checker=grants_for(settings.GRANT_KEY, settings.BIND_PLAYBACK),

@@ -1,6 +1,7 @@
-"""Published files: which path may be read, what is known about it, and reading without blocking.
+"""Published files: the paths that may be read, a cache of open files, and reading without waiting.
 
-Everything here but the two functions run in threads belongs to the event loop: no locks.
+``open_published`` and ``_read_blocking`` run in threads. Everything else runs on the event loop, so it
+needs no locks.
 """
 
 import asyncio
@@ -8,12 +9,12 @@ import errno
 import os
 import re
 import stat
-import sys
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from streaming.delivery.messages import Headers
 from streaming.delivery.residency import map_file
 
 CONTENT_TYPES = {
@@ -26,30 +27,37 @@ CONTENT_TYPES = {
 }
 PLAYLISTS = {"m3u8", "mpd"}
 
-# <video uuid>/<version>/<name>/… in the characters our own packager writes: no empty part, no dot
-# first (so neither "..", "." nor dotfiles), no backslash, no NUL, no percent sign.
+# <video uuid>/<version>/<name>/…, in the characters that our packager writes. No part is empty or
+# begins with a dot, so "..", "." and hidden files never match; nor do backslash, NUL and percent sign.
 _PART = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
 PUBLISHED = re.compile(
     r"(?P<video>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
     rf"/{_PART}(?:/{_PART}){{0,7}}\.(?P<extension>{'|'.join(CONTENT_TYPES)})"
 )
 
-CHUNK = 512 * 1024
-AT_ONCE = 4 * 1024 * 1024  # as much as a socket holds: no piece of it can be called back anyway
-KEPT_IN_MEMORY = 16 * 1024  # playlists and captions: no system call at all
-_CACHED_FILES = 128  # two descriptors each: the file and its mapping
-_FRESH_SECONDS = 2.0  # a version is immutable, but files go away with their video
-_SPARE_BUFFERS = 16
-_NOWAIT = getattr(os, "RWF_NOWAIT", None)
+CHUNK = 512 * 1024  # bytes of one read
+# The largest file that is sent in one go. A socket's buffer holds about as much, so that sending it in
+# chunks could not stop it earlier when its session ends.
+FAST_PATH_BYTES = 4 * 1024 * 1024
+KEPT_IN_MEMORY = 16 * 1024  # Playlists and captions are sent without a system call for the file.
+_CACHED_FILES = 128  # Each takes two descriptors: the file and its mapping.
+_FRESH_SECONDS = 2.0  # A version never changes, but its files are deleted with their video.
+# preadv(2): return at once instead of waiting for a disk. Only Linux has it.
+_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
+Identity = tuple[int, int, int, int]
 _WOULD_BLOCK = {errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
 
 class OpenFile:
-    """An open published file. Its descriptor is closed when the last request lets go of it."""
+    """An open published file, with the facts that responses need.
+
+    Its descriptor is closed with the last reference to the object, so a request may go on reading a
+    file that the cache has dropped. Raises FileNotFoundError for anything but a plain file.
+    """
 
     __slots__ = (
         "checked_at", "content", "content_type", "fd", "identity", "is_playlist", "mapping",
-        "nowait", "size", "tag", "variants",
+        "nowait", "size", "tag", "validator_headers", "whole_headers", "whole_lines",
     )  # fmt: skip
 
     def __init__(self, fd: int, extension: str):
@@ -59,43 +67,49 @@ class OpenFile:
             raise FileNotFoundError(errno.ENOENT, "not a plain file")
         self.size = status.st_size
         self.identity = identity(status)
-        # Equal on every host that has a copy with the same times: no inode in it.
+        # No inode in it: hosts that hold copies with the same times give the same tag.
         self.tag = b'"%x-%x"' % (status.st_size, status.st_mtime_ns)
         self.content_type = CONTENT_TYPES[extension]
         self.is_playlist = extension in PLAYLISTS
         self.content = os.pread(fd, self.size, 0) if self.size <= KEPT_IN_MEMORY else None
         self.mapping = map_file(fd, status) if self.content is None else None
-        self.nowait = _NOWAIT is not None
+        self.nowait = True  # until the file system refuses RWF_NOWAIT
         self.checked_at = time.monotonic()
-        self.variants: dict = {}  # what others derive from these facts: response headers
+        # Response headers that streaming.delivery.answers and .protocol derive from these facts.
+        self.validator_headers: Headers | None = None
+        self.whole_headers: Headers | None = None
+        self.whole_lines: bytes | None = None
 
     def is_ready(self) -> bool:
-        """The whole file can be sent without waiting for a disk."""
+        """Whether the whole file is small enough for one go, and in memory.
+
+        Then either ``content`` or ``mapping`` is set.
+        """
         if self.content is not None:
             return True
-        if self.mapping is None or self.size > AT_ONCE:
+        if self.mapping is None or self.size > FAST_PATH_BYTES:
             return False
         return self.mapping.resident(0, self.size)
 
-    def __del__(self):
+    def __del__(self) -> None:
         os.close(self.fd)
 
 
-def identity(status: os.stat_result) -> tuple:
+def identity(status: os.stat_result) -> Identity:
+    """Return the facts that stay equal as long as a path holds the same, unchanged file."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 class Files:
-    """A bounded cache of open files under ``root``."""
+    """A bounded cache of the open files under ``root``, least recently used files leave first."""
 
     def __init__(self, root: Path, *, capacity: int = _CACHED_FILES, chunk: int = CHUNK):
         self._root, self._capacity, self.chunk = str(root), capacity, chunk
         self._open: OrderedDict[str, OpenFile] = OrderedDict()
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="delivery-disk")
-        self._buffers = Buffers(chunk)
 
     def cached(self, name: str) -> OpenFile | None:
-        """The file if it is open and was looked at lately."""
+        """Return the file if it is open and was compared with the disk in the last two seconds."""
         file = self._open.get(name)
         if file is None or time.monotonic() - file.checked_at > _FRESH_SECONDS:
             return None
@@ -103,13 +117,16 @@ class Files:
         return file
 
     async def open(self, name: str, extension: str) -> OpenFile:
-        """The file of that name, which PUBLISHED has matched; FileNotFoundError when there is none.
+        """Open the file ``name``, or return it from the cache when the disk still holds it.
 
-        Names are looked up in a thread: a cold directory blocks as long as a cold file.
+        ``name`` must match PUBLISHED. Raises FileNotFoundError when there is no such plain file,
+        other OSErrors when no descriptor is left or the disk fails. Runs in a thread, because a
+        directory that is not in memory makes it wait for the disk.
         """
         known = self._open.get(name)
         if known is not None:
-            known.checked_at = time.monotonic()  # one request looks, the others go on meanwhile
+            # One request compares it with the disk; meanwhile the others take it from the cache.
+            known.checked_at = time.monotonic()
         loop = asyncio.get_running_loop()
         try:
             file = await loop.run_in_executor(
@@ -124,13 +141,18 @@ class Files:
         return file
 
     def close(self) -> None:
+        """Forget all files and let the threads end after their current reads."""
         self._open.clear()
         self._threads.shutdown(wait=False)
 
     # --- reading --------------------------------------------------------------------------------
 
     def read(self, file: OpenFile, offset: int, length: int) -> bytes | memoryview | None:
-        """Up to a chunk of what the page cache holds, or None when a disk would be waited for."""
+        """Return up to a chunk from memory, or None when the bytes must come from a disk.
+
+        Empty when the file has become shorter than ``offset``. The memory of a chunk is never used
+        again for another one.
+        """
         if file.content is not None:
             return file.content[offset : offset + length]
         length = min(length, self.chunk)
@@ -138,59 +160,38 @@ class Files:
             if not file.mapping.resident(offset, length):
                 return None
             return file.mapping.view[offset : offset + length]
-        if not file.nowait:
+        if _NOWAIT is None or not file.nowait:
             return None
-        view = self._buffers.take(length)
+        # Fresh memory for each chunk: the server keeps a chunk until its client has read it, and does
+        # not say when that is.
+        view = memoryview(bytearray(length))
         try:
             count = os.preadv(file.fd, [view], offset, _NOWAIT)
         except OSError as error:
             if error.errno not in _WOULD_BLOCK:
                 raise
-            file.nowait = error.errno == errno.EAGAIN  # others: this file system never can
+            # EAGAIN is about these bytes; the other errors are about the file system as a whole.
+            file.nowait = error.errno == errno.EAGAIN
             return None
         return view[:count]
 
     async def read_cold(self, file: OpenFile, offset: int, length: int) -> bytes:
-        """Up to a chunk, read in a thread: the event loop never waits for a disk."""
+        """Return up to a chunk, read in a thread, so that the event loop never waits for a disk."""
         length = min(length, self.chunk)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, _read_blocking, file, length, offset)
 
 
 def _read_blocking(file: OpenFile, length: int, offset: int) -> bytes:
-    return os.pread(file.fd, length, offset)  # holds the file: its descriptor stays open meanwhile
-
-
-class Buffers:
-    """Read buffers, used again when nobody refers to them any more.
-
-    The server may keep what it was sent until the client has read it, and does not say for how
-    long; but it cannot read memory it holds no reference to. A buffer that only this list refers to
-    is free. Saves clearing and mapping fresh memory for every chunk.
-    """
-
-    _FREE = next(map(sys.getrefcount, [bytearray()]))
-
-    def __init__(self, size: int):
-        self._size = size
-        self._spare: deque[bytearray] = deque(maxlen=_SPARE_BUFFERS)
-
-    def take(self, length: int) -> memoryview:
-        """Writable memory of that length, its content whatever was there before."""
-        if length > self._size // 2:
-            for index, references in enumerate(map(sys.getrefcount, self._spare)):
-                if references == self._FREE:
-                    return memoryview(self._spare[index])[:length]
-            self._spare.append(bytearray(self._size))  # the oldest one goes: a slow client has it
-            return memoryview(self._spare[-1])[:length]
-        return memoryview(bytearray(length))
+    # The argument is the file, not its descriptor: the reference keeps the descriptor open.
+    return os.pread(file.fd, length, offset)
 
 
 def open_published(root: str, name: str, extension: str, known: OpenFile | None) -> OpenFile:
-    """Open ``root/name``, or return ``known`` when that is still the same file.
+    """Open ``root/name``, or return ``known`` when the path still holds the same file.
 
-    FileNotFoundError for what is not there, not a plain file, not readable, or led out of its
-    version's folder by a symbolic link.
+    Raises FileNotFoundError when the file is missing, not a plain file, not readable, or reached by a
+    symbolic link out of its version's folder; OSError when no descriptor is left or the disk fails.
     """
     path = os.path.join(root, name)
     try:
@@ -200,7 +201,8 @@ def open_published(root: str, name: str, extension: str, known: OpenFile | None)
         real = os.path.realpath(path, strict=True)
         if not real.startswith(home + os.sep):
             raise FileNotFoundError(path)
-        # Not followed, not waited for: a link or a named pipe put there since is refused.
+        # O_NOFOLLOW refuses a link that was put there after the check; with O_NONBLOCK, a named pipe
+        # does not block before OpenFile refuses it.
         fd = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         if error.errno in {errno.EMFILE, errno.ENFILE, errno.EIO}:

@@ -1,4 +1,4 @@
-"""Playback grants: the right to fetch one video's files in one session, as 64 URL-safe characters.
+"""Playback grants: 64 URL-safe characters that open one video's files during one session.
 
 A grant is the unpadded URL-safe base64 (RFC 4648, section 5) of 48 bytes::
 
@@ -9,9 +9,9 @@ A grant is the unpadded URL-safe base64 (RFC 4648, section 5) of 48 bytes::
   network = the address's prefix (IPv4 /24, IPv6 /48), video = the video's id;
 * MAC: HMAC-SHA256(key, label | the 32 bytes before it), cut to 128 bits (RFC 2104, section 5).
 
-The video stands in the grant as a tag of its own, under the MAC, so that a genuine grant used for
-another video is told from a broken one. 48 is a multiple of 3: no character has unused bits, and
-every grant has exactly one spelling.
+The MAC covers a tag of the video, so that a genuine grant used for another video is refused with
+another code than a damaged grant. 48 is a multiple of 3, so no character has unused bits and every
+grant has exactly one spelling.
 """
 
 import hashlib
@@ -28,48 +28,57 @@ from django.conf import settings
 CHARACTERS = 64
 SHAPE = re.compile(rf"[A-Za-z0-9_-]{{{CHARACTERS}}}")
 
-_CACHED_TAGS = 4096  # bounded: what a client chooses must not grow a process
-_AGENT_CHARACTERS = 500  # as many as a session's row keeps: both must name the same device
+_CACHED_TAGS = 4096  # Bounded, because clients choose the user agents that fill the cache.
+_AGENT_CHARACTERS = 500  # A session's row keeps as many, and must give the same device tag.
 
 
 class GrantRefused(Exception):
-    """The grant does not open this door. Subclasses name the status, the code and the reason."""
+    """A refusal of a grant. Subclasses name its HTTP status, its stable code and its sentence."""
 
     status: int
     code: str
     detail: str
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(self.detail)
 
 
 class GrantBroken(GrantRefused):
+    """The text is no grant, or was not signed with this service's key."""
+
     status, code = 401, "grant_invalid"
-    detail = "This playback grant is not valid."
+    detail = "This playback grant is not valid. Start playback again."
 
 
 class GrantExpired(GrantRefused):
+    """The grant is genuine, but its time is over."""
+
     status, code = 401, "grant_expired"
     detail = "This playback grant has expired. Start playback again."
 
 
 class WrongVideo(GrantRefused):
+    """The grant is genuine, but for another video."""
+
     status, code = 403, "wrong_video"
-    detail = "This playback grant is for another video."
+    detail = "This playback grant is for another video. Start playback of this video."
 
 
 class WrongDevice(GrantRefused):
+    """The grant is genuine, but the binding mode refuses this device and network."""
+
     status, code = 403, "wrong_device"
-    detail = "This playback grant belongs to another device."
+    detail = "This playback grant belongs to another device. Start playback again on this one."
 
 
 REFUSALS = (GrantBroken, GrantExpired, WrongVideo, WrongDevice)
 
 
 class KeyedHash:
-    """HMAC-SHA256 with the two key blocks absorbed once (RFC 2104, section 4).
+    """HMAC-SHA256 with a fixed key and label; the key is hashed once (RFC 2104, section 4).
 
-    The same bytes as ``hmac.digest(key, label + message, "sha256")``, in less than half the time.
+    A call returns the same bytes as ``hmac.digest(key, label + message, "sha256")``, in less than half
+    the time.
     """
 
     def __init__(self, key: bytes, label: bytes):
@@ -87,11 +96,12 @@ class KeyedHash:
 
 
 class Grants:
-    """Mints and checks the grants of one key, under one binding mode.
+    """Mints and checks grants with one key and one binding mode.
 
-    Modes: ``device`` accepts when the device *or* the network tag matches (a phone that roams keeps
-    its user agent; an app and its native player share the network but not the user agent),
-    ``network`` wants both, ``none`` looks at neither.
+    * ``device``: the device *or* the network tag must match. A phone that changes networks keeps its
+      user agent; an app and its native player share the network, but not the user agent.
+    * ``network``: both tags must match.
+    * ``none``: neither is compared.
     """
 
     def __init__(self, key: bytes, mode: str):
@@ -109,6 +119,10 @@ class Grants:
     def mint(
         self, session: bytes, video: bytes, expires_at: int, user_agent: str, address: str
     ) -> str:
+        """Return the grant of a session and a video (16 bytes each) for a client.
+
+        It expires at ``expires_at``, in seconds since 1970.
+        """
         payload = b"".join(
             (
                 session,
@@ -124,9 +138,11 @@ class Grants:
     def check(
         self, grant: str, video: bytes | None, user_agent: str, address: str, now: float
     ) -> bytes:
-        """The session id's 16 bytes, or the first of: broken, expired, wrong video, wrong device.
+        """Return the 16 bytes of the grant's session id, or raise the first refusal that applies.
 
-        The MAC comes before everything else: nothing inside an unproven grant is believed.
+        In this order: GrantBroken, GrantExpired (``now`` is in seconds since 1970), WrongVideo (not
+        checked when ``video`` is None), WrongDevice. The MAC is checked before any field of the grant
+        is read.
         """
         if not SHAPE.fullmatch(grant):
             raise GrantBroken
@@ -138,11 +154,12 @@ class Grants:
             raise GrantExpired
         if video is not None and not compare_digest(payload[26:32], self._video_tag(video)):
             raise WrongVideo
-        if self._mode != "none" and not self._bound(payload, user_agent, address):
+        if self._mode != "none" and not self._matches_client(payload, user_agent, address):
             raise WrongDevice
         return payload[:16]
 
-    def _bound(self, payload: bytes, user_agent: str, address: str) -> bool:
+    def _matches_client(self, payload: bytes, user_agent: str, address: str) -> bool:
+        """Whether the modes ``device`` and ``network`` accept this client."""
         same_device = compare_digest(payload[20:23], self._device_tag(user_agent))
         if same_device and self._mode == "device":
             return True
@@ -151,9 +168,10 @@ class Grants:
 
 
 def network_of(address: str) -> str:
-    """The first address of the network an address is in: IPv4 /24, IPv6 /48.
+    """Return the first address of the network that holds ``address``: IPv4 /24, IPv6 /48.
 
-    An IPv4 address in IPv6's spelling is the IPv4 address; what is no address stands for itself.
+    An IPv4-mapped IPv6 address counts as its IPv4 address. Text that is no address is returned as it
+    is.
 
     >>> network_of("203.0.113.77"), network_of("::ffff:203.0.113.9"), network_of("2001:db8:1:2::3")
     ('203.0.113.0', '203.0.113.0', '2001:db8:1::')
@@ -173,11 +191,12 @@ def _bytes(text: str) -> bytes:
 
 @lru_cache(maxsize=8)
 def grants_for(key: bytes, mode: str) -> Grants:
+    """Return the Grants of this key and mode, the same object for each call."""
     return Grants(key, mode)
 
 
 def mint(session_id: UUID, video_id: UUID, expires_at: int, user_agent: str, address: str) -> str:
-    """A grant for one session, one video and the client that asks, good until ``expires_at``."""
+    """Return a grant under the project's settings (GRANT_KEY, BIND_PLAYBACK); see Grants.mint."""
     grants = grants_for(settings.GRANT_KEY, settings.BIND_PLAYBACK)
     return grants.mint(session_id.bytes, video_id.bytes, expires_at, user_agent, address)
 
@@ -190,9 +209,10 @@ def verify(
     address: str,
     now: float | None = None,
 ) -> UUID:
-    """The session a grant was minted for; raises a GrantRefused otherwise.
+    """Return the id of the grant's session, or raise a GrantRefused; see Grants.check.
 
-    ``video_id=None`` asks only whose grant it is. Whether the session still lives is not looked at.
+    With ``video_id=None`` a grant of any video is accepted. Does not check whether the session has
+    ended.
     """
     grants = grants_for(settings.GRANT_KEY, settings.BIND_PLAYBACK)
     video = None if video_id is None else video_id.bytes

@@ -1,7 +1,7 @@
-"""Which sessions have ended, known to this process without asking the database on each request.
+"""The revocation snapshot: the ended playback sessions, kept in the memory of each delivery process.
 
-One daemon thread a process asks twice a second, whatever the load, and writes the signs of life
-that the delivery saw back in bulk. The delivery only ever looks into memory.
+One daemon thread for each process reads the ended sessions from the database twice a second, at any
+load, and writes the sessions' latest activity back in bulk. Requests only read this memory.
 """
 
 import logging
@@ -10,18 +10,24 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from streaming.models import PlaybackSession
 
 logger = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 0.5
 STALE_SECONDS = 5.0
 FLUSH_SECONDS = 30.0
-# An end is stamped before its transaction commits, by any host's clock: each look reaches back over
-# the longest wait for a lock, and a full load now and then catches what was later still.
+# ended_at is set before its transaction commits, by the clock of any host. So each load reaches back
+# over the longest wait for a lock, and a full load every few minutes finds even later commits.
 OVERLAP = timedelta(seconds=25)
 FULL_LOAD_SECONDS = 300.0
-# No grant lives longer: what ended before that has expired, and no index needs to be read further.
+# The longest PLAYBACK_GRANT_HOURS. Sessions that ended earlier have expired, so a load can skip them.
 LONGEST_GRANT = timedelta(hours=72)
 
 Loader = Callable[[datetime, datetime], Iterable[UUID]]
@@ -29,11 +35,12 @@ Flusher = Callable[[list[UUID], datetime], None]
 
 
 class Snapshot:
-    """The ended sessions. Session ids are the 16 bytes of their UUID, as the grant carries them.
+    """The ended sessions, by the 16 bytes of their ids, as grants carry them.
 
-    ``load(since, now)`` yields the sessions that ended after ``since`` and have not expired at
-    ``now``. ``flush(ids, now)`` stores signs of life. ``recover()`` runs
-    after either failed. All three are called from the thread only, and may raise anything.
+    ``load(since, now)`` returns the sessions that ended after ``since`` and have not expired at
+    ``now``. ``flush(ids, now)`` stores ``now`` as the latest activity of these sessions. ``recover()``
+    runs after a failure of either, and at the end. Only the thread calls these three; they may raise
+    any exception.
     """
 
     def __init__(
@@ -50,7 +57,7 @@ class Snapshot:
         self._utcnow, self._monotonic, self._flush_seconds = utcnow, monotonic, flush_seconds
         self._reset()
 
-    def _reset(self):
+    def _reset(self) -> None:
         self._ended: set[bytes] = set()
         self._listener: Callable[[], None] | None = None
         self._touched: dict[bytes, bool] = {}
@@ -62,33 +69,38 @@ class Snapshot:
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
 
-    # --- what the delivery asks -----------------------------------------------------------------
+    # --- read by requests -----------------------------------------------------------------------
 
     def is_ended(self, session: bytes) -> bool:
+        """Whether the session is known to have ended."""
         return session in self._ended
 
     def age(self) -> float:
-        """Seconds since the last look that succeeded began; infinite before the first one."""
+        """Return the seconds since the latest successful load began; infinite before the first."""
         return self._monotonic() - self._loaded_at
 
     def is_stale(self) -> bool:
+        """Whether the snapshot is too old to trust: no load succeeded for STALE_SECONDS."""
         return self._monotonic() - self._loaded_at > STALE_SECONDS
 
     def touch(self, session: bytes) -> None:
-        """Note a sign of life; it reaches the database within ``flush_seconds``."""
+        """Note that the session is active; the next flush stores it, within ``flush_seconds``."""
         self._touched[session] = True
 
     def on_ended(self, listener: Callable[[], None]) -> None:
-        """Have ``listener`` called, in the thread, whenever sessions have ended; it must not block.
+        """Call ``listener`` from now on, in the thread, after each load that found newly ended sessions.
 
-        There is one listener: the delivery of this process.
+        It must not block. A second listener replaces the first.
         """
         self._listener = listener
 
-    # --- life -------------------------------------------------------------------------------------
+    # --- the thread -----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the thread unless this process has one. A fork's child starts its own."""
+        """Start the thread, unless this process has one. Safe to repeat.
+
+        The child of a fork has no thread and starts empty: its parent stores what the parent saw.
+        """
         if self._pid != os.getpid():
             self._reset()
         with self._lock:
@@ -100,16 +112,17 @@ class Snapshot:
                 self._thread.start()
 
     def wait_until_loaded(self, timeout: float) -> bool:
+        """Wait at most ``timeout`` seconds for the first load; return whether it has succeeded."""
         return self._loaded.wait(timeout)
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Flush what was touched and end the thread."""
+        """Flush, and end the thread; wait for it at most ``timeout`` seconds."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout)
             self._thread = None
 
-    def _run(self):
+    def _run(self) -> None:
         self._flushed_at = self._monotonic()
         while True:
             self.step()
@@ -118,43 +131,60 @@ class Snapshot:
         self.step(flush_now=True)
         self._recover()
 
-    # --- one turn -------------------------------------------------------------------------------
+    # --- one step of the thread -----------------------------------------------------------------
 
     def step(self, *, flush_now: bool = False) -> None:
-        """Look once, and flush when it is time. Never raises: the thread must outlive an outage."""
+        """Load once, and flush when it is due or ``flush_now``.
+
+        Never raises, because the thread must survive an outage of the database. Logs the beginning
+        and the end of an outage, once each.
+        """
         try:
-            self._look()
+            self._load_ended()
             if flush_now or self._monotonic() - self._flushed_at >= self._flush_seconds:
                 self._flush_touched()
-        except Exception:  # whatever a database raises, the next turn tries again
-            if not self._failing:  # an outage is one line, not two a second
-                logger.exception("The snapshot of ended sessions cannot be refreshed")
+        except Exception:  # Any error of the database: the next step tries again.
+            if not self._failing:
+                logger.exception("The revocation snapshot cannot be refreshed; it is tried again")
             self._failing = True
             try:
                 self._recover()
             except Exception:
-                logger.exception("The snapshot's database connection cannot be closed")
+                logger.exception(
+                    "The database connection of the revocation snapshot cannot be closed"
+                )
         else:
             if self._failing:
-                logger.warning("The snapshot of ended sessions is fresh again")
+                logger.warning("The revocation snapshot is up to date again")
             self._failing = False
 
-    def _look(self):
+    def _load_ended(self) -> None:
+        """Load the sessions that ended since the last load, or all of them when that is due.
+
+        Then call the listener if there are new ones.
+        """
         began, now = self._monotonic(), self._utcnow()
-        full = self._cursor is None or began - self._full_load_at >= FULL_LOAD_SECONDS
-        since = now - LONGEST_GRANT if full else self._cursor - OVERLAP
-        found = {session_id.bytes for session_id in self._load(since, now)}
-        fresh = not found <= self._ended
-        if full:
-            self._ended, self._full_load_at = found, began  # forgets those past their expiry
+        if self._cursor is None or began - self._full_load_at >= FULL_LOAD_SECONDS:
+            is_full, since = True, now - LONGEST_GRANT
         else:
-            self._ended |= found
+            is_full, since = False, self._cursor - OVERLAP
+        loaded = {session_id.bytes for session_id in self._load(since, now)}
+        has_new = not loaded <= self._ended
+        if is_full:
+            # Replacing the set also forgets the sessions that have expired.
+            self._ended, self._full_load_at = loaded, began
+        else:
+            self._ended |= loaded
         self._cursor, self._loaded_at = now, began
         self._loaded.set()
-        if fresh and self._listener is not None:
+        if has_new and self._listener is not None:
             self._listener()
 
-    def _flush_touched(self):
+    def _flush_touched(self) -> None:
+        """Store the activity of the touched sessions that have not ended.
+
+        After a failure they are kept for the next flush.
+        """
         touched, self._touched = self._touched, {}
         ids = [session for session in list(touched) if session not in self._ended]
         try:
@@ -168,31 +198,35 @@ class Snapshot:
 
 
 def database_snapshot() -> Snapshot:
-    """The snapshot over the table of playback sessions."""
+    """Return a snapshot of the table of playback sessions, not started yet."""
     from django.conf import settings
     from django.db import connections
     from django.utils import timezone
 
     return Snapshot(
         load_ended_sessions,
-        store_signs_of_life,
-        connections.close_all,  # the thread's own connections: Django keeps them per thread
+        store_activity,
+        connections.close_all,  # Django keeps connections per thread, so this closes the thread's.
         utcnow=timezone.now,
         flush_seconds=min(FLUSH_SECONDS, settings.SESSION_IDLE_SECONDS / 3),
     )
 
 
-def load_ended_sessions(since: datetime, now: datetime) -> Iterable[UUID]:
-    from streaming.models import PlaybackSession  # models load after this module
+def load_ended_sessions(since: datetime, now: datetime) -> "QuerySet[PlaybackSession, UUID]":
+    """Return the ids of the sessions that ended after ``since`` and have not expired at ``now``."""
+    # Here, because importing this module must not need loaded models.
+    from streaming.models import PlaybackSession
 
     ended = PlaybackSession.objects.filter(ended_at__gt=since, expires_at__gt=now)
     return ended.values_list("pk", flat=True)
 
 
-def store_signs_of_life(ids: list[UUID], now: datetime) -> None:
+def store_activity(ids: list[UUID], now: datetime) -> None:
+    """Set ``last_seen_at`` of the sessions that have not ended; unknown ids are skipped."""
     from streaming.models import PlaybackSession
 
-    for start in range(0, len(ids), 500):  # short statements: others write too
+    # Small batches, because each locks its rows and heartbeats write to the same rows.
+    for start in range(0, len(ids), 500):
         PlaybackSession.objects.filter(
             pk__in=ids[start : start + 500], ended_at__isnull=True
         ).update(last_seen_at=now)

@@ -1,4 +1,4 @@
-"""What the delivery's tests stand on: published files, sessions that end, a driver, a server."""
+"""The kit of the delivery's tests: published files, sessions that end, requests, a server."""
 
 import asyncio
 import contextlib
@@ -10,12 +10,11 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import uvicorn
 
-from streaming.delivery.asgi import Delivery
+from streaming.delivery.asgi import Delivery, LazyDelivery
 from streaming.delivery.grants import Grants
 from streaming.delivery.protocol import DeliveryProtocol
 from streaming.delivery.snapshot import Snapshot
@@ -26,11 +25,11 @@ AGENT, ADDRESS = "Mozilla/5.0 (X11; Linux)", "203.0.113.7"
 
 @dataclass
 class Sessions:
-    """The sessions' table, as the snapshot sees it. ``away`` makes the database go away."""
+    """A stand-in for the table of sessions. ``away`` makes every query fail, as in an outage."""
 
     ended: dict[UUID, datetime] = field(default_factory=dict)
     away: bool = False
-    looks: list[datetime] = field(default_factory=list)
+    loads: list[datetime] = field(default_factory=list)
     stored: list[tuple[list[UUID], datetime]] = field(default_factory=list)
     recovered: int = 0
 
@@ -40,7 +39,7 @@ class Sessions:
     def load(self, since, now):
         if self.away:
             raise ConnectionError("the database is away")
-        self.looks.append(since)
+        self.loads.append(since)
         return [session for session, at in self.ended.items() if at > since]
 
     def flush(self, ids, now):
@@ -57,7 +56,7 @@ class Sessions:
 
 
 class Stage:
-    """A delivery over a folder of its own, with a video, a session and its grant."""
+    """A delivery over the folder ``root``, with one video and one session."""
 
     def __init__(self, root: Path, *, mode="device", origins=("*",)):
         self.root, self.sessions = root, Sessions()
@@ -99,7 +98,7 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
-    complete: bool  # the whole body was sent, as far as the application goes
+    complete: bool  # The application said that the body is complete.
 
     @property
     def code(self) -> str:
@@ -116,7 +115,7 @@ def request(
     raw_path: str | None = None,
     root_path: str = "",
 ) -> Answer:
-    """One request, handed to the application as a server would."""
+    """Send one request to the application, as a server would, and return its answer."""
     given = {"user-agent": AGENT} | {k.lower(): v for k, v in (headers or {}).items()}
     scope = {
         "type": "http",
@@ -150,28 +149,34 @@ def request(
     )
 
 
-def protocol_of(stage: Stage) -> type[DeliveryProtocol]:
-    """The delivery's own HTTP protocol, over this stage's delivery; counts what it answers."""
+class CountingProtocol(DeliveryProtocol):
+    """The delivery's own HTTP protocol; ``answered`` counts the requests that took the fast path."""
 
-    class OverStage(DeliveryProtocol):
-        application = SimpleNamespace(delivery=stage.app)
-        answered = 0
+    answered = 0
 
-        def _answer(self, data):
-            done = super()._answer(data)
-            OverStage.answered += done
-            return done
+    def _answer(self, data):
+        done = super()._answer(data)
+        type(self).answered += done
+        return done
 
+
+def protocol_of(stage: Stage) -> type[CountingProtocol]:
+    """Return a counting protocol over this stage's delivery, with a count of its own."""
+
+    class OverStage(CountingProtocol):
+        application = LazyDelivery()
+
+    OverStage.application.delivery = stage.app
     return OverStage
 
 
 @contextlib.contextmanager
 def serving(app, **options):
-    """A real uvicorn on a loopback port; yields the port."""
+    """Run a real uvicorn on a loopback port; yield the port."""
     defaults = {
         "loop": "uvloop",
         "http": "httptools",
-        "log_config": None,  # the test run's own
+        "log_config": None,  # Keep the logging of the test run.
         "access_log": False,
         "timeout_graceful_shutdown": 3,
     }
@@ -188,7 +193,7 @@ def serving(app, **options):
 
 
 def wait_until(condition, *, seconds: float = 10.0):
-    """Poll until ``condition`` holds; the value, or a failure that says what was waited for."""
+    """Poll until ``condition()`` is true and return its value; fail after ``seconds``."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, "waited in vain"
@@ -197,7 +202,7 @@ def wait_until(condition, *, seconds: float = 10.0):
 
 
 class Connection:
-    """A client that reads when it is told to."""
+    """A client that reads only when the test calls ``head`` or ``read``."""
 
     def __init__(self, port: int, *, receive_buffer: int | None = None):
         self.socket = socket.socket()
@@ -221,7 +226,7 @@ class Connection:
         return int(status.split()[1]), dict(line.lower().split(": ", 1) for line in lines)
 
     def read(self, size: int) -> bytes:
-        """``size`` bytes, or fewer when the server closes before."""
+        """Return ``size`` bytes, or fewer if the server closes the connection before."""
         taken = bytearray(self.buffered[:size])
         self.buffered = self.buffered[size:]
         while len(taken) < size:

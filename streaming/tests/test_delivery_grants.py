@@ -1,4 +1,4 @@
-"""Playback grants: what opens, and everything that does not."""
+"""Playback grants: the grants that are accepted, and each refusal."""
 
 import hashlib
 import hmac
@@ -67,7 +67,7 @@ def test_every_other_character_at_every_place_breaks_it():
         lambda grant: "\0" * 64,
     ],
 )
-def test_what_is_not_a_grant_is_broken(spoil):
+def test_text_that_is_no_grant_is_broken(spoil):
     with pytest.raises(GrantBroken):
         check(spoil(mint()))
 
@@ -100,16 +100,16 @@ def test_it_expires(now):
         check(mint(), now=now)
 
 
-def test_another_video_is_told_from_a_broken_grant():
+def test_another_video_is_refused_with_its_own_code():
     with pytest.raises(WrongVideo):
         check(mint(), video=uuid4())
 
 
-def test_without_a_video_only_the_session_is_asked_for():
+def test_without_a_video_a_grant_of_any_video_is_accepted():
     assert check(mint(), video=None) == SESSION
 
 
-def test_a_broken_grant_is_broken_before_it_is_anything_else():
+def test_the_mac_is_checked_before_everything_else():
     grant = mint()
     spoilt = grant[:-1] + ("A" if grant[-1] != "A" else "B")
 
@@ -139,7 +139,7 @@ ELSEWHERE = "198.51.100.9"
         ("none", "", "", True),
     ],
 )
-def test_who_may_use_it(mode, agent, address, good):
+def test_the_binding_mode_decides_which_clients_may_use_it(mode, agent, address, good):
     if good:
         assert check(mint(mode), mode, agent=agent, address=address) == SESSION
     else:
@@ -167,10 +167,10 @@ def test_an_unknown_mode_is_refused():
 )
 def test_the_network_of_an_address(address, network):
     assert grants.network_of(address) == network
-    assert grants.network_of(network) == network  # what a session keeps stands for the same
+    assert grants.network_of(network) == network  # A session stores this form; it has the same tag.
 
 
-def test_a_very_long_user_agent_is_known_by_what_a_session_keeps_of_it():
+def test_a_very_long_user_agent_matches_the_part_that_a_session_stores():
     agent = "x" * 700
 
     assert check(mint("network", agent=agent[:500]), "network", agent=agent) == SESSION
@@ -185,7 +185,7 @@ def test_the_keyed_hash_is_hmac_sha256(key):
 
 
 def test_the_tags_caches_are_bounded():
-    """What clients choose cannot grow a process."""
+    """Clients choose user agents and addresses, and must not make the process grow."""
     subject = Grants(KEY, "device")
     grant = subject.mint(SESSION.bytes, VIDEO.bytes, EXPIRY, AGENT, ADDRESS)
 
@@ -199,15 +199,19 @@ def test_the_tags_caches_are_bounded():
 def test_mint_and_verify_use_the_settings_key_and_mode(settings):
     settings.GRANT_KEY, settings.BIND_PLAYBACK = KEY, "network"
     grant = grants.mint(SESSION, VIDEO, EXPIRY, AGENT, ADDRESS)
-    client = {"user_agent": AGENT, "address": ADDRESS, "now": EXPIRY - 1}
 
-    assert grants.verify(grant, video_id=VIDEO, **client) == SESSION
-    assert grants.verify(grant, video_id=None, **client) == SESSION
+    def verify(video_id=VIDEO, address=ADDRESS):
+        return grants.verify(
+            grant, video_id=video_id, user_agent=AGENT, address=address, now=EXPIRY - 1
+        )
+
+    assert verify() == SESSION
+    assert verify(video_id=None) == SESSION
     with pytest.raises(WrongDevice):
-        grants.verify(grant, video_id=None, **client | {"address": ELSEWHERE})
+        verify(video_id=None, address=ELSEWHERE)
     settings.GRANT_KEY = bytes(32)
     with pytest.raises(GrantBroken):
-        grants.verify(grant, video_id=VIDEO, **client)
+        verify()
 
 
 @pytest.mark.parametrize(

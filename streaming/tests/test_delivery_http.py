@@ -1,4 +1,4 @@
-"""What the delivery answers: every status and every header, over one table after another."""
+"""The delivery's responses: every status and every header."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from streaming.delivery.asgi import LazyDelivery
+from streaming.delivery.messages import Received, Scope
 from streaming.tests.delivery_kit import AGENT, Stage, request
 
 SEGMENT = bytes(range(256)) * 100  # 25,600 bytes
@@ -60,7 +61,7 @@ def test_a_file_is_sent_whole(stage, name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_head_says_what_get_would_and_sends_nothing(stage, name):
+def test_head_has_the_headers_of_get_and_no_body(stage, name):
     get, head = stage.get(name), stage.get(name, "HEAD")
 
     assert head.status == 200
@@ -123,7 +124,7 @@ def test_a_range_is_sent_as_a_part(stage, header, start, end):
         "bytes=" + "1" * 5000 + "-",
     ],
 )
-def test_what_is_no_single_range_is_ignored(stage, header):
+def test_a_header_that_is_no_single_range_is_ignored(stage, header):
     answer = stage.get("1080/1.m4s", headers={"Range": header})
 
     assert answer.status == 200
@@ -266,7 +267,7 @@ def test_an_ended_session_gets_nothing(stage, name):
 
 
 @pytest.mark.promise("refund-stops-playback")
-def test_an_end_is_known_by_the_next_look_and_other_sessions_go_on(stage):
+def test_the_next_load_ends_a_session_and_leaves_others_running(stage):
     other = uuid4()
     assert stage.get("1080/1.m4s").status == 200
 
@@ -289,7 +290,7 @@ def test_a_stale_snapshot_fails_closed(stage, monkeypatch):
     assert int(answer.headers["retry-after"]) > 0
 
 
-def test_only_watching_is_a_sign_of_life(stage):
+def test_only_a_file_that_was_sent_marks_its_session_active(stage):
     stage.get("1080/1.m4s", grant=stage.grant(seconds=0))
     stage.get("1080/1.m4s", grant=stage.grant(video=uuid4()))
     stage.get("1080/1.m4s", "OPTIONS")
@@ -373,7 +374,7 @@ def test_a_mounted_application_sees_its_whole_path(stage):
     assert request(stage.app, "GET", "/vod" + path).status == 404
 
 
-def test_no_user_agent_is_a_device_too(stage):
+def test_a_missing_user_agent_counts_as_a_device(stage):
     grant = stage.grant(agent="", address="198.51.100.1")
 
     answer = stage.get("1080/1.m4s", grant=grant, headers={"User-Agent": None})
@@ -397,31 +398,39 @@ def test_the_application_takes_its_settings(settings, everyone, origin, allowed)
     assert answer.headers.get("access-control-allow-origin") == allowed
 
 
-def test_what_is_not_http_is_refused(stage):
+def test_a_websocket_is_refused(stage):
     with pytest.raises(ValueError, match="websocket"):
         asyncio.run(stage.app({"type": "websocket"}, None, None))
 
 
-def test_before_the_first_look_every_request_waits_for_it(tmp_path):
+def test_requests_wait_for_the_first_load(tmp_path):
     stage = Stage(tmp_path)
     stage.publish("1.m4s", b"x")
     path = stage.path("1.m4s")
     load = stage.sessions.load
-    stage.snapshot._load = lambda *args: time.sleep(0.2) or load(*args)
 
-    async def at_once():
+    def load_slowly(since, now):
+        time.sleep(0.2)
+        return load(since, now)
+
+    stage.snapshot._load = load_slowly
+
+    async def receive() -> Received:
+        return {"type": "http.disconnect"}
+
+    async def ask_twenty_times():
         statuses = []
 
         async def send(message):
             if message["type"] == "http.response.start":
                 statuses.append(message["status"])
 
-        scope = {"type": "http", "method": "GET", "path": path, "headers": [], "client": None}
-        scope["headers"] = [(b"user-agent", AGENT.encode())]
-        await asyncio.gather(*(stage.app(scope, None, send) for _ in range(20)))
+        headers = [(b"user-agent", AGENT.encode())]
+        scope = Scope(type="http", method="GET", path=path, headers=headers, client=None)
+        await asyncio.gather(*(stage.app(scope, receive, send) for _ in range(20)))
         return statuses
 
-    assert asyncio.run(at_once()) == [200] * 20
+    assert asyncio.run(ask_twenty_times()) == [200] * 20
     stage.close()
 
 

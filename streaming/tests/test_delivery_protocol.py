@@ -1,4 +1,4 @@
-"""The short way: says what the long way says, and takes nothing that it should not."""
+"""The fast path: sends the same as the ASGI application, and takes plain requests only."""
 
 import contextlib
 import logging
@@ -28,14 +28,14 @@ CONTENTS = {
     "edge.m4s": random_bytes(files.KEPT_IN_MEMORY),
     "over.m4s": random_bytes(files.KEPT_IN_MEMORY + 1),
     "medium.m4s": random_bytes(300_000),
-    "long.m4s": random_bytes(files.AT_ONCE),
-    "longer.mp4": random_bytes(files.AT_ONCE + 1),
+    "long.m4s": random_bytes(files.FAST_PATH_BYTES),
+    "longer.mp4": random_bytes(files.FAST_PATH_BYTES + 1),
 }
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _fresh():
-    """A slow machine may take its time between opening a file and asking for it again."""
+    """Keep files fresh for a minute: a slow machine may pause between two requests for a file."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "_FRESH_SECONDS", 60)
         yield
@@ -56,14 +56,14 @@ def protocol(stage):
 
 
 @pytest.fixture(scope="module")
-def short(stage, protocol):
+def fast_port(stage, protocol):
     with serving(stage.app, http=protocol, lifespan="off", timeout_keep_alive=1) as port:
         yield port
 
 
 @pytest.fixture(scope="module")
 def other_stage(stage):
-    """The same files and key behind uvicorn's own protocol."""
+    """The same files and key, for uvicorn's own protocol."""
     made = Stage(stage.root, mode="device", origins=["https://app.example"])
     made.video = stage.video
     yield made
@@ -71,26 +71,26 @@ def other_stage(stage):
 
 
 @pytest.fixture(scope="module")
-def long(other_stage):
+def asgi_port(other_stage):
     with serving(other_stage.app, lifespan="off") as port:
         yield port
 
 
 @pytest.fixture
-def client(short):
-    made = Connection(short)
+def client(fast_port):
+    made = Connection(fast_port)
     yield made
     made.close()
 
 
 @pytest.fixture
-def was_short(protocol, short):
-    """How many requests took the short way since it was last asked."""
+def fast_answers(protocol, fast_port):
+    """A function that returns how many requests took the fast path since its last call."""
     protocol.answered = 0
 
     def count():
-        # An answer can arrive before its sender has counted it; not before a later one's.
-        later = Connection(short)
+        # A response can arrive before it is counted, but not after the response to a later request.
+        later = Connection(fast_port)
         later.ask("/media/", "OPTIONS")
         later.head()
         later.close()
@@ -102,23 +102,23 @@ def was_short(protocol, short):
 
 def fetch(client, path, headers=""):
     client.ask(path, headers=headers)
-    status, found = client.head()
-    return status, found, client.read(int(found.get("content-length", 0)))
+    status, answered = client.head()
+    return status, answered, client.read(int(answered.get("content-length", 0)))
 
 
 def warm(stage, client, name):
-    """Opens the file anew: the first request always takes the long way, and the next need not."""
+    """Empty the cache and fetch the file once: the next request may take the fast path."""
     stage.app._files._open.clear()
     return fetch(client, stage.path(name))
 
 
 @pytest.mark.parametrize("name", CONTENTS)
-def test_both_ways_send_the_same(stage, client, was_short, name):
+def test_the_fast_path_and_the_application_send_the_same(stage, client, fast_answers, name):
     cold = warm(stage, client, name)
-    assert was_short() == 0
+    assert fast_answers() == 0
 
     again = fetch(client, stage.path(name))
-    assert was_short() == (name != "longer.mp4")
+    assert fast_answers() == (name != "longer.mp4")
 
     for status, headers, body in (cold, again):
         assert status == 200
@@ -142,22 +142,22 @@ def test_both_ways_send_the_same(stage, client, was_short, name):
         "Accept: */*\r\nAccept-Encoding: gzip\r\nSec-Fetch-Mode: cors\r\nReferer: https://a/b\r\n",
     ],
 )
-def test_the_same_headers_to_the_same_client(stage, client, long, was_short, headers):
-    reference = Connection(long)
+def test_the_same_headers_to_the_same_client(stage, client, asgi_port, fast_answers, headers):
+    reference = Connection(asgi_port)
     path = stage.path("small.m4s")
     warm(stage, client, "small.m4s")
-    was_short()
+    fast_answers()
 
     for _ in range(2):
         ours, theirs = fetch(client, path, headers), fetch(reference, path, headers)
-        for _status, found, _body in (ours, theirs):
-            found.pop("date")
-            found.pop("server", None)
+        for _status, answered, _body in (ours, theirs):
+            answered.pop("date")
+            answered.pop("server", None)
             if "X-Request-ID" not in headers:
-                found.pop("x-request-id")
+                answered.pop("x-request-id")
         assert (ours[0], ours[2]) == (theirs[0], theirs[2])
         assert {k: v for k, v in ours[1].items() if k != "server"} == theirs[1]
-    assert was_short() == 2
+    assert fast_answers() == 2
     reference.close()
 
 
@@ -177,12 +177,14 @@ def test_the_same_headers_to_the_same_client(stage, client, long, was_short, hea
         ("Content-Length: 0\r\n", 200),
     ],
 )
-def test_whatever_has_a_meaning_takes_the_long_way(stage, client, was_short, headers, status):
+def test_a_header_with_a_meaning_takes_the_request_to_the_application(
+    stage, client, fast_answers, headers, status
+):
     warm(stage, client, "small.m4s")
-    was_short()
+    fast_answers()
 
     assert fetch(client, stage.path("small.m4s"), headers)[0] == status
-    assert was_short() == 0
+    assert fast_answers() == 0
 
 
 @pytest.mark.parametrize(
@@ -198,34 +200,36 @@ def test_whatever_has_a_meaning_takes_the_long_way(stage, client, was_short, hea
         (lambda s: s.path("small.m4s") + "?x=1", 200),
     ],
 )
-def test_what_is_not_granted_takes_the_long_way(stage, client, was_short, change, status):
+def test_a_refused_or_odd_request_goes_to_the_application(
+    stage, client, fast_answers, change, status
+):
     warm(stage, client, "small.m4s")
-    was_short()
+    fast_answers()
 
     assert fetch(client, change(stage))[0] == status
-    assert was_short() == 0
+    assert fast_answers() == 0
 
 
-def test_another_method_takes_the_long_way(stage, client, was_short):
+def test_another_method_goes_to_the_application(stage, client, fast_answers):
     warm(stage, client, "small.m4s")
-    was_short()
+    fast_answers()
 
     client.ask(stage.path("small.m4s"), "HEAD")
     assert client.head()[0] == 200
     client.ask(stage.path("small.m4s"), "OPTIONS")
     assert client.head()[0] == 204
-    assert was_short() == 0
+    assert fast_answers() == 0
     assert fetch(client, stage.path("small.m4s"))[2] == CONTENTS["small.m4s"]
-    assert was_short() == 1
+    assert fast_answers() == 1
 
 
 def plain(path: str, more: str = "") -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: t\r\nUser-Agent: {AGENT}\r\n{more}\r\n".encode()
 
 
-def test_a_request_in_pieces_is_put_together(stage, client, was_short):
+def test_a_request_in_pieces_is_put_together(stage, client, fast_answers):
     warm(stage, client, "small.m4s")
-    was_short()
+    fast_answers()
     text = plain(stage.path("small.m4s"))
 
     for cut in (1, 5, 40, 120, len(text) - 2, len(text) - 1):
@@ -234,31 +238,31 @@ def test_a_request_in_pieces_is_put_together(stage, client, was_short):
         client.socket.sendall(text[cut:])
         assert client.head()[0] == 200
         assert client.read(1024) == CONTENTS["small.m4s"]
-    assert was_short() == 0
+    assert fast_answers() == 0
 
 
-def test_a_request_inside_a_body_is_no_request(stage, client, was_short):
-    """A body that looks like a request, in a packet of its own: the classic of smuggling."""
+def test_a_request_inside_a_body_is_no_request(stage, client, fast_answers):
+    """A body that looks like a request, in its own packet (request smuggling)."""
     warm(stage, client, "small.m4s")
-    was_short()
+    fast_answers()
     inner = plain(stage.path("small.m4s"))
     head = f"POST {stage.path('small.m4s')} HTTP/1.1\r\nHost: t\r\nContent-Length: {len(inner)}\r\n\r\n"
 
     client.socket.sendall(head.encode())
-    status, found = client.head()  # refused before the body has come
+    status, answered = client.head()  # refused before the body has come
     assert status == 405
-    client.read(int(found["content-length"]))
+    client.read(int(answered["content-length"]))
     client.socket.sendall(inner)
     time.sleep(0.1)
-    assert was_short() == 0
+    assert fast_answers() == 0
 
     # What follows the body is answered, and is the only answer.
     assert fetch(client, stage.path("medium.m4s"))[2] == CONTENTS["medium.m4s"]
 
 
-def test_a_body_in_chunks_hides_no_request_either(stage, client, was_short):
+def test_a_body_in_chunks_hides_no_request_either(stage, client, fast_answers):
     warm(stage, client, "small.m4s")
-    was_short()
+    fast_answers()
     inner = plain(stage.path("small.m4s"))
     head = (
         f"POST {stage.path('small.m4s')} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -269,21 +273,21 @@ def test_a_body_in_chunks_hides_no_request_either(stage, client, was_short):
     client.socket.sendall(inner)
     time.sleep(0.1)
 
-    assert was_short() == 0
+    assert fast_answers() == 0
 
 
-def test_requests_in_one_packet_are_answered_in_order(stage, client, was_short):
+def test_requests_in_one_packet_are_answered_in_order(stage, client, fast_answers):
     names = ["small.m4s", "medium.m4s", "master.m3u8", "long.m4s", "small.m4s"]
     for name in names:
         warm(stage, client, name)
-    was_short()
+    fast_answers()
 
     client.socket.sendall(b"".join(plain(stage.path(name)) for name in names))
     for name in names:
-        status, found = client.head()
+        status, answered = client.head()
         assert status == 200
-        assert client.read(int(found["content-length"])) == CONTENTS[name]
-    assert was_short() == 0
+        assert client.read(int(answered["content-length"])) == CONTENTS[name]
+    assert fast_answers() == 0
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.01])
@@ -297,9 +301,9 @@ def test_requests_sent_ahead_of_reading_stay_in_order(stage, client, pause):
         client.socket.sendall(plain(stage.path(name)))
         time.sleep(pause)
     for name in names:
-        status, found = client.head()
+        status, answered = client.head()
         assert status == 200
-        assert client.read(int(found["content-length"])) == CONTENTS[name]
+        assert client.read(int(answered["content-length"])) == CONTENTS[name]
 
 
 @pytest.mark.parametrize(
@@ -313,17 +317,17 @@ def test_requests_sent_ahead_of_reading_stay_in_order(stage, client, pause):
         lambda text: text.replace(b"Host: t", b"Host t"),
     ],
 )
-def test_malformed_requests_are_the_parsers(stage, client, was_short, spoil):
+def test_malformed_requests_go_to_the_parser(stage, client, fast_answers, spoil):
     warm(stage, client, "small.m4s")
-    was_short()
+    fast_answers()
 
     client.socket.sendall(spoil(plain(stage.path("small.m4s"))))
     time.sleep(0.1)
-    assert was_short() == 0
+    assert fast_answers() == 0
 
 
-def test_idle_connections_are_closed_and_used_ones_are_not(stage, short):
-    client, idle = Connection(short), Connection(short)
+def test_idle_connections_are_closed_and_used_ones_are_not(stage, fast_port):
+    client, idle = Connection(fast_port), Connection(fast_port)
     warm(stage, client, "small.m4s")
     warm(stage, idle, "small.m4s")
     for _ in range(6):
@@ -338,36 +342,38 @@ def test_idle_connections_are_closed_and_used_ones_are_not(stage, short):
     idle.close()
 
 
-def test_an_end_drops_what_a_client_has_not_read(stage, short, was_short):
+def test_the_end_of_a_session_drops_bytes_that_its_client_has_not_read(
+    stage, fast_port, fast_answers
+):
     session = uuid4()
-    client = Connection(short, receive_buffer=16_384)
+    client = Connection(fast_port, receive_buffer=16_384)
     grant = stage.grant(session=session)
-    helper = Connection(short)
+    helper = Connection(fast_port)
     warm(stage, helper, "long.m4s")
-    was_short()
+    fast_answers()
     client.ask(stage.path("long.m4s", grant=grant))
     wait_until(lambda: session.bytes in stage.app.draining.values())
-    assert was_short() == 1
+    assert fast_answers() == 1
 
     stage.sessions.end(session)
     wait_until(lambda: session.bytes not in stage.app.draining.values(), seconds=2)
 
     client.head()
-    taken = client.read(files.AT_ONCE)
-    assert len(taken) < files.AT_ONCE  # what the kernel held; the rest was dropped
+    taken = client.read(files.FAST_PATH_BYTES)
+    assert len(taken) < files.FAST_PATH_BYTES  # The kernel held so many bytes; others were dropped.
     assert taken == CONTENTS["long.m4s"][: len(taken)]
     client.close()
     helper.close()
 
 
-def test_a_client_that_reads_at_last_is_forgotten(stage, short):
-    client = Connection(short, receive_buffer=16_384)
+def test_a_client_that_reads_at_last_is_forgotten(stage, fast_port):
+    client = Connection(fast_port, receive_buffer=16_384)
     warm(stage, client, "long.m4s")
     client.ask(stage.path("long.m4s"))
     wait_until(lambda: stage.app.draining)
 
     client.head()
-    assert client.read(files.AT_ONCE) == CONTENTS["long.m4s"]
+    assert client.read(files.FAST_PATH_BYTES) == CONTENTS["long.m4s"]
     wait_until(lambda: not stage.app.draining)
 
     client.ask(stage.path("long.m4s"))
@@ -376,7 +382,7 @@ def test_a_client_that_reads_at_last_is_forgotten(stage, short):
     wait_until(lambda: not stage.app.draining)
 
 
-def test_an_ended_session_is_refused_at_once(stage, client, was_short):
+def test_an_ended_session_is_refused_at_once(stage, client, fast_answers):
     session = uuid4()
     grant = stage.grant(session=session)
     warm(stage, client, "small.m4s")
@@ -385,28 +391,28 @@ def test_an_ended_session_is_refused_at_once(stage, client, was_short):
     stage.sessions.end(session)
     wait_until(lambda: stage.snapshot.is_ended(session.bytes))
 
-    was_short()
+    fast_answers()
     assert fetch(client, stage.path("small.m4s", grant=grant))[0] == 410
-    assert was_short() == 0
+    assert fast_answers() == 0
 
 
-def test_the_short_way_counts_as_a_sign_of_life(stage, client, was_short):
+def test_the_fast_path_marks_the_session_active(stage, client, fast_answers):
     session = uuid4()
     warm(stage, client, "small.m4s")
-    was_short()
+    fast_answers()
 
     fetch(client, stage.path("small.m4s", grant=stage.grant(session=session)))
-    assert was_short() == 1
+    assert fast_answers() == 1
     assert session.bytes in stage.snapshot._touched
 
 
-def test_a_file_cut_short_closes_the_connection(stage, short, was_short):
+def test_a_file_cut_short_closes_the_connection(stage, fast_port, fast_answers):
     path = stage.publish("cut.m4s", random_bytes(200_000))
-    client = Connection(short)
+    client = Connection(fast_port)
     warm(stage, client, "cut.m4s")
     with path.open("r+b") as file:
         file.truncate(0)
-    was_short()
+    fast_answers()
 
     client.ask(stage.path("cut.m4s"))
     client.head()
@@ -415,7 +421,7 @@ def test_a_file_cut_short_closes_the_connection(stage, short, was_short):
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
 def test_with_an_access_log_every_request_is_logged(stage, monkeypatch, level):
-    """The short way writes no log, so it stands back where one is wanted."""
+    """The fast path writes no access log, so it is off when there is one."""
     access_log, handler = logging.getLogger("uvicorn.access"), logging.NullHandler()
     monkeypatch.setattr(access_log, "handlers", [handler])
     monkeypatch.setattr(access_log, "propagate", False)
@@ -434,24 +440,24 @@ def test_with_an_access_log_every_request_is_logged(stage, monkeypatch, level):
     assert (protocol.answered > 0) is (level == logging.WARNING)
 
 
-def test_the_sockets_survive_the_protocol(stage, short):
-    """The protocol borrows the connection's descriptor: closing twice would close another's."""
+def test_the_sockets_survive_the_protocol(stage, fast_port):
+    """The protocol borrows the connection's descriptor; closing it twice would close another socket."""
     for _ in range(50):
-        client = Connection(short)
+        client = Connection(fast_port)
         warm(stage, client, "medium.m4s")
         fetch(client, stage.path("medium.m4s"))
         client.socket.shutdown(socket.SHUT_RDWR)
         client.close()
-    client = Connection(short)
+    client = Connection(fast_port)
     assert fetch(client, stage.path("medium.m4s"))[2] == CONTENTS["medium.m4s"]
     client.close()
 
 
-def test_an_answer_waits_for_the_one_before_it(stage, client, monkeypatch, was_short):
-    """The first is still looking for its file in a thread when the second could be sent."""
+def test_an_answer_waits_for_the_one_before_it(stage, client, monkeypatch, fast_answers):
+    """The first request still opens its file in a thread when the second could be answered."""
     stage.publish("late.m4s", b"late")
     warm(stage, client, "small.m4s")
-    was_short()
+    fast_answers()
     slowly = files.open_published
 
     def open_slowly(*args):
@@ -467,13 +473,13 @@ def test_an_answer_waits_for_the_one_before_it(stage, client, monkeypatch, was_s
     assert client.read(4) == b"late"
     assert client.head()[0] == 200
     assert client.read(1024) == CONTENTS["small.m4s"]
-    assert was_short() == 0
+    assert fast_answers() == 0
 
 
-def test_a_client_that_only_asks_fills_no_memory(stage, short, was_short):
-    client = Connection(short, receive_buffer=16_384)
+def test_a_client_that_never_reads_fills_no_memory(stage, fast_port, fast_answers):
+    client = Connection(fast_port, receive_buffer=16_384)
     warm(stage, client, "edge.m4s")
-    was_short()
+    fast_answers()
     client.socket.setblocking(False)
     text = plain(stage.path("edge.m4s"))
 
@@ -482,12 +488,12 @@ def test_a_client_that_only_asks_fills_no_memory(stage, short, was_short):
             client.socket.send(text)
         time.sleep(0.001)
 
-    assert was_short() < 500
+    assert fast_answers() < 500
     client.close()
 
 
-def test_answers_do_not_overtake_while_a_client_reads_slowly(stage, short):
-    client = Connection(short, receive_buffer=16_384)
+def test_answers_do_not_overtake_while_a_client_reads_slowly(stage, fast_port):
+    client = Connection(fast_port, receive_buffer=16_384)
     names = [("over.m4s", "small.m4s", "medium.m4s")[n % 3] for n in range(300)]
     for name in set(names):
         warm(stage, client, name)
@@ -500,19 +506,19 @@ def test_answers_do_not_overtake_while_a_client_reads_slowly(stage, short):
     asking = threading.Thread(target=ask)
     asking.start()
     for name in names:
-        status, found = client.head()
+        status, answered = client.head()
         assert status == 200
-        assert client.read(int(found["content-length"])) == CONTENTS[name]
+        assert client.read(int(answered["content-length"])) == CONTENTS[name]
     asking.join()
     client.close()
 
 
-def test_connections_that_come_and_go_do_not_disturb_each_other(stage, short):
-    wrong = []
+def test_connections_that_come_and_go_do_not_disturb_each_other(stage, fast_port):
+    wrong: list[object] = []
 
     def visit():
         for number in range(25):
-            client = Connection(short)
+            client = Connection(fast_port)
             try:
                 for _ in range(2):
                     if fetch(client, stage.path("medium.m4s"))[2] != CONTENTS["medium.m4s"]:
@@ -531,13 +537,13 @@ def test_connections_that_come_and_go_do_not_disturb_each_other(stage, short):
     assert wrong == []
 
 
-def test_after_an_upgrade_nothing_is_short(stage, client, was_short):
+def test_after_an_upgrade_nothing_takes_the_fast_path(stage, client, fast_answers):
     warm(stage, client, "small.m4s")
-    was_short()
+    fast_answers()
     upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 
     assert fetch(client, stage.path("small.m4s"), upgrade)[0] == 200
     client.socket.sendall(plain(stage.path("small.m4s")))
     time.sleep(0.1)
 
-    assert was_short() == 0
+    assert fast_answers() == 0

@@ -23,7 +23,7 @@ SMALL, MEDIUM, LARGE = random_bytes(1024), random_bytes(300_000), random_bytes(4
 
 @pytest.fixture(scope="module", params=["own protocol", "httptools", "h11"])
 def protocol(request):
-    """Our own, and uvicorn's two: the application needs no particular server."""
+    """The delivery's own protocol, and uvicorn's two: the application works with each."""
     return request.param
 
 
@@ -151,10 +151,10 @@ def test_clients_that_close_are_answered_and_closed(stage, connect):
     assert client.read(len(MEDIUM) + 1) == MEDIUM
 
 
-def test_slow_clients_get_every_byte_and_hold_up_nobody(stage, connect):
+def test_slow_clients_get_every_byte_and_delay_no_other_client(stage, connect):
     slow = [connect(receive_buffer=16_384) for _ in range(16)]
     for client in slow:
-        client.ask(stage.path("large.mp4"))
+        client.ask(stage.path("large.mp4"), headers="Connection: close\r\n")
         client.head()
 
     quick = connect()
@@ -163,7 +163,7 @@ def test_slow_clients_get_every_byte_and_hold_up_nobody(stage, connect):
         assert quick.head()[0] == 200
         assert quick.read(len(SMALL)) == SMALL
 
-    # Each goes on where it stands; one is followed to its end.
+    # All continue where they stopped; one is read to its end.
     for client in slow:
         assert client.read(200_000) == LARGE[:200_000]
     assert slow[0].read(len(LARGE)) == LARGE[200_000:]
@@ -194,7 +194,7 @@ def transfers(stage):
 
 
 def test_an_end_stops_a_transfer_that_waits_for_its_client(stage, connect, session):
-    """A client that does not read would otherwise keep its transfer past the end of its right."""
+    """Otherwise a client that does not read would keep its transfer after its session ended."""
     client, other = connect(receive_buffer=16_384), connect(receive_buffer=16_384)
     client.ask(stage.path("large.mp4", grant=stage.grant(session=session)))
     other.ask(stage.path("large.mp4"))
@@ -208,7 +208,7 @@ def test_an_end_stops_a_transfer_that_waits_for_its_client(stage, connect, sessi
     assert time.monotonic() - ended < 2
 
     body = client.read(len(LARGE))
-    assert len(body) < 10 * MB  # what had already been handed over, then closed
+    assert len(body) < 10 * MB  # The bytes that the kernel held; then the connection closed.
     assert body == LARGE[: len(body)]
     assert other.read(len(LARGE)) == LARGE
     wait_until(lambda: transfers(stage) == 0)
@@ -232,6 +232,41 @@ def test_an_end_stops_a_transfer_that_is_being_read(stage, connect, session):
     again = connect()
     again.ask(stage.path("small.m4s", grant=stage.grant(session=session)))
     assert again.head()[0] == 410
+
+
+def test_slow_clients_of_an_unmapped_file_get_every_byte_until_their_session_ends(
+    stage, connect, session, monkeypatch
+):
+    """Where the kernel does not tell which pages are in memory, chunks are read one by one."""
+    monkeypatch.setattr("streaming.delivery.files.map_file", lambda *_: None)
+    content = random_bytes(20 * MB)
+    stage.publish("unmapped.mp4", content)
+    readers = [connect(receive_buffer=16_384) for _ in range(4)]
+    ended = connect(receive_buffer=16_384)
+    for client in readers:
+        client.ask(stage.path("unmapped.mp4"), headers="Connection: close\r\n")
+        client.head()
+    ended.ask(stage.path("unmapped.mp4", grant=stage.grant(session=session)))
+    ended.head()
+    wait_until(lambda: transfers(stage) == 5)
+    assert all(file.mapping is None for file in unmapped_files(stage))
+
+    for client in readers:
+        assert client.read(200_000) == content[:200_000]
+    stage.sessions.end(session)
+    wait_until(lambda: transfers(stage) == 4)
+    body = ended.read(len(content))
+    assert len(body) < len(content)
+    assert body == content[: len(body)]
+    for client in readers:
+        assert client.read(len(content)) == content[200_000:]
+    wait_until(lambda: transfers(stage) == 0)
+
+
+def unmapped_files(stage):
+    files = [file for name, file in stage.app._files._open.items() if "unmapped" in name]
+    assert files
+    return files
 
 
 def test_a_client_that_goes_away_leaves_nothing_behind(stage, connect):
@@ -261,13 +296,13 @@ def test_a_stale_snapshot_stops_transfers_too(stage, connect):
     wait_until(lambda: not stage.snapshot.is_stale())
 
 
-def test_the_lifespan_looks_first_and_stores_signs_of_life_last(tmp_path):
+def test_the_lifespan_loads_first_and_stores_activity_last(tmp_path):
     stage = Stage(tmp_path)
     stage.publish("small.m4s", SMALL)
-    assert stage.sessions.looks == []
+    assert stage.sessions.loads == []
 
     with serving(stage.app, lifespan="on") as port:
-        assert stage.sessions.looks
+        assert stage.sessions.loads
         grant = stage.grant(address="127.0.0.1", agent=AGENT)
         client = Connection(port)
         client.ask(stage.path("small.m4s", grant=grant))

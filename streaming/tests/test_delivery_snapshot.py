@@ -1,4 +1,4 @@
-"""The snapshot of ended sessions: fresh, forgetful of nothing, and closed when it cannot know."""
+"""The revocation snapshot: up to date, complete, and stale when the database is away."""
 
 import os
 import time
@@ -38,12 +38,12 @@ def snapshot(clock, sessions):
     return made
 
 
-def test_before_the_first_look_nothing_is_known(snapshot):
+def test_before_the_first_load_it_is_stale(snapshot):
     assert snapshot.age() == float("inf")
     assert snapshot.is_stale()
 
 
-def test_it_knows_what_had_ended_and_what_ends(snapshot, sessions, clock):
+def test_it_knows_sessions_that_ended_before_and_after_the_first_load(snapshot, sessions, clock):
     before, later, running = uuid4(), uuid4(), uuid4()
     sessions.end(before, clock.now - timedelta(hours=11))
 
@@ -60,7 +60,7 @@ def test_it_knows_what_had_ended_and_what_ends(snapshot, sessions, clock):
     assert not snapshot.is_ended(running.bytes)
 
 
-def test_the_first_look_goes_back_a_grants_life_and_the_next_ones_only_the_overlap(
+def test_the_first_load_goes_back_the_longest_grant_and_later_ones_the_overlap(
     snapshot, sessions, clock
 ):
     first = clock.now
@@ -68,7 +68,7 @@ def test_the_first_look_goes_back_a_grants_life_and_the_next_ones_only_the_overl
     clock.pass_time(0.5)
     snapshot.step()
 
-    assert sessions.looks == [first - timedelta(hours=72), first - timedelta(seconds=25)]
+    assert sessions.loads == [first - timedelta(hours=72), first - timedelta(seconds=25)]
 
 
 def test_an_end_that_commits_late_is_still_seen(snapshot, sessions, clock):
@@ -85,7 +85,7 @@ def test_an_end_that_commits_late_is_still_seen(snapshot, sessions, clock):
     assert snapshot.is_ended(late.bytes)
 
 
-def test_now_and_then_everything_is_looked_at_again(snapshot, sessions, clock):
+def test_every_five_minutes_all_ended_sessions_are_loaded_again(snapshot, sessions, clock):
     gone, missed = uuid4(), uuid4()
     sessions.end(gone, clock.now)
     snapshot.step()
@@ -116,9 +116,11 @@ def test_it_goes_stale_when_the_database_stays_away_and_recovers(snapshot, sessi
     assert not snapshot.is_stale()
     clock.pass_time(0.1)
     assert snapshot.is_stale()
-    assert snapshot.is_ended(ended.bytes)  # what was known stays known
+    assert snapshot.is_ended(ended.bytes)  # An outage forgets no ended session.
     assert sessions.recovered == 10
-    assert [record.levelname for record in caplog.records] == ["ERROR"]  # an outage is one line
+    assert [record.levelname for record in caplog.records] == [
+        "ERROR"
+    ]  # One line for the whole outage.
 
     sessions.away = False
     snapshot.step()
@@ -126,7 +128,7 @@ def test_it_goes_stale_when_the_database_stays_away_and_recovers(snapshot, sessi
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
 
-def test_age_counts_from_the_start_of_the_look(snapshot, sessions, clock):
+def test_age_counts_from_the_start_of_the_load(snapshot, sessions, clock):
     load = sessions.load
 
     def slow(since, now):
@@ -139,7 +141,7 @@ def test_age_counts_from_the_start_of_the_look(snapshot, sessions, clock):
     assert snapshot.age() == 3
 
 
-def test_signs_of_life_are_stored_once_a_while_and_in_one_go(snapshot, sessions, clock):
+def test_activity_is_stored_every_30_seconds_in_one_call(snapshot, sessions, clock):
     watching, ended = uuid4(), uuid4()
     for _ in range(100):
         snapshot.touch(watching.bytes)
@@ -156,10 +158,10 @@ def test_signs_of_life_are_stored_once_a_while_and_in_one_go(snapshot, sessions,
 
     clock.pass_time(60)
     snapshot.step()
-    assert len(sessions.stored) == 1  # nobody watched: nothing to write
+    assert len(sessions.stored) == 1  # Without activity there is nothing to store.
 
 
-def test_signs_of_life_survive_an_outage(snapshot, sessions, clock):
+def test_activity_survives_an_outage(snapshot, sessions, clock):
     early, late = uuid4(), uuid4()
     snapshot.step()
     snapshot.touch(early.bytes)
@@ -191,7 +193,7 @@ def test_a_failing_recovery_does_not_end_the_thread(snapshot, sessions, clock):
     assert snapshot.age() == 0
 
 
-def test_the_listener_hears_of_new_ends_only(snapshot, sessions, clock):
+def test_the_listener_is_called_for_newly_ended_sessions_only(snapshot, sessions, clock):
     heard = []
     snapshot.on_ended(lambda: heard.append(clock.now))
     snapshot.step()
@@ -204,7 +206,7 @@ def test_the_listener_hears_of_new_ends_only(snapshot, sessions, clock):
 
 
 @pytest.mark.promise("refund-stops-playback")
-def test_the_thread_looks_by_itself_starts_once_and_flushes_at_the_end(sessions):
+def test_the_thread_loads_by_itself_starts_once_and_flushes_at_the_end(sessions):
     subject = sessions.snapshot()
     subject.start()
     thread = subject._thread
@@ -238,7 +240,7 @@ def test_a_forks_child_has_a_thread_of_its_own(sessions):
         try:
             subject.start()
             good = subject.wait_until_loaded(5) and subject._thread.is_alive()
-            # What the parent saw is the parent's to store.
+            # The parent stores the activity that the parent saw.
             os._exit(0 if good and not subject._touched else 1)
         finally:
             os._exit(2)
@@ -256,7 +258,12 @@ def test_the_flush_keeps_up_with_a_short_idle_time(settings):
 
 
 @pytest.fixture
-def make_session(db):
+def now():
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def make_session(db, now):
     from django.contrib.auth import get_user_model
     from django.contrib.auth.models import Group
 
@@ -266,7 +273,6 @@ def make_session(db):
     role, _ = Group.objects.get_or_create(name="SOMEBODY")
     creator = get_user_model().objects.create(email="somebody@example.com", role=role)
     video = Video.objects.create(creator=creator, title="A video")
-    now = datetime.now(UTC)
 
     def make(*, ended=None, expires=timedelta(hours=1), seen=timedelta(0)):
         return PlaybackSession.objects.create(
@@ -280,18 +286,16 @@ def make_session(db):
             end_reason="" if ended is None else "stopped",
         )
 
-    make.now = now
     return make
 
 
-def test_the_database_is_asked_for_what_ended_and_has_not_expired(
-    make_session, django_assert_num_queries
+def test_the_load_returns_sessions_that_ended_and_have_not_expired(
+    make_session, now, django_assert_num_queries
 ):
     late = make_session(ended=timedelta(seconds=1))
     early = make_session(ended=timedelta(hours=2))
     make_session()
     make_session(ended=timedelta(hours=1), expires=timedelta(seconds=-1))
-    now = make_session.now
 
     with django_assert_num_queries(1):
         full = set(module.load_ended_sessions(now - module.LONGEST_GRANT, now))
@@ -302,29 +306,28 @@ def test_the_database_is_asked_for_what_ended_and_has_not_expired(
     assert fresh == {late.pk}
 
 
-def test_that_query_reads_the_index_of_ended_sessions(make_session):
-    now = make_session.now
+def test_that_query_reads_the_index_of_ended_sessions(now, db):
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:  # of a handful of rows it would read the table
+        with connection.cursor() as cursor:  # PostgreSQL reads a small table without index.
             cursor.execute("SET LOCAL enable_seqscan = off")
 
     assert "session_ended" in module.load_ended_sessions(now, now).explain()
 
 
-def test_signs_of_life_reach_the_running_sessions_only(make_session, django_assert_num_queries):
+def test_activity_is_stored_for_running_sessions_only(make_session, now, django_assert_num_queries):
     watching, silent = (make_session(seen=timedelta(minutes=9)) for _ in range(2))
     ended = make_session(ended=timedelta(minutes=1), seen=timedelta(minutes=9))
     before = ended.last_seen_at
 
     with django_assert_num_queries(1):
-        module.store_signs_of_life([watching.pk, ended.pk, uuid4()], make_session.now)
+        module.store_activity([watching.pk, ended.pk, uuid4()], now)
 
     for session in (watching, silent, ended):
         session.refresh_from_db()
-    assert watching.last_seen_at == make_session.now
+    assert watching.last_seen_at == now
     assert silent.last_seen_at == ended.last_seen_at == before
 
 
-def test_many_signs_of_life_are_stored_in_few_statements(db, django_assert_num_queries):
+def test_activity_of_many_sessions_is_stored_in_few_statements(db, django_assert_num_queries):
     with django_assert_num_queries(3):
-        module.store_signs_of_life([uuid4() for _ in range(1200)], datetime.now(UTC))
+        module.store_activity([uuid4() for _ in range(1200)], datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""POST /stream/sessions/{id}/heartbeat: what a player reports, and how much of it can be true."""
+"""POST /stream/sessions/{id}/heartbeat: reported seconds, and those that the clock allows."""
 
 import uuid
 from datetime import timedelta
@@ -21,14 +21,14 @@ CLIENT = sessions.Client("Phone/1.0", "127.0.0.1")
 
 @pytest.fixture(autouse=True)
 def _time_stands_still(monkeypatch):
-    """What a test waits for, it says (`wait`): the numbers are exact on a machine of any speed."""
+    """Time passes only by `wait`, so the numbers are exact on a machine of any speed."""
     moment = timezone.now()
     monkeypatch.setattr("django.utils.timezone.now", lambda: moment)
 
 
 @pytest.fixture
 def start(db):
-    """A session and its grant, begun this many seconds ago."""
+    """A function that starts a session ``ago`` seconds ago and returns it with its grant."""
 
     def begin(user, video, *, ago=0.0):
         token = sessions.stream_token(user=user, video_id=video.pk)
@@ -42,7 +42,7 @@ def start(db):
 
 @pytest.fixture
 def session(start, viewer, make_video):
-    """Of a video of a minute, begun just now."""
+    """A session of a video of one minute, started now."""
     return start(viewer, make_video())[0]
 
 
@@ -63,7 +63,7 @@ def beat(client_for):
 
 
 def wait(session, seconds: float) -> None:
-    """As if everything so far had happened this much earlier."""
+    """Let ``seconds`` pass: move the session's start and latest heartbeat into the past."""
     session.refresh_from_db()
     session.created_at -= timedelta(seconds=seconds)
     if session.last_heartbeat_at:
@@ -80,14 +80,15 @@ def seen(session) -> list:
 def test_merged_intervals_are_the_same_seconds(intervals):
     seconds = {second for start, end in intervals for second in range(start, end)}
     merged = merge(intervals)
-    assert {second for start, end in merged for second in range(start, end)} == seconds
+    merged_seconds = {s for start, end in merged for s in range(int(start), int(end))}
+    assert merged_seconds == seconds
     assert all(before[1] < after[0] for before, after in pairwise(merged))
     assert merge(merged) == merged
 
 
 @pytest.mark.django_db
-class TestWhatCounts:
-    def test_what_was_watched_is_kept_and_merged(self, session, beat):
+class TestCountedSeconds:
+    def test_watched_intervals_are_stored_and_merged(self, session, beat):
         wait(session, 60)
         answer = beat(session, [0, 5], [20, 25], position_seconds=25, startup_ms=300)
         assert (answer.status_code, answer.content) == (204, b"")
@@ -101,14 +102,14 @@ class TestWhatCounts:
 
     def test_no_more_than_the_clock_allows(self, session, beat):
         beat(session, [0, 60])
-        assert seen(session) == [[0, 10]]  # given in advance, once
+        assert seen(session) == [[0, 10]]  # The tolerance of one interval, granted once.
         assert session.rejected_seconds == 50
         wait(session, 5)
         beat(session, [10, 60])
         assert seen(session) == [[0, 20]]
         assert session.rejected_seconds == 90
 
-    def test_twice_the_speed_is_the_most(self, start, viewer, make_video, beat):
+    def test_at_most_twice_the_speed_counts(self, start, viewer, make_video, beat):
         session, _ = start(viewer, make_video(duration_seconds=3600.0))
         beat(session, [0, 0.001])
         wait(session, 100)
@@ -122,7 +123,7 @@ class TestWhatCounts:
         assert seen(session) == [[0, 10]]
         assert session.rejected_seconds == 190
 
-    def test_a_long_pause_is_no_credit_for_one_claim(self, start, viewer, make_video, beat):
+    def test_a_long_pause_gives_no_credit_for_a_later_report(self, start, viewer, make_video, beat):
         session, _ = start(viewer, make_video(duration_seconds=3600.0), ago=3000)
         beat(session, state="paused")
         beat(session, [0, 3000])
@@ -141,18 +142,18 @@ class TestWhatCounts:
         assert seen(session) == [[0, 20]]
         assert (session.watched_seconds, session.rejected_seconds) == (20, 0)
 
-    def test_without_intervals_the_way_from_the_last_position_counts(self, session, beat):
+    def test_without_intervals_the_step_from_the_last_position_counts(self, session, beat):
         wait(session, 10)
         beat(session, position_seconds=8)
         assert seen(session) == [[0, 8]]
         wait(session, 5)
-        beat(session, position_seconds=59)  # a jump, not a way
+        beat(session, position_seconds=59)  # A seek.
         assert seen(session) == [[0, 8]]
-        beat(session, position_seconds=3)  # back
+        beat(session, position_seconds=3)  # A seek backwards.
         assert seen(session) == [[0, 8]]
         assert session.position_seconds == 3
 
-    def test_more_holes_than_anyone_leaves_are_not_kept(self, start, viewer, make_video, beat):
+    def test_a_report_with_too_many_intervals_is_rejected(self, start, viewer, make_video, beat):
         session, _ = start(viewer, make_video(duration_seconds=36_000.0), ago=36_000)
         session.watched = [[n * 10, n * 10 + 1] for n in range(500)]
         session.watched_seconds = 500
@@ -166,21 +167,21 @@ class TestWhatCounts:
 
 
 @pytest.mark.django_db
-class TestWhoMaySpeak:
-    def test_the_grant_speaks_for_an_anonymous_session(self, start, make_video, beat):
+class TestWhoMayReport:
+    def test_the_grant_allows_reports_of_an_anonymous_session(self, start, make_video, beat):
         session, grant = start(AnonymousUser(), make_video())
         assert beat(session, [0, 1], grant=grant).status_code == 204
         assert seen(session) == [[0, 1]]
-        nobody = beat(session, [0, 2])
-        assert (nobody.status_code, code(nobody)) == (404, "not_found")
+        without = beat(session, [0, 2])
+        assert (without.status_code, code(without)) == (404, "not_found")
 
-    def test_nobody_speaks_for_another(self, session, make_user, beat, admin):
+    def test_other_users_cannot_report_for_a_session(self, session, make_user, beat, admin):
         for stranger in (make_user(), admin):
             answer = beat(session, [0, 5], user=stranger)
             assert (answer.status_code, code(answer)) == (404, "not_found")
         assert seen(session) == []
 
-    def test_a_grant_of_another_session_is_a_wrong_one(self, session, start, viewer, beat):
+    def test_a_grant_of_another_session_is_refused(self, session, start, viewer, beat):
         other, grant = start(viewer, session.video)
         broken = grant[:-1] + ("A" if grant[-1] != "A" else "B")
         for wrong in (grant, broken, "x", "é"):
@@ -189,7 +190,7 @@ class TestWhoMaySpeak:
         assert beat(session, [0, 5], grant=broken, user=viewer).status_code == 404
         assert (seen(session), seen(other)) == ([], [])
 
-    def test_who_was_deactivated_is_silent(self, session, viewer, admin, client_for):
+    def test_a_deactivated_user_cannot_report(self, session, viewer, admin, client_for):
         client = client_for(viewer)
         accounts.set_active(user_id=viewer.pk, is_active=False, actor=admin)
         answer = client.post(
@@ -199,7 +200,7 @@ class TestWhoMaySpeak:
         assert answer.status_code == 404
         assert seen(session) == []
 
-    def test_a_broken_bearer_is_told_so(self, session, client_for):
+    def test_a_broken_bearer_token_is_refused_with_401(self, session, client_for):
         client = client_for()
         client.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
         answer = client.post(
@@ -208,7 +209,7 @@ class TestWhoMaySpeak:
         )
         assert (answer.status_code, code(answer)) == (401, "token_invalid")
 
-    def test_an_unknown_session_is_not_there(self, session, viewer, beat):
+    def test_an_unknown_session_is_not_found(self, session, viewer, beat):
         answer = beat(PlaybackSession(pk=uuid.uuid4()), user=viewer)
         assert (answer.status_code, code(answer)) == (404, "not_found")
 
@@ -245,7 +246,7 @@ BAD = [
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("body", BAD, ids=str)
-def test_nonsense_is_refused_whole(session, beat, body):
+def test_a_bad_heartbeat_changes_nothing(session, beat, body):
     wait(session, 60)
     answer = beat(session, **{"watched": [[0, 5]], **body})
     assert answer.status_code == 400

@@ -1,4 +1,4 @@
-"""Playback sessions end with the right that they rest on, in the same transaction."""
+"""Playback sessions end in the transaction that ends the access to their video."""
 
 from datetime import timedelta
 from threading import Event
@@ -107,7 +107,7 @@ def test_deactivation_ends_every_session_of_the_user(
     assert end_of(gone) == "deactivated"
 
 
-def test_the_silent_end_and_the_living_stay(viewer, make_video, watch, run_minute, settings):
+def test_idle_sessions_end_and_active_ones_stay(viewer, make_video, watch, run_minute, settings):
     silent, living = watch(viewer, make_video()), watch(viewer, make_video())
     PlaybackSession.objects.filter(pk=silent.pk).update(
         last_seen_at=timezone.now() - timedelta(seconds=settings.SESSION_IDLE_SECONDS + 1)
@@ -134,7 +134,9 @@ def test_a_subscription_that_ended_ends_its_sessions(viewer, make_video, subscri
     assert end_of(session) == "revoked"
 
 
-def test_one_sees_and_stops_ones_own_sessions(viewer, make_user, make_video, watch, client_for):
+def test_users_list_and_stop_their_own_sessions_only(
+    viewer, make_user, make_video, watch, client_for
+):
     video = make_video(title="The harbour")
     mine, old = watch(viewer, video), watch(viewer, video)
     theirs = watch(make_user(), video)
@@ -174,14 +176,14 @@ def test_an_address_is_kept_as_its_network_only(viewer, make_video):
 def test_a_session_that_starts_during_the_refund_does_not_outlive_it(
     viewer, make_video, buy, admin
 ):
-    """The refund has ended the sessions that it found, and has not been committed yet."""
+    """The session starts after the refund has ended all sessions, and before its commit."""
     order = buy(viewer, video := make_video(price=1999))
     token = sessions.stream_token(user=viewer, video_id=video.pk)
     ended, tried = Event(), Event()
 
     def hold(**kwargs):
         ended.set()
-        tried.wait(timeout=2)  # whoever has to wait for this commit cannot be waited for
+        tried.wait(timeout=2)  # Not for ever: the start may wait for this commit.
 
     def refund():
         refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)

@@ -1,4 +1,4 @@
-"""GET /stream/{id} and /stream/play/{token}: from a right to watch to a session that plays."""
+"""GET /stream/{id} and /stream/play/{token}: from access to a running playback session."""
 
 import time
 import uuid
@@ -26,7 +26,7 @@ def stream(client, video):
 
 @pytest.fixture
 def play(client_for):
-    """Redeem a token as a device; answers as JSON unless said otherwise."""
+    """A function that redeems a token with a device's user agent; by default it accepts JSON."""
 
     def redeem(token, *, agent=PHONE, accept="application/json", query="", method="get"):
         client = client_for()
@@ -45,7 +45,7 @@ def token_for(client_for):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Signatures are made and read this many seconds from now."""
+    """A function that shifts the clock of signatures by some seconds."""
 
     def turn(seconds: float) -> None:
         moment = time.time() + seconds
@@ -82,7 +82,7 @@ def clock(monkeypatch):
         ("unlisted", "anonymous", (200, None)),
     ],
 )
-def test_who_may_start_what(
+def test_a_stream_token_needs_access_to_a_playable_video(
     client_for, make_user, make_video, buy, subscribe, kind, caller, expected
 ):
     owner = make_user(Role.CREATOR)
@@ -104,8 +104,8 @@ def test_who_may_start_what(
 
     answer = stream(client_for(user), video)
 
-    found = None if answer.status_code == 200 else code(answer)
-    assert (answer.status_code, found) == expected
+    refusal = None if answer.status_code == 200 else code(answer)
+    assert (answer.status_code, refusal) == expected
     if answer.status_code == 200:
         token = answer.data["stream_token"]
         assert answer.data == {
@@ -129,7 +129,7 @@ def test_anonymous_playback_can_be_turned_off(client_for, viewer, make_video, se
     assert not PlaybackSession.objects.exists()
 
 
-def test_a_video_that_does_not_exist_is_not_there(client_for, viewer):
+def test_an_unknown_video_is_not_found(client_for, viewer):
     answer = client_for(viewer).get(f"/api/v1/stream/{uuid.uuid4()}")
     assert (answer.status_code, code(answer)) == (404, "not_found")
 
@@ -147,7 +147,7 @@ def test_a_token_starts_playback_for_a_minute(
     assert PlaybackSession.objects.count() == (expected == 200)
 
 
-def test_a_changed_token_is_no_token(token_for, viewer, make_video, play):
+def test_a_changed_token_is_invalid(token_for, viewer, make_video, play):
     token = token_for(viewer, make_video())
     broken = [token[:5] + ("A" if token[5] != "A" else "B") + token[6:], token[:-1], token + "a"]
     for text in [*broken, "x", "a:b:c", "%00", "ü"]:
@@ -156,7 +156,7 @@ def test_a_changed_token_is_no_token(token_for, viewer, make_video, play):
     assert not PlaybackSession.objects.exists()
 
 
-def test_the_two_kinds_of_tokens_do_not_open_each_others_doors(
+def test_access_tokens_and_stream_tokens_do_not_replace_each_other(
     client_for, token_for, viewer, make_video, play
 ):
     client = client_for(viewer)
@@ -167,7 +167,7 @@ def test_the_two_kinds_of_tokens_do_not_open_each_others_doors(
     assert (answer.status_code, code(answer)) == (401, "token_invalid")
 
 
-def test_a_rotated_key_ends_tokens(token_for, viewer, make_video, play, settings):
+def test_a_new_key_invalidates_tokens(token_for, viewer, make_video, play, settings):
     token = token_for(viewer, make_video())
     settings.STREAM_KEY = "another key"
     assert play(token).status_code == 401
@@ -223,7 +223,7 @@ def test_another_format_is_refused(token_for, viewer, make_video, play):
     assert not PlaybackSession.objects.exists()
 
 
-def test_head_opens_nothing(token_for, viewer, make_video, play, clock):
+def test_head_starts_no_session(token_for, viewer, make_video, play, clock):
     token = token_for(viewer, make_video())
     hls = play(token, method="head")
     dash = play(token, method="head", query="?format=dash")
@@ -246,7 +246,7 @@ def test_head_opens_nothing(token_for, viewer, make_video, play, clock):
 )
 @pytest.mark.parametrize("started", [False, True])
 @pytest.mark.promise("refund-stops-playback")
-def test_a_right_lost_within_the_tokens_minute_is_lost(
+def test_access_that_is_lost_before_the_token_is_redeemed_is_refused(
     token_for, viewer, make_video, buy, admin, play, loss, expected, started
 ):
     video = make_video(price=1999)
@@ -273,7 +273,7 @@ def test_a_right_lost_within_the_tokens_minute_is_lost(
     elif loss in {"refund", "delete", "deactivate"}:
         assert (answer.status_code, code(answer)) == (410, "session_ended")
     else:
-        assert answer.status_code == 200  # a running session outlives what nobody has revoked
+        assert answer.status_code == 200  # Only a revocation ends a running session.
 
 
 def test_buying_opens_the_video_at_once(client_for, viewer, make_video):

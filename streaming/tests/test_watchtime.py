@@ -1,4 +1,4 @@
-"""From heartbeats to days: what refunds and the subscribers' pool are measured by."""
+"""From heartbeats to daily watch time, which refunds and the pool read."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ CLIENT = sessions.Client("Phone/1.0", "203.0.113.7")
 
 @pytest.fixture
 def play(db):
-    """Somebody plays a video from its beginning, at ``speed``, with a heartbeat every ten seconds."""
+    """A function that plays a video from its beginning, with a heartbeat every ten seconds."""
 
     def run(user, video, seconds: int, speed: float = 1.0) -> PlaybackSession:
         token = sessions.stream_token(user=user, video_id=video.pk)
@@ -27,7 +27,7 @@ def play(db):
                 heartbeats.take_in(
                     sessions=PlaybackSession.objects.all(),
                     session_id=session.pk,
-                    beat=heartbeats.Beat(
+                    heartbeat=heartbeats.Heartbeat(
                         position_seconds=step * speed,
                         state="playing",
                         watched=[((step - 10) * speed, step * speed)],

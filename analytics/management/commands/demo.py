@@ -1,11 +1,13 @@
-"""The whole story, told in the terminal against the running service, over HTTP only."""
+"""A demonstration of the running service: one video from upload to earnings, over HTTP only."""
 
 import re
 import secrets
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urljoin
 
 import httpx
@@ -17,36 +19,53 @@ from rich.table import Table
 
 from videos.processing.synthesis import synthesise
 
+# The body of an answer. Each step checks the part that it reads, so no schema is repeated here.
+Json = dict[str, Any]
+
 PRICE = "19.99"
 FINAL = {"READY", "FAILED"}
 
 
 class Command(BaseCommand):
     help = (
-        "Synthesise a video, upload it, wait for it, be refused, buy it, play every segment, and look"
-        " at the earnings and the audit log. Exits non-zero if any step fails."
+        "Demonstrate the running service: upload a synthetic video as a creator, buy it as a viewer,"
+        " play every segment, and show the earnings, the ledger and the audit log. Needs a running"
+        " worker and a gateway without real money. Exits with an error if a step fails."
     )
 
     def add_arguments(self, parser):
-        parser.add_argument("--url", default=f"http://{settings.HOST}:{settings.PORT}")
-        parser.add_argument("--seconds", type=int, default=20, help="Length of the video.")
-        parser.add_argument("--size", default="1920x1080")
-        parser.add_argument("--rate", type=int, default=30, help="Frames a second.")
-        parser.add_argument("--file", type=Path, help="A video of your own instead.")
+        parser.add_argument(
+            "--url",
+            default=f"http://{settings.HOST}:{settings.PORT}",
+            help="Address of the running service. Default: HOST and PORT of the settings.",
+        )
+        parser.add_argument(
+            "--seconds", type=int, default=20, help="Length of the synthetic video. Default: 20."
+        )
+        parser.add_argument(
+            "--size", default="1920x1080", help="Its picture size in pixels. Default: 1920x1080."
+        )
+        parser.add_argument(
+            "--rate", type=int, default=30, help="Its frames a second. Default: 30."
+        )
+        parser.add_argument(
+            "--file", type=Path, help="A video file to upload instead of a synthetic video."
+        )
 
     def handle(self, *args, **options):
         self.console = Console()
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            story = Story(self.console, options["url"])
+            demo = Demonstration(self.console, options["url"])
             try:
-                clip = options["file"] or self.video(Path(folder), options)
-                story.tell(clip)
-            except (StoryError, httpx.HTTPError) as error:
+                clip = options["file"] or self.synthesise_clip(Path(folder), options)
+                demo.run(clip)
+            except (StepFailed, httpx.HTTPError) as error:
                 raise CommandError(f"The demo failed: {error}") from None
-        self.console.print(f"[green]All of it worked, in {time.monotonic() - started:.0f} s.[/]")
+        self.console.print(f"[green]All steps succeeded, in {time.monotonic() - started:.0f} s.[/]")
 
-    def video(self, folder: Path, options) -> Path:
+    def synthesise_clip(self, folder: Path, options) -> Path:
+        """Return a new video file in ``folder`` with the length, size and rate of the options."""
         clip = folder / "harbour.mp4"
         with bar(self.console, "Synthesising a video") as show:
             synthesise(
@@ -59,39 +78,46 @@ class Command(BaseCommand):
         return clip
 
 
-class StoryError(Exception):
-    """A step did not go as promised."""
+class StepFailed(Exception):
+    """A step got another answer than it must get; the text names both."""
 
 
-class Story:
+class Demonstration:
+    """The steps of the demo, as HTTP calls of an administrator, a creator and a viewer."""
+
     def __init__(self, console: Console, url: str):
         self.console = console
         self.http = httpx.Client(base_url=url, timeout=60, headers={"User-Agent": "vod-demo"})
-        self.run = secrets.token_hex(4)
+        self.label = secrets.token_hex(4)  # Names of users and videos differ from run to run.
         self.began = datetime.now(UTC).isoformat()
 
-    def tell(self, clip: Path) -> None:
+    def run(self, clip: Path) -> None:
+        """Do all steps with the video file ``clip``.
+
+        Raises StepFailed at the first wrong answer, httpx.HTTPError when the service is away.
+        """
         admin = self.sign_in(settings.DEFAULT_ADMIN_EMAIL, settings.DEFAULT_ADMIN_PASSWORD)
         creator = self.register("creator")
         viewer = self.register("viewer")
         me = self.call("GET", "/auth/me", creator)
         self.call("PATCH", f"/users/{me['id']}/role", admin, json={"role": "CREATOR"})
-        self.done("an administrator makes Cleo a creator")
+        self.done("An administrator gives Cleo the role CREATOR")
 
         video = self.upload(clip, creator)
         video = self.wait_until_ready(video["id"], creator)
-        self.refused(video["id"], viewer)
+        self.check_refusal(video["id"], viewer)
         self.buy(video["id"], viewer)
         playback = self.start(video["id"], viewer)
         self.play_everything(playback)
-        self.watch(video["id"], playback, creator)
-        self.money(creator, admin)
-        self.audit(video["id"], admin)
+        self.count_view(video["id"], playback, creator)
+        self.show_earnings(creator, admin)
+        self.show_audit_log(admin)
 
     # --- steps ----------------------------------------------------------------------------------
 
     def register(self, role: str) -> str:
-        email, password = f"{role}-{self.run}@example.com", secrets.token_urlsafe(16)
+        """Register a new user for ``role`` ("creator" or "viewer"); return their access token."""
+        email, password = f"{role}-{self.label}@example.com", secrets.token_urlsafe(16)
         name = {"creator": "Cleo", "viewer": "Vera"}[role]
         body = {"email": email, "password": password, "display_name": name}
         self.call("POST", "/auth/register", None, expect=201, json=body)
@@ -99,12 +125,14 @@ class Story:
         return self.sign_in(email, password)
 
     def sign_in(self, email: str, password: str) -> str:
+        """Return an access token."""
         body = {"email": email, "password": password}
         return self.call("POST", "/auth/login", None, json=body)["access_token"]
 
-    def upload(self, clip: Path, creator: str) -> dict:
+    def upload(self, clip: Path, creator: str) -> Json:
+        """Upload ``clip`` as a video for sale; return the video as the API shows it."""
         form = {
-            "title": f"The harbour at night ({self.run})",
+            "title": f"The harbour at night ({self.label})",
             "description": "Fog, lights, and a test tone.",
             "is_paid": "true",
             "price": PRICE,
@@ -116,19 +144,20 @@ class Story:
             clip.open("rb") as file,
             bar(self.console, "Uploading", size=clip.stat().st_size) as show,
         ):
-            watched = _Watched(file, show)
+            source = _ObservedFile(file, show)
             video = self.call(
                 "POST",
                 "/videos/",
                 creator,
                 expect=201,
                 data=form,
-                files={"file": (clip.name, watched, "video/mp4")},
+                files={"file": (clip.name, source, "video/mp4")},
             )
-        self.done(f"Cleo uploads {clip.stat().st_size / 1e6:.1f} MB: {video['status']}")
+        self.done(f"Cleo uploads {clip.stat().st_size / 1e6:.1f} MB; status {video['status']}")
         return video
 
-    def wait_until_ready(self, video_id: str, creator: str) -> dict:
+    def wait_until_ready(self, video_id: str, creator: str) -> Json:
+        """Wait until the worker has processed the video; return the video and print its renditions."""
         with bar(self.console, "Transcoding into HLS and DASH") as show:
             while True:
                 video = self.call("GET", f"/videos/{video_id}", creator)
@@ -137,81 +166,98 @@ class Story:
                     break
                 time.sleep(0.5)
         if video["status"] != "READY":
-            raise StoryError(f"processing ended with {video['processing']['error']}")
+            raise StepFailed(f"processing ended with {video['processing']['error']}")
         table = Table("rendition", "size", "kbit/s", "codecs", box=None)
-        for each in video["renditions"]:
-            size = f"{each['width']}x{each['height']}"
-            table.add_row(each["name"], size, f"{each['video_bitrate'] / 1000:.0f}", each["codecs"])
-        self.done(f"the video is READY, {video['duration_seconds']:.1f} s long")
+        for rendition in video["renditions"]:
+            table.add_row(
+                rendition["name"],
+                f"{rendition['width']}x{rendition['height']}",
+                f"{rendition['video_bitrate'] / 1000:.0f}",
+                rendition["codecs"],
+            )
+        self.done(f"The video is READY and {video['duration_seconds']:.1f} s long")
         self.console.print(table)
         return video
 
-    def refused(self, video_id: str, viewer: str) -> None:
+    def check_refusal(self, video_id: str, viewer: str) -> None:
+        """Check that the viewer gets no stream token before buying the video."""
         error = self.call("GET", f"/stream/{video_id}", viewer, expect=403)["errors"][0]
         self.expect(error["code"], "purchase_required")
-        self.done(f"Vera may not watch it yet: 403 {error['code']}")
+        self.done(f"Vera asks to watch it before buying it: 403 {error['code']}")
 
     def buy(self, video_id: str, viewer: str) -> None:
+        """Buy the video: first with a card that is declined, then twice under one idempotency key.
+
+        The second call with the same key must return the same order.
+        """
         path, key = f"/payments/purchase/{video_id}", secrets.token_hex(8)
         declined = {"payment_method": "pm_card_chargeDeclined", "expected_amount": PRICE}
         error = self.call("POST", path, viewer, expect=402, json=declined)["errors"][0]
-        self.done(f"her first card is declined: 402 {error['code']}")
+        self.done(f"Vera's first card is declined: 402 {error['code']}")
         card = {"payment_method": "pm_card_visa", "expected_amount": PRICE}
         headers = {"Idempotency-Key": key}
         answer = self.call("POST", path, viewer, expect=200, json=card, headers=headers)
         self.expect(answer["order"]["status"], "paid")
         again = self.call("POST", path, viewer, expect=200, json=card, headers=headers)
         self.expect(again["order"]["id"], answer["order"]["id"])
-        self.done(
-            f"Vera buys it for {answer['order']['amount']} {answer['order']['currency']}, once"
-        )
+        price = f"{answer['order']['amount']} {answer['order']['currency']}"
+        self.done(f"Vera buys the video for {price}; a repeated request pays nothing more")
 
-    def start(self, video_id: str, viewer: str) -> dict:
+    def start(self, video_id: str, viewer: str) -> Json:
+        """Start a playback session; return its addresses and grant."""
         token = self.call("GET", f"/stream/{video_id}", viewer)
         answer = self.http.get(token["stream_url"], headers={"Accept": "application/json"})
         self.expect(answer.status_code, 200)
-        self.done("a one-minute token becomes a playback session")
+        self.done("Vera redeems a one-minute stream token: her playback session starts")
         return answer.json()
 
-    def play_everything(self, playback: dict) -> None:
-        pieces = list(self.pieces(playback["hls_url"]))
+    def play_everything(self, playback: Json) -> None:
+        """Fetch every segment of every rendition, and check that a wrong grant gets none."""
+        segments = list(self.segments(playback["hls_url"]))
         received = 0
-        with bar(self.console, "Playing every segment", total=len(pieces)) as show:
-            for number, url in enumerate(pieces, start=1):
+        with bar(self.console, "Playing every segment", total=len(segments)) as show:
+            for number, url in enumerate(segments, start=1):
                 answer = self.http.get(url)
                 self.expect(answer.status_code, 200)
                 received += len(answer.content)
                 show(number)
         self.expect(self.http.get(playback["dash_url"]).status_code, 200)
-        self.done(f"{len(pieces)} pieces of every rendition arrive, {received / 1e6:.1f} MB")
+        self.done(f"All {len(segments)} segments of all renditions arrive: {received / 1e6:.1f} MB")
         broken = playback["hls_url"].replace(playback["grant"], "A" * len(playback["grant"]))
         self.expect(self.http.get(broken).status_code, 401)
-        self.done("without the grant nothing does: 401")
+        self.done("The same request with a wrong grant is refused: 401")
 
-    def pieces(self, playlist_url: str):
-        """Every segment and initialisation part that a playlist, or those it names, leads to."""
-        text = self.http.get(playlist_url)
-        self.expect(text.status_code, 200)
-        uris = [line for line in text.text.splitlines() if line and not line.startswith("#")]
-        uris += re.findall(r'URI="([^"]+)"', text.text)
+    def segments(self, playlist_url: str) -> Iterator[str]:
+        """Yield the addresses of all segments and initialisation segments of a playlist.
+
+        Follows the playlists that a multivariant playlist names.
+        """
+        answer = self.http.get(playlist_url)
+        self.expect(answer.status_code, 200)
+        uris = [line for line in answer.text.splitlines() if line and not line.startswith("#")]
+        uris += re.findall(r'URI="([^"]+)"', answer.text)
         for uri in dict.fromkeys(uris):
             url = urljoin(playlist_url, uri)
             if url.endswith(".m3u8"):
-                yield from self.pieces(url)
+                yield from self.segments(url)
             else:
                 yield url
 
-    def watch(self, video_id: str, playback: dict, creator: str) -> None:
+    def count_view(self, video_id: str, playback: Json, creator: str) -> None:
+        """Report ten watched seconds; check that the creator's report then shows one view."""
         beat = {"position_seconds": 10, "state": "playing", "watched": [[0, 10]]}
         answer = self.http.post(
             playback["heartbeat_url"], json=beat, headers={"Playback-Grant": playback["grant"]}
         )
         self.expect(answer.status_code, 204)
-        numbers = self.call("GET", f"/analytics/videos/{video_id}", creator)["totals"]
-        self.expect(numbers["views"], 1)
-        self.done(f"the view counts: {numbers['views']} view, {numbers['watch_seconds']} s watched")
+        totals = self.call("GET", f"/analytics/videos/{video_id}", creator)["totals"]
+        self.expect(totals["views"], 1)
+        self.done(
+            f"Cleo's report shows {totals['views']} view, {totals['watch_seconds']} s watched"
+        )
 
-    def money(self, creator: str, admin: str) -> None:
+    def show_earnings(self, creator: str, admin: str) -> None:
+        """Check the creator's earnings, and that the ledger balances; print its accounts."""
         earned = self.call("GET", "/payments/creator/earnings", creator)["totals"][0]
         books = self.call("GET", "/payments/admin/ledger/trial-balance", admin)
         self.expect(earned["earnings"], "16.00")
@@ -223,14 +269,16 @@ class Story:
         self.done(f"Cleo has earned {earned['earnings']} of {earned['gross']}; the books balance")
         self.console.print(table)
 
-    def audit(self, video_id: str, admin: str) -> None:
+    def show_audit_log(self, admin: str) -> None:
+        """Check that the audit log has an entry for each important step; print its entries."""
         query = {"from": self.began, "page_size": 100}
-        found, path = [], f"/audit/?{urlencode(query)}"
+        entries: list[Json] = []
+        path = f"/audit/?{urlencode(query)}"
         while path:
             page = self.call("GET", path, admin)
-            found += [e for e in page["results"] if e["action"] != "api.request"]
+            entries += [entry for entry in page["results"] if entry["action"] != "api.request"]
             path = page["next"] and "/audit/?" + page["next"].partition("?")[2]
-        happened = {entry["action"] for entry in found}
+        happened = {entry["action"] for entry in entries}
         missing = {
             "video.created",
             "video.ready",
@@ -238,38 +286,49 @@ class Story:
             "playback.started",
         } - happened
         if missing:
-            raise StoryError(f"the audit log lacks {sorted(missing)}")
+            raise StepFailed(f"the audit log has no entry for {sorted(missing)}")
         table = Table("at", "action", "by", box=None)
-        for entry in reversed(found):
+        for entry in reversed(entries):
             table.add_row(
                 entry["at"][11:19], entry["action"], (entry["actor"] or {}).get("email", "-")
             )
-        self.done("the audit log shows all of it")
+        self.done("The audit log has an entry for every step")
         self.console.print(table)
 
-    # --- plumbing -------------------------------------------------------------------------------
+    # --- calls and checks -----------------------------------------------------------------------
 
-    def call(self, method: str, path: str, token: str | None, *, expect: int = 200, **kwargs):
+    def call(
+        self, method: str, path: str, token: str | None, *, expect: int = 200, **kwargs
+    ) -> Json:
+        """Call the API with an access token and return its JSON.
+
+        Raises StepFailed when the status is not ``expect``. ``kwargs`` go to httpx.
+        """
         headers = kwargs.pop("headers", {})
         if token:
             headers["Authorization"] = f"Bearer {token}"
         answer = self.http.request(method, f"/api/v1{path}", headers=headers, **kwargs)
         if answer.status_code != expect:
-            raise StoryError(
+            raise StepFailed(
                 f"{method} {path} answered {answer.status_code} instead of {expect}: {answer.text}"
             )
         return answer.json()
 
-    def expect(self, found, wanted) -> None:
-        if found != wanted:
-            raise StoryError(f"{wanted!r} was promised, {found!r} came")
+    def expect(self, actual: object, expected: object) -> None:
+        """Raise StepFailed unless the two values are equal."""
+        if actual != expected:
+            raise StepFailed(f"the answer was {actual!r} instead of {expected!r}")
 
     def done(self, text: str) -> None:
+        """Print one finished step."""
         self.console.print(f"[green]✓[/] {text}")
 
 
 class bar:
-    """A progress bar; calling it moves it to a value out of ``total``."""
+    """A progress bar as a context manager; its value is a function that sets the progress.
+
+    The progress runs from 0 to ``size`` bytes, or else to ``total``.
+    """
 
     def __init__(self, console: Console, title: str, *, total: int = 100, size: int | None = None):
         columns = [TextColumn("{task.description}"), BarColumn()]
@@ -285,8 +344,8 @@ class bar:
         self.progress.stop()
 
 
-class _Watched:
-    """A file that tells how much of it has been read."""
+class _ObservedFile:
+    """A file that reports, after each read, the number of bytes read so far to ``show``."""
 
     def __init__(self, file, show):
         self._file, self._show = file, show

@@ -1,0 +1,139 @@
+"""The rows of the reports. Each field here is a column of a report and a field of the API.
+
+``analytics.reports`` makes the rows, ``analytics.serializers`` derives the API document from them.
+Amounts of money are decimal text in the row's currency.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """An amount of money in one currency."""
+
+    currency: str
+    amount: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums of a report over its whole period."""
+
+    views: int
+    unique_viewers: int
+    watch_seconds: float
+    likes: int
+    dislikes: int
+    purchases: int
+    gross: list[Amount]
+    earnings: list[Amount]
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One interval of a series, named by its first moment. Empty intervals have no row."""
+
+    bucket: datetime
+    views: int
+    unique_viewers: int
+    sessions: int
+    watch_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRow:
+    """One video of a dashboard. Likes and dislikes are of all time, the other figures of the period."""
+
+    id: UUID
+    title: str
+    views: int
+    unique_viewers: int
+    watch_seconds: float
+    likes: int
+    dislikes: int
+    purchases: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevenueLine:
+    """The platform's revenue in one currency."""
+
+    currency: str
+    gross: str
+    refunds: str
+    creator_share: str
+    platform_share: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopCreator:
+    """One of the creators with the most views."""
+
+    id: UUID
+    display_name: str
+    views: int
+    unique_viewers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The state of video processing now."""
+
+    queued: int
+    running: int
+    failed_films: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """The number of sessions that played the part of the video that begins at ``second``."""
+
+    second: float
+    viewers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Start-up and stalling, as the players reported them."""
+
+    sessions: int
+    startup_ms: int | None
+    rebuffer_ms: int
+    rebuffer_ratio: float = field(
+        metadata={"help_text": "Stalled time divided by watched time; 0 without watched time."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The part that all reports share."""
+
+    totals: Totals
+    series: list[Bucket]
+
+
+@dataclass(frozen=True, slots=True)
+class CreatorReport(Report):
+    """The dashboard of one creator."""
+
+    videos: list[VideoRow]
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformReport(CreatorReport):
+    """The dashboard over all videos."""
+
+    revenue: list[RevenueLine]
+    active_subscriptions: int
+    top_creators: list[TopCreator]
+    processing_queue: Queue
+
+
+@dataclass(frozen=True, slots=True)
+class VideoReport(Report):
+    """The report of one video."""
+
+    retention: list[Retention]
+    quality: Quality
