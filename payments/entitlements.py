@@ -49,7 +49,7 @@ def _without_right(user, video: Video) -> Access | None:
     if user.is_authenticated:
         if video.creator_id == user.pk:
             return Access("owner")
-        if user.has_perm("videos.manage_any_video"):
+        if user.has_perm("videos.watch_any_video"):
             return Access("admin")
     if not video.is_paid and (user.is_authenticated or settings.ANONYMOUS_PLAYBACK):
         return Access("free")

@@ -1,57 +1,24 @@
-from rest_framework.permissions import BasePermission
+"""Who may use the endpoints of money: one permission each."""
 
+from config.api.permissions import requires
 
-class MaySeeEarnings(BasePermission):
-    message = "Only creators have earnings."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("payments.view_own_earnings")
-
-
-class MaySeeRevenue(BasePermission):
-    message = "Only administrators may see the platform's revenue."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("payments.view_revenue")
-
-
-class MayRefund(BasePermission):
-    message = "Only administrators may refund an order."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("payments.refund_order")
-
-
-class MayMoveSandbox(BasePermission):
-    message = "Only administrators may switch the sandbox."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("payments.refund_order")
-
-
-class MayManagePayouts(BasePermission):
-    message = "Only administrators may run and settle payouts."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("payments.manage_payouts")
-
-
-class MayClosePools(BasePermission):
-    message = "Only administrators may close a month."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("payments.close_pool")
-
-
-class MayManageOffers(BasePermission):
-    message = "Only administrators may change plans and coupons."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("payments.change_plan")
-
-
-class MayTakeInNews(BasePermission):
-    message = "Only administrators may ask the gateways for their news again."
-
-    def has_permission(self, request, view):
-        return request.user.has_perm("payments.replay_webhookevent")
+MaySeeEarnings = requires("payments.view_own_earnings", "Only creators have earnings.")
+MayRequestPayout = requires("payments.request_payout", "Only creators are paid out.")
+MaySetPrices = requires("videos.add_video", "Only creators set prices.")
+MaySeeRevenue = requires(
+    "payments.view_revenue", "Only administrators may see the platform's revenue."
+)
+MayRefund = requires("payments.refund_order", "Only administrators may refund an order.")
+MayOperateSandbox = requires(
+    "payments.operate_sandbox", "Only administrators may switch the sandbox."
+)
+MayManagePayouts = requires(
+    "payments.manage_payouts", "Only administrators may run and complete payouts."
+)
+MayClosePools = requires("payments.close_pool", "Only administrators may close a month.")
+MayChangePlans = requires("payments.change_plan", "Only administrators may change plans.")
+MayChangeCoupons = requires("payments.change_coupon", "Only administrators may change coupons.")
+MayReplayEvents = requires(
+    "payments.replay_webhookevent",
+    "Only administrators may ask the gateways for their news again.",
+)

@@ -54,8 +54,8 @@ class VideoAdmin(ReadOnlyAdmin):
     exclude = ["price", "rental_price", "currency"]
     readonly_fields = ["price_with_currency", "rental_price_with_currency"]
 
-    def has_manage_permission(self, request):
-        return request.user.has_perm("videos.manage_any_video")
+    def has_delete_any_permission(self, request):
+        return request.user.has_perm("videos.delete_any_video")
 
     def has_restore_permission(self, request):
         return request.user.has_perm("videos.restore_video")
@@ -83,7 +83,7 @@ class VideoAdmin(ReadOnlyAdmin):
 
     @admin.action(
         description="Delete (playback stops within seconds; can be restored)",
-        permissions=["manage"],
+        permissions=["delete_any"],
     )
     def delete_videos(self, request, queryset):
         for video in queryset.alive():

@@ -98,7 +98,11 @@ class Video(models.Model):
 
     class Meta:
         permissions = [
-            ("manage_any_video", "Can see and change every video"),
+            ("view_any_video", "Can see every video, and how it is processed"),
+            ("change_any_video", "Can change every video and replace its file"),
+            ("delete_any_video", "Can delete every video"),
+            ("retry_any_video", "Can queue every failed video for processing again"),
+            ("watch_any_video", "Can watch every video without paying"),
             ("restore_video", "Can restore deleted videos"),
         ]
         constraints = [

@@ -46,7 +46,7 @@ class VideoQuerySet(models.QuerySet["Video"]):
         alive = self.alive()
         if not user.is_authenticated:
             return alive.filter(to_all)
-        if user.has_perm("videos.manage_any_video"):
+        if user.has_perm("videos.view_any_video"):
             return alive
         return alive.filter(to_all | Q(creator=user))
 

@@ -161,7 +161,7 @@ class VideoSerializer(serializers.ModelSerializer):
     def _is_insider(self, video) -> bool:
         user = self.context["request"].user
         return user.is_authenticated and (
-            video.creator_id == user.pk or user.has_perm("videos.manage_any_video")
+            video.creator_id == user.pk or user.has_perm("videos.view_any_video")
         )
 
     PRICING = ("is_paid", "price", "currency", "rental_price", "rental_hours")

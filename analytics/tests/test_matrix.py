@@ -3,7 +3,7 @@
 import uuid
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
@@ -162,6 +162,76 @@ MATRIX = {
     "GET audit/": (None, 401, 403, 403, 403, 403, 200),
 }
 
+# Permission → the operations that it opens, and nothing else does, to a user who has no other
+# permission. The bodies and the statuses are those of MATRIX.
+OPENS = {
+    "accounts.manage_users": {
+        "GET users/", "GET users/{id}", "PATCH users/{id}/role", "PATCH users/{id}/status",
+    },
+    "audit.view_auditentry": {"GET audit/"},
+    "videos.add_video": {
+        "POST videos/", "GET payments/creator/videos/{video_id}/offers",
+        "PUT payments/creator/videos/{video_id}/offers",
+    },
+    "videos.view_any_video": set(),  # see test_seeing_and_watching_any_video_are_two_permissions
+    "videos.watch_any_video": set(),
+    "videos.change_any_video": {
+        "PATCH videos/{id}", "PUT videos/{id}", "PUT videos/{id}/file",
+    },
+    "videos.delete_any_video": {"DELETE videos/{id}"},
+    "videos.retry_any_video": {"POST videos/{id}/retry"},
+    "videos.restore_video": {"PATCH videos/{id}/restore"},
+    "payments.view_own_earnings": {
+        "GET payments/creator/earnings", "GET payments/creator/balance",
+        "GET payments/creator/statements", "GET payments/creator/statements/{period}",
+        "GET payments/creator/payouts",
+    },
+    "payments.request_payout": {"POST payments/creator/payouts"},
+    "payments.view_revenue": {
+        "GET payments/admin/revenue", "GET payments/admin/ledger/trial-balance",
+        "GET payments/admin/ledger/entries", "GET payments/admin/disputes",
+        "GET payments/admin/review",
+    },
+    "payments.refund_order": {
+        "POST payments/admin/orders/{id}/refund", "POST payments/admin/invoices/{id}/refund",
+    },
+    "payments.cancel_any_subscription": set(),  # an action of the admin site
+    "payments.operate_sandbox": {
+        "POST payments/sandbox/clock", "POST payments/sandbox/payments/{id}/dispute",
+        "POST payments/sandbox/payments/{id}/reinstate",
+        "POST payments/sandbox/payments/{id}/refund-fail",
+    },
+    "payments.close_pool": {
+        "GET payments/admin/pools", "POST payments/admin/pools/{period}/close",
+    },
+    "payments.manage_payouts": {
+        "GET payments/admin/payouts", "POST payments/admin/payouts/run",
+        "GET payments/admin/payouts/{id}", "POST payments/admin/payouts/{id}/approve",
+        "POST payments/admin/payouts/{id}/processing",
+        "POST payments/admin/payouts/{id}/mark-paid",
+        "POST payments/admin/payouts/{id}/mark-failed",
+        "POST payments/admin/payouts/{id}/cancel",
+    },
+    "payments.write_off_debt": set(),  # an action of the admin site
+    "payments.change_coupon": {
+        "GET payments/admin/coupons", "POST payments/admin/coupons",
+        "GET payments/admin/coupons/{id}", "PATCH payments/admin/coupons/{id}",
+    },
+    "payments.change_plan": {
+        "GET payments/admin/plans", "POST payments/admin/plans",
+        "PATCH payments/admin/plans/{id}",
+    },
+    "payments.replay_webhookevent": {
+        "GET payments/admin/webhook-events", "POST payments/admin/webhook-events/{id}/replay",
+        "POST payments/admin/reconcile",
+    },
+    "analytics.view_own_analytics": {"GET analytics/creator"},
+    "analytics.view_platform_analytics": {
+        "GET analytics/admin", "GET analytics/videos/{video_id}",
+    },
+}  # fmt: skip
+
+
 # Operations on one video. For a video of another creator that is a draft, private or deleted, the
 # answer is the same as for an unknown id; 401 comes first where the caller must be signed in.
 HIDDEN = {
@@ -294,6 +364,56 @@ def test_who_may_do_what(house, operation):
         if answer.status_code in {401, 403, 404}:
             assert type(video).objects.values().get(pk=video.pk) == before, caller
     assert dict(zip(CALLERS, statuses, strict=True)) == dict(zip(CALLERS, expected, strict=True))
+
+
+def one_permission(house, name: str):
+    """Return a user whose only permission is this one."""
+    user = house.make_user()
+    app, codename = name.split(".")
+    role = Group.objects.create(name=f"only {name}")
+    role.permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    User.objects.filter(pk=user.pk).update(role=role)
+    user.refresh_from_db()
+    return user
+
+
+def needs_a_permission(operation: str) -> bool:
+    """Tell whether viewers are refused an operation with 403."""
+    return MATRIX[operation][2] == 403
+
+
+def test_every_refused_operation_is_opened_by_one_permission():
+    opened = [operation for operations in OPENS.values() for operation in operations]
+    assert sorted(opened) == sorted(filter(needs_a_permission, MATRIX))
+
+
+@pytest.mark.parametrize("permission", OPENS)
+def test_a_permission_opens_its_own_operations_and_no_other(house, permission):
+    house.people["one permission"] = one_permission(house, permission)
+    opened = set()
+    for operation in filter(needs_a_permission, MATRIX):
+        video = house.make_video(creator=house.owner)
+        answer = house.call("one permission", operation, MATRIX[operation][0], video)
+        assert answer.status_code < 500, operation
+        if answer.status_code != 403:
+            opened.add(operation)
+    assert opened == OPENS[permission]
+
+
+def test_seeing_and_watching_any_video_are_two_permissions(house):
+    private = house.make_video(creator=house.owner, visibility="private")
+    paid = house.make_video(creator=house.owner, price=500)
+    statuses = {}
+    for name in ("videos.view_any_video", "videos.watch_any_video"):
+        client = house.client_for(one_permission(house, name))
+        statuses[name] = (
+            client.get(f"/api/v1/videos/{private.pk}").status_code,
+            client.get(f"/api/v1/stream/{paid.pk}").status_code,
+        )
+    assert statuses == {
+        "videos.view_any_video": (200, 403),
+        "videos.watch_any_video": (404, 200),
+    }
 
 
 @pytest.mark.parametrize("kind", ["draft", "private"])

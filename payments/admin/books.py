@@ -35,7 +35,7 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
         return shown(account.balance if owes else -account.balance, account.currency)
 
     def has_settle_permission(self, request):
-        return request.user.has_perm("payments.manage_payouts")
+        return request.user.has_perm("payments.write_off_debt")
 
     @admin.action(description="Write off what a creator owes", permissions=["settle"])
     def write_off(self, request, queryset):

@@ -18,7 +18,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     actions = ["cancel_now"]
 
     def has_end_permission(self, request):
-        return request.user.has_perm("payments.refund_order")
+        return request.user.has_perm("payments.cancel_any_subscription")
 
     @admin.action(description="Cancel now: the right to watch ends at once", permissions=["end"])
     def cancel_now(self, request, queryset):

@@ -61,6 +61,7 @@ class LedgerAccount(models.Model):
     objects = LedgerAccountQuerySet.as_manager()
 
     class Meta:
+        permissions = [("write_off_debt", "Can write off what a creator owes")]
         indexes = [
             models.Index(fields=["owner", "currency"], name="account_of_owner"),
             models.Index(fields=["role", "currency"], name="account_of_role"),

@@ -97,7 +97,7 @@ class Order(Payable):
 
     class Meta:
         permissions = [
-            ("refund_order", "Can refund any order"),
+            ("refund_order", "Can refund any order or invoice"),
             ("view_own_earnings", "Can see what their own videos earned"),
             ("view_revenue", "Can see what the platform earned"),
         ]

@@ -65,7 +65,10 @@ class Payout(models.Model):
     settled_at = models.DateTimeField("paid, failed or canceled", null=True)
 
     class Meta:
-        permissions = [("manage_payouts", "Can run, approve and settle payouts")]
+        permissions = [
+            ("manage_payouts", "Can run, approve, mark and cancel payouts"),
+            ("request_payout", "Can request payouts of their own balance"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["creator", "currency"],

@@ -14,6 +14,9 @@ class SandboxClock(models.Model):
     ahead = models.DurationField(default=timedelta)
 
     class Meta:
+        permissions = [
+            ("operate_sandbox", "Can move the sandbox's clock and decide for its banks"),
+        ]
         constraints = [
             models.CheckConstraint(name="sandbox_one_clock", condition=Q(id=1)),
             models.CheckConstraint(name="sandbox_never_back", condition=Q(ahead__gte=timedelta())),

@@ -57,6 +57,7 @@ class Subscription(Payable):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
+        permissions = [("cancel_any_subscription", "Can cancel every subscription")]
         constraints = [
             models.UniqueConstraint(
                 fields=["user"],

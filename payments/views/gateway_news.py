@@ -22,7 +22,7 @@ from payments.gateways.base import WebhookRefused
 from payments.http import validated_body
 from payments.idempotency import idempotent
 from payments.models import WebhookEvent
-from payments.permissions import MayTakeInNews
+from payments.permissions import MayReplayEvents
 from payments.serializers.gateway_news import (
     FindingsSerializer,
     HoursSerializer,
@@ -67,7 +67,7 @@ def _answer(status: int, word: str) -> HttpResponse:
 
 @extend_schema_view(list=extend_schema(summary="What the gateways have told"))
 class WebhookEventViewSet(ListModelMixin, GenericViewSet):
-    permission_classes = [MayTakeInNews]
+    permission_classes = [MayReplayEvents]
     queryset = WebhookEvent.objects.all()
     serializer_class = WebhookEventSerializer
     filterset_class = WebhookEventFilter
@@ -88,7 +88,7 @@ class WebhookEventViewSet(ListModelMixin, GenericViewSet):
 
 
 class ReconcileView(APIView):
-    permission_classes = [MayTakeInNews]
+    permission_classes = [MayReplayEvents]
 
     @extend_schema(
         summary="Ask the gateways for everything that may have changed",

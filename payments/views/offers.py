@@ -14,7 +14,7 @@ from payments.filters import CouponFilter
 from payments.http import validated_body
 from payments.idempotency import idempotent
 from payments.models import Coupon, Plan
-from payments.permissions import MayManageOffers, MaySeeEarnings
+from payments.permissions import MayChangeCoupons, MayChangePlans, MaySetPrices
 from payments.serializers.offers import (
     CouponSerializer,
     OfferListSerializer,
@@ -37,7 +37,7 @@ from videos.services import catalogue
 class CouponViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """Coupons are ended, never deleted: orders name them."""
 
-    permission_classes = [MayManageOffers]
+    permission_classes = [MayChangeCoupons]
     queryset = Coupon.objects.all()
     serializer_class = CouponSerializer
     filterset_class = CouponFilter
@@ -69,7 +69,7 @@ class CouponViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 class AdminPlanViewSet(ListModelMixin, GenericViewSet):
     """A price never changes: whoever has subscribed keeps it, and a new price is a new plan."""
 
-    permission_classes = [MayManageOffers]
+    permission_classes = [MayChangePlans]
     queryset = Plan.objects.all()
     serializer_class = PlanCreateSerializer
     ordering = "-created_at"
@@ -157,7 +157,7 @@ class OffersListView(APIView):
 
 
 class PricesView(APIView):
-    permission_classes = [MaySeeEarnings]
+    permission_classes = [MaySetPrices]
 
     @extend_schema(summary="What my video costs", responses=PricesSerializer)
     def get(self, request, video_id):

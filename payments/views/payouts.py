@@ -16,7 +16,7 @@ from payments.http import amounts_as_text, validated_body
 from payments.idempotency import idempotent
 from payments.models import Payout, Statement
 from payments.periods import Month
-from payments.permissions import MayManagePayouts, MaySeeEarnings
+from payments.permissions import MayManagePayouts, MayRequestPayout, MaySeeEarnings
 from payments.serializers.payouts import (
     AdminPayoutSerializer,
     BalancesSerializer,
@@ -110,10 +110,12 @@ def _csv(found: list[Statement]) -> str:
 
 @extend_schema_view(list=extend_schema(summary="My payouts"))
 class PayoutViewSet(ListModelMixin, GenericViewSet):
-    permission_classes = [MaySeeEarnings]
     queryset = Payout.objects.none()
     serializer_class = PayoutSerializer
     ordering = "-created_at"
+
+    def get_permissions(self):
+        return [MayRequestPayout() if self.action == "create" else MaySeeEarnings()]
 
     def get_queryset(self):
         return Payout.objects.filter(creator=self.request.user.pk)

@@ -27,7 +27,7 @@ from payments.gateways.sandbox.serializers import (
 )
 from payments.http import validated_body
 from payments.models import Payment, Refund, SandboxPayment
-from payments.permissions import MayMoveSandbox
+from payments.permissions import MayOperateSandbox
 
 CARDS = {
     "pay": "pm_card_visa",
@@ -114,7 +114,7 @@ def _page(request: HttpRequest, *, amount: int, currency: str, **context) -> Htt
 
 
 class SandboxClockView(APIView):
-    permission_classes = [MayMoveSandbox]
+    permission_classes = [MayOperateSandbox]
 
     @extend_schema(
         summary="Move the sandbox's clock forward",
@@ -133,7 +133,7 @@ class SandboxClockView(APIView):
 
 
 class _SwitchView(APIView):
-    permission_classes = [MayMoveSandbox]
+    permission_classes = [MayOperateSandbox]
 
     def payment(self, pk) -> Payment:
         """By its own id, or by that of the order that it pays."""
