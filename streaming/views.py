@@ -139,7 +139,7 @@ class HeartbeatView(APIView):
     """Takes in the heartbeats of players.
 
     The query that reads the session's row also checks the caller's bearer token, so this view
-    authenticates nobody before it: a heartbeat costs two statements.
+    authenticates no one before it: a heartbeat costs two statements.
     """
 
     permission_classes = [AllowAny]

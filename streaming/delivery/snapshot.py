@@ -81,7 +81,7 @@ class Snapshot:
 
     def is_stale(self) -> bool:
         """Whether the snapshot is too old to trust: no load succeeded for STALE_SECONDS."""
-        return self._monotonic() - self._loaded_at > STALE_SECONDS
+        return self.age() > STALE_SECONDS
 
     def touch(self, session: bytes) -> None:
         """Note that the session is active; the next flush stores it, within ``flush_seconds``."""

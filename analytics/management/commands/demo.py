@@ -266,7 +266,8 @@ class Demonstration:
         table = Table("account", "debit", "credit", "balance", box=None)
         for row in books["accounts"]:
             table.add_row(row["code"], row["debit"], row["credit"], row["balance"])
-        self.done(f"Cleo has earned {earned['earnings']} of {earned['gross']}; the books balance")
+        share = f"{earned['earnings']} of {earned['gross']} {earned['currency']}"
+        self.done(f"Cleo has earned {share}; the books balance")
         self.console.print(table)
 
     def show_audit_log(self, admin: str) -> None:
