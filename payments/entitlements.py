@@ -22,29 +22,29 @@ class Access:
 
 
 def can_watch(user, video: Video) -> Access | None:
-    """The caller's right to watch a video they can see, or None. At most one query."""
-    access = _without_right(user, video)
+    """The caller's entitlement to watch a video they can see, or None. At most one query."""
+    access = _access_without_entitlement(user, video)
     if access is not None or not video.is_paid or not user.is_authenticated:
         return access
-    return _by_right(_rights(user, [video]).first())
+    return _access_by(_live_entitlements(user, [video]).first())
 
 
 def can_watch_each(user, videos: Iterable[Video]) -> dict[uuid.UUID, Access | None]:
     """The same for a page of videos, by their ids. At most one query, whatever their number."""
-    sold, found = [], {}
+    sold, answers = [], {}
     for video in videos:
-        found[video.pk] = _without_right(user, video)
-        if found[video.pk] is None and video.is_paid and user.is_authenticated:
+        answers[video.pk] = _access_without_entitlement(user, video)
+        if answers[video.pk] is None and video.is_paid and user.is_authenticated:
             sold.append(video)
     if sold:
-        rights = list(_rights(user, sold))
+        entitlements = list(_live_entitlements(user, sold))
         for video in sold:
-            fits = (right for right in rights if right.video_id in {video.pk, None})
-            found[video.pk] = _by_right(next(fits, None))
-    return found
+            fitting = (one for one in entitlements if one.video_id in {video.pk, None})
+            answers[video.pk] = _access_by(next(fitting, None))
+    return answers
 
 
-def _without_right(user, video: Video) -> Access | None:
+def _access_without_entitlement(user, video: Video) -> Access | None:
     """What needs no entitlement: one's own, an administrator's, free ones."""
     if user.is_authenticated:
         if video.creator_id == user.pk:
@@ -56,8 +56,8 @@ def _without_right(user, video: Video) -> Access | None:
     return None
 
 
-def _rights(user, videos: Iterable[Video]) -> QuerySet[Entitlement]:
-    """The live rights to any of the videos, the longest-lasting first."""
+def _live_entitlements(user, videos: Iterable[Video]) -> QuerySet[Entitlement]:
+    """The live entitlements to any of the videos, the longest-lasting first."""
     return (
         Entitlement.objects.live()
         .filter(Q(video__in=videos) | Q(video=None), user=user)
@@ -67,5 +67,7 @@ def _rights(user, videos: Iterable[Video]) -> QuerySet[Entitlement]:
     )
 
 
-def _by_right(right: Entitlement | None) -> Access | None:
-    return Access(right.source_type, right.pk, right.ends_at) if right else None
+def _access_by(entitlement: Entitlement | None) -> Access | None:
+    if entitlement is None:
+        return None
+    return Access(entitlement.source_type, entitlement.pk, entitlement.ends_at)

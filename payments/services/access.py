@@ -15,14 +15,14 @@ PERIOD_GRACE = timedelta(hours=1)
 Status = Subscription.Status
 
 
-def follow_order(order: Order) -> None:
+def update_for_order(order: Order) -> None:
     """The buyer may watch while the order is paid, and not a moment longer.
 
     A rental must be begun within RENTAL_START_DAYS; its hours run from the first play.
     """
     rental = order.kind == Order.Kind.RENT
     begin_by = (order.paid_at or timezone.now()) + timedelta(days=settings.RENTAL_START_DAYS)
-    _set(
+    _update_entitlement(
         holds=order.status == Order.Status.PAID,
         source_type=Entitlement.Source.ORDER,
         source_id=order.pk,
@@ -33,10 +33,10 @@ def follow_order(order: Order) -> None:
     )
 
 
-def follow_subscription(subscription: Subscription) -> None:
+def update_for_subscription(subscription: Subscription) -> None:
     """The subscriber may watch everything until the paid period ends, by the clock alone."""
-    _set(
-        holds=_is_paid_for(subscription),
+    _update_entitlement(
+        holds=_grants_access(subscription),
         source_type=Entitlement.Source.SUBSCRIPTION,
         source_id=subscription.pk,
         user_id=subscription.user_id,
@@ -52,7 +52,7 @@ def access_until(subscription: Subscription) -> datetime | None:
     return end + PERIOD_GRACE if end else None
 
 
-def _is_paid_for(subscription: Subscription) -> bool:
+def _grants_access(subscription: Subscription) -> bool:
     if subscription.disposition != Subscription.Disposition.PRIMARY:
         return False
     if subscription.status not in {Status.TRIALING, Status.ACTIVE, Status.PAST_DUE}:
@@ -73,30 +73,31 @@ def is_taken_back(subscription: Subscription) -> bool:
     return payment.disputed() > 0 or payment.refunded() >= payment.captured > 0
 
 
-def begin_rental(right: Entitlement, now: datetime) -> Entitlement:
-    """The first play of a rental starts its hours. Does nothing for every other right.
+def begin_rental(entitlement: Entitlement, now: datetime) -> Entitlement:
+    """The first play of a rental starts its hours. Does nothing for every other entitlement.
 
     Call it with the row locked.
     """
-    if right.rental_hours is not None and right.begun_at is None:
-        right.begun_at, right.ends_at = now, now + timedelta(hours=right.rental_hours)
-        right.save(update_fields=["begun_at", "ends_at"])
-    return right
+    if entitlement.rental_hours is not None and entitlement.begun_at is None:
+        entitlement.begun_at = now
+        entitlement.ends_at = now + timedelta(hours=entitlement.rental_hours)
+        entitlement.save(update_fields=["begun_at", "ends_at"])
+    return entitlement
 
 
-def _set(
+def _update_entitlement(
     *, holds: bool, source_type, source_id, user_id, video_id, ends_at, rental_hours=None
 ) -> None:
-    found = (
+    entitlement = (
         Entitlement.objects.select_for_update(of=("self",))
         .select_related("user")
         .filter(source_type=source_type, source_id=source_id)
         .first()
     )
-    if found is None:
+    if entitlement is None:
         if not holds:
             return
-        found = Entitlement.objects.create(
+        entitlement = Entitlement.objects.create(
             user_id=user_id,
             video_id=video_id,
             source_type=source_type,
@@ -104,15 +105,15 @@ def _set(
             ends_at=ends_at,
             rental_hours=rental_hours,
         )
-        _announce(found, granted=True)
+        _announce(entitlement, granted=True)
         return
-    before = found.revoked_at is None
-    if found.begun_at is None:  # a rental that has begun keeps its hours
-        found.ends_at = ends_at
-    found.revoked_at = None if holds else found.revoked_at or timezone.now()
-    found.save(update_fields=["ends_at", "revoked_at"])
+    before = entitlement.revoked_at is None
+    if entitlement.begun_at is None:  # a rental that has begun keeps its hours
+        entitlement.ends_at = ends_at
+    entitlement.revoked_at = None if holds else entitlement.revoked_at or timezone.now()
+    entitlement.save(update_fields=["ends_at", "revoked_at"])
     if before != holds:
-        _announce(found, granted=holds)
+        _announce(entitlement, granted=holds)
 
 
 def _announce(entitlement: Entitlement, *, granted: bool) -> None:

@@ -129,7 +129,7 @@ def test_what_the_platform_gives_away_is_shared_as_if_it_were_paid(video, creato
             checkout.purchase(
                 buyer=make_user(),
                 video_id=video.pk,
-                wish=checkout.Wish(coupon=code),
+                options=checkout.PurchaseOptions(coupon=code),
                 payment_method=VISA,
             )
     assert set(Order.objects.values_list("status", flat=True)) == {"paid"}

@@ -47,7 +47,7 @@ class PurchaseView(APIView):
         order, created = checkout.purchase(
             buyer=request.user,
             video_id=video_id,
-            wish=checkout.Wish(**data),
+            options=checkout.PurchaseOptions(**data),
             payment_method=method,
             return_url=back,
         )

@@ -28,26 +28,26 @@ logger = logging.getLogger(__name__)
 Status = Order.Status
 
 
-def follow_payment(payment: Payment, *, kind: str = "adjustment") -> None:
+def update_from_payment(payment: Payment, *, kind: str = "adjustment") -> None:
     """Bring the order to what its applied payment says: paid, disputed, or refunded in full."""
     if payment.order_id is None:
         return
     if payment.disposition != Payment.Disposition.APPLIED:
-        _follow_unpaid(payment, kind)
+        _update_while_unpaid(payment, kind)
         return
     order = Order.objects.select_for_update().get(pk=payment.order_id)
-    status = _status(payment)
+    status = _status_from_payment(payment)
     # What was refunded, bought again and then not refunded after all is for people to sort out.
     if order.status in {status, Status.SUPERSEDED} and order.paid_at is not None:
         return
-    if status in Order.BOUGHT and not _make_room(order):
-        _supersede(order)
+    if status in Order.BOUGHT and not _supersede_rivals(order):
+        _mark_superseded(order)
         return
     before, order.status = order.status, status
     order.paid_at = order.paid_at or payment.captured_at
     order.save(update_fields=["status", "paid_at"])
-    access.follow_order(order)
-    coupons.settle(order)
+    access.update_for_order(order)
+    coupons.update_redemption(order)
     if status == Status.REFUNDED:
         audit.record(actor=None, action=AuditAction.ORDER_REFUNDED, target=order)
         order_refunded.send(sender=Order, order=order)
@@ -56,13 +56,13 @@ def follow_payment(payment: Payment, *, kind: str = "adjustment") -> None:
         order_paid.send(sender=Order, order=order)
 
 
-def _status(payment: Payment) -> str:
+def _status_from_payment(payment: Payment) -> str:
     if payment.refunded() >= payment.captured:
         return Status.REFUNDED
     return Status.DISPUTED if payment.disputed() > 0 else Status.PAID
 
 
-def _follow_unpaid(payment: Payment, kind: str) -> None:
+def _update_while_unpaid(payment: Payment, kind: str) -> None:
     """A payment under way keeps its order open; one that fails for good reopens it.
 
     Only at the moment it fails: later news of it says nothing about the payment that came after.
@@ -77,7 +77,7 @@ def _follow_unpaid(payment: Payment, kind: str) -> None:
         )
 
 
-def _make_room(order: Order) -> bool:
+def _supersede_rivals(order: Order) -> bool:
     """Money that came late is real: what was opened in the meantime gives way to it.
 
     False when the buyer has bought the video again: somebody must look.
@@ -92,15 +92,15 @@ def _make_room(order: Order) -> bool:
     else:
         rivals.filter(status__in=Order.OPEN, kind=Order.Kind.RENT).update(status=Status.SUPERSEDED)
     for rival in rivals.filter(status=Status.SUPERSEDED):
-        coupons.settle(rival)
+        coupons.update_redemption(rival)
     return True
 
 
-def _supersede(order: Order) -> None:
+def _mark_superseded(order: Order) -> None:
     logger.error("Order %s is paid beside another of the same video.", order.pk)
     order.status = Status.SUPERSEDED
     order.save(update_fields=["status"])
-    access.follow_order(order)
+    access.update_for_order(order)
 
 
 @transaction.atomic
@@ -109,13 +109,13 @@ def complete_free(order: Order) -> Order:
     order = Order.objects.select_for_update().get(pk=order.pk)
     if order.status not in Order.OPEN or order.amount:
         return order
-    _make_room(order)
+    _supersede_rivals(order)
     now = timezone.now()
     order.status, order.paid_at = Status.PAID, now
     order.save(update_fields=["status", "paid_at"])
     split.book_gift(order, at=now)
-    access.follow_order(order)
-    coupons.settle(order)
+    access.update_for_order(order)
+    coupons.update_redemption(order)
     audit.record(actor=order.buyer, action=AuditAction.ORDER_PAID, target=order)
     order_paid.send(sender=Order, order=order)
     return order
@@ -124,22 +124,22 @@ def complete_free(order: Order) -> Order:
 @transaction.atomic
 def cancel_order(*, order: Order, actor) -> Order:
     """Give up an order that nobody is paying. Raises OrderNotOpen for any other."""
-    changed = _nobody_pays().filter(pk=order.pk).update(status=Status.CANCELED)
+    changed = _closable_orders().filter(pk=order.pk).update(status=Status.CANCELED)
     if not changed:
         raise OrderNotOpen()
     order.refresh_from_db(fields=["status"])
-    coupons.settle(order)
+    coupons.update_redemption(order)
     audit.record(actor=actor, action=AuditAction.ORDER_CANCELED, target=order)
     return order
 
 
 def expire_orders() -> int:
     """Orders that nobody paid in time. Money that still comes makes them paid all the same."""
-    over = _nobody_pays().filter(expires_at__lt=timezone.now())
+    over = _closable_orders().filter(expires_at__lt=timezone.now())
     return sum(expire(order) for order in over.select_related("coupon"))
 
 
-def _nobody_pays() -> QuerySet[Order]:
+def _closable_orders() -> QuerySet[Order]:
     """Open orders that no money is on its way for: what waits for the buyer's bank waits for them.
 
     Money that comes all the same is real, and makes them paid.
@@ -152,19 +152,19 @@ def _nobody_pays() -> QuerySet[Order]:
     )
 
 
-def expire_of(video) -> None:
+def expire_orders_of(video) -> None:
     """Close the open orders of a video that has been deleted; their pages are closed soon after."""
-    for order in _nobody_pays().filter(video=video).select_related("coupon"):
+    for order in _closable_orders().filter(video=video).select_related("coupon"):
         expire(order)
 
 
 @transaction.atomic
 def expire(order: Order) -> bool:
     """Close an open order that nobody is paying; false when somebody was faster."""
-    changed = _nobody_pays().filter(pk=order.pk).update(status=Status.EXPIRED)
+    changed = _closable_orders().filter(pk=order.pk).update(status=Status.EXPIRED)
     if changed:
         order.status = Status.EXPIRED
-        coupons.settle(order)
+        coupons.update_redemption(order)
     return bool(changed)
 
 
