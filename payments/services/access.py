@@ -1,5 +1,6 @@
-"""Rights to watch, as they follow from orders and subscriptions."""
+"""The entitlements that orders and subscriptions give: granted, prolonged and revoked here."""
 
+import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -10,33 +11,40 @@ from audit.actions import AuditAction
 from payments.models import Entitlement, Invoice, Order, Payment, Subscription
 from payments.signals import entitlement_granted, entitlement_revoked
 
-# A renewal that is a little late must not black out a video.
+# A renewal is often paid a little after the period's end. Playback must not stop meanwhile.
 PERIOD_GRACE = timedelta(hours=1)
 Status = Subscription.Status
 
 
 def update_for_order(order: Order) -> None:
-    """The buyer may watch while the order is paid, and not a moment longer.
+    """Grant the order's entitlement while the order is paid, and revoke it otherwise.
 
-    A rental must be begun within RENTAL_START_DAYS; its hours run from the first play.
+    A rental must be started within RENTAL_START_DAYS of its payment. Its hours run from the first
+    play, see `begin_rental`. Safe to repeat.
     """
     rental = order.kind == Order.Kind.RENT
-    begin_by = (order.paid_at or timezone.now()) + timedelta(days=settings.RENTAL_START_DAYS)
+    start_by = (order.paid_at or timezone.now()) + timedelta(days=settings.RENTAL_START_DAYS)
     _update_entitlement(
-        holds=order.status == Order.Status.PAID,
+        is_due=order.status == Order.Status.PAID,
         source_type=Entitlement.Source.ORDER,
         source_id=order.pk,
         user_id=order.buyer_id,
         video_id=order.video_id,
-        ends_at=begin_by if rental else None,
+        ends_at=start_by if rental else None,
         rental_hours=order.rental_hours,
     )
 
 
 def update_for_subscription(subscription: Subscription) -> None:
-    """The subscriber may watch everything until the paid period ends, by the clock alone."""
+    """Grant the subscription's entitlement until `access_until`, or revoke it. Safe to repeat.
+
+    It is due while the subscription runs, is the user's own (no duplicate), and the payment of its
+    latest period was not given back.
+    """
+    running = subscription.status in {Status.TRIALING, Status.ACTIVE, Status.PAST_DUE}
+    is_own = subscription.disposition == Subscription.Disposition.PRIMARY
     _update_entitlement(
-        holds=_grants_access(subscription),
+        is_due=running and is_own and not is_taken_back(subscription),
         source_type=Entitlement.Source.SUBSCRIPTION,
         source_id=subscription.pk,
         user_id=subscription.user_id,
@@ -46,22 +54,15 @@ def update_for_subscription(subscription: Subscription) -> None:
 
 
 def access_until(subscription: Subscription) -> datetime | None:
+    """Return the moment at which the subscription's access ends; None before its first period."""
     if subscription.status == Status.PAST_DUE:
         return subscription.grace_until
     end = subscription.period_end
     return end + PERIOD_GRACE if end else None
 
 
-def _grants_access(subscription: Subscription) -> bool:
-    if subscription.disposition != Subscription.Disposition.PRIMARY:
-        return False
-    if subscription.status not in {Status.TRIALING, Status.ACTIVE, Status.PAST_DUE}:
-        return False
-    return not is_taken_back(subscription)
-
-
 def is_taken_back(subscription: Subscription) -> bool:
-    """Has the money of the latest paid period gone back, to the buyer or to their bank?"""
+    """Return True if the payment of the latest paid period is disputed or refunded in full."""
     invoice = (
         subscription.invoices.filter(status=Invoice.Status.PAID).order_by("-period_start").first()
     )
@@ -74,9 +75,9 @@ def is_taken_back(subscription: Subscription) -> bool:
 
 
 def begin_rental(entitlement: Entitlement, now: datetime) -> Entitlement:
-    """The first play of a rental starts its hours. Does nothing for every other entitlement.
+    """Start the hours of a rental at its first play; change no other entitlement. Safe to repeat.
 
-    Call it with the row locked.
+    The caller must hold the lock of the row.
     """
     if entitlement.rental_hours is not None and entitlement.begun_at is None:
         entitlement.begun_at = now
@@ -86,8 +87,16 @@ def begin_rental(entitlement: Entitlement, now: datetime) -> Entitlement:
 
 
 def _update_entitlement(
-    *, holds: bool, source_type, source_id, user_id, video_id, ends_at, rental_hours=None
+    *,
+    is_due: bool,
+    source_type: Entitlement.Source,
+    source_id: uuid.UUID,
+    user_id: uuid.UUID,
+    video_id: uuid.UUID | None,
+    ends_at: datetime | None,
+    rental_hours: int | None = None,
 ) -> None:
+    """Create, prolong, revoke or renew the source's entitlement; announce only a real change."""
     entitlement = (
         Entitlement.objects.select_for_update(of=("self",))
         .select_related("user")
@@ -95,7 +104,7 @@ def _update_entitlement(
         .first()
     )
     if entitlement is None:
-        if not holds:
+        if not is_due:
             return
         entitlement = Entitlement.objects.create(
             user_id=user_id,
@@ -107,16 +116,17 @@ def _update_entitlement(
         )
         _announce(entitlement, granted=True)
         return
-    before = entitlement.revoked_at is None
-    if entitlement.begun_at is None:  # a rental that has begun keeps its hours
+    was_granted = entitlement.revoked_at is None
+    if entitlement.begun_at is None:  # a rental that was started keeps its hours
         entitlement.ends_at = ends_at
-    entitlement.revoked_at = None if holds else entitlement.revoked_at or timezone.now()
+    entitlement.revoked_at = None if is_due else entitlement.revoked_at or timezone.now()
     entitlement.save(update_fields=["ends_at", "revoked_at"])
-    if before != holds:
-        _announce(entitlement, granted=holds)
+    if was_granted != is_due:
+        _announce(entitlement, granted=is_due)
 
 
 def _announce(entitlement: Entitlement, *, granted: bool) -> None:
+    """Write the audit entry and send the signal, in the caller's transaction."""
     action = AuditAction.ENTITLEMENT_GRANTED if granted else AuditAction.ENTITLEMENT_REVOKED
     audit.record(
         actor=entitlement.user,
