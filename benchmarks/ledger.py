@@ -375,7 +375,7 @@ def purchases(clients: int, each: int) -> dict:
                 checkout.purchase(
                     buyer=user,
                     video_id=video.pk,
-                    wish=checkout.Wish(),
+                    options=checkout.PurchaseOptions(),
                     payment_method="pm_card_visa",
                 )
         finally:

@@ -1,4 +1,4 @@
-"""May this person watch? The only place that answers."""
+"""Access to videos. This is the only module that decides whether a user may watch a video."""
 
 import uuid
 from collections.abc import Iterable
@@ -6,46 +6,53 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import F, Q, QuerySet
 
+from accounts.models import User
 from payments.models import Entitlement
 from videos.models import Video
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Why somebody may watch: ``free``, ``owner``, ``admin``, ``order`` or ``subscription``."""
+    """The reason why a user may watch a video, and the end of that time (None: it has no end).
+
+    ``kind`` is ``free``, ``owner``, ``admin``, ``order`` or ``subscription``. The last two come from
+    an entitlement.
+    """
 
     kind: str
     entitlement_id: uuid.UUID | None = None
     ends_at: datetime | None = None
 
 
-def can_watch(user, video: Video) -> Access | None:
-    """The caller's right to watch a video they can see, or None. At most one query."""
-    access = _without_right(user, video)
-    if access is not None or not video.is_paid or not user.is_authenticated:
-        return access
-    return _by_right(_rights(user, [video]).first())
+def can_watch(user: User | AnonymousUser, video: Video) -> Access | None:
+    """Return the user's access to a video that they can see, or None. Make at most one query."""
+    return can_watch_each(user, [video])[video.pk]
 
 
-def can_watch_each(user, videos: Iterable[Video]) -> dict[uuid.UUID, Access | None]:
-    """The same for a page of videos, by their ids. At most one query, whatever their number."""
-    sold, found = [], {}
-    for video in videos:
-        found[video.pk] = _without_right(user, video)
-        if found[video.pk] is None and video.is_paid and user.is_authenticated:
-            sold.append(video)
-    if sold:
-        rights = list(_rights(user, sold))
-        for video in sold:
-            fits = (right for right in rights if right.video_id in {video.pk, None})
-            found[video.pk] = _by_right(next(fits, None))
-    return found
+def can_watch_each(
+    user: User | AnonymousUser, videos: Iterable[Video]
+) -> dict[uuid.UUID, Access | None]:
+    """Return the user's access to each of the videos, by video id. Make at most one query."""
+    answers = {video.pk: _access_without_entitlement(user, video) for video in videos}
+    sold = [pk for pk, access in answers.items() if access is None]
+    if not sold or not user.is_authenticated:
+        return answers
+    longest: dict[uuid.UUID | None, Entitlement] = {}
+    for entitlement in _live_entitlements(user.pk, sold):
+        longest.setdefault(entitlement.video_id, entitlement)
+    for pk in sold:
+        # An order counts before a subscription, whose entitlement names no video.
+        best = longest.get(pk) or longest.get(None)
+        if best is not None:
+            answers[pk] = Access(best.source_type, best.pk, best.ends_at)
+    return answers
 
 
-def _without_right(user, video: Video) -> Access | None:
-    """What needs no entitlement: one's own, an administrator's, free ones."""
+def _access_without_entitlement(user: User | AnonymousUser, video: Video) -> Access | None:
+    """Return the access of the owner, of an administrator, or of anyone to a free video."""
     if user.is_authenticated:
         if video.creator_id == user.pk:
             return Access("owner")
@@ -56,16 +63,11 @@ def _without_right(user, video: Video) -> Access | None:
     return None
 
 
-def _rights(user, videos: Iterable[Video]) -> QuerySet[Entitlement]:
-    """The live rights to any of the videos, the longest-lasting first."""
+def _live_entitlements(user_id: uuid.UUID, video_ids: Iterable[uuid.UUID]) -> QuerySet[Entitlement]:
+    """Return the user's live entitlements to any of the videos, the longest-lasting first."""
     return (
         Entitlement.objects.live()
-        .filter(Q(video__in=videos) | Q(video=None), user=user)
-        # What was bought comes before what was rented, and both before the subscription.
-        .order_by(F("video").asc(nulls_last=True), F("ends_at").desc(nulls_first=True))
+        .filter(Q(video__in=video_ids) | Q(video=None), user=user_id)
+        .order_by(F("ends_at").desc(nulls_first=True))
         .only("pk", "source_type", "ends_at", "video_id")
     )
-
-
-def _by_right(right: Entitlement | None) -> Access | None:
-    return Access(right.source_type, right.pk, right.ends_at) if right else None

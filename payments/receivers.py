@@ -31,37 +31,37 @@ def split_revenue(sender, payment, kind, at, **kwargs):
 
 @receiver(payment_facts_changed, dispatch_uid="payments.order_follows_payment")
 def order_follows_payment(sender, payment, kind, **kwargs):
-    orders.follow_payment(payment, kind=kind)
+    orders.update_from_payment(payment, kind=kind)
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.subscription_follows_payment")
 def subscription_follows_payment(sender, payment, **kwargs):
-    follow_gateway.follow_payment(payment)
+    follow_gateway.update_from_payment(payment)
 
 
 @receiver(video_removed, dispatch_uid="payments.close_orders")
 def close_orders(sender, video, **kwargs):
-    orders.expire_of(video)
+    orders.expire_orders_of(video)
 
 
 @receiver(order_paid, dispatch_uid="payments.send_receipt")
 def send_receipt(sender, order, **kwargs):
-    notices.receipt(order)
+    notices.write_receipt(order)
 
 
 @receiver(order_refunded, dispatch_uid="payments.tell_of_refund")
 def tell_of_refund(sender, order, **kwargs):
-    notices.refund(order)
+    notices.write_refund(order)
 
 
 @receiver(subscription_changed, dispatch_uid="payments.tell_subscriber")
 def tell_subscriber(sender, subscription, before, **kwargs):
-    notices.subscription(subscription, before)
+    notices.write_subscription_change(subscription, before)
 
 
 @receiver(payout_changed, dispatch_uid="payments.tell_creator")
 def tell_creator(sender, payout, **kwargs):
-    notices.payout(payout)
+    notices.write_payout_change(payout)
 
 
 @receiver(sandbox_events.message_sent, dispatch_uid="payments.sandbox_webhook")

@@ -1,3 +1,6 @@
+from datetime import datetime
+from typing import Self
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -7,9 +10,12 @@ from config.ids import uuid7
 from videos.models import Video
 
 
-class EntitlementQuerySet(models.QuerySet):
-    def live(self, now=None):
-        """Rights that hold now. Their end is a comparison with the clock, never a job."""
+class EntitlementQuerySet(models.QuerySet["Entitlement"]):
+    def live(self, now: datetime | None = None) -> Self:
+        """Return the entitlements that give access at ``now`` (default: the present moment).
+
+        An entitlement ends when its time has passed. No job has to end it.
+        """
         now = now or timezone.now()
         return self.filter(
             Q(ends_at=None) | Q(ends_at__gt=now), revoked_at=None, starts_at__lte=now
@@ -17,7 +23,10 @@ class EntitlementQuerySet(models.QuerySet):
 
 
 class Entitlement(models.Model):
-    """Somebody may watch a video, or (without one) every video. One row for each source of the right."""
+    """The row that lets one user watch one video, or every video when ``video`` is empty.
+
+    Each order and each subscription (the source) has at most one.
+    """
 
     class Source(models.TextChoices):
         ORDER = "order", "bought"
@@ -35,7 +44,7 @@ class Entitlement(models.Model):
     starts_at = models.DateTimeField(default=timezone.now)
     ends_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
-    # A rental's hours begin with the first play; until then ends_at says by when it must be begun.
+    # The hours of a rental run from its first play. Until then ends_at is the last moment to start it.
     rental_hours = models.PositiveIntegerField(null=True)
     begun_at = models.DateTimeField(null=True)
 
@@ -48,11 +57,11 @@ class Entitlement(models.Model):
             ),
         ]
         indexes = [
-            # May this person watch?
+            # For `can_watch`: the entitlements of one user to one video.
             models.Index(
                 fields=["user", "video"], name="entitlement_live", condition=Q(revoked_at=None)
             ),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.user_id} may watch {self.video_id or 'everything'} ({self.source_type})"

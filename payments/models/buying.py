@@ -11,10 +11,9 @@ from videos.models import Video
 
 
 class Payable(models.Model):
-    """An order or a subscription: something whose first payment a gateway takes from a user.
+    """An order or a subscription: something that a user pays for through a gateway.
 
-    A card is charged at once, or the user pays on the gateway's checkout. A subclass has a ``status``
-    and says who the ``payer`` is.
+    A card is charged at once, or the user pays on the gateway's checkout.
     """
 
     # The statuses in which the first payment is still to come.
@@ -47,7 +46,7 @@ class Payable(models.Model):
 
 
 class Order(Payable):
-    """Somebody wants one video. Price, currency and fee are those of the day it was made."""
+    """One buyer's wish to buy or rent one video, at the price and the platform fee of that day."""
 
     class Kind(models.TextChoices):
         BUY = "buy", "bought"
@@ -84,13 +83,13 @@ class Order(Payable):
         "payments.Coupon", on_delete=models.PROTECT, null=True, related_name="orders"
     )
     list_amount = models.BigIntegerField("price in minor units")
-    discount = models.BigIntegerField(default=0)
-    amount = models.BigIntegerField("to pay, in minor units")
+    discount = models.BigIntegerField("discount in minor units", default=0)
+    amount = models.BigIntegerField("amount to pay in minor units")
     currency = models.CharField(max_length=3)
-    fee_bps = models.PositiveIntegerField("the platform's part, in 1/100 of a percent")
+    fee_bps = models.PositiveIntegerField("platform fee in hundredths of a percent")
     status = models.CharField(max_length=12, choices=Status, default=Status.PENDING)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    # When somebody last tried to pay.
+    # The start of the latest attempt to pay.
     changed_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     paid_at = models.DateTimeField(null=True)
@@ -132,19 +131,19 @@ class Order(Payable):
         ]
         indexes = [
             models.Index(fields=["buyer", "-created_at", "-id"], name="order_by_buyer"),
-            # Earnings of a creator over a time.
+            # For the sales of one creator in a period.
             models.Index(fields=["creator", "paid_at"], name="order_sales"),
-            # Pages of the gateway to close.
+            # For the follow-ups that close checkouts.
             models.Index(
                 fields=["status"],
                 name="order_checkout_open",
                 condition=Q(checkout_id__isnull=False, checkout_closed=False),
             ),
-            # Orders to expire.
+            # For the job that expires orders.
             models.Index(fields=["expires_at"], name="order_open", condition=Q(status="pending")),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"order {self.pk} ({self.status})"
 
     @property

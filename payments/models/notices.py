@@ -5,7 +5,10 @@ from django.utils import timezone
 
 
 class Notice(models.Model):
-    """A mail to be sent, written in the transaction of what it tells (the outbox)."""
+    """One mail about money and whether it was sent.
+
+    It is written in the transaction of the change that it reports, and sent after it (an outbox).
+    """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     subject = models.CharField(max_length=200)
@@ -20,5 +23,5 @@ class Notice(models.Model):
             models.Index(fields=["id"], name="notice_unsent", condition=Q(sent_at=None)),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.dedupe_key

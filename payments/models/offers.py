@@ -12,10 +12,10 @@ from payments.models.buying import Order
 
 
 class Coupon(models.Model):
-    """A discount: a part of the price, or an amount of one currency.
+    """A code that reduces the price of orders by a percentage, or by an amount in one currency.
 
-    Funded by the creator it lowers the price that is shared; funded by the platform, the creator
-    gets the share of the full price.
+    If the creator funds it, creator and platform split the reduced price. If the platform funds it,
+    the creator gets the share of the full price.
     """
 
     class Funding(models.TextChoices):
@@ -25,20 +25,28 @@ class Coupon(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     code = models.CharField(
         max_length=40,
-        validators=[RegexValidator(r"\A[A-Za-z0-9_-]{2,40}\Z", "Letters, digits, - and _.")],
-        help_text="What buyers type; upper and lower case are the same.",
+        validators=[
+            RegexValidator(
+                r"\A[A-Za-z0-9_-]{2,40}\Z", "Use 2 to 40 letters, digits, hyphens or underscores."
+            )
+        ],
+        help_text="The code that buyers enter. Upper and lower case mean the same.",
     )
     percent_bps = models.PositiveIntegerField(
         "percent, in 1/100",
         null=True,
         blank=True,
         validators=[MaxValueValidator(10_000)],
-        help_text="2500 = 25 %, 10000 = free. Give this or an amount.",
+        help_text="2500 is 25 %, 10000 is free. Give either a percentage or an amount.",
     )
     amount = models.BigIntegerField(
-        "amount in minor units", null=True, blank=True, help_text="500 = 5.00 USD."
+        "amount in minor units", null=True, blank=True, help_text="500 is 5.00 USD."
     )
-    currency = models.CharField(max_length=3, blank=True, help_text="Of the amount.")
+    currency = models.CharField(
+        max_length=3,
+        blank=True,
+        help_text="The currency of the amount. Leave it empty for a percentage.",
+    )
     funded_by = models.CharField(max_length=8, choices=Funding, default=Funding.PLATFORM)
     creator = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -46,12 +54,16 @@ class Coupon(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="Only for videos of this creator; required when the creator pays for it.",
+        help_text="Limits the coupon to this creator's videos. Required if the creator funds it.",
     )
     max_redemptions = models.PositiveIntegerField(
-        null=True, blank=True, help_text="How often in all; empty = no limit."
+        null=True,
+        blank=True,
+        help_text="How many times the coupon can be used in all. Empty means no limit.",
     )
-    per_user = models.PositiveIntegerField(default=1, help_text="How often for one buyer.")
+    per_user = models.PositiveIntegerField(
+        default=1, help_text="How many times one buyer can use the coupon."
+    )
     redeemed = models.PositiveIntegerField("reserved or used", default=0, editable=False)
     starts_at = models.DateTimeField(default=timezone.now)
     ends_at = models.DateTimeField(null=True, blank=True)
@@ -81,10 +93,10 @@ class Coupon(models.Model):
             ),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.code
 
-    def clean(self):
+    def clean(self) -> None:
         if (self.percent_bps is None) == (self.amount is None):
             raise ValidationError({"percent_bps": "Give either a percentage or an amount."})
         if self.amount is not None and self.amount <= 0:
@@ -92,13 +104,15 @@ class Coupon(models.Model):
         if self.percent_bps == 0:
             raise ValidationError({"percent_bps": "The percentage must be above zero."})
         if self.amount is not None and self.currency not in money.EXPONENTS:
-            raise ValidationError({"currency": "This currency is not one that we know."})
+            raise ValidationError(
+                {"currency": "This currency is not supported. Choose another one."}
+            )
         if self.funded_by == self.Funding.CREATOR and self.creator is None:
-            raise ValidationError({"creator": "Whose money pays for it?"})
+            raise ValidationError({"creator": "Name the creator who funds the coupon."})
 
 
 class CouponRedemption(models.Model):
-    """One use of a coupon. Reserved when the order is made, used when it is paid, else released."""
+    """One use of a coupon: reserved with the order, used when it is paid, released otherwise."""
 
     class State(models.TextChoices):
         RESERVED = "reserved", "reserved"
@@ -114,12 +128,12 @@ class CouponRedemption(models.Model):
     class Meta:
         indexes = [models.Index(fields=["coupon", "user"], name="redemption_of_user")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.coupon_id} for {self.order_id} ({self.state})"
 
 
 class Plan(models.Model):
-    """What a subscription costs. Never changed: a new price is a new plan."""
+    """A subscription that can be bought. Its price never changes: a new price is a new plan."""
 
     class Interval(models.TextChoices):
         MONTH = "month", "a month"
@@ -133,16 +147,18 @@ class Plan(models.Model):
     interval = models.CharField(max_length=8, choices=Interval, default=Interval.MONTH)
     trial_days = models.PositiveSmallIntegerField("free days before the first payment", default=0)
     is_active = models.BooleanField("can be subscribed to", default=True)
-    # How each gateway calls it: {"stripe": "price_…"}.
+    # The plan's id at each gateway: {"stripe": "price_…"}.
     gateway_refs = models.JSONField(default=dict, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [models.CheckConstraint(name="plan_positive", condition=Q(amount__gt=0))]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name
 
-    def clean(self):
+    def clean(self) -> None:
         if self.currency not in money.EXPONENTS:
-            raise ValidationError({"currency": "This currency is not one that we know."})
+            raise ValidationError(
+                {"currency": "This currency is not supported. Choose another one."}
+            )

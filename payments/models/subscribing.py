@@ -10,13 +10,16 @@ from payments.models.offers import Plan
 
 
 class Subscription(Payable):
-    """A right to watch every video, for as long as it is paid. The gateway bills; this follows it."""
+    """One user's agreement to pay for a plan, which lets them watch every video while it is paid.
+
+    The gateway bills it. This row holds the latest state that the gateway has reported.
+    """
 
     class Status(models.TextChoices):
         INCOMPLETE = "incomplete", "waiting for the first payment"
-        TRIALING = "trialing", "in its free days"
+        TRIALING = "trialing", "in the free days of its plan"
         ACTIVE = "active", "active"
-        PAST_DUE = "past_due", "renewal not paid yet"
+        PAST_DUE = "past_due", "renewal is not paid yet"
         PAUSED = "paused", "paused"
         CANCELED = "canceled", "canceled"
         EXPIRED = "expired", "expired"
@@ -24,7 +27,7 @@ class Subscription(Payable):
 
     class Disposition(models.TextChoices):
         PRIMARY = "primary", "the user's subscription"
-        DUPLICATE = "duplicate", "begun beside another: is ended and refunded"
+        DUPLICATE = "duplicate", "a second one of the user: it is ended and refunded"
 
     RUNNING = (Status.TRIALING, Status.ACTIVE, Status.PAST_DUE, Status.PAUSED)
     OPEN = (Status.INCOMPLETE,)
@@ -37,9 +40,9 @@ class Subscription(Payable):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="subscriptions"
     )
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions")
-    # The plan from the next period on, after a downgrade.
+    # The plan of the next period, after a change to a cheaper plan.
     next_plan = models.ForeignKey(Plan, on_delete=models.PROTECT, null=True, related_name="+")
-    # Unknown until the gateway has answered.
+    # The gateway's id of the subscription, empty until the gateway has created it.
     external_id = models.CharField(max_length=120, null=True)  # noqa: DJ001
     status = models.CharField(max_length=20, choices=Status, default=Status.INCOMPLETE)
     disposition = models.CharField(max_length=10, choices=Disposition, default=Disposition.PRIMARY)
@@ -49,9 +52,10 @@ class Subscription(Payable):
     past_due_since = models.DateTimeField(null=True)
     grace_until = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
-    # False: the gateway must still be told when this has ended.
+    # True once the gateway bills nothing more. A follow-up cancels an ended subscription there.
     closed_at_gateway = models.BooleanField(default=False)
-    # A status may fall and rise, so facts cannot be merged: the latest question's answer counts.
+    # A status may go back and forth, so that answers of the gateway cannot be merged. Each question
+    # takes the next number, and only the answer to the highest number is applied.
     sync_ticket = models.PositiveBigIntegerField(default=0)
     applied_ticket = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -82,13 +86,13 @@ class Subscription(Payable):
             ),
         ]
         indexes = [
-            # Ended ones that the gateway must be told of.
+            # For the follow-ups that cancel ended subscriptions at the gateway.
             models.Index(
                 fields=["status"],
                 name="subscription_to_close",
                 condition=Q(external_id__isnull=False, closed_at_gateway=False),
             ),
-            # Subscriptions whose period is over.
+            # For the job that ends lapsed subscriptions.
             models.Index(
                 fields=["period_end"],
                 name="subscription_running",
@@ -96,7 +100,7 @@ class Subscription(Payable):
             ),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"subscription of {self.user_id} ({self.status})"
 
     @property
@@ -111,17 +115,17 @@ class Subscription(Payable):
 
 
 class Invoice(models.Model):
-    """One period of a subscription, and what it costs.
+    """One period of a subscription that the gateway has billed. Amounts are in minor units.
 
-    ``recognised`` of it have been earned, up to ``recognised_upto``; the rest is still owed to the
-    subscriber as time to watch.
+    ``recognised`` is the part of ``amount`` that was earned until the end of the day
+    ``recognised_upto`` (UTC). The other part is deferred.
     """
 
     class Status(models.TextChoices):
-        OPEN = "open", "to be paid"
+        OPEN = "open", "waiting for payment"
         PAID = "paid", "paid"
         VOID = "void", "void"
-        UNCOLLECTIBLE = "uncollectible", "given up"
+        UNCOLLECTIBLE = "uncollectible", "given up by the gateway"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     subscription = models.ForeignKey(
@@ -135,7 +139,7 @@ class Invoice(models.Model):
     fee_bps = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=Status, default=Status.OPEN)
     paid_at = models.DateTimeField(null=True)
-    # The period was cut short: canceled at once, or replaced by an upgrade.
+    # The moment at which a cancellation or an upgrade cut the period short.
     ended_early_at = models.DateTimeField(null=True)
     recognised = models.BigIntegerField(default=0)
     recognised_upto = models.DateField(null=True)
@@ -157,9 +161,9 @@ class Invoice(models.Model):
             ),
         ]
         indexes = [
-            # Invoices that a month touches.
+            # For the invoices whose period touches a month.
             models.Index(fields=["currency", "period_start"], name="invoice_periods"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"invoice {self.pk} ({self.status})"

@@ -28,7 +28,9 @@ class PurchaseSerializer(serializers.Serializer):
         max_length=60, required=False, help_text="Without one, pay on the gateway's own page."
     )
     force = serializers.BooleanField(
-        default=False, help_text="Buy although a subscription covers the video."
+        source="even_if_covered",
+        default=False,
+        help_text="Buy although a subscription covers the video.",
     )
     coupon = serializers.CharField(max_length=40, required=False, allow_blank=True, default="")
     return_url = serializers.CharField(

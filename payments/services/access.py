@@ -1,5 +1,6 @@
-"""Rights to watch, as they follow from orders and subscriptions."""
+"""The entitlements that orders and subscriptions give: granted, prolonged and revoked here."""
 
+import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -11,33 +12,40 @@ from payments import locks
 from payments.models import Entitlement, Invoice, Order, Payment, Subscription
 from payments.signals import entitlement_granted, entitlement_revoked
 
-# A renewal that is a little late must not black out a video.
+# A renewal is often paid a little after the period's end. Playback must not stop meanwhile.
 PERIOD_GRACE = timedelta(hours=1)
 Status = Subscription.Status
 
 
-def follow_order(order: Order) -> None:
-    """The buyer may watch while the order is paid, and not a moment longer.
+def update_for_order(order: Order) -> None:
+    """Grant the order's entitlement while the order is paid, and revoke it otherwise.
 
-    A rental must be begun within RENTAL_START_DAYS; its hours run from the first play.
+    A rental must be started within RENTAL_START_DAYS of its payment. Its hours run from the first
+    play, see `begin_rental`. Safe to repeat.
     """
     rental = order.kind == Order.Kind.RENT
-    begin_by = (order.paid_at or timezone.now()) + timedelta(days=settings.RENTAL_START_DAYS)
-    _set(
-        holds=order.status == Order.Status.PAID,
+    start_by = (order.paid_at or timezone.now()) + timedelta(days=settings.RENTAL_START_DAYS)
+    _update_entitlement(
+        is_due=order.status == Order.Status.PAID,
         source_type=Entitlement.Source.ORDER,
         source_id=order.pk,
         user_id=order.buyer_id,
         video_id=order.video_id,
-        ends_at=begin_by if rental else None,
+        ends_at=start_by if rental else None,
         rental_hours=order.rental_hours,
     )
 
 
-def follow_subscription(subscription: Subscription) -> None:
-    """The subscriber may watch everything until the paid period ends, by the clock alone."""
-    _set(
-        holds=_is_paid_for(subscription),
+def update_for_subscription(subscription: Subscription) -> None:
+    """Grant the subscription's entitlement until `access_until`, or revoke it. Safe to repeat.
+
+    It is due while the subscription runs, is the user's own (no duplicate), and the payment of its
+    latest period was not given back.
+    """
+    running = subscription.status in {Status.TRIALING, Status.ACTIVE, Status.PAST_DUE}
+    is_own = subscription.disposition == Subscription.Disposition.PRIMARY
+    _update_entitlement(
+        is_due=running and is_own and not is_taken_back(subscription),
         source_type=Entitlement.Source.SUBSCRIPTION,
         source_id=subscription.pk,
         user_id=subscription.user_id,
@@ -47,22 +55,15 @@ def follow_subscription(subscription: Subscription) -> None:
 
 
 def access_until(subscription: Subscription) -> datetime | None:
+    """Return the moment at which the subscription's access ends; None before its first period."""
     if subscription.status == Status.PAST_DUE:
         return subscription.grace_until
     end = subscription.period_end
     return end + PERIOD_GRACE if end else None
 
 
-def _is_paid_for(subscription: Subscription) -> bool:
-    if subscription.disposition != Subscription.Disposition.PRIMARY:
-        return False
-    if subscription.status not in {Status.TRIALING, Status.ACTIVE, Status.PAST_DUE}:
-        return False
-    return not is_taken_back(subscription)
-
-
 def is_taken_back(subscription: Subscription) -> bool:
-    """Has the money of the latest paid period gone back, to the buyer or to their bank?"""
+    """Return True if the payment of the latest paid period is disputed or refunded in full."""
     invoice = (
         subscription.invoices.filter(status=Invoice.Status.PAID).order_by("-period_start").first()
     )
@@ -74,25 +75,34 @@ def is_taken_back(subscription: Subscription) -> bool:
     return payment.disputed() > 0 or payment.refunded() >= payment.captured > 0
 
 
-def begin_rental(right: Entitlement, now: datetime) -> Entitlement:
-    """The first play of a rental starts its hours. Does nothing for every other right.
+def begin_rental(entitlement: Entitlement, now: datetime) -> Entitlement:
+    """Start the hours of a rental at its first play; change no other entitlement. Safe to repeat.
 
-    Call it with the row locked.
+    The caller must hold the lock of the row.
     """
-    if right.rental_hours is not None and right.begun_at is None:
-        right.begun_at, right.ends_at = now, now + timedelta(hours=right.rental_hours)
-        right.save(update_fields=["begun_at", "ends_at"])
-    return right
+    if entitlement.rental_hours is not None and entitlement.begun_at is None:
+        entitlement.begun_at = now
+        entitlement.ends_at = now + timedelta(hours=entitlement.rental_hours)
+        entitlement.save(update_fields=["begun_at", "ends_at"])
+    return entitlement
 
 
-def _set(
-    *, holds: bool, source_type, source_id, user_id, video_id, ends_at, rental_hours=None
+def _update_entitlement(
+    *,
+    is_due: bool,
+    source_type: Entitlement.Source,
+    source_id: uuid.UUID,
+    user_id: uuid.UUID,
+    video_id: uuid.UUID | None,
+    ends_at: datetime | None,
+    rental_hours: int | None = None,
 ) -> None:
-    found = locks.lock_entitlement_of(source_type, source_id)
-    if found is None:
-        if not holds:
+    """Create, prolong, revoke or renew the source's entitlement; announce only a real change."""
+    entitlement = locks.lock_entitlement_of(source_type, source_id)
+    if entitlement is None:
+        if not is_due:
             return
-        found = Entitlement.objects.create(
+        entitlement = Entitlement.objects.create(
             user_id=user_id,
             video_id=video_id,
             source_type=source_type,
@@ -100,18 +110,19 @@ def _set(
             ends_at=ends_at,
             rental_hours=rental_hours,
         )
-        _announce(found, granted=True)
+        _announce(entitlement, granted=True)
         return
-    before = found.revoked_at is None
-    if found.begun_at is None:  # a rental that has begun keeps its hours
-        found.ends_at = ends_at
-    found.revoked_at = None if holds else found.revoked_at or timezone.now()
-    found.save(update_fields=["ends_at", "revoked_at"])
-    if before != holds:
-        _announce(found, granted=holds)
+    was_granted = entitlement.revoked_at is None
+    if entitlement.begun_at is None:  # a rental that was started keeps its hours
+        entitlement.ends_at = ends_at
+    entitlement.revoked_at = None if is_due else entitlement.revoked_at or timezone.now()
+    entitlement.save(update_fields=["ends_at", "revoked_at"])
+    if was_granted != is_due:
+        _announce(entitlement, granted=is_due)
 
 
 def _announce(entitlement: Entitlement, *, granted: bool) -> None:
+    """Write the audit entry and send the signal, in the caller's transaction."""
     action = AuditAction.ENTITLEMENT_GRANTED if granted else AuditAction.ENTITLEMENT_REVOKED
     audit.record(
         actor=entitlement.user,

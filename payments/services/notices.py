@@ -12,8 +12,8 @@ from payments.models import Notice, Order, Payout, Subscription
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 100
-TRIES = 10
+BATCH = 100
+MAX_ATTEMPTS = 10
 
 
 def write(user, subject: str, body: str, *, dedupe_key: str) -> None:
@@ -24,7 +24,7 @@ def write(user, subject: str, body: str, *, dedupe_key: str) -> None:
     )
 
 
-def receipt(order: Order) -> None:
+def write_receipt(order: Order) -> None:
     price = f"{money.to_text(order.amount, order.currency)} {order.currency}"
     title = " ".join(order.video.title.split())
     verb = "rented" if order.kind == Order.Kind.RENT else "bought"
@@ -36,7 +36,7 @@ def receipt(order: Order) -> None:
     )
 
 
-def refund(order: Order) -> None:
+def write_refund(order: Order) -> None:
     title = " ".join(order.video.title.split())
     write(
         order.buyer,
@@ -46,7 +46,7 @@ def refund(order: Order) -> None:
     )
 
 
-def subscription(row: Subscription, before: str) -> None:
+def write_subscription_change(row: Subscription, before: str) -> None:
     """Only what the subscriber did not just do themselves."""
     when = f"{row.period_end:%d %B %Y}" if row.period_end else ""
     if row.status == row.Status.PAST_DUE:
@@ -65,7 +65,7 @@ def subscription(row: Subscription, before: str) -> None:
     write(row.user, subject, text, dedupe_key=f"{row.pk}:{row.status}:{when}")
 
 
-def payout(paid: Payout) -> None:
+def write_payout_change(paid: Payout) -> None:
     amount = f"{money.to_text(paid.amount, paid.currency)} {paid.currency}"
     texts = {
         Payout.Status.PAID: ("Your payout", f"{amount} is on its way to your bank.\n"),
@@ -82,8 +82,8 @@ def payout(paid: Payout) -> None:
 def send_due() -> int:
     """Send what waits; returns how many went out. A mail that fails is tried again."""
     sent = 0
-    waiting = Notice.objects.filter(sent_at=None, attempts__lt=TRIES).select_related("user")
-    for notice in waiting.order_by("pk")[:AT_ONCE]:
+    waiting = Notice.objects.filter(sent_at=None, attempts__lt=MAX_ATTEMPTS).select_related("user")
+    for notice in waiting.order_by("pk")[:BATCH]:
         # Whoever raises the number of attempts sends: two workers do not send one mail twice.
         mine = Notice.objects.filter(pk=notice.pk, attempts=notice.attempts, sent_at=None)
         if not mine.update(attempts=F("attempts") + 1):

@@ -19,7 +19,7 @@ def buy(db):
         order, _ = checkout.purchase(
             buyer=buyer,
             video_id=video.pk,
-            wish=checkout.Wish(force=True),
+            options=checkout.PurchaseOptions(even_if_covered=True),
             payment_method="pm_card_visa",
         )
         return order

@@ -585,8 +585,8 @@ def test_the_revenue_identity_holds_for_a_mixed_history(
     gift = Coupon.objects.get(code="GIFT")
     for coupon in (half, gift):
         checkout.purchase(
-            buyer=make_user(), video_id=videos[0].pk, wish=checkout.Wish(coupon=coupon.code),
-            payment_method=VISA,
+            buyer=make_user(), video_id=videos[0].pk, payment_method=VISA,
+            options=checkout.PurchaseOptions(coupon=coupon.code),
         )  # fmt: skip
     refunds.refund_order(order_id=orders[0].pk, amount=777, reason="", actor=admin)
     refunds.refund_order(order_id=orders[1].pk, amount=None, reason="", actor=admin)

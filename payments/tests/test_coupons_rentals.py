@@ -356,9 +356,11 @@ def test_a_creator_sets_and_removes_the_rental_price(client_for, creator, make_v
 @pytest.mark.django_db
 def test_another_coupon_makes_a_new_order(viewer, video):
     Coupon.objects.create(**SPRING)
-    first, _ = checkout.purchase(buyer=viewer, video_id=video.pk, wish=checkout.Wish())
+    first, _ = checkout.purchase(
+        buyer=viewer, video_id=video.pk, options=checkout.PurchaseOptions()
+    )
     second, created = checkout.purchase(
-        buyer=viewer, video_id=video.pk, wish=checkout.Wish(coupon="SPRING")
+        buyer=viewer, video_id=video.pk, options=checkout.PurchaseOptions(coupon="SPRING")
     )
     first.refresh_from_db()
     assert (created, first.status, second.amount) == (True, "expired", 1500)

@@ -132,7 +132,7 @@ def test_sales_with_a_platform_coupon_show_the_list_price(video, creator, make_u
             checkout.purchase(
                 buyer=make_user(),
                 video_id=video.pk,
-                wish=checkout.Wish(coupon=code),
+                options=checkout.PurchaseOptions(coupon=code),
                 payment_method=VISA,
             )
     assert set(Order.objects.values_list("status", flat=True)) == {"paid"}

@@ -60,8 +60,8 @@ def story(make_user, make_video, buy, subscribe, admin, monkeypatch):
         subscribe(subscriber), subscribe(leaver)
         orders = [buy(make_user(), video) for video in videos for _ in range(2)]
         Coupon.objects.create(code="FREE", percent_bps=10_000, funded_by="platform")
-        wish = checkout.Wish(coupon="FREE")
-        checkout.purchase(buyer=make_user(), video_id=videos[0].pk, wish=wish)
+        options = checkout.PurchaseOptions(coupon="FREE")
+        checkout.purchase(buyer=make_user(), video_id=videos[0].pk, options=options)
         refunds.refund_order(order_id=orders[0].pk, amount=500, reason="", actor=admin)
         refunds.refund_order(order_id=orders[1].pk, amount=None, reason="", actor=admin)
         disputed = orders[2].payments.get()

@@ -42,12 +42,12 @@ class PurchaseView(APIView):
     )
     @idempotent
     def post(self, request, video_id):
-        wish = validated_body(PurchaseSerializer, request)
-        method, back = wish.pop("payment_method", ""), pop_return_url(request, wish)
+        options = validated_body(PurchaseSerializer, request)
+        method, back = options.pop("payment_method", ""), pop_return_url(request, options)
         order, created = checkout.purchase(
             buyer=request.user,
             video_id=video_id,
-            wish=checkout.Wish(**wish),
+            options=checkout.PurchaseOptions(**options),
             payment_method=method,
             return_url=back,
         )

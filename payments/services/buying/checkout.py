@@ -37,18 +37,23 @@ from videos.models import Video
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PurchaseOptions:
     """What a buyer asks for."""
 
     kind: str = "buy"
     currency: str | None = None
     expected_amount: Decimal | None = None
-    force: bool = False
+    even_if_covered: bool = False
     coupon: str = ""
 
 
 def purchase(
-    *, buyer, video_id: uuid.UUID, wish: Wish, payment_method: str = "", return_url: str = ""
+    *,
+    buyer,
+    video_id: uuid.UUID,
+    options: PurchaseOptions,
+    payment_method: str = "",
+    return_url: str = "",
 ) -> tuple[Order, bool]:
     """The buyer's order for a video, paid at once when a payment method is given or nothing is due.
 
@@ -56,7 +61,7 @@ def purchase(
     Two calls at once make one order, one capture and one entitlement: the order is unique in the
     database, and the gateway's idempotency key derives from it.
     """
-    order, created = _open_order(buyer, video_id, wish)
+    order, created = _get_or_create_order(buyer, video_id, options)
     if not order.amount:
         return orders.complete_free(order), created
     if payment_method and order.status in Order.OPEN:
@@ -70,7 +75,7 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
     While the outcome is unknown the order is PROCESSING: it neither expires nor can be canceled,
     and the next call asks the gateway again with the same key, so the money is found.
     """
-    _begin_charge(order)
+    _mark_as_charging(order)
     if order.status in Order.BOUGHT:
         return order  # somebody was faster
     gateway = gateways.by_name(order.gateway)
@@ -103,7 +108,7 @@ def next_action(order: Order, *, return_url: str = "") -> NextAction | None:
     )
 
 
-def _begin_charge(order: Order) -> None:
+def _mark_as_charging(order: Order) -> None:
     if order.status == Order.Status.PENDING and order.video.deleted_at is not None:
         raise VideoNotFound()
     begun = Order.objects.filter(
@@ -116,54 +121,56 @@ def _begin_charge(order: Order) -> None:
         raise OrderNotOpen()
 
 
-def _open_order(buyer, video_id: uuid.UUID, wish: Wish) -> tuple[Order, bool]:
+def _get_or_create_order(
+    buyer, video_id: uuid.UUID, options: PurchaseOptions
+) -> tuple[Order, bool]:
     video = Video.objects.visible_to(buyer).filter(pk=video_id).first()
     if video is None:
         raise VideoNotFound()
-    price = _check_wish(buyer, video, wish)
-    coupon = (
-        coupons.find(wish.coupon, video=video, currency=video.currency) if wish.coupon else None
-    )
+    price = _checked_price(buyer, video, options)
+    coupon = coupons.find(options.coupon, video=video) if options.coupon else None
     for _ in range(3):
-        order = _live_order(buyer, video, wish, price, coupon)
+        order = _reusable_order(buyer, video, options, price, coupon)
         if order is not None:
             return order, False
         try:
-            return _create_order(buyer, video, wish, price, coupon), True
+            return _create_order(buyer, video, options, price, coupon), True
         except IntegrityError:
             continue  # somebody was faster: theirs is the order
     raise GatewayUnavailable()
 
 
-def _check_wish(buyer, video: Video, wish: Wish) -> int:
+def _checked_price(buyer, video: Video, options: PurchaseOptions) -> int:
     """The price of what is wished for, in minor units."""
     if video.creator_id == buyer.pk:
         raise OwnVideo()
-    price = video.rental_price if wish.kind == Order.Kind.RENT else video.price
+    price = video.rental_price if options.kind == Order.Kind.RENT else video.price
     if not video.is_paid or not price:
         raise NotForSale()
-    if wish.currency and wish.currency != video.currency:
+    if options.currency and options.currency != video.currency:
         raise CurrencyUnsupported()
-    if wish.expected_amount is not None:
+    if options.expected_amount is not None:
         shown = Decimal(money.to_text(price, video.currency))
-        if wish.expected_amount != shown:
+        if options.expected_amount != shown:
             raise PriceChanged(str(shown), video.currency)
     held = Entitlement.objects.live().filter(user=buyer)
     mine = held.filter(video=video)
-    if wish.kind == Order.Kind.BUY:
+    if options.kind == Order.Kind.BUY:
         mine = mine.filter(rental_hours=None)
     if mine.exists():
         raise AlreadyOwned()
-    if not wish.force and held.filter(video=None).exists():
+    if not options.even_if_covered and held.filter(video=None).exists():
         raise CoveredBySubscription()
     return price
 
 
-def _live_order(buyer, video: Video, wish: Wish, price: int, coupon) -> Order | None:
+def _reusable_order(
+    buyer, video: Video, options: PurchaseOptions, price: int, coupon
+) -> Order | None:
     order = (
         Order.objects.select_related("coupon")
-        .filter(buyer=buyer, video=video, kind=wish.kind)
-        .filter(status__in=Order.LIVE if wish.kind == Order.Kind.BUY else Order.OPEN)
+        .filter(buyer=buyer, video=video, kind=options.kind)
+        .filter(status__in=Order.LIVE if options.kind == Order.Kind.BUY else Order.OPEN)
         .first()
     )
     if order is None:
@@ -182,7 +189,7 @@ def _live_order(buyer, video: Video, wish: Wish, price: int, coupon) -> Order | 
 
 
 @transaction.atomic
-def _create_order(buyer, video: Video, wish: Wish, price: int, coupon) -> Order:
+def _create_order(buyer, video: Video, options: PurchaseOptions, price: int, coupon) -> Order:
     gateway = gateways.current()
     discount = coupons.discount(coupon, price) if coupon else 0
     if price > discount:
@@ -192,8 +199,8 @@ def _create_order(buyer, video: Video, wish: Wish, price: int, coupon) -> Order:
         buyer=buyer,
         video=video,
         creator_id=video.creator_id,
-        kind=wish.kind,
-        rental_hours=video.rental_hours if wish.kind == Order.Kind.RENT else None,
+        kind=options.kind,
+        rental_hours=video.rental_hours if options.kind == Order.Kind.RENT else None,
         coupon=coupon,
         list_amount=price,
         discount=discount,

@@ -31,29 +31,29 @@ logger = logging.getLogger(__name__)
 Status = Order.Status
 
 
-def follow_payment(payment: Payment, *, kind: str = JournalEntry.Kind.ADJUSTMENT) -> None:
+def update_from_payment(payment: Payment, *, kind: str = JournalEntry.Kind.ADJUSTMENT) -> None:
     """Bring the order to what its applied payment says: paid, disputed, or refunded in full."""
     if payment.order is None:
         return
     if payment.disposition != Payment.Disposition.APPLIED:
-        _follow_unpaid(payment, kind)
+        _update_while_unpaid(payment, kind)
         return
     order, rivals = _lock_with_rivals(payment.order)
-    status = _status(payment)
+    status = _status_from_payment(payment)
     # What was refunded, bought again and then not refunded after all is for people to sort out.
     if order.status in {status, Status.SUPERSEDED} and order.paid_at is not None:
         return
     superseded: list[Order] = []
     if status in Order.BOUGHT:
         if _is_bought_by_another(order, rivals):
-            _supersede(order)
+            _mark_superseded(order)
             return
-        superseded = _make_room(order, rivals)
+        superseded = _supersede_rivals(order, rivals)
     before, order.status = order.status, status
     order.paid_at = order.paid_at or payment.captured_at
     order.save(update_fields=["status", "paid_at"])
-    coupons.settle(order, *superseded)
-    access.follow_order(order)
+    coupons.update_redemptions(order, *superseded)
+    access.update_for_order(order)
     if status == Status.REFUNDED:
         audit.record(actor=None, action=AuditAction.ORDER_REFUNDED, target=order)
         order_refunded.send(sender=Order, order=order)
@@ -62,13 +62,13 @@ def follow_payment(payment: Payment, *, kind: str = JournalEntry.Kind.ADJUSTMENT
         order_paid.send(sender=Order, order=order)
 
 
-def _status(payment: Payment) -> str:
+def _status_from_payment(payment: Payment) -> str:
     if payment.refunded() >= payment.captured:
         return Status.REFUNDED
     return Status.DISPUTED if payment.disputed() > 0 else Status.PAID
 
 
-def _follow_unpaid(payment: Payment, kind: str) -> None:
+def _update_while_unpaid(payment: Payment, kind: str) -> None:
     """A payment under way keeps its order open; one that fails for good reopens it.
 
     Only at the moment it fails: later news of it says nothing about the payment that came after.
@@ -96,10 +96,11 @@ def _is_bought_by_another(order: Order, rivals: list[Order]) -> bool:
     )
 
 
-def _make_room(order: Order, rivals: list[Order]) -> list[Order]:
+def _supersede_rivals(order: Order, rivals: list[Order]) -> list[Order]:
     """Supersede the open orders beside a paid one: money that came late is real.
 
-    A rental supersedes only rentals. Returns all superseded rivals; the caller settles their coupons.
+    A rental supersedes only rentals. Returns all superseded rivals; the caller updates their
+    coupon redemptions.
     """
     for rival in rivals:
         gives_way = order.kind == Order.Kind.BUY or rival.kind == Order.Kind.RENT
@@ -109,11 +110,11 @@ def _make_room(order: Order, rivals: list[Order]) -> list[Order]:
     return [rival for rival in rivals if rival.status == Status.SUPERSEDED]
 
 
-def _supersede(order: Order) -> None:
+def _mark_superseded(order: Order) -> None:
     logger.error("Order %s is paid beside another of the same video.", order.pk)
     order.status = Status.SUPERSEDED
     order.save(update_fields=["status"])
-    access.follow_order(order)
+    access.update_for_order(order)
 
 
 @transaction.atomic
@@ -122,13 +123,13 @@ def complete_free(order: Order) -> Order:
     order, rivals = _lock_with_rivals(order)
     if order.status not in Order.OPEN or order.amount:
         return order
-    superseded = _make_room(order, rivals)
+    superseded = _supersede_rivals(order, rivals)
     now = timezone.now()
     order.status, order.paid_at = Status.PAID, now
     order.save(update_fields=["status", "paid_at"])
     split.book_gift(order, at=now)
-    coupons.settle(order, *superseded)
-    access.follow_order(order)
+    coupons.update_redemptions(order, *superseded)
+    access.update_for_order(order)
     audit.record(actor=order.buyer, action=AuditAction.ORDER_PAID, target=order)
     order_paid.send(sender=Order, order=order)
     return order
@@ -137,22 +138,22 @@ def complete_free(order: Order) -> Order:
 @transaction.atomic
 def cancel_order(*, order: Order, actor) -> Order:
     """Give up an order that nobody is paying. Raises OrderNotOpen for any other."""
-    changed = _nobody_pays().filter(pk=order.pk).update(status=Status.CANCELED)
+    changed = _closable_orders().filter(pk=order.pk).update(status=Status.CANCELED)
     if not changed:
         raise OrderNotOpen()
     order.refresh_from_db(fields=["status"])
-    coupons.settle(order)
+    coupons.update_redemptions(order)
     audit.record(actor=actor, action=AuditAction.ORDER_CANCELED, target=order)
     return order
 
 
 def expire_orders() -> int:
     """Orders that nobody paid in time. Money that still comes makes them paid all the same."""
-    over = _nobody_pays().filter(expires_at__lt=timezone.now())
+    over = _closable_orders().filter(expires_at__lt=timezone.now())
     return sum(expire(order) for order in over)
 
 
-def _nobody_pays() -> QuerySet[Order]:
+def _closable_orders() -> QuerySet[Order]:
     """Open orders that no money is on its way for: what waits for the buyer's bank waits for them.
 
     Money that comes all the same is real, and makes them paid.
@@ -165,9 +166,9 @@ def _nobody_pays() -> QuerySet[Order]:
     )
 
 
-def expire_of(video) -> None:
+def expire_orders_of(video) -> None:
     """Close the open orders of a video that has been deleted; their pages are closed soon after."""
-    _expire(_nobody_pays().filter(video=video).values_list("pk", flat=True))
+    _expire(_closable_orders().filter(video=video).values_list("pk", flat=True))
 
 
 def expire(order: Order) -> bool:
@@ -180,10 +181,10 @@ def _expire(order_ids: Iterable[uuid.UUID]) -> int:
     """Expire those of the orders that nobody is paying; return how many. All are locked at once."""
     expired = []
     for pk, order in locks.lock_orders(order_ids).items():
-        if _nobody_pays().filter(pk=pk).update(status=Status.EXPIRED):
+        if _closable_orders().filter(pk=pk).update(status=Status.EXPIRED):
             order.status = Status.EXPIRED
             expired.append(order)
-    coupons.settle(*expired)
+    coupons.update_redemptions(*expired)
     return len(expired)
 
 

@@ -20,13 +20,13 @@ from videos.models import Video
 State = CouponRedemption.State
 
 
-def find(code: str, *, video: Video, currency: str, now=None) -> Coupon:
+def find(code: str, *, video: Video) -> Coupon:
     """The coupon of that code, if it can be used for the video now. Raises CouponInvalid."""
-    now = now or timezone.now()
+    now = timezone.now()
     coupon = Coupon.objects.filter(code__iexact=code, is_active=True, starts_at__lte=now).first()
     if coupon is None or (coupon.ends_at is not None and coupon.ends_at <= now):
         raise CouponInvalid("There is no such coupon, or its time is over.")
-    if coupon.amount is not None and coupon.currency != currency:
+    if coupon.amount is not None and coupon.currency != video.currency:
         raise CouponInvalid(f"This coupon is for prices in {coupon.currency}.")
     if coupon.creator_id is not None and coupon.creator_id != video.creator_id:
         raise CouponInvalid("This coupon is not for this video.")
@@ -59,7 +59,7 @@ def reserve(coupon: Coupon, order: Order) -> None:
 
 
 @transaction.atomic
-def settle(*orders: Order) -> None:
+def update_redemptions(*orders: Order) -> None:
     """Bring each redemption to what its order's status says: used when paid, released when given up.
 
     A late payment uses it again, beyond its limit if need be: the price was agreed. Give all orders
@@ -108,7 +108,7 @@ def create_coupon(*, actor, **fields) -> Coupon:
     """A coupon that can be used from now on. Raises ValidationError."""
     coupon = Coupon(**fields)
     _save_coupon(coupon)
-    _note_coupon(actor, coupon, sorted(fields.keys() - {"id"}))
+    _record_change(actor, coupon, sorted(fields.keys() - {"id"}))
     return coupon
 
 
@@ -136,7 +136,7 @@ def change_coupon(*, coupon_id: uuid.UUID, actor, **changes) -> Coupon:
             {"max_redemptions": f"It was used {coupon.redeemed} times already."}, code="invalid"
         )
     _save_coupon(coupon, changed)
-    _note_coupon(actor, coupon, changed)
+    _record_change(actor, coupon, changed)
     return coupon
 
 
@@ -157,7 +157,7 @@ def _save_coupon(coupon: Coupon, changed: list[str] | None = None) -> None:
         raise taken from error
 
 
-def _note_coupon(actor, coupon: Coupon, fields: list[str]) -> None:
+def _record_change(actor, coupon: Coupon, fields: list[str]) -> None:
     values = model_to_dict(coupon, ["percent_bps", "amount", "currency", "funded_by", "is_active"])
     audit.record(
         actor=actor,

@@ -41,21 +41,23 @@ def sync_subscription(
     """
     row = Subscription.objects.filter(gateway=gateway, external_id=external_id).first()
     if row is None:
-        row = _link(gateway, external_id, subscription)
+        row = _claim_row(gateway, external_id, subscription)
         if row is None:
             logger.error("The %s subscription %s is not ours.", gateway, external_id)
             return None
     Subscription.objects.filter(pk=row.pk).update(sync_ticket=F("sync_ticket") + 1)
     ticket = Subscription.objects.values_list("sync_ticket", flat=True).get(pk=row.pk)
     snapshot = gateways.by_name(gateway).fetch_subscription(external_id)
-    invoices = _apply(row.pk, ticket, snapshot)
+    invoices = _apply_if_newest(row.pk, ticket, snapshot)
     for invoice, payment_ids in invoices:
         for payment_id in payment_ids:
             sync_payment(gateway=gateway, external_id=payment_id, invoice=invoice)
     return Subscription.objects.select_related("plan", "next_plan").get(pk=row.pk)
 
 
-def _link(gateway: str, external_id: str, subscription: Subscription | None) -> Subscription | None:
+def _claim_row(
+    gateway: str, external_id: str, subscription: Subscription | None
+) -> Subscription | None:
     """Our row for a subscription that is seen for the first time."""
     snapshot = gateways.by_name(gateway).fetch_subscription(external_id)
     if subscription is None:
@@ -90,7 +92,7 @@ def _link(gateway: str, external_id: str, subscription: Subscription | None) -> 
 
 
 @transaction.atomic
-def _apply(
+def _apply_if_newest(
     pk, ticket: int, snapshot: SubscriptionSnapshot
 ) -> list[tuple[Invoice, tuple[str, ...]]]:
     """Take an answer over, unless a later question has been answered. Returns what was billed."""
@@ -100,15 +102,15 @@ def _apply(
     row = rows.pop(pk)
     if ticket > row.applied_ticket:
         row.applied_ticket = ticket
-        _take_over(row, snapshot, list(rows.values()))
+        _apply_snapshot(row, snapshot, list(rows.values()))
     return [
         (invoice, fact.payment_ids)
         for fact in snapshot.invoices
-        if (invoice := _follow_invoice(row, fact)) is not None
+        if (invoice := _update_invoice(row, fact)) is not None
     ]
 
 
-def _take_over(
+def _apply_snapshot(
     row: Subscription, snapshot: SubscriptionSnapshot, others: list[Subscription]
 ) -> None:
     before = row.status
@@ -120,7 +122,7 @@ def _take_over(
     if ended_here and status in Subscription.LIVE:
         status = before  # ended by us; the gateway is still to be told
     if status in Subscription.RUNNING:
-        _make_room(row, others)
+        _keep_one_primary(row, others)
     row.status = status
     plans = Plan.objects.in_bulk([snapshot.plan_code, snapshot.next_plan_code], field_name="code")
     row.plan = plans.get(snapshot.plan_code, row.plan)
@@ -137,16 +139,16 @@ def _take_over(
     else:
         row.past_due_since = row.grace_until = None
     row.save()
-    settle_status(row, before)
+    _apply_status_effects(row, before)
 
 
-def settle_status(row: Subscription, before: str) -> None:
+def _apply_status_effects(row: Subscription, before: str) -> None:
     """What follows from a subscription's new state: access, the log, the news."""
     if row.status not in Subscription.LIVE and row.ended_at is not None:
         row.invoices.filter(
             period_start__lte=row.ended_at, period_end__gt=row.ended_at, ended_early_at=None
         ).update(ended_early_at=row.ended_at)
-    access.follow_subscription(row)
+    access.update_for_subscription(row)
     if row.status == before or row.disposition != Disposition.PRIMARY:
         return
     if before in {Status.INCOMPLETE, Status.CANCELED, Status.EXPIRED} and (
@@ -161,7 +163,7 @@ def settle_status(row: Subscription, before: str) -> None:
     subscription_changed.send(sender=Subscription, subscription=row, before=before)
 
 
-def _make_room(row: Subscription, others: list[Subscription]) -> None:
+def _keep_one_primary(row: Subscription, others: list[Subscription]) -> None:
     """One subscription a user: one that runs stays, one that was never paid gives way."""
     if row.disposition == Disposition.DUPLICATE:
         return
@@ -171,19 +173,19 @@ def _make_room(row: Subscription, others: list[Subscription]) -> None:
         return
     for rival in primary:
         if rival.status == Status.INCOMPLETE:
-            end(rival, Status.CANCELED)
+            end_subscription(rival, Status.CANCELED)
 
 
-def end(row: Subscription, status: str) -> None:
+def end_subscription(row: Subscription, status: str) -> None:
     """End a locked subscription here; `payments.services.gateway_news.followups` tells the gateway."""
     if row.status not in Subscription.LIVE:
         return
     before, row.status, row.ended_at = row.status, status, timezone.now()
     row.save(update_fields=["status", "ended_at"])
-    settle_status(row, before)
+    _apply_status_effects(row, before)
 
 
-def _follow_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
+def _update_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
     """Our row of a period that the gateway billed. None for a draft whose period we know better."""
     invoice = row.invoices.filter(external_id=fact.external_id).first()
     if invoice is None:
@@ -216,7 +218,7 @@ def _follow_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
     return invoice
 
 
-def follow_payment(payment: Payment) -> None:
+def update_from_payment(payment: Payment) -> None:
     """A paid invoice is paid; money that went back in full ends the subscription or its access."""
     if payment.invoice_id is None or payment.disposition != Payment.Disposition.APPLIED:
         return
@@ -232,6 +234,6 @@ def follow_payment(payment: Payment) -> None:
     # A refund that is only under way takes the access, and gives it back when it fails.
     gone = payment.refunds.filter(status=Refund.Status.SUCCEEDED).aggregate(total=Sum("amount"))
     if latest and (gone["total"] or 0) >= payment.captured:
-        end(row, Status.CANCELED)
+        end_subscription(row, Status.CANCELED)
     else:
-        access.follow_subscription(row)
+        access.update_for_subscription(row)

@@ -41,13 +41,13 @@ def subscribe(
     plan = Plan.objects.filter(code=plan_code, is_active=True).first()
     if plan is None:
         raise PlanNotFound()
-    subscription, created = _open(user, plan)
+    subscription, created = _get_or_create(user, plan)
     if payment_method or _trial_days(subscription):
-        subscription = begin(subscription=subscription, payment_method=payment_method)
+        subscription = start(subscription=subscription, payment_method=payment_method)
     return subscription, created
 
 
-def begin(*, subscription: Subscription, payment_method: str) -> Subscription:
+def start(*, subscription: Subscription, payment_method: str) -> Subscription:
     """Start an incomplete subscription at its gateway. Raises CardDeclined: another card may do."""
     gateway = gateways.by_name(subscription.gateway)
     with payable.charging(subscription):
@@ -58,7 +58,7 @@ def begin(*, subscription: Subscription, payment_method: str) -> Subscription:
             payment_method=payment_method,
             key=subscription.charge_key,
         )
-    return _follow(subscription, snapshot)
+    return _sync(subscription, snapshot)
 
 
 def next_action(subscription: Subscription, *, return_url: str = "") -> NextAction | None:
@@ -89,8 +89,8 @@ def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
     if subscription.external_id is None:  # nothing at the gateway but perhaps an open page
         with transaction.atomic():
             locked = locks.lock_subscription(subscription.pk)
-            follow_gateway.end(locked, Status.CANCELED)
-        return _again(subscription)
+            follow_gateway.end_subscription(locked, Status.CANCELED)
+        return _reload(subscription)
     gateway = gateways.by_name(subscription.gateway)
     with translate_errors():
         snapshot = gateway.cancel_subscription(
@@ -104,7 +104,7 @@ def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
             target=subscription,
             at_period_end=at_period_end,
         )
-    return _follow(subscription, snapshot)
+    return _sync(subscription, snapshot)
 
 
 def resume(*, user) -> Subscription:
@@ -116,7 +116,7 @@ def resume(*, user) -> Subscription:
     with translate_errors():
         snapshot = gateway.resume_subscription(subscription.external_id)
     audit.record(actor=user, action=AuditAction.SUBSCRIPTION_RESUMED, target=subscription)
-    return _follow(subscription, snapshot)
+    return _sync(subscription, snapshot)
 
 
 def change(*, user, plan_code: str) -> Subscription:
@@ -150,7 +150,7 @@ def change(*, user, plan_code: str) -> Subscription:
         plan=plan.code,
         at_period_end=later,
     )
-    return _follow(subscription, snapshot)
+    return _sync(subscription, snapshot)
 
 
 def set_payment_method(*, user, payment_method: str) -> Subscription:
@@ -165,20 +165,27 @@ def set_payment_method(*, user, payment_method: str) -> Subscription:
             external_id, payment_method, customer=customers.ensure(subscription.user, gateway)
         )
     audit.record(actor=user, action=AuditAction.PAYMENT_METHOD_CHANGED, target=subscription)
-    return _follow(subscription, snapshot)
+    return _sync(subscription, snapshot)
 
 
 def current(user) -> Subscription:
     """The live subscription of a user. Raises NoSubscription."""
-    found = Subscription.objects.select_related("plan", "next_plan", "user").filter(
-        user=user,
-        disposition=Subscription.Disposition.PRIMARY,
-        status__in=Subscription.LIVE,
-    )
-    subscription = found.first()
+    subscription = _live(user)
     if subscription is None:
         raise NoSubscription()
     return subscription
+
+
+def _live(user) -> Subscription | None:
+    return (
+        Subscription.objects.select_related("plan", "next_plan", "user")
+        .filter(
+            user=user,
+            disposition=Subscription.Disposition.PRIMARY,
+            status__in=Subscription.LIVE,
+        )
+        .first()
+    )
 
 
 def end_lapsed() -> int:
@@ -194,7 +201,7 @@ def end_lapsed() -> int:
             with transaction.atomic():
                 row = locks.lock_subscription(pk)
                 if rows.filter(pk=pk).exists():
-                    follow_gateway.end(row, status)
+                    follow_gateway.end_subscription(row, status)
                     ended += 1
     over = Subscription.objects.filter(
         status__in=[Status.TRIALING, Status.ACTIVE],
@@ -211,28 +218,20 @@ def end_lapsed() -> int:
     return ended
 
 
-def _open(user, plan: Plan) -> tuple[Subscription, bool]:
+def _get_or_create(user, plan: Plan) -> tuple[Subscription, bool]:
     for _ in range(3):
-        found = (
-            Subscription.objects.select_related("plan", "user")
-            .filter(
-                user=user,
-                disposition=Subscription.Disposition.PRIMARY,
-                status__in=Subscription.LIVE,
-            )
-            .first()
-        )
-        if found is not None and found.status != Status.INCOMPLETE:
-            if not _has_lapsed(found):
+        subscription = _live(user)
+        if subscription is not None and subscription.status != Status.INCOMPLETE:
+            if not _has_lapsed(subscription):
                 raise AlreadySubscribed()
             continue
-        if found is not None and found.plan_id == plan.pk:
-            return found, False
-        if found is not None:  # changed their mind before paying
+        if subscription is not None and subscription.plan_id == plan.pk:
+            return subscription, False
+        if subscription is not None:  # changed their mind before paying
             with transaction.atomic():
-                locked = locks.lock_subscription(found.pk)
+                locked = locks.lock_subscription(subscription.pk)
                 if locked.status == Status.INCOMPLETE:
-                    follow_gateway.end(locked, Status.CANCELED)
+                    follow_gateway.end_subscription(locked, Status.CANCELED)
         try:
             with translate_errors(), transaction.atomic():
                 gateway = gateways.current()
@@ -257,7 +256,7 @@ def _has_lapsed(subscription: Subscription) -> bool:
         locked = locks.lock_subscription(subscription.pk)
         until = access.access_until(locked)
         if until is not None and until <= timezone.now():
-            follow_gateway.end(locked, Status.EXPIRED)
+            follow_gateway.end_subscription(locked, Status.EXPIRED)
         return locked.status not in Subscription.LIVE
 
 
@@ -291,16 +290,16 @@ def _terms_of(plan: Plan, gateway, *, trial_days: int) -> PlanTerms:
     return PlanTerms(**terms, ref=ref)
 
 
-def _follow(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscription:
+def _sync(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscription:
     with translate_errors():
         sync_subscription(
             gateway=subscription.gateway,
             external_id=snapshot.external_id,
             subscription=subscription,
         )
-    return _again(subscription)
+    return _reload(subscription)
 
 
-def _again(subscription: Subscription) -> Subscription:
-    found = Subscription.objects.select_related("plan", "next_plan", "user")
-    return found.get(pk=subscription.pk)
+def _reload(subscription: Subscription) -> Subscription:
+    rows = Subscription.objects.select_related("plan", "next_plan", "user")
+    return rows.get(pk=subscription.pk)
