@@ -1,15 +1,20 @@
 """Base classes for the pages of the admin site."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db.models import Model
-from django.http import HttpRequest
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from config import money
 from config.errors import DomainError, NotVisible
@@ -54,66 +59,136 @@ class ReadOnlyAdmin(HouseAdmin[Row]):
         return False
 
 
-def shown(minor: int, currency: str) -> str:
-    return f"{money.to_text(minor, currency)} {currency}"
+class ServiceAdmin(HouseAdmin[Row]):
+    """A page whose rows are created and changed by services, so that the audit log has each change.
+
+    Subclasses implement `create_row` and `change_row`. Rows are never deleted here.
+    """
+
+    def create_row(self, actor: AbstractBaseUser | AnonymousUser, fields: dict[str, Any]) -> Row:
+        """Create a row from all fields of the form, and return it as it was saved."""
+        raise NotImplementedError
+
+    def change_row(
+        self, actor: AbstractBaseUser | AnonymousUser, row: Row, fields: dict[str, Any]
+    ) -> Row:
+        """Change the row by the fields that differ from it, and return it as it was saved."""
+        raise NotImplementedError
+
+    def save_form(self, request: HttpRequest, form: "ModelForm[Row]", change: bool) -> Row:
+        """Save the valid form through the service. Django logs and names the row that this returns."""
+        row = super().save_form(request, form, change)
+        if not change:
+            return self.create_row(request.user, form.cleaned_data)
+        changed = {name: form.cleaned_data[name] for name in form.changed_data}
+        return self.change_row(request.user, row, changed)
+
+    def save_model(
+        self, request: HttpRequest, obj: Row, form: "ModelForm[Row]", change: bool
+    ) -> None:
+        """Do nothing: `save_form` has saved the row."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Answer the form. A refusal by the service is shown as a message above the list of rows.
+
+        The form has checked its values before; a service still refuses them if another administrator
+        has changed the row in the meantime.
+        """
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except (DomainError, NotVisible) as error:
+            refusal = str(error.detail)
+        except ValidationError as error:
+            refusal = " ".join(error.messages)
+        self.message_user(request, refusal, messages.ERROR)
+        return self.response_post_save_change(request, None)  # type: ignore[arg-type]  # is not read
+
+    def has_delete_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
+        return False
 
 
-def amount(field: str, title: str):
-    """A column with an amount in the row's own currency."""
+def act_on_each(
+    model_admin: ModelAdmin[Any],
+    request: HttpRequest,
+    rows: Iterable[Row],
+    act: Callable[[Row], object],
+    done: str,
+) -> None:
+    """Call ``act`` once for each row, and show the administrator how many rows it accepted.
 
-    @admin.display(description=title, ordering=field)
-    def column(row):
-        return shown(getattr(row, field), row.currency)
-
-    return column
-
-
-def carry_out(model_admin, request, rows: Iterable, act: Callable, done: str) -> None:
-    """One service call a row; each refusal is a message of its own, and stops none of the others."""
-    count = 0
+    A row that ``act`` refuses by a DomainError or NotVisible gets its own message, and the next row is
+    tried. ``done`` says what happened to the accepted rows, such as "Refunded".
+    """
+    accepted = 0
     for row in rows:
         try:
             act(row)
         except (DomainError, NotVisible) as error:
             model_admin.message_user(request, f"{row}: {error.detail}", messages.ERROR)
         else:
-            count += 1
-    if count:
-        model_admin.message_user(request, f"{done}: {count}.", messages.SUCCESS)
+            accepted += 1
+    if accepted:
+        model_admin.message_user(request, f"{done}: {accepted}.", messages.SUCCESS)
 
 
-class ByService:
-    """A form whose rows are made and changed by services, so that it stands in the audit log.
+def money_text(minor: int, currency: str) -> str:
+    """Return an amount for people: ``money_text(1999, "USD")`` is "19.99 USD"."""
+    return f"{money.to_text(minor, currency)} {currency}"
 
-    Subclasses give ``make(actor, **fields)`` and ``change(row, actor, **fields)``.
+
+def percent_text(basis_points: int) -> str:
+    """Return a part for people: ``percent_text(2550)`` is "25.5 %"."""
+    return f"{basis_points / 100:g} %"
+
+
+def money_column(
+    field: str, title: str, *, currency: str = "currency"
+) -> Callable[[ModelAdmin[Any], Model], str]:
+    """Return a method of an admin page that shows a field of minor units with its currency.
+
+    ``currency`` is the path from the row to the currency, such as "payment.currency". A list with this
+    column can be sorted by it.
+    """
+    currency_of = attrgetter(currency)
+
+    @admin.display(description=title, ordering=field)
+    def column(page: ModelAdmin[Any], row: Model) -> str:
+        return money_text(getattr(row, field), currency_of(row))
+
+    return column
+
+
+def percent_column(field: str, title: str) -> Callable[[ModelAdmin[Any], Model], str]:
+    """Return a method of an admin page that shows a field of basis points as percent."""
+
+    @admin.display(description=title, ordering=field)
+    def column(page: ModelAdmin[Any], row: Model) -> str:
+        return percent_text(getattr(row, field))
+
+    return column
+
+
+class MoneyAdmin(ReadOnlyAdmin[Row]):
+    """A read-only page that shows amounts with their currency, and parts as percent.
+
+    A method named after a field, such as ``amount_text`` for ``amount``, is shown in the field's place.
     """
 
-    def save_model(self, request, obj, form, change):
-        if change:
-            fields = {name: form.cleaned_data[name] for name in form.changed_data}
-            saved = self.change(obj, request.user, **fields)
-        else:
-            saved = self.make(request.user, id=obj.pk, **form.cleaned_data)
-        obj.__dict__.update(saved.__dict__)
-
-    def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
-        try:
-            return super().changeform_view(request, object_id, form_url, extra_context)
-        except (
-            DomainError,
-            NotVisible,
-            ValidationError,
-        ) as error:  # somebody else was faster than this form
-            text = " ".join(error.messages) if isinstance(error, ValidationError) else error.detail
-            self.message_user(request, text, messages.ERROR)
-            return self.response_post_save_change(request, None)
-
-    def has_delete_permission(self, request, obj=None):
-        return False
+    def get_fields(
+        self, request: HttpRequest, obj: Row | None = None
+    ) -> list[str | list[str] | tuple[str, ...]]:
+        names = super().get_fields(request, obj)
+        return [f"{name}_text" if hasattr(self, f"{name}_text") else name for name in names]
 
 
-def table(head: tuple[str, ...], rows: Iterable[Iterable]) -> str:
-    """A plain table; every value is escaped."""
+def html_table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> SafeString:
+    """Return an HTML table. Every title and value is escaped."""
     titles = format_html_join("", '<th scope="col">{}</th>', ((title,) for title in head))
     lines = ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows)
     body = format_html_join("", "<tr>{}</tr>", lines)

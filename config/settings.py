@@ -29,6 +29,7 @@ WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False  # config.api.slashes answers both forms without a redirect
 USE_TZ = True
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "config.formats"
 USE_I18N = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -1,3 +1,5 @@
+"""Entitlements in the admin site."""
+
 from django.contrib import admin
 
 from config.admin import ReadOnlyAdmin

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 
 from config import money
-from config.admin import ReadOnlyAdmin, carry_out, shown
+from config.admin import ReadOnlyAdmin, act_on_each, money_text
 from payments import models
 from payments.books import charts, figures, reports, review
 from payments.errors import NoDebt
@@ -32,7 +32,7 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
     def worth(self, account):
         """On the side where accounts of its kind have theirs."""
         owes = account.kind in {account.Kind.LIABILITY, account.Kind.INCOME}
-        return shown(account.balance if owes else -account.balance, account.currency)
+        return money_text(account.balance if owes else -account.balance, account.currency)
 
     def has_settle_permission(self, request):
         return request.user.has_perm("payments.write_off_debt")
@@ -46,7 +46,7 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
                 creator_id=account.owner_id, currency=account.currency, actor=request.user
             )
 
-        carry_out(self, request, queryset, act, "Written off")
+        act_on_each(self, request, queryset, act, "Written off")
 
 
 @admin.register(models.JournalEntry)
@@ -82,7 +82,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
             " · ",
             "{} → {}: {}",
             (
-                (t.debit.code, t.credit.code, shown(t.amount, t.currency))
+                (t.debit.code, t.credit.code, money_text(t.amount, t.currency))
                 for t in entry.transfers.all()
             ),
         )
@@ -181,7 +181,9 @@ def review_queue(request):
                 ),
             )
         ],
-        "debts": [(row, shown(row.balance, row.currency)) for row in found["negative_creators"]],
+        "debts": [
+            (row, money_text(row.balance, row.currency)) for row in found["negative_creators"]
+        ],
         "events": found["failed_events"],
         "checks": found["ledger_checks"],
         "latest": review.latest_check(),
@@ -193,8 +195,8 @@ def review_queue(request):
 def _kept(payment) -> dict:
     return {
         "payment": payment,
-        "captured": shown(payment.captured, payment.currency),
-        "kept": shown(payment.kept, payment.currency),
+        "captured": money_text(payment.captured, payment.currency),
+        "kept": money_text(payment.kept, payment.currency),
     }
 
 

@@ -1,15 +1,16 @@
+"""Orders in the admin site."""
+
 from django.contrib import admin
 
-from config.admin import ReadOnlyAdmin, amount, carry_out
+from config.admin import MoneyAdmin, act_on_each, money_column, percent_column
 from payments import models
 from payments.services.settling import refunds
 
 
 @admin.register(models.Order)
-class OrderAdmin(ReadOnlyAdmin):
+class OrderAdmin(MoneyAdmin):
     list_display = [
-        "id", "buyer", "video", "kind", "status", amount("amount", "amount"), "created_at",
-        "paid_at",
+        "id", "buyer", "video", "kind", "status", "amount_text", "created_at", "paid_at",
     ]  # fmt: skip
     list_filter = ["status", "kind", "currency"]
     list_select_related = ["buyer", "video"]
@@ -17,14 +18,21 @@ class OrderAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     actions = ["refund_in_full"]
 
+    amount_text = money_column("amount", "price after discount")
+    list_amount_text = money_column("list_amount", "list price")
+    discount_text = money_column("discount", "discount")
+    fee_bps_text = percent_column("fee_bps", "platform's share")
+
     def has_refund_permission(self, request):
         return request.user.has_perm("payments.refund_order")
 
-    @admin.action(description="Refund in full: playback ends at once", permissions=["refund"])
+    @admin.action(
+        description="Refund in full: the buyer's access ends at once", permissions=["refund"]
+    )
     def refund_in_full(self, request, queryset):
-        def act(order):
+        def refund(order):
             refunds.refund_order(
                 order_id=order.pk, amount=None, reason="admin site", actor=request.user
             )
 
-        carry_out(self, request, queryset, act, "Refunded")
+        act_on_each(self, request, queryset, refund, "Refunded")

@@ -1,98 +1,113 @@
+"""Plans, coupons and the uses of coupons in the admin site."""
+
 from django import forms
 from django.contrib import admin
 
 from config import money
-from config.admin import ByService, HouseAdmin, ReadOnlyAdmin, amount, shown
+from config.admin import (
+    ReadOnlyAdmin,
+    ServiceAdmin,
+    money_column,
+    money_text,
+    percent_text,
+)
 from payments import models
 from payments.services.offers import coupons, plans
 
 
 class PlanForm(forms.ModelForm):
     def clean_amount(self):
-        found = self.cleaned_data["amount"]
-        if not 0 < found <= money.MAX_MINOR:
+        amount = self.cleaned_data["amount"]
+        if not 0 < amount <= money.MAX_MINOR:
             raise forms.ValidationError("The price must be above zero.")
-        return found
+        return amount
 
 
 @admin.register(models.Plan)
-class PlanAdmin(ByService, HouseAdmin):
+class PlanAdmin(ServiceAdmin[models.Plan]):
     form = PlanForm
-    list_display = [
-        "code", "name", amount("amount", "price"), "interval", "trial_days", "is_active",
-    ]  # fmt: skip
+    list_display = ["code", "name", "price", "interval", "trial_days", "is_active"]
     list_filter = ["is_active", "interval"]
 
-    def get_readonly_fields(self, request, obj=None):
-        # A price that was sold stands: a new price is a new plan.
-        return ["code", "amount", "currency", "interval", "trial_days"] if obj else []
+    price = money_column("amount", "price")
 
-    def make(self, actor, **fields):
+    def get_fields(self, request, obj=None):
+        price = ["price"] if obj else ["amount", "currency"]
+        return ["code", "name", *price, "interval", "trial_days", "is_active"]
+
+    def get_readonly_fields(self, request, obj=None):
+        # Subscribers have agreed to these terms. A new price needs a new plan.
+        return ["code", "price", "interval", "trial_days"] if obj else []
+
+    def create_row(self, actor, fields):
         return plans.create_plan(actor=actor, **fields)
 
-    def change(self, plan, actor, **fields):
-        return plans.change_plan(plan_id=plan.pk, actor=actor, **fields)
+    def change_row(self, actor, row, fields):
+        return plans.change_plan(plan_id=row.pk, actor=actor, **fields)
 
 
 class CouponForm(forms.ModelForm):
     def clean_max_redemptions(self):
         limit = self.cleaned_data["max_redemptions"]
         if limit is not None and limit < self.instance.redeemed:
-            raise forms.ValidationError(f"It was used {self.instance.redeemed} times already.")
+            raise forms.ValidationError(
+                f"This coupon was used {self.instance.redeemed} times already."
+            )
         return limit
 
     def clean_amount(self):
-        found = self.cleaned_data["amount"]
-        if found is not None and not 0 < found <= money.MAX_MINOR:
+        amount = self.cleaned_data["amount"]
+        if amount is not None and not 0 < amount <= money.MAX_MINOR:
             raise forms.ValidationError("The amount must be above zero.")
-        return found
+        return amount
 
     def clean(self):
-        found = super().clean()
-        begin, end = found.get("starts_at"), found.get("ends_at")
+        fields = super().clean() or {}
+        begin, end = fields.get("starts_at"), fields.get("ends_at")
         if begin and end and end <= begin:
             self.add_error("ends_at", "The end must be after the beginning.")
-        return found
+        return fields
 
 
 @admin.register(models.Coupon)
-class CouponAdmin(ByService, HouseAdmin):
+class CouponAdmin(ServiceAdmin[models.Coupon]):
     form = CouponForm
     list_display = [
-        "code",
-        "worth",
-        "funded_by",
-        "creator",
-        "used",
-        "starts_at",
-        "ends_at",
-        "is_active",
-    ]
+        "code", "worth", "funded_by", "creator", "used", "starts_at", "ends_at", "is_active",
+    ]  # fmt: skip
     list_filter = ["is_active", "funded_by"]
     list_select_related = ["creator"]
     search_fields = ["code", "creator__email"]
     raw_id_fields = ["creator"]
-    readonly_fields = ["redeemed"]
+
+    def get_fields(self, request, obj=None):
+        worth = ["worth"] if self.is_used(obj) else ["percent_bps", "amount", "currency"]
+        return [
+            "code", *worth, "funded_by", "creator", "max_redemptions", "per_user", "redeemed",
+            "starts_at", "ends_at", "is_active",
+        ]  # fmt: skip
 
     def get_readonly_fields(self, request, obj=None):
-        used = obj is not None and obj.redemptions.exists()
-        return [*self.readonly_fields, *(coupons.FIXED_ONCE_USED if used else ())]
+        return ["redeemed", "worth", *(coupons.FIXED_ONCE_USED if self.is_used(obj) else ())]
 
-    @admin.display(description="takes off")
+    def is_used(self, coupon: models.Coupon | None) -> bool:
+        return coupon is not None and coupon.redemptions.exists()
+
+    @admin.display(description="discount")
     def worth(self, coupon):
         if coupon.percent_bps is not None:
-            return f"{coupon.percent_bps / 100:g} %"
-        return shown(coupon.amount, coupon.currency)
+            return percent_text(coupon.percent_bps)
+        return money_text(coupon.amount, coupon.currency)
 
-    @admin.display(description="used")
+    @admin.display(description="uses")
     def used(self, coupon):
         return f"{coupon.redeemed} of {coupon.max_redemptions or '∞'}"
 
-    def make(self, actor, **fields):
+    def create_row(self, actor, fields):
         return coupons.create_coupon(actor=actor, **fields)
 
-    def change(self, coupon, actor, **fields):
-        return coupons.change_coupon(coupon_id=coupon.pk, actor=actor, **fields)
+    def change_row(self, actor, row, fields):
+        return coupons.change_coupon(coupon_id=row.pk, actor=actor, **fields)
 
 
 @admin.register(models.CouponRedemption)

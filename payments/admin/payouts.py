@@ -1,22 +1,31 @@
+"""Payouts and statements in the admin site."""
+
 import json
 import uuid
+from collections.abc import Callable
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.template.response import TemplateResponse
 
-from config.admin import ReadOnlyAdmin, amount, carry_out, shown, table
+from config.admin import (
+    MoneyAdmin,
+    ReadOnlyAdmin,
+    act_on_each,
+    html_table,
+    money_column,
+    money_text,
+)
 from payments import models
 from payments.services.payouts import payouts, statements
 from videos.models import Video
 
 
 @admin.register(models.Payout)
-class PayoutAdmin(ReadOnlyAdmin):
+class PayoutAdmin(MoneyAdmin):
     list_display = [
-        "created_at", "creator", amount("amount", "amount"), "status", "requested_by",
-        "approved_by",
+        "created_at", "creator", "amount_text", "status", "requested_by", "approved_by",
     ]  # fmt: skip
     list_filter = ["status", "currency"]
     list_select_related = ["creator", "requested_by", "approved_by"]
@@ -24,54 +33,73 @@ class PayoutAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     actions = ["approve", "processing", "mark_paid", "mark_failed", "cancel"]
 
+    amount_text = money_column("amount", "amount")
+
     def has_settle_permission(self, request):
         return request.user.has_perm("payments.manage_payouts")
 
     @admin.action(description="Approve", permissions=["settle"])
     def approve(self, request, queryset):
-        self._each(request, queryset, payouts.approve, "Approved", actor=request.user)
+        self._move_each(request, queryset, payouts.approve, "Approved")
 
-    @admin.action(description="The bank has been told", permissions=["settle"])
+    @admin.action(description="Mark as sent to the bank", permissions=["settle"])
     def processing(self, request, queryset):
-        self._each(request, queryset, payouts.mark_processing, "On their way", actor=request.user)
+        self._move_each(request, queryset, payouts.mark_processing, "Sent to the bank")
 
-    @admin.action(description="Paid …", permissions=["settle"])
+    @admin.action(description="Mark as paid …", permissions=["settle"])
     def mark_paid(self, request, queryset):
-        def act(payout, text):
-            payouts.mark_paid(payout_id=payout.pk, external_ref=text, actor=request.user)
+        def pay(payout, reference):
+            payouts.mark_paid(payout_id=payout.pk, external_ref=reference, actor=request.user)
 
-        return self._with_words(
-            request, queryset, act, action="mark_paid", title="These payouts have arrived",
+        return self._ask_for_each(
+            request, queryset, pay, action="mark_paid", title="Payouts that the bank has paid",
             label="The bank's reference", max_length=120, done="Paid",
         )  # fmt: skip
 
-    @admin.action(description="Failed …", permissions=["settle"])
+    @admin.action(description="Mark as failed …", permissions=["settle"])
     def mark_failed(self, request, queryset):
-        def act(payout, text):
-            payouts.mark_failed(payout_id=payout.pk, reason=text, actor=request.user)
+        def fail(payout, reason):
+            payouts.mark_failed(payout_id=payout.pk, reason=reason, actor=request.user)
 
-        return self._with_words(
-            request, queryset, act, action="mark_failed", title="The bank did not take these",
-            label="What the bank says", max_length=200, done="Back in the balance",
+        return self._ask_for_each(
+            request, queryset, fail, action="mark_failed", title="Payouts that the bank refused",
+            label="The bank's reason", max_length=200, done="Returned to the balance",
         )  # fmt: skip
 
-    @admin.action(description="Cancel: the money is in the balance again", permissions=["settle"])
+    @admin.action(
+        description="Cancel: the money returns to the creator's balance", permissions=["settle"]
+    )
     def cancel(self, request, queryset):
-        self._each(request, queryset, payouts.cancel, "Canceled", actor=request.user)
+        self._move_each(request, queryset, payouts.cancel, "Canceled")
 
-    def _each(self, request, queryset, move, done: str, **arguments):
-        carry_out(self, request, queryset, lambda row: move(payout_id=row.pk, **arguments), done)
+    def _move_each(self, request, queryset, move: Callable, done: str) -> None:
+        def move_one(payout):
+            move(payout_id=payout.pk, actor=request.user)
 
-    def _with_words(
-        self, request, queryset, act, *, action: str, title: str, label: str, max_length: int, done
-    ):
-        """A page in between asks for a word about each; the second time the words are there."""
+        act_on_each(self, request, queryset, move_one, done)
+
+    def _ask_for_each(
+        self,
+        request,
+        queryset,
+        act: Callable[[models.Payout, str], object],
+        *,
+        action: str,
+        title: str,
+        label: str,
+        max_length: int,
+        done: str,
+    ) -> TemplateResponse | None:
+        """Show a page that asks for one text about each payout, then call ``act`` with each text.
+
+        Returns the page, or None once ``act`` was called for each payout.
+        """
         rows = list(queryset)
-        asked = "words" in request.POST
-        form = _words(rows, label, max_length)(request.POST if asked else None)
-        if asked and form.is_valid():
-            words = form.cleaned_data
-            carry_out(self, request, rows, lambda row: act(row, words[str(row.pk)]), done)
+        is_answer = "words" in request.POST
+        form = _text_form(rows, label, max_length)(request.POST if is_answer else None)
+        if is_answer and form.is_valid():
+            texts = form.cleaned_data
+            act_on_each(self, request, rows, lambda row: act(row, texts[str(row.pk)]), done)
             return None
         context = {
             **self.admin_site.each_context(request),
@@ -86,15 +114,16 @@ class PayoutAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "payments/admin/payout_words.html", context)
 
 
-def _words(rows: list[models.Payout], label: str, max_length: int) -> type[forms.Form]:
+def _text_form(rows: list[models.Payout], label: str, max_length: int) -> type[forms.Form]:
+    """Return a form with one required text for each payout, named by the payout's id."""
     fields = {
         str(row.pk): forms.CharField(
-            label=f"{label}: {shown(row.amount, row.currency)} to {row.creator}",
+            label=f"{label}: {money_text(row.amount, row.currency)} to {row.creator}",
             max_length=max_length,
         )
         for row in rows
     }
-    return type("Words", (forms.Form,), fields)
+    return type("TextForm", (forms.Form,), fields)
 
 
 @admin.register(models.Statement)
@@ -107,51 +136,51 @@ class StatementAdmin(ReadOnlyAdmin):
         "creator", "period", "currency", "opening", "sales", "pool", "adjustments", "paid_out",
         "closing", "proof", "created_at",
     ]  # fmt: skip
-    readonly_fields = fields
 
     @admin.display(description="opening balance")
     def opening(self, statement):
-        return f"{_read(statement)['opening']} {statement.currency}"
+        return f"{_body(statement)['opening']} {statement.currency}"
 
     @admin.display(description="closing balance")
     def closing(self, statement):
-        return f"{_read(statement)['closing']} {statement.currency}"
+        return f"{_body(statement)['closing']} {statement.currency}"
 
     @admin.display(description="sales")
     def sales(self, statement):
-        rows = _read(statement)["sales"]
+        rows = _body(statement)["sales"]
         titles = dict(
             Video.objects.filter(pk__in=[row["video"] for row in rows]).values_list("pk", "title")
         )
-        named = [{**row, "title": titles.get(uuid.UUID(row["video"]), "-")} for row in rows]
-        return _lines(named, ("title", "video", "count", "gross", "returned", "share"))
+        titled = [{**row, "title": titles.get(uuid.UUID(row["video"]), "-")} for row in rows]
+        return _table(titled, ("title", "video", "count", "gross", "returned", "share"))
 
     @admin.display(description="subscriptions")
     def pool(self, statement):
-        found = _read(statement)["pool"]
+        pool = _body(statement)["pool"]
         names = ("share", "amount", "own_seconds", "total_seconds", "algorithm")
-        return _lines([found] if found else [], names)
+        return _table([pool] if pool else [], names)
 
     @admin.display(description="adjustments")
     def adjustments(self, statement):
-        return _lines(_read(statement)["adjustments"], ("kind", "amount"))
+        return _table(_body(statement)["adjustments"], ("kind", "amount"))
 
     @admin.display(description="payouts")
     def paid_out(self, statement):
-        return _lines(_read(statement)["payouts"], ("payout", "amount"))
+        return _table(_body(statement)["payouts"], ("payout", "amount"))
 
     @admin.display(description="SHA-256")
     def proof(self, statement):
-        right = statements.sha256(statement.body) == statement.sha256
-        return f"{statement.sha256} ({'of this text' if right else 'NOT of this text'})"
+        """Return the stored hash, and whether the stored text still has it."""
+        matches = statements.sha256(statement.body) == statement.sha256
+        return f"{statement.sha256} ({'of this text' if matches else 'NOT of this text'})"
 
 
-def _read(statement: models.Statement) -> dict:
+def _body(statement: models.Statement) -> dict:
     return json.loads(statement.body)
 
 
-def _lines(rows: list[dict], names: tuple[str, ...]) -> str:
+def _table(rows: list[dict], names: tuple[str, ...]) -> str:
     if not rows:
         return "none"
-    head = tuple(name.replace("_", " ") for name in names)
-    return table(head, ([row[name] for name in names] for row in rows))
+    head = (name.replace("_", " ") for name in names)
+    return html_table(head, ([row[name] for name in names] for row in rows))

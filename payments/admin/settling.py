@@ -1,56 +1,66 @@
+"""Payments, refunds and disputes in the admin site."""
+
 from django.contrib import admin
 
-from config.admin import ReadOnlyAdmin, amount, carry_out, shown
+from config.admin import MoneyAdmin, act_on_each, money_column, money_text
 from payments import models
 from payments.services.settling import refunds
 
 
 @admin.register(models.Payment)
-class PaymentAdmin(ReadOnlyAdmin):
+class PaymentAdmin(MoneyAdmin):
     list_display = [
-        "external_id", "gateway", "status", "disposition", amount("captured", "captured"),
-        amount("fee", "fee"), "captured_at",
+        "external_id", "gateway", "status", "disposition", "captured_text", "fee_text",
+        "captured_at",
     ]  # fmt: skip
     list_filter = ["status", "disposition", "gateway", "currency"]
     search_fields = ["external_id", "order__id", "id"]
     actions = ["send_back"]
 
+    amount_text = money_column("amount", "amount")
+    captured_text = money_column("captured", "captured")
+    fee_text = money_column("fee", "gateway's fee")
+
     def has_refund_permission(self, request):
         return request.user.has_perm("payments.refund_order")
 
-    @admin.action(description="Send back what pays nothing we know of", permissions=["refund"])
+    @admin.action(
+        description="Refund payments that are unmatched or duplicates", permissions=["refund"]
+    )
     def send_back(self, request, queryset):
-        def act(payment):
+        def refund(payment):
             refunds.send_back_stray(payment_id=payment.pk, actor=request.user)
 
-        carry_out(self, request, queryset, act, "Sent back")
+        act_on_each(self, request, queryset, refund, "Refunded")
 
 
 @admin.register(models.Refund)
-class RefundAdmin(ReadOnlyAdmin):
-    list_display = ["payment", "status", "worth", "reason", "is_automatic", "by", "created_at"]
+class RefundAdmin(MoneyAdmin):
+    list_display = [
+        "payment", "status", "amount_text", "reason", "is_automatic", "by", "created_at",
+    ]  # fmt: skip
     list_select_related = ["payment", "by"]
     list_filter = ["status", "is_automatic"]
     search_fields = ["payment__external_id", "external_id"]
 
-    @admin.display(description="amount")
-    def worth(self, refund):
-        return shown(refund.amount, refund.payment.currency)
+    amount_text = money_column("amount", "amount", currency="payment.currency")
 
 
 @admin.register(models.Dispute)
-class DisputeAdmin(ReadOnlyAdmin):
+class DisputeAdmin(MoneyAdmin):
     list_display = [
-        "external_id", "payment", "status", "reason", "worth", "held", "evidence_due", "created_at",
+        "external_id", "payment", "status", "reason", "amount_text", "held", "evidence_due",
+        "created_at",
     ]  # fmt: skip
     list_select_related = ["payment"]
     list_filter = ["status"]
     search_fields = ["external_id", "payment__external_id"]
 
-    @admin.display(description="amount")
-    def worth(self, dispute):
-        return shown(dispute.amount, dispute.payment.currency)
+    amount_text = money_column("amount", "disputed amount", currency="payment.currency")
+    withdrawn_text = money_column("withdrawn", "taken by the bank", currency="payment.currency")
+    reinstated_text = money_column("reinstated", "given back", currency="payment.currency")
+    fee_text = money_column("fee", "gateway's fee", currency="payment.currency")
 
-    @admin.display(description="the bank holds")
+    @admin.display(description="held by the bank")
     def held(self, dispute):
-        return shown(dispute.withdrawn - dispute.reinstated, dispute.payment.currency)
+        return money_text(dispute.withdrawn - dispute.reinstated, dispute.payment.currency)

@@ -1,49 +1,46 @@
+"""Pools and watch time in the admin site."""
+
 from django.contrib import admin
 from django.utils.html import format_html
 
-from config.admin import ReadOnlyAdmin, amount, shown, table
+from config.admin import MoneyAdmin, ReadOnlyAdmin, html_table, money_column, money_text
 from payments import models
 
 SHARES_MAX = 200
 
 
 @admin.register(models.Pool)
-class PoolAdmin(ReadOnlyAdmin):
+class PoolAdmin(MoneyAdmin):
     list_display = [
-        "period", "currency", amount("balance", "in the pool"), amount("amount", "shared"),
-        "total_seconds", "algorithm", "closed_at", "closed_by",
+        "period", "currency", "balance_text", "amount_text", "total_seconds", "algorithm",
+        "closed_at", "closed_by",
     ]  # fmt: skip
     list_filter = ["currency", "algorithm"]
     list_select_related = ["closed_by"]
     search_fields = ["period"]
     fields = [
-        "period", "currency", "in_pool", "shared", "total_seconds", "algorithm", "input_sha256",
+        "period", "currency", "balance", "amount", "total_seconds", "algorithm", "input_sha256",
         "closed_at", "closed_by", "shares",
     ]  # fmt: skip
-    readonly_fields = fields
 
-    @admin.display(description="in the pool")
-    def in_pool(self, pool):
-        return shown(pool.balance, pool.currency)
-
-    @admin.display(description="shared")
-    def shared(self, pool):
-        return shown(pool.amount, pool.currency)
+    balance_text = money_column("balance", "in the pool")
+    amount_text = money_column("amount", "shared among creators")
 
     @admin.display(description="shares")
     def shares(self, pool):
+        """Return a table of the shares, the largest first, cut after SHARES_MAX."""
         rows = pool.shares.select_related("creator").order_by("-amount", "creator_id")
         total = rows.count()
-        found = table(
-            ("creator", "seconds", "amount"),
+        table = html_table(
+            ("creator", "seconds watched", "share"),
             (
-                (share.creator, share.seconds, shown(share.amount, pool.currency))
+                (share.creator, share.seconds, money_text(share.amount, pool.currency))
                 for share in rows[:SHARES_MAX]
             ),
         )
         if total <= SHARES_MAX:
-            return found
-        return format_html("{}<p>The largest {} of {}.</p>", found, SHARES_MAX, total)
+            return table
+        return format_html("{}<p>The largest {} of {} shares.</p>", table, SHARES_MAX, total)
 
 
 @admin.register(models.WatchDaily)

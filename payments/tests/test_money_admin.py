@@ -385,7 +385,7 @@ def test_an_empty_review_queue_says_so(desk, order):
     models.LedgerCheck.objects.create()
     content = desk.get(REVIEW).content.decode()
     assert "There is nothing to look at." in content
-    assert "it is right" in content
+    assert "found no discrepancy" in content
 
 
 @pytest.mark.parametrize("number", [1, 12])
