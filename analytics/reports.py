@@ -10,6 +10,7 @@ from django.db.models.functions import Cast, TruncDay, TruncHour, TruncMonth, Tr
 from analytics.models import Reaction, VideoView
 from config import money
 from payments.books import reports as money_reports
+from payments.books.columns import in_currency
 from payments.models import Order
 from streaming.models import PlaybackSession
 from videos.models import Video
@@ -18,6 +19,7 @@ TRUNC = {"hour": TruncHour, "day": TruncDay, "week": TruncWeek, "month": TruncMo
 REAL = FloatField()
 COUNTED = ~Q(access__in=["owner", "admin"])
 TOP = 100
+REVENUE_COLUMNS = ("currency", "gross", "refunds", "creator_share", "platform_share")
 RETENTION_BUCKETS = 200
 
 
@@ -180,20 +182,16 @@ def creator_report(scope: Scope) -> dict:
 
 def platform_report(scope: Scope) -> dict:
     revenue = money_reports.platform_totals(scope.period, scope.video_id)
-    earned = {row["currency"]: row["platform_share"] for row in revenue}
+    earned = {row.currency: row.platform_share for row in revenue}
     sold, played = sales(scope), by_bucket(scope)
     return {
         "totals": totals(scope, earned, sold, played),
         "series": series(played),
         "videos": videos(scope, sold),
         "revenue": [
-            {
-                name: money.to_text(row[name], row["currency"]) if name != "currency" else row[name]
-                for name in ("currency", "gross", "refunds", "creator_share", "platform_share")
-            }
-            for row in revenue
+            {name: row[name] for name in REVENUE_COLUMNS} for row in in_currency(revenue, None)
         ],
-        "active_subscriptions": sum(row["active_subscriptions"] for row in revenue),
+        "active_subscriptions": sum(row.active_subscriptions for row in revenue),
         "top_creators": top_creators(scope),
         "processing_queue": processing_queue(),
     }

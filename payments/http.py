@@ -43,24 +43,6 @@ def return_url(request, data: dict) -> str:
     return url
 
 
-AMOUNTS = frozenset(
-    {
-        "gross", "refunds", "net", "earnings", "disputes", "creator_share", "platform_share",
-        "fees", "losses", "deferred", "pool", "owed_back", "promotions", "suspense", "mrr",
-        "debit", "credit", "balance",
-    }
-)  # fmt: skip
-
-
-def shown(row: dict) -> dict:
-    """A report's row with its amounts as the API shows them."""
-    currency = row["currency"]
-    return {
-        name: money.to_text(value, currency) if name in AMOUNTS else value
-        for name, value in row.items()
-    }
-
-
 def in_text(amounts: dict[str, int], currency: str) -> dict[str, str]:
     return {name: money.to_text(value, currency) for name, value in amounts.items()}
 

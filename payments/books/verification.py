@@ -12,8 +12,8 @@ from django.db.models import Exists, F, OuterRef, Q, Sum
 from django.utils import timezone
 
 from payments.books import verification_payments
+from payments.books.reports import trial_balance
 from payments.ledger import protection
-from payments.ledger.balances import trial_balance
 from payments.models import (
     Entitlement,
     Invoice,
@@ -84,7 +84,7 @@ def _missing_triggers() -> Iterator[str]:
 def _unbalanced() -> Iterator[str]:
     sums: dict[str, int] = {}
     for row in trial_balance():
-        sums[row["currency"]] = sums.get(row["currency"], 0) + row["balance"]
+        sums[row.currency] = sums.get(row.currency, 0) + row.balance
     for currency, off in sums.items():
         if off:
             yield f"debits and credits of {currency} differ by {off}"

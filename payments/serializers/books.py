@@ -1,9 +1,13 @@
 """Reports, the ledger and the review queue."""
 
+from datetime import datetime
+
 from rest_framework import serializers
 
 from config import money
-from config.api.fields import MONEY, MoneyField
+from config.api.fields import MoneyField
+from payments.books import reports
+from payments.books.columns import Column, Row, columns
 from payments.models import (
     JournalEntry,
     LedgerCheck,
@@ -30,19 +34,35 @@ class PeriodSerializer(serializers.Serializer):
         return attrs
 
 
-class CreatorTotalSerializer(serializers.Serializer):
-    currency = serializers.CharField()
-    sales = serializers.IntegerField()
-    gross = serializers.CharField(**MONEY)
-    refunds = serializers.CharField(**MONEY)
-    net = serializers.CharField(**MONEY)
-    earnings = serializers.CharField(**MONEY)
+def row_serializer(
+    row: type[Row], name: str, *, omit: tuple[str, ...] = ()
+) -> type[serializers.Serializer]:
+    """Return the serializer of a report's row, for the API document.
+
+    It has a field for each column of the row but those in ``omit``. Its schema is called ``name``.
+    """
+    fields = {column.name: _field(column) for column in columns(row) if column.name not in omit}
+    return type(f"{name}Serializer", (serializers.Serializer,), {"__doc__": row.__doc__, **fields})
 
 
-class EarningsRowSerializer(serializers.Serializer):
-    bucket = serializers.CharField(allow_null=True)
-    currency = serializers.CharField()
-    earnings = serializers.CharField(**MONEY)
+def _field(column: Column) -> serializers.Field:
+    help_text = column.help_text or None
+    if column.is_amount:
+        return serializers.CharField(max_length=40, read_only=True, help_text=help_text)
+    if column.type is int:
+        return serializers.IntegerField(help_text=help_text)
+    if column.type is datetime:
+        return serializers.DateTimeField(help_text=help_text)
+    return serializers.CharField(allow_null=isinstance(None, column.type), help_text=help_text)
+
+
+# The answer also has a creator's disputes, which the API document does not name.
+CreatorTotalSerializer = row_serializer(reports.CreatorRow, "CreatorTotal", omit=("disputes",))
+EarningsRowSerializer = row_serializer(reports.EarningsRow, "EarningsRow")
+RevenueRowSerializer = row_serializer(reports.RevenueRow, "RevenueRow")
+RevenueDaySerializer = row_serializer(reports.RevenueDay, "RevenueDay")
+TrialBalanceRowSerializer = row_serializer(reports.TrialBalanceRow, "TrialBalanceRow")
+TrialBalanceTotalSerializer = row_serializer(reports.TrialBalanceTotal, "TrialBalanceTotal")
 
 
 class EarningsSerializer(serializers.Serializer):
@@ -52,41 +72,11 @@ class EarningsSerializer(serializers.Serializer):
     series = EarningsRowSerializer(many=True)
 
 
-class RevenueRowSerializer(CreatorTotalSerializer):
-    earnings = None
-    disputes = serializers.CharField(**MONEY)
-    creator_share = serializers.CharField(**MONEY)
-    platform_share = serializers.CharField(**MONEY)
-    fees = serializers.CharField(**MONEY)
-    losses = serializers.CharField(**MONEY)
-    deferred = serializers.CharField(help_text="Subscriptions paid, not yet earned.", **MONEY)
-    pool = serializers.CharField(help_text="Earned by subscriptions, not yet shared.", **MONEY)
-    owed_back = serializers.CharField(help_text="Paid twice, on its way back.", **MONEY)
-    promotions = serializers.CharField(help_text="Discounts that the platform paid.", **MONEY)
-    suspense = serializers.CharField(**MONEY)
-    mrr = serializers.CharField(help_text="Monthly recurring revenue.", **MONEY)
-    active_subscriptions = serializers.IntegerField()
-    churned_subscriptions = serializers.IntegerField(help_text="Ended within the time asked for.")
-
-
-class RevenueSerializer(serializers.Serializer):
+class RevenueReportSerializer(serializers.Serializer):
     totals = RevenueRowSerializer(many=True)
-
-
-class TrialBalanceRowSerializer(serializers.Serializer):
-    code = serializers.CharField()
-    kind = serializers.CharField()
-    currency = serializers.CharField()
-    debit = serializers.CharField(**MONEY)
-    credit = serializers.CharField(**MONEY)
-    balance = serializers.CharField(help_text="Debits minus credits.", **MONEY)
-
-
-class TrialBalanceTotalSerializer(serializers.Serializer):
-    currency = serializers.CharField()
-    debit = serializers.CharField(**MONEY)
-    credit = serializers.CharField(**MONEY)
-    balance = serializers.CharField(help_text="Zero, always.", **MONEY)
+    series = RevenueDaySerializer(
+        many=True, help_text="With `group_by=day`: the days on which something was booked."
+    )
 
 
 class TrialBalanceSerializer(serializers.Serializer):
@@ -152,20 +142,4 @@ class ReviewSerializer(serializers.Serializer):
     failed_events = WebhookEventSerializer(many=True)
     ledger_checks = LedgerCheckSerializer(
         many=True, help_text="The latest one, when it found something."
-    )
-
-
-class RevenueDaySerializer(serializers.Serializer):
-    day = serializers.DateTimeField()
-    currency = serializers.CharField()
-    gross = serializers.CharField(**MONEY)
-    refunds = serializers.CharField(**MONEY)
-    disputes = serializers.CharField(**MONEY)
-    creator_share = serializers.CharField(**MONEY)
-    platform_share = serializers.CharField(**MONEY)
-
-
-class RevenueReportSerializer(RevenueSerializer):
-    series = RevenueDaySerializer(
-        many=True, help_text="With `group_by=day`: the days on which something was booked."
     )

@@ -9,9 +9,9 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from payments import models
+from payments.books.reports import trial_balance
 from payments.gateways.base import OutcomeUnknown
 from payments.gateways.sandbox import SandboxGateway
-from payments.ledger.balances import trial_balance
 from payments.models import JournalEntry, Transfer
 
 MONEY = (
@@ -46,15 +46,15 @@ def balances() -> dict[str, int]:
     """Credits minus debits by account, as far as there are any; the users' ids are left out."""
     found: dict[str, int] = {}
     for row in trial_balance():
-        role, *_, currency = row["code"].split(":")
-        found[f"{role}:{currency}"] = found.get(f"{role}:{currency}", 0) - row["balance"]
+        role, *_, currency = row.code.split(":")
+        found[f"{role}:{currency}"] = found.get(f"{role}:{currency}", 0) - row.balance
     return {code: balance for code, balance in found.items() if balance}
 
 
 def assert_books_balance() -> None:
     by_currency: dict[str, int] = {}
     for row in trial_balance():
-        by_currency[row["currency"]] = by_currency.get(row["currency"], 0) + row["balance"]
+        by_currency[row.currency] = by_currency.get(row.currency, 0) + row.balance
     assert not any(by_currency.values()), by_currency
 
 

@@ -1,5 +1,6 @@
 """Money that goes back by other hands: banks, dashboards, and refunds that fail after all."""
 
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
@@ -37,7 +38,7 @@ class Sale:
         with nothing_changes():
             sync_payment(gateway="sandbox", external_id=self.payment.external_id)
         assert_books_balance()
-        for row in platform_totals(Period()):
+        for row in map(asdict, platform_totals(Period())):
             assert row["gross"] - row["refunds"] - row["disputes"] == (
                 row["creator_share"] + row["platform_share"] - row["losses"] - row["promotions"]
                 + row["deferred"] + row["pool"] + row["owed_back"] + row["suspense"]

@@ -1,6 +1,7 @@
 """The back office in the admin site: its pages, its actions, and who is kept out."""
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from accounts.roles import MODERATOR, Role
 from audit.models import AuditEntry
 from payments import models
 from payments.books import charts, figures
+from payments.books.reports import RevenueDay
 from payments.gateways.sandbox import charging
 from payments.periods import Month
 from payments.services.payouts import payouts, statements
@@ -350,7 +352,7 @@ def test_the_overview_says_when_an_identity_does_not_hold(desk, world, monkeypat
     monkeypatch.setattr(
         figures,
         "identity",
-        lambda row: honest({**row, "platform_share": row["platform_share"] + 1}),
+        lambda row: honest(replace(row, platform_share=row.platform_share + 1)),
     )
     content = desk.get(REVENUE).content.decode()
     assert "✗ the right side is 31.99" in " ".join(content.split())
@@ -400,10 +402,10 @@ def test_the_pages_cost_the_same_however_much_there_is(desk, buy, make_user, mak
 # --- the drawing ------------------------------------------------------------------------------
 
 
-def days(*rows: tuple[int, int, int, int]) -> list[figures.Day]:
+def days(*rows: tuple[int, int, int, int]) -> list[RevenueDay]:
     begin = date(2026, 9, 1)
     return [
-        figures.Day(begin + timedelta(days=number), gross, back, 0, creators, platform)
+        RevenueDay(begin + timedelta(days=number), "USD", gross, back, 0, creators, platform)
         for number, (gross, back, creators, platform) in enumerate(rows)
     ]
 
