@@ -119,7 +119,7 @@ def creator_report(scope: Scope, creator_id: UUID) -> CreatorReport:
 def platform_report(scope: Scope) -> PlatformReport:
     """Return the dashboard over all videos, or over the scope's one; earnings are the platform's."""
     revenue = money_reports.platform_totals(scope.period, scope.video_id)
-    earned = {row["currency"]: row["platform_share"] for row in revenue}
+    earned = {row.currency: row.platform_share for row in revenue}
     sold, played = _sales(scope), _figures_by_interval(scope)
     return PlatformReport(
         totals=_totals(scope, earned, sold, played),
@@ -127,15 +127,15 @@ def platform_report(scope: Scope) -> PlatformReport:
         videos=_videos(scope, sold),
         revenue=[
             RevenueLine(
-                currency=row["currency"],
-                gross=money.to_text(row["gross"], row["currency"]),
-                refunds=money.to_text(row["refunds"], row["currency"]),
-                creator_share=money.to_text(row["creator_share"], row["currency"]),
-                platform_share=money.to_text(row["platform_share"], row["currency"]),
+                currency=row.currency,
+                gross=money.to_text(row.gross, row.currency),
+                refunds=money.to_text(row.refunds, row.currency),
+                creator_share=money.to_text(row.creator_share, row.currency),
+                platform_share=money.to_text(row.platform_share, row.currency),
             )
             for row in revenue
         ],
-        active_subscriptions=sum(row["active_subscriptions"] for row in revenue),
+        active_subscriptions=sum(row.active_subscriptions for row in revenue),
         top_creators=_top_creators(scope),
         processing_queue=_processing_queue(),
     )

@@ -82,24 +82,6 @@ def refund_amount(body: dict[str, Any], *, of: QuerySet[Model]) -> int | None:
     return amount
 
 
-AMOUNTS = frozenset(
-    {
-        "gross", "refunds", "net", "earnings", "disputes", "creator_share", "platform_share",
-        "fees", "losses", "deferred", "pool", "owed_back", "promotions", "suspense", "mrr",
-        "debit", "credit", "balance",
-    }
-)  # fmt: skip
-
-
-def report_row_as_text(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a report's row with its amounts as decimal strings in the row's currency."""
-    currency = row["currency"]
-    return {
-        name: money.to_text(value, currency) if name in AMOUNTS else value
-        for name, value in row.items()
-    }
-
-
 def amounts_as_text(amounts: dict[str, int], currency: str) -> dict[str, str]:
     """Return the amounts, given in minor units, as decimal strings."""
     return {name: money.to_text(amount, currency) for name, amount in amounts.items()}

@@ -1,5 +1,7 @@
 """The ledger in the admin site, with two pages: the revenue overview and the review queue."""
 
+from datetime import datetime
+
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.template.response import TemplateResponse
@@ -11,6 +13,7 @@ from config import money
 from config.admin import ReadOnlyAdmin, act_on_each, money_text
 from payments import models
 from payments.books import charts, figures, reports, review
+from payments.books.columns import amounts, as_text, columns
 from payments.errors import NoDebt
 from payments.services.payouts import payouts
 
@@ -100,27 +103,6 @@ class LedgerCheckAdmin(ReadOnlyAdmin):
 
 DAYS = (7, 30, 90, 365)
 DEFAULT_DAYS = 30
-ROWS = (
-    ("gross", "Gross"),
-    ("refunds", "Refunds"),
-    ("disputes", "Disputes"),
-    ("net", "Net"),
-    ("creator_share", "Creators' share"),
-    ("platform_share", "Platform's share"),
-    ("deferred", "Deferred: paid by subscribers, not yet earned"),
-    ("pool", "In the pool: earned, not yet shared"),
-    ("owed_back", "Owed back to buyers"),
-    ("suspense", "Suspense"),
-    ("losses", "Losses"),
-    ("promotions", "Promotions"),
-    ("fees", "Gateways' fees"),
-    ("mrr", "Monthly recurring revenue, now"),
-)
-COUNTS = (
-    ("sales", "Videos sold"),
-    ("active_subscriptions", "Active subscriptions, now"),
-    ("churned_subscriptions", "Subscriptions that ended"),
-)
 
 
 def _may_look(request) -> None:
@@ -132,26 +114,29 @@ def revenue(request):
     _may_look(request)
     asked = request.GET.get("days", "")
     number = int(asked) if asked in map(str, DAYS) else DEFAULT_DAYS
-    period = figures.last_days(number, timezone.now().date())
-    totals = {row["currency"]: row for row in reports.platform_totals(period)}
-    days = figures.by_day(period)
+    today = timezone.now().date()
+    period = figures.last_days(number, today)
+    totals = reports.platform_totals(period)
+    currencies = [row.currency for row in totals]
+    shown_totals = [as_text(row) for row in totals]
     context = {
         **admin.site.each_context(request),
         "title": "Revenue overview",
         "choices": DAYS,
         "chosen": number,
         "since": period.start,
-        "currencies": list(totals),
+        "currencies": currencies,
         "rows": [
-            (title, [money.to_text(row[name], currency) for currency, row in totals.items()])
-            for name, title in ROWS
+            (column.title, [row[column.name] for row in shown_totals])
+            for column in columns(reports.RevenueRow)
+            if column.title
         ],
-        "counts": [(title, [row[name] for row in totals.values()]) for name, title in COUNTS],
-        "payouts": _payouts(period, list(totals)),
-        "identities": [_told(currency, row) for currency, row in totals.items()],
+        "payouts": _payouts(period, currencies),
+        "identities": [_identity(row) for row in totals],
+        "day_columns": [column.short for column in amounts(reports.RevenueDay)],
         "plots": [
-            {"chart": charts.revenue(found, currency), "days": _table(found, currency)}
-            for currency, found in days.items()
+            {"chart": charts.revenue(days, currency), "days": _table(days)}
+            for currency, days in figures.by_day(number, today).items()
         ],
         "check": review.latest_check(),
     }
@@ -200,13 +185,15 @@ def _kept(payment) -> dict:
     }
 
 
-def _payouts(period, currencies: list[str]) -> list[tuple[str, list[str]]]:
-    found = figures.payouts(period)
+def _payouts(period: reports.Period, currencies: list[str]) -> list[tuple[str, list[str]]]:
+    totals = figures.payouts(period)
     return [
         (
             title,
             [
-                money.to_text(found[currency][name], currency) if currency in found else "-"
+                money.to_text(getattr(totals[currency], name), currency)
+                if currency in totals
+                else "-"
                 for currency in currencies
             ],
         )
@@ -214,25 +201,32 @@ def _payouts(period, currencies: list[str]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _told(currency: str, row: dict) -> dict:
-    found = figures.identity(row)
-    terms = [(name, value) for name, value in found.became.items() if value]
+def _identity(row: reports.RevenueRow) -> dict[str, object]:
+    """Return both sides of a currency's equation for the page, as (is subtracted, amount, name)."""
+
+    def text(minor: int) -> str:
+        return money.to_text(minor, row.currency)
+
+    identity = figures.identity(row)
     return {
-        "currency": currency,
-        "gross": money.to_text(row["gross"], currency),
-        "refunds": money.to_text(row["refunds"], currency),
-        "disputes": money.to_text(row["disputes"], currency),
-        "net": money.to_text(found.left, currency),
-        "terms": [(value < 0, money.to_text(abs(value), currency), name) for name, value in terms],
-        "right": money.to_text(found.right, currency),
-        "holds": found.holds,
+        "currency": row.currency,
+        "came_in": [(sign < 0, text(value), name) for name, sign, value in identity.came_in],
+        "net": text(identity.left),
+        "became": [
+            (sign * value < 0, text(abs(value)), name)
+            for name, sign, value in identity.became
+            if value
+        ],
+        "right": text(identity.right),
+        "holds": identity.holds,
     }
 
 
-def _table(days: list[figures.Day], currency: str) -> list[tuple]:
-    """The days on which something happened, newest first: what the chart says, in numbers."""
+def _table(days: list[reports.RevenueDay]) -> list[tuple[datetime, list[object]]]:
+    """Return the amounts of the chart as text, the newest day first, without days of zeros only."""
+    names = [column.name for column in amounts(reports.RevenueDay)]
     return [
-        (day.day, *(money.to_text(getattr(day, name), currency) for name in figures.SERIES))
+        (day.day, [as_text(day)[name] for name in names])
         for day in reversed(days)
-        if any(getattr(day, name) for name in figures.SERIES)
+        if any(getattr(day, name) for name in names)
     ]

@@ -1,10 +1,12 @@
 """The geometry of the revenue chart; a template draws it as SVG. No script, no other host."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 
 from config import money
-from payments.books.figures import Day
+from payments.books.columns import amounts
+from payments.books.reports import RevenueDay
 
 WIDTH, HEIGHT = 960, 320
 LEFT, RIGHT, TOP, BOTTOM = 84, 12, 14, 44
@@ -41,7 +43,7 @@ class Chart:
     bottom: int = HEIGHT - BOTTOM
 
 
-def revenue(days: list[Day], currency: str) -> Chart:
+def revenue(days: list[RevenueDay], currency: str) -> Chart:
     """Stacked bars of both shares, and lines of gross and of what went back, day by day."""
     back = [day.refunds + day.disputes for day in days]
     highs = [max(_stack(day, 1), day.gross, gone) for day, gone in zip(days, back, strict=True)]
@@ -60,9 +62,9 @@ def revenue(days: list[Day], currency: str) -> Chart:
         return " ".join(f"{x},{y(value)}" for x, value in zip(middles, values, strict=True))
 
     bars = [
-        Bar(round(x - width / 2, 2), width, _parts(day, y), _words(day, currency))
+        Bar(round(x - width / 2, 2), width, _parts(day, y), _values(day))
         for day, x in zip(days, middles, strict=True)
-        if day.creator_share or day.platform_share or day.gross or day.refunds or day.disputes
+        if any(getattr(day, column.name) for column in amounts(RevenueDay))
     ]
     return Chart(
         currency=currency,
@@ -77,20 +79,20 @@ def revenue(days: list[Day], currency: str) -> Chart:
     )
 
 
-def _stack(day: Day, sign: int) -> int:
+def _stack(day: RevenueDay, sign: int) -> int:
     """What is piled up above (1) or below (-1) the axis."""
     return sum(part for part in (day.creator_share, day.platform_share) if part * sign > 0)
 
 
-def _parts(day: Day, y) -> list[tuple[str, float, float]]:
-    found, ends = [], {1: 0, -1: 0}
+def _parts(day: RevenueDay, y: Callable[[int], float]) -> list[tuple[str, float, float]]:
+    parts, ends = [], {1: 0, -1: 0}
     for name, value in (("creators", day.creator_share), ("platform", day.platform_share)):
         if value:
             sign = 1 if value > 0 else -1
             begin, ends[sign] = ends[sign], ends[sign] + value
             top, bottom = sorted((y(begin), y(ends[sign])))
-            found.append((name, top, round(bottom - top, 1)))
-    return found
+            parts.append((name, top, round(bottom - top, 1)))
+    return parts
 
 
 def _ticks(low: int, high: int, exponent: int) -> list[int]:
@@ -105,7 +107,7 @@ def _ticks(low: int, high: int, exponent: int) -> list[int]:
     return [step * number for number in range(first, max(last, first + 1) + 1)]
 
 
-def _dates(days: list[date], middles: list[float]) -> list[tuple[float, str]]:
+def _dates(days: list[datetime], middles: list[float]) -> list[tuple[float, str]]:
     every = max(1, -(-len(days) // DATES_MAX))
     return [
         (middles[number], f"{days[number].day} {days[number]:%b}")
@@ -121,29 +123,26 @@ def _short(minor: int, currency: str) -> str:
     return f"{digits}.{fraction}" if fraction.strip("0") else digits
 
 
-def _words(day: Day, currency: str) -> str:
-    parts = {
-        "gross": day.gross,
-        "refunds": day.refunds,
-        "disputes": day.disputes,
-        "creators": day.creator_share,
-        "platform": day.platform_share,
-    }
-    told = ", ".join(f"{name} {money.to_text(value, currency)}" for name, value in parts.items())
-    return f"{day.day.isoformat()}: {told} {currency}"
+def _values(day: RevenueDay) -> str:
+    """Return a day's amounts as a sentence, for a pointer or a screen reader."""
+    amounts_of_day = ", ".join(
+        f"{column.short} {money.to_text(getattr(day, column.name), day.currency)}"
+        for column in amounts(RevenueDay)
+    )
+    return f"{day.day:%Y-%m-%d}: {amounts_of_day} {day.currency}"
 
 
-def _summary(days: list[Day], currency: str) -> str:
+def _summary(days: list[RevenueDay], currency: str) -> str:
     gross = sum(day.gross for day in days)
     back = sum(day.refunds + day.disputes for day in days)
-    creators, platform = (
-        sum(getattr(day, name) for day in days) for name in ("creator_share", "platform_share")
-    )
+    creators = sum(day.creator_share for day in days)
+    platform = sum(day.platform_share for day in days)
     best = max(days, key=lambda day: day.gross)
     return (
-        f"From {days[0].day} to {days[-1].day}: gross {money.to_text(gross, currency)} {currency},"
+        f"From {days[0].day:%Y-%m-%d} to {days[-1].day:%Y-%m-%d}:"
+        f" gross {money.to_text(gross, currency)} {currency},"
         f" refunds and disputes {money.to_text(back, currency)}; creators earned"
         f" {money.to_text(creators, currency)} and the platform"
-        f" {money.to_text(platform, currency)}. The best day was {best.day} with"
+        f" {money.to_text(platform, currency)}. The best day was {best.day:%Y-%m-%d} with"
         f" {money.to_text(best.gross, currency)}."
     )

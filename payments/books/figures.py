@@ -1,80 +1,81 @@
-"""The platform's money over a time, as the revenue overview shows it. Read side, minor units."""
+"""The platform's revenue over a number of days, as the admin site's overview shows it."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Q, Sum
 
 from payments.books import reports
+from payments.books.reports import Period, RevenueDay, RevenueRow
 from payments.models import Payout
 
-SERIES = ("gross", "refunds", "disputes", "creator_share", "platform_share")
 
+class Term(NamedTuple):
+    """One column's value in an equation, in minor units."""
 
-@dataclass(frozen=True, slots=True)
-class Day:
-    day: date
-    gross: int = 0
-    refunds: int = 0
-    disputes: int = 0
-    creator_share: int = 0
-    platform_share: int = 0
+    name: str
+    sign: int
+    value: int
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """``gross - refunds - disputes`` is what became of it; both sides, and their terms by name."""
+    """Both sides of `reports.IDENTITY` for one currency."""
 
-    left: int
-    right: int
-    became: dict[str, int]
+    came_in: list[Term]
+    became: list[Term]
+
+    @property
+    def left(self) -> int:
+        return sum(term.sign * term.value for term in self.came_in)
+
+    @property
+    def right(self) -> int:
+        return sum(term.sign * term.value for term in self.became)
 
     @property
     def holds(self) -> bool:
         return self.left == self.right
 
 
-def last_days(number: int, today: date) -> reports.Period:
-    """So many whole days (UTC), today the last of them."""
+@dataclass(frozen=True, slots=True)
+class PayoutTotals:
+    """Payouts in one currency: paid within a period, and under way now, in minor units."""
+
+    paid: int
+    in_transit: int
+
+
+def last_days(number: int, today: date) -> Period:
+    """Return the period of ``number`` whole days (UTC) that ends with today."""
     first = today - timedelta(days=number - 1)
-    return reports.Period(
-        datetime.combine(first, time(), UTC),
-        datetime.combine(today + timedelta(days=1), time(), UTC),
-    )
+    return Period(_midnight(first), _midnight(today + timedelta(days=1)))
 
 
-def by_day(period: reports.Period) -> dict[str, list[Day]]:
-    """By currency, every day of a period with two ends, also those on which nothing happened."""
-    length = (period.end - period.start).days
-    days = [period.start.date() + timedelta(days=number) for number in range(length)]
-    found: dict[str, dict[date, Day]] = {}
-    for row in reports.series(period):
-        numbers = {name: row[name] for name in SERIES}
-        found.setdefault(row["currency"], {})[row["day"].date()] = Day(row["day"].date(), **numbers)
+def by_day(number: int, today: date) -> dict[str, list[RevenueDay]]:
+    """Return every day of `last_days` by currency, the days without entries too, oldest first."""
+    days = [_midnight(today - timedelta(days=number - 1 - index)) for index in range(number)]
+    booked: dict[str, dict[datetime, RevenueDay]] = {}
+    for row in reports.series(last_days(number, today)):
+        booked.setdefault(row.currency, {})[row.day] = row
     return {
-        currency: [booked.get(day, Day(day)) for day in days]
-        for currency, booked in sorted(found.items())
+        currency: [rows.get(day, RevenueDay(day, currency)) for day in days]
+        for currency, rows in sorted(booked.items())
     }
 
 
-def identity(row: dict) -> Identity:
-    """What a row of `reports.platform_totals` promises."""
-    became = {
-        "creators": row["creator_share"],
-        "platform": row["platform_share"],
-        "deferred": row["deferred"],
-        "pool": row["pool"],
-        "owed back": row["owed_back"],
-        "suspense": row["suspense"],
-        "losses": -row["losses"],
-        "promotions": -row["promotions"],
-    }
-    left = row["gross"] - row["refunds"] - row["disputes"]
-    return Identity(left, sum(became.values()), became)
+def identity(row: RevenueRow) -> Identity:
+    """Return the equation of a row: the money that came in, and the shares that it became."""
+    came_in, became = (
+        [Term(column.short, sign, getattr(row, column.name)) for column, sign in side]
+        for side in (reports.CAME_IN, reports.BECAME)
+    )
+    return Identity(came_in, became)
 
 
-def payouts(period: reports.Period) -> dict[str, dict[str, int]]:
-    """By currency: what was paid out in that time, and what is on its way now."""
+def payouts(period: Period) -> dict[str, PayoutTotals]:
+    """Return, by currency, the payouts paid within a period and those under way now. One query."""
     paid = Q(status=Payout.Status.PAID) & period.of("settled_at")
     under_way = Q(status__in=Payout.IN_FLIGHT)
     rows = (
@@ -83,11 +84,11 @@ def payouts(period: reports.Period) -> dict[str, dict[str, int]]:
         .annotate(
             paid=Sum("amount", filter=paid, default=0),
             in_transit=Sum("amount", filter=under_way, default=0),
-            waiting=Count("pk", filter=Q(status=Payout.Status.DRAFT)),
         )
         .order_by("currency")
     )
-    return {
-        currency: {"paid": paid, "in_transit": on_its_way, "waiting": waiting}
-        for currency, paid, on_its_way, waiting in rows
-    }
+    return {currency: PayoutTotals(*sums) for currency, *sums in rows}
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

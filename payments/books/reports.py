@@ -1,27 +1,155 @@
-"""What was earned, from the books: read side."""
+"""Reports on earnings, revenue and balances, read from the books. All amounts are in minor units."""
 
 import uuid
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import BigIntegerField, Case, Count, F, Q, Sum, Value, When
+from django.db.models import BigIntegerField, Case, Count, F, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import Coalesce, TruncDay
 
+from payments.books.columns import Row, amount, columns, count, same_as
 from payments.models import JournalEntry, LedgerAccount, Payment, Subscription, Transfer
 
-Kind, Role = JournalEntry.Kind, LedgerAccount.Role
-# Payouts and written-off debts move what was earned, and earn nothing.
+Kind = JournalEntry.Kind
+Role = LedgerAccount.Role
+# Payouts and written-off debts move money that was earned before; they earn nothing.
 EARNED = Q(entry__payout__isnull=True) & ~Q(entry__kind=Kind.WRITE_OFF)
+# A transfer that debits or credits these accounts moves money between the gateways and us. A gateway's
+# fee goes from one to the other and is no such movement.
+GATEWAY_SIDE = frozenset({Role.CLEARING, Role.FEES})
+
+
+@dataclass(frozen=True, slots=True)
+class SalesRow:
+    """Sales and their refunds in one currency."""
+
+    currency: str
+    sales: int = count("Videos sold")
+    gross: int = amount("Gross", kinds=(Kind.CAPTURE,), sign=-1)
+    # Entries of a kind that no column names count as refunds.
+    refunds: int = amount("Refunds", kinds=(Kind.REFUND,))
+    net: int = amount("Net of refunds and disputes")
+    disputes: int = amount("Disputes", kinds=(Kind.DISPUTE, Kind.DISPUTE_REINSTATED))
+
+
+@dataclass(frozen=True, slots=True)
+class CreatorRow(SalesRow):
+    """One creator's sales and earnings in one currency."""
+
+    earnings: int = amount("Earnings")
+
+
+@dataclass(frozen=True, slots=True)
+class RevenueRow(SalesRow):
+    """The platform's revenue in one currency, and the shares and balances that it became."""
+
+    creator_share: int = amount("Creators' share", short="creators", role=Role.CREATOR)
+    platform_share: int = amount("Platform's share", short="platform", role=Role.PLATFORM)
+    fees: int = amount("Gateways' fees", role=Role.FEES, sign=-1)
+    losses: int = amount("Losses", role=Role.LOSSES, sign=-1)
+    deferred: int = amount(
+        "Deferred: paid by subscribers, not yet earned",
+        help_text="Subscriptions paid, not yet earned.",
+        role=Role.DEFERRED,
+    )
+    pool: int = amount(
+        "In the pool: earned, not yet shared",
+        help_text="Earned by subscriptions, not yet shared among creators.",
+        role=Role.POOL,
+    )
+    owed_back: int = amount(
+        "Owed back to buyers",
+        help_text="Paid twice, on its way back to the buyers.",
+        role=Role.CUSTOMER_REFUND,
+    )
+    promotions: int = amount(
+        "Promotions",
+        help_text="Discounts paid by the platform.",
+        role=Role.PROMOTIONS,
+        sign=-1,
+    )
+    suspense: int = amount("Suspense", role=Role.SUSPENSE)
+    mrr: int = amount("Monthly recurring revenue, now", help_text="Monthly recurring revenue, now.")
+    active_subscriptions: int = count("Active subscriptions, now")
+    churned_subscriptions: int = count(
+        "Subscriptions that ended", help_text="Subscriptions that ended within the period."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RevenueDay:
+    """The platform's revenue of one day (UTC) in one currency."""
+
+    day: datetime
+    currency: str
+    gross: int = same_as(RevenueRow, "gross")
+    refunds: int = same_as(RevenueRow, "refunds")
+    disputes: int = same_as(RevenueRow, "disputes")
+    creator_share: int = same_as(RevenueRow, "creator_share")
+    platform_share: int = same_as(RevenueRow, "platform_share")
+
+
+@dataclass(frozen=True, slots=True)
+class EarningsRow:
+    """One creator's earnings of a day, a video or a source, in one currency."""
+
+    bucket: datetime | uuid.UUID | str | None  # None: the earnings of subscriptions, by video
+    currency: str
+    earnings: int = same_as(CreatorRow, "earnings")
+
+
+@dataclass(frozen=True, slots=True)
+class TrialBalanceTotal:
+    """The sums of all ledger accounts in one currency. The balance of correct books is zero."""
+
+    currency: str
+    debit: int = amount("Debits")
+    credit: int = amount("Credits")
+    balance: int = amount("Balance", help_text="Debits minus credits; always zero.")
+
+
+@dataclass(frozen=True, slots=True)
+class TrialBalanceRow:
+    """One ledger account with its sums. An asset has a positive balance here."""
+
+    code: str
+    kind: str
+    currency: str
+    debit: int = same_as(TrialBalanceTotal, "debit")
+    credit: int = same_as(TrialBalanceTotal, "credit")
+    balance: int = amount("Balance", help_text="Debits minus credits.")
+
+
+# The equation that holds for every period, video and currency: the money that came in and did not go
+# back equals the shares and balances that it became. Gateways' fees are no term: they are the
+# platform's expense and lower no other share. Each term is a column and the sign of its value.
+CAME_IN = [(column, -column.sign) for column in columns(RevenueRow) if column.kinds]
+BECAME = [
+    (column, column.sign)
+    for column in columns(RevenueRow)
+    if column.role is not None and column.role not in GATEWAY_SIDE
+]
+IDENTITY = (
+    " = ".join(
+        " ".join(f"{'+' if sign > 0 else '-'} {column.name}" for column, sign in side)
+        for side in (CAME_IN, BECAME)
+    )
+    .replace("= + ", "= ")
+    .removeprefix("+ ")
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From ``start`` to just before ``end``; either may be open."""
+    """The time from ``start`` to just before ``end``; None leaves that end open."""
 
     start: datetime | None = None
     end: datetime | None = None
 
     def of(self, field: str) -> Q:
+        """Return the condition that the moment in ``field`` lies within the period."""
         condition = Q()
         if self.start:
             condition &= Q(**{f"{field}__gte": self.start})
@@ -30,24 +158,29 @@ class Period:
         return condition
 
 
-def creator_totals(creator_id: uuid.UUID, period: Period) -> list[dict]:
-    """By currency, in minor units: sales, gross, refunds, and what the books say was earned."""
-    of_creator = Q(entry__payment__order__creator_id=creator_id)
-    sales = _sales(_net_by_kind(_entries(period) & of_creator))
-    numbers = _numbers(period, order__creator_id=creator_id)
+def creator_totals(creator_id: uuid.UUID, period: Period) -> list[CreatorRow]:
+    """Return a creator's sales, gross, refunds and earnings by currency. Three queries."""
+    transfers = _earning_transfers(period).filter(entry__payment__order__creator_id=creator_id)
+    booked = _booked(CreatorRow, transfers)
+    sales = _sales(period, order__creator_id=creator_id)
     earned = creator_earned(creator_id, period)
     return [
-        {**_sale(sales, numbers, currency), "earnings": earned.get(currency, 0)}
-        for currency in sorted({*sales, *numbers, *earned})
+        CreatorRow(
+            currency=currency,
+            sales=sales.get(currency, 0),
+            earnings=earned.get(currency, 0),
+            **_with_net(booked.get((currency,), {})),
+        )
+        for currency in sorted({*(key for (key,) in booked), *sales, *earned})
     ]
 
 
 def creator_earned(
     creator_id: uuid.UUID, period: Period, video_id: uuid.UUID | None = None
 ) -> dict[str, int]:
-    """What the books say was earned, by all videos or by one: currency to minor units. One query."""
+    """Return a creator's earnings by currency, of all videos or of one. One query."""
     rows = (
-        Transfer.objects.filter(_entries(period, video_id))
+        _earning_transfers(period, video_id)
         .touching(owner_id=creator_id, role=Role.CREATOR)
         .values_list("currency")
         .annotate(earned=Sum("net"))
@@ -55,8 +188,8 @@ def creator_earned(
     return dict(rows.order_by())
 
 
-def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list[dict]:
-    """Earnings by ``day``, ``video`` or ``source``, in minor units."""
+def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list[EarningsRow]:
+    """Return a creator's earnings by currency and ``day``, ``video`` or ``source``. One query."""
     key = {
         "day": TruncDay("entry__effective_at"),
         "video": F("entry__payment__order__video_id"),
@@ -65,140 +198,116 @@ def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list
         ),
     }[group_by]
     rows = (
-        Transfer.objects.filter(_entries(period))
+        _earning_transfers(period)
         .touching(owner_id=creator_id, role=Role.CREATOR)
         .annotate(bucket=key)
-        .values("bucket", "currency")
+        .values_list("bucket", "currency")
         .annotate(earnings=Sum("net"))
         .order_by("bucket", "currency")
     )
-    return list(rows)
+    return [EarningsRow(*row) for row in rows]
 
 
-def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[dict]:
-    """By currency, in minor units, of everything or of one video.
+def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[RevenueRow]:
+    """Return the platform's revenue by currency, of everything or of one video. Three queries.
 
-    For every period ``gross - refunds - disputes = creator_share + platform_share - losses -
-    promotions + deferred + pool + owed_back + suspense``. Gateways' fees stand beside it: they are
-    the platform's expense and lower nobody's share.
+    `IDENTITY` holds for each of them.
     """
-    entries = _entries(period, video_id)
-    net = _net_by_kind(entries)
-    sales = _sales(net)
-    numbers = _numbers(period, **({"order__video_id": video_id} if video_id else {}))
-    booked: dict[str, dict[str, int]] = {}
-    for (currency, _kind, role), credit in net.items():
-        of_role = booked.setdefault(role, {})
-        of_role[currency] = of_role.get(currency, 0) + credit
+    booked = _booked(RevenueRow, _earning_transfers(period, video_id))
+    sales = _sales(period, **({"order__video_id": video_id} if video_id else {}))
     subscribers = {} if video_id else _subscribers(period)
-    currencies = {*sales, *numbers, *subscribers}
-    currencies |= {currency for of_role in booked.values() for currency in of_role}
-
-    def part(role: str, currency: str) -> int:
-        return booked.get(role, {}).get(currency, 0)
-
     return [
-        {
-            **_sale(sales, numbers, currency),
-            "creator_share": part(Role.CREATOR, currency),
-            "platform_share": part(Role.PLATFORM, currency),
-            "deferred": part(Role.DEFERRED, currency),
-            "pool": part(Role.POOL, currency),
-            "owed_back": part(Role.CUSTOMER_REFUND, currency),
-            "suspense": part(Role.SUSPENSE, currency),
-            "losses": -part(Role.LOSSES, currency),
-            "promotions": -part(Role.PROMOTIONS, currency),
-            "fees": -part(Role.FEES, currency),
-            **subscribers.get(currency, _NO_SUBSCRIBERS),
-        }
-        for currency in sorted(currencies)
+        RevenueRow(
+            currency=currency,
+            sales=sales.get(currency, 0),
+            **_with_net(booked.get((currency,), {})),
+            **subscribers.get(currency, {}),
+        )
+        for currency in sorted({*(key for (key,) in booked), *sales, *subscribers})
     ]
 
 
-def series(period: Period) -> list[dict]:
-    """Gross, refunds, disputes and both shares by day and currency, in minor units, oldest first."""
-    transfers = Transfer.objects.filter(_entries(period)).annotate(
-        day=TruncDay("entry__effective_at")
+def series(period: Period) -> list[RevenueDay]:
+    """Return the platform's revenue by day and currency, oldest first. One query."""
+    transfers = _earning_transfers(period).annotate(day=TruncDay("entry__effective_at"))
+    booked = _booked(RevenueDay, transfers, "day")
+    return [
+        RevenueDay(day=day, currency=currency, **booked[day, currency])
+        for day, currency in sorted(booked)
+    ]
+
+
+def trial_balance() -> list[TrialBalanceRow]:
+    """Return every ledger account with its sums of debits and credits, by code. Three queries."""
+    debits, credits = (
+        dict(Transfer.objects.order_by().values_list(side).annotate(total=Sum("amount")))
+        for side in ("debit", "credit")
     )
-    net = transfers.net_by("day", "currency", "entry__kind", account=("role",))
-    days: dict[tuple, dict] = {}
-    for (day, currency, kind, role), credit in net.items():
-        row = days.setdefault(
-            (day, currency),
-            {
-                "day": day, "currency": currency, "gross": 0, "refunds": 0,
-                "disputes": 0, "creator_share": 0, "platform_share": 0,
-            },
-        )  # fmt: skip
-        if role in {Role.CREATOR, Role.PLATFORM}:
-            row[f"{role}_share"] += credit
-        elif role in _OUTSIDE:
-            name, direction = _COLUMNS.get(kind, _COLUMNS[Kind.FEE])
-            row[name] += direction * credit
-    return [days[key] for key in sorted(days)]
+    rows = LedgerAccount.objects.order_by("code").values_list("pk", "code", "kind", "currency")
+    return [
+        TrialBalanceRow(code, kind, currency, debit, credit, debit - credit)
+        for pk, code, kind, currency in rows
+        for debit, credit in [(debits.get(pk, 0), credits.get(pk, 0))]
+    ]
 
 
-def _entries(period: Period, video_id: uuid.UUID | None = None) -> Q:
-    of_video = (
+def trial_balance_totals(rows: Iterable[TrialBalanceRow]) -> list[TrialBalanceTotal]:
+    """Return the sums of a trial balance by currency."""
+    sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for row in rows:
+        sums[row.currency][0] += row.debit
+        sums[row.currency][1] += row.credit
+    return [
+        TrialBalanceTotal(currency, debit, credit, debit - credit)
+        for currency, (debit, credit) in sorted(sums.items())
+    ]
+
+
+def _earning_transfers(period: Period, video_id: uuid.UUID | None = None) -> "QuerySet[Transfer]":
+    """Return the transfers of a period that earn or take back money, of everything or of one video."""
+    transfers = Transfer.objects.filter(EARNED, period.of("entry__effective_at"))
+    if video_id is None:
+        return transfers
+    return transfers.filter(
         Q(entry__payment__order__video_id=video_id) | Q(entry__order__video_id=video_id)
-        if video_id
-        else Q()
     )
-    return EARNED & of_video & period.of("entry__effective_at")
 
 
-# What a kind of entry moved between us and the gateway, and whether credits count up or down.
-# A gateway's fee goes from clearing to fees and is neither.
-_OUTSIDE = {Role.CLEARING, Role.FEES}
-_COLUMNS = {
-    Kind.CAPTURE: ("gross", -1),
-    Kind.REFUND: ("refunds", 1),
-    Kind.REFUND_REVERSED: ("refunds", 1),
-    Kind.ADJUSTMENT: ("refunds", 1),
-    Kind.DISPUTE: ("disputes", 1),
-    Kind.DISPUTE_REINSTATED: ("disputes", 1),
-    Kind.FEE: ("refunds", 1),  # sums to nothing, like what follows from no payment
-}
+def _booked(row: type[Row], transfers: "QuerySet[Transfer]", *keys: str) -> dict[tuple, dict]:
+    """Return the amounts of a report's row that have a source in the books. One query.
+
+    They are keyed by the transfers' ``keys`` and currency.
+    """
+    of_role = {column.role: column for column in columns(row) if column.role}
+    of_kind = {kind: column for column in columns(row) for kind in column.kinds}
+    net = transfers.net_by(*keys, "currency", "entry__kind", account=("role",))
+    booked: defaultdict[tuple, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for (*key, kind, role), credit in net.items():
+        values = booked[tuple(key)]
+        if role in of_role:
+            values[of_role[role].name] += of_role[role].sign * credit
+        if role in GATEWAY_SIDE:
+            moved = of_kind.get(kind, of_kind[Kind.REFUND])
+            values[moved.name] += moved.sign * credit
+    return booked
 
 
-def _net_by_kind(entries: Q) -> dict[tuple, int]:
-    """Return credits minus debits by currency, kind of entry and role of account. One query."""
-    return Transfer.objects.filter(entries).net_by("currency", "entry__kind", account=("role",))
+def _with_net(booked: dict[str, int]) -> dict[str, int]:
+    """Return a row's amounts with their ``net``: the gross without all that went back."""
+    return {**booked, "net": sum(sign * booked.get(column.name, 0) for column, sign in CAME_IN)}
 
 
-def _sales(net: dict[tuple, int]) -> dict[str, dict]:
-    """By currency, what came in and went back, from the books."""
-    sales: dict[str, dict] = {}
-    for (currency, kind, role), credit in net.items():
-        if role in _OUTSIDE:
-            name, direction = _COLUMNS.get(kind, _COLUMNS[Kind.FEE])
-            sale = sales.setdefault(currency, {})
-            sale[name] = sale.get(name, 0) + direction * credit
-    return sales
-
-
-def _numbers(period: Period, **of) -> dict[str, int]:
-    """By currency, how many orders were paid."""
+def _sales(period: Period, **of: object) -> dict[str, int]:
+    """Return the number of orders paid within a period, by currency. One query."""
     sold = Payment.objects.filter(period.of("captured_at"), captured__gt=0, **of)
-    rows = sold.values_list("currency").annotate(number=Count("order"))
-    return dict(rows.order_by())
+    return dict(sold.order_by().values_list("currency").annotate(number=Count("order")))
 
 
-def _sale(sales: dict[str, dict], numbers: dict[str, int], currency: str) -> dict:
-    row = {"gross": 0, "refunds": 0, "disputes": 0, **sales.get(currency, {})}
-    return {
-        "currency": currency,
-        "sales": numbers.get(currency, 0),
-        **row,
-        "net": row["gross"] - row["refunds"] - row["disputes"],
-    }
+def _subscribers(period: Period) -> dict[str, dict[str, int]]:
+    """Return, by currency, the columns of a `RevenueRow` that count subscriptions. One query.
 
-
-_NO_SUBSCRIBERS = {"active_subscriptions": 0, "mrr": 0, "churned_subscriptions": 0}
-
-
-def _subscribers(period: Period) -> dict[str, dict]:
-    """By currency: how many pay now, what that is a month, and how many ended within the time."""
+    Active subscriptions and their revenue are those of now; the ended ones those of the period.
+    """
     monthly = Case(
         When(plan__interval="year", then=F("plan__amount") / 12),
         default=F("plan__amount"),
@@ -213,16 +322,9 @@ def _subscribers(period: Period) -> dict[str, dict]:
         Subscription.objects.filter(paying | ended)
         .values("plan__currency")
         .annotate(
-            count=Count("pk", filter=paying),
+            active_subscriptions=Count("pk", filter=paying),
             mrr=Coalesce(Sum(monthly, filter=paying), 0),
-            churned=Count("pk", filter=ended),
+            churned_subscriptions=Count("pk", filter=ended),
         )
     )
-    return {
-        row["plan__currency"]: {
-            "active_subscriptions": row["count"],
-            "mrr": row["mrr"],
-            "churned_subscriptions": row["churned"],
-        }
-        for row in rows
-    }
+    return {row.pop("plan__currency"): row for row in rows}

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from payments import locks
 from payments.books import verification_payments
+from payments.books.reports import trial_balance
 from payments.ledger import protection
-from payments.ledger.balances import trial_balance
 from payments.models import (
     Entitlement,
     Invoice,
@@ -85,7 +85,7 @@ def _missing_triggers() -> Iterator[str]:
 def _unbalanced() -> Iterator[str]:
     sums: dict[str, int] = {}
     for row in trial_balance():
-        sums[row["currency"]] = sums.get(row["currency"], 0) + row["balance"]
+        sums[row.currency] = sums.get(row.currency, 0) + row.balance
     for currency, off in sums.items():
         if off:
             yield f"debits and credits of {currency} differ by {off}"

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from payments.models import LedgerAccount
 
-Kind, Role = LedgerAccount.Kind, LedgerAccount.Role
+Kind = LedgerAccount.Kind
+Role = LedgerAccount.Role
 
 KINDS = {
     Role.CLEARING: Kind.ASSET,

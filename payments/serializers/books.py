@@ -1,9 +1,13 @@
 """Reports, the ledger and the review queue."""
 
+from datetime import datetime
+
 from rest_framework import serializers
 
 from config import money
 from config.api.fields import AmountTextField, MoneyField
+from payments.books import reports
+from payments.books.columns import Column, Row, columns
 from payments.models import (
     JournalEntry,
     LedgerCheck,
@@ -30,19 +34,35 @@ class PeriodSerializer(serializers.Serializer):
         return attrs
 
 
-class CreatorTotalSerializer(serializers.Serializer):
-    currency = serializers.CharField()
-    sales = serializers.IntegerField()
-    gross = AmountTextField()
-    refunds = AmountTextField()
-    net = AmountTextField()
-    earnings = AmountTextField()
+def row_serializer(
+    row: type[Row], name: str, *, omit: tuple[str, ...] = ()
+) -> type[serializers.Serializer]:
+    """Return the serializer of a report's row, for the API document.
+
+    It has a field for each column of the row but those in ``omit``. Its schema is called ``name``.
+    """
+    fields = {column.name: _field(column) for column in columns(row) if column.name not in omit}
+    return type(f"{name}Serializer", (serializers.Serializer,), {"__doc__": row.__doc__, **fields})
 
 
-class EarningsRowSerializer(serializers.Serializer):
-    bucket = serializers.CharField(allow_null=True)
-    currency = serializers.CharField()
-    earnings = AmountTextField()
+def _field(column: Column) -> serializers.Field:
+    help_text = column.help_text or None
+    if column.is_amount:
+        return AmountTextField(help_text=help_text)
+    if column.type is int:
+        return serializers.IntegerField(help_text=help_text)
+    if column.type is datetime:
+        return serializers.DateTimeField(help_text=help_text)
+    return serializers.CharField(allow_null=isinstance(None, column.type), help_text=help_text)
+
+
+# The answer also has a creator's disputes, which the API document does not name.
+CreatorTotalSerializer = row_serializer(reports.CreatorRow, "CreatorTotal", omit=("disputes",))
+EarningsRowSerializer = row_serializer(reports.EarningsRow, "EarningsRow")
+RevenueRowSerializer = row_serializer(reports.RevenueRow, "RevenueRow")
+RevenueDaySerializer = row_serializer(reports.RevenueDay, "RevenueDay")
+TrialBalanceRowSerializer = row_serializer(reports.TrialBalanceRow, "TrialBalanceRow")
+TrialBalanceTotalSerializer = row_serializer(reports.TrialBalanceTotal, "TrialBalanceTotal")
 
 
 class EarningsSerializer(serializers.Serializer):
@@ -52,41 +72,11 @@ class EarningsSerializer(serializers.Serializer):
     series = EarningsRowSerializer(many=True)
 
 
-class RevenueRowSerializer(CreatorTotalSerializer):
-    earnings = None
-    disputes = AmountTextField()
-    creator_share = AmountTextField()
-    platform_share = AmountTextField()
-    fees = AmountTextField()
-    losses = AmountTextField()
-    deferred = AmountTextField(help_text="Subscriptions paid, not yet earned.")
-    pool = AmountTextField(help_text="Earned by subscriptions, not yet shared.")
-    owed_back = AmountTextField(help_text="Paid twice, on its way back.")
-    promotions = AmountTextField(help_text="Discounts that the platform paid.")
-    suspense = AmountTextField()
-    mrr = AmountTextField(help_text="Monthly recurring revenue.")
-    active_subscriptions = serializers.IntegerField()
-    churned_subscriptions = serializers.IntegerField(help_text="Ended within the time asked for.")
-
-
-class RevenueSerializer(serializers.Serializer):
+class RevenueReportSerializer(serializers.Serializer):
     totals = RevenueRowSerializer(many=True)
-
-
-class TrialBalanceRowSerializer(serializers.Serializer):
-    code = serializers.CharField()
-    kind = serializers.CharField()
-    currency = serializers.CharField()
-    debit = AmountTextField()
-    credit = AmountTextField()
-    balance = AmountTextField(help_text="Debits minus credits.")
-
-
-class TrialBalanceTotalSerializer(serializers.Serializer):
-    currency = serializers.CharField()
-    debit = AmountTextField()
-    credit = AmountTextField()
-    balance = AmountTextField(help_text="Zero, always.")
+    series = RevenueDaySerializer(
+        many=True, help_text="With `group_by=day`: the days on which something was booked."
+    )
 
 
 class TrialBalanceSerializer(serializers.Serializer):
@@ -152,20 +142,4 @@ class ReviewSerializer(serializers.Serializer):
     failed_events = WebhookEventSerializer(many=True)
     ledger_checks = LedgerCheckSerializer(
         many=True, help_text="The latest one, when it found something."
-    )
-
-
-class RevenueDaySerializer(serializers.Serializer):
-    day = serializers.DateTimeField()
-    currency = serializers.CharField()
-    gross = AmountTextField()
-    refunds = AmountTextField()
-    disputes = AmountTextField()
-    creator_share = AmountTextField()
-    platform_share = AmountTextField()
-
-
-class RevenueReportSerializer(RevenueSerializer):
-    series = RevenueDaySerializer(
-        many=True, help_text="With `group_by=day`: the days on which something was booked."
     )

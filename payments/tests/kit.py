@@ -9,9 +9,9 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from payments import models
+from payments.books.reports import trial_balance
 from payments.gateways.base import OutcomeUnknown
 from payments.gateways.sandbox import SandboxGateway
-from payments.ledger.balances import trial_balance
 from payments.models import JournalEntry, Transfer
 
 MONEY = (
@@ -50,8 +50,8 @@ def balances() -> dict[str, int]:
     """
     by_role: dict[str, int] = {}
     for row in trial_balance():
-        role, *_, currency = row["code"].split(":")
-        by_role[f"{role}:{currency}"] = by_role.get(f"{role}:{currency}", 0) - row["balance"]
+        role, *_, currency = row.code.split(":")
+        by_role[f"{role}:{currency}"] = by_role.get(f"{role}:{currency}", 0) - row.balance
     return {code: balance for code, balance in by_role.items() if balance}
 
 
@@ -59,7 +59,7 @@ def assert_books_balance() -> None:
     """Fail unless debits equal credits in every currency."""
     by_currency: dict[str, int] = {}
     for row in trial_balance():
-        by_currency[row["currency"]] = by_currency.get(row["currency"], 0) + row["balance"]
+        by_currency[row.currency] = by_currency.get(row.currency, 0) + row.balance
     assert not any(by_currency.values()), by_currency
 
 

@@ -1,5 +1,6 @@
 """Disputes, refunds made at the gateway, refunds that fail, and returns by the buyer."""
 
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
@@ -42,7 +43,7 @@ class Sale:
         with nothing_changes():
             sync_payment(gateway="sandbox", external_id=self.payment.external_id)
         assert_books_balance()
-        for row in platform_totals(Period()):
+        for row in map(asdict, platform_totals(Period())):
             assert row["gross"] - row["refunds"] - row["disputes"] == (
                 row["creator_share"] + row["platform_share"] - row["losses"] - row["promotions"]
                 + row["deferred"] + row["pool"] + row["owed_back"] + row["suspense"]

@@ -3,6 +3,7 @@ books, which balance after every step."""
 
 import random
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -99,7 +100,7 @@ def _as_it_is():
 
 def assert_revenue_identity() -> None:
     """Assert that gross - refunds - disputes equals everything that the books hold, in each currency."""
-    for row in platform_totals(Period()):
+    for row in map(asdict, platform_totals(Period())):
         assert row["gross"] - row["refunds"] - row["disputes"] == (
             row["creator_share"]
             + row["platform_share"]

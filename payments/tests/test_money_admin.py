@@ -1,6 +1,7 @@
 """The admin site's pages about money: content, actions, charts and permissions."""
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from accounts.roles import MODERATOR, Role
 from audit.models import AuditEntry
 from payments import models
 from payments.books import charts, figures
+from payments.books.reports import RevenueDay
 from payments.gateways.sandbox import charging
 from payments.periods import Month
 from payments.services.payouts import payouts, statements
@@ -353,7 +355,7 @@ def test_the_overview_says_when_an_identity_does_not_hold(desk, world, monkeypat
     monkeypatch.setattr(
         figures,
         "identity",
-        lambda row: honest({**row, "platform_share": row["platform_share"] + 1}),
+        lambda row: honest(replace(row, platform_share=row.platform_share + 1)),
     )
     content = desk.get(REVENUE).content.decode()
     assert "✗ the right side is 31.99" in " ".join(content.split())
@@ -405,10 +407,10 @@ def test_the_pages_cost_the_same_queries_for_any_number_of_rows(
 # --- the drawing ------------------------------------------------------------------------------
 
 
-def days(*rows: tuple[int, int, int, int]) -> list[figures.Day]:
+def days(*rows: tuple[int, int, int, int]) -> list[RevenueDay]:
     begin = date(2026, 9, 1)
     return [
-        figures.Day(begin + timedelta(days=number), gross, back, 0, creators, platform)
+        RevenueDay(begin + timedelta(days=number), "USD", gross, back, 0, creators, platform)
         for number, (gross, back, creators, platform) in enumerate(rows)
     ]
 

@@ -7,9 +7,8 @@ from rest_framework.response import Response
 
 from config.api.views import APIView, GenericAPIView
 from payments.books import reports, review
+from payments.books.columns import as_text, in_currency
 from payments.filters import EntryFilter
-from payments.http import report_row_as_text
-from payments.ledger import balances
 from payments.models import JournalEntry
 from payments.permissions import MaySeeEarnings, MaySeeRevenue
 from payments.serializers.books import (
@@ -63,10 +62,6 @@ def _read(request) -> tuple[reports.Period, dict]:
     return reports.Period(data.get("from"), data.get("to")), data
 
 
-def _of_currency(rows: list[dict], currency: str | None) -> list[dict]:
-    return [report_row_as_text(row) for row in rows if currency in (None, row["currency"])]
-
-
 class EarningsView(APIView):
     permission_classes = [MaySeeEarnings]
 
@@ -89,9 +84,9 @@ class EarningsView(APIView):
         return Response(
             {
                 "creator_id": creator_id,
-                "totals": _of_currency(reports.creator_totals(creator_id, period), currency),
+                "totals": in_currency(reports.creator_totals(creator_id, period), currency),
                 "group_by": group_by,
-                "series": _of_currency(series, currency),
+                "series": in_currency(series, currency),
             }
         )
 
@@ -101,10 +96,7 @@ class RevenueView(APIView):
 
     @extend_schema(
         summary="What the platform earned",
-        description=(
-            "`gross - refunds - disputes = creator_share + platform_share - losses - promotions +"
-            " deferred + pool + owed_back + suspense`, for every time and currency."
-        ),
+        description=f"`{reports.IDENTITY}`, for every period and currency.",
         parameters=[*PERIOD, OpenApiParameter("group_by", str, enum=["day"])],
         responses=RevenueReportSerializer,
     )
@@ -116,8 +108,8 @@ class RevenueView(APIView):
         series = reports.series(period) if group_by else []
         return Response(
             {
-                "totals": _of_currency(reports.platform_totals(period), currency),
-                "series": _of_currency(series, currency),
+                "totals": in_currency(reports.platform_totals(period), currency),
+                "series": in_currency(series, currency),
             }
         )
 
@@ -130,20 +122,11 @@ class TrialBalanceView(APIView):
         responses=TrialBalanceSerializer,
     )
     def get(self, request):
-        accounts = balances.trial_balance()
-        totals = [
-            {
-                "currency": currency,
-                **{
-                    side: sum(row[side] for row in accounts if row["currency"] == currency)
-                    for side in ("debit", "credit", "balance")
-                },
-            }
-            for currency in sorted({row["currency"] for row in accounts})
-        ]
+        accounts = reports.trial_balance()
+        totals = reports.trial_balance_totals(accounts)
         return Response(
             {
-                "accounts": [report_row_as_text(r) for r in accounts],
-                "totals": [report_row_as_text(r) for r in totals],
+                "accounts": [as_text(row) for row in accounts],
+                "totals": [as_text(row) for row in totals],
             }
         )

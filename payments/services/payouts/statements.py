@@ -15,7 +15,8 @@ from payments.models import JournalEntry, LedgerAccount, Pool, PoolShare, Statem
 from payments.models.books import net_of
 from payments.periods import Month
 
-Kind, Role = JournalEntry.Kind, LedgerAccount.Role
+Kind = JournalEntry.Kind
+Role = LedgerAccount.Role
 SOLD = (Kind.CAPTURE, Kind.GIFT, Kind.ADJUSTMENT)
 BACK = (Kind.REFUND, Kind.REFUND_REVERSED, Kind.DISPUTE, Kind.DISPUTE_REINSTATED)
 PAYOUT = (Kind.PAYOUT, Kind.PAYOUT_RETURNED)
