@@ -157,18 +157,18 @@ class WebhookRefused(Exception):
     """Not the gateway's own word: a bad signature, an old or a garbled message."""
 
 
-class Unavailable(OSError):
+class GatewayAway(OSError):
     """The gateway does not answer. Nothing has happened, or nobody knows: see OutcomeUnknown."""
 
 
-class OutcomeUnknown(Unavailable):
+class OutcomeUnknown(GatewayAway):
     """The question was sent and no answer came. The same call with the same key finds it out."""
 
 
 class Gateway(Protocol):
     """Every call that changes something takes an idempotency key: repeating it changes nothing more.
 
-    Never called inside a transaction. Every call may raise Unavailable (an OSError); fetches raise
+    Never called inside a transaction. Every call may raise GatewayAway (an OSError); fetches raise
     NotThere. Amounts are minor units of `config.money`, times are aware.
     """
 

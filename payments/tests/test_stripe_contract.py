@@ -12,11 +12,11 @@ from payments.gateways.base import (  # noqa: E402
     AmountRefused,
     Change,
     Declined,
+    GatewayAway,
     Item,
     NotThere,
     OutcomeUnknown,
     RefundRefused,
-    Unavailable,
 )
 from payments.gateways.stripe import StripeGateway  # noqa: E402
 from payments.gateways.stripe.client import API_VERSION  # noqa: E402
@@ -127,17 +127,17 @@ class TestStripe(GatewayContract):
     def test_a_429_answer_means_that_nothing_happened(self):
         self.stripe.trouble = [None, 429]
 
-        with pytest.raises(Unavailable) as raised:
+        with pytest.raises(GatewayAway) as raised:
             self.charge()
 
-        assert type(raised.value) is Unavailable
+        assert type(raised.value) is GatewayAway
         assert self.changes("payment") == []
 
     @pytest.mark.promise("no-secrets-kept")
     def test_a_wrong_key_is_reported_without_showing_it(self, settings, caplog):
         settings.STRIPE_SECRET_KEY = "sk_test_wrong_one"
 
-        with pytest.raises(Unavailable) as raised:
+        with pytest.raises(GatewayAway) as raised:
             self.gateway.fetch_payment("pi_1")
 
         assert "STRIPE_SECRET_KEY" in caplog.text
@@ -146,7 +146,7 @@ class TestStripe(GatewayContract):
     def test_a_missing_key_is_reported(self, settings, caplog):
         settings.STRIPE_SECRET_KEY = ""
 
-        with pytest.raises(Unavailable):
+        with pytest.raises(GatewayAway):
             self.charge()
 
         assert "STRIPE_SECRET_KEY is not set" in caplog.text
@@ -357,7 +357,7 @@ class TestStripe(GatewayContract):
         assert self.gateway.fetch_subscription(begun.external_id) == before
 
     def test_a_plan_with_a_missing_price_is_unavailable(self, caplog):
-        with pytest.raises(Unavailable) as raised:
+        with pytest.raises(GatewayAway) as raised:
             self.start(plan=self.plan(ref="price_gone"))
 
         assert not isinstance(raised.value, NotThere)
@@ -446,7 +446,7 @@ class TestStripe(GatewayContract):
         ]
 
     def test_a_deleted_customer_is_unavailable_and_not_a_missing_payment(self, caplog):
-        with pytest.raises(Unavailable) as raised:
+        with pytest.raises(GatewayAway) as raised:
             self.gateway.charge(
                 amount=1999, currency="USD", payment_method="pm_card_visa", reference="order-1",
                 customer="cus_gone", key="order:1:0",

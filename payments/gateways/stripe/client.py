@@ -12,10 +12,10 @@ from django.conf import settings
 from payments.gateways.base import (
     AmountRefused,
     Declined,
+    GatewayAway,
     MethodUnknown,
     NotThere,
     OutcomeUnknown,
-    Unavailable,
 )
 
 logger = logging.getLogger(__name__)
@@ -39,10 +39,10 @@ ACTION_CODES = {
 
 
 def connect() -> stripe.StripeClient:
-    """A client for the key of the settings. Raises Unavailable when there is none."""
+    """A client for the key of the settings. Raises GatewayAway when there is none."""
     if not settings.STRIPE_SECRET_KEY:
         logger.error("STRIPE_SECRET_KEY is not set.")
-        raise Unavailable("Stripe is not configured.")
+        raise GatewayAway("Stripe is not configured.")
     return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
 
 
@@ -71,7 +71,7 @@ def translated(error: stripe.StripeError) -> Exception:
     if isinstance(error, stripe.CardError):
         return Declined(decline_code(error))
     if isinstance(error, stripe.RateLimitError):
-        return Unavailable("Stripe asks us to slow down.")
+        return GatewayAway("Stripe asks us to slow down.")
     if isinstance(error, stripe.InvalidRequestError):
         return _refused(error)
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
@@ -81,7 +81,7 @@ def translated(error: stripe.StripeError) -> Exception:
             error.http_status,
             error.request_id,
         )
-        return Unavailable("Stripe does not accept our key.")
+        return GatewayAway("Stripe does not accept our key.")
     # No answer, an answer that says nothing, or one to an earlier question with the same key: what
     # was asked for may have been done.
     logger.warning("No answer from Stripe: %s (%s)", type(error).__name__, error.request_id)
@@ -98,7 +98,7 @@ def _refused(error: stripe.InvalidRequestError) -> Exception:
     if error.code in AMOUNT_CODES:
         return AmountRefused(str(error.user_message))
     logger.error("Stripe refused a request: %s", error)
-    return Unavailable("Stripe refused the request.")
+    return GatewayAway("Stripe refused the request.")
 
 
 def decline_code(error: stripe.CardError) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import stripe
 from django.conf import settings
 
-from payments.gateways.base import PlanTerms, Unavailable
+from payments.gateways.base import GatewayAway, PlanTerms
 from payments.gateways.stripe import webhooks
 from payments.gateways.stripe.amounts import to_gateway
 from payments.gateways.stripe.client import API_VERSION, connect, our_errors, plain
@@ -71,7 +71,7 @@ def _ask(mode: str) -> Iterator[Finding]:
     try:
         with our_errors():
             balance = connect().v1.balance.retrieve()
-    except Unavailable as error:
+    except GatewayAway as error:
         yield (
             False,
             f"Stripe answers: {error}",

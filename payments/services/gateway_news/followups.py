@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from config.errors import DomainError
 from payments import gateways
 from payments.errors import GatewayUnavailable
-from payments.gateways.base import NotThere, Unavailable
+from payments.gateways.base import GatewayAway, NotThere
 from payments.models import Order, Refund, Subscription
 from payments.services.gateway_news import changes
 from payments.services.settling import refunds
@@ -59,7 +59,7 @@ def _each(rows: Iterable, act: Callable) -> int:
             act(row)
             done += 1
         except GatewayUnavailable as error:
-            raise Unavailable(str(error)) from error
+            raise GatewayAway(str(error)) from error
         except (DomainError, NotThere) as error:
             logger.warning("%s of %s: %s", act.__name__, row, error)
     return done
