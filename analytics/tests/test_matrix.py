@@ -121,7 +121,7 @@ MATRIX = {
         {"price": "1.00"},
         *(401, 403, 404, 200, 403, 404),
     ),
-    # the back office
+    # the admin API
     "GET payments/admin/ledger/entries": (None, 401, 403, 403, 403, 403, 200),
     "GET payments/admin/disputes": (None, 401, 403, 403, 403, 403, 200),
     "POST payments/admin/invoices/{id}/refund": ({}, 401, 403, 403, 403, 403, 200),
@@ -210,7 +210,7 @@ class House:
         return play.data["session_id"]
 
     def row(self, folder: str):
-        """Something new to act on, of those that a folder of the back office holds."""
+        """Something new to act on, for a folder of the admin API."""
         if folder == "payments":  # of the sandbox
             return self.buy(self.somebody, self.make_video(price=500)).payments.get()
         if folder == "invoices":

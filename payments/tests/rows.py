@@ -1,4 +1,4 @@
-"""A row in each table of the back office that no sale and no subscription makes."""
+"""A row in each table of the admin site that no sale and no subscription makes."""
 
 from django.utils import timezone
 
@@ -6,7 +6,7 @@ from payments import models
 from payments.periods import Month
 
 
-def back_office(order: models.Order, user) -> None:
+def make_admin_rows(order: models.Order, user) -> None:
     creator, month = order.creator, str(Month.of(timezone.now().date()))
     payment = order.payments.get()
     coupon, _ = models.Coupon.objects.get_or_create(code="SPRING", percent_bps=2500)

@@ -1,4 +1,4 @@
-"""The back office in the admin site: its pages, its actions, and who is kept out."""
+"""Money in the admin site: its pages, its actions, and who is kept out."""
 
 import re
 from datetime import date, timedelta
@@ -92,7 +92,7 @@ def world(
     charging.open_dispute(payment.external_id, amount=200)
     sync_payment(gateway="sandbox", external_id=payment.external_id)
     statements.write(Month.of(timezone.now().date()), "USD")
-    rows.back_office(order, viewer)
+    rows.make_admin_rows(order, viewer)
     return models
 
 

@@ -624,7 +624,7 @@ POSTS = (
 
 
 @pytest.mark.parametrize("role", [None, Role.VIEWER, Role.CREATOR])
-def test_the_back_office_is_closed_to_others(
+def test_the_admin_api_is_closed_to_others(
     client_for, make_user, subscribe, payout, event, office, role
 ):
     """Money 85: a creator does nothing that is the platform's, also to their own sales."""
