@@ -35,11 +35,7 @@ class PurchaseView(APIView):
             " the buyer to their bank first (202)."
         ),
         request=PurchaseSerializer,
-        responses={
-            200: PurchaseAnswerSerializer,
-            201: PurchaseAnswerSerializer,
-            202: PurchaseAnswerSerializer,
-        },
+        responses=dict.fromkeys((200, 201, 202), PurchaseAnswerSerializer),
     )
     @idempotent
     def post(self, request, video_id):
@@ -76,7 +72,7 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     def get_queryset(self):
         return Order.objects.filter(buyer=self.request.user.pk)
 
-    @extend_schema(summary="Cancel an open order of mine", request=None, responses=OrderSerializer)
+    @extend_schema(summary="Cancel an open order of mine", request=None)
     @action(detail=True, methods=["post"])
     @idempotent
     def cancel(self, request, pk):
@@ -86,7 +82,6 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @extend_schema(
         summary="Bring an order of mine up to date with the gateway (for the return page)",
         request=None,
-        responses=OrderSerializer,
     )
     @action(detail=True, methods=["post"])
     @idempotent
@@ -105,7 +100,6 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             " `watched_too_much`)."
         ),
         request=None,
-        responses=OrderSerializer,
     )
     @action(detail=True, methods=["post"])
     @idempotent

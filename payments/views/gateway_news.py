@@ -81,7 +81,6 @@ class WebhookEventViewSet(ListModelMixin, GenericViewSet):
         summary="Process a webhook event again",
         description="Safe to repeat: asks the gateway for the object and books the difference only.",
         request=None,
-        responses=WebhookEventSerializer,
     )
     @action(detail=True, methods=["post"])
     @idempotent

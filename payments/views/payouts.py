@@ -168,25 +168,19 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         made = payouts.run(actor=request.user)
         return Response({"payouts": AdminPayoutSerializer(made, many=True).data})
 
-    @extend_schema(summary="Approve a payout", request=None, responses=AdminPayoutSerializer)
+    @extend_schema(summary="Approve a payout", request=None)
     @action(detail=True, methods=["post"])
     @idempotent
     def approve(self, request, pk):
         return self._move(payouts.approve, actor=request.user)
 
-    @extend_schema(
-        summary="Mark a payout as sent to the bank", request=None, responses=AdminPayoutSerializer
-    )
+    @extend_schema(summary="Mark a payout as sent to the bank", request=None)
     @action(detail=True, methods=["post"])
     @idempotent
     def processing(self, request, pk):
         return self._move(payouts.mark_processing, actor=request.user)
 
-    @extend_schema(
-        summary="Mark a payout as paid by the bank",
-        request=PaidSerializer,
-        responses=AdminPayoutSerializer,
-    )
+    @extend_schema(summary="Mark a payout as paid by the bank", request=PaidSerializer)
     @action(detail=True, methods=["post"], url_path="mark-paid")
     @idempotent
     def mark_paid(self, request, pk):
@@ -196,7 +190,6 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @extend_schema(
         summary="Mark a payout as failed: the money returns to the creator's balance",
         request=FailedSerializer,
-        responses=AdminPayoutSerializer,
     )
     @action(detail=True, methods=["post"], url_path="mark-failed")
     @idempotent
@@ -204,11 +197,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         data = validated_body(FailedSerializer, request)
         return self._move(payouts.mark_failed, actor=request.user, reason=data["failure"])
 
-    @extend_schema(
-        summary="Cancel a payout that was not sent to the bank",
-        request=None,
-        responses=AdminPayoutSerializer,
-    )
+    @extend_schema(summary="Cancel a payout that was not sent to the bank", request=None)
     @action(detail=True, methods=["post"])
     @idempotent
     def cancel(self, request, pk):

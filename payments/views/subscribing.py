@@ -4,7 +4,6 @@ from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSetMixin
 
 from config.api.views import APIView, GenericViewSet
 from payments.errors import CouponInvalid
@@ -31,11 +30,7 @@ class SubscribeView(APIView):
         summary="Subscribe to a plan",
         description="If the plan has free days, a user's first subscription starts without a card.",
         request=SubscribeSerializer,
-        responses={
-            200: SubscribeAnswerSerializer,
-            201: SubscribeAnswerSerializer,
-            202: SubscribeAnswerSerializer,
-        },
+        responses=dict.fromkeys((200, 201, 202), SubscribeAnswerSerializer),
     )
     @idempotent
     def post(self, request):
@@ -59,17 +54,18 @@ class SubscribeView(APIView):
         return checkout_response(request, answer, created=created)
 
 
-class SubscriptionViewSet(ViewSetMixin, APIView):
+class SubscriptionViewSet(GenericViewSet):
     """The caller's own subscription, of which there is at most one at a time."""
 
-    @extend_schema(summary="Show my subscription", responses=SubscriptionSerializer)
+    serializer_class = SubscriptionSerializer
+
+    @extend_schema(summary="Show my subscription")
     def current(self, request):
         return Response(SubscriptionSerializer(subscriptions.current(request.user)).data)
 
     @extend_schema(
         summary="Cancel my subscription, at once or at the end of the paid period",
         request=CancelSerializer,
-        responses=SubscriptionSerializer,
     )
     @action(detail=False, methods=["post"])
     @idempotent
@@ -78,11 +74,7 @@ class SubscriptionViewSet(ViewSetMixin, APIView):
         subscription = subscriptions.cancel(user=request.user, **body)
         return Response(SubscriptionSerializer(subscription).data)
 
-    @extend_schema(
-        summary="Withdraw the cancellation of my subscription",
-        request=None,
-        responses=SubscriptionSerializer,
-    )
+    @extend_schema(summary="Withdraw the cancellation of my subscription", request=None)
     @action(detail=False, methods=["post"])
     @idempotent
     def resume(self, request):
@@ -95,7 +87,6 @@ class SubscriptionViewSet(ViewSetMixin, APIView):
             " its price. A cheaper plan starts with the next period."
         ),
         request=ChangePlanSerializer,
-        responses=SubscriptionSerializer,
     )
     @action(detail=False, methods=["post"])
     @idempotent
@@ -104,11 +95,7 @@ class SubscriptionViewSet(ViewSetMixin, APIView):
         subscription = subscriptions.change(user=request.user, plan_code=body["plan"])
         return Response(SubscriptionSerializer(subscription).data)
 
-    @extend_schema(
-        summary="Pay my subscription with another card",
-        request=PaymentMethodSerializer,
-        responses=SubscriptionSerializer,
-    )
+    @extend_schema(summary="Pay my subscription with another card", request=PaymentMethodSerializer)
     @action(detail=False, methods=["post"], url_path="payment-method")
     @idempotent
     def payment_method(self, request):
