@@ -94,7 +94,7 @@ def world(
     charging.open_dispute(payment.external_id, amount=200)
     sync_payment(gateway="sandbox", external_id=payment.external_id)
     statements.write(Month.of(timezone.now().date()), "USD")
-    rows.back_office(order, viewer)
+    rows.make_admin_rows(order, viewer)
     return models
 
 
