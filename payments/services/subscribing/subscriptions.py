@@ -12,7 +12,7 @@ from payments.errors import (
     AlreadySubscribed,
     GatewayUnavailable,
     NoSubscription,
-    NotCancelled,
+    NotCanceled,
     PlanNotFound,
     PlanUnchanged,
     SubscriptionNotRunning,
@@ -108,10 +108,10 @@ def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
 
 
 def resume(*, user) -> Subscription:
-    """Take a cancellation for the period's end back. Raises NotCancelled."""
+    """Take a cancellation for the period's end back. Raises NotCanceled."""
     subscription = current(user)
     if not subscription.cancel_at_period_end or subscription.external_id is None:
-        raise NotCancelled()
+        raise NotCanceled()
     gateway = gateways.by_name(subscription.gateway)
     with translate_errors():
         snapshot = gateway.resume_subscription(subscription.external_id)
