@@ -44,7 +44,6 @@ class SubscribeView(APIView):
             user=request.user,
             plan_code=data["plan"],
             payment_method=data.get("payment_method", ""),
-            return_url=back,
         )
         action = subscriptions.next_action(subscription, return_url=back)
         answer = {
