@@ -44,7 +44,6 @@ class SubscribeView(APIView):
             user=request.user,
             plan_code=body["plan"],
             payment_method=body.get("payment_method", ""),
-            return_url=back,
         )
         answer = {
             "subscription": SubscriptionSerializer(subscription).data,
