@@ -6,8 +6,8 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from payments.gateways.sandbox import billing as sandbox
 from payments.gateways.sandbox import charging, events
+from payments.gateways.sandbox import subscriptions as sandbox
 from payments.models import (
     Entitlement,
     Invoice,
@@ -237,7 +237,7 @@ class TestEnding:
         invoice = Invoice.objects.get()
         refunds.refund_invoice(invoice_id=invoice.pk, amount=None, reason="", actor=admin)
         assert (mine().status, may_watch(viewer), balances()) == ("active", False, {})
-        charging.settle_refund(Refund.objects.get().external_id, succeeds=False)
+        charging.resolve_refund(Refund.objects.get().external_id, succeeds=False)
         sync_payment(gateway="sandbox", external_id=Payment.objects.get().external_id)
         assert (mine().status, may_watch(viewer)) == ("active", True)
 

@@ -254,7 +254,7 @@ class TestRentals:
         ends_at = Entitlement.objects.get().ends_at
         order = Order.objects.get()
         refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
-        charging.settle_refund(SandboxRefund.objects.get().pk, succeeds=False)
+        charging.resolve_refund(SandboxRefund.objects.get().pk, succeeds=False)
         sync_payment(gateway="sandbox", external_id=order.payments.get().external_id)
         right = Entitlement.objects.get()
         assert (right.revoked_at, right.ends_at) == (None, ends_at)

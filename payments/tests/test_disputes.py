@@ -153,7 +153,7 @@ class TestDisputes:
 
 class TestRefundsThatFail:
     def fail(self) -> None:
-        charging.settle_refund(SandboxRefund.objects.latest("created_at").pk, succeeds=False)
+        charging.resolve_refund(SandboxRefund.objects.latest("created_at").pk, succeeds=False)
 
     def test_share_and_access_are_back(self, sale, admin):
         """Money 42."""
@@ -189,7 +189,7 @@ class TestRefundsThatFail:
         refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
         assert Refund.objects.get().status == "pending"
         assert balances() == SOLD
-        charging.settle_refund(SandboxRefund.objects.get().pk, succeeds=True)
+        charging.resolve_refund(SandboxRefund.objects.get().pk, succeeds=True)
         sync_payment(gateway="sandbox", external_id=outside.external_id)
         assert (Refund.objects.get().status, balances()) == ("succeeded", SOLD)
 

@@ -5,7 +5,7 @@ from django.utils import timezone
 from rest_framework.exceptions import NotFound
 
 from payments.errors import NothingToRefund
-from payments.gateways.sandbox import pages
+from payments.gateways.sandbox import checkouts
 from payments.models import (
     Entitlement,
     Order,
@@ -211,7 +211,7 @@ def test_a_late_first_payment_of_a_subscription_is_honoured(client_for, viewer):
     monthly.refresh_from_db()
     assert monthly.status == "canceled"
 
-    pages.pay(monthly.checkout_id, VISA)  # in the other tab, before its page was closed
+    checkouts.pay(monthly.checkout_id, VISA)  # in the other tab, before its page was closed
     changes.sync_checkout(gateway="sandbox", external_id=monthly.checkout_id)
 
     monthly.refresh_from_db()
@@ -230,7 +230,7 @@ def test_two_tabs_leave_one_subscription_and_the_other_ones_money_goes_back(clie
     monthly = Subscription.objects.get()
     client.post("/api/v1/payments/subscribe", {"plan": "yearly", "payment_method": VISA})
 
-    pages.pay(monthly.checkout_id, VISA)
+    checkouts.pay(monthly.checkout_id, VISA)
     changes.sync_checkout(gateway="sandbox", external_id=monthly.checkout_id)
     assert balances()["customer_refund:USD"] == 999
     followups.run()

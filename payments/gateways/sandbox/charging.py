@@ -111,7 +111,7 @@ def refund(*, payment_id: str, amount: int, key: str) -> SandboxRefund:
 
 
 @transaction.atomic
-def settle_refund(refund_id: str, *, succeeds: bool) -> SandboxRefund:
+def resolve_refund(refund_id: str, *, succeeds: bool) -> SandboxRefund:
     """The bank's late answer: a refund that seemed to succeed can still fail, days later."""
     found = SandboxRefund.objects.select_related("payment").filter(pk=refund_id).first()
     if found is None:

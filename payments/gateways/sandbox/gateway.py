@@ -18,7 +18,7 @@ from payments.gateways.base import (
     RefundSnapshot,
     SubscriptionSnapshot,
 )
-from payments.gateways.sandbox import billing, charging, events, pages
+from payments.gateways.sandbox import charging, checkouts, events, subscriptions
 from payments.models import SandboxCheckout, SandboxPayment, SandboxSubscription
 
 KINDS = {"payment", "subscription", "checkout"}
@@ -59,15 +59,15 @@ class SandboxGateway:
     def create_checkout(
         self, item: Item, *, customer: str, key: str, return_url: str, expires_at: datetime
     ) -> CheckoutSnapshot:
-        return pages.snapshot(
-            pages.create(item, key=key, return_url=return_url, expires_at=expires_at)
+        return checkouts.snapshot(
+            checkouts.create(item, key=key, return_url=return_url, expires_at=expires_at)
         )
 
     def fetch_checkout(self, external_id: str) -> CheckoutSnapshot:
-        return pages.snapshot(pages.find(external_id))
+        return checkouts.snapshot(checkouts.find(external_id))
 
     def expire_checkout(self, external_id: str) -> CheckoutSnapshot:
-        return pages.snapshot(pages.expire(external_id))
+        return checkouts.snapshot(checkouts.expire(external_id))
 
     def create_customer(self, *, user_id: str, email: str, key: str) -> str:
         return ""
@@ -78,31 +78,33 @@ class SandboxGateway:
     def start_subscription(
         self, plan: PlanTerms, *, reference: str, customer: str, payment_method: str, key: str
     ) -> SubscriptionSnapshot:
-        begun = billing.start(plan, reference=reference, payment_method=payment_method, key=key)
-        return billing.snapshot(begun.pk)
+        begun = subscriptions.start(
+            plan, reference=reference, payment_method=payment_method, key=key
+        )
+        return subscriptions.snapshot(begun.pk)
 
     def fetch_subscription(self, external_id: str) -> SubscriptionSnapshot:
-        return billing.snapshot(external_id)
+        return subscriptions.snapshot(external_id)
 
     def cancel_subscription(self, external_id: str, *, at_period_end: bool) -> SubscriptionSnapshot:
-        billing.cancel(external_id, at_period_end=at_period_end)
-        return billing.snapshot(external_id)
+        subscriptions.cancel(external_id, at_period_end=at_period_end)
+        return subscriptions.snapshot(external_id)
 
     def resume_subscription(self, external_id: str) -> SubscriptionSnapshot:
-        billing.resume(external_id)
-        return billing.snapshot(external_id)
+        subscriptions.resume(external_id)
+        return subscriptions.snapshot(external_id)
 
     def change_plan(
         self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
     ) -> SubscriptionSnapshot:
-        billing.change_plan(external_id, plan, at_period_end=at_period_end, key=key)
-        return billing.snapshot(external_id)
+        subscriptions.change_plan(external_id, plan, at_period_end=at_period_end, key=key)
+        return subscriptions.snapshot(external_id)
 
     def set_payment_method(
         self, external_id: str, payment_method: str, *, customer: str
     ) -> SubscriptionSnapshot:
-        billing.set_payment_method(external_id, payment_method)
-        return billing.snapshot(external_id)
+        subscriptions.set_payment_method(external_id, payment_method)
+        return subscriptions.snapshot(external_id)
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str]) -> GatewayEvent:
         message = signatures.verify(

@@ -19,7 +19,7 @@ from config.api.views import APIView
 from config.errors import NotVisible
 from payments.errors import AmountInvalid
 from payments.gateways.base import Declined, NotThere
-from payments.gateways.sandbox import billing, charging, events, pages
+from payments.gateways.sandbox import charging, checkouts, events, subscriptions
 from payments.gateways.sandbox.serializers import (
     SandboxClockSerializer,
     SandboxDisputeSerializer,
@@ -42,7 +42,7 @@ STATES = {"complete": "Paid.", "expired": "This page has expired. Nothing was ch
 @require_http_methods(["GET", "POST"])
 def checkout_page(request: HttpRequest, token: str) -> HttpResponse:
     try:
-        checkout = pages.find(token)
+        checkout = checkouts.find(token)
     except NotThere:
         return _nothing_here()
     message, waits = "", None
@@ -50,16 +50,16 @@ def checkout_page(request: HttpRequest, token: str) -> HttpResponse:
         button = request.POST.get("button", "")
         try:
             if button == "abandon":
-                pages.expire(token)
+                checkouts.expire(token)
             elif button in {"confirm", "refuse"} and checkout.payment is not None:
-                pages.authenticate(checkout.payment_id, succeeds=button == "confirm")
+                checkouts.authenticate(checkout.payment_id, succeeds=button == "confirm")
                 message = "" if button == "confirm" else "Your bank did not recognise you."
             elif button in CARDS:
-                pages.pay(token, CARDS[button])
+                checkouts.pay(token, CARDS[button])
         except Declined as declined:
             message = f"The card was declined ({declined.decline_code}). Try another one."
         events.deliver_due()
-        checkout = pages.find(token)
+        checkout = checkouts.find(token)
     if checkout.status == "open" and checkout.payment is not None:
         waits = checkout.payment
     return _page(
@@ -88,7 +88,7 @@ def authenticate_page(request: HttpRequest, payment_id: str) -> HttpResponse:
     if request.method == "POST":
         button = request.POST.get("button", "")
         if button in {"confirm", "refuse"}:
-            payment = pages.authenticate(payment_id, succeeds=button == "confirm")
+            payment = checkouts.authenticate(payment_id, succeeds=button == "confirm")
             events.deliver_due()
     states = {
         "captured": "Paid.",
@@ -127,7 +127,7 @@ class SandboxClockView(APIView):
         with transaction.atomic():
             now = events.move_clock(timedelta(days=data["days"], hours=data["hours"]))
             audit.record(actor=request.user, action=AuditAction.SANDBOX_MOVED, **data)
-        billing.run_due()
+        subscriptions.run_due()
         events.deliver_due()
         return Response({**data, "now": now})
 
@@ -193,7 +193,7 @@ class SandboxRefundFailView(_SwitchView):
         )
         if refund is None:
             raise NotVisible()
-        charging.settle_refund(refund.external_id, succeeds=False)
+        charging.resolve_refund(refund.external_id, succeeds=False)
         self.note(request, payment, "refund-fail")
         return Response({"refund": str(refund.pk), "status": "failed"})
 

@@ -22,7 +22,7 @@ from payments.gateways.base import (
     RefundSnapshot,
     SubscriptionSnapshot,
 )
-from payments.gateways.stripe import amounts, billing, mapping, webhooks
+from payments.gateways.stripe import amounts, mapping, subscriptions, webhooks
 from payments.gateways.stripe.client import connect, every, our_errors, plain
 
 LIVE_PREFIXES = ("sk_live_", "rk_live_")
@@ -76,7 +76,7 @@ class StripeGateway:
             except stripe.InvalidRequestError as error:
                 raise MethodUnknown(payment_method) from error
             try:
-                intent = plain(client.v1.payment_intents.create(params, billing.keyed(key)))
+                intent = plain(client.v1.payment_intents.create(params, subscriptions.keyed(key)))
             except stripe.IdempotencyError:
                 intent = self._charged_before(client, key)
         snapshot = mapping.payment(intent)
@@ -135,7 +135,7 @@ class StripeGateway:
                         "amount": amounts.to_gateway(amount, mapping.currency_of(intent)),
                         "metadata": {mapping.KEY: key},
                     },
-                    billing.keyed(key),
+                    subscriptions.keyed(key),
                 )
             except stripe.InvalidRequestError as error:
                 raise RefundRefused(str(error.user_message)) from error
@@ -166,7 +166,7 @@ class StripeGateway:
             if customer:
                 params["customer"] = customer
             try:
-                session = client.v1.checkout.sessions.create(params, billing.keyed(key))
+                session = client.v1.checkout.sessions.create(params, subscriptions.keyed(key))
             except stripe.IdempotencyError:
                 session = self._page_made_before(client, item.reference, key)
             return mapping.checkout(plain(session))
@@ -179,7 +179,7 @@ class StripeGateway:
             data["trial_period_days"] = plan.trial_days
         return {
             "mode": "subscription",
-            "line_items": [{"price": billing.ensure_plan(client, plan), "quantity": 1}],
+            "line_items": [{"price": subscriptions.ensure_plan(client, plan), "quantity": 1}],
             "metadata": dict(noted),
             "subscription_data": data,
         }
@@ -204,7 +204,7 @@ class StripeGateway:
             found = plain(sessions.retrieve(external_id))
             if found.get("status") == "open":
                 try:
-                    found = plain(sessions.expire(external_id, {}, billing.once()))
+                    found = plain(sessions.expire(external_id, {}, subscriptions.once()))
                 except stripe.InvalidRequestError:  # somebody paid or it expired just now
                     found = plain(sessions.retrieve(external_id))
             return mapping.checkout(found)
@@ -214,17 +214,17 @@ class StripeGateway:
     def create_customer(self, *, user_id: str, email: str, key: str) -> str:
         with our_errors():
             params: Any = {"email": email, "metadata": {"user_id": user_id}}
-            return connect().v1.customers.create(params, billing.keyed(key)).id
+            return connect().v1.customers.create(params, subscriptions.keyed(key)).id
 
     def ensure_plan(self, plan: PlanTerms) -> str:
         with our_errors():
-            return billing.ensure_plan(connect(), plan)
+            return subscriptions.ensure_plan(connect(), plan)
 
     def start_subscription(
         self, plan: PlanTerms, *, reference: str, customer: str, payment_method: str, key: str
     ) -> SubscriptionSnapshot:
         with our_errors():
-            return billing.start(
+            return subscriptions.start(
                 connect(),
                 plan,
                 reference=reference,
@@ -235,21 +235,21 @@ class StripeGateway:
 
     def fetch_subscription(self, external_id: str) -> SubscriptionSnapshot:
         with our_errors():
-            return billing.fetch(connect(), external_id)
+            return subscriptions.fetch(connect(), external_id)
 
     def cancel_subscription(self, external_id: str, *, at_period_end: bool) -> SubscriptionSnapshot:
         with our_errors():
-            return billing.cancel(connect(), external_id, at_period_end=at_period_end)
+            return subscriptions.cancel(connect(), external_id, at_period_end=at_period_end)
 
     def resume_subscription(self, external_id: str) -> SubscriptionSnapshot:
         with our_errors():
-            return billing.resume(connect(), external_id)
+            return subscriptions.resume(connect(), external_id)
 
     def change_plan(
         self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
     ) -> SubscriptionSnapshot:
         with our_errors():
-            return billing.change_plan(
+            return subscriptions.change_plan(
                 connect(), external_id, plan, at_period_end=at_period_end, key=key
             )
 
@@ -257,7 +257,7 @@ class StripeGateway:
         self, external_id: str, payment_method: str, *, customer: str
     ) -> SubscriptionSnapshot:
         with our_errors():
-            return billing.set_payment_method(
+            return subscriptions.set_payment_method(
                 connect(), external_id, payment_method, customer=customer
             )
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from payments.gateways.base import CheckoutSnapshot, Declined, Item, NotThere, PlanTerms
-from payments.gateways.sandbox import billing, charging
+from payments.gateways.sandbox import charging, subscriptions
 from payments.gateways.sandbox.events import tell
 from payments.gateways.sandbox.locks import lock_checkout, lock_checkout_of
 from payments.models import SandboxCheckout, SandboxPayment
@@ -93,7 +93,7 @@ def _pay(checkout: SandboxCheckout, payment_method: str, key: str) -> SandboxPay
             )
         )
     terms = PlanTerms(amount=checkout.amount, currency=checkout.currency, **checkout.plan)
-    checkout.subscription = billing.start(
+    checkout.subscription = subscriptions.start(
         terms, reference=checkout.reference, payment_method=payment_method, key=key
     )
     invoice = checkout.subscription.invoices.first()
@@ -111,7 +111,7 @@ def authenticate(payment_id: str, *, succeeds: bool) -> SandboxPayment:
     """The buyer's answer to their bank, and what it completes."""
     payment = charging.authenticate(payment_id, succeeds=succeeds)
     if payment.invoice is not None:
-        billing.first_payment_changed(payment.invoice.subscription_id)
+        subscriptions.first_payment_changed(payment.invoice.subscription_id)
     checkout = lock_checkout_of(payment)
     if checkout is not None and checkout.status == "open":
         if succeeds:
