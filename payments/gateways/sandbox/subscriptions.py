@@ -1,36 +1,51 @@
-"""Subscriptions inside the sandbox: periods, renewals and what happens when a card fails."""
+"""Subscriptions in the sandbox: their periods, invoices and renewals, and retries of failed renewals."""
 
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from config.ids import uuid7
-from payments.gateways.base import (
-    Declined,
-    InvoiceSnapshot,
-    NotThere,
-    PlanTerms,
-    SubscriptionSnapshot,
-)
-from payments.gateways.sandbox import charging
+from payments.gateways.base import Declined, InvoiceSnapshot, PlanTerms, SubscriptionSnapshot
+from payments.gateways.sandbox import charging, events, rows
 from payments.gateways.sandbox.cards import card
-from payments.gateways.sandbox.events import now, tell
 from payments.gateways.sandbox.locks import lock_subscription
-from payments.models import SandboxInvoice, SandboxSubscription
+from payments.models import (
+    Invoice,
+    SandboxInvoice,
+    SandboxPayment,
+    SandboxSubscription,
+    Subscription,
+)
 from payments.periods import next_renewal
 
-RETRY_DAYS = (1, 3, 5)  # after the first failed attempt; then the subscription ends
+# The days from each failed attempt to renew to the next one. The attempt after the last of them ends
+# the subscription if it fails too.
+RETRY_DAYS = (1, 3, 5)
 FIRST_PAYMENT_WITHIN = timedelta(hours=23)
 
 
+class StoredPlan(TypedDict):
+    """The terms of a plan as `SandboxSubscription.next_plan` keeps them."""
+
+    code: str
+    amount: int
+    currency: str
+    interval: str
+
+
 def start(plan: PlanTerms, *, reference: str, payment_method: str, key: str) -> SandboxSubscription:
-    """Begin a subscription; free days need no card. Raises Declined: nothing was begun then."""
+    """Start a subscription, charge its first period, and return it.
+
+    A plan with trial days is not charged yet and needs no card. Repeating a key returns the subscription
+    of the first call. Raises MethodUnknown and Declined: nothing was started then.
+    """
     if payment_method or not plan.trial_days:
         card(payment_method)
     try:
         return _start(plan, reference, payment_method, key)
-    except IntegrityError:  # asked for at the same moment: one of them began it
+    except IntegrityError:  # another call with this key was faster
         return SandboxSubscription.objects.get(idempotency_key=key)
 
 
@@ -39,8 +54,8 @@ def _start(plan: PlanTerms, reference: str, payment_method: str, key: str) -> Sa
         known = SandboxSubscription.objects.filter(idempotency_key=key).first()
         if known is not None:
             return known
-        begun = now()
-        trial_end = begun + timedelta(days=plan.trial_days)
+        started_at = events.now()
+        trial_end = started_at + timedelta(days=plan.trial_days)
         subscription = SandboxSubscription(
             id=f"sbs_{uuid7().hex}",
             idempotency_key=key,
@@ -51,21 +66,21 @@ def _start(plan: PlanTerms, reference: str, payment_method: str, key: str) -> Sa
             interval=plan.interval,
             payment_method=payment_method,
             anchor=trial_end,
-            period_start=begun,
+            period_start=started_at,
             period_end=trial_end,
             status="trialing",
         )
         if plan.trial_days:
             _save(subscription, "subscription.created")
             return subscription
-        subscription.period_end = next_renewal(begun, begun, plan.interval)
+        subscription.period_end = next_renewal(started_at, started_at, plan.interval)
         subscription.status = "incomplete"
         subscription.save(force_insert=True)
-        invoice = _invoice(subscription, plan.amount)
+        invoice = _create_invoice(subscription, plan.amount)
         payment = _charge(invoice, key=key, is_renewal=False)
         if payment.status != "failed":
-            paid = payment.status == "captured"
-            subscription.status = "active" if paid else "incomplete"
+            is_paid = payment.status == "captured"
+            subscription.status = "active" if is_paid else "incomplete"
             _save(subscription, "subscription.created")
             return subscription
         transaction.set_rollback(True)
@@ -73,51 +88,53 @@ def _start(plan: PlanTerms, reference: str, payment_method: str, key: str) -> Sa
 
 
 def run_due() -> int:
-    """Renew, try again and end what the sandbox's clock says; returns how many were touched.
+    """Renew, retry or end each subscription that is due by the sandbox's clock.
 
-    Safe to run any number of times at once: each period is billed once.
+    Return the number of steps: a subscription may take several, one for each period that has passed.
+    Safe to repeat and to run in several processes at once: each period is billed once.
     """
-    moment = now()
-    touched = 0
-    over = SandboxSubscription.objects.filter(ended_at=None, period_end__lte=moment)
-    for pk in list(over.values_list("pk", flat=True)):
-        while _renew(pk, moment):
-            touched += 1
-    failed = SandboxInvoice.objects.filter(next_attempt_at__lte=moment)
-    for pk in list(failed.values_list("subscription_id", flat=True)):
-        touched += retry(pk, moment)
-    unpaid = SandboxSubscription.objects.filter(
+    moment = events.now()
+    steps = 0
+    period_over = SandboxSubscription.objects.filter(ended_at=None, period_end__lte=moment)
+    for pk in list(period_over.values_list("pk", flat=True)):
+        while _renew(pk, moment):  # the clock may have passed several periods
+            steps += 1
+    unpaid = SandboxInvoice.objects.filter(next_attempt_at__lte=moment)
+    for pk in list(unpaid.values_list("subscription_id", flat=True)):
+        steps += _retry(pk, moment)
+    never_paid = SandboxSubscription.objects.filter(
         status="incomplete", created_at__lte=moment - FIRST_PAYMENT_WITHIN
     )
-    for pk in list(unpaid.values_list("pk", flat=True)):
-        touched += _give_up(pk, moment)
-    return touched
+    for pk in list(never_paid.values_list("pk", flat=True)):
+        steps += _give_up(pk, moment)
+    return steps
 
 
 @transaction.atomic
 def _renew(pk: str, moment: datetime) -> bool:
-    """Bill the next period, once; false when there is nothing to do (any more)."""
+    """Bill the next period of a subscription, or end it; return whether there was something to do."""
     subscription = lock_subscription(pk)
     if subscription.ended_at is not None or subscription.period_end > moment:
         return False
     if subscription.status == "incomplete":
         return False
     if subscription.cancel_at_period_end or subscription.status == "past_due":
-        _end(subscription, subscription.period_end)
+        _end(subscription, subscription.period_end, "canceled")
         return True
     if subscription.next_plan:
-        _take_plan(subscription, subscription.next_plan)
-    start_ = subscription.period_end
-    subscription.period_start = start_
-    subscription.period_end = next_renewal(subscription.anchor, start_, subscription.interval)
-    _collect(subscription, _invoice(subscription, subscription.amount), moment)
+        _replace_plan(subscription, subscription.next_plan)
+    subscription.period_start = subscription.period_end
+    subscription.period_end = next_renewal(
+        subscription.anchor, subscription.period_start, subscription.interval
+    )
+    _collect(subscription, _create_invoice(subscription, subscription.amount), moment)
     _save(subscription, "subscription.renewed")
     return True
 
 
 @transaction.atomic
-def retry(pk: str, moment: datetime) -> bool:
-    """Try the card of an unpaid renewal again."""
+def _retry(pk: str, moment: datetime) -> bool:
+    """Charge the card for an unpaid renewal again; return whether an attempt was due."""
     subscription = lock_subscription(pk)
     invoice = subscription.invoices.filter(status="open", next_attempt_at__lte=moment).first()
     if invoice is None or subscription.ended_at is not None:
@@ -128,14 +145,16 @@ def retry(pk: str, moment: datetime) -> bool:
 
 
 def _collect(subscription: SandboxSubscription, invoice: SandboxInvoice, moment: datetime) -> None:
-    """Charge an invoice of a running subscription, and say what follows from the answer."""
+    """Charge an invoice of a running subscription and set the subscription's status by the result.
+
+    A failure sets the time of the next attempt, or ends the subscription after the last attempt. The
+    caller saves the subscription.
+    """
+    is_paid = False
     if subscription.payment_method:
-        number = invoice.attempts
-        payment = _charge(invoice, key=f"{invoice.pk}:{number}", is_renewal=True)
-        paid = payment.status == "captured"
-    else:
-        paid = False
-    if paid:
+        payment = _charge(invoice, key=f"{invoice.pk}:{invoice.attempts}", is_renewal=True)
+        is_paid = payment.status == "captured"
+    if is_paid:
         subscription.status = "active"
         return
     if invoice.attempts >= len(RETRY_DAYS):
@@ -148,7 +167,8 @@ def _collect(subscription: SandboxSubscription, invoice: SandboxInvoice, moment:
     invoice.save()
 
 
-def _charge(invoice: SandboxInvoice, *, key: str, is_renewal: bool):
+def _charge(invoice: SandboxInvoice, *, key: str, is_renewal: bool) -> SandboxPayment:
+    """Charge the subscription's card for an invoice; mark the invoice paid if the card is accepted."""
     payment = charging.charge(
         amount=invoice.amount,
         currency=invoice.currency,
@@ -166,17 +186,20 @@ def _charge(invoice: SandboxInvoice, *, key: str, is_renewal: bool):
 
 @transaction.atomic
 def _give_up(pk: str, moment: datetime) -> bool:
+    """End a subscription whose first payment did not come in time; return whether it did not."""
     subscription = lock_subscription(pk)
     if subscription.status != "incomplete":
         return False
-    subscription.invoices.filter(status="open").update(status="void")
-    _end(subscription, moment, "incomplete_expired")
+    _end_and_void(subscription, moment, "incomplete_expired")
     return True
 
 
 @transaction.atomic
-def first_payment_changed(subscription_id: str) -> None:
-    """The buyer has answered their bank about the first period."""
+def follow_first_payment(subscription_id: str) -> None:
+    """Start the subscription whose first payment was authenticated, or end it if that has failed.
+
+    A subscription that does not wait for its first payment stays as it is. Raises NotThere.
+    """
     subscription = lock_subscription(subscription_id)
     invoice = subscription.invoices.order_by("period_start").first()
     if subscription.status != "incomplete" or invoice is None:
@@ -187,26 +210,26 @@ def first_payment_changed(subscription_id: str) -> None:
         subscription.status = "active"
         _save(subscription, "subscription.updated")
     elif not invoice.payments.exclude(status="failed").exists():
-        # The bank did not know them: the next try begins anew.
-        subscription.invoices.filter(status="open").update(status="void")
-        _end(subscription, now(), "incomplete_expired")
+        # The buyer's next try starts another subscription.
+        _end_and_void(subscription, events.now(), "incomplete_expired")
 
 
 @transaction.atomic
 def cancel(pk: str, *, at_period_end: bool) -> SandboxSubscription:
+    """Cancel a subscription: see `Gateway.cancel_subscription`."""
     subscription = lock_subscription(pk)
     if subscription.ended_at is None:
         if at_period_end and subscription.status != "incomplete":
             subscription.cancel_at_period_end = True
             _save(subscription, "subscription.updated")
         else:
-            subscription.invoices.filter(status="open").update(status="void", next_attempt_at=None)
-            _end(subscription, now())
+            _end_and_void(subscription, events.now(), "canceled")
     return subscription
 
 
 @transaction.atomic
 def resume(pk: str) -> SandboxSubscription:
+    """Undo a cancellation: see `Gateway.resume_subscription`."""
     subscription = lock_subscription(pk)
     if subscription.ended_at is None and subscription.cancel_at_period_end:
         subscription.cancel_at_period_end = False
@@ -215,8 +238,8 @@ def resume(pk: str) -> SandboxSubscription:
 
 
 def change_plan(pk: str, plan: PlanTerms, *, at_period_end: bool, key: str) -> SandboxSubscription:
-    """At once: a new period, less what is left of the old one. Raises Declined."""
-    terms = {
+    """Change the plan of a subscription: see `Gateway.change_plan`."""
+    terms: StoredPlan = {
         "code": plan.code, "amount": plan.amount, "currency": plan.currency,
         "interval": plan.interval,
     }  # fmt: skip
@@ -226,17 +249,17 @@ def change_plan(pk: str, plan: PlanTerms, *, at_period_end: bool, key: str) -> S
             if at_period_end:
                 subscription.next_plan = None if plan.code == subscription.plan_code else terms
             else:
-                _take_plan(subscription, terms)
+                _replace_plan(subscription, terms)
             _save(subscription, "subscription.updated")
             return subscription
-        if subscription.plan_code == plan.code:  # asked before: the key's own change is done
+        if subscription.plan_code == plan.code:  # an earlier call has made this change
             return subscription
-        moment = now()
-        credit = _unused(subscription, moment)
-        _take_plan(subscription, terms)
+        moment = events.now()
+        credit = _unused_amount(subscription, moment)
+        _replace_plan(subscription, terms)
         subscription.anchor = subscription.period_start = moment
         subscription.period_end = next_renewal(moment, moment, plan.interval)
-        invoice = _invoice(subscription, max(1, plan.amount - credit))
+        invoice = _create_invoice(subscription, max(1, plan.amount - credit))
         payment = _charge(invoice, key=key, is_renewal=True)
         if payment.status == "captured":
             subscription.status = "active"
@@ -246,37 +269,40 @@ def change_plan(pk: str, plan: PlanTerms, *, at_period_end: bool, key: str) -> S
     raise Declined(payment.decline_code)
 
 
-def _unused(subscription: SandboxSubscription, moment: datetime) -> int:
-    """What is left of the period that was paid, by its seconds."""
+def _unused_amount(subscription: SandboxSubscription, moment: datetime) -> int:
+    """Return the part of the current period's price that is unused at a moment, in minor units.
+
+    It is proportional to the seconds that are left, rounded down; 0 for a period that is not paid.
+    """
     paid = subscription.invoices.filter(
         status="paid", period_start=subscription.period_start
     ).first()
     if paid is None:
         return 0
-    whole = (paid.period_end - paid.period_start).total_seconds()
-    left = max(0.0, (paid.period_end - moment).total_seconds())
-    return paid.amount * int(left) // max(1, int(whole))
+    period_seconds = (paid.period_end - paid.period_start).total_seconds()
+    left_seconds = max(0.0, (paid.period_end - moment).total_seconds())
+    return paid.amount * int(left_seconds) // max(1, int(period_seconds))
 
 
+@transaction.atomic
 def set_payment_method(pk: str, payment_method: str) -> SandboxSubscription:
-    """Pay with another card; an unpaid renewal at once. Raises Declined."""
-    declined = ""
-    with transaction.atomic():
-        subscription = lock_subscription(pk)
-        if card(payment_method).decline_code:
-            declined = card(payment_method).decline_code
-        else:
-            subscription.payment_method = payment_method
-            for invoice in subscription.invoices.filter(status="open"):
-                invoice.subscription = subscription
-                _collect(subscription, invoice, now())
-            _save(subscription, "subscription.updated")
-    if declined:
-        raise Declined(declined)
+    """Replace a subscription's card, and charge an unpaid renewal to the new one at once.
+
+    Raises NotThere, MethodUnknown and Declined: the old card stays then.
+    """
+    subscription = lock_subscription(pk)
+    if decline_code := card(payment_method).decline_code:
+        raise Declined(decline_code)
+    subscription.payment_method = payment_method
+    for invoice in subscription.invoices.filter(status="open"):
+        invoice.subscription = subscription
+        _collect(subscription, invoice, events.now())
+    _save(subscription, "subscription.updated")
     return subscription
 
 
-def _take_plan(subscription: SandboxSubscription, terms: dict) -> None:
+def _replace_plan(subscription: SandboxSubscription, terms: StoredPlan) -> None:
+    """Put the terms of another plan into a subscription. The caller saves it."""
     subscription.plan_code, subscription.amount = terms["code"], terms["amount"]
     if terms["interval"] != subscription.interval:
         subscription.anchor = subscription.period_end
@@ -284,7 +310,8 @@ def _take_plan(subscription: SandboxSubscription, terms: dict) -> None:
     subscription.next_plan = None
 
 
-def _invoice(subscription: SandboxSubscription, amount: int) -> SandboxInvoice:
+def _create_invoice(subscription: SandboxSubscription, amount: int) -> SandboxInvoice:
+    """Create the invoice of a subscription's current period."""
     return SandboxInvoice.objects.create(
         id=f"sbi_{uuid7().hex}",
         subscription=subscription,
@@ -295,42 +322,49 @@ def _invoice(subscription: SandboxSubscription, amount: int) -> SandboxInvoice:
     )
 
 
-def _end(subscription: SandboxSubscription, moment: datetime, status: str = "canceled") -> None:
+def _end_and_void(subscription: SandboxSubscription, moment: datetime, status: str) -> None:
+    """End a subscription and void its open invoices."""
+    subscription.invoices.filter(status="open").update(status="void", next_attempt_at=None)
+    _end(subscription, moment, status)
+
+
+def _end(subscription: SandboxSubscription, moment: datetime, status: str) -> None:
     subscription.status, subscription.ended_at = status, moment
     _save(subscription, "subscription.deleted")
 
 
 def _save(subscription: SandboxSubscription, event_type: str) -> None:
+    """Save a subscription and record the event about it."""
     subscription.changed_at = timezone.now()
     subscription.save()
-    tell(event_type, "subscription", subscription.pk)
+    events.record(event_type, "subscription", subscription.pk)
 
 
 def snapshot(pk: str) -> SubscriptionSnapshot:
-    found = SandboxSubscription.objects.filter(pk=pk).first()
-    if found is None:
-        raise NotThere(pk)
-    invoices = found.invoices.order_by("period_start").prefetch_related("payments")
+    """Return the current state of a subscription, with its invoices. Raises NotThere."""
+    subscription = rows.get(SandboxSubscription.objects.all(), pk)
+    invoices = subscription.invoices.order_by("period_start").prefetch_related("payments")
     return SubscriptionSnapshot(
-        external_id=found.pk,
-        reference=found.reference,
-        plan_code=found.plan_code,
-        status=found.status,
-        period_start=found.period_start,
-        period_end=found.period_end,
-        cancel_at_period_end=found.cancel_at_period_end,
-        next_plan_code=found.next_plan["code"] if found.next_plan else "",
-        ended_at=found.ended_at,
-        invoices=tuple(
-            InvoiceSnapshot(
-                external_id=invoice.pk,
-                period_start=invoice.period_start,
-                period_end=invoice.period_end,
-                amount=invoice.amount,
-                currency=invoice.currency,
-                status=invoice.status,
-                payment_ids=tuple(payment.pk for payment in invoice.payments.all()),
-            )
-            for invoice in invoices
-        ),
+        external_id=subscription.pk,
+        reference=subscription.reference,
+        plan_code=subscription.plan_code,
+        status=Subscription.Status(subscription.status),
+        period_start=subscription.period_start,
+        period_end=subscription.period_end,
+        cancel_at_period_end=subscription.cancel_at_period_end,
+        next_plan_code=subscription.next_plan["code"] if subscription.next_plan else "",
+        ended_at=subscription.ended_at,
+        invoices=tuple(map(_invoice_snapshot, invoices)),
+    )
+
+
+def _invoice_snapshot(invoice: SandboxInvoice) -> InvoiceSnapshot:
+    return InvoiceSnapshot(
+        external_id=invoice.pk,
+        period_start=invoice.period_start,
+        period_end=invoice.period_end,
+        amount=invoice.amount,
+        currency=invoice.currency,
+        status=Invoice.Status(invoice.status),
+        payment_ids=tuple(payment.pk for payment in invoice.payments.all()),
     )
