@@ -354,7 +354,7 @@ class TestAuthentication:
         assert (answer.status_code, answer.data["next_action"]["type"]) == (202, "authenticate")
         assert (mine().status, may_watch(viewer)) == ("incomplete", False)
         page = answer.data["next_action"]["url"].removeprefix("http://testserver")
-        assert "It is me" in client.get(page).content.decode()
+        assert 'value="confirm"' in client.get(page).content.decode()
         client.post(page, {"button": "confirm"})
         assert (mine().status, may_watch(viewer)) == ("active", True)
         assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
