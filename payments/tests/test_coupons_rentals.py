@@ -261,7 +261,7 @@ class TestRentals:
         ends_at = Entitlement.objects.get().ends_at
         order = Order.objects.get()
         refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
-        charging.settle_refund(SandboxRefund.objects.get().pk, succeeds=False)
+        charging.resolve_refund(SandboxRefund.objects.get().pk, succeeds=False)
         sync_payment(gateway="sandbox", external_id=order.payments.get().external_id)
         entitlement = Entitlement.objects.get()
         assert (entitlement.revoked_at, entitlement.ends_at) == (None, ends_at)
