@@ -1,12 +1,16 @@
 """Administrators, and the users they look after."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection, connections, transaction
 
-from accounts import tokens
+import audit.services as audit
+from accounts import services, tokens
 from accounts.models import User
 from accounts.roles import Role
+from audit.actions import AuditAction
 from audit.models import AuditEntry
 from config.tests.threads import at_once
 
@@ -257,3 +261,21 @@ def test_changes_of_one_user_at_once_all_find_that_user(client_for, make_user):
     target.refresh_from_db()
     changes = AuditEntry.objects.filter(action="user.role_changed").order_by("at", "id")
     assert changes.last().data["after"] == target.role.name
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_rows_that_name_a_user_are_written_while_the_user_is_locked(viewer):
+    """A foreign key to the user must not wait for the lock of a deactivation: docs/locking.md."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+
+    def write():
+        try:
+            audit.record(actor=viewer, action=AuditAction.USER_ACTIVATED, target=viewer)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        services._locked(viewer.pk)
+        pool.submit(write).result()  # with a lock that foreign keys wait for: lock_timeout
