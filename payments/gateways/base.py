@@ -18,7 +18,7 @@ ObjectKind = Literal["payment", "subscription", "checkout"]
 
 
 class CheckoutStatus(StrEnum):
-    """Whether a buyer can pay on a hosted page (open), has paid there, or can no longer pay."""
+    """Whether the buyer can pay on a checkout (open), has paid there, or can no longer pay."""
 
     OPEN = "open"
     COMPLETE = "complete"
@@ -82,7 +82,7 @@ class PaymentSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CheckoutSnapshot:
-    """The state of one hosted page at the gateway, and the ids of the objects that it led to."""
+    """The state of one checkout (a hosted page), and the ids of the objects that it led to."""
 
     external_id: str
     url: str
@@ -161,7 +161,7 @@ class PlanTerms:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The order or, if ``plan`` is set, the subscription that is paid on a hosted page."""
+    """The order or, if ``plan`` is set, the subscription that is paid on a checkout."""
 
     reference: str  # the id of our order or subscription
     title: str
@@ -271,24 +271,24 @@ class Gateway(Protocol):
         more than is left of the captured amount.
         """
 
-    # --- hosted pages ---
+    # --- checkouts ---
 
     def create_checkout(
         self, item: Item, *, customer: str, key: str, return_url: str, expires_at: datetime
     ) -> CheckoutSnapshot:
-        """Create a hosted page on which ``item`` is paid, and return it.
+        """Create a checkout for ``item`` and return it: a page of the gateway where the buyer pays.
 
-        The gateway may move ``expires_at`` into its own limits. Repeating a key returns the page of the
-        first call. Raises AmountRefused.
+        The gateway may move ``expires_at`` into its own limits. Repeating a key returns the checkout of
+        the first call. Raises AmountRefused.
         """
 
     def fetch_checkout(self, external_id: str) -> CheckoutSnapshot:
-        """Return the current state of a hosted page. Raises NotThere."""
+        """Return the current state of a checkout. Raises NotThere."""
 
     def expire_checkout(self, external_id: str) -> CheckoutSnapshot:
-        """Close an open hosted page and return its state. Safe to repeat. Raises NotThere.
+        """Close an open checkout and return its state. Safe to repeat. Raises NotThere.
 
-        A page that was paid stays ``complete``.
+        A checkout that was paid stays ``complete``.
         """
 
     # --- subscriptions ---
