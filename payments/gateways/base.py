@@ -242,7 +242,7 @@ class Gateway(Protocol):
         """Refuse an amount that can never be charged in this currency. Raises AmountRefused."""
 
     def examine(self, plans: Iterable[PlanTerms]) -> Iterator[Finding]:
-        """Check the gateway's settings and its prices of ``plans``. It changes nothing."""
+        """Check the gateway's settings and its prices of ``plans``, with read-only requests."""
 
     # --- payments ---
 
@@ -334,11 +334,12 @@ class Gateway(Protocol):
     def change_plan(
         self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
     ) -> SubscriptionSnapshot:
-        """Change a subscription's plan and return it. Safe to repeat: the plan that it has stays.
+        """Change a subscription's plan and return it. Safe to repeat.
 
-        At once: a new period starts, and the price is reduced by the unused part of the old period;
-        within a trial nothing is charged and the trial goes on. At the period's end: the next period
-        has the new plan, and naming the current plan undoes a planned change.
+        At once: a new period starts, and its price is reduced by the unused part of the old period. In
+        a trial nothing is charged and the trial goes on. The plan that it has already changes nothing.
+        At the period's end: the next period has the new plan. Naming the current plan undoes a planned
+        change.
 
         Raises NotThere, and Declined: nothing has changed then.
         """

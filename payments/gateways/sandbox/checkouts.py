@@ -1,4 +1,4 @@
-"""Checkouts in the sandbox: hosted pages, on each of which one order or subscription is paid."""
+"""Checkouts in the sandbox. Each one is a hosted page for one order or subscription."""
 
 import secrets
 from datetime import datetime

@@ -32,7 +32,7 @@ KINDS: dict[str, ObjectKind] = {
 
 
 class SandboxGateway:
-    """The calls of `Gateway`, which says what each one promises. Customers are not kept."""
+    """The sandbox as a `Gateway`: see there for the promise of each call. It keeps no customers."""
 
     name = "sandbox"
     public: PublicSettings = {"publishable_key": None, "livemode": False}

@@ -148,7 +148,7 @@ class SandboxClockView(APIView):
 
 
 class _BankView(APIView):
-    """The base of the endpoints that do what a buyer's bank would do to a payment."""
+    """The base of the endpoints that act as the buyer's bank on one payment."""
 
     permission_classes = [MayMoveSandbox]
 

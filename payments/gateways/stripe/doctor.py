@@ -17,7 +17,7 @@ PUBLISHABLE_KEY_MODES = {"pk_test_": "test", "pk_live_": "live"}
 
 
 def examine(plans: Iterable[PlanTerms]) -> Iterator[Finding]:
-    """Yield the findings about the settings, then those of requests that change nothing at Stripe."""
+    """Yield the findings about the settings, then the findings of read-only requests to Stripe."""
     mode = _mode(settings.STRIPE_SECRET_KEY, SECRET_KEY_MODES)
     yield _key("STRIPE_SECRET_KEY is a secret key", mode, "sk_ or rk_")
     public_mode = _mode(settings.STRIPE_PUBLISHABLE_KEY, PUBLISHABLE_KEY_MODES)

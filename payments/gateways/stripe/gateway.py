@@ -53,7 +53,7 @@ WITH_FEE = ["latest_charge.balance_transaction"]
 
 
 class StripeGateway:
-    """The calls of `Gateway`, which says what each one promises."""
+    """Stripe as a `Gateway`: see there for the promise of each call."""
 
     name = "stripe"
 
