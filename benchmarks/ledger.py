@@ -204,12 +204,12 @@ def make_sales(count: int) -> tuple[list, list]:
                 for payment in payments
             ]
         )  # fmt: skip
-        legs = []
+        transfers = []
         for entry, order in zip(entries, orders, strict=True):
             told = {"entry": entry, "currency": "USD", "available_on": paid_at, "debit": clearing}
-            legs.append(Transfer(credit=owed[order.video_id], amount=SHARE, **told))
-            legs.append(Transfer(credit=platform_, amount=PRICE - SHARE, **told))
-        store(legs)
+            transfers.append(Transfer(credit=owed[order.video_id], amount=SHARE, **told))
+            transfers.append(Transfer(credit=platform_, amount=PRICE - SHARE, **told))
+        store(transfers)
         store(
             [
                 Entitlement(

@@ -104,7 +104,7 @@ class TestVerifyLedger:
         with pytest.raises(CommandError, match="1 discrepancies in 1 payments") as error:
             call_command("verify_ledger")
         assert error.value.returncode == 1
-        assert "fees:USD lacks -1" in capsys.readouterr().err
+        assert "fees:USD must change by -1" in capsys.readouterr().err
         assert LedgerCheck.objects.get().discrepancies == 1
 
 
