@@ -62,7 +62,7 @@ def test_a_sandbox_that_is_well():
 
     assert wrong == []
     assert "✓ plan basic (9.99 USD) can be charged" in well
-    assert "✓ its own messages are believed" in well
+    assert "✓ the sandbox's own webhooks are accepted" in well
 
 
 @pytest.mark.parametrize(

@@ -10,40 +10,43 @@ from payments.gateways import signatures
 from payments.gateways.base import AmountRefused, Gateway, PlanTerms, WebhookRefused
 from payments.models import Plan
 
-Finding = tuple[bool, str, str]  # is it well, what it is, the remedy
+Finding = tuple[bool, str, str]  # whether the check passed, what it checked, how to fix a failure
 
 
 class Command(BaseCommand):
-    help = "Examine the configuration of the payment gateway. Fails when something is wrong."
+    help = "Check the configuration of the payment gateway. Exits with 1 when something is wrong."
 
-    def handle(self, *args, **options):
+    def handle(self, *args: object, **options: object) -> None:
         gateway = gateways.current()
         self.stdout.write(f"Payments through {gateway.name}")
-        wrong = 0
-        for well, what, remedy in examine(gateway):
-            wrong += not well
-            line = f"✓ {what}" if well else f"✗ {what}: no. {remedy}"
-            self.stdout.write(self.style.SUCCESS(line) if well else self.style.ERROR(line))
-        if wrong:
-            raise CommandError(f"{wrong} to put right.")
+        failures = 0
+        for passed, subject, remedy in examine(gateway):
+            failures += not passed
+            line = f"✓ {subject}" if passed else f"✗ {subject}: no. {remedy}"
+            self.stdout.write(self.style.SUCCESS(line) if passed else self.style.ERROR(line))
+        if failures:
+            raise CommandError(f"{failures} checks failed.")
 
 
 def examine(gateway: Gateway) -> Iterator[Finding]:
+    """Check the settings, the plans on sale and the gateway itself. It changes nothing."""
     plans = [_terms(plan, gateway.name) for plan in Plan.objects.filter(is_active=True)]
     yield (
         settings.DEFAULT_CURRENCY in money.EXPONENTS,
-        f"DEFAULT_CURRENCY is {settings.DEFAULT_CURRENCY}, which this service knows",
+        f"DEFAULT_CURRENCY {settings.DEFAULT_CURRENCY} is a currency of this service",
         f"Set it to one of {', '.join(money.EXPONENTS)}.",
     )
     yield (
         bool(plans),
-        f"there are plans to subscribe to ({len(plans)})",
-        "`manage.py seed` makes the first one.",
+        f"there are plans on sale ({len(plans)})",
+        "`manage.py seed` creates the first one.",
     )
     for plan in plans:
-        yield _chargeable(gateway, plan)
+        yield _can_be_charged(gateway, plan)
     if gateway.name == "stripe":
-        from payments.gateways.stripe import doctor  # the SDK is large, and most have no use for it
+        from payments.gateways.stripe import (
+            doctor,  # the SDK is large, and the sandbox does without
+        )
 
         yield from doctor.examine(plans)
     else:
@@ -62,32 +65,32 @@ def _terms(plan: Plan, gateway_name: str) -> PlanTerms:
     )
 
 
-def _chargeable(gateway: Gateway, plan: PlanTerms) -> Finding:
+def _can_be_charged(gateway: Gateway, plan: PlanTerms) -> Finding:
     price = f"{money.to_text(plan.amount, plan.currency)} {plan.currency}"
-    what = f"plan {plan.code} ({price}) can be charged"
+    subject = f"plan {plan.code} ({price}) can be charged"
     try:
         gateway.validate_amount(plan.amount, plan.currency)
     except AmountRefused as refused:
-        return False, what, f"{refused} Make another plan, and take this one off sale."
-    return True, what, ""
+        return False, subject, f"{refused} Create another plan, and take this one off sale."
+    return True, subject, ""
 
 
 def _sandbox() -> Iterator[Finding]:
-    """The sandbox has nobody to ask but itself."""
+    """Check that the sandbox signs its webhooks in a way that this service accepts."""
     secrets = [secret for secret in settings.SANDBOX_WEBHOOK_SECRETS if secret.strip()]
     yield (
         bool(secrets),
-        "SANDBOX_WEBHOOK_SECRETS signs its messages",
-        "Leave it empty for one that is derived from SECRET_KEY.",
+        "SANDBOX_WEBHOOK_SECRETS has a secret to sign webhooks",
+        "Leave the variable empty: then a secret is derived from SECRET_KEY.",
     )
     yield (
-        _believes_itself(secrets),
-        "its own messages are believed",
+        _accepts_own_signature(secrets),
+        "the sandbox's own webhooks are accepted",
         "Set WEBHOOK_TOLERANCE_SECONDS back to 300.",
     )
 
 
-def _believes_itself(secrets: list[str]) -> bool:
+def _accepts_own_signature(secrets: list[str]) -> bool:
     now = timezone.now().timestamp()
     try:
         signatures.verify(
