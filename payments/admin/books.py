@@ -57,7 +57,7 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
 
 @admin.register(models.JournalEntry)
 class JournalEntryAdmin(ReadOnlyAdmin):
-    """The journal. Its addresses include those of the revenue overview and the review queue."""
+    """The journal. The revenue overview and the review queue have addresses below it."""
 
     list_display = ["effective_at", "kind", "transfers_text", "key"]
     list_filter = ["kind"]

@@ -18,16 +18,16 @@ from payments.models import (
 )
 from payments.models.books import sum_by
 
-AT_MOST = 100  # rows of each kind: nobody works through a longer list
+AT_MOST = 100  # rows of each kind; a longer list cannot be worked through by hand
 
 
 def suspense() -> QuerySet[Payment]:
-    """Return the payments that pay nothing known and are not refunded in full."""
+    """Return the payments of no known order or invoice that are not refunded in full."""
     return _with_money_left().filter(disposition=Payment.Disposition.UNMATCHED)
 
 
 def duplicates_not_refunded() -> QuerySet[Payment]:
-    """Return the duplicate payments whose automatic refund failed or was canceled."""
+    """Return the duplicate payments with an automatic refund that failed or was canceled."""
     failed = Refund.objects.filter(status__in=[Refund.Status.FAILED, Refund.Status.CANCELED])
     return _with_money_left().filter(
         disposition=Payment.Disposition.DUPLICATE, pk__in=failed.values("payment")
@@ -42,7 +42,7 @@ def superseded_with_money() -> QuerySet[Payment]:
 def negative_creators() -> QuerySet[LedgerAccount]:
     """Return the accounts of creators who owe money, after refunds of money that was paid out.
 
-    Each has its ``balance`` in minor units, which is negative.
+    Each has its ``balance`` in minor units, below 0.
     """
     return (
         LedgerAccount.objects.filter(role=LedgerAccount.Role.CREATOR)
@@ -101,7 +101,7 @@ def queue() -> Queue:
 
 
 def _with_money_left() -> QuerySet[Payment]:
-    """Return the payments of which money is left, newest first, annotated with ``kept``: how much.
+    """Return the payments with money left, newest first, annotated with ``kept``: how much is left.
 
     Kept is the captured amount without refunds, requested ones too, and without disputed money.
     """

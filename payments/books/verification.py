@@ -128,7 +128,7 @@ def _has_entitlement(source: str, source_id: OuterRef) -> Exists:
 
 
 def _entitlements_of_orders() -> Iterator[str]:
-    """Report orders whose entitlement does not fit their status.
+    """Report orders and entitlements that do not fit each other.
 
     Each check is one statement and sees the rows of one moment, so that no lock is needed.
     """
@@ -155,7 +155,7 @@ def _entitlements_of_orders() -> Iterator[str]:
 
 
 def _entitlements_of_subscriptions() -> Iterator[str]:
-    """Report subscriptions whose entitlement does not fit their status and payments."""
+    """Report subscriptions and entitlements that do not fit each other."""
     subscribed = Entitlement.Source.SUBSCRIPTION
     entitled = _has_entitlement(subscribed, OuterRef("pk"))
     runs = Q(
@@ -229,7 +229,7 @@ _PAID = (Role.PAYOUT_TRANSIT, Role.CLEARING)
 
 
 def _payouts() -> Iterator[str]:
-    """Report payouts whose transfers do not fit their status, and money in transit without a payout."""
+    """Report payouts and transfers that do not fit each other, and transit money without a payout."""
     booked = _payout_sums(Transfer.objects.filter(entry__payout__isnull=False))
     in_transit: dict[str, int] = {}
     for payout in Payout.objects.order_by("pk").iterator(chunk_size=BATCH):

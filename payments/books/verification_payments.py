@@ -1,4 +1,4 @@
-"""The ledger check of payments and gifts: do the books hold what their facts require?"""
+"""The ledger check of payments and gifts: do the books hold the credits that their facts require?"""
 
 import uuid
 from collections import defaultdict
@@ -135,7 +135,7 @@ def _is_booked(payment: Payment, facts: _Facts) -> bool:
 
 @transaction.atomic
 def _differences(payment_id: uuid.UUID) -> str:
-    """Return the changes by which the books of a payment would be right, or "", under its lock."""
+    """Return the changes that would correct the books of a payment, or "". Locks the payment."""
     payment = Payment.objects.select_for_update().get(pk=payment_id)
     changes = {account.code: change for account, change in split.differences(payment).items()}
     return ", ".join(
@@ -164,9 +164,9 @@ def _order_is_wrong(payment_id: uuid.UUID) -> bool:
 
 
 def gifts() -> Iterator[str]:
-    """Report orders that cost nothing and are booked in another way than their split.
+    """Report free orders that are booked in another way than their split.
 
-    Also reports entries of gifts for orders that are not free.
+    Also report gifts that are booked for orders with a price.
     """
     booked: defaultdict[uuid.UUID, dict[str, int]] = defaultdict(dict)
     transfers = Transfer.objects.filter(entry__order__isnull=False)

@@ -38,13 +38,13 @@ def of_sale(*, captured: int, back: int, fee_bps: int, subsidy: int = 0) -> Cred
 
 
 def of_gift(*, subsidy: int, fee_bps: int) -> Credits:
-    """Return the split of an order that cost its buyer nothing: the platform pays ``subsidy``."""
+    """Return the split of a free order: the platform pays its price, the ``subsidy``."""
     share = creator_share(subsidy, fee_bps)
     return {Role.CREATOR: share, Role.PLATFORM: subsidy - share, Role.PROMOTIONS: -subsidy}
 
 
 def of_invoice(*, captured: int, back: int, recognised: int, fee_bps: int) -> Credits:
-    """Return the split of a subscription's period: ``recognised`` of it is earned, the rest deferred.
+    """Return the split of a subscription's period: ``recognised`` is earned, the remainder deferred.
 
     ``back`` is the sum of its refunds and of the money that banks hold for disputes.
 
@@ -69,7 +69,7 @@ def of_duplicate(*, captured: int, back: int) -> Credits:
 
 
 def of_unmatched(*, captured: int, back: int) -> Credits:
-    """Return the credits of a payment that pays nothing known: it waits in suspense for a decision."""
+    """Return the credits of a payment of no known order or invoice: it waits in suspense."""
     left, lost = _left_and_lost(captured, back)
     return {Role.SUSPENSE: left, Role.LOSSES: -lost}
 

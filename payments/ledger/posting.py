@@ -11,7 +11,7 @@ NewTransfer = tuple[LedgerAccount, LedgerAccount, int]
 
 
 class Subject(TypedDict, total=False):
-    """The one thing that an entry is about; an entry about nothing writes off a debt."""
+    """The one thing that an entry is about. Only the write-off of a debt is without a subject."""
 
     payment: Payment
     order: Order

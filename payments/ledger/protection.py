@@ -1,4 +1,4 @@
-"""Triggers by which the database itself protects the books."""
+"""Database triggers that protect the books."""
 
 from django.db import connections
 

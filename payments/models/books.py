@@ -19,8 +19,8 @@ class LedgerAccountQuerySet(models.QuerySet["LedgerAccount"]):
     def with_balance(self) -> Self:
         """Annotate each account with its ``balance``: credits minus debits, in minor units.
 
-        Do not lock the rows in the same query: on PostgreSQL the sums would be those of the moment
-        before the lock was waited for.
+        Do not lock the rows in the same query: on PostgreSQL the sums would be as old as the moment at
+        which the query began to wait for the lock.
         """
         return self.annotate(
             balance=sum_by("credit", Transfer.objects.all(), F("amount"))
@@ -133,8 +133,8 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
     def touching(self, **account: object) -> Self:
         """Return the transfers from or to accounts with these fields, annotated with their ``net``.
 
-        A transfer's net is what it changes on those accounts: its amount where one is credited, minus
-        its amount where one is debited, in minor units.
+        A transfer's net on these accounts is its amount if one is credited, minus its amount if one is
+        debited, in minor units.
 
         >>> Transfer.objects.touching(role=Role.CREATOR, owner=user)  # doctest: +SKIP
         """
@@ -174,7 +174,7 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
 
 
 def net_of(**account: object) -> Combinable:
-    """Return the expression for what a transfer adds to the accounts with these fields."""
+    """Return the expression for the net of a transfer on the accounts with these fields."""
     credit, debit = (
         Case(When(_side(side, account), then=F("amount")), default=0)
         for side in ("credit", "debit")
@@ -187,9 +187,9 @@ def _side(side: str, account: dict[str, object]) -> Q:
 
 
 def sum_by(key: str, rows: QuerySet, amount: Combinable) -> Coalesce:
-    """Return a subquery for the sum of ``amount`` over the ``rows`` whose ``key`` is the outer row.
+    """Return a subquery: the sum of ``amount`` over the ``rows`` that refer to the outer row by ``key``.
 
-    It is 0 where no row refers to the outer row.
+    It is 0 where there is no such row.
     """
     grouped = rows.filter(**{key: OuterRef("pk")}).order_by().values(key)
     total = grouped.annotate(total=Sum(amount)).values("total")

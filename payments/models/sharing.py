@@ -15,7 +15,7 @@ class WatchDaily(models.Model):
     """The verified watch time of one user, video and day (UTC), in whole seconds.
 
     ``plan_seconds`` is the part of ``seconds`` that was watched under a subscription, at most three
-    times the video's length a day. It is the weight by which pools are shared.
+    times the video's length a day. Pools are shared in proportion to it.
     """
 
     user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
@@ -49,8 +49,8 @@ class WatchDaily(models.Model):
 class Pool(models.Model):
     """The creators' part of a month's subscriptions in one currency, written when the month is closed.
 
-    ``balance`` was in the pool, ``amount`` of it was shared (all of it, or nothing where nothing was
-    watched). ``input_sha256`` is the fingerprint of all that the shares follow from.
+    ``balance`` was in the pool, ``amount`` of it was shared (all of it, or 0 without
+    watch time). ``input_sha256`` is the fingerprint of all that the shares follow from.
     """
 
     class Algorithm(models.TextChoices):

@@ -65,7 +65,7 @@ def available(creator_id: uuid.UUID) -> dict[str, Balance]:
 
 
 def request(creator: User) -> list[Payout]:
-    """Create a payout in every currency in which the creator reaches the minimum.
+    """Create a payout for each currency if the creator reaches the minimum in it.
 
     No second payout is created beside one under way. Raises NothingToPayOut if none is created.
     """
@@ -182,7 +182,7 @@ def cancel(*, payout_id: uuid.UUID, actor: User) -> Payout:
 def write_off(*, creator_id: uuid.UUID, currency: str, actor: User) -> int:
     """Write off a creator's debt in one currency; return the debt in minor units.
 
-    Raises NoDebt if the creator owes nothing.
+    Raises NoDebt if the creator has no debt in it.
     """
     account = (
         LedgerAccount.objects.select_for_update()
@@ -223,7 +223,7 @@ def _matured(now: datetime) -> Q:
 
 
 def _candidates(now: datetime) -> list[int]:
-    """Return the accounts from which a payout may be possible; `_draft` checks each under its lock."""
+    """Return accounts that may have enough for a payout; `_draft` checks each under its lock."""
     transfers = Transfer.objects.touching(role=Role.CREATOR)
     balances = transfers.net_by(account=("pk",))
     matured = transfers.filter(_matured(now)).net_by(account=("pk",))

@@ -202,7 +202,7 @@ def _body(
 ) -> Body:
     """Return the content of a statement from sums in minor units.
 
-    The lines add up to what the ledger moved: the part that no line explains is an adjustment.
+    The lines add up to the change of the balance: a part that no line explains is an adjustment.
     """
 
     def text(minor: int) -> str:
@@ -264,7 +264,7 @@ def _net_by_creator(currency: str, transfers: Q, key: str) -> dict[str, dict[str
 
 
 def _sales(currency: str, during: Q) -> dict[str, dict[str, _Sales]]:
-    """Return, by creator and then by video, how many were sold, for how much, and what went back.
+    """Return, by creator and then by video, the number of sales, their gross, and their refunds.
 
     ``gross`` is the amount that creator and platform share: the price paid and the platform's part of a
     discount. Money that was paid twice, or went back beyond the price, is not the creator's and is left

@@ -14,7 +14,7 @@ Role = LedgerAccount.Role
 
 
 def book_payment(payment: Payment, *, kind: str, at: datetime) -> None:
-    """Book the difference between a payment's facts and its earlier entries; nothing if there is none.
+    """Book the difference between a payment's facts and its earlier entries, if there is one.
 
     ``kind`` is the kind of the new journal entry. Call it with the payment's row locked, in the
     transaction that changed the facts: then it is safe to repeat.
@@ -65,8 +65,8 @@ def _required_by_account(payment: Payment) -> dict[LedgerAccount, int]:
 def required_credits(payment: Payment, *, back: int, bank_fees: int) -> positions.Credits:
     """Return the credits that the books must hold for a payment by role, without clearing.
 
-    ``back`` has been refunded or is held by banks; ``bank_fees`` is the cost of its disputes. Queries
-    nothing if the payment's order with its coupon, and its invoice, are loaded.
+    ``back`` has been refunded or is held by banks; ``bank_fees`` is the cost of its disputes. Makes
+    no query if the payment's order with its coupon, and its invoice, are loaded.
     """
     fees = {Role.FEES: -(payment.fee + bank_fees)}
     return {**_split(payment, captured=payment.captured, back=back), **fees}
@@ -117,7 +117,7 @@ def subsidy(order: Order) -> int:
 
 
 def book_gift(order: Order, *, at: datetime) -> None:
-    """Book the split of an order that cost nothing. Nothing if the creator paid for the coupon.
+    """Book the split of a free order. Without a subsidy by the platform there is nothing to book.
 
     A second booking of the same order raises IntegrityError.
     """
@@ -138,7 +138,7 @@ def book_gift(order: Order, *, at: datetime) -> None:
 
 
 def required_gift_credits(order: Order) -> positions.Credits:
-    """Return the credits that the books must hold for an order that cost nothing, by role."""
+    """Return the credits that the books must hold for a free order, by role."""
     return positions.of_gift(subsidy=subsidy(order), fee_bps=order.fee_bps)
 
 

@@ -198,7 +198,7 @@ def _discrepancies(pool: Pool, month: Month) -> Iterable[str]:
 
 
 def _dry_run(month: Month, currency: str, now: datetime) -> Closing:
-    """Return what closing now would share, without writing anything."""
+    """Return the closing of a month as it would be now, without writing anything."""
     account = LedgerAccount.objects.filter(role=Role.POOL, currency=currency).first()
     balance = _balance(account, month) if account else 0
     paid = _paid_by_subscriber(account, month) if account else {}
@@ -218,7 +218,7 @@ def _computed(
     paid: dict[str, int],
     algorithm: str = "",
 ) -> Closing:
-    """Return the pool and the shares that follow from its balance and the watch time; store nothing.
+    """Return the pool and the shares that follow from its balance and the watch time, not stored.
 
     ``paid`` is the part of the pool that each subscriber's money brought in the month. The algorithm is
     POOL_ALGORITHM, unless another is given.
@@ -256,7 +256,7 @@ def _computed(
 def _watched_seconds(month: Month, currency: str, closed_at: datetime) -> dict[str, dict[str, int]]:
     """Return the seconds that count for a month's pool, by subscriber and then by creator.
 
-    They are those of subscribers who had paid for a part of the month in this currency by ``closed_at``.
+    Only subscribers who had paid for a part of the month in this currency by ``closed_at`` count.
     """
     payers = Invoice.objects.filter(
         status=Invoice.Status.PAID,
@@ -324,7 +324,7 @@ def _as_stored(pool: Pool) -> Closing:
 
 
 def _currencies(month: Month) -> list[str]:
-    """Return the currencies in which a month has something to close, or is closed."""
+    """Return the currencies that have something to close in a month, or are closed."""
     touched = LedgerAccount.objects.filter(role__in=_CREATORS_MONEY)
     invoices = Invoice.objects.filter(status=Invoice.Status.PAID, period_start__lt=month.end)
     known = {

@@ -89,8 +89,8 @@ def is_open(month: Month, currency: str) -> bool:
 def _open_invoices(month: Month, currency: str) -> list[uuid.UUID]:
     """Return the ids of the invoices that are not fully recognised, or too far after a refund.
 
-    They are paid and begin before the month's end; those that are already recognised up to the month's
-    last day are left out. One query.
+    They are paid and begin before the month's end; an invoice that is already recognised up to
+    the month's last day is left out. One query.
     """
     refunds = Refund.objects.filter(status__in=Refund.COUNTS)
     disputed = F("withdrawn") - F("reinstated")
