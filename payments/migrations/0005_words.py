@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterModelOptions(
             name='payout',
-            options={'permissions': [('manage_payouts', 'Can run, approve, mark and cancel payouts'), ('request_payout', 'Can request payouts of their own balance')]},
+            options={'permissions': [('manage_payouts', 'Can create, approve, complete and cancel payouts'), ('request_payout', 'Can request payouts of their own balance')]},
         ),
         migrations.AlterModelOptions(
             name='sandboxclock',
@@ -33,6 +33,10 @@ class Migration(migrations.Migration):
         migrations.AlterModelOptions(
             name='subscription',
             options={'permissions': [('cancel_any_subscription', 'Can cancel every subscription')]},
+        ),
+        migrations.AlterModelOptions(
+            name='watchdaily',
+            options={'verbose_name': 'watch time of a day', 'verbose_name_plural': 'watch time by day'},
         ),
         migrations.AlterField(
             model_name='coupon',
@@ -80,6 +84,11 @@ class Migration(migrations.Migration):
             field=models.CharField(choices=[('capture', 'payment captured'), ('refund', 'refund'), ('refund_reversed', 'refund that failed'), ('dispute', 'taken back by a bank'), ('dispute_reinstated', 'returned by a bank'), ('fee', "gateway's fee"), ('adjustment', 'adjustment'), ('gift', 'free order, paid by the platform'), ('recognition', 'subscription earned'), ('pool', 'pool shared'), ('payout', 'payout'), ('payout_returned', 'payout returned'), ('write_off', 'debt written off')], max_length=30),
         ),
         migrations.AlterField(
+            model_name='journalentry',
+            name='order',
+            field=models.ForeignKey(help_text='Only for an order that cost nothing: it has no payment.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='payments.order'),
+        ),
+        migrations.AlterField(
             model_name='ledgeraccount',
             name='role',
             field=models.CharField(choices=[('clearing', 'held for us by a gateway'), ('creator', 'owed to a creator'), ('platform', 'earned by the platform'), ('deferred', 'subscriptions paid, not yet earned'), ('pool', "creators' part of subscriptions, not yet shared"), ('losses', 'given back beyond the payment'), ('fees', 'kept by the gateways'), ('promotions', 'discounts paid by the platform'), ('bad_debt', 'debts of creators, written off'), ('customer_refund', 'paid twice, owed to the buyer'), ('payout_transit', 'set aside for payouts'), ('suspense', 'pays nothing known, to be decided')], default='', help_text='The first word of the code.', max_length=20),
@@ -108,6 +117,31 @@ class Migration(migrations.Migration):
             model_name='order',
             name='status',
             field=models.CharField(choices=[('pending', 'waiting for payment'), ('processing', 'payment under way'), ('paid', 'paid'), ('refunded', 'refunded'), ('disputed', 'disputed'), ('canceled', 'canceled'), ('expired', 'expired'), ('failed', 'failed'), ('superseded', 'another order of the same video was paid')], default='pending', max_length=12),
+        ),
+        migrations.AlterField(
+            model_name='payout',
+            name='cutoff',
+            field=models.DateTimeField(help_text='The payout includes the earnings whose hold had ended by this time.', verbose_name='earnings available by then'),
+        ),
+        migrations.AlterField(
+            model_name='payout',
+            name='status',
+            field=models.CharField(choices=[('draft', 'waits for approval'), ('approved', 'approved'), ('processing', 'at the bank'), ('paid', 'paid'), ('failed', 'failed, back in the balance'), ('canceled', 'canceled, back in the balance')], default='draft', max_length=12),
+        ),
+        migrations.AlterField(
+            model_name='pool',
+            name='algorithm',
+            field=models.CharField(choices=[('prorata-v1', 'in proportion to all watch time'), ('user-centric-v1', "each subscriber's money by their own watch time")], max_length=20),
+        ),
+        migrations.AlterField(
+            model_name='pool',
+            name='amount',
+            field=models.BigIntegerField(verbose_name='amount shared, in minor units'),
+        ),
+        migrations.AlterField(
+            model_name='pool',
+            name='balance',
+            field=models.BigIntegerField(verbose_name='balance at closing, in minor units'),
         ),
         migrations.AlterField(
             model_name='subscription',
