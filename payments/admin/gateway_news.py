@@ -21,6 +21,6 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     @admin.action(description="Take in again (safe to repeat)", permissions=["replay"])
     def take_in_again(self, request, queryset):
         def act(event):
-            webhooks.take_in_again(event, actor=request.user)
+            webhooks.replay_event(event, actor=request.user)
 
         carry_out(self, request, queryset, act, "Taken in")

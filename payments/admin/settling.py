@@ -21,7 +21,7 @@ class PaymentAdmin(ReadOnlyAdmin):
     @admin.action(description="Send back what pays nothing we know of", permissions=["refund"])
     def send_back(self, request, queryset):
         def act(payment):
-            refunds.send_back_stray(payment_id=payment.pk, actor=request.user)
+            refunds.refund_unapplied(payment_id=payment.pk, actor=request.user)
 
         carry_out(self, request, queryset, act, "Sent back")
 

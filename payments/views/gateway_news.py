@@ -28,7 +28,6 @@ from payments.serializers.gateway_news import (
     WebhookEventSerializer,
 )
 from payments.services.gateway_news import reconciliation, webhooks
-from payments.services.gateway_news.webhooks import take_in_again
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +82,7 @@ class WebhookEventViewSet(ListModelMixin, GenericViewSet):
     )
     @idempotent
     def replay(self, request, pk):
-        event = take_in_again(self.get_object(), actor=request.user)
+        event = webhooks.replay_event(self.get_object(), actor=request.user)
         return Response(WebhookEventSerializer(event).data)
 
 
