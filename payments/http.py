@@ -80,8 +80,3 @@ def refund_amount(body: dict[str, Any], *, of: QuerySet[Model]) -> int | None:
     if amount <= 0:
         raise AmountInvalid("The amount must be above zero.")
     return amount
-
-
-def amounts_as_text(amounts: dict[str, int], currency: str) -> dict[str, str]:
-    """Return the amounts, given in minor units, as decimal strings."""
-    return {name: money.to_text(amount, currency) for name, amount in amounts.items()}

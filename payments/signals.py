@@ -32,7 +32,7 @@ entitlement_granted = Signal()
 # subscription is not paid any more. Not sent when it ends by the clock.
 # Arguments: entitlement (Entitlement, locked and saved).
 # Heard by, in this order:
-# 1. streaming.receivers.right_ended: ends the playback sessions that rest on it.
+# 1. streaming.receivers.end_sessions_of_revoked_entitlement: ends the playback sessions that rest on it.
 entitlement_revoked = Signal()
 
 # Sent by services/buying/orders.py when an order becomes PAID; not when it is PAID again after a refund

@@ -23,8 +23,8 @@ video_removed = Signal()
 # the other receivers nor the worker.
 # Arguments: every (str: "second", "minute" or "hour").
 # Heard by, in this order:
-# 1. payments.receivers.put_right_what_time_changed: each second delivers the sandbox's events, runs
+# 1. payments.receivers.run_periodic_work: each second delivers the sandbox's events, runs
 #    follow-ups and sends notices; each minute expires orders, runs the sandbox's billing, ends
 #    lapsed subscriptions and forgets old idempotency keys; each hour runs the scheduled checks.
-# 2. streaming.receivers.look_after_sessions: each minute ends idle sessions and folds watch time.
+# 2. streaming.receivers.maintain_sessions: each minute ends idle sessions and folds watch time.
 worker_tick = Signal()

@@ -94,7 +94,7 @@ def test_large_amounts_are_stored_and_added_up():
     legs = [(debit, credit, 10**13)]
     for number in range(3):
         key = f"large:{number}"
-        posting.post(key=key, kind="test", currency="USD", legs=legs, at=timezone.now())
+        posting.post(key=key, kind="test", currency="USD", transfers=legs, at=timezone.now())
     assert Transfer.objects.filter(amount=10**13).count() == 3
     assert balances() == {"losses:USD": -3 * 10**13, "clearing:USD": 3 * 10**13}
 

@@ -198,7 +198,7 @@ class World:
         for month in Pool.objects.values_list("period", flat=True):
             assert pools.verify_month(Month.named(month)) == []
         check = verification.verify_ledger()
-        assert check.found == []
+        assert check.first_discrepancies == []
 
 
 def total(rows) -> int:

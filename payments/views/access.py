@@ -21,7 +21,7 @@ class EntitlementViewSet(ListModelMixin, GenericViewSet):
     lookup_value_converter = "uuid"
 
     def get_queryset(self):
-        return Entitlement.objects.live().filter(user=self.request.user)
+        return Entitlement.objects.live().filter(user=self.request.user.pk)
 
     @extend_schema(
         summary="Ask whether I may watch this video, and why", responses=AccessSerializer

@@ -12,10 +12,11 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.response import Response
 
+from config import money
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from payments.filters import PayoutFilter
-from payments.http import amounts_as_text, validated_body
+from payments.http import validated_body
 from payments.idempotency import idempotent
 from payments.models import Payout, Statement
 from payments.periods import Month
@@ -43,8 +44,15 @@ class BalanceView(APIView):
         return Response(
             {
                 "balances": [
-                    {"currency": currency, **amounts_as_text(amounts, currency)}
-                    for currency, amounts in balances.items()
+                    {
+                        "currency": currency,
+                        "balance": money.to_text(balance["balance"], currency),
+                        "pending": money.to_text(balance["pending"], currency),
+                        "available": money.to_text(balance["available"], currency),
+                        "in_transit": money.to_text(balance["in_transit"], currency),
+                        "negative": money.to_text(balance["negative"], currency),
+                    }
+                    for currency, balance in balances.items()
                 ]
             }
         )

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from payments import gateways
-from payments.gateways.base import Change, NotThere
+from payments.gateways.base import Change, NotThere, ObjectKind
 from payments.models import Order, Payment, Refund, Subscription
 from payments.services.gateway_news import followups
 from payments.services.gateway_news.changes import process_change
@@ -95,7 +95,7 @@ def _open_here(name: str) -> Iterator[Change]:
     yield from _as_changes("payment", unsettled.values_list("external_id", flat=True))
 
 
-def _as_changes(kind: str, external_ids: Iterable[str | None]) -> Iterator[Change]:
+def _as_changes(kind: ObjectKind, external_ids: Iterable[str | None]) -> Iterator[Change]:
     return (Change(kind, external_id) for external_id in external_ids if external_id is not None)
 
 

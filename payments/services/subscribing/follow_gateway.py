@@ -118,7 +118,7 @@ def _apply_snapshot(
     row: Subscription, snapshot: SubscriptionSnapshot, others: list[Subscription]
 ) -> None:
     """Set a locked row to the gateway's answer. ``others`` are the user's other rows, locked too."""
-    before, now = row.status, timezone.now()
+    before, now = Status(row.status), timezone.now()
     status = snapshot.status
     if status == Status.CANCELED and before in {Status.PAST_DUE, Status.EXPIRED}:
         status = Status.EXPIRED  # the gateway canceled it because the renewal was not paid
