@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from threading import Barrier
 
 from django.db import connection, connections
@@ -63,6 +64,19 @@ def assert_books_balance() -> None:
     assert not any(by_currency.values()), by_currency
 
 
+def period_of(subscription: models.Subscription) -> tuple[datetime, datetime]:
+    """Return the start and the end of a subscription's current period; fail if it has none."""
+    assert subscription.period_start
+    assert subscription.period_end
+    return subscription.period_start, subscription.period_end
+
+
+def checkout_of(item: models.Order | models.Subscription) -> str:
+    """Return the id of an order's or a subscription's checkout; fail if it has none."""
+    assert item.checkout_id, item
+    return item.checkout_id
+
+
 def code(response) -> str:
     """Return the code of the first error in an API answer."""
     return response.data["errors"][0]["code"]
@@ -93,8 +107,8 @@ _FRAME = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK")
 def statements(*, exactly: int | None = None, at_most: int | None = None) -> Iterator[None]:
     """Fail unless the block sends as many SQL statements as allowed.
 
-    Not counted: BEGIN, COMMIT and savepoints, and the audit log's line of a request, which a
-    running service writes in the background.
+    BEGIN, COMMIT, savepoints and the audit entry of a request are not counted. A running service
+    writes the audit entry in the background.
     """
     with CaptureQueriesContext(connection) as captured:
         yield
