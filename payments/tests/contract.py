@@ -33,7 +33,7 @@ RETURN_URL = "https://videos.example.com/back"
 
 
 def period(subscription: SubscriptionSnapshot) -> tuple[datetime, datetime]:
-    """Return the begin and the end of a subscription's current period; fail if it has none."""
+    """Return the start and the end of a subscription's current period; fail if it has none."""
     assert subscription.period_start
     assert subscription.period_end
     return subscription.period_start, subscription.period_end
@@ -60,7 +60,7 @@ class Bench(Protocol):
         """
 
     def complete_checkout(self, checkout_id: str, /) -> None:
-        """Pay on the hosted page as the buyer."""
+        """Pay on the checkout as the buyer."""
 
     def open_dispute(self, payment_id: str, amount: int, /) -> str:
         """Open a dispute as the buyer's bank, and return its id."""
@@ -296,7 +296,7 @@ class GatewayContract:
         (closed,) = self.gateway.fetch_payment(payment.external_id).disputes
         assert (closed.withdrawn, closed.reinstated, closed.status) == (1999, back, status)
 
-    # --- hosted pages ---
+    # --- checkouts ---
 
     def test_the_same_key_makes_one_checkout(self):
         page = self.page()
@@ -370,15 +370,15 @@ class GatewayContract:
         begun = self.start()
 
         assert (begun.reference, begun.plan_code, begun.status) == ("sub-1", "basic", "active")
-        begin, end = period(begun)
-        assert begin <= timezone.now() < end
+        start, end = period(begun)
+        assert start <= timezone.now() < end
         assert not begun.cancel_at_period_end
         assert begun.next_plan_code == ""
         assert begun.ended_at is None
         (invoice,) = begun.invoices
         assert (invoice.amount, invoice.currency) == (999, self.bench.currency)
         assert (invoice.status, len(invoice.payment_ids)) == ("paid", 1)
-        assert (invoice.period_start, invoice.period_end) == (begin, end)
+        assert (invoice.period_start, invoice.period_end) == (start, end)
         assert self.gateway.fetch_subscription(begun.external_id) == begun
         payment = self.gateway.fetch_payment(invoice.payment_ids[0])
         assert (payment.captured, payment.order_id) == (999, "")
@@ -414,8 +414,8 @@ class GatewayContract:
         begun = self.start(card, plan=self.plan(trial_days=7))
 
         assert begun.status == "trialing"
-        begin, end = period(begun)
-        assert end - begin == timedelta(days=7)
+        start, end = period(begun)
+        assert end - start == timedelta(days=7)
         assert begun.invoices == ()
 
     def test_a_card_that_needs_authentication_leaves_the_subscription_incomplete(self):
@@ -522,7 +522,7 @@ class GatewayContract:
             use("pm_nobody_has")
         assert self.gateway.fetch_subscription(begun.external_id) == begun
 
-    # --- news ---
+    # --- webhooks and changes ---
 
     def test_changes_are_listed_once_each(self):
         payment, page, begun = self.charge(), self.page(), self.start()

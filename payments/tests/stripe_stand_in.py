@@ -1,6 +1,6 @@
 """A small Stripe on 127.0.0.1 with the features that localstripe lacks.
 
-It is a state machine with Stripe's JSON shapes. It knows idempotency keys, hosted pages, 3-D Secure,
+It is a state machine with Stripe's JSON shapes. It knows idempotency keys, checkouts, 3-D Secure,
 refunds that fail, disputes, schedules and events, and refuses every parameter that the official SDK
 does not name for the API version in use.
 """
@@ -358,7 +358,7 @@ class StripeStandIn:
         dispute["status"] = "won" if amount == dispute["amount"] else "lost"
         self.tell("charge.dispute.closed", dispute)
 
-    # --- hosted pages ---
+    # --- checkouts ---
 
     def create_session(self, **params) -> dict:
         ahead = int(params["expires_at"]) - time.time()
@@ -380,7 +380,7 @@ class StripeStandIn:
     def complete_checkout(
         self, session_id: str, card: str = "pm_card_visa", *, paid: bool = True
     ) -> None:
-        """Pay on the page as the buyer; ``paid=False`` pays by a bank debit that is still pending."""
+        """Pay on a checkout as the buyer; ``paid=False`` pays by a bank debit that is still pending."""
         session = self.find("checkout.session", session_id)
         params = session["_params"]
         if session["mode"] == "subscription":

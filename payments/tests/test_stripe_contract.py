@@ -252,7 +252,7 @@ class TestStripe(GatewayContract):
         assert fetched.refunds == (refund,)
         assert refund.amount == 200
 
-    # --- hosted pages ---
+    # --- checkouts ---
 
     def test_a_checkout_carries_our_order_id(self):
         page = self.page()
@@ -417,7 +417,7 @@ class TestStripe(GatewayContract):
         assert changed.period_end == begun.period_end
         assert changed.invoices == ()
 
-    # --- news ---
+    # --- webhooks and changes ---
 
     def test_changes_of_older_objects_are_found_by_their_events(self):
         payment, begun = self.charge(), self.start()

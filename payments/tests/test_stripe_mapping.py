@@ -248,7 +248,7 @@ def test_an_inquiry_is_a_warning(status, expected):
     assert snapshot.reason == ""
 
 
-# --- hosted pages ---
+# --- checkouts ---
 
 
 @pytest.mark.parametrize(
