@@ -425,7 +425,7 @@ def test_an_invalid_plan_is_not_made(office, change, field):
     assert Plan.objects.count() == 1
 
 
-# --- news, reconciliation, review --------------------------------------------------------------
+# --- webhook events, reconciliation, review ----------------------------------------------------
 
 
 class AwayGateway(SandboxGateway):

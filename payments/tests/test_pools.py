@@ -249,7 +249,7 @@ class TestSharing:
 
     @pytest.mark.promise("negative-pool-carried")
     def test_a_negative_pool_is_carried_over(self, pay, make_user, make_video):
-        """A pool below zero shares nothing and is carried until later subscriptions have filled it."""
+        """A pool below zero pays no shares and is carried over until later subscriptions fill it."""
         first, second, video = make_user(), make_user(), make_video()
         invoice = pay(first)
         watch(first, video, "2026-08-01", 60)
@@ -269,7 +269,7 @@ class TestSharing:
 
     @pytest.mark.promise("currencies-never-mix")
     def test_currencies_have_pools_of_their_own(self, pay, plan, make_user, make_video):
-        """Each currency has its own pool, shared by what its own subscribers watched."""
+        """Each currency has its own pool, shared by the watch time of its own subscribers."""
         euros = Plan.objects.create(code="euro", name="Euro", amount=500, currency="EUR")
         here, there = make_user(), make_user()
         pay(here)
@@ -311,7 +311,7 @@ class TestWhatCounts:
 
     @pytest.mark.promise("watch-time-that-counts")
     def test_seconds_outside_the_subscription_do_not_count(self, pay, viewer, video):
-        """Seconds watched outside the subscription, such as those of a bought video, carry no weight."""
+        """Seconds watched outside the subscription, for example of a bought video, carry no weight."""
         pay(viewer)
         watchtime.record(
             user_id=viewer.pk, video=video, day=date(2026, 8, 1), seconds=90, plan_seconds=0
@@ -461,7 +461,7 @@ def test_a_pool_cannot_be_stored_twice():
 
 
 def test_the_sandbox_bills_the_periods_of_these_tests(pay, viewer):
-    """The amounts and periods of these tests are those that the sandbox billed."""
+    """The sandbox bills 10.00 for a month of 31 days, as the tests of this file assume."""
     invoice = pay(viewer, "2026-08-22 15:00")
     assert SandboxPayment.objects.get().captured == invoice.amount == 1000
     assert (invoice.period_end - invoice.period_start).days == 31

@@ -20,7 +20,7 @@ BALANCE = "/api/v1/payments/admin/ledger/trial-balance"
 
 @pytest.fixture
 def at(monkeypatch):
-    """Return a function that sets the clock: payments that follow are settled at this time."""
+    """Return a function that sets the current time, and with it the time of later captures."""
 
     def move(moment: datetime) -> None:
         monkeypatch.setattr("payments.services.settling.facts.timezone.now", lambda: moment)

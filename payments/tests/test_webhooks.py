@@ -48,7 +48,7 @@ def video(make_video):
 
 @pytest.fixture
 def page(client_for, viewer, video):
-    """An order that was paid on the gateway's page; its webhook has not been delivered yet."""
+    """An order that was paid on its checkout; its webhook has not been delivered yet."""
     client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
     order = Order.objects.get()
     checkouts.pay(checkout_of(order), VISA)
