@@ -1,20 +1,12 @@
 """The contract of all payment gateways: one set of tests that the sandbox and Stripe must pass.
 
-A test class inherits GatewayContract and has a fixture ``bench`` with:
-
-* ``gateway`` and ``currency``: the gateway under test, and the currency to charge in;
-* ``methods``: the gateway's names of the cards ``good``, ``declined``, ``needs_action`` (the bank
-  asks for authentication), ``pending_refund`` (its refunds stay pending), and ``fails_later`` (it
-  can be attached, but an upgrade with it is declined);
-* ``complete_checkout(id)``: pay on the hosted page as the buyer;
-* ``open_dispute(payment_id, amount)``: open a dispute and return its id;
-* ``reinstate(dispute_id, amount)``: close the dispute and return this amount;
-* ``fail_refund(refund_id)``: make a refund fail after it had succeeded;
-* ``signed(kind, object_id)``: return the body and headers of a webhook message about an object.
+A test class inherits GatewayContract and has a fixture ``bench`` that returns a Bench.
 """
 
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from itertools import count
+from typing import Protocol
 
 import pytest
 import time_machine
@@ -23,13 +15,16 @@ from django.utils import timezone
 from payments.gateways.base import (
     AmountRefused,
     Change,
+    CheckoutSnapshot,
     Declined,
+    Gateway,
     Item,
     MethodUnknown,
     NotThere,
     PaymentSnapshot,
     PlanTerms,
     RefundRefused,
+    RefundSnapshot,
     SubscriptionSnapshot,
     WebhookRefused,
 )
@@ -37,18 +32,63 @@ from payments.gateways.base import (
 RETURN_URL = "https://videos.example.com/back"
 
 
+def period(subscription: SubscriptionSnapshot) -> tuple[datetime, datetime]:
+    """Return the start and the end of a subscription's current period; fail if it has none."""
+    assert subscription.period_start
+    assert subscription.period_end
+    return subscription.period_start, subscription.period_end
+
+
+class Bench(Protocol):
+    """The gateway under test, its test cards, and the actions of the buyer, the bank and the gateway."""
+
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway under test."""
+
+    @property
+    def currency(self) -> str:
+        """The currency to charge in."""
+
+    @property
+    def methods(self) -> Mapping[str, str]:
+        """The gateway's names of the test cards.
+
+        The cards are ``good``, ``declined``, ``needs_action`` (the bank asks for authentication),
+        ``pending_refund`` (its refunds stay pending), and ``fails_later`` (it can be attached, but an
+        upgrade with it is declined).
+        """
+
+    def complete_checkout(self, checkout_id: str, /) -> None:
+        """Pay on the checkout as the buyer."""
+
+    def open_dispute(self, payment_id: str, amount: int, /) -> str:
+        """Open a dispute as the buyer's bank, and return its id."""
+
+    def reinstate(self, dispute_id: str, amount: int, /) -> None:
+        """Close a dispute as the buyer's bank, and return this amount."""
+
+    def fail_refund(self, refund_id: str, /) -> None:
+        """Make a refund fail after it had succeeded."""
+
+    def signed(self, kind: str, object_id: str, /) -> tuple[bytes, Mapping[str, str]]:
+        """Return the body and headers of a webhook message about an object, as the gateway sends it."""
+
+
 class GatewayContract:
-    """The tests that every gateway passes; ``bench`` names the gateway and plays the other parties."""
+    """The tests that every gateway passes."""
 
     @pytest.fixture(autouse=True)
-    def _stage(self, bench):
+    def _stage(self, bench: Bench) -> None:
         self.bench, self.gateway = bench, bench.gateway
         self.began = timezone.now() - timedelta(seconds=2)
         self._numbers = count(1)
 
     # --- calls with defaults ---
 
-    def charge(self, card: str = "good", *, amount=1999, key="order:1:0", reference="order-1"):
+    def charge(
+        self, card: str = "good", *, amount=1999, key="order:1:0", reference="order-1"
+    ) -> PaymentSnapshot:  # fmt: skip
         return self.gateway.charge(
             amount=amount,
             currency=self.bench.currency,
@@ -59,10 +99,12 @@ class GatewayContract:
             return_url=RETURN_URL,
         )
 
-    def refund(self, payment: PaymentSnapshot, amount: int, key: str = "refund:1"):
+    def refund(
+        self, payment: PaymentSnapshot, amount: int, key: str = "refund:1"
+    ) -> RefundSnapshot:
         return self.gateway.refund(external_id=payment.external_id, amount=amount, key=key)
 
-    def page(self, item: Item | None = None, *, key: str = "checkout:1"):
+    def page(self, item: Item | None = None, *, key: str = "checkout:1") -> CheckoutSnapshot:
         item = item or Item("order-1", "A video", 1999, self.bench.currency)
         return self.gateway.create_checkout(
             item,
@@ -82,7 +124,9 @@ class GatewayContract:
             **terms,
         )
 
-    def start(self, card="good", *, plan=None, key="sub:1", reference="sub-1"):
+    def start(
+        self, card="good", *, plan=None, key="sub:1", reference="sub-1"
+    ) -> SubscriptionSnapshot:
         return self.gateway.start_subscription(
             plan or self.plan(),
             reference=reference,
@@ -96,17 +140,20 @@ class GatewayContract:
             user_id="user-1", email="buyer@example.com", key="customer:1"
         )
 
-    def change(self, begun: SubscriptionSnapshot, plan: PlanTerms, *, at_period_end=False):
+    def change(
+        self, begun: SubscriptionSnapshot, plan: PlanTerms, *, at_period_end=False
+    ) -> SubscriptionSnapshot:
         key = f"change:{next(self._numbers)}"
         return self.gateway.change_plan(
             begun.external_id, plan, at_period_end=at_period_end, key=key
         )
 
     def changes(self, kind: str) -> list[str]:
-        found = [change.external_id for change in self.gateway.list_changes(self.began)
-                 if change.kind == kind]  # fmt: skip
-        assert len(found) == len(set(found))
-        return found
+        """Return the ids of all objects of a kind that changed in this test, each once."""
+        ids = [change.external_id for change in self.gateway.list_changes(self.began)
+               if change.kind == kind]  # fmt: skip
+        assert len(ids) == len(set(ids))
+        return ids
 
     # --- payments ---
 
@@ -236,6 +283,7 @@ class GatewayContract:
         assert opened.external_id == closed.external_id == dispute
         assert (opened.amount, opened.withdrawn, opened.reinstated) == (1200, 1200, 0)
         assert opened.status == "needs_response"
+        assert opened.evidence_due
         assert opened.evidence_due > timezone.now()
         assert (closed.withdrawn, closed.reinstated, closed.status) == (1200, 700, "lost")
 
@@ -248,7 +296,7 @@ class GatewayContract:
         (closed,) = self.gateway.fetch_payment(payment.external_id).disputes
         assert (closed.withdrawn, closed.reinstated, closed.status) == (1999, back, status)
 
-    # --- hosted pages ---
+    # --- checkouts ---
 
     def test_the_same_key_makes_one_checkout(self):
         page = self.page()
@@ -322,14 +370,15 @@ class GatewayContract:
         begun = self.start()
 
         assert (begun.reference, begun.plan_code, begun.status) == ("sub-1", "basic", "active")
-        assert begun.period_start <= timezone.now() < begun.period_end
+        start, end = period(begun)
+        assert start <= timezone.now() < end
         assert not begun.cancel_at_period_end
         assert begun.next_plan_code == ""
         assert begun.ended_at is None
         (invoice,) = begun.invoices
         assert (invoice.amount, invoice.currency) == (999, self.bench.currency)
         assert (invoice.status, len(invoice.payment_ids)) == ("paid", 1)
-        assert (invoice.period_start, invoice.period_end) == (begun.period_start, begun.period_end)
+        assert (invoice.period_start, invoice.period_end) == (start, end)
         assert self.gateway.fetch_subscription(begun.external_id) == begun
         payment = self.gateway.fetch_payment(invoice.payment_ids[0])
         assert (payment.captured, payment.order_id) == (999, "")
@@ -365,7 +414,8 @@ class GatewayContract:
         begun = self.start(card, plan=self.plan(trial_days=7))
 
         assert begun.status == "trialing"
-        assert begun.period_end - begun.period_start == timedelta(days=7)
+        start, end = period(begun)
+        assert end - start == timedelta(days=7)
         assert begun.invoices == ()
 
     def test_a_card_that_needs_authentication_leaves_the_subscription_incomplete(self):
@@ -412,14 +462,12 @@ class GatewayContract:
 
         assert (changed.plan_code, changed.status) == ("large", "active")
         assert changed.external_id == begun.external_id
-        assert changed.period_start >= begun.period_start
+        assert period(changed)[0] >= period(begun)[0]
         first, second = changed.invoices
         assert first == begun.invoices[0]
         assert second.status == "paid"
         assert 2000 <= second.amount <= 2001
-        assert (second.period_start, second.period_end) == (
-            changed.period_start, changed.period_end,
-        )  # fmt: skip
+        assert (second.period_start, second.period_end) == period(changed)
 
     def test_an_upgrade_that_is_requested_twice_is_billed_once(self):
         begun = self.start()
@@ -474,20 +522,20 @@ class GatewayContract:
             use("pm_nobody_has")
         assert self.gateway.fetch_subscription(begun.external_id) == begun
 
-    # --- news ---
+    # --- webhooks and changes ---
 
     def test_changes_are_listed_once_each(self):
         payment, page, begun = self.charge(), self.page(), self.start()
         self.refund(payment, 500)
 
-        found = list(self.gateway.list_changes(self.began))
+        changes = list(self.gateway.list_changes(self.began))
 
-        assert len(found) == len(set(found))
+        assert len(changes) == len(set(changes))
         assert {
             Change("payment", payment.external_id),
             Change("checkout", page.external_id),
             Change("subscription", begun.external_id),
-        } <= set(found)
+        } <= set(changes)
 
     def test_older_changes_are_not_listed(self):
         self.charge()
@@ -496,7 +544,10 @@ class GatewayContract:
 
     @pytest.mark.parametrize("kind", ["payment", "checkout", "subscription"])
     def test_a_webhook_message_names_its_object(self, kind):
-        about = {"payment": self.charge, "checkout": self.page, "subscription": self.start}[kind]()
+        makers: dict[
+            str, Callable[[], PaymentSnapshot | CheckoutSnapshot | SubscriptionSnapshot]
+        ] = {"payment": self.charge, "checkout": self.page, "subscription": self.start}
+        about = makers[kind]()
 
         event = self.gateway.verify_webhook(*self.bench.signed(kind, about.external_id))
 

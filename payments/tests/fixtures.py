@@ -1,11 +1,13 @@
 """Fixtures for buying, subscribing, replacing the gateway, and the worker's clock."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from payments import gateways
-from payments.models import Order
+from payments.gateways.base import Gateway
+from payments.models import Order, Subscription
 from payments.services.buying import checkout
 from payments.services.subscribing import subscriptions
 from videos.signals import worker_tick
@@ -31,7 +33,7 @@ def buy(db):
 def subscribe(db):
     """Return a function that subscribes a user to the monthly plan and returns the subscription."""
 
-    def make(user):
+    def make(user) -> Subscription:
         subscription, _ = subscriptions.subscribe(
             user=user, plan_code="monthly", payment_method="pm_card_visa"
         )
@@ -45,7 +47,7 @@ def gateway_is(monkeypatch):
     """Return a context manager that replaces the sandbox by another gateway class."""
 
     @contextmanager
-    def put(gateway_class):
+    def put(gateway_class: Callable[[], Gateway]) -> Iterator[None]:
         with monkeypatch.context() as patch:
             patch.setitem(gateways._GATEWAYS, "sandbox", gateway_class)
             yield

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from threading import Barrier
+from typing import ParamSpec, TypeVar
 
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
@@ -25,8 +27,11 @@ MONEY = (
 TICKETS = {"sync_ticket", "applied_ticket", "changed_at"}
 VISA, DECLINED = "pm_card_visa", "pm_card_chargeDeclined"
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def all_money() -> dict[str, list]:
+
+def all_money() -> dict[str, list[str]]:
     """Return, by model name, every row about money or access as sorted text, to compare two moments."""
     rows = {}
     for model in MONEY:
@@ -63,19 +68,32 @@ def assert_books_balance() -> None:
     assert not any(by_currency.values()), by_currency
 
 
+def period_of(subscription: models.Subscription) -> tuple[datetime, datetime]:
+    """Return the start and the end of a subscription's current period; fail if it has none."""
+    assert subscription.period_start
+    assert subscription.period_end
+    return subscription.period_start, subscription.period_end
+
+
+def checkout_of(item: models.Order | models.Subscription) -> str:
+    """Return the id of an order's or a subscription's checkout; fail if it has none."""
+    assert item.checkout_id, item
+    return item.checkout_id
+
+
 def code(response) -> str:
     """Return the code of the first error in an API answer."""
     return response.data["errors"][0]["code"]
 
 
-def together(calls: list[Callable]) -> list:
+def together(calls: list[Callable[..., R]]) -> list[R]:
     """Run all calls at the same moment, each in a thread with its own database connection.
 
-    Returns their results in the order of the calls.
+    The calls get no arguments. Returns their results in the order of the calls.
     """
     start = Barrier(len(calls))
 
-    def run(call):
+    def run(call: Callable[..., R]) -> R:
         try:
             start.wait()
             return call()
@@ -93,58 +111,49 @@ _FRAME = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK")
 def statements(*, exactly: int | None = None, at_most: int | None = None) -> Iterator[None]:
     """Fail unless the block sends as many SQL statements as allowed.
 
-    Not counted: BEGIN, COMMIT and savepoints, and the audit log's line of a request, which a
-    running service writes in the background.
+    BEGIN, COMMIT, savepoints and the audit entry of a request are not counted. A running service
+    writes the audit entry in the background.
     """
     with CaptureQueriesContext(connection) as captured:
         yield
-    asked = [
+    sent = [
         query["sql"]
         for query in captured.captured_queries
         if not query["sql"].startswith(_FRAME) and 'INTO "audit_auditentry"' not in query["sql"]
     ]
-    shown = "\n".join(asked)
+    shown = "\n".join(sent)
     if exactly is not None:
-        assert len(asked) == exactly, f"{len(asked)} statements:\n{shown}"
+        assert len(sent) == exactly, f"{len(sent)} statements:\n{shown}"
     if at_most is not None:
-        assert len(asked) <= at_most, f"{len(asked)} statements:\n{shown}"
+        assert len(sent) <= at_most, f"{len(sent)} statements:\n{shown}"
 
 
 class Killed(BaseException):
     """The death of a process: a BaseException, so that no ``except Exception`` can handle it."""
 
 
+def _losing(call: Callable[P, R], error: type[BaseException]) -> Callable[P, R]:
+    """Return a function that makes the call, and raises ``error`` in place of the call's result."""
+
+    def lost(*args: P.args, **kwargs: P.kwargs) -> R:
+        call(*args, **kwargs)
+        raise error
+
+    return lost
+
+
 class DyingGateway(SandboxGateway):
     """A sandbox that does its work and then kills the calling process before it can answer."""
 
-    def charge(self, **order):
-        super().charge(**order)
-        raise Killed
-
-    def start_subscription(self, plan, **order):
-        super().start_subscription(plan, **order)
-        raise Killed
-
-    def create_checkout(self, item, **order):
-        super().create_checkout(item, **order)
-        raise Killed
-
-    def refund(self, **order):
-        super().refund(**order)
-        raise Killed
+    charge = _losing(SandboxGateway.charge, Killed)
+    start_subscription = _losing(SandboxGateway.start_subscription, Killed)
+    create_checkout = _losing(SandboxGateway.create_checkout, Killed)
+    refund = _losing(SandboxGateway.refund, Killed)
 
 
 class SilentGateway(SandboxGateway):
     """A sandbox that does its work and then loses its answer (OutcomeUnknown)."""
 
-    def charge(self, **order):
-        super().charge(**order)
-        raise OutcomeUnknown
-
-    def create_checkout(self, item, **order):
-        super().create_checkout(item, **order)
-        raise OutcomeUnknown
-
-    def refund(self, **order):
-        super().refund(**order)
-        raise OutcomeUnknown
+    charge = _losing(SandboxGateway.charge, OutcomeUnknown)
+    create_checkout = _losing(SandboxGateway.create_checkout, OutcomeUnknown)
+    refund = _losing(SandboxGateway.refund, OutcomeUnknown)

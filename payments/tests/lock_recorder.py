@@ -29,8 +29,8 @@ Row = tuple[str, str]  # table, and primary key as text that sorts as the key do
 class LockRecorder:
     """The rows that transactions locked: by SELECT … FOR UPDATE, UPDATE or DELETE, in this order.
 
-    Of each transaction only the first lock of a row counts, because only the first can wait; and rows
-    that the transaction itself has inserted count for nothing, because no other one sees them.
+    Only a transaction's first lock of a row is recorded, because the later ones never wait. A row that
+    the transaction itself inserted is not recorded, because no other transaction sees it.
     """
 
     flow: str = ""
@@ -41,7 +41,7 @@ class LockRecorder:
 
     @contextmanager
     def recording(self, flow: str) -> Iterator[None]:
-        """Record what the block locks under the name of a flow."""
+        """Record the rows that the block locks, under the name of a flow."""
         self.flow = flow
         with connection.execute_wrapper(self._execute):
             yield
@@ -64,7 +64,7 @@ class LockRecorder:
         return matched.group(1) if matched and matched.group(1) in _MODELS else None
 
     def transaction(self) -> object:
-        """Return what tells the open transaction from all others; each statement outside is one."""
+        """Return a key of the open transaction; outside of one, each statement has its own key."""
         if not connection.in_atomic_block:
             return f"statement {next(self._statements)}"
         with connection.connection.cursor() as cursor:
@@ -79,7 +79,7 @@ class LockRecorder:
     # --- what must hold --------------------------------------------------------------------------
 
     def before(self) -> dict[tuple[str, str], set[str]]:
-        """Return the pairs of tables (A, B) of which a transaction locked A first, with its flows."""
+        """Return the pairs of tables (A, B) where a transaction locked A before B, and its flows."""
         pairs = defaultdict(set)
         for key, rows in self.transactions.items():
             tables = [table for table, _ in rows if table not in PARENTS]

@@ -27,7 +27,7 @@ def watch(user, video, day: str, seconds: int) -> None:
 
 
 def close(month: Month, **options) -> list[pools.Closing]:
-    """Close a month at the first moment at which it can be closed: two days after its end."""
+    """Close a month at the earliest possible moment: two days after its end."""
     following = month.next()
     with at(f"{following}-03 00:00"):
         return pools.close_month(month, **options)

@@ -1,6 +1,6 @@
 """A small Stripe on 127.0.0.1 with the features that localstripe lacks.
 
-It is a state machine with Stripe's JSON shapes. It knows idempotency keys, hosted pages, 3-D Secure,
+It is a state machine with Stripe's JSON shapes. It knows idempotency keys, checkouts, 3-D Secure,
 refunds that fail, disputes, schedules and events, and refuses every parameter that the official SDK
 does not name for the API version in use.
 """
@@ -11,7 +11,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from copy import deepcopy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -40,6 +40,8 @@ CARDS: dict[str, dict] = {
 class Refused(Exception):
     """An error answer of the stand-in: HTTP status and Stripe's error body."""
 
+    invoice: dict  # set only if the payment of this invoice failed; the invoice stays open
+
     def __init__(self, status: int, message: str, **error):
         super().__init__(message)
         self.status = status
@@ -61,7 +63,7 @@ class StripeStandIn:
     def __init__(self) -> None:
         self.objects: dict[str, dict] = {}
         self.keys: dict[str, tuple[str, int, dict]] = {}
-        self.trouble: list[int | str] = []
+        self.trouble: list[int | str | None] = []
         self.requests: list[tuple[str, str, dict]] = []
         self.versions: set[str] = set()
         self.asks_always = False  # banks also ask for authentication at renewals and upgrades
@@ -130,23 +132,24 @@ class StripeStandIn:
     def _route(self, method: str, path: str, params: dict) -> dict:
         expand = params.pop("expand", [])
         for verb, pattern, allowed, action in ROUTES:
-            found = re.fullmatch(pattern, path)
-            if verb != method or found is None:
+            matched = re.fullmatch(pattern, path)
+            if verb != method or matched is None:
                 continue
             if unknown := set(params) - set(allowed):
                 raise Refused(400, f"Received unknown parameter: {sorted(unknown)}")
-            answer = self.export(action(self, *found.groups(), **params), expand)
+            answer = self.export(action(self, *matched.groups(), **params), expand)
             return answer | {"url": f"/v1/{path}"} if answer["object"] == "list" else answer
         raise Refused(404, f"Unrecognized request URL ({method}: /v1/{path}).")
 
     def export(self, thing: dict, expand: list[str]) -> dict:
+        """Return an object as an answer shows it: without private fields, and expanded at paths."""
         shown = {name: value for name, value in thing.items() if not name.startswith("_")}
         if thing.get("object") == "list":
             inner = [path.removeprefix("data.") for path in expand]
             return shown | {"data": [self.export(row, inner) for row in thing["data"]]}
         for path in expand:
             name, _, rest = path.partition(".")
-            value = self.objects.get(thing.get(name)) or self._includable(thing, name)
+            value = self.objects.get(thing.get(name, "")) or self._includable(thing, name)
             if value is not None:
                 shown[name] = self.export(value, [rest] if rest else [])
         return shown
@@ -176,6 +179,7 @@ class StripeStandIn:
     # --- objects ---
 
     def make(self, prefix: str, kind: str, **fields) -> dict:
+        """Store a new object, with an id that starts with ``prefix``, and return it."""
         name = f"{prefix}_{next(self._ids):06}"
         self.objects[name] = {
             "id": name, "object": kind, "created": int(time.time()), "livemode": False,
@@ -184,12 +188,14 @@ class StripeStandIn:
         return self.objects[name]
 
     def find(self, kind: str, name: str, param: str = "id") -> dict:
-        found = self.objects.get(name)
-        if found is None or found["object"] != kind:
+        """Return the object of this kind and id; raise Refused (404), which names ``param``."""
+        thing = self.objects.get(name)
+        if thing is None or thing["object"] != kind:
             raise Refused(404, f"No such {kind}: '{name}'", code="resource_missing", param=param)
-        return found
+        return thing
 
     def tell(self, event_type: str, about: dict) -> dict:
+        """Store and return a new event with the object's current state. Nothing is delivered."""
         return self.make(
             "evt", "event", type=event_type, api_version=API_VERSION,
             data={"object": self.export(about, [])},
@@ -198,6 +204,7 @@ class StripeStandIn:
     # --- cards and payments ---
 
     def card(self, name: str) -> dict:
+        """Return the behaviour of a card from CARDS, by its name there or by a payment method's id."""
         if name in CARDS:
             return CARDS[name]
         return CARDS[self.find("payment_method", name, "payment_method")["_card"]]
@@ -207,6 +214,7 @@ class StripeStandIn:
         return self.objects.get(name) or {"id": name, "object": "payment_method"}
 
     def attach(self, name: str, customer: str) -> dict:
+        """Return the customer's own payment method for a card; raise Refused (402) if it is declined."""
         self.find("customer", customer, "customer")
         card = self.card(name)
         if "attach" in card:
@@ -350,7 +358,7 @@ class StripeStandIn:
         dispute["status"] = "won" if amount == dispute["amount"] else "lost"
         self.tell("charge.dispute.closed", dispute)
 
-    # --- hosted pages ---
+    # --- checkouts ---
 
     def create_session(self, **params) -> dict:
         ahead = int(params["expires_at"]) - time.time()
@@ -372,7 +380,7 @@ class StripeStandIn:
     def complete_checkout(
         self, session_id: str, card: str = "pm_card_visa", *, paid: bool = True
     ) -> None:
-        """Pay on the page as the buyer; ``paid=False`` pays by a bank debit that is still pending."""
+        """Pay on a checkout as the buyer; ``paid=False`` pays by a bank debit that is still pending."""
         session = self.find("checkout.session", session_id)
         params = session["_params"]
         if session["mode"] == "subscription":
@@ -442,19 +450,21 @@ class StripeStandIn:
         days, now = int(trial_period_days), int(time.time())
         end = now + (days * DAY if days else LENGTH[price["recurring"]["interval"]])
         before = deepcopy(self.objects)
-        found = self.make(
+        subscription = self.make(
             "sub", "subscription", customer=customer, metadata=metadata or {},
             currency=price["currency"], status="trialing" if days else "active",
             cancel_at_period_end=False, cancel_at=None, ended_at=None, schedule=None,
             default_payment_method=default_payment_method or None,
             cancellation_details={"reason": None},
         )  # fmt: skip
-        item = {"id": f"si_{next(self._ids):06}", "object": "subscription_item", "price": price}
-        found["items"] = {"object": "list", "data": [item]}
+        item: dict = {
+            "id": f"si_{next(self._ids):06}", "object": "subscription_item", "price": price,
+        }  # fmt: skip
+        subscription["items"] = {"object": "list", "data": [item]}
         item.update(current_period_start=now, current_period_end=end)
         line = self.line(0 if days else price["unit_amount"], now, end)
         try:
-            invoice = self.bill(found, [line])
+            invoice = self.bill(subscription, [line])
         except Refused as refused:
             if payment_behavior == "error_if_incomplete":
                 self.objects = before
@@ -464,9 +474,9 @@ class StripeStandIn:
             if payment_behavior == "error_if_incomplete":
                 self.objects = before
                 raise asking()
-            found["status"] = "incomplete"
-        self.tell("customer.subscription.created", found)
-        return found
+            subscription["status"] = "incomplete"
+        self.tell("customer.subscription.created", subscription)
+        return subscription
 
     def line(self, amount: int, start: int, end: int) -> dict:
         return {
@@ -475,24 +485,24 @@ class StripeStandIn:
             "parent": {"type": "subscription_item_details"},
         }  # fmt: skip
 
-    def bill(self, found: dict, lines: list[dict], *, asks: bool = True) -> dict:
+    def bill(self, subscription: dict, lines: list[dict], *, asks: bool = True) -> dict:
         """Make an invoice and collect it; raise Refused (402), with the open invoice as ``invoice``."""
         total = sum(line["amount"] for line in lines)
         now = int(time.time())
         invoice = self.make(
             "in", "invoice", status="open", total=total, amount_due=max(0, total),
-            currency=found["currency"], customer=found["customer"],
+            currency=subscription["currency"], customer=subscription["customer"],
             # As with Stripe, the invoice's own period is not the one that it pays for.
             period_start=now, period_end=now, lines={"object": "list", "data": lines},
-            hosted_invoice_url="", _subscription=found["id"],
+            hosted_invoice_url="", _subscription=subscription["id"],
             parent={
                 "type": "subscription_details",
-                "subscription_details": {"subscription": found["id"]},
+                "subscription_details": {"subscription": subscription["id"]},
             },
         )  # fmt: skip
         invoice["hosted_invoice_url"] = f"https://invoice.stripe.test/{invoice['id']}"
         if total > 0:
-            intent = self.intent(total, found["currency"], {})
+            intent = self.intent(total, subscription["currency"], {})
             self.make(
                 "inpay", "invoice_payment", invoice=invoice["id"], status="open",
                 payment={"type": "payment_intent", "payment_intent": intent["id"]},
@@ -500,7 +510,7 @@ class StripeStandIn:
         else:
             invoice["status"] = "paid"
             return invoice
-        return self.collect(invoice, found["default_payment_method"], asks=asks)
+        return self.collect(invoice, subscription["default_payment_method"], asks=asks)
 
     def collect(self, invoice: dict, card: str | None, *, asks: bool = True) -> dict:
         row = self.listing("invoice_payment", invoice=invoice["id"])["data"][0]
@@ -519,29 +529,29 @@ class StripeStandIn:
         return invoice
 
     def update_subscription(self, name: str, **params) -> dict:
-        found = self.find("subscription", name)
-        if found["status"] == "canceled":
+        subscription = self.find("subscription", name)
+        if subscription["status"] == "canceled":
             raise Refused(400, "A canceled subscription can only update its metadata.")
-        if found["schedule"] and set(params) & {"items", "cancel_at_period_end"}:
+        if subscription["schedule"] and set(params) & {"items", "cancel_at_period_end"}:
             raise Refused(400, "The subscription is managed by a subscription schedule.")
         before = deepcopy(self.objects)
-        found["metadata"] |= params.get("metadata", {})
+        subscription["metadata"] |= params.get("metadata", {})
         if "cancel_at_period_end" in params:
-            found["cancel_at_period_end"] = params["cancel_at_period_end"] == "true"
+            subscription["cancel_at_period_end"] = params["cancel_at_period_end"] == "true"
         if "default_payment_method" in params:
             self.card(params["default_payment_method"])
-            found["default_payment_method"] = params["default_payment_method"]
+            subscription["default_payment_method"] = params["default_payment_method"]
         try:
             if "items" in params:
-                self.change_price(found, params)
+                self.change_price(subscription, params)
         except Refused:
             self.objects = before  # error_if_incomplete promises that nothing changes
             raise
-        self.tell("customer.subscription.updated", found)
-        return found
+        self.tell("customer.subscription.updated", subscription)
+        return subscription
 
-    def change_price(self, found: dict, params: dict) -> None:
-        item = found["items"]["data"][0]
+    def change_price(self, subscription: dict, params: dict) -> None:
+        item = subscription["items"]["data"][0]
         assert params["items"][0]["id"] == item["id"]
         old, price = item["price"], self.find("price", params["items"][0]["price"])
         item["price"] = price
@@ -557,53 +567,55 @@ class StripeStandIn:
         until = now + LENGTH[price["recurring"]["interval"]]
         item.update(current_period_start=now, current_period_end=until)
         lines = [self.line(-credit, now, end), self.line(price["unit_amount"], now, until)]
-        if self.bill(found, lines, asks=False)["status"] == "open":
+        if self.bill(subscription, lines, asks=False)["status"] == "open":
             raise asking()
 
     def renew(self, name: str) -> None:
         """End the period of a subscription: bill the next one, or cancel it if that was asked for."""
-        found = self.find("subscription", name)
-        item = found["items"]["data"][0]
-        if found["cancel_at_period_end"]:
+        subscription = self.find("subscription", name)
+        item = subscription["items"]["data"][0]
+        if subscription["cancel_at_period_end"]:
             self.cancel_subscription(name)
             return
-        if found["schedule"]:
-            schedule = self.objects[found["schedule"]]
+        if subscription["schedule"]:
+            schedule = self.objects[subscription["schedule"]]
             phase = schedule["phases"][-1]
             item["price"] = self.objects[phase["items"][0]["price"]]
-            found["metadata"] |= phase.get("metadata", {})
+            subscription["metadata"] |= phase.get("metadata", {})
             schedule["current_phase"] = {"start_date": phase["start_date"]}
         price, start = item["price"], item["current_period_end"]
         end = start + LENGTH[price["recurring"]["interval"]]
         item.update(current_period_start=start, current_period_end=end)
         try:
-            self.bill(found, [self.line(price["unit_amount"], start, end)], asks=False)
-            found["status"] = "active"
+            self.bill(subscription, [self.line(price["unit_amount"], start, end)], asks=False)
+            subscription["status"] = "active"
         except Refused:
-            found["status"] = "past_due"
-        self.tell("customer.subscription.updated", found)
+            subscription["status"] = "past_due"
+        self.tell("customer.subscription.updated", subscription)
 
     def cancel_subscription(self, name: str, **params) -> dict:
-        found = self.find("subscription", name)
-        found.update(status="canceled", ended_at=int(time.time()), cancel_at_period_end=False)
-        found["cancellation_details"] = {"reason": "cancellation_requested"}
-        self.tell("customer.subscription.deleted", found)
-        return found
+        subscription = self.find("subscription", name)
+        subscription.update(
+            status="canceled", ended_at=int(time.time()), cancel_at_period_end=False
+        )
+        subscription["cancellation_details"] = {"reason": "cancellation_requested"}
+        self.tell("customer.subscription.deleted", subscription)
+        return subscription
 
     def create_schedule(self, from_subscription: str) -> dict:
-        found = self.find("subscription", from_subscription)
-        if found["schedule"]:
+        subscription = self.find("subscription", from_subscription)
+        if subscription["schedule"]:
             raise Refused(400, "The subscription already has a schedule.")
-        item = found["items"]["data"][0]
+        item = subscription["items"]["data"][0]
         phase = {
             "items": [{"price": item["price"]["id"]}], "metadata": {},
             "start_date": item["current_period_start"], "end_date": item["current_period_end"],
         }  # fmt: skip
         schedule = self.make(
-            "sub_sched", "subscription_schedule", subscription=found["id"], status="active",
+            "sub_sched", "subscription_schedule", subscription=subscription["id"], status="active",
             phases=[phase], current_phase={"start_date": phase["start_date"]},
         )  # fmt: skip
-        found["schedule"] = schedule["id"]
+        subscription["schedule"] = schedule["id"]
         return schedule
 
     def update_schedule(self, name: str, phases: list, metadata: dict, end_behavior: str) -> dict:
@@ -634,9 +646,9 @@ class StripeStandIn:
 
     def pay_invoice(self, name: str, payment_method: str) -> dict:
         invoice = self.collect(self.find("invoice", name), payment_method)
-        found = self.objects[invoice["_subscription"]]
-        if invoice["status"] == "paid" and found["status"] in {"incomplete", "past_due"}:
-            found["status"] = "active"
+        subscription = self.objects[invoice["_subscription"]]
+        if invoice["status"] == "paid" and subscription["status"] in {"incomplete", "past_due"}:
+            subscription["status"] = "active"
         return invoice
 
     def void_invoice(self, name: str) -> dict:
@@ -650,7 +662,9 @@ class StripeStandIn:
         return self.listing("invoice_payment", payment=payment, limit=limit)
 
     def search_intents(self, query: str, limit: str) -> dict:
-        name, value = re.fullmatch(r"metadata\['(\w+)'\]:'([^']*)'", query).groups()
+        matched = re.fullmatch(r"metadata\['(\w+)'\]:'([^']*)'", query)
+        assert matched, f"The stand-in cannot search for {query}"
+        name, value = matched.groups()
         rows = [
             row
             for row in reversed(self.objects.values())
@@ -735,8 +749,8 @@ ROUTES = [
 ]  # fmt: skip
 
 
-def nested(pairs: Iterator[tuple[str, str]]) -> dict:
-    """Return the object that form fields such as ``a[b][0]=c`` spell."""
+def nested(pairs: Iterable[tuple[str, str]]) -> dict:
+    """Return form fields as a nested object: ``a[b][0]=c`` becomes ``{"a": {"b": ["c"]}}``."""
     whole: dict = {}
     for name, value in pairs:
         *path, last = re.findall(r"[^\[\]]+", name)

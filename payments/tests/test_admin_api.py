@@ -62,8 +62,9 @@ def payout(no_hold, order, creator):
 
 
 def trail(action: str) -> list[tuple]:
-    found = AuditEntry.objects.filter(action=action).order_by("id")
-    return list(found.values_list("actor_id", "target_id"))
+    """Return the actor and the target of each audit entry of an action, oldest first."""
+    entries = AuditEntry.objects.filter(action=action).order_by("id")
+    return list(entries.values_list("actor_id", "target_id"))
 
 
 def dispute(order: Order, amount: int | None = None):
@@ -168,7 +169,7 @@ def test_an_invoice_is_refunded_in_part_and_then_in_full(office, admin, subscrib
 
 @pytest.mark.promise("disputed-order-not-refunded")
 def test_an_impossible_refund_moves_nothing(office, order, subscribe, make_user):
-    """A refund of a disputed order, of too much or of no valid amount is refused and moves nothing."""
+    """A refund of a disputed order, of too much or of an invalid amount is refused and moves nothing."""
     invoice = subscribe(make_user()).invoices.get()
     dispute(order)
     url = f"{BASE}/invoices/{invoice.pk}/refund"
@@ -187,7 +188,7 @@ def test_an_impossible_refund_moves_nothing(office, order, subscribe, make_user)
 
 @pytest.fixture
 def watched(subscribe, viewer, make_video, creator):
-    """Last month, in which a subscriber paid and watched 600 seconds of the creator's video."""
+    """Last month, when a subscriber paid and watched 600 seconds of the creator's video."""
     invoice = subscribe(viewer).invoices.get()
     month = Month.of(timezone.now().date())
     last = Month.of(month.first_day - timedelta(days=1))
@@ -282,7 +283,7 @@ def test_a_payout_that_fails_or_is_canceled_is_in_the_balance_again(office, crea
 
 @pytest.mark.promise("payout-needs-second-person")
 def test_the_requester_of_a_payout_cannot_approve_it(office, client_for, make_user, no_hold, order):
-    """An administrator who requested a payout gets 403 when approving it; another one may approve it."""
+    """The administrator who requested a payout gets 403 when approving it; another one may approve."""
     (made,) = office.post(f"{BASE}/payouts/run").data["payouts"]
     payout = Payout.objects.get(pk=made["id"])
 
@@ -333,7 +334,7 @@ def test_a_coupon_is_made_changed_and_ended(office, admin):
     assert office.get(f"{BASE}/coupons?is_active=false").data["results"] == [ended.data]
     assert office.get(f"{BASE}/coupons?is_active=true").data["results"] == []
     assert trail("coupon.changed") == [(admin.pk, made.data["id"])] * 3
-    last = AuditEntry.objects.filter(action="coupon.changed").order_by("id").last()
+    last = AuditEntry.objects.filter(action="coupon.changed").latest("id")
     assert (last.data["fields"], last.data["amount"]) == (["is_active"], 500)
     with nothing_changes():
         office.patch(url, {"is_active": False})
@@ -424,7 +425,7 @@ def test_an_invalid_plan_is_not_made(office, change, field):
     assert Plan.objects.count() == 1
 
 
-# --- news, reconciliation, review --------------------------------------------------------------
+# --- webhook events, reconciliation, review ----------------------------------------------------
 
 
 class AwayGateway(SandboxGateway):
@@ -528,20 +529,20 @@ def test_the_review_queue_shows_every_case_that_needs_a_decision(
     refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
     LedgerCheck.objects.create(discrepancies=1, first="USD: off by 1")
 
-    found = office.get(f"{BASE}/review").json()
+    review = office.get(f"{BASE}/review").json()
 
     def ids(name):
-        return [row["payment_id"] for row in found[name]]
+        return [row["payment_id"] for row in review[name]]
 
     assert ids("suspense") == [str(unknown.pk)]
     assert ids("failed_refunds") == [str(twice.pk)]
     assert ids("superseded") == [str(replaced.payments.get().pk)]
-    assert (found["suspense"][0]["kept"], found["suspense"][0]["currency"]) == ("7.00", "USD")
-    assert found["negative_creators"] == [
+    assert (review["suspense"][0]["kept"], review["suspense"][0]["currency"]) == ("7.00", "USD")
+    assert review["negative_creators"] == [
         {"creator_id": str(creator.pk), "currency": "USD", "balance": "-16.00"}
     ]
-    assert [row["external_id"] for row in found["failed_events"]] == ["evt_1"]
-    assert [row["first"] for row in found["ledger_checks"]] == ["USD: off by 1"]
+    assert [row["external_id"] for row in review["failed_events"]] == ["evt_1"]
+    assert [row["first"] for row in review["ledger_checks"]] == ["USD: off by 1"]
 
 
 def test_the_review_queue_drops_a_failed_check_after_a_good_one(office):
@@ -670,9 +671,9 @@ def test_lists_cost_the_same_queries_for_any_length(
     for index in range(number):
         dispute(buy(make_user(), make_video(price=1000 + index)))
     office.get(f"{BASE}/disputes")
-    with asked_for(exactly=2):  # who asks, disputes with their payments
+    with asked_for(exactly=2):  # the user, disputes with their payments
         assert len(office.get(f"{BASE}/disputes").data["results"]) == number
-    with asked_for(exactly=5):  # who asks, entries, transfers, accounts of either side
+    with asked_for(exactly=5):  # the user, entries, transfers, accounts of either side
         office.get(f"{BASE}/ledger/entries?page_size=100")
-    with asked_for(exactly=7):  # who asks, and one for each kind
+    with asked_for(exactly=7):  # the user, and one for each kind
         office.get(f"{BASE}/review")

@@ -1,13 +1,13 @@
 """Subscriptions over time: renewal, unpaid renewals, endings, plan changes, trials, late answers."""
 
 import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 import time_machine
 from django.utils import timezone
 
-from payments.gateways.sandbox import charging, checkouts, events
+from payments.gateways.sandbox import SandboxGateway, charging, checkouts, events
 from payments.gateways.sandbox import subscriptions as sandbox
 from payments.models import (
     Entitlement,
@@ -19,6 +19,7 @@ from payments.models import (
     SandboxClock,
     SandboxEvent,
     SandboxPayment,
+    SandboxRefund,
     SandboxSubscription,
     Subscription,
 )
@@ -31,8 +32,10 @@ from payments.tests.kit import (
     VISA,
     assert_books_balance,
     balances,
+    checkout_of,
     code,
     nothing_changes,
+    period_of,
     together,
 )
 
@@ -55,6 +58,11 @@ def mine() -> Subscription:
     return Subscription.objects.get()
 
 
+def period_end() -> datetime:
+    """Return the end of the current period of the only subscription."""
+    return period_of(mine())[1]
+
+
 def may_watch(user) -> bool:
     return Entitlement.objects.live().filter(user=user).exists()
 
@@ -72,6 +80,11 @@ def clock():
         yield moved
 
 
+def nine(day: tuple[int, int, int]) -> datetime:
+    """Return nine o'clock in UTC on a day: year, month, number."""
+    return datetime.combine(date(*day), time(9), UTC)
+
+
 @pytest.mark.promise("renewal-dates")
 @pytest.mark.parametrize(
     ("anchor", "after", "expected"),
@@ -85,8 +98,8 @@ def clock():
 )
 def test_renewals_keep_the_day_of_the_month(anchor, after, expected):
     """A subscription renews on its day of the month, or on the last day where that day is missing."""
-    found = next_renewal(datetime(*anchor, 9, tzinfo=UTC), datetime(*after, 9, tzinfo=UTC), "month")
-    assert found == datetime(*expected, 9, tzinfo=UTC)
+    renewal = next_renewal(nine(anchor), nine(after), "month")
+    assert renewal == nine(expected)
 
 
 @pytest.mark.promise("renewal-dates")
@@ -106,7 +119,7 @@ class TestRenewing:
         """Three renewals are billed once each, although the job runs twice for each."""
         subscribe(viewer)
         for number in range(2, 5):
-            clock.move_to(mine().period_end + timedelta(minutes=1))
+            clock.move_to(period_end() + timedelta(minutes=1))
             for _ in range(2):
                 run_time()
             assert (mine().status, may_watch(viewer)) == ("active", True)
@@ -126,7 +139,7 @@ class TestRenewing:
         clock.shift(timedelta(days=95))
         run_time()
         assert Invoice.objects.filter(status="paid").count() == 4
-        assert mine().period_end > timezone.now()
+        assert period_end() > timezone.now()
 
     def test_the_clock_is_moved_over_http(self, client_for, subscribe, viewer, admin):
         subscribe(viewer)
@@ -145,7 +158,7 @@ class TestUnpaid:
     @pytest.fixture
     def failing(self, client_for, viewer, clock):
         client_for(viewer).post(URL, {"payment_method": FAILS_LATER})
-        clock.move_to(mine().period_end + timedelta(minutes=1))
+        clock.move_to(period_end() + timedelta(minutes=1))
         run_time()
         return mine()
 
@@ -167,7 +180,7 @@ class TestUnpaid:
         assert (answer.status_code, answer.data["status"]) == (200, "active")
         assert (may_watch(viewer), mine().grace_until) == (True, None)
         assert balances() == {"clearing:USD": -2 * 999, "deferred:USD": 2 * 999}
-        clock.move_to(mine().period_end + timedelta(minutes=1))
+        clock.move_to(period_end() + timedelta(minutes=1))
         run_time()
         assert mine().status == "active"
 
@@ -210,14 +223,14 @@ class TestUnpaid:
 class TestEnding:
     @pytest.mark.promise("cancel-and-resume")
     def test_a_resumed_subscription_renews(self, client_for, subscribe, viewer, clock):
-        """A subscription whose cancellation is taken back renews at the end of its period."""
+        """A subscription that is resumed after its cancellation renews at the end of its period."""
         subscribe(viewer)
         client_for(viewer).post(f"{MINE}/cancel", {})
         answer = client_for(viewer).post(f"{MINE}/resume")
         assert (answer.status_code, answer.data["cancel_at_period_end"]) == (200, False)
         with nothing_changes():
             assert code(client_for(viewer).post(f"{MINE}/resume")) == "not_canceled"
-        clock.move_to(mine().period_end + timedelta(minutes=1))
+        clock.move_to(period_end() + timedelta(minutes=1))
         run_time()
         assert (mine().status, Invoice.objects.count()) == ("active", 2)
 
@@ -228,10 +241,10 @@ class TestEnding:
         """A subscription canceled for its end gives access until then and is not billed again."""
         subscribe(viewer)
         client_for(viewer).post(f"{MINE}/cancel", {})
-        clock.move_to(mine().period_end - timedelta(minutes=1))
+        clock.move_to(period_end() - timedelta(minutes=1))
         run_time()
         assert may_watch(viewer)
-        clock.move_to(mine().period_end + timedelta(minutes=1))
+        clock.move_to(period_end() + timedelta(minutes=1))
         run_time()
         assert (mine().status, may_watch(viewer), Invoice.objects.count()) == ("canceled", False, 1)
 
@@ -254,7 +267,7 @@ class TestEnding:
         invoice = Invoice.objects.get()
         refunds.refund_invoice(invoice_id=invoice.pk, amount=None, reason="", actor=admin)
         assert (mine().status, may_watch(viewer), balances()) == ("active", False, {})
-        charging.resolve_refund(Refund.objects.get().external_id, succeeds=False)
+        charging.resolve_refund(SandboxRefund.objects.get().pk, succeeds=False)
         sync_payment(gateway="sandbox", external_id=Payment.objects.get().external_id)
         assert (mine().status, may_watch(viewer)) == ("active", True)
 
@@ -283,7 +296,8 @@ class TestChanging:
     def test_an_upgrade_begins_at_once(self, client_for, subscribe, viewer, yearly, clock):
         """An upgrade begins at once; the unused half of the old period is taken off its price."""
         subscribe(viewer)
-        clock.shift((mine().period_end - mine().period_start) / 2)
+        start, end = period_of(mine())
+        clock.shift((end - start) / 2)
         answer = client_for(viewer).post(f"{MINE}/change", {"plan": "yearly"})
         assert (answer.status_code, answer.data["plan"]) == (200, "yearly")
         old, new = Invoice.objects.order_by("period_start")
@@ -301,7 +315,7 @@ class TestChanging:
         client_for(viewer).post(URL, {"plan": "yearly", "payment_method": VISA})
         answer = client_for(viewer).post(f"{MINE}/change", {"plan": "monthly"})
         assert (answer.data["plan"], answer.data["next_plan"]) == ("yearly", "monthly")
-        clock.move_to(mine().period_end + timedelta(minutes=1))
+        clock.move_to(period_end() + timedelta(minutes=1))
         run_time()
         assert (mine().plan.code, mine().next_plan) == ("monthly", None)
         assert Invoice.objects.latest("period_start").amount == 999
@@ -371,7 +385,7 @@ class TestTrying:
 class TestAuthentication:
     @pytest.mark.promise("bank-authentication")
     def test_a_subscription_waits_for_the_banks_authentication(self, client_for, client, viewer):
-        """A subscription whose card needs authentication is incomplete until the bank confirms it."""
+        """A subscription with a card that needs authentication is incomplete until the bank confirms."""
         answer = client_for(viewer).post(URL, {"payment_method": "pm_card_authenticationRequired"})
         assert (answer.status_code, answer.data["next_action"]["type"]) == (202, "authenticate")
         assert (mine().status, may_watch(viewer)) == ("incomplete", False)
@@ -428,7 +442,7 @@ class TestAnswersOutOfOrder:
         self, client_for, client, viewer, order
     ):
         client_for(viewer).post(URL)
-        checkouts.pay(mine().checkout_id, VISA)
+        checkouts.pay(checkout_of(mine()), VISA)
         told = list(SandboxEvent.objects.order_by("pk"))
         assert {event.kind for event in told} == {"payment", "subscription", "checkout"}
         for index in order:
@@ -445,8 +459,6 @@ class TestAnswersOutOfOrder:
         self, subscribe, viewer, monkeypatch, at_period_end
     ):
         """An answer that arrives after the answer to a later question is ignored."""
-        from payments.gateways.sandbox import SandboxGateway
-
         row = subscribe(viewer)
         stale = SandboxGateway().fetch_subscription(row.external_id)
         sandbox.cancel(row.external_id, at_period_end=at_period_end)
@@ -455,7 +467,7 @@ class TestAnswersOutOfOrder:
 
         def slow(self, external_id):
             asked.append(external_id)
-            if len(asked) == 1:  # while this answer is on its way, somebody else asks
+            if len(asked) == 1:  # while this answer is on its way, another process asks
                 follow_gateway.sync_subscription(gateway="sandbox", external_id=external_id)
                 return stale
             return fetch(self, external_id)
@@ -476,12 +488,12 @@ class TestAtOnce:
     @pytest.mark.promise("period-billed-once")
     def test_eight_workers_bill_a_period_once(self, subscribe, viewer):
         """Eight workers at the same moment bill a due period once."""
-        subscribe(viewer)
+        external_id = subscribe(viewer).external_id
         SandboxClock.objects.create(ahead=timedelta(days=31))
 
         def work():
             sandbox.run_due()
-            follow_gateway.sync_subscription(gateway="sandbox", external_id=mine().external_id)
+            follow_gateway.sync_subscription(gateway="sandbox", external_id=external_id)
 
         together([work] * 8)
         assert Invoice.objects.filter(status="paid").count() == 2

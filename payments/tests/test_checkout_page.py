@@ -1,4 +1,4 @@
-"""The sandbox's hosted page, on which a buyer pays in a browser."""
+"""The sandbox's checkout: the page where a buyer pays in a browser."""
 
 from datetime import timedelta
 

@@ -41,9 +41,9 @@ def video(make_video, creator):
 
 @given(st.integers(0, 10**12), st.integers(1, 10_000))
 def test_a_percentage_never_takes_more_than_the_price(price, percent_bps):
-    found = coupons.discount(Coupon(percent_bps=percent_bps), price)
-    assert 0 <= found <= price
-    assert found == price * percent_bps // 10_000
+    discount = coupons.discount(Coupon(percent_bps=percent_bps), price)
+    assert 0 <= discount <= price
+    assert discount == price * percent_bps // 10_000
 
 
 @pytest.mark.django_db
@@ -167,7 +167,7 @@ class TestCoupons:
 @pytest.mark.promise("coupon-limit-holds")
 @pytest.mark.django_db(transaction=True)
 def test_the_last_redemption_is_used_once(client_for, make_user, video):
-    """Of ten buyers who use a coupon's last redemption at the same moment, one gets the order."""
+    """If ten buyers use a coupon's last redemption at the same moment, one of them gets the order."""
     coupon = Coupon.objects.create(**SPRING, max_redemptions=1)
     clients = [client_for(make_user()) for _ in range(10)]
     body = {"coupon": "SPRING", "payment_method": VISA}
@@ -198,11 +198,13 @@ class TestRentals:
         assert (order["kind"], order["rental_hours"], order["amount"]) == ("rent", 48, "3.99")
         assert balances() == {"clearing:USD": -399, "creator:USD": 320, "platform:USD": 79}
         entitlement, paid_at = Entitlement.objects.get(), timezone.now()
+        assert entitlement.ends_at
         assert entitlement.ends_at - paid_at > timedelta(days=29, hours=23)
         with time_machine.travel(paid_at + timedelta(days=20)):
             assert self.play(client_for(viewer), video) == 200
             entitlement.refresh_from_db()
             begun = entitlement.begun_at
+            assert begun
             assert entitlement.ends_at == begun + timedelta(hours=48)
         with time_machine.travel(begun + timedelta(hours=47)):
             assert self.play(client_for(viewer), video) == 200
@@ -314,8 +316,8 @@ def test_access_to_a_page_of_videos_costs_one_query(viewer, make_video, subscrib
     buy(viewer, videos[0])
     subscribe(viewer)
     with statements(exactly=1):
-        found = can_watch_each(viewer, videos)
-    assert found == {video.pk: can_watch(viewer, video) for video in videos}
+        answers = can_watch_each(viewer, videos)
+    assert answers == {video.pk: can_watch(viewer, video) for video in videos}
 
 
 @pytest.mark.django_db

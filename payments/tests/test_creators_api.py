@@ -103,7 +103,7 @@ def test_a_payout_request_with_the_same_key_is_replayed(client_for, creator, no_
 
 @pytest.mark.promise("payout-waits-for-hold-and-minimum")
 def test_earnings_in_their_hold_are_not_paid_out(client_for, creator, sold):
-    """A creator whose earnings are all in their hold is answered 409 and gets no payout."""
+    """A creator with all earnings still in their hold is answered 409 and gets no payout."""
     with nothing_changes():
         answer = client_for(creator).post(PAYOUTS)
 
@@ -288,5 +288,5 @@ def test_lists_cost_the_same_queries_for_any_length(client_for, creator, admin, 
         )
     client = client_for(creator)
     client.get(PAYOUTS)
-    with asked_for(exactly=2):  # who asks, the page
+    with asked_for(exactly=2):  # the user, the page
         assert len(client.get(PAYOUTS).data["results"]) == number

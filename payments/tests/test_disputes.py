@@ -103,7 +103,7 @@ class TestDisputes:
 
     @pytest.mark.promise("inquiry-moves-nothing")
     def test_an_inquiry_moves_nothing(self, sale):
-        """An inquiry, which takes no money, changes neither the books nor the access."""
+        """An inquiry takes no money and changes neither the books nor the access."""
         sale.dispute(inquiry=True)
         assert (sale.sync(), sale.may_watch, balances()) == ("paid", True, SOLD)
         assert (Dispute.objects.get().status, Dispute.objects.get().withdrawn) == ("warning", 0)

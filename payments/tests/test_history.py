@@ -1,5 +1,7 @@
-"""Any history of captures, refunds, disputes and repeated, stale and reordered news ends at the same
-books, which balance after every step."""
+"""The books of random histories: captures, refunds, disputes, and repeated, stale and reordered news.
+
+All histories of the same facts end at the same books, and the books balance after every step.
+"""
 
 import random
 from contextlib import contextmanager
@@ -85,12 +87,9 @@ class World:
 @contextmanager
 def answering(snapshot):
     """Make the gateway give an old answer, as a proxy's cache or a slow connection may do."""
-    fetch = sandbox.SandboxGateway.fetch_payment
-    sandbox.SandboxGateway.fetch_payment = lambda self, external_id: snapshot
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sandbox.SandboxGateway, "fetch_payment", lambda self, external_id: snapshot)
         yield
-    finally:
-        sandbox.SandboxGateway.fetch_payment = fetch
 
 
 @contextmanager

@@ -13,13 +13,15 @@ from payments.ledger import accounts, positions, posting, protection
 from payments.models import JournalEntry, LedgerAccount, Transfer
 from payments.tests.kit import balances, nothing_changes
 
+Role = LedgerAccount.Role
 amounts = st.integers(0, 10**13)
 fees = st.integers(0, 10_000)
 
 
 def sale_of(captured, back, fee_bps, subsidy=0):
-    found = positions.of_sale(captured=captured, back=back, fee_bps=fee_bps, subsidy=subsidy)
-    return found["creator"], found["platform"], -found["promotions"], -found["losses"]
+    """Return the creator's and the platform's shares, the promotion's cost, and the loss."""
+    sale = positions.of_sale(captured=captured, back=back, fee_bps=fee_bps, subsidy=subsidy)
+    return sale[Role.CREATOR], sale[Role.PLATFORM], -sale[Role.PROMOTIONS], -sale[Role.LOSSES]
 
 
 @pytest.mark.promise("split-adds-up")
@@ -64,13 +66,13 @@ def test_money_returned_beyond_the_capture_is_a_loss(captured, back, fee_bps, su
 
 @given(amounts, amounts, amounts, fees)
 def test_an_invoices_money_is_either_deferred_or_earned(captured, back, recognised, fee_bps):
-    found = positions.of_invoice(
+    invoice = positions.of_invoice(
         captured=captured, back=back, recognised=recognised, fee_bps=fee_bps
     )
-    assert sum(found.values()) == captured - back
-    assert found["deferred"] >= 0
-    earned = found["pool"] + found["platform"]
-    assert found["platform"] == earned * fee_bps // 10_000
+    assert sum(invoice.values()) == captured - back
+    assert invoice[Role.DEFERRED] >= 0
+    earned = invoice[Role.POOL] + invoice[Role.PLATFORM]
+    assert invoice[Role.PLATFORM] == earned * fee_bps // 10_000
     assert earned <= recognised
 
 
@@ -88,7 +90,7 @@ def test_known_amounts_are_split_exactly(net, creator, platform):
 @pytest.mark.promise("large-amounts-fit")
 def test_large_amounts_are_stored_and_added_up():
     debit, credit = (
-        accounts.of(LedgerAccount.Role.LOSSES, "USD"),
+        accounts.of(Role.LOSSES, "USD"),
         accounts.clearing("sandbox", "USD"),
     )
     legs = [(debit, credit, 10**13)]
@@ -135,7 +137,7 @@ def test_the_database_refuses_to_rewrite_the_books(sale, statement):
 @pytest.mark.promise("ledger-append-only")
 @pytest.mark.django_db
 def test_the_orm_cannot_rewrite_the_books(sale):
-    row = Transfer.objects.first()
+    row = Transfer.objects.earliest("pk")
     row.amount += 1
     for attempt in (row.save, row.delete, Transfer.objects.all().delete):
         with nothing_changes(), pytest.raises(IntegrityError), transaction.atomic():
@@ -155,8 +157,8 @@ def test_the_database_refuses_to_empty_the_books(sale):
 @pytest.mark.django_db
 def test_a_transfer_between_currencies_is_refused(sale):
     dollars, euros = (
-        accounts.of(LedgerAccount.Role.PLATFORM, "USD"),
-        accounts.of(LedgerAccount.Role.PLATFORM, "EUR"),
+        accounts.of(Role.PLATFORM, "USD"),
+        accounts.of(Role.PLATFORM, "EUR"),
     )
     entry = JournalEntry.objects.create(key="smuggle", kind="test")
     insert = (
@@ -176,8 +178,8 @@ def test_a_transfer_between_currencies_is_refused(sale):
 @pytest.mark.parametrize("amount", [0, -5])
 def test_a_transfer_needs_two_accounts_and_an_amount_above_zero(amount, sale):
     one, other = (
-        accounts.of(LedgerAccount.Role.PLATFORM, "USD"),
-        accounts.of(LedgerAccount.Role.LOSSES, "USD"),
+        accounts.of(Role.PLATFORM, "USD"),
+        accounts.of(Role.LOSSES, "USD"),
     )
     entry = JournalEntry.objects.create(key="nothing", kind="test")
     for debit, credit in ((one, other), (one, one)):
@@ -193,7 +195,7 @@ def test_a_transfer_needs_two_accounts_and_an_amount_above_zero(amount, sale):
 
 @pytest.mark.django_db
 def test_an_entry_is_posted_once(sale):
-    legs = [(accounts.of(LedgerAccount.Role.LOSSES, "USD"), accounts.clearing("sandbox", "USD"), 5)]
+    legs = [(accounts.of(Role.LOSSES, "USD"), accounts.clearing("sandbox", "USD"), 5)]
     now = timezone.now()
     posting.post(key="once", kind="test", currency="USD", transfers=legs, at=now)
     booked = balances()
@@ -216,9 +218,9 @@ def test_a_migration_reinstalls_dropped_triggers(sale):
     assert [t for table in protection.TABLES for t in append_only.missing("default", table)] == []
     with pytest.raises(IntegrityError, match="currencies differ"):
         Transfer.objects.create(
-            entry=JournalEntry.objects.first(),
+            entry=JournalEntry.objects.earliest("pk"),
             debit=LedgerAccount.objects.get(code="platform:USD"),
-            credit=accounts.of(LedgerAccount.Role.LOSSES, "USD"),
+            credit=accounts.of(Role.LOSSES, "USD"),
             amount=5,
             currency="EUR",
         )

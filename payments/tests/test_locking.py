@@ -111,7 +111,7 @@ FLOWS = (
 
 
 class Flows:
-    """What happens to money, one method a flow, through the services and the sandbox gateway."""
+    """The flows of money, one method each, through the services and the sandbox gateway."""
 
     def __init__(self, clock, make_user, make_video, client_for, admin):
         self.clock, self.client_for, self.admin = clock, client_for, admin

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import Group
@@ -46,8 +46,9 @@ def act(client, row, action: str, **words):
 
 
 def trail(action: str) -> list[tuple]:
-    found = AuditEntry.objects.filter(action=action).order_by("id")
-    return list(found.values_list("actor_id", "target_id"))
+    """Return the actor and the target of each audit entry of an action, oldest first."""
+    entries = AuditEntry.objects.filter(action=action).order_by("id")
+    return list(entries.values_list("actor_id", "target_id"))
 
 
 @pytest.fixture
@@ -200,7 +201,7 @@ def test_a_failed_or_canceled_payout_returns_to_the_balance(desk, admin, creator
 
 @pytest.mark.promise("payout-needs-second-person")
 def test_the_requester_of_a_payout_cannot_approve_it(desk, admin, order):
-    """An administrator who requested a payout cannot approve it in the admin site."""
+    """The administrator who requested a payout cannot approve it in the admin site."""
     (payout,) = payouts.run(actor=admin)
 
     with nothing_changes():
@@ -408,7 +409,7 @@ def test_the_pages_cost_the_same_queries_for_any_number_of_rows(
 
 
 def days(*rows: tuple[int, int, int, int]) -> list[RevenueDay]:
-    begin = date(2026, 9, 1)
+    begin = datetime(2026, 9, 1, tzinfo=UTC)
     return [
         RevenueDay(begin + timedelta(days=number), "USD", gross, back, 0, creators, platform)
         for number, (gross, back, creators, platform) in enumerate(rows)
@@ -486,9 +487,9 @@ def test_other_roles_see_and_change_nothing(
         for row, action in (
             (order, "refund_in_full"), (payout, "approve"), (payout, "mark_paid"),
             (payout, "mark_failed"), (payout, "cancel"), (event, "take_in_again"),
-            (models.Invoice.objects.first(), "refund_in_full"),
-            (models.Subscription.objects.first(), "cancel_now"),
-            (models.LedgerAccount.objects.first(), "write_off"),
+            (models.Invoice.objects.earliest("pk"), "refund_in_full"),
+            (models.Subscription.objects.earliest("pk"), "cancel_now"),
+            (models.LedgerAccount.objects.earliest("pk"), "write_off"),
         ):  # fmt: skip
             form = {"action": action, "_selected_action": [str(row.pk)], "words": "yes"}
             assert client.post(page(type(row)), form).status_code == refused, action

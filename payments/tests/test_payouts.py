@@ -172,7 +172,7 @@ class TestThePath:
     def test_neither_the_requester_nor_the_creator_approves_a_payout(
         self, payout, creator, admin, make_user
     ):
-        """Neither the requester nor the creator who is paid can approve a payout, not even by SQL."""
+        """Neither the requester nor the payout's creator can approve the payout, not even by SQL."""
         with pytest.raises(SamePerson):
             payouts.approve(payout_id=payout.pk, actor=creator)
         Payout.objects.update(requested_by=admin)
@@ -218,8 +218,8 @@ class TestDebts:
         """A refund after the payout makes the balance negative; later sales fill it before the
         next payout."""
         with at(RIPE):
-            found = payouts.available(creator.pk)["USD"]
-            assert (found["balance"], found["available"], found["negative"]) == (-1600, 0, 1600)
+            money = payouts.available(creator.pk)["USD"]
+            assert (money["balance"], money["available"], money["negative"]) == (-1600, 0, 1600)
             assert payouts.run() == []
         with at("2026-09-01 00:00"):
             buy(make_user(), video), buy(make_user(), video)

@@ -249,7 +249,7 @@ class TestSharing:
 
     @pytest.mark.promise("negative-pool-carried")
     def test_a_negative_pool_is_carried_over(self, pay, make_user, make_video):
-        """A pool below zero shares nothing and is carried until later subscriptions have filled it."""
+        """A pool below zero pays no shares and is carried over until later subscriptions fill it."""
         first, second, video = make_user(), make_user(), make_video()
         invoice = pay(first)
         watch(first, video, "2026-08-01", 60)
@@ -269,7 +269,7 @@ class TestSharing:
 
     @pytest.mark.promise("currencies-never-mix")
     def test_currencies_have_pools_of_their_own(self, pay, plan, make_user, make_video):
-        """Each currency has its own pool, shared by what its own subscribers watched."""
+        """Each currency has its own pool, shared by the watch time of its own subscribers."""
         euros = Plan.objects.create(code="euro", name="Euro", amount=500, currency="EUR")
         here, there = make_user(), make_user()
         pay(here)
@@ -277,8 +277,8 @@ class TestSharing:
         one, other = make_video(), make_video()
         watch(here, one, "2026-08-01", 60)
         watch(there, other, "2026-08-01", 60)
-        found = {c.pool.currency: shares(c) for c in close(AUGUST)}
-        assert found == {
+        by_currency = {c.pool.currency: shares(c) for c in close(AUGUST)}
+        assert by_currency == {
             "EUR": {str(other.creator_id): 400},
             "USD": {str(one.creator_id): 800},
         }
@@ -306,12 +306,12 @@ class TestWhatCounts:
 
     def weights(self, **options) -> dict[str, int]:
         with at("2026-08-31 00:00"):
-            found = pools.close_month(AUGUST, dry_run=True, **options)
-        return {c: share.seconds for closing in found for c, share in closing.shares.items()}
+            closings = pools.close_month(AUGUST, dry_run=True, **options)
+        return {c: share.seconds for closing in closings for c, share in closing.shares.items()}
 
     @pytest.mark.promise("watch-time-that-counts")
     def test_seconds_outside_the_subscription_do_not_count(self, pay, viewer, video):
-        """Seconds watched outside the subscription, such as those of a bought video, carry no weight."""
+        """Seconds watched outside the subscription, for example of a bought video, carry no weight."""
         pay(viewer)
         watchtime.record(
             user_id=viewer.pk, video=video, day=date(2026, 8, 1), seconds=90, plan_seconds=0
@@ -391,13 +391,15 @@ class TestVerifying:
     @pytest.mark.parametrize(
         "corrupt",
         [
-            lambda: WatchDaily.objects.filter(pk=WatchDaily.objects.first().pk).update(
+            lambda: WatchDaily.objects.filter(pk=WatchDaily.objects.earliest("pk").pk).update(
                 plan_seconds=61
             ),
-            lambda: PoolShare.objects.filter(pk=PoolShare.objects.first().pk).update(amount=799),
+            lambda: PoolShare.objects.filter(pk=PoolShare.objects.earliest("pk").pk).update(
+                amount=799
+            ),
             lambda: Pool.objects.update(input_sha256="0" * 64),
             lambda: Pool.objects.update(balance=1599),
-            lambda: Statement.objects.filter(pk=Statement.objects.first().pk).delete(),
+            lambda: Statement.objects.filter(pk=Statement.objects.earliest("pk").pk).delete(),
             lambda: Statement.objects.update(body="{}"),
             lambda: Statement.objects.update(sha256="0" * 64),
         ],
@@ -435,9 +437,9 @@ class TestAtTheSameMoment:
             pay(viewer)
             watch(viewer, make_video(), "2026-08-01", 60)
         with at("2026-09-03 00:00"):
-            found = together([lambda: pools.close_month(AUGUST)] * 4)
-        assert len({closing.pool.pk for (closing,) in found}) == 1
-        assert len({tuple(sorted(shares(closing).items())) for (closing,) in found}) == 1
+            results = together([lambda: pools.close_month(AUGUST)] * 4)
+        assert len({closing.pool.pk for (closing,) in results}) == 1
+        assert len({tuple(sorted(shares(closing).items())) for (closing,) in results}) == 1
         assert Pool.objects.count() == JournalEntry.objects.filter(kind="pool").count() == 1
         assert JournalEntry.objects.filter(kind="recognition").count() == 3
         assert balances() == {"clearing:USD": -3000, "platform:USD": 600, "creator:USD": 2400}
@@ -459,7 +461,7 @@ def test_a_pool_cannot_be_stored_twice():
 
 
 def test_the_sandbox_bills_the_periods_of_these_tests(pay, viewer):
-    """The amounts and periods of these tests are those that the sandbox billed."""
+    """The sandbox bills 10.00 for a month of 31 days, as the tests of this file assume."""
     invoice = pay(viewer, "2026-08-22 15:00")
     assert SandboxPayment.objects.get().captured == invoice.amount == 1000
     assert (invoice.period_end - invoice.period_start).days == 31

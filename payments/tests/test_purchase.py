@@ -166,7 +166,7 @@ def test_a_free_video_is_not_for_sale(client_for, viewer, make_video):
 
 @pytest.mark.promise("stale-price-refused")
 def test_a_stale_expected_price_is_told_the_current_one(client_for, viewer, video):
-    """A buyer who expects another price is told the current price and its currency."""
+    """A buyer with another expected price is told the current price and its currency."""
     answer = client_for(viewer).post(url(video), {"expected_amount": 9.99})
     assert "19.99 USD" in answer.data["errors"][0]["detail"]
     assert answer.data["errors"][0]["attr"] == "expected_amount"

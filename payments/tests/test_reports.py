@@ -20,7 +20,7 @@ BALANCE = "/api/v1/payments/admin/ledger/trial-balance"
 
 @pytest.fixture
 def at(monkeypatch):
-    """Return a function that sets the time at which later payments are settled."""
+    """Return a function that sets the current time, and with it the time of later captures."""
 
     def move(moment: datetime) -> None:
         monkeypatch.setattr("payments.services.settling.facts.timezone.now", lambda: moment)
@@ -91,8 +91,8 @@ def test_earnings_by_day(client_for, creator, history):
 
 def test_earnings_by_video(client_for, creator, history):
     data = client_for(creator).get(EARNINGS, {"group_by": "video"}).data
-    found = {row["bucket"]: amounts(row, "currency", "earnings") for row in data["series"]}
-    assert found == {
+    earnings = {row["bucket"]: amounts(row, "currency", "earnings") for row in data["series"]}
+    assert earnings == {
         history["videos"][0].pk: ("USD", "12.00"),
         history["videos"][1].pk: ("USD", "4.00"),
         history["euros"].pk: ("EUR", "8.00"),
@@ -101,8 +101,8 @@ def test_earnings_by_video(client_for, creator, history):
 
 def test_earnings_by_source(client_for, creator, history):
     data = client_for(creator).get(EARNINGS, {"group_by": "source"}).data
-    found = {amounts(row, "bucket", "currency"): row["earnings"] for row in data["series"]}
-    assert found == {("sales", "EUR"): "8.00", ("sales", "USD"): "16.00"}
+    earnings = {amounts(row, "bucket", "currency"): row["earnings"] for row in data["series"]}
+    assert earnings == {("sales", "EUR"): "8.00", ("sales", "USD"): "16.00"}
 
 
 def test_earnings_of_a_period(client_for, creator, history):
@@ -241,11 +241,11 @@ def test_reports_cost_the_same_queries_for_any_number_of_sales(
     clients = client_for(creator), client_for(admin)
     for client in clients:
         client.get(EARNINGS)
-    with statements(exactly=5):  # who asks, sales, their number, earned, series
+    with statements(exactly=5):  # the user, sales, their number, earned, series
         clients[0].get(EARNINGS, {"group_by": "video"})
-    with statements(exactly=4):  # who asks, books, sales, subscribers
+    with statements(exactly=4):  # the user, books, sales, subscribers
         clients[1].get(REVENUE)
-    with statements(exactly=4):  # who asks, accounts, debits, credits
+    with statements(exactly=4):  # the user, accounts, debits, credits
         clients[1].get(BALANCE)
 
 
@@ -257,16 +257,18 @@ def test_a_list_of_orders_costs_two_queries(client_for, viewer, make_video, buy,
     client = client_for(viewer)
     client.get("/api/v1/payments/orders")
     for path in ("orders", "entitlements"):
-        with statements(exactly=2):  # who asks, the page
+        with statements(exactly=2):  # the user, the page
             answer = client.get(f"/api/v1/payments/{path}")
         assert len(answer.data["results"]) == orders
 
 
 def test_a_sync_keeps_the_date_of_a_known_capture(viewer, make_video, buy):
     payment = buy(viewer, make_video(price=1999)).payments.get()
-    before = payment.captured_at
-    Payment.objects.update(captured_at=before - timedelta(days=3))
+    earlier = payment.captured_at - timedelta(days=3)
+    Payment.objects.update(captured_at=earlier)
     sync_payment(gateway="sandbox", external_id=payment.external_id)
     payment.refresh_from_db()
-    assert payment.captured_at == before - timedelta(days=3)
-    assert Order.objects.get().paid_at < timezone.now()
+    assert payment.captured_at == earlier
+    paid_at = Order.objects.get().paid_at
+    assert paid_at
+    assert paid_at < timezone.now()

@@ -6,7 +6,7 @@ pytest.register_assert_rewrite("payments.tests.contract")
 
 from payments.gateways.sandbox import SandboxGateway, charging, checkouts, events  # noqa: E402
 from payments.models import SandboxEvent  # noqa: E402
-from payments.tests.contract import GatewayContract  # noqa: E402
+from payments.tests.contract import Bench, GatewayContract  # noqa: E402
 
 
 class SandboxBench:
@@ -39,8 +39,11 @@ class SandboxBench:
         return events.message(event)
 
 
+@pytest.fixture
+def bench(db) -> Bench:
+    return SandboxBench()
+
+
 @pytest.mark.django_db
 class TestSandbox(GatewayContract):
-    @pytest.fixture
-    def bench(self, db):
-        return SandboxBench()
+    """The contract, run against the sandbox."""

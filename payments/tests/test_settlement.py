@@ -22,7 +22,7 @@ from payments.services.gateway_news import changes, followups
 from payments.services.settling import refunds
 from payments.services.settling.facts import sync_payment
 from payments.signals import entitlement_granted, payment_facts_changed
-from payments.tests.kit import VISA, SilentGateway, balances, code, nothing_changes
+from payments.tests.kit import VISA, SilentGateway, balances, checkout_of, code, nothing_changes
 
 pytestmark = pytest.mark.django_db
 
@@ -219,8 +219,9 @@ def test_a_late_first_payment_activates_its_subscription(client_for, viewer):
     monthly.refresh_from_db()
     assert monthly.status == "canceled"
 
-    checkouts.pay(monthly.checkout_id, VISA)  # in the other tab, before its page was closed
-    changes.sync_checkout(gateway="sandbox", external_id=monthly.checkout_id)
+    checkout_id = checkout_of(monthly)
+    checkouts.pay(checkout_id, VISA)  # in the other tab, before its page was closed
+    changes.sync_checkout(gateway="sandbox", external_id=checkout_id)
 
     monthly.refresh_from_db()
     assert (monthly.status, monthly.ended_at) == ("active", None)
@@ -239,8 +240,9 @@ def test_the_second_of_two_paid_subscriptions_is_refunded(client_for, viewer):
     monthly = Subscription.objects.get()
     client.post("/api/v1/payments/subscribe", {"plan": "yearly", "payment_method": VISA})
 
-    checkouts.pay(monthly.checkout_id, VISA)
-    changes.sync_checkout(gateway="sandbox", external_id=monthly.checkout_id)
+    checkout_id = checkout_of(monthly)
+    checkouts.pay(checkout_id, VISA)
+    changes.sync_checkout(gateway="sandbox", external_id=checkout_id)
     assert balances()["customer_refund:USD"] == 999
     followups.run()
 

@@ -18,7 +18,7 @@ weights = st.dictionaries(names, st.integers(0, 10**9), max_size=20)
 @pytest.mark.promise("pool-shares-exact")
 @given(amounts, weights)
 def test_the_shares_add_up_to_the_pool(amount, weights):
-    """All shares together are exactly the pool; without any weight nothing is shared."""
+    """All shares together are exactly the pool; without any weight all shares are zero."""
     shares = allocate(amount, weights)
     assert shares.keys() == weights.keys()
     assert sum(shares.values()) == (amount if any(weights.values()) else 0)
@@ -78,12 +78,18 @@ def test_the_hash_is_stable():
     )
 
 
-@pytest.mark.parametrize("change", range(5))
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("user-centric-v1", "2026-09", "USD", 8000, {"a": 2}),
+        ("prorata-v1", "2026-10", "USD", 8000, {"a": 2}),
+        ("prorata-v1", "2026-09", "EUR", 8000, {"a": 2}),
+        ("prorata-v1", "2026-09", "USD", 8001, {"a": 2}),
+        ("prorata-v1", "2026-09", "USD", 8000, {"a": 3}),
+    ],
+)
 def test_the_hash_covers_every_input(change):
-    told = ["prorata-v1", "2026-09", "USD", 8000, {"a": 2}]
-    other = ["user-centric-v1", "2026-10", "EUR", 8001, {"a": 3}]
-    changed = [*told[:change], other[change], *told[change + 1 :]]
-    assert input_sha256(*changed) != input_sha256(*told)
+    assert input_sha256(*change) != input_sha256("prorata-v1", "2026-09", "USD", 8000, {"a": 2})
 
 
 @pytest.mark.parametrize(("amount", "weights"), [(-1, {"a": 1}), (1, {"a": -1, "b": 3})])

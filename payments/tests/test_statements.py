@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from payments.models import Coupon, Order, Statement
+from payments.models import Coupon, Order, Pool, Statement
 from payments.periods import Month
 from payments.services.buying import checkout
 from payments.services.payouts import payouts, statements
@@ -24,10 +24,11 @@ def of(creator, month: Month, currency: str = "USD") -> dict:
 
 
 def lines(statement: dict) -> list[Decimal]:
-    found = [sale["share"] for sale in statement["sales"]]
-    found += [line["amount"] for line in statement["adjustments"] + statement["payouts"]]
-    found += [statement["pool"]["share"]] if statement["pool"] else []
-    return [Decimal(amount) for amount in found]
+    """Return the amounts that lead from the opening balance to the closing balance."""
+    amounts = [sale["share"] for sale in statement["sales"]]
+    amounts += [line["amount"] for line in statement["adjustments"] + statement["payouts"]]
+    amounts += [statement["pool"]["share"]] if statement["pool"] else []
+    return [Decimal(amount) for amount in amounts]
 
 
 def assert_adds_up(statement: dict) -> None:
@@ -60,7 +61,7 @@ def story(video, creator, make_user, make_video, buy, subscribe, admin):
 @pytest.mark.promise("statement-reproducible")
 def test_a_statement_lists_the_whole_month(story, video, creator):
     """A statement lists opening, sales by video, pool share, payouts and closing, and adds up."""
-    pool = pools.Pool.objects.get(period="2026-08")
+    pool = Pool.objects.get(period="2026-08")
     assert of(creator, AUGUST) == {
         "creator": str(creator.pk),
         "currency": "USD",

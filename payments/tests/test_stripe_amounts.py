@@ -1,4 +1,4 @@
-"""Conversion between our minor units and the units in which Stripe counts."""
+"""Conversion of amounts between our minor units and Stripe's units."""
 
 import doctest
 

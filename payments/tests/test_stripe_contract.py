@@ -1,5 +1,6 @@
 """The Stripe gateway against the stand-in: the contract of all gateways, and Stripe's own cases."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -21,7 +22,7 @@ from payments.gateways.base import (  # noqa: E402
 from payments.gateways.stripe import StripeGateway  # noqa: E402
 from payments.gateways.stripe.client import API_VERSION  # noqa: E402
 from payments.tests import stripe_stand_in  # noqa: E402
-from payments.tests.contract import RETURN_URL, GatewayContract  # noqa: E402
+from payments.tests.contract import RETURN_URL, Bench, GatewayContract  # noqa: E402
 
 EVENTS = {
     "payment": "payment_intent.succeeded",
@@ -52,7 +53,7 @@ class StandInBench:
 
 
 @pytest.fixture
-def bench(settings, monkeypatch):
+def bench(settings, monkeypatch) -> Iterator[Bench]:
     monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0)
     monkeypatch.setattr(stripe.HTTPClient, "MAX_DELAY", 0)
     with stripe_stand_in.StripeStandIn() as running:
@@ -64,18 +65,14 @@ def bench(settings, monkeypatch):
 
 class TestStripe(GatewayContract):
     @pytest.fixture(autouse=True)
-    def _stand_in(self, bench):
+    def _stand_in(self, bench: StandInBench) -> None:
         self.stripe = bench.stripe
 
     # --- lost answers and errors ---
 
     def test_a_lost_answer_is_asked_for_again_with_the_same_key(self):
-        self.stripe.trouble = [
-            None,
-            "silence",
-            500,
-            "500 after",
-        ]  # None: the request for the card comes first
+        # None: the first request looks up the card.
+        self.stripe.trouble = [None, "silence", 500, "500 after"]
 
         with pytest.raises(OutcomeUnknown):
             self.charge()
@@ -91,7 +88,7 @@ class TestStripe(GatewayContract):
 
     def test_another_card_after_a_lost_answer_charges_nothing_more(self):
         """The key belongs to the first card's charge: that charge is found, and no other is made."""
-        self.stripe.trouble = [None] + ["silence"] * 3
+        self.stripe.trouble = [None, "silence", "silence", "silence"]
         with pytest.raises(OutcomeUnknown):
             self.charge("good")
 
@@ -100,7 +97,7 @@ class TestStripe(GatewayContract):
         assert self.changes("payment") == [charged.external_id]
 
     def test_another_card_after_a_lost_decline_is_told_of_the_decline(self):
-        self.stripe.trouble = [None] + ["silence"] * 3
+        self.stripe.trouble = [None, "silence", "silence", "silence"]
         with pytest.raises(OutcomeUnknown):
             self.charge("declined")
 
@@ -255,7 +252,7 @@ class TestStripe(GatewayContract):
         assert fetched.refunds == (refund,)
         assert refund.amount == 200
 
-    # --- hosted pages ---
+    # --- checkouts ---
 
     def test_a_checkout_carries_our_order_id(self):
         page = self.page()
@@ -301,11 +298,11 @@ class TestStripe(GatewayContract):
         page = self.page()
         self.stripe.complete_checkout(page.external_id, paid=False)
 
-        found = self.gateway.fetch_checkout(page.external_id)
+        fetched = self.gateway.fetch_checkout(page.external_id)
 
-        assert found.status == "open"
+        assert fetched.status == "open"
         assert self.gateway.expire_checkout(page.external_id).status == "open"
-        payment = self.gateway.fetch_payment(found.payment_id)
+        payment = self.gateway.fetch_payment(fetched.payment_id)
         assert (payment.status, payment.captured) == ("processing", 0)
 
     def test_a_checkout_of_a_plan_with_a_trial(self):
@@ -314,9 +311,9 @@ class TestStripe(GatewayContract):
 
         self.stripe.complete_checkout(page.external_id)
 
-        found = self.gateway.fetch_checkout(page.external_id)
-        assert found.status == "complete"
-        assert self.gateway.fetch_subscription(found.subscription_id).status == "trialing"
+        paid = self.gateway.fetch_checkout(page.external_id)
+        assert paid.status == "complete"
+        assert self.gateway.fetch_subscription(paid.subscription_id).status == "trialing"
 
     # --- subscriptions ---
 
@@ -332,9 +329,8 @@ class TestStripe(GatewayContract):
     def test_another_card_after_a_lost_answer_starts_one_subscription(self):
         self.customer()
         self.gateway.ensure_plan(self.plan())
-        self.stripe.trouble = [None] * 3 + [
-            "silence"
-        ] * 3  # the first three are for customer, plan and card
+        # The first three requests look up the customer, the plan and the card.
+        self.stripe.trouble = [None, None, None, "silence", "silence", "silence"]
         with pytest.raises(OutcomeUnknown):
             self.start("good")
 
@@ -421,7 +417,7 @@ class TestStripe(GatewayContract):
         assert changed.period_end == begun.period_end
         assert changed.invoices == ()
 
-    # --- news ---
+    # --- webhooks and changes ---
 
     def test_changes_of_older_objects_are_found_by_their_events(self):
         payment, begun = self.charge(), self.start()

@@ -85,11 +85,11 @@ def subscription(invoices=(), schedule=None, **fields):
     ],
 )
 def test_the_status_of_a_payment(status, error, expected):
-    found = mapping.payment(intent(status=status, last_payment_error=error))
+    payment = mapping.payment(intent(status=status, last_payment_error=error))
 
-    assert found.status == expected
-    assert found.captured == (1999 if expected == "captured" else 0)
-    assert found.decline_code == ("card_declined" if expected == "failed" else "")
+    assert payment.status == expected
+    assert payment.captured == (1999 if expected == "captured" else 0)
+    assert payment.decline_code == ("card_declined" if expected == "failed" else "")
 
 
 def test_every_status_is_one_of_ours():
@@ -102,9 +102,9 @@ def test_every_status_is_one_of_ours():
 
 def test_the_banks_decline_code_is_preferred():
     error = {"code": "card_declined", "decline_code": "insufficient_funds"}
-    found = mapping.payment(intent(status="requires_payment_method", last_payment_error=error))
+    payment = mapping.payment(intent(status="requires_payment_method", last_payment_error=error))
 
-    assert found.decline_code == "insufficient_funds"
+    assert payment.decline_code == "insufficient_funds"
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,9 @@ def test_where_the_buyer_authenticates(action, url):
 def test_an_invoice_can_be_authenticated_on_its_page():
     waiting = intent(status="requires_action", metadata={})
 
-    found = mapping.payment(waiting, invoice=invoice(hosted_invoice_url="https://invoice/"))
+    payment = mapping.payment(waiting, invoice=invoice(hosted_invoice_url="https://invoice/"))
 
-    assert found.action_url == "https://invoice/"
+    assert payment.action_url == "https://invoice/"
 
 
 @pytest.mark.parametrize(
@@ -162,17 +162,17 @@ def test_an_invoice_can_be_authenticated_on_its_page():
     ],
 )
 def test_the_subscription_of_a_payment(paid):
-    found = mapping.payment(intent(metadata={}), invoice=paid)
+    payment = mapping.payment(intent(metadata={}), invoice=paid)
 
-    assert (found.order_id, found.invoice_id, found.subscription_id) == ("", "in_1", "sub_1")
+    assert (payment.order_id, payment.invoice_id, payment.subscription_id) == ("", "in_1", "sub_1")
 
 
 def test_unknown_fields_are_ignored():
     bare = {"id": "pi_1", "amount": 1, "currency": "thb", "status": "succeeded", "new": {"a": [1]}}
 
-    found = mapping.payment(bare)
+    payment = mapping.payment(bare)
 
-    assert (found.captured, found.currency, found.order_id) == (1, "THB", "")
+    assert (payment.captured, payment.currency, payment.order_id) == (1, "THB", "")
 
 
 # --- refunds and disputes ---
@@ -202,7 +202,7 @@ def test_the_status_of_a_refund(status, expected):
 def test_a_refund_made_elsewhere_has_no_key():
     row = {"id": "re_1", "amount": 500, "currency": "isk", "status": "succeeded", "metadata": None}
 
-    assert mapping.refund(row) == RefundSnapshot("re_1", 5, "succeeded", "")
+    assert mapping.refund(row) == RefundSnapshot("re_1", 5, Refund.Status.SUCCEEDED, "")
 
 
 @pytest.mark.parametrize(
@@ -223,11 +223,11 @@ def test_a_refund_made_elsewhere_has_no_key():
 )
 @pytest.mark.parametrize("status", ["lost", "won", "needs_response"])
 def test_a_dispute_counts_balance_movements_only(movements, withdrawn, reinstated, fee, status):
-    found = dispute(*movements, status=status)
+    snapshot = dispute(*movements, status=status)
 
-    assert (found.withdrawn, found.reinstated, found.fee) == (withdrawn, reinstated, fee)
-    assert (found.status, found.amount, found.reason) == (status, 1999, "fraudulent")
-    assert found.evidence_due == moment(END)
+    assert (snapshot.withdrawn, snapshot.reinstated, snapshot.fee) == (withdrawn, reinstated, fee)
+    assert (snapshot.status, snapshot.amount, snapshot.reason) == (status, 1999, "fraudulent")
+    assert snapshot.evidence_due == moment(END)
 
 
 @pytest.mark.parametrize(
@@ -242,13 +242,13 @@ def test_a_dispute_counts_balance_movements_only(movements, withdrawn, reinstate
     ],
 )
 def test_an_inquiry_is_a_warning(status, expected):
-    found = dispute(status=status, evidence_details=None, reason=None)
+    snapshot = dispute(status=status, evidence_details=None, reason=None)
 
-    assert (found.status, found.withdrawn, found.evidence_due) == (expected, 0, None)
-    assert found.reason == ""
+    assert (snapshot.status, snapshot.withdrawn, snapshot.evidence_due) == (expected, 0, None)
+    assert snapshot.reason == ""
 
 
-# --- hosted pages ---
+# --- checkouts ---
 
 
 @pytest.mark.parametrize(
@@ -270,28 +270,34 @@ def test_a_page_is_complete_when_it_is_paid(status, payment_status, expected):
 @pytest.mark.parametrize("payment", ["pi_1", {"id": "pi_1", "status": "succeeded"}])
 def test_a_checkout_names_its_payment(payment):
     session = {"id": "cs_1", "status": "complete", "payment_status": "paid"}
-    found = mapping.checkout(session | {"payment_intent": payment, "subscription": None})
+    checkout = mapping.checkout(session | {"payment_intent": payment, "subscription": None})
 
-    assert (found.payment_id, found.subscription_id, found.url) == ("pi_1", "", "")
+    assert (checkout.payment_id, checkout.subscription_id, checkout.url) == ("pi_1", "", "")
 
 
 # --- subscriptions ---
 
 
 def test_a_subscription_is_read_in_the_current_shape():
-    found = subscription()
+    snapshot = subscription()
 
-    assert (found.external_id, found.reference, found.plan_code) == ("sub_1", "sub-1", "basic")
-    assert (found.period_start, found.period_end) == (moment(BEGIN), moment(END))
-    assert not found.cancel_at_period_end
+    assert (snapshot.external_id, snapshot.reference, snapshot.plan_code) == (
+        "sub_1",
+        "sub-1",
+        "basic",
+    )
+    assert (snapshot.period_start, snapshot.period_end) == (moment(BEGIN), moment(END))
+    assert not snapshot.cancel_at_period_end
 
 
 def test_a_subscription_is_read_in_the_shape_before_basil():
     item = {"id": "si_1", "plan": {"id": "basic", "metadata": {}}}
-    found = subscription(items={"data": [item]}, current_period_start=BEGIN, current_period_end=END)
+    snapshot = subscription(
+        items={"data": [item]}, current_period_start=BEGIN, current_period_end=END
+    )
 
-    assert (found.period_start, found.period_end) == (moment(BEGIN), moment(END))
-    assert found.plan_code == "basic"
+    assert (snapshot.period_start, snapshot.period_end) == (moment(BEGIN), moment(END))
+    assert snapshot.plan_code == "basic"
 
 
 def test_the_plan_is_read_from_the_price_before_the_metadata():
@@ -314,9 +320,9 @@ def test_the_plan_is_read_from_the_price_before_the_metadata():
     ],
 )
 def test_the_status_of_a_subscription(status, reason, expected):
-    found = subscription(status=status, cancellation_details={"reason": reason}, ended_at=END)
+    snapshot = subscription(status=status, cancellation_details={"reason": reason}, ended_at=END)
 
-    assert (found.status, found.ended_at) == (expected, moment(END))
+    assert (snapshot.status, snapshot.ended_at) == (expected, moment(END))
 
 
 @pytest.mark.parametrize(
@@ -348,30 +354,30 @@ def test_the_next_plan_is_read_from_the_schedule(status, begun, expected):
 
 
 def test_an_invoice_pays_for_the_period_of_its_line():
-    (found,) = subscription([invoice(period_start=BEGIN - 9, period_end=BEGIN)]).invoices
+    (billed,) = subscription([invoice(period_start=BEGIN - 9, period_end=BEGIN)]).invoices
 
-    assert (found.period_start, found.period_end) == (moment(BEGIN), moment(END))
-    assert (found.amount, found.currency, found.status) == (999, "USD", "paid")
-    assert found.payment_ids == ("pi_1",)
+    assert (billed.period_start, billed.period_end) == (moment(BEGIN), moment(END))
+    assert (billed.amount, billed.currency, billed.status) == (999, "USD", "paid")
+    assert billed.payment_ids == ("pi_1",)
 
 
 def test_a_credit_line_does_not_set_the_period_of_an_invoice():
     lines = {"data": [line(-500, BEGIN, END * 2), line(999, BEGIN, END)]}
-    (found,) = subscription([invoice(lines=lines)]).invoices
+    (billed,) = subscription([invoice(lines=lines)]).invoices
 
-    assert (found.period_start, found.period_end) == (moment(BEGIN), moment(END))
+    assert (billed.period_start, billed.period_end) == (moment(BEGIN), moment(END))
 
 
 def test_an_invoice_without_lines_has_its_own_period():
-    (found,) = subscription([invoice(lines=None, period_end=END)]).invoices
+    (billed,) = subscription([invoice(lines=None, period_end=END)]).invoices
 
-    assert (found.period_start, found.period_end) == (moment(BEGIN), moment(END))
+    assert (billed.period_start, billed.period_end) == (moment(BEGIN), moment(END))
 
 
 def test_the_amount_of_an_invoice_excludes_customer_credit():
-    (found,) = subscription([invoice(amount_due=400)]).invoices
+    (billed,) = subscription([invoice(amount_due=400)]).invoices
 
-    assert found.amount == 400
+    assert billed.amount == 400
 
 
 def test_empty_invoices_and_drafts_are_left_out():
@@ -402,12 +408,12 @@ def test_the_oldest_invoice_comes_first():
     ],
 )
 def test_the_payments_of_an_invoice(paid_by):
-    (found,) = subscription([invoice(**paid_by)]).invoices
+    (billed,) = subscription([invoice(**paid_by)]).invoices
 
-    assert found.payment_ids == ("pi_1",)
+    assert billed.payment_ids == ("pi_1",)
 
 
 def test_an_invoice_without_a_payment_attempt():
-    (found,) = subscription([invoice(status="open", payments={"data": []})]).invoices
+    (billed,) = subscription([invoice(status="open", payments={"data": []})]).invoices
 
-    assert (found.status, found.payment_ids) == ("open", ())
+    assert (billed.status, billed.payment_ids) == ("open", ())

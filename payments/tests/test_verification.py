@@ -1,4 +1,4 @@
-"""The ledger check finds every difference between the books, the facts and what follows from them."""
+"""The ledger check finds every difference between the books, the facts and the states that follow."""
 
 import pytest
 from django.db import connection, transaction
@@ -112,7 +112,8 @@ def settle_constraints() -> None:
 
 
 def first(model, **wanted):
-    return model.objects.filter(pk=model.objects.filter(**wanted).order_by("pk").first().pk)
+    """Return a queryset of one row: the first that matches, by primary key."""
+    return model.objects.filter(pk=model.objects.filter(**wanted).earliest("pk").pk)
 
 
 def transfer(kind: str, **wanted):
@@ -121,8 +122,8 @@ def transfer(kind: str, **wanted):
 
 def extra(kind: str) -> None:
     """Add a second copy of a transfer, over one minor unit, to an existing entry."""
-    entry = JournalEntry.objects.filter(kind=kind).first()
-    row = entry.transfers.first()
+    entry = JournalEntry.objects.filter(kind=kind).earliest("pk")
+    row = entry.transfers.earliest("pk")
     Transfer.objects.create(
         entry=entry, debit=row.debit, credit=row.credit, amount=1, currency="USD"
     )
@@ -181,7 +182,7 @@ def test_rewritten_ledger_rows_are_found(story):
 
 
 def add_gift_entry() -> None:
-    smuggle(order=Order.objects.filter(amount__gt=0).first())
+    smuggle(order=Order.objects.filter(amount__gt=0).earliest("pk"))
 
 
 def revoke(**wanted) -> None:
@@ -193,9 +194,9 @@ FACTS = {
     "a second transfer of a gift": lambda: extra("gift"),
     "an entry without a subject": smuggle,
     "a gift entry for a paid order": add_gift_entry,
-    "an unknown entry of a payment": lambda: smuggle(payment=Payment.objects.first()),
+    "an unknown entry of a payment": lambda: smuggle(payment=Payment.objects.earliest("pk")),
     "an entry about a payment and an order": lambda: smuggle(
-        payment=Payment.objects.first(), order=Order.objects.first()
+        payment=Payment.objects.earliest("pk"), order=Order.objects.earliest("pk")
     ),
     "a larger captured amount": lambda: first(Payment, captured=1999).update(
         captured=2000, amount=2000
@@ -206,7 +207,9 @@ FACTS = {
     ),
     "a refund is gone": lambda: first(Refund, status="succeeded").delete(),
     "a refund that the gateway does not know": lambda: Refund.objects.create(
-        payment=Payment.objects.filter(order__isnull=False).last(), amount=1, status="succeeded"
+        payment=Payment.objects.filter(order__isnull=False).latest("pk"),
+        amount=1,
+        status="succeeded",
     ),
     "another fee of an order": lambda: first(Order, status="paid", amount__gt=0).update(
         fee_bps=100
@@ -225,11 +228,11 @@ FACTS = {
     ).update(revoked_at=None),
     "another user has the buyer's entitlement": lambda: first(
         Entitlement, source_type="order", revoked_at=None
-    ).update(user=Order.objects.first().creator_id),
+    ).update(user=Order.objects.earliest("pk").creator_id),
     "an entitlement has no order": lambda: Entitlement.objects.create(
-        user=Order.objects.first().buyer,
+        user=Order.objects.earliest("pk").buyer,
         source_type="order",
-        source_id=Order.objects.first().creator_id,
+        source_id=Order.objects.earliest("pk").creator_id,
     ),
     "a subscriber's entitlement is revoked": lambda: revoke(source_type="subscription"),
     "a former subscriber has an entitlement": lambda: first(
@@ -240,7 +243,7 @@ FACTS = {
     ),
     "another user has the subscriber's entitlement": lambda: first(
         Entitlement, source_type="subscription", revoked_at=None
-    ).update(user=Order.objects.first().buyer),
+    ).update(user=Order.objects.earliest("pk").buyer),
     "a share is smaller": lambda: first(PoolShare).update(amount=F("amount") - 1),
     "a share is gone": lambda: first(PoolShare).delete(),
     "a pool is larger": lambda: Pool.objects.update(amount=F("amount") + 1),

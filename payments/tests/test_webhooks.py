@@ -1,7 +1,8 @@
-"""Webhooks: which messages are accepted, how often they are processed, and reconciliation."""
+"""Webhooks: the check of each message, its processing exactly once, and reconciliation."""
 
 import json
 import time
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -15,15 +16,25 @@ from payments.models import (
     Notice,
     Order,
     Payment,
+    SandboxCheckout,
     SandboxEvent,
+    Subscription,
     Transfer,
     WebhookEvent,
 )
-from payments.services.gateway_news import reconciliation
+from payments.services.gateway_news import reconciliation, webhooks
 from payments.services.settling.facts import sync_payment
 from payments.signals import payment_facts_changed
 from payments.tests import stripe_stand_in
-from payments.tests.kit import VISA, balances, nothing_changes, together
+from payments.tests.kit import (
+    VISA,
+    DyingGateway,
+    Killed,
+    balances,
+    checkout_of,
+    nothing_changes,
+    together,
+)
 
 URL = "/api/v1/payments/webhooks/sandbox"
 SOLD = {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
@@ -37,10 +48,10 @@ def video(make_video):
 
 @pytest.fixture
 def page(client_for, viewer, video):
-    """An order that was paid on the gateway's page; its webhook has not been delivered yet."""
+    """An order that was paid on its checkout; its webhook has not been delivered yet."""
     client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
     order = Order.objects.get()
-    checkouts.pay(order.checkout_id, VISA)
+    checkouts.pay(checkout_of(order), VISA)
     return order
 
 
@@ -168,9 +179,9 @@ class TestBelief:
     @pytest.mark.promise("no-secrets-kept")
     def test_a_card_number_in_an_event_is_not_stored(self, client, page, settings):
         """A card number in an event's body is not stored with the webhook event."""
-        found = json.loads(message()[0])
-        found["data"]["object"]["card"] = "4242424242424242"
-        body = json.dumps(found).encode()
+        event = json.loads(message()[0])
+        event["data"]["object"]["card"] = "4242424242424242"
+        body = json.dumps(event).encode()
         assert post(client, body, signed(body, settings=settings)).status_code == 200
         kept = str(WebhookEvent.objects.values().get())
         assert "4242" not in kept
@@ -194,16 +205,13 @@ class TestTakingIn:
     ):
         """A webhook that arrives before the purchase is answered settles it once: one split, one
         mail."""
-        from payments.services.buying import checkout
-
-        settle = checkout.sync_payment
 
         def late(**kwargs):
             body, headers = message("payment")
             assert post(client, body, headers).json() == {"status": "processed"}
-            return settle(**kwargs)
+            return sync_payment(**kwargs)
 
-        monkeypatch.setattr(checkout, "sync_payment", late)
+        monkeypatch.setattr("payments.services.buying.checkout.sync_payment", late)
         answer = client_for(viewer).post(
             f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA}
         )
@@ -259,14 +267,12 @@ class TestTakingIn:
             assert post(client, *captured).json() == {"status": "processed"}
 
     def test_an_event_about_an_unknown_object_is_ignored(self, client, db, settings):
-        found = {"id": "sbx_gone", "object": "payment"}
-        body = json.dumps({"id": "e1", "type": "x", "data": {"object": found}}).encode()
+        unknown = {"id": "sbx_gone", "object": "payment"}
+        body = json.dumps({"id": "e1", "type": "x", "data": {"object": unknown}}).encode()
         answer = post(client, body, signed(body, settings=settings))
         assert (answer.status_code, answer.json()) == (200, {"status": "ignored"})
 
     def test_an_undelivered_event_is_delivered_later(self, page, monkeypatch):
-        from payments.services.gateway_news import webhooks
-
         def down(**kwargs):
             raise OSError
 
@@ -329,17 +335,16 @@ class TestAtOnce:
         }
 
 
-def _paid(order) -> str:
-    from payments.models import SandboxCheckout
-
-    return SandboxCheckout.objects.get(pk=order.checkout_id).payment_id
+def _paid(order: Order) -> str:
+    """Return the id of the payment that an order's checkout led to."""
+    payment_id = SandboxCheckout.objects.get(pk=order.checkout_id).payment_id
+    assert payment_id
+    return payment_id
 
 
 @pytest.mark.django_db
 class TestReconciliation:
     def run(self):
-        from datetime import timedelta
-
         return reconciliation.reconcile(timezone.now() - timedelta(hours=1))
 
     @pytest.mark.promise("reconciliation-finds-lost-webhook")
@@ -347,9 +352,9 @@ class TestReconciliation:
         """Reconciliation books a payment whose webhook events were lost; a second run changes
         nothing."""
         SandboxEvent.objects.all().delete()
-        found = self.run()
-        assert found.changed
-        assert (balances(), found.failed) == (SOLD, [])
+        outcome = self.run()
+        assert outcome.changed
+        assert (balances(), outcome.failed) == (SOLD, [])
         with nothing_changes():
             assert self.run().changed == []
 
@@ -360,9 +365,7 @@ class TestReconciliation:
         sync_payment(gateway="sandbox", external_id=_paid(page))
         charging.refund(payment_id=_paid(page), amount=999, key="dashboard")
         client_for(viewer).post("/api/v1/payments/subscribe", {})
-        from payments.models import Subscription
-
-        checkouts.pay(Subscription.objects.get().checkout_id, VISA)
+        checkouts.pay(checkout_of(Subscription.objects.get()), VISA)
         assert self.run().changed
         assert Subscription.objects.get().status == "active"
         assert balances() == {
@@ -374,8 +377,6 @@ class TestReconciliation:
     def test_the_charge_of_a_process_that_died_is_found(
         self, client_for, viewer, video, gateway_is
     ):
-        from payments.tests.kit import DyingGateway, Killed
-
         with gateway_is(DyingGateway), pytest.raises(Killed):
             client_for(viewer).post(
                 f"/api/v1/payments/purchase/{video.pk}", {"payment_method": VISA}

@@ -80,8 +80,9 @@ class World:
         self.holds()
 
     def payment(self, index: int) -> Payment | None:
-        found = list(Payment.objects.order_by("pk"))
-        return found[index % len(found)] if found else None
+        """Return one of the payments so far; None if there is none."""
+        payments = list(Payment.objects.order_by("pk"))
+        return payments[index % len(payments)] if payments else None
 
     def sync(self, external_id: str) -> None:
         sync_payment(gateway="sandbox", external_id=external_id)
@@ -168,11 +169,13 @@ class World:
                 share = creator_share(left, payment.order.fee_bps)
                 earned, platform = earned + share, platform + left - share
                 continue
-            done = min(payment.invoice.recognised, left)
-            share = creator_share(done, payment.invoice.fee_bps)
+            invoice = payment.invoice
+            assert invoice
+            done = min(invoice.recognised, left)
+            share = creator_share(done, invoice.fee_bps)
             in_pool, platform = in_pool + share, platform + done - share
             deferred += left - done
-            assert 0 <= payment.invoice.recognised <= payment.invoice.amount
+            assert 0 <= invoice.recognised <= invoice.amount
         paid = total(Payout.objects.filter(status="paid"))
         in_transit = total(Payout.objects.filter(status__in=Payout.IN_FLIGHT))
         distributed = total(Pool.objects.all())
@@ -198,7 +201,7 @@ class World:
         for month in Pool.objects.values_list("period", flat=True):
             assert pools.verify_month(Month.named(month)) == []
         check = verification.verify_ledger()
-        assert check.first_discrepancies == []
+        assert check.discrepancies == 0, check.first
 
 
 def total(rows) -> int:
