@@ -66,13 +66,13 @@ class ServiceAdmin(HouseAdmin[Row]):
     """
 
     def create_row(self, actor: AbstractBaseUser | AnonymousUser, fields: dict[str, Any]) -> Row:
-        """Create a row from all fields of the form, and return it as it was saved."""
+        """Create a row from all fields of the form and return it as it was saved."""
         raise NotImplementedError
 
     def change_row(
         self, actor: AbstractBaseUser | AnonymousUser, row: Row, fields: dict[str, Any]
     ) -> Row:
-        """Change the row by the fields that differ from it, and return it as it was saved."""
+        """Change the row and return it as it was saved. ``fields`` holds only the fields that differ."""
         raise NotImplementedError
 
     def save_form(self, request: HttpRequest, form: "ModelForm[Row]", change: bool) -> Row:

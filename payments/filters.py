@@ -1,7 +1,7 @@
-"""Filters of the lists of money."""
+"""Filters of the list endpoints of payments."""
 
-from django.db.models import Exists, OuterRef, Q
-from django_filters import rest_framework as filters
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django_filters import rest_framework as filters  # type: ignore[import-untyped]  # ships no types
 
 from config.api.filters import TimeFilter
 from payments.models import (
@@ -48,9 +48,10 @@ class EntryFilter(filters.FilterSet):
 
     @classmethod
     def get_filters(cls):
-        found = super().get_filters()
-        found["from"] = found.pop("from_")  # a keyword of Python, but the contract's name
-        return found
+        entry_filters = super().get_filters()
+        # The API's name is a keyword of Python, so the class cannot use it.
+        entry_filters["from"] = entry_filters.pop("from_")
+        return entry_filters
 
     def of_account(self, queryset, name, value: str):
         return _touching(queryset, Q(debit=value) | Q(credit=value))
@@ -59,8 +60,9 @@ class EntryFilter(filters.FilterSet):
         return _touching(queryset, Q(debit__role=value) | Q(credit__role=value))
 
 
-def _touching(entries, transfers: Q):
-    # EXISTS, not a join: an entry with three such transfers is one row.
+def _touching(entries: QuerySet[JournalEntry], transfers: Q) -> QuerySet[JournalEntry]:
+    """Return the entries that have at least one matching transfer."""
+    # A join would return an entry once for each of its matching transfers.
     return entries.filter(Exists(Transfer.objects.filter(transfers, entry=OuterRef("pk"))))
 
 

@@ -6,8 +6,8 @@ from accounts.signals import seeding
 from config.signals import health_checked
 from payments import idempotency, scheduled
 from payments.books import review
-from payments.gateways.sandbox import billing as sandbox_billing
 from payments.gateways.sandbox import events as sandbox_events
+from payments.gateways.sandbox import subscriptions as sandbox_subscriptions
 from payments.services import notices
 from payments.services.buying import orders
 from payments.services.gateway_news import followups, webhooks
@@ -77,7 +77,7 @@ def put_right_what_time_changed(sender, every, **kwargs):
         notices.send_due()
     elif every == "minute":
         orders.expire_orders()
-        sandbox_billing.run_due()
+        sandbox_subscriptions.run_due()
         subscriptions.end_lapsed()
         idempotency.forget_old_keys()
     elif every == "hour":

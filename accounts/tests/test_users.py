@@ -1,10 +1,12 @@
 """The list of users, and changes of role and status by administrators."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection, connections, transaction
 
-from accounts import tokens
+from accounts import services, tokens
 from accounts.models import User
 from accounts.roles import Role
 from audit.models import AuditEntry
@@ -257,3 +259,21 @@ def test_concurrent_changes_of_one_user_all_succeed(client_for, make_user):
     target.refresh_from_db()
     newest = AuditEntry.objects.filter(action="user.role_changed").order_by("-at", "-id")[0]
     assert newest.data["after"] == target.role.name
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_rows_that_name_a_user_are_written_while_the_user_is_locked(viewer):
+    """A foreign key to the user must not wait for the lock of a deactivation: docs/locking.md."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+
+    def write():
+        try:
+            tokens.issue(viewer)  # a refresh family, which names the user
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        services._locked(viewer.pk)
+        pool.submit(write).result()  # with a lock that foreign keys wait for: lock_timeout

@@ -10,7 +10,7 @@ from accounts import tokens
 from accounts.models import User
 from accounts.roles import MODERATOR, Role
 from audit.models import AuditEntry
-from payments.tests.rows import back_office
+from payments.tests.rows import make_admin_rows
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db
@@ -52,7 +52,7 @@ def one_of_each(
     client_for(fan).put(f"/api/v1/videos/{free.pk}/reaction", {"value": "like"})
     refund = f"/api/v1/payments/admin/orders/{order.pk}/refund"
     client_for(admin).post(refund, {"reason": "requested"})
-    back_office(order, fan)
+    make_admin_rows(order, fan)
     return video
 
 

@@ -35,18 +35,18 @@ class PayoutAdmin(MoneyAdmin):
 
     amount_text = money_column("amount", "amount")
 
-    def has_settle_permission(self, request):
+    def has_manage_permission(self, request):
         return request.user.has_perm("payments.manage_payouts")
 
-    @admin.action(description="Approve", permissions=["settle"])
+    @admin.action(description="Approve", permissions=["manage"])
     def approve(self, request, queryset):
         self._move_each(request, queryset, payouts.approve, "Approved")
 
-    @admin.action(description="Mark as sent to the bank", permissions=["settle"])
+    @admin.action(description="Mark as sent to the bank", permissions=["manage"])
     def processing(self, request, queryset):
         self._move_each(request, queryset, payouts.mark_processing, "Sent to the bank")
 
-    @admin.action(description="Mark as paid …", permissions=["settle"])
+    @admin.action(description="Mark as paid …", permissions=["manage"])
     def mark_paid(self, request, queryset):
         def pay(payout, reference):
             payouts.mark_paid(payout_id=payout.pk, external_ref=reference, actor=request.user)
@@ -56,7 +56,7 @@ class PayoutAdmin(MoneyAdmin):
             label="The bank's reference", max_length=120, done="Paid",
         )  # fmt: skip
 
-    @admin.action(description="Mark as failed …", permissions=["settle"])
+    @admin.action(description="Mark as failed …", permissions=["manage"])
     def mark_failed(self, request, queryset):
         def fail(payout, reason):
             payouts.mark_failed(payout_id=payout.pk, reason=reason, actor=request.user)
@@ -67,7 +67,7 @@ class PayoutAdmin(MoneyAdmin):
         )  # fmt: skip
 
     @admin.action(
-        description="Cancel: the money returns to the creator's balance", permissions=["settle"]
+        description="Cancel: the money returns to the creator's balance", permissions=["manage"]
     )
     def cancel(self, request, queryset):
         self._move_each(request, queryset, payouts.cancel, "Canceled")

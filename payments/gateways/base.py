@@ -1,28 +1,61 @@
-"""What a payment gateway must be able to do, whoever it is."""
+"""The interface of all payment gateways, with the data and the exceptions that cross it.
 
-from collections.abc import Iterator, Mapping
+All amounts are integers in minor units of `config.money`, currencies are ISO 4217 codes in capitals, and
+times are aware. A *key* is an idempotency key: a text that the caller stores before the call and uses
+again for each repetition, so that a repeated call changes nothing more.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from enum import StrEnum
+from typing import Literal, NamedTuple, Protocol, TypedDict
+
+from payments.models import Dispute, Invoice, Payment, Refund, Subscription
+
+# The objects at a gateway that this service follows.
+ObjectKind = Literal["payment", "subscription", "checkout"]
+
+
+class CheckoutStatus(StrEnum):
+    """Whether a buyer can pay on a hosted page (open), has paid there, or can no longer pay."""
+
+    OPEN = "open"
+    COMPLETE = "complete"
+    EXPIRED = "expired"
+
+
+class PublicSettings(TypedDict):
+    """The settings of a gateway that anyone may read."""
+
+    publishable_key: str | None  # for the gateway's library in the browser; the sandbox has none
+    livemode: bool  # True when real money moves
 
 
 @dataclass(frozen=True, slots=True)
 class RefundSnapshot:
+    """The state of one refund at the gateway."""
+
     external_id: str
     amount: int
-    status: str  # a Refund.Status
-    key: str = ""  # the idempotency key it was asked for with; a refund of ours knows itself by it
+    status: Refund.Status
+    key: str = (
+        ""  # the idempotency key of our request; empty for a refund made by hand at the gateway
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class DisputeSnapshot:
-    """``withdrawn`` and ``reinstated`` are what really moved; an inquiry moves nothing."""
+    """The state of one dispute at the gateway.
+
+    ``withdrawn`` and ``reinstated`` are the sums that really left and came back; an inquiry moves none.
+    """
 
     external_id: str
     amount: int
     withdrawn: int
     reinstated: int
-    status: str  # a Dispute.Status
+    status: Dispute.Status
     fee: int = 0
     reason: str = ""
     evidence_due: datetime | None = None
@@ -30,76 +63,84 @@ class DisputeSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class PaymentSnapshot:
-    """What the gateway says of one payment now. Amounts in minor units of the house's own table."""
+    """The state of one payment at the gateway, with all its refunds and disputes."""
 
     external_id: str
     amount: int
     currency: str
     captured: int
-    status: str  # a Payment.Status
+    status: Payment.Status
     refunds: tuple[RefundSnapshot, ...] = ()
     disputes: tuple[DisputeSnapshot, ...] = ()
-    fee: int = 0
-    order_id: str = ""  # our order's id, as it was given when the payment was made
-    invoice_id: str = ""  # the gateway's invoice that it pays
-    subscription_id: str = ""  # the gateway's subscription of that invoice
-    action_url: str = ""  # where the buyer authenticates, when the status is requires_action
-    decline_code: str = ""  # why it failed
+    fee: int = 0  # the gateway's fee; 0 also while the gateway has not reported one
+    order_id: str = ""  # the id of our order, for a payment of an order
+    invoice_id: str = ""  # the gateway's id of the invoice, for a payment of a subscription
+    subscription_id: str = ""  # the gateway's id of the subscription of that invoice
+    action_url: str = ""  # the page where the buyer authenticates, with the status requires_action
+    decline_code: str = ""  # the bank's reason, with the status failed
 
 
 @dataclass(frozen=True, slots=True)
 class CheckoutSnapshot:
-    """A hosted page, and what came of it."""
+    """The state of one hosted page at the gateway, and the ids of the objects that it led to."""
 
     external_id: str
     url: str
-    status: str  # open | complete | expired
+    status: CheckoutStatus
     payment_id: str = ""
     subscription_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class InvoiceSnapshot:
+    """The state of one invoice at the gateway: one period, and the amount that is due for it."""
+
     external_id: str
     period_start: datetime
     period_end: datetime
     amount: int
     currency: str
-    status: str  # an Invoice.Status
+    status: Invoice.Status
     payment_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionSnapshot:
-    """``invoices`` are those of amounts above zero, oldest first."""
+    """The state of one subscription at the gateway.
+
+    ``invoices`` holds the invoices with an amount above zero, oldest first.
+    """
 
     external_id: str
-    reference: str  # our subscription's id, as it was given when it was made
+    reference: str  # the id of our subscription, as we sent it at the start
     plan_code: str
-    status: str  # a Subscription.Status
+    status: Subscription.Status
     period_start: datetime | None
     period_end: datetime | None
     cancel_at_period_end: bool = False
-    next_plan_code: str = ""
+    next_plan_code: str = ""  # the plan from the next period on, if a change is planned
     ended_at: datetime | None = None
     invoices: tuple[InvoiceSnapshot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something at the gateway that may have changed. ``kind``: payment, subscription, checkout."""
+    """An object at the gateway that may have changed."""
 
-    kind: str
+    kind: ObjectKind
     external_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayEvent:
-    """A verified webhook. ``kind`` is empty for what nobody follows."""
+    """A webhook event with a valid signature, and the object that it reports about.
+
+    ``kind`` and ``external_id`` are empty if this service does not follow objects of that type.
+    """
 
     id: str
     type: str
-    kind: str  # payment | subscription | checkout | ""
+    kind: ObjectKind | Literal[""]
     external_id: str
     livemode: bool
     api_version: str = ""
@@ -107,7 +148,7 @@ class GatewayEvent:
 
 @dataclass(frozen=True, slots=True)
 class PlanTerms:
-    """What a gateway must know of a plan. ``ref`` is its own name for it, when it has one."""
+    """The terms of a plan that a gateway needs to bill it."""
 
     code: str
     name: str
@@ -115,22 +156,30 @@ class PlanTerms:
     currency: str
     interval: str  # month | year
     trial_days: int = 0
-    ref: str = ""
+    ref: str = ""  # the gateway's own id of the plan, as `Gateway.ensure_plan` returned it
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to pay on a hosted page: an amount, or (with ``plan``) a subscription."""
+    """The order or, if ``plan`` is set, the subscription that is paid on a hosted page."""
 
-    reference: str  # our order's or subscription's id
+    reference: str  # the id of our order or subscription
     title: str
     amount: int
     currency: str
     plan: PlanTerms | None = None
 
 
+class Finding(NamedTuple):
+    """The result of one check of the settings, for `manage.py payments_doctor`. It quotes no secret."""
+
+    is_good: bool
+    statement: str  # the fact that should hold
+    remedy: str  # one or two sentences for the operator, if it does not hold
+
+
 class Declined(Exception):
-    """The bank said no. Nothing was charged."""
+    """The bank declined the payment. Nothing was charged."""
 
     def __init__(self, decline_code: str):
         super().__init__(decline_code)
@@ -138,48 +187,62 @@ class Declined(Exception):
 
 
 class MethodUnknown(Exception):
-    """There is no such payment method."""
+    """The gateway has no payment method with this id."""
 
 
 class RefundRefused(Exception):
-    """The gateway will not give back this amount."""
+    """The gateway refuses to refund this amount."""
 
 
 class AmountRefused(Exception):
-    """The gateway cannot charge this amount of this currency; the message says why."""
+    """The gateway cannot charge this amount in this currency. Buyers read the message."""
 
 
 class NotThere(Exception):
-    """The gateway does not know this object."""
+    """The gateway has no object with this id."""
 
 
 class WebhookRefused(Exception):
-    """Not the gateway's own word: a bad signature, an old or a garbled message."""
+    """A message with a wrong signature, too old, or unreadable: it may not be the gateway's."""
 
 
 class GatewayAway(OSError):
-    """The gateway does not answer. Nothing has happened, or nobody knows: see OutcomeUnknown."""
+    """The gateway could not be reached, or refused to do its work. Nothing has changed there.
+
+    In the subclass OutcomeUnknown something may have changed.
+    """
 
 
 class OutcomeUnknown(GatewayAway):
-    """The question was sent and no answer came. The same call with the same key finds it out."""
+    """A request was sent and no answer came, so it may have been carried out.
+
+    Repeat the call with the same key: it returns the result of the first one, or does the work now.
+    """
 
 
 class Gateway(Protocol):
-    """Every call that changes something takes an idempotency key: repeating it changes nothing more.
+    """The calls that a payment gateway must offer.
 
-    Never called inside a transaction. Every call may raise GatewayAway (an OSError); fetches raise
-    NotThere. Amounts are minor units of `config.money`, times are aware.
+    A call can wait for the network for more than a minute, so make none inside a transaction. Every call
+    may raise GatewayAway, except `validate_amount`, `examine` and the two about webhooks.
     """
 
-    name: str
-    public: Mapping[str, object]  # what clients may know: publishable_key, livemode
+    @property
+    def name(self) -> str:
+        """The gateway's name in settings, rows and paths."""
+
+    @property
+    def public(self) -> PublicSettings:
+        """The settings that clients may read."""
 
     def webhook_is_configured(self) -> bool:
-        """False: there is no secret, so no message can be believed."""
+        """Return whether a signing secret is set. Without one, no webhook message can be verified."""
 
     def validate_amount(self, amount: int, currency: str) -> None:
-        """Raises AmountRefused for what can never be charged there."""
+        """Refuse an amount that can never be charged in this currency. Raises AmountRefused."""
+
+    def examine(self, plans: Iterable[PlanTerms]) -> Iterator[Finding]:
+        """Check the gateway's settings and its prices of ``plans``. It changes nothing."""
 
     # --- payments ---
 
@@ -187,68 +250,115 @@ class Gateway(Protocol):
         self, *, amount: int, currency: str, payment_method: str, reference: str, customer: str,
         key: str, return_url: str = "",
     ) -> PaymentSnapshot:  # fmt: skip
-        """Capture at once; status requires_action (and action_url) when the bank wants more.
+        """Charge a card for an order and return the payment.
 
-        Raises Declined, MethodUnknown.
+        The money is captured at once. If the bank asks for authentication, the status is
+        requires_action; the buyer goes to ``action_url`` and comes back to ``return_url``.
+        ``reference`` is the order's id, and ``customer`` the result of `create_customer`.
+
+        Repeating a key returns the payment of the first call, even if it names another card; a decline
+        is repeated too, so each further try of a buyer needs a new key. An unknown card does not use
+        the key up. Raises Declined, MethodUnknown, AmountRefused.
         """
 
     def fetch_payment(self, external_id: str) -> PaymentSnapshot:
-        """The truth about a payment, with all its refunds and disputes."""
+        """Return the current state of a payment. Raises NotThere."""
 
     def refund(self, *, external_id: str, amount: int, key: str) -> RefundSnapshot:
-        """Give back part or all of a capture. Raises RefundRefused."""
+        """Refund a payment in part or in full and return the refund, which may still be pending.
+
+        Repeating a key returns the refund of the first call. Raises NotThere, and RefundRefused for
+        more than is left of the captured amount.
+        """
 
     # --- hosted pages ---
 
     def create_checkout(
         self, item: Item, *, customer: str, key: str, return_url: str, expires_at: datetime
     ) -> CheckoutSnapshot:
-        """A page of the gateway where ``item`` is paid. ``expires_at`` is a wish."""
+        """Create a hosted page on which ``item`` is paid, and return it.
 
-    def fetch_checkout(self, external_id: str) -> CheckoutSnapshot: ...
+        The gateway may move ``expires_at`` into its own limits. Repeating a key returns the page of the
+        first call. Raises AmountRefused.
+        """
+
+    def fetch_checkout(self, external_id: str) -> CheckoutSnapshot:
+        """Return the current state of a hosted page. Raises NotThere."""
 
     def expire_checkout(self, external_id: str) -> CheckoutSnapshot:
-        """Nobody can pay there any more; unless somebody has: then status is complete."""
+        """Close an open hosted page and return its state. Safe to repeat. Raises NotThere.
+
+        A page that was paid stays ``complete``.
+        """
 
     # --- subscriptions ---
 
     def create_customer(self, *, user_id: str, email: str, key: str) -> str:
-        """The gateway's name for a user; empty where it needs none."""
+        """Create the gateway's record of a user and return its id; "" if the gateway keeps none.
+
+        Repeating a key returns the id of the first call.
+        """
 
     def ensure_plan(self, plan: PlanTerms) -> str:
-        """The gateway's name for a plan, made when it is missing."""
+        """Return the gateway's id of a plan, and create the plan there first if it is missing."""
 
     def start_subscription(
         self, plan: PlanTerms, *, reference: str, customer: str, payment_method: str, key: str
     ) -> SubscriptionSnapshot:
-        """Begin, and charge the first period unless the plan has free days. Status incomplete when
-        the bank wants more. Raises Declined (nothing was begun), MethodUnknown."""
+        """Start a subscription and return it.
 
-    def fetch_subscription(self, external_id: str) -> SubscriptionSnapshot: ...
+        The first period is charged at once, unless the plan has trial days. The status is incomplete if
+        the bank asks for authentication. ``reference`` is the id of our subscription.
+        ``payment_method`` may be empty only for a plan with trial days.
 
-    def cancel_subscription(
-        self, external_id: str, *, at_period_end: bool
-    ) -> SubscriptionSnapshot: ...
+        Repeating a key returns the subscription of the first call; an unknown card does not use the
+        key up. Raises Declined and MethodUnknown: no subscription was started then.
+        """
+
+    def fetch_subscription(self, external_id: str) -> SubscriptionSnapshot:
+        """Return the current state of a subscription. Raises NotThere."""
+
+    def cancel_subscription(self, external_id: str, *, at_period_end: bool) -> SubscriptionSnapshot:
+        """Cancel a subscription, at once or at the end of its period, and return it. Safe to repeat.
+
+        One that waits for its first payment always ends at once. One that ends at once has its open
+        invoices voided. One that has ended stays as it is. Raises NotThere.
+        """
 
     def resume_subscription(self, external_id: str) -> SubscriptionSnapshot:
-        """Take a cancellation for the period's end back."""
+        """Undo a cancellation at the period's end and return the subscription. Raises NotThere.
+
+        Safe to repeat; a subscription that has ended or was not canceled stays as it is.
+        """
 
     def change_plan(
         self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
     ) -> SubscriptionSnapshot:
-        """At once: a new period begins, and what is left of the old one is taken off its price.
-        Raises Declined: nothing has changed then."""
+        """Change a subscription's plan and return it. Safe to repeat: the plan that it has stays.
+
+        At once: a new period starts, and the price is reduced by the unused part of the old period;
+        within a trial nothing is charged and the trial goes on. At the period's end: the next period
+        has the new plan, and naming the current plan undoes a planned change.
+
+        Raises NotThere, and Declined: nothing has changed then.
+        """
 
     def set_payment_method(
         self, external_id: str, payment_method: str, *, customer: str
     ) -> SubscriptionSnapshot:
-        """Pay with another card from now on, an open invoice at once. Raises Declined,
-        MethodUnknown."""
+        """Pay a subscription with another card from now on and return it.
 
-    # --- news ---
+        An open invoice is charged to the new card at once. Raises NotThere, Declined, MethodUnknown:
+        the old card stays then.
+        """
+
+    # --- gateway news ---
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str]) -> GatewayEvent:
-        """Raises WebhookRefused."""
+        """Check a webhook message's signature and age, and return its event. Raises WebhookRefused."""
 
     def list_changes(self, since: datetime) -> Iterator[Change]:
-        """Everything that may have changed since then, each object once."""
+        """Yield each object that was created or may have changed since a moment, each object once.
+
+        Raises GatewayAway while it is iterated.
+        """

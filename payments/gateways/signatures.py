@@ -1,42 +1,48 @@
-"""Signed messages, the way Stripe signs its webhooks: ``t=<unix time>,v1=<HMAC-SHA-256>``.
+"""Signed webhook messages in Stripe's format, which the sandbox uses too.
 
-What is signed is ``<t>.<body>``. https://docs.stripe.com/webhooks#verify-manually
+The header is ``t=<unix time>,v1=<signature>``. The signature is the HMAC-SHA-256 of ``<t>.<body>`` in
+hexadecimal. https://docs.stripe.com/webhooks#verify-manually
 """
 
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import Iterable
 
+from django.conf import settings
+
 from payments.gateways.base import WebhookRefused
+from payments.gateways.json_fields import Json
 
 
-def sign(body: bytes, secret: str, now: float) -> str:
-    """The header that proves who wrote ``body``, and when."""
-    return f"t={int(now)},v1={_digest(body, secret, int(now))}"
+def sign(body: bytes, secret: str, signed_at: float) -> str:
+    """Return the signature header of a message that is sent at ``signed_at``, in Unix seconds."""
+    return f"t={int(signed_at)},v1={_signature(body, secret, int(signed_at))}"
 
 
-def verify(body: bytes, header: str, secrets: Iterable[str], *, now: float, tolerance: int) -> dict:
-    """The message, a JSON object. Raises WebhookRefused.
+def verify(body: bytes, header: str, secrets: Iterable[str]) -> Json:
+    """Check a message's signature and age, and return its JSON object. Raises WebhookRefused.
 
-    Any of the ``secrets`` may have signed it, while one replaces another. ``tolerance`` in seconds,
-    both ways: an old message may be somebody's recording.
+    Any of ``secrets`` may have signed it, so that a secret can be replaced without losing messages. The
+    message may be WEBHOOK_TOLERANCE_SECONDS older or newer than now: an older one may be a recording
+    that an attacker sends again.
     """
-    parts = [part.partition("=") for part in header.split(",")]
-    times = [value for name, _, value in parts if name.strip() == "t"]
-    given = [value.strip() for name, _, value in parts if name.strip() == "v1"]
+    fields = [field.partition("=") for field in header.split(",")]
+    times = [value for name, _, value in fields if name.strip() == "t"]
+    given = [value.strip() for name, _, value in fields if name.strip() == "v1"]
     if len(times) != 1 or not times[0].isascii() or not times[0].isdigit() or len(times[0]) > 12:
-        raise WebhookRefused("The signature header is missing or garbled.")
+        raise WebhookRefused("The signature header is missing or unreadable.")
     signed_at = int(times[0])
-    wanted = [_digest(body, secret, signed_at).encode() for secret in secrets]
+    expected = [_signature(body, secret, signed_at).encode() for secret in secrets]
     if not any(
-        hmac.compare_digest(digest, signature.encode("utf-8", "replace"))
-        for digest in wanted
-        for signature in given
+        hmac.compare_digest(signature, candidate.encode("utf-8", "replace"))
+        for signature in expected
+        for candidate in given
     ):
-        raise WebhookRefused("The signature does not fit the message.")
-    if abs(now - signed_at) > tolerance:
-        raise WebhookRefused("The message is too old, or from the future.")
+        raise WebhookRefused("The signature does not match the message.")
+    if abs(time.time() - signed_at) > settings.WEBHOOK_TOLERANCE_SECONDS:
+        raise WebhookRefused("The message is too old, or its time lies in the future.")
     try:
         message = json.loads(body.decode())
     except (UnicodeDecodeError, ValueError, RecursionError):
@@ -46,5 +52,5 @@ def verify(body: bytes, header: str, secrets: Iterable[str], *, now: float, tole
     return message
 
 
-def _digest(body: bytes, secret: str, signed_at: int) -> str:
+def _signature(body: bytes, secret: str, signed_at: int) -> str:
     return hmac.new(secret.encode(), b"%d." % signed_at + body, hashlib.sha256).hexdigest()

@@ -1,4 +1,7 @@
-"""The sandbox gateway's own records. Nothing but the sandbox reads or writes them."""
+"""The sandbox gateway's own tables. Only `payments/gateways/sandbox/` reads and writes them.
+
+The amounts are in minor units, and the statuses have the values of the service's own models.
+"""
 
 from datetime import timedelta
 
@@ -8,7 +11,7 @@ from django.utils import timezone
 
 
 class SandboxClock(models.Model):
-    """How far the sandbox's clock is ahead of the real one. One row."""
+    """The time by which the sandbox's clock is ahead of the real one. The table has one row."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     ahead = models.DurationField(default=timedelta)
@@ -27,6 +30,8 @@ class SandboxClock(models.Model):
 
 
 class SandboxSubscription(models.Model):
+    """A subscription at the sandbox, with its current period and its card."""
+
     id = models.CharField(primary_key=True, max_length=60)
     idempotency_key = models.CharField(max_length=120, unique=True)
     reference = models.CharField("the merchant's name for it", max_length=60)
@@ -34,7 +39,7 @@ class SandboxSubscription(models.Model):
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     interval = models.CharField(max_length=8)
-    # {"code", "amount", "currency", "interval"} from the next period on.
+    # {"code", "amount", "currency", "interval"} of the plan from the next period on; null without one.
     next_plan = models.JSONField(null=True)
     payment_method = models.CharField(max_length=60, blank=True)
     status = models.CharField(max_length=20)
@@ -57,6 +62,8 @@ class SandboxSubscription(models.Model):
 
 
 class SandboxInvoice(models.Model):
+    """One billed period of a subscription, with the attempts to charge it."""
+
     id = models.CharField(primary_key=True, max_length=60)
     subscription = models.ForeignKey(
         SandboxSubscription, on_delete=models.PROTECT, related_name="invoices"
@@ -88,6 +95,8 @@ class SandboxInvoice(models.Model):
 
 
 class SandboxPayment(models.Model):
+    """One charge of a card, for an order or for an invoice."""
+
     id = models.CharField(primary_key=True, max_length=60)
     idempotency_key = models.CharField(max_length=120, unique=True)
     reference = models.CharField("the merchant's name for it", max_length=60, blank=True)
@@ -117,6 +126,8 @@ class SandboxPayment(models.Model):
 
 
 class SandboxRefund(models.Model):
+    """A refund of a payment, in part or in full."""
+
     id = models.CharField(primary_key=True, max_length=60)
     idempotency_key = models.CharField(max_length=120, unique=True)
     payment = models.ForeignKey(SandboxPayment, on_delete=models.PROTECT, related_name="refunds")
@@ -134,6 +145,8 @@ class SandboxRefund(models.Model):
 
 
 class SandboxDispute(models.Model):
+    """A dispute of a payment. An administrator opens and closes it in the place of the buyer's bank."""
+
     id = models.CharField(primary_key=True, max_length=60)
     payment = models.ForeignKey(SandboxPayment, on_delete=models.PROTECT, related_name="disputes")
     amount = models.BigIntegerField()
@@ -156,7 +169,10 @@ class SandboxDispute(models.Model):
 
 
 class SandboxCheckout(models.Model):
-    """A hosted page: one thing to pay. Its id is unguessable, and all that its page asks for."""
+    """A hosted page for one order or subscription.
+
+    The id is unguessable: whoever knows the page's address may pay there without signing in.
+    """
 
     id = models.CharField(primary_key=True, max_length=60)
     idempotency_key = models.CharField(max_length=120, unique=True)
@@ -164,7 +180,7 @@ class SandboxCheckout(models.Model):
     title = models.CharField(max_length=300)
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3)
-    # {"code", "interval", "trial_days"} when it begins a subscription.
+    # {"code", "name", "interval", "trial_days"} of the plan, if the page starts a subscription.
     plan = models.JSONField(null=True)
     return_url = models.CharField(max_length=2000, blank=True)
     status = models.CharField(max_length=10, default="open")
@@ -179,7 +195,10 @@ class SandboxCheckout(models.Model):
 
 
 class SandboxEvent(models.Model):
-    """News for the merchant, written with what it tells and delivered after the commit."""
+    """A webhook event, written in the transaction of the change and delivered after its commit.
+
+    ``next_attempt_at`` is null once the event is delivered or its last attempt has failed.
+    """
 
     id = models.CharField(primary_key=True, max_length=60)
     type = models.CharField(max_length=80)

@@ -1,4 +1,4 @@
-"""Access to videos, and the entitlements behind it."""
+"""Access and entitlements in the API."""
 
 from rest_framework import serializers
 
@@ -9,7 +9,7 @@ class AccessSerializer(serializers.Serializer):
     video_id = serializers.UUIDField()
     allowed = serializers.BooleanField()
     access = serializers.CharField(
-        allow_null=True, help_text="free, owner, admin, order or subscription"
+        allow_null=True, help_text="The reason: free, owner, admin, order or subscription."
     )
     ends_at = serializers.DateTimeField(allow_null=True)
 

@@ -1,11 +1,11 @@
-"""Orders as buyers send and see them."""
+"""Purchases, orders and receipts in the API."""
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from config import money
 from config.api.fields import MoneyField
-from payments.models import Order
+from payments.models import Order, Payment
 from payments.serializers.settling import NextActionSerializer
 
 
@@ -22,24 +22,27 @@ class PurchaseSerializer(serializers.Serializer):
     kind = serializers.ChoiceField(choices=Order.Kind.choices, default=Order.Kind.BUY)
     currency = serializers.ChoiceField(choices=sorted(money.EXPONENTS), required=False)
     expected_amount = MoneyField(
-        required=False, help_text="The price the buyer was shown; another one is a 409."
+        required=False,
+        help_text="The price that the buyer has seen. A different current price is a 409.",
     )
     payment_method = serializers.CharField(
-        max_length=60, required=False, help_text="Without one, pay on the gateway's own page."
+        max_length=60, required=False, help_text="Leave it out to pay on the gateway's hosted page."
     )
     force = serializers.BooleanField(
         source="even_if_covered",
         default=False,
-        help_text="Buy although a subscription covers the video.",
+        help_text="Buy the video even if a subscription covers it.",
     )
     coupon = serializers.CharField(max_length=40, required=False, allow_blank=True, default="")
     return_url = serializers.CharField(
-        max_length=2000, required=False, help_text="Where the gateway's page sends the buyer back."
+        max_length=2000,
+        required=False,
+        help_text="The address to which the gateway's hosted page sends the buyer back.",
     )
 
 
 class OrderSerializer(serializers.ModelSerializer):
-    """An order; amounts are decimal strings in ``currency``."""
+    """An order. Amounts are decimal strings in ``currency``."""
 
     video_id = serializers.UUIDField(read_only=True)
     amount = MoneyField(read_only=True)
@@ -56,7 +59,7 @@ class OrderSerializer(serializers.ModelSerializer):
 
 
 class ReceiptSerializer(OrderSerializer):
-    """What was bought, by whom, from whom, and what of it went back."""
+    """An order with its video, buyer and seller, and the amount that was refunded."""
 
     title = serializers.CharField(source="video.title", read_only=True)
     seller = serializers.CharField(source="creator.display_name", read_only=True)
@@ -68,8 +71,8 @@ class ReceiptSerializer(OrderSerializer):
         read_only_fields = fields
 
     def get_refunded(self, order) -> str:
-        applied = order.payments.filter(disposition="applied").first()
-        return money.to_text(applied.refunded() if applied else 0, order.currency)
+        payment = order.payments.filter(disposition=Payment.Disposition.APPLIED).first()
+        return money.to_text(payment.refunded() if payment else 0, order.currency)
 
 
 class PurchaseAnswerSerializer(serializers.Serializer):

@@ -1,10 +1,8 @@
-"""Webhook events and reconciliation."""
+"""Webhook events and reconciliation in the API."""
 
 from rest_framework import serializers
 
-from payments.models import (
-    WebhookEvent,
-)
+from payments.models import WebhookEvent
 
 HOURS_MAX = 31 * 24
 
@@ -23,11 +21,18 @@ class WebhookEventSerializer(serializers.ModelSerializer):
 
 class HoursSerializer(serializers.Serializer):
     hours = serializers.IntegerField(
-        min_value=1, max_value=HOURS_MAX, default=3, help_text="How far to look back."
+        min_value=1,
+        max_value=HOURS_MAX,
+        default=3,
+        help_text="Reconcile the changes of this many past hours.",
     )
 
 
 class FindingsSerializer(serializers.Serializer):
-    looked_at = serializers.IntegerField()
-    changed = serializers.ListField(child=serializers.CharField())
-    failed = serializers.ListField(child=serializers.CharField())
+    looked_at = serializers.IntegerField(help_text="The number of objects that were compared.")
+    changed = serializers.ListField(
+        child=serializers.CharField(), help_text="The objects that were out of date."
+    )
+    failed = serializers.ListField(
+        child=serializers.CharField(), help_text="The objects that could not be compared."
+    )

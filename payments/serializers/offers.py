@@ -1,17 +1,14 @@
-"""Plans, coupons and prices of videos."""
+"""Offers in the API: plans, coupons, and the prices of videos."""
 
 import uuid
+from typing import Any
 
 from rest_framework import serializers
 
 from accounts.models import User
 from config import money
 from config.api.fields import MoneyField
-from payments.models import (
-    Coupon,
-    Order,
-    Plan,
-)
+from payments.models import Coupon, Order, Plan
 from videos.serializers import VideoSerializer
 
 
@@ -25,7 +22,7 @@ class OfferRowSerializer(serializers.Serializer):
 class OfferSerializer(serializers.Serializer):
     video_id = serializers.UUIDField()
     is_paid = serializers.BooleanField()
-    owned = serializers.BooleanField(help_text="The caller may watch it as things stand.")
+    owned = serializers.BooleanField(help_text="Whether the caller has access to the video now.")
     access = serializers.CharField(allow_null=True)
     offers = OfferRowSerializer(many=True)
 
@@ -35,7 +32,7 @@ class OfferListSerializer(serializers.Serializer):
 
 
 class VideoIdsSerializer(serializers.Serializer):
-    """``video=<id>,<id>,…``"""
+    """The query parameter ``video=<id>,<id>,…``, as a list of ids."""
 
     video = serializers.CharField(max_length=100 * 37)
 
@@ -43,9 +40,11 @@ class VideoIdsSerializer(serializers.Serializer):
         try:
             ids = [uuid.UUID(text) for text in value.split(",") if text]
         except ValueError:
-            raise serializers.ValidationError("Ids of videos, separated by commas.") from None
+            raise serializers.ValidationError(
+                "This is not a list of video ids. Separate the ids by commas."
+            ) from None
         if not 0 < len(ids) <= 100:
-            raise serializers.ValidationError("From 1 to 100 ids.")
+            raise serializers.ValidationError("Send 1 to 100 video ids.")
         return ids
 
 
@@ -59,7 +58,7 @@ class PlanSerializer(serializers.ModelSerializer):
 
 
 class CouponSerializer(serializers.ModelSerializer):
-    """Give ``percent_bps`` or an ``amount`` with its ``currency``."""
+    """A coupon. It has either ``percent_bps`` or an ``amount`` with its ``currency``."""
 
     funded_by = serializers.ChoiceField(choices=["creator", "platform"], default="platform")
     amount = MoneyField(required=False, allow_null=True)
@@ -76,18 +75,18 @@ class CouponSerializer(serializers.ModelSerializer):
             "created_at",
         ]  # fmt: skip
         read_only_fields = ["redeemed", "created_at"]
-        # The service says it for both the API and the admin site, in any letter case.
+        # Their other rules are checked by the service, for the API and the admin site alike.
         extra_kwargs = {"per_user": {"min_value": 1}, "percent_bps": {"min_value": 1}}
 
     def validate(self, attrs):
         if attrs.get("amount") is None:
             return attrs
-        before = self.instance.currency if self.instance else ""
-        return {**attrs, "amount": in_minor("amount", attrs, attrs.get("currency", before))}
+        old_currency = self.instance.currency if self.instance else ""
+        return with_minor_amount(attrs, attrs.get("currency", old_currency))
 
 
 class PlanCreateSerializer(serializers.ModelSerializer):
-    """A plan is made once; later only its name changes, and whether it is offered."""
+    """A plan. After its creation only the name and ``is_active`` (whether it is on sale) can change."""
 
     code = serializers.SlugField(max_length=40)
     amount = MoneyField()
@@ -104,11 +103,13 @@ class PlanCreateSerializer(serializers.ModelSerializer):
 
     def validate_code(self, code):
         if Plan.objects.filter(code=code).exists():
-            raise serializers.ValidationError("There is such a plan.", code="unique")
+            raise serializers.ValidationError(
+                "A plan with this code exists already. Choose another code.", code="unique"
+            )
         return code
 
     def validate(self, attrs):
-        return {**attrs, "amount": in_minor("amount", attrs, attrs["currency"])}
+        return with_minor_amount(attrs, attrs["currency"])
 
 
 class PlanChangeSerializer(serializers.ModelSerializer):
@@ -117,17 +118,18 @@ class PlanChangeSerializer(serializers.ModelSerializer):
         fields = ["name", "is_active"]
 
 
-def in_minor(name: str, attrs: dict, currency: str) -> int:
+def with_minor_amount(attrs: dict[str, Any], currency: str) -> dict[str, Any]:
+    """Return the attributes with ``amount`` in minor units. Raises ValidationError for the field."""
     try:
-        return money.to_minor(attrs[name], currency)
+        return {**attrs, "amount": money.to_minor(attrs["amount"], currency)}
     except money.NotMoney as error:
-        raise serializers.ValidationError({name: str(error)}, code="invalid") from None
+        raise serializers.ValidationError({"amount": str(error)}, code="invalid") from None
 
 
 class PricesSerializer(VideoSerializer):
-    """What a video costs, all of it: what is not sent is not for sale. A price of 0 makes it free.
+    """All prices of a video, under the same rules as in the video's own endpoint.
 
-    The rules are those of the video itself.
+    A price of 0 makes the video free. Without a rental price the video is not for rent.
     """
 
     price = MoneyField()
@@ -136,8 +138,6 @@ class PricesSerializer(VideoSerializer):
         fields = ["id", "is_paid", "price", "currency", "rental_price", "rental_hours"]
         read_only_fields = ["is_paid"]
 
-    PRIVATE = ()
-
     def validate(self, attrs):
-        nothing_else = {"rental_price": None, "rental_hours": None}
-        return super().validate({**nothing_else, **attrs, "is_paid": attrs["price"] != 0})
+        no_rental = {"rental_price": None, "rental_hours": None}
+        return super().validate({**no_rental, **attrs, "is_paid": attrs["price"] != 0})

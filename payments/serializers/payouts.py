@@ -1,14 +1,11 @@
-"""Balances, statements and payouts."""
+"""Creators' balances, statements and payouts in the API."""
 
 import json
 
 from rest_framework import serializers
 
 from config.api.fields import AmountTextField, MoneyField
-from payments.models import (
-    Payout,
-    Statement,
-)
+from payments.models import Payout, Statement
 
 
 class AdminPayoutSerializer(serializers.ModelSerializer):
@@ -29,7 +26,7 @@ class PaidSerializer(serializers.Serializer):
 
 
 class FailedSerializer(serializers.Serializer):
-    failure = serializers.CharField(max_length=200, help_text="What the bank says.")
+    failure = serializers.CharField(max_length=200, help_text="The bank's reason.")
 
 
 class PayoutRunSerializer(serializers.Serializer):
@@ -38,11 +35,13 @@ class PayoutRunSerializer(serializers.Serializer):
 
 class BalanceSerializer(serializers.Serializer):
     currency = serializers.CharField()
-    balance = AmountTextField(help_text="Owed, without what is on its way.")
-    pending = AmountTextField(help_text="Of the balance, still held.")
-    available = AmountTextField(help_text="May be paid out now.")
-    in_transit = AmountTextField(help_text="On its way to the bank.")
-    negative = AmountTextField(help_text="Owed by the creator.")
+    balance = AmountTextField(help_text="Owed to the creator, without payouts under way.")
+    pending = AmountTextField(help_text="The part of the balance that is still on hold.")
+    available = AmountTextField(help_text="The amount that can be paid out now.")
+    in_transit = AmountTextField(help_text="The amount of payouts under way.")
+    negative = AmountTextField(
+        help_text="The creator's debt, after refunds of money that was paid out."
+    )
 
 
 class BalancesSerializer(serializers.Serializer):
@@ -84,7 +83,7 @@ class StatementPayoutSerializer(serializers.Serializer):
 
 
 class StatementBodySerializer(serializers.Serializer):
-    """``closing`` is ``opening`` and all lines."""
+    """The lines of a statement. ``closing`` is ``opening`` plus all lines."""
 
     creator = serializers.CharField()
     currency = serializers.CharField()
@@ -98,7 +97,7 @@ class StatementBodySerializer(serializers.Serializer):
 
 
 class FullStatementSerializer(StatementSerializer):
-    """``sha256`` is of ``canonical``, to the byte; ``body`` is the same for those who read."""
+    """A statement with its lines. ``sha256`` is the hash of ``canonical``, the JSON text of ``body``."""
 
     canonical = serializers.CharField(source="body", read_only=True)
     body = serializers.SerializerMethodField()

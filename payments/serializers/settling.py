@@ -1,21 +1,21 @@
-"""Payments, refunds and disputes."""
+"""Next actions of payers, refunds and disputes in the API."""
 
 from rest_framework import serializers
 
 from config.api.fields import MoneyField
-from payments.models import (
-    Dispute,
-)
+from payments.models import Dispute
 
 
 class NextActionSerializer(serializers.Serializer):
-    type = serializers.CharField(help_text="`redirect`: send the buyer to `url`.")
+    type = serializers.CharField(help_text="`redirect` or `authenticate`: send the buyer to `url`.")
     url = serializers.CharField()
     client_secret = serializers.CharField(allow_null=True)
 
 
 class RefundSerializer(serializers.Serializer):
-    amount = MoneyField(required=False, help_text="All that is left, when it is not given.")
+    amount = MoneyField(
+        required=False, help_text="Leave it out to refund the whole remaining amount."
+    )
     reason = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
 
 
@@ -27,24 +27,24 @@ class GatewayConfigSerializer(serializers.Serializer):
     default_currency = serializers.CharField()
 
 
-class OfPayment(MoneyField):
-    """An amount in the currency of the row's payment."""
+class PaymentMoneyField(MoneyField):
+    """An amount in the currency of the payment that the row belongs to."""
 
     def get_attribute(self, instance):
         return getattr(instance, self.source_attrs[-1]), instance.payment.currency
 
 
 class DisputeSerializer(serializers.ModelSerializer):
-    """``withdrawn`` less ``reinstated`` is what the bank holds now."""
+    """A dispute. The bank holds ``withdrawn`` minus ``reinstated`` now."""
 
     status = serializers.CharField(read_only=True)
     gateway = serializers.CharField(source="payment.gateway", read_only=True)
     order_id = serializers.UUIDField(source="payment.order_id", read_only=True, allow_null=True)
     currency = serializers.CharField(source="payment.currency", read_only=True)
-    amount = OfPayment(read_only=True)
-    withdrawn = OfPayment(read_only=True)
-    reinstated = OfPayment(read_only=True)
-    fee = OfPayment(read_only=True)
+    amount = PaymentMoneyField(read_only=True)
+    withdrawn = PaymentMoneyField(read_only=True)
+    reinstated = PaymentMoneyField(read_only=True)
+    fee = PaymentMoneyField(read_only=True)
 
     class Meta:
         model = Dispute

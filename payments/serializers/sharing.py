@@ -1,20 +1,20 @@
-"""Pools and their shares."""
+"""Pools and their shares in the API."""
 
 from rest_framework import serializers
 
 from config.api.fields import AmountTextField, MoneyField
-from payments.models import (
-    Pool,
-)
+from payments.models import Pool
 
 
 class PoolSerializer(serializers.ModelSerializer):
-    """A closed month: ``balance`` was there, ``amount`` of it was shared."""
+    """The pool of a closed month. ``amount`` is the part of ``balance`` that creators received."""
 
     algorithm = serializers.CharField(read_only=True)
     balance = MoneyField(read_only=True)
     amount = MoneyField(read_only=True)
-    creators = serializers.IntegerField(read_only=True, help_text="With how many it was shared.")
+    creators = serializers.IntegerField(
+        read_only=True, help_text="The number of creators with a share."
+    )
 
     class Meta:
         model = Pool
@@ -33,8 +33,8 @@ class ShareSerializer(serializers.Serializer):
 
 class ClosingSerializer(serializers.Serializer):
     currency = serializers.CharField()
-    balance = AmountTextField(help_text="What is in the pool.")
-    amount = AmountTextField(help_text="What of it is shared; the rest stays.")
+    balance = AmountTextField(help_text="The money in the pool.")
+    amount = AmountTextField(help_text="The part that is shared; the remainder stays in the pool.")
     total_seconds = serializers.IntegerField()
     algorithm = serializers.CharField()
     input_sha256 = serializers.CharField()

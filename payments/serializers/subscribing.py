@@ -1,4 +1,4 @@
-"""Subscriptions and their invoices."""
+"""Subscriptions and invoices in the API."""
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers

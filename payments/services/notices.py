@@ -1,4 +1,4 @@
-"""Mails about money: written with what they tell, sent later, once each."""
+"""Mails about money. Each is written in the transaction of its change, and sent later, once."""
 
 import logging
 
@@ -7,6 +7,7 @@ from django.core.mail import send_mail
 from django.db.models import F
 from django.utils import timezone
 
+from accounts.models import User
 from config import money
 from payments.models import Notice, Order, Payout, Subscription
 
@@ -16,8 +17,8 @@ BATCH = 100
 MAX_ATTEMPTS = 10
 
 
-def write(user, subject: str, body: str, *, dedupe_key: str) -> None:
-    """Put a mail into the outbox, in the transaction of what it tells. The same key is one mail."""
+def write(user: User, subject: str, body: str, *, dedupe_key: str) -> None:
+    """Store a mail to be sent later. A second mail with the same ``dedupe_key`` is dropped."""
     Notice.objects.bulk_create(
         [Notice(user=user, subject=subject[:200], body=body, dedupe_key=dedupe_key)],
         ignore_conflicts=True,
@@ -25,72 +26,85 @@ def write(user, subject: str, body: str, *, dedupe_key: str) -> None:
 
 
 def write_receipt(order: Order) -> None:
+    """Write the buyer's receipt for a paid order."""
     price = f"{money.to_text(order.amount, order.currency)} {order.currency}"
     title = " ".join(order.video.title.split())
     verb = "rented" if order.kind == Order.Kind.RENT else "bought"
     write(
         order.buyer,
         f"Your receipt for {title}",
-        f"You have {verb} “{title}” for {price}.\nOrder {order.pk}\n",
+        f"You have {verb} “{title}” for {price} and can watch it now.\nOrder {order.pk}\n",
         dedupe_key=f"receipt:{order.pk}",
     )
 
 
 def write_refund(order: Order) -> None:
+    """Write the mail that tells the buyer of a refund in full."""
     title = " ".join(order.video.title.split())
     write(
         order.buyer,
         f"Your refund for {title}",
-        f"The money for “{title}” is on its way back to you.\nOrder {order.pk}\n",
+        f"Your order of “{title}” was refunded in full, so it no longer lets you watch the video."
+        f" The money is on its way back to you.\nOrder {order.pk}\n",
         dedupe_key=f"refund:{order.pk}",
     )
 
 
-def write_subscription_change(row: Subscription, before: str) -> None:
-    """Only what the subscriber did not just do themselves."""
-    when = f"{row.period_end:%d %B %Y}" if row.period_end else ""
-    if row.status == row.Status.PAST_DUE:
-        text = (
-            f"The renewal of your subscription ({row.plan.name}) could not be paid. We try again. "
-            f"You can watch until {row.grace_until:%d %B %Y}; please check your card.\n"
-        )
+def write_subscription_change(subscription: Subscription, before: str) -> None:
+    """Write the mail about a new status, unless the subscriber has just caused it themselves.
+
+    ``before`` is the former status. Mails tell of an unpaid renewal, a first payment and an end for
+    want of payment.
+    """
+    until = f"{subscription.period_end:%d %B %Y}" if subscription.period_end else ""
+    plan, Status = subscription.plan.name, Subscription.Status
+    if subscription.status == Status.PAST_DUE:
         subject = "Your card was declined"
-    elif row.status == row.Status.ACTIVE and before in {row.Status.INCOMPLETE, row.Status.TRIALING}:
+        text = (
+            f"The renewal of your subscription ({plan}) could not be paid, and we will try again."
+            f" You can watch until {subscription.grace_until:%d %B %Y}: please check your card"
+            " before then.\n"
+        )
+    elif subscription.status == Status.ACTIVE and before in {Status.INCOMPLETE, Status.TRIALING}:
         subject = "Your subscription has begun"
-        text = f"{row.plan.name}: paid until {when}.\n"
-    elif row.status == row.Status.EXPIRED:
-        subject, text = "Your subscription has ended", f"{row.plan.name} could not be renewed.\n"
+        text = f"Your subscription ({plan}) is paid until {until}. You can watch every video.\n"
+    elif subscription.status == Status.EXPIRED:
+        subject = "Your subscription has ended"
+        text = (
+            f"Your subscription ({plan}) has ended, because its renewal could not be paid."
+            " Subscribe again to continue watching.\n"
+        )
     else:
         return
-    write(row.user, subject, text, dedupe_key=f"{row.pk}:{row.status}:{when}")
+    key = f"{subscription.pk}:{subscription.status}:{until}"
+    write(subscription.user, subject, text, dedupe_key=key)
 
 
-def write_payout_change(paid: Payout) -> None:
-    amount = f"{money.to_text(paid.amount, paid.currency)} {paid.currency}"
-    texts = {
-        Payout.Status.PAID: ("Your payout", f"{amount} is on its way to your bank.\n"),
-        Payout.Status.FAILED: (
-            "Your payout failed",
-            f"{amount} could not be paid out and is back in your balance.\n",
-        ),
-    }
-    if paid.status in texts:
-        subject, text = texts[paid.status]
-        write(paid.creator, subject, text, dedupe_key=f"payout:{paid.pk}:{paid.status}")
+def write_payout_change(payout: Payout) -> None:
+    """Write the creator's mail about a payout that was paid or has failed."""
+    amount = f"{money.to_text(payout.amount, payout.currency)} {payout.currency}"
+    if payout.status == Payout.Status.PAID:
+        subject, text = "Your payout", f"{amount} was paid to your bank.\n"
+    elif payout.status == Payout.Status.FAILED:
+        subject = "Your payout failed"
+        text = f"{amount} could not be paid to your bank and is back in your balance.\n"
+    else:
+        return
+    write(payout.creator, subject, text, dedupe_key=f"payout:{payout.pk}:{payout.status}")
 
 
 def send_due() -> int:
-    """Send what waits; returns how many went out. A mail that fails is tried again."""
+    """Send the mails that wait, and return how many were sent. Try a mail up to MAX_ATTEMPTS times."""
     sent = 0
     waiting = Notice.objects.filter(sent_at=None, attempts__lt=MAX_ATTEMPTS).select_related("user")
     for notice in waiting.order_by("pk")[:BATCH]:
-        # Whoever raises the number of attempts sends: two workers do not send one mail twice.
+        # Only the process that raises the number of attempts sends, so that two send no mail twice.
         mine = Notice.objects.filter(pk=notice.pk, attempts=notice.attempts, sent_at=None)
         if not mine.update(attempts=F("attempts") + 1):
             continue
         try:
             send_mail(notice.subject, notice.body, settings.DEFAULT_FROM_EMAIL, [notice.user.email])
-        except OSError as error:  # smtplib's errors are OSErrors
+        except OSError as error:  # the errors of smtplib are OSErrors
             logger.warning("Mail %s could not be sent: %s", notice.pk, error)
             continue
         Notice.objects.filter(pk=notice.pk).update(sent_at=timezone.now())

@@ -6,7 +6,7 @@ from payments import models
 from payments.periods import Month
 
 
-def back_office(order: models.Order, user) -> None:
+def make_admin_rows(order: models.Order, user) -> None:
     """Make one of each: coupon, dispute, pool, payout, statement, watch day, event, notice, check."""
     creator, month = order.creator, str(Month.of(timezone.now().date()))
     payment = order.payments.get()

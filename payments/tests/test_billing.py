@@ -7,8 +7,8 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from payments.gateways.sandbox import billing as sandbox
-from payments.gateways.sandbox import charging, events, pages
+from payments.gateways.sandbox import charging, checkouts, events
+from payments.gateways.sandbox import subscriptions as sandbox
 from payments.models import (
     Entitlement,
     Invoice,
@@ -254,7 +254,7 @@ class TestEnding:
         invoice = Invoice.objects.get()
         refunds.refund_invoice(invoice_id=invoice.pk, amount=None, reason="", actor=admin)
         assert (mine().status, may_watch(viewer), balances()) == ("active", False, {})
-        charging.settle_refund(Refund.objects.get().external_id, succeeds=False)
+        charging.resolve_refund(Refund.objects.get().external_id, succeeds=False)
         sync_payment(gateway="sandbox", external_id=Payment.objects.get().external_id)
         assert (mine().status, may_watch(viewer)) == ("active", True)
 
@@ -376,7 +376,7 @@ class TestAuthentication:
         assert (answer.status_code, answer.data["next_action"]["type"]) == (202, "authenticate")
         assert (mine().status, may_watch(viewer)) == ("incomplete", False)
         page = answer.data["next_action"]["url"].removeprefix("http://testserver")
-        assert "It is me" in client.get(page).content.decode()
+        assert 'value="confirm"' in client.get(page).content.decode()
         client.post(page, {"button": "confirm"})
         assert (mine().status, may_watch(viewer)) == ("active", True)
         assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
@@ -428,7 +428,7 @@ class TestAnswersOutOfOrder:
         self, client_for, client, viewer, order
     ):
         client_for(viewer).post(URL)
-        pages.pay(mine().checkout_id, VISA)
+        checkouts.pay(mine().checkout_id, VISA)
         told = list(SandboxEvent.objects.order_by("pk"))
         assert {event.kind for event in told} == {"payment", "subscription", "checkout"}
         for index in order:

@@ -170,7 +170,7 @@ class TestDisputes:
 
 class TestRefundsThatFail:
     def fail(self) -> None:
-        charging.settle_refund(SandboxRefund.objects.latest("created_at").pk, succeeds=False)
+        charging.resolve_refund(SandboxRefund.objects.latest("created_at").pk, succeeds=False)
 
     @pytest.mark.promise("failed-refund-restores-access")
     def test_a_failed_refund_restores_share_and_access(self, sale, admin):
@@ -209,7 +209,7 @@ class TestRefundsThatFail:
         refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=admin)
         assert Refund.objects.get().status == "pending"
         assert balances() == SOLD
-        charging.settle_refund(SandboxRefund.objects.get().pk, succeeds=True)
+        charging.resolve_refund(SandboxRefund.objects.get().pk, succeeds=True)
         sync_payment(gateway="sandbox", external_id=outside.external_id)
         assert (Refund.objects.get().status, balances()) == ("succeeded", SOLD)
 

@@ -45,7 +45,7 @@ class World:
             key = f"{external_id}:{number}"
             charging.refund(payment_id=external_id, amount=min(left, amount), key=key)
         elif step == "fail" and counting.exists():
-            charging.settle_refund(counting.latest("created_at").pk, succeeds=False)
+            charging.resolve_refund(counting.latest("created_at").pk, succeeds=False)
         elif step == "dispute":
             charging.open_dispute(external_id, amount=min(outside.captured, amount), fee=15)
         elif step == "decide" and outside.disputes.exists():

@@ -65,7 +65,7 @@ def test_a_good_sandbox_configuration_passes():
 
     assert wrong == []
     assert "✓ plan basic (9.99 USD) can be charged" in well
-    assert "✓ its own messages are believed" in well
+    assert "✓ the sandbox's own webhook messages are accepted" in well
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 pytest.register_assert_rewrite("payments.tests.contract")
 
-from payments.gateways.sandbox import SandboxGateway, charging, events, pages  # noqa: E402
+from payments.gateways.sandbox import SandboxGateway, charging, checkouts, events  # noqa: E402
 from payments.models import SandboxEvent  # noqa: E402
 from payments.tests.contract import GatewayContract  # noqa: E402
 
@@ -23,7 +23,7 @@ class SandboxBench:
         self.gateway = SandboxGateway()
 
     def complete_checkout(self, checkout_id: str) -> None:
-        pages.pay(checkout_id, "pm_card_visa")
+        checkouts.pay(checkout_id, "pm_card_visa")
 
     def open_dispute(self, payment_id: str, amount: int) -> str:
         return charging.open_dispute(payment_id, amount=amount).pk
@@ -32,7 +32,7 @@ class SandboxBench:
         charging.close_dispute(dispute_id, reinstated=amount)
 
     def fail_refund(self, refund_id: str) -> None:
-        charging.settle_refund(refund_id, succeeds=False)
+        charging.resolve_refund(refund_id, succeeds=False)
 
     def signed(self, kind: str, object_id: str) -> tuple[bytes, dict[str, str]]:
         event = SandboxEvent(id=f"sbe_{object_id}", type="x", kind=kind, object_id=object_id)

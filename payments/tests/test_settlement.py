@@ -5,7 +5,7 @@ from django.utils import timezone
 from rest_framework.exceptions import NotFound
 
 from payments.errors import NothingToRefund
-from payments.gateways.sandbox import pages
+from payments.gateways.sandbox import checkouts
 from payments.models import (
     Entitlement,
     Order,
@@ -218,7 +218,7 @@ def test_a_late_first_payment_activates_its_subscription(client_for, viewer):
     monthly.refresh_from_db()
     assert monthly.status == "canceled"
 
-    pages.pay(monthly.checkout_id, VISA)  # in the other tab, before its page was closed
+    checkouts.pay(monthly.checkout_id, VISA)  # in the other tab, before its page was closed
     changes.sync_checkout(gateway="sandbox", external_id=monthly.checkout_id)
 
     monthly.refresh_from_db()
@@ -238,7 +238,7 @@ def test_the_second_of_two_paid_subscriptions_is_refunded(client_for, viewer):
     monthly = Subscription.objects.get()
     client.post("/api/v1/payments/subscribe", {"plan": "yearly", "payment_method": VISA})
 
-    pages.pay(monthly.checkout_id, VISA)
+    checkouts.pay(monthly.checkout_id, VISA)
     changes.sync_checkout(gateway="sandbox", external_id=monthly.checkout_id)
     assert balances()["customer_refund:USD"] == 999
     followups.run()

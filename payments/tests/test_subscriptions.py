@@ -8,7 +8,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.gateways.sandbox import billing
+from payments.gateways.sandbox import subscriptions as sandbox
 from payments.models import (
     Entitlement,
     Invoice,
@@ -222,7 +222,7 @@ class TestEnding:
             first.refresh_from_db()
             assert first.status == "expired"
             followups.run()
-            billing.run_due()
+            sandbox.run_due()
             first.refresh_from_db()
             assert first.closed_at_gateway
         assert SandboxPayment.objects.filter(captured__gt=0).count() == 2

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from config import money
 from payments.gateways import signatures
-from payments.gateways.sandbox import billing, charging, events, pages
+from payments.gateways.sandbox import charging, checkouts, events, subscriptions
 from payments.models import (
     Entitlement,
     JournalEntry,
@@ -40,7 +40,7 @@ def page(client_for, viewer, video):
     """An order that was paid on the gateway's page; its webhook has not been delivered yet."""
     client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
     order = Order.objects.get()
-    pages.pay(order.checkout_id, VISA)
+    checkouts.pay(order.checkout_id, VISA)
     return order
 
 
@@ -362,7 +362,7 @@ class TestReconciliation:
         client_for(viewer).post("/api/v1/payments/subscribe", {})
         from payments.models import Subscription
 
-        pages.pay(Subscription.objects.get().checkout_id, VISA)
+        checkouts.pay(Subscription.objects.get().checkout_id, VISA)
         assert self.run().changed
         assert Subscription.objects.get().status == "active"
         assert balances() == {
@@ -403,4 +403,4 @@ class TestReconciliation:
 
 
 def test_renewals_do_not_run_without_the_sandboxs_clock(db):
-    assert billing.run_due() == 0
+    assert subscriptions.run_due() == 0

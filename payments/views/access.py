@@ -1,4 +1,4 @@
-"""Access to videos, and the entitlements behind it."""
+"""The caller's access to videos, and their entitlements."""
 
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.mixins import ListModelMixin
@@ -12,7 +12,7 @@ from payments.serializers.access import AccessSerializer, EntitlementSerializer
 from videos.models import Video
 
 
-@extend_schema_view(list=extend_schema(summary="What I may watch"))
+@extend_schema_view(list=extend_schema(summary="List my entitlements that are valid now"))
 class EntitlementViewSet(ListModelMixin, GenericViewSet):
     queryset = Entitlement.objects.none()
     serializer_class = EntitlementSerializer
@@ -23,7 +23,9 @@ class EntitlementViewSet(ListModelMixin, GenericViewSet):
     def get_queryset(self):
         return Entitlement.objects.live().filter(user=self.request.user)
 
-    @extend_schema(summary="May I watch this video?", responses=AccessSerializer)
+    @extend_schema(
+        summary="Ask whether I may watch this video, and why", responses=AccessSerializer
+    )
     def retrieve(self, request, video_id):
         video = Video.objects.visible_to(request.user).filter(pk=video_id).first()
         if video is None:

@@ -1,4 +1,4 @@
-"""Buying and renting videos."""
+"""Buying and renting videos, the buyer's orders, and refunds of orders."""
 
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.decorators import action
@@ -28,17 +28,13 @@ class PurchaseView(APIView):
     @extend_schema(
         summary="Buy or rent a video",
         description=(
-            "One order for each buyer and video: repeating the call goes on with the open one (200)."
-            " Send an `Idempotency-Key`. In the sandbox `pm_card_visa` is captured at once,"
-            " `pm_card_chargeDeclined` is declined (402) and `pm_card_authenticationRequired` sends"
+            "A buyer has at most one open order for a video: repeating the call continues it (200)."
+            " Send an `Idempotency-Key`. In the sandbox, `pm_card_visa` is captured at once,"
+            " `pm_card_chargeDeclined` is declined (402), and `pm_card_authenticationRequired` sends"
             " the buyer to their bank first (202)."
         ),
         request=PurchaseSerializer,
-        responses={
-            200: PurchaseAnswerSerializer,
-            201: PurchaseAnswerSerializer,
-            202: PurchaseAnswerSerializer,
-        },
+        responses=dict.fromkeys((200, 201, 202), PurchaseAnswerSerializer),
     )
     @idempotent
     def post(self, request, video_id):
@@ -60,8 +56,8 @@ class PurchaseView(APIView):
 
 
 @extend_schema_view(
-    list=extend_schema(summary="My orders"),
-    retrieve=extend_schema(summary="One of my orders"),
+    list=extend_schema(summary="List my orders"),
+    retrieve=extend_schema(summary="Show one of my orders"),
 )
 class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """The caller's own orders."""
@@ -75,7 +71,7 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     def get_queryset(self):
         return Order.objects.filter(buyer=self.request.user.pk)
 
-    @extend_schema(summary="Give up an open order", request=None, responses=OrderSerializer)
+    @extend_schema(summary="Cancel an open order of mine", request=None)
     @action(detail=True, methods=["post"])
     @idempotent
     def cancel(self, request, pk):
@@ -83,9 +79,8 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         return Response(OrderSerializer(order).data)
 
     @extend_schema(
-        summary="Ask the gateway what became of an order (for the return page)",
+        summary="Bring an order of mine up to date with the gateway (for the return page)",
         request=None,
-        responses=OrderSerializer,
     )
     @action(detail=True, methods=["post"])
     @idempotent
@@ -94,20 +89,20 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         return Response(OrderSerializer(order).data)
 
     @extend_schema(
-        summary="Give a video back that I bought",
+        summary="Give a bought or rented video back for a refund",
         description=(
-            "Within `REFUND_WINDOW_DAYS`, and only while no more than `REFUND_WATCHED_PERCENT` of"
-            " it was watched (409 `refund_window_closed`, `watched_too_much`)."
+            "Possible within `REFUND_WINDOW_DAYS` of the payment (else 409 `refund_window_closed`) if"
+            " at most `REFUND_WATCHED_PERCENT` of the video was watched (else 409"
+            " `watched_too_much`)."
         ),
         request=None,
-        responses=OrderSerializer,
     )
     @action(detail=True, methods=["post"])
     @idempotent
     def refund(self, request, pk):
         return Response(OrderSerializer(orders.refund_own(order=self.get_object())).data)
 
-    @extend_schema(summary="The receipt of a paid order", responses=ReceiptSerializer)
+    @extend_schema(summary="Show the receipt of a paid order", responses=ReceiptSerializer)
     @action(detail=True)
     def receipt(self, request, pk):
         order = self.get_object()
@@ -121,7 +116,7 @@ class RefundView(APIView):
 
     @extend_schema(
         summary="Refund an order, in full or in part",
-        description="A full refund ends the right to watch, and playback with it, at once.",
+        description="A full refund ends the buyer's access and running playback at once.",
         request=RefundSerializer,
         responses=OrderSerializer,
     )

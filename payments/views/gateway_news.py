@@ -1,6 +1,6 @@
 """Webhooks, webhook events and reconciliation.
 
-A webhook has no user and no cookie: its signature is the authority.
+A webhook request is authenticated by its signature alone; it has no user and no cookie.
 """
 
 import logging
@@ -29,7 +29,6 @@ from payments.serializers.gateway_news import (
     WebhookEventSerializer,
 )
 from payments.services.gateway_news import reconciliation, webhooks
-from payments.services.gateway_news.webhooks import take_in_again
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +36,12 @@ logger = logging.getLogger(__name__)
 @csrf_exempt
 @require_POST
 def webhook(request: HttpRequest, gateway: str) -> HttpResponse:
-    """200 for what was taken in or is nobody's business, 400 for what no gateway of ours said, 404
-    where no secret is configured, 500 for what the gateway shall send again."""
+    """Receive one webhook event of a gateway.
+
+    The status is 200 if the event was processed or concerns no object of ours, 400 if the body is
+    unreadable, too large or not validly signed, 404 if no webhook secret is configured for the gateway,
+    and 500 if processing failed, so that the gateway sends the event again.
+    """
     if not webhooks.is_configured(gateway):
         return _answer(404, "not_found")
     try:
@@ -52,20 +55,20 @@ def webhook(request: HttpRequest, gateway: str) -> HttpResponse:
     except WebhookRefused as refused:
         logger.warning("A %s webhook was refused: %s", gateway, refused)
         return _answer(400, "refused")
-    except Exception:  # noqa: BLE001 - logged where it happened; the gateway shall send it again
+    except Exception:  # noqa: BLE001 - it is logged already; a 500 makes the gateway repeat
         return _answer(500, "failed")
     return _answer(200, event.status)
 
 
-def _answer(status: int, word: str) -> HttpResponse:
+def _answer(status: int, code: str) -> HttpResponse:
     if status == 200:
-        return JsonResponse({"status": word})
-    error = {"code": word, "detail": "The message was not taken in.", "attr": None}
+        return JsonResponse({"status": code})
+    error = {"code": code, "detail": "The webhook event was not processed.", "attr": None}
     kind = "client_error" if status < 500 else "server_error"
     return JsonResponse({"type": kind, "errors": [error]}, status=status)
 
 
-@extend_schema_view(list=extend_schema(summary="What the gateways have told"))
+@extend_schema_view(list=extend_schema(summary="List the webhook events"))
 class WebhookEventViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MayReplayEvents]
     queryset = WebhookEvent.objects.all()
@@ -75,15 +78,14 @@ class WebhookEventViewSet(ListModelMixin, GenericViewSet):
     lookup_value_converter = "uuid"
 
     @extend_schema(
-        summary="Take an event in again",
-        description="Safe to repeat: the gateway is asked, and the difference is booked.",
+        summary="Process a webhook event again",
+        description="Safe to repeat: asks the gateway for the object and books the difference only.",
         request=None,
-        responses=WebhookEventSerializer,
     )
     @action(detail=True, methods=["post"])
     @idempotent
     def replay(self, request, pk):
-        event = take_in_again(self.get_object(), actor=request.user)
+        event = webhooks.take_in_again(self.get_object(), actor=request.user)
         return Response(WebhookEventSerializer(event).data)
 
 
@@ -91,13 +93,13 @@ class ReconcileView(APIView):
     permission_classes = [MayReplayEvents]
 
     @extend_schema(
-        summary="Ask the gateways for everything that may have changed",
-        description="What lost webhooks missed is booked. A second run finds nothing to change.",
+        summary="Ask the gateways for all recent changes",
+        description="Books the changes whose webhook events were lost. A second run changes nothing.",
         request=HoursSerializer,
         responses=FindingsSerializer,
     )
     @idempotent
     def post(self, request):
         hours = validated_body(HoursSerializer, request)["hours"]
-        found = reconciliation.reconcile(timezone.now() - timedelta(hours=hours))
-        return Response(FindingsSerializer(found).data)
+        findings = reconciliation.reconcile(timezone.now() - timedelta(hours=hours))
+        return Response(FindingsSerializer(findings).data)

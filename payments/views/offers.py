@@ -1,4 +1,4 @@
-"""Plans, coupons and prices of videos."""
+"""Offers: plans, coupons, and the prices of videos."""
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import status
@@ -31,11 +31,11 @@ from videos.services import catalogue
 
 
 @extend_schema_view(
-    list=extend_schema(summary="All coupons"),
-    retrieve=extend_schema(summary="One coupon"),
+    list=extend_schema(summary="List all coupons"),
+    retrieve=extend_schema(summary="Show one coupon"),
 )
 class CouponViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
-    """Coupons are ended, never deleted: orders name them."""
+    """All coupons. A coupon is ended and never deleted, because orders refer to it."""
 
     permission_classes = [MayChangeCoupons]
     queryset = Coupon.objects.all()
@@ -44,7 +44,7 @@ class CouponViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     ordering = "-created_at"
     lookup_value_converter = "uuid"
 
-    @extend_schema(summary="Make a coupon", responses={201: CouponSerializer})
+    @extend_schema(summary="Create a coupon", responses={201: CouponSerializer})
     @idempotent
     def create(self, request):
         coupon = coupons.create_coupon(
@@ -54,7 +54,7 @@ class CouponViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     @extend_schema(
         summary="Change or end a coupon",
-        description="One that was used keeps its code and its worth (409 `coupon_used`).",
+        description="A used coupon keeps its code, discount, funding and creator (409 `coupon_used`).",
     )
     def partial_update(self, request, pk):
         serializer = CouponSerializer(self.get_object(), data=request.data, partial=True)
@@ -65,9 +65,11 @@ class CouponViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         return Response(CouponSerializer(coupon).data)
 
 
-@extend_schema_view(list=extend_schema(summary="All plans, also those no longer offered"))
+@extend_schema_view(
+    list=extend_schema(summary="List all plans, including plans that are no longer sold")
+)
 class AdminPlanViewSet(ListModelMixin, GenericViewSet):
-    """A price never changes: whoever has subscribed keeps it, and a new price is a new plan."""
+    """All plans. A plan never changes its price, because subscribers agreed to it."""
 
     permission_classes = [MayChangePlans]
     queryset = Plan.objects.all()
@@ -75,7 +77,7 @@ class AdminPlanViewSet(ListModelMixin, GenericViewSet):
     ordering = "-created_at"
     lookup_value_converter = "uuid"
 
-    @extend_schema(summary="Make a plan", responses={201: PlanCreateSerializer})
+    @extend_schema(summary="Create a plan", responses={201: PlanCreateSerializer})
     @idempotent
     def create(self, request):
         plan = plans.create_plan(
@@ -84,7 +86,7 @@ class AdminPlanViewSet(ListModelMixin, GenericViewSet):
         return Response(PlanCreateSerializer(plan).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
-        summary="Rename a plan, or stop offering it",
+        summary="Rename a plan, or stop or resume its sale",
         request=PlanChangeSerializer,
         responses=PlanCreateSerializer,
     )
@@ -95,7 +97,7 @@ class AdminPlanViewSet(ListModelMixin, GenericViewSet):
         return Response(PlanCreateSerializer(plan).data)
 
 
-@extend_schema_view(list=extend_schema(summary="What can be subscribed to"))
+@extend_schema_view(list=extend_schema(summary="List the plans on sale"))
 class PlanViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [AllowAny]
     queryset = Plan.objects.filter(is_active=True)
@@ -126,7 +128,9 @@ def _offer(video: Video, access: Access | None) -> dict:
 class OffersView(APIView):
     permission_classes = [AllowAny]
 
-    @extend_schema(summary="What a video costs, and whether it is mine", responses=OfferSerializer)
+    @extend_schema(
+        summary="Show the offers for a video, and my access to it", responses=OfferSerializer
+    )
     def get(self, request, video_id):
         video = Video.objects.visible_to(request.user).filter(pk=video_id).first()
         if video is None:
@@ -139,10 +143,12 @@ class OffersListView(APIView):
 
     @extend_schema(
         operation_id="payments_offers_list",
-        summary="The same for a page of videos",
-        description="Videos that are not there, or not yours to see, are left out.",
+        summary="Show the offers for up to 100 videos, and my access to them",
+        description="Videos that do not exist or that you may not see are left out.",
         parameters=[
-            OpenApiParameter("video", str, description="Up to 100 ids, separated by commas."),
+            OpenApiParameter(
+                "video", str, description="Ids of up to 100 videos, separated by commas."
+            ),
         ],
         responses=OfferListSerializer,
     )
@@ -159,13 +165,13 @@ class OffersListView(APIView):
 class PricesView(APIView):
     permission_classes = [MaySetPrices]
 
-    @extend_schema(summary="What my video costs", responses=PricesSerializer)
+    @extend_schema(summary="Show the prices of my video", responses=PricesSerializer)
     def get(self, request, video_id):
-        return self.shown(self.video(video_id))
+        return self.answer(self.video(video_id))
 
     @extend_schema(
-        summary="Set what my video costs",
-        description="Orders that are open keep the price that they were made with.",
+        summary="Set the prices of my video",
+        description="Open orders keep the price with which they were created.",
         request=PricesSerializer,
         responses=PricesSerializer,
     )
@@ -174,13 +180,13 @@ class PricesView(APIView):
         serializer = PricesSerializer(video, data=request.data, context={"request": request})
         serializer.is_valid(raise_exception=True)
         catalogue.change_video(video=video, actor=request.user, **serializer.validated_data)
-        return self.shown(video)
+        return self.answer(video)
 
     def video(self, pk) -> Video:
-        found = Video.objects.alive().filter(creator=self.request.user, pk=pk).first()
-        if found is None:
+        video = Video.objects.alive().filter(creator=self.request.user.pk, pk=pk).first()
+        if video is None:
             raise NotVisible()
-        return found
+        return video
 
-    def shown(self, video: Video) -> Response:
+    def answer(self, video: Video) -> Response:
         return Response(PricesSerializer(video, context={"request": self.request}).data)

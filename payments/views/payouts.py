@@ -1,4 +1,7 @@
-"""Balances, statements and payouts."""
+"""Creators' balances, statements and payouts."""
+
+from collections.abc import Callable
+from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -34,20 +37,20 @@ from payments.services.payouts import payouts, statements
 class BalanceView(APIView):
     permission_classes = [MaySeeEarnings]
 
-    @extend_schema(summary="What I am owed, by currency", responses=BalancesSerializer)
+    @extend_schema(summary="Show my balance in each currency", responses=BalancesSerializer)
     def get(self, request):
-        found = payouts.available(request.user.pk)
+        balances = payouts.available(request.user.pk)
         return Response(
             {
                 "balances": [
                     {"currency": currency, **amounts_as_text(amounts, currency)}
-                    for currency, amounts in found.items()
+                    for currency, amounts in balances.items()
                 ]
             }
         )
 
 
-@extend_schema_view(list=extend_schema(summary="My monthly statements"))
+@extend_schema_view(list=extend_schema(summary="List my monthly statements"))
 class StatementViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MaySeeEarnings]
     queryset = Statement.objects.none()
@@ -59,8 +62,8 @@ class StatementViewSet(ListModelMixin, GenericViewSet):
         return Statement.objects.filter(creator=self.request.user.pk)
 
     @extend_schema(
-        summary="My statement of a month, in all currencies",
-        description="Also as `{period}.csv`. A statement never changes: its hash proves it.",
+        summary="Show my statement of a month, in all currencies",
+        description="`{period}.csv` returns CSV, too. A statement never changes; its hash proves it.",
         parameters=[
             OpenApiParameter("period", str, OpenApiParameter.PATH, description="YYYY-MM"),
             OpenApiParameter("format", str, enum=["csv"]),
@@ -73,42 +76,45 @@ class StatementViewSet(ListModelMixin, GenericViewSet):
     def retrieve(self, request, period):
         kind = request.query_params.get("format")
         if kind not in {None, "csv"}:
-            raise ValidationError({"format": "csv, or nothing."})
+            raise ValidationError({"format": "The format is csv. Leave it out for JSON."})
         return self.answer(period, as_csv=kind == "csv")
 
-    @extend_schema(exclude=True)  # the same as ?format=csv
+    @extend_schema(exclude=True)  # documented as ?format=csv
     def csv(self, request, period):
         return self.answer(period, as_csv=True)
 
-    def answer(self, period: str, *, as_csv: bool):
+    def answer(self, period: str, *, as_csv: bool) -> HttpResponse:
+        """Return the caller's statements of a month. Raises NotVisible if there are none."""
         try:
             month = Month.named(period)
         except ValueError:
             raise NotVisible() from None
         mine = Statement.objects.filter(creator=self.request.user.pk, period=str(month))
-        found = list(mine.order_by("currency"))
-        if not found:
-            raise NotVisible("There is no statement of that month.")
+        month_statements = list(mine.order_by("currency"))
+        if not month_statements:
+            raise NotVisible("You have no statement for this month.")
         if not as_csv:
-            return Response(MonthSerializer({"period": period, "statements": found}).data)
+            return Response(
+                MonthSerializer({"period": period, "statements": month_statements}).data
+            )
         return HttpResponse(
-            _csv(found),
+            _csv(month_statements),
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="statement-{period}.csv"'},
         )
 
 
-def _csv(found: list[Statement]) -> str:
-    """The currencies one after another, each line led by its own."""
+def _csv(month_statements: list[Statement]) -> str:
+    """Return the statements as one CSV table with the currency in the first column."""
     lines: list[str] = []
-    for statement in found:
+    for statement in month_statements:
         head, *rows = statements.as_csv(statement).splitlines()
         lines += [] if lines else [f"currency,{head}"]
         lines += [f"{statement.currency},{row}" for row in rows]
     return "".join(f"{line}\r\n" for line in lines)
 
 
-@extend_schema_view(list=extend_schema(summary="My payouts"))
+@extend_schema_view(list=extend_schema(summary="List my payouts"))
 class PayoutViewSet(ListModelMixin, GenericViewSet):
     queryset = Payout.objects.none()
     serializer_class = PayoutSerializer
@@ -121,10 +127,11 @@ class PayoutViewSet(ListModelMixin, GenericViewSet):
         return Payout.objects.filter(creator=self.request.user.pk)
 
     @extend_schema(
-        summary="Ask for what may be paid out",
+        summary="Request a payout of my available balance",
         description=(
-            "One payout for each currency that reaches `PAYOUT_MINIMUM`; none is made beside one"
-            " that is under way (409 `nothing_to_pay_out`). Somebody else must approve it."
+            "Creates one payout for each currency in which the available balance reaches"
+            " `PAYOUT_MINIMUM` and no payout is under way (409 `nothing_to_pay_out` if there is none)."
+            " An administrator other than the creator must approve it."
         ),
         request=None,
         responses={201: RequestedPayoutsSerializer},
@@ -138,11 +145,11 @@ class PayoutViewSet(ListModelMixin, GenericViewSet):
 
 
 @extend_schema_view(
-    list=extend_schema(summary="All payouts"),
-    retrieve=extend_schema(summary="One payout"),
+    list=extend_schema(summary="List all payouts"),
+    retrieve=extend_schema(summary="Show one payout"),
 )
 class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
-    """Whoever asked for a payout, or gets it, does not approve it (403 `same_person`)."""
+    """All payouts. Its requester and its creator may not approve a payout (403 `same_person`)."""
 
     permission_classes = [MayManagePayouts]
     queryset = Payout.objects.all()
@@ -152,8 +159,8 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     lookup_value_converter = "uuid"
 
     @extend_schema(
-        summary="Make a payout for every creator at or above the minimum",
-        description="None beside one that is under way. They wait for approval.",
+        summary="Create a payout for each creator with enough available balance",
+        description="Skips creators with a payout under way. The new payouts wait for approval.",
         request=None,
         responses=PayoutRunSerializer,
     )
@@ -163,50 +170,42 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         made = payouts.run(actor=request.user)
         return Response({"payouts": AdminPayoutSerializer(made, many=True).data})
 
-    @extend_schema(
-        summary="Let a payout go to the bank", request=None, responses=AdminPayoutSerializer
-    )
+    @extend_schema(summary="Approve a payout", request=None)
     @action(detail=True, methods=["post"])
     @idempotent
     def approve(self, request, pk):
-        return self._moved(payouts.approve, actor=request.user)
+        return self._move(payouts.approve, actor=request.user)
 
-    @extend_schema(summary="The bank has been told", request=None, responses=AdminPayoutSerializer)
+    @extend_schema(summary="Mark a payout as sent to the bank", request=None)
     @action(detail=True, methods=["post"])
     @idempotent
     def processing(self, request, pk):
-        return self._moved(payouts.mark_processing, actor=request.user)
+        return self._move(payouts.mark_processing, actor=request.user)
 
-    @extend_schema(
-        summary="The money has arrived", request=PaidSerializer, responses=AdminPayoutSerializer
-    )
+    @extend_schema(summary="Mark a payout as paid by the bank", request=PaidSerializer)
     @action(detail=True, methods=["post"], url_path="mark-paid")
     @idempotent
     def mark_paid(self, request, pk):
         data = validated_body(PaidSerializer, request)
-        return self._moved(payouts.mark_paid, actor=request.user, **data)
+        return self._move(payouts.mark_paid, actor=request.user, **data)
 
     @extend_schema(
-        summary="The bank did not take it: the money is back in the balance",
+        summary="Mark a payout as failed: the money returns to the creator's balance",
         request=FailedSerializer,
-        responses=AdminPayoutSerializer,
     )
     @action(detail=True, methods=["post"], url_path="mark-failed")
     @idempotent
     def mark_failed(self, request, pk):
         data = validated_body(FailedSerializer, request)
-        return self._moved(payouts.mark_failed, actor=request.user, reason=data["failure"])
+        return self._move(payouts.mark_failed, actor=request.user, reason=data["failure"])
 
-    @extend_schema(
-        summary="Take a payout back that is not on its way",
-        request=None,
-        responses=AdminPayoutSerializer,
-    )
+    @extend_schema(summary="Cancel a payout that was not sent to the bank", request=None)
     @action(detail=True, methods=["post"])
     @idempotent
     def cancel(self, request, pk):
-        return self._moved(payouts.cancel, actor=request.user)
+        return self._move(payouts.cancel, actor=request.user)
 
-    def _moved(self, move, **arguments) -> Response:
+    def _move(self, move: Callable[..., Payout], **arguments: Any) -> Response:
+        """Call the service for the payout of the address, and return the changed payout."""
         payout = move(payout_id=self.get_object().pk, **arguments)
         return Response(AdminPayoutSerializer(payout).data)

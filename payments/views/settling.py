@@ -1,4 +1,4 @@
-"""The gateway's configuration, and disputes."""
+"""Disputes, and the public settings of the gateway."""
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -10,14 +10,12 @@ from config import money
 from config.api.views import APIView, GenericViewSet
 from payments import gateways
 from payments.filters import DisputeFilter
-from payments.models import (
-    Dispute,
-)
+from payments.models import Dispute
 from payments.permissions import MaySeeRevenue
 from payments.serializers.settling import DisputeSerializer, GatewayConfigSerializer
 
 
-@extend_schema_view(list=extend_schema(summary="What buyers' banks have taken back, or ask about"))
+@extend_schema_view(list=extend_schema(summary="List the disputes"))
 class DisputeViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MaySeeRevenue]
     queryset = Dispute.objects.select_related("payment")
@@ -29,7 +27,9 @@ class DisputeViewSet(ListModelMixin, GenericViewSet):
 class ConfigView(APIView):
     permission_classes = [AllowAny]
 
-    @extend_schema(summary="How payments are set up", responses=GatewayConfigSerializer)
+    @extend_schema(
+        summary="Show the settings that a checkout page needs", responses=GatewayConfigSerializer
+    )
     def get(self, request):
         gateway = gateways.current()
         return Response(

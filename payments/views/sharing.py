@@ -1,4 +1,6 @@
-"""Pools: closing months and listing the closed ones."""
+"""Pools: closing a month, and listing the closed months."""
+
+from typing import Any
 
 from django.db.models import Count
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -21,8 +23,8 @@ from payments.services.sharing import pools
 
 @extend_schema_view(
     list=extend_schema(
-        summary="The months that were closed",
-        description="Closing one again returns its shares.",
+        summary="List the pools of closed months",
+        description="Close a month again to read its shares.",
     )
 )
 class PoolViewSet(ListModelMixin, GenericViewSet):
@@ -36,8 +38,10 @@ class PoolViewSet(ListModelMixin, GenericViewSet):
     @extend_schema(
         summary="Close a month: share its pool and write the statements",
         description=(
-            "In every currency that has anything of it. Repeating it changes nothing. With"
-            " `?dry_run=1`, at any time, it says what closing now would share, and writes nothing."
+            "Closes the month in each currency in which creators' or subscribers' money moved or the"
+            " pool holds money. Repeating the call changes nothing and returns the same shares."
+            " `?dry_run=1` is possible at any time: it returns the shares that closing now would give,"
+            " and writes nothing."
         ),
         parameters=[
             OpenApiParameter("period", str, OpenApiParameter.PATH, description="YYYY-MM"),
@@ -52,21 +56,23 @@ class PoolViewSet(ListModelMixin, GenericViewSet):
         try:
             month = Month.named(period)
         except ValueError:
-            raise NotVisible("A month is named YYYY-MM.") from None
+            raise NotVisible(
+                "There is no such month. Name a month as YYYY-MM, such as 2026-09."
+            ) from None
         dry_run = request.query_params.get("dry_run", "0")
         if dry_run not in {"0", "1"}:
-            raise ValidationError({"dry_run": "1, or nothing."})
-        closed = pools.close_month(month, actor=request.user, dry_run=dry_run == "1")
+            raise ValidationError({"dry_run": "Send 1 for a dry run, or leave it out."})
+        closings = pools.close_month(month, actor=request.user, dry_run=dry_run == "1")
         return Response(
             {
                 "period": str(month),
                 "dry_run": dry_run == "1",
-                "pools": [_shown(closing) for closing in closed],
+                "pools": [_closing_as_json(closing) for closing in closings],
             }
         )
 
 
-def _shown(closing: pools.Closing) -> dict:
+def _closing_as_json(closing: pools.Closing) -> dict[str, Any]:
     pool = closing.pool
     return {
         "currency": pool.currency,

@@ -1,8 +1,9 @@
+"""Subscribing to a plan, the caller's subscription, and refunds of invoices."""
+
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSetMixin
 
 from config.api.views import APIView, GenericViewSet
 from payments.errors import CouponInvalid
@@ -26,26 +27,23 @@ from payments.services.subscribing import subscriptions
 
 class SubscribeView(APIView):
     @extend_schema(
-        summary="Subscribe to every video",
-        description="A plan with free days begins without a card, once for each user.",
+        summary="Subscribe to a plan",
+        description="If the plan has free days, a user's first subscription starts without a card.",
         request=SubscribeSerializer,
-        responses={
-            200: SubscribeAnswerSerializer,
-            201: SubscribeAnswerSerializer,
-            202: SubscribeAnswerSerializer,
-        },
+        responses=dict.fromkeys((200, 201, 202), SubscribeAnswerSerializer),
     )
     @idempotent
     def post(self, request):
         body = validated_body(SubscribeSerializer, request)
         if body.get("coupon"):
-            raise CouponInvalid("Coupons are for single videos; a plan has one price.")
+            raise CouponInvalid(
+                "Coupons reduce the price of single videos only. Subscribe without a coupon."
+            )
         back = pop_return_url(request, body)
         subscription, created = subscriptions.subscribe(
             user=request.user,
             plan_code=body["plan"],
             payment_method=body.get("payment_method", ""),
-            return_url=back,
         )
         answer = {
             "subscription": SubscriptionSerializer(subscription).data,
@@ -55,17 +53,18 @@ class SubscribeView(APIView):
         return checkout_response(request, answer, created=created)
 
 
-class SubscriptionViewSet(ViewSetMixin, APIView):
+class SubscriptionViewSet(GenericViewSet):
     """The caller's own subscription, of which there is at most one at a time."""
 
-    @extend_schema(summary="My subscription", responses=SubscriptionSerializer)
+    serializer_class = SubscriptionSerializer
+
+    @extend_schema(summary="Show my subscription")
     def current(self, request):
         return Response(SubscriptionSerializer(subscriptions.current(request.user)).data)
 
     @extend_schema(
-        summary="Cancel my subscription, now or with the paid period",
+        summary="Cancel my subscription, at once or at the end of the paid period",
         request=CancelSerializer,
-        responses=SubscriptionSerializer,
     )
     @action(detail=False, methods=["post"])
     @idempotent
@@ -74,9 +73,7 @@ class SubscriptionViewSet(ViewSetMixin, APIView):
         subscription = subscriptions.cancel(user=request.user, **body)
         return Response(SubscriptionSerializer(subscription).data)
 
-    @extend_schema(
-        summary="Keep my subscription after all", request=None, responses=SubscriptionSerializer
-    )
+    @extend_schema(summary="Withdraw the cancellation of my subscription", request=None)
     @action(detail=False, methods=["post"])
     @idempotent
     def resume(self, request):
@@ -85,11 +82,10 @@ class SubscriptionViewSet(ViewSetMixin, APIView):
     @extend_schema(
         summary="Change my plan",
         description=(
-            "A dearer plan begins at once, and what is left of the paid period is taken off its"
-            " price; a cheaper one begins with the next period."
+            "A more expensive plan starts at once; the unused part of the paid period is deducted from"
+            " its price. A cheaper plan starts with the next period."
         ),
         request=ChangePlanSerializer,
-        responses=SubscriptionSerializer,
     )
     @action(detail=False, methods=["post"])
     @idempotent
@@ -98,11 +94,7 @@ class SubscriptionViewSet(ViewSetMixin, APIView):
         subscription = subscriptions.change(user=request.user, plan_code=body["plan"])
         return Response(SubscriptionSerializer(subscription).data)
 
-    @extend_schema(
-        summary="Pay my subscription with another card",
-        request=PaymentMethodSerializer,
-        responses=SubscriptionSerializer,
-    )
+    @extend_schema(summary="Pay my subscription with another card", request=PaymentMethodSerializer)
     @action(detail=False, methods=["post"], url_path="payment-method")
     @idempotent
     def payment_method(self, request):
@@ -111,7 +103,7 @@ class SubscriptionViewSet(ViewSetMixin, APIView):
         return Response(SubscriptionSerializer(subscription).data)
 
 
-@extend_schema_view(list=extend_schema(summary="The periods of my subscriptions"))
+@extend_schema_view(list=extend_schema(summary="List the invoices of my subscriptions"))
 class InvoiceViewSet(ListModelMixin, GenericViewSet):
     queryset = Invoice.objects.none()
     serializer_class = InvoiceSerializer
@@ -125,8 +117,8 @@ class InvoiceRefundView(APIView):
     permission_classes = [MayRefund]
 
     @extend_schema(
-        summary="Refund a period of a subscription, in full or in part",
-        description="The current period refunded in full ends the right to watch at once.",
+        summary="Refund an invoice of a subscription, in full or in part",
+        description="A full refund of the current period ends the subscription and the access at once.",
         request=RefundSerializer,
         responses=InvoiceSerializer,
     )

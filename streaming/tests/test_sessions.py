@@ -129,7 +129,7 @@ def test_a_session_does_not_outlive_the_subscription(viewer, make_video, subscri
 def test_a_subscription_that_ended_ends_its_sessions(viewer, make_video, subscribe, watch):
     subscription = subscribe(viewer)
     session = watch(viewer, make_video(price=1999))
-    sandbox.billing.cancel(subscription.external_id, at_period_end=False)
+    sandbox.subscriptions.cancel(subscription.external_id, at_period_end=False)
     follow_gateway.sync_subscription(gateway="sandbox", external_id=subscription.external_id)
     assert end_of(session) == "revoked"
 

@@ -1,6 +1,9 @@
-"""A gateway without a bank: real tables, real webhooks, a clock that can be moved. No money."""
+"""The sandbox: a gateway without a bank, for trying and testing. No real money moves.
 
-from payments.gateways.sandbox.cards import METHODS
+It keeps its own tables (`payments/models/sandbox.py`), sends signed webhook messages, and has a clock
+that can be moved forward.
+"""
+
 from payments.gateways.sandbox.gateway import SandboxGateway
 
-__all__ = ["METHODS", "SandboxGateway"]
+__all__ = ["SandboxGateway"]

@@ -1,4 +1,4 @@
-"""The sandbox's cards. Stripe's names, so that a client's tests need no second set."""
+"""The cards of the sandbox, named like Stripe's test cards, so that a client needs one set of names."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,15 @@ from payments.gateways.base import MethodUnknown
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    decline_code: str = ""
-    needs_authentication: bool = False  # when the buyer is there; renewals are exempt
+    """A test card: how the bank answers when it is charged."""
+
+    decline_code: str = ""  # empty for a card that is accepted
+    needs_authentication: bool = False  # in a buyer's presence; a renewal goes through without it
     fails_on_renewal: bool = False
-    refund_status: str = "succeeded"
+    refund_status: str = "succeeded"  # of a refund to this card
 
 
-METHODS = {
+CARDS = {
     "pm_card_visa": Card(),
     "pm_card_mastercard": Card(),
     "pm_card_amex": Card(),
@@ -27,8 +29,8 @@ METHODS = {
 
 
 def card(payment_method: str) -> Card:
-    """Raises MethodUnknown."""
+    """Return the card with this name. Raises MethodUnknown."""
     try:
-        return METHODS[payment_method]
+        return CARDS[payment_method]
     except KeyError:
         raise MethodUnknown(payment_method) from None

@@ -1,4 +1,4 @@
-"""Payments, refunds and disputes inside the sandbox."""
+"""Payments, refunds and disputes in the sandbox."""
 
 from datetime import timedelta
 
@@ -7,21 +7,29 @@ from django.db.models import Sum
 from django.urls import reverse
 from django.utils import timezone
 
+from config import money
 from config.ids import uuid7
 from payments.gateways.base import (
     Declined,
     DisputeSnapshot,
-    NotThere,
     PaymentSnapshot,
     RefundRefused,
     RefundSnapshot,
 )
-from payments.gateways.sandbox.cards import METHODS, card
-from payments.gateways.sandbox.events import now, tell
+from payments.gateways.sandbox import events, rows
+from payments.gateways.sandbox.cards import CARDS, card
 from payments.gateways.sandbox.locks import lock_payment
-from payments.models import SandboxDispute, SandboxInvoice, SandboxPayment, SandboxRefund
+from payments.models import (
+    Dispute,
+    Payment,
+    Refund,
+    SandboxDispute,
+    SandboxInvoice,
+    SandboxPayment,
+    SandboxRefund,
+)
 
-EVIDENCE_DAYS = 14
+EVIDENCE_DAYS = 14  # that a merchant has for the answer to a dispute
 
 
 def charge(
@@ -34,14 +42,18 @@ def charge(
     invoice: SandboxInvoice | None = None,
     is_renewal: bool = False,
 ) -> SandboxPayment:
-    """One payment for a key, whatever happens. Its status says what the bank said."""
-    bank = card(payment_method)
-    decline_code = bank.decline_code
-    if is_renewal and bank.fails_on_renewal:
+    """Charge a card and return the payment; its status tells the bank's answer.
+
+    The payment is one of ``invoice``, or of the order with the id ``reference``. Repeating a key returns
+    the payment of the first call. Raises MethodUnknown.
+    """
+    charged = card(payment_method)
+    decline_code = charged.decline_code
+    if is_renewal and charged.fails_on_renewal:
         decline_code = "generic_decline"
     if decline_code:
         status = "failed"
-    elif bank.needs_authentication and not is_renewal:
+    elif charged.needs_authentication and not is_renewal:
         status = "requires_action"
     else:
         status = "captured"
@@ -59,13 +71,14 @@ def charge(
                 decline_code=decline_code,
                 captured=amount if status == "captured" else 0,
             )
-            tell(f"payment.{status}", "payment", payment.pk)
+            events.record(f"payment.{status}", "payment", payment.pk)
             return payment
     except IntegrityError:
         return SandboxPayment.objects.get(idempotency_key=key)
 
 
 def raise_if_declined(payment: SandboxPayment) -> SandboxPayment:
+    """Return the payment. Raises Declined for one that has failed."""
     if payment.status == "failed":
         raise Declined(payment.decline_code)
     return payment
@@ -73,61 +86,76 @@ def raise_if_declined(payment: SandboxPayment) -> SandboxPayment:
 
 @transaction.atomic
 def authenticate(payment_id: str, *, succeeds: bool) -> SandboxPayment:
-    """The buyer has answered their bank. Does nothing for a payment that waits for no answer."""
+    """Finish an authentication: capture the payment, or let it fail. Return the payment.
+
+    A payment that does not wait for authentication stays as it is. Raises NotThere.
+    """
     payment = lock_payment(payment_id)
     if payment.status != "requires_action":
         return payment
     payment.status = "captured" if succeeds else "failed"
     payment.captured = payment.amount if succeeds else 0
     payment.decline_code = "" if succeeds else "authentication_required"
-    changed(payment, f"payment.{payment.status}")
+    _save(payment, f"payment.{payment.status}")
     return payment
 
 
-def changed(payment: SandboxPayment, event_type: str) -> None:
+def _save(payment: SandboxPayment, event_type: str) -> None:
+    """Save a payment, or a change of its refunds and disputes, and record the event."""
     payment.changed_at = timezone.now()
     payment.save()
-    tell(event_type, "payment", payment.pk)
+    events.record(event_type, "payment", payment.pk)
 
 
 @transaction.atomic
 def refund(*, payment_id: str, amount: int, key: str) -> SandboxRefund:
+    """Refund a payment in part or in full and return the refund.
+
+    Repeating a key returns the refund of the first call. Raises NotThere and RefundRefused.
+    """
     payment = lock_payment(payment_id)
-    found = SandboxRefund.objects.filter(idempotency_key=key).first()
-    if found is not None:
-        return found
-    given = payment.refunds.exclude(status="failed").aggregate(total=Sum("amount"))["total"] or 0
-    if given + amount > payment.captured:
-        raise RefundRefused(f"only {payment.captured - given} are left")
-    found = SandboxRefund.objects.create(
+    known = SandboxRefund.objects.filter(idempotency_key=key).first()
+    if known is not None:
+        return known
+    refunded = payment.refunds.exclude(status="failed").aggregate(total=Sum("amount"))["total"] or 0
+    left = payment.captured - refunded
+    if amount > left:
+        raise RefundRefused(
+            f"only {money.to_text(left, payment.currency)} {payment.currency} are left"
+        )
+    created = SandboxRefund.objects.create(
         id=f"sbr_{uuid7().hex}",
         idempotency_key=key,
         payment=payment,
         amount=amount,
-        status=METHODS[payment.payment_method].refund_status,
+        status=CARDS[payment.payment_method].refund_status,
     )
-    changed(payment, "refund.created")
-    return found
+    _save(payment, "refund.created")
+    return created
 
 
 @transaction.atomic
-def settle_refund(refund_id: str, *, succeeds: bool) -> SandboxRefund:
-    """The bank's late answer: a refund that seemed to succeed can still fail, days later."""
-    found = SandboxRefund.objects.select_related("payment").filter(pk=refund_id).first()
-    if found is None:
-        raise NotThere(refund_id)
-    payment = lock_payment(found.payment_id)
-    found.status = "succeeded" if succeeds else "failed"
-    found.save(update_fields=["status"])
-    changed(payment, "refund.updated" if succeeds else "refund.failed")
-    return found
+def resolve_refund(refund_id: str, *, succeeds: bool) -> SandboxRefund:
+    """Set the bank's late answer to a refund and return the refund. Raises NotThere.
+
+    A refund that had succeeded can still fail, days later.
+    """
+    resolved = rows.get(SandboxRefund.objects.all(), refund_id)
+    payment = lock_payment(resolved.payment_id)
+    resolved.status = "succeeded" if succeeds else "failed"
+    resolved.save(update_fields=["status"])
+    _save(payment, "refund.updated" if succeeds else "refund.failed")
+    return resolved
 
 
 @transaction.atomic
 def open_dispute(
     payment_id: str, *, amount: int | None = None, inquiry: bool = False, fee: int = 0
 ) -> SandboxDispute:
-    """The buyer's bank takes money back; an inquiry only asks."""
+    """Open a dispute and withdraw its amount; an inquiry withdraws nothing. Raises NotThere.
+
+    Without an amount, the whole captured amount is disputed.
+    """
     payment = lock_payment(payment_id)
     amount = amount or payment.captured
     dispute = SandboxDispute.objects.create(
@@ -137,42 +165,40 @@ def open_dispute(
         withdrawn=0 if inquiry else amount,
         fee=0 if inquiry else fee,
         status="warning" if inquiry else "needs_response",
-        evidence_due=now() + timedelta(days=EVIDENCE_DAYS),
+        evidence_due=events.now() + timedelta(days=EVIDENCE_DAYS),
     )
-    changed(payment, "dispute.created")
+    _save(payment, "dispute.created")
     return dispute
 
 
 @transaction.atomic
 def close_dispute(dispute_id: str, *, reinstated: int) -> SandboxDispute:
-    """The bank's decision: won in full, in part or (0) lost."""
-    dispute = SandboxDispute.objects.filter(pk=dispute_id).first()
-    if dispute is None:
-        raise NotThere(dispute_id)
+    """Close a dispute and give this amount back, at most the amount that was withdrawn.
+
+    The dispute is won if all of it comes back, and lost otherwise. Raises NotThere.
+    """
+    dispute = rows.get(SandboxDispute.objects.all(), dispute_id)
     payment = lock_payment(dispute.payment_id)
     dispute.reinstated = min(reinstated, dispute.withdrawn)
     dispute.status = "won" if dispute.reinstated == dispute.withdrawn else "lost"
     dispute.save(update_fields=["reinstated", "status"])
-    changed(payment, "dispute.closed")
+    _save(payment, "dispute.closed")
     return dispute
 
 
 def snapshot(payment_id: str) -> PaymentSnapshot:
-    payment = (
-        SandboxPayment.objects.select_related("invoice")
-        .prefetch_related("refunds", "disputes")
-        .filter(pk=payment_id)
-        .first()
+    """Return the current state of a payment. Raises NotThere."""
+    payment = rows.get(
+        SandboxPayment.objects.select_related("invoice").prefetch_related("refunds", "disputes"),
+        payment_id,
     )
-    if payment is None:
-        raise NotThere(payment_id)
     waits = payment.status == "requires_action"
     return PaymentSnapshot(
         external_id=payment.pk,
         amount=payment.amount,
         currency=payment.currency,
         captured=payment.captured,
-        status=payment.status,
+        status=Payment.Status(payment.status),
         refunds=tuple(map(refund_snapshot, payment.refunds.all())),
         disputes=tuple(map(_dispute_snapshot, payment.disputes.all())),
         fee=payment.fee,
@@ -184,8 +210,14 @@ def snapshot(payment_id: str) -> PaymentSnapshot:
     )
 
 
-def refund_snapshot(found: SandboxRefund) -> RefundSnapshot:
-    return RefundSnapshot(found.pk, found.amount, found.status, found.idempotency_key)
+def refund_snapshot(row: SandboxRefund) -> RefundSnapshot:
+    """Return the state of a refund."""
+    return RefundSnapshot(
+        external_id=row.pk,
+        amount=row.amount,
+        status=Refund.Status(row.status),
+        key=row.idempotency_key,
+    )
 
 
 def _dispute_snapshot(dispute: SandboxDispute) -> DisputeSnapshot:
@@ -194,7 +226,7 @@ def _dispute_snapshot(dispute: SandboxDispute) -> DisputeSnapshot:
         amount=dispute.amount,
         withdrawn=dispute.withdrawn,
         reinstated=dispute.reinstated,
-        status=dispute.status,
+        status=Dispute.Status(dispute.status),
         fee=dispute.fee,
         reason=dispute.reason,
         evidence_due=dispute.evidence_due,

@@ -1,10 +1,12 @@
-"""What the sandbox tells the merchant: written with what it tells, delivered after the commit.
+"""The sandbox's clock and its webhook events.
 
-Delivery is a signed message handed to the receivers of ``message_sent``, which verify it like any
-other; one that fails is delivered again, later and later.
+An event is written in the transaction of the change that it reports, and delivered after the commit. To
+deliver it means to hand a signed message to the receivers of ``message_sent``, which verify it like a
+message of any other gateway. An event whose receiver fails is delivered again, at growing intervals.
 """
 
 import json
+import time
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -14,32 +16,44 @@ from django.utils import timezone
 
 from config.ids import uuid7
 from payments.gateways import signatures
+from payments.gateways.base import ObjectKind
 from payments.gateways.sandbox.locks import lock_clock
 from payments.models import SandboxClock, SandboxEvent
 
 HEADER = "Sandbox-Signature"
 API_VERSION = "2026-11-01"
-TRIES = 12
+MAX_ATTEMPTS = 12
+DUE_AT_ONCE = 200  # events of one call of `deliver_due`
+MAX_WAIT_SECONDS = 3600
 
-# Arguments: body (bytes), headers (dict). A receiver that raises has not taken it in.
+# Arguments: body (bytes), headers (dict). A receiver that raises gets the message again later.
 message_sent = Signal()
 
 
 def now() -> datetime:
-    """The sandbox's time. Only ever moved forward."""
+    """Return the sandbox's time, which is never behind the real one."""
     clock = SandboxClock.objects.filter(pk=1).first()
     return timezone.now() + (clock.ahead if clock else timedelta())
 
 
-def tell(event_type: str, kind: str, object_id: str) -> None:
-    """Call it in the transaction of what it tells."""
+@transaction.atomic
+def move_clock(step: timedelta) -> datetime:
+    """Move the sandbox's clock forward and return its new time."""
+    clock = lock_clock()
+    clock.ahead += step
+    clock.save(update_fields=["ahead"])
+    return now()
+
+
+def record(event_type: str, kind: ObjectKind, object_id: str) -> None:
+    """Store an event about an object. Call it in the transaction that changes the object."""
     SandboxEvent.objects.create(
         id=f"sbe_{uuid7().hex}", type=event_type, kind=kind, object_id=object_id
     )
 
 
 def message(event: SandboxEvent) -> tuple[bytes, dict[str, str]]:
-    """The signed message of an event: body and headers."""
+    """Return the body and the headers of an event's message, signed now."""
     body = json.dumps(
         {
             "id": event.pk,
@@ -51,28 +65,31 @@ def message(event: SandboxEvent) -> tuple[bytes, dict[str, str]]:
         }
     ).encode()
     secret = settings.SANDBOX_WEBHOOK_SECRETS[0]
-    return body, {HEADER: signatures.sign(body, secret, timezone.now().timestamp())}
+    return body, {HEADER: signatures.sign(body, secret, time.time())}
 
 
 def deliver_due() -> int:
-    """Deliver what has not been taken in yet; returns how much was. Never inside a transaction."""
+    """Deliver the events that are due, and return how many were accepted.
+
+    Safe to run in several processes at once. Never call it inside a transaction: the receivers call the
+    gateway. Without SANDBOX_WEBHOOK_SECRETS nothing is delivered.
+    """
     if not settings.SANDBOX_WEBHOOK_SECRETS:
         return 0
-    delivered = 0
     due = SandboxEvent.objects.filter(next_attempt_at__lte=timezone.now()).order_by("pk")
-    for event in list(due[:200]):
-        delivered += _deliver(event)
-    return delivered
+    return sum(_deliver(event) for event in list(due[:DUE_AT_ONCE]))
 
 
 def _deliver(event: SandboxEvent) -> bool:
+    """Make one attempt to deliver an event, and return whether all receivers accepted it."""
     attempts = event.attempts + 1
-    later = timezone.now() + timedelta(seconds=min(5 * 2**attempts, 3600))
-    # Whoever raises the number of attempts delivers; another process finds nothing to do.
-    mine = SandboxEvent.objects.filter(pk=event.pk, attempts=event.attempts).update(
-        attempts=attempts, next_attempt_at=later if attempts < TRIES else None
+    wait = timedelta(seconds=min(5 * 2**attempts, MAX_WAIT_SECONDS))
+    # The process whose UPDATE raises the number of attempts delivers. Any other one changes no row.
+    claimed = SandboxEvent.objects.filter(pk=event.pk, attempts=event.attempts).update(
+        attempts=attempts,
+        next_attempt_at=timezone.now() + wait if attempts < MAX_ATTEMPTS else None,
     )
-    if not mine:
+    if not claimed:
         return False
     body, headers = message(event)
     outcomes = message_sent.send_robust(sender=SandboxEvent, body=body, headers=headers)
@@ -82,12 +99,3 @@ def _deliver(event: SandboxEvent) -> bool:
         delivered_at=timezone.now(), next_attempt_at=None
     )
     return True
-
-
-@transaction.atomic
-def move_clock(step: timedelta) -> datetime:
-    """Set the sandbox's clock forward; returns its new time."""
-    clock = lock_clock()
-    clock.ahead += step
-    clock.save(update_fields=["ahead"])
-    return timezone.now() + clock.ahead

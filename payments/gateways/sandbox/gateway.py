@@ -1,32 +1,39 @@
 """The sandbox behind the interface of all gateways."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from django.conf import settings
-from django.utils import timezone
 
 from payments.gateways import signatures
 from payments.gateways.base import (
     AmountRefused,
     Change,
     CheckoutSnapshot,
+    Finding,
     GatewayEvent,
     Item,
+    ObjectKind,
     PaymentSnapshot,
     PlanTerms,
+    PublicSettings,
     RefundSnapshot,
     SubscriptionSnapshot,
 )
-from payments.gateways.sandbox import billing, charging, events, pages
+from payments.gateways.json_fields import nested, text
+from payments.gateways.sandbox import charging, checkouts, doctor, events, subscriptions
 from payments.models import SandboxCheckout, SandboxPayment, SandboxSubscription
 
-KINDS = {"payment", "subscription", "checkout"}
+KINDS: dict[str, ObjectKind] = {
+    "payment": "payment",
+    "subscription": "subscription",
+    "checkout": "checkout",
+}
 
 
 class SandboxGateway:
     name = "sandbox"
-    public: Mapping[str, object] = {"publishable_key": None, "livemode": False}
+    public: PublicSettings = {"publishable_key": None, "livemode": False}
 
     def webhook_is_configured(self) -> bool:
         return bool(settings.SANDBOX_WEBHOOK_SECRETS)
@@ -34,6 +41,11 @@ class SandboxGateway:
     def validate_amount(self, amount: int, currency: str) -> None:
         if amount <= 0:
             raise AmountRefused("The amount must be above zero.")
+
+    def examine(self, plans: Iterable[PlanTerms]) -> Iterator[Finding]:
+        return doctor.examine()
+
+    # --- payments ---
 
     def charge(
         self, *, amount: int, currency: str, payment_method: str, reference: str, customer: str,
@@ -56,18 +68,22 @@ class SandboxGateway:
             charging.refund(payment_id=external_id, amount=amount, key=key)
         )
 
+    # --- hosted pages ---
+
     def create_checkout(
         self, item: Item, *, customer: str, key: str, return_url: str, expires_at: datetime
     ) -> CheckoutSnapshot:
-        return pages.snapshot(
-            pages.create(item, key=key, return_url=return_url, expires_at=expires_at)
+        return checkouts.snapshot(
+            checkouts.create(item, key=key, return_url=return_url, expires_at=expires_at)
         )
 
     def fetch_checkout(self, external_id: str) -> CheckoutSnapshot:
-        return pages.snapshot(pages.find(external_id))
+        return checkouts.snapshot(checkouts.find(external_id))
 
     def expire_checkout(self, external_id: str) -> CheckoutSnapshot:
-        return pages.snapshot(pages.expire(external_id))
+        return checkouts.snapshot(checkouts.expire(external_id))
+
+    # --- subscriptions ---
 
     def create_customer(self, *, user_id: str, email: str, key: str) -> str:
         return ""
@@ -78,59 +94,59 @@ class SandboxGateway:
     def start_subscription(
         self, plan: PlanTerms, *, reference: str, customer: str, payment_method: str, key: str
     ) -> SubscriptionSnapshot:
-        begun = billing.start(plan, reference=reference, payment_method=payment_method, key=key)
-        return billing.snapshot(begun.pk)
+        subscription = subscriptions.start(
+            plan, reference=reference, payment_method=payment_method, key=key
+        )
+        return subscriptions.snapshot(subscription.pk)
 
     def fetch_subscription(self, external_id: str) -> SubscriptionSnapshot:
-        return billing.snapshot(external_id)
+        return subscriptions.snapshot(external_id)
 
     def cancel_subscription(self, external_id: str, *, at_period_end: bool) -> SubscriptionSnapshot:
-        billing.cancel(external_id, at_period_end=at_period_end)
-        return billing.snapshot(external_id)
+        subscriptions.cancel(external_id, at_period_end=at_period_end)
+        return subscriptions.snapshot(external_id)
 
     def resume_subscription(self, external_id: str) -> SubscriptionSnapshot:
-        billing.resume(external_id)
-        return billing.snapshot(external_id)
+        subscriptions.resume(external_id)
+        return subscriptions.snapshot(external_id)
 
     def change_plan(
         self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
     ) -> SubscriptionSnapshot:
-        billing.change_plan(external_id, plan, at_period_end=at_period_end, key=key)
-        return billing.snapshot(external_id)
+        subscriptions.change_plan(external_id, plan, at_period_end=at_period_end, key=key)
+        return subscriptions.snapshot(external_id)
 
     def set_payment_method(
         self, external_id: str, payment_method: str, *, customer: str
     ) -> SubscriptionSnapshot:
-        billing.set_payment_method(external_id, payment_method)
-        return billing.snapshot(external_id)
+        subscriptions.set_payment_method(external_id, payment_method)
+        return subscriptions.snapshot(external_id)
+
+    # --- gateway news ---
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str]) -> GatewayEvent:
         message = signatures.verify(
-            body,
-            headers.get(events.HEADER, ""),
-            settings.SANDBOX_WEBHOOK_SECRETS,
-            now=timezone.now().timestamp(),
-            tolerance=settings.WEBHOOK_TOLERANCE_SECONDS,
+            body, headers.get(events.HEADER, ""), settings.SANDBOX_WEBHOOK_SECRETS
         )
-        data = message.get("data")
-        about = data.get("object") if isinstance(data, dict) else None
-        about = about if isinstance(about, dict) else {}
-        kind = str(about.get("object", ""))
+        reported = nested(message, "data", "object")
         return GatewayEvent(
-            id=str(message.get("id", "")),
-            type=str(message.get("type", "")),
-            kind=kind if kind in KINDS else "",
-            external_id=str(about.get("id", "")),
+            id=text(message, "id"),
+            type=text(message, "type"),
+            kind=KINDS.get(text(reported, "object"), ""),
+            external_id=text(reported, "id"),
             livemode=message.get("livemode") is True,
-            api_version=str(message.get("api_version", "")),
+            api_version=text(message, "api_version"),
         )
 
     def list_changes(self, since: datetime) -> Iterator[Change]:
-        for kind, model, field in (
-            ("checkout", SandboxCheckout, "created_at"),
-            ("payment", SandboxPayment, "changed_at"),
-            ("subscription", SandboxSubscription, "changed_at"),
-        ):
-            changed = model.objects.filter(**{f"{field}__gte": since}).order_by("pk")
-            for pk in changed.values_list("pk", flat=True):
-                yield Change(kind, pk)
+        # Hosted pages are listed only when they are new: the payment or subscription that an older page
+        # led to is in the lists below.
+        pages = SandboxCheckout.objects.filter(created_at__gte=since)
+        payments = SandboxPayment.objects.filter(changed_at__gte=since)
+        changed = SandboxSubscription.objects.filter(changed_at__gte=since)
+        for page_id in pages.order_by("pk").values_list("pk", flat=True):
+            yield Change("checkout", page_id)
+        for payment_id in payments.order_by("pk").values_list("pk", flat=True):
+            yield Change("payment", payment_id)
+        for subscription_id in changed.order_by("pk").values_list("pk", flat=True):
+            yield Change("subscription", subscription_id)

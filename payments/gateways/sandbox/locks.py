@@ -4,34 +4,23 @@ payment → subscription → checkout; the clock alone. A transaction of the san
 service, because no gateway is called inside a transaction. See `docs/locking.md`.
 """
 
-from payments.gateways.base import NotThere
+from payments.gateways.sandbox import rows
 from payments.models import SandboxCheckout, SandboxClock, SandboxPayment, SandboxSubscription
 
 
 def lock_payment(payment_id: str) -> SandboxPayment:
     """Lock a payment, with its refunds and disputes. Raises NotThere."""
-    payment = SandboxPayment.objects.select_for_update().filter(pk=payment_id).first()
-    if payment is None:
-        raise NotThere(payment_id)
-    return payment
+    return rows.get(SandboxPayment.objects.select_for_update(), payment_id)
 
 
 def lock_subscription(subscription_id: str) -> SandboxSubscription:
     """Lock a subscription, with its invoices. Raises NotThere."""
-    subscription = (
-        SandboxSubscription.objects.select_for_update().filter(pk=subscription_id).first()
-    )
-    if subscription is None:
-        raise NotThere(subscription_id)
-    return subscription
+    return rows.get(SandboxSubscription.objects.select_for_update(), subscription_id)
 
 
 def lock_checkout(checkout_id: str) -> SandboxCheckout:
     """Lock a hosted page. Raises NotThere."""
-    checkout = SandboxCheckout.objects.select_for_update().filter(pk=checkout_id).first()
-    if checkout is None:
-        raise NotThere(checkout_id)
-    return checkout
+    return rows.get(SandboxCheckout.objects.select_for_update(), checkout_id)
 
 
 def lock_checkout_of(payment: SandboxPayment) -> SandboxCheckout | None:

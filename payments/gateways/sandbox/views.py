@@ -1,6 +1,8 @@
-"""The sandbox's own face: its hosted page, where a browser pays, and its switches for tests."""
+"""The sandbox's hosted pages for buyers, and the endpoints that play the bank and move the clock."""
 
 from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -10,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 import audit.services as audit
@@ -19,7 +22,7 @@ from config.api.views import APIView
 from config.errors import NotVisible
 from payments.errors import AmountInvalid
 from payments.gateways.base import Declined, NotThere
-from payments.gateways.sandbox import billing, charging, events, pages
+from payments.gateways.sandbox import charging, checkouts, events, rows, subscriptions
 from payments.gateways.sandbox.serializers import (
     SandboxClockSerializer,
     SandboxDisputeSerializer,
@@ -29,86 +32,95 @@ from payments.http import validated_body
 from payments.models import Payment, Refund, SandboxPayment
 from payments.permissions import MayOperateSandbox
 
-CARDS = {
+# The card that each button of the page pays with.
+CARD_OF_BUTTON = {
     "pay": "pm_card_visa",
     "decline": "pm_card_chargeDeclined",
     "authenticate": "pm_card_authenticationRequired",
 }
-STATES = {"complete": "Paid.", "expired": "This page has expired. Nothing was charged."}
+# The texts of a page on which nothing can be paid any more, by the checkout's or the payment's status.
+CHECKOUT_RESULTS = {"complete": "Paid.", "expired": "This page has expired. Nothing was charged."}
+PAYMENT_RESULTS = {
+    "captured": "Paid.",
+    "failed": "Your bank did not recognise you, and nothing was charged.",
+}
+NOT_RECOGNISED = "Your bank did not recognise you, and nothing was charged. Try another card."
 
 
-@csrf_exempt  # the id in the address is the authority, and no cookie is looked at
+@csrf_exempt  # the unguessable id in the address is the authority, and no cookie is read
 @never_cache
 @require_http_methods(["GET", "POST"])
 def checkout_page(request: HttpRequest, token: str) -> HttpResponse:
+    """Show a hosted page, and on POST press one of its buttons. 404 for an unknown id.
+
+    Webhook events are delivered before the answer, as a real gateway would send them.
+    """
     try:
-        checkout = pages.find(token)
+        checkout = checkouts.find(token)
     except NotThere:
-        return _nothing_here()
-    message, waits = "", None
+        return _not_found()
+    message = ""
     if request.method == "POST":
         button = request.POST.get("button", "")
         try:
             if button == "abandon":
-                pages.expire(token)
+                checkouts.expire(token)
             elif button in {"confirm", "refuse"} and checkout.payment is not None:
-                pages.authenticate(checkout.payment_id, succeeds=button == "confirm")
-                message = "" if button == "confirm" else "Your bank did not recognise you."
-            elif button in CARDS:
-                pages.pay(token, CARDS[button])
+                checkouts.authenticate(checkout.payment.pk, succeeds=button == "confirm")
+                message = "" if button == "confirm" else NOT_RECOGNISED
+            elif button in CARD_OF_BUTTON:
+                checkouts.pay(token, CARD_OF_BUTTON[button])
         except Declined as declined:
             message = f"The card was declined ({declined.decline_code}). Try another one."
         events.deliver_due()
-        checkout = pages.find(token)
-    if checkout.status == "open" and checkout.payment is not None:
-        waits = checkout.payment
+        checkout = checkouts.find(token)
     return _page(
         request,
         title=checkout.title,
         amount=checkout.amount,
         currency=checkout.currency,
         message=message,
-        state=STATES.get(checkout.status, ""),
-        authenticating=waits is not None,
+        result=CHECKOUT_RESULTS.get(checkout.status, ""),
+        is_authenticating=checkout.status == "open" and checkout.payment is not None,
         return_url=checkout.return_url,
-        free_days=(checkout.plan or {}).get("trial_days", 0),
+        trial_days=(checkout.plan or {}).get("trial_days", 0),
     )
 
 
-@csrf_exempt  # the same
+@csrf_exempt  # for the same reason
 @never_cache
 @require_http_methods(["GET", "POST"])
 def authenticate_page(request: HttpRequest, payment_id: str) -> HttpResponse:
-    """The buyer's bank asks whether it is them."""
-    payment = None
-    if payment_id.isprintable():  # PostgreSQL cannot even be asked for a NUL
-        payment = SandboxPayment.objects.filter(pk=payment_id).first()
-    if payment is None:
-        return _nothing_here()
+    """Show the page on which the buyer's bank asks for authentication. 404 for an unknown payment.
+
+    On POST the buttons "confirm" and "refuse" are the buyer's answer.
+    """
+    try:
+        payment = rows.get(SandboxPayment.objects.all(), payment_id)
+    except NotThere:
+        return _not_found()
     if request.method == "POST":
         button = request.POST.get("button", "")
         if button in {"confirm", "refuse"}:
-            payment = pages.authenticate(payment_id, succeeds=button == "confirm")
+            payment = checkouts.authenticate(payment_id, succeeds=button == "confirm")
             events.deliver_due()
-    states = {
-        "captured": "Paid.",
-        "failed": "Your bank did not recognise you. Nothing was charged.",
-    }
     return _page(
         request,
         title="Your bank asks: is this you?",
         amount=payment.amount,
         currency=payment.currency,
-        state=states.get(payment.status, ""),
-        authenticating=payment.status == "requires_action",
+        result=PAYMENT_RESULTS.get(payment.status, ""),
+        is_authenticating=payment.status == "requires_action",
     )
 
 
-def _nothing_here() -> HttpResponse:
-    return HttpResponseNotFound("There is nothing to pay here.", content_type="text/plain")
+def _not_found() -> HttpResponse:
+    return HttpResponseNotFound(
+        "There is no payment at this address. Start again from the shop.", content_type="text/plain"
+    )
 
 
-def _page(request: HttpRequest, *, amount: int, currency: str, **context) -> HttpResponse:
+def _page(request: HttpRequest, *, amount: int, currency: str, **context: object) -> HttpResponse:
     context["price"] = f"{money.to_text(amount, currency)} {currency}"
     return render(request, "payments/sandbox_checkout.html", context)
 
@@ -118,87 +130,110 @@ class SandboxClockView(APIView):
 
     @extend_schema(
         summary="Move the sandbox's clock forward",
-        description="Renewals, retries and ends that fall due happen at once.",
+        description=(
+            "Renewals, retries and ends of subscriptions that fall due by the new time happen before "
+            "the answer."
+        ),
         request=SandboxClockSerializer,
         responses=SandboxClockSerializer,
     )
-    def post(self, request):
+    def post(self, request: Request) -> Response:
         data = validated_body(SandboxClockSerializer, request)
         with transaction.atomic():
             now = events.move_clock(timedelta(days=data["days"], hours=data["hours"]))
             audit.record(actor=request.user, action=AuditAction.SANDBOX_MOVED, **data)
-        billing.run_due()
+        subscriptions.run_due()
         events.deliver_due()
         return Response({**data, "now": now})
 
 
-class _SwitchView(APIView):
+class _BankView(APIView):
+    """The base of the endpoints that do what a buyer's bank would do to a payment."""
+
     permission_classes = [MayOperateSandbox]
 
-    def payment(self, pk) -> Payment:
-        """By its own id, or by that of the order that it pays."""
-        found = Payment.objects.filter(Q(pk=pk) | Q(order_id=pk), gateway="sandbox").last()
-        if found is None:
-            raise NotVisible()
-        return found
+    def payment(self, pk: UUID) -> Payment:
+        """Return the sandbox's payment with this id, or the last one of the order with this id.
 
-    def note(self, request, payment: Payment, what: str) -> None:
+        Raises NotVisible.
+        """
+        payment = Payment.objects.filter(Q(pk=pk) | Q(order_id=pk), gateway="sandbox").last()
+        if payment is None:
+            raise NotVisible()
+        return payment
+
+    def record(self, request: Request, payment: Payment, what: str) -> None:
+        """Write the audit entry and deliver the webhook events."""
         audit.record(
             actor=request.user, action=AuditAction.SANDBOX_MOVED, target=payment, what=what
         )
         events.deliver_due()
 
 
-class SandboxDisputeView(_SwitchView):
+class SandboxDisputeView(_BankView):
     @extend_schema(
-        summary="Let the buyer's bank take money back",
+        summary="Open a dispute as the buyer's bank",
+        description="The id is that of a payment or of an order. An inquiry withdraws no money.",
         request=SandboxDisputeSerializer,
         responses=SandboxDisputeSerializer,
     )
-    def post(self, request, pk):
+    def post(self, request: Request, pk: UUID) -> Response:
         data, payment = validated_body(SandboxDisputeSerializer, request), self.payment(pk)
         amount = _minor(data.get("amount"), payment)
         dispute = charging.open_dispute(payment.external_id, amount=amount, inquiry=data["inquiry"])
-        self.note(request, payment, "dispute")
+        self.record(request, payment, "dispute")
         return Response({"dispute": dispute.pk, "status": dispute.status})
 
 
-class SandboxReinstateView(_SwitchView):
+class SandboxReinstateView(_BankView):
     @extend_schema(
-        summary="Let the bank decide: won, won in part, or (amount 0) lost",
+        summary="Close the last dispute as the buyer's bank",
+        description=(
+            "The amount goes back to the platform. The dispute is won if that is all that was "
+            "withdrawn, and lost otherwise."
+        ),
         request=SandboxReinstateSerializer,
         responses=SandboxReinstateSerializer,
     )
-    def post(self, request, pk):
+    def post(self, request: Request, pk: UUID) -> Response:
         data, payment = validated_body(SandboxReinstateSerializer, request), self.payment(pk)
         dispute = payment.disputes.order_by("-created_at").first()
         if dispute is None:
             raise NotVisible()
         amount = _minor(data.get("amount"), payment)
-        dispute = charging.close_dispute(
+        closed = charging.close_dispute(
             dispute.external_id, reinstated=dispute.withdrawn if amount is None else amount
         )
-        self.note(request, payment, "reinstate")
-        return Response({"dispute": dispute.pk, "status": dispute.status})
+        self.record(request, payment, "reinstate")
+        return Response({"dispute": closed.pk, "status": closed.status})
 
 
-class SandboxRefundFailView(_SwitchView):
-    @extend_schema(summary="Let the last refund fail after all", request=None, responses=None)
-    def post(self, request, pk):
+class SandboxRefundFailView(_BankView):
+    @extend_schema(
+        summary="Let the last refund fail",
+        description="The refund may be pending or have succeeded: a bank can still reject it then.",
+        request=None,
+        responses=None,
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
         payment = self.payment(pk)
         refund = (
             payment.refunds.filter(status__in=Refund.COUNTS, external_id__isnull=False)
             .order_by("-created_at")
             .first()
         )
-        if refund is None:
+        if refund is None or refund.external_id is None:
             raise NotVisible()
-        charging.settle_refund(refund.external_id, succeeds=False)
-        self.note(request, payment, "refund-fail")
+        charging.resolve_refund(refund.external_id, succeeds=False)
+        self.record(request, payment, "refund-fail")
         return Response({"refund": str(refund.pk), "status": "failed"})
 
 
-def _minor(amount, payment: Payment) -> int | None:
+def _minor(amount: Decimal | None, payment: Payment) -> int | None:
+    """Convert an amount of the request to minor units of the payment's currency; None stays None.
+
+    Raises AmountInvalid, also for more than was captured.
+    """
     if amount is None:
         return None
     try:
@@ -206,5 +241,5 @@ def _minor(amount, payment: Payment) -> int | None:
     except money.NotMoney as error:
         raise AmountInvalid(str(error)) from None
     if not 0 <= minor <= payment.captured:
-        raise AmountInvalid("The amount must be between zero and what was paid.")
+        raise AmountInvalid("The amount must be between zero and the captured amount.")
     return minor

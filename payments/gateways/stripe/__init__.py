@@ -1,4 +1,4 @@
-"""Stripe. Imported only where it is the gateway: the SDK is large."""
+"""The gateway Stripe. Import it only where it is used, because its SDK is large."""
 
 from payments.gateways.stripe.gateway import StripeGateway
 

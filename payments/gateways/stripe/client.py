@@ -1,10 +1,11 @@
-"""The connection to Stripe, and what its errors mean to us."""
+"""The connection to Stripe, and the translation of its errors into those of all gateways."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import TypeVar
+from uuid import uuid4
 
 import stripe
 from django.conf import settings
@@ -17,20 +18,25 @@ from payments.gateways.base import (
     NotThere,
     OutcomeUnknown,
 )
+from payments.gateways.json_fields import Json, nested, text
 
 logger = logging.getLogger(__name__)
 
-# The SDK would write a file into the home of whoever runs this, and send its content with each call.
+Row = TypeVar("Row", bound=stripe.StripeObject)
+
+# With telemetry the SDK writes a file into the home directory of the service's user and sends the
+# content of that file with each request.
 stripe.enable_telemetry = False
 
-# The shapes that `mapping` knows. To be moved together with the SDK, after reading Stripe's notes.
+# `mapping` reads the shapes of this version. Read Stripe's changelog before you raise it with the SDK.
 API_VERSION = "2026-10-28.endive"
 TIMEOUT = (5, 30)  # seconds to connect, and to wait for an answer
-RETRIES = 2  # by the SDK, with the same key
-# What we have stored ourselves. Its absence is our trouble, and not an answer about what was asked for.
+RETRIES = 2  # by the SDK, with the same idempotency key
+# Parameters with ids that this service has stored. If Stripe misses one of these objects, then our data
+# are wrong; the object that the caller asked about may well exist.
 OUR_REFERENCES = ("customer", "items", "line_items", "phases")
 AMOUNT_CODES = {"amount_too_small", "amount_too_large", "invalid_charge_amount"}
-# What a bank that wants its client to authenticate answers where nobody can be asked.
+# Error codes of a bank that wants the buyer to authenticate, in a request where no buyer is present.
 ACTION_CODES = {
     "authentication_required",
     "invoice_payment_intent_requires_action",
@@ -39,61 +45,74 @@ ACTION_CODES = {
 
 
 def connect() -> stripe.StripeClient:
-    """A client for the key of the settings. Raises GatewayAway when there is none."""
+    """Return a client for STRIPE_SECRET_KEY. Raises GatewayAway if that setting is empty."""
     if not settings.STRIPE_SECRET_KEY:
         logger.error("STRIPE_SECRET_KEY is not set.")
         raise GatewayAway("Stripe is not configured.")
     return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
 
 
-@lru_cache(maxsize=4)  # its connections are kept open between calls
+@lru_cache(maxsize=4)  # a client keeps its connections open between calls
 def _client(key: str, api_base: str) -> stripe.StripeClient:
-    addresses: Any = {"api": api_base} if api_base else {}
     return stripe.StripeClient(
         key,
         stripe_version=API_VERSION,
-        base_addresses=addresses,
+        base_addresses={"api": api_base} if api_base else {},
         max_network_retries=RETRIES,
         http_client=stripe.RequestsClient(timeout=TIMEOUT),
     )
 
 
+def with_key(key: str) -> stripe.RequestOptions:
+    """Return the options of a request with an idempotency key."""
+    return {"idempotency_key": key}
+
+
+def with_new_key() -> stripe.RequestOptions:
+    """Return the options of a request that may later be made again and then have another effect.
+
+    Canceling, resuming and canceling once more is an example: with one key for both cancellations
+    Stripe would only repeat its first answer.
+    """
+    return with_key(str(uuid4()))
+
+
 @contextmanager
-def our_errors() -> Iterator[None]:
-    """Stripe's errors, as those of the interface."""
+def translated_errors() -> Iterator[None]:
+    """Raise the exceptions of `payments.gateways.base` for the SDK's errors in this block."""
     try:
         yield
     except stripe.StripeError as error:
-        raise translated(error) from error
+        raise _translated(error) from error
 
 
-def translated(error: stripe.StripeError) -> Exception:
+def _translated(error: stripe.StripeError) -> Exception:
     if isinstance(error, stripe.CardError):
-        return Declined(decline_code(error))
+        return Declined(_decline_code(error))
     if isinstance(error, stripe.RateLimitError):
-        return GatewayAway("Stripe asks us to slow down.")
+        return GatewayAway("Stripe limits the rate of our requests.")
     if isinstance(error, stripe.InvalidRequestError):
-        return _refused(error)
+        return _invalid_request(error)
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
-        # Neither the message nor the body: they quote the key.
+        # The error's message and body stay out of the log, because they quote the key.
         logger.error(
             "Stripe does not accept STRIPE_SECRET_KEY (status %s, request %s).",
             error.http_status,
             error.request_id,
         )
         return GatewayAway("Stripe does not accept our key.")
-    # No answer, an answer that says nothing, or one to an earlier question with the same key: what
-    # was asked for may have been done.
+    # No answer, an internal error, or the answer to an earlier request with the same key: the request
+    # may have been carried out.
     logger.warning("No answer from Stripe: %s (%s)", type(error).__name__, error.request_id)
     return OutcomeUnknown(type(error).__name__)
 
 
-def _refused(error: stripe.InvalidRequestError) -> Exception:
-    """A question that Stripe does not understand, or whose subject it does not know."""
-    missing = error.code == "resource_missing" or error.http_status == 404
+def _invalid_request(error: stripe.InvalidRequestError) -> Exception:
+    """Return the exception for a request that Stripe rejects, or whose object it does not have."""
+    is_missing = error.code == "resource_missing" or error.http_status == 404
     if error.param == "payment_method":
         return MethodUnknown(str(error.user_message))
-    if missing and not (error.param or "").startswith(OUR_REFERENCES):
+    if is_missing and not (error.param or "").startswith(OUR_REFERENCES):
         return NotThere(str(error.user_message))
     if error.code in AMOUNT_CODES:
         return AmountRefused(str(error.user_message))
@@ -101,19 +120,28 @@ def _refused(error: stripe.InvalidRequestError) -> Exception:
     return GatewayAway("Stripe refused the request.")
 
 
-def decline_code(error: stripe.CardError) -> str:
+def _decline_code(error: stripe.CardError) -> str:
     if error.code in ACTION_CODES:
         return "authentication_required"
-    details = (error.json_body or {}).get("error") if isinstance(error.json_body, dict) else None
-    details = details if isinstance(details, dict) else {}
-    return str(details.get("decline_code") or error.code or "card_declined")
+    details = nested(error.json_body, "error")
+    return text(details, "decline_code") or error.code or "card_declined"
 
 
-def plain(thing: stripe.StripeObject) -> dict:
-    """An answer as the JSON it was."""
-    return thing.to_dict()
+def key_is_used(missing: str) -> OutcomeUnknown:
+    """Return the exception for a key that Stripe has already seen with other parameters.
+
+    Stripe then answers only that the key is used. ``missing`` names the object that the first request
+    made and that Stripe's lists do not show yet.
+    """
+    logger.warning("Stripe knows the idempotency key, and does not list the %s yet.", missing)
+    return OutcomeUnknown(f"Stripe does not list the {missing} of an earlier request yet.")
 
 
-def every(page: Any) -> Iterator[dict]:
-    """All rows of a list, page after page."""
-    return (plain(row) for row in page.auto_paging_iter())
+def as_json(answer: stripe.StripeObject) -> Json:
+    """Return an object of the SDK as the JSON that Stripe sent."""
+    return answer.to_dict()
+
+
+def all_rows(page: stripe.ListObject[Row]) -> Iterator[Json]:
+    """Yield all objects of a list as JSON; further pages are requested while it is iterated."""
+    return (as_json(row) for row in page.auto_paging_iter())

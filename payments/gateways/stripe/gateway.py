@@ -1,34 +1,54 @@
-"""Stripe behind the interface of all gateways. Touches no database: others store what it says."""
+"""Stripe behind the interface of all gateways. It reads and writes no table."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 import stripe
 from django.conf import settings
 from django.utils import timezone
+from stripe.params import PaymentIntentCreateParams
+from stripe.params.checkout import SessionCreateParams
 
 from payments.gateways.base import (
     AmountRefused,
     Change,
     CheckoutSnapshot,
     Declined,
+    Finding,
     GatewayEvent,
     Item,
     MethodUnknown,
     PaymentSnapshot,
     PlanTerms,
+    PublicSettings,
     RefundRefused,
     RefundSnapshot,
     SubscriptionSnapshot,
 )
-from payments.gateways.stripe import amounts, billing, mapping, webhooks
-from payments.gateways.stripe.client import connect, every, our_errors, plain
+from payments.gateways.json_fields import (
+    Json,
+    currency_of,
+    id_of,
+    nested,
+    required_text,
+)
+from payments.gateways.stripe import amounts, doctor, mapping, subscriptions, webhooks
+from payments.gateways.stripe.client import (
+    Row,
+    all_rows,
+    as_json,
+    connect,
+    key_is_used,
+    translated_errors,
+    with_key,
+    with_new_key,
+)
 
 LIVE_PREFIXES = ("sk_live_", "rk_live_")
-# Stripe's limits for a hosted page; a minute for what the two clocks and the way differ.
-PAGE_LIVES = (timedelta(minutes=31), timedelta(hours=23, minutes=59))
-KEYS_LIVE = timedelta(hours=25)  # Stripe forgets idempotency keys after a day or so
+# Stripe's limits for the life of a hosted page are 30 minutes and 24 hours. One minute is left for the
+# difference between the two clocks and for the way of the request.
+PAGE_LIFE = (timedelta(minutes=31), timedelta(hours=23, minutes=59))
+KEY_LIFE = timedelta(hours=25)  # Stripe forgets an idempotency key after at least 24 hours
 WITH_FEE = ["latest_charge.balance_transaction"]
 
 
@@ -36,7 +56,7 @@ class StripeGateway:
     name = "stripe"
 
     @property
-    def public(self) -> Mapping[str, object]:
+    def public(self) -> PublicSettings:
         return {
             "publishable_key": settings.STRIPE_PUBLISHABLE_KEY or None,
             "livemode": settings.STRIPE_SECRET_KEY.startswith(LIVE_PREFIXES),
@@ -48,6 +68,9 @@ class StripeGateway:
     def validate_amount(self, amount: int, currency: str) -> None:
         amounts.validate(amount, currency)
 
+    def examine(self, plans: Iterable[PlanTerms]) -> Iterator[Finding]:
+        return doctor.examine(plans)
+
     # --- payments ---
 
     def charge(
@@ -55,7 +78,7 @@ class StripeGateway:
         key: str, return_url: str = "",
     ) -> PaymentSnapshot:  # fmt: skip
         amounts.validate(amount, currency)
-        params: dict[str, Any] = {
+        params: PaymentIntentCreateParams = {
             "amount": amounts.to_gateway(amount, currency),
             "currency": currency.lower(),
             "payment_method": payment_method,
@@ -68,80 +91,58 @@ class StripeGateway:
             params["customer"] = customer
         if return_url:
             params["return_url"] = return_url
-        with our_errors():
+        with translated_errors():
             client = connect()
-            # Before the key is used up: a card that is not there leaves it to the next one.
+            # Look the card up first. An unknown card then fails before the key is used, and the
+            # buyer's next card can use it.
             try:
                 client.v1.payment_methods.retrieve(payment_method)
             except stripe.InvalidRequestError as error:
                 raise MethodUnknown(payment_method) from error
             try:
-                intent = plain(client.v1.payment_intents.create(params, billing.keyed(key)))
+                intent = as_json(client.v1.payment_intents.create(params, with_key(key)))
             except stripe.IdempotencyError:
-                intent = self._charged_before(client, key)
+                intent = _charged_before(client, key)
         snapshot = mapping.payment(intent)
         if snapshot.status == "failed":
             raise Declined(snapshot.decline_code)
         return snapshot
 
-    def _charged_before(self, client: stripe.StripeClient, key: str) -> dict:
-        """What a key has charged, when it was another card's: Stripe then says only that it has.
-
-        The search lags a minute behind; what it does not find yet remains unknown.
-        """
-        query = f"metadata['{mapping.KEY}']:'{key}'"
-        found = client.v1.payment_intents.search({"query": query, "limit": 1}).data
-        if not found:
-            raise stripe.APIConnectionError("the key is taken, and its payment not to be found yet")
-        return plain(found[0])
-
     def fetch_payment(self, external_id: str) -> PaymentSnapshot:
-        with our_errors():
+        with translated_errors():
             client = connect()
-            intent = plain(client.v1.payment_intents.retrieve(external_id, {"expand": WITH_FEE}))
-            refunds: list[dict] = []
-            disputes: list[dict] = []
+            intent = as_json(client.v1.payment_intents.retrieve(external_id, {"expand": WITH_FEE}))
+            refunds: list[Json] = []
+            disputes: list[Json] = []
             if intent.get("latest_charge"):
-                of_it: Any = {"payment_intent": external_id, "limit": 100}
-                refunds = list(every(client.v1.refunds.list(of_it)))
-                disputes = list(every(client.v1.disputes.list(of_it)))
-            return mapping.payment(intent, refunds, disputes, self._invoice(client, intent))
-
-    def _invoice(self, client: stripe.StripeClient, intent: dict) -> dict | None:
-        """The invoice that a payment pays. What was charged for an order pays none."""
-        if mapping.child(intent, "metadata").get(mapping.ORDER):
-            return None
-        if old_place := mapping.reference(intent.get("invoice")):
-            return plain(client.v1.invoices.retrieve(old_place))
-        pays: Any = {"type": "payment_intent", "payment_intent": intent["id"]}
-        rows = client.v1.invoice_payments.list(
-            {"payment": pays, "limit": 1, "expand": ["data.invoice"]}
-        ).data
-        return plain(rows[0]).get("invoice") if rows else None
+                refunds = _refunds(client, external_id)
+                disputes = list(
+                    all_rows(client.v1.disputes.list({"payment_intent": external_id, "limit": 100}))
+                )
+            return mapping.payment(intent, refunds, disputes, _invoice(client, intent))
 
     def refund(self, *, external_id: str, amount: int, key: str) -> RefundSnapshot:
-        with our_errors():
+        with translated_errors():
             client = connect()
-            intent = plain(client.v1.payment_intents.retrieve(external_id))
-            given = client.v1.refunds.list({"payment_intent": external_id, "limit": 100})
-            # Stripe's own memory of a key ends after a day, and money must not go back twice.
-            for row in every(given) if intent.get("latest_charge") else ():
-                if mapping.child(row, "metadata").get(mapping.KEY) == key:
+            intent = as_json(client.v1.payment_intents.retrieve(external_id))
+            # Stripe forgets a key after a day, and a repetition after that must not refund twice.
+            for row in _refunds(client, external_id) if intent.get("latest_charge") else ():
+                if nested(row, "metadata").get(mapping.KEY) == key:
                     return mapping.refund(row)
             try:
-                made = client.v1.refunds.create(
+                created = client.v1.refunds.create(
                     {
                         "payment_intent": external_id,
-                        "amount": amounts.to_gateway(amount, mapping.currency_of(intent)),
+                        "amount": amounts.to_gateway(amount, currency_of(intent)),
                         "metadata": {mapping.KEY: key},
                     },
-                    billing.keyed(key),
+                    with_key(key),
                 )
             except stripe.InvalidRequestError as error:
                 raise RefundRefused(str(error.user_message)) from error
             except AmountRefused as error:
                 raise RefundRefused(str(error)) from error
-            return mapping.refund(plain(made))
+            return mapping.refund(as_json(created))
 
     # --- hosted pages ---
 
@@ -149,82 +150,60 @@ class StripeGateway:
         self, item: Item, *, customer: str, key: str, return_url: str, expires_at: datetime
     ) -> CheckoutSnapshot:
         amounts.validate(item.amount, item.currency)
-        shortest, longest = PAGE_LIVES
+        shortest, longest = PAGE_LIFE
         now = timezone.now()
         until = min(max(expires_at, now + shortest), now + longest)
         home = return_url or settings.PUBLIC_URL or f"http://localhost:{settings.PORT}"
-        with our_errors():
+        with translated_errors():
             client = connect()
-            params: dict[str, Any] = {
-                "client_reference_id": item.reference,
-                "success_url": home,
-                "cancel_url": home,
-                "expires_at": int(until.timestamp()),
-                **(_paying_for(item) if item.plan is None else self._subscribing(client, item)),
-            }
-            params["metadata"] |= {mapping.KEY: key}
+            if item.plan is None:
+                params = _order_page(item, key)
+            else:
+                params = _subscription_page(client, item.reference, item.plan, key)
+            params["client_reference_id"] = item.reference
+            params["success_url"] = params["cancel_url"] = home
+            params["expires_at"] = int(until.timestamp())
             if customer:
                 params["customer"] = customer
             try:
-                session = client.v1.checkout.sessions.create(params, billing.keyed(key))
+                session = client.v1.checkout.sessions.create(params, with_key(key))
             except stripe.IdempotencyError:
-                session = self._page_made_before(client, item.reference, key)
-            return mapping.checkout(plain(session))
-
-    def _subscribing(self, client: stripe.StripeClient, item: Item) -> dict[str, Any]:
-        plan = item.plan
-        noted = {mapping.SUBSCRIPTION: item.reference, mapping.PLAN: plan.code}
-        data: dict[str, Any] = {"metadata": noted}
-        if plan.trial_days:
-            data["trial_period_days"] = plan.trial_days
-        return {
-            "mode": "subscription",
-            "line_items": [{"price": billing.ensure_plan(client, plan), "quantity": 1}],
-            "metadata": dict(noted),
-            "subscription_data": data,
-        }
-
-    def _page_made_before(self, client: stripe.StripeClient, reference: str, key: str) -> Any:
-        """The page of a key that was asked for with another address to return to, or later."""
-        since = int((timezone.now() - KEYS_LIVE).timestamp())
-        page = client.v1.checkout.sessions.list({"created": {"gte": since}, "limit": 100})
-        for session in page.auto_paging_iter():
-            noted = mapping.child(plain(session), "metadata")
-            if session.client_reference_id == reference and noted.get(mapping.KEY) == key:
-                return session
-        raise stripe.APIConnectionError("the key is taken, and its page not to be found yet")
+                session = _page_created_before(client, item.reference, key)
+            return mapping.checkout(as_json(session))
 
     def fetch_checkout(self, external_id: str) -> CheckoutSnapshot:
-        with our_errors():
-            return mapping.checkout(plain(connect().v1.checkout.sessions.retrieve(external_id)))
+        with translated_errors():
+            return mapping.checkout(as_json(connect().v1.checkout.sessions.retrieve(external_id)))
 
     def expire_checkout(self, external_id: str) -> CheckoutSnapshot:
-        with our_errors():
+        with translated_errors():
             sessions = connect().v1.checkout.sessions
-            found = plain(sessions.retrieve(external_id))
-            if found.get("status") == "open":
+            session = sessions.retrieve(external_id)
+            if session.status == "open":
                 try:
-                    found = plain(sessions.expire(external_id, {}, billing.once()))
-                except stripe.InvalidRequestError:  # somebody paid or it expired just now
-                    found = plain(sessions.retrieve(external_id))
-            return mapping.checkout(found)
+                    session = sessions.expire(external_id, {}, with_new_key())
+                except stripe.InvalidRequestError:  # it was paid or expired in the meantime
+                    session = sessions.retrieve(external_id)
+            return mapping.checkout(as_json(session))
 
     # --- subscriptions ---
 
     def create_customer(self, *, user_id: str, email: str, key: str) -> str:
-        with our_errors():
-            params: Any = {"email": email, "metadata": {"user_id": user_id}}
-            return connect().v1.customers.create(params, billing.keyed(key)).id
+        with translated_errors():
+            customer = connect().v1.customers.create(
+                {"email": email, "metadata": {"user_id": user_id}}, with_key(key)
+            )
+            return customer.id
 
     def ensure_plan(self, plan: PlanTerms) -> str:
-        with our_errors():
-            return billing.ensure_plan(connect(), plan)
+        with translated_errors():
+            return subscriptions.ensure_plan(connect(), plan)
 
     def start_subscription(
         self, plan: PlanTerms, *, reference: str, customer: str, payment_method: str, key: str
     ) -> SubscriptionSnapshot:
-        with our_errors():
-            return billing.start(
+        with translated_errors():
+            return subscriptions.start(
                 connect(),
                 plan,
                 reference=reference,
@@ -234,76 +213,163 @@ class StripeGateway:
             )
 
     def fetch_subscription(self, external_id: str) -> SubscriptionSnapshot:
-        with our_errors():
-            return billing.fetch(connect(), external_id)
+        with translated_errors():
+            return subscriptions.fetch(connect(), external_id)
 
     def cancel_subscription(self, external_id: str, *, at_period_end: bool) -> SubscriptionSnapshot:
-        with our_errors():
-            return billing.cancel(connect(), external_id, at_period_end=at_period_end)
+        with translated_errors():
+            return subscriptions.cancel(connect(), external_id, at_period_end=at_period_end)
 
     def resume_subscription(self, external_id: str) -> SubscriptionSnapshot:
-        with our_errors():
-            return billing.resume(connect(), external_id)
+        with translated_errors():
+            return subscriptions.resume(connect(), external_id)
 
     def change_plan(
         self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
     ) -> SubscriptionSnapshot:
-        with our_errors():
-            return billing.change_plan(
+        with translated_errors():
+            return subscriptions.change_plan(
                 connect(), external_id, plan, at_period_end=at_period_end, key=key
             )
 
     def set_payment_method(
         self, external_id: str, payment_method: str, *, customer: str
     ) -> SubscriptionSnapshot:
-        with our_errors():
-            return billing.set_payment_method(
+        with translated_errors():
+            return subscriptions.set_payment_method(
                 connect(), external_id, payment_method, customer=customer
             )
 
-    # --- news ---
+    # --- gateway news ---
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str]) -> GatewayEvent:
         return webhooks.verify(body, headers)
 
     def list_changes(self, since: datetime) -> Iterator[Change]:
-        """New objects by their own lists, changed ones by Stripe's events, which it keeps 30 days."""
+        """Yield new objects from their own lists, and changed ones from Stripe's events.
+
+        Stripe keeps events for 30 days, so changes before that are missing.
+        """
         seen: set[Change] = set()
-        with our_errors():
+        with translated_errors():
             for change in _changes(connect(), int(since.timestamp())):
                 if change not in seen:
                     seen.add(change)
                     yield change
 
 
-def _paying_for(item: Item) -> dict[str, Any]:
-    price = {
-        "currency": item.currency.lower(),
-        "unit_amount": amounts.to_gateway(item.amount, item.currency),
-        "product_data": {"name": item.title[:250] or item.reference},
-    }
+def _charged_before(client: stripe.StripeClient, key: str) -> Json:
+    """Return the PaymentIntent that an earlier request with this key and another card has created.
+
+    Stripe's search shows a new object up to a minute late. Raises OutcomeUnknown until then.
+    """
+    query = f"metadata['{mapping.KEY}']:'{key}'"
+    intents = client.v1.payment_intents.search({"query": query, "limit": 1}).data
+    if not intents:
+        raise key_is_used("payment")
+    return as_json(intents[0])
+
+
+def _refunds(client: stripe.StripeClient, intent_id: str) -> list[Json]:
+    return list(all_rows(client.v1.refunds.list({"payment_intent": intent_id, "limit": 100})))
+
+
+def _invoice(client: stripe.StripeClient, intent: Json) -> Json | None:
+    """Return the invoice that a payment pays; None for the payment of an order."""
+    if nested(intent, "metadata").get(mapping.ORDER):
+        return None
+    if invoice_id := id_of(intent.get("invoice")):  # the place before Basil
+        return as_json(client.v1.invoices.retrieve(invoice_id))
+    invoice_payments = client.v1.invoice_payments.list(
+        {
+            "payment": {"type": "payment_intent", "payment_intent": required_text(intent, "id")},
+            "limit": 1,
+            "expand": ["data.invoice"],
+        }
+    ).data
+    return nested(as_json(invoice_payments[0]), "invoice") if invoice_payments else None
+
+
+def _order_page(item: Item, key: str) -> SessionCreateParams:
+    """Return the parameters of a hosted page that charges the amount of an order."""
     return {
         "mode": "payment",
-        "line_items": [{"price_data": price, "quantity": 1}],
-        "metadata": {mapping.ORDER: item.reference},
+        "line_items": [
+            {
+                "price_data": {
+                    "currency": item.currency.lower(),
+                    "unit_amount": amounts.to_gateway(item.amount, item.currency),
+                    "product_data": {"name": item.title[:250] or item.reference},
+                },
+                "quantity": 1,
+            }
+        ],
+        "metadata": {mapping.ORDER: item.reference, mapping.KEY: key},
         "payment_intent_data": {"metadata": {mapping.ORDER: item.reference}},
     }
 
 
+def _subscription_page(
+    client: stripe.StripeClient, reference: str, plan: PlanTerms, key: str
+) -> SessionCreateParams:
+    """Return the parameters of a hosted page that starts a subscription."""
+    ids = {mapping.SUBSCRIPTION: reference, mapping.PLAN: plan.code}
+    params: SessionCreateParams = {
+        "mode": "subscription",
+        "line_items": [{"price": subscriptions.ensure_plan(client, plan), "quantity": 1}],
+        "metadata": {**ids, mapping.KEY: key},
+        "subscription_data": {"metadata": ids},
+    }
+    if plan.trial_days:
+        params["subscription_data"]["trial_period_days"] = plan.trial_days
+    return params
+
+
+def _page_created_before(
+    client: stripe.StripeClient, reference: str, key: str
+) -> stripe.checkout.Session:
+    """Return the page that an earlier request with this key has created.
+
+    The requests differ if the buyer's return address or the expiry has changed. Raises OutcomeUnknown.
+    """
+    since = int((timezone.now() - KEY_LIFE).timestamp())
+    page = client.v1.checkout.sessions.list({"created": {"gte": since}, "limit": 100})
+    for session in page.auto_paging_iter():
+        metadata = nested(as_json(session), "metadata")
+        if session.client_reference_id == reference and metadata.get(mapping.KEY) == key:
+            return session
+    raise key_is_used("hosted page")
+
+
 def _changes(client: stripe.StripeClient, since: int) -> Iterator[Change]:
-    new: Any = {"created": {"gte": since}, "limit": 100}
-    # As if an event of this type had told it.
-    lists: tuple[tuple[Callable[[Any], Any], str, dict], ...] = (
-        (client.v1.checkout.sessions.list, "checkout.session.", {}),
-        (client.v1.payment_intents.list, "payment_intent.", {}),
-        (client.v1.refunds.list, "refund.", {}),
-        (client.v1.disputes.list, "charge.dispute.", {}),
-        (client.v1.subscriptions.list, "customer.subscription.", {"status": "all"}),
+    """Yield each object that was created since a moment in Unix seconds, then each event's object.
+
+    An object that changed several times comes several times.
+    """
+    v1 = client.v1
+    # An object of a list is treated like the object that an event of the given type reports.
+    yield from _listed_changes(
+        "checkout.session.", v1.checkout.sessions.list({"created": {"gte": since}, "limit": 100})
     )
-    for rows, event_type, more in lists:
-        for row in every(rows(new | more)):
-            if change := mapping.change(event_type, row):
-                yield change
-    for event in every(client.v1.events.list(new)):
-        if change := mapping.change(event["type"], mapping.child(event, "data", "object")):
+    yield from _listed_changes(
+        "payment_intent.", v1.payment_intents.list({"created": {"gte": since}, "limit": 100})
+    )
+    yield from _listed_changes(
+        "refund.", v1.refunds.list({"created": {"gte": since}, "limit": 100})
+    )
+    yield from _listed_changes(
+        "charge.dispute.", v1.disputes.list({"created": {"gte": since}, "limit": 100})
+    )
+    yield from _listed_changes(
+        "customer.subscription.",
+        v1.subscriptions.list({"created": {"gte": since}, "limit": 100, "status": "all"}),
+    )
+    for event in all_rows(v1.events.list({"created": {"gte": since}, "limit": 100})):
+        if change := mapping.change(required_text(event, "type"), nested(event, "data", "object")):
+            yield change
+
+
+def _listed_changes(event_type: str, page: stripe.ListObject[Row]) -> Iterator[Change]:
+    for row in all_rows(page):
+        if change := mapping.change(event_type, row):
             yield change

@@ -1,98 +1,96 @@
-"""The one module that knows the shapes of Stripe's JSON, and turns it into ours.
+"""The translation of Stripe's JSON objects into the snapshots of all gateways.
 
-Stripe moved several fields in its Basil release; their old places are looked at as well. Fields that
-are not known here are never an obstacle.
+Only this module and the modules that send requests know where Stripe keeps which value. Stripe moved
+several fields in its API version Basil (2025-03-31); their old places are read too, because events keep
+the shape of the version that they were created with. https://docs.stripe.com/changelog/basil
 """
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterable
+from datetime import datetime
 
 from payments.gateways.base import (
     Change,
     CheckoutSnapshot,
+    CheckoutStatus,
     DisputeSnapshot,
     InvoiceSnapshot,
+    ObjectKind,
     PaymentSnapshot,
     RefundSnapshot,
     SubscriptionSnapshot,
 )
+from payments.gateways.json_fields import (
+    Json,
+    currency_of,
+    id_of,
+    integer,
+    listed,
+    moment,
+    nested,
+    objects,
+    required_integer,
+    required_text,
+    text,
+)
 from payments.gateways.stripe.amounts import fee_from_gateway, from_gateway
+from payments.models import Dispute, Invoice, Payment, Refund, Subscription
 
-Json = Mapping[str, Any]
-
-# The names of our references in Stripe's metadata.
+# The fields of Stripe's metadata in which our ids and idempotency keys are kept.
 ORDER, SUBSCRIPTION, PLAN, NEXT_PLAN, KEY = (
     "order_id", "subscription_id", "plan_code", "next_plan_code", "key",
 )  # fmt: skip
 
 PAYMENT_STATUS = {
-    "requires_payment_method": "created",
-    "requires_confirmation": "created",
-    "requires_action": "requires_action",
-    "processing": "processing",
-    "requires_capture": "processing",
-    "succeeded": "captured",
-    "canceled": "canceled",
+    "requires_payment_method": Payment.Status.CREATED,
+    "requires_confirmation": Payment.Status.CREATED,
+    "requires_action": Payment.Status.REQUIRES_ACTION,
+    "processing": Payment.Status.PROCESSING,
+    "requires_capture": Payment.Status.PROCESSING,
+    "succeeded": Payment.Status.CAPTURED,
+    "canceled": Payment.Status.CANCELED,
 }
 REFUND_STATUS = {
-    "pending": "pending",
-    "requires_action": "pending",
-    "succeeded": "succeeded",
-    "failed": "failed",
-    "canceled": "canceled",
+    "pending": Refund.Status.PENDING,
+    "requires_action": Refund.Status.PENDING,
+    "succeeded": Refund.Status.SUCCEEDED,
+    "failed": Refund.Status.FAILED,
+    "canceled": Refund.Status.CANCELED,
 }
 DISPUTE_STATUS = {
-    "warning_needs_response": "warning",
-    "warning_under_review": "warning",
-    "warning_closed": "warning",
-    "prevented": "warning",
-    "needs_response": "needs_response",
-    "appeal_needs_response": "needs_response",
-    "under_review": "under_review",
-    "appeal_under_review": "under_review",
-    "won": "won",
-    "lost": "lost",
+    "warning_needs_response": Dispute.Status.WARNING,
+    "warning_under_review": Dispute.Status.WARNING,
+    "warning_closed": Dispute.Status.WARNING,
+    "prevented": Dispute.Status.WARNING,
+    "needs_response": Dispute.Status.NEEDS_RESPONSE,
+    "appeal_needs_response": Dispute.Status.NEEDS_RESPONSE,
+    "under_review": Dispute.Status.UNDER_REVIEW,
+    "appeal_under_review": Dispute.Status.UNDER_REVIEW,
+    "won": Dispute.Status.WON,
+    "lost": Dispute.Status.LOST,
 }
 SUBSCRIPTION_STATUS = {
-    "incomplete": "incomplete",
-    "incomplete_expired": "incomplete_expired",
-    "trialing": "trialing",
-    "active": "active",
-    "past_due": "past_due",
-    "unpaid": "past_due",  # Stripe has given up collecting; whether it ends is ours to say
-    "canceled": "canceled",
-    "paused": "paused",
+    "incomplete": Subscription.Status.INCOMPLETE,
+    "incomplete_expired": Subscription.Status.INCOMPLETE_EXPIRED,
+    "trialing": Subscription.Status.TRIALING,
+    "active": Subscription.Status.ACTIVE,
+    "past_due": Subscription.Status.PAST_DUE,
+    # Stripe has stopped collecting. The service's own grace period decides when access ends.
+    "unpaid": Subscription.Status.PAST_DUE,
+    "canceled": Subscription.Status.CANCELED,
+    "paused": Subscription.Status.PAUSED,
 }
-INVOICE_STATUS = {"open": "open", "paid": "paid", "void": "void", "uncollectible": "uncollectible"}
-
-
-def reference(value: object) -> str:
-    """The id of another object, which Stripe gives alone or with the whole object."""
-    if isinstance(value, Mapping):
-        value = value.get("id")
-    return value if isinstance(value, str) else ""
-
-
-def child(parent: Json | None, *path: str) -> Json:
-    """The object at a path; empty when there is none, or only its id."""
-    found: object = parent
-    for name in path:
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
-
-
-def currency_of(thing: Json) -> str:
-    return str(thing.get("currency") or "").upper()
-
-
-def _moment(seconds: object) -> datetime | None:
-    return datetime.fromtimestamp(int(seconds), UTC) if isinstance(seconds, int | float) else None
-
-
-def _listed(value: object) -> list[Json]:
-    rows = value.get("data") if isinstance(value, Mapping) else None
-    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+# Drafts are missing: they can still change.
+INVOICE_STATUS = {
+    "open": Invoice.Status.OPEN,
+    "paid": Invoice.Status.PAID,
+    "void": Invoice.Status.VOID,
+    "uncollectible": Invoice.Status.UNCOLLECTIBLE,
+}
+CHECKOUT_STATUS = {
+    "open": CheckoutStatus.OPEN,
+    "complete": CheckoutStatus.COMPLETE,
+    "expired": CheckoutStatus.EXPIRED,
+}
 
 
 # --- payments ---
@@ -104,20 +102,25 @@ def payment(
     disputes: Iterable[Json] = (),
     invoice: Json | None = None,
 ) -> PaymentSnapshot:
+    """Return the snapshot of a PaymentIntent, its refunds, its disputes and the invoice that it pays.
+
+    An unknown status counts as processing.
+    """
     currency = currency_of(intent)
-    amount = from_gateway(intent["amount"], currency)
-    status = PAYMENT_STATUS.get(str(intent.get("status")), "processing")
-    error = child(intent, "last_payment_error")
-    if status == "created" and error:
-        status = "failed"
-    received = intent.get("amount_received")
-    if status != "captured":
-        captured = 0
-    else:
-        captured = amount if received is None else from_gateway(received, currency)
-    failed = status == "failed"
+    amount = from_gateway(required_integer(intent, "amount"), currency)
+    status = PAYMENT_STATUS.get(text(intent, "status"), Payment.Status.PROCESSING)
+    error = nested(intent, "last_payment_error")
+    if status == Payment.Status.CREATED and error:
+        status = Payment.Status.FAILED
+    captured = 0
+    if status == Payment.Status.CAPTURED:
+        captured = amount
+        if intent.get("amount_received") is not None:
+            captured = from_gateway(required_integer(intent, "amount_received"), currency)
+    failed = status == Payment.Status.FAILED
+    waits = status == Payment.Status.REQUIRES_ACTION
     return PaymentSnapshot(
-        external_id=intent["id"],
+        external_id=required_text(intent, "id"),
         amount=amount,
         currency=currency,
         captured=captured,
@@ -125,60 +128,69 @@ def payment(
         refunds=tuple(refund(row) for row in refunds),
         disputes=tuple(dispute(row, currency) for row in disputes),
         fee=_payment_fee(intent, currency),
-        order_id=str(child(intent, "metadata").get(ORDER) or ""),
-        invoice_id=reference(invoice),
+        order_id=text(nested(intent, "metadata"), ORDER),
+        invoice_id=id_of(invoice),
         subscription_id=subscription_of_invoice(invoice),
-        action_url=_action_url(intent, invoice) if status == "requires_action" else "",
-        decline_code=str(error.get("decline_code") or error.get("code") or "") if failed else "",
+        action_url=_action_url(intent, invoice) if waits else "",
+        decline_code=(text(error, "decline_code") or text(error, "code")) if failed else "",
     )
 
 
 def _payment_fee(intent: Json, currency: str) -> int:
-    """What Stripe kept; none is known while it settles in a currency of its own."""
-    movement = child(intent, "latest_charge", "balance_transaction")
+    """Return Stripe's fee in our minor units.
+
+    It is 0 before the charge is on the balance, and if the balance is kept in another currency: that
+    fee cannot be booked in the payment's currency.
+    """
+    movement = nested(intent, "latest_charge", "balance_transaction")
     if currency_of(movement) != currency:
         return 0
-    return max(0, fee_from_gateway(movement.get("fee") or 0, currency))
+    return max(0, fee_from_gateway(integer(movement, "fee"), currency))
 
 
 def _action_url(intent: Json, invoice: Json | None) -> str:
-    """Where the buyer authenticates; Stripe's page of the invoice does, when there is no other."""
-    redirect = child(intent, "next_action", "redirect_to_url")
-    return str(redirect.get("url") or child(invoice).get("hosted_invoice_url") or "")
+    """Return the address where the buyer authenticates: the bank's page, else the invoice's page."""
+    redirect = nested(intent, "next_action", "redirect_to_url")
+    return text(redirect, "url") or text(nested(invoice), "hosted_invoice_url")
 
 
 def refund(row: Json) -> RefundSnapshot:
+    """Return the snapshot of a Refund. An unknown status counts as pending."""
     return RefundSnapshot(
-        external_id=row["id"],
-        amount=from_gateway(row["amount"], currency_of(row)),
-        status=REFUND_STATUS.get(str(row.get("status")), "pending"),
-        key=str(child(row, "metadata").get(KEY) or ""),
+        external_id=required_text(row, "id"),
+        amount=from_gateway(required_integer(row, "amount"), currency_of(row)),
+        status=REFUND_STATUS.get(text(row, "status"), Refund.Status.PENDING),
+        key=text(nested(row, "metadata"), KEY),
     )
 
 
 def dispute(row: Json, currency: str) -> DisputeSnapshot:
-    """``currency`` is the payment's. Only what moved on the balance counts, never the status."""
-    amount = from_gateway(row["amount"], currency)
-    movements = [
-        move for move in row.get("balance_transactions") or [] if isinstance(move, Mapping)
-    ]
-    taken = -sum(move["amount"] for move in movements if move["amount"] < 0)
-    back = sum(move["amount"] for move in movements if move["amount"] > 0)
-    if all(currency_of(move) == currency for move in movements):
-        withdrawn, reinstated = from_gateway(taken, currency), from_gateway(back, currency)
-        fee = fee_from_gateway(sum(move.get("fee") or 0 for move in movements), currency)
+    """Return the snapshot of a Dispute of a payment in ``currency``.
+
+    The amounts come from the movements on Stripe's balance and never from the status, which changes
+    before the money moves. An unknown status counts as under review.
+    """
+    amount = from_gateway(required_integer(row, "amount"), currency)
+    movements = objects(row.get("balance_transactions"))
+    sums = [required_integer(movement, "amount") for movement in movements]
+    taken = -sum(moved for moved in sums if moved < 0)
+    returned = sum(moved for moved in sums if moved > 0)
+    if all(currency_of(movement) == currency for movement in movements):
+        withdrawn, reinstated = from_gateway(taken, currency), from_gateway(returned, currency)
+        fee = fee_from_gateway(sum(integer(movement, "fee") for movement in movements), currency)
     else:
-        # The balance is kept in another currency: the same part of the amount that was disputed.
-        withdrawn, reinstated, fee = (amount, amount * back // taken, 0) if taken else (0, 0, 0)
+        # The balance is kept in another currency, so its sums cannot be booked. The same fraction of
+        # the disputed amount is booked in their place.
+        withdrawn, reinstated, fee = (amount, amount * returned // taken, 0) if taken else (0, 0, 0)
     return DisputeSnapshot(
-        external_id=row["id"],
+        external_id=required_text(row, "id"),
         amount=amount,
         withdrawn=withdrawn,
         reinstated=min(reinstated, withdrawn),
-        status=DISPUTE_STATUS.get(str(row.get("status")), "under_review"),
+        status=DISPUTE_STATUS.get(text(row, "status"), Dispute.Status.UNDER_REVIEW),
         fee=max(0, fee),
-        reason=str(row.get("reason") or ""),
-        evidence_due=_moment(child(row, "evidence_details").get("due_by")),
+        reason=text(row, "reason"),
+        evidence_due=moment(nested(row, "evidence_details"), "due_by"),
     )
 
 
@@ -186,16 +198,19 @@ def dispute(row: Json, currency: str) -> DisputeSnapshot:
 
 
 def checkout(session: Json) -> CheckoutSnapshot:
-    """Complete only when it is paid: a bank debit that is under way may still bounce."""
-    status = str(session.get("status") or "open")
-    if status == "complete" and session.get("payment_status") == "unpaid":
-        status = "open"
+    """Return the snapshot of a Checkout Session. An unknown status counts as open.
+
+    A completed session that is still unpaid counts as open too: its bank debit may yet fail.
+    """
+    status = CHECKOUT_STATUS.get(text(session, "status"), CheckoutStatus.OPEN)
+    if status == CheckoutStatus.COMPLETE and session.get("payment_status") == "unpaid":
+        status = CheckoutStatus.OPEN
     return CheckoutSnapshot(
-        external_id=session["id"],
-        url=str(session.get("url") or ""),
+        external_id=required_text(session, "id"),
+        url=text(session, "url"),
         status=status,
-        payment_id=reference(session.get("payment_intent")),
-        subscription_id=reference(session.get("subscription")),
+        payment_id=id_of(session.get("payment_intent")),
+        subscription_id=id_of(session.get("subscription")),
     )
 
 
@@ -203,108 +218,124 @@ def checkout(session: Json) -> CheckoutSnapshot:
 
 
 def first_item(subscription: Json) -> Json:
-    return next(iter(_listed(subscription.get("items"))), {})
+    """Return a Subscription's only item, which holds its price and period; empty if it has none."""
+    return next(iter(listed(subscription, "items")), {})
 
 
 def plan_code(subscription: Json) -> str:
-    """The price knows it best: the subscription's own note may be that of an earlier plan."""
+    """Return the code of a Subscription's plan; the id of Stripe's price if no code is noted there.
+
+    The price's metadata come first: those of the subscription may still name an earlier plan.
+    """
     item = first_item(subscription)
-    plan = child(item, "price") or child(item, "plan") or child(subscription, "plan")
-    for noted in (child(plan, "metadata"), child(subscription, "metadata")):
-        if noted.get(PLAN):
-            return str(noted[PLAN])
-    return reference(plan)
+    price = nested(item, "price") or nested(item, "plan") or nested(subscription, "plan")
+    noted = text(nested(price, "metadata"), PLAN) or text(nested(subscription, "metadata"), PLAN)
+    return noted or id_of(price)
 
 
 def subscription(
-    found: Json, invoices: Iterable[Json], schedule: Json | None = None
+    row: Json, invoices: Iterable[Json], schedule: Json | None = None
 ) -> SubscriptionSnapshot:
-    item = first_item(found)
-    period_end = item.get("current_period_end") or found.get("current_period_end")
-    status = SUBSCRIPTION_STATUS.get(str(found.get("status")), "paused")
-    why = child(found, "cancellation_details").get("reason")
-    if status == "canceled" and why == "payment_failed":
-        status = "expired"
-    ends_with_period = found.get("cancel_at") is not None and found["cancel_at"] == period_end
-    # Stripe lists the newest first; of two of the same second the list knows the order.
-    rows = [row for row in invoices if row.get("status") in INVOICE_STATUS][::-1]
-    snapshots = [invoice(row) for row in rows]
+    """Return the snapshot of a Subscription, its invoices (newest first) and its planned change.
+
+    An unknown status counts as paused. One that Stripe canceled for a failed payment is expired.
+    """
+    item = first_item(row)
+    period = item if item.get("current_period_end") else row
+    status = SUBSCRIPTION_STATUS.get(text(row, "status"), Subscription.Status.PAUSED)
+    reason = nested(row, "cancellation_details").get("reason")
+    if status == Subscription.Status.CANCELED and reason == "payment_failed":
+        status = Subscription.Status.EXPIRED
+    cancel_at = row.get("cancel_at")
+    ends_with_period = cancel_at is not None and cancel_at == period.get("current_period_end")
+    # Reversed, because sorting keeps the order of invoices whose periods start in the same second.
+    known = [invoice(one) for one in invoices if one.get("status") in INVOICE_STATUS][::-1]
     return SubscriptionSnapshot(
-        external_id=found["id"],
-        reference=str(child(found, "metadata").get(SUBSCRIPTION) or ""),
-        plan_code=plan_code(found),
+        external_id=required_text(row, "id"),
+        reference=text(nested(row, "metadata"), SUBSCRIPTION),
+        plan_code=plan_code(row),
         status=status,
-        period_start=_moment(item.get("current_period_start") or found.get("current_period_start")),
-        period_end=_moment(period_end),
-        cancel_at_period_end=bool(found.get("cancel_at_period_end")) or ends_with_period,
+        period_start=moment(period, "current_period_start"),
+        period_end=moment(period, "current_period_end"),
+        cancel_at_period_end=bool(row.get("cancel_at_period_end")) or ends_with_period,
         next_plan_code=_next_plan_code(schedule),
-        ended_at=_moment(found.get("ended_at")),
+        ended_at=moment(row, "ended_at"),
         invoices=tuple(
-            sorted((row for row in snapshots if row.amount > 0), key=lambda row: row.period_start)
+            sorted((one for one in known if one.amount > 0), key=lambda one: one.period_start)
         ),
     )
 
 
 def is_scheduled(schedule: Json | None) -> bool:
-    return child(schedule).get("status") in {"active", "not_started"}
+    """Return whether a SubscriptionSchedule will still change its subscription."""
+    return nested(schedule).get("status") in {"active", "not_started"}
 
 
 def _next_plan_code(schedule: Json | None) -> str:
-    """The plan of a phase that has not begun."""
-    phases = child(schedule).get("phases") or []
-    begun = child(schedule, "current_phase").get("start_date")
-    if not is_scheduled(schedule) or not phases or phases[-1].get("start_date") == begun:
+    """Return the code of the plan that a schedule changes to; "" once its last phase has begun."""
+    phases = objects(nested(schedule).get("phases"))
+    running_since = nested(schedule, "current_phase").get("start_date")
+    if not is_scheduled(schedule) or not phases or phases[-1].get("start_date") == running_since:
         return ""
-    return str(child(schedule, "metadata").get(NEXT_PLAN) or "")
+    return text(nested(schedule, "metadata"), NEXT_PLAN)
 
 
 def invoice(row: Json) -> InvoiceSnapshot:
-    """What is left to pay after a customer's credit; the period is that of its line, for the
-    invoice's own is the one before."""
+    """Return the snapshot of an Invoice that is not a draft.
+
+    The amount is the part that is left to pay after the customer's credit. The period is the one of the
+    invoice's lines: the invoice's own period is the time before it, in which its lines were collected.
+    """
     currency = currency_of(row)
-    amount = row["amount_due"] if row.get("amount_due") is not None else row["total"]
-    lines = [line for line in _listed(row.get("lines")) if child(line, "period")]
-    # A change of plan also has lines of the old period, which give money back.
-    bought = [line for line in lines if (line.get("amount") or 0) > 0] or lines
-    period = max((child(line, "period") for line in bought), key=_period_order, default=None)
-    start, end = (
-        (period["start"], period["end"])
-        if period
-        else (row.get("period_start"), row.get("period_end"))
-    )
+    amount = required_integer(row, "total" if row.get("amount_due") is None else "amount_due")
+    period_start, period_end = _paid_period(row)
     return InvoiceSnapshot(
-        external_id=row["id"],
-        period_start=_moment(start),
-        period_end=_moment(end),
+        external_id=required_text(row, "id"),
+        period_start=period_start,
+        period_end=period_end,
         amount=from_gateway(amount, currency),
         currency=currency,
-        status=INVOICE_STATUS[row["status"]],
+        status=INVOICE_STATUS[required_text(row, "status")],
         payment_ids=_payments_of_invoice(row),
     )
 
 
-def _period_order(period: Json) -> tuple[int, int]:
-    return period["end"], period["start"]
+def _paid_period(row: Json) -> tuple[datetime, datetime]:
+    """Return the period that an invoice pays for. Raises ValueError for an invoice without one."""
+    lines = [line for line in listed(row, "lines") if nested(line, "period")]
+    # An upgrade's invoice also has a line with a negative amount, which credits the old period.
+    charged = [line for line in lines if integer(line, "amount") > 0] or lines
+    periods = [_period(nested(line, "period"), "start", "end") for line in charged]
+    if periods:
+        return max(periods, key=lambda period: (period[1], period[0]))
+    return _period(row, "period_start", "period_end")
+
+
+def _period(row: Json, start_name: str, end_name: str) -> tuple[datetime, datetime]:
+    start, end = moment(row, start_name), moment(row, end_name)
+    if start is None or end is None:
+        raise ValueError("an invoice of Stripe has no period")
+    return start, end
 
 
 def _payments_of_invoice(row: Json) -> tuple[str, ...]:
-    found = [
-        reference(child(payment, "payment").get("payment_intent"))
-        for payment in _listed(row.get("payments"))
-    ]
-    found.append(reference(row.get("payment_intent")))
-    return tuple(dict.fromkeys(name for name in found if name))
+    """Return the ids of the PaymentIntents of an invoice, each once."""
+    ids = [id_of(nested(paid, "payment").get("payment_intent")) for paid in listed(row, "payments")]
+    ids.append(id_of(row.get("payment_intent")))  # the place before Basil
+    return tuple(dict.fromkeys(name for name in ids if name))
 
 
 def subscription_of_invoice(row: Json | None) -> str:
-    now = child(row, "parent", "subscription_details").get("subscription")
-    return reference(now or child(row).get("subscription"))
+    """Return the id of the Subscription that an Invoice bills; "" if there is none."""
+    details = nested(row, "parent", "subscription_details")
+    before_basil = nested(row).get("subscription")
+    return id_of(details.get("subscription") or before_basil)
 
 
-# --- news ---
+# --- gateway news ---
 
-# What a change of each kind of object is a change of, by the beginning of the event's type.
-_KINDS = {
+# The kind of object that may have changed, by the beginning of an event's type.
+_KINDS: dict[str, ObjectKind] = {
     "checkout.session.": "checkout",
     "payment_intent.": "payment",
     "charge.refunded": "payment",
@@ -317,14 +348,20 @@ _KINDS = {
 }
 
 
-def change(event_type: str, about: Json) -> Change | None:
-    """What an event is about; None for what nobody follows."""
-    kind = next((kind for start, kind in _KINDS.items() if event_type.startswith(start)), "")
-    what = about.get("object")
-    if kind == "subscription":
-        name = subscription_of_invoice(about) if what == "invoice" else reference(about)
-    elif kind == "payment":
-        name = reference(about if what == "payment_intent" else about.get("payment_intent"))
+def change(event_type: str, reported: Json) -> Change | None:
+    """Return the object that may have changed when an event of this type reports an object.
+
+    A refund or dispute stands for its payment, an invoice for its subscription. None if this service
+    does not follow the object.
+    """
+    kind = next((kind for start, kind in _KINDS.items() if event_type.startswith(start)), None)
+    if kind is None:
+        return None
+    object_type = reported.get("object")
+    if kind == "subscription" and object_type == "invoice":
+        external_id = subscription_of_invoice(reported)
+    elif kind == "payment" and object_type != "payment_intent":
+        external_id = id_of(reported.get("payment_intent"))
     else:
-        name = reference(about)
-    return Change(kind, name) if kind and name else None
+        external_id = id_of(reported)
+    return Change(kind, external_id) if external_id else None

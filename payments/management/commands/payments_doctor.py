@@ -2,15 +2,11 @@ from collections.abc import Iterator
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
 from config import money
 from payments import gateways
-from payments.gateways import signatures
-from payments.gateways.base import AmountRefused, Gateway, PlanTerms, WebhookRefused
+from payments.gateways.base import AmountRefused, Finding, Gateway, PlanTerms
 from payments.models import Plan
-
-Finding = tuple[bool, str, str]  # is it well, what it is, the remedy
 
 
 class Command(BaseCommand):
@@ -30,24 +26,19 @@ class Command(BaseCommand):
 
 def examine(gateway: Gateway) -> Iterator[Finding]:
     plans = [_terms(plan, gateway.name) for plan in Plan.objects.filter(is_active=True)]
-    yield (
+    yield Finding(
         settings.DEFAULT_CURRENCY in money.EXPONENTS,
         f"DEFAULT_CURRENCY is {settings.DEFAULT_CURRENCY}, which this service knows",
         f"Set it to one of {', '.join(money.EXPONENTS)}.",
     )
-    yield (
+    yield Finding(
         bool(plans),
         f"there are plans to subscribe to ({len(plans)})",
         "`manage.py seed` makes the first one.",
     )
     for plan in plans:
         yield _chargeable(gateway, plan)
-    if gateway.name == "stripe":
-        from payments.gateways.stripe import doctor  # the SDK is large, and most have no use for it
-
-        yield from doctor.examine(plans)
-    else:
-        yield from _sandbox()
+    yield from gateway.examine(plans)
 
 
 def _terms(plan: Plan, gateway_name: str) -> PlanTerms:
@@ -68,35 +59,5 @@ def _chargeable(gateway: Gateway, plan: PlanTerms) -> Finding:
     try:
         gateway.validate_amount(plan.amount, plan.currency)
     except AmountRefused as refused:
-        return False, what, f"{refused} Make another plan, and take this one off sale."
-    return True, what, ""
-
-
-def _sandbox() -> Iterator[Finding]:
-    """The sandbox has nobody to ask but itself."""
-    secrets = [secret for secret in settings.SANDBOX_WEBHOOK_SECRETS if secret.strip()]
-    yield (
-        bool(secrets),
-        "SANDBOX_WEBHOOK_SECRETS signs its messages",
-        "Leave it empty for one that is derived from SECRET_KEY.",
-    )
-    yield (
-        _believes_itself(secrets),
-        "its own messages are believed",
-        "Set WEBHOOK_TOLERANCE_SECONDS back to 300.",
-    )
-
-
-def _believes_itself(secrets: list[str]) -> bool:
-    now = timezone.now().timestamp()
-    try:
-        signatures.verify(
-            b"{}",
-            signatures.sign(b"{}", secrets[0] if secrets else "", now),
-            secrets,
-            now=now,
-            tolerance=settings.WEBHOOK_TOLERANCE_SECONDS,
-        )
-    except WebhookRefused:
-        return False
-    return True
+        return Finding(False, what, f"{refused} Make another plan, and take this one off sale.")
+    return Finding(True, what, "")

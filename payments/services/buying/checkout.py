@@ -1,4 +1,4 @@
-"""Buying a video."""
+"""Buying and renting a video: the order, its price, and the charge of a card."""
 
 import uuid
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from config import money
 from payments import gateways
@@ -25,9 +26,9 @@ from payments.errors import (
     PriceChanged,
     VideoNotFound,
 )
-from payments.gateways.base import Item
+from payments.gateways.base import Gateway, Item
 from payments.gateways.translation import translate_errors
-from payments.models import Entitlement, Order
+from payments.models import Coupon, Entitlement, Order
 from payments.services.buying import orders
 from payments.services.offers import coupons
 from payments.services.settling import customers, payable
@@ -38,7 +39,11 @@ from videos.models import Video
 
 @dataclass(frozen=True, slots=True)
 class PurchaseOptions:
-    """What a buyer asks for."""
+    """How a buyer wants to get a video.
+
+    ``kind`` is "buy" or "rent". ``currency`` and ``expected_amount`` are those that the buyer was
+    shown, if known. ``even_if_covered`` buys a video that the buyer's subscription covers.
+    """
 
     kind: str = "buy"
     currency: str | None = None
@@ -49,17 +54,20 @@ class PurchaseOptions:
 
 def purchase(
     *,
-    buyer,
+    buyer: User,
     video_id: uuid.UUID,
     options: PurchaseOptions,
     payment_method: str = "",
     return_url: str = "",
 ) -> tuple[Order, bool]:
-    """The buyer's order for a video, paid at once when a payment method is given or nothing is due.
+    """Order a video for a buyer. Return the order, and whether this call created it.
 
-    Returns the order and whether this call made it; repeating the call goes on with the open order.
-    Two calls at once make one order, one capture and one entitlement: the order is unique in the
-    database, and the gateway's idempotency key derives from it.
+    The order is paid at once with a payment method, or if nothing is due. Repeating the call
+    continues with the open order. Two calls at once create one order, capture once and grant one
+    entitlement: the database allows one open order, and the gateway's idempotency key is the order's.
+
+    Raises VideoNotFound, OwnVideo, NotForSale, CurrencyUnsupported, PriceChanged, AlreadyOwned,
+    CoveredBySubscription, CouponInvalid, AmountBelowMinimum, and the errors of `pay`.
     """
     order, created = _get_or_create_order(buyer, video_id, options)
     if not order.amount:
@@ -70,14 +78,16 @@ def purchase(
 
 
 def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
-    """Charge an open order. Raises CardDeclined; the order then stays open for another card.
+    """Charge an open order, and return it with its new status.
 
-    While the outcome is unknown the order is PROCESSING: it neither expires nor can be canceled,
-    and the next call asks the gateway again with the same key, so the money is found.
+    Raises OrderNotOpen, VideoNotFound for a deleted video, and CardDeclined, PaymentMethodUnknown or
+    AmountBelowMinimum: the order then waits for another card. After GatewayUnavailable it stays
+    PROCESSING, neither expires nor can be canceled, and the next call asks the gateway again with the
+    same idempotency key, so that a capture is found and not repeated.
     """
     _mark_as_charging(order)
     if order.status in Order.BOUGHT:
-        return order  # somebody was faster
+        return order  # another request has paid it
     gateway = gateways.by_name(order.gateway)
     with payable.charging(order):
         charge = gateway.charge(
@@ -95,35 +105,38 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
 
 
 def next_action(order: Order, *, return_url: str = "") -> NextAction | None:
-    """Return the buyer's next step, or None. See `settling.payable.next_action`."""
-    return payable.next_action(
-        order,
-        payments=order.payments.all(),
-        request=lambda gateway: CheckoutRequest(
+    """Return the buyer's next step, or None. See `payable.next_action`."""
+
+    def request(gateway: Gateway) -> CheckoutRequest:
+        return CheckoutRequest(
             Item(str(order.pk), order.video.title, order.amount, order.currency),
             customer=customers.known(order.buyer_id, gateway.name),
             expires_at=order.expires_at,
-        ),
-        return_url=return_url,
+        )
+
+    return payable.next_action(
+        order, payments=order.payments.all(), request=request, return_url=return_url
     )
 
 
 def _mark_as_charging(order: Order) -> None:
+    """Set an open order to PROCESSING. Raises OrderNotOpen, and VideoNotFound for a deleted video."""
     if order.status == Order.Status.PENDING and order.video.deleted_at is not None:
         raise VideoNotFound()
-    begun = Order.objects.filter(
+    marked = Order.objects.filter(
         Q(status=Order.Status.PROCESSING)
         | Q(status=Order.Status.PENDING, expires_at__gt=timezone.now()),
         pk=order.pk,
     ).update(status=Order.Status.PROCESSING, changed_at=timezone.now())
     order.refresh_from_db(fields=["status", "attempt", "paid_at"])
-    if not begun and order.status not in Order.BOUGHT:
+    if not marked and order.status not in Order.BOUGHT:
         raise OrderNotOpen()
 
 
 def _get_or_create_order(
-    buyer, video_id: uuid.UUID, options: PurchaseOptions
+    buyer: User, video_id: uuid.UUID, options: PurchaseOptions
 ) -> tuple[Order, bool]:
+    """Return the buyer's open order that fits the options, and whether this call created it."""
     video = Video.objects.visible_to(buyer).filter(pk=video_id).first()
     if video is None:
         raise VideoNotFound()
@@ -136,12 +149,16 @@ def _get_or_create_order(
         try:
             return _create_order(buyer, video, options, price, coupon), True
         except IntegrityError:
-            continue  # somebody was faster: theirs is the order
+            continue  # another request of the buyer has just created one
     raise GatewayUnavailable()
 
 
-def _checked_price(buyer, video: Video, options: PurchaseOptions) -> int:
-    """The price of what is wished for, in minor units."""
+def _checked_price(buyer: User, video: Video, options: PurchaseOptions) -> int:
+    """Return the video's price in minor units, before any coupon, after checking the options.
+
+    Raises OwnVideo, NotForSale, CurrencyUnsupported, PriceChanged, AlreadyOwned and
+    CoveredBySubscription.
+    """
     if video.creator_id == buyer.pk:
         raise OwnVideo()
     price = video.rental_price if options.kind == Order.Kind.RENT else video.price
@@ -153,20 +170,25 @@ def _checked_price(buyer, video: Video, options: PurchaseOptions) -> int:
         shown = Decimal(money.to_text(price, video.currency))
         if options.expected_amount != shown:
             raise PriceChanged(str(shown), video.currency)
-    held = Entitlement.objects.live().filter(user=buyer)
-    mine = held.filter(video=video)
+    live = Entitlement.objects.live().filter(user=buyer)
+    to_video = live.filter(video=video)
     if options.kind == Order.Kind.BUY:
-        mine = mine.filter(rental_hours=None)
-    if mine.exists():
+        to_video = to_video.filter(rental_hours=None)  # a rented video can be bought
+    if to_video.exists():
         raise AlreadyOwned()
-    if not options.even_if_covered and held.filter(video=None).exists():
+    if not options.even_if_covered and live.filter(video=None).exists():
         raise CoveredBySubscription()
     return price
 
 
 def _reusable_order(
-    buyer, video: Video, options: PurchaseOptions, price: int, coupon
+    buyer: User, video: Video, options: PurchaseOptions, price: int, coupon: Coupon | None
 ) -> Order | None:
+    """Return the buyer's open order of the video, if it still has the price and the coupon.
+
+    An order that does not is expired first, so that no price is paid that is not shown any more.
+    Raises AlreadyOwned when the buyer has bought the video.
+    """
     order = (
         Order.objects.select_related("coupon")
         .filter(buyer=buyer, video=video, kind=options.kind)
@@ -182,14 +204,16 @@ def _reusable_order(
     stale = (order.list_amount, order.currency) != (price, video.currency)
     other_coupon = coupon is not None and order.coupon_id != coupon.pk
     if stale or other_coupon or order.expires_at <= timezone.now():
-        # Nobody pays a price that is no longer shown.
         orders.expire(order)
         return None
     return order
 
 
 @transaction.atomic
-def _create_order(buyer, video: Video, options: PurchaseOptions, price: int, coupon) -> Order:
+def _create_order(
+    buyer: User, video: Video, options: PurchaseOptions, price: int, coupon: Coupon | None
+) -> Order:
+    """Create a pending order, and reserve its coupon. Raises AmountBelowMinimum and CouponInvalid."""
     gateway = gateways.current()
     discount = coupons.discount(coupon, price) if coupon else 0
     if price > discount:

@@ -1,4 +1,4 @@
-"""An order's status, as it follows from its payments."""
+"""The status of orders: set from their payments, and changed by buyers, administrators and time."""
 
 import logging
 import uuid
@@ -11,13 +11,10 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from payments import locks
-from payments.errors import (
-    OrderNotOpen,
-    RefundWindowClosed,
-    WatchedTooMuch,
-)
+from payments.errors import OrderNotOpen, RefundWindowClosed, WatchedTooMuch
 from payments.models import JournalEntry, Order, Payment
 from payments.services import access
 from payments.services.offers import coupons
@@ -26,27 +23,36 @@ from payments.services.settling.facts import GIVEN_UP, UNDER_WAY
 from payments.services.settling.refunds import refund_order
 from payments.services.sharing import watchtime
 from payments.signals import order_paid, order_refunded
+from videos.models import Video
 
 logger = logging.getLogger(__name__)
 Status = Order.Status
 
 
 def update_from_payment(payment: Payment, *, kind: str = JournalEntry.Kind.ADJUSTMENT) -> None:
-    """Bring the order to what its applied payment says: paid, disputed, or refunded in full."""
+    """Set the status of a payment's order: paid, disputed, or refunded in full. Safe to repeat.
+
+    A payment that does not pay its order only decides whether the order waits for another card.
+    ``kind`` is the fact that has changed. The entitlement and the coupon follow, and the signals
+    `order_paid` and `order_refunded` are sent on a real transition.
+    """
     if payment.order is None:
         return
     if payment.disposition != Payment.Disposition.APPLIED:
-        _update_while_unpaid(payment, kind)
+        _update_while_unpaid(payment.order.pk, payment.status, kind)
         return
     order, rivals = _lock_with_rivals(payment.order)
     status = _status_from_payment(payment)
-    # What was refunded, bought again and then not refunded after all is for people to sort out.
+    # A superseded order stays so: a person decides when a refund fails after the video was bought again.
     if order.status in {status, Status.SUPERSEDED} and order.paid_at is not None:
         return
     superseded: list[Order] = []
     if status in Order.BOUGHT:
         if _is_bought_by_another(order, rivals):
-            _mark_superseded(order)
+            logger.error("Order %s is paid beside another of the same video.", order.pk)
+            order.status = Status.SUPERSEDED
+            order.save(update_fields=["status"])
+            access.update_for_order(order)
             return
         superseded = _supersede_rivals(order, rivals)
     before, order.status = order.status, status
@@ -62,23 +68,25 @@ def update_from_payment(payment: Payment, *, kind: str = JournalEntry.Kind.ADJUS
         order_paid.send(sender=Order, order=order)
 
 
-def _status_from_payment(payment: Payment) -> str:
+def _status_from_payment(payment: Payment) -> Status:
+    """Return the status of the order that the payment pays."""
     if payment.refunded() >= payment.captured:
         return Status.REFUNDED
     return Status.DISPUTED if payment.disputed() > 0 else Status.PAID
 
 
-def _update_while_unpaid(payment: Payment, kind: str) -> None:
-    """A payment under way keeps its order open; one that fails for good reopens it.
+def _update_while_unpaid(order_id: uuid.UUID, payment_status: str, kind: str) -> None:
+    """Keep the order PROCESSING while a payment is under way, and reopen it when the payment fails.
 
-    Only at the moment it fails: later news of it says nothing about the payment that came after.
+    Only the news of the failure itself (``kind`` is "failed") reopens it, because later news of the
+    same payment says nothing about the next one.
     """
-    orders = Order.objects.filter(pk=payment.order_id)
-    if payment.status in UNDER_WAY:
-        orders.filter(status=Status.PENDING).update(status=Status.PROCESSING)
+    order = Order.objects.filter(pk=order_id)
+    if payment_status in UNDER_WAY:
+        order.filter(status=Status.PENDING).update(status=Status.PROCESSING)
     elif kind == "failed":
-        # The next attempt gets a key of its own: this one's answer is final.
-        orders.filter(status=Status.PROCESSING).update(
+        # The gateway's answer to this key is final: the next attempt needs another one.
+        order.filter(status=Status.PROCESSING).update(
             status=Status.PENDING, attempt=F("attempt") + 1
         )
 
@@ -97,10 +105,9 @@ def _is_bought_by_another(order: Order, rivals: list[Order]) -> bool:
 
 
 def _supersede_rivals(order: Order, rivals: list[Order]) -> list[Order]:
-    """Supersede the open orders beside a paid one: money that came late is real.
+    """Make room for a paid order: mark the buyer's open orders of the video as superseded.
 
-    A rental supersedes only rentals. Returns all superseded rivals; the caller updates their
-    coupon redemptions.
+    A rental supersedes only rentals. Returns all superseded rivals; the caller updates their coupons.
     """
     for rival in rivals:
         gives_way = order.kind == Order.Kind.BUY or rival.kind == Order.Kind.RENT
@@ -110,16 +117,12 @@ def _supersede_rivals(order: Order, rivals: list[Order]) -> list[Order]:
     return [rival for rival in rivals if rival.status == Status.SUPERSEDED]
 
 
-def _mark_superseded(order: Order) -> None:
-    logger.error("Order %s is paid beside another of the same video.", order.pk)
-    order.status = Status.SUPERSEDED
-    order.save(update_fields=["status"])
-    access.update_for_order(order)
-
-
 @transaction.atomic
 def complete_free(order: Order) -> Order:
-    """An order that costs nothing is paid as it stands, without any gateway."""
+    """Mark an open order that costs nothing as paid, without a gateway, and return it.
+
+    An order that is not open, or costs something, is returned as it is. Safe to repeat.
+    """
     order, rivals = _lock_with_rivals(order)
     if order.status not in Order.OPEN or order.amount:
         return order
@@ -136,27 +139,51 @@ def complete_free(order: Order) -> Order:
 
 
 @transaction.atomic
-def cancel_order(*, order: Order, actor) -> Order:
-    """Give up an order that nobody is paying. Raises OrderNotOpen for any other."""
-    changed = _closable_orders().filter(pk=order.pk).update(status=Status.CANCELED)
-    if not changed:
+def cancel_order(*, order: Order, actor: User) -> Order:
+    """Cancel an open order. Raises OrderNotOpen for an order that is not open or is being paid."""
+    if not _close([order.pk], Status.CANCELED):
         raise OrderNotOpen()
-    order.refresh_from_db(fields=["status"])
-    coupons.update_redemptions(order)
+    order.status = Status.CANCELED
     audit.record(actor=actor, action=AuditAction.ORDER_CANCELED, target=order)
     return order
 
 
 def expire_orders() -> int:
-    """Orders that nobody paid in time. Money that still comes makes them paid all the same."""
+    """Expire the open orders whose time to pay is over. Return how many were expired."""
     over = _closable_orders().filter(expires_at__lt=timezone.now())
     return sum(expire(order) for order in over)
 
 
-def _closable_orders() -> QuerySet[Order]:
-    """Open orders that no money is on its way for: what waits for the buyer's bank waits for them.
+def expire_orders_of(video: Video) -> None:
+    """Expire the open orders of a deleted video. `gateway_news.followups` closes their checkouts."""
+    _close(_closable_orders().filter(video=video).values_list("pk", flat=True), Status.EXPIRED)
 
-    Money that comes all the same is real, and makes them paid.
+
+def expire(order: Order) -> bool:
+    """Expire an open order. Return False if it is not open any more, or is being paid."""
+    return bool(_close([order.pk], Status.EXPIRED))
+
+
+@transaction.atomic
+def _close(order_ids: Iterable[uuid.UUID], status: Status) -> int:
+    """Give the closable ones of these orders their final status and release their coupons.
+
+    Returns the number of orders that were closed. All are locked at once, by id.
+    """
+    closed = []
+    for pk, order in locks.lock_orders(order_ids).items():
+        if _closable_orders().filter(pk=pk).update(status=status):
+            order.status = status
+            closed.append(order)
+    coupons.update_redemptions(*closed)
+    return len(closed)
+
+
+def _closable_orders() -> QuerySet[Order]:
+    """Return the open orders for which no money is on its way.
+
+    A payment that still waits for the buyer's authentication keeps no order open. Money that is
+    captured after the order was closed makes it paid all the same.
     """
     payments = Payment.objects.filter(order=OuterRef("pk"))
     waiting = payments.filter(status=Payment.Status.REQUIRES_ACTION)
@@ -166,32 +193,12 @@ def _closable_orders() -> QuerySet[Order]:
     )
 
 
-def expire_orders_of(video) -> None:
-    """Close the open orders of a video that has been deleted; their pages are closed soon after."""
-    _expire(_closable_orders().filter(video=video).values_list("pk", flat=True))
-
-
-def expire(order: Order) -> bool:
-    """Close an open order that nobody is paying; false when somebody was faster."""
-    return bool(_expire([order.pk]))
-
-
-@transaction.atomic
-def _expire(order_ids: Iterable[uuid.UUID]) -> int:
-    """Expire those of the orders that nobody is paying; return how many. All are locked at once."""
-    expired = []
-    for pk, order in locks.lock_orders(order_ids).items():
-        if _closable_orders().filter(pk=pk).update(status=Status.EXPIRED):
-            order.status = Status.EXPIRED
-            expired.append(order)
-    coupons.update_redemptions(*expired)
-    return len(expired)
-
-
 def refund_own(*, order: Order) -> Order:
-    """What a buyer may do alone: all of it, soon after buying, and with most of it unseen.
+    """Refund an order in full at the buyer's own request.
 
-    Raises RefundWindowClosed, WatchedTooMuch and what `refund_order` raises.
+    It must be paid less than REFUND_WINDOW_DAYS ago, and no more than REFUND_WATCHED_PERCENT of the
+    video may have been watched. Raises RefundWindowClosed, WatchedTooMuch, and the errors of
+    `refund_order`.
     """
     window = timedelta(days=settings.REFUND_WINDOW_DAYS)
     if order.paid_at is None or order.paid_at + window <= timezone.now():

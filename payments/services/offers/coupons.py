@@ -1,6 +1,9 @@
-"""Coupons: what they take off, and how often they can be used."""
+"""Coupons: the discount on an order, the count of uses, and their changes by administrators."""
 
 import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TypedDict, Unpack
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -9,61 +12,72 @@ from django.forms.models import model_to_dict
 from django.utils import timezone
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from config import money
-from config.errors import DomainError, NotVisible
+from config.errors import NotVisible
 from payments import locks
-from payments.errors import CouponInvalid
+from payments.errors import CouponInvalid, CouponUsed
 from payments.models import Coupon, CouponRedemption, Order
 from videos.models import Video
 
 State = CouponRedemption.State
+USES_LEFT = Q(max_redemptions__isnull=True) | Q(redeemed__lt=F("max_redemptions"))
 
 
 def find(code: str, *, video: Video) -> Coupon:
-    """The coupon of that code, if it can be used for the video now. Raises CouponInvalid."""
+    """Return the coupon with this code, if it is valid for the video now. Raises CouponInvalid."""
     now = timezone.now()
     coupon = Coupon.objects.filter(code__iexact=code, is_active=True, starts_at__lte=now).first()
     if coupon is None or (coupon.ends_at is not None and coupon.ends_at <= now):
-        raise CouponInvalid("There is no such coupon, or its time is over.")
+        raise CouponInvalid(
+            "No coupon with this code is valid now. Check the code, or leave it out."
+        )
     if coupon.amount is not None and coupon.currency != video.currency:
-        raise CouponInvalid(f"This coupon is for prices in {coupon.currency}.")
+        raise CouponInvalid(
+            f"This coupon is for prices in {coupon.currency}. Leave it out to buy this video."
+        )
     if coupon.creator_id is not None and coupon.creator_id != video.creator_id:
-        raise CouponInvalid("This coupon is not for this video.")
+        raise CouponInvalid("This coupon is not valid for this video. Leave it out to buy it.")
     return coupon
 
 
 def discount(coupon: Coupon, price: int) -> int:
-    """What it takes off a price, in minor units; never more than the price.
+    """Return the coupon's discount on a price, both in minor units. It never exceeds the price.
 
     >>> discount(Coupon(percent_bps=2500), 1999), discount(Coupon(amount=500), 300)
     (499, 300)
     """
-    if coupon.percent_bps is not None:
-        return price * coupon.percent_bps // money.BASIS_POINTS
-    return min(coupon.amount, price)
+    if coupon.amount is not None:
+        return min(coupon.amount, price)
+    return price * (coupon.percent_bps or 0) // money.BASIS_POINTS
 
 
 def reserve(coupon: Coupon, order: Order) -> None:
-    """Take one use of the coupon for an order, in its transaction. Raises CouponInvalid.
+    """Reserve one use of the coupon for an order. Raises CouponInvalid when no use is left.
 
-    The coupon's row is the queue: of ten at once no more get through than there are uses left.
+    The caller must be in the transaction that creates the order. The update locks the coupon's row,
+    so that simultaneous orders never reserve more uses than there are.
     """
-    left = Q(max_redemptions__isnull=True) | Q(redeemed__lt=F("max_redemptions"))
-    if not Coupon.objects.filter(left, pk=coupon.pk).update(redeemed=F("redeemed") + 1):
-        raise CouponInvalid("This coupon has been used up.")
+    if not Coupon.objects.filter(USES_LEFT, pk=coupon.pk).update(redeemed=F("redeemed") + 1):
+        raise CouponInvalid("This coupon is used up. Leave it out to buy the video.")
     used = CouponRedemption.objects.filter(coupon=coupon, user_id=order.buyer_id)
     if used.exclude(state=State.RELEASED).count() >= coupon.per_user:
-        raise CouponInvalid("You have used this coupon.")
+        raise CouponInvalid(
+            "You have used this coupon as often as you may. Leave it out to buy the video."
+        )
     CouponRedemption.objects.create(coupon=coupon, order=order, user_id=order.buyer_id)
 
 
 @transaction.atomic
 def update_redemptions(*orders: Order) -> None:
-    """Bring each redemption to what its order's status says: used when paid, released when given up.
+    """Set the state of each order's coupon use to match the order's status. Safe to repeat.
 
-    A late payment uses it again, beyond its limit if need be: the price was agreed. Give all orders
-    of a transaction at once: redemptions and coupons are then locked in one order.
+    The use is reserved while the order is open, used once it was paid, and released otherwise. A
+    payment that comes late uses it again even if no use is left, because the buyer was shown that
+    price; the count of uses then stays at the limit.
+
+    Give all orders of a transaction at once: redemptions and coupons are then locked in one order.
     """
     discounted = {order.pk: order for order in orders if order.coupon_id is not None}
     if not discounted:
@@ -77,11 +91,10 @@ def update_redemptions(*orders: Order) -> None:
         redemption.save(update_fields=["state"])
         if State.RELEASED in {before, wanted}:
             steps.append((redemption.coupon_id, -1 if wanted == State.RELEASED else 1))
-    room = Q(max_redemptions__isnull=True) | Q(redeemed__lt=F("max_redemptions"))
-    # By coupon, because all transactions lock them by id; -1 first: what is released can be used.
+    # By coupon, because all transactions lock them by id; -1 first: a released use can be used again.
     for coupon_id, step in sorted(steps):
         counted = Coupon.objects.filter(pk=coupon_id)
-        (counted if step < 0 else counted.filter(room)).update(redeemed=F("redeemed") + step)
+        (counted if step < 0 else counted.filter(USES_LEFT)).update(redeemed=F("redeemed") + step)
 
 
 def _state(order: Order) -> State:
@@ -91,73 +104,85 @@ def _state(order: Order) -> State:
     return State.USED if order.paid_at is not None else State.RELEASED
 
 
-# What somebody has used stands: the books are computed again from who pays for the discount.
+class CouponFields(TypedDict, total=False):
+    """The fields that an administrator sets; each means the field of `Coupon` with its name."""
+
+    id: uuid.UUID
+    code: str
+    percent_bps: int | None
+    amount: int | None
+    currency: str
+    funded_by: str
+    creator: User | None
+    max_redemptions: int | None
+    per_user: int
+    starts_at: datetime
+    ends_at: datetime | None
+    is_active: bool
+
+
+# The verification computes the books again from these fields, so that a used coupon keeps them.
 FIXED_ONCE_USED = ("code", "percent_bps", "amount", "currency", "funded_by", "creator")
 
 
-class CouponUsed(DomainError):
-    default_code = "coupon_used"
-
-    def __init__(self, field: str):
-        super().__init__("This coupon was used already. End it, and make another one.")
-        self.attr = field
-
-
 @transaction.atomic
-def create_coupon(*, actor, **fields) -> Coupon:
-    """A coupon that can be used from now on. Raises ValidationError."""
+def create_coupon(*, actor: User, **fields: Unpack[CouponFields]) -> Coupon:
+    """Create a coupon. Raises ValidationError."""
     coupon = Coupon(**fields)
     _save_coupon(coupon)
-    _record_change(actor, coupon, sorted(fields.keys() - {"id"}))
+    _record_change(actor, coupon, fields.keys() - {"id"})
     return coupon
 
 
 @transaction.atomic
-def change_coupon(*, coupon_id: uuid.UUID, actor, **changes) -> Coupon:
-    """Change a coupon. One that was used keeps its code and its worth, and may only be ended,
-    prolonged or limited.
+def change_coupon(*, coupon_id: uuid.UUID, actor: User, **changes: Unpack[CouponFields]) -> Coupon:
+    """Change a coupon's fields. Write an audit entry only if a value is different.
 
-    Raises CouponUsed, ValidationError. Changing nothing leaves no trace.
+    Raises NotVisible if there is no such coupon, CouponUsed for a change of FIXED_ONCE_USED after
+    the first use, and ValidationError, also for a limit below the number of uses.
     """
     coupon = locks.lock_coupon(coupon_id)
     if coupon is None:
         raise NotVisible()
-    changed = [name for name, value in changes.items() if getattr(coupon, name) != value]
+    changed = {name: new for name, new in changes.items() if getattr(coupon, name) != new}
     if not changed:
         return coupon
     fixed = [name for name in changed if name in FIXED_ONCE_USED]
     if fixed and coupon.redemptions.exists():
         raise CouponUsed(fixed[0])
-    for name in changed:
-        setattr(coupon, name, changes[name])
+    for name, value in changed.items():
+        setattr(coupon, name, value)
     limit = coupon.max_redemptions
     if limit is not None and limit < coupon.redeemed:
         raise ValidationError(
-            {"max_redemptions": f"It was used {coupon.redeemed} times already."}, code="invalid"
+            {"max_redemptions": f"Enter at least {coupon.redeemed}, the uses so far."},
+            code="invalid",
         )
     _save_coupon(coupon, changed)
     _record_change(actor, coupon, changed)
     return coupon
 
 
-def _save_coupon(coupon: Coupon, changed: list[str] | None = None) -> None:
+def _save_coupon(coupon: Coupon, changed: Iterable[str] | None = None) -> None:
+    """Validate and save a coupon; ``changed`` limits the columns. Raises ValidationError."""
     if coupon.ends_at is not None and coupon.ends_at <= coupon.starts_at:
-        raise ValidationError({"ends_at": "The end must be after the beginning."}, code="invalid")
+        raise ValidationError({"ends_at": "The end must be after the start."}, code="invalid")
     if coupon.amount is not None and coupon.amount > money.MAX_MINOR:
         raise ValidationError({"amount": "This amount is too large."}, code="max_value")
     coupon.clean_fields()
     coupon.clean()
-    taken = ValidationError({"code": ValidationError("There is such a code.", code="unique")})
+    taken = ValidationError({"code": ValidationError("Another coupon has it.", code="unique")})
     if Coupon.objects.filter(code__iexact=coupon.code).exclude(pk=coupon.pk).exists():
         raise taken
     try:
         with transaction.atomic():
             coupon.save(update_fields=changed)
-    except IntegrityError as error:  # somebody else made it just now
+    except IntegrityError as error:  # another process has just created one with this code
         raise taken from error
 
 
-def _record_change(actor, coupon: Coupon, fields: list[str]) -> None:
+def _record_change(actor: User, coupon: Coupon, fields: Iterable[str]) -> None:
+    """Write the audit entry of a new or changed coupon."""
     values = model_to_dict(coupon, ["percent_bps", "amount", "currency", "funded_by", "is_active"])
     audit.record(
         actor=actor,

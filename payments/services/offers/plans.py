@@ -1,10 +1,14 @@
+"""Plans: the first one, and their changes by administrators."""
+
 import uuid
+from typing import TypedDict, Unpack
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from config import money
 from config.errors import NotVisible
@@ -14,8 +18,21 @@ from payments.models import Plan
 FIRST_PLAN = "monthly"
 
 
+class PlanFields(TypedDict, total=False):
+    """The fields that an administrator sets; each means the field of `Plan` with its name."""
+
+    id: uuid.UUID
+    code: str
+    name: str
+    amount: int
+    currency: str
+    interval: str
+    trial_days: int
+    is_active: bool
+
+
 def seed_first_plan() -> str:
-    """The monthly plan of SUBSCRIPTION_PRICE, unless there is one; returns a line for the operator."""
+    """Create the monthly plan at SUBSCRIPTION_PRICE unless it exists. Return a line for the operator."""
     currency = settings.DEFAULT_CURRENCY
     plan, created = Plan.objects.get_or_create(
         code=FIRST_PLAN,
@@ -31,11 +48,13 @@ def seed_first_plan() -> str:
 
 
 @transaction.atomic
-def create_plan(*, actor, **fields) -> Plan:
-    """A plan that can be subscribed to. Raises ValidationError."""
+def create_plan(*, actor: User, **fields: Unpack[PlanFields]) -> Plan:
+    """Create a plan that can be subscribed to. Raises ValidationError."""
     plan = Plan(**fields)
     if plan.amount is None or not 0 < plan.amount <= money.MAX_MINOR:
-        raise ValidationError({"amount": "The price must be above zero."}, code="min_value")
+        raise ValidationError(
+            {"amount": "Enter a price above zero, and not too large."}, code="min_value"
+        )
     plan.full_clean()
     plan.save(force_insert=True)
     audit.record(
@@ -51,11 +70,12 @@ def create_plan(*, actor, **fields) -> Plan:
 
 @transaction.atomic
 def change_plan(
-    *, plan_id: uuid.UUID, actor, name: str | None = None, is_active: bool | None = None
+    *, plan_id: uuid.UUID, actor: User, name: str | None = None, is_active: bool | None = None
 ) -> Plan:
-    """Rename a plan, or stop or begin to offer it. Its price never changes: a new one is a new plan.
+    """Rename a plan, or stop or start offering it. Existing subscriptions to it continue unchanged.
 
-    Whoever has subscribed to it keeps it.
+    Write an audit entry only if a value is different. Raises NotVisible if there is no such plan, and
+    ValidationError.
     """
     plan = locks.lock_plan(plan_id)
     if plan is None:

@@ -1,4 +1,4 @@
-"""Subscriptions follow their gateway, which bills them: the one way in for their state."""
+"""The state of subscriptions, taken from the gateway that bills them. No other module changes it."""
 
 import logging
 import uuid
@@ -23,21 +23,17 @@ Status = Subscription.Status
 Disposition = Subscription.Disposition
 
 
-# What the news of a status is called; the rest is the end.
-_NEWS = {
-    Status.PAST_DUE: AuditAction.SUBSCRIPTION_PAST_DUE,
-    Status.CANCELED: AuditAction.SUBSCRIPTION_CANCELED,
-}
-
-
 def sync_subscription(
     *, gateway: str, external_id: str, subscription: Subscription | None = None
 ) -> Subscription | None:
-    """Fetch a subscription from its gateway and make everything that rests on it true.
+    """Fetch a subscription from its gateway, and apply its state, invoices and payments.
 
-    A status rises and falls, so answers cannot be merged: each question takes a ticket before it is
-    asked, and only the answer to the latest ticket counts. Every change at the gateway causes a
-    question that is asked after it, so the last one applied is true. None for one that is not ours.
+    ``subscription`` is the row that it was started for; without it the gateway's reference tells.
+    Return the row, or None when the subscription is not one of ours. Safe to repeat and to run at the
+    same time. Raises NotThere, and OSError when the gateway does not answer.
+
+    Each fetch takes a ticket before it asks, and only the answer to the highest ticket is applied.
+    Every change at the gateway is followed by a fetch, so that the answer applied last is true.
     """
     row = Subscription.objects.filter(gateway=gateway, external_id=external_id).first()
     if row is None:
@@ -48,8 +44,7 @@ def sync_subscription(
     Subscription.objects.filter(pk=row.pk).update(sync_ticket=F("sync_ticket") + 1)
     ticket = Subscription.objects.values_list("sync_ticket", flat=True).get(pk=row.pk)
     snapshot = gateways.by_name(gateway).fetch_subscription(external_id)
-    invoices = _apply_if_newest(row.pk, ticket, snapshot)
-    for invoice, payment_ids in invoices:
+    for invoice, payment_ids in _apply_if_newest(row.pk, ticket, snapshot):
         for payment_id in payment_ids:
             sync_payment(gateway=gateway, external_id=payment_id, invoice=invoice)
     return Subscription.objects.select_related("plan", "next_plan").get(pk=row.pk)
@@ -58,7 +53,7 @@ def sync_subscription(
 def _claim_row(
     gateway: str, external_id: str, subscription: Subscription | None
 ) -> Subscription | None:
-    """Our row for a subscription that is seen for the first time."""
+    """Give a row the id of a gateway's subscription that has no row yet. Return None if not ours."""
     snapshot = gateways.by_name(gateway).fetch_subscription(external_id)
     if subscription is None:
         try:
@@ -74,8 +69,8 @@ def _claim_row(
     known = Subscription.objects.filter(gateway=gateway, external_id=external_id).first()
     if known is not None:
         return known
-    # A second one for the same wish: after the first had failed, it takes its place; else it was
-    # paid in another tab, and is ended and its money goes back.
+    # The row has another subscription of the gateway already. If that one failed, this one becomes
+    # the user's own. Otherwise it was paid in another tab: it is a duplicate, ended and refunded.
     for disposition in (Disposition.PRIMARY, Disposition.DUPLICATE):
         try:
             with transaction.atomic():
@@ -86,17 +81,21 @@ def _claim_row(
                     external_id=external_id,
                     disposition=disposition,
                 )
-        except IntegrityError:  # the user has a live one, or another process was faster
+        except IntegrityError:  # the user has a live one, or another process has created this row
             continue
     return Subscription.objects.get(gateway=gateway, external_id=external_id)
 
 
 @transaction.atomic
 def _apply_if_newest(
-    pk, ticket: int, snapshot: SubscriptionSnapshot
+    pk: uuid.UUID, ticket: int, snapshot: SubscriptionSnapshot
 ) -> list[tuple[Invoice, tuple[str, ...]]]:
-    """Take an answer over, unless a later question has been answered. Returns what was billed."""
+    """Apply the gateway's answer unless the answer to a later ticket has been applied.
+
+    Return the invoices of the answer with the gateway's ids of their payments.
+    """
     user_id = Subscription.objects.values_list("user_id", flat=True).get(pk=pk)
+    # All subscriptions of the user are locked, because a running one ends an unpaid one.
     rows = locks.lock_subscriptions_of(user_id)
     locks.lock_invoices_of(rows)
     row = rows.pop(pk)
@@ -113,14 +112,15 @@ def _apply_if_newest(
 def _apply_snapshot(
     row: Subscription, snapshot: SubscriptionSnapshot, others: list[Subscription]
 ) -> None:
-    before = row.status
+    """Set a locked row to the gateway's answer. ``others`` are the user's other rows, locked too."""
+    before, now = row.status, timezone.now()
     status = snapshot.status
     if status == Status.CANCELED and before in {Status.PAST_DUE, Status.EXPIRED}:
-        status = Status.EXPIRED  # nobody wanted this end
+        status = Status.EXPIRED  # the gateway canceled it because the renewal was not paid
     row.closed_at_gateway = status not in Subscription.LIVE
     ended_here = before not in Subscription.LIVE and row.period_end is not None
     if ended_here and status in Subscription.LIVE:
-        status = before  # ended by us; the gateway is still to be told
+        status = before  # it was ended here, and a follow-up still has to cancel it at the gateway
     if status in Subscription.RUNNING:
         _keep_one_primary(row, others)
     row.status = status
@@ -132,10 +132,11 @@ def _apply_snapshot(
         row.period_start, row.period_end = snapshot.period_start, snapshot.period_end
         row.ended_at = None
     elif status != Status.INCOMPLETE:
-        row.ended_at = row.ended_at or snapshot.ended_at or timezone.now()
+        row.ended_at = row.ended_at or snapshot.ended_at or now
     if status == Status.PAST_DUE:
-        row.past_due_since = row.past_due_since or snapshot.period_start
-        row.grace_until = row.past_due_since + timedelta(days=settings.SUBSCRIPTION_GRACE_DAYS)
+        since = row.past_due_since or snapshot.period_start or now
+        row.past_due_since = since
+        row.grace_until = since + timedelta(days=settings.SUBSCRIPTION_GRACE_DAYS)
     else:
         row.past_due_since = row.grace_until = None
     row.save()
@@ -143,7 +144,7 @@ def _apply_snapshot(
 
 
 def _apply_status_effects(row: Subscription, before: str) -> None:
-    """What follows from a subscription's new state: access, the log, the news."""
+    """Update a locked row's invoices and entitlement; if its status is new, record and announce it."""
     if row.status not in Subscription.LIVE and row.ended_at is not None:
         row.invoices.filter(
             period_start__lte=row.ended_at, period_end__gt=row.ended_at, ended_early_at=None
@@ -151,33 +152,47 @@ def _apply_status_effects(row: Subscription, before: str) -> None:
     access.update_for_subscription(row)
     if row.status == before or row.disposition != Disposition.PRIMARY:
         return
-    if before in {Status.INCOMPLETE, Status.CANCELED, Status.EXPIRED} and (
-        row.status in {Status.TRIALING, Status.ACTIVE}
-    ):
-        action = AuditAction.SUBSCRIPTION_STARTED
-    elif row.status == Status.ACTIVE:
-        action = AuditAction.SUBSCRIPTION_RENEWED
-    else:
-        action = _NEWS.get(row.status, AuditAction.SUBSCRIPTION_ENDED)
+    action = _action_of(row.status, before)
     audit.record(actor=row.user, action=action, target=row, before=before, status=row.status)
     subscription_changed.send(sender=Subscription, subscription=row, before=before)
 
 
+def _action_of(status: str, before: str) -> AuditAction:
+    """Return the audit action of a status change."""
+    if before in {Status.INCOMPLETE, Status.CANCELED, Status.EXPIRED} and (
+        status in {Status.TRIALING, Status.ACTIVE}
+    ):
+        return AuditAction.SUBSCRIPTION_STARTED
+    if status == Status.ACTIVE:
+        return AuditAction.SUBSCRIPTION_RENEWED
+    if status == Status.PAST_DUE:
+        return AuditAction.SUBSCRIPTION_PAST_DUE
+    if status == Status.CANCELED:
+        return AuditAction.SUBSCRIPTION_CANCELED
+    return AuditAction.SUBSCRIPTION_ENDED
+
+
 def _keep_one_primary(row: Subscription, others: list[Subscription]) -> None:
-    """One subscription a user: one that runs stays, one that was never paid gives way."""
+    """Make a running row the user's only primary one.
+
+    Beside another running one it becomes a duplicate; an incomplete one is canceled.
+    """
     if row.disposition == Disposition.DUPLICATE:
         return
-    primary = [s for s in others if s.disposition == Disposition.PRIMARY]
+    primary = [other for other in others if other.disposition == Disposition.PRIMARY]
     if any(other.status in Subscription.RUNNING for other in primary):
         row.disposition = Disposition.DUPLICATE
         return
-    for rival in primary:
-        if rival.status == Status.INCOMPLETE:
-            end_subscription(rival, Status.CANCELED)
+    for other in primary:
+        if other.status == Status.INCOMPLETE:
+            end_subscription(other, Status.CANCELED)
 
 
 def end_subscription(row: Subscription, status: str) -> None:
-    """End a locked subscription here; `payments.services.gateway_news.followups` tells the gateway."""
+    """End a locked, live subscription with the given status; do nothing for one that has ended.
+
+    `gateway_news.followups` cancels it at the gateway afterwards.
+    """
     if row.status not in Subscription.LIVE:
         return
     before, row.status, row.ended_at = row.status, status, timezone.now()
@@ -186,7 +201,10 @@ def end_subscription(row: Subscription, status: str) -> None:
 
 
 def _update_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
-    """Our row of a period that the gateway billed. None for a draft whose period we know better."""
+    """Return the row of an invoice of the gateway, created or updated.
+
+    Return None for a second invoice of a period: a period has one invoice.
+    """
     invoice = row.invoices.filter(external_id=fact.external_id).first()
     if invoice is None:
         invoice, created = Invoice.objects.get_or_create(
@@ -204,14 +222,14 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
             invoice.external_id = fact.external_id
             invoice.save(update_fields=["external_id"])
         elif not created:
-            return None  # one period, one invoice: a second one is not billed to anybody
+            return None
         # An upgrade begins a new period inside the old one.
         row.invoices.filter(
             period_start__lt=fact.period_start,
             period_end__gt=fact.period_start,
             ended_early_at=None,
         ).update(ended_early_at=fact.period_start)
-    # Paid is what our books say, with its payment.
+    # PAID is set by `update_from_payment` alone, together with the payment.
     if Invoice.Status.PAID not in {invoice.status, fact.status} and invoice.status != fact.status:
         invoice.status = fact.status
         invoice.save(update_fields=["status"])
@@ -219,8 +237,12 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
 
 
 def update_from_payment(payment: Payment) -> None:
-    """A paid invoice is paid; money that went back in full ends the subscription or its access."""
-    if payment.invoice_id is None or payment.disposition != Payment.Disposition.APPLIED:
+    """Update the invoice that a payment pays, and the subscription's access. Safe to repeat.
+
+    The invoice becomes paid. If the payment of the latest paid period was refunded in full, the
+    subscription ends.
+    """
+    if payment.disposition != Payment.Disposition.APPLIED or payment.invoice is None:
         return
     rows = locks.lock_subscriptions_of(payment.invoice.subscription.user_id)
     invoice = locks.lock_invoices_of(rows)[payment.invoice.pk]
@@ -231,9 +253,9 @@ def update_from_payment(payment: Payment) -> None:
     latest = not row.invoices.filter(
         period_start__gt=invoice.period_start, status=Invoice.Status.PAID
     ).exists()
-    # A refund that is only under way takes the access, and gives it back when it fails.
-    gone = payment.refunds.filter(status=Refund.Status.SUCCEEDED).aggregate(total=Sum("amount"))
-    if latest and (gone["total"] or 0) >= payment.captured:
+    # A refund that is under way only revokes the access, and gives it back if the refund fails.
+    refunded = payment.refunds.filter(status=Refund.Status.SUCCEEDED).aggregate(total=Sum("amount"))
+    if latest and (refunded["total"] or 0) >= payment.captured:
         end_subscription(row, Status.CANCELED)
     else:
         access.update_for_subscription(row)

@@ -1,18 +1,20 @@
-"""Subscribing, and what subscribers may do with it."""
+"""Subscribing to a plan, and the changes that subscribers make to their subscription."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from payments import gateways, locks
 from payments.errors import (
     AlreadySubscribed,
     GatewayUnavailable,
     NoSubscription,
-    NotCancelled,
+    NotCanceled,
     PlanNotFound,
     PlanUnchanged,
     SubscriptionNotRunning,
@@ -27,20 +29,22 @@ from payments.services.subscribing import follow_gateway
 from payments.services.subscribing.follow_gateway import sync_subscription
 
 Status = Subscription.Status
+# A subscription that is still incomplete after this time is given up. Its checkout expires then too.
 ABANDONED_AFTER = timedelta(hours=24)
+RESYNCS_AT_ONCE = 100
 
 
-def subscribe(
-    *, user, plan_code: str, payment_method: str = "", return_url: str = ""
-) -> tuple[Subscription, bool]:
-    """The user's subscription, active at once when a payment method is given and accepted.
+def subscribe(*, user: User, plan_code: str, payment_method: str = "") -> tuple[Subscription, bool]:
+    """Subscribe a user to a plan. Return the subscription, and whether this call created it.
 
-    A plan with free days begins without a card, once for each user. Returns the subscription and
-    whether this call made it. Raises PlanNotFound, AlreadySubscribed, CardDeclined.
+    With a payment method the first period is charged at once. A plan with free days starts without
+    one, once for each user. Otherwise the subscription stays incomplete until it is paid on its
+    checkout, see `next_action`. Repeating the call continues with the incomplete subscription.
+
+    Raises PlanNotFound, AlreadySubscribed, CardDeclined, PaymentMethodUnknown, AmountBelowMinimum and
+    GatewayUnavailable.
     """
-    plan = Plan.objects.filter(code=plan_code, is_active=True).first()
-    if plan is None:
-        raise PlanNotFound()
+    plan = _offered_plan(plan_code)
     subscription, created = _get_or_create(user, plan)
     if payment_method or _trial_days(subscription):
         subscription = start(subscription=subscription, payment_method=payment_method)
@@ -48,7 +52,11 @@ def subscribe(
 
 
 def start(*, subscription: Subscription, payment_method: str) -> Subscription:
-    """Start an incomplete subscription at its gateway. Raises CardDeclined: another card may do."""
+    """Start an incomplete subscription at its gateway, and charge its first period unless it is free.
+
+    Raises CardDeclined, PaymentMethodUnknown, AmountBelowMinimum: another card can be tried then. After
+    GatewayUnavailable the same call finds out whether the subscription was started.
+    """
     gateway = gateways.by_name(subscription.gateway)
     with payable.charging(subscription):
         snapshot = gateway.start_subscription(
@@ -62,31 +70,30 @@ def start(*, subscription: Subscription, payment_method: str) -> Subscription:
 
 
 def next_action(subscription: Subscription, *, return_url: str = "") -> NextAction | None:
-    """Return the subscriber's next step, or None. See `settling.payable.next_action`."""
+    """Return the subscriber's next step, or None. See `payable.next_action`."""
+
+    def request(gateway: Gateway) -> CheckoutRequest:
+        terms = _terms(subscription, gateway)
+        return CheckoutRequest(
+            Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
+            customer=customers.ensure(subscription.user, gateway),
+            expires_at=timezone.now() + ABANDONED_AFTER,
+        )
+
+    payments = Payment.objects.filter(invoice__subscription=subscription)
     return payable.next_action(
-        subscription,
-        payments=Payment.objects.filter(invoice__subscription=subscription),
-        request=lambda gateway: _checkout_request(subscription, gateway),
-        return_url=return_url,
+        subscription, payments=payments, request=request, return_url=return_url
     )
 
 
-def _checkout_request(subscription: Subscription, gateway: Gateway) -> CheckoutRequest:
-    terms = _terms(subscription, gateway)
-    return CheckoutRequest(
-        Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
-        customer=customers.ensure(subscription.user, gateway),
-        expires_at=timezone.now() + ABANDONED_AFTER,
-    )
+def cancel(*, user: User, at_period_end: bool, actor: User | None = None) -> Subscription:
+    """End the user's subscription at once, or at the end of its paid period. Safe to repeat.
 
-
-def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
-    """End the user's subscription now, or with its paid period. Safe to repeat.
-
-    ``actor`` is whoever does it in the subscriber's place.
+    ``actor`` is the administrator who cancels it for the user. Raises NoSubscription and
+    GatewayUnavailable.
     """
     subscription = current(user)
-    if subscription.external_id is None:  # nothing at the gateway but perhaps an open page
+    if subscription.external_id is None:  # the gateway has at most an open checkout
         with transaction.atomic():
             locked = locks.lock_subscription(subscription.pk)
             follow_gateway.end_subscription(locked, Status.CANCELED)
@@ -96,7 +103,7 @@ def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
         snapshot = gateway.cancel_subscription(
             subscription.external_id, at_period_end=at_period_end
         )
-    # The end itself is recorded when it comes.
+    # The subscriber's own cancellation at once is recorded when `_sync` ends the subscription.
     if actor is not None or (at_period_end and not subscription.cancel_at_period_end):
         audit.record(
             actor=actor or user,
@@ -107,11 +114,14 @@ def cancel(*, user, at_period_end: bool, actor=None) -> Subscription:
     return _sync(subscription, snapshot)
 
 
-def resume(*, user) -> Subscription:
-    """Take a cancellation for the period's end back. Raises NotCancelled."""
+def resume(*, user: User) -> Subscription:
+    """Undo a cancellation at the period's end.
+
+    Raises NoSubscription, NotCanceled and GatewayUnavailable.
+    """
     subscription = current(user)
     if not subscription.cancel_at_period_end or subscription.external_id is None:
-        raise NotCancelled()
+        raise NotCanceled()
     gateway = gateways.by_name(subscription.gateway)
     with translate_errors():
         snapshot = gateway.resume_subscription(subscription.external_id)
@@ -119,25 +129,27 @@ def resume(*, user) -> Subscription:
     return _sync(subscription, snapshot)
 
 
-def change(*, user, plan_code: str) -> Subscription:
-    """Another plan: a dearer one at once, what is left of the old period taken off its price; a
-    cheaper one from the next period on.
+def change(*, user: User, plan_code: str) -> Subscription:
+    """Change the plan of the user's subscription.
 
-    Raises PlanNotFound, PlanUnchanged, SubscriptionNotRunning, CardDeclined: nothing changed then.
+    A dearer plan begins at once, and the value of the unused time is deducted from its price. Any
+    other plan begins with the next period. Choosing the present plan again drops such a change.
+
+    Raises NoSubscription, PlanNotFound (also for a plan in another currency), SubscriptionNotRunning,
+    PlanUnchanged, CardDeclined: nothing has changed then. Also GatewayUnavailable.
     """
     subscription = current(user)
-    plan = Plan.objects.filter(code=plan_code, is_active=True).first()
-    if plan is None or plan.currency != subscription.plan.currency:
+    plan = _offered_plan(plan_code)
+    if plan.currency != subscription.plan.currency:
         raise PlanNotFound()
     external_id = subscription.external_id
     if subscription.status not in {Status.TRIALING, Status.ACTIVE} or external_id is None:
         raise SubscriptionNotRunning()
-    stays = plan.pk == subscription.plan_id
-    if stays and subscription.next_plan_id is None:
+    if plan.pk == subscription.plan_id and subscription.next_plan_id is None:
         raise PlanUnchanged()
     later = plan.amount <= subscription.plan.amount
     gateway = gateways.by_name(subscription.gateway)
-    # The key says which change of which state: repeating the call changes nothing more.
+    # A repeated call has the same key, because the ticket rises with each new state.
     key = f"change:{subscription.pk}:{plan.pk}:{subscription.applied_ticket}"
     with payable.charging(subscription):
         snapshot = gateway.change_plan(
@@ -153,8 +165,12 @@ def change(*, user, plan_code: str) -> Subscription:
     return _sync(subscription, snapshot)
 
 
-def set_payment_method(*, user, payment_method: str) -> Subscription:
-    """Pay with another card; a renewal that is due is tried with it at once."""
+def set_payment_method(*, user: User, payment_method: str) -> Subscription:
+    """Pay the subscription with another card from now on, including a renewal that is due.
+
+    Raises NoSubscription, SubscriptionNotRunning, CardDeclined, PaymentMethodUnknown and
+    GatewayUnavailable.
+    """
     subscription = current(user)
     external_id = subscription.external_id
     if subscription.status not in Subscription.RUNNING or external_id is None:
@@ -168,28 +184,22 @@ def set_payment_method(*, user, payment_method: str) -> Subscription:
     return _sync(subscription, snapshot)
 
 
-def current(user) -> Subscription:
-    """The live subscription of a user. Raises NoSubscription."""
+def current(user: User) -> Subscription:
+    """Return the user's live subscription. Raises NoSubscription."""
     subscription = _live(user)
     if subscription is None:
         raise NoSubscription()
     return subscription
 
 
-def _live(user) -> Subscription | None:
-    return (
-        Subscription.objects.select_related("plan", "next_plan", "user")
-        .filter(
-            user=user,
-            disposition=Subscription.Disposition.PRIMARY,
-            status__in=Subscription.LIVE,
-        )
-        .first()
-    )
-
-
 def end_lapsed() -> int:
-    """Put the status of subscriptions right whose time is over. Their access ended by the clock."""
+    """End the subscriptions that were not paid in time. Return how many were ended. Safe to repeat.
+
+    An unpaid renewal ends with its grace period, and an incomplete subscription after
+    ABANDONED_AFTER. A subscription whose period is over is compared with the gateway instead,
+    because its renewal or end may have gone unnoticed. Access does not wait for this job: it ends by
+    the clock.
+    """
     now = timezone.now()
     graceless = Subscription.objects.filter(status=Status.PAST_DUE, grace_until__lte=now)
     abandoned = Subscription.objects.filter(
@@ -208,50 +218,57 @@ def end_lapsed() -> int:
         period_end__lte=now - access.PERIOD_GRACE,
         external_id__isnull=False,
     )
-    for row in over[:100]:  # renewed, or ended, and nobody told us
+    for row in over[:RESYNCS_AT_ONCE]:
         try:
-            sync_subscription(gateway=row.gateway, external_id=row.external_id)
+            _resync(row)
         except NotThere:
             continue
         except OSError:
-            break  # the next minute is soon enough
+            break  # the gateway does not answer: the job runs again in a minute
     return ended
 
 
-def _get_or_create(user, plan: Plan) -> tuple[Subscription, bool]:
+def _get_or_create(user: User, plan: Plan) -> tuple[Subscription, bool]:
+    """Return the user's incomplete subscription to the plan, and whether this call created it.
+
+    An incomplete subscription to another plan is canceled first. Raises AlreadySubscribed,
+    AmountBelowMinimum and GatewayUnavailable.
+    """
     for _ in range(3):
         subscription = _live(user)
         if subscription is not None and subscription.status != Status.INCOMPLETE:
-            if not _has_lapsed(subscription):
+            if not _end_if_lapsed(subscription):
                 raise AlreadySubscribed()
             continue
         if subscription is not None and subscription.plan_id == plan.pk:
             return subscription, False
-        if subscription is not None:  # changed their mind before paying
+        if subscription is not None:
             with transaction.atomic():
                 locked = locks.lock_subscription(subscription.pk)
                 if locked.status == Status.INCOMPLETE:
                     follow_gateway.end_subscription(locked, Status.CANCELED)
+        gateway = gateways.current()
+        with translate_errors():
+            gateway.validate_amount(plan.amount, plan.currency)
         try:
-            with translate_errors(), transaction.atomic():
-                gateway = gateways.current()
-                gateway.validate_amount(plan.amount, plan.currency)
-                return (
-                    Subscription.objects.create(user=user, plan=plan, gateway=gateway.name),
-                    True,
-                )
+            with transaction.atomic():
+                row = Subscription.objects.create(user=user, plan=plan, gateway=gateway.name)
+            return row, True
         except IntegrityError:
-            continue  # another tab was faster
+            continue  # another request of the user has just created one
     raise GatewayUnavailable()
 
 
-def _has_lapsed(subscription: Subscription) -> bool:
-    """Is its time over, whatever its status still says? Then it is ended, so that another begins."""
+def _end_if_lapsed(subscription: Subscription) -> bool:
+    """End a subscription whose access is over by the clock, unless the gateway knows of its renewal.
+
+    Return whether it has ended, so that the user can subscribe again. Raises GatewayUnavailable.
+    """
     until = access.access_until(subscription)
     if until is None or until > timezone.now():
         return False
     with translate_errors():
-        sync_subscription(gateway=subscription.gateway, external_id=subscription.external_id)
+        _resync(subscription)
     with transaction.atomic():
         locked = locks.lock_subscription(subscription.pk)
         until = access.access_until(locked)
@@ -260,37 +277,59 @@ def _has_lapsed(subscription: Subscription) -> bool:
         return locked.status not in Subscription.LIVE
 
 
+def _live(user: User) -> Subscription | None:
+    """Return the user's own subscription that runs or waits for its first payment, if any."""
+    return (
+        Subscription.objects.select_related("plan", "next_plan", "user")
+        .filter(
+            user=user,
+            disposition=Subscription.Disposition.PRIMARY,
+            status__in=Subscription.LIVE,
+        )
+        .first()
+    )
+
+
+def _offered_plan(code: str) -> Plan:
+    """Return the plan with this code. Raises PlanNotFound if it cannot be subscribed to."""
+    plan = Plan.objects.filter(code=code, is_active=True).first()
+    if plan is None:
+        raise PlanNotFound()
+    return plan
+
+
 def _trial_days(subscription: Subscription) -> int:
-    """The plan's free days, for those who have not had any subscription yet."""
+    """Return the free days of the plan; 0 for a user who has had a subscription before."""
     if not subscription.plan.trial_days or subscription.status != Status.INCOMPLETE:
         return 0
     had = Subscription.objects.filter(user_id=subscription.user_id, period_start__isnull=False)
     return 0 if had.exists() else subscription.plan.trial_days
 
 
-def _terms(subscription: Subscription, gateway) -> PlanTerms:
+def _terms(subscription: Subscription, gateway: Gateway) -> PlanTerms:
     return _terms_of(subscription.plan, gateway, trial_days=_trial_days(subscription))
 
 
-def _terms_of(plan: Plan, gateway, *, trial_days: int) -> PlanTerms:
-    """What the gateway must know of a plan; its own name for it is asked for once, and kept."""
-    terms = {
-        "code": plan.code,
-        "name": plan.name,
-        "amount": plan.amount,
-        "currency": plan.currency,
-        "interval": plan.interval,
-        "trial_days": trial_days,
-    }
-    ref = plan.gateway_refs.get(gateway.name)
-    if not ref:
-        ref = gateway.ensure_plan(PlanTerms(**terms))
-        plan.gateway_refs = {**plan.gateway_refs, gateway.name: ref}
+def _terms_of(plan: Plan, gateway: Gateway, *, trial_days: int) -> PlanTerms:
+    """Return the plan as the gateway needs it. The plan is created there once, and its id is kept."""
+    terms = PlanTerms(
+        code=plan.code,
+        name=plan.name,
+        amount=plan.amount,
+        currency=plan.currency,
+        interval=plan.interval,
+        trial_days=trial_days,
+        ref=plan.gateway_refs.get(gateway.name) or "",
+    )
+    if not terms.ref:
+        terms = replace(terms, ref=gateway.ensure_plan(terms))
+        plan.gateway_refs = {**plan.gateway_refs, gateway.name: terms.ref}
         plan.save(update_fields=["gateway_refs"])
-    return PlanTerms(**terms, ref=ref)
+    return terms
 
 
 def _sync(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscription:
+    """Apply the gateway's state of the subscription after a call that has changed it there."""
     with translate_errors():
         sync_subscription(
             gateway=subscription.gateway,
@@ -298,6 +337,12 @@ def _sync(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscri
             subscription=subscription,
         )
     return _reload(subscription)
+
+
+def _resync(subscription: Subscription) -> None:
+    """Apply the gateway's present state of a subscription that it knows. Raises NotThere, OSError."""
+    if subscription.external_id is not None:
+        sync_subscription(gateway=subscription.gateway, external_id=subscription.external_id)
 
 
 def _reload(subscription: Subscription) -> Subscription:

@@ -1,4 +1,4 @@
-"""Hosted pages inside the sandbox: one thing to pay, once."""
+"""Hosted pages in the sandbox: each one takes one payment for an order or a subscription."""
 
 import secrets
 from datetime import datetime
@@ -7,14 +7,14 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from payments.gateways.base import CheckoutSnapshot, Declined, Item, NotThere, PlanTerms
-from payments.gateways.sandbox import billing, charging
-from payments.gateways.sandbox.events import tell
+from payments.gateways.base import CheckoutSnapshot, CheckoutStatus, Declined, Item, PlanTerms
+from payments.gateways.sandbox import charging, events, rows, subscriptions
 from payments.gateways.sandbox.locks import lock_checkout, lock_checkout_of
 from payments.models import SandboxCheckout, SandboxPayment
 
 
 def create(item: Item, *, key: str, return_url: str, expires_at: datetime) -> SandboxCheckout:
+    """Create a hosted page and return it. Repeating a key returns the page of the first call."""
     plan = item.plan
     terms = (
         {
@@ -42,30 +42,26 @@ def create(item: Item, *, key: str, return_url: str, expires_at: datetime) -> Sa
 
 
 def find(checkout_id: str) -> SandboxCheckout:
-    if not checkout_id.isprintable():  # PostgreSQL cannot even be asked for a NUL
-        raise NotThere(checkout_id)
-    checkout = SandboxCheckout.objects.filter(pk=checkout_id).first()
-    if checkout is None:
-        raise NotThere(checkout_id)
-    return checkout
+    """Return a hosted page. Raises NotThere."""
+    return rows.get(SandboxCheckout.objects.all(), checkout_id)
 
 
 def pay(checkout_id: str, payment_method: str) -> SandboxPayment | None:
-    """The buyer pays on the page. Raises Declined; the page stays open for another card.
+    """Pay on a hosted page with a card.
 
-    Returns a payment that waits for the buyer's bank, if it does.
+    Return the payment if it waits for the buyer's authentication, and None otherwise: then the page was
+    paid now or is not open any more. Raises NotThere, MethodUnknown, and Declined: the page stays open
+    for another card then.
     """
     with transaction.atomic():
         checkout = lock_checkout(checkout_id)
         if checkout.status == "open" and checkout.expires_at <= timezone.now():
-            checkout.status = "expired"
-            checkout.save()
-            tell("checkout.expired", "checkout", checkout.pk)
+            _expire(checkout)
         if checkout.status != "open":
             return None
         key = f"{checkout.pk}:{checkout.attempts}"
         try:
-            payment = _pay(checkout, payment_method, key)
+            payment = _charge(checkout, payment_method, key)
         except Declined as error:
             declined = error
         else:
@@ -75,13 +71,17 @@ def pay(checkout_id: str, payment_method: str) -> SandboxPayment | None:
                 return payment
             _complete(checkout, payment)
             return None
-        # The next try is another one: this one's answer is final.
+        # The answer to this key is final, so the buyer's next card needs a new one.
         checkout.attempts += 1
         checkout.save()
     raise declined
 
 
-def _pay(checkout: SandboxCheckout, payment_method: str, key: str) -> SandboxPayment | None:
+def _charge(checkout: SandboxCheckout, payment_method: str, key: str) -> SandboxPayment | None:
+    """Charge the order, or start the subscription; return the payment if there is one.
+
+    Raises Declined and MethodUnknown.
+    """
     if checkout.plan is None:
         return charging.raise_if_declined(
             charging.charge(
@@ -93,7 +93,7 @@ def _pay(checkout: SandboxCheckout, payment_method: str, key: str) -> SandboxPay
             )
         )
     terms = PlanTerms(amount=checkout.amount, currency=checkout.currency, **checkout.plan)
-    checkout.subscription = billing.start(
+    checkout.subscription = subscriptions.start(
         terms, reference=checkout.reference, payment_method=payment_method, key=key
     )
     invoice = checkout.subscription.invoices.first()
@@ -103,15 +103,24 @@ def _pay(checkout: SandboxCheckout, payment_method: str, key: str) -> SandboxPay
 def _complete(checkout: SandboxCheckout, payment: SandboxPayment | None) -> None:
     checkout.payment, checkout.status = payment, "complete"
     checkout.save()
-    tell("checkout.completed", "checkout", checkout.pk)
+    events.record("checkout.completed", "checkout", checkout.pk)
+
+
+def _expire(checkout: SandboxCheckout) -> None:
+    checkout.status = "expired"
+    checkout.save()
+    events.record("checkout.expired", "checkout", checkout.pk)
 
 
 @transaction.atomic
 def authenticate(payment_id: str, *, succeeds: bool) -> SandboxPayment:
-    """The buyer's answer to their bank, and what it completes."""
+    """Finish an authentication, with the subscription and the hosted page that wait for it.
+
+    Return the payment. After a failure the page is open for another card. Raises NotThere.
+    """
     payment = charging.authenticate(payment_id, succeeds=succeeds)
     if payment.invoice is not None:
-        billing.first_payment_changed(payment.invoice.subscription_id)
+        subscriptions.follow_first_payment(payment.invoice.subscription_id)
     checkout = lock_checkout_of(payment)
     if checkout is not None and checkout.status == "open":
         if succeeds:
@@ -124,19 +133,19 @@ def authenticate(payment_id: str, *, succeeds: bool) -> SandboxPayment:
 
 @transaction.atomic
 def expire(checkout_id: str) -> SandboxCheckout:
+    """Close an open hosted page and return it. A closed one stays as it is. Raises NotThere."""
     checkout = lock_checkout(checkout_id)
     if checkout.status == "open":
-        checkout.status = "expired"
-        checkout.save()
-        tell("checkout.expired", "checkout", checkout.pk)
+        _expire(checkout)
     return checkout
 
 
 def snapshot(checkout: SandboxCheckout) -> CheckoutSnapshot:
+    """Return the state of a hosted page."""
     return CheckoutSnapshot(
         external_id=checkout.pk,
         url=reverse("sandbox-checkout", args=[checkout.pk]),
-        status=checkout.status,
+        status=CheckoutStatus(checkout.status),
         payment_id=checkout.payment_id or "",
         subscription_id=checkout.subscription_id or "",
     )

@@ -1,0 +1,303 @@
+"""Subscriptions at Stripe: its products Billing and Subscription Schedules.
+
+The functions raise the SDK's errors; `StripeGateway` translates them.
+"""
+
+from uuid import uuid4
+
+import stripe
+from stripe.params import (
+    SubscriptionCreateParams,
+    SubscriptionScheduleUpdateParamsPhase,
+    SubscriptionUpdateParams,
+)
+
+from payments.gateways.base import MethodUnknown, PlanTerms, SubscriptionSnapshot
+from payments.gateways.json_fields import (
+    Json,
+    id_of,
+    nested,
+    objects,
+    required_integer,
+    required_text,
+)
+from payments.gateways.stripe import mapping
+from payments.gateways.stripe.amounts import to_gateway
+from payments.gateways.stripe.client import (
+    ACTION_CODES,
+    all_rows,
+    as_json,
+    key_is_used,
+    with_key,
+    with_new_key,
+)
+
+ENDED = {"canceled", "incomplete_expired"}
+
+
+def ensure_plan(client: stripe.StripeClient, plan: PlanTerms) -> str:
+    """Return the id of the plan's Price at Stripe; create the Price if it is missing."""
+    if plan.ref:
+        return plan.ref
+    # The terms of a plan never change, so its code and price name one Price for good.
+    lookup_key = f"{plan.code}:{plan.amount}:{plan.currency}:{plan.interval}"
+    known = client.v1.prices.list({"lookup_keys": [lookup_key], "active": True, "limit": 1}).data
+    if known:
+        return known[0].id
+    price = client.v1.prices.create(
+        {
+            "currency": plan.currency.lower(),
+            "unit_amount": to_gateway(plan.amount, plan.currency),
+            "recurring": {"interval": plan.interval},
+            "lookup_key": lookup_key,
+            "product_data": {"name": plan.name, "metadata": {mapping.PLAN: plan.code}},
+            "metadata": {mapping.PLAN: plan.code},
+        },
+        with_key(f"plan:{lookup_key}"),
+    )
+    return price.id
+
+
+def start(
+    client: stripe.StripeClient,
+    plan: PlanTerms,
+    *,
+    reference: str,
+    customer: str,
+    payment_method: str,
+    key: str,
+) -> SubscriptionSnapshot:
+    """Start a subscription: see `Gateway.start_subscription`."""
+    if not payment_method and not plan.trial_days:
+        raise MethodUnknown("no payment method")
+    params: SubscriptionCreateParams = {
+        "customer": customer,
+        "items": [{"price": ensure_plan(client, plan)}],
+        "metadata": {mapping.SUBSCRIPTION: reference, mapping.PLAN: plan.code},
+        "payment_settings": {"save_default_payment_method": "on_subscription"},
+    }
+    if plan.trial_days:
+        params["trial_period_days"] = plan.trial_days
+    if payment_method:
+        # The card's name is part of the key. An unknown card then leaves the key unused, and the
+        # buyer's next card can be attached.
+        card = _attach(
+            client, payment_method, customer=customer, key=f"{key}:attach:{payment_method}"
+        )
+        params["default_payment_method"] = card
+        params["payment_behavior"] = "error_if_incomplete"
+    try:
+        started = client.v1.subscriptions.create(params, with_key(key))
+    except stripe.IdempotencyError:
+        started = _started_before(client, customer, reference)
+    except stripe.CardError as error:
+        if error.code not in ACTION_CODES:
+            raise
+        # Stripe has started nothing, because the bank wants the buyer to authenticate. The buyer is
+        # present and can be asked, so start a subscription that waits for its first payment.
+        params["payment_behavior"] = "allow_incomplete"
+        started = client.v1.subscriptions.create(params, with_key(f"{key}:incomplete"))
+    if payment_method:
+        _make_default(client, customer, card)
+    return fetch(client, started.id)
+
+
+def _started_before(
+    client: stripe.StripeClient, customer: str, reference: str
+) -> stripe.Subscription:
+    """Return the subscription that an earlier request with this key and another card has started."""
+    page = client.v1.subscriptions.list({"customer": customer, "status": "all", "limit": 100})
+    for subscription in page.auto_paging_iter():
+        metadata = nested(as_json(subscription), "metadata")
+        if metadata.get(mapping.SUBSCRIPTION) == reference:
+            return subscription
+    raise key_is_used("subscription")
+
+
+def _attach(client: stripe.StripeClient, payment_method: str, *, customer: str, key: str) -> str:
+    """Attach a card to a customer and return the id that the card has from now on.
+
+    Raises MethodUnknown, and the SDK's CardError for a card that can never be charged.
+    """
+    try:
+        return client.v1.payment_methods.attach(
+            payment_method, {"customer": customer}, with_key(key)
+        ).id
+    except stripe.InvalidRequestError as error:
+        if error.param == "customer":
+            raise
+        raise MethodUnknown(str(error.user_message)) from error
+
+
+def _make_default(client: stripe.StripeClient, customer: str, card: str) -> None:
+    """Make a card the one that the customer's invoices are charged to."""
+    client.v1.customers.update(
+        customer, {"invoice_settings": {"default_payment_method": card}}, with_new_key()
+    )
+
+
+def fetch(client: stripe.StripeClient, external_id: str) -> SubscriptionSnapshot:
+    """Return the current state of a subscription, with its invoices and its planned change."""
+    subscription = _retrieve(client, external_id)
+    invoices = client.v1.invoices.list(
+        {"subscription": external_id, "limit": 100, "expand": ["data.payments"]}
+    )
+    return mapping.subscription(subscription, all_rows(invoices), _schedule(client, subscription))
+
+
+def _retrieve(client: stripe.StripeClient, external_id: str) -> Json:
+    return as_json(client.v1.subscriptions.retrieve(external_id))
+
+
+def _schedule(client: stripe.StripeClient, subscription: Json) -> Json | None:
+    """Return the schedule that a subscription is attached to, if there is one."""
+    schedule_id = id_of(subscription.get("schedule"))
+    if not schedule_id:
+        return None
+    return as_json(client.v1.subscription_schedules.retrieve(schedule_id))
+
+
+def _release(client: stripe.StripeClient, subscription: Json) -> None:
+    """Undo a planned change: Stripe refuses to change or cancel a subscription that has a schedule."""
+    schedule = _schedule(client, subscription)
+    if schedule is not None and mapping.is_scheduled(schedule):
+        client.v1.subscription_schedules.release(required_text(schedule, "id"), {}, with_new_key())
+
+
+def cancel(
+    client: stripe.StripeClient, external_id: str, *, at_period_end: bool
+) -> SubscriptionSnapshot:
+    """Cancel a subscription: see `Gateway.cancel_subscription`."""
+    subscription = _retrieve(client, external_id)
+    if subscription["status"] not in ENDED:
+        _release(client, subscription)
+        if at_period_end and subscription["status"] != "incomplete":
+            client.v1.subscriptions.update(
+                external_id, {"cancel_at_period_end": True}, with_new_key()
+            )
+        else:
+            _end(client, external_id)
+    return fetch(client, external_id)
+
+
+def _end(client: stripe.StripeClient, external_id: str) -> None:
+    """End a subscription at once, without a last invoice, and void its open invoices."""
+    client.v1.subscriptions.cancel(
+        external_id, {"invoice_now": False, "prorate": False}, with_new_key()
+    )
+    for invoice_id in _open_invoices(client, external_id):
+        try:
+            client.v1.invoices.void_invoice(invoice_id, {}, with_new_key())
+        except stripe.InvalidRequestError:
+            continue  # paid or voided in the meantime: the caller fetches its state next
+
+
+def _open_invoices(client: stripe.StripeClient, external_id: str) -> list[str]:
+    """Return the ids of a subscription's unpaid invoices."""
+    page = client.v1.invoices.list({"subscription": external_id, "status": "open", "limit": 100})
+    return [required_text(invoice, "id") for invoice in all_rows(page)]
+
+
+def resume(client: stripe.StripeClient, external_id: str) -> SubscriptionSnapshot:
+    """Undo a cancellation: see `Gateway.resume_subscription`."""
+    subscription = _retrieve(client, external_id)
+    if subscription["status"] not in ENDED and subscription.get("cancel_at_period_end"):
+        client.v1.subscriptions.update(external_id, {"cancel_at_period_end": False}, with_new_key())
+    return fetch(client, external_id)
+
+
+def change_plan(
+    client: stripe.StripeClient,
+    external_id: str,
+    plan: PlanTerms,
+    *,
+    at_period_end: bool,
+    key: str,
+) -> SubscriptionSnapshot:
+    """Change the plan of a subscription: see `Gateway.change_plan`."""
+    subscription = _retrieve(client, external_id)
+    if mapping.plan_code(subscription) == plan.code:
+        if at_period_end:
+            _release(client, subscription)
+    elif at_period_end:
+        _change_at_period_end(client, subscription, plan, key=key)
+    else:
+        _release(client, subscription)
+        _change_now(client, subscription, plan, key=key)
+    return fetch(client, external_id)
+
+
+def _change_now(
+    client: stripe.StripeClient, subscription: Json, plan: PlanTerms, *, key: str
+) -> None:
+    """Replace the plan, start a new period and charge it, less the unused part of the old one."""
+    item_id = required_text(mapping.first_item(subscription), "id")
+    params: SubscriptionUpdateParams = {
+        "items": [{"id": item_id, "price": ensure_plan(client, plan)}],
+        "metadata": {mapping.PLAN: plan.code},
+        "payment_behavior": "error_if_incomplete",
+        "proration_behavior": "none",
+    }
+    if subscription["status"] != "trialing":  # a trial goes on, and nothing is charged
+        params["proration_behavior"] = "always_invoice"
+        params["billing_cycle_anchor"] = {"type": "now"}
+    client.v1.subscriptions.update(required_text(subscription, "id"), params, with_key(key))
+
+
+def _change_at_period_end(
+    client: stripe.StripeClient, subscription: Json, plan: PlanTerms, *, key: str
+) -> None:
+    """Plan the change with a schedule: a phase up to the period's end, then one with the new plan."""
+    schedule = _schedule(client, subscription)
+    if schedule is None or not mapping.is_scheduled(schedule):
+        schedule = as_json(
+            client.v1.subscription_schedules.create(
+                {"from_subscription": required_text(subscription, "id")},
+                with_key(f"{key}:schedule"),
+            )
+        )
+    next_phase: SubscriptionScheduleUpdateParamsPhase = {
+        "items": [{"price": ensure_plan(client, plan)}],
+        "duration": {"interval": plan.interval, "interval_count": 1},
+        "metadata": {mapping.PLAN: plan.code},
+        "proration_behavior": "none",
+    }
+    client.v1.subscription_schedules.update(
+        required_text(schedule, "id"),
+        {
+            "phases": [_running_phase(schedule), next_phase],
+            "end_behavior": "release",
+            "metadata": {mapping.NEXT_PLAN: plan.code},
+        },
+        with_key(key),
+    )
+
+
+def _running_phase(schedule: Json) -> SubscriptionScheduleUpdateParamsPhase:
+    """Return a schedule's first phase as it is: Stripe wants it again with each update."""
+    running = objects(schedule["phases"])[0]
+    phase: SubscriptionScheduleUpdateParamsPhase = {
+        "items": [{"price": id_of(item["price"])} for item in objects(running["items"])],
+        "start_date": required_integer(running, "start_date"),
+        "end_date": required_integer(running, "end_date"),
+        "proration_behavior": "none",
+    }
+    if running.get("trial_end"):
+        phase["trial_end"] = required_integer(running, "trial_end")
+    return phase
+
+
+def set_payment_method(
+    client: stripe.StripeClient, external_id: str, payment_method: str, *, customer: str
+) -> SubscriptionSnapshot:
+    """Replace a subscription's card: see `Gateway.set_payment_method`.
+
+    Open invoices are paid before the card is replaced, so that a declined card replaces none.
+    """
+    _retrieve(client, external_id)  # an unknown subscription must not leave a card attached
+    card = _attach(client, payment_method, customer=customer, key=str(uuid4()))
+    for invoice_id in _open_invoices(client, external_id):
+        client.v1.invoices.pay(invoice_id, {"payment_method": card}, with_new_key())
+    client.v1.subscriptions.update(external_id, {"default_payment_method": card}, with_new_key())
+    _make_default(client, customer, card)
+    return fetch(client, external_id)
