@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test demo lint types schema acceptance bench-delivery bench-pipeline bench-ledger clean
+.PHONY: help run test demo lint types schema acceptance walks bench-delivery bench-pipeline bench-ledger clean
 
 # Every setting of .env.example may be given as a variable of make: `make run PORT=2002`.
 export
@@ -49,6 +49,9 @@ schema: $(VENV)/runtime ## check the OpenAPI document
 
 acceptance: $(VENV)/runtime ## write the page of promises about money and the tests that hold them
 	@$(BIN)/python -m config.tests.acceptance
+
+walks: $(VENV)/runtime ## refresh the line numbers of the walks through the code
+	@$(BIN)/python -m config.tests.walks
 
 bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 	@$(BIN)/python benchmarks/delivery.py
