@@ -3,7 +3,6 @@
 from django.urls import URLPattern, URLResolver, include, path
 from rest_framework.routers import SimpleRouter
 
-from payments.gateways.sandbox import views as sandbox
 from payments.views import (
     access,
     books,
@@ -59,29 +58,11 @@ administrators = [
     ),
     path("reconcile", gateway_news.ReconcileView.as_view(), name="reconcile"),
 ]
-gateway_sandbox = [
-    path("checkout/<str:token>", sandbox.checkout_page, name="sandbox-checkout"),
-    path("authenticate/<str:payment_id>", sandbox.authenticate_page, name="sandbox-authenticate"),
-    path("clock", sandbox.SandboxClockView.as_view(), name="sandbox-clock"),
-    path(
-        "payments/<uuid:pk>/dispute", sandbox.SandboxDisputeView.as_view(), name="sandbox-dispute"
-    ),
-    path(
-        "payments/<uuid:pk>/reinstate",
-        sandbox.SandboxReinstateView.as_view(),
-        name="sandbox-reinstate",
-    ),
-    path(
-        "payments/<uuid:pk>/refund-fail",
-        sandbox.SandboxRefundFailView.as_view(),
-        name="sandbox-refund-fail",
-    ),
-]
 routes: list[URLPattern | URLResolver] = [
     *buyers,
     path("creator/", include(creators)),
     path("admin/", include(administrators)),
-    path("sandbox/", include(gateway_sandbox)),
+    path("sandbox/", include("payments.gateways.sandbox.urls")),
     path("webhooks/<slug:gateway>", gateway_news.webhook, name="webhook"),
     # Last: the router's statements/<period> would take statements/<period>.csv for a period too.
     path("", include(router.urls)),

@@ -18,7 +18,7 @@ ObjectKind = Literal["payment", "subscription", "checkout"]
 
 
 class CheckoutStatus(StrEnum):
-    """Whether a buyer can pay on a hosted page (open), has paid there, or can no longer pay."""
+    """Whether the buyer can pay on a checkout (open), has paid there, or can no longer pay."""
 
     OPEN = "open"
     COMPLETE = "complete"
@@ -82,7 +82,7 @@ class PaymentSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CheckoutSnapshot:
-    """The state of one hosted page at the gateway, and the ids of the objects that it led to."""
+    """The state of one checkout (a hosted page), and the ids of the objects that it led to."""
 
     external_id: str
     url: str
@@ -161,7 +161,7 @@ class PlanTerms:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The order or, if ``plan`` is set, the subscription that is paid on a hosted page."""
+    """The order or, if ``plan`` is set, the subscription that is paid on a checkout."""
 
     reference: str  # the id of our order or subscription
     title: str
@@ -242,7 +242,7 @@ class Gateway(Protocol):
         """Refuse an amount that can never be charged in this currency. Raises AmountRefused."""
 
     def examine(self, plans: Iterable[PlanTerms]) -> Iterator[Finding]:
-        """Check the gateway's settings and its prices of ``plans``. It changes nothing."""
+        """Check the gateway's settings and its prices of ``plans``, with read-only requests."""
 
     # --- payments ---
 
@@ -271,24 +271,24 @@ class Gateway(Protocol):
         more than is left of the captured amount.
         """
 
-    # --- hosted pages ---
+    # --- checkouts ---
 
     def create_checkout(
         self, item: Item, *, customer: str, key: str, return_url: str, expires_at: datetime
     ) -> CheckoutSnapshot:
-        """Create a hosted page on which ``item`` is paid, and return it.
+        """Create a checkout for ``item`` and return it: a page of the gateway where the buyer pays.
 
-        The gateway may move ``expires_at`` into its own limits. Repeating a key returns the page of the
-        first call. Raises AmountRefused.
+        The gateway may move ``expires_at`` into its own limits. Repeating a key returns the checkout of
+        the first call. Raises AmountRefused.
         """
 
     def fetch_checkout(self, external_id: str) -> CheckoutSnapshot:
-        """Return the current state of a hosted page. Raises NotThere."""
+        """Return the current state of a checkout. Raises NotThere."""
 
     def expire_checkout(self, external_id: str) -> CheckoutSnapshot:
-        """Close an open hosted page and return its state. Safe to repeat. Raises NotThere.
+        """Close an open checkout and return its state. Safe to repeat. Raises NotThere.
 
-        A page that was paid stays ``complete``.
+        A checkout that was paid stays ``complete``.
         """
 
     # --- subscriptions ---
@@ -334,11 +334,12 @@ class Gateway(Protocol):
     def change_plan(
         self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
     ) -> SubscriptionSnapshot:
-        """Change a subscription's plan and return it. Safe to repeat: the plan that it has stays.
+        """Change a subscription's plan and return it. Safe to repeat.
 
-        At once: a new period starts, and the price is reduced by the unused part of the old period;
-        within a trial nothing is charged and the trial goes on. At the period's end: the next period
-        has the new plan, and naming the current plan undoes a planned change.
+        At once: a new period starts, and its price is reduced by the unused part of the old period. In
+        a trial nothing is charged and the trial goes on. The plan that it has already changes nothing.
+        At the period's end: the next period has the new plan. Naming the current plan undoes a planned
+        change.
 
         Raises NotThere, and Declined: nothing has changed then.
         """

@@ -169,9 +169,9 @@ class SandboxDispute(models.Model):
 
 
 class SandboxCheckout(models.Model):
-    """A hosted page for one order or subscription.
+    """A checkout: the hosted page on which one order or subscription is paid.
 
-    The id is unguessable: whoever knows the page's address may pay there without signing in.
+    The id is unguessable. Anyone who knows the page's address may pay there without signing in.
     """
 
     id = models.CharField(primary_key=True, max_length=60)
@@ -180,7 +180,7 @@ class SandboxCheckout(models.Model):
     title = models.CharField(max_length=300)
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3)
-    # {"code", "name", "interval", "trial_days"} of the plan, if the page starts a subscription.
+    # {"code", "name", "interval", "trial_days"} of the plan, if the checkout starts a subscription.
     plan = models.JSONField(null=True)
     return_url = models.CharField(max_length=2000, blank=True)
     status = models.CharField(max_length=10, default="open")

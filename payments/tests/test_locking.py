@@ -11,7 +11,7 @@ from django.utils import timezone
 
 import accounts.services as accounts
 from payments.books import verification
-from payments.gateways.sandbox import charging, pages
+from payments.gateways.sandbox import charging, checkouts
 from payments.models import (
     Coupon,
     Invoice,
@@ -168,7 +168,7 @@ class Flows:
 
     def buy_with_a_bank_that_asks(self):
         order = self.order(self.make_user(), self.video(), AUTHENTICATES, coupon="HALF")
-        pages.authenticate(order.payments.get().external_id, succeeds=True)
+        checkouts.authenticate(order.payments.get().external_id, succeeds=True)
         self.tick()
         order.refresh_from_db()
         assert order.status == "paid"
@@ -207,7 +207,7 @@ class Flows:
         refunds.refund_order(order_id=order.pk, amount=None, reason="", actor=self.admin)
         self.order(buyer, video, kind="rent", coupon="THIRD")
         for refund in order.payments.get().refunds.all():
-            charging.settle_refund(refund.external_id, succeeds=False)
+            charging.resolve_refund(refund.external_id, succeeds=False)
         self.tick()
         order.refresh_from_db()
         assert order.status == "paid"
@@ -261,7 +261,7 @@ class Flows:
             monthly = self.subscribe(user, card="")
             subscriptions.next_action(monthly)
             self.subscribe(user, "yearly", second_card)
-            pages.pay(monthly.checkout_id, VISA)
+            checkouts.pay(monthly.checkout_id, VISA)
             changes.sync_checkout(gateway="sandbox", external_id=monthly.checkout_id)
             self.tick()
         assert Subscription.objects.get(disposition="duplicate").status == "canceled"
@@ -338,7 +338,7 @@ class Flows:
 
     def reconcile(self):
         order = self.order(self.make_user(), self.video(), AUTHENTICATES, coupon="HALF")
-        pages.authenticate(order.payments.get().external_id, succeeds=True)
+        checkouts.authenticate(order.payments.get().external_id, succeeds=True)
         reconciliation.reconcile(timezone.now() - timedelta(hours=1))
         order.refresh_from_db()
         assert order.status == "paid"

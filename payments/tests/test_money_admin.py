@@ -358,7 +358,7 @@ def test_the_overview_says_when_an_identity_does_not_hold(desk, world, monkeypat
         lambda row: honest(replace(row, platform_share=row.platform_share + 1)),
     )
     content = desk.get(REVENUE).content.decode()
-    assert "✗ the right side is 31.99" in " ".join(content.split())
+    assert "✗ the accounts hold 31.99" in " ".join(content.split())
 
 
 def test_the_overview_without_any_entries_loads(desk):

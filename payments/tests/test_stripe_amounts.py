@@ -1,8 +1,11 @@
 """Conversion between our minor units and the units in which Stripe counts."""
 
+import doctest
+
 import pytest
 
 from config.money import EXPONENTS
+from payments.gateways import json_fields
 from payments.gateways.base import AmountRefused
 from payments.gateways.stripe import amounts
 
@@ -94,3 +97,11 @@ def test_a_fee_is_rounded_up(theirs, currency, ours):
 
 def test_every_minimum_belongs_to_a_known_currency():
     assert set(amounts.MINIMUMS) <= set(EXPONENTS)
+
+
+@pytest.mark.parametrize("module", [amounts, json_fields])
+def test_the_examples_in_the_docstrings(module):
+    results = doctest.testmod(module)
+
+    assert results.attempted > 0
+    assert results.failed == 0

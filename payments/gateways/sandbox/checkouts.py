@@ -1,4 +1,4 @@
-"""Hosted pages in the sandbox: each one takes one payment for an order or a subscription."""
+"""Checkouts in the sandbox. Each one is a hosted page for one order or subscription."""
 
 import secrets
 from datetime import datetime
@@ -14,7 +14,7 @@ from payments.models import SandboxCheckout, SandboxPayment
 
 
 def create(item: Item, *, key: str, return_url: str, expires_at: datetime) -> SandboxCheckout:
-    """Create a hosted page and return it. Repeating a key returns the page of the first call."""
+    """Create a checkout and return it. Repeating a key returns the checkout of the first call."""
     plan = item.plan
     terms = (
         {
@@ -42,16 +42,16 @@ def create(item: Item, *, key: str, return_url: str, expires_at: datetime) -> Sa
 
 
 def find(checkout_id: str) -> SandboxCheckout:
-    """Return a hosted page. Raises NotThere."""
+    """Return a checkout. Raises NotThere."""
     return rows.get(SandboxCheckout.objects.all(), checkout_id)
 
 
 def pay(checkout_id: str, payment_method: str) -> SandboxPayment | None:
-    """Pay on a hosted page with a card.
+    """Pay on a checkout with a card.
 
-    Return the payment if it waits for the buyer's authentication, and None otherwise: then the page was
-    paid now or is not open any more. Raises NotThere, MethodUnknown, and Declined: the page stays open
-    for another card then.
+    Return the payment if it waits for the buyer's authentication, and None otherwise: the checkout is
+    complete then, or was closed before. Raises NotThere, MethodUnknown, and Declined: the checkout stays
+    open for another card then.
     """
     with transaction.atomic():
         checkout = lock_checkout(checkout_id)
@@ -114,9 +114,9 @@ def _expire(checkout: SandboxCheckout) -> None:
 
 @transaction.atomic
 def authenticate(payment_id: str, *, succeeds: bool) -> SandboxPayment:
-    """Finish an authentication, with the subscription and the hosted page that wait for it.
+    """Finish an authentication, with the subscription and the checkout that wait for it.
 
-    Return the payment. After a failure the page is open for another card. Raises NotThere.
+    Return the payment. After a failure the checkout is open for another card. Raises NotThere.
     """
     payment = charging.authenticate(payment_id, succeeds=succeeds)
     if payment.invoice is not None:
@@ -133,7 +133,7 @@ def authenticate(payment_id: str, *, succeeds: bool) -> SandboxPayment:
 
 @transaction.atomic
 def expire(checkout_id: str) -> SandboxCheckout:
-    """Close an open hosted page and return it. A closed one stays as it is. Raises NotThere."""
+    """Close an open checkout and return it. A closed one stays as it is. Raises NotThere."""
     checkout = lock_checkout(checkout_id)
     if checkout.status == "open":
         _expire(checkout)
@@ -141,7 +141,7 @@ def expire(checkout_id: str) -> SandboxCheckout:
 
 
 def snapshot(checkout: SandboxCheckout) -> CheckoutSnapshot:
-    """Return the state of a hosted page."""
+    """Return the state of a checkout."""
     return CheckoutSnapshot(
         external_id=checkout.pk,
         url=reverse("sandbox-checkout", args=[checkout.pk]),

@@ -31,7 +31,7 @@ message_sent = Signal()
 
 
 def now() -> datetime:
-    """Return the sandbox's time, which is never behind the real one."""
+    """Return the sandbox's time: the real time, or a later one after the clock was moved."""
     clock = SandboxClock.objects.filter(pk=1).first()
     return timezone.now() + (clock.ahead if clock else timedelta())
 

@@ -32,6 +32,8 @@ KINDS: dict[str, ObjectKind] = {
 
 
 class SandboxGateway:
+    """The sandbox as a `Gateway`: see there for the promise of each call. It keeps no customers."""
+
     name = "sandbox"
     public: PublicSettings = {"publishable_key": None, "livemode": False}
 
@@ -68,7 +70,7 @@ class SandboxGateway:
             charging.refund(payment_id=external_id, amount=amount, key=key)
         )
 
-    # --- hosted pages ---
+    # --- checkouts ---
 
     def create_checkout(
         self, item: Item, *, customer: str, key: str, return_url: str, expires_at: datetime
@@ -139,14 +141,14 @@ class SandboxGateway:
         )
 
     def list_changes(self, since: datetime) -> Iterator[Change]:
-        # Hosted pages are listed only when they are new: the payment or subscription that an older page
-        # led to is in the lists below.
-        pages = SandboxCheckout.objects.filter(created_at__gte=since)
-        payments = SandboxPayment.objects.filter(changed_at__gte=since)
-        changed = SandboxSubscription.objects.filter(changed_at__gte=since)
-        for page_id in pages.order_by("pk").values_list("pk", flat=True):
-            yield Change("checkout", page_id)
-        for payment_id in payments.order_by("pk").values_list("pk", flat=True):
+        # Only new checkouts are listed: the payment or subscription that an older one led to is in the
+        # lists below.
+        new_checkouts = SandboxCheckout.objects.filter(created_at__gte=since)
+        changed_payments = SandboxPayment.objects.filter(changed_at__gte=since)
+        changed_subscriptions = SandboxSubscription.objects.filter(changed_at__gte=since)
+        for checkout_id in new_checkouts.order_by("pk").values_list("pk", flat=True):
+            yield Change("checkout", checkout_id)
+        for payment_id in changed_payments.order_by("pk").values_list("pk", flat=True):
             yield Change("payment", payment_id)
-        for subscription_id in changed.order_by("pk").values_list("pk", flat=True):
+        for subscription_id in changed_subscriptions.order_by("pk").values_list("pk", flat=True):
             yield Change("subscription", subscription_id)

@@ -19,12 +19,12 @@ def lock_subscription(subscription_id: str) -> SandboxSubscription:
 
 
 def lock_checkout(checkout_id: str) -> SandboxCheckout:
-    """Lock a hosted page. Raises NotThere."""
+    """Lock a checkout. Raises NotThere."""
     return rows.get(SandboxCheckout.objects.select_for_update(), checkout_id)
 
 
 def lock_checkout_of(payment: SandboxPayment) -> SandboxCheckout | None:
-    """Lock the hosted page that a payment was made on; None when it was made without a page."""
+    """Lock the checkout that a payment was made on; None when it was made without one."""
     return SandboxCheckout.objects.select_for_update().filter(payment=payment).first()
 
 

@@ -186,7 +186,7 @@ def _charge(invoice: SandboxInvoice, *, key: str, is_renewal: bool) -> SandboxPa
 
 @transaction.atomic
 def _give_up(pk: str, moment: datetime) -> bool:
-    """End a subscription whose first payment did not come in time; return whether it did not."""
+    """End a subscription if it still waits for its first payment; return whether it was ended."""
     subscription = lock_subscription(pk)
     if subscription.status != "incomplete":
         return False

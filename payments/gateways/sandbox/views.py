@@ -1,4 +1,4 @@
-"""The sandbox's hosted pages for buyers, and the endpoints that play the bank and move the clock."""
+"""The sandbox's checkout page for buyers, and the endpoints that play the bank and move the clock."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -32,7 +32,7 @@ from payments.http import validated_body
 from payments.models import Payment, Refund, SandboxPayment
 from payments.permissions import MayOperateSandbox
 
-# The card that each button of the page pays with.
+# The card that each button of a checkout pays with.
 CARD_OF_BUTTON = {
     "pay": "pm_card_visa",
     "decline": "pm_card_chargeDeclined",
@@ -51,7 +51,7 @@ NOT_RECOGNISED = "Your bank did not recognise you, and nothing was charged. Try 
 @never_cache
 @require_http_methods(["GET", "POST"])
 def checkout_page(request: HttpRequest, token: str) -> HttpResponse:
-    """Show a hosted page, and on POST press one of its buttons. 404 for an unknown id.
+    """Show a checkout, and on POST press one of its buttons. 404 for an unknown id.
 
     Webhook events are delivered before the answer, as a real gateway would send them.
     """
@@ -148,7 +148,7 @@ class SandboxClockView(APIView):
 
 
 class _BankView(APIView):
-    """The base of the endpoints that do what a buyer's bank would do to a payment."""
+    """The base of the endpoints that act as the buyer's bank on one payment."""
 
     permission_classes = [MayOperateSandbox]
 

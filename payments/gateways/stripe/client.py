@@ -78,7 +78,7 @@ def with_new_key() -> stripe.RequestOptions:
 
 
 @contextmanager
-def translated_errors() -> Iterator[None]:
+def sdk_errors_translated() -> Iterator[None]:
     """Raise the exceptions of `payments.gateways.base` for the SDK's errors in this block."""
     try:
         yield

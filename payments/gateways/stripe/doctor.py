@@ -9,7 +9,7 @@ from payments.gateways.base import Finding, GatewayAway, PlanTerms
 from payments.gateways.json_fields import nested
 from payments.gateways.stripe import webhooks
 from payments.gateways.stripe.amounts import to_gateway
-from payments.gateways.stripe.client import API_VERSION, as_json, connect, translated_errors
+from payments.gateways.stripe.client import API_VERSION, as_json, connect, sdk_errors_translated
 
 DASHBOARD = "https://dashboard.stripe.com/apikeys"
 SECRET_KEY_MODES = {"sk_test_": "test", "rk_test_": "test", "sk_live_": "live", "rk_live_": "live"}
@@ -17,7 +17,7 @@ PUBLISHABLE_KEY_MODES = {"pk_test_": "test", "pk_live_": "live"}
 
 
 def examine(plans: Iterable[PlanTerms]) -> Iterator[Finding]:
-    """Yield the findings about the settings, then those of requests that change nothing at Stripe."""
+    """Yield the findings about the settings, then the findings of read-only requests to Stripe."""
     mode = _mode(settings.STRIPE_SECRET_KEY, SECRET_KEY_MODES)
     yield _key("STRIPE_SECRET_KEY is a secret key", mode, "sk_ or rk_")
     public_mode = _mode(settings.STRIPE_PUBLISHABLE_KEY, PUBLISHABLE_KEY_MODES)
@@ -68,7 +68,7 @@ def _key(statement: str, mode: str, prefixes: str) -> Finding:
 def _connection(mode: str) -> Iterator[Finding]:
     """Request the account's balance, and yield the findings about the answer."""
     try:
-        with translated_errors():
+        with sdk_errors_translated():
             balance = connect().v1.balance.retrieve()
     except GatewayAway as error:
         yield Finding(

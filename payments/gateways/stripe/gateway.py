@@ -39,20 +39,22 @@ from payments.gateways.stripe.client import (
     as_json,
     connect,
     key_is_used,
-    translated_errors,
+    sdk_errors_translated,
     with_key,
     with_new_key,
 )
 
 LIVE_PREFIXES = ("sk_live_", "rk_live_")
-# Stripe's limits for the life of a hosted page are 30 minutes and 24 hours. One minute is left for the
+# Stripe's limits for the life of a checkout are 30 minutes and 24 hours. One minute is left for the
 # difference between the two clocks and for the way of the request.
-PAGE_LIFE = (timedelta(minutes=31), timedelta(hours=23, minutes=59))
+CHECKOUT_LIFE = (timedelta(minutes=31), timedelta(hours=23, minutes=59))
 KEY_LIFE = timedelta(hours=25)  # Stripe forgets an idempotency key after at least 24 hours
 WITH_FEE = ["latest_charge.balance_transaction"]
 
 
 class StripeGateway:
+    """Stripe as a `Gateway`: see there for the promise of each call."""
+
     name = "stripe"
 
     @property
@@ -91,7 +93,7 @@ class StripeGateway:
             params["customer"] = customer
         if return_url:
             params["return_url"] = return_url
-        with translated_errors():
+        with sdk_errors_translated():
             client = connect()
             # Look the card up first. An unknown card then fails before the key is used, and the
             # buyer's next card can use it.
@@ -109,7 +111,7 @@ class StripeGateway:
         return snapshot
 
     def fetch_payment(self, external_id: str) -> PaymentSnapshot:
-        with translated_errors():
+        with sdk_errors_translated():
             client = connect()
             intent = as_json(client.v1.payment_intents.retrieve(external_id, {"expand": WITH_FEE}))
             refunds: list[Json] = []
@@ -122,7 +124,7 @@ class StripeGateway:
             return mapping.payment(intent, refunds, disputes, _invoice(client, intent))
 
     def refund(self, *, external_id: str, amount: int, key: str) -> RefundSnapshot:
-        with translated_errors():
+        with sdk_errors_translated():
             client = connect()
             intent = as_json(client.v1.payment_intents.retrieve(external_id))
             # Stripe forgets a key after a day, and a repetition after that must not refund twice.
@@ -144,22 +146,22 @@ class StripeGateway:
                 raise RefundRefused(str(error)) from error
             return mapping.refund(as_json(created))
 
-    # --- hosted pages ---
+    # --- checkouts ---
 
     def create_checkout(
         self, item: Item, *, customer: str, key: str, return_url: str, expires_at: datetime
     ) -> CheckoutSnapshot:
         amounts.validate(item.amount, item.currency)
-        shortest, longest = PAGE_LIFE
+        shortest, longest = CHECKOUT_LIFE
         now = timezone.now()
         until = min(max(expires_at, now + shortest), now + longest)
         home = return_url or settings.PUBLIC_URL or f"http://localhost:{settings.PORT}"
-        with translated_errors():
+        with sdk_errors_translated():
             client = connect()
             if item.plan is None:
-                params = _order_page(item, key)
+                params = _order_checkout(item, key)
             else:
-                params = _subscription_page(client, item.reference, item.plan, key)
+                params = _subscription_checkout(client, item.reference, item.plan, key)
             params["client_reference_id"] = item.reference
             params["success_url"] = params["cancel_url"] = home
             params["expires_at"] = int(until.timestamp())
@@ -168,15 +170,15 @@ class StripeGateway:
             try:
                 session = client.v1.checkout.sessions.create(params, with_key(key))
             except stripe.IdempotencyError:
-                session = _page_created_before(client, item.reference, key)
+                session = _checkout_created_before(client, item.reference, key)
             return mapping.checkout(as_json(session))
 
     def fetch_checkout(self, external_id: str) -> CheckoutSnapshot:
-        with translated_errors():
+        with sdk_errors_translated():
             return mapping.checkout(as_json(connect().v1.checkout.sessions.retrieve(external_id)))
 
     def expire_checkout(self, external_id: str) -> CheckoutSnapshot:
-        with translated_errors():
+        with sdk_errors_translated():
             sessions = connect().v1.checkout.sessions
             session = sessions.retrieve(external_id)
             if session.status == "open":
@@ -189,20 +191,20 @@ class StripeGateway:
     # --- subscriptions ---
 
     def create_customer(self, *, user_id: str, email: str, key: str) -> str:
-        with translated_errors():
+        with sdk_errors_translated():
             customer = connect().v1.customers.create(
                 {"email": email, "metadata": {"user_id": user_id}}, with_key(key)
             )
             return customer.id
 
     def ensure_plan(self, plan: PlanTerms) -> str:
-        with translated_errors():
+        with sdk_errors_translated():
             return subscriptions.ensure_plan(connect(), plan)
 
     def start_subscription(
         self, plan: PlanTerms, *, reference: str, customer: str, payment_method: str, key: str
     ) -> SubscriptionSnapshot:
-        with translated_errors():
+        with sdk_errors_translated():
             return subscriptions.start(
                 connect(),
                 plan,
@@ -213,21 +215,21 @@ class StripeGateway:
             )
 
     def fetch_subscription(self, external_id: str) -> SubscriptionSnapshot:
-        with translated_errors():
+        with sdk_errors_translated():
             return subscriptions.fetch(connect(), external_id)
 
     def cancel_subscription(self, external_id: str, *, at_period_end: bool) -> SubscriptionSnapshot:
-        with translated_errors():
+        with sdk_errors_translated():
             return subscriptions.cancel(connect(), external_id, at_period_end=at_period_end)
 
     def resume_subscription(self, external_id: str) -> SubscriptionSnapshot:
-        with translated_errors():
+        with sdk_errors_translated():
             return subscriptions.resume(connect(), external_id)
 
     def change_plan(
         self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
     ) -> SubscriptionSnapshot:
-        with translated_errors():
+        with sdk_errors_translated():
             return subscriptions.change_plan(
                 connect(), external_id, plan, at_period_end=at_period_end, key=key
             )
@@ -235,7 +237,7 @@ class StripeGateway:
     def set_payment_method(
         self, external_id: str, payment_method: str, *, customer: str
     ) -> SubscriptionSnapshot:
-        with translated_errors():
+        with sdk_errors_translated():
             return subscriptions.set_payment_method(
                 connect(), external_id, payment_method, customer=customer
             )
@@ -251,7 +253,7 @@ class StripeGateway:
         Stripe keeps events for 30 days, so changes before that are missing.
         """
         seen: set[Change] = set()
-        with translated_errors():
+        with sdk_errors_translated():
             for change in _changes(connect(), int(since.timestamp())):
                 if change not in seen:
                     seen.add(change)
@@ -290,8 +292,8 @@ def _invoice(client: stripe.StripeClient, intent: Json) -> Json | None:
     return nested(as_json(invoice_payments[0]), "invoice") if invoice_payments else None
 
 
-def _order_page(item: Item, key: str) -> SessionCreateParams:
-    """Return the parameters of a hosted page that charges the amount of an order."""
+def _order_checkout(item: Item, key: str) -> SessionCreateParams:
+    """Return the parameters of a checkout that charges the amount of an order."""
     return {
         "mode": "payment",
         "line_items": [
@@ -309,10 +311,10 @@ def _order_page(item: Item, key: str) -> SessionCreateParams:
     }
 
 
-def _subscription_page(
+def _subscription_checkout(
     client: stripe.StripeClient, reference: str, plan: PlanTerms, key: str
 ) -> SessionCreateParams:
-    """Return the parameters of a hosted page that starts a subscription."""
+    """Return the parameters of a checkout that starts a subscription."""
     ids = {mapping.SUBSCRIPTION: reference, mapping.PLAN: plan.code}
     params: SessionCreateParams = {
         "mode": "subscription",
@@ -325,10 +327,10 @@ def _subscription_page(
     return params
 
 
-def _page_created_before(
+def _checkout_created_before(
     client: stripe.StripeClient, reference: str, key: str
 ) -> stripe.checkout.Session:
-    """Return the page that an earlier request with this key has created.
+    """Return the checkout that an earlier request with this key has created.
 
     The requests differ if the buyer's return address or the expiry has changed. Raises OutcomeUnknown.
     """
@@ -338,7 +340,7 @@ def _page_created_before(
         metadata = nested(as_json(session), "metadata")
         if session.client_reference_id == reference and metadata.get(mapping.KEY) == key:
             return session
-    raise key_is_used("hosted page")
+    raise key_is_used("checkout")
 
 
 def _changes(client: stripe.StripeClient, since: int) -> Iterator[Change]:

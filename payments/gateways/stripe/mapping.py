@@ -194,7 +194,7 @@ def dispute(row: Json, currency: str) -> DisputeSnapshot:
     )
 
 
-# --- hosted pages ---
+# --- checkouts ---
 
 
 def checkout(session: Json) -> CheckoutSnapshot:

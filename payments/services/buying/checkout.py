@@ -26,14 +26,14 @@ from payments.errors import (
     PriceChanged,
     VideoNotFound,
 )
-from payments.gateways.base import Gateway, Item
+from payments.gateways.base import CheckoutSnapshot, Gateway, Item
 from payments.gateways.translation import translate_errors
 from payments.models import Coupon, Entitlement, Order
 from payments.services.buying import orders
 from payments.services.offers import coupons
 from payments.services.settling import customers, payable
 from payments.services.settling.facts import sync_payment
-from payments.services.settling.payable import CheckoutRequest, NextAction
+from payments.services.settling.payable import NextAction
 from videos.models import Video
 
 
@@ -41,8 +41,8 @@ from videos.models import Video
 class PurchaseOptions:
     """How a buyer wants to get a video.
 
-    ``kind`` is "buy" or "rent". ``currency`` and ``expected_amount`` are those that the buyer was
-    shown, if known. ``even_if_covered`` buys a video that the buyer's subscription covers.
+    ``kind`` is "buy" or "rent". ``currency`` and ``expected_amount`` are the price that the buyer
+    was shown, if known. ``even_if_covered`` buys a video that the buyer's subscription covers.
     """
 
     kind: str = "buy"
@@ -107,15 +107,17 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
 def next_action(order: Order, *, return_url: str = "") -> NextAction | None:
     """Return the buyer's next step, or None. See `payable.next_action`."""
 
-    def request(gateway: Gateway) -> CheckoutRequest:
-        return CheckoutRequest(
+    def create_checkout(gateway: Gateway) -> CheckoutSnapshot:
+        return gateway.create_checkout(
             Item(str(order.pk), order.video.title, order.amount, order.currency),
             customer=customers.known(order.buyer_id, gateway.name),
+            key=order.checkout_key,
+            return_url=return_url,
             expires_at=order.expires_at,
         )
 
     return payable.next_action(
-        order, payments=order.payments.all(), request=request, return_url=return_url
+        order, payments=order.payments.all(), create_checkout=create_checkout
     )
 
 

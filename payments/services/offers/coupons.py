@@ -2,8 +2,6 @@
 
 import uuid
 from collections.abc import Iterable
-from datetime import datetime
-from typing import TypedDict, Unpack
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -30,15 +28,11 @@ def find(code: str, *, video: Video) -> Coupon:
     now = timezone.now()
     coupon = Coupon.objects.filter(code__iexact=code, is_active=True, starts_at__lte=now).first()
     if coupon is None or (coupon.ends_at is not None and coupon.ends_at <= now):
-        raise CouponInvalid(
-            "No coupon with this code is valid now. Check the code, or leave it out."
-        )
+        raise CouponInvalid("No coupon with this code is valid now. Check the code.")
     if coupon.amount is not None and coupon.currency != video.currency:
-        raise CouponInvalid(
-            f"This coupon is for prices in {coupon.currency}. Leave it out to buy this video."
-        )
+        raise CouponInvalid(f"This coupon is for prices in {coupon.currency}. Leave it out.")
     if coupon.creator_id is not None and coupon.creator_id != video.creator_id:
-        raise CouponInvalid("This coupon is not valid for this video. Leave it out to buy it.")
+        raise CouponInvalid("This coupon is not valid for this video. Leave it out.")
     return coupon
 
 
@@ -60,12 +54,10 @@ def reserve(coupon: Coupon, order: Order) -> None:
     so that simultaneous orders never reserve more uses than there are.
     """
     if not Coupon.objects.filter(USES_LEFT, pk=coupon.pk).update(redeemed=F("redeemed") + 1):
-        raise CouponInvalid("This coupon is used up. Leave it out to buy the video.")
+        raise CouponInvalid("This coupon is used up. Leave it out.")
     used = CouponRedemption.objects.filter(coupon=coupon, user_id=order.buyer_id)
     if used.exclude(state=State.RELEASED).count() >= coupon.per_user:
-        raise CouponInvalid(
-            "You have used this coupon as often as you may. Leave it out to buy the video."
-        )
+        raise CouponInvalid("You have used this coupon as often as you may. Leave it out.")
     CouponRedemption.objects.create(coupon=coupon, order=order, user_id=order.buyer_id)
 
 
@@ -104,30 +96,13 @@ def _state(order: Order) -> State:
     return State.USED if order.paid_at is not None else State.RELEASED
 
 
-class CouponFields(TypedDict, total=False):
-    """The fields that an administrator sets; each means the field of `Coupon` with its name."""
-
-    id: uuid.UUID
-    code: str
-    percent_bps: int | None
-    amount: int | None
-    currency: str
-    funded_by: str
-    creator: User | None
-    max_redemptions: int | None
-    per_user: int
-    starts_at: datetime
-    ends_at: datetime | None
-    is_active: bool
-
-
 # The verification computes the books again from these fields, so that a used coupon keeps them.
 FIXED_ONCE_USED = ("code", "percent_bps", "amount", "currency", "funded_by", "creator")
 
 
 @transaction.atomic
-def create_coupon(*, actor: User, **fields: Unpack[CouponFields]) -> Coupon:
-    """Create a coupon. Raises ValidationError."""
+def create_coupon(*, actor: User, **fields: object) -> Coupon:
+    """Create a coupon from the fields of the model. Raises ValidationError."""
     coupon = Coupon(**fields)
     _save_coupon(coupon)
     _record_change(actor, coupon, fields.keys() - {"id"})
@@ -135,8 +110,8 @@ def create_coupon(*, actor: User, **fields: Unpack[CouponFields]) -> Coupon:
 
 
 @transaction.atomic
-def change_coupon(*, coupon_id: uuid.UUID, actor: User, **changes: Unpack[CouponFields]) -> Coupon:
-    """Change a coupon's fields. Write an audit entry only if a value is different.
+def change_coupon(*, coupon_id: uuid.UUID, actor: User, **changes: object) -> Coupon:
+    """Change fields of a coupon. Write an audit entry only if a value is different.
 
     Raises NotVisible if there is no such coupon, CouponUsed for a change of FIXED_ONCE_USED after
     the first use, and ValidationError, also for a limit below the number of uses.

@@ -1,7 +1,6 @@
 """Plans: the first one, and their changes by administrators."""
 
 import uuid
-from typing import TypedDict, Unpack
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -16,19 +15,6 @@ from payments import locks
 from payments.models import Plan
 
 FIRST_PLAN = "monthly"
-
-
-class PlanFields(TypedDict, total=False):
-    """The fields that an administrator sets; each means the field of `Plan` with its name."""
-
-    id: uuid.UUID
-    code: str
-    name: str
-    amount: int
-    currency: str
-    interval: str
-    trial_days: int
-    is_active: bool
 
 
 def seed_first_plan() -> str:
@@ -48,13 +34,11 @@ def seed_first_plan() -> str:
 
 
 @transaction.atomic
-def create_plan(*, actor: User, **fields: Unpack[PlanFields]) -> Plan:
-    """Create a plan that can be subscribed to. Raises ValidationError."""
+def create_plan(*, actor: User, **fields: object) -> Plan:
+    """Create a plan from the fields of the model. Raises ValidationError."""
     plan = Plan(**fields)
     if plan.amount is None or not 0 < plan.amount <= money.MAX_MINOR:
-        raise ValidationError(
-            {"amount": "Enter a price above zero, and not too large."}, code="min_value"
-        )
+        raise ValidationError({"amount": "The price must be above zero."}, code="min_value")
     plan.full_clean()
     plan.save(force_insert=True)
     audit.record(

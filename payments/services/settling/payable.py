@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F, QuerySet
@@ -13,69 +11,40 @@ import audit.services as audit
 from audit.actions import AuditAction
 from payments import gateways
 from payments.errors import AmountBelowMinimum, CardDeclined, PaymentMethodUnknown
-from payments.gateways.base import Gateway, Item
+from payments.gateways.base import CheckoutSnapshot, Gateway
 from payments.gateways.translation import translate_errors
 from payments.models import Order, Payment, Subscription
 
 NextAction = dict[str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckoutRequest:
-    """All that a gateway must know to create a checkout. ``customer`` may be empty."""
-
-    item: Item
-    customer: str
-    expires_at: datetime
-
-
 def next_action(
     payable: Order | Subscription,
     *,
     payments: QuerySet[Payment],
-    request: Callable[[Gateway], CheckoutRequest],
-    return_url: str,
+    create_checkout: Callable[[Gateway], CheckoutSnapshot],
 ) -> NextAction | None:
     """Return the step that the payer must take next, or None when there is none.
 
-    The step is to pay on the checkout ("redirect"), or to confirm a payment at their bank
-    ("authenticate"), each at the ``url``. ``payments`` are those that are meant for the payable;
-    ``request`` is called only when the checkout has to be created. Raises GatewayUnavailable; the
-    call is safe to repeat.
+    The step is to pay on the checkout ("redirect"), or to confirm one of the ``payments`` at their
+    bank ("authenticate"), each at the ``url``. ``create_checkout`` is called once for a payable.
+    Raises GatewayUnavailable; the call is safe to repeat.
     """
     if payable.status not in payable.OPEN:
         return None
     gateway = gateways.by_name(payable.gateway)
     with translate_errors():
-        if not payable.is_at_gateway:
-            url = _checkout_url(payable, gateway, request, return_url)
-            return {"type": "redirect", "url": url, "client_secret": None}
-        waiting = payments.filter(status=Payment.Status.REQUIRES_ACTION).last()
-        if waiting is None:
-            return None
-        url = gateway.fetch_payment(waiting.external_id).action_url
-        return {"type": "authenticate", "url": url, "client_secret": None}
-
-
-def _checkout_url(
-    payable: Order | Subscription,
-    gateway: Gateway,
-    request: Callable[[Gateway], CheckoutRequest],
-    return_url: str,
-) -> str:
-    """Return the address of the payable's checkout. The checkout is created once."""
-    if not payable.checkout_url:
-        wanted = request(gateway)
-        checkout = gateway.create_checkout(
-            wanted.item,
-            customer=wanted.customer,
-            key=payable.checkout_key,
-            return_url=return_url,
-            expires_at=wanted.expires_at,
-        )
-        payable.checkout_id, payable.checkout_url = checkout.external_id, checkout.url
-        payable.save(update_fields=["checkout_id", "checkout_url"])
-    return payable.checkout_url
+        if payable.is_at_gateway:
+            waiting = payments.filter(status=Payment.Status.REQUIRES_ACTION).last()
+            if waiting is None:
+                return None
+            url = gateway.fetch_payment(waiting.external_id).action_url
+            return {"type": "authenticate", "url": url, "client_secret": None}
+        if not payable.checkout_url:
+            checkout = create_checkout(gateway)
+            payable.checkout_id, payable.checkout_url = checkout.external_id, checkout.url
+            payable.save(update_fields=["checkout_id", "checkout_url"])
+    return {"type": "redirect", "url": payable.checkout_url, "client_secret": None}
 
 
 @contextmanager

@@ -21,6 +21,11 @@ from payments.signals import subscription_changed
 logger = logging.getLogger(__name__)
 Status = Subscription.Status
 Disposition = Subscription.Disposition
+_ACTIONS: dict[str, AuditAction] = {
+    Status.ACTIVE: AuditAction.SUBSCRIPTION_RENEWED,
+    Status.PAST_DUE: AuditAction.SUBSCRIPTION_PAST_DUE,
+    Status.CANCELED: AuditAction.SUBSCRIPTION_CANCELED,
+}
 
 
 def sync_subscription(
@@ -159,17 +164,10 @@ def _apply_status_effects(row: Subscription, before: str) -> None:
 
 def _action_of(status: str, before: str) -> AuditAction:
     """Return the audit action of a status change."""
-    if before in {Status.INCOMPLETE, Status.CANCELED, Status.EXPIRED} and (
-        status in {Status.TRIALING, Status.ACTIVE}
-    ):
+    ended_or_new = {Status.INCOMPLETE, Status.CANCELED, Status.EXPIRED}
+    if before in ended_or_new and status in {Status.TRIALING, Status.ACTIVE}:
         return AuditAction.SUBSCRIPTION_STARTED
-    if status == Status.ACTIVE:
-        return AuditAction.SUBSCRIPTION_RENEWED
-    if status == Status.PAST_DUE:
-        return AuditAction.SUBSCRIPTION_PAST_DUE
-    if status == Status.CANCELED:
-        return AuditAction.SUBSCRIPTION_CANCELED
-    return AuditAction.SUBSCRIPTION_ENDED
+    return _ACTIONS.get(status, AuditAction.SUBSCRIPTION_ENDED)
 
 
 def _keep_one_primary(row: Subscription, others: list[Subscription]) -> None:

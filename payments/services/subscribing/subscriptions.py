@@ -19,12 +19,19 @@ from payments.errors import (
     PlanUnchanged,
     SubscriptionNotRunning,
 )
-from payments.gateways.base import Gateway, Item, NotThere, PlanTerms, SubscriptionSnapshot
+from payments.gateways.base import (
+    CheckoutSnapshot,
+    Gateway,
+    Item,
+    NotThere,
+    PlanTerms,
+    SubscriptionSnapshot,
+)
 from payments.gateways.translation import translate_errors
 from payments.models import Payment, Plan, Subscription
 from payments.services import access
 from payments.services.settling import customers, payable
-from payments.services.settling.payable import CheckoutRequest, NextAction
+from payments.services.settling.payable import NextAction
 from payments.services.subscribing import follow_gateway
 from payments.services.subscribing.follow_gateway import sync_subscription
 
@@ -72,18 +79,18 @@ def start(*, subscription: Subscription, payment_method: str) -> Subscription:
 def next_action(subscription: Subscription, *, return_url: str = "") -> NextAction | None:
     """Return the subscriber's next step, or None. See `payable.next_action`."""
 
-    def request(gateway: Gateway) -> CheckoutRequest:
+    def create_checkout(gateway: Gateway) -> CheckoutSnapshot:
         terms = _terms(subscription, gateway)
-        return CheckoutRequest(
+        return gateway.create_checkout(
             Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
             customer=customers.ensure(subscription.user, gateway),
+            key=subscription.checkout_key,
+            return_url=return_url,
             expires_at=timezone.now() + ABANDONED_AFTER,
         )
 
     payments = Payment.objects.filter(invoice__subscription=subscription)
-    return payable.next_action(
-        subscription, payments=payments, request=request, return_url=return_url
-    )
+    return payable.next_action(subscription, payments=payments, create_checkout=create_checkout)
 
 
 def cancel(*, user: User, at_period_end: bool, actor: User | None = None) -> Subscription:
@@ -132,11 +139,11 @@ def resume(*, user: User) -> Subscription:
 def change(*, user: User, plan_code: str) -> Subscription:
     """Change the plan of the user's subscription.
 
-    A dearer plan begins at once, and the value of the unused time is deducted from its price. Any
-    other plan begins with the next period. Choosing the present plan again drops such a change.
+    A dearer plan begins at once, and the value of the unused time is deducted from its price. Another
+    plan begins with the next period; choosing the present plan again takes that change back.
 
     Raises NoSubscription, PlanNotFound (also for a plan in another currency), SubscriptionNotRunning,
-    PlanUnchanged, CardDeclined: nothing has changed then. Also GatewayUnavailable.
+    PlanUnchanged, CardDeclined and GatewayUnavailable. No plan has changed then.
     """
     subscription = current(user)
     plan = _offered_plan(plan_code)
