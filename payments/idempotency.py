@@ -1,37 +1,59 @@
-"""``Idempotency-Key``: the same request twice is one request (draft-ietf-httpapi-idempotency-key-07)."""
+"""``Idempotency-Key``: a request that is repeated with its key is carried out once.
+
+Follows draft-ietf-httpapi-idempotency-key-header-07.
+"""
 
 import functools
 import hashlib
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Concatenate, ParamSpec, TypeVar
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.http import Http404
 from django.utils import timezone
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
+from accounts.models import User
 from config.ids import uuid7
 from payments.errors import KeyInProgress, KeyReused
 from payments.models import IdempotencyRecord
 
-KEY_MAX = 255
+KEY_MAX = 255  # characters
+KEY_LIFETIME = timedelta(hours=24)
+# A process that dies never stores an answer. After this time a repeat may carry the request out.
+ABANDONED_AFTER = timedelta(minutes=2)
+
+View = TypeVar("View", bound=APIView)
+Arguments = ParamSpec("Arguments")
+Method = Callable[Concatenate[View, Request, Arguments], Response]
 
 
-def idempotent(method):
-    """Carry out a keyed request once; answer its repeats from the store, marked as such.
+def idempotent(method: Method[View, Arguments]) -> Method[View, Arguments]:
+    """Make a view's method carry a request with an ``Idempotency-Key`` out once.
 
-    Final answers are kept, a decline among them: a new try needs a new key. 400 for a key that is
-    empty or too long; 409 while the first request runs; 422 for a key used for another request.
+    A repeat gets the stored answer, with the header ``Idempotent-Replayed: true``. Final answers are
+    stored, declined cards among them: another try needs another key. An answer that a repeat may better
+    (5xx, or with ``Retry-After``) is not stored. Without the header the method is called as it is.
+
+    Answers 400 for a key that is empty, too long or not printable ASCII, 409 while the first request
+    is running, and 422 for a key that was used for another request.
     """
 
     @functools.wraps(method)
-    def wrapper(view, request, *args, **kwargs):
+    def wrapper(
+        view: View, request: Request, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Response:
         key = request.headers.get("Idempotency-Key")
-        if key is None:
+        if key is None or not request.user.is_authenticated:  # a key belongs to a user
             return method(view, request, *args, **kwargs)
         if not key.strip() or len(key) > KEY_MAX or not (key.isascii() and key.isprintable()):
             raise ParseError(f"Idempotency-Key must have 1 to {KEY_MAX} printable characters.")
@@ -39,7 +61,7 @@ def idempotent(method):
             user=request.user,
             key=key,
             request_fingerprint=fingerprint(
-                request.method, request.get_full_path_info(), request.data
+                request.method or "", request.get_full_path_info(), request.data
             ),
         )
         if claim.answered:
@@ -64,60 +86,59 @@ def idempotent(method):
     return wrapper
 
 
-KEY_LIFETIME = timedelta(hours=24)
-
-
-# A process that died in the middle never answers; after this its key may be taken over.
-ABANDONED_AFTER = timedelta(minutes=2)
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to carry out a keyed request, or the answer it had."""
+    """One call's permission to carry a keyed request out, or the stored answer to an earlier call.
+
+    ``answered`` holds the HTTP status and the body of that answer; None: carry the request out.
+    """
 
     record_id: int
     claim: uuid.UUID
     answered: tuple[int, str] | None = None
 
 
-def fingerprint(method: str, path: str, body) -> str:
+def fingerprint(method: str, path: str, body: object) -> str:
+    """Return a SHA-256 in hex that is the same for repeats of a request and for no other one."""
     text = json.dumps([method, path, body], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def begin(*, user, key: str, request_fingerprint: str) -> Claim:
-    """Take the key, or get its stored answer. Raises KeyReused and KeyInProgress."""
+def begin(*, user: User, key: str, request_fingerprint: str) -> Claim:
+    """Claim the user's key for this request, or return the answer that is stored for it.
+
+    A key older than 24 hours is free again. A request that has been running for two minutes counts as
+    abandoned, and the repeat carries it out. Raises KeyReused for a key of another request, and
+    KeyInProgress while the first request is running. Of several calls at once one gets the claim.
+    """
     mine, now = uuid7(), timezone.now()
     try:
         with transaction.atomic():
-            record = IdempotencyRecord.objects.create(
+            created = IdempotencyRecord.objects.create(
                 user=user, key=key, fingerprint=request_fingerprint, claim=mine
             )
-        return Claim(record.pk, mine)
+        return Claim(created.pk, mine)
     except IntegrityError:
         record = IdempotencyRecord.objects.filter(user=user, key=key).first()
-    if record is None:  # forgotten just now, because a repeat may do better
+    if record is None:  # `forget` deleted it a moment ago
         raise KeyInProgress()
-    expired = IdempotencyRecord.objects.filter(
-        pk=record.pk, claim=record.claim, started_at__lt=now - KEY_LIFETIME
-    ).update(
+    # Each UPDATE names the claim that was read, so that of two callers one changes the row.
+    unchanged = IdempotencyRecord.objects.filter(pk=record.pk, claim=record.claim)
+    restarted = unchanged.filter(started_at__lt=now - KEY_LIFETIME).update(
         claim=mine,
         fingerprint=request_fingerprint,
         started_at=now,
         response_status=None,
         response_body="",
     )
-    if expired:
+    if restarted:
         return Claim(record.pk, mine)
     if record.fingerprint != request_fingerprint:
         raise KeyReused()
     if record.response_status is not None:
         return Claim(record.pk, record.claim, (record.response_status, record.response_body))
-    taken_over = IdempotencyRecord.objects.filter(
-        pk=record.pk,
-        claim=record.claim,
-        response_status=None,
-        started_at__lt=now - ABANDONED_AFTER,
+    taken_over = unchanged.filter(
+        response_status=None, started_at__lt=now - ABANDONED_AFTER
     ).update(claim=mine, started_at=now)
     if taken_over:
         return Claim(record.pk, mine)
@@ -125,20 +146,21 @@ def begin(*, user, key: str, request_fingerprint: str) -> Claim:
 
 
 def keep(claim: Claim, status: int, body: str) -> None:
-    """Store a final answer."""
-    _mine(claim).update(response_status=status, response_body=body)
+    """Store the final answer to a request, unless another call has taken its key over."""
+    _claimed(claim).update(response_status=status, response_body=body)
 
 
 def forget(claim: Claim) -> None:
-    """Give the key back after an answer that a repeat may better (in progress, 429, 5xx)."""
-    _mine(claim).delete()
-
-
-def _mine(claim: Claim):
-    # Whoever took an abandoned key over has a claim of their own.
-    return IdempotencyRecord.objects.filter(pk=claim.record_id, claim=claim.claim)
+    """Free the key after an answer that a repeat may better, unless another call has taken it over."""
+    _claimed(claim).delete()
 
 
 def forget_old_keys() -> int:
+    """Delete the records of all keys older than 24 hours; return how many. Safe to repeat."""
     old = timezone.now() - KEY_LIFETIME
     return IdempotencyRecord.objects.filter(started_at__lt=old).delete()[0]
+
+
+def _claimed(claim: Claim) -> QuerySet[IdempotencyRecord]:
+    """Return the record of a claim, or no record: a call that took the key over has its own claim."""
+    return IdempotencyRecord.objects.filter(pk=claim.record_id, claim=claim.claim)

@@ -1,8 +1,8 @@
 """The row locks of payments: the only module that calls `select_for_update` on its tables.
 
 A transaction takes its locks in the order of the functions in this file, and the rows of one table by
-their ids: then no two transactions can wait for each other. `docs/locking.md` gives the reasons and
-says what an UPDATE counts for; `payments/tests/test_locking.py` checks the order on PostgreSQL.
+their ids: then no two transactions can wait for each other. `docs/locking.md` gives the reasons;
+`payments/tests/test_locking.py` checks the order on PostgreSQL, UPDATEs included.
 
 Each function must be called inside a transaction. It returns the rows as they are now, after waiting
 for the transaction that holds them, and keeps them locked until the caller's transaction ends. Locking
@@ -136,7 +136,7 @@ def lock_payout(payout_id: uuid.UUID) -> Payout:
 def lock_ledger_account(account_id: int) -> LedgerAccount:
     """Lock one ledger account. The last lock of a transaction. Raises LedgerAccount.DoesNotExist.
 
-    Posting needs no lock: transfers are only added. The lock is a queue for those who read a balance
-    and post what follows from it, such as a payout.
+    Posting needs no lock: transfers are only added. The lock is a queue for transactions that read a
+    balance and then post an entry that depends on it: payouts, write-offs, the close of a month.
     """
     return LedgerAccount.objects.select_for_update().get(pk=account_id)

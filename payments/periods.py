@@ -1,4 +1,4 @@
-"""Months: of subscriptions, which keep their day, and of the books, which are calendar months in UTC."""
+"""Dates of renewal of subscriptions, and the calendar months (UTC) of the books."""
 
 import calendar
 import re
@@ -10,7 +10,7 @@ _NAME = re.compile(r"\A(20[0-9]{2})-(0[1-9]|1[0-2])\Z")
 
 
 def add_months(start: datetime, months: int) -> datetime:
-    """The same day ``months`` later, or the last day of a month that is too short.
+    """Return the same day and time ``months`` later, or the last day of a month that is too short.
 
     >>> add_months(datetime(2028, 1, 31), 1)
     datetime.datetime(2028, 2, 29, 0, 0)
@@ -23,9 +23,10 @@ def add_months(start: datetime, months: int) -> datetime:
 
 
 def next_renewal(anchor: datetime, after: datetime, interval: str) -> datetime:
-    """The first renewal later than ``after`` of what was begun at ``anchor``.
+    """Return the first renewal later than ``after`` of a subscription that began at ``anchor``.
 
-    Counted from the anchor, so that a short month does not move the day of all later ones.
+    ``interval`` is "month" or "year". Renewals are counted from the anchor, so that a short month does
+    not move the day of all later ones.
 
     >>> next_renewal(datetime(2027, 1, 31), datetime(2027, 2, 28), "month")
     datetime.datetime(2027, 3, 31, 0, 0)
@@ -33,35 +34,36 @@ def next_renewal(anchor: datetime, after: datetime, interval: str) -> datetime:
     months = MONTHS[interval]
     passed = (after.year - anchor.year) * 12 + after.month - anchor.month
     number = max(0, passed // months)
-    while (found := add_months(anchor, number * months)) <= after:
+    while (renewal := add_months(anchor, number * months)) <= after:
         number += 1
-    return found
+    return renewal
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Month:
-    """A period of the books: ``start`` ≤ t < ``end``."""
+    """A calendar month in UTC. A moment t belongs to it if ``start`` ≤ t < ``end``."""
 
     year: int
     month: int
 
     @classmethod
     def named(cls, name: str) -> "Month":
-        """Raises ValueError for what is not ``YYYY-MM``.
+        """Return the month of a name like "2026-09". Raises ValueError for any other form.
 
         >>> Month.named("2026-09").next()
         Month(year=2026, month=10)
         """
         match = _NAME.match(name)
         if match is None:
-            raise ValueError(f"A period is named YYYY-MM, not {name!r}.")
+            raise ValueError(f"{name!r} is no month. Write it as YYYY-MM, such as 2026-09.")
         return cls(int(match[1]), int(match[2]))
 
     @classmethod
     def of(cls, moment: date) -> "Month":
+        """Return the month of a date, or of a datetime in UTC."""
         return cls(moment.year, moment.month)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.year:04d}-{self.month:02d}"
 
     def next(self) -> "Month":

@@ -1,4 +1,11 @@
-"""What payments does on news, its own and others'. Each receiver calls one service."""
+"""Reactions of payments to news of its own and of other apps. Each receiver calls one service.
+
+Receivers of one signal run in the order of this file. `signals.py` names them, for the signals of
+payments.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
 
 from django.dispatch import receiver
 
@@ -8,6 +15,7 @@ from payments import idempotency, scheduled
 from payments.books import review
 from payments.gateways.sandbox import events as sandbox_events
 from payments.gateways.sandbox import subscriptions as sandbox_subscriptions
+from payments.models import Order, Payment, Payout, Subscription
 from payments.services import notices
 from payments.services.buying import orders
 from payments.services.gateway_news import followups, webhooks
@@ -21,56 +29,67 @@ from payments.signals import (
     payout_changed,
     subscription_changed,
 )
+from videos.models import Video
 from videos.signals import video_removed, worker_tick
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.split_revenue")
-def split_revenue(sender, payment, kind, at, **kwargs):
+def split_revenue(sender, payment: Payment, kind: str, at: datetime, **kwargs):
+    """Bring the books to the payment's facts."""
     split.book_payment(payment, kind=kind, at=at)
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.order_follows_payment")
-def order_follows_payment(sender, payment, kind, **kwargs):
+def order_follows_payment(sender, payment: Payment, kind: str, **kwargs):
+    """Bring the payment's order, and the entitlement that it gives, to the payment's facts."""
     orders.update_from_payment(payment, kind=kind)
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.subscription_follows_payment")
-def subscription_follows_payment(sender, payment, **kwargs):
+def subscription_follows_payment(sender, payment: Payment, **kwargs):
+    """Bring the payment's invoice and subscription, and their entitlement, to the payment's facts."""
     follow_gateway.update_from_payment(payment)
 
 
 @receiver(video_removed, dispatch_uid="payments.close_orders")
-def close_orders(sender, video, **kwargs):
+def close_orders(sender, video: Video, **kwargs):
+    """Expire the open orders of the video."""
     orders.expire_orders_of(video)
 
 
 @receiver(order_paid, dispatch_uid="payments.send_receipt")
-def send_receipt(sender, order, **kwargs):
+def send_receipt(sender, order: Order, **kwargs):
+    """Write the buyer's receipt."""
     notices.write_receipt(order)
 
 
 @receiver(order_refunded, dispatch_uid="payments.tell_of_refund")
-def tell_of_refund(sender, order, **kwargs):
+def tell_of_refund(sender, order: Order, **kwargs):
+    """Write to the buyer that the money is on its way back."""
     notices.write_refund(order)
 
 
 @receiver(subscription_changed, dispatch_uid="payments.tell_subscriber")
-def tell_subscriber(sender, subscription, before, **kwargs):
+def tell_subscriber(sender, subscription: Subscription, before: str, **kwargs):
+    """Write to the subscriber about a change that they did not make themselves."""
     notices.write_subscription_change(subscription, before)
 
 
 @receiver(payout_changed, dispatch_uid="payments.tell_creator")
-def tell_creator(sender, payout, **kwargs):
+def tell_creator(sender, payout: Payout, **kwargs):
+    """Write to the creator when a payout was paid or has failed."""
     notices.write_payout_change(payout)
 
 
 @receiver(sandbox_events.message_sent, dispatch_uid="payments.sandbox_webhook")
-def sandbox_webhook(sender, body, headers, **kwargs):
+def sandbox_webhook(sender, body: bytes, headers: Mapping[str, str], **kwargs):
+    """Receive the sandbox's message as a webhook event."""
     webhooks.receive(gateway="sandbox", body=body, headers=headers)
 
 
-@receiver(worker_tick, dispatch_uid="payments.put_right_what_time_changed")
-def put_right_what_time_changed(sender, every, **kwargs):
+@receiver(worker_tick, dispatch_uid="payments.run_periodic_work")
+def run_periodic_work(sender, every: str, **kwargs):
+    """Make the calls, send the mails and end the orders and subscriptions that have become due."""
     if every == "second":
         sandbox_events.deliver_due()
         followups.run_unless_silent()
@@ -86,9 +105,11 @@ def put_right_what_time_changed(sender, every, **kwargs):
 
 @receiver(seeding, dispatch_uid="payments.seed_first_plan")
 def seed_first_plan(sender, **kwargs):
+    """Create the first plan if it is missing; return a line for the operator."""
     return plans.seed_first_plan()
 
 
 @receiver(health_checked, dispatch_uid="payments.state_of_the_books")
 def state_of_the_books(sender, **kwargs):
+    """Return the state of the ledger by its latest check."""
     return review.state_of_the_books()

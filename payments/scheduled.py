@@ -1,4 +1,4 @@
-"""What the scheduler does for money beside the clock's own work."""
+"""The hourly work of the worker's scheduler on payments."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ CHECK_EVERY = timedelta(hours=24)
 
 
 def hourly() -> None:
-    """Look for what webhooks missed; once a day, check the whole ledger."""
+    """Reconcile the last three hours with the gateways; every 24 hours, verify the ledger too."""
     reconciliation.reconcile(timezone.now() - LOOK_BACK)
     latest = LedgerCheck.objects.order_by("-started_at").first()
     if latest is None or latest.started_at <= timezone.now() - CHECK_EVERY:

@@ -1,28 +1,55 @@
-"""News of money. All are sent inside the transaction that makes them true, with send(): a receiver
-that fails undoes it."""
+"""Signals about money. All are sent with send(), inside the transaction that makes the news true: a
+receiver that raises an error undoes the transaction.
+"""
 
 from django.dispatch import Signal
 
-# A fact about a payment has changed, and its row is locked. Receivers compute what should hold and
-# write the difference; so any number of repeats is safe.
-# Arguments: payment (Payment), kind (str: the fact), at (datetime: the moment of the books).
+# Sent by services/settling/facts.py when a payment was fetched from its gateway: once for each new fact,
+# or once with the kind "adjustment" if there is none. The payment's row is locked and saved. Receivers
+# write the difference between the rows that the facts require and those that exist, so that any number
+# of repeats is safe.
+# Arguments: payment (Payment), kind (str: the kind of journal entry, "failed" or "adjustment"), at
+# (datetime: the moment of the journal entry).
+# Heard by, in this order:
+# 1. payments.receivers.split_revenue: brings the books to the facts.
+# 2. payments.receivers.order_follows_payment: brings the order and its entitlement to them.
+# 3. payments.receivers.subscription_follows_payment: brings invoice and subscription to them.
 payment_facts_changed = Signal()
 
-# A subscription's state has changed, and its row is locked. Arguments: subscription (Subscription),
-# before (str: the status until now).
+# Sent by services/subscribing/follow_gateway.py when the status of a user's subscription has changed;
+# not for a duplicate subscription. The subscription's row is locked and saved.
+# Arguments: subscription (Subscription), before (str: its status before the change).
+# Heard by, in this order:
+# 1. payments.receivers.tell_subscriber: writes a mail about its begin, a failed renewal or its end.
 subscription_changed = Signal()
 
-# A right to watch has begun, or begun again. Arguments: entitlement (Entitlement).
+# Sent by services/access.py when an entitlement has begun, or holds again after it was revoked.
+# Arguments: entitlement (Entitlement, saved).
+# Heard by, in this order: no receiver yet.
 entitlement_granted = Signal()
 
-# A right to watch is over. Arguments: entitlement (Entitlement).
+# Sent by services/access.py when an entitlement was revoked: its order was refunded or disputed, or its
+# subscription is not paid any more. Not sent when it ends by the clock.
+# Arguments: entitlement (Entitlement, locked and saved).
+# Heard by, in this order:
+# 1. streaming.receivers.right_ended: ends the playback sessions that rest on it.
 entitlement_revoked = Signal()
 
-# An order was paid, on the real transition only. Arguments: order (Order).
+# Sent by services/buying/orders.py when an order becomes PAID; not when it is PAID again after a refund
+# that failed or a dispute that was won. Sent for free orders too.
+# Arguments: order (Order, locked and saved).
+# Heard by, in this order:
+# 1. payments.receivers.send_receipt: writes the receipt to the buyer.
 order_paid = Signal()
 
-# An order's money went back in full, on the real transition only. Arguments: order (Order).
+# Sent by services/buying/orders.py when all of an order's money was refunded, or is on its way back.
+# Arguments: order (Order, locked and saved).
+# Heard by, in this order:
+# 1. payments.receivers.tell_of_refund: writes a mail to the buyer.
 order_refunded = Signal()
 
-# A payout changed its status. Arguments: payout (Payout), before (str).
+# Sent by services/payouts/payouts.py when a payout was drafted or has changed its status.
+# Arguments: payout (Payout, saved), before (str: its status before the change; "" for a new one).
+# Heard by, in this order:
+# 1. payments.receivers.tell_creator: writes a mail when a payout was paid or has failed.
 payout_changed = Signal()

@@ -1,9 +1,10 @@
-"""The ledger in the admin site, with two pages: the revenue overview and the review queue."""
+"""The books in the admin site, with the revenue overview and the review queue."""
 
 from datetime import datetime
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
@@ -20,48 +21,52 @@ from payments.services.payouts import payouts
 
 @admin.register(models.LedgerAccount)
 class LedgerAccountAdmin(ReadOnlyAdmin):
-    list_display = ["code", "kind", "worth", "owner"]
+    """Ledger accounts with their balances. A creator's debt is written off here."""
+
+    list_display = ["code", "kind", "balance_text", "owner"]
     list_filter = ["kind", "role", "currency"]
     list_select_related = ["owner"]
     search_fields = ["code", "owner__email"]
-    fields = ["code", "kind", "role", "owner", "currency", "worth"]
-    readonly_fields = fields
+    readonly_fields = ("code", "kind", "role", "owner", "currency", "balance_text")
+    fields = readonly_fields
     actions = ["write_off"]
 
     def get_queryset(self, request):
-        return super().get_queryset(request).with_balance()
+        return models.LedgerAccount.objects.with_balance()
 
     @admin.display(description="balance")
-    def worth(self, account):
-        """On the side where accounts of its kind have theirs."""
-        owes = account.kind in {account.Kind.LIABILITY, account.Kind.INCOME}
-        return money_text(account.balance if owes else -account.balance, account.currency)
+    def balance_text(self, account):
+        """Return the balance as accountants show it: positive where the account's kind has it."""
+        is_credit = account.kind in {account.Kind.LIABILITY, account.Kind.INCOME}
+        return money_text(account.balance if is_credit else -account.balance, account.currency)
 
-    def has_settle_permission(self, request):
+    def has_write_off_permission(self, request):
         return request.user.has_perm("payments.write_off_debt")
 
-    @admin.action(description="Write off what a creator owes", permissions=["settle"])
+    @admin.action(description="Write off the debts of creators", permissions=["write_off"])
     def write_off(self, request, queryset):
-        def act(account):
+        def write_off_debt(account):
             if account.role != account.Role.CREATOR:
                 raise NoDebt("Only the debt of a creator can be written off.")
             payouts.write_off(
                 creator_id=account.owner_id, currency=account.currency, actor=request.user
             )
 
-        act_on_each(self, request, queryset, act, "Written off")
+        act_on_each(self, request, queryset, write_off_debt, "Written off")
 
 
 @admin.register(models.JournalEntry)
 class JournalEntryAdmin(ReadOnlyAdmin):
-    """The journal; and the pages that read it, the revenue overview and the review queue."""
+    """The journal. The revenue overview and the review queue have addresses below it."""
 
-    list_display = ["effective_at", "kind", "legs", "key"]
+    list_display = ["effective_at", "kind", "transfers_text", "key"]
     list_filter = ["kind"]
     search_fields = ["key"]
     date_hierarchy = "effective_at"
-    fields = ["key", "kind", "effective_at", "payment", "order", "pool", "payout", "legs"]
-    readonly_fields = fields
+    readonly_fields = (
+        "key", "kind", "effective_at", "payment", "order", "pool", "payout", "transfers_text",
+    )  # fmt: skip
+    fields = readonly_fields
 
     def get_queryset(self, request):
         return (
@@ -79,8 +84,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
-    @admin.display(description="debit → credit")
-    def legs(self, entry):
+    @admin.display(description="transfers (debit → credit)")
+    def transfers_text(self, entry):
         return format_html_join(
             " · ",
             "{} → {}: {}",
@@ -93,6 +98,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
 
 @admin.register(models.LedgerCheck)
 class LedgerCheckAdmin(ReadOnlyAdmin):
+    """The results of the ledger checks."""
+
     list_display = ["started_at", "is_right", "payments", "discrepancies", "first", "seconds"]
     date_hierarchy = "started_at"
 
@@ -101,19 +108,20 @@ class LedgerCheckAdmin(ReadOnlyAdmin):
         return not check.discrepancies
 
 
-DAYS = (7, 30, 90, 365)
+DAYS = (7, 30, 90, 365)  # the choices of the revenue overview
 DEFAULT_DAYS = 30
 
 
-def _may_look(request) -> None:
+def _check_permission(request: HttpRequest) -> None:
     if not request.user.has_perm("payments.view_revenue"):
         raise PermissionDenied
 
 
-def revenue(request):
-    _may_look(request)
-    asked = request.GET.get("days", "")
-    number = int(asked) if asked in map(str, DAYS) else DEFAULT_DAYS
+def revenue(request: HttpRequest) -> TemplateResponse:
+    """Show the revenue overview of the last ``?days=``: chart, totals and the equation they fulfil."""
+    _check_permission(request)
+    days_parameter = request.GET.get("days", "")
+    number = int(days_parameter) if days_parameter in map(str, DAYS) else DEFAULT_DAYS
     today = timezone.now().date()
     period = figures.last_days(number, today)
     totals = reports.platform_totals(period)
@@ -143,41 +151,44 @@ def revenue(request):
     return TemplateResponse(request, "payments/admin/revenue.html", context)
 
 
-def review_queue(request):
-    _may_look(request)
-    found = review.queue()
+def review_queue(request: HttpRequest) -> TemplateResponse:
+    """Show the rows that an administrator must decide about."""
+    _check_permission(request)
+    queue = review.queue()
     context = {
         **admin.site.each_context(request),
         "title": "Review queue",
         "at_most": review.AT_MOST,
         "payments": [
-            (title, hint, [_kept(payment) for payment in found[name]])
-            for name, title, hint in (
-                ("suspense", "Suspense", "Money that pays nothing we know of."),
+            (title, hint, [_payment_row(payment) for payment in payments])
+            for title, hint, payments in (
                 (
-                    "failed_refunds",
-                    "Refunds that failed",
-                    "Paid twice; the refund that goes by itself did not.",
+                    "Suspense",
+                    "Payments that belong to no known order or invoice. Refund them, or ask the payer.",
+                    queue.suspense,
                 ),
                 (
-                    "superseded",
+                    "Refunds that failed",
+                    "The buyer paid twice, and the automatic refund of this payment failed.",
+                    queue.failed_refunds,
+                ),
+                (
                     "Superseded orders with money",
-                    "The buyer has bought again, and the first order's money is still here.",
+                    "The buyer paid for the video again, and the money of the first order is left.",
+                    queue.superseded,
                 ),
             )
         ],
-        "debts": [
-            (row, money_text(row.balance, row.currency)) for row in found["negative_creators"]
-        ],
-        "events": found["failed_events"],
-        "checks": found["ledger_checks"],
+        "debts": [(row, money_text(row.balance, row.currency)) for row in queue.negative_creators],
+        "events": queue.failed_events,
+        "checks": queue.ledger_checks,
         "latest": review.latest_check(),
-        "empty": not any(found.values()),
+        "empty": queue.is_empty,
     }
     return TemplateResponse(request, "payments/admin/review.html", context)
 
 
-def _kept(payment) -> dict:
+def _payment_row(payment) -> dict[str, object]:
     return {
         "payment": payment,
         "captured": money_text(payment.captured, payment.currency),
@@ -186,6 +197,7 @@ def _kept(payment) -> dict:
 
 
 def _payouts(period: reports.Period, currencies: list[str]) -> list[tuple[str, list[str]]]:
+    """Return the payout rows of the totals: a title, and an amount for each currency."""
     totals = figures.payouts(period)
     return [
         (
@@ -197,7 +209,7 @@ def _payouts(period: reports.Period, currencies: list[str]) -> list[tuple[str, l
                 for currency in currencies
             ],
         )
-        for name, title in (("paid", "Paid out"), ("in_transit", "Payouts on their way, now"))
+        for name, title in (("paid", "Paid out"), ("in_transit", "Payouts under way, now"))
     ]
 
 

@@ -21,6 +21,6 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     @admin.action(description="Process again (safe to repeat)", permissions=["replay"])
     def take_in_again(self, request, queryset):
         def process(event):
-            webhooks.take_in_again(event, actor=request.user)
+            webhooks.replay_event(event, actor=request.user)
 
         act_on_each(self, request, queryset, process, "Processed")

@@ -29,7 +29,7 @@ class PaymentAdmin(MoneyAdmin):
     )
     def send_back(self, request, queryset):
         def refund(payment):
-            refunds.send_back_stray(payment_id=payment.pk, actor=request.user)
+            refunds.refund_unapplied(payment_id=payment.pk, actor=request.user)
 
         act_on_each(self, request, queryset, refund, "Refunded")
 

@@ -1,4 +1,4 @@
-"""The geometry of the revenue chart; a template draws it as SVG. No script, no other host."""
+"""The geometry of the revenue chart. A template draws it as SVG, without scripts or other hosts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ DENSE_FROM = 60
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One day: rectangles as (class, y, height), and what a pointer or a screen reader is told."""
+    """One day of the chart: rectangles as (CSS class, y, height), and their text for screen readers."""
 
     x: float
     width: float
@@ -27,15 +27,17 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
+    """All that the template needs to draw a chart; coordinates are in units of the SVG's view box."""
+
     currency: str
     bars: list[Bar]
-    gross: str
-    refunds: str
-    values: list[tuple[float, str]]  # of the vertical axis
-    dates: list[tuple[float, str]]
-    zero: float
+    gross: str  # the points of a polyline
+    refunds: str  # the points of a polyline, refunds and disputes together
+    values: list[tuple[float, str]]  # labels of the vertical axis by y
+    dates: list[tuple[float, str]]  # labels of the horizontal axis by x
+    zero: float  # the y of the horizontal axis
     summary: str
-    is_dense: bool  # the lines give way to the bars
+    is_dense: bool  # with this many days, thinner lines leave the bars visible
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -44,7 +46,11 @@ class Chart:
 
 
 def revenue(days: list[RevenueDay], currency: str) -> Chart:
-    """Stacked bars of both shares, and lines of gross and of what went back, day by day."""
+    """Return a chart of consecutive days in one currency.
+
+    Stacked bars show both shares, lines the gross and the refunds with disputes. ``days`` has at least
+    one day.
+    """
     back = [day.refunds + day.disputes for day in days]
     highs = [max(_stack(day, 1), day.gross, gone) for day, gone in zip(days, back, strict=True)]
     lows = [min(_stack(day, -1), day.gross, gone) for day, gone in zip(days, back, strict=True)]
@@ -80,11 +86,12 @@ def revenue(days: list[RevenueDay], currency: str) -> Chart:
 
 
 def _stack(day: RevenueDay, sign: int) -> int:
-    """What is piled up above (1) or below (-1) the axis."""
+    """Return the height of a day's bar above (``sign`` 1) or below (-1) the axis, in minor units."""
     return sum(part for part in (day.creator_share, day.platform_share) if part * sign > 0)
 
 
 def _parts(day: RevenueDay, y: Callable[[int], float]) -> list[tuple[str, float, float]]:
+    """Return a day's rectangles as (CSS class, y, height), stacked away from the axis."""
     parts, ends = [], {1: 0, -1: 0}
     for name, value in (("creators", day.creator_share), ("platform", day.platform_share)):
         if value:
@@ -96,7 +103,10 @@ def _parts(day: RevenueDay, y: Callable[[int], float]) -> list[tuple[str, float,
 
 
 def _ticks(low: int, high: int, exponent: int) -> list[int]:
-    """Round values from at or below ``low`` to at or above ``high``, in minor units."""
+    """Return the values of the axis in minor units: round numbers that include ``low`` and ``high``.
+
+    Their step is 1, 2 or 5 times a power of ten, so that there are about TICKS steps.
+    """
     span = max(high - low, 10**exponent)
     rough = span / TICKS
     magnitude = 1
@@ -108,6 +118,7 @@ def _ticks(low: int, high: int, exponent: int) -> list[int]:
 
 
 def _dates(days: list[datetime], middles: list[float]) -> list[tuple[float, str]]:
+    """Return at most DATES_MAX labels of the horizontal axis by x."""
     every = max(1, -(-len(days) // DATES_MAX))
     return [
         (middles[number], f"{days[number].day} {days[number]:%b}")
@@ -116,7 +127,7 @@ def _dates(days: list[datetime], middles: list[float]) -> list[tuple[float, str]
 
 
 def _short(minor: int, currency: str) -> str:
-    """Without a fraction where there is none: an axis is read, not added up."""
+    """Return an amount for the axis: with thousands separators, without a fraction of zeros."""
     text = money.to_text(minor, currency)
     whole, _, fraction = text.partition(".")
     digits = f"{int(whole):,}" if whole not in {"-0"} else whole
@@ -133,6 +144,7 @@ def _values(day: RevenueDay) -> str:
 
 
 def _summary(days: list[RevenueDay], currency: str) -> str:
+    """Return the text of the chart for screen readers: the sums, and the day with the highest gross."""
     gross = sum(day.gross for day in days)
     back = sum(day.refunds + day.disputes for day in days)
     creators = sum(day.creator_share for day in days)

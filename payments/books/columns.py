@@ -16,7 +16,7 @@ from payments.models import JournalEntry, LedgerAccount
 
 
 class Row(Protocol):
-    """A dataclass whose amounts are minor units of its ``currency``."""
+    """A dataclass with amounts in minor units of its ``currency``."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 

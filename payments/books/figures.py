@@ -75,7 +75,7 @@ def identity(row: RevenueRow) -> Identity:
 
 
 def payouts(period: Period) -> dict[str, PayoutTotals]:
-    """Return, by currency, the payouts paid within a period and those under way now. One query."""
+    """Return the payouts paid within a period and the payouts under way now, by currency. One query."""
     paid = Q(status=Payout.Status.PAID) & period.of("settled_at")
     under_way = Q(status__in=Payout.IN_FLIGHT)
     rows = (

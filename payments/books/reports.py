@@ -5,12 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db.models import BigIntegerField, Case, Count, F, Q, QuerySet, Sum, Value, When
+from django.db.models import BigIntegerField, Case, Count, F, Q, Sum, Value, When
 from django.db.models.functions import Coalesce, TruncDay
 
 from payments.books.columns import Row, amount, columns, count, same_as
 from payments.models import JournalEntry, LedgerAccount, Payment, Subscription, Transfer
+from payments.models.books import TransferQuerySet
 
 Kind = JournalEntry.Kind
 Role = LedgerAccount.Role
@@ -263,7 +265,7 @@ def trial_balance_totals(rows: Iterable[TrialBalanceRow]) -> list[TrialBalanceTo
     ]
 
 
-def _earning_transfers(period: Period, video_id: uuid.UUID | None = None) -> "QuerySet[Transfer]":
+def _earning_transfers(period: Period, video_id: uuid.UUID | None = None) -> TransferQuerySet:
     """Return the transfers of a period that earn or take back money, of everything or of one video."""
     transfers = Transfer.objects.filter(EARNED, period.of("entry__effective_at"))
     if video_id is None:
@@ -273,15 +275,17 @@ def _earning_transfers(period: Period, video_id: uuid.UUID | None = None) -> "Qu
     )
 
 
-def _booked(row: type[Row], transfers: "QuerySet[Transfer]", *keys: str) -> dict[tuple, dict]:
-    """Return the amounts of a report's row that have a source in the books. One query.
+def _booked(
+    row: type[Row], transfers: TransferQuerySet, *keys: str
+) -> dict[tuple[Any, ...], dict[str, int]]:
+    """Return the columns of a report's row that have a source in the books, by column name. One query.
 
-    They are keyed by the transfers' ``keys`` and currency.
+    There are values for each combination of the transfers' ``keys`` and currency.
     """
     of_role = {column.role: column for column in columns(row) if column.role}
     of_kind = {kind: column for column in columns(row) for kind in column.kinds}
     net = transfers.net_by(*keys, "currency", "entry__kind", account=("role",))
-    booked: defaultdict[tuple, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+    booked: dict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for (*key, kind, role), credit in net.items():
         values = booked[tuple(key)]
         if role in of_role:
@@ -320,11 +324,14 @@ def _subscribers(period: Period) -> dict[str, dict[str, int]]:
     ended = period.of("ended_at") & Q(ended_at__isnull=False, period_start__isnull=False)
     rows = (
         Subscription.objects.filter(paying | ended)
-        .values("plan__currency")
+        .values_list("plan__currency")
         .annotate(
-            active_subscriptions=Count("pk", filter=paying),
+            active=Count("pk", filter=paying),
             mrr=Coalesce(Sum(monthly, filter=paying), 0),
-            churned_subscriptions=Count("pk", filter=ended),
+            churned=Count("pk", filter=ended),
         )
     )
-    return {row.pop("plan__currency"): row for row in rows}
+    return {
+        currency: {"active_subscriptions": active, "mrr": mrr, "churned_subscriptions": churned}
+        for currency, active, mrr, churned in rows
+    }

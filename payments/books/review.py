@@ -1,6 +1,11 @@
-"""What somebody must look at: money that no rule could place. Read side."""
+"""The review queue: money and webhook events that no rule could place, for a person to decide.
 
-from django.db.models import F, OuterRef, QuerySet, Subquery
+It only reads.
+"""
+
+from dataclasses import dataclass, fields
+
+from django.db.models import F, QuerySet
 
 from payments.models import (
     Dispute,
@@ -13,73 +18,93 @@ from payments.models import (
 )
 from payments.models.books import sum_by
 
-AT_MOST = 100  # of each kind: what is longer is no list to work through
+AT_MOST = 100  # rows of each kind; a longer list cannot be worked through by hand
 
 
 def suspense() -> QuerySet[Payment]:
-    """Money that pays nothing we know of and has not gone back."""
-    return _kept().filter(disposition=Payment.Disposition.UNMATCHED)
+    """Return the payments of no known order or invoice that are not refunded in full."""
+    return _with_money_left().filter(disposition=Payment.Disposition.UNMATCHED)
 
 
-def duplicates_kept() -> QuerySet[Payment]:
-    """Paid twice, and the refund that should have gone by itself did not."""
-    asked = Refund.objects.filter(
-        payment=OuterRef("pk"), status__in=[Refund.Status.FAILED, Refund.Status.CANCELED]
-    )
-    return (
-        _kept()
-        .filter(disposition=Payment.Disposition.DUPLICATE)
-        .filter(pk__in=Subquery(asked.values("payment")))
+def duplicates_not_refunded() -> QuerySet[Payment]:
+    """Return the duplicate payments with an automatic refund that failed or was canceled."""
+    failed = Refund.objects.filter(status__in=[Refund.Status.FAILED, Refund.Status.CANCELED])
+    return _with_money_left().filter(
+        disposition=Payment.Disposition.DUPLICATE, pk__in=failed.values("payment")
     )
 
 
 def superseded_with_money() -> QuerySet[Payment]:
-    """Paid for an order that another one has replaced: the buyer has paid, and watches by the other."""
-    return _kept().filter(order__status=Order.Status.SUPERSEDED)
+    """Return the payments of superseded orders: the buyer paid again, and this money is still here."""
+    return _with_money_left().filter(order__status=Order.Status.SUPERSEDED)
 
 
 def negative_creators() -> QuerySet[LedgerAccount]:
-    """Accounts of creators who owe us, after refunds of money that was paid out."""
+    """Return the accounts of creators who owe money, after refunds of money that was paid out.
+
+    Each has its ``balance`` in minor units, below 0.
+    """
     return (
         LedgerAccount.objects.filter(role=LedgerAccount.Role.CREATOR)
         .with_balance()
-        .filter(balance__lt=0)
+        .filter(balance__lt=0)  # type: ignore[misc]  # annotated by with_balance
         .select_related("owner")
         .order_by("currency", "balance")
     )
 
 
 def failed_events() -> QuerySet[WebhookEvent]:
+    """Return the webhook events that could not be processed, newest first."""
     return WebhookEvent.objects.filter(status=WebhookEvent.Status.FAILED).order_by("-received_at")
 
 
 def latest_check() -> LedgerCheck | None:
+    """Return the result of the latest `verify_ledger`, or None before the first."""
     return LedgerCheck.objects.order_by("-started_at").first()
 
 
 def state_of_the_books() -> tuple[str, str] | None:
-    """What the latest check says, for readiness; None before the first one."""
+    """Return a part of the readiness report: "ledger" and its state; None before the first check."""
     check = latest_check()
     if check is None:
         return None
     return "ledger", "ok" if not check.discrepancies else "check failed"
 
 
-def queue() -> dict[str, list]:
-    """All of it, by kind; of each no more than ``AT_MOST``."""
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The rows to review, of each kind at most AT_MOST."""
+
+    suspense: list[Payment]
+    failed_refunds: list[Payment]
+    superseded: list[Payment]
+    negative_creators: list[LedgerAccount]
+    failed_events: list[WebhookEvent]
+    ledger_checks: list[LedgerCheck]  # the latest one, if it found discrepancies
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(getattr(self, kind.name) for kind in fields(self))
+
+
+def queue() -> Queue:
+    """Return all rows to review. One query for each kind."""
     check = latest_check()
-    return {
-        "suspense": list(suspense()[:AT_MOST]),
-        "failed_refunds": list(duplicates_kept()[:AT_MOST]),
-        "superseded": list(superseded_with_money()[:AT_MOST]),
-        "negative_creators": list(negative_creators()[:AT_MOST]),
-        "failed_events": list(failed_events()[:AT_MOST]),
-        "ledger_checks": [check] if check and check.discrepancies else [],
-    }
+    return Queue(
+        suspense=list(suspense()[:AT_MOST]),
+        failed_refunds=list(duplicates_not_refunded()[:AT_MOST]),
+        superseded=list(superseded_with_money()[:AT_MOST]),
+        negative_creators=list(negative_creators()[:AT_MOST]),
+        failed_events=list(failed_events()[:AT_MOST]),
+        ledger_checks=[check] if check and check.discrepancies else [],
+    )
 
 
-def _kept() -> QuerySet[Payment]:
-    """Payments with what of them is still here: neither given back, nor asked to be, nor disputed."""
+def _with_money_left() -> QuerySet[Payment]:
+    """Return the payments with money left, newest first, annotated with ``kept``: how much is left.
+
+    Kept is the captured amount without refunds, requested ones too, and without disputed money.
+    """
     counting = [*Refund.COUNTS, Refund.Status.REQUESTED]
     back = Refund.objects.filter(status__in=counting)
     return (

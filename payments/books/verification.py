@@ -1,14 +1,17 @@
-"""Proving that the books follow from the facts, and the rights to watch from the books.
+"""The ledger check: do the books follow from the facts, and the entitlements from the books?
 
-Every check asks for what is wrong in a few statements, whatever the number of rows. What is found
-while money moves is looked at again under the lock of its row before it is called wrong.
+Each check selects the wrong rows in a few queries, for any number of rows. Payments are booked while
+the check runs. So a row that looks wrong is checked again under its lock before it is reported.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
 from payments import locks
@@ -34,32 +37,33 @@ from payments.services import access
 
 Role = LedgerAccount.Role
 BATCH = 2000
-SHOWN = 20  # discrepancies kept in words
+SHOWN = 20  # discrepancies kept as text; all are counted
 Step = Callable[[int, int], None]
 
 
 def verify_ledger(*, on_step: Step = lambda done, total: None) -> LedgerCheck:
-    """Check all of it, and keep what was found: how many discrepancies, and the first in words.
+    """Check the whole ledger; store and return the result. Nothing else is changed.
 
-    ``on_step`` is told how many of how many payments are done. The row that is returned has the
-    first few discrepancies as ``found``. Changes nothing else.
+    The returned row has the number of discrepancies, and up to SHOWN of them as text in
+    ``first_discrepancies``. ``on_step`` is called with the number of payments checked and their total.
     """
     started_at, clock = timezone.now(), time.monotonic()
     total = Payment.objects.count()
-    count, found = 0, []
+    count = 0
+    shown: list[str] = []
     for line in _all_discrepancies(lambda done: on_step(min(done, total), total)):
         count += 1
-        if len(found) < SHOWN:
-            found.append(line)
+        if len(shown) < SHOWN:
+            shown.append(line)
     on_step(total, total)
     check = LedgerCheck.objects.create(
         started_at=started_at,
         seconds=time.monotonic() - clock,
         payments=total,
         discrepancies=count,
-        first=found[0][:500] if found else "",
+        first=shown[0][:500] if shown else "",
     )
-    check.found = found
+    check.first_discrepancies = shown
     return check
 
 
@@ -70,8 +74,8 @@ def _all_discrepancies(on_step: Callable[[int], None]) -> Iterator[str]:
     yield from _unexplained_entries()
     yield from verification_payments.payments(on_step)
     yield from verification_payments.gifts()
-    yield from _rights_of_orders()
-    yield from _rights_of_subscriptions()
+    yield from _entitlements_of_orders()
+    yield from _entitlements_of_subscriptions()
     yield from _pools()
     yield from _payouts()
     yield from _invoices()
@@ -79,7 +83,7 @@ def _all_discrepancies(on_step: Callable[[int], None]) -> Iterator[str]:
 
 def _missing_triggers() -> Iterator[str]:
     for name in protection.missing(Transfer.objects.db):
-        yield f"the trigger {name} is missing: the books could be rewritten"
+        yield f"the trigger {name} is missing: the books are not protected against changes"
 
 
 def _unbalanced() -> Iterator[str]:
@@ -98,8 +102,8 @@ def _foreign_currencies() -> Iterator[str]:
 
 
 def _unexplained_entries() -> Iterator[str]:
-    """Entries that are about nothing may only write debts off."""
-    about_nothing = Transfer.objects.filter(
+    """Report entries without a subject, unless they write off a debt, and entries with several."""
+    without_subject = Transfer.objects.filter(
         entry__payment=None, entry__order=None, entry__pool=None, entry__payout=None
     )
     write_off = Q(
@@ -107,33 +111,37 @@ def _unexplained_entries() -> Iterator[str]:
         debit__role=Role.BAD_DEBT,
         credit__role=Role.CREATOR,
     )
-    entries = about_nothing.exclude(write_off).values_list("entry__key", flat=True)
+    entries = without_subject.exclude(write_off).values_list("entry__key", flat=True)
     for key in entries.order_by().distinct():
-        yield f"the entry {key} is about nothing that we know"
+        yield f"entry {key} is about no payment, order, pool or payout, and writes off no debt"
     several = JournalEntry.objects.exclude(payment=None).exclude(order=None, pool=None, payout=None)
     for key in several.values_list("key", flat=True):
-        yield f"the entry {key} is about more than one thing"
+        yield f"entry {key} is about more than one payment, order, pool or payout"
 
 
-# --- rights -------------------------------------------------------------------------------------
+# --- entitlements -------------------------------------------------------------------------------
 
 
-def _rights(source: str, source_id) -> Exists:
+def _has_entitlement(source: str, source_id: OuterRef) -> Exists:
     return Exists(
         Entitlement.objects.filter(source_type=source, source_id=source_id, revoked_at=None)
     )
 
 
-def _rights_of_orders() -> Iterator[str]:
-    """Each of the two is one statement: whatever happens meanwhile, it sees one moment."""
+def _entitlements_of_orders() -> Iterator[str]:
+    """Report orders and entitlements that do not fit each other.
+
+    Each check is one statement and sees the rows of one moment, so that no lock is needed.
+    """
     bought = Entitlement.Source.ORDER
-    unserved = Order.objects.filter(~_rights(bought, OuterRef("pk")), status=Order.Status.PAID)
-    for pk in unserved.order_by("pk").values_list("pk", flat=True):
-        yield f"order {pk} is paid, and its buyer may not watch"
+    entitled = _has_entitlement(bought, OuterRef("pk"))
+    without = Order.objects.filter(~entitled, status=Order.Status.PAID)
+    for pk in without.order_by("pk").values_list("pk", flat=True):
+        yield f"order {pk} is paid, but its buyer has no entitlement"
     paid = Order.objects.filter(pk=OuterRef("source_id"), status=Order.Status.PAID)
     unpaid = Entitlement.objects.filter(~Exists(paid), source_type=bought, revoked_at=None)
     for pk in unpaid.order_by("pk").values_list("source_id", flat=True):
-        yield f"order {pk} is not paid, and its buyer may watch"
+        yield f"order {pk} is not paid, but its buyer has an entitlement"
     of_another = Entitlement.objects.filter(
         Exists(
             Order.objects.filter(pk=OuterRef("source_id")).exclude(
@@ -144,12 +152,13 @@ def _rights_of_orders() -> Iterator[str]:
         revoked_at=None,
     )
     for pk in of_another.values_list("pk", flat=True):
-        yield f"entitlement {pk} is of another buyer or video than its order"
+        yield f"entitlement {pk} belongs to another buyer or video than its order"
 
 
-def _rights_of_subscriptions() -> Iterator[str]:
+def _entitlements_of_subscriptions() -> Iterator[str]:
+    """Report subscriptions and entitlements that do not fit each other."""
     subscribed = Entitlement.Source.SUBSCRIPTION
-    entitled = _rights(subscribed, OuterRef("pk"))
+    entitled = _has_entitlement(subscribed, OuterRef("pk"))
     runs = Q(
         disposition=Subscription.Disposition.PRIMARY,
         status__in=(
@@ -167,71 +176,79 @@ def _rights_of_subscriptions() -> Iterator[str]:
     for pk in suspects.order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():
             row = locks.lock_subscription(pk)
-            may_watch = Subscription.objects.filter(entitled, pk=pk).exists()
-            pays = Subscription.objects.filter(runs, pk=pk).exists()
-            pays = pays and not access.is_taken_back(row)
-        if pays != may_watch:
-            yield f"subscription {pk} is {row.status}, and its subscriber " + (
-                "may watch" if may_watch else "may not watch"
-            )
+            is_entitled = Subscription.objects.filter(entitled, pk=pk).exists()
+            is_running = Subscription.objects.filter(runs, pk=pk).exists()
+            is_paid = is_running and not access.is_taken_back(row)
+        if is_paid != is_entitled:
+            has = "has an entitlement" if is_entitled else "has no entitlement"
+            yield f"subscription {pk} is {row.status}, but its subscriber {has}"
     rows = Subscription.objects.filter(pk=OuterRef("source_id"))
     lost = Entitlement.objects.filter(
         ~Exists(rows.filter(user=OuterRef("user"))), source_type=subscribed, revoked_at=None
     )
     for pk in lost.values_list("pk", flat=True):
-        yield f"entitlement {pk} is of another user than its subscription"
+        yield f"entitlement {pk} belongs to another user than its subscription"
 
 
-# --- what was shared and paid out -----------------------------------------------------------------
-
-
-def _by_account(transfers) -> Iterable[tuple]:
-    rows = transfers.values_list("debit__role", "credit__role", "credit__owner")
-    return rows.annotate(total=Sum("amount")).order_by().iterator(chunk_size=BATCH)
+# --- pools, payouts and invoices ------------------------------------------------------------------
 
 
 def _pools() -> Iterator[str]:
-    """Is each pool the sum of its shares, and each share what its creator got?"""
+    """Report pools that differ from the sum of their shares, and shares that differ from the books."""
     for pool in Pool.objects.order_by("period", "currency"):
         shares = dict(
             PoolShare.objects.filter(pool=pool, amount__gt=0).values_list("creator_id", "amount")
         )
-        got: dict = {}
-        for debit, credit, owner, total in _by_account(Transfer.objects.filter(entry__pool=pool)):
+        booked: defaultdict[uuid.UUID | None, int] = defaultdict(int)
+        transfers = Transfer.objects.filter(entry__pool=pool).order_by()
+        rows = transfers.values_list("debit__role", "credit__role", "credit__owner")
+        for debit, credit, owner, total in rows.annotate(total=Sum("amount")).iterator(BATCH):
             if (debit, credit) != (Role.POOL, Role.CREATOR):
                 yield f"{pool}: its entry moves money from {debit} to {credit}"
-            got[owner] = got.get(owner, 0) + total
+            booked[owner] += total
         if sum(shares.values()) != pool.amount:
-            yield f"{pool} shared {pool.amount}, and its shares are {sum(shares.values())}"
-        for creator in sorted(shares.keys() | got.keys(), key=str):
-            if shares.get(creator, 0) != got.get(creator, 0):
+            yield f"{pool}: {pool.amount} was shared, but its shares are {sum(shares.values())}"
+        for creator in sorted(shares.keys() | booked.keys(), key=str):
+            share = shares.get(creator, 0) if creator is not None else 0
+            if share != booked[creator]:
                 yield (
-                    f"{pool}: {creator} got {got.get(creator, 0)}"
-                    f" of a share of {shares.get(creator, 0)}"
+                    f"{pool}: creator {creator} has a share of {share},"
+                    f" and {booked[creator]} is booked"
                 )
 
 
-_OUT = {(Role.CREATOR, Role.PAYOUT_TRANSIT): 1, (Role.PAYOUT_TRANSIT, Role.CREATOR): -1}
-_PAID = {(Role.PAYOUT_TRANSIT, Role.CLEARING): 1}
+class _PayoutSums(NamedTuple):
+    """The sums of a payout's transfers in minor units."""
+
+    taken: int = 0  # from the creator's account, without the part that came back
+    paid: int = 0  # from transit to the bank
+    other: int = 0  # between any other accounts
+
+
+_TAKEN = {(Role.CREATOR, Role.PAYOUT_TRANSIT): 1, (Role.PAYOUT_TRANSIT, Role.CREATOR): -1}
+_PAID = (Role.PAYOUT_TRANSIT, Role.CLEARING)
 
 
 def _payouts() -> Iterator[str]:
-    """Is what was set aside, paid and given back of each payout what its status says?"""
-    moved = _moved(Transfer.objects.filter(entry__payout__isnull=False))
+    """Report payouts and transfers that do not fit each other, and transit money without a payout."""
+    booked = _payout_sums(Transfer.objects.filter(entry__payout__isnull=False))
     in_transit: dict[str, int] = {}
     for payout in Payout.objects.order_by("pk").iterator(chunk_size=BATCH):
         if payout.status in Payout.IN_FLIGHT:
             in_transit[payout.currency] = in_transit.get(payout.currency, 0) + payout.amount
-        if moved.get(payout.pk, (0, 0, 0)) != _expected(payout) and _payout_is_wrong(payout.pk):
-            yield f"payout {payout.pk} is {payout.status}, and the books say otherwise"
-    for currency, held in _held_in_transit().items():
-        if held != in_transit.get(currency, 0) and held != _in_flight(currency):
-            yield f"{held} {currency} are set aside for payouts of {in_transit.get(currency, 0)}"
+        if booked.get(payout.pk, _PayoutSums()) != _expected(payout) and _payout_is_wrong(
+            payout.pk
+        ):
+            yield f"payout {payout.pk} is {payout.status}, but its transfers do not fit that"
+    for account in LedgerAccount.objects.filter(role=Role.PAYOUT_TRANSIT).with_balance():
+        expected = in_transit.get(account.currency, 0)
+        # A payout may have changed since the rows were read; so the sum is read again.
+        if account.balance not in {expected, _in_flight(account.currency)}:
+            yield f"{account} holds {account.balance}, but payouts under way are {expected}"
 
 
-def _moved(transfers) -> dict:
-    """By payout: taken from the creator, brought to the bank, and moved in any other way."""
-    found: dict = {}
+def _payout_sums(transfers: QuerySet[Transfer]) -> dict[uuid.UUID, _PayoutSums]:
+    sums: dict[uuid.UUID, _PayoutSums] = {}
     rows = transfers.values_list(
         "entry__payout_id", "entry__payout__creator_id", "debit__role", "credit__role",
         "debit__owner_id", "credit__owner_id",
@@ -239,49 +256,47 @@ def _moved(transfers) -> dict:
     for payout_id, creator, debit, credit, payer, payee, total in rows.annotate(
         total=Sum("amount")
     ).order_by():
-        out, paid, other = found.get(payout_id, (0, 0, 0))
-        way = debit, credit
-        if way in _OUT and creator in {payer, payee}:
-            out += _OUT[way] * total
-        elif way in _PAID:
+        taken, paid, other = sums.get(payout_id, _PayoutSums())
+        if (debit, credit) in _TAKEN and creator in {payer, payee}:
+            taken += _TAKEN[debit, credit] * total
+        elif (debit, credit) == _PAID:
             paid += total
         else:
             other += total
-        found[payout_id] = out, paid, other
-    return found
+        sums[payout_id] = _PayoutSums(taken, paid, other)
+    return sums
 
 
-def _expected(payout: Payout) -> tuple[int, int, int]:
+def _expected(payout: Payout) -> _PayoutSums:
     if payout.status in Payout.IN_FLIGHT:
-        return payout.amount, 0, 0
-    paid = payout.amount if payout.status == Payout.Status.PAID else 0
-    return paid, paid, 0
+        return _PayoutSums(taken=payout.amount)
+    if payout.status == Payout.Status.PAID:
+        return _PayoutSums(taken=payout.amount, paid=payout.amount)
+    return _PayoutSums()
 
 
 @transaction.atomic
-def _payout_is_wrong(payout_id) -> bool:
+def _payout_is_wrong(payout_id: uuid.UUID) -> bool:
     payout = locks.lock_payout(payout_id)
-    moved = _moved(Transfer.objects.filter(entry__payout=payout))
-    return moved.get(payout_id, (0, 0, 0)) != _expected(payout)
-
-
-def _held_in_transit() -> dict[str, int]:
-    transit = LedgerAccount.objects.filter(role=Role.PAYOUT_TRANSIT).with_balance()
-    return dict(transit.values_list("currency", "balance"))
+    booked = _payout_sums(Transfer.objects.filter(entry__payout=payout))
+    return booked.get(payout_id, _PayoutSums()) != _expected(payout)
 
 
 def _in_flight(currency: str) -> int:
     rows = Payout.objects.filter(currency=currency, status__in=Payout.IN_FLIGHT)
-    return rows.aggregate(total=Sum("amount"))["total"] or 0
+    return rows.aggregate(total=Sum("amount", default=0))["total"]
 
 
 def _invoices() -> Iterator[str]:
-    """The database holds this too; but constraints can be dropped."""
+    """Report invoices that no correct booking can produce.
+
+    The database's constraints forbid some of them too; but constraints can be dropped.
+    """
     wrong = Q(recognised__gt=F("amount")) | Q(recognised__lt=0)
     for pk in Invoice.objects.filter(wrong).values_list("pk", flat=True):
-        yield f"invoice {pk} has earned more than it cost"
+        yield f"invoice {pk}: the recognised amount is below 0 or above the price"
     unpaid = Invoice.objects.exclude(status=Invoice.Status.PAID).filter(
         payments__disposition=Payment.Disposition.APPLIED
     )
     for pk in unpaid.values_list("pk", flat=True):
-        yield f"invoice {pk} was paid, and does not say so"
+        yield f"invoice {pk} has a payment, but is not marked as paid"

@@ -27,21 +27,25 @@ PERSONAL = frozenset({Role.CREATOR, Role.CUSTOMER_REFUND})  # one account for ea
 
 
 def of(role: Role, currency: str, owner_id: uuid.UUID | None = None) -> LedgerAccount:
-    """Return the account of a role in a currency, for a `PERSONAL` role the one of that user.
+    """Return the account of a role in a currency; a `PERSONAL` role has one for each ``owner_id``.
 
-    `Role.CLEARING` has an account for each gateway: see `clearing`.
+    For other roles ``owner_id`` is ignored. `Role.CLEARING` has one for each gateway: use `clearing`.
     """
     owner_id = owner_id if role in PERSONAL else None
     return _opened(role, currency, str(owner_id or ""), owner_id)
 
 
 def clearing(gateway: str, currency: str) -> LedgerAccount:
-    """Return the account of the money that a gateway holds for us."""
+    """Return the account of the money in one currency that a gateway holds for us."""
     return _opened(Role.CLEARING, currency, gateway, None)
 
 
 def of_creators(creator_ids: Iterable[str], currency: str) -> dict[str, LedgerAccount]:
-    """Return the accounts of many creators by the creator's id, in a fixed number of queries."""
+    """Return the accounts of at least these creators, keyed by the creator's id.
+
+    Accounts that do not exist are opened. At most three queries, and one more for every 2000 accounts
+    that are opened.
+    """
     rows = LedgerAccount.objects.filter(role=Role.CREATOR, currency=currency)
 
     def stored() -> dict[str, LedgerAccount]:
@@ -61,7 +65,7 @@ def of_creators(creator_ids: Iterable[str], currency: str) -> dict[str, LedgerAc
     ]
     if not missing:
         return accounts
-    # A sale may open one of them at the same moment.
+    # A sale may open one of them at the same moment; so conflicts are ignored and all read again.
     LedgerAccount.objects.bulk_create(missing, batch_size=2000, ignore_conflicts=True)
     return stored()
 
@@ -75,5 +79,5 @@ def _opened(role: Role, currency: str, holder: str, owner_id: uuid.UUID | None) 
 
 
 def _code(role: Role, holder: str, currency: str) -> str:
-    """Return an account's unique code: its role, the user or gateway if it has one, its currency."""
+    """Return the unique code of an account: its role, its user or gateway if any, its currency."""
     return ":".join(part for part in (role.value, holder, currency) if part)

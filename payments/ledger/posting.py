@@ -1,11 +1,22 @@
-"""Writing the books."""
+"""Writing journal entries with their transfers. No other module of the service creates them."""
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TypedDict, Unpack
 
-from payments.models import JournalEntry, LedgerAccount, Transfer
+from payments.models import JournalEntry, LedgerAccount, Order, Payment, Payout, Pool, Transfer
 
-Leg = tuple[LedgerAccount, LedgerAccount, int]  # debit, credit, amount ≥ 0
+# A transfer that is not written yet: the debited account, the credited account, an amount ≥ 0.
+NewTransfer = tuple[LedgerAccount, LedgerAccount, int]
+
+
+class Subject(TypedDict, total=False):
+    """The one thing that an entry is about. Only the write-off of a debt is without a subject."""
+
+    payment: Payment
+    order: Order
+    pool: Pool
+    payout: Payout
 
 
 def post(
@@ -13,18 +24,19 @@ def post(
     key: str,
     kind: str,
     currency: str,
-    legs: list[Leg],
+    transfers: list[NewTransfer],
     at: datetime,
     available_on: datetime | None = None,
-    **about,
+    **about: Unpack[Subject],
 ) -> JournalEntry | None:
-    """One entry with its transfers; legs of nothing are left out, an entry of nothing is not made.
+    """Write one journal entry with its transfers of more than 0, in the caller's transaction.
 
-    The key is unique: posting an entry a second time fails instead of booking twice. ``about``
-    names what it is about: ``payment``, ``order``, ``pool`` or ``payout``.
+    Returns None and writes nothing if no transfer is more than 0. The key is unique: posting an entry
+    a second time raises IntegrityError. ``at`` is the moment of the fact, ``available_on`` the end of
+    the hold on the creators' credits.
     """
-    legs = [leg for leg in legs if leg[2]]
-    if not legs:
+    transfers = [transfer for transfer in transfers if transfer[2]]
+    if not transfers:
         return None
     entry = JournalEntry.objects.create(key=key, kind=kind, effective_at=at, **about)
     Transfer.objects.bulk_create(
@@ -37,31 +49,32 @@ def post(
                 currency=currency,
                 available_on=available_on,
             )
-            for debit, credit, amount in legs
+            for debit, credit, amount in transfers
         ),
-        batch_size=5000,  # a month that is shared has a leg for each creator
+        batch_size=5000,  # the entry of a pool has a transfer for each creator
     )
     return entry
 
 
-def legs(changes: Mapping[LedgerAccount, int], counter: LedgerAccount) -> list[Leg]:
-    """Transfers that change each account's credit by the amount given, the rest by ``counter``.
+def transfers_for(
+    changes: Mapping[LedgerAccount, int], counter: LedgerAccount
+) -> list[NewTransfer]:
+    """Return transfers that change the credit of each account by the amount given (minor units).
 
-    Amounts go from the debited accounts to the credited ones in the order given.
+    The ``counter`` account balances them. Debited accounts pay for credited ones in the order given.
 
-    >>> legs({creator: 1600, platform: 399}, clearing)  # doctest: +SKIP
+    >>> transfers_for({creator: 1600, platform: 399}, clearing)  # doctest: +SKIP
     [(clearing, creator, 1600), (clearing, platform, 399)]
     """
     all_changes = [*changes.items(), (counter, -sum(changes.values()))]
-    debits = [[account, -amount] for account, amount in all_changes if amount < 0]
-    found: list[Leg] = []
+    debits = [(account, -amount) for account, amount in all_changes if amount < 0]
+    transfers: list[NewTransfer] = []
     for account, missing in all_changes:
         while missing > 0:
-            source = debits[0]
-            moved = min(missing, source[1])
-            found.append((source[0], account, moved))
+            debited, amount = debits.pop(0)
+            moved = min(missing, amount)
+            transfers.append((debited, account, moved))
             missing -= moved
-            source[1] -= moved
-            if not source[1]:
-                debits.pop(0)
-    return found
+            if moved < amount:
+                debits.insert(0, (debited, amount - moved))
+    return transfers

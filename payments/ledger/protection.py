@@ -1,4 +1,4 @@
-"""What the database itself refuses in the ledger."""
+"""Database triggers that protect the books."""
 
 from django.db import connections
 
@@ -16,7 +16,10 @@ _MISMATCH = """
 
 
 def make_way(using: str) -> None:
-    """Before migrations: SQLite cannot rebuild a table that another table's trigger looks at."""
+    """Drop the currency trigger before migrations run; `install` creates it again afterwards.
+
+    SQLite cannot rebuild the table of accounts while another table's trigger reads it.
+    """
     connection = connections[using]
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
@@ -24,9 +27,10 @@ def make_way(using: str) -> None:
 
 
 def install(using: str) -> None:
-    """Append-only entries and transfers; a transfer in a currency its accounts do not have fails.
+    """Create the triggers, or create them again. Runs after every migration; safe to repeat.
 
-    Safe to repeat; runs after every migration.
+    They make journal entries and transfers append-only, and refuse a transfer in another currency than
+    that of its two accounts, with an IntegrityError.
     """
     for table in TABLES:
         append_only.protect(using, table)
@@ -53,8 +57,8 @@ def install(using: str) -> None:
 
 
 def missing(using: str) -> list[str]:
-    """The triggers that should stand and do not."""
-    found = [name for table in TABLES for name in append_only.missing(using, table)]
+    """Return the names of the triggers that the database lacks; empty when the books are protected."""
+    names = [name for table in TABLES for name in append_only.missing(using, table)]
     connection = connections[using]
     catalogue = (
         "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = %s"
@@ -63,4 +67,4 @@ def missing(using: str) -> list[str]:
     )
     with connection.cursor() as cursor:
         cursor.execute(catalogue, [CURRENCY_TRIGGER])
-        return found if cursor.fetchone() else [*found, CURRENCY_TRIGGER]
+        return names if cursor.fetchone() else [*names, CURRENCY_TRIGGER]

@@ -1,4 +1,4 @@
-"""Progress of commands: a bar on a terminal, silence elsewhere."""
+"""The progress bar of management commands."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows how many of how many are done, on the error stream: the output is the result alone."""
+    """Show a progress bar on the error stream of a terminal, and nothing where there is no terminal.
+
+    Yields a function to call with the number of things done and their total.
+    """
     console = Console(stderr=True)
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:

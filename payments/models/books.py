@@ -14,8 +14,14 @@ from payments.models.settling import Payment
 
 
 class LedgerAccountQuerySet(models.QuerySet["LedgerAccount"]):
+    """Ledger accounts, with the sums of their transfers."""
+
     def with_balance(self) -> Self:
-        """Annotate each account with its ``balance``: credits minus debits, in minor units."""
+        """Annotate each account with its ``balance``: credits minus debits, in minor units.
+
+        Do not lock the rows in the same query: on PostgreSQL the sums would be as old as the moment at
+        which the query began to wait for the lock.
+        """
         return self.annotate(
             balance=sum_by("credit", Transfer.objects.all(), F("amount"))
             - sum_by("debit", Transfer.objects.all(), F("amount"))
@@ -23,7 +29,7 @@ class LedgerAccountQuerySet(models.QuerySet["LedgerAccount"]):
 
 
 class LedgerAccount(models.Model):
-    """A place where money is, or is owed: one currency, one kind."""
+    """One account of the double-entry books: money held, owed, earned or spent in one currency."""
 
     class Kind(models.TextChoices):
         ASSET = "asset", "asset"
@@ -59,6 +65,7 @@ class LedgerAccount(models.Model):
     currency = models.CharField(max_length=3)
 
     objects = LedgerAccountQuerySet.as_manager()
+    balance: int  # only on rows of `LedgerAccountQuerySet.with_balance`
 
     class Meta:
         permissions = [("write_off_debt", "Can write off what a creator owes")]
@@ -72,7 +79,11 @@ class LedgerAccount(models.Model):
 
 
 class JournalEntry(models.Model):
-    """One event in the books. Written once; its key makes sure that it is written only once."""
+    """One fact in the books, with its transfers. It is about a payment, an order, a pool or a payout.
+
+    Its ``key`` is unique, so that no fact is booked twice. The database refuses to change or delete an
+    entry (`payments.ledger.protection`).
+    """
 
     class Kind(models.TextChoices):
         """The fact that an entry books."""
@@ -105,7 +116,7 @@ class JournalEntry(models.Model):
     )
     order = models.ForeignKey(
         Order, on_delete=models.PROTECT, null=True, related_name="entries",
-        help_text="Only where there is no payment: an order that cost nothing.",
+        help_text="Only for an order that cost nothing: it has no payment.",
     )  # fmt: skip
     effective_at = models.DateTimeField(default=timezone.now)
 
@@ -118,12 +129,15 @@ class JournalEntry(models.Model):
 
 
 class TransferQuerySet(models.QuerySet["Transfer"]):
-    """Sums of transfers. Credits minus debits, the *net* of accounts, are computed only here."""
+    """Transfers and their sums. The *net* of accounts, credits minus debits, is computed only here."""
 
     def touching(self, **account: object) -> Self:
-        """Keep the transfers that debit or credit an account with these fields, each with its ``net``.
+        """Return the transfers from or to accounts with these fields, annotated with their ``net``.
 
-        >>> Transfer.objects.touching(role="creator", owner=user)  # doctest: +SKIP
+        A transfer's net on these accounts is its amount if one is credited, minus its amount if one is
+        debited, in minor units.
+
+        >>> Transfer.objects.touching(role=Role.CREATOR, owner=user)  # doctest: +SKIP
         """
         credited, debited = _side("credit", account), _side("debit", account)
         return self.filter(credited | debited).annotate(net=net_of(**account))
@@ -133,10 +147,13 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
         return self.touching(pk=account.pk).aggregate(total=Sum("net"))["total"] or 0
 
     def net_by(self, *keys: str, account: tuple[str, ...]) -> dict[tuple, int]:
-        """Return credits minus debits, in minor units, for each combination of two kinds of fields.
+        """Return credits minus debits in minor units, grouped by fields of transfers and of accounts.
 
-        ``keys`` are fields of the transfers, ``account`` fields of the accounts on either side; the
-        keys of the answer hold both in this order. One query, for any number of accounts.
+        A key of the result holds the transfers' ``keys`` and then the fields named in ``account`` of
+        the account that was credited or debited. One query, for any number of accounts.
+
+        >>> Transfer.objects.net_by("currency", account=("role",))  # doctest: +SKIP
+        {("USD", "clearing"): -1999, ("USD", "creator"): 1600, ("USD", "platform"): 399}
         """
         sides = [f"{side}__{field}" for side in ("credit", "debit") for field in account]
         rows = self.order_by().values_list(*keys, *sides).annotate(total=Sum("amount"))
@@ -149,7 +166,7 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
         return dict(net)
 
     def net_by_account(self) -> dict[LedgerAccount, int]:
-        """Return credits minus debits by account, in minor units; one row a transfer is read."""
+        """Return credits minus debits by account, in minor units. One query; for few transfers."""
         net: defaultdict[LedgerAccount, int] = defaultdict(int)
         for transfer in self.select_related("debit", "credit"):
             net[transfer.credit] += transfer.amount
@@ -158,7 +175,7 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
 
 
 def net_of(**account: object) -> Combinable:
-    """Return the SQL for a transfer's credit minus its debit on the accounts with these fields."""
+    """Return the expression for the net of a transfer on the accounts with these fields."""
     credit, debit = (
         Case(When(_side(side, account), then=F("amount")), default=0)
         for side in ("credit", "debit")
@@ -171,7 +188,7 @@ def _side(side: str, account: dict[str, object]) -> Q:
 
 
 def sum_by(key: str, rows: QuerySet, amount: Combinable) -> Coalesce:
-    """Return a subquery: the sum of ``amount`` over the rows whose ``key`` is the outer query's row.
+    """Return a subquery: the sum of ``amount`` over the ``rows`` that refer to the outer row by ``key``.
 
     It is 0 where there is no such row.
     """
@@ -181,10 +198,10 @@ def sum_by(key: str, rows: QuerySet, amount: Combinable) -> Coalesce:
 
 
 class Transfer(models.Model):
-    """One amount, from one account to another: an unbalanced entry cannot be written down.
+    """One amount, debited from one account and credited to another, so that entries always balance.
 
-    The database also holds that both accounts have the transfer's currency, and that no transfer is
-    ever changed or deleted (`payments.ledger.protection`).
+    The database refuses a transfer in another currency than its accounts', and refuses to change or
+    delete one (`payments.ledger.protection`).
     """
 
     entry = models.ForeignKey(JournalEntry, on_delete=models.PROTECT, related_name="transfers")
@@ -192,7 +209,8 @@ class Transfer(models.Model):
     credit = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="credits")
     amount = models.BigIntegerField("amount in minor units")
     currency = models.CharField(max_length=3)
-    # From when a creator's credit may be paid out; what reverses it has the same. Null: at once.
+    # The end of the hold on a creator's credit. A transfer that reverses the credit has the same, so
+    # that both enter the payable balance at one moment. Null: payable at once.
     available_on = models.DateTimeField(null=True)
 
     objects = TransferQuerySet.as_manager()
@@ -208,16 +226,17 @@ class Transfer(models.Model):
 
 
 class LedgerCheck(models.Model):
-    """What ``verify_ledger`` found."""
+    """The result of one run of ``verify_ledger``."""
 
     started_at = models.DateTimeField(default=timezone.now)
     seconds = models.FloatField(default=0)
     payments = models.PositiveBigIntegerField("payments checked", default=0)
     discrepancies = models.PositiveBigIntegerField(default=0)
     first = models.CharField("the first discrepancy", max_length=500, blank=True)
+    first_discrepancies: list[str]  # only on the row that `verify_ledger` returns
 
     class Meta:
         indexes = [models.Index(fields=["-started_at"], name="ledger_check_newest")]
 
     def __str__(self):
-        return "the books are right" if not self.discrepancies else self.first
+        return self.first if self.discrepancies else "no discrepancies"

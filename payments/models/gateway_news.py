@@ -5,12 +5,15 @@ from config.ids import uuid7
 
 
 class WebhookEvent(models.Model):
-    """News of a gateway, as far as it is kept: which object, never its content."""
+    """One signed message of a gateway: the object that it is about, without the message's content.
+
+    ``kind`` is payment, subscription or checkout; empty for a message that is not followed.
+    """
 
     class Status(models.TextChoices):
         RECEIVED = "received", "received"
         PROCESSED = "processed", "processed"
-        IGNORED = "ignored", "nothing we follow"
+        IGNORED = "ignored", "ignored: not followed"
         FAILED = "failed", "failed"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -27,7 +30,7 @@ class WebhookEvent(models.Model):
     processed_at = models.DateTimeField(null=True)
 
     class Meta:
-        permissions = [("replay_webhookevent", "Can take in a gateway's news again")]
+        permissions = [("replay_webhookevent", "Can process webhook events again")]
         constraints = [
             models.UniqueConstraint(fields=["gateway", "external_id"], name="webhook_event_once"),
         ]

@@ -1,3 +1,5 @@
+"""Monthly statements of creators, and payouts to them."""
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -7,7 +9,10 @@ from config.ids import uuid7
 
 
 class Statement(models.Model):
-    """What a creator earned and was paid in one month and currency. Never changed."""
+    """A creator's earnings and payouts of a closed month in one currency, in writing. Never changed.
+
+    ``body`` is the text that ``sha256`` is the hash of, to the byte.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     creator = models.ForeignKey(
@@ -31,15 +36,18 @@ class Statement(models.Model):
 
 
 class Payout(models.Model):
-    """A creator's balance on its way to their bank. Its money is set aside from the first moment."""
+    """Money on its way from a creator's balance to their bank.
+
+    It leaves the balance when the payout is created, and comes back if the payout fails or is canceled.
+    """
 
     class Status(models.TextChoices):
         DRAFT = "draft", "waits for approval"
         APPROVED = "approved", "approved"
-        PROCESSING = "processing", "on its way"
+        PROCESSING = "processing", "at the bank"
         PAID = "paid", "paid"
-        FAILED = "failed", "failed: the money is back in the balance"
-        CANCELED = "canceled", "canceled: the money is back in the balance"
+        FAILED = "failed", "failed, back in the balance"
+        CANCELED = "canceled", "canceled, back in the balance"
 
     IN_FLIGHT = (Status.DRAFT, Status.APPROVED, Status.PROCESSING)
 
@@ -50,8 +58,11 @@ class Payout(models.Model):
     currency = models.CharField(max_length=3)
     amount = models.BigIntegerField("amount in minor units")
     status = models.CharField(max_length=12, choices=Status, default=Status.DRAFT)
-    cutoff = models.DateTimeField("earnings available by then")
-    # Null: the payout run of the command line.
+    cutoff = models.DateTimeField(
+        "earnings available by then",
+        help_text="The payout includes the earnings whose hold had ended by this time.",
+    )
+    # Null: created by the command run_payouts.
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
@@ -66,7 +77,7 @@ class Payout(models.Model):
 
     class Meta:
         permissions = [
-            ("manage_payouts", "Can run, approve, mark and cancel payouts"),
+            ("manage_payouts", "Can create, approve, complete and cancel payouts"),
             ("request_payout", "Can request payouts of their own balance"),
         ]
         constraints = [

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q, Sum
@@ -8,16 +10,16 @@ from payments.models.buying import Order
 
 
 class Payment(models.Model):
-    """Facts about one payment at the gateway. They only ever grow.
+    """The facts about one payment at a gateway. They only grow.
 
-    Exactly one payment of an order or invoice is ``applied``. What was paid beside it is a
-    ``duplicate`` and goes back by itself; money that fits nothing is ``unmatched`` and waits in
-    suspense for a person.
+    At most one payment of an order or invoice is ``applied``. One that was paid beside it is a
+    ``duplicate`` and is refunded automatically. One that belongs to no order or invoice is
+    ``unmatched``, and its money is in suspense until a person decides. All amounts are minor units.
     """
 
     class Status(models.TextChoices):
         CREATED = "created", "created"
-        REQUIRES_ACTION = "requires_action", "the bank wants authentication"
+        REQUIRES_ACTION = "requires_action", "waiting for the buyer's bank"
         PROCESSING = "processing", "processing"
         CAPTURED = "captured", "captured"
         FAILED = "failed", "failed"
@@ -26,8 +28,8 @@ class Payment(models.Model):
     class Disposition(models.TextChoices):
         NONE = "none", "nothing captured yet"
         APPLIED = "applied", "pays its order or invoice"
-        DUPLICATE = "duplicate", "paid beside another: goes back"
-        UNMATCHED = "unmatched", "pays nothing: in suspense"
+        DUPLICATE = "duplicate", "duplicate: is sent back"
+        UNMATCHED = "unmatched", "belongs to no order: in suspense"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     gateway = models.CharField(max_length=20)
@@ -40,8 +42,8 @@ class Payment(models.Model):
     currency = models.CharField(max_length=3)
     captured = models.BigIntegerField(default=0)
     captured_at = models.DateTimeField(null=True)
-    fee = models.BigIntegerField("what the gateway kept", default=0)
-    # When the creator's part may be paid out: fixed when it was captured.
+    fee = models.BigIntegerField("gateway fee in minor units", default=0)
+    # The end of the hold on the creator's part: fixed at the capture.
     available_on = models.DateTimeField(null=True)
     status = models.CharField(max_length=16, choices=Status, default=Status.CREATED)
     disposition = models.CharField(max_length=12, choices=Disposition, default=Disposition.NONE)
@@ -87,17 +89,20 @@ class Payment(models.Model):
 
 
 class Refund(models.Model):
-    """Money given back, or asked to be. Pending and succeeded ones count."""
+    """Money of a payment that is given back, or requested to be; the amount is in minor units.
+
+    It counts in the books while it is pending or succeeded.
+    """
 
     class Status(models.TextChoices):
-        REQUESTED = "requested", "asked for"
+        REQUESTED = "requested", "requested"
         PENDING = "pending", "under way"
         SUCCEEDED = "succeeded", "succeeded"
         FAILED = "failed", "failed"
         CANCELED = "canceled", "canceled"
 
-    # A later fact never falls back to an earlier one.
-    RANK = {
+    # The status only rises: an answer that is older than the last one changes nothing.
+    RANK: ClassVar[dict[str, int]] = {
         Status.REQUESTED: 0,
         Status.PENDING: 1,
         Status.SUCCEEDED: 2,
@@ -108,7 +113,7 @@ class Refund(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
-    # Unknown until the gateway has answered.
+    # NULL until the gateway has answered the request.
     external_id = models.CharField(max_length=120, null=True)  # noqa: DJ001
     amount = models.BigIntegerField()
     status = models.CharField(max_length=12, choices=Status, default=Status.REQUESTED)
@@ -117,9 +122,9 @@ class Refund(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    # When it began to count; the books' entry has the same moment.
+    # The moment at which it began to count: that of its journal entry.
     counted_at = models.DateTimeField(null=True)
-    # What was paid twice goes back without anybody's asking.
+    # True for the refund of a duplicate payment, which no person requests.
     is_automatic = models.BooleanField(default=False)
 
     class Meta:
@@ -128,7 +133,7 @@ class Refund(models.Model):
             models.CheckConstraint(name="refund_positive", condition=Q(amount__gt=0)),
         ]
         indexes = [
-            # Refunds whose outcome nobody has heard.
+            # Refunds that the follow-ups request at their gateway.
             models.Index(
                 fields=["created_at"], name="refund_unheard", condition=Q(status="requested")
             ),
@@ -139,12 +144,16 @@ class Refund(models.Model):
 
     @property
     def key(self) -> str:
-        """What the gateway knows it by, however often it is asked."""
+        """The idempotency key of the request to the gateway, the same for every repeat."""
         return f"refund:{self.pk}"
 
 
 class Dispute(models.Model):
-    """A buyer's bank takes money back. Only the two amounts move the books; both only ever rise."""
+    """A bank's claim to take a payment's money back; all amounts are in minor units.
+
+    The books follow ``withdrawn`` (taken by the bank), ``reinstated`` (given back by it) and ``fee``,
+    which only rise. ``amount`` and the status are for people to read.
+    """
 
     class Status(models.TextChoices):
         WARNING = "warning", "inquiry: no money has moved"
@@ -180,7 +189,7 @@ class Dispute(models.Model):
 
 
 class GatewayCustomer(models.Model):
-    """Under which name a gateway knows a user."""
+    """A gateway's own record of a user, which stores the user's cards there."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     gateway = models.CharField(max_length=20)

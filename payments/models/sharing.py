@@ -1,4 +1,4 @@
-"""The subscribers' money: who watched what, how it was shared, what was paid out."""
+"""Watch time by day, and the monthly pools that are shared among creators by it."""
 
 from django.conf import settings
 from django.db import models
@@ -12,10 +12,10 @@ USER = settings.AUTH_USER_MODEL
 
 
 class WatchDaily(models.Model):
-    """What one user watched of one video on one day (UTC), in verified whole seconds.
+    """The verified watch time of one user, video and day (UTC), in whole seconds.
 
-    ``plan_seconds`` of them were watched under a subscription, at no more than the speed of the
-    clock and three times the video's length: they are the weights of the pool.
+    ``plan_seconds`` is the part of ``seconds`` that was watched under a subscription, at most three
+    times the video's length a day. Pools are shared in proportion to it.
     """
 
     user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
@@ -26,7 +26,8 @@ class WatchDaily(models.Model):
     plan_seconds = models.PositiveIntegerField(default=0)
 
     class Meta:
-        verbose_name_plural = "watched days"
+        verbose_name = "watch time of a day"
+        verbose_name_plural = "watch time by day"
         constraints = [
             models.UniqueConstraint(fields=["user", "video", "day"], name="watched_once_a_day"),
             models.CheckConstraint(
@@ -35,7 +36,7 @@ class WatchDaily(models.Model):
             ),
         ]
         indexes = [
-            # The weights of a period.
+            # Serves the sharing of a month: its rows with weight.
             models.Index(
                 fields=["day"], name="watched_under_plan", condition=Q(plan_seconds__gt=0)
             ),
@@ -46,17 +47,21 @@ class WatchDaily(models.Model):
 
 
 class Pool(models.Model):
-    """The creators' part of a month's subscriptions in one currency. Written when it is closed."""
+    """The creators' part of a month's subscriptions in one currency, written when the month is closed.
+
+    ``balance`` was in the pool, ``amount`` of it was shared (all of it, or 0 without
+    watch time). ``input_sha256`` is the fingerprint of all that the shares follow from.
+    """
 
     class Algorithm(models.TextChoices):
-        PRORATA = "prorata-v1", "by all watch time"
-        USER_CENTRIC = "user-centric-v1", "each subscriber's money by what they watched"
+        PRORATA = "prorata-v1", "in proportion to all watch time"
+        USER_CENTRIC = "user-centric-v1", "each subscriber's money by their own watch time"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     period = models.CharField(max_length=7, help_text="YYYY-MM")
     currency = models.CharField(max_length=3)
-    balance = models.BigIntegerField("in the pool when it was closed, minor units")
-    amount = models.BigIntegerField("shared out, minor units")
+    balance = models.BigIntegerField("balance at closing, in minor units")
+    amount = models.BigIntegerField("amount shared, in minor units")
     total_seconds = models.BigIntegerField()
     algorithm = models.CharField(max_length=20, choices=Algorithm)
     input_sha256 = models.CharField(max_length=64)
@@ -75,6 +80,8 @@ class Pool(models.Model):
 
 
 class PoolShare(models.Model):
+    """One creator's share of a pool: the watch time of their videos and the amount in minor units."""
+
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="shares")
     creator = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="pool_shares")
     seconds = models.BigIntegerField()

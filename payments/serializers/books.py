@@ -1,6 +1,8 @@
-"""Reports, the ledger and the review queue."""
+"""The API's form of reports, the journal and the review queue."""
 
 from datetime import datetime
+from types import NoneType
+from typing import get_args
 
 from rest_framework import serializers
 
@@ -17,7 +19,7 @@ from payments.serializers.gateway_news import WebhookEventSerializer
 
 
 class PeriodSerializer(serializers.Serializer):
-    """``from`` and ``to`` of a report."""
+    """The query parameters of a report: its period, one currency, and its grouping."""
 
     to = serializers.DateTimeField(required=False)
     currency = serializers.ChoiceField(choices=sorted(money.EXPONENTS), required=False)
@@ -25,21 +27,25 @@ class PeriodSerializer(serializers.Serializer):
     creator = serializers.UUIDField(required=False)
 
     def get_fields(self):
-        fields = super().get_fields()
-        return {"from": serializers.DateTimeField(required=False), **fields}
+        # "from" is a keyword of Python, so that it cannot be declared as the other fields are.
+        return {"from": serializers.DateTimeField(required=False), **super().get_fields()}
 
     def validate(self, attrs):
         if attrs.get("from") and attrs.get("to") and attrs["from"] >= attrs["to"]:
-            raise serializers.ValidationError({"to": "The end must be after the beginning."})
+            raise serializers.ValidationError(
+                {
+                    "to": "The end must be after the beginning. Send a later `to` or an earlier `from`."
+                }
+            )
         return attrs
 
 
 def row_serializer(
     row: type[Row], name: str, *, omit: tuple[str, ...] = ()
 ) -> type[serializers.Serializer]:
-    """Return the serializer of a report's row, for the API document.
+    """Return a serializer for the API document, with a field for each column of a report's row.
 
-    It has a field for each column of the row but those in ``omit``. Its schema is called ``name``.
+    The columns in ``omit`` have none. ``name`` is the name of the schema in the document.
     """
     fields = {column.name: _field(column) for column in columns(row) if column.name not in omit}
     return type(f"{name}Serializer", (serializers.Serializer,), {"__doc__": row.__doc__, **fields})
@@ -53,10 +59,11 @@ def _field(column: Column) -> serializers.Field:
         return serializers.IntegerField(help_text=help_text)
     if column.type is datetime:
         return serializers.DateTimeField(help_text=help_text)
-    return serializers.CharField(allow_null=isinstance(None, column.type), help_text=help_text)
+    is_optional = NoneType in get_args(column.type)
+    return serializers.CharField(allow_null=is_optional, help_text=help_text)
 
 
-# The answer also has a creator's disputes, which the API document does not name.
+# The answers to creators also have ``disputes``, which the API document does not name.
 CreatorTotalSerializer = row_serializer(reports.CreatorRow, "CreatorTotal", omit=("disputes",))
 EarningsRowSerializer = row_serializer(reports.EarningsRow, "EarningsRow")
 RevenueRowSerializer = row_serializer(reports.RevenueRow, "RevenueRow")
@@ -66,6 +73,8 @@ TrialBalanceTotalSerializer = row_serializer(reports.TrialBalanceTotal, "TrialBa
 
 
 class EarningsSerializer(serializers.Serializer):
+    """One creator's sales and earnings, with a series if the request groups them."""
+
     creator_id = serializers.UUIDField()
     totals = CreatorTotalSerializer(many=True)
     group_by = serializers.CharField(allow_null=True)
@@ -73,18 +82,24 @@ class EarningsSerializer(serializers.Serializer):
 
 
 class RevenueReportSerializer(serializers.Serializer):
+    """The platform's revenue, with a series if the request groups it."""
+
     totals = RevenueRowSerializer(many=True)
     series = RevenueDaySerializer(
-        many=True, help_text="With `group_by=day`: the days on which something was booked."
+        many=True, help_text="With `group_by=day`: one row for each day (UTC) with entries."
     )
 
 
 class TrialBalanceSerializer(serializers.Serializer):
+    """All ledger accounts with their sums, and the sums of all accounts by currency."""
+
     accounts = TrialBalanceRowSerializer(many=True)
     totals = TrialBalanceTotalSerializer(many=True)
 
 
 class TransferSerializer(serializers.ModelSerializer):
+    """One amount, debited from one ledger account and credited to another; both by their codes."""
+
     debit = serializers.CharField(source="debit.code", read_only=True)
     credit = serializers.CharField(source="credit.code", read_only=True)
     amount = MoneyField(read_only=True)
@@ -96,6 +111,9 @@ class TransferSerializer(serializers.ModelSerializer):
 
 
 class EntrySerializer(serializers.ModelSerializer):
+    """One journal entry with its transfers."""
+
+    # The document calls it a string, and does not list the kinds.
     kind = serializers.CharField(read_only=True)
     transfers = TransferSerializer(many=True, read_only=True)
 
@@ -109,7 +127,10 @@ class EntrySerializer(serializers.ModelSerializer):
 
 
 class KeptPaymentSerializer(serializers.Serializer):
-    """A payment that somebody must decide about; ``kept`` of it is still here."""
+    """A payment that an administrator must decide about.
+
+    ``kept`` is the captured amount without refunds and disputed money.
+    """
 
     payment_id = serializers.UUIDField(source="pk")
     order_id = serializers.UUIDField(allow_null=True)
@@ -122,12 +143,16 @@ class KeptPaymentSerializer(serializers.Serializer):
 
 
 class DebtSerializer(serializers.Serializer):
+    """A creator's debt: a negative balance, after refunds of money that was paid out."""
+
     creator_id = serializers.UUIDField(source="owner_id")
     currency = serializers.CharField()
     balance = MoneyField(read_only=True)
 
 
 class LedgerCheckSerializer(serializers.ModelSerializer):
+    """The result of one ledger check."""
+
     class Meta:
         model = LedgerCheck
         fields = ["started_at", "seconds", "payments", "discrepancies", "first"]
@@ -135,11 +160,13 @@ class LedgerCheckSerializer(serializers.ModelSerializer):
 
 
 class ReviewSerializer(serializers.Serializer):
+    """The review queue: the rows that an administrator must decide about, by kind."""
+
     suspense = KeptPaymentSerializer(many=True)
     failed_refunds = KeptPaymentSerializer(many=True)
     superseded = KeptPaymentSerializer(many=True)
     negative_creators = DebtSerializer(many=True)
     failed_events = WebhookEventSerializer(many=True)
     ledger_checks = LedgerCheckSerializer(
-        many=True, help_text="The latest one, when it found something."
+        many=True, help_text="The latest ledger check, if it found discrepancies."
     )

@@ -22,7 +22,7 @@ _SELECT = re.compile(r'FROM "(\w+)".* FOR (?:NO KEY )?UPDATE', re.DOTALL)
 _CHANGE = re.compile(r'^(?:UPDATE|DELETE FROM) "(\w+)"')
 _INSERT = re.compile(r'^INSERT INTO "(\w+)"')
 
-Row = tuple[str, object]  # table and primary key
+Row = tuple[str, str]  # table, and primary key as text that sorts as the key does
 
 
 @dataclass
@@ -131,8 +131,12 @@ class LockRecorder:
 _MODELS = {model._meta.db_table: model for model in apps.get_models()}
 
 
+def _sortable(key: object) -> str:
+    return f"{key:020}" if isinstance(key, int) else str(key)
+
+
 def _primary_key(table: str) -> str:
-    return _MODELS[table]._meta.pk.column
+    return _MODELS[table]._meta.pk.attname
 
 
 def _rows(cursor, table: str) -> list[Row]:
@@ -140,7 +144,7 @@ def _rows(cursor, table: str) -> list[Row]:
     # The first such column: those of joined tables come after. values_list("pk") calls it "pk".
     keys = {_primary_key(table), "pk"}
     index = next(i for i, column in enumerate(cursor.description) if column.name in keys)
-    rows = [(table, row[index]) for row in cursor.fetchall()]
+    rows = [(table, _sortable(row[index])) for row in cursor.fetchall()]
     if rows:
         cursor.scroll(0, mode="absolute")
     return rows

@@ -109,7 +109,9 @@ def test_the_buyer_authenticates_on_the_page(client, page):
 
 def test_the_page_tells_the_merchant_by_a_signed_webhook(client, page, monkeypatch):
     monkeypatch.setattr("payments.services.gateway_news.changes.sync_checkout", lambda **_: None)
-    monkeypatch.setattr("payments.services.gateway_news.changes._take_in_payment", lambda *_: None)
+    monkeypatch.setattr(
+        "payments.services.gateway_news.changes._sync_payment_with_subscription", lambda *_: None
+    )
     client.post(page, {"button": "pay"})
     assert Order.objects.get().status == "pending"  # nothing but the webhook brings it in
     assert not SandboxEvent.objects.filter(delivered_at=None).exists()

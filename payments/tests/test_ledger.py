@@ -169,7 +169,7 @@ def test_a_transfer_between_currencies_is_refused(sale):
             run_sql(insert, entry_id, dollars.pk, euros.pk, currency)
     legs = [(dollars, accounts.clearing("sandbox", "USD"), 5)]
     with nothing_changes(), pytest.raises(IntegrityError), transaction.atomic():
-        posting.post(key="x", kind="x", currency="EUR", legs=legs, at=timezone.now())
+        posting.post(key="x", kind="x", currency="EUR", transfers=legs, at=timezone.now())
 
 
 @pytest.mark.django_db
@@ -195,10 +195,10 @@ def test_a_transfer_needs_two_accounts_and_an_amount_above_zero(amount, sale):
 def test_an_entry_is_posted_once(sale):
     legs = [(accounts.of(LedgerAccount.Role.LOSSES, "USD"), accounts.clearing("sandbox", "USD"), 5)]
     now = timezone.now()
-    posting.post(key="once", kind="test", currency="USD", legs=legs, at=now)
+    posting.post(key="once", kind="test", currency="USD", transfers=legs, at=now)
     booked = balances()
     with pytest.raises(IntegrityError), transaction.atomic():
-        posting.post(key="once", kind="test", currency="USD", legs=legs, at=now)
+        posting.post(key="once", kind="test", currency="USD", transfers=legs, at=now)
     assert balances() == booked
 
 

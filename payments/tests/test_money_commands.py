@@ -60,7 +60,8 @@ class TestClosePool:
         assert not Pool.objects.exists()
 
     @pytest.mark.parametrize(
-        ("period", "words"), [("2026-8", "named YYYY-MM"), ("2026-08", "from 2026-09-03 00:00 UTC")]
+        ("period", "words"),
+        [("2026-8", "Write it as YYYY-MM"), ("2026-08", "from 2026-09-03 00:00 UTC")],
     )
     def test_a_month_that_cannot_be_closed_says_why(self, watched, period, words):
         with at("2026-09-01 00:00"), pytest.raises(CommandError, match=words):
@@ -75,7 +76,7 @@ class TestVerifyPool:
     def test_a_correct_month_passes(self, run, watched):
         close(AUGUST)
         assert run("verify_pool", "2026-08")[0] == [
-            "2026-08: all shares and statements are as they were computed."
+            "2026-08: all shares and statements match the ledger and the watch time."
         ]
 
     def test_a_changed_share_is_an_error(self, watched, capsys):
@@ -104,7 +105,7 @@ class TestVerifyLedger:
         with pytest.raises(CommandError, match="1 discrepancies in 1 payments") as error:
             call_command("verify_ledger")
         assert error.value.returncode == 1
-        assert "fees:USD lacks -1" in capsys.readouterr().err
+        assert "fees:USD must change by -1" in capsys.readouterr().err
         assert LedgerCheck.objects.get().discrepancies == 1
 
 
@@ -130,11 +131,11 @@ class TestReconcilePayments:
             id="sbr_1", idempotency_key="k", payment_id=payment.external_id, amount=500
         )
         output, _ = run("reconcile_payments", "--hours", "1")
-        assert f"put right: payment {payment.external_id}" in output
+        assert f"corrected: payment {payment.external_id}" in output
         assert payment.refunds.get().amount == 500
         with nothing_changes():
             output, _ = run("reconcile_payments")
-        assert [line for line in output if line.startswith("put right")] == []
+        assert [line for line in output if line.startswith("corrected")] == []
 
     def test_a_gateway_that_is_away_is_an_error(self, sold, gateway_is, capsys):
         class Silent(SandboxGateway):

@@ -41,12 +41,12 @@ def verify() -> list[str]:
     steps = []
     with nothing_changes():
         check = verification.verify_ledger(on_step=lambda done, total: steps.append((done, total)))
-    assert check.discrepancies == len(check.found)
-    assert check.first == (check.found[0] if check.found else "")
+    assert check.discrepancies == len(check.first_discrepancies)
+    assert check.first == (check.first_discrepancies[0] if check.first_discrepancies else "")
     assert check.payments == Payment.objects.count()
     assert steps[-1] == (check.payments, check.payments)
     assert LedgerCheck.objects.order_by("-started_at").first() == check
-    return check.found
+    return check.first_discrepancies
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def smuggle(**about) -> None:
         key="smuggled",
         kind="write_off",
         currency="USD",
-        legs=[
+        transfers=[
             (
                 accounts.clearing("sandbox", "USD"),
                 accounts.of(LedgerAccount.Role.PLATFORM, "USD"),
@@ -282,7 +282,9 @@ def test_a_trigger_that_is_missing_is_found(name):
 def test_the_check_names_the_payment_and_the_difference(story):
     payment = story[4].payments.get()
     Payment.objects.filter(pk=payment.pk).update(fee=7)
-    assert verify() == [f"payment {payment.pk}: the books differ from its facts: fees:USD lacks -7"]
+    assert verify() == [
+        f"payment {payment.pk}: the books differ from its facts: fees:USD must change by -7"
+    ]
 
 
 def test_many_discrepancies_are_counted_and_the_first_are_named(story, monkeypatch):
@@ -290,7 +292,7 @@ def test_many_discrepancies_are_counted_and_the_first_are_named(story, monkeypat
     Payment.objects.update(fee=7)
     check = verification.verify_ledger()
     assert check.discrepancies == Payment.objects.count() == 8
-    assert len(check.found) == 2
+    assert len(check.first_discrepancies) == 2
 
 
 def test_a_difference_that_is_gone_under_the_lock_is_not_reported(story, monkeypatch):

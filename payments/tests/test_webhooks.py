@@ -387,7 +387,7 @@ class TestReconciliation:
     def test_an_order_whose_charge_never_left_is_open_again(self, client_for, viewer, video):
         client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}")
         Order.objects.update(
-            status="processing", changed_at=timezone.now() - reconciliation.UNHEARD_AFTER
+            status="processing", changed_at=timezone.now() - reconciliation.CHARGE_LOST_AFTER
         )
         assert self.run().changed
         assert Order.objects.get().status == "pending"

@@ -1,8 +1,11 @@
-"""Reports, the ledger and the review queue."""
+"""The API of reports, the journal and the review queue."""
+
+from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.mixins import ListModelMixin
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.api.views import APIView, GenericAPIView
@@ -37,10 +40,11 @@ class ReviewView(APIView):
     permission_classes = [MaySeeRevenue]
 
     @extend_schema(
-        summary="What somebody must look at",
+        summary="The review queue: rows that need an administrator's decision",
         description=(
-            "Money that fits nothing, refunds that failed, debts of creators, events that could not"
-            f" be taken in. Of each kind at most {review.AT_MOST}, newest first."
+            "Payments that pay nothing known, duplicate payments whose refund failed, payments of"
+            " superseded orders, debts of creators, webhook events that could not be processed, and the"
+            f" latest ledger check if it found discrepancies. At most {review.AT_MOST} of each kind."
         ),
         responses=ReviewSerializer,
     )
@@ -49,24 +53,25 @@ class ReviewView(APIView):
 
 
 PERIOD = [
-    OpenApiParameter("from", str, description="ISO 8601; from then on."),
-    OpenApiParameter("to", str, description="ISO 8601; before then."),
+    OpenApiParameter("from", str, description="The beginning of the period, in ISO 8601."),
+    OpenApiParameter("to", str, description="The end of the period, in ISO 8601; not included."),
     OpenApiParameter("currency", str),
 ]
 
 
-def _read(request) -> tuple[reports.Period, dict]:
+def _read_query(request: Request) -> tuple[reports.Period, dict[str, Any]]:
+    """Return a report's period and all its query parameters. Raises ValidationError."""
     serializer = PeriodSerializer(data=request.query_params)
     serializer.is_valid(raise_exception=True)
-    data = serializer.validated_data
-    return reports.Period(data.get("from"), data.get("to")), data
+    query = serializer.validated_data
+    return reports.Period(query.get("from"), query.get("to")), query
 
 
 class EarningsView(APIView):
     permission_classes = [MaySeeEarnings]
 
     @extend_schema(
-        summary="What a creator earned",
+        summary="A creator's earnings",
         parameters=[
             *PERIOD,
             OpenApiParameter("group_by", str, enum=["day", "video", "source"]),
@@ -75,11 +80,11 @@ class EarningsView(APIView):
         responses=EarningsSerializer,
     )
     def get(self, request):
-        period, data = _read(request)
-        creator_id = data.get("creator", request.user.pk)
+        period, query = _read_query(request)
+        creator_id = query.get("creator", request.user.pk)
         if creator_id != request.user.pk and not request.user.has_perm("payments.view_revenue"):
             raise PermissionDenied("Only administrators may see another creator's earnings.")
-        currency, group_by = data.get("currency"), data.get("group_by")
+        currency, group_by = query.get("currency"), query.get("group_by")
         series = reports.creator_series(creator_id, period, group_by) if group_by else []
         return Response(
             {
@@ -95,16 +100,18 @@ class RevenueView(APIView):
     permission_classes = [MaySeeRevenue]
 
     @extend_schema(
-        summary="What the platform earned",
+        summary="The platform's revenue",
         description=f"`{reports.IDENTITY}`, for every period and currency.",
         parameters=[*PERIOD, OpenApiParameter("group_by", str, enum=["day"])],
         responses=RevenueReportSerializer,
     )
     def get(self, request):
-        period, data = _read(request)
-        currency, group_by = data.get("currency"), data.get("group_by")
+        period, query = _read_query(request)
+        currency, group_by = query.get("currency"), query.get("group_by")
         if group_by not in {None, "day"}:
-            raise ValidationError({"group_by": "The platform's revenue is grouped by day only."})
+            raise ValidationError(
+                {"group_by": "The platform's revenue can only be grouped by `day`."}
+            )
         series = reports.series(period) if group_by else []
         return Response(
             {
@@ -118,7 +125,7 @@ class TrialBalanceView(APIView):
     permission_classes = [MaySeeRevenue]
 
     @extend_schema(
-        summary="The books: every account, and that they balance",
+        summary="The trial balance: every ledger account with its sums",
         responses=TrialBalanceSerializer,
     )
     def get(self, request):

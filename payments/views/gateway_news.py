@@ -85,7 +85,7 @@ class WebhookEventViewSet(ListModelMixin, GenericViewSet):
     @action(detail=True, methods=["post"])
     @idempotent
     def replay(self, request, pk):
-        event = webhooks.take_in_again(self.get_object(), actor=request.user)
+        event = webhooks.replay_event(self.get_object(), actor=request.user)
         return Response(WebhookEventSerializer(event).data)
 
 

@@ -10,34 +10,35 @@ from payments.models import Plan
 
 
 class Command(BaseCommand):
-    help = "Examine the configuration of the payment gateway. Fails when something is wrong."
+    help = "Check the configuration of the payment gateway. Exits with 1 when something is wrong."
 
-    def handle(self, *args, **options):
+    def handle(self, *args: object, **options: object) -> None:
         gateway = gateways.current()
         self.stdout.write(f"Payments through {gateway.name}")
-        wrong = 0
-        for well, what, remedy in examine(gateway):
-            wrong += not well
-            line = f"✓ {what}" if well else f"✗ {what}: no. {remedy}"
-            self.stdout.write(self.style.SUCCESS(line) if well else self.style.ERROR(line))
-        if wrong:
-            raise CommandError(f"{wrong} to put right.")
+        failures = 0
+        for passed, subject, remedy in examine(gateway):
+            failures += not passed
+            line = f"✓ {subject}" if passed else f"✗ {subject}: no. {remedy}"
+            self.stdout.write(self.style.SUCCESS(line) if passed else self.style.ERROR(line))
+        if failures:
+            raise CommandError(f"{failures} checks failed.")
 
 
 def examine(gateway: Gateway) -> Iterator[Finding]:
+    """Check the settings, the plans on sale and the gateway itself. It changes nothing."""
     plans = [_terms(plan, gateway.name) for plan in Plan.objects.filter(is_active=True)]
     yield Finding(
         settings.DEFAULT_CURRENCY in money.EXPONENTS,
-        f"DEFAULT_CURRENCY is {settings.DEFAULT_CURRENCY}, which this service knows",
+        f"DEFAULT_CURRENCY {settings.DEFAULT_CURRENCY} is a currency of this service",
         f"Set it to one of {', '.join(money.EXPONENTS)}.",
     )
     yield Finding(
         bool(plans),
-        f"there are plans to subscribe to ({len(plans)})",
-        "`manage.py seed` makes the first one.",
+        f"there are plans on sale ({len(plans)})",
+        "`manage.py seed` creates the first one.",
     )
     for plan in plans:
-        yield _chargeable(gateway, plan)
+        yield _can_be_charged(gateway, plan)
     yield from gateway.examine(plans)
 
 
@@ -53,11 +54,13 @@ def _terms(plan: Plan, gateway_name: str) -> PlanTerms:
     )
 
 
-def _chargeable(gateway: Gateway, plan: PlanTerms) -> Finding:
+def _can_be_charged(gateway: Gateway, plan: PlanTerms) -> Finding:
     price = f"{money.to_text(plan.amount, plan.currency)} {plan.currency}"
-    what = f"plan {plan.code} ({price}) can be charged"
+    subject = f"plan {plan.code} ({price}) can be charged"
     try:
         gateway.validate_amount(plan.amount, plan.currency)
     except AmountRefused as refused:
-        return Finding(False, what, f"{refused} Make another plan, and take this one off sale.")
-    return Finding(True, what, "")
+        return Finding(
+            False, subject, f"{refused} Create another plan, and take this one off sale."
+        )
+    return Finding(True, subject, "")

@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from payments.services.gateway_news import reconciliation
@@ -8,24 +8,26 @@ from payments.services.gateway_news import reconciliation
 
 class Command(BaseCommand):
     help = (
-        "Ask the gateways for everything that may have changed and was missed, and put it right."
-        " Safe to repeat. Exits with 1 when a gateway could not answer."
+        "Ask the gateways for all recent changes, and correct what webhook events have missed."
+        " Safe to repeat. Exits with 1 when a gateway does not answer."
     )
 
-    def add_arguments(self, parser):
-        parser.add_argument("--hours", type=int, default=48, help="How far to look back.")
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--hours", type=int, default=48, help="Hours to look back, 48 by default."
+        )
 
-    def handle(self, *args, hours: int, verbosity: int, **options):
+    def handle(self, *args: object, hours: int, verbosity: int, **options: object) -> None:
         if hours < 1:
-            raise CommandError("Look back at least one hour.")
-        found = reconciliation.reconcile(
+            raise CommandError("--hours must be at least 1.")
+        result = reconciliation.reconcile(
             timezone.now() - timedelta(hours=hours),
             on_step=self.stdout.write if verbosity > 1 else lambda text: None,
         )
-        for line in found.changed:
-            self.stdout.write(f"put right: {line}")
-        for line in found.failed:
+        for line in result.changed:
+            self.stdout.write(f"corrected: {line}")
+        for line in result.failed:
             self.stderr.write(f"failed: {line}")
-        self.stdout.write(f"{found.looked_at} looked at, {len(found.changed)} put right.")
-        if found.failed:
-            raise CommandError(f"{len(found.failed)} could not be looked at.")
+        self.stdout.write(f"{result.looked_at} checked, {len(result.changed)} corrected.")
+        if result.failed:
+            raise CommandError(f"{len(result.failed)} could not be checked.")

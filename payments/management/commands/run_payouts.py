@@ -7,14 +7,14 @@ from payments.services.payouts import payouts
 
 class Command(BaseCommand):
     help = (
-        "Make a payout, to be approved, for every creator and currency that reaches PAYOUT_MINIMUM"
-        " and has none under way. Safe to repeat, and to run twice at once."
+        "Create a payout for every creator and currency that reaches PAYOUT_MINIMUM and has no payout"
+        " under way; each must be approved. Safe to repeat, and to run twice at once."
     )
 
-    def handle(self, *args, **options):
+    def handle(self, *args: object, **options: object) -> None:
         with progress("creators") as show:
-            made = payouts.run(on_step=show)
-        for payout in made:
+            created = payouts.run(on_step=show)
+        for payout in created:
             amount = f"{to_text(payout.amount, payout.currency)} {payout.currency}"
             self.stdout.write(f"{payout.pk}  {amount}  for {payout.creator_id}")
-        self.stdout.write(f"{len(made)} payouts wait for approval.")
+        self.stdout.write(f"{len(created)} payouts wait for approval.")

@@ -1,4 +1,4 @@
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from payments.periods import Month
 from payments.services.sharing import pools
@@ -6,21 +6,23 @@ from payments.services.sharing import pools
 
 class Command(BaseCommand):
     help = (
-        "Compute a closed month again, from the ledger and what was watched: shares, their hash and"
-        " every statement, byte for byte. Exits with 1 when something differs."
+        "Recompute a closed month from the ledger and the watch time, and compare its shares, their"
+        " hash and every statement, byte for byte. Exits with 1 when something differs."
     )
 
-    def add_arguments(self, parser):
-        parser.add_argument("period", help="YYYY-MM")
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("period", help="The month, as YYYY-MM.")
 
-    def handle(self, *args, period: str, **options):
+    def handle(self, *args: object, period: str, **options: object) -> None:
         try:
             month = Month.named(period)
         except ValueError as error:
             raise CommandError(str(error)) from None
-        found = pools.verify_month(month)
-        for line in found:
+        discrepancies = pools.verify_month(month)
+        for line in discrepancies:
             self.stderr.write(line)
-        if found:
-            raise CommandError(f"{month}: {len(found)} discrepancies.")
-        self.stdout.write(f"{month}: all shares and statements are as they were computed.")
+        if discrepancies:
+            raise CommandError(f"{month}: {len(discrepancies)} discrepancies.")
+        self.stdout.write(
+            f"{month}: all shares and statements match the ledger and the watch time."
+        )

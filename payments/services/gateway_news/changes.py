@@ -1,4 +1,8 @@
-"""Something may have changed at a gateway: look, and take it in. A message is only a hint."""
+"""Following changes at a gateway: fetch the object that may have changed, and take it over.
+
+A webhook event, a poll or a reconciliation only says that an object may have changed. The object that
+the gateway returns when it is asked is the truth.
+"""
 
 from payments import gateways
 from payments.gateways.translation import translate_errors
@@ -7,37 +11,42 @@ from payments.services.settling.facts import sync_payment
 from payments.services.subscribing.follow_gateway import sync_subscription
 
 
-def take_in(*, gateway: str, kind: str, external_id: str) -> None:
-    """Fetch what changed and make everything that rests on it true. Safe to repeat.
+def process_change(*, gateway: str, kind: str, external_id: str) -> None:
+    """Fetch an object of the gateway, and bring our rows and books to it. Safe to repeat.
 
-    ``kind``: payment, subscription or checkout. Raises NotThere, OSError.
+    ``kind`` is payment, subscription or checkout; ValueError for any other. Call it outside of any
+    transaction. Raises NotThere for an object that the gateway does not know, and OSError.
     """
     if kind == "payment":
-        _take_in_payment(gateway, external_id)
+        _sync_payment_with_subscription(gateway, external_id)
     elif kind == "subscription":
         sync_subscription(gateway=gateway, external_id=external_id)
     elif kind == "checkout":
         sync_checkout(gateway=gateway, external_id=external_id)
     else:
-        raise ValueError(f"nobody follows {kind!r}")
+        raise ValueError(f"Changes of the kind {kind!r} are not followed.")
 
 
 def sync_checkout(*, gateway: str, external_id: str) -> None:
-    """What came of a hosted page."""
+    """Fetch a hosted page, and take over the payment and the subscription that it led to.
+
+    A page that is complete or expired is noted as closed at its order or subscription. Safe to repeat.
+    Raises NotThere, OSError.
+    """
     page = gateways.by_name(gateway).fetch_checkout(external_id)
     if page.payment_id:
         sync_payment(gateway=gateway, external_id=page.payment_id)
     if page.subscription_id:
         sync_subscription(gateway=gateway, external_id=page.subscription_id)
     if page.status != "open":
-        for model in (Order, Subscription):
-            model.objects.filter(checkout_id=external_id).update(checkout_closed=True)
+        Order.objects.filter(checkout_id=external_id).update(checkout_closed=True)
+        Subscription.objects.filter(checkout_id=external_id).update(checkout_closed=True)
 
 
 def sync_order(order: Order) -> Order:
-    """Ask the gateway about everything that an order knows of there: for the return page.
+    """Fetch the payments of an order and its checkout, for the return page; return it refreshed.
 
-    Raises GatewayUnavailable.
+    Safe to repeat. Raises GatewayUnavailable.
     """
     known = Payment.objects.filter(order=order).values_list("external_id", flat=True)
     with translate_errors():
@@ -49,8 +58,9 @@ def sync_order(order: Order) -> Order:
     return order
 
 
-def _take_in_payment(gateway: str, external_id: str) -> None:
+def _sync_payment_with_subscription(gateway: str, external_id: str) -> None:
+    """Sync a payment; if it pays a subscription, sync that first, because the invoice comes with it."""
     snapshot = gateways.by_name(gateway).fetch_payment(external_id)
-    if snapshot.subscription_id:  # its invoice must be known before the money can be placed
+    if snapshot.subscription_id:
         sync_subscription(gateway=gateway, external_id=snapshot.subscription_id)
     sync_payment(gateway=gateway, external_id=external_id)

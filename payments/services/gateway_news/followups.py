@@ -1,33 +1,42 @@
-"""What must still be said to a gateway after the books were written: the rows say what.
+"""Follow-ups: the calls that a gateway is still owed after a commit.
 
-No gateway is called inside a transaction, and a process may die right after one. So everything that
-follows from a commit is found by a query, asked for with a key, and asked for again until it is done.
+No gateway is called inside a transaction, and a process may die right after one. Therefore no call is
+queued: the rows themselves show that it is due. Every run finds the due calls by a query and makes them
+with an idempotency key, until the gateway has answered each one.
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from django.db.models import Q
 
 from config.errors import DomainError
 from payments import gateways
 from payments.errors import GatewayUnavailable
 from payments.gateways.base import GatewayAway, NotThere
-from payments.models import Order, Refund, Subscription
+from payments.models import Order, Subscription
 from payments.services.gateway_news import changes
 from payments.services.settling import refunds
 from payments.services.subscribing.follow_gateway import sync_subscription
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 100
+OPEN_PAGE = Q(checkout_id__isnull=False, checkout_closed=False)
 
-
-# A gateway that does not answer must not hold the worker up every second.
+# The worker runs the follow-ups every second. It must not wait for a silent gateway each time.
 PAUSE_SECONDS = 60.0
 _silent_until = 0.0
 
+Row = TypeVar("Row")
+
 
 def run_unless_silent() -> int:
-    """`run`, but not within a minute of a gateway's not answering: for the worker's clock."""
+    """Do as `run`, except in the minute after a gateway did not answer; return the number of calls.
+
+    For the worker's clock: logs a gateway that does not answer, instead of raising OSError.
+    """
     global _silent_until  # one per process
     if time.monotonic() < _silent_until:
         return 0
@@ -40,63 +49,67 @@ def run_unless_silent() -> int:
 
 
 def run() -> int:
-    """Do all that is due; returns how much was done. What is refused is tried again the next time.
+    """Make all calls that are due, at most 100 of each kind; return the number that succeeded.
 
-    Raises OSError when a gateway does not answer; the rest is done the next time.
+    Safe to repeat, and to run at once in many processes. A call that the gateway refuses is logged and
+    made again by the next run. Raises OSError when a gateway does not answer; the next run makes the
+    calls that were left.
     """
     return (
-        _each(refunds.unheard(), refunds.carry_out)
-        + _each(_pages(Order, Order.OPEN), _close_page)
-        + _each(_pages(Subscription, (Subscription.Status.INCOMPLETE,)), _close_page)
-        + _each(_ended_here(), _end_at_gateway)
+        _each(refunds.due_requests(), refunds.request_at_gateway)
+        + _each(_orders_with_page_to_close(), _close_page)
+        + _each(_subscriptions_with_page_to_close(), _close_page)
+        + _each(_subscriptions_to_end(), _end_at_gateway)
     )
 
 
-def _each(rows: Iterable, act: Callable) -> int:
+def _each(rows: Iterable[Row], call: Callable[[Row], None]) -> int:
     done = 0
     for row in rows:
         try:
-            act(row)
+            call(row)
             done += 1
         except GatewayUnavailable as error:
             raise GatewayAway(str(error)) from error
         except (DomainError, NotThere) as error:
-            logger.warning("%s of %s: %s", act.__name__, row, error)
+            logger.warning("%s of %s: %s", call.__name__, row, error)
     return done
 
 
-def _pages(model, open_statuses) -> list:
-    """Hosted pages of what nobody shall pay any more."""
-    pages = model.objects.filter(checkout_id__isnull=False, checkout_closed=False)
-    return list(pages.exclude(status__in=open_statuses)[:AT_ONCE])
+def _orders_with_page_to_close() -> list[Order]:
+    """Return orders that must not be paid any more, while their hosted page is open."""
+    return list(Order.objects.filter(OPEN_PAGE).exclude(status__in=Order.OPEN)[:AT_ONCE])
 
 
-def _close_page(row) -> None:
+def _subscriptions_with_page_to_close() -> list[Subscription]:
+    """Return subscriptions that are begun or given up, while their hosted page is open."""
+    rows = Subscription.objects.filter(OPEN_PAGE)
+    return list(rows.exclude(status=Subscription.Status.INCOMPLETE)[:AT_ONCE])
+
+
+def _close_page(row: Order | Subscription) -> None:
+    """Close the hosted page of an order or subscription; take the payment over if it was paid first."""
+    if row.checkout_id is None:
+        return
     page = gateways.by_name(row.gateway).expire_checkout(row.checkout_id)
     if page.status == "expired":
-        type(row).objects.filter(pk=row.pk).update(checkout_closed=True)
-    else:  # somebody was faster: their money is real, or on its way
+        row.checkout_closed = True
+        row.save(update_fields=["checkout_closed"])
+    else:
         changes.sync_checkout(gateway=row.gateway, external_id=row.checkout_id)
 
 
-def _ended_here() -> list[Subscription]:
-    """Ended by us, or begun beside another: the gateway must not bill them again."""
-    running = Subscription.objects.filter(external_id__isnull=False, closed_at_gateway=False)
-    duplicate = running.filter(disposition=Subscription.Disposition.DUPLICATE)
-    ended = running.exclude(status__in=Subscription.LIVE)
-    return list((duplicate | ended)[:AT_ONCE])
+def _subscriptions_to_end() -> list[Subscription]:
+    """Return subscriptions that were ended here, or are duplicates, and that the gateway still bills."""
+    billed = Subscription.objects.filter(external_id__isnull=False, closed_at_gateway=False)
+    duplicates = billed.filter(disposition=Subscription.Disposition.DUPLICATE)
+    ended = billed.exclude(status__in=Subscription.LIVE)
+    return list((duplicates | ended)[:AT_ONCE])
 
 
 def _end_at_gateway(row: Subscription) -> None:
+    if row.external_id is None:
+        return
     gateway = gateways.by_name(row.gateway)
     gateway.cancel_subscription(row.external_id, at_period_end=False)
     sync_subscription(gateway=row.gateway, external_id=row.external_id)
-
-
-def waiting() -> int:
-    """How much is still to be said."""
-    return (
-        Refund.objects.filter(status=Refund.Status.REQUESTED).count()
-        + len(_pages(Order, Order.OPEN))
-        + len(_ended_here())
-    )

@@ -1,7 +1,7 @@
-"""Reconciliation: what lost webhooks and dead processes missed, found at the gateways themselves."""
+"""Reconciliation: finding at the gateways what lost webhook events and dead processes missed."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,120 +10,141 @@ from django.utils import timezone
 
 from payments import gateways
 from payments.gateways.base import Change, NotThere
-from payments.models import Order, Payment, Subscription
+from payments.models import Order, Payment, Refund, Subscription
 from payments.services.gateway_news import followups
-from payments.services.gateway_news.changes import take_in
+from payments.services.gateway_news.changes import process_change
 
 logger = logging.getLogger(__name__)
 
-
-# An order whose charge nobody has heard of for so long is open for another card again.
-UNHEARD_AFTER = timedelta(minutes=5)
+# An order whose charge has led to no payment for so long is open for another card again.
+CHARGE_LOST_AFTER = timedelta(minutes=5)
+_UNDER_WAY = (Payment.Status.CREATED, Payment.Status.REQUIRES_ACTION, Payment.Status.PROCESSING)
 
 
 @dataclass
 class Findings:
+    """The outcome of a reconciliation: one line of text for each object that changed or failed."""
+
     looked_at: int = 0
     changed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
 def reconcile(since: datetime, *, on_step: Callable[[str], None] = lambda text: None) -> Findings:
-    """Look at everything that may have changed since then, and at all that is still open.
+    """Fetch all that may have changed at the gateways since a moment, and all that is still open here.
 
-    A second run finds nothing to change. What a gateway cannot answer now is reported as failed.
+    Then reopens orders whose charge was lost, and makes the follow-ups that are due. Safe to repeat: a
+    second run finds nothing to change. A gateway that does not answer is reported as failed.
+    ``on_step`` is told each object before it is fetched. Call it outside of any transaction.
     """
-    found = Findings()
-    for name in _gateways():
-        for change in _changes(name, since, found):
+    findings = Findings()
+    for name in _gateway_names():
+        for change in _changes(name, since, findings):
             on_step(f"{name} {change.kind} {change.external_id}")
-            _look(name, change, found)
-    for order in _stuck():
-        # Whoever charged it died before the gateway heard of it, or there would be a payment.
+            _process(name, change, findings)
+    for order in _orders_with_lost_charge():
         if Order.objects.filter(pk=order.pk, status=Order.Status.PROCESSING).update(
             status=Order.Status.PENDING
         ):
-            found.changed.append(f"order {order.pk} reopened")
+            findings.changed.append(f"order {order.pk} reopened")
     try:
         done = followups.run()
     except OSError as error:
-        found.failed.append(f"follow-ups: {error}")
+        findings.failed.append(f"follow-ups: {error}")
         done = 0
-    found.changed += [f"{done} follow-ups done"] if done else []
-    return found
+    if done:
+        findings.changed.append(f"{done} follow-ups done")
+    return findings
 
 
-def _gateways() -> list[str]:
+def _gateway_names() -> list[str]:
+    """Return the current gateway and every other one that a payment was made at."""
     used = set(Payment.objects.order_by().values_list("gateway", flat=True).distinct())
     return sorted({gateways.current().name} | used)
 
 
-def _changes(name: str, since: datetime, found: Findings) -> list[Change]:
+def _changes(name: str, since: datetime, findings: Findings) -> list[Change]:
+    """Return the objects of a gateway to fetch, each once: the recently changed, then the open ones."""
     try:
         changes = list(gateways.by_name(name).list_changes(since))
     except OSError as error:
         logger.warning("%s does not answer: %s", name, error)
-        found.failed.append(f"{name} does not answer")
+        findings.failed.append(f"{name} does not answer")
         changes = []
-    open_pages = Q(gateway=name, checkout_id__isnull=False, checkout_closed=False)
-    for model in (Order, Subscription):
-        pages = model.objects.filter(open_pages).values_list("checkout_id", flat=True)
-        changes += [Change("checkout", page) for page in pages]
-    running = Subscription.objects.filter(
-        gateway=name, external_id__isnull=False, closed_at_gateway=False
-    )
-    over = running.filter(period_end__lte=timezone.now())
-    changes += [Change("subscription", pk) for pk in over.values_list("external_id", flat=True)]
-    under_way = (Payment.Status.CREATED, Payment.Status.REQUIRES_ACTION, Payment.Status.PROCESSING)
-    pending = Payment.objects.filter(
-        Q(status__in=under_way) | Q(refunds__status="pending"), gateway=name
-    )
-    changes += [Change("payment", pk) for pk in pending.values_list("external_id", flat=True)]
+    changes += _open_here(name)
     return list(dict.fromkeys(changes))
 
 
-def _look(name: str, change: Change, found: Findings) -> None:
-    found.looked_at += 1
+def _open_here(name: str) -> Iterator[Change]:
+    """Yield the objects of a gateway from which our rows still expect an outcome."""
+    for pages in (
+        Order.objects.filter(followups.OPEN_PAGE, gateway=name),
+        Subscription.objects.filter(followups.OPEN_PAGE, gateway=name),
+    ):
+        yield from _as_changes("checkout", pages.values_list("checkout_id", flat=True))
+    overdue = Subscription.objects.filter(
+        gateway=name,
+        external_id__isnull=False,
+        closed_at_gateway=False,
+        period_end__lte=timezone.now(),
+    )
+    yield from _as_changes("subscription", overdue.values_list("external_id", flat=True))
+    unsettled = Payment.objects.filter(
+        Q(status__in=_UNDER_WAY) | Q(refunds__status=Refund.Status.PENDING), gateway=name
+    )
+    yield from _as_changes("payment", unsettled.values_list("external_id", flat=True))
+
+
+def _as_changes(kind: str, external_ids: Iterable[str | None]) -> Iterator[Change]:
+    return (Change(kind, external_id) for external_id in external_ids if external_id is not None)
+
+
+def _process(name: str, change: Change, findings: Findings) -> None:
+    """Process one change and note in the findings whether it changed or failed."""
+    findings.looked_at += 1
     before = _state(name, change)
     try:
-        take_in(gateway=name, kind=change.kind, external_id=change.external_id)
+        process_change(gateway=name, kind=change.kind, external_id=change.external_id)
     except NotThere:
         return
     except OSError as error:
-        found.failed.append(f"{change.kind} {change.external_id}: {error}")
+        findings.failed.append(f"{change.kind} {change.external_id}: {error}")
         return
     if _state(name, change) != before:
-        found.changed.append(f"{change.kind} {change.external_id}")
+        findings.changed.append(f"{change.kind} {change.external_id}")
 
 
-def _state(name: str, change: Change) -> list:
-    """All that taking news in may change, as far as it belongs to one object."""
+def _state(name: str, change: Change) -> list[tuple[object, ...]]:
+    """Return the columns of our rows that processing the change may alter, for a comparison."""
     if change.kind == "payment":
-        rows = Payment.objects.filter(gateway=name, external_id=change.external_id)
+        payments = Payment.objects.filter(gateway=name, external_id=change.external_id)
         return list(
-            rows.order_by("pk", "refunds__pk").values_list(
+            payments.order_by("pk", "refunds__pk").values_list(
                 "status", "captured", "disposition", "order__status", "entries_booked",
                 "refunds__status",
             )
         )  # fmt: skip
     if change.kind == "subscription":
-        rows = Subscription.objects.filter(gateway=name, external_id=change.external_id)
+        subscriptions = Subscription.objects.filter(gateway=name, external_id=change.external_id)
         return list(
-            rows.order_by("invoices__pk").values_list(
+            subscriptions.order_by("invoices__pk").values_list(
                 "status", "plan", "next_plan", "period_end", "cancel_at_period_end",
                 "disposition", "invoices__status",
             )
         )  # fmt: skip
-    return [
-        list(model.objects.filter(checkout_id=change.external_id).values_list("status"))
-        for model in (Order, Subscription)
-    ]
+    orders = Order.objects.filter(checkout_id=change.external_id)
+    begun = Subscription.objects.filter(checkout_id=change.external_id)
+    return [*orders.values_list("pk", "status"), *begun.values_list("pk", "status")]
 
 
-def _stuck() -> list[Order]:
+def _orders_with_lost_charge() -> list[Order]:
+    """Return orders that are PROCESSING without a payment that is, or may still be, captured.
+
+    The process that charged them died before the gateway heard of it, or there would be a payment.
+    """
     heard = Payment.objects.exclude(status__in=[Payment.Status.FAILED, Payment.Status.CANCELED])
     return list(
         Order.objects.filter(
-            status=Order.Status.PROCESSING, changed_at__lte=timezone.now() - UNHEARD_AFTER
+            status=Order.Status.PROCESSING, changed_at__lte=timezone.now() - CHARGE_LOST_AFTER
         ).exclude(payments__in=heard)
     )

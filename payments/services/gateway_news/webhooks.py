@@ -1,4 +1,4 @@
-"""Webhook events: verify, store and process what gateways report, once or again."""
+"""Webhook events: verifying, storing, processing and replaying the messages of gateways."""
 
 import logging
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from django.db.models import F
 from django.utils import timezone
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import DomainError
 from payments import gateways
@@ -18,58 +19,79 @@ from payments.models import WebhookEvent
 from payments.services.gateway_news import changes
 
 logger = logging.getLogger(__name__)
-BODY_MAX = 1024 * 1024
-ID_MAX = 120
+BODY_MAX = 1024 * 1024  # bytes
+ID_MAX = 120  # characters
 Status = WebhookEvent.Status
 DONE = (Status.PROCESSED, Status.IGNORED)
 
 
-class NewsFailed(DomainError):
+class EventFailed(DomainError):
+    """A webhook event could not be processed, for a reason that its row names."""
+
     default_code = "news_failed"
 
 
 def is_configured(gateway: str) -> bool:
-    """False: nothing that claims to come from there can be believed."""
+    """Tell whether the gateway is known and has a secret; without one no message can be verified."""
     return gateways.is_known(gateway) and gateways.by_name(gateway).webhook_is_configured()
 
 
 def receive(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> WebhookEvent:
-    """Verify a message and take its news in.
+    """Verify a message, store it as a webhook event and process it.
 
-    Raises WebhookRefused (bad signature, old, garbled, of the other mode), and then nothing is
-    stored. Whatever else is raised, the gateway shall send it again: the event is kept as failed.
+    An event that was processed or ignored before is returned as it is. Raises WebhookRefused, and
+    stores nothing, for a message with a bad signature, an old or unreadable one, and one of the other
+    mode (test or live). Raises any other error when the event could not be processed: it is stored as
+    FAILED, and the gateway shall send it again.
     """
     event = gateways.by_name(gateway).verify_webhook(body, headers)
     if event.livemode != bool(gateways.by_name(gateway).public["livemode"]):
         raise WebhookRefused("A message of the other mode: test and live must not meet.")
     if not 0 < len(event.id) <= ID_MAX or len(event.external_id) > ID_MAX:
         raise WebhookRefused("The message has no usable id.")
-    row = _row(gateway, event)
-    return row if row.status in DONE else process(row)
+    row = _store(gateway, event)
+    return row if row.status in DONE else process_event(row)
 
 
-def process(row: WebhookEvent) -> WebhookEvent:
-    """Take the news of a stored event in. Safe to repeat and to run at once in many places."""
+def process_event(row: WebhookEvent) -> WebhookEvent:
+    """Process a stored event and note the outcome. Safe to repeat, and to run at once in many places.
+
+    An event without a kind, or of an object that the gateway does not know, is IGNORED. Every error is
+    noted as FAILED and raised again.
+    """
     WebhookEvent.objects.filter(pk=row.pk).update(attempts=F("attempts") + 1)
     try:
         if row.kind:
-            changes.take_in(gateway=row.gateway, kind=row.kind, external_id=row.object_id)
+            changes.process_change(gateway=row.gateway, kind=row.kind, external_id=row.object_id)
         return _finish(row, Status.PROCESSED if row.kind else Status.IGNORED)
     except NotThere:
         return _finish(row, Status.IGNORED, "The gateway does not know this object.")
     except Exception as error:
-        logger.exception("The %s event %s could not be taken in.", row.gateway, row.external_id)
+        logger.exception("The %s event %s could not be processed.", row.gateway, row.external_id)
         _finish(row, Status.FAILED, type(error).__name__)
         raise
 
 
-def replay(row: WebhookEvent, *, actor) -> WebhookEvent:
-    """Take an event in again, because somebody asks."""
-    audit.record(actor=actor, action=AuditAction.WEBHOOK_REPLAYED, target=row, type=row.type)
-    return process(row)
+def replay_event(event: WebhookEvent, *, actor: User) -> WebhookEvent:
+    """Process a stored event again, on an administrator's wish. Safe to repeat: only news is booked.
+
+    Raises GatewayUnavailable, and EventFailed for any other error; the event's row names the error.
+    """
+    audit.record(actor=actor, action=AuditAction.WEBHOOK_REPLAYED, target=event, type=event.type)
+    try:
+        with translate_errors():
+            return process_event(event)
+    except GatewayUnavailable:
+        raise
+    except Exception as error:  # logged by `process_event`
+        event.refresh_from_db()
+        raise EventFailed(
+            f"This event could not be processed ({event.error}). Remove the cause, then replay it."
+        ) from error
 
 
-def _row(gateway: str, event: GatewayEvent) -> WebhookEvent:
+def _store(gateway: str, event: GatewayEvent) -> WebhookEvent:
+    """Return the row of an event: a new one, or the one that an earlier delivery made."""
     try:
         with transaction.atomic():
             return WebhookEvent.objects.create(
@@ -85,24 +107,10 @@ def _row(gateway: str, event: GatewayEvent) -> WebhookEvent:
 
 
 def _finish(row: WebhookEvent, status: str, error: str = "") -> WebhookEvent:
-    # What one process has done is not undone by the failure of another.
+    """Note the outcome of an event and return its row; an event that is PROCESSED stays so."""
+    # Two processes may work on one event: the failure of one does not undo the success of the other.
     WebhookEvent.objects.filter(pk=row.pk).exclude(status=Status.PROCESSED).update(
         status=status, error=error, processed_at=timezone.now()
     )
     row.refresh_from_db()
     return row
-
-
-def take_in_again(event: WebhookEvent, *, actor) -> WebhookEvent:
-    """Safe to repeat: the gateway is asked, and the difference is booked.
-
-    Raises GatewayUnavailable or NewsFailed; the event's row says what went wrong.
-    """
-    try:
-        with translate_errors():
-            return replay(event, actor=actor)
-    except GatewayUnavailable:
-        raise
-    except Exception as error:  # whatever it is, it was logged, and no caller can repair it
-        event.refresh_from_db()
-        raise NewsFailed(f"This event could not be taken in: {event.error}.") from error

@@ -1,9 +1,10 @@
-"""What creators are owed, on its way to their bank."""
+"""Payouts: from a creator's balance to their bank, with the approval of a second person."""
 
 import math
 import uuid
 from collections.abc import Callable
 from datetime import datetime
+from typing import TypedDict
 
 from django.conf import settings
 from django.db import transaction
@@ -11,6 +12,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from config.money import EXPONENTS, to_decimal
 from payments import locks
@@ -25,15 +27,23 @@ Status = Payout.Status
 
 
 def minimum(currency: str) -> int:
-    """The smallest payout in minor units: PAYOUT_MINIMUM in each currency, never less than one."""
+    """Return the smallest payout in minor units: PAYOUT_MINIMUM in the currency, at least 1."""
     exact = to_decimal(settings.PAYOUT_MINIMUM).scaleb(EXPONENTS[currency])
     return max(1, math.ceil(exact))
 
 
-def available(creator_id: uuid.UUID) -> dict[str, dict[str, int]]:
-    """By currency, in minor units: ``balance`` (what is owed, without what is on its way),
-    ``pending`` (of it, still held), ``available`` (may be paid out now), ``in_transit``, and
-    ``negative`` (what the creator owes, after refunds of money that was paid out)."""
+class Balance(TypedDict):
+    """A creator's balance in one currency, in minor units."""
+
+    balance: int  # owed to the creator, without payouts under way
+    pending: int  # the part of the balance that is still held
+    available: int  # the part of the balance that may be paid out now
+    in_transit: int  # payouts under way
+    negative: int  # owed by the creator, after refunds of money that was paid out
+
+
+def available(creator_id: uuid.UUID) -> dict[str, Balance]:
+    """Return a creator's balances by currency."""
     now = timezone.now()
     in_transit = dict(
         Payout.objects.filter(creator_id=creator_id, status__in=Payout.IN_FLIGHT)
@@ -41,56 +51,62 @@ def available(creator_id: uuid.UUID) -> dict[str, dict[str, int]]:
         .annotate(total=Sum("amount"))
         .order_by()
     )
-    found = {}
-    for account in LedgerAccount.objects.filter(owner_id=creator_id, role=Role.CREATOR):
-        balance, matured = _owed(account, now)
-        found[account.currency] = {
+    rows = LedgerAccount.objects.filter(owner_id=creator_id, role=Role.CREATOR)
+    balances: dict[str, Balance] = {}
+    for account in rows.order_by("currency"):
+        balance, matured = _balance_and_matured(account, now)
+        balances[account.currency] = {
             "balance": balance,
             "pending": balance - matured,
             "available": max(0, min(balance, matured)),
             "in_transit": in_transit.get(account.currency, 0),
             "negative": max(0, -balance),
         }
-    return dict(sorted(found.items()))
+    return balances
 
 
-def request(creator) -> list[Payout]:
-    """A payout in every currency in which the creator may have one. Raises NothingToPayOut."""
+def request(creator: User) -> list[Payout]:
+    """Create a payout for each currency if the creator reaches the minimum in it.
+
+    No second payout is created beside one under way. Raises NothingToPayOut if none is created.
+    """
     rows = LedgerAccount.objects.filter(owner=creator, role=Role.CREATOR).order_by("currency")
     drafts = [_draft(pk, requested_by=creator) for pk in rows.values_list("pk", flat=True)]
-    made = [draft for draft in drafts if draft is not None]
-    if not made:
+    payouts = [draft for draft in drafts if draft is not None]
+    if not payouts:
         raise NothingToPayOut()
-    return made
+    return payouts
 
 
 def run(
-    *, actor=None, on_step: Callable[[int, int], None] = lambda done, total: None
+    *, actor: User | None = None, on_step: Callable[[int, int], None] = lambda done, total: None
 ) -> list[Payout]:
-    """A payout for every creator and currency at or above the minimum, none beside one under way.
+    """Create a payout for every creator and currency that reaches the minimum; return the new ones.
 
-    Each in its own transaction: a run that was killed is continued by the next, and two at once
-    make one payout each. ``on_step`` is told how many of how many creators are done.
+    No second payout is created beside one under way. Each payout has a transaction of its own. Safe to
+    repeat after a run that was killed, and to run twice at once. ``on_step`` is called with the number
+    of accounts done and their total.
     """
-    made = []
+    payouts = []
     candidates = _candidates(timezone.now())
     for number, account_id in enumerate(candidates, start=1):
         if (draft := _draft(account_id, requested_by=actor)) is not None:
-            made.append(draft)
+            payouts.append(draft)
         on_step(number, len(candidates))
-    return made
+    return payouts
 
 
 @transaction.atomic
-def approve(*, payout_id: uuid.UUID, actor) -> Payout:
-    """Let a payout go to the bank. Never by whoever asked for it, or gets it: SamePerson.
+def approve(*, payout_id: uuid.UUID, actor: User) -> Payout:
+    """Approve a payout, so that it may be sent to the bank.
 
-    Raises PayoutNotOpen when it does not wait for approval.
+    Raises SamePerson if the actor requested the payout or is paid by it, PayoutNotOpen if it does not
+    wait for approval.
     """
     payout = Payout.objects.get(pk=payout_id)
     if actor.pk in {payout.requested_by_id, payout.creator_id}:
         raise SamePerson()
-    payout = _move(
+    payout = _change_status(
         payout_id, (Status.DRAFT,), Status.APPROVED, approved_by=actor, approved_at=timezone.now()
     )
     audit.record(
@@ -103,23 +119,24 @@ def approve(*, payout_id: uuid.UUID, actor) -> Payout:
     return payout
 
 
-def mark_processing(*, payout_id: uuid.UUID, actor) -> Payout:
-    """The bank has been told. Raises PayoutNotOpen."""
-    payout = _move(payout_id, (Status.APPROVED,), Status.PROCESSING)
+@transaction.atomic
+def mark_processing(*, payout_id: uuid.UUID, actor: User) -> Payout:
+    """Record that the bank was asked to pay. Raises PayoutNotOpen if the payout is not approved."""
+    payout = _change_status(payout_id, (Status.APPROVED,), Status.PROCESSING)
     audit.record(actor=actor, action=AuditAction.PAYOUT_SENT, target=payout)
     return payout
 
 
 @transaction.atomic
-def mark_paid(*, payout_id: uuid.UUID, external_ref: str, actor) -> Payout:
-    """The money is at the creator's bank. Told twice with the same reference, it is once.
+def mark_paid(*, payout_id: uuid.UUID, external_ref: str, actor: User) -> Payout:
+    """Record that the money is at the creator's bank. Safe to repeat with the same reference.
 
-    Raises PayoutNotOpen when it was not approved, or is settled otherwise.
+    Raises PayoutNotOpen if the payout is not approved, or is completed in another way.
     """
     done = Payout.objects.filter(pk=payout_id, status=Status.PAID, external_ref=external_ref)
     if external_ref and (payout := done.first()) is not None:
         return payout
-    payout = _move(
+    payout = _change_status(
         payout_id,
         (Status.APPROVED, Status.PROCESSING),
         Status.PAID,
@@ -129,35 +146,45 @@ def mark_paid(*, payout_id: uuid.UUID, external_ref: str, actor) -> Payout:
     transit = accounts.of(Role.PAYOUT_TRANSIT, payout.currency)
     clearing = accounts.clearing(settings.PAYMENT_GATEWAY, payout.currency)
     _post(payout, "paid", EntryKind.PAYOUT, transit, clearing)
-    _settled(payout, actor)
+    _audit_completion(payout, actor)
     return payout
 
 
 @transaction.atomic
-def mark_failed(*, payout_id: uuid.UUID, reason: str, actor) -> Payout:
-    """The bank did not take it: the money is back in the creator's balance, available at once."""
-    payout = _move(
+def mark_failed(*, payout_id: uuid.UUID, reason: str, actor: User) -> Payout:
+    """Record that the bank refused the payout; its amount is back in the balance, available at once.
+
+    Only the first 200 characters of the reason are kept. Raises PayoutNotOpen if the payout is not
+    approved, or is completed.
+    """
+    payout = _change_status(
         payout_id,
         (Status.APPROVED, Status.PROCESSING),
         Status.FAILED,
         failure=reason[:200],
         settled_at=timezone.now(),
     )
-    return _give_back(payout, actor)
+    return _return_to_balance(payout, actor)
 
 
 @transaction.atomic
-def cancel(*, payout_id: uuid.UUID, actor) -> Payout:
-    """Take back a payout that is not on its way; the money is in the balance again."""
-    payout = _move(
+def cancel(*, payout_id: uuid.UUID, actor: User) -> Payout:
+    """Cancel a payout that was not sent to the bank; its amount is back in the balance.
+
+    Raises PayoutNotOpen if it was sent, or is completed.
+    """
+    payout = _change_status(
         payout_id, (Status.DRAFT, Status.APPROVED), Status.CANCELED, settled_at=timezone.now()
     )
-    return _give_back(payout, actor)
+    return _return_to_balance(payout, actor)
 
 
 @transaction.atomic
-def write_off(*, creator_id: uuid.UUID, currency: str, actor) -> int:
-    """Give up what a creator owes; returns how much. Raises NoDebt when it is nothing."""
+def write_off(*, creator_id: uuid.UUID, currency: str, actor: User) -> int:
+    """Write off a creator's debt in one currency; return the debt in minor units.
+
+    Raises NoDebt if the creator has no debt in it.
+    """
     account = LedgerAccount.objects.filter(
         role=Role.CREATOR, owner_id=creator_id, currency=currency
     ).first()
@@ -171,7 +198,7 @@ def write_off(*, creator_id: uuid.UUID, currency: str, actor) -> int:
         key=f"write_off:{creator_id}:{currency}:{uuid.uuid4()}",
         kind=EntryKind.WRITE_OFF,
         currency=currency,
-        legs=[(accounts.of(Role.BAD_DEBT, currency), account, debt)],
+        transfers=[(accounts.of(Role.BAD_DEBT, currency), account, debt)],
         at=timezone.now(),
     )
     audit.record(
@@ -184,8 +211,8 @@ def write_off(*, creator_id: uuid.UUID, currency: str, actor) -> int:
     return debt
 
 
-def _owed(account: LedgerAccount, now: datetime) -> tuple[int, int]:
-    """What a creator is owed, and the part of it that no hold covers."""
+def _balance_and_matured(account: LedgerAccount, now: datetime) -> tuple[int, int]:
+    """Return a creator's balance, and the balance without the transfers that are still held."""
     owed = Transfer.objects.touching(pk=account.pk).aggregate(
         balance=Sum("net", default=0), matured=Sum("net", default=0, filter=_matured(now))
     )
@@ -193,11 +220,12 @@ def _owed(account: LedgerAccount, now: datetime) -> tuple[int, int]:
 
 
 def _matured(now: datetime) -> Q:
+    """Return the condition that a transfer is no longer held."""
     return Q(available_on=None) | Q(available_on__lte=now)
 
 
 def _candidates(now: datetime) -> list[int]:
-    """Accounts that may have enough; `_draft` looks again, under the account's lock."""
+    """Return accounts that may have enough for a payout; `_draft` checks each under its lock."""
     transfers = Transfer.objects.touching(role=Role.CREATOR)
     balances = transfers.net_by(account=("pk",))
     matured = transfers.filter(_matured(now)).net_by(account=("pk",))
@@ -214,18 +242,24 @@ def _candidates(now: datetime) -> list[int]:
 
 
 @transaction.atomic
-def _draft(account_id: int, *, requested_by) -> Payout | None:
-    """Set aside what an account's owner may have now. None: too little, or one is under way."""
+def _draft(account_id: int, *, requested_by: User | None) -> Payout | None:
+    """Create a payout of all that is available on a creator's account.
+
+    Returns None if that is less than the minimum, or if another payout is under way.
+    """
     account = locks.lock_ledger_account(account_id)
-    mine = Payout.objects.filter(creator_id=account.owner_id, currency=account.currency)
-    if mine.filter(status__in=Payout.IN_FLIGHT).exists():
+    creator_id = account.owner_id
+    if creator_id is None:
+        raise ValueError(f"{account} is not a creator's account.")
+    payouts = Payout.objects.filter(creator_id=creator_id, currency=account.currency)
+    if payouts.filter(status__in=Payout.IN_FLIGHT).exists():
         return None
     now = timezone.now()
-    amount = min(_owed(account, now))
+    amount = min(_balance_and_matured(account, now))
     if amount < minimum(account.currency):
         return None
     payout = Payout.objects.create(
-        creator_id=account.owner_id,
+        creator_id=creator_id,
         currency=account.currency,
         amount=amount,
         cutoff=now,
@@ -245,8 +279,13 @@ def _draft(account_id: int, *, requested_by) -> Payout | None:
 
 
 @transaction.atomic
-def _move(payout_id, expected: tuple[str, ...], status: str, **fields) -> Payout:
-    """One UPDATE decides: of two who move a payout on, one finds it moved."""
+def _change_status(
+    payout_id: uuid.UUID, expected: tuple[str, ...], status: str, **fields: object
+) -> Payout:
+    """Change a payout from one of the expected statuses to another. Raises PayoutNotOpen.
+
+    Of two concurrent callers one succeeds, because the UPDATE names the status that it expects.
+    """
     before = next(
         (
             state
@@ -262,26 +301,28 @@ def _move(payout_id, expected: tuple[str, ...], status: str, **fields) -> Payout
     return payout
 
 
-def _give_back(payout: Payout, actor) -> Payout:
+def _return_to_balance(payout: Payout, actor: User) -> Payout:
     account = accounts.of(Role.CREATOR, payout.currency, payout.creator_id)
     transit = accounts.of(Role.PAYOUT_TRANSIT, payout.currency)
     _post(payout, "returned", EntryKind.PAYOUT_RETURNED, transit, account)
-    _settled(payout, actor)
+    _audit_completion(payout, actor)
     return payout
 
 
-def _post(payout: Payout, step: str, kind: str, debit: LedgerAccount, credit: LedgerAccount):
+def _post(
+    payout: Payout, step: str, kind: str, debit: LedgerAccount, credit: LedgerAccount
+) -> None:
     posting.post(
         key=f"payout:{payout.pk}:{step}",
         kind=kind,
         currency=payout.currency,
-        legs=[(debit, credit, payout.amount)],
+        transfers=[(debit, credit, payout.amount)],
         at=timezone.now(),
         payout=payout,
     )
 
 
-def _settled(payout: Payout, actor) -> None:
+def _audit_completion(payout: Payout, actor: User) -> None:
     audit.record(
         actor=actor,
         action=AuditAction.PAYOUT_SETTLED,

@@ -1,4 +1,4 @@
-"""What a creator earned and was paid in a month and currency, as it stands in the ledger."""
+"""Monthly statements: a creator's earnings and payouts in one currency, computed from the ledger."""
 
 import csv
 import hashlib
@@ -6,8 +6,10 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypedDict
 
-from django.db.models import Count, F, Q, Sum, UUIDField
+from django.db.models import Count, Q, Sum, UUIDField
 from django.db.models.functions import Coalesce
 
 from config.money import to_text
@@ -17,50 +19,109 @@ from payments.periods import Month
 
 Kind = JournalEntry.Kind
 Role = LedgerAccount.Role
-SOLD = (Kind.CAPTURE, Kind.GIFT, Kind.ADJUSTMENT)
-BACK = (Kind.REFUND, Kind.REFUND_REVERSED, Kind.DISPUTE, Kind.DISPUTE_REINSTATED)
-PAYOUT = (Kind.PAYOUT, Kind.PAYOUT_RETURNED)
+SALES = (Kind.CAPTURE, Kind.GIFT)
+RETURNS = (Kind.REFUND, Kind.REFUND_REVERSED, Kind.DISPUTE, Kind.DISPUTE_REINSTATED)
+PAYOUTS = (Kind.PAYOUT, Kind.PAYOUT_RETURNED)
 BATCH = 2000
 
 
-def compute(month: Month, currency: str) -> dict[str, str]:
-    """The canonical JSON of every creator's statement, by creator; from entries of that month only.
+class SaleLine(TypedDict):
+    """The sales of one video. Amounts are decimal strings."""
 
-    Computed from the ledger and the closed pool, for all creators in a fixed number of queries. The
-    same books give the same bytes. Who had neither an entry nor a share has no statement.
+    video: str
+    count: int
+    gross: str
+    returned: str
+    share: str
+
+
+class PoolLine(TypedDict):
+    """The creator's share of the month's pool. Amounts are decimal strings."""
+
+    amount: str
+    total_seconds: int
+    own_seconds: int
+    share: str
+    algorithm: str
+    input_sha256: str
+
+
+class AdjustmentLine(TypedDict):
+    """A change of the balance that no other line explains."""
+
+    kind: str
+    amount: str
+
+
+class PayoutLine(TypedDict):
+    """A payout: negative when money left the balance, positive when it came back."""
+
+    payout: str
+    amount: str
+
+
+class Body(TypedDict):
+    """The content of a statement. ``closing`` is ``opening`` plus all lines."""
+
+    creator: str
+    currency: str
+    period: str
+    opening: str
+    sales: list[SaleLine]
+    pool: PoolLine | None
+    adjustments: list[AdjustmentLine]
+    payouts: list[PayoutLine]
+    closing: str
+
+
+@dataclass(slots=True)
+class _Sales:
+    """The sales of one video in minor units; see `_sales`."""
+
+    count: int = 0
+    gross: int = 0
+    returned: int = 0
+    share: int = 0
+
+
+def compute(month: Month, currency: str) -> dict[str, str]:
+    """Return the canonical JSON of each creator's statement, by the creator's id.
+
+    A creator without an entry in the month and without a share of its pool has no statement. The same
+    books give the same bytes. A fixed number of queries for all creators.
     """
-    opening = _movements(currency, Q(entry__effective_at__lt=month.start))
+    before = Q(entry__effective_at__lt=month.start)
     during = Q(entry__effective_at__gte=month.start, entry__effective_at__lt=month.end)
-    by_kind = _movements(currency, during, "entry__kind")
+    opening = _net_by_creator(currency, before, "currency")
+    by_kind = _net_by_creator(currency, during, "entry__kind")
+    payouts = _net_by_creator(currency, during & Q(entry__kind__in=PAYOUTS), "entry__payout")
     sales = _sales(currency, during)
-    payouts = _movements(currency, during & Q(entry__kind__in=PAYOUT), "entry__payout")
     pool = Pool.objects.filter(period=str(month), currency=currency).first()
-    shares = {
-        str(creator): seconds
-        for creator, seconds in PoolShare.objects.filter(pool=pool).values_list(
-            "creator", "seconds"
-        )
-    }
+    shares = PoolShare.objects.filter(pool=pool).values_list("creator", "seconds")
+    seconds = {str(creator): seconds for creator, seconds in shares}
     return {
         creator: canonical(
-            _statement(
+            _body(
                 creator,
                 month,
                 currency,
-                opening=sum(opening.get(creator, {}).values()),
+                opening=opening.get(creator, {}).get(currency, 0),
                 by_kind=by_kind.get(creator, {}),
-                sales=sales.get(creator, []),
+                sales=sales.get(creator, {}),
                 payouts=payouts.get(creator, {}),
-                pool=pool if creator in shares else None,
-                seconds=shares.get(creator, 0),
+                pool=pool if creator in seconds else None,
+                seconds=seconds.get(creator, 0),
             )
         )
-        for creator in sorted(by_kind.keys() | sales.keys() | shares.keys())
+        for creator in sorted(by_kind.keys() | sales.keys() | seconds.keys())
     }
 
 
 def write(month: Month, currency: str) -> int:
-    """Store the statements of a month that is being closed, in the caller's transaction."""
+    """Store the statements of a month that is being closed; return their number.
+
+    Call it in the transaction that closes the month. A second call raises IntegrityError.
+    """
     bodies = compute(month, currency)
     Statement.objects.bulk_create(
         (
@@ -79,76 +140,93 @@ def write(month: Month, currency: str) -> int:
 
 
 def discrepancies(month: Month, currency: str) -> Iterable[str]:
-    """What the stored statements say that the ledger does not, byte for byte."""
-    wanted = compute(month, currency)
+    """Return a line of text for each stored statement that differs from the ledger in any byte."""
+    expected = compute(month, currency)
     stored = Statement.objects.filter(period=str(month), currency=currency).order_by("creator_id")
     for creator_id, body, digest in stored.values_list("creator_id", "body", "sha256").iterator(
         chunk_size=BATCH
     ):
-        creator = str(creator_id)
+        statement = f"the statement {month} {currency} of creator {creator_id}"
         if sha256(body) != digest:
-            yield f"statement {month} {currency} of {creator}: its hash is of another text"
-        elif wanted.get(creator) != body:
-            yield f"statement {month} {currency} of {creator} is not what the ledger says"
-        wanted.pop(creator, None)
-    for creator in wanted:
-        yield f"statement {month} {currency} of {creator} is missing"
+            yield f"{statement} does not match its hash"
+        elif expected.get(str(creator_id)) != body:
+            yield f"{statement} differs from the ledger"
+        expected.pop(str(creator_id), None)
+    for creator in expected:
+        yield f"the statement {month} {currency} of creator {creator} is missing"
 
 
-def canonical(content: dict) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+def canonical(body: Body) -> str:
+    """Return a statement as JSON with sorted keys, without spaces and in ASCII."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def sha256(body: str) -> str:
-    return hashlib.sha256(body.encode()).hexdigest()
+def sha256(text: str) -> str:
+    """Return the SHA-256 of a text in UTF-8, as hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def as_csv(statement: Statement) -> str:
-    """A view of the same numbers: one line for each, amounts as decimal numbers."""
-    content = json.loads(statement.body)
+    """Return a statement as CSV with a head line: the same lines and amounts as its body."""
+    body: Body = json.loads(statement.body)
     text = io.StringIO()
     rows = csv.writer(text)
     rows.writerow(["line", "about", "count", "gross", "returned", "amount"])
-    rows.writerow(["opening", content["period"], "", "", "", content["opening"]])
-    for sale in content["sales"]:
+    rows.writerow(["opening", body["period"], "", "", "", body["opening"]])
+    for sale in body["sales"]:
         rows.writerow(
             ["sales", sale["video"], sale["count"], sale["gross"], sale["returned"], sale["share"]]
         )
-    if content["pool"]:
-        pool = content["pool"]
+    if pool := body["pool"]:
         about = f"{pool['own_seconds']} of {pool['total_seconds']} seconds"
         rows.writerow(["pool", about, "", pool["amount"], "", pool["share"]])
-    for line in content["adjustments"]:
-        rows.writerow(["adjustment", line["kind"], "", "", "", line["amount"]])
-    for line in content["payouts"]:
-        rows.writerow(["payout", line["payout"], "", "", "", line["amount"]])
-    rows.writerow(["closing", content["period"], "", "", "", content["closing"]])
+    for adjustment in body["adjustments"]:
+        rows.writerow(["adjustment", adjustment["kind"], "", "", "", adjustment["amount"]])
+    for payout in body["payouts"]:
+        rows.writerow(["payout", payout["payout"], "", "", "", payout["amount"]])
+    rows.writerow(["closing", body["period"], "", "", "", body["closing"]])
     return text.getvalue()
 
 
-def _statement(
+def _body(
     creator: str,
     month: Month,
     currency: str,
     *,
     opening: int,
-    by_kind: dict,
-    sales: list[dict],
-    payouts: dict,
+    by_kind: dict[str, int],
+    sales: dict[str, _Sales],
+    payouts: dict[str, int],
     pool: Pool | None,
     seconds: int,
-) -> dict:
-    """All lines add up to what the ledger moved: what no line explains is an adjustment."""
+) -> Body:
+    """Return the content of a statement from sums in minor units.
+
+    The lines add up to the change of the balance: a part that no line explains is an adjustment.
+    """
 
     def text(minor: int) -> str:
         return to_text(minor, currency)
 
-    of_sales = sum(by_kind.get(kind, 0) for kind in SOLD + BACK)
-    unexplained = of_sales - sum(sale["share"] for sale in sales)
-    known = {*SOLD, *BACK, *PAYOUT, Kind.POOL}
-    others = {kind: moved for kind, moved in by_kind.items() if kind not in known}
-    if unexplained:
+    shown_as_sales = (*SALES, *RETURNS, Kind.ADJUSTMENT)
+    others = {
+        kind: net
+        for kind, net in by_kind.items()
+        if kind not in {*shown_as_sales, *PAYOUTS, Kind.POOL}
+    }
+    of_sales = sum(by_kind.get(kind, 0) for kind in shown_as_sales)
+    if unexplained := of_sales - sum(sale.share for sale in sales.values()):
         others["other"] = unexplained
+    pool_line: PoolLine | None = None
+    if pool is not None:
+        pool_line = {
+            "amount": text(pool.amount),
+            "total_seconds": pool.total_seconds,
+            "own_seconds": seconds,
+            "share": text(by_kind.get(Kind.POOL, 0)),
+            "algorithm": pool.algorithm,
+            "input_sha256": pool.input_sha256,
+        }
     return {
         "creator": creator,
         "currency": currency,
@@ -156,51 +234,44 @@ def _statement(
         "opening": text(opening),
         "sales": [
             {
-                "video": sale["video"],
-                "count": sale["count"],
-                "gross": text(sale["gross"]),
-                "returned": text(sale["returned"]),
-                "share": text(sale["share"]),
+                "video": video,
+                "count": sale.count,
+                "gross": text(sale.gross),
+                "returned": text(sale.returned),
+                "share": text(sale.share),
             }
-            for sale in sorted(sales, key=lambda sale: sale["video"])
+            for video, sale in sorted(sales.items())
         ],
-        "pool": pool
-        and {
-            "amount": text(pool.amount),
-            "total_seconds": pool.total_seconds,
-            "own_seconds": seconds,
-            "share": text(by_kind.get(Kind.POOL, 0)),
-            "algorithm": pool.algorithm,
-            "input_sha256": pool.input_sha256,
-        },
+        "pool": pool_line,
         "adjustments": [
-            {"kind": kind, "amount": text(moved)} for kind, moved in sorted(others.items())
+            {"kind": kind, "amount": text(net)} for kind, net in sorted(others.items())
         ],
         "payouts": [
-            {"payout": payout, "amount": text(moved)} for payout, moved in sorted(payouts.items())
+            {"payout": payout, "amount": text(net)} for payout, net in sorted(payouts.items())
         ],
         "closing": text(opening + sum(by_kind.values())),
     }
 
 
-def _movements(currency: str, transfers: Q, by: str = "currency") -> dict[str, dict[str, int]]:
-    """Credits minus debits on creators' accounts: by creator, then by a field of the transfers."""
-    moved = Transfer.objects.filter(transfers, currency=currency).touching(role=Role.CREATOR)
+def _net_by_creator(currency: str, transfers: Q, key: str) -> dict[str, dict[str, int]]:
+    """Return credits minus debits on creators' accounts, by creator and then by a transfers' field."""
+    selected = Transfer.objects.filter(transfers, currency=currency).touching(role=Role.CREATOR)
     by_creator: dict[str, dict[str, int]] = defaultdict(dict)
-    for (key, role, owner), net in moved.net_by(by, account=("role", "owner")).items():
+    for (value, role, owner), net in selected.net_by(key, account=("role", "owner")).items():
         if role == Role.CREATOR:
-            by_creator[str(owner)][str(key)] = net
+            by_creator[str(owner)][str(value)] = net
     return by_creator
 
 
-def _sales(currency: str, during: Q) -> dict[str, list[dict]]:
-    """By creator and video: how many were sold, what for, what went back, and the creator's part.
+def _sales(currency: str, during: Q) -> dict[str, dict[str, _Sales]]:
+    """Return, by creator and then by video, the number of sales, their gross, and their refunds.
 
-    ``gross`` is what is shared: the price paid, and what the platform added to it. What a buyer
-    paid twice, or what went back beyond the price, is none of the creator's business.
+    ``gross`` is the amount that creator and platform share: the price paid and the platform's part of a
+    discount. Money that was paid twice, or went back beyond the price, is not the creator's and is left
+    out.
     """
 
-    def either(field: str) -> Coalesce:
+    def of_order(field: str) -> Coalesce:
         return Coalesce(
             f"entry__payment__order__{field}_id",
             f"entry__order__{field}_id",
@@ -212,30 +283,20 @@ def _sales(currency: str, during: Q) -> dict[str, list[dict]]:
     rows = (
         Transfer.objects.filter(during, about_sales, currency=currency)
         .touching(role__in=earners)
-        .values(
-            creator=either("creator"),
-            video=either("video"),
-            kind=F("entry__kind"),
-        )
+        .values_list(of_order("creator"), of_order("video"), "entry__kind")
         .annotate(
             base=Sum("net"),
             share=Sum(net_of(role=Role.CREATOR)),
             entries=Count("entry", filter=Q(credit__role__in=earners), distinct=True),
         )
     )
-    videos: dict[tuple[str, str], dict] = {}
-    for row in rows.order_by().iterator(chunk_size=BATCH):
-        key = str(row["creator"]), str(row["video"])
-        sale = videos.setdefault(
-            key, {"video": key[1], "count": 0, "gross": 0, "returned": 0, "share": 0}
-        )
-        sale["share"] += row["share"]
-        if row["kind"] in BACK:
-            sale["returned"] -= row["base"]
+    sales: defaultdict[str, defaultdict[str, _Sales]] = defaultdict(lambda: defaultdict(_Sales))
+    for creator, video, kind, base, share, entries in rows.order_by().iterator(chunk_size=BATCH):
+        sale = sales[str(creator)][str(video)]
+        sale.share += share
+        if kind in RETURNS:
+            sale.returned -= base
         else:
-            sale["gross"] += row["base"]
-            sale["count"] += row["entries"] if row["kind"] in {Kind.CAPTURE, Kind.GIFT} else 0
-    found: dict[str, list[dict]] = defaultdict(list)
-    for (creator, _), sale in videos.items():
-        found[creator].append(sale)
-    return found
+            sale.gross += base
+            sale.count += entries if kind in SALES else 0
+    return {creator: dict(videos) for creator, videos in sales.items()}

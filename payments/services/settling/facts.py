@@ -1,4 +1,4 @@
-"""From what the gateway says to what we hold true: the one way in for every payment fact."""
+"""Taking the facts about payments, refunds and disputes over from the gateway into our rows."""
 
 import logging
 import uuid
@@ -10,6 +10,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from payments import gateways, locks
 from payments.gateways.base import DisputeSnapshot, PaymentSnapshot, RefundSnapshot
@@ -19,9 +20,11 @@ from payments.signals import payment_facts_changed
 
 logger = logging.getLogger(__name__)
 Kind = JournalEntry.Kind
+# A payment in one of these states may still be captured without another attempt of the buyer.
 UNDER_WAY = (Payment.Status.REQUIRES_ACTION, Payment.Status.PROCESSING)
 GIVEN_UP = (Payment.Status.FAILED, Payment.Status.CANCELED)
-_STATUS_RANK = {
+# A payment's status only rises: an answer that is older than the last one changes nothing.
+_STATUS_RANK: dict[str, int] = {
     Payment.Status.CREATED: 0,
     Payment.Status.REQUIRES_ACTION: 1,
     Payment.Status.PROCESSING: 2,
@@ -34,16 +37,21 @@ _STATUS_RANK = {
 def sync_payment(
     *, gateway: str, external_id: str, order: Order | None = None, invoice: Invoice | None = None
 ) -> Payment:
-    """Fetch a payment from its gateway and make everything that rests on it true.
+    """Fetch a payment from its gateway, take its new facts over, and let the receivers act on them.
 
-    The return page, webhooks, polls and the reconciliation all come through here. Safe to repeat
-    and to run any number of times at once: facts only grow, and receivers write the difference
-    between what should hold and what does. ``order`` or ``invoice`` say what a payment that is seen
-    for the first time was meant for; else the reference that the gateway keeps says it.
+    The return page, webhook events, polls and the reconciliation all call this function. It is safe to
+    repeat and to run any number of times at once: facts only grow, and the receivers of
+    ``payment_facts_changed`` write the difference between the rows that the facts require and the rows
+    that exist. When all new facts are stored, the signal is sent once for each, with its kind; without
+    a new fact it is sent once with the kind "adjustment".
+
+    Pass ``order`` or ``invoice`` if the caller knows what the payment is for; otherwise the reference
+    that the gateway stores with the payment decides. Call it outside of any transaction, because it
+    calls the gateway. Raises NotThere for a payment that the gateway does not know, and OSError.
     """
     snapshot = gateways.by_name(gateway).fetch_payment(external_id)
     if order is None and invoice is None:
-        order, invoice = _meant_for(gateway, snapshot)
+        order, invoice = _order_or_invoice_of(gateway, snapshot)
     with transaction.atomic():
         Payment.objects.bulk_create(
             [
@@ -59,14 +67,18 @@ def sync_payment(
             ignore_conflicts=True,
         )
         payment = locks.lock_payment(gateway=gateway, external_id=external_id)
-        now = timezone.now()  # one moment for the facts and the books: no period parts them
-        for kind in [*_facts(payment, snapshot, now, order, invoice)] or [Kind.ADJUSTMENT]:
+        _link(payment, order, invoice)
+        # One moment for the rows and the books, so that both lie in the same month.
+        now = timezone.now()
+        for kind in [*_take_over(payment, snapshot, now)] or [Kind.ADJUSTMENT]:
             payment_facts_changed.send(sender=Payment, payment=payment, kind=kind, at=now)
     return payment
 
 
-def _meant_for(gateway: str, snapshot: PaymentSnapshot) -> tuple[Order | None, Invoice | None]:
-    """What the gateway's own reference says that a payment is for, as far as it is ours."""
+def _order_or_invoice_of(
+    gateway: str, snapshot: PaymentSnapshot
+) -> tuple[Order | None, Invoice | None]:
+    """Return the order or the invoice that the gateway's reference names; (None, None) if not ours."""
     try:
         order_id = uuid.UUID(snapshot.order_id) if snapshot.order_id else None
     except ValueError:
@@ -74,78 +86,92 @@ def _meant_for(gateway: str, snapshot: PaymentSnapshot) -> tuple[Order | None, I
     if order_id is not None:
         return Order.objects.filter(pk=order_id, gateway=gateway).first(), None
     if snapshot.invoice_id:
-        found = Invoice.objects.filter(
+        invoices = Invoice.objects.filter(
             external_id=snapshot.invoice_id, subscription__gateway=gateway
         )
-        return None, found.first()
+        return None, invoices.first()
     return None, None
 
 
-def _facts(
-    payment: Payment, snapshot: PaymentSnapshot, now: datetime, order, invoice
-) -> Iterator[str]:
-    """Merge what is new, one fact at a time; each is booked before the next one is looked at."""
-    if payment.order_id is None and payment.invoice_id is None:
-        # Heard of before we knew what it was for.
-        payment.order, payment.invoice = order, invoice
-        if payment.disposition == Payment.Disposition.UNMATCHED and (order or invoice):
-            payment.disposition = Payment.Disposition.NONE
-    was = payment.status
+def _link(payment: Payment, order: Order | None, invoice: Invoice | None) -> None:
+    """Set what a payment is for, if it was stored before that was known. `_take_over` saves it."""
+    if payment.order_id is not None or payment.invoice_id is not None:
+        return
+    payment.order, payment.invoice = order, invoice
+    if payment.disposition == Payment.Disposition.UNMATCHED and (order or invoice):
+        payment.disposition = Payment.Disposition.NONE
+
+
+def _take_over(payment: Payment, snapshot: PaymentSnapshot, now: datetime) -> Iterator[str]:
+    """Store each fact of the snapshot that is new; yield the kind of journal entry that it makes."""
+    status_before = payment.status
     if _STATUS_RANK[snapshot.status] > _STATUS_RANK[payment.status]:
         payment.status = snapshot.status
-    captured = snapshot.captured > payment.captured
-    if captured:
-        payment.captured = snapshot.captured
-        payment.captured_at = payment.captured_at or now
-        payment.available_on = payment.available_on or hold_until(payment.captured_at)
-        audit.record(
-            actor=_payer(payment),
-            action=AuditAction.PAYMENT_CAPTURED,
-            target=payment,
-            amount=payment.captured,
-            currency=payment.currency,
-        )
-    placed = payment.captured and payment.disposition == Payment.Disposition.NONE
-    if placed:
-        payment.disposition = _disposition(payment)
+    is_captured = _take_over_capture(payment, snapshot, now)
+    # Also money that was captured before its order or invoice was known.
+    is_placed = payment.captured > 0 and payment.disposition == Payment.Disposition.NONE
+    if is_placed:
+        payment.disposition = _disposition_of(payment)
     payment.save(
         update_fields=[
             "status", "captured", "captured_at", "available_on", "disposition", "order", "invoice",
         ]
     )  # fmt: skip
-    if captured or placed:
+    if is_captured or is_placed:
         yield Kind.CAPTURE
-    if was in UNDER_WAY and payment.status in GIVEN_UP:
+    if status_before in UNDER_WAY and payment.status in GIVEN_UP:
         yield "failed"
     if snapshot.fee > payment.fee:
         payment.fee = snapshot.fee
         payment.save(update_fields=["fee"])
         yield Kind.FEE
-    for fact in snapshot.refunds:
-        if kind := _merge_refund(payment, fact, now):
+    for refund in snapshot.refunds:
+        if kind := _take_over_refund(payment, refund, now):
             yield kind
-    for fact in snapshot.disputes:
-        if kind := _merge_dispute(payment, fact, now):
+    for dispute in snapshot.disputes:
+        if kind := _take_over_dispute(payment, dispute, now):
             yield kind
     if payment.disposition == Payment.Disposition.DUPLICATE:
-        _owe_back(payment)
+        _request_automatic_refund(payment)
 
 
-def _merge_refund(payment: Payment, fact: RefundSnapshot, now: datetime) -> str:
-    """Returns the kind of entry that it makes; empty when the books need none."""
-    refund = _known_refund(payment, fact) or Refund(payment=payment, amount=fact.amount)
+def _take_over_capture(payment: Payment, snapshot: PaymentSnapshot, now: datetime) -> bool:
+    """Raise the captured amount to the snapshot's; return whether it rose. Does not save the row."""
+    if snapshot.captured <= payment.captured:
+        return False
+    payment.captured = snapshot.captured
+    payment.captured_at = payment.captured_at or now
+    payment.available_on = payment.available_on or hold_until(payment.captured_at)
+    audit.record(
+        actor=_payer(payment),
+        action=AuditAction.PAYMENT_CAPTURED,
+        target=payment,
+        amount=payment.captured,
+        currency=payment.currency,
+    )
+    return True
+
+
+def _take_over_refund(payment: Payment, fact: RefundSnapshot, now: datetime) -> str:
+    """Create our row of a refund, or raise its status; a status never falls back.
+
+    Returns the kind of journal entry that follows: "refund" when it begins to count, "refund_reversed"
+    when it counts no more, "" otherwise.
+    """
+    known = _known_refund(payment, fact)
+    refund = known or Refund(payment=payment, amount=fact.amount)
     counted = refund.status in Refund.COUNTS
-    risen = refund._state.adding or Refund.RANK[fact.status] > Refund.RANK[refund.status]
-    if not risen and refund.external_id is not None:
+    has_risen = known is None or Refund.RANK[fact.status] > Refund.RANK[refund.status]
+    if not has_risen and refund.external_id is not None:
         return ""
     refund.external_id = fact.external_id
-    if risen:
+    if has_risen:
         refund.status = fact.status
     counts = refund.status in Refund.COUNTS
     if counts:
         refund.counted_at = refund.counted_at or now
     refund.save()
-    if risen and refund.status in {Refund.Status.SUCCEEDED, Refund.Status.FAILED}:
+    if has_risen and refund.status in {Refund.Status.SUCCEEDED, Refund.Status.FAILED}:
         succeeded = refund.status == Refund.Status.SUCCEEDED
         audit.record(
             actor=refund.by,
@@ -160,7 +186,11 @@ def _merge_refund(payment: Payment, fact: RefundSnapshot, now: datetime) -> str:
 
 
 def _known_refund(payment: Payment, fact: RefundSnapshot) -> Refund | None:
-    """Our row of a refund: by the gateway's id, or, while we have not heard it, by our own key."""
+    """Return our row of a refund, or None.
+
+    It is found by the gateway's id. A refund that we requested and that has no id yet is found by the
+    idempotency key of the request.
+    """
     for refund in payment.refunds.all():
         if fact.external_id == refund.external_id:
             return refund
@@ -169,25 +199,29 @@ def _known_refund(payment: Payment, fact: RefundSnapshot) -> Refund | None:
     return None
 
 
-def _merge_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -> str:
-    """Amounts only rise; the status is for people to read and moves nothing."""
-    dispute = payment.disputes.filter(external_id=fact.external_id).first()
-    is_new = dispute is None
-    dispute = dispute or Dispute(payment=payment, external_id=fact.external_id, amount=fact.amount)
+def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -> str:
+    """Create our row of a dispute, or raise its amounts and fee; they never fall.
+
+    Returns the kind of journal entry that follows from the amounts: "dispute", "dispute_reinstated", or
+    "" when they are unchanged. The status is for people to read and moves no money; once it is WON or
+    LOST it stays final.
+    """
+    known = payment.disputes.filter(external_id=fact.external_id).first()
+    dispute = known or Dispute(payment=payment, external_id=fact.external_id, amount=fact.amount)
     before = dispute.withdrawn, dispute.reinstated, dispute.fee
     dispute.withdrawn = max(dispute.withdrawn, fact.withdrawn)
     dispute.reinstated = min(max(dispute.reinstated, fact.reinstated), dispute.withdrawn)
     dispute.fee = max(dispute.fee, fact.fee)
     after = dispute.withdrawn, dispute.reinstated, dispute.fee
-    final = dispute.status in {Dispute.Status.WON, Dispute.Status.LOST}
-    if not final or fact.status in {Dispute.Status.WON, Dispute.Status.LOST}:
+    final = {Dispute.Status.WON, Dispute.Status.LOST}
+    if dispute.status not in final or fact.status in final:
         dispute.status = fact.status
     dispute.reason = fact.reason or dispute.reason
     dispute.evidence_due = fact.evidence_due or dispute.evidence_due
     if dispute.withdrawn:
         dispute.withdrawn_at = dispute.withdrawn_at or now
     dispute.save()
-    if is_new:
+    if known is None:
         audit.record(
             actor=None,
             action=AuditAction.DISPUTE_OPENED,
@@ -197,46 +231,54 @@ def _merge_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -> st
         )
     if after == before:
         return ""
-    return Kind.DISPUTE_REINSTATED if after[1] > before[1] else Kind.DISPUTE
+    return Kind.DISPUTE_REINSTATED if dispute.reinstated > before[1] else Kind.DISPUTE
 
 
-def _owe_back(payment: Payment) -> None:
-    """Request the refund of a payment that is a duplicate; `gateway_news.followups` asks the gateway."""
-    asked = payment.refunds.filter(status=Refund.Status.REQUESTED).aggregate(total=Sum("amount"))
-    held = sum(d.withdrawn - d.reinstated for d in payment.disputes.all())
-    left = payment.captured - payment.refunded() - held - (asked["total"] or 0)
-    # A refund that the bank could not carry out is not asked for again: somebody must look.
-    refused = payment.refunds.filter(
+def _request_automatic_refund(payment: Payment) -> None:
+    """Request the refund of all that is left of a duplicate payment, unless that was tried before.
+
+    `gateway_news.followups` sends the request to the gateway after the commit. A refund that failed or
+    that the gateway refused is not requested again: a person must decide then.
+    """
+    requested = payment.refunds.filter(status=Refund.Status.REQUESTED).aggregate(
+        total=Sum("amount")
+    )["total"]
+    left = payment.captured - payment.refunded() - payment.disputed() - (requested or 0)
+    has_failed = payment.refunds.filter(
         is_automatic=True, status__in=[Refund.Status.FAILED, Refund.Status.CANCELED]
-    )
-    if left > 0 and not refused.exists():
+    ).exists()
+    if left > 0 and not has_failed:
         Refund.objects.create(payment=payment, amount=left, reason="paid twice", is_automatic=True)
 
 
-def _disposition(payment: Payment) -> str:
-    """Exactly one payment pays an order or invoice, and only with the agreed amount.
+def _disposition_of(payment: Payment) -> Payment.Disposition:
+    """Decide how a captured payment is used.
 
-    Nobody pays twice for one thing: neither by a second payment of the order, nor by an order of a
-    video that they have bought, nor by a subscription beside one that is active.
+    UNMATCHED: it belongs to no order or invoice of ours. DUPLICATE: its amount or currency is not the
+    agreed one, or its order, video, invoice or subscription is paid for already. APPLIED otherwise: so
+    exactly one payment pays an order or invoice. Locks the rows that it must not decide about twice.
     """
     due = payment.order or payment.invoice
     if due is None:
-        logger.error("Payment %s pays nothing we know of; it is in suspense.", payment.pk)
+        logger.error(
+            "Payment %s belongs to no order or invoice: its money is in suspense.", payment.pk
+        )
         return Payment.Disposition.UNMATCHED
     if (payment.captured, payment.currency) != (due.amount, due.currency):
-        logger.error("Payment %s is not what was to be paid; it goes back.", payment.pk)
+        logger.error("Payment %s has another amount than agreed: it is sent back.", payment.pk)
         return Payment.Disposition.DUPLICATE
-    bought = _bought_order(due) if isinstance(due, Order) else _paid_invoice(due)
-    if bought:
-        logger.warning("Payment %s pays what was paid already; it goes back.", payment.pk)
+    is_paid = _is_order_paid(due) if isinstance(due, Order) else _is_invoice_paid(due)
+    if is_paid:
+        logger.warning("Payment %s pays a second time: it is sent back.", payment.pk)
         return Payment.Disposition.DUPLICATE
     return Payment.Disposition.APPLIED
 
 
-def _bought_order(order: Order) -> bool:
-    """Has this video been paid for? Locks all orders of the buyer for it, in one order.
+def _is_order_paid(order: Order) -> bool:
+    """Tell whether the order is paid, or its buyer has bought the video with another order.
 
-    A rental ends, so what was rented can be rented again, or bought.
+    A rental does not count, because it ends: the video can be rented again, or bought. Locks all orders
+    of the buyer for the video.
     """
     orders = locks.lock_orders_of(buyer_id=order.buyer_id, video_id=order.video_id)
     return (
@@ -248,24 +290,27 @@ def _bought_order(order: Order) -> bool:
     )
 
 
-def _paid_invoice(invoice: Invoice) -> bool:
-    """Has this invoice been paid, or does it belong to a subscription beside the user's own?
+def _is_invoice_paid(invoice: Invoice) -> bool:
+    """Tell whether the invoice is paid, or must not be: it is of a duplicate or ended subscription.
 
-    Locks the user's subscriptions.
+    Locks all subscriptions of the user.
     """
-    own = locks.lock_subscriptions_of(invoice.subscription.user_id)[invoice.subscription_id]
-    # Ended before it ever ran, or billed for a period after its end: the gateway had not heard of it.
-    late = own.ended_at is not None and (
-        own.period_end is None or invoice.period_start >= own.ended_at
+    rows = locks.lock_subscriptions_of(invoice.subscription.user_id)
+    subscription = rows[invoice.subscription_id]
+    # The gateway billed a period after the end, or after an end without any period, because it had not
+    # heard of the end yet.
+    is_after_end = subscription.ended_at is not None and (
+        subscription.period_end is None or invoice.period_start >= subscription.ended_at
     )
     return (
-        late
-        or own.disposition == Subscription.Disposition.DUPLICATE
+        is_after_end
+        or subscription.disposition == Subscription.Disposition.DUPLICATE
         or invoice.payments.filter(disposition=Payment.Disposition.APPLIED).exists()
     )
 
 
-def _payer(payment: Payment):
+def _payer(payment: Payment) -> User | None:
+    """Return the buyer or subscriber that a payment belongs to; None when it is unmatched."""
     if payment.order is not None:
         return payment.order.buyer
     return payment.invoice.subscription.user if payment.invoice is not None else None

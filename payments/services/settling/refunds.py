@@ -1,4 +1,4 @@
-"""Giving money back."""
+"""Refunds: reserved under the payment's lock, requested at the gateway, and taken over as facts."""
 
 import uuid
 from datetime import timedelta
@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from config import money
 from config.errors import NotVisible
@@ -22,53 +23,76 @@ from payments.gateways.translation import translate_errors
 from payments.models import Invoice, Order, Payment, Refund
 from payments.services.settling.facts import sync_payment
 
-UNHEARD_AFTER = timedelta(minutes=1)
+# A request without an answer for so long was lost, or its process died: it is repeated, with its key.
+REPEAT_AFTER = timedelta(minutes=1)
+REQUESTS_AT_ONCE = 100
 
 
-def refund_order(*, order_id: uuid.UUID, amount: int | None, reason: str, actor) -> Order:
-    """Give back ``amount`` minor units of a paid order, or all that is left of it.
+def refund_order(
+    *, order_id: uuid.UUID, amount: int | None, reason: str, actor: User | None
+) -> Order:
+    """Give back ``amount`` minor units of a paid order; None gives back all that is left of it.
 
-    A full refund takes the split back and ends the right to watch, playback included, in one
-    transaction. Raises NothingToRefund, RefundTooLarge, Disputed; no money has moved then. A refund
-    whose outcome nobody heard is asked for again first, with its own key; when it is what this call
-    wants too, that is all: repeating a call whose answer was lost gives the money back once.
+    A full refund reverses the split and revokes the entitlement, playback included, in one transaction.
+    Safe to repeat when the answer was lost: a request that the gateway has not answered within a minute
+    is repeated first, with its own key, and if it has the same amount nothing more is refunded.
+
+    Raises NotVisible, NothingToRefund, Disputed, RefundInProgress, RefundTooLarge: no money has moved
+    then. Raises GatewayUnavailable: the follow-ups repeat the request.
     """
     if not Order.objects.filter(pk=order_id).exists():
         raise NotVisible()
-    _refund(amount, reason, actor, order_id=order_id)
+    _refund_payment(
+        amount, reason, actor, order_id=order_id, disposition=Payment.Disposition.APPLIED
+    )
     return Order.objects.get(pk=order_id)
 
 
-def refund_invoice(*, invoice_id: uuid.UUID, amount: int | None, reason: str, actor) -> Invoice:
-    """The same for a paid period of a subscription; the current one in full ends it."""
+def refund_invoice(
+    *, invoice_id: uuid.UUID, amount: int | None, reason: str, actor: User | None
+) -> Invoice:
+    """Give back ``amount`` minor units of a paid period of a subscription; None gives back the rest.
+
+    A full refund of the latest paid period ends the subscription. Otherwise as `refund_order`.
+    """
     if not Invoice.objects.filter(pk=invoice_id).exists():
         raise NotVisible()
-    _refund(amount, reason, actor, invoice_id=invoice_id)
+    _refund_payment(
+        amount, reason, actor, invoice_id=invoice_id, disposition=Payment.Disposition.APPLIED
+    )
     return Invoice.objects.get(pk=invoice_id)
 
 
-def send_back_stray(*, payment_id: uuid.UUID, actor) -> Payment:
-    """Give all of a payment back that pays nothing, or paid twice and could not go back by itself."""
-    astray = (Payment.Disposition.UNMATCHED, Payment.Disposition.DUPLICATE)
-    stray = Payment.objects.filter(pk=payment_id, disposition__in=astray)
-    if not stray.exists():
+def refund_unapplied(*, payment_id: uuid.UUID, actor: User) -> Payment:
+    """Give back all of a payment that is unmatched, or a duplicate whose automatic refund failed.
+
+    Raises NotVisible for any other payment, and what `refund_order` raises.
+    """
+    unapplied = (Payment.Disposition.UNMATCHED, Payment.Disposition.DUPLICATE)
+    payment = Payment.objects.filter(pk=payment_id, disposition__in=unapplied).first()
+    if payment is None:
         raise NotVisible()
-    audit.record(actor=actor, action=AuditAction.SUSPENSE_SETTLED, target=stray.get())
-    disposition = stray.get().disposition
-    _refund(None, "pays nothing", actor, pk=payment_id, disposition=disposition)
+    audit.record(actor=actor, action=AuditAction.SUSPENSE_SETTLED, target=payment)
+    _refund_payment(None, "pays nothing", actor, pk=payment_id, disposition=payment.disposition)
     return Payment.objects.get(pk=payment_id)
 
 
-def _refund(amount: int | None, reason: str, actor, **of) -> None:
+def _refund_payment(amount: int | None, reason: str, actor: User | None, **lookup: object) -> None:
+    """Repeat the unanswered requests of the payment that the lookup names, then make the wanted one."""
     while True:
-        refund, is_wanted = _reserve(amount, reason, actor, of)
-        carry_out(refund)
+        refund, is_wanted = _reserve(amount, reason, actor, lookup)
+        request_at_gateway(refund)
         if is_wanted:
             return
 
 
-def carry_out(refund: Refund) -> None:
-    """Ask the gateway for a reserved refund, and take in what it says. Never in a transaction."""
+def request_at_gateway(refund: Refund) -> None:
+    """Request a reserved refund at its gateway, and take the payment's new facts over.
+
+    Safe to repeat: the refund's key makes the gateway give the money back once. Call it outside of any
+    transaction. Raises GatewayUnavailable, and RefundTooLarge when the gateway refuses the refund,
+    which is then CANCELED.
+    """
     payment = refund.payment
     gateway = gateways.by_name(payment.gateway)
     try:
@@ -78,48 +102,60 @@ def carry_out(refund: Refund) -> None:
         Refund.objects.filter(pk=refund.pk, status=Refund.Status.REQUESTED).update(
             status=Refund.Status.CANCELED
         )
-        # It knows of refunds that we have not heard of.
+        # The gateway knows of refunds that were made on its own pages.
         sync_payment(gateway=payment.gateway, external_id=payment.external_id)
         raise RefundTooLarge(f"The gateway refuses this refund: {error}.") from None
     sync_payment(gateway=payment.gateway, external_id=payment.external_id)
 
 
-def unheard() -> list[Refund]:
-    """Refunds to ask for (again): those nobody asks for by hand, and those without an answer."""
+def due_requests() -> list[Refund]:
+    """Return up to 100 refunds that must be requested at their gateway now.
+
+    These are the automatic refunds, which no person requests, and all that have had no answer for a
+    minute.
+    """
     requested = Refund.objects.filter(status=Refund.Status.REQUESTED).select_related("payment")
-    old = timezone.now() - UNHEARD_AFTER
-    return [r for r in requested[:100] if r.is_automatic or r.created_at < old]
+    unanswered_since = timezone.now() - REPEAT_AFTER
+    return [
+        refund
+        for refund in requested[:REQUESTS_AT_ONCE]
+        if refund.is_automatic or refund.created_at < unanswered_since
+    ]
 
 
 @transaction.atomic
-def _reserve(amount: int | None, reason: str, actor, of: dict) -> tuple[Refund, bool]:
-    """A refund to ask for, under the payment's lock: two at once never exceed the capture.
+def _reserve(
+    amount: int | None, reason: str, actor: User | None, lookup: dict[str, object]
+) -> tuple[Refund, bool]:
+    """Return a refund to request, and whether it is the one that the caller wants.
 
-    The last value tells whether it is the one that the caller wants.
+    It is a new one, or an earlier one without an answer. The payment's lock makes sure that two callers
+    at once never reserve more than what is left of the capture.
     """
     try:
-        payment = locks.lock_payment(**{"disposition": Payment.Disposition.APPLIED, **of})
+        payment = locks.lock_payment(**lookup)
     except Payment.DoesNotExist:
         raise NothingToRefund() from None
     if payment.disputed() > 0:
         raise Disputed()
-    # A process died between asking the gateway and hearing its answer: ask again, with the same key.
-    unheard = payment.refunds.filter(
-        status=Refund.Status.REQUESTED, created_at__lt=timezone.now() - UNHEARD_AFTER
+    unanswered = payment.refunds.filter(
+        status=Refund.Status.REQUESTED, created_at__lt=timezone.now() - REPEAT_AFTER
     ).first()
-    if unheard is not None:
-        return unheard, amount in (None, unheard.amount)
-    asked = sum(
+    if unanswered is not None:
+        return unanswered, amount in (None, unanswered.amount)
+    requested = sum(
         payment.refunds.filter(status=Refund.Status.REQUESTED).values_list("amount", flat=True)
     )
-    left = payment.captured - payment.refunded() - asked
-    if left <= 0 and asked:
+    left = payment.captured - payment.refunded() - requested
+    if left <= 0 and requested:
         raise RefundInProgress()
     if left <= 0:
         raise NothingToRefund()
     wanted = left if amount is None else amount
     if wanted > left:
         shown = money.to_text(left, payment.currency)
-        raise RefundTooLarge(f"Only {shown} {payment.currency} are left of this payment.")
+        raise RefundTooLarge(
+            f"Only {shown} {payment.currency} of this payment can still be refunded."
+        )
     refund = Refund.objects.create(payment=payment, amount=wanted, reason=reason, by=actor)
     return refund, True

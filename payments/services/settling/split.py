@@ -1,5 +1,6 @@
-"""The 80/20 split: what the books must hold for a payment, and the difference posted."""
+"""Booking of payments: the 80/20 split, and the difference between it and the books."""
 
+import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -13,19 +14,21 @@ Role = LedgerAccount.Role
 
 
 def book_payment(payment: Payment, *, kind: str, at: datetime) -> None:
-    """Bring the books to the payment's facts. Posts nothing when they are there already.
+    """Book the difference between a payment's facts and its earlier entries, if there is one.
 
-    Called with the payment's row locked, in the transaction that changed its facts.
+    ``kind`` is the kind of the new journal entry. Call it with the payment's row locked, in the
+    transaction that changed the facts: then it is safe to repeat.
     """
     changes = differences(payment)
     if not any(changes.values()):
         return
     number = payment.entries_booked + 1
+    clearing = accounts.clearing(payment.gateway, payment.currency)
     posting.post(
         key=f"payment:{payment.pk}:{number}",
         kind=kind,
         currency=payment.currency,
-        legs=posting.legs(changes, accounts.clearing(payment.gateway, payment.currency)),
+        transfers=posting.transfers_for(changes, clearing),
         at=at,
         available_on=payment.available_on,
         payment=payment,
@@ -35,76 +38,90 @@ def book_payment(payment: Payment, *, kind: str, at: datetime) -> None:
 
 
 def differences(payment: Payment) -> dict[LedgerAccount, int]:
-    """By account, what the books lack of what they must hold for a payment; clearing is left out."""
-    clearing = accounts.clearing(payment.gateway, payment.currency)
-    wanted = targets(payment)
+    """Return, for each account, the credit that a payment's facts require minus the booked one.
+
+    The clearing account is left out: it balances the others.
+    """
     booked = Transfer.objects.filter(entry__payment=payment).net_by_account()
-    booked.pop(clearing, None)
+    booked.pop(accounts.clearing(payment.gateway, payment.currency), None)
+    required = _required_by_account(payment)
     return {
-        account: wanted.get(account, 0) - booked.get(account, 0) for account in {**wanted, **booked}
+        account: required.get(account, 0) - booked.get(account, 0)
+        for account in {**required, **booked}
     }
 
 
-def targets(payment: Payment) -> dict[LedgerAccount, int]:
-    """By account, the credit that the books must hold for a payment."""
-    of_banks = payment.disputes.aggregate(total=Sum("fee"))["total"] or 0
-    credits, owner = wanted(
-        payment, back=payment.refunded() + payment.disputed(), bank_fees=of_banks
-    )
+def _required_by_account(payment: Payment) -> dict[LedgerAccount, int]:
+    bank_fees = payment.disputes.aggregate(total=Sum("fee", default=0))["total"]
+    back = payment.refunded() + payment.disputed()
+    credits = required_credits(payment, back=back, bank_fees=bank_fees)
     return {
-        accounts.of(role, payment.currency, owner): credit
+        accounts.of(role, payment.currency, account_owner_id(payment)): credit
         for role, credit in credits.items()
         if credit
     }
 
 
-def wanted(payment: Payment, *, back: int, bank_fees: int) -> tuple[positions.Credits, object]:
-    """The credits by role, and whose the accounts are that people have: asks the database nothing
-    when the payment's order, coupon, invoice and subscription are loaded.
+def required_credits(payment: Payment, *, back: int, bank_fees: int) -> positions.Credits:
+    """Return the credits that the books must hold for a payment by role, without clearing.
 
-    ``back`` has been refunded or is held by banks, ``bank_fees`` are what their disputes cost.
+    ``back`` has been refunded or is held by banks; ``bank_fees`` is the cost of its disputes. Makes
+    no query if the payment's order with its coupon, and its invoice, are loaded.
     """
-    credits, owner = _credits(payment, back)
-    return {**credits, Role.FEES: -(payment.fee + bank_fees)}, owner
+    fees = {Role.FEES: -(payment.fee + bank_fees)}
+    return {**_split(payment, captured=payment.captured, back=back), **fees}
 
 
-def _credits(payment: Payment, back: int) -> tuple[positions.Credits, object]:
-    """Credits by role, and whose the account is, for the roles that have one for each person."""
-    captured = payment.captured
-    if payment.disposition == Disposition.APPLIED and payment.order is not None:
+def _split(payment: Payment, *, captured: int, back: int) -> positions.Credits:
+    if payment.disposition == Disposition.DUPLICATE:
+        return positions.of_duplicate(captured=captured, back=back)
+    if payment.disposition != Disposition.APPLIED:
+        return positions.of_unmatched(captured=captured, back=back)
+    if payment.order is not None:
         order = payment.order
-        sale = positions.of_sale(
+        return positions.of_sale(
             captured=captured, back=back, fee_bps=order.fee_bps, subsidy=subsidy(order)
         )
-        return sale, order.creator_id
-    if payment.disposition == Disposition.APPLIED:
-        invoice = payment.invoice
-        return (
-            positions.of_invoice(
-                captured=captured,
-                back=back,
-                recognised=invoice.recognised,
-                fee_bps=invoice.fee_bps,
-            ),
-            None,
-        )
-    left, lost = max(0, captured - back), max(0, back - captured)
+    invoice = payment.invoice
+    if invoice is None:
+        raise ValueError(f"Payment {payment.pk} is applied, but has no order or invoice.")
+    return positions.of_invoice(
+        captured=captured, back=back, recognised=invoice.recognised, fee_bps=invoice.fee_bps
+    )
+
+
+def account_owner_id(payment: Payment) -> uuid.UUID | None:
+    """Return the user of the personal account that a payment credits: a sale's creator, or the payer.
+
+    None for a payment that credits no personal account.
+    """
     if payment.disposition == Disposition.DUPLICATE:
-        return {Role.CUSTOMER_REFUND: left, Role.LOSSES: -lost}, payer_id(payment)
-    return {Role.SUSPENSE: left, Role.LOSSES: -lost}, None
+        return payer_id(payment)
+    if payment.disposition == Disposition.APPLIED and payment.order is not None:
+        return payment.order.creator_id
+    return None
+
+
+def payer_id(payment: Payment) -> uuid.UUID | None:
+    """Return the buyer or subscriber of a payment; None if it belongs to no order or invoice."""
+    if payment.order is not None:
+        return payment.order.buyer_id
+    return payment.invoice.subscription.user_id if payment.invoice is not None else None
 
 
 def subsidy(order: Order) -> int:
-    """The part of the list price that the platform pays."""
+    """Return the part of an order's list price that the platform pays, in minor units."""
     coupon = order.coupon
     by_platform = coupon is not None and coupon.funded_by == Coupon.Funding.PLATFORM
     return order.discount if by_platform else 0
 
 
 def book_gift(order: Order, *, at: datetime) -> None:
-    """The split of an order that cost nothing, when the platform pays for it."""
-    credits = wanted_gift(order)
-    promotions = accounts.of(Role.PROMOTIONS, order.currency)
+    """Book the split of a free order. Without a subsidy by the platform there is nothing to book.
+
+    A second booking of the same order raises IntegrityError.
+    """
+    credits = required_gift_credits(order)
     changes = {
         accounts.of(role, order.currency, order.creator_id): credits[role]
         for role in (Role.CREATOR, Role.PLATFORM)
@@ -113,24 +130,18 @@ def book_gift(order: Order, *, at: datetime) -> None:
         key=f"order:{order.pk}:gift",
         kind=JournalEntry.Kind.GIFT,
         currency=order.currency,
-        legs=posting.legs(changes, promotions),
+        transfers=posting.transfers_for(changes, accounts.of(Role.PROMOTIONS, order.currency)),
         at=at,
         available_on=hold_until(at),
         order=order,
     )
 
 
-def wanted_gift(order: Order) -> positions.Credits:
-    """The credits by role of an order that cost nothing."""
+def required_gift_credits(order: Order) -> positions.Credits:
+    """Return the credits that the books must hold for a free order, by role."""
     return positions.of_gift(subsidy=subsidy(order), fee_bps=order.fee_bps)
 
 
-def payer_id(payment: Payment):
-    if payment.order is not None:
-        return payment.order.buyer_id
-    return payment.invoice.subscription.user_id if payment.invoice is not None else None
-
-
 def hold_until(earned_at: datetime) -> datetime:
-    """When what a creator earned then may be paid out."""
+    """Return the moment from which a creator's earning may be paid out: PAYOUT_HOLD_DAYS later."""
     return earned_at + timedelta(days=settings.PAYOUT_HOLD_DAYS)

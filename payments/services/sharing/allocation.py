@@ -1,4 +1,4 @@
-"""Sharing an amount among many: pure functions over whole minor units and whole seconds."""
+"""Sharing an amount among creators: pure functions over whole minor units and whole seconds."""
 
 import hashlib
 import json
@@ -8,16 +8,16 @@ from collections.abc import Mapping
 def allocate(amount: int, weights: Mapping[str, int]) -> dict[str, int]:
     """Share ``amount`` (≥ 0) in proportion to the weights (≥ 0), to the last minor unit.
 
-    Largest remainder: everybody gets their exact share rounded down, and the units left over go one
-    each to the largest remainders; then to the larger weight, then by name, so that the order of
-    the input does not matter. The parts add up to the amount, unless nobody has a weight: then
-    nobody gets anything.
+    By the largest remainder method: each share is first rounded down; the units left over go, one each,
+    to the largest remainders, among equal ones to the larger weight, then to the smaller name. So the
+    order of the input does not matter. The shares add up to the amount, unless all weights are 0: then
+    all shares are 0. Raises ValueError for a negative amount or weight.
 
     >>> allocate(8000, {"a": 3600, "b": 1800, "c": 1800, "d": 1})
     {'a': 3999, 'b': 2000, 'c': 2000, 'd': 1}
     """
     if amount < 0 or any(weight < 0 for weight in weights.values()):
-        raise ValueError("Only amounts and weights of at least 0 can be shared.")
+        raise ValueError("The amount and all weights must be at least 0.")
     total = sum(weights.values())
     if not total:
         return dict.fromkeys(weights, 0)
@@ -34,11 +34,12 @@ def allocate(amount: int, weights: Mapping[str, int]) -> dict[str, int]:
 def user_centric(
     balance: int, paid: Mapping[str, int], watched: Mapping[str, Mapping[str, int]]
 ) -> dict[str, int]:
-    """Share ``balance`` so that each subscriber's money goes to those whom they watched.
+    """Share ``balance`` so that each subscriber's money goes to the creators whom they watched.
 
     ``paid`` is each subscriber's own part of the pool in minor units, ``watched`` their seconds by
-    creator. What no subscriber's viewing claims is shared by all watch time; when the claims are
-    more than there is, they are the weights.
+    creator. Each subscriber's part is allocated by their own seconds. A remainder of the balance is
+    shared by the seconds of all. If the parts add up to more than the balance, the balance is shared in
+    proportion to them.
 
     >>> user_centric(800, {"u": 400, "v": 400}, {"u": {"a": 100}, "v": {"a": 1, "b": 3}})
     {'a': 500, 'b': 300}
@@ -53,14 +54,17 @@ def user_centric(
     claimed = sum(claims.values())
     if claimed > balance:
         return allocate(balance, claims)
-    rest = allocate(balance - claimed, seconds)
-    return {creator: claims[creator] + rest[creator] for creator in seconds}
+    remainder = allocate(balance - claimed, seconds)
+    return {creator: claims[creator] + remainder[creator] for creator in seconds}
 
 
 def input_sha256(
     algorithm: str, period: str, currency: str, amount: int, weights: Mapping[str, int]
 ) -> str:
-    """The fingerprint of everything that a distribution follows from, whatever its order."""
+    """Return the hash of everything that the shares of a pool follow from.
+
+    The order of the weights does not change it.
+    """
     content = [algorithm, period, currency, amount, sorted(weights.items())]
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,7 +1,8 @@
-"""Closing a month: what subscribers paid for it is earned, shared among creators, and written down."""
+"""Closing a month: recognise its invoices, share its pools among creators, write its statements."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from payments import locks
 from payments.errors import EarlierPeriodOpen, PeriodNotOver
@@ -30,54 +32,48 @@ from payments.services.sharing import allocation, recognition
 from payments.services.sharing.recognition import recognise
 
 __all__ = ["Closing", "Share", "close_month", "recognise", "verify_month"]
-COUNTS_FROM = 30  # seconds of a video on a day; less is a look, and shares nothing
+# A user who watches less of a video on a day only looks at it, and gives its creator no share.
+MIN_SECONDS = 30
 BATCH = 2000
 Role = LedgerAccount.Role
-_CONCERNS_CREATORS = (Role.CREATOR, Role.POOL, Role.DEFERRED)
+# An entry on one of these accounts makes a currency part of a month's closing.
+_CREATORS_MONEY = (Role.CREATOR, Role.POOL, Role.DEFERRED)
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
+    """One creator's share of a pool: the watch time of their videos and the amount in minor units."""
+
     seconds: int
     amount: int
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A month's pool of one currency, stored (or, of a dry run, not), with the shares by creator."""
+    """A month's pool in one currency with its shares by the creator's id.
+
+    The pool of a dry run is not stored.
+    """
 
     pool: Pool
     shares: dict[str, Share] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Viewing:
-    """What the subscribers of a currency watched: seconds by subscriber and creator."""
-
-    by_user: dict[str, dict[str, int]]
-
-    @property
-    def by_creator(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for watched in self.by_user.values():
-            for creator, seconds in watched.items():
-                found[creator] = found.get(creator, 0) + seconds
-        return found
+    is_stored: bool = True
 
 
 def close_month(
     month: Month,
     *,
-    actor=None,
+    actor: User | None = None,
     dry_run: bool = False,
     on_step: Callable[[str], None] = lambda text: None,
 ) -> list[Closing]:
-    """Earn, share and write down a calendar month (UTC) in every currency that has anything of it.
+    """Close a calendar month (UTC) in each currency that has entries or subscriptions in it.
 
-    Two at once share once, and closing again changes nothing and returns what was shared. What
-    cannot be shared, for want of money or of viewers, stays in the pool. Raises PeriodNotOver until
-    POOL_CLOSE_AFTER_HOURS after the month, and EarlierPeriodOpen. A dry run may be made at any time
-    and writes nothing: it says what closing now would share.
+    Safe to repeat and to run twice at once: a month that is closed is only returned. A pool without a
+    positive balance, or without watch time, shares nothing; its balance stays for the next month.
+    A dry run is possible at any time: it returns what closing now would share, and writes nothing.
+    ``on_step`` is called with a line of text before each step. Raises PeriodNotOver until
+    POOL_CLOSE_AFTER_HOURS after the month's end, and EarlierPeriodOpen while an earlier month is open.
     """
     now = timezone.now()
     may_close_at = month.end + timedelta(hours=settings.POOL_CLOSE_AFTER_HOURS)
@@ -92,28 +88,32 @@ def close_month(
     for currency in currencies:
         stored = Pool.objects.filter(period=str(month), currency=currency).first()
         if stored is not None:
-            on_step(f"{currency}: closed already")
+            on_step(f"{currency}: already closed")
             closings.append(_as_stored(stored))
         elif dry_run:
-            closings.append(_expected(month, currency, now))
+            closings.append(_dry_run(month, currency, now))
         else:
-            on_step(f"{currency}: earning what the month is worth")
-            recognition.recognise(month, currency)
-            on_step(f"{currency}: sharing it out")
+            on_step(f"{currency}: recognising invoices")
+            recognise(month, currency)
+            on_step(f"{currency}: sharing the pool")
             closings.append(_close(month, currency, actor))
     return closings
 
 
 @transaction.atomic
-def _close(month: Month, currency: str, actor) -> Closing:
-    # The row of the account is the queue of those who want to close.
+def _close(month: Month, currency: str, actor: User | None) -> Closing:
+    # The lock makes concurrent closings wait: each after the first finds the pool stored.
     account = locks.lock_ledger_account(accounts.of(Role.POOL, currency).pk)
     stored = Pool.objects.filter(period=str(month), currency=currency).first()
     if stored is not None:
         return _as_stored(stored)
     now = timezone.now()
-    closing = _share(
-        month, currency, now, balance=_balance(account, month), paid=_paid(account, month)
+    closing = _computed(
+        month,
+        currency,
+        now,
+        balance=_balance(account, month),
+        paid=_paid_by_subscriber(account, month),
     )
     pool = closing.pool
     pool.closed_by = actor
@@ -132,7 +132,7 @@ def _close(month: Month, currency: str, actor) -> Closing:
         key=f"pool:{pool.period}:{currency}",
         kind=JournalEntry.Kind.POOL,
         currency=currency,
-        legs=[
+        transfers=[
             (account, creators[creator], share.amount)
             for creator, share in closing.shares.items()
             if share.amount
@@ -153,11 +153,15 @@ def _close(month: Month, currency: str, actor) -> Closing:
         creators=len(closing.shares),
         input_sha256=pool.input_sha256,
     )
-    return closing
+    return replace(closing, is_stored=True)
 
 
 def verify_month(month: Month) -> list[str]:
-    """What is stored of a closed month and does not follow from the ledger and what was watched."""
+    """Return the discrepancies between a closed month and its recomputation, one line of text for each.
+
+    Pools, shares, entries and statements are recomputed from the ledger and the watch time. Empty when
+    all is right; a month that is not closed is itself a discrepancy.
+    """
     pools = list(Pool.objects.filter(period=str(month)).order_by("currency"))
     if not pools:
         return [f"{month} has not been closed"]
@@ -167,44 +171,46 @@ def verify_month(month: Month) -> list[str]:
 def _discrepancies(pool: Pool, month: Month) -> Iterable[str]:
     account = accounts.of(Role.POOL, pool.currency)
     stored = _as_stored(pool).shares
-    again = _share(
+    recomputed = _computed(
         month,
         pool.currency,
         pool.closed_at,
         balance=_balance(account, month),
-        paid=_paid(account, month),
+        paid=_paid_by_subscriber(account, month),
         algorithm=pool.algorithm,
     )
     for name in ("balance", "amount", "total_seconds", "input_sha256"):
-        was, is_now = getattr(pool, name), getattr(again.pool, name)
-        if was != is_now:
-            yield f"{pool}: {name} was {was} and is {is_now}"
-    for creator in sorted(stored.keys() | again.shares.keys()):
-        if stored.get(creator) != again.shares.get(creator):
-            yield f"{pool}: the share of {creator} was {stored.get(creator)} and is " + (
-                f"{again.shares.get(creator)}"
-            )
-    booked = _booked(pool)
+        old, new = getattr(pool, name), getattr(recomputed.pool, name)
+        if old != new:
+            yield f"{pool}: {name} is stored as {old}, recomputed as {new}"
+    for creator in sorted(stored.keys() | recomputed.shares.keys()):
+        old, new = stored.get(creator), recomputed.shares.get(creator)
+        if old != new:
+            yield f"{pool}: the share of creator {creator} is stored as {old}, recomputed as {new}"
+    booked = _booked_shares(pool)
     for creator in sorted(stored.keys() | booked.keys()):
         share = stored[creator].amount if creator in stored else 0
         if share != booked.get(creator, 0):
-            yield f"{pool}: {creator} got {booked.get(creator, 0)} of a share of {share}"
+            yield (
+                f"{pool}: creator {creator} has a share of {share},"
+                f" and {booked.get(creator, 0)} is booked"
+            )
     yield from statements.discrepancies(month, pool.currency)
 
 
-def _expected(month: Month, currency: str, now: datetime) -> Closing:
-    """What closing now would share; asks, and writes nothing."""
+def _dry_run(month: Month, currency: str, now: datetime) -> Closing:
+    """Return the closing of a month as it would be now, without writing anything."""
     account = LedgerAccount.objects.filter(role=Role.POOL, currency=currency).first()
     balance = _balance(account, month) if account else 0
-    paid = _paid(account, month) if account else {}
+    paid = _paid_by_subscriber(account, month) if account else {}
     for earning in recognition.expected(month, currency):
         balance += earning.to_pool
         user = str(earning.user_id)
         paid[user] = paid.get(user, 0) + earning.to_pool
-    return _share(month, currency, now, balance=balance, paid=paid)
+    return _computed(month, currency, now, balance=balance, paid=paid)
 
 
-def _share(
+def _computed(
     month: Month,
     currency: str,
     closed_at: datetime,
@@ -213,19 +219,26 @@ def _share(
     paid: dict[str, int],
     algorithm: str = "",
 ) -> Closing:
-    """The pool and its shares as they follow from the balance and what was watched; not stored."""
+    """Return the pool and the shares that follow from its balance and the watch time, not stored.
+
+    ``paid`` is the part of the pool that each subscriber's money brought in the month. The algorithm is
+    POOL_ALGORITHM, unless another is given.
+    """
     algorithm = algorithm or settings.POOL_ALGORITHM
-    viewing = _viewing(month, currency, closed_at)
-    weights = viewing.by_creator
+    watched = _watched_seconds(month, currency, closed_at)
+    weights: defaultdict[str, int] = defaultdict(int)
+    for by_creator in watched.values():
+        for creator, seconds in by_creator.items():
+            weights[creator] += seconds
     total = sum(weights.values())
     amount = balance if balance > 0 and total else 0
     if algorithm == Pool.Algorithm.USER_CENTRIC:
-        parts = allocation.user_centric(amount, paid if amount else {}, viewing.by_user)
-        inputs = {user: paid.get(user, 0) for user in viewing.by_user}
-        for user, watched in viewing.by_user.items():
-            inputs |= {f"{user}/{creator}": seconds for creator, seconds in watched.items()}
+        amounts = allocation.user_centric(amount, paid if amount else {}, watched)
+        inputs = {user: paid.get(user, 0) for user in watched}
+        for user, by_creator in watched.items():
+            inputs |= {f"{user}/{creator}": seconds for creator, seconds in by_creator.items()}
     else:
-        parts = allocation.allocate(amount, weights)
+        amounts = allocation.allocate(amount, weights)
         inputs = weights
     pool = Pool(
         period=str(month),
@@ -237,13 +250,15 @@ def _share(
         input_sha256=allocation.input_sha256(algorithm, str(month), currency, amount, inputs),
         closed_at=closed_at,
     )
-    return Closing(
-        pool, {creator: Share(weights[creator], part) for creator, part in sorted(parts.items())}
-    )
+    shares = {creator: Share(weights[creator], part) for creator, part in sorted(amounts.items())}
+    return Closing(pool, shares, is_stored=False)
 
 
-def _viewing(month: Month, currency: str, closed_at: datetime) -> _Viewing:
-    """Seconds of subscribers who had paid for a part of the month in that currency by then."""
+def _watched_seconds(month: Month, currency: str, closed_at: datetime) -> dict[str, dict[str, int]]:
+    """Return the seconds that count for a month's pool, by subscriber and then by creator.
+
+    Only subscribers who had paid for a part of the month in this currency by ``closed_at`` count.
+    """
     payers = Invoice.objects.filter(
         status=Invoice.Status.PAID,
         currency=currency,
@@ -255,32 +270,31 @@ def _viewing(month: Month, currency: str, closed_at: datetime) -> _Viewing:
         WatchDaily.objects.filter(
             day__gte=month.first_day,
             day__lt=month.next().first_day,
-            plan_seconds__gte=COUNTS_FROM,
+            plan_seconds__gte=MIN_SECONDS,
             user__in=payers.values("subscription__user"),
         )
         .exclude(user=F("creator"))
         .values_list("user", "creator")
         .annotate(seconds=Sum("plan_seconds"))
     )
-    by_user: dict[str, dict[str, int]] = {}
+    watched: dict[str, dict[str, int]] = {}
     for user, creator, seconds in rows.order_by().iterator(chunk_size=BATCH):
-        by_user.setdefault(str(user), {})[str(creator)] = seconds
-    return _Viewing(by_user)
+        watched.setdefault(str(user), {})[str(creator)] = seconds
+    return watched
 
 
 def _balance(account: LedgerAccount, month: Month) -> int:
-    """What was in the pool when the month was over, before it was shared.
+    """Return the pool's balance at the month's end, before it was shared, in minor units.
 
-    A later refund counts in the month in which it happens, as it does in the statements: so the
-    number is the same whenever it is asked for.
+    A later refund counts in its own month, as in the statements. So a month's balance never changes.
     """
     earned = Q(entry__effective_at__lt=month.end)
     shared = Q(entry__key=f"pool:{month}:{account.currency}")
     return Transfer.objects.filter(earned, ~shared).net(account)
 
 
-def _paid(account: LedgerAccount, month: Month) -> dict[str, int]:
-    """What each subscriber's own money brought into the pool in that month."""
+def _paid_by_subscriber(account: LedgerAccount, month: Month) -> dict[str, int]:
+    """Return the part of the pool that each subscriber's money brought in the month, in minor units."""
     rows = (
         Transfer.objects.touching(pk=account.pk)
         .filter(
@@ -294,59 +308,60 @@ def _paid(account: LedgerAccount, month: Month) -> dict[str, int]:
     return {str(user): total for user, total in rows.order_by()}
 
 
-def _booked(pool: Pool) -> dict[str, int]:
+def _booked_shares(pool: Pool) -> dict[str, int]:
+    """Return the amounts that a pool's journal entry credits, by the creator's id."""
     rows = Transfer.objects.filter(entry__pool=pool).values_list("credit__owner")
     return {str(owner): total for owner, total in rows.annotate(total=Sum("amount")).order_by()}
 
 
 def _as_stored(pool: Pool) -> Closing:
+    """Return a closed month from its stored pool and shares."""
     rows = pool.shares.order_by("creator_id").values_list("creator_id", "seconds", "amount")
-    return Closing(
-        pool,
-        {
-            str(creator): Share(seconds, amount)
-            for creator, seconds, amount in rows.iterator(chunk_size=BATCH)
-        },
-    )
+    shares = {
+        str(creator): Share(seconds, amount)
+        for creator, seconds, amount in rows.iterator(chunk_size=BATCH)
+    }
+    return Closing(pool, shares)
 
 
 def _currencies(month: Month) -> list[str]:
-    """The currencies that have anything to close: entries, or subscriptions, until the month's end."""
-    moved = LedgerAccount.objects.filter(role__in=_CONCERNS_CREATORS).values("currency")
-    billed = Invoice.objects.filter(status=Invoice.Status.PAID, period_start__lt=month.end)
+    """Return the currencies that have something to close in a month, or are closed."""
+    touched = LedgerAccount.objects.filter(role__in=_CREATORS_MONEY)
+    invoices = Invoice.objects.filter(status=Invoice.Status.PAID, period_start__lt=month.end)
     known = {
-        *moved.values_list("currency", flat=True),
-        *billed.order_by().values_list("currency", flat=True).distinct(),
+        *touched.values_list("currency", flat=True),
+        *invoices.order_by().values_list("currency", flat=True).distinct(),
     }
     return [currency for currency in sorted(known) if _is_active(month, currency)]
 
 
 def _is_active(month: Month, currency: str) -> bool:
+    """Return whether a month is closed in a currency, or has entries, invoices or a balance to close."""
     if Pool.objects.filter(period=str(month), currency=currency).exists():
         return True
-    touching = JournalEntry.objects.filter(
-        Q(transfers__credit__role__in=_CONCERNS_CREATORS)
-        | Q(transfers__debit__role__in=_CONCERNS_CREATORS),
+    entries = JournalEntry.objects.filter(
+        Q(transfers__credit__role__in=_CREATORS_MONEY)
+        | Q(transfers__debit__role__in=_CREATORS_MONEY),
         transfers__currency=currency,
         effective_at__gte=month.start,
         effective_at__lt=month.end,
     )
-    if touching.exists() or recognition.has_something_open(month, currency):
+    if entries.exists() or recognition.is_open(month, currency):
         return True
     account = LedgerAccount.objects.filter(role=Role.POOL, currency=currency).first()
     return account is not None and _balance(account, month) != 0
 
 
 def _open_before(month: Month, currency: str) -> Month | None:
-    """The first earlier month that has something to close, and is not closed."""
+    """Return the first earlier month that has something to close and is not closed, or None."""
     entries = JournalEntry.objects.filter(transfers__currency=currency)
-    billed = Invoice.objects.filter(status=Invoice.Status.PAID, currency=currency)
-    begins = [
+    invoices = Invoice.objects.filter(status=Invoice.Status.PAID, currency=currency)
+    beginnings = [
         entries.order_by("effective_at").values_list("effective_at", flat=True).first(),
-        billed.order_by("period_start").values_list("period_start", flat=True).first(),
+        invoices.order_by("period_start").values_list("period_start", flat=True).first(),
     ]
     closed = set(Pool.objects.filter(currency=currency).values_list("period", flat=True))
-    earlier = min((Month.of(begin) for begin in begins if begin), default=month)
+    earlier = min((Month.of(moment) for moment in beginnings if moment), default=month)
     while earlier < month:
         if str(earlier) not in closed and _is_active(earlier, currency):
             return earlier

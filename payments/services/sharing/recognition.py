@@ -1,8 +1,9 @@
-"""Subscriptions earned as time goes by: from what is owed as time to watch to pool and platform."""
+"""Recognition: moving the earned part of each invoice from *deferred* to the pool and the platform."""
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 from django.db import transaction
 from django.db.models import F
@@ -28,25 +29,25 @@ ONE_DAY = timedelta(days=1)
 
 
 def recognise(month: Month, currency: str) -> int:
-    """Earn what a month's days are worth of every paid invoice; returns how many invoices changed.
+    """Recognise every paid invoice up to the month's end; return the number of invoices booked.
 
-    Each invoice in its own transaction, under its payment's lock; one that is done for the month is
-    left alone, so a run that was killed goes on where it was. Nothing is earned of a month that is
-    closed already.
+    Each invoice has a transaction of its own. Safe to repeat, also after a run that was killed: an
+    invoice that is recognised up to the month's end is skipped, and so is a month that is closed.
     """
-    return sum(_recognise(pk, month) for pk in _with_something_open(month, currency))
+    return sum(_recognise(invoice_id, month) for invoice_id in _open_invoices(month, currency))
 
 
-def earned_then(invoice: Invoice, *, left: int, month: Month) -> int:
-    """How much of an invoice is earned when the month is over, in minor units.
+def earned_by_end_of(invoice: Invoice, *, left: int, month: Month) -> int:
+    """Return how much of an invoice is earned by the end of a month, in minor units.
 
-    ``left`` of it has not gone back. The remainder is earned evenly over the days (UTC) that are
-    left of the period, the month's own among them; the last month takes what is left, and so does
-    the month in which the period was cut short. What was earned and went back is not earned.
+    ``left`` is the paid amount without refunds and disputed money, and the most that can be earned. The
+    part of it that is not recognised yet is earned evenly over the remaining days (UTC) of the period,
+    from this month on. All of it is earned by the end of the month in which the period ends, or was cut
+    short.
     """
     earned = min(invoice.recognised, left)
-    remainder = left - earned
-    if _done(invoice, month):
+    unearned = left - earned
+    if _is_recognised(invoice, month):
         return earned
     if invoice.ended_early_at is not None and invoice.ended_early_at < month.end:
         return left
@@ -56,40 +57,46 @@ def earned_then(invoice: Invoice, *, left: int, month: Month) -> int:
     days = (min(end, month.next().first_day) - begin).days
     if days >= days_left:
         return left
-    return earned + remainder * days // days_left
+    return earned + unearned * days // days_left
 
 
 @dataclass(frozen=True, slots=True)
 class Earning:
-    """What a month's close adds to the pool from one subscriber's invoice."""
+    """The amount in minor units that closing a month adds to the pool from one subscriber's invoice."""
 
-    user_id: object
+    user_id: uuid.UUID
     to_pool: int
 
 
 def expected(month: Month, currency: str) -> Iterator[Earning]:
-    """What `recognise` would earn now, without writing anything."""
-    for pk in _with_something_open(month, currency):
-        invoice = Invoice.objects.select_related("subscription").get(pk=pk)
+    """Return the earnings that `recognise` would book now, without writing anything."""
+    for invoice_id in _open_invoices(month, currency):
+        invoice = Invoice.objects.select_related("subscription").get(pk=invoice_id)
         payment = invoice.payments.get(disposition=Payment.Disposition.APPLIED)
         left = _left(payment)
         before = min(invoice.recognised, left)
-        after = earned_then(invoice, left=left, month=month)
+        after = earned_by_end_of(invoice, left=left, month=month)
         yield Earning(
             invoice.subscription.user_id,
             creator_share(after, invoice.fee_bps) - creator_share(before, invoice.fee_bps),
         )
 
 
-def has_something_open(month: Month, currency: str) -> bool:
-    return bool(_with_something_open(month, currency))
+def is_open(month: Month, currency: str) -> bool:
+    """Return whether `recognise` has an invoice to book by the month's end."""
+    return bool(_open_invoices(month, currency))
 
 
-def _with_something_open(month: Month, currency: str) -> list:
-    """Paid invoices begun by the month's end whose earned part is not what is left of them."""
+def _open_invoices(month: Month, currency: str) -> list[uuid.UUID]:
+    """Return the ids of the invoices that are not fully recognised, or too far after a refund.
+
+    They are paid and begin before the month's end; an invoice that is already recognised up to
+    the month's last day is left out. One query.
+    """
     refunds = Refund.objects.filter(status__in=Refund.COUNTS)
+    disputed = F("withdrawn") - F("reinstated")
     back = sum_by("payment", refunds, F("amount")) + sum_by(
-        "payment", Dispute.objects.all(), F("withdrawn") - F("reinstated")
+        "payment", Dispute.objects.all(), disputed
     )
     return list(
         Payment.objects.filter(
@@ -107,17 +114,17 @@ def _with_something_open(month: Month, currency: str) -> list:
 
 
 @transaction.atomic
-def _recognise(invoice_id, month: Month) -> bool:
+def _recognise(invoice_id: uuid.UUID, month: Month) -> bool:
     payment = locks.lock_payment(invoice_id=invoice_id, disposition=Payment.Disposition.APPLIED)
     invoice = locks.lock_invoice(invoice_id)
-    # Whoever closes the month holds this row: nothing is added to a pool that is shared already.
+    # Closing a month locks this account too, so that a pool does not grow after it was shared.
     locks.lock_ledger_account(accounts.of(LedgerAccount.Role.POOL, invoice.currency).pk)
     closed = Pool.objects.filter(period=str(month), currency=invoice.currency)
-    if _done(invoice, month) or closed.exists():
+    if _is_recognised(invoice, month) or closed.exists():
         return False
-    # Below what it was when money has gone back: that must not be earned a second time unnoticed
-    # when the refund fails, but in the month in which it is there again.
-    invoice.recognised = earned_then(invoice, left=_left(payment), month=month)
+    # The recognised amount falls after a refund. If the refund fails later, the money is unearned again
+    # and is recognised from the month on in which it is back.
+    invoice.recognised = earned_by_end_of(invoice, left=_left(payment), month=month)
     invoice.recognised_upto = _last_day(month)
     invoice.save(update_fields=["recognised", "recognised_upto"])
     payment.invoice = invoice
@@ -126,12 +133,13 @@ def _recognise(invoice_id, month: Month) -> bool:
 
 
 def _left(payment: Payment) -> int:
+    """Return the paid amount without refunds and disputed money, at least 0."""
     return max(0, payment.captured - payment.refunded() - payment.disputed())
 
 
-def _last_day(month: Month):
+def _last_day(month: Month) -> date:
     return month.next().first_day - ONE_DAY
 
 
-def _done(invoice: Invoice, month: Month) -> bool:
+def _is_recognised(invoice: Invoice, month: Month) -> bool:
     return invoice.recognised_upto is not None and invoice.recognised_upto >= _last_day(month)

@@ -1,4 +1,4 @@
-"""What was watched, day by day: the weights of the pool."""
+"""Watch time by user, video and day: the weights by which pools are shared."""
 
 import uuid
 from datetime import date
@@ -17,16 +17,15 @@ SPEED_CAP = 3  # of the video's length, per subscriber and day
 
 
 def record(*, user_id: uuid.UUID, video: Video, day: date, seconds: int, plan_seconds: int) -> None:
-    """Add verified whole seconds to what a user watched of a video on a day (UTC).
+    """Add verified whole seconds to the watch time of a user, a video and a day (UTC).
 
-    ``plan_seconds`` of them were watched under a subscription. A day counts for no more than 86400
-    seconds, and for the pool no more than three times the video's length; what is beyond is left
-    out, and of a video whose length is unknown nothing counts for the pool. Any number of callers
-    may add at once, and nothing is lost. What is heard of a month that is closed already counts
-    today.
+    ``plan_seconds`` of them were watched under a subscription. A row holds at most 86400 seconds, and at
+    most three times the video's length of plan seconds (none if the length is unknown); more is dropped.
+    Seconds of a month that is already closed are added to today instead. Safe for any number of
+    concurrent callers, but not to repeat: each call adds. Raises ValueError for negative seconds.
     """
     if seconds < 0 or plan_seconds < 0:
-        raise ValueError("Seconds that were watched are never negative.")
+        raise ValueError("Watched seconds cannot be negative.")
     if not seconds and not plan_seconds:
         return
     today = timezone.now().date()
@@ -37,7 +36,7 @@ def record(*, user_id: uuid.UUID, video: Video, day: date, seconds: int, plan_se
     plan_cap = min(DAY, int(SPEED_CAP * (video.duration_seconds or 0)))
     row = WatchDaily.objects.filter(user_id=user_id, video_id=video.pk, day=day)
     added = {
-        # Least(…) of the sum, not a limit on what is added: two callers may both be below the cap.
+        # The cap is on the sum in SQL, because two callers may both read a row below the cap.
         "seconds": Least(F("seconds") + seconds, DAY),
         "plan_seconds": Least(F("plan_seconds") + plan_seconds, plan_cap),
     }
@@ -53,17 +52,21 @@ def record(*, user_id: uuid.UUID, video: Video, day: date, seconds: int, plan_se
                 seconds=min(seconds, DAY),
                 plan_seconds=min(plan_seconds, plan_cap),
             )
-    except IntegrityError:  # somebody else made the row in between
+    except IntegrityError:
+        # Another caller has created the row in between, so that it can be updated now.
         if not row.update(**added):
             raise
 
 
 def watched_share(order: Order) -> float:
-    """The part of the video that the buyer has watched since they paid: 0 to 1 (or beyond)."""
+    """Return the buyer's watch time since the day of their payment, divided by the video's length.
+
+    More than 1 after repeated watching. 0 for an unpaid order and for an unknown length.
+    """
     duration = order.video.duration_seconds
     if not duration or order.paid_at is None:
         return 0.0
-    days = WatchDaily.objects.filter(
+    watched = WatchDaily.objects.filter(
         user_id=order.buyer_id, video_id=order.video_id, day__gte=order.paid_at.date()
-    )
-    return (days.aggregate(total=Sum("seconds"))["total"] or 0) / duration
+    ).aggregate(seconds=Sum("seconds", default=0))
+    return float(watched["seconds"] / duration)
