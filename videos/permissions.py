@@ -27,7 +27,7 @@ class MayAddVideos(BasePermission):
 class OwnsVideo(BasePermission):
     """A video may be changed by its owner, and by users whose role has the action's own permission."""
 
-    message = "Only the owner of this video may change it."
+    message = "This video belongs to another creator, and your role may not do this to it."
 
     # By the view's action, the permission to do it to any video. An action that is missing here is
     # open to the owner alone.

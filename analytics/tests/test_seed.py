@@ -44,6 +44,11 @@ def test_seeding_twice_is_seeding_once():
     assert err == ""
 
 
+def test_each_role_has_its_entry_of_permissions():
+    """A role without an entry would be accepted by the API, and could do nothing."""
+    assert set(roles.PERMISSIONS) == {*roles.Role.values, roles.MODERATOR}
+
+
 def test_seeding_resets_the_permissions_of_a_role():
     creators = Group.objects.get(name="CREATOR")
     creators.permissions.set(Group.objects.get(name="ADMIN").permissions.all())

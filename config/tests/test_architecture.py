@@ -47,3 +47,9 @@ def test_files_are_short(app):
         if (lines := path.read_text(encoding="utf-8").count("\n")) > FILE_LINES_MAX
     }
     assert long == {}
+
+
+def test_the_readme_lists_every_command():
+    commands = settings.BASE_DIR.glob("*/management/commands/[a-z]*.py")
+    readme = (settings.BASE_DIR / "README.md").read_text(encoding="utf-8")
+    assert {path.stem for path in commands if path.stem not in readme} == set()

@@ -5,6 +5,7 @@ whether it is an amount, and its source in the books. The API's serializers, the
 the charts and the sums over the ledger all read this definition.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import cache
@@ -74,12 +75,21 @@ def same_as(row: type[Row], name: str) -> int:
 
 @cache
 def columns(row: type[Row]) -> tuple[Column, ...]:
-    """Return the definitions of a row's fields, in their order."""
+    """Return the definitions of a row's fields, in their order.
+
+    Raises ValueError if two fields have the same source: the sums would count it in one of them only.
+    """
     defined = ((f, f.metadata.get("column", Column())) for f in fields(row))
-    return tuple(
+    named = tuple(
         replace(column, name=f.name, type=f.type, short=column.short or f.name.replace("_", " "))
         for f, column in defined
     )
+    roles = Counter(column.role for column in named if column.role)
+    kinds = Counter(kind for column in named for kind in column.kinds)
+    for source, number in [*roles.items(), *kinds.items()]:
+        if number > 1:
+            raise ValueError(f"{row.__name__}: two columns have the source {source!r}.")
+    return named
 
 
 def amounts(row: type[Row]) -> tuple[Column, ...]:

@@ -1,18 +1,21 @@
 """Reports: a creator's earnings, the platform's revenue, and the trial balance."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
 from accounts.roles import Role
-from payments.models import Order, Payment, Plan, Refund
+from payments.books.columns import amount, columns
+from payments.models import JournalEntry, Order, Payment, Plan, Refund
 from payments.services.settling import refunds
 from payments.services.settling.facts import sync_payment
 from payments.tests.kit import VISA, statements
 
 pytestmark = pytest.mark.django_db
 
+Kind = JournalEntry.Kind
 EARNINGS = "/api/v1/payments/creator/earnings"
 REVENUE = "/api/v1/payments/admin/revenue"
 BALANCE = "/api/v1/payments/admin/ledger/trial-balance"
@@ -53,6 +56,17 @@ def history(make_video, make_user, creator, admin, buy, subscribe, at):
 
 def amounts(row, *names):
     return tuple(row[name] for name in names)
+
+
+def test_two_columns_of_a_row_cannot_have_one_source():
+    @dataclass(frozen=True, slots=True)
+    class Row:
+        currency: str
+        disputes: int = amount("Disputes", kinds=(Kind.DISPUTE, Kind.DISPUTE_REINSTATED))
+        chargebacks: int = amount("Chargebacks", kinds=(Kind.DISPUTE,))
+
+    with pytest.raises(ValueError, match="two columns have the source"):
+        columns(Row)
 
 
 def test_a_creator_sees_what_their_videos_earned(client_for, creator, history):
