@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 import pytest
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
-from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from accounts.roles import Role
+from config.tests import openapi
 
 pytestmark = pytest.mark.django_db
 
@@ -51,7 +51,7 @@ BODIES = [
 
 def _operations() -> list[tuple[str, str, dict[str, list[str]]]]:
     """Method, path and the names of query parameters and body properties of every operation."""
-    schema = SchemaGenerator().get_schema(request=None, public=True)
+    schema = openapi.document()
     operations = []
     for path, item in sorted(schema["paths"].items()):
         shared: dict[str, list[str]] = {"parameters": [], "properties": []}

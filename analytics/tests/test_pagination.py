@@ -16,9 +16,8 @@ URL = "/api/v1/videos/"
 ROWS = 1050  # more than one page can ever hold, so that ties cross many pages
 
 
-@pytest.fixture
-def videos(creator):
-    """Many videos: three values of `views`, half without a duration, a few equal in all columns."""
+def make_videos(creator, rows: int) -> list[Video]:
+    """Make videos: three values of `views`, half without a duration, a few equal in all columns."""
     now = timezone.now()
     videos = [
         Video(
@@ -29,13 +28,23 @@ def videos(creator):
             current_version="v1",
             published_at=now,
             created_at=now - timedelta(seconds=number // 300),
-            views=0 if number < ROWS - 4 else number % 3,
+            views=0 if number < rows - 4 else number % 3,
             duration_seconds=None if number % 2 else float(number % 3),
         )
-        for number in range(ROWS)
+        for number in range(rows)
     ]
-    Video.objects.bulk_create(videos)
-    return videos
+    return Video.objects.bulk_create(videos)
+
+
+@pytest.fixture
+def many_videos(creator):
+    return make_videos(creator, ROWS)
+
+
+@pytest.fixture
+def videos(creator):
+    """One video more than a page can hold."""
+    return make_videos(creator, 101)
 
 
 def walk(client, query: str, link: str, start: str | None = None) -> tuple[list[dict], str]:
@@ -54,7 +63,7 @@ def walk(client, query: str, link: str, start: str | None = None) -> tuple[list[
     "ordering",
     ["views", "-views", "duration_seconds", "-duration_seconds", "-created_at", "title"],
 )
-def test_forwards_and_back_again_visit_every_row_once(client_for, videos, ordering):
+def test_forwards_and_back_again_visit_every_row_once(client_for, many_videos, ordering):
     client, column = client_for(), ordering.removeprefix("-")
     query = f"ordering={ordering}&page_size=100"
 

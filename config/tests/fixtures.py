@@ -1,8 +1,9 @@
-"""The database file and the quick password hasher of the suite."""
+"""The database file, the shared list of static files and the quick password hasher of the suite."""
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 
 @pytest.fixture(scope="session")
@@ -11,6 +12,27 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database["TEST"]["NAME"] = str(settings.DATA_DIR / "tests.sqlite3")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_are_listed_once():
+    """List the static files once for each test process, as a web server does when it starts.
+
+    Each test client builds the middleware again, and listing the files was half of a request's time.
+    """
+    listed = {}
+    list_files = WhiteNoiseMiddleware.add_files_from_finders
+
+    def add_files(self):
+        options = (self.static_prefix, self.max_age, self.allow_all_origins)
+        if options not in listed:
+            list_files(self)
+            listed[options] = dict(self.files)
+        self.files.update(listed[options])
+
+    WhiteNoiseMiddleware.add_files_from_finders = add_files
+    yield
+    WhiteNoiseMiddleware.add_files_from_finders = list_files
 
 
 class QuickArgon2(Argon2PasswordHasher):

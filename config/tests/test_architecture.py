@@ -1,5 +1,6 @@
 """The direction of imports, the names of files and the size of files."""
 
+import logging.config
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,10 @@ def sources(app: str) -> list[Path]:
     ]
 
 
-def test_imports_point_down(capsys):
+def test_imports_point_down(capsys, monkeypatch):
     """The contracts stand in ``pyproject.toml``; ``lint-imports`` prints each import that breaks one."""
+    # lint-imports configures logging, which would switch off the loggers of all later tests.
+    monkeypatch.setattr(logging.config, "dictConfig", lambda config: None)
     broken = lint_imports(config_filename=str(settings.BASE_DIR / "pyproject.toml"), no_cache=True)
     assert broken == 0, capsys.readouterr().out
 

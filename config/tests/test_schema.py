@@ -10,9 +10,16 @@ pytestmark = pytest.mark.django_db
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
+served = {}
+
+
 @pytest.fixture
 def document(client) -> dict:
-    return dict(client.get("/api/schema/?format=json", HTTP_ACCEPT="application/json").json())
+    """The document as the service sends it, asked for once in each test process."""
+    url = "/api/schema/?format=json"
+    if url not in served:
+        served[url] = client.get(url, HTTP_ACCEPT="application/json").json()
+    return served[url]
 
 
 def operations(document: dict):
