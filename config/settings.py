@@ -280,7 +280,8 @@ HEARTBEAT_SECONDS = 10
 
 # --- money ------------------------------------------------------------------------------------
 
-PAYMENT_GATEWAY = env.choice("PAYMENT_GATEWAY", "sandbox", among=("sandbox", "stripe"))
+PAYMENT_GATEWAYS = ("sandbox", "stripe")  # payments/gateways/__init__.py has a class for each
+PAYMENT_GATEWAY = env.choice("PAYMENT_GATEWAY", "sandbox", among=PAYMENT_GATEWAYS)
 PLATFORM_FEE_BPS = env.number("PLATFORM_FEE_BPS", 2000, maximum=10_000)
 DEFAULT_CURRENCY = env.text("DEFAULT_CURRENCY", "USD")
 SUBSCRIPTION_PRICE = env.text("SUBSCRIPTION_PRICE", "9.99")

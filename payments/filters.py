@@ -1,5 +1,6 @@
 """Filters of the list endpoints of payments."""
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_filters import rest_framework as filters  # type: ignore[import-untyped]  # ships no types
 
@@ -96,7 +97,7 @@ class CouponFilter(filters.FilterSet):
 
 
 class WebhookEventFilter(filters.FilterSet):
-    gateway = filters.ChoiceFilter(choices=_choices(("sandbox", "stripe")))
+    gateway = filters.ChoiceFilter(choices=_choices(settings.PAYMENT_GATEWAYS))
 
     class Meta:
         model = WebhookEvent

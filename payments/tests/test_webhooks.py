@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from config import money
+from payments import gateways
 from payments.gateways import signatures
 from payments.gateways.sandbox import charging, checkouts, events, subscriptions
 from payments.models import (
@@ -39,6 +40,10 @@ from payments.tests.kit import (
 URL = "/api/v1/payments/webhooks/sandbox"
 SOLD = {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 JSON = "application/json"
+
+
+def test_the_settings_name_every_gateway(settings):
+    assert set(settings.PAYMENT_GATEWAYS) == set(gateways._GATEWAYS)
 
 
 @pytest.fixture
