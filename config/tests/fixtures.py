@@ -3,7 +3,9 @@
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
-from whitenoise.middleware import WhiteNoiseMiddleware
+from whitenoise.middleware import (  # type: ignore[import-untyped]  # it has no types
+    WhiteNoiseMiddleware,
+)
 
 
 @pytest.fixture(scope="session")

@@ -8,4 +8,4 @@ from drf_spectacular.generators import SchemaGenerator
 @cache
 def document() -> dict:
     """Return the OpenAPI document, generated once for each test process. Do not change it."""
-    return SchemaGenerator().get_schema(request=None, public=True)
+    return dict(SchemaGenerator().get_schema(request=None, public=True))

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.django_db
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
-served = {}
+served: dict[str, dict] = {}
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def document(client) -> dict:
     """The document as the service sends it, asked for once in each test process."""
     url = "/api/schema/?format=json"
     if url not in served:
-        served[url] = client.get(url, HTTP_ACCEPT="application/json").json()
+        served[url] = dict(client.get(url, HTTP_ACCEPT="application/json").json())
     return served[url]
 
 

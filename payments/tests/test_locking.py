@@ -129,10 +129,10 @@ class Flows:
         return self.make_video(price=1999, rental_price=399, rental_hours=48)
 
     def order(self, buyer, video, card="", *, coupon="", kind="buy") -> Order:
-        wish = checkout.PurchaseOptions(kind=kind, coupon=coupon, force=True)
-        return checkout.purchase(buyer=buyer, video_id=video.pk, options=wish, payment_method=card)[
-            0
-        ]
+        options = checkout.PurchaseOptions(kind=kind, coupon=coupon, even_if_covered=True)
+        return checkout.purchase(
+            buyer=buyer, video_id=video.pk, options=options, payment_method=card
+        )[0]
 
     def subscribe(self, user, plan="monthly", card=VISA) -> Subscription:
         return subscriptions.subscribe(user=user, plan_code=plan, payment_method=card)[0]
