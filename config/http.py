@@ -91,7 +91,7 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
-_SECRET_IN_PATH = re.compile(r"(/media/|/stream/play/|/sandbox/checkout/)[^/\s\"?]+")
+_SECRET_IN_PATH = re.compile(r"(/media/|/stream/play/|/checkout/)[^/\s\"?]+")
 
 
 def mask_secrets(text: str) -> str:

@@ -108,3 +108,6 @@ def test_a_log_line_is_one_line_and_holds_no_key():
     assert line("agent %s", 'x\r\n{"level": "info"}') == 'INFO agent x\\r\\n{"level": "info"}'
     assert line("GET /media/AbC.d-e/1/master.m3u8") == "INFO GET /media/***/1/master.m3u8"
     assert line("GET /api/v1/stream/play/Ab:c?x=1") == "INFO GET /api/v1/stream/play/***?x=1"
+    for gateway in ("sandbox", "another"):
+        page = f"GET /api/v1/payments/{gateway}/checkout"
+        assert line(f"{page}/sbc_1") == f"INFO {page}/***"
