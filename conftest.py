@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "config.tests.fixtures",
+    "config.tests.database",
     "accounts.tests.fixtures",
     "videos.tests.fixtures",
     "payments.tests.fixtures",

@@ -1,11 +1,10 @@
-"""Fixtures of every test: seeded roles and plans, and append-only tables that can be emptied."""
+"""A fixture of every test: seeded roles and plans, and append-only tables that can be emptied."""
 
 import pytest
 from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection
-from django.test import override_settings
 
 from accounts.backends import forget_role_permissions
 from config import append_only
@@ -13,13 +12,6 @@ from config.tests.fixtures import QUICK_HASHER
 from payments.ledger import protection
 
 PROTECTED = ("audit_auditentry", *protection.TABLES)
-
-
-@pytest.fixture(scope="session")
-def django_db_setup(django_db_setup, django_db_blocker):
-    """Seed once. Only tests that empty the tables seed again."""
-    with django_db_blocker.unblock(), override_settings(PASSWORD_HASHERS=[QUICK_HASHER]):
-        call_command("seed", verbosity=0)
 
 
 def uses_transactions(request) -> bool:

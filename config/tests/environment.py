@@ -12,6 +12,20 @@ import pytest
 
 _data = Path(tempfile.mkdtemp(prefix="vod-tests-"))
 
+
+def _folder_of_the_run() -> Path:
+    """Make the folder that holds the databases of all processes of a run, in memory if there is room."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made inside
+    if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < 2**30:
+        return Path(tempfile.mkdtemp(prefix="vod-tests-"))
+    return Path(tempfile.mkdtemp(prefix="vod-tests-", dir=memory))
+
+
+# The first process makes the folder, and the processes that it starts use and keep it.
+_is_first = "TESTS_RUN_DIR" not in os.environ
+RUN = _folder_of_the_run() if _is_first else Path(os.environ["TESTS_RUN_DIR"])
+os.environ["TESTS_RUN_DIR"] = str(RUN)
+
 os.environ.update(
     {
         "ENV_FILE": os.devnull,
@@ -33,6 +47,8 @@ for _name in ("MEDIA_DIR", "CACHE_URL", "ALLOWED_HOSTS", "DEBUG"):
 
 def pytest_unconfigure(config):
     shutil.rmtree(_data, ignore_errors=True)
+    if _is_first:
+        shutil.rmtree(RUN, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)

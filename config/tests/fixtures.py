@@ -1,19 +1,10 @@
-"""The database file, the shared list of static files and the quick password hasher of the suite."""
+"""The shared list of static files and the quick password hasher of the suite."""
 
 import pytest
-from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from whitenoise.middleware import (  # type: ignore[import-untyped]  # it has no types
     WhiteNoiseMiddleware,
 )
-
-
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
-    """Keep SQLite's test database in a file: one in memory has no writers that wait for each other."""
-    database = settings.DATABASES["default"]
-    if database["ENGINE"].endswith("sqlite3"):
-        database["TEST"]["NAME"] = str(settings.DATA_DIR / "tests.sqlite3")
 
 
 @pytest.fixture(scope="session", autouse=True)
