@@ -1,6 +1,7 @@
 """The fixtures of the suite; each lives with the app that it is about."""
 
 pytest_plugins = [
+    "config.tests.programs",
     "config.tests.fixtures",
     "config.tests.database",
     "accounts.tests.fixtures",
