@@ -7,7 +7,7 @@ fails if it starts a process, so that no such test gets into the fast run unnoti
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from types import CodeType, FunctionType, ModuleType
 
@@ -19,9 +19,9 @@ STARTERS = {
     "subprocess",
     "videos.processing.cage",
     "videos.processing.encode",
-    "videos.processing.package",
+    "videos.processing.packager",
     "videos.processing.pipeline",
-    "videos.processing.poster",
+    "videos.processing.posters",
     "videos.processing.probe",
     "videos.processing.tools",
     "videos.services.publishing",
@@ -60,8 +60,10 @@ def _names_a_starter(function: Callable) -> bool:
         for named in _named_by(thing):
             if named is os.fork:
                 return True
-            is_module = isinstance(named, ModuleType)
-            home = named.__name__ if is_module else getattr(named, "__module__", None) or ""
+            if isinstance(named, ModuleType):
+                home = named.__name__
+            else:
+                home = getattr(named, "__module__", None) or ""
             if home in STARTERS:
                 return True
             if isinstance(named, FunctionType | type) and ".tests." in home:
@@ -110,7 +112,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail a test without the mark that started a process, even if the code caught the exception."""
     report = yield
     if _started:
