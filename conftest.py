@@ -1,6 +1,7 @@
 """The fixtures of all tests. Each fixture is defined in the app that it belongs to."""
 
 pytest_plugins = [
+    "config.tests.programs",
     "config.tests.fixtures",
     "config.tests.database",
     "accounts.tests.fixtures",

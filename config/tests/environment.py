@@ -45,6 +45,11 @@ for _name in ("MEDIA_DIR", "CACHE_URL", "ALLOWED_HOSTS", "DEBUG"):
     os.environ.pop(_name, None)
 
 
+def pytest_xdist_auto_num_workers(config) -> int:
+    """Return one process more than there are processors, because many tests wait."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_unconfigure(config):
     shutil.rmtree(_data, ignore_errors=True)
     if _is_first:

@@ -14,7 +14,7 @@ from audit.models import AuditEntry
 from videos.models import ProcessingJob, Video
 from videos.tests import processes
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("processes")]
+pytestmark = pytest.mark.django_db(transaction=True)
 MEGABYTE = 1024**2
 URL = "/api/v1/videos/"
 

@@ -18,11 +18,7 @@ from videos.tests import processes
 from videos.tests.media import make_clip
 from videos.tests.processes import wait_for, worker
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("media"),
-    pytest.mark.xdist_group("processes"),
-]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("media")]
 KILLS = 10
 
 
@@ -90,13 +86,14 @@ def assert_one_version(video) -> None:
     assert os.listdir(video.versions_folder) == [video.current_version]
 
 
-def test_ten_kills_at_random_moments_lose_nothing_and_do_nothing_twice(upload, media):
+@pytest.mark.parametrize("half", [1, 2])  # so that two test processes share the kills
+def test_ten_kills_at_random_moments_lose_nothing_and_do_nothing_twice(upload, media, half):
     """kill -9 of the worker, from the moment it has the job to the moment after it is done."""
     seed = random.SystemRandom().randrange(2**32)
     print(f"random seed {seed}")  # noqa: T201 - shown when the test fails
     chance = random.Random(seed)  # noqa: S311 - moments, not secrets
-    videos, kills, longest = [], 0, 2.5
-    while kills < KILLS:
+    videos, longest = [], 1.5
+    for _ in range(KILLS // 2):
         if not ProcessingJob.objects.open().exists():
             videos.append(upload())
         video = videos[-1]
@@ -105,7 +102,6 @@ def test_ten_kills_at_random_moments_lose_nothing_and_do_nothing_twice(upload, m
             time.sleep(chance.uniform(0, longest))
             process.kill()
             process.wait()
-            kills += 1
             wait_for(lambda: not processes.tools(), seconds=10)  # it takes its tools with it
 
     done = processes.start("run_worker", "--until-idle")

@@ -1,0 +1,127 @@
+"""The mark ``programs``: tests that start FFmpeg or another process; ``make test-fast`` skips them.
+
+The mark is set by reading the code of the test and of its fixtures. In every run a test without the mark
+fails if it starts a process, so that no such test gets into the fast run unnoticed.
+"""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator
+from functools import cache
+from types import CodeType, FunctionType, ModuleType
+
+import pytest
+
+# A test that names one of these modules, or a function or class of them, starts a process.
+STARTERS = {
+    "multiprocessing",
+    "subprocess",
+    "videos.processing.cage",
+    "videos.processing.encode",
+    "videos.processing.packager",
+    "videos.processing.pipeline",
+    "videos.processing.posters",
+    "videos.processing.probe",
+    "videos.processing.tools",
+    "videos.services.publishing",
+    "videos.tests.media",
+    "videos.tests.processes",
+}
+EVENTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"}
+
+_started: list[str] | None = None  # the processes of the running test; None: it may start them
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test whose code, or whose fixtures' code, names a starter."""
+    assert isinstance(item, pytest.Function)
+    definitions = item._fixtureinfo.name2fixturedefs.values()
+    functions = [item.function, *(fixture.func for named in definitions for fixture in named)]
+    if any(_names_a_starter(inspect.unwrap(function)) for function in functions):
+        item.add_marker(pytest.mark.programs)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the marked tests first: they are the longest, and spend much of their time waiting."""
+    items.sort(key=lambda item: item.get_closest_marker("programs") is None)
+
+
+@cache
+def _names_a_starter(function: Callable) -> bool:
+    """Return whether ``function``, or a function of the tests that it names, names a starter."""
+    seen: set[object] = set()
+    waiting: list[object] = [function]
+    while waiting:
+        thing = waiting.pop()
+        if thing in seen:
+            continue
+        seen.add(thing)
+        for named in _named_by(thing):
+            if named is os.fork:
+                return True
+            if isinstance(named, ModuleType):
+                home = named.__name__
+            else:
+                home = getattr(named, "__module__", None) or ""
+            if home in STARTERS:
+                return True
+            if isinstance(named, FunctionType | type) and ".tests." in home:
+                waiting.append(named)
+    return False
+
+
+def _named_by(thing: object) -> Iterator[object]:
+    """Yield the global objects that the code of a function, or of a class's methods, names."""
+    functions = vars(thing).values() if isinstance(thing, type) else [thing]
+    for function in functions:
+        if not isinstance(function, FunctionType):
+            continue
+        names = set(_names(function.__code__))
+        for name in names & function.__globals__.keys():
+            named = function.__globals__[name]
+            yield named
+            if isinstance(named, ModuleType):
+                yield from (vars(named)[part] for part in names & vars(named).keys())
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names(inner)
+
+
+def _watch(event: str, arguments: tuple) -> None:
+    if event in EVENTS and _started is not None:
+        _started.append(f"{event} {arguments[:1]}")
+        raise RuntimeError("A test without the mark 'programs' must not start a process.")
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    global _started
+    _started = None if item.get_closest_marker("programs") else []
+    try:
+        return (yield)
+    finally:
+        _started = None
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test without the mark that started a process, even if the code caught the exception."""
+    report = yield
+    if _started:
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{item.nodeid} starts a process ({_started[0]}). Mark it with @pytest.mark.programs, "
+            "or add the module that starts it to STARTERS in config/tests/programs.py."
+        )
+        _started.clear()  # one report is enough
+    return report
