@@ -8,12 +8,8 @@ from django.conf import settings
 from django.core.management import get_commands
 
 ROOT = Path(settings.BASE_DIR)
-# The changelog tells of the past, and a recipe names the files that its reader will make.
-DOCUMENTS = [
-    path
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")))
-    if path.name != "recipes.md"
-]
+# Without the changelog, which tells of the past.
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 FOLDERS = "|".join(
     path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")
 )
