@@ -20,5 +20,5 @@ MayChangePlans = requires("payments.change_plan", "Only administrators may chang
 MayChangeCoupons = requires("payments.change_coupon", "Only administrators may change coupons.")
 MayReplayEvents = requires(
     "payments.replay_webhookevent",
-    "Only administrators may ask the gateways for their news again.",
+    "Only administrators may process webhook events again, or reconcile.",
 )

@@ -28,17 +28,17 @@ def process_change(*, gateway: str, kind: str, external_id: str) -> None:
 
 
 def sync_checkout(*, gateway: str, external_id: str) -> None:
-    """Fetch a hosted page, and take over the payment and the subscription that it led to.
+    """Fetch a checkout, and take over the payment and the subscription that it led to.
 
-    A page that is complete or expired is noted as closed at its order or subscription. Safe to repeat.
-    Raises NotThere, OSError.
+    A checkout that is complete or expired is noted as closed at its order or subscription. Safe to
+    repeat. Raises NotThere, OSError.
     """
-    page = gateways.by_name(gateway).fetch_checkout(external_id)
-    if page.payment_id:
-        sync_payment(gateway=gateway, external_id=page.payment_id)
-    if page.subscription_id:
-        sync_subscription(gateway=gateway, external_id=page.subscription_id)
-    if page.status != "open":
+    checkout = gateways.by_name(gateway).fetch_checkout(external_id)
+    if checkout.payment_id:
+        sync_payment(gateway=gateway, external_id=checkout.payment_id)
+    if checkout.subscription_id:
+        sync_subscription(gateway=gateway, external_id=checkout.subscription_id)
+    if checkout.status != "open":
         Order.objects.filter(checkout_id=external_id).update(checkout_closed=True)
         Subscription.objects.filter(checkout_id=external_id).update(checkout_closed=True)
 

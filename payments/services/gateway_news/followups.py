@@ -23,7 +23,7 @@ from payments.services.subscribing.follow_gateway import sync_subscription
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 100
-OPEN_PAGE = Q(checkout_id__isnull=False, checkout_closed=False)
+OPEN_CHECKOUT = Q(checkout_id__isnull=False, checkout_closed=False)
 
 # The worker runs the follow-ups every second. It must not wait for a silent gateway each time.
 PAUSE_SECONDS = 60.0
@@ -57,13 +57,14 @@ def run() -> int:
     """
     return (
         _each(refunds.due_requests(), refunds.request_at_gateway)
-        + _each(_orders_with_page_to_close(), _close_page)
-        + _each(_subscriptions_with_page_to_close(), _close_page)
+        + _each(_orders_with_checkout_to_close(), _close_checkout)
+        + _each(_subscriptions_with_checkout_to_close(), _close_checkout)
         + _each(_subscriptions_to_end(), _end_at_gateway)
     )
 
 
 def _each(rows: Iterable[Row], call: Callable[[Row], None]) -> int:
+    """Make the call for each row, and return the number that succeeded. A refused call is logged."""
     done = 0
     for row in rows:
         try:
@@ -76,23 +77,23 @@ def _each(rows: Iterable[Row], call: Callable[[Row], None]) -> int:
     return done
 
 
-def _orders_with_page_to_close() -> list[Order]:
-    """Return orders that must not be paid any more, while their hosted page is open."""
-    return list(Order.objects.filter(OPEN_PAGE).exclude(status__in=Order.OPEN)[:AT_ONCE])
+def _orders_with_checkout_to_close() -> list[Order]:
+    """Return orders that must not be paid any more, while their checkout is open."""
+    return list(Order.objects.filter(OPEN_CHECKOUT).exclude(status__in=Order.OPEN)[:AT_ONCE])
 
 
-def _subscriptions_with_page_to_close() -> list[Subscription]:
-    """Return subscriptions that are begun or given up, while their hosted page is open."""
-    rows = Subscription.objects.filter(OPEN_PAGE)
+def _subscriptions_with_checkout_to_close() -> list[Subscription]:
+    """Return subscriptions that are begun or given up, while their checkout is open."""
+    rows = Subscription.objects.filter(OPEN_CHECKOUT)
     return list(rows.exclude(status=Subscription.Status.INCOMPLETE)[:AT_ONCE])
 
 
-def _close_page(row: Order | Subscription) -> None:
-    """Close the hosted page of an order or subscription; take the payment over if it was paid first."""
+def _close_checkout(row: Order | Subscription) -> None:
+    """Close the checkout of an order or subscription; take the payment over if it was paid first."""
     if row.checkout_id is None:
         return
-    page = gateways.by_name(row.gateway).expire_checkout(row.checkout_id)
-    if page.status == "expired":
+    checkout = gateways.by_name(row.gateway).expire_checkout(row.checkout_id)
+    if checkout.status == "expired":
         row.checkout_closed = True
         row.save(update_fields=["checkout_closed"])
     else:

@@ -77,11 +77,11 @@ def _changes(name: str, since: datetime, findings: Findings) -> list[Change]:
 
 def _open_here(name: str) -> Iterator[Change]:
     """Yield the objects of a gateway from which our rows still expect an outcome."""
-    for pages in (
-        Order.objects.filter(followups.OPEN_PAGE, gateway=name),
-        Subscription.objects.filter(followups.OPEN_PAGE, gateway=name),
+    for payables in (
+        Order.objects.filter(followups.OPEN_CHECKOUT, gateway=name),
+        Subscription.objects.filter(followups.OPEN_CHECKOUT, gateway=name),
     ):
-        yield from _as_changes("checkout", pages.values_list("checkout_id", flat=True))
+        yield from _as_changes("checkout", payables.values_list("checkout_id", flat=True))
     overdue = Subscription.objects.filter(
         gateway=name,
         external_id__isnull=False,
@@ -89,10 +89,10 @@ def _open_here(name: str) -> Iterator[Change]:
         period_end__lte=timezone.now(),
     )
     yield from _as_changes("subscription", overdue.values_list("external_id", flat=True))
-    unsettled = Payment.objects.filter(
+    unfinished = Payment.objects.filter(
         Q(status__in=_UNDER_WAY) | Q(refunds__status=Refund.Status.PENDING), gateway=name
     )
-    yield from _as_changes("payment", unsettled.values_list("external_id", flat=True))
+    yield from _as_changes("payment", unfinished.values_list("external_id", flat=True))
 
 
 def _as_changes(kind: ObjectKind, external_ids: Iterable[str | None]) -> Iterator[Change]:

@@ -146,7 +146,8 @@ def _save_coupon(coupon: Coupon, changed: Iterable[str] | None = None) -> None:
         raise ValidationError({"amount": "This amount is too large."}, code="max_value")
     coupon.clean_fields()
     coupon.clean()
-    taken = ValidationError({"code": ValidationError("Another coupon has it.", code="unique")})
+    text = "Another coupon has this code. Choose another code."
+    taken = ValidationError({"code": ValidationError(text, code="unique")})
     if Coupon.objects.filter(code__iexact=coupon.code).exclude(pk=coupon.pk).exists():
         raise taken
     try:

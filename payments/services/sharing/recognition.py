@@ -88,10 +88,11 @@ def is_open(month: Month, currency: str) -> bool:
 
 
 def _open_invoices(month: Month, currency: str) -> list[uuid.UUID]:
-    """Return the ids of the invoices that are not fully recognised, or too far after a refund.
+    """Return the ids of the invoices that `recognise` has to book up to the month's end. One query.
 
-    They are paid and begin before the month's end; an invoice that is already recognised up to
-    the month's last day is left out. One query.
+    They are paid, begin before the month's end, and have recognised less than what is left of the
+    payment, or more since a refund. An invoice that is recognised up to the month's last day is left
+    out.
     """
     refunds = Refund.objects.filter(status__in=Refund.COUNTS)
     disputed = F("withdrawn") - F("reinstated")
