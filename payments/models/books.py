@@ -52,7 +52,7 @@ class LedgerAccount(models.Model):
         BAD_DEBT = "bad_debt", "debts of creators, written off"
         CUSTOMER_REFUND = "customer_refund", "paid twice, owed to the buyer"
         PAYOUT_TRANSIT = "payout_transit", "set aside for payouts"
-        SUSPENSE = "suspense", "pays nothing known, to be decided"
+        SUSPENSE = "suspense", "belongs to no order or invoice, waits for a decision"
 
     code = models.CharField(max_length=80, unique=True)
     role = models.CharField(

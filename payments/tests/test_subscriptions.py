@@ -247,3 +247,9 @@ class TestEnding:
         assert Subscription.objects.get().status == "canceled"
         assert not may_watch(viewer)
         assert balances() == {}
+
+
+def test_options_does_not_show_the_answers_fields_as_a_body(client_for, viewer):
+    answer = client_for(viewer).options("/api/v1/payments/subscription/cancel")
+    assert answer.status_code == 200
+    assert "actions" not in answer.json()

@@ -10,6 +10,7 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
 
 from config import money
+from config.api.metadata import ViewOnlyMetadata
 from config.api.views import GenericViewSet
 from config.errors import NotVisible
 from payments.filters import PoolFilter
@@ -31,6 +32,7 @@ class PoolViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MayClosePools]
     queryset = Pool.objects.annotate(creators=Count("shares"))
     serializer_class = PoolSerializer
+    metadata_class = ViewOnlyMetadata
     filterset_class = PoolFilter
     ordering = "-closed_at"
     lookup_url_kwarg = "period"

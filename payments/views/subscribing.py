@@ -5,6 +5,7 @@ from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
 
+from config.api.metadata import ViewOnlyMetadata
 from config.api.views import APIView, GenericViewSet
 from payments.errors import CouponInvalid
 from payments.http import checkout_response, pop_return_url, refund_amount, validated_body
@@ -57,6 +58,7 @@ class SubscriptionViewSet(GenericViewSet):
     """The caller's own subscription, of which there is at most one at a time."""
 
     serializer_class = SubscriptionSerializer
+    metadata_class = ViewOnlyMetadata
 
     @extend_schema(summary="Show my subscription")
     def current(self, request):
