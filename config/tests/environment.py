@@ -52,7 +52,7 @@ def pytest_xdist_auto_num_workers(config) -> int:
 
 
 def pytest_collection_finish() -> None:
-    """Take all that was imported and collected out of the garbage collector's rounds, and make them rarer.
+    """Take all that was imported and collected out of the garbage collector, and let it run less often.
 
     It lives until the end, and searching it for garbage took a tenth of the time of all tests.
     """
