@@ -46,12 +46,6 @@ for _name in ("MEDIA_DIR", "CACHE_URL", "ALLOWED_HOSTS", "DEBUG"):
     os.environ.pop(_name, None)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin's own answer
-def pytest_xdist_auto_num_workers(config) -> int:
-    """Return one process more than there are processors, because many tests wait."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_finish() -> None:
     """Take all that was imported and collected out of the garbage collector, and let it run less often.
 
