@@ -37,8 +37,8 @@ test test-fast: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/dev ## run all tests; `make test ARGS=audit` runs those of one app
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
-test-fast: $(VENV)/dev ## run the tests that start neither FFmpeg nor another process
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not programs" $(ARGS)
+test-fast: $(VENV)/dev ## run the tests without other processes and without long sweeps
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not programs and not sweep" $(ARGS)
 
 lint: $(VENV)/dev ## check style, formatting and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache

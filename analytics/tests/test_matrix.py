@@ -13,7 +13,7 @@ from config.tests import openapi
 from payments import models
 from payments.periods import Month
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sweep]
 
 CALLERS = ["anonymous", "viewer", "other", "owner", "moderator", "admin"]
 METHODS = {"get", "post", "put", "patch", "delete"}

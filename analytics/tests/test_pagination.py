@@ -59,6 +59,7 @@ def walk(client, query: str, link: str, start: str | None = None) -> tuple[list[
     return rows, last
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "ordering",
     ["views", "-views", "duration_seconds", "-duration_seconds", "-created_at", "title"],

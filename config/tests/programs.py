@@ -1,4 +1,4 @@
-"""The mark ``programs``: tests that start FFmpeg or another process; ``make test-fast`` skips them.
+"""The mark ``programs``: tests that start FFmpeg or another process; ``make test-fast`` leaves them out.
 
 The mark is set by reading the code of the test and of its fixtures. In every run a test without the mark
 fails if it starts a process, so that no such test gets into the fast run unnoticed.
