@@ -3,7 +3,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.request import Request
 
 from accounts import tokens
-from accounts.errors import TokenInvalid
+from accounts.errors import TokenExpired, TokenInvalid
 from accounts.models import RefreshFamily, User
 
 
@@ -14,6 +14,8 @@ class BearerAuthentication(BaseAuthentication):
     deactivation therefore take effect at once. The role comes from the user's row and not from the
     token. All of this is one query.
     """
+
+    refusals = (TokenInvalid, TokenExpired)  # for the OpenAPI document
 
     def authenticate(self, request: Request) -> tuple[User, tokens.AccessClaims] | None:
         """Return the user and the token's claims, or None without a token.
