@@ -3,6 +3,7 @@
 pytest_plugins = [
     "config.tests.programs",
     "config.tests.fixtures",
+    "config.tests.contract",
     "config.tests.database",
     "accounts.tests.fixtures",
     "videos.tests.fixtures",

@@ -3,13 +3,12 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from accounts.roles import Role
+from config.api.filters import TrueFalseFilter
 
 
 class UserFilter(filters.FilterSet):
     role = filters.ChoiceFilter(field_name="role__name", choices=Role.choices)
-    is_active = filters.ChoiceFilter(
-        choices=[("true", "true"), ("false", "false")], method="by_status"
-    )
+    is_active = TrueFalseFilter(method="by_status")
     search = filters.CharFilter(
         method="by_text",
         max_length=200,

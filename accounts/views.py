@@ -1,4 +1,5 @@
 from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_standardized_errors.openapi_validation_errors import extend_validation_errors
 from rest_framework import serializers, status
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.parsers import FormParser
@@ -6,6 +7,14 @@ from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
 from accounts import services, tokens
+from accounts.errors import (
+    LastAdmin,
+    TokenExpired,
+    TokenInvalid,
+    TokenReused,
+    WrongCredentials,
+    WrongPassword,
+)
 from accounts.filters import UserFilter
 from accounts.models import User, normal_email
 from accounts.permissions import MayManageUsers
@@ -21,6 +30,7 @@ from accounts.serializers import (
 )
 from config.api import ratelimit
 from config.api.parsers import StrictJSONParser
+from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
 
 
@@ -38,9 +48,13 @@ class AuthView(APIView):
         return serializer
 
 
+@extend_validation_errors(["unique"], field_name="email")
+@extend_validation_errors(["password"], field_name="password")
 class RegisterView(AuthView):
     @extend_schema(
         summary="Create an account",
+        description="Makes a viewer; an administrator may give another role later. The address must not"
+        " be in use, and the password must be hard to guess.",
         request=RegisterSerializer,
         responses={201: UserSerializer},
         auth=[],
@@ -55,6 +69,8 @@ class LoginView(AuthView):
 
     @extend_schema(
         summary="Sign in",
+        description="Takes JSON or the form of OAuth2's password flow, and answers with an access token"
+        " and a refresh token. A wrong address and a wrong password get the same answer.",
         request={
             "application/json": LoginSerializer,
             "application/x-www-form-urlencoded": inline_serializer(
@@ -65,6 +81,7 @@ class LoginView(AuthView):
         responses=TokenPairSerializer,
         auth=[],
     )
+    @refuses(WrongCredentials)
     def post(self, request):
         credentials = self.read(LoginSerializer).validated_data
         # A second limit, by account: passwords may be guessed from many addresses at once.
@@ -76,22 +93,33 @@ class LoginView(AuthView):
 class RefreshView(AuthView):
     @extend_schema(
         summary="Exchange a refresh token for a new pair",
+        description="The old refresh token is used up. A token that is used twice was stolen or lost, so"
+        " all tokens of its sign-in are revoked.",
         request=RefreshSerializer,
         responses=TokenPairSerializer,
         auth=[],
     )
+    @refuses(TokenInvalid, TokenExpired, TokenReused)
     def post(self, request):
         pair = tokens.rotate(self.read(RefreshSerializer).validated_data["refresh_token"])
         return Response(TokenPairSerializer(pair).data)
 
 
 class LogoutView(AuthView):
-    @extend_schema(summary="Sign out", request=RefreshSerializer, responses={204: None}, auth=[])
+    @extend_schema(
+        summary="Sign out",
+        description="Revokes all tokens of this sign-in. Repeating it changes nothing.",
+        request=RefreshSerializer,
+        responses={204: None},
+        auth=[],
+    )
+    @refuses(TokenInvalid, TokenExpired)
     def post(self, request):
         services.sign_out(**self.read(RefreshSerializer).validated_data)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+@extend_validation_errors(["password"], field_name="new_password")
 class PasswordView(APIView):
     rate_group = "auth"
 
@@ -101,6 +129,7 @@ class PasswordView(APIView):
         request=PasswordSerializer,
         responses={204: None},
     )
+    @refuses(WrongPassword)
     def post(self, request):
         serializer = PasswordSerializer(data=request.data, context={"request": request})
         serializer.is_valid(raise_exception=True)
@@ -109,12 +138,19 @@ class PasswordView(APIView):
 
 
 class MeView(APIView):
-    @extend_schema(summary="Show my account", responses=UserSerializer)
+    @extend_schema(
+        summary="Show my account",
+        description="Answers with the user of the access token.",
+        responses=UserSerializer,
+    )
     def get(self, request):
         return Response(UserSerializer(request.user).data)
 
     @extend_schema(
-        summary="Change my display name", request=UserSerializer, responses=UserSerializer
+        summary="Change my display name",
+        description="Changes the name that others see. Other fields of the body are ignored.",
+        request=UserSerializer,
+        responses=UserSerializer,
     )
     def patch(self, request):
         serializer = UserSerializer(request.user, data=request.data, partial=True)
@@ -135,15 +171,25 @@ class UserViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     ordering = "-created_at"
     ordering_fields = {"created_at": "created_at", "email": "email"}
 
-    @extend_schema(summary="List users")
+    @extend_schema(
+        summary="List users",
+        description="All users, the newest first unless `ordering` says otherwise.",
+    )
     def list(self, request, *args, **kwargs):
         return super().list(request, *args, **kwargs)
 
-    @extend_schema(summary="Show a user")
+    @extend_schema(summary="Show a user", description="One user, also a deactivated one.")
     def retrieve(self, request, *args, **kwargs):
         return super().retrieve(request, *args, **kwargs)
 
-    @extend_schema(summary="Change a user's role", request=RoleSerializer, responses=UserSerializer)
+    @extend_schema(
+        summary="Change a user's role",
+        description="The new role holds from the user's next request on. The last active administrator"
+        " keeps the role.",
+        request=RoleSerializer,
+        responses=UserSerializer,
+    )
+    @refuses(LastAdmin)
     def set_role(self, request, pk):
         serializer = RoleSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -151,8 +197,12 @@ class UserViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         return Response(UserSerializer(user).data)
 
     @extend_schema(
-        summary="Activate or deactivate a user", request=StatusSerializer, responses=UserSerializer
+        summary="Activate or deactivate a user",
+        description="A deactivated user's tokens and playback sessions end at once.",
+        request=StatusSerializer,
+        responses=UserSerializer,
     )
+    @refuses(LastAdmin)
     def set_status(self, request, pk):
         serializer = StatusSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)

@@ -4,7 +4,9 @@ from dataclasses import asdict, astuple, fields
 from uuid import UUID
 
 from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_standardized_errors.openapi_validation_errors import extend_validation_errors
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
@@ -20,7 +22,8 @@ from analytics.serializers import (
     ScopeSerializer,
     VideoReportSerializer,
 )
-from config.api.csv import csv_response
+from config.api.csv import csv_response, json_or_csv
+from config.api.refusals import refuses, sends_headers
 from config.api.views import APIView
 from config.errors import NotVisible
 from payments.entitlements import can_watch
@@ -36,12 +39,22 @@ DEFINITIONS = (
 )
 PARAMETERS = [
     OpenApiParameter(
-        "from", str, description="Begin of the period, ISO 8601. Default: thirty days before `to`."
+        "from",
+        OpenApiTypes.DATETIME,
+        description="Begin of the period, ISO 8601. Default: thirty days before `to`.",
     ),
     OpenApiParameter(
-        "to", str, description="End of the period, not included, ISO 8601. Default: now."
+        "to",
+        OpenApiTypes.DATETIME,
+        description="End of the period, not included, ISO 8601. Default: now.",
     ),
-    OpenApiParameter("interval", str, enum=sorted(reports.TRUNC), default="day"),
+    OpenApiParameter(
+        "interval",
+        str,
+        enum=sorted(reports.TRUNC),
+        default="day",
+        description="The length of a step of the series.",
+    ),
     OpenApiParameter(
         "format",
         str,
@@ -49,14 +62,17 @@ PARAMETERS = [
         description="`csv` answers with the series alone, as a CSV file.",
     ),
 ]
-VIDEO = OpenApiParameter("video", str, description="Id of a video: count this video only.")
+VIDEO = OpenApiParameter(
+    "video", OpenApiTypes.UUID, description="Id of a video: count this video only."
+)
 CREATOR = OpenApiParameter(
     "creator",
-    str,
+    OpenApiTypes.UUID,
     description="Id of a creator, for ADMIN only. Creators always get their own dashboard.",
 )
 
 
+@extend_validation_errors(["invalid", "invalid_choice", "make_aware", "overflow"])
 class ReportView(APIView):
     """The base of all reports: reads the scope from the query, answers as JSON or CSV."""
 
@@ -89,8 +105,9 @@ class CreatorDashboardView(ReportView):
         summary="Get a creator's dashboard",
         description=DEFINITIONS,
         parameters=[*PARAMETERS, VIDEO, CREATOR],
-        responses=CreatorReportSerializer,
+        responses=json_or_csv(CreatorReportSerializer),
     )
+    @sends_headers("Content-Disposition")
     def get(self, request):
         scope = self.scope()
         sees_all = request.user.has_perm("analytics.view_platform_analytics")
@@ -108,8 +125,9 @@ class PlatformDashboardView(ReportView):
         summary="Get the platform's dashboard",
         description=DEFINITIONS,
         parameters=[*PARAMETERS, VIDEO],
-        responses=PlatformReportSerializer,
+        responses=json_or_csv(PlatformReportSerializer),
     )
+    @sends_headers("Content-Disposition")
     def get(self, request):
         scope = self.scope(creator_id=None)
         return self.answer("platform", scope, reports.platform_report(scope))
@@ -122,8 +140,10 @@ class VideoReportView(ReportView):
         summary="Get the report of one video",
         description=f"For the video's owner and administrators. {DEFINITIONS}",
         parameters=PARAMETERS,
-        responses=VideoReportSerializer,
+        responses=json_or_csv(VideoReportSerializer),
     )
+    @refuses(PermissionDenied)
+    @sends_headers("Content-Disposition")
     def get(self, request, video_id):
         video = Video.objects.visible_to(request.user).filter(pk=video_id).first()
         if video is None:
@@ -148,6 +168,7 @@ class ReactionView(APIView):
         request=ReactionSerializer,
         responses=ReactionAnswerSerializer,
     )
+    @refuses(PurchaseRequired)
     def put(self, request, video_id):
         serializer = ReactionSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -159,6 +180,7 @@ class ReactionView(APIView):
         request=None,
         responses={200: ReactionAnswerSerializer},
     )
+    @refuses(PurchaseRequired)
     def delete(self, request, video_id):
         return self._react(request.user, video_id, None)
 

@@ -8,7 +8,7 @@ from audit.models import AuditEntry
 
 class ActorSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
-    email = serializers.EmailField()
+    email = serializers.EmailField(allow_null=True, help_text="null for a deleted user")
 
 
 class AuditEntrySerializer(serializers.ModelSerializer[AuditEntry]):

@@ -10,7 +10,8 @@ from audit.filters import AuditFilter
 from audit.models import AuditEntry
 from audit.permissions import MayReadAudit
 from audit.serializers import AuditEntrySerializer
-from config.api.csv import csv_response
+from config.api.csv import csv_response, json_or_csv
+from config.api.refusals import sends_headers
 from config.api.views import GenericViewSet
 
 CSV_ROWS_MAX = 100_000
@@ -32,12 +33,15 @@ class AuditViewSet(ListModelMixin, GenericViewSet[AuditEntry]):
 
     @extend_schema(
         summary="List the audit log",
+        description="What was done and by whom, the newest entry first.",
         parameters=[
             OpenApiParameter(
                 "format", str, enum=["csv"], description=f"CSV of at most {CSV_ROWS_MAX} entries."
             )
         ],
+        responses=json_or_csv(AuditEntrySerializer(many=True)),
     )
+    @sends_headers("Content-Disposition")
     def list(  # type: ignore[override]  # CSV is streamed, which a Response cannot do
         self, request: Request, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:

@@ -1,10 +1,12 @@
 """Django's settings. `.env.example` explains every environment variable that is read here."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 from config import env
+from config.api.introduction import API_DESCRIPTION, API_TAGS
 
 BASE_DIR = env.BASE_DIR
 
@@ -202,10 +204,12 @@ DRF_STANDARDIZED_ERRORS = {
     "EXCEPTION_FORMATTER_CLASS": "config.api.exceptions.ApiExceptionFormatter",
     "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
 }
-SPECTACULAR_SETTINGS = {
+SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Video on demand",
-    "DESCRIPTION": "Upload, transcode, sell and stream videos. All errors have the same body.",
-    "VERSION": "1",
+    "DESCRIPTION": API_DESCRIPTION,
+    "VERSION": "1.0.0",
+    "SERVERS": [{"url": PUBLIC_URL or "/", "description": "This service"}],
+    "TAGS": API_TAGS,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
@@ -228,7 +232,9 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.api.schema.document_errors",
+        "config.api.components.document_errors",
+        "config.api.components.drop_unused",
+        "config.api.examples.add_examples",
     ],
 }
 
@@ -306,6 +312,9 @@ EMAIL_USE_TLS = _mail_server.use_tls
 EMAIL_USE_SSL = _mail_server.use_ssl
 EMAIL_FILE_PATH = _mail_server.file_path
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "vod@localhost")
+SPECTACULAR_SETTINGS["CONTACT"] = {"name": "The operator of this service"}
+if "." in DEFAULT_FROM_EMAIL.rpartition("@")[2]:  # people cannot write to vod@localhost
+    SPECTACULAR_SETTINGS["CONTACT"]["email"] = DEFAULT_FROM_EMAIL
 
 # --- audit ------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_filters import rest_framework as filters  # type: ignore[import-untyped]  # ships no types
 
-from config.api.filters import TimeFilter
+from config.api.filters import TimeFilter, TrueFalseFilter
 from payments.models import (
     Coupon,
     Dispute,
@@ -86,7 +86,7 @@ class PayoutFilter(filters.FilterSet):
 
 
 class CouponFilter(filters.FilterSet):
-    is_active = filters.ChoiceFilter(choices=_choices(("true", "false")), method="active")
+    is_active = TrueFalseFilter(method="active")
 
     class Meta:
         model = Coupon

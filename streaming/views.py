@@ -12,18 +12,27 @@ from drf_spectacular.utils import (
     extend_schema_view,
 )
 from rest_framework import status
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import NotAuthenticated, ParseError
 from rest_framework.mixins import DestroyModelMixin, ListModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
 from accounts import tokens as access_tokens
 from accounts.authentication import bearer_token
+from accounts.errors import TokenExpired, TokenInvalid
 from accounts.models import RefreshFamily
+from config.api.refusals import reads_header, refuses, sends_headers
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from streaming import heartbeats, sessions, tokens
 from streaming.delivery import grants
+from streaming.errors import (
+    NotReady,
+    PurchaseRequired,
+    SessionEnded,
+    StreamTokenExpired,
+    StreamTokenInvalid,
+)
 from streaming.models import PlaybackSession, PlaybackSessionQuerySet
 from streaming.serializers import (
     FORMATS,
@@ -66,6 +75,8 @@ class StreamTokenView(APIView):
         ),
         responses=StreamTokenSerializer,
     )
+    @refuses(NotAuthenticated, PurchaseRequired, NotReady)
+    @sends_headers("Cache-Control")
     def get(self, request, video_id):
         token = sessions.stream_token(user=request.user, video_id=video_id)
         answer = {
@@ -90,13 +101,42 @@ class PlayView(APIView):
 
     @extend_schema(
         summary="Start or continue a playback session",
-        parameters=[OpenApiParameter("format", str, enum=FORMATS, default="hls")],
+        description=(
+            "Redeems a stream token. With `Accept: application/json` the answer holds the session's"
+            " addresses; otherwise it redirects a player to the manifest. The same token continues its"
+            " session, on the same device."
+        ),
+        parameters=[
+            OpenApiParameter(
+                "format",
+                str,
+                enum=FORMATS,
+                default="hls",
+                description="The manifest to redirect to. The JSON answer holds both addresses.",
+            )
+        ],
         responses={
-            200: PlaybackSerializer,
-            302: OpenApiResponse(description="Redirect to the HLS or DASH manifest."),
+            200: OpenApiResponse(
+                PlaybackSerializer, description="With `Accept: application/json`: the session."
+            ),
+            302: OpenApiResponse(description="Otherwise: a redirect to the HLS or DASH manifest."),
         },
         auth=[],
     )
+    @refuses(
+        StreamTokenInvalid,
+        StreamTokenExpired,
+        NotAuthenticated,
+        PurchaseRequired,
+        NotReady,
+        SessionEnded,
+    )
+    @reads_header(
+        "Accept",
+        "`application/json` asks for the session's addresses instead of a redirect.",
+        {"type": "string", "example": "application/json"},
+    )
+    @sends_headers("Cache-Control", "Location")
     def get(self, request, token):
         manifest, _ = self._manifest(request)
         session, grant = sessions.redeem(token=token, client=client_of(request))
@@ -156,16 +196,14 @@ class HeartbeatView(APIView):
             " the header `Playback-Grant`. Every other caller gets 404. A session cannot play more"
             " than two seconds of video in one second: the service drops the seconds beyond that."
         ),
-        parameters=[
-            OpenApiParameter(
-                "Playback-Grant",
-                str,
-                OpenApiParameter.HEADER,
-                description="The session's grant, for a caller who is not signed in.",
-            )
-        ],
         request=HeartbeatSerializer,
         responses={204: None},
+    )
+    @refuses(TokenInvalid, TokenExpired, SessionEnded)
+    @reads_header(
+        "Playback-Grant",
+        "The session's grant, for a caller who is not signed in.",
+        {"type": "string"},
     )
     def post(self, request, pk):
         allowed = self._sessions_of_caller(request)

@@ -6,6 +6,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Q
 from rest_framework.exceptions import PermissionDenied
 
+from config.api.filters import TrueFalseFilter
 from videos.models import Video
 from videos.querysets import VideoQuerySet
 
@@ -14,7 +15,6 @@ SANE_TIME = [
     MinValueValidator(datetime(1900, 1, 1, tzinfo=UTC)),
     MaxValueValidator(datetime(3000, 1, 1, tzinfo=UTC)),
 ]
-TRUE_FALSE = [("true", "true"), ("false", "false")]
 SEARCH_WORDS_MAX = 10
 
 
@@ -22,8 +22,7 @@ class VideoFilter(filters.FilterSet):
     """Query parameters of the list of videos."""
 
     # Must stay first: filters run in this order, and only_deleted replaces the queryset.
-    deleted = filters.ChoiceFilter(
-        choices=TRUE_FALSE,
+    deleted = TrueFalseFilter(
         method="only_deleted",
         help_text="`true`: deleted videos, which can be restored (administrators only).",
     )
@@ -32,7 +31,7 @@ class VideoFilter(filters.FilterSet):
     )
     category = filters.CharFilter(max_length=60)
     tag = filters.CharFilter(method="with_tag", max_length=40)
-    is_paid = filters.ChoiceFilter(choices=TRUE_FALSE, method="paid")
+    is_paid = TrueFalseFilter(method="paid")
     status = filters.ChoiceFilter(choices=Video.Status.choices)
     min_duration = filters.NumberFilter(
         field_name="duration_seconds",

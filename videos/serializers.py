@@ -1,12 +1,9 @@
+from typing import ClassVar
+
 from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
-from drf_spectacular.utils import (
-    OpenApiExample,
-    extend_schema_field,
-    extend_schema_serializer,
-    inline_serializer,
-)
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, inline_serializer
 from rest_framework import serializers
 
 from config import money
@@ -90,25 +87,25 @@ SourceSerializer = inline_serializer(
     allow_null=True,
 )
 
-EXAMPLE = {
-    "title": "The harbour at night",
-    "description": "Twelve minutes of fog and lights.",
-    "is_paid": True,
-    "price": "19.99",
-    "currency": "USD",
-    "category": "documentary",
-    "tags": ["fog", "harbour"],
-}
-
-
-@extend_schema_serializer(
-    examples=[
-        # The name is the example's key in the OpenAPI document, and clients may refer to it.
-        OpenApiExample("A paid film", summary="A paid video", value=EXAMPLE, request_only=True)
-    ]
+# The name is the example's key in the OpenAPI document, and clients may refer to it.
+A_PAID_VIDEO = OpenApiExample(
+    "A paid film",
+    summary="A paid video",
+    value={
+        "title": "The harbour at night",
+        "description": "Twelve minutes of fog and lights.",
+        "is_paid": True,
+        "price": "19.99",
+        "currency": "USD",
+        "category": "documentary",
+        "tags": ["fog", "harbour"],
+    },
+    request_only=True,
 )
+
+
 class VideoSerializer(serializers.ModelSerializer):
-    """A video. Only its owner and administrators see ``processing``, ``source`` and ``deleted_at``."""
+    """A video. Only its owner and administrators get `processing`, `source` and `deleted_at`."""
 
     creator = CreatorSerializer(read_only=True)
     price = MoneyField(required=False)
@@ -149,12 +146,13 @@ class VideoSerializer(serializers.ModelSerializer):
             "created_at", "published_at", "deleted_at",
         ]  # fmt: skip
 
-    PRIVATE = ("processing", "source", "deleted_at")
+    # Only the owner and administrators get these (config.api.schema).
+    NOT_ALWAYS_SENT: ClassVar[tuple[str, ...]] = ("processing", "source", "deleted_at")
 
     def to_representation(self, video):
         data = super().to_representation(video)
-        if not self._is_insider(video):
-            for name in self.PRIVATE:
+        if self.NOT_ALWAYS_SENT and not self._is_insider(video):
+            for name in self.NOT_ALWAYS_SENT:
                 del data[name]
         return data
 
@@ -287,6 +285,12 @@ def _eta(job: ProcessingJob) -> int | None:
         return None
     elapsed = (timezone.now() - job.started_at).total_seconds()
     return max(0, round(elapsed * (100 - job.percent) / job.percent))
+
+
+class OwnVideoSerializer(VideoSerializer):
+    """A video as its owner and administrators see it, with its processing and its source."""
+
+    NOT_ALWAYS_SENT = ()
 
 
 class VideoUploadSerializer(VideoSerializer):

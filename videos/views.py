@@ -8,15 +8,24 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.response import Response
 
 from config.api.parsers import StrictJSONParser
+from config.api.refusals import refuses, sends_headers
 from config.api.views import GenericViewSet
-from config.errors import NotVisible
+from config.errors import NotVisible, StorageFull, TooLarge
+from videos.errors import EmptyUpload, LengthRequired, NoSource, NotFailed, UploadInterrupted
 from videos.filters import VideoFilter
 from videos.models import Video
 from videos.permissions import MayAddVideos, MayBrowse, MayRestoreVideos, OwnsVideo
-from videos.serializers import FileSerializer, VideoSerializer, VideoUploadSerializer
+from videos.serializers import (
+    A_PAID_VIDEO,
+    FileSerializer,
+    OwnVideoSerializer,
+    VideoSerializer,
+    VideoUploadSerializer,
+)
 from videos.services import catalogue, sources
 from videos.uploads.multipart import SourceMultiPartParser, require_length
 
+UPLOAD_REFUSALS = (EmptyUpload, LengthRequired, StorageFull, TooLarge, UploadInterrupted)
 IMMUTABLE = "max-age=31536000, immutable"  # a year, the usual "for ever" (RFC 8246)
 
 
@@ -72,8 +81,10 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             "application/json": VideoSerializer,
             "multipart/form-data": VideoUploadSerializer,
         },
-        responses={201: VideoSerializer},
+        responses={201: OwnVideoSerializer},
+        examples=[A_PAID_VIDEO],
     )
+    @refuses(*UPLOAD_REFUSALS)
     def create(self, request):
         require_length(request)
         serializer = VideoUploadSerializer(data=request.data, context={"request": request})
@@ -91,7 +102,8 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         summary="Change a video",
         description="Changes the fields that are sent.",
         request=VideoSerializer,
-        responses=VideoSerializer,
+        responses=OwnVideoSerializer,
+        examples=[A_PAID_VIDEO],
     )
     def partial_update(self, request, pk):
         return self._change(request, partial=True)
@@ -100,7 +112,8 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         summary="Replace a video's details",
         description="Needs the title. An optional field that is not sent keeps its value.",
         request=VideoSerializer,
-        responses=VideoSerializer,
+        responses=OwnVideoSerializer,
+        examples=[A_PAID_VIDEO],
     )
     def update(self, request, pk):
         return self._change(request, partial=False)
@@ -127,8 +140,9 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         description="Stores the file and starts processing it. A version that was published before "
         "can be played until the new one is ready.",
         request={"multipart/form-data": FileSerializer},
-        responses=VideoSerializer,
+        responses=OwnVideoSerializer,
     )
+    @refuses(*UPLOAD_REFUSALS)
     @action(
         detail=True,
         methods=["put"],
@@ -150,19 +164,20 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         summary="Restore a deleted video",
         description="Brings the video back as it was. A video that is not deleted stays unchanged.",
         request=None,
-        responses=VideoSerializer,
+        responses=OwnVideoSerializer,
     )
     @action(detail=True, methods=["patch"], permission_classes=[MayRestoreVideos])
     def restore(self, request, pk):
         video = catalogue.restore_video(video_id=pk, actor=request.user)
-        return Response(self.get_serializer(video).data)
+        return Response(OwnVideoSerializer(video, context=self.get_serializer_context()).data)
 
     @extend_schema(
         summary="Process a FAILED video again",
         description="Queues the file that was uploaded last. Answers 409 if the video is not FAILED.",
         request=None,
-        responses=VideoSerializer,
+        responses=OwnVideoSerializer,
     )
+    @refuses(NotFailed, NoSource)
     @action(detail=True, methods=["post"])
     def retry(self, request, pk):
         video = sources.retry_processing(video=self.get_object(), actor=request.user)
@@ -172,8 +187,12 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         summary="Get a video's poster",
         description="The address in `poster_url` names the version, so its answer can be cached for a "
         "year. Without that parameter the answer must be revalidated.",
-        responses={(200, "image/jpeg"): OpenApiTypes.BINARY, 304: OpenApiResponse()},
+        responses={
+            (200, "image/jpeg"): OpenApiResponse(OpenApiTypes.BINARY, description="The picture."),
+            304: OpenApiResponse(description="`If-None-Match` names the current picture."),
+        },
     )
+    @sends_headers("ETag", "Cache-Control", "Content-Disposition")
     @action(detail=True)
     def poster(self, request, pk):
         video = self.get_object()
@@ -192,7 +211,8 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         Reads the row again without ``visible_to``: the change may have made the video one that its
         caller may no longer see.
         """
-        return self.get_serializer(Video.objects.for_output().get(pk=video.pk)).data
+        row = Video.objects.for_output().get(pk=video.pk)
+        return OwnVideoSerializer(row, context=self.get_serializer_context()).data
 
 
 def _poster_cache(request, video: Video) -> str:

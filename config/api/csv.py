@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -48,3 +50,13 @@ def csv_response(
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
     )
+
+
+def json_or_csv(serializer: object) -> dict[tuple[int, str], object]:
+    """Return the answers of an operation that gives CSV for ``?format=csv``, for `extend_schema`."""
+    return {
+        (200, "application/json"): serializer,
+        (200, "text/csv"): OpenApiResponse(
+            OpenApiTypes.STR, description="The answer; with `format=csv`, its rows as a CSV file."
+        ),
+    }

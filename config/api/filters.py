@@ -1,10 +1,13 @@
 """Filters that several apps use."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import django_filters as filters  # type: ignore[import-untyped]  # ships no types
 from django.forms import ValidationError
 from django_filters.fields import IsoDateTimeField  # type: ignore[import-untyped]  # ships no types
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 
 
 class TimeField(IsoDateTimeField):  # type: ignore[misc]  # the base has no types
@@ -19,6 +22,17 @@ class TimeField(IsoDateTimeField):  # type: ignore[misc]  # the base has no type
             return time and time.astimezone(UTC)
         except OverflowError:
             raise ValidationError("This time is out of range.", code="invalid") from None
+
+
+@extend_schema_field(OpenApiTypes.BOOL)
+class TrueFalseFilter(filters.ChoiceFilter):  # type: ignore[misc]  # the base has no types
+    """A filter that takes `true` or `false`, and refuses other words.
+
+    django-filter's own BooleanFilter ignores a word that it does not know.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(choices=[("true", "true"), ("false", "false")], **options)
 
 
 class TimeFilter(filters.IsoDateTimeFilter):  # type: ignore[misc]  # the base has no types

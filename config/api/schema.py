@@ -1,6 +1,6 @@
 """The OpenAPI document: what drf-spectacular makes of the views, with every error and header.
 
-All operations share one error body and one response for each status (`document_errors`). The codes
+All operations share one error body and one response for each status (`config.api.components`). The codes
 that an operation can answer with stand in its description and in its ``x-error-codes``.
 """
 
@@ -9,16 +9,21 @@ from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
-from drf_spectacular.plumbing import get_lib_doc_excludes
+from drf_spectacular.plumbing import get_lib_doc_excludes, is_serializer
+from drf_spectacular.utils import Direction
 from drf_standardized_errors.openapi import AutoSchema as StandardizedErrorsSchema
-from rest_framework import exceptions, serializers
+from drf_standardized_errors.openapi_utils import (
+    InputDataField,
+    get_flat_serializer_fields,
+    get_serializer_fields_with_error_codes,
+)
+from rest_framework import exceptions
 from rest_framework.permissions import AllowAny, IsAuthenticated
 
 from config.api import refusals
+from config.api.components import ANSWERS, HEADERS_OF_ALL, REF, Document
+from config.api.introduction import tag_of
 from config.api.pagination import InvalidCursor
-
-Document = dict[str, Any]
-REF = "#/components"
 
 
 class AutoSchema(StandardizedErrorsSchema):
@@ -30,6 +35,7 @@ class AutoSchema(StandardizedErrorsSchema):
             return None
         codes = self._error_codes()
         operation["x-error-codes"] = sorted({code for names in codes.values() for code in names})
+        operation.setdefault("security", [])
         operation["description"] = _described(operation.get("description", ""), codes)
         for status in sorted(codes):
             operation["responses"][str(status)] = {
@@ -49,9 +55,16 @@ class AutoSchema(StandardizedErrorsSchema):
             for requirement in ([{name: scopes} for name, scopes in requirements.items()] or [{}])
         ]
 
-    def _process_override_parameters(self, direction: str = "request") -> Document:
+    def get_tags(self) -> list[str]:
+        return [tag_of(self.path)]
+
+    def _process_override_parameters(
+        self, direction: str = "request"
+    ) -> dict[tuple[str, str], Document]:
         """Add the request headers that decorators of the view's method read (`reads_header`)."""
-        parameters: Document = super()._process_override_parameters(direction)
+        parameters: dict[tuple[str, str], Document] = super()._process_override_parameters(
+            direction
+        )  # type: ignore[no-untyped-call]  # has no annotations
         for header in getattr(self._view_method(), "request_headers", ()):
             parameters[header["name"], "header"] = {"in": "header", **header}
         return parameters
@@ -59,17 +72,18 @@ class AutoSchema(StandardizedErrorsSchema):
     def _get_response_headers_for_code(
         self, status_code: str, direction: str = "response"
     ) -> Document:
-        """Name the headers that each answer has, and those of the view's method (`sends_header`)."""
+        """Name the headers that each answer has, and those of the view's method (`sends_headers`)."""
         headers: Document = super()._get_response_headers_for_code(status_code, direction)
         for name in (*HEADERS_OF_ALL, *getattr(self._view_method(), "response_headers", ())):
             headers[name] = {"$ref": f"{REF}/headers/{name}"}
         return headers
 
-    def _get_response_bodies(self, direction: str = "response") -> Document:
+    def _get_response_bodies(self, direction: Direction = "response") -> Document:
         """Return the answers without errors, which `get_operation` adds."""
         bodies: Document = SpectacularSchema._get_response_bodies(self, direction)
         for status, answer in bodies.items():
-            answer["description"] = answer["description"] or ANSWERS[status]
+            if answer["description"] in {"", "No response body"}:  # drf-spectacular's own
+                answer["description"] = ANSWERS[status]
             answer.setdefault("headers", self._get_response_headers_for_code(status, direction))
         return bodies
 
@@ -78,17 +92,10 @@ class AutoSchema(StandardizedErrorsSchema):
 
         drf-spectacular takes a field that a request may leave out for one that an answer may lack.
         """
-        schema: Document = super()._map_basic_serializer(serializer, direction)
+        schema: Document = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]  # has no annotations
         if direction == "response" and schema.get("properties"):
             sometimes = getattr(serializer, "NOT_ALWAYS_SENT", ())
-            written = {
-                name
-                for name, field in serializer.fields.items()
-                if isinstance(field, serializers.Field) and field.write_only
-            }
-            schema["required"] = sorted({*schema["properties"]} - written - {*sometimes})
-            if not schema["required"]:
-                del schema["required"]
+            schema["required"] = sorted({*schema["properties"]} - {*sometimes})
         return schema
 
     # --- which errors -----------------------------------------------------------------------------
@@ -104,12 +111,24 @@ class AutoSchema(StandardizedErrorsSchema):
             codes[status].update(names)
         for error in refusals.refusals_of(self._view_method()):
             codes[error.status_code].add(error.default_code)
-        if self._should_add_validation_error_response():
-            by_field = self._get_validation_error_codes_by_field(
-                self._determine_fields_with_error_codes()
-            )
-            codes[400].update(code for names in by_field.values() for code in names)
+        by_field = self._get_validation_error_codes_by_field(
+            self._determine_fields_with_error_codes()
+        )
+        codes[400].update(code for names in by_field.values() for code in names)
         return codes
+
+    def _determine_fields_with_error_codes(self) -> list[InputDataField]:
+        """Return the fields of the body and of the query, each with its error codes."""
+        inputs: list[Any] = [each for each in self.get_override_parameters() if is_serializer(each)]
+        if self.method in {"POST", "PUT", "PATCH"}:
+            body = self.get_request_serializer()
+            inputs += body.values() if isinstance(body, dict) else [body]
+            fields: list[InputDataField] = []
+        else:
+            fields = super()._determine_fields_with_error_codes()
+        for serializer in inputs:
+            fields += get_serializer_fields_with_error_codes(get_flat_serializer_fields(serializer))
+        return fields
 
     def _general_codes(self) -> list[tuple[int, tuple[str, ...]]]:
         """Return the codes that follow from the kind of operation."""
@@ -126,7 +145,7 @@ class AutoSchema(StandardizedErrorsSchema):
             codes.append((403, (exceptions.PermissionDenied.default_code,)))
         if any(parameter["in"] == "path" for parameter in self._get_parameters()):
             codes.append((404, (exceptions.NotFound.default_code,)))
-        if self._is_list_view() and self._get_paginator():
+        if self._is_list_view() and getattr(view, "pagination_class", None):
             codes.append((400, (InvalidCursor.default_code,)))
         return codes
 
@@ -141,109 +160,6 @@ def _described(text: str, codes: dict[int, set[str]]) -> str:
             lines.append(f"{status} " + ", ".join(f"`{name}`" for name in own))
     errors = "Errors: " + "; ".join(lines) + "." if lines else ""
     return "\n\n".join(part for part in (text.strip(), errors) if part)
-
-
-# --- shared parts of the document -----------------------------------------------------------------
-
-HEADERS = {
-    "X-Request-ID": (
-        "string",
-        "The id of this request, which is also in the service's log and in the audit log."
-        " A client's own `X-Request-ID` is kept if it has 8 to 128 letters, digits and `._:-`.",
-    ),
-    "RateLimit-Limit": ("integer", "Requests that the caller may make in a minute."),
-    "RateLimit-Remaining": ("integer", "Requests that are left in this minute."),
-    "RateLimit-Reset": ("integer", "Seconds until the next minute begins."),
-    "Retry-After": ("integer", "Seconds to wait before the request is repeated."),
-    "WWW-Authenticate": ("string", "The scheme of the access token: `Bearer`."),
-    "Idempotent-Replayed": (
-        "string",
-        "`true` if this is the stored answer of an earlier request with the same `Idempotency-Key`.",
-    ),
-    "ETag": ("string", "The version of the file, for `If-None-Match`."),
-    "Cache-Control": ("string", "How long the answer may be kept (RFC 9111)."),
-    "Content-Disposition": ("string", "The name under which to save the file."),
-    "Location": ("string", "The address to go on to."),
-}
-ANSWERS = {  # the description of an answer that has none
-    "200": "The request was carried out.",
-    "201": "It was created.",
-    "202": "It was accepted, and is not finished yet.",
-    "204": "The request was carried out. There is nothing to say about it.",
-}
-HEADERS_OF_ALL = ("X-Request-ID", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
-HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
-ERROR_KINDS = ["validation_error", "client_error", "server_error"]
-MORE_OF_AN_ERROR = {  # the extra members that some errors have (DomainError.extra)
-    "decline_code": ("card_declined", "The bank's reason."),
-    "current_amount": ("price_changed", "The amount that the video costs now."),
-    "currency": ("price_changed, earlier_period_open", "The currency of the amount or month."),
-    "period": ("earlier_period_open", "The month that must be closed first, as YYYY-MM."),
-}
-ERROR_DETAIL = {
-    "type": "object",
-    "required": ["code", "detail", "attr"],
-    "properties": {
-        "code": {
-            "type": "string",
-            "description": "What went wrong, for programs. Each operation lists its codes.",
-            "example": "not_found",
-        },
-        "detail": {
-            "type": "string",
-            "description": "What went wrong and what to do, for people. The text may change.",
-            "example": "There is nothing at this address.",
-        },
-        "attr": {
-            "type": "string",
-            "nullable": True,
-            "description": "The field or parameter that is wrong, such as `price` or `tags.0`.",
-            "example": None,
-        },
-        **{
-            name: {"type": "string", "description": f"With `{codes}`: {text}"}
-            for name, (codes, text) in MORE_OF_AN_ERROR.items()
-        },
-    },
-}
-ERROR = {
-    "type": "object",
-    "description": "The body of every error. A `validation_error` may hold several errors.",
-    "required": ["type", "errors"],
-    "properties": {
-        "type": {"type": "string", "enum": ERROR_KINDS},
-        "errors": {"type": "array", "items": {"$ref": f"{REF}/schemas/ErrorDetail"}},
-    },
-}
-
-
-def document_errors(result: Document, generator: Any, request: Any, public: bool) -> Document:
-    """Add the shared error body, responses and headers; a hook of drf-spectacular."""
-    components = result["components"]
-    components["schemas"] |= {"Error": ERROR, "ErrorDetail": ERROR_DETAIL}
-    components["headers"] = {
-        name: {"schema": {"type": kind}, "description": text}
-        for name, (kind, text) in HEADERS.items()
-    }
-    components["responses"] = {
-        refusals.response_name(status): _error_response(status, text)
-        for status, text in refusals.MEANINGS.items()
-    }
-    return result
-
-
-def _error_response(status: int, text: str) -> Document:
-    kind = "server_error" if status >= 500 else "client_error"
-    code, detail = refusals.EXAMPLES[status]
-    body = {"type": kind, "errors": [{"code": code, "detail": detail, "attr": None}]}
-    names = (*HEADERS_OF_ALL, *HEADERS_OF_STATUS.get(status, ()))
-    return {
-        "description": text,
-        "headers": {name: {"$ref": f"{REF}/headers/{name}"} for name in names},
-        "content": {
-            "application/json": {"schema": {"$ref": f"{REF}/schemas/Error"}, "example": body}
-        },
-    }
 
 
 def classes_without_description() -> list[type]:

@@ -5,6 +5,8 @@ import re
 import pytest
 from django.core.management import call_command
 
+from config.tests import contract
+
 pytestmark = pytest.mark.django_db
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -40,6 +42,54 @@ def test_every_operation_has_a_summary_and_documents_its_errors(document):
         assert codes & {"200", "201", "204", "302"}, name
         assert codes >= {"400", "403", "406", "429", "500", "503"}, name
         assert operation["x-error-codes"], name
+
+
+def test_every_operation_and_answer_has_a_sentence_and_every_group_one(document):
+    described = {tag["name"] for tag in document["tags"] if tag["description"].endswith(".")}
+    for name, operation in operations(document):
+        text = operation["description"].partition("Errors:")[0].strip()
+        assert text.endswith((".", "`")), f"{name} has no description of its own"
+        assert set(operation["tags"]) <= described, name
+        for status, answer in operation["responses"].items():
+            assert "$ref" in answer or answer["description"].endswith("."), f"{name} {status}"
+
+
+def test_every_body_has_an_example_that_fits_its_schema(document):
+    for name, operation in operations(document):
+        answers = [
+            answer for status, answer in operation["responses"].items() if status.startswith("2")
+        ]
+        for body in [operation.get("requestBody", {}), *answers]:
+            content = body.get("content", {}).get("application/json")
+            if content is None:
+                continue
+            named = [each["value"] for each in content.get("examples", {}).values()]
+            examples = named or [content["example"]]
+            validator = contract.validator(content["schema"])
+            for example in examples:
+                faults = [error.message for error in validator.iter_errors(example)]
+                assert not faults, f"{name}: {faults} in {example}"
+
+
+def test_errors_have_one_body(document):
+    names = set(document["components"]["schemas"])
+    assert {name for name in names if "Error" in name} == {
+        "Error",
+        "ErrorDetail",
+        "ProcessingError",
+    }
+    for name, answer in document["components"]["responses"].items():
+        schema = answer["content"]["application/json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/Error"}, name
+
+
+def test_viewers_are_not_promised_the_owners_fields(document):
+    schemas = document["components"]["schemas"]
+    private = {"processing", "source", "deleted_at"}
+
+    assert private <= set(schemas["Video"]["properties"])
+    assert not private & set(schemas["Video"]["required"])
+    assert private <= set(schemas["OwnVideo"]["required"])
 
 
 def test_no_operation_is_described_by_a_base_class(document):
