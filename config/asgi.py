@@ -1,36 +1,55 @@
-"""The ASGI application: ``/media/`` goes to the delivery, every other request to Django in threads.
+"""The ASGI application: it passes each request to the part that answers it.
 
-Media files are not sent from the thread pool, because a few slow readers would occupy all its threads.
+``/media/`` goes to the delivery, uploads to the upload application, and other requests to Django in
+threads. Bytes of clients wait on the event loop: a few slow clients would occupy all threads.
 The API does not run under Django's own ASGI handler, where a request costs several times as much.
 """
 
-from urllib.parse import quote
+import os
 
-from a2wsgi import WSGIMiddleware
-from a2wsgi.asgi_typing import ASGIApp, Receive, Scope, Send
 from django.utils.module_loading import import_string
 
+from config.bodies import Receive, Scope
+from config.bridge import Bridge, Lane, Lanes, Send
 from config.wsgi import application as django
 
-WSGI_THREADS = 16
-
-api = WSGIMiddleware(
-    django,  # type: ignore[arg-type]  # a2wsgi types the environ as a TypedDict, Django as a dict
-    workers=WSGI_THREADS,
+# Hashing a password occupies a processor, so no more run at once than there are.
+PASSWORD_PATHS = frozenset(
+    f"/{path}"
+    for path in ("api/v1/auth/login", "api/v1/auth/register", "api/v1/auth/password", "admin/login")
 )
-media: ASGIApp = import_string("streaming.delivery.asgi.application")
+LANES = Lanes(
+    passwords=Lane("passwords", threads=os.cpu_count() or 1, queue=32),
+    writes=Lane("writes", threads=8, queue=128),
+    reads=Lane("reads", threads=8, queue=256),
+    password_paths=PASSWORD_PATHS,
+)
+
+api = Bridge(django, LANES)
+media = import_string("streaming.delivery.asgi.application")
+uploads = import_string("videos.uploads.asgi.Uploads")(api)
+
+ALIVE = b'{"status": "ok"}'
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Pass one connection on. The delivery also gets the start and stop of the process (lifespan)."""
-    if scope["type"] == "lifespan" or (
-        scope["type"] == "http" and scope["path"].startswith("/media/")
-    ):
+    if scope["type"] == "lifespan":
         await media(scope, receive, send)
-        return
-    query = scope.get("query_string", b"")
-    if scope["type"] == "http" and not query.isascii():
-        # PEP 3333 cannot carry these bytes. They are encoded here as a browser would have done it.
-        encoded = quote(query, safe="%&=+/?:@!$'()*,;~-._[]")
-        scope = {**scope, "query_string": encoded.encode()}
-    await api(scope, receive, send)
+    elif scope["type"] != "http":
+        return  # uvicorn refuses a WebSocket that is not accepted
+    elif scope["path"].startswith("/media/"):
+        await media(scope, receive, send)
+    elif scope["path"].rstrip("/") == "/health/live":
+        await _live(send)
+    elif uploads.takes(scope):
+        await uploads(scope, receive, send)
+    else:
+        await api(scope, receive, send)
+
+
+async def _live(send: Send) -> None:
+    """Answer that the process is alive, without a thread: it does so when all threads are busy."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(ALIVE))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": ALIVE})

@@ -242,7 +242,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 20 * 1024**3, minimum=1)
 STORAGE_RESERVE_BYTES = env.number("STORAGE_RESERVE_BYTES", 512 * 1024**2)
-FILE_UPLOAD_HANDLERS = ["videos.uploads.handler.SourceUploadHandler"]
 
 FFMPEG_PATH = env.text("FFMPEG_PATH")
 FFPROBE_PATH = env.text("FFPROBE_PATH")

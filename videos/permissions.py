@@ -40,10 +40,15 @@ class OwnsVideo(BasePermission):
     }
 
     def has_object_permission(self, request, view, obj):
-        if request.method in SAFE_METHODS or obj.creator_id == request.user.pk:
+        return request.method in SAFE_METHODS or self.allows(request.user, obj, view.action)
+
+    @classmethod
+    def allows(cls, user, video, action: str) -> bool:
+        """Return whether the user may carry out the action on a video that they can see."""
+        if video.creator_id == user.pk:
             return True
-        permission = self.ANY_VIDEO.get(view.action)
-        return permission is not None and request.user.has_perm(permission)
+        permission = cls.ANY_VIDEO.get(action)
+        return permission is not None and user.has_perm(permission)
 
 
 class MayBrowse(BasePermission):

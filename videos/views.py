@@ -23,7 +23,7 @@ from videos.serializers import (
     VideoUploadSerializer,
 )
 from videos.services import catalogue, sources
-from videos.uploads.multipart import SourceMultiPartParser, require_length
+from videos.uploads.parser import SourceMultiPartParser, require_length
 
 UPLOAD_REFUSALS = (EmptyUpload, LengthRequired, StorageFull, TooLarge, UploadInterrupted)
 IMMUTABLE = "max-age=31536000, immutable"  # a year, the usual "for ever" (RFC 8246)

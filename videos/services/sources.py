@@ -16,7 +16,7 @@ from config.ids import uuid7
 from videos.errors import EmptyUpload, NoSource, NotFailed
 from videos.models import ProcessingJob, Video
 from videos.services import catalogue
-from videos.uploads.handler import ReceivedFile
+from videos.uploads.received import ReceivedFile
 
 
 @transaction.atomic

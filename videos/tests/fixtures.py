@@ -13,7 +13,7 @@ from videos import jobs
 from videos.models import ProcessingJob, Tag, Video
 from videos.services import catalogue, publishing, sources
 from videos.tests.media import make_clip
-from videos.uploads.handler import ReceivedFile
+from videos.uploads.received import ReceivedFile
 
 RENDITION = {
     "name": "360p",

@@ -141,27 +141,17 @@ class TestStored:
         assert media.files() == [draft.source_path]
         assert draft.source.name == "source"
 
-    @pytest.mark.parametrize(
-        "fields",
-        [
-            [("file", b"first"), ("file", b"the video")],
-            [("other", b"first"), ("file", b"the video")],
-            [("file", b"the video"), ("other", b"last")],
-        ],
-    )
-    def test_only_the_last_file_in_the_field_file_is_kept(self, fields, put, draft, media):
-        parts = [
-            part(f'form-data; name="{name}"; filename="f.mp4"', content) for name, content in fields
-        ]
-        response = put(b"".join(parts) + END)
-
-        assert response.status_code == 200
-        draft.refresh_from_db()
-        assert draft.source.read_bytes() == b"the video"
-        assert media.files() == [draft.source_path]
-
 
 class TestRefused:
+    @pytest.mark.parametrize("fields", [("file", "file"), ("other", "file"), ("file", "other")])
+    def test_a_file_that_would_be_dropped(self, fields, put, nothing_stored):
+        parts = [part(f'form-data; name="{name}"; filename="f.mp4"', b"video") for name in fields]
+        response = put(b"".join(parts) + END)
+
+        assert (response.status_code, errors(response)) == (400, [(None, "parse_error")])
+        assert "file" in response.json()["errors"][0]["detail"]
+        nothing_stored()
+
     def test_an_empty_file(self, put, nothing_stored):
         response = put(multipart(file=file_named(content=b"")))
 

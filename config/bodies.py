@@ -1,0 +1,200 @@
+"""Taking in the bodies of requests on the event loop, before a thread is asked for.
+
+A client that sends slowly, or not at all, holds a few kilobytes of memory and nothing else.
+"""
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+BODY_MAX = 1024 * 1024  # bytes; larger bodies are uploads, which the upload application takes
+BODY_SECONDS = 20.0  # for a whole body that is no upload
+PAUSE_SECONDS = 20.0  # between two parts of an upload
+RATE_MINIMUM = 1024  # bytes a second, on average after the first PAUSE_SECONDS of an upload
+DROP_SECONDS = 2.0  # for the rest of a body that was refused
+WAITING_MAX = 1000  # bodies that a process takes in at a time
+WAITING_BY_ADDRESS = 100  # of them, those of one address (one IPv6 /64 network)
+
+
+class BodyRefused(Exception):
+    """A body that is not taken in: the status, code and sentence of the answer."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+
+
+class ClientGone(Exception):
+    """The client has closed the connection before the body was complete."""
+
+
+def too_large() -> BodyRefused:
+    return BodyRefused(
+        413, "too_large", f"The body is larger than {BODY_MAX} bytes. Only videos may be larger."
+    )
+
+
+def too_slow() -> BodyRefused:
+    return BodyRefused(
+        408, "too_slow", "The body did not arrive in time. Send it again over a faster connection."
+    )
+
+
+def too_many() -> BodyRefused:
+    return BodyRefused(
+        503, "unavailable", "Too many requests are being sent at once. Try again in a moment."
+    )
+
+
+class Waiting:
+    """The bodies that this process is taking in, the oldest first, in all and by address.
+
+    At most WAITING_MAX in all and WAITING_BY_ADDRESS of one address wait at a time.
+    """
+
+    def __init__(self) -> None:
+        self._all: dict[asyncio.Timeout, str] = {}
+        self._by_address: dict[str, dict[asyncio.Timeout, None]] = {}
+
+    @contextmanager
+    def give_up_oldest(self, address: str, deadline: asyncio.Timeout) -> Iterator[None]:
+        """Count one body while the block runs. Over a bound, the oldest one's deadline ends now.
+
+        So a crowd of clients that send nothing pushes itself out, and a whole body is always taken.
+        """
+        oldest = self._over(address)
+        if oldest is not None:
+            self._forget(oldest)
+            oldest.reschedule(asyncio.get_running_loop().time())
+        with self._counted(address, deadline):
+            yield
+
+    @contextmanager
+    def refuse_newest(self, address: str, deadline: asyncio.Timeout) -> Iterator[None]:
+        """Count one body while the block runs. Raises BodyRefused over a bound."""
+        if self._over(address) is not None:
+            raise too_many()
+        with self._counted(address, deadline):
+            yield
+
+    def _over(self, address: str) -> asyncio.Timeout | None:
+        """Return the oldest body of the address, or of all, if there are as many as there may be."""
+        of_address = self._by_address.get(network_of(address), {})
+        if len(of_address) >= WAITING_BY_ADDRESS:
+            return next(iter(of_address))
+        return next(iter(self._all)) if len(self._all) >= WAITING_MAX else None
+
+    @contextmanager
+    def _counted(self, address: str, deadline: asyncio.Timeout) -> Iterator[None]:
+        key = network_of(address)
+        self._all[deadline] = key
+        self._by_address.setdefault(key, {})[deadline] = None
+        try:
+            yield
+        finally:
+            self._forget(deadline)
+
+    def _forget(self, deadline: asyncio.Timeout) -> None:
+        key = self._all.pop(deadline, None)
+        if key is not None:
+            del self._by_address[key][deadline]
+            if not self._by_address[key]:
+                del self._by_address[key]
+
+
+def network_of(address: str) -> str:
+    """Return an IPv4 address as it is, and of an IPv6 address its /64 network."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+def address_of(scope: Scope) -> str:
+    """Return the address of the client, or an empty text for a Unix socket."""
+    return str((scope.get("client") or ("",))[0])
+
+
+def announced_length(scope: Scope) -> int | None:
+    """Return the Content-Length of a request, or None without a valid one."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else None
+    return None
+
+
+async def take_small(scope: Scope, receive: Receive, waiting: Waiting) -> bytes:
+    """Return a whole body of at most BODY_MAX bytes.
+
+    Raises BodyRefused for a larger one (before its first byte, if its length is announced) and for
+    one that is not complete after BODY_SECONDS; ClientGone if the connection ends before.
+    """
+    names = {name for name, _ in scope["headers"]}
+    if not names & {b"content-length", b"transfer-encoding"}:
+        return b""
+    if (announced_length(scope) or 0) > BODY_MAX:
+        raise too_large()
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS) as deadline:
+            with waiting.give_up_oldest(address_of(scope), deadline):
+                async for part in parts_of(receive):
+                    body += part
+                    if len(body) > BODY_MAX:
+                        raise too_large()
+    except TimeoutError:
+        raise too_slow() from None
+    return bytes(body)
+
+
+async def take_large(receive: Receive) -> AsyncIterator[bytes]:
+    """Yield the parts of a large body as they arrive.
+
+    Raises BodyRefused when nothing comes for PAUSE_SECONDS, or less than RATE_MINIMUM on average;
+    ClientGone if the connection ends before the body does.
+    """
+    clock = asyncio.get_running_loop().time
+    begun, size = clock(), 0
+    parts = parts_of(receive)
+    while True:
+        try:
+            async with asyncio.timeout(PAUSE_SECONDS):
+                part = await anext(parts)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise too_slow() from None
+        yield part
+        size += len(part)
+        if size < RATE_MINIMUM * (clock() - begun - PAUSE_SECONDS):
+            raise too_slow()
+
+
+async def drop_body(receive: Receive) -> None:
+    """Read what a client still sends and forget it, for at most DROP_SECONDS."""
+    with suppress(TimeoutError, ClientGone):
+        async with asyncio.timeout(DROP_SECONDS):
+            async for _ in parts_of(receive):
+                pass
+
+
+async def parts_of(receive: Receive) -> AsyncIterator[bytes]:
+    """Yield the parts of a body until it is complete. Raises ClientGone."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        more = message.get("more_body", False)
+        if part := message.get("body", b""):
+            yield part

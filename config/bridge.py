@@ -1,0 +1,233 @@
+"""Django under an event loop: an ASGI application that runs Django's WSGI application in threads.
+
+The event loop takes in the body and sends the answer, so that a thread is busy only while Django works,
+however slow the client is. The threads are divided into lanes, each with a bounded queue: a crowd that
+signs in or writes cannot take the threads of the readers, and a full queue is answered with 503 at once.
+"""
+
+import asyncio
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import IO, Any, TypeVar
+from urllib.parse import quote
+
+from django.db import close_old_connections
+
+from config.bodies import (
+    BodyRefused,
+    ClientGone,
+    Receive,
+    Scope,
+    Waiting,
+    drop_body,
+    take_small,
+)
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Environ = dict[str, Any]
+WsgiApplication = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+Result = TypeVar("Result")
+MEMORY_MAX = 1024 * 1024  # bytes of an answer that are kept in memory until they are sent
+CHUNK = 64 * 1024
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(slots=True)
+class Answer:
+    """A finished answer of Django."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: IO[bytes]
+    size: int
+
+
+class Lane:
+    """Threads for one kind of requests, and a bounded number of requests that wait for them."""
+
+    def __init__(self, name: str, *, threads: int, queue: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._room = threads + queue
+
+    async def run(self, work: Callable[[Environ], Result], environ: Environ) -> Result:
+        """Run ``work`` in a thread of the lane. Raises BodyRefused if its queue is full."""
+        if not self._room:
+            raise BodyRefused(503, "unavailable", "The service is busy. Try again in a moment.")
+        self._room -= 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work, environ)
+        finally:
+            self._room += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The lanes of a process: hashing a password costs a core, writing waits for the database."""
+
+    passwords: Lane
+    writes: Lane
+    reads: Lane
+    password_paths: frozenset[str] = field(default_factory=frozenset)
+
+    def of(self, scope: Scope) -> Lane:
+        if scope["method"] in READING:
+            return self.reads
+        return self.passwords if scope["path"].rstrip("/") in self.password_paths else self.writes
+
+
+class Bridge:
+    """The ASGI application."""
+
+    def __init__(self, django: WsgiApplication, lanes: Lanes) -> None:
+        self._django, self._lanes, self._waiting = django, lanes, Waiting()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        try:
+            body = await take_small(scope, receive, self._waiting)
+            whole = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+            answer = await self._lanes.of(scope).run(self._call, {**environ_of(scope), **whole})
+        except BodyRefused as refusal:
+            await refuse(send, receive, refusal)
+        except ClientGone:
+            return
+        else:
+            await _send_answer(answer, send)
+
+    async def answer_upload(
+        self, environ: Environ, scope: Scope, receive: Receive, send: Send, *, is_read: bool
+    ) -> None:
+        """Let Django answer an upload; ``is_read`` says whether its whole body was read.
+
+        Otherwise the connection is closed, after some more of the body: a client that is still
+        sending could not read the answer of a connection that is reset.
+        """
+        try:
+            answer = await self._lanes.of(scope).run(self._call, environ)
+        except BodyRefused as refusal:
+            await refuse(send, receive, refusal)
+            return
+        if not is_read:
+            answer.headers.append((b"connection", b"close"))
+        await _send_answer(answer, send, None if is_read else receive)
+
+    async def look_up(self, work: Callable[[Environ], Result], environ: Environ) -> Result:
+        """Run ``work``, which may use the database, in a thread for reading. Raises BodyRefused."""
+        return await self._lanes.reads.run(_with_connections(work), environ)
+
+    def _call(self, environ: Environ) -> Answer:
+        """Run Django in this thread, and collect the whole answer."""
+        started: list[Any] = []
+
+        def start_response(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None
+        ) -> None:
+            started[:] = [int(status[:3]), headers]
+
+        parts = self._django(environ, start_response)
+        body = tempfile.SpooledTemporaryFile(MEMORY_MAX)  # noqa: SIM115 - closed when it is sent
+        try:
+            size = sum(map(body.write, parts))
+        except BaseException:
+            body.close()
+            raise
+        finally:
+            parts.close()  # type: ignore[attr-defined]  # Django's responses have it
+        body.seek(0)
+        status, headers = started
+        pairs = [
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
+        ]
+        return Answer(status, pairs, body, size)
+
+
+def _with_connections(work: Callable[[Environ], Result]) -> Callable[[Environ], Result]:
+    """Return ``work`` with the care for database connections that Django takes around a request."""
+
+    def run(environ: Environ) -> Result:
+        close_old_connections()
+        try:
+            return work(environ)
+        finally:
+            close_old_connections()
+
+    return run
+
+
+async def _send_answer(answer: Answer, send: Send, unread: Receive | None = None) -> None:
+    """Send an answer; before its end, drop some of a body that nobody reads (``unread``)."""
+    with answer.body as body:
+        start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+        await send(start)
+        left = answer.size
+        while left > CHUNK:
+            part = body.read(CHUNK)
+            left -= len(part)
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": body.read(), "more_body": True})
+        if unread is not None:
+            await drop_body(unread)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def refuse(send: Send, receive: Receive, refusal: BodyRefused) -> None:
+    """Answer with the common error body, and close the connection: its body was not read."""
+    kind = "server_error" if refusal.status >= 500 else "client_error"
+    error = {"code": refusal.code, "detail": refusal.detail, "attr": None}
+    body = json.dumps({"type": kind, "errors": [error]}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    if refusal.status == 503:
+        headers.append((b"retry-after", b"2"))
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    await drop_body(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+def environ_of(scope: Scope) -> Environ:
+    """Return the WSGI environment of a request without its body (PEP 3333).
+
+    A header with an underscore in its name is left out: it could pass for another one with a hyphen.
+    """
+    host, port = scope.get("server") or ("localhost", 80)
+    client = scope.get("client") or ("", 0)
+    query = scope["query_string"]
+    if not query.isascii():  # PEP 3333 cannot carry these bytes; a browser would have encoded them
+        query = quote(query, safe="%&=+/?:@!$'()*,;~-._[]").encode()
+    environ: Environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode().decode("latin-1"),
+        "QUERY_STRING": query.decode("ascii"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port or 0),
+        "REMOTE_ADDR": client[0],
+        "REMOTE_PORT": str(client[1]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if name == "content-type":
+            environ["CONTENT_TYPE"] = value
+        elif name == "content-length":
+            environ["CONTENT_LENGTH"] = value
+        elif "_" not in name:
+            key = f"HTTP_{name.upper().replace('-', '_')}"
+            joint = "; " if key == "HTTP_COOKIE" else ","
+            environ[key] = f"{environ[key]}{joint}{value}" if key in environ else value
+    return environ

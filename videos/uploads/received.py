@@ -1,0 +1,58 @@
+"""A complete uploaded file on the disk, and the room for it."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from config.errors import StorageFull, TooLarge
+from videos import durable
+
+
+@dataclass
+class ReceivedFile:
+    """A complete uploaded file, still in the uploads folder: size in bytes, checksum "sha256:<hex>".
+
+    Call ``keep`` to move it to its final place. ``close`` removes it if it was not moved.
+    """
+
+    path: Path
+    name: str
+    size: int
+    checksum: str
+
+    def keep(self, target: Path) -> None:
+        """Move the file to ``target``, below MEDIA_ROOT, by an atomic rename.
+
+        When this returns, the file would survive a power cut.
+        """
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self.path, target)
+        durable.sync_names(target.parent, up_to=settings.MEDIA_ROOT)
+
+    def close(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+FORM_OVERHEAD = 1024 * 1024  # bytes of a form beside its file
+
+
+def check_room(announced: int) -> None:
+    """Raise TooLarge or StorageFull for a request of ``announced`` bytes; 0 if that is unknown."""
+    if announced > settings.UPLOAD_MAX_BYTES + FORM_OVERHEAD:
+        raise too_large()
+    try:
+        free = shutil.disk_usage(settings.MEDIA_ROOT).free
+    except OSError as error:
+        raise StorageFull() from error
+    if announced + settings.STORAGE_RESERVE_BYTES > free:
+        raise StorageFull()
+
+
+def too_large() -> TooLarge:
+    return TooLarge(
+        f"The file is larger than the limit of {settings.UPLOAD_MAX_BYTES} bytes. "
+        "Upload a smaller file."
+    )
