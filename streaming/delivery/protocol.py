@@ -19,9 +19,9 @@ import socket
 from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from config.server import BoundedProtocol
 from streaming.delivery import answers, asgi
 from streaming.delivery.files import PUBLISHED, OpenFile
 from streaming.delivery.grants import CHARACTERS
@@ -59,7 +59,7 @@ class _RequestHeaders:
         self.cors = answers.lines(cors.headers(values.get(b"origin")))
 
 
-class DeliveryProtocol(HttpToolsProtocol):
+class DeliveryProtocol(BoundedProtocol):
     """One connection of a client."""
 
     application = asgi.application  # The fast path asks this application's delivery.
@@ -131,7 +131,9 @@ class DeliveryProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         # Only where a request begins: inside a body, the same bytes are no request.
-        if not (self._between_messages and data.startswith(_START) and self._answer(data)):
+        if self._between_messages and data.startswith(_START) and self._answer(data):
+            self.head_is_complete()
+        else:
             super().data_received(data)
 
     # --- the fast path --------------------------------------------------------------------------
