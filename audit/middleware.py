@@ -1,6 +1,5 @@
 """The recording of API requests in the audit log."""
 
-import ipaddress
 import time
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ from audit import buffer
 from audit.actions import AuditAction
 from audit.context import Origin, reset_origin, set_origin
 from audit.models import AuditEntry
+from config import addresses
 from config.http import mask_secrets, request_id
 
 _RECORDED = "/api/v1/"
@@ -19,14 +19,9 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def _address(text: str) -> str | None:
-    """Return an IP address without its zone, or None for any other text.
-
-    A reverse proxy may pass on any text, and the database would refuse the entry.
-    """
-    try:
-        return str(ipaddress.ip_address(text.partition("%")[0]))
-    except ValueError:
-        return None
+    """Return an IP address, or None for any other text, which the database would refuse."""
+    address = addresses.parse(text)
+    return None if address is None else str(address)
 
 
 class ActivityMiddleware:

@@ -4,10 +4,11 @@ A client that sends slowly, or not at all, holds a few kilobytes of memory and n
 """
 
 import asyncio
-import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from typing import Any
+
+from config import addresses
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -84,14 +85,14 @@ class Waiting:
 
     def _over(self, address: str) -> asyncio.Timeout | None:
         """Return the oldest body of the address, or of all, if there are as many as there may be."""
-        of_address = self._by_address.get(network_of(address), {})
+        of_address = self._by_address.get(addresses.network(address), {})
         if len(of_address) >= WAITING_BY_ADDRESS:
             return next(iter(of_address))
         return next(iter(self._all)) if len(self._all) >= WAITING_MAX else None
 
     @contextmanager
     def _counted(self, address: str, deadline: asyncio.Timeout) -> Iterator[None]:
-        key = network_of(address)
+        key = addresses.network(address)
         self._all[deadline] = key
         self._by_address.setdefault(key, {})[deadline] = None
         try:
@@ -105,19 +106,6 @@ class Waiting:
             del self._by_address[key][deadline]
             if not self._by_address[key]:
                 del self._by_address[key]
-
-
-def network_of(address: str) -> str:
-    """Return an IPv4 address as it is, and of an IPv6 address its /64 network."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
 
 
 def address_of(scope: Scope) -> str:

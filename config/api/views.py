@@ -3,17 +3,19 @@
 from typing import Any, TypeVar
 
 from django.db.models import Model
-from django_ratelimit.core import (  # type: ignore[import-untyped]  # ships no types
-    _get_ip as address_for_limits,
-)
 from rest_framework import exceptions, generics, views, viewsets
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config import addresses
 from config.api import ratelimit
 
 Row = TypeVar("Row", bound=Model, covariant=True)
+
+
+def _network_of(request: Request) -> str:
+    return addresses.network(request.META.get("REMOTE_ADDR", ""))
 
 
 class APIView(views.APIView):
@@ -37,14 +39,14 @@ class APIView(views.APIView):
         try:
             super().perform_authentication(request)
         except exceptions.AuthenticationFailed:
-            self.count_request(request, address_for_limits(request._request))
+            self.count_request(request, _network_of(request))
             raise
         self.count_request(request, self.limit_key(request))
 
     def limit_key(self, request: Request) -> str:
         """Return the text by which requests are counted: the user's id, or the address."""
         user = request.user
-        return str(user.pk if user.is_authenticated else address_for_limits(request._request))
+        return str(user.pk if user.is_authenticated else _network_of(request))
 
     def count_request(self, request: Request, key: str) -> None:
         """Count this request and keep the usage for the headers. Raises RateLimited."""
@@ -81,4 +83,5 @@ class UnknownRoute(APIView):
     schema = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)  # counts the request
         raise exceptions.NotFound("There is no resource at this address.")
