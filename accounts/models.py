@@ -3,10 +3,12 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import Group, PermissionsMixin
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
+import audit.services as audit
 from accounts.roles import Role
+from audit.actions import AuditAction
 from config.ids import uuid7
 
 
@@ -41,12 +43,18 @@ class UserManager(BaseUserManager["User"]):
             email=normal_email(email), role=group, is_staff=role == Role.ADMIN, **fields
         )
         user.set_password(password)
+        user._password = None  # a first password is no change of one
         user.save(using=self._db)
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Create an administrator (`manage.py createsuperuser`)."""
-        return self.create_user(email, password, role=Role.ADMIN, **fields)
+        """Create an administrator (`manage.py createsuperuser`), and record it."""
+        with transaction.atomic():
+            user = self.create_user(email, password, role=Role.ADMIN, **fields)
+            audit.record(
+                actor=None, action=AuditAction.USER_REGISTERED, target=user, role=Role.ADMIN.value
+            )
+        return user
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -100,12 +108,15 @@ class RefreshFamily(models.Model):
 
     Only the refresh token with the id ``current`` is valid, for one use. A refresh token that is used
     again may have been stolen, so its use revokes the family with all its refresh and access tokens
-    (RFC 9700, section 4.14.2).
+    (RFC 9700, section 4.14.2). Only the token ``previous`` may be used again for a few seconds after
+    ``rotated_at``, because two tabs of a browser refresh at the same time.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="refresh_families")
     current = models.CharField("id of the valid refresh token", max_length=32)
+    previous = models.CharField("id of the refresh token before it", max_length=32, blank=True)
+    rotated_at = models.DateTimeField("last refresh (UTC)", null=True)
     created_at = models.DateTimeField("signed in (UTC)", default=timezone.now, editable=False)
     expires_at = models.DateTimeField("expires (UTC)")
     revoked_at = models.DateTimeField("ended (UTC)", null=True)

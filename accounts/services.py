@@ -60,9 +60,7 @@ def change_password(*, user: User, current_password: str, new_password: str) -> 
     if not user.check_password(current_password):
         raise WrongPassword()
     user.set_password(new_password)
-    user.save(update_fields=["password"])
-    tokens.end_all(user)
-    audit.record(actor=user, action=AuditAction.PASSWORD_CHANGED, target=user)
+    user.save(update_fields=["password"])  # which ends the sign-ins (accounts.passwords)
 
 
 @transaction.atomic

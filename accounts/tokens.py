@@ -7,6 +7,7 @@ refresh token, and one UPDATE with that condition replaces it.
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from accounts.models import RefreshFamily, User
 from audit.actions import AuditAction
 
 MAX_TOKEN_CHARS = 2048
+REFRESH_GRACE = timedelta(seconds=10)
 
 AnyToken = TypeVar("AnyToken", bound=Token)
 
@@ -41,14 +43,15 @@ def issue(user: User) -> Pair:
         current=uuid.uuid4().hex,
         expires_at=timezone.now() + settings.REFRESH_TOKEN_LIFETIME,
     )
-    return _pair(family.pk, user.pk, family.current)
+    return _pair(family.pk, user.pk, family.current, timezone.now())
 
 
 def rotate(refresh_token: str) -> Pair:
     """Exchange a refresh token for new tokens. The old refresh token is no longer valid.
 
-    Of several parallel calls with one token exactly one succeeds. Raises TokenInvalid, TokenExpired or
-    TokenReused; a TokenReused has also revoked the whole sign-in.
+    Parallel calls with one token, and those within REFRESH_GRACE of the first one, get the same new
+    tokens. Raises TokenInvalid, TokenExpired or TokenReused; a TokenReused has also revoked the whole
+    sign-in.
     """
     claims = _read(RefreshToken, refresh_token)
     family_id, jti, successor = _uuid(claims, "fam"), claims.get("jti"), uuid.uuid4().hex
@@ -58,9 +61,19 @@ def rotate(refresh_token: str) -> Pair:
     # revokes the user's families.
     replaced = RefreshFamily.objects.filter(
         pk=family_id, current=jti, revoked_at=None, expires_at__gt=now
-    ).update(current=successor, expires_at=now + settings.REFRESH_TOKEN_LIFETIME)
+    ).update(
+        current=successor,
+        previous=jti,
+        rotated_at=now,
+        expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
+    )
     if replaced:
-        return _pair(family_id, _uuid(claims, "sub"), successor)
+        return _pair(family_id, _uuid(claims, "sub"), successor, now)
+    again = RefreshFamily.objects.filter(
+        pk=family_id, previous=jti, revoked_at=None, rotated_at__gt=now - REFRESH_GRACE
+    ).first()
+    if again is not None and again.rotated_at is not None:
+        return _pair(family_id, again.user_id, again.current, again.rotated_at)
     _revoke_if_reused(family_id, jti)
     raise TokenInvalid()
 
@@ -143,12 +156,18 @@ def _uuid(token: Token, claim: str) -> uuid.UUID:
         raise TokenInvalid() from None
 
 
-def _pair(family_id: uuid.UUID, user_id: uuid.UUID, jti: str) -> Pair:
-    """Return signed tokens of a sign-in. ``jti`` is the id of the refresh token."""
+def _pair(family_id: uuid.UUID, user_id: uuid.UUID, jti: str, issued_at: datetime) -> Pair:
+    """Return signed tokens of a sign-in: always the same ones for the same arguments.
+
+    ``jti`` is the id of the refresh token.
+    """
     refresh, access = RefreshToken(), AccessToken()
     refresh["jti"] = jti
+    access["jti"] = uuid.uuid5(family_id, jti).hex
     token: Token
     for token in (refresh, access):
+        token.set_iat(at_time=issued_at)
+        token.set_exp(from_time=issued_at)
         token["sub"] = str(user_id)
         token["fam"] = str(family_id)
     return Pair(str(access), str(refresh), int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()))

@@ -111,3 +111,24 @@ def test_a_log_line_is_one_line_and_holds_no_key():
     for gateway in ("sandbox", "another"):
         page = f"GET /api/v1/payments/{gateway}/checkout"
         assert line(f"{page}/sbc_1") == f"INFO {page}/***"
+
+
+@pytest.mark.parametrize(
+    "charset", ["hex", "rot13", "zip", "bogus", "base64", "idna\x00", "é", "x" * 500]
+)
+@pytest.mark.parametrize(
+    "path", ["/api/v1/videos/?search=%C3%A9", "/admin/login/?next=%C3%A9", "/health/ready"]
+)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_no_charset_breaks_a_route(client, method, path, charset):
+    """Seen once: `Content-Type: x/y; charset=hex` was a 500 on every route."""
+    client.raise_request_exception = False
+    kind = {"CONTENT_TYPE": f"x/y; charset={charset}"}
+    answer = (
+        client.get(path, **kind)
+        if method == "get"
+        else client.post(path, b"x", f"x/y; charset={charset}")
+    )
+
+    assert answer.status_code < 500
+    assert answer["X-Request-ID"]
