@@ -64,8 +64,6 @@ def test_neither_form_of_the_path_loses_an_html_form(client_for, make_user, path
         "/api/v1/videos/%ed%a0%80",
         "/api/v1/VIDEOS/",
         "/nothing",
-        "/",
-        "/favicon.ico",
     ],
 )
 def test_an_unknown_address_is_a_404_with_the_common_body(client, method, path):
@@ -103,7 +101,7 @@ def test_a_wrong_method_is_a_405_with_the_allowed_methods(client_for, admin, met
     assert answer.json()["errors"][0]["code"] == "method_not_allowed"
 
 
-STATEMENT = {
+STATEMENT: dict[str, object] = {
     "period": "2026-05", "opening": "0.00", "sales": [], "pool": None, "adjustments": [],
     "payouts": [], "closing": "0.00",
 }  # fmt: skip
