@@ -12,11 +12,11 @@ from videos.tests import processes
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_the_demo_ends_with_the_address_of_a_video_that_plays(media, capsys):
+def test_the_demo_ends_with_the_address_of_a_video_that_plays(chromium, media, capsys):
     with processes.worker(), processes.web() as (_, port):
         call_command("demo", url=f"http://127.0.0.1:{port}", seconds=6, size="640x360")
         last = capsys.readouterr().out.strip().splitlines()[-1]
         (address,) = re.findall(rf"http://127\.0\.0\.1:{port}/watch/[0-9a-f-]+", last)
 
-        with browser.browser() as chromium, browser.page(chromium, address) as page:
+        with browser.run(chromium) as running, browser.page(running, address) as page:
             play(page, seconds=1)

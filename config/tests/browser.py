@@ -1,27 +1,20 @@
 """A real Chromium for tests of pages: the installed one, steered by Playwright."""
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-def chromium() -> str:
-    """Return the path of the installed Chromium. Skips the test where there is none."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    return found or pytest.skip("missing: chromium (apt-get install chromium)")
 
 
 @contextlib.contextmanager
-def browser() -> Iterator[Browser]:
-    """Run a browser. Django refuses database queries of the test itself until it is closed."""
+def run(chromium: str) -> Iterator[Browser]:
+    """Run the browser of the fixture ``chromium``.
+
+    Django refuses the test's own database queries until the browser is closed.
+    """
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium())
+        running = playwright.chromium.launch(executable_path=chromium)
         try:
             yield running
         finally:

@@ -55,17 +55,17 @@ def process(tmp_path, media, received, process_next):
     return make
 
 
-def test_a_visitor_finds_a_video_and_watches_it(process, make_user):
+def test_a_visitor_finds_a_video_and_watches_it(chromium, process, make_user):
     for title, (seconds, price, name, picture) in SHOWN.items():
         creator = make_user("CREATOR", display_name=name)
         process(creator, title, seconds, picture, price=price, is_paid=price > 0)
 
-    with processes.web() as (_, port), browser.browser() as chromium:
+    with processes.web() as (_, port), browser.run(chromium) as running:
         start = f"http://127.0.0.1:{port}/"
         for width, dark in ((1280, True), (390, False)):
-            with browser.page(chromium, start, width=width, dark=dark) as page:
+            with browser.page(running, start, width=width, dark=dark) as page:
                 expect(page.get_by_role("listitem").get_by_role("img")).to_have_count(len(SHOWN))
-        with browser.page(chromium, start) as page:
+        with browser.page(running, start) as page:
             posters = (
                 "[...document.querySelectorAll('.poster img')].map(img => img.naturalWidth > 0)"
             )
@@ -95,7 +95,7 @@ def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
 
 
 def test_a_buyer_signs_in_and_watches_until_the_session_is_stopped(
-    process, make_user, creator, buy, client_for
+    chromium, process, make_user, creator, buy
 ):
     buyer = make_user(email="bea@example.com", password=PASSWORD)
     make_user(email="vic@example.com", password=PASSWORD)
@@ -103,11 +103,11 @@ def test_a_buyer_signs_in_and_watches_until_the_session_is_stopped(
     buy(buyer, video)
     bearer = {"Authorization": f"Bearer {tokens.issue(buyer).access}"}
 
-    with processes.web() as (_, port), browser.browser() as chromium:
+    with processes.web() as (_, port), browser.run(chromium) as running:
         site = f"http://127.0.0.1:{port}"
         # Chromium itself reports each refused call to the console.
         with browser.page(
-            chromium, f"{site}/watch/{video.pk}", width=390, forgive="Failed to load resource"
+            running, f"{site}/watch/{video.pk}", width=390, forgive="Failed to load resource"
         ) as page:
             alert = page.get_by_role("alert")
             expect(alert).to_have_text("Sign in to watch this video.")
@@ -120,8 +120,8 @@ def test_a_buyer_signs_in_and_watches_until_the_session_is_stopped(
             processes.wait_for(lambda: seconds_played(page) > 1)
 
             sessions = page.request.get(f"{site}/api/v1/stream/sessions/", headers=bearer).json()
-            (running,) = sessions["results"]
-            path = f"{site}/api/v1/stream/sessions/{running['id']}"
+            (session,) = sessions["results"]
+            path = f"{site}/api/v1/stream/sessions/{session['id']}"
             assert page.request.delete(path, headers=bearer).status == 204
             page.locator("video").click()
             expect(alert).to_contain_text("This playback session has ended.")
@@ -131,11 +131,11 @@ def test_a_buyer_signs_in_and_watches_until_the_session_is_stopped(
 
 
 @pytest.fixture
-def video_page(make_video):
+def video_page(chromium, make_video):
     """A running service with one video that has no files, and a browser."""
     video = make_video()
-    with processes.web() as (_, port), browser.browser() as chromium:
-        yield chromium.new_page(), f"http://127.0.0.1:{port}/watch/{video.pk}"
+    with processes.web() as (_, port), browser.run(chromium) as running:
+        yield running.new_page(), f"http://127.0.0.1:{port}/watch/{video.pk}"
 
 
 def test_a_page_that_cannot_play_says_why_in_words(video_page):
