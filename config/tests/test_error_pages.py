@@ -36,6 +36,12 @@ def test_the_api_answers_a_browser_with_json(client, path):
     assert (answer.status_code, answer["Content-Type"]) == (404, "application/json")
 
 
+def test_a_wrong_host_of_the_api_is_json_for_a_browser_too(client):
+    answer = client.get("/api/v1/videos/", HTTP_HOST="evil.example", HTTP_ACCEPT=BROWSER)
+
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/json")
+
+
 def test_a_wrong_host_is_a_page_for_a_browser(client):
     answer = client.get("/", HTTP_HOST="evil.example", HTTP_ACCEPT=BROWSER)
 
