@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast demo lint types schema acceptance walks bench-delivery bench-pipeline bench-ledger clean
+.PHONY: help run test test-fast demo lint types schema acceptance walks screenshot bench-delivery bench-pipeline bench-ledger clean
 
 # Every setting of .env.example may be given as a variable of make: `make run PORT=2002`.
 export
@@ -58,6 +58,10 @@ acceptance: $(VENV)/runtime ## write the page of promises about money and the te
 
 walks: $(VENV)/runtime ## refresh the line numbers of the walks through the code
 	@$(BIN)/python -m config.tests.walks
+
+screenshot: export SCREENSHOT = docs/images/start-page.png
+screenshot: $(VENV)/dev ## take the picture of the start page in README.md again; needs Chromium
+	@$(BIN)/python -m pytest -q -n 0 streaming/tests/test_pages_in_browser.py -k visitor
 
 bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 	@$(BIN)/python benchmarks/delivery.py

@@ -28,7 +28,6 @@ MEDIA_ROOT = env.folder("MEDIA_DIR", DATA_DIR / "media")
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
-APPEND_SLASH = False  # config.api.slashes answers both forms without a redirect
 USE_TZ = True
 TIME_ZONE = "UTC"
 FORMAT_MODULE_PATH = "config.formats"
@@ -89,6 +88,7 @@ TEMPLATES = [
 
 STATIC_URL = "/static/"
 STATIC_ROOT = env.folder("STATIC_DIR", DATA_DIR / "static")
+WHITENOISE_ROOT = BASE_DIR / "config" / "root"  # /favicon.ico and /robots.txt
 WHITENOISE_USE_FINDERS = True  # serves the packages' files in place, so collectstatic is not needed
 
 # --- database and cache -----------------------------------------------------------------------

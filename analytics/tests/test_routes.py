@@ -1,8 +1,11 @@
 """Addresses, methods, errors and request ids behave the same on all routes."""
 
+import json
+
 import pytest
 
 from config.ids import uuid7
+from payments.models import Statement
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db
@@ -61,8 +64,6 @@ def test_neither_form_of_the_path_loses_an_html_form(client_for, make_user, path
         "/api/v1/videos/%ed%a0%80",
         "/api/v1/VIDEOS/",
         "/nothing",
-        "/",
-        "/favicon.ico",
     ],
 )
 def test_an_unknown_address_is_a_404_with_the_common_body(client, method, path):
@@ -100,11 +101,63 @@ def test_a_wrong_method_is_a_405_with_the_allowed_methods(client_for, admin, met
     assert answer.json()["errors"][0]["code"] == "method_not_allowed"
 
 
-def test_an_unknown_media_type_is_a_406_or_json(client_for):
-    answer = client_for().get("/api/v1/videos/", HTTP_ACCEPT="application/xml")
+STATEMENT: dict[str, object] = {
+    "period": "2026-05", "opening": "0.00", "sales": [], "pool": None, "adjustments": [],
+    "payouts": [], "closing": "0.00",
+}  # fmt: skip
+ACCEPT = [
+    "image/*",
+    "image/avif,image/webp",
+    "text/csv",
+    "text/html",
+    "application/xml",
+    "x",
+    "/;q",
+    "",
+]
 
-    assert answer.status_code in {200, 406}
-    assert answer["Content-Type"] == "application/json"
+
+@pytest.fixture
+def files(client_for, admin, creator, media, make_video):
+    """By kind of answer: a client, a path and the content type that is sent under any ``Accept``."""
+    video = make_video(creator=creator)
+    video.version_folder.mkdir(parents=True)
+    (video.version_folder / "poster.jpg").write_bytes(b"\xff\xd8picture")
+    Statement.objects.create(
+        creator=creator, period="2026-05", currency="USD", body=json.dumps(STATEMENT)
+    )
+    token = client_for().get(f"/api/v1/stream/{video.pk}").data["stream_url"]
+    table, earner = "text/csv; charset=utf-8", client_for(creator)
+    return {
+        "poster": (client_for(), f"/api/v1/videos/{video.pk}/poster", "image/jpeg"),
+        "audit log": (client_for(admin), "/api/v1/audit/?format=csv", table),
+        "report": (earner, "/api/v1/analytics/creator?format=csv", table),
+        "statement": (earner, "/api/v1/payments/creator/statements/2026-05.csv", table),
+        "redirect to a manifest": (client_for(), token, "text/html; charset=utf-8"),
+        "catalogue": (client_for(), "/api/v1/videos/", "application/json"),
+        "refusal": (client_for(), "/api/v1/users/", "application/json"),
+    }
+
+
+@pytest.mark.parametrize("accept", ACCEPT)
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("poster", 200),
+        ("audit log", 200),
+        ("report", 200),
+        ("statement", 200),
+        ("redirect to a manifest", 302),
+        ("catalogue", 200),
+        ("refusal", 401),
+    ],
+)
+def test_a_file_and_json_are_sent_whatever_accept_says(files, name, status, accept):
+    client, path, content_type = files[name]
+
+    answer = client.get(path, HTTP_ACCEPT=accept)
+
+    assert (answer.status_code, answer["Content-Type"]) == (status, content_type)
 
 
 def test_an_unknown_host_is_a_400_and_appears_in_no_link(client, settings, make_video):

@@ -29,8 +29,9 @@ FINAL = {"READY", "FAILED"}
 class Command(BaseCommand):
     help = (
         "Demonstrate the running service: upload a synthetic video as a creator, buy it as a viewer,"
-        " play every segment, and show the earnings, the ledger and the audit log. Needs a running"
-        " worker and a gateway without real money. Exits with an error if a step fails."
+        " play every segment, show the earnings, the ledger and the audit log, and make the video free."
+        " Prints the address of its player page. Needs a running worker and a gateway without real"
+        " money. Exits with an error if a step fails."
     )
 
     def add_arguments(self, parser):
@@ -59,10 +60,11 @@ class Command(BaseCommand):
             demo = Demonstration(self.console, options["url"])
             try:
                 clip = options["file"] or self.synthesise_clip(Path(folder), options)
-                demo.run(clip)
+                player_page = demo.run(clip)
             except (StepFailed, httpx.HTTPError) as error:
                 raise CommandError(f"The demo failed: {error}") from None
         self.console.print(f"[green]All steps succeeded, in {time.monotonic() - started:.0f} s.[/]")
+        self.console.print(f"Watch the video in a browser: {player_page}", soft_wrap=True)
 
     def synthesise_clip(self, folder: Path, options) -> Path:
         """Return a new video file in ``folder`` with the length, size and rate of the options."""
@@ -91,8 +93,8 @@ class Demonstration:
         self.label = secrets.token_hex(4)  # Names of users and videos differ from run to run.
         self.began = datetime.now(UTC).isoformat()
 
-    def run(self, clip: Path) -> None:
-        """Do all steps with the video file ``clip``.
+    def run(self, clip: Path) -> str:
+        """Do all steps with the video file ``clip``, and return the address of the video's page.
 
         Raises StepFailed at the first wrong answer, httpx.HTTPError when the service is away.
         """
@@ -112,6 +114,7 @@ class Demonstration:
         self.count_view(video["id"], playback, creator)
         self.show_earnings(creator, admin)
         self.show_audit_log(admin)
+        return self.make_free(video["id"], creator)
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -269,6 +272,16 @@ class Demonstration:
         share = f"{earned['earnings']} of {earned['gross']} {earned['currency']}"
         self.done(f"Cleo has earned {share}; the books balance")
         self.console.print(table)
+
+    def make_free(self, video_id: str, creator: str) -> str:
+        """Make the video free, and return the address of the page on which anyone can watch it."""
+        video = self.call("PATCH", f"/videos/{video_id}", creator, json={"is_paid": False})
+        self.expect(video["price"], "0.00")
+        path = f"/watch/{video_id}"
+        if settings.ANONYMOUS_PLAYBACK:
+            self.expect(self.http.get(path).status_code, 200)
+        self.done("Cleo makes the video free")
+        return str(self.http.base_url.join(path))
 
     def show_audit_log(self, admin: str) -> None:
         """Check that the audit log has an entry for each important step; print its entries."""
