@@ -109,7 +109,16 @@ class AutoSchema(StandardizedErrorsSchema):
                 self._determine_fields_with_error_codes()
             )
             codes[400].update(code for names in by_field.values() for code in names)
+        if self._has_filter_by_id():
+            # django-filter's own field lists only `invalid_choice`.
+            codes[400].update(("invalid", "null_characters_not_allowed"))
         return codes
+
+    def _has_filter_by_id(self) -> bool:
+        return any(
+            parameter["in"] == "query" and parameter["schema"].get("format") == "uuid"
+            for parameter in self._get_parameters()
+        )
 
     def _general_codes(self) -> list[tuple[int, tuple[str, ...]]]:
         """Return the codes that follow from the kind of operation."""
@@ -172,7 +181,14 @@ ANSWERS = {  # the description of an answer that has none
     "204": "The request was carried out. There is nothing to say about it.",
 }
 HEADERS_OF_ALL = ("X-Request-ID", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
-HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+HEADERS_OF_STATUS = {
+    # The answers that `payments.idempotency` stores and repeats.
+    **dict.fromkeys((400, 402, 403, 404, 422), ("Idempotent-Replayed",)),
+    401: ("WWW-Authenticate",),
+    409: ("Idempotent-Replayed", "Retry-After"),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
 ERROR_KINDS = ["validation_error", "client_error", "server_error"]
 MORE_OF_AN_ERROR = {  # the extra members that some errors have (DomainError.extra)
     "decline_code": ("card_declined", "The bank's reason."),
