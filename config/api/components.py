@@ -35,7 +35,14 @@ ANSWERS = {  # the description of an answer that has none
     "204": "The request was carried out. There is nothing to say about it.",
 }
 HEADERS_OF_ALL = ("X-Request-ID", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
-HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+HEADERS_OF_STATUS = {
+    # The answers that `payments.idempotency` stores and repeats.
+    **dict.fromkeys((400, 402, 403, 404, 422), ("Idempotent-Replayed",)),
+    401: ("WWW-Authenticate",),
+    409: ("Idempotent-Replayed", "Retry-After"),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
 ERROR_KINDS = ["validation_error", "client_error", "server_error"]
 MORE_OF_AN_ERROR = {  # the extra members that some errors have (DomainError.extra)
     "decline_code": ("card_declined", "The bank's reason."),

@@ -115,7 +115,16 @@ class AutoSchema(StandardizedErrorsSchema):
             self._determine_fields_with_error_codes()
         )
         codes[400].update(code for names in by_field.values() for code in names)
+        if self._has_filter_by_id():
+            # django-filter's own field lists only `invalid_choice`.
+            codes[400].update(("invalid", "null_characters_not_allowed"))
         return codes
+
+    def _has_filter_by_id(self) -> bool:
+        return any(
+            parameter["in"] == "query" and parameter["schema"].get("format") == "uuid"
+            for parameter in self._get_parameters()
+        )
 
     def _determine_fields_with_error_codes(self) -> list[InputDataField]:
         """Return the fields of the body and of the query, each with its error codes."""

@@ -3,30 +3,43 @@
 import uuid
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.models import User
 from config import money
-from config.api.fields import MoneyField
+from config.api.fields import AmountTextField, MoneyField
+from payments import examples
+from payments.entitlements import KINDS
 from payments.models import Coupon, Order, Plan
 from videos.serializers import VideoSerializer
 
 
 class OfferRowSerializer(serializers.Serializer):
+    """One way to pay for a video."""
+
     kind = serializers.ChoiceField(choices=Order.Kind.choices)
-    amount = serializers.CharField()
+    amount = AmountTextField()
     currency = serializers.CharField()
-    rental_hours = serializers.IntegerField(allow_null=True)
+    rental_hours = serializers.IntegerField(
+        allow_null=True, help_text="How long a rental lasts from the first playback; null to buy."
+    )
 
 
+@extend_schema_serializer(examples=[examples.answered("For sale and for rent", examples.OFFER)])
 class OfferSerializer(serializers.Serializer):
+    """The offers for a video, and the caller's access to it."""
+
     video_id = serializers.UUIDField()
     is_paid = serializers.BooleanField()
     owned = serializers.BooleanField(help_text="Whether the caller has access to the video now.")
-    access = serializers.CharField(allow_null=True)
+    access = serializers.ChoiceField(
+        choices=KINDS, allow_null=True, help_text="The reason of the access; null without access."
+    )
     offers = OfferRowSerializer(many=True)
 
 
+@extend_schema_serializer(examples=[examples.answered("One video", {"results": [examples.OFFER]})])
 class OfferListSerializer(serializers.Serializer):
     results = OfferSerializer(many=True)
 
@@ -48,7 +61,10 @@ class VideoIdsSerializer(serializers.Serializer):
         return ids
 
 
+@extend_schema_serializer(examples=[examples.answered("Monthly", examples.PLAN)])
 class PlanSerializer(serializers.ModelSerializer):
+    """A subscription that can be bought."""
+
     amount = MoneyField(read_only=True)
 
     class Meta:
@@ -57,10 +73,25 @@ class PlanSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+@extend_schema_serializer(
+    examples=[
+        examples.sent("A quarter off", examples.NEW_COUPON),
+        examples.sent(
+            "Five euros off, paid by a creator",
+            {
+                "code": "THANKS",
+                "amount": "5.00",
+                "currency": "EUR",
+                "funded_by": "creator",
+                "creator": examples.CREATOR,
+            },
+        ),
+    ]
+)
 class CouponSerializer(serializers.ModelSerializer):
     """A coupon. It has either ``percent_bps`` or an ``amount`` with its ``currency``."""
 
-    funded_by = serializers.ChoiceField(choices=["creator", "platform"], default="platform")
+    funded_by = serializers.ChoiceField(choices=Coupon.Funding.choices, default="platform")
     amount = MoneyField(required=False, allow_null=True)
     currency = serializers.ChoiceField(choices=sorted(money.EXPONENTS), required=False)
     creator = serializers.PrimaryKeyRelatedField(
@@ -85,6 +116,21 @@ class CouponSerializer(serializers.ModelSerializer):
         return with_minor_amount(attrs, attrs.get("currency", old_currency))
 
 
+@extend_schema_serializer(
+    component_name="Coupon", examples=[examples.answered("A quarter off", examples.COUPON)]
+)
+class CouponAnswerSerializer(CouponSerializer):
+    """A coupon. ``currency`` is empty for a coupon with ``percent_bps``."""
+
+    currency = serializers.ChoiceField(choices=sorted(money.EXPONENTS), allow_blank=True)
+
+
+@extend_schema_serializer(
+    examples=[
+        examples.sent("Monthly", {**examples.PLAN, "trial_days": 7}),
+        examples.answered("Monthly", examples.ADMIN_PLAN),
+    ]
+)
 class PlanCreateSerializer(serializers.ModelSerializer):
     """A plan. After its creation only the name and ``is_active`` (whether it is on sale) can change."""
 
@@ -112,7 +158,10 @@ class PlanCreateSerializer(serializers.ModelSerializer):
         return with_minor_amount(attrs, attrs["currency"])
 
 
+@extend_schema_serializer(examples=[examples.sent("Stop the sale", {"is_active": False})])
 class PlanChangeSerializer(serializers.ModelSerializer):
+    """What can change of a plan."""
+
     class Meta:
         model = Plan
         fields = ["name", "is_active"]
@@ -126,6 +175,14 @@ def with_minor_amount(attrs: dict[str, Any], currency: str) -> dict[str, Any]:
         raise serializers.ValidationError({"amount": str(error)}, code="invalid") from None
 
 
+@extend_schema_serializer(
+    examples=[
+        examples.sent("For sale and for rent", examples.PRICES),
+        examples.answered(
+            "For sale and for rent", {"id": examples.VIDEO, "is_paid": True, **examples.PRICES}
+        ),
+    ]
+)
 class PricesSerializer(VideoSerializer):
     """All prices of a video, under the same rules as in the video's own endpoint.
 

@@ -17,6 +17,7 @@ from config import money
 from payments import gateways
 from payments.errors import (
     AlreadyOwned,
+    CouponInvalid,
     CoveredBySubscription,
     CurrencyUnsupported,
     GatewayUnavailable,
@@ -26,6 +27,7 @@ from payments.errors import (
     PriceChanged,
     VideoNotFound,
 )
+from payments.gateways import translation
 from payments.gateways.base import CheckoutSnapshot, Gateway, Item
 from payments.gateways.translation import translate_errors
 from payments.models import Coupon, Entitlement, Order
@@ -35,6 +37,20 @@ from payments.services.settling import customers, payable
 from payments.services.settling.facts import sync_payment
 from payments.services.settling.payable import NextAction
 from videos.models import Video
+
+# What `purchase`, `pay` and `next_action` can raise, for the API document.
+REFUSALS = (
+    VideoNotFound,
+    OwnVideo,
+    NotForSale,
+    CurrencyUnsupported,
+    PriceChanged,
+    AlreadyOwned,
+    CoveredBySubscription,
+    CouponInvalid,
+    OrderNotOpen,
+    *translation.REFUSALS,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from config.errors import NotVisible
 from payments import gateways, locks
 from payments.errors import (
     Disputed,
+    GatewayUnavailable,
     NothingToRefund,
     RefundInProgress,
     RefundTooLarge,
@@ -26,6 +27,9 @@ from payments.services.settling.facts import sync_payment
 # A request without an answer for so long was lost, or its process died: it is repeated, with its key.
 REPEAT_AFTER = timedelta(minutes=1)
 REQUESTS_AT_ONCE = 100
+
+# What `refund_order` and `refund_invoice` can raise beside NotVisible, for the API document.
+REFUSALS = (NothingToRefund, Disputed, RefundInProgress, RefundTooLarge, GatewayUnavailable)
 
 
 def refund_order(
