@@ -143,7 +143,7 @@ class AutoSchema(StandardizedErrorsSchema):
         """Return the codes that follow from the kind of operation."""
         view = self.view
         permissions = view.get_permissions()
-        codes = [*refusals.ALWAYS.items(), (406, (exceptions.NotAcceptable.default_code,))]
+        codes = list(refusals.ALWAYS.items())
         if self.method in {"POST", "PUT", "PATCH"} and self.get_request_serializer():
             codes += refusals.WITH_BODY.items()
         for authenticator in view.get_authenticators():
