@@ -229,7 +229,7 @@ class VideoSerializer(serializers.ModelSerializer):
             )
         return amount
 
-    @extend_schema_field({"type": "string", "format": "uri", "nullable": True})
+    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
     def get_poster_url(self, video):
         if not video.is_playable:
             return None
@@ -237,7 +237,7 @@ class VideoSerializer(serializers.ModelSerializer):
         path = reverse("video-poster", args=[video.pk])
         return self.context["request"].build_absolute_uri(f"{path}?v={video.current_version}")
 
-    @extend_schema_field({"type": "string", "format": "uri", "nullable": True})
+    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
     def get_storyboard_url(self, video):
         return None
 

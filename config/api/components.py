@@ -57,18 +57,17 @@ ERROR_DETAIL = {
         "code": {
             "type": "string",
             "description": "What went wrong, for programs. Each operation lists its codes.",
-            "example": "not_found",
+            "examples": ["not_found"],
         },
         "detail": {
             "type": "string",
             "description": "What went wrong and what to do, for people. The text may change.",
-            "example": "There is nothing at this address.",
+            "examples": ["There is nothing at this address."],
         },
         "attr": {
-            "type": "string",
-            "nullable": True,
+            "type": ["string", "null"],
             "description": "The field or parameter that is wrong, such as `price` or `tags.0`.",
-            "example": None,
+            "examples": ["price", None],
         },
         **{
             name: {"type": "string", "description": f"With `{codes}`: {text}"}
@@ -91,7 +90,6 @@ def document_errors(result: Document, generator: Any, request: Any, public: bool
     """Add the shared error body, responses and headers; a hook of drf-spectacular."""
     components = result["components"]
     components["schemas"] |= {"Error": ERROR, "ErrorDetail": ERROR_DETAIL}
-    _type_nullable_references(components["schemas"], components["schemas"])
     components["headers"] = {
         name: {"schema": {"type": kind}, "description": text}
         for name, (kind, text) in HEADERS.items()
@@ -101,20 +99,6 @@ def document_errors(result: Document, generator: Any, request: Any, public: bool
         for status, text in refusals.MEANINGS.items()
     }
     return result
-
-
-def _type_nullable_references(node: Any, schemas: Document) -> None:
-    """Name the type beside each ``nullable`` that has only a reference (OpenAPI 3.0.3)."""
-    if isinstance(node, list):
-        for each in node:
-            _type_nullable_references(each, schemas)
-    elif isinstance(node, dict):
-        members = node.get("allOf") or node.get("oneOf")
-        if node.get("nullable") is True and "type" not in node and members:
-            named = schemas[members[0]["$ref"].rsplit("/", 1)[1]]
-            node["type"] = named.get("type", "object")
-        for each in node.values():
-            _type_nullable_references(each, schemas)
 
 
 def drop_unused(result: Document, generator: Any, request: Any, public: bool) -> Document:

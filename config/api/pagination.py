@@ -108,7 +108,7 @@ class KeysetPagination(BasePagination):
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         # The examples of lists are those of their rows, on the only page.
-        link = {"type": "string", "format": "uri", "nullable": True, "example": None}
+        link = {"type": ["string", "null"], "format": "uri", "example": None}
         return {
             "type": "object",
             "required": ["next", "previous", "results"],
