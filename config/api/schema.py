@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
 from drf_spectacular.plumbing import get_lib_doc_excludes, is_serializer
 from drf_spectacular.utils import Direction
@@ -24,6 +25,9 @@ from config.api import refusals
 from config.api.components import ANSWERS, HEADERS_OF_ALL, REF, Document
 from config.api.introduction import tag_of
 from config.api.pagination import InvalidCursor
+
+# Otherwise it would look for the libraries of GeoDjango, and start gcc and ldconfig for that.
+DjangoFilterExtension._has_gis = False  # type: ignore[attr-defined]  # it sets this by its search
 
 
 class AutoSchema(StandardizedErrorsSchema):

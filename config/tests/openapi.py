@@ -2,11 +2,7 @@
 
 from functools import cache
 
-from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.generators import SchemaGenerator
-
-# It would look for the libraries of GeoDjango, and start gcc and ldconfig in the middle of a test.
-DjangoFilterExtension._has_gis = False  # type: ignore[attr-defined]  # it sets this by its search
 
 
 @cache

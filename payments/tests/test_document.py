@@ -5,8 +5,8 @@ import inspect
 import pytest
 from rest_framework.views import APIView
 
-from config.api.refusals import refusals_of, refuses
 from config.api.components import MORE_OF_AN_ERROR
+from config.api.refusals import refusals_of, refuses
 from config.errors import DomainError
 from config.tests.openapi import document
 from payments import errors

@@ -115,7 +115,10 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
             key=order.charge_key,
             return_url=return_url,
         )
-    sync_payment(gateway=gateway.name, external_id=charge.external_id, order=order)
+    with (
+        translate_errors()
+    ):  # a gateway that is away now has charged already; a repeat learns of it
+        sync_payment(gateway=gateway.name, external_id=charge.external_id, order=order)
     order.refresh_from_db(fields=["status", "attempt", "paid_at"])
     return order
 

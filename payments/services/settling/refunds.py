@@ -107,9 +107,15 @@ def request_at_gateway(refund: Refund) -> None:
             status=Refund.Status.CANCELED
         )
         # The gateway knows of refunds that were made on its own pages.
-        sync_payment(gateway=payment.gateway, external_id=payment.external_id)
+        _take_over_facts(payment)
         raise RefundTooLarge(f"The gateway refuses this refund: {error}.") from None
-    sync_payment(gateway=payment.gateway, external_id=payment.external_id)
+    _take_over_facts(payment)
+
+
+def _take_over_facts(payment: Payment) -> None:
+    """Fetch the payment's facts from its gateway. Raises GatewayUnavailable."""
+    with translate_errors():
+        sync_payment(gateway=payment.gateway, external_id=payment.external_id)
 
 
 def due_requests() -> list[Refund]:
