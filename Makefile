@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast demo lint types schema acceptance walks bench-delivery bench-pipeline bench-ledger clean
+.PHONY: help run test test-fast demo clip lint types schema acceptance walks tour bench-delivery bench-pipeline bench-ledger clean
 
 # Every setting of .env.example may be given as a variable of make: `make run PORT=2002`.
 export
@@ -30,6 +30,9 @@ run: $(VENV)/runtime ## start the service: web server and worker on http://127.0
 
 demo: $(VENV)/runtime ## show upload, purchase, playback and books on the running service
 	@$(BIN)/python manage.py demo
+
+clip: $(VENV)/runtime ## write clip.mp4, a short video with sound to upload
+	@$(BIN)/python manage.py make_clip
 
 # Compiled tests are kept between runs, even where the environment says otherwise: it saves seconds.
 test test-fast: export PYTHONDONTWRITEBYTECODE =
@@ -58,6 +61,9 @@ acceptance: $(VENV)/runtime ## write the page of promises about money and the te
 
 walks: $(VENV)/runtime ## refresh the line numbers of the walks through the code
 	@$(BIN)/python -m config.tests.walks
+
+tour: $(VENV)/runtime ## run the commands of the README, and write their output into it again
+	@$(BIN)/python -m config.tests.tour
 
 bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 	@$(BIN)/python benchmarks/delivery.py
