@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from config import money
 from config.api.fields import AmountTextField, MoneyField
+from config.api.serializers import CompleteErrors
 from payments.books import reports
 from payments.books.columns import Column, Row, columns
 from payments.models import (
@@ -18,7 +19,7 @@ from payments.models import (
 from payments.serializers.gateway_news import WebhookEventSerializer
 
 
-class PeriodSerializer(serializers.Serializer):
+class PeriodSerializer(CompleteErrors):
     """The query parameters of a report: its period, one currency, and its grouping."""
 
     to = serializers.DateTimeField(required=False)

@@ -5,15 +5,16 @@ from typing import Any
 from rest_framework import serializers
 
 from config.api.fields import MoneyField
+from config.api.serializers import CompleteErrors
 
 
-class SandboxClockSerializer(serializers.Serializer[Any]):
+class SandboxClockSerializer(CompleteErrors):
     days = serializers.IntegerField(min_value=0, max_value=3660, default=0)
     hours = serializers.IntegerField(min_value=0, max_value=24, default=0)
     now = serializers.DateTimeField(read_only=True)
 
     def validate(self, attrs: dict[str, int]) -> dict[str, int]:
-        if not attrs["days"] and not attrs["hours"]:
+        if not self.failed and not attrs["days"] and not attrs["hours"]:
             raise serializers.ValidationError(
                 {"days": "The clock only moves forward: give days or hours above zero."}
             )
