@@ -41,14 +41,12 @@ class PeriodSerializer(CompleteErrors):
         return attrs
 
 
-def row_serializer(
-    row: type[Row], name: str, *, omit: tuple[str, ...] = ()
-) -> type[serializers.Serializer]:
+def row_serializer(row: type[Row], name: str) -> type[serializers.Serializer]:
     """Return a serializer for the API document, with a field for each column of a report's row.
 
-    The columns in ``omit`` have none. ``name`` is the name of the schema in the document.
+    ``name`` is the name of the schema in the document.
     """
-    fields = {column.name: _field(column) for column in columns(row) if column.name not in omit}
+    fields = {column.name: _field(column) for column in columns(row)}
     return type(f"{name}Serializer", (serializers.Serializer,), {"__doc__": row.__doc__, **fields})
 
 
@@ -64,8 +62,7 @@ def _field(column: Column) -> serializers.Field:
     return serializers.CharField(allow_null=is_optional, help_text=help_text)
 
 
-# The answers to creators also have ``disputes``, which the API document does not name.
-CreatorTotalSerializer = row_serializer(reports.CreatorRow, "CreatorTotal", omit=("disputes",))
+CreatorTotalSerializer = row_serializer(reports.CreatorRow, "CreatorTotal")
 EarningsRowSerializer = row_serializer(reports.EarningsRow, "EarningsRow")
 RevenueRowSerializer = row_serializer(reports.RevenueRow, "RevenueRow")
 RevenueDaySerializer = row_serializer(reports.RevenueDay, "RevenueDay")
