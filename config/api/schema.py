@@ -2,8 +2,13 @@
 
 from typing import Any
 
+from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.plumbing import get_lib_doc_excludes
 from drf_standardized_errors.openapi import AutoSchema as StandardizedErrorsSchema
+
+# Otherwise drf-spectacular looks for geographic fields by importing django.contrib.gis, which starts
+# ldconfig in search of the GDAL library.
+DjangoFilterExtension._has_gis = False  # type: ignore[attr-defined]  # set at its first use
 
 
 class AutoSchema(StandardizedErrorsSchema):
