@@ -41,7 +41,7 @@ def history(make_user, make_video, creator, admin, buy, monkeypatch):
     ann, bob = make_user(), make_user()
 
     def at(moment):
-        for place in ("payments.services.settling.facts", "analytics.ingest"):
+        for place in ("payments.services.settling.facts", "analytics.counting"):
             monkeypatch.setattr(f"{place}.timezone.now", lambda: moment)
 
     at(MONDAY)
