@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast demo lint types schema acceptance walks screenshot bench-delivery bench-pipeline bench-ledger clean
+.PHONY: help run test test-fast demo clip lint types migrations schema acceptance walks tour screenshot bench-delivery bench-pipeline bench-ledger clean
 
 # Every setting of .env.example may be given as a variable of make: `make run PORT=2002`.
 export
@@ -31,6 +31,9 @@ run: $(VENV)/runtime ## start the service: web server and worker on http://127.0
 demo: $(VENV)/runtime ## show upload, purchase, playback and books on the running service
 	@$(BIN)/python manage.py demo
 
+clip: $(VENV)/runtime ## write clip.mp4, a short video with sound to upload
+	@$(BIN)/python manage.py make_clip
+
 # Compiled tests are kept between runs, even where the environment says otherwise: it saves seconds.
 test test-fast: export PYTHONDONTWRITEBYTECODE =
 
@@ -43,12 +46,16 @@ test-fast: $(VENV)/dev ## run the tests without other processes and without long
 lint: $(VENV)/dev ## check style, formatting and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
 
-# Like the tests, mypy loads Django's settings: with a key and a folder of its own, and without a .env.
+# Like the tests, these load Django's settings: with a key and a folder of their own, and without a .env.
+ALONE = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	ENV_FILE=/dev/null DATABASE_URL= DATA_DIR="$$folder" \
+	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')
+
 types: $(VENV)/dev ## check the types
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	ENV_FILE=/dev/null DATA_DIR="$$folder" \
-	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
-	$(BIN)/python -m mypy . .ci/with_postgres.py
+	@$(ALONE) $(BIN)/python -m mypy . .ci/with_postgres.py
+
+migrations: $(VENV)/runtime ## write migrations; `make migrations ARGS="-n what_changes app"`
+	@$(ALONE) $(BIN)/python manage.py makemigrations $(ARGS)
 
 schema: $(VENV)/runtime ## check the OpenAPI document
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
@@ -62,6 +69,9 @@ walks: $(VENV)/runtime ## refresh the line numbers of the walks through the code
 screenshot: export SCREENSHOT = docs/images/start-page.png
 screenshot: $(VENV)/dev ## take the picture of the start page in README.md again; needs Chromium
 	@$(BIN)/python -m pytest -q -n 0 streaming/tests/test_pages_in_browser.py -k visitor
+
+tour: $(VENV)/runtime ## run the commands of the README, and write their output into it again
+	@$(BIN)/python -m config.tests.tour
 
 bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 	@$(BIN)/python benchmarks/delivery.py

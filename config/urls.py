@@ -5,7 +5,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
 from config import health
-from config.api.docs import RedocView, SwaggerView
+from config.api.docs import RedocView, SwaggerView, redoc_script
 from config.api.slashes import UNKNOWN
 from config.api.views import UnknownRoute
 
@@ -24,6 +24,7 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/redoc/", RedocView.as_view(url_name="schema"), name="redoc"),
+    path("api/redoc/redoc.js", redoc_script, name="redoc-script"),
     path("health/live", health.live),
     path("health/ready", health.ready),
     path("admin/", admin.site.urls),

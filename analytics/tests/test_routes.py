@@ -1,8 +1,10 @@
 """Addresses, methods, errors and request ids behave the same on all routes."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
 
 from config.ids import uuid7
 from payments.models import Statement
@@ -230,3 +232,47 @@ def test_other_origins_may_call_but_never_with_cookies(client):
 
     assert answer["Access-Control-Allow-Origin"] == "*"
     assert "Access-Control-Allow-Credentials" not in answer
+
+
+VALUES = {"uuid": "01890000-0000-7000-8000-000000000000", "int": "1", "slug": "a", "str": "a"}
+METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "trace")
+
+
+def outside_the_api(routes=None, before: str = "/") -> Iterator[str]:
+    """Yield an address of every route outside /api/v1/, with a value for each of its parameters."""
+    for entry in get_resolver().url_patterns if routes is None else routes:
+        pattern = entry.pattern
+        route = getattr(pattern, "_route", None)
+        if route is None:  # a regular expression: all other addresses below its beginning
+            yield f"{before}{str(pattern).lstrip('^').partition('(')[0]}nothing"
+            continue
+        for name, converter in pattern.converters.items():
+            kind = type(converter).__name__.removesuffix("Converter").lower()
+            for form in (f"<{kind}:{name}>", f"<{name}>", f"<path:{name}>"):
+                route = route.replace(form, VALUES.get(kind, "a"))
+        if isinstance(entry, URLResolver) and f"{before}{route}" != "/api/v1/":
+            yield from outside_the_api(entry.url_patterns, f"{before}{route}")
+        elif isinstance(entry, URLPattern):
+            yield f"{before}{route}"
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("path", sorted(set(outside_the_api())))
+def test_no_method_breaks_a_route_outside_the_api(client, admin, path):
+    """Neither form of an address, with or without a sign-in, answers with a 500."""
+    client.raise_request_exception = False
+    forms = {path.rstrip("/"), f"{path.rstrip('/')}/"} - {""}
+    for signed_in in (False, True):
+        if signed_in:
+            client.force_login(admin)
+        for form in sorted(forms):
+            for method in METHODS:
+                answer = client.generic(method.upper(), form)
+                assert answer.status_code != 500, f"{method} {form}"
+
+
+@pytest.mark.parametrize("page", ["docs", "redoc"])
+def test_the_pages_of_the_documentation_tell_their_methods(client, page):
+    for form in (f"/api/{page}", f"/api/{page}/"):
+        answer = client.options(form)
+        assert (answer.status_code, answer["Allow"]) == (204, "GET, HEAD, OPTIONS")

@@ -258,3 +258,13 @@ def test_a_password_of_the_environment_does_not_land_on_the_disk(env_file):
     assert bootstrap.write_env({"DEFAULT_ADMIN_PASSWORD": "given from outside"}) is None
     assert values_of(env_file)["DEFAULT_ADMIN_PASSWORD"] == ""
     assert "given from outside" not in env_file.read_text()
+
+
+@pytest.mark.parametrize("command", ["verify_ledger", "seed"])
+def test_a_database_without_tables_is_told_in_words(tmp_path, command):
+    done = manage(command, DATA_DIR=str(tmp_path), DATABASE_URL="")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("The database refused: no such table: ")
+    assert "`manage.py migrate` makes missing tables" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from config import money
 from config.api.fields import AmountTextField, MoneyField
+from config.api.serializers import CompleteErrors
 from payments import examples
 from payments.books import reports
 from payments.books.columns import Column, Row, columns
@@ -22,7 +23,7 @@ from payments.serializers.gateway_news import WebhookEventSerializer
 GROUPINGS = ("day", "video", "source")
 
 
-class PeriodSerializer(serializers.Serializer):
+class PeriodSerializer(CompleteErrors):
     """The query parameters of a report: its period, one currency, and its grouping."""
 
     to = serializers.DateTimeField(required=False, help_text="Its end, which is not included.")

@@ -1,6 +1,7 @@
 """Offers in the API: plans, coupons, and the prices of videos."""
 
 import uuid
+from decimal import Decimal
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_serializer
@@ -9,6 +10,7 @@ from rest_framework import serializers
 from accounts.models import User
 from config import money
 from config.api.fields import AmountTextField, MoneyField
+from config.api.serializers import CompleteErrors
 from payments import examples
 from payments.entitlements import KINDS
 from payments.models import Coupon, Order, Plan
@@ -88,7 +90,7 @@ class PlanSerializer(serializers.ModelSerializer):
         ),
     ]
 )
-class CouponSerializer(serializers.ModelSerializer):
+class CouponSerializer(CompleteErrors, serializers.ModelSerializer):
     """A coupon. It has either ``percent_bps`` or an ``amount`` with its ``currency``."""
 
     funded_by = serializers.ChoiceField(choices=Coupon.Funding.choices, default="platform")
@@ -112,8 +114,16 @@ class CouponSerializer(serializers.ModelSerializer):
     def validate(self, attrs):
         if attrs.get("amount") is None:
             return attrs
+        if "currency" in self.failed:
+            return attrs
         old_currency = self.instance.currency if self.instance else ""
         return with_minor_amount(attrs, attrs.get("currency", old_currency))
+
+
+def above_zero(amount: Decimal) -> None:
+    """Refuse a price of zero or less in any currency."""
+    if amount <= 0:
+        raise serializers.ValidationError("The price must be above zero.")
 
 
 @extend_schema_serializer(
@@ -131,11 +141,11 @@ class CouponAnswerSerializer(CouponSerializer):
         examples.answered("Monthly", examples.ADMIN_PLAN),
     ]
 )
-class PlanCreateSerializer(serializers.ModelSerializer):
+class PlanCreateSerializer(CompleteErrors, serializers.ModelSerializer):
     """A plan. After its creation only the name and ``is_active`` (whether it is on sale) can change."""
 
     code = serializers.SlugField(max_length=40)
-    amount = MoneyField()
+    amount = MoneyField(validators=[above_zero])
     currency = serializers.ChoiceField(choices=sorted(money.EXPONENTS))
     trial_days = serializers.IntegerField(min_value=0, max_value=365, default=0)
 
@@ -155,6 +165,8 @@ class PlanCreateSerializer(serializers.ModelSerializer):
         return code
 
     def validate(self, attrs):
+        if self.failed & {"amount", "currency"}:
+            return attrs
         return with_minor_amount(attrs, attrs["currency"])
 
 
@@ -197,4 +209,6 @@ class PricesSerializer(VideoSerializer):
 
     def validate(self, attrs):
         no_rental = {"rental_price": None, "rental_hours": None}
-        return super().validate({**no_rental, **attrs, "is_paid": attrs["price"] != 0})
+        # A price that is not an amount is told by its field: the other fields are checked without it.
+        is_paid = attrs.get("price") != 0
+        return super().validate({**no_rental, **attrs, "is_paid": is_paid})

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from videos.processing.errors import ToolFailed
 from videos.processing.synthesis import synthesise
 
 # The body of an answer. Each step checks the part that it reads, so no schema is repeated here.
@@ -54,6 +55,14 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args, **options):
+        if options["seconds"] < 1 or options["rate"] < 1:
+            raise CommandError("--seconds and --rate must be at least 1.")
+        if not re.fullmatch(r"[1-9]\d{1,3}x[1-9]\d{1,3}", options["size"]):
+            raise CommandError(
+                f"--size must be width x height, like 1920x1080, not {options['size']}."
+            )
+        if options["file"] and not options["file"].is_file():
+            raise CommandError(f"There is no file {options['file']}.")
         self.console = Console()
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +70,7 @@ class Command(BaseCommand):
             try:
                 clip = options["file"] or self.synthesise_clip(Path(folder), options)
                 player_page = demo.run(clip)
-            except (StepFailed, httpx.HTTPError) as error:
+            except (StepFailed, ToolFailed, httpx.HTTPError, httpx.InvalidURL) as error:
                 raise CommandError(f"The demo failed: {error}") from None
         self.console.print(f"[green]All steps succeeded, in {time.monotonic() - started:.0f} s.[/]")
         self.console.print(f"Watch the video in a browser: {player_page}", soft_wrap=True)

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from config.api.fields import MoneyField
+from config.api.serializers import CompleteErrors
 from payments import examples
 from payments.models import Dispute, Refund
 
@@ -16,7 +17,7 @@ from payments.models import Dispute, Refund
         examples.answered("Moved", {"days": 31, "hours": 0, "now": "2026-10-15T09:40:00Z"}),
     ]
 )
-class SandboxClockSerializer(serializers.Serializer[Any]):
+class SandboxClockSerializer(CompleteErrors):
     """How far the clock moves. The answer also has the new time."""
 
     days = serializers.IntegerField(min_value=0, max_value=3660, default=0)
@@ -24,7 +25,7 @@ class SandboxClockSerializer(serializers.Serializer[Any]):
     now = serializers.DateTimeField(read_only=True)
 
     def validate(self, attrs: dict[str, int]) -> dict[str, int]:
-        if not attrs["days"] and not attrs["hours"]:
+        if not self.failed and not attrs["days"] and not attrs["hours"]:
             raise serializers.ValidationError(
                 {"days": "The clock only moves forward: give days or hours above zero."}
             )

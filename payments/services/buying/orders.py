@@ -15,7 +15,7 @@ from accounts.models import User
 from audit.actions import AuditAction
 from payments import locks
 from payments.errors import OrderNotOpen, RefundWindowClosed, WatchedTooMuch
-from payments.models import JournalEntry, Order, Payment
+from payments.models import JournalEntry, Order, Payment, Refund
 from payments.services import access
 from payments.services.offers import coupons
 from payments.services.settling import refunds, split
@@ -208,5 +208,5 @@ def refund_own(*, order: Order) -> Order:
     if watchtime.watched_share(order) * 100 > settings.REFUND_WATCHED_PERCENT:
         raise WatchedTooMuch()
     return refunds.refund_order(
-        order_id=order.pk, amount=None, reason="asked for by the buyer", actor=order.buyer
+        order_id=order.pk, amount=None, reason=Refund.BY_BUYER, actor=order.buyer
     )
