@@ -206,7 +206,6 @@ def test_after_a_decline_another_card_pays_the_same_order(client_for, viewer, vi
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
-@pytest.mark.promise("silent-gateway-continues-order")
 def test_a_gateway_that_goes_away_after_it_moved_money_is_a_503(
     client_for, viewer, admin, video, gateway_is
 ):
@@ -229,6 +228,7 @@ def test_a_gateway_that_goes_away_after_it_moved_money_is_a_503(
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 
+@pytest.mark.promise("silent-gateway-continues-order")
 def test_repeating_after_a_lost_answer_finds_the_charge(client_for, viewer, video, gateway_is):
     client = client_for(viewer)
     client.raise_request_exception = False
