@@ -1,9 +1,11 @@
 """Responses for errors outside the API framework: JSON, except for the pages of the admin site."""
 
+import sys
+
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
-from config.http import error_response
+from config.http import error_response, unavailable
 
 
 def _in_admin(request: HttpRequest) -> bool:
@@ -27,6 +29,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return error_response(
+    """Answer 500, or 503 if a middleware failed because the database cannot answer."""
+    return unavailable(sys.exc_info()[1]) or error_response(
         500, "error", "The service failed to answer this request. The failure has been logged."
     )

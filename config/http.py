@@ -1,5 +1,6 @@
 """The parts of every request outside the API framework: its id, transport security, error body, logs."""
 
+import copy
 import ipaddress
 import logging
 import re
@@ -11,10 +12,12 @@ from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 from django.middleware.security import SecurityMiddleware
 
+from config import database
 from config.ids import uuid7
 
 # The id of the request that the current code answers; "-" outside a request.
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
+logger = logging.getLogger(__name__)
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:\-]{8,128}")
 
 
@@ -83,6 +86,30 @@ def error_response(status: int, code: str, detail: str) -> HttpResponse:
     return JsonResponse({"type": kind, "errors": errors}, status=status)
 
 
+class UnavailabilityMiddleware:
+    """Answers 503 when the database cannot answer a page; config.api.exceptions does so for the API."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        return unavailable(error)
+
+
+def unavailable(error: BaseException | None) -> HttpResponse | None:
+    """Return the 503 for an error of the database, and None for any other error."""
+    reason = database.unavailability(error)
+    if reason is None:
+        return None
+    logger.warning("A request could not be answered.", exc_info=error)
+    response = error_response(503, "unavailable", reason)
+    response["Retry-After"] = "5"
+    return response
+
+
 class RequestIdFilter(logging.Filter):
     """A logging filter that adds the request's id to each record and drops none."""
 
@@ -105,10 +132,16 @@ def mask_secrets(text: str) -> str:
 class OneLineFormatter(logging.Formatter):
     """A formatter that masks secrets and writes one line for each record without a traceback.
 
-    Line breaks are escaped, so that a client cannot forge a log line of its own.
+    Line breaks are escaped, so that a client cannot forge a log line of its own. An error of a database
+    that cannot answer is no fault of the code: the line then has the reason in place of a traceback.
     """
 
     def format(self, record: logging.LogRecord) -> str:
+        error = record.exc_info[1] if record.exc_info else None
+        if reason := database.unavailability(error):
+            record = copy.copy(record)
+            record.msg, record.args = f"{record.getMessage()} {reason} ({error})", None
+            record.exc_info = record.exc_text = None
         line = super().format(record)
         masked = mask_secrets(line)
         return masked.replace("\r", "\\r").replace("\n", "\\n") if not record.exc_info else masked
