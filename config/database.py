@@ -45,4 +45,4 @@ def explanation(error: BaseException) -> str | None:
     message = " ".join(str(error).split())
     if database.get("PASSWORD"):
         message = message.replace(str(database["PASSWORD"]), "***")
-    return f"{reason.removesuffix(' Try again in a moment.')} {place}: {message}"
+    return f"{'The database cannot be used.' if reason == AWAY else reason} {place}: {message}"

@@ -2,10 +2,11 @@
 
 import sys
 
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
-from config.http import error_response, unavailable
+from config.http import error_response, host_refused, unavailable
 
 
 def _in_admin(request: HttpRequest) -> bool:
@@ -13,6 +14,8 @@ def _in_admin(request: HttpRequest) -> bool:
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if isinstance(exception, DisallowedHost):
+        return error_response(400, "bad_request", host_refused(request))
     return error_response(400, "bad_request", "The request could not be read.")
 
 

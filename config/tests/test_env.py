@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from config import env, env_urls
+from config import dotenv, env, env_urls
 
 GOOD = {"SECRET_KEY": "k7Jq2mZx-9vTnB4rWsLdPf8gHyCaEuRi3oXt6wQz1NbMvKjYhGpSd0"}
 
@@ -23,9 +23,10 @@ def settings_with(monkeypatch, tmp_path, **values) -> dict:
     return runpy.run_path(str(env.BASE_DIR / "config" / "settings.py"))
 
 
-def python(*arguments: str, **values: str) -> subprocess.CompletedProcess:
+def python(*arguments: str, **values: str) -> subprocess.CompletedProcess[str]:
     """Run Python in the project's folder, with good settings except for ``values``."""
-    clean = {name: value for name, value in os.environ.items() if name != "ALLOW_HTTP"}
+    own = {"ALLOW_HTTP", "DATABASE_URL"}  # of the test suite
+    clean = {name: value for name, value in os.environ.items() if name not in own}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=env.BASE_DIR,
@@ -92,8 +93,9 @@ def test_the_models_have_all_their_migrations():
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
-# Read from the environment, but no line of a .env: it names the .env itself.
-NOT_IN_THE_FILE = {"ENV_FILE"}
+# Read from the environment, but no line of a .env: the name of the .env itself, and what the supervisor
+# tells its programs.
+NOT_IN_THE_FILE = {"ENV_FILE", "SUPERVISOR_PIDFILE"}
 NO_READERS = {"wrong", "finish", "load", "masked", "printable", "derived_key", "make_folder"}
 OF_CONFIG = {
     f"{module.__name__.removeprefix('config.')}.{name}"
@@ -127,6 +129,9 @@ def variables_read(path: Path) -> set[str]:
     return {str(name.value) for name in names if isinstance(name, ast.Constant)}
 
 
+EXAMPLE = dotenv.parse(env.BASE_DIR / ".env.example")[0]
+
+
 def test_the_example_explains_exactly_the_variables_that_are_read():
     """A line that nothing reads misleads; a variable without a line cannot be found."""
     lines = (env.BASE_DIR / ".env.example").read_text(encoding="utf-8").splitlines()
@@ -136,6 +141,22 @@ def test_the_example_explains_exactly_the_variables_that_are_read():
     assert len(explained) == len(set(explained))
     assert set(explained) - read == set()
     assert read - set(explained) == set()
+
+
+def test_the_values_of_the_example_are_the_defaults(monkeypatch, tmp_path):
+    """Copying the file therefore changes nothing but the secrets."""
+    for name in list(os.environ):
+        if name in EXAMPLE:
+            monkeypatch.delenv(name)
+    default = settings_with(monkeypatch, tmp_path)
+    for name in EXAMPLE:
+        if EXAMPLE[name]:
+            monkeypatch.setenv(name, EXAMPLE[name])
+    copied = settings_with(monkeypatch, tmp_path)
+
+    assert {name: copied[name] for name in copied if name.isupper()} == {
+        name: default[name] for name in default if name.isupper()
+    }
 
 
 def test_other_reads_of_the_environment_are_seen(tmp_path):
