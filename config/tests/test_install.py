@@ -67,14 +67,18 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(capfd):
 
 def test_half_a_virtual_environment_is_made_again(monkeypatch, tmp_path):
     """Ctrl-C may leave a folder with Python and without pip."""
-    made, called = [], []
+    made: list[str] = []
+    called: list[tuple[str, ...]] = []
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").symlink_to("/bin/false")
     builder = SimpleNamespace(create=made.append)
     monkeypatch.setattr("venv.EnvBuilder", lambda **options: builder)
-    monkeypatch.setattr(
-        install, "call", lambda *arguments, **_: called.append(arguments) or int(len(called) == 1)
-    )
+
+    def call(*arguments: str, quietly: bool = False) -> int:
+        called.append(arguments)
+        return 1 if quietly else 0
+
+    monkeypatch.setattr(install, "call", call)
 
     assert install.install(str(tmp_path), "requirements.txt") == 0
     assert made == [str(tmp_path)]
