@@ -99,7 +99,7 @@ def unknown_host(request: HttpRequest) -> str:
 
 def allowing(name: str) -> str:
     """Return the setting that adds a name. The dots stand for the other names, which are not told."""
-    return f"ALLOWED_HOSTS=…,{name}"
+    return f"ALLOWED_HOSTS=...,{name}"  # ASCII, because JSON would escape it
 
 
 def is_loopback(request: HttpRequest) -> bool:

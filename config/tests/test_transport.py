@@ -65,7 +65,7 @@ def test_without_a_proxy_the_refusal_says_what_to_set(outside, settings, path):
 
     (error,) = answer.json()["errors"]
     assert (answer.status_code, error["code"]) == (403, "https_required")
-    assert "ALLOW_HTTP=true and ALLOWED_HOSTS=…,192.168.1.5 in .env" in error["detail"]
+    assert "ALLOW_HTTP=true and ALLOWED_HOSTS=...,192.168.1.5 in .env" in error["detail"]
     assert "docs/operations.md, From other machines" in error["detail"]
     assert "secret-name" not in error["detail"]
     again = outside.get(path, HTTP_HOST="vod.example").json()["errors"][0]["detail"]
@@ -81,7 +81,7 @@ def test_an_unknown_host_name_is_refused_with_the_setting(client, settings, path
 
     (error,) = answer.json()["errors"]
     assert (answer.status_code, error["code"]) == (400, "bad_request")
-    assert f"set ALLOWED_HOSTS=…,{host} in .env" in error["detail"]
+    assert f"set ALLOWED_HOSTS=...,{host} in .env" in error["detail"]
     assert "secret-name" not in answer.content.decode()
 
 
