@@ -12,10 +12,8 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/runtime: requirements.txt
-	@echo "Installing the pinned requirements into $(VENV) …"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "Installing the pinned requirements into $(VENV) (a minute or two) …"
+	@$(PYTHON) deploy/install.py $(VENV) requirements.txt
 	@touch $@
 
 $(VENV)/dev: requirements-dev.txt $(VENV)/runtime
@@ -23,10 +21,7 @@ $(VENV)/dev: requirements-dev.txt $(VENV)/runtime
 	@touch $@
 
 run: $(VENV)/runtime ## start the service: web server and worker on http://127.0.0.1:2001
-	@$(BIN)/python -m config.bootstrap
-	@$(BIN)/python manage.py migrate --no-input --verbosity 0
-	@$(BIN)/python manage.py seed --verbosity 0
-	@exec $(BIN)/python manage.py serve
+	@exec $(BIN)/python -m config.bootstrap
 
 demo: $(VENV)/runtime ## show upload, purchase, playback and books on the running service
 	@$(BIN)/python manage.py demo
@@ -34,8 +29,8 @@ demo: $(VENV)/runtime ## show upload, purchase, playback and books on the runnin
 clip: $(VENV)/runtime ## write clip.mp4, a short video with sound to upload
 	@$(BIN)/python manage.py make_clip
 
-# Compiled tests are kept between runs, even where the environment says otherwise: it saves seconds.
-test test-fast: export PYTHONDONTWRITEBYTECODE =
+# Compiled modules are kept between runs, even where the environment says otherwise: it saves seconds.
+run demo test test-fast: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/dev ## run all tests; `make test ARGS=audit` runs those of one app
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)

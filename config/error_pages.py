@@ -1,14 +1,38 @@
 """Responses for errors outside the API framework: a page for browsers, JSON for every other client."""
 
+import logging
+import sys
+from collections.abc import Callable
+
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
-from config.http import error_response
+from config import database
+from config.http import error_response, host_refused
 from config.pages import html_page
+
+logger = logging.getLogger(__name__)
+
+
+class UnavailabilityMiddleware:
+    """Answers 503 when the database cannot answer a page; config.api.exceptions does so for the API."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        return _unavailable(request, error)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return _answer(request, 400, "bad_request", "The request could not be read.")
+    known = isinstance(exception, DisallowedHost)
+    reason = host_refused(request) if known else "The request could not be read."
+    return _answer(request, 400, "bad_request", reason)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -20,12 +44,20 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _answer(
-        request,
-        500,
-        "error",
-        "The service failed to answer this request. The failure has been logged.",
-    )
+    """Answer 500, or 503 if a middleware failed because the database cannot answer."""
+    failure = "The service failed to answer this request. The failure has been logged."
+    return _unavailable(request, sys.exc_info()[1]) or _answer(request, 500, "error", failure)
+
+
+def _unavailable(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
+    """Return the 503 for an error of the database, and None for any other error."""
+    reason = database.unavailability(error)
+    if reason is None:
+        return None
+    logger.warning("A request could not be answered.", exc_info=error)
+    response = _answer(request, 503, "unavailable", reason)
+    response["Retry-After"] = "5"
+    return response
 
 
 def _answer(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:

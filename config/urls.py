@@ -25,8 +25,8 @@ urlpatterns = [
     path("api/docs/", SwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/redoc/", RedocView.as_view(url_name="schema"), name="redoc"),
     path("api/redoc/redoc.js", redoc_script, name="redoc-script"),
-    path("health/live", health.live),
-    path("health/ready", health.ready),
+    re_path(r"^health/live/?$", health.live),
+    re_path(r"^health/ready/?$", health.ready),
     path("admin/", admin.site.urls),
     re_path(r"^api/", UnknownRoute.as_view(), name=UNKNOWN),
 ]

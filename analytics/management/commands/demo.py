@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from config import listening, supervisor
 from videos.processing.errors import ToolFailed
 from videos.processing.synthesis import synthesise
 
@@ -38,7 +39,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         parser.add_argument(
             "--url",
-            default=f"http://{settings.HOST}:{settings.PORT}",
+            default=listening.url(),
             help="Address of the running service. Default: HOST and PORT of the settings.",
         )
         parser.add_argument(
@@ -65,6 +66,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no file {options['file']}.")
         self.console = Console()
         started = time.monotonic()
+        check_that_it_runs(options["url"])
         with tempfile.TemporaryDirectory() as folder:
             demo = Demonstration(self.console, options["url"])
             try:
@@ -87,6 +89,18 @@ class Command(BaseCommand):
                 on_progress=show,
             )
         return clip
+
+
+def check_that_it_runs(url: str) -> None:
+    """Raise CommandError, with the command that helps, if no service answers at the address."""
+    try:
+        httpx.get(f"{url}/health/live", timeout=10)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        ports = [port for _, port in supervisor.running(settings.DATA_DIR)]
+        advice = f"start the service in another terminal: {listening.make('run')}"
+        if ports and settings.PORT not in ports:
+            advice = f"the service runs on port {ports[0]}: make demo PORT={ports[0]}"
+        raise CommandError(f"Nothing answers at {url} ({error}); {advice}") from None
 
 
 class StepFailed(Exception):
