@@ -28,6 +28,12 @@ HEADERS = {
     "Content-Disposition": ("string", "The name under which to save the file."),
     "Location": ("string", "The address to go on to."),
 }
+REQUEST_ID: Document = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "description": "An id of your own for this request: 8 to 128 letters, digits and `._:-`.",
+    "schema": {"type": "string"},
+}
 ANSWERS = {  # the description of an answer that has none
     "200": "The request was carried out.",
     "201": "It was created.",
@@ -36,6 +42,7 @@ ANSWERS = {  # the description of an answer that has none
 }
 HEADERS_OF_ALL = ("X-Request-ID", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+NULL_REF = {"$ref": f"{REF}/schemas/NullEnum"}
 ERROR_KINDS = ["validation_error", "client_error", "server_error"]
 MORE_OF_AN_ERROR = {  # the extra members that some errors have (DomainError.extra)
     "decline_code": ("card_declined", "The bank's reason."),
@@ -84,7 +91,8 @@ def document_errors(result: Document, generator: Any, request: Any, public: bool
     """Add the shared error body, responses and headers; a hook of drf-spectacular."""
     components = result["components"]
     components["schemas"] |= {"Error": ERROR, "ErrorDetail": ERROR_DETAIL}
-    _type_nullable_references(components["schemas"], components["schemas"])
+    components["schemas"]["NullEnum"] = {"enum": [None]}  # removed again if nothing can be null
+    _unite_nullable_references(components["schemas"])
     components["headers"] = {
         name: {"schema": {"type": kind}, "description": text}
         for name, (kind, text) in HEADERS.items()
@@ -96,18 +104,20 @@ def document_errors(result: Document, generator: Any, request: Any, public: bool
     return result
 
 
-def _type_nullable_references(node: Any, schemas: Document) -> None:
-    """Name the type beside each ``nullable`` that has only a reference (OpenAPI 3.0.3)."""
-    if isinstance(node, list):
-        for each in node:
-            _type_nullable_references(each, schemas)
-    elif isinstance(node, dict):
-        members = node.get("allOf") or node.get("oneOf")
-        if node.get("nullable") is True and "type" not in node and members:
-            named = schemas[members[0]["$ref"].rsplit("/", 1)[1]]
-            node["type"] = named.get("type", "object")
-        for each in node.values():
-            _type_nullable_references(each, schemas)
+def _unite_nullable_references(node: Any) -> None:
+    """Write each nullable reference as ``oneOf`` the named schema and null.
+
+    OpenAPI 3.0.3 allows `nullable` only beside a `type`, and a reference has none. Beside a `type`,
+    openapi-python-client overlooks that the reference may be null.
+    """
+    for each in node.values() if isinstance(node, dict) else node:
+        if isinstance(each, dict | list):
+            _unite_nullable_references(each)
+    if not isinstance(node, dict) or node.get("nullable") is not True or "type" in node:
+        return
+    if members := node.pop("allOf", None) or node.get("oneOf"):
+        del node["nullable"]
+        node["oneOf"] = [*(each for each in members if each != NULL_REF), NULL_REF]
 
 
 def drop_unused(result: Document, generator: Any, request: Any, public: bool) -> Document:
