@@ -2,7 +2,11 @@
 
 from functools import cache
 
+from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.generators import SchemaGenerator
+
+# Otherwise drf-spectacular looks for the library of GeoDjango, which starts a process (ldconfig).
+DjangoFilterExtension._has_gis = False  # type: ignore[attr-defined]  # it is set when it is needed
 
 
 @cache
