@@ -28,6 +28,12 @@ HEADERS = {
     "Content-Disposition": ("string", "The name under which to save the file."),
     "Location": ("string", "The address to go on to."),
 }
+REQUEST_ID: Document = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "description": "An id of your own for this request: 8 to 128 letters, digits and `._:-`.",
+    "schema": {"type": "string"},
+}
 ANSWERS = {  # the description of an answer that has none
     "200": "The request was carried out.",
     "201": "It was created.",

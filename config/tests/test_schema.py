@@ -1,5 +1,6 @@
 """The OpenAPI document and its pages."""
 
+import json
 import re
 
 import pytest
@@ -90,6 +91,35 @@ def test_viewers_are_not_promised_the_owners_fields(document):
     assert private <= set(schemas["Video"]["properties"])
     assert not private & set(schemas["Video"]["required"])
     assert private <= set(schemas["OwnVideo"]["required"])
+
+
+def test_a_reference_that_may_be_null_says_so(document):
+    """Generated clients crash on a null that they overlook."""
+    schemas = document["components"]["schemas"]
+    assert schemas["PurchaseAnswer"]["properties"]["next_action"] == {
+        "oneOf": [{"$ref": "#/components/schemas/NextAction"}, {"type": "null"}]
+    }
+    assert schemas["Video"]["properties"]["poster_url"]["type"] == ["string", "null"]
+    assert "nullable" not in json.dumps(document)
+
+
+def test_an_operation_with_several_kinds_of_bodies_has_an_optional_parameter(document):
+    """openapi-python-client makes a module that cannot be imported otherwise."""
+    several = {
+        name: operation
+        for name, operation in operations(document)
+        if len(operation.get("requestBody", {}).get("content", {})) > 1
+    }
+    assert set(several) == {"POST /api/v1/auth/login", "POST /api/v1/videos/"}
+    for name, operation in several.items():
+        assert any(not each.get("required") for each in operation["parameters"]), name
+
+
+def test_a_heartbeat_is_sent_with_a_token_or_a_grant(document):
+    heartbeat = document["paths"]["/api/v1/stream/sessions/{id}/heartbeat"]["post"]
+
+    assert heartbeat["security"] == [{"password": []}, {"bearer": []}, {}]
+    assert "Playback-Grant" in {parameter["name"] for parameter in heartbeat["parameters"]}
 
 
 def test_no_operation_is_described_by_a_base_class(document):
