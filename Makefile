@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast demo lint types schema acceptance walks bench-delivery bench-pipeline bench-ledger clean
+.PHONY: help run test test-fast test-clients demo clip lint types migrations schema acceptance walks tour screenshot bench-delivery bench-pipeline bench-ledger clean
 
 # Every setting of .env.example may be given as a variable of make: `make run PORT=2002`.
 export
@@ -12,10 +12,8 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/runtime: requirements.txt
-	@echo "Installing the pinned requirements into $(VENV) …"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "Installing the pinned requirements into $(VENV) (a minute or two) …"
+	@$(PYTHON) deploy/install.py $(VENV) requirements.txt
 	@touch $@
 
 $(VENV)/dev: requirements-dev.txt $(VENV)/runtime
@@ -23,19 +21,22 @@ $(VENV)/dev: requirements-dev.txt $(VENV)/runtime
 	@touch $@
 
 run: $(VENV)/runtime ## start the service: web server and worker on http://127.0.0.1:2001
-	@$(BIN)/python -m config.bootstrap
-	@$(BIN)/python manage.py migrate --no-input --verbosity 0
-	@$(BIN)/python manage.py seed --verbosity 0
-	@exec $(BIN)/python manage.py serve
+	@exec $(BIN)/python -m config.bootstrap
 
 demo: $(VENV)/runtime ## show upload, purchase, playback and books on the running service
 	@$(BIN)/python manage.py demo
 
-# Compiled tests are kept between runs, even where the environment says otherwise: it saves seconds.
-test test-fast: export PYTHONDONTWRITEBYTECODE =
+clip: $(VENV)/runtime ## write clip.mp4, a short video with sound to upload
+	@$(BIN)/python manage.py make_clip
+
+# Compiled modules are kept between runs, even where the environment says otherwise: it saves seconds.
+run demo test test-fast test-clients: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/dev ## run all tests; `make test ARGS=audit` runs those of one app
-	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not clients" $(ARGS)
+
+test-clients: $(VENV)/dev ## generate clients from the OpenAPI document and try them (needs Node.js)
+	@$(BIN)/python -m pytest -m clients analytics/tests/test_clients.py $(ARGS)
 
 test-fast: $(VENV)/dev ## run the tests without other processes and without long sweeps
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not programs and not sweep" $(ARGS)
@@ -43,12 +44,16 @@ test-fast: $(VENV)/dev ## run the tests without other processes and without long
 lint: $(VENV)/dev ## check style, formatting and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
 
-# Like the tests, mypy loads Django's settings: with a key and a folder of its own, and without a .env.
+# Like the tests, these load Django's settings: with a key and a folder of their own, and without a .env.
+ALONE = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	ENV_FILE=/dev/null DATABASE_URL= DATA_DIR="$$folder" \
+	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')
+
 types: $(VENV)/dev ## check the types
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	ENV_FILE=/dev/null DATA_DIR="$$folder" \
-	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
-	$(BIN)/python -m mypy . .ci/with_postgres.py
+	@$(ALONE) $(BIN)/python -m mypy . .ci/with_postgres.py
+
+migrations: $(VENV)/runtime ## write migrations; `make migrations ARGS="-n what_changes app"`
+	@$(ALONE) $(BIN)/python manage.py makemigrations $(ARGS)
 
 schema: $(VENV)/runtime ## check the OpenAPI document
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
@@ -58,6 +63,13 @@ acceptance: $(VENV)/runtime ## write the page of promises about money and the te
 
 walks: $(VENV)/runtime ## refresh the line numbers of the walks through the code
 	@$(BIN)/python -m config.tests.walks
+
+screenshot: export SCREENSHOT = docs/images/start-page.png
+screenshot: $(VENV)/dev ## take the picture of the start page in README.md again; needs Chromium
+	@$(BIN)/python -m pytest -q -n 0 streaming/tests/test_pages_in_browser.py -k visitor
+
+tour: $(VENV)/runtime ## run the commands of the README, and write their output into it again
+	@$(BIN)/python -m config.tests.tour
 
 bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 	@$(BIN)/python benchmarks/delivery.py

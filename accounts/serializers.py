@@ -6,6 +6,7 @@ from rest_framework import serializers
 from accounts import services
 from accounts.models import User, normal_email
 from accounts.roles import Role
+from config.api.serializers import CompleteErrors
 
 PASSWORD_MAX = 128  # characters: to hash a very long password would occupy the processor
 
@@ -33,7 +34,7 @@ class UserSerializer(serializers.ModelSerializer):
         )
     ]
 )
-class RegisterSerializer(serializers.Serializer):
+class RegisterSerializer(CompleteErrors):
     email = serializers.EmailField(max_length=254)
     password = serializers.CharField(max_length=PASSWORD_MAX, trim_whitespace=False)
     display_name = serializers.CharField(max_length=100, required=False, allow_blank=True)
@@ -48,8 +49,8 @@ class RegisterSerializer(serializers.Serializer):
         return value
 
     def validate(self, attrs):
-        user = User(email=attrs["email"], display_name=attrs.get("display_name", ""))
-        _check_password("password", attrs["password"], user)
+        user = User(email=attrs.get("email", ""), display_name=attrs.get("display_name", ""))
+        _check_password("password", attrs, user)
         return attrs
 
     def create(self, validated_data):
@@ -90,12 +91,12 @@ class RefreshSerializer(serializers.Serializer):
     refresh_token = serializers.CharField(max_length=2048)
 
 
-class PasswordSerializer(serializers.Serializer):
+class PasswordSerializer(CompleteErrors):
     current_password = serializers.CharField(max_length=PASSWORD_MAX, trim_whitespace=False)
     new_password = serializers.CharField(max_length=PASSWORD_MAX, trim_whitespace=False)
 
     def validate(self, attrs):
-        _check_password("new_password", attrs["new_password"], self.context["request"].user)
+        _check_password("new_password", attrs, self.context["request"].user)
         return attrs
 
 
@@ -107,9 +108,11 @@ class StatusSerializer(serializers.Serializer):
     is_active = serializers.BooleanField()
 
 
-def _check_password(field: str, password: str, user: User) -> None:
-    """Raise a ValidationError of ``field`` if the password is too weak for this user."""
+def _check_password(field: str, attrs: dict[str, str], user: User) -> None:
+    """Raise a ValidationError of ``field`` if the password in it is too weak for this user."""
+    if field not in attrs:
+        return
     try:
-        validate_password(password, user)
+        validate_password(attrs[field], user)
     except ValidationError as error:
         raise serializers.ValidationError({field: error.messages}, code="password") from None

@@ -10,7 +10,7 @@ from videos.models import Video
 
 
 class VideoView(models.Model):
-    """One view: a session that has played enough of a video (see ``analytics.ingest``)."""
+    """One view: a session that has played enough of a video (see ``analytics.counting``)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     # One-to-one, so that the database refuses a second view of the same session.

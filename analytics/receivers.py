@@ -2,7 +2,7 @@
 
 from django.dispatch import receiver
 
-from analytics import ingest
+from analytics import counting
 from streaming.models import PlaybackSession
 from streaming.signals import playback_progressed
 
@@ -10,4 +10,4 @@ from streaming.signals import playback_progressed
 @receiver(playback_progressed, dispatch_uid="analytics.count_view")
 def count_view(sender, session: PlaybackSession, before: float, **kwargs):
     """Count the session's view, inside the heartbeat's transaction."""
-    ingest.count_view(session, before)
+    counting.count_view(session, before)

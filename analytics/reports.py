@@ -130,6 +130,7 @@ def platform_report(scope: Scope) -> PlatformReport:
                 currency=row.currency,
                 gross=money.to_text(row.gross, row.currency),
                 refunds=money.to_text(row.refunds, row.currency),
+                disputes=money.to_text(row.disputes, row.currency),
                 creator_share=money.to_text(row.creator_share, row.currency),
                 platform_share=money.to_text(row.platform_share, row.currency),
             )
@@ -156,13 +157,16 @@ def video_report(scope: Scope, video: Video) -> VideoReport:
 def _totals(
     scope: Scope, earned: dict[str, int], sold: list[Sales], played: dict[datetime, Figures]
 ) -> Totals:
-    """Return the totals of a scope: two queries. ``earned`` maps currencies to minor units."""
+    """Return the totals of a scope: three queries. ``earned`` maps currencies to minor units."""
     viewed = scope.views.aggregate(
         views=Count("pk"), unique_viewers=Count("viewer_key", distinct=True)
     )
     reacted = scope.reactions.aggregate(
         likes=Count("pk", filter=Q(value=Reaction.Value.LIKE)),
         dislikes=Count("pk", filter=Q(value=Reaction.Value.DISLIKE)),
+    )
+    divided = money_reports.purchases(
+        scope.period, creator_id=scope.creator_id, video_id=scope.video_id
     )
     gross: Counter[str] = Counter()
     for sales in sold:
@@ -175,6 +179,10 @@ def _totals(
         dislikes=reacted["dislikes"],
         purchases=sum(sales.count for sales in sold),
         gross=_amounts(gross),
+        refunds=_amounts({row.currency: row.refunds for row in divided}),
+        disputes=_amounts({row.currency: row.disputes for row in divided}),
+        creator_share=_amounts({row.currency: row.creator_share for row in divided}),
+        platform_share=_amounts({row.currency: row.platform_share for row in divided}),
         earnings=_amounts(earned),
     )
 

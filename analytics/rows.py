@@ -19,7 +19,11 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sums of a report over its whole period."""
+    """The sums of a report over its whole period.
+
+    The money of purchases: gross - refunds - disputes = creator_share + platform_share. Earnings are
+    those of the creator, with the shares of the subscribers' pool, or those of the platform.
+    """
 
     views: int
     unique_viewers: int
@@ -28,7 +32,19 @@ class Totals:
     dislikes: int
     purchases: int
     gross: list[Amount]
-    earnings: list[Amount]
+    refunds: list[Amount] = field(metadata={"help_text": "Given back to buyers in the period."})
+    disputes: list[Amount] = field(
+        metadata={"help_text": "Taken back by banks in the period, less what they returned."}
+    )
+    creator_share: list[Amount] = field(
+        metadata={"help_text": "The creators' part of gross - refunds - disputes."}
+    )
+    platform_share: list[Amount] = field(
+        metadata={"help_text": "The platform's part of gross - refunds - disputes."}
+    )
+    earnings: list[Amount] = field(
+        metadata={"help_text": "With the part that subscriptions have earned."}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +79,7 @@ class RevenueLine:
     currency: str
     gross: str
     refunds: str
+    disputes: str
     creator_share: str
     platform_share: str
 
@@ -83,6 +100,7 @@ class Queue:
 
     queued: int
     running: int
+    # The number of failed videos. The field keeps its old name, because clients of the API read it.
     failed_films: int
 
 

@@ -13,6 +13,7 @@ from rest_framework import serializers
 from analytics import rows
 from analytics.models import Reaction
 from analytics.reports import TRUNC, Scope
+from config.api.serializers import CompleteErrors
 
 DEFAULT_DAYS = 30
 INTERVALS = [(name, name) for name in TRUNC]
@@ -43,7 +44,7 @@ class ReactionAnswerSerializer(serializers.Serializer):
     dislikes = serializers.IntegerField()
 
 
-class ScopeSerializer(serializers.Serializer):
+class ScopeSerializer(CompleteErrors):
     """The query of a report: the period, the interval of its series, and the videos.
 
     Without ``from`` the period begins DEFAULT_DAYS before its end; without ``to`` it ends now.
@@ -60,11 +61,13 @@ class ScopeSerializer(serializers.Serializer):
         return {"from": serializers.DateTimeField(required=False), **super().get_fields()}
 
     def validate(self, attrs):
+        if self.failed & {"from", "to"}:
+            return attrs
         # One second more, because the end is not included: a view of this moment counts.
         end = attrs.get("to") or timezone.now() + timedelta(seconds=1)
         try:
             start = attrs.get("from") or end - timedelta(days=DEFAULT_DAYS)
-            too_long = end - start > BUCKETS_MAX.get(attrs["interval"], timedelta.max)
+            too_long = end - start > BUCKETS_MAX.get(attrs.get("interval"), timedelta.max)
         except OverflowError:
             raise serializers.ValidationError(
                 {

@@ -11,7 +11,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
 from accounts.models import User
-from analytics import ingest, reports
+from analytics import reactions, reports
 from analytics.permissions import MaySeeOwnAnalytics, MaySeePlatformAnalytics
 from analytics.rows import Bucket, Report
 from analytics.serializers import (
@@ -192,5 +192,5 @@ class ReactionView(APIView):
             raise NotVisible()
         if can_watch(user, video) is None:
             raise PurchaseRequired()
-        video = ingest.react(user=user, video=video, value=value)
+        video = reactions.react(user=user, video=video, value=value)
         return Response({"value": value, "likes": video.likes, "dislikes": video.dislikes})

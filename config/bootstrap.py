@@ -1,12 +1,11 @@
-"""The steps before the first start: write a .env with random secrets, and check that the port is free.
+"""The first start: write a .env with random secrets, then go on as `manage.py serve`.
 
-Run by `make run` as `python -m config.bootstrap`. Safe to repeat. Django's settings are not loaded
-here, because they need the .env that is about to be written.
+Run by `make run` as `python -m config.bootstrap`. Safe to repeat. Django's settings are loaded after
+the .env is written, because they need it.
 """
 
 import os
 import secrets
-import socket
 import sys
 from pathlib import Path
 
@@ -19,7 +18,7 @@ def write_env(environment: dict[str, str]) -> str | None:
 
     Returns the administrator's new password, or None if none was made. A DEFAULT_ADMIN_PASSWORD in
     ``environment`` stays out of the file: the environment overrides it anyway, and a secret that was
-    given there must not be written to the disk.
+    given there must not be written to the disk. Raises OSError if the file cannot be written.
     """
     if TARGET.exists():
         return None
@@ -38,38 +37,23 @@ def write_env(environment: dict[str, str]) -> str | None:
     return password
 
 
-def port_is_free(host: str, port: int) -> bool:
-    """Return whether a server could listen on the port now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
 def main() -> int:
-    """Prepare the start and return the exit status: 1 if the port is in use, else 0."""
-    password = write_env(dict(os.environ))
-    from config.env import number, text  # imported late: the module reads .env when it is loaded
+    """Write the .env, serve, and return the exit status."""
+    from config import command_line  # imported late: it needs nothing of the .env, its commands do
 
-    host, port = text("HOST", "127.0.0.1"), number("PORT", 2001, minimum=1, maximum=65535)
-    if password:
-        email = text("DEFAULT_ADMIN_EMAIL", "admin@example.com")
-        line = "-" * 72
-        sys.stdout.write(
-            f"{line}\nA new .env was written. The administrator's password is not shown again:\n"
-            f"  e-mail    {email}\n  password  {password}\n{line}\n"
-        )
-    if not port_is_free(host, port):
-        sys.stderr.write(
-            f"Port {port} on {host} is in use, perhaps by another instance of this service."
-            f" Choose another port: make run PORT={port + 1}\n"
-        )
-        return 1
-    return 0
+    arguments = ["manage.py", "serve"]
+    try:
+        # ENV_FILE names the user's own file, which takes the place of .env.
+        if not os.environ.get("ENV_FILE") and write_env(dict(os.environ)):
+            arguments.append("--show-password")
+    except OSError as error:
+        if not os.environ.get("SECRET_KEY"):
+            sys.stderr.write(
+                f"{TARGET} cannot be written ({error.strerror}). Make the folder writable, or name a"
+                " file of your own: make run ENV_FILE=/path/to/.env\n"
+            )
+            return 1
+    return command_line.main(arguments)
 
 
 if __name__ == "__main__":

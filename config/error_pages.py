@@ -1,32 +1,75 @@
-"""Responses for errors outside the API framework: JSON, except for the pages of the admin site."""
+"""Responses for errors outside the API framework: a page for browsers, JSON for every other client."""
 
+import logging
+import sys
+from collections.abc import Callable
+
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
-from django.views import defaults
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 
-from config.http import error_response
+from config import database
+from config.http import error_response, host_refused
+from config.pages import html_page
+
+logger = logging.getLogger(__name__)
 
 
-def _in_admin(request: HttpRequest) -> bool:
-    return request.path.startswith("/admin/")
+class UnavailabilityMiddleware:
+    """Answers 503 when the database cannot answer a page; config.api.exceptions does so for the API."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        return _unavailable(request, error)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return error_response(400, "bad_request", "The request could not be read.")
+    known = isinstance(exception, DisallowedHost)
+    reason = host_refused(request) if known else "The request could not be read."
+    return _answer(request, 400, "bad_request", reason)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _in_admin(request):
-        return defaults.permission_denied(request, exception)
-    return error_response(403, "permission_denied", "You do not have permission to do this.")
+    return _answer(request, 403, "permission_denied", "You do not have permission to do this.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _in_admin(request):
-        return defaults.page_not_found(request, exception)
-    return error_response(404, "not_found", "There is no resource at this address.")
+    return _answer(request, 404, "not_found", "There is no resource at this address.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return error_response(
-        500, "error", "The service failed to answer this request. The failure has been logged."
-    )
+    """Answer 500, or 503 if a middleware failed because the database cannot answer."""
+    failure = "The service failed to answer this request. The failure has been logged."
+    return _unavailable(request, sys.exc_info()[1]) or _answer(request, 500, "error", failure)
+
+
+def _unavailable(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
+    """Return the 503 for an error of the database, and None for any other error."""
+    reason = database.unavailability(error)
+    if reason is None:
+        return None
+    logger.warning("A request could not be answered.", exc_info=error)
+    response = _answer(request, 503, "unavailable", reason)
+    response["Retry-After"] = "5"
+    return response
+
+
+def _answer(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+    """Return the error as a page if the client prefers HTML to JSON, as browsers do, else as JSON.
+
+    An address of the API always answers JSON, and the admin site is read by browsers only.
+    """
+    path = request.path_info
+    preferred = request.get_preferred_type(["application/json", "text/html"])
+    if path.startswith("/admin/") or (preferred == "text/html" and not path.startswith("/api/")):
+        response = html_page("config/error.html", {"detail": detail}, status=status)
+    else:
+        response = error_response(status, code, detail)
+    patch_vary_headers(response, ["Accept"])
+    return response

@@ -1,20 +1,25 @@
 """The parts of every request outside the API framework: its id, transport security, error body, logs."""
 
+import copy
 import ipaddress
 import logging
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.http.request import split_domain_port
+from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
 from django.middleware.security import SecurityMiddleware
 
+from config import database
 from config.ids import uuid7
 
 # The id of the request that the current code answers; "-" outside a request.
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
+logger = logging.getLogger(__name__)
+FROM_OTHER_MACHINES = "docs/operations.md, From other machines"
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:\-]{8,128}")
 
 
@@ -40,11 +45,12 @@ class RequestIdMiddleware:
 
 
 class TransportSecurityMiddleware(SecurityMiddleware):
-    """Django's security headers and redirect to HTTPS, with three exceptions for plain HTTP.
+    """Django's security headers and redirect to HTTPS, with exceptions for plain HTTP.
 
     * Connections on the loopback address are served: they cross no network that could be read.
     * API calls are refused instead of redirected: by the time of a redirect, the password or token has
       already crossed the network unencrypted (OWASP ASVS 5.0, 4.1.2).
+    * Without a proxy (TRUSTED_PROXIES), nothing here speaks HTTPS, so pages are refused too.
     * Health checks are served: they carry no secret, and probes often cannot use TLS.
     """
 
@@ -53,13 +59,47 @@ class TransportSecurityMiddleware(SecurityMiddleware):
     ) -> HttpResponse | None:
         if not self.redirect or request.is_secure() or is_loopback(request):
             return None
-        if request.path.startswith("/api/"):
-            return error_response(
-                403, "https_required", "This service refuses plain HTTP. Use https:// instead."
-            )
         if request.path.startswith("/health/"):
             return None
+        if request.path.startswith("/api/") or not settings.TRUSTED_PROXIES:
+            return error_response(403, "https_required", http_refused(request))
         return super().process_request(request)
+
+
+def http_refused(request: HttpRequest) -> str:
+    """Return why plain HTTP from another machine is refused, and what the operator can set."""
+    if settings.TRUSTED_PROXIES:
+        return "This service refuses plain HTTP. Use https:// instead."
+    needed = "ALLOW_HTTP=true"
+    if name := unknown_host(request):
+        needed += f" and {allowing(name)}"
+    return (
+        "This service refuses plain HTTP from other machines, because passwords would cross the network"
+        " unencrypted. Its operator can put an HTTPS proxy in front or, in a trusted network,"
+        f" set {needed} in .env and start it again ({FROM_OTHER_MACHINES})."
+    )
+
+
+def host_refused(request: HttpRequest) -> str:
+    """Return why a request to this host name is refused, and what the operator can set."""
+    name = unknown_host(request)
+    if not name:
+        return "The request could not be read."
+    return (
+        f"This service does not answer to the name {name}. Its operator can set {allowing(name)} in .env"
+        f" and start it again ({FROM_OTHER_MACHINES})."
+    )
+
+
+def unknown_host(request: HttpRequest) -> str:
+    """Return the valid host name of a request that ALLOWED_HOSTS lacks, else an empty string."""
+    name = split_domain_port(request.META.get("HTTP_HOST", ""))[0]
+    return "" if validate_host(name, settings.ALLOWED_HOSTS) else name
+
+
+def allowing(name: str) -> str:
+    """Return the setting that adds a name. The dots stand for the other names, which are not told."""
+    return f"ALLOWED_HOSTS=...,{name}"  # ASCII, because JSON would escape it
 
 
 def is_loopback(request: HttpRequest) -> bool:
@@ -105,10 +145,16 @@ def mask_secrets(text: str) -> str:
 class OneLineFormatter(logging.Formatter):
     """A formatter that masks secrets and writes one line for each record without a traceback.
 
-    Line breaks are escaped, so that a client cannot forge a log line of its own.
+    Line breaks are escaped, so that a client cannot forge a log line of its own. An error of a database
+    that cannot answer is no fault of the code: the line then has the reason in place of a traceback.
     """
 
     def format(self, record: logging.LogRecord) -> str:
+        error = record.exc_info[1] if record.exc_info else None
+        if reason := database.unavailability(error):
+            record = copy.copy(record)
+            record.msg, record.args = f"{record.getMessage()} {reason} ({error})", None
+            record.exc_info = record.exc_text = None
         line = super().format(record)
         masked = mask_secrets(line)
         return masked.replace("\r", "\\r").replace("\n", "\\n") if not record.exc_info else masked

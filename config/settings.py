@@ -3,9 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
-
-from config import env
+from config import env, env_urls
 from config.api.introduction import API_DESCRIPTION, API_TAGS
 
 BASE_DIR = env.BASE_DIR
@@ -15,12 +13,12 @@ BASE_DIR = env.BASE_DIR
 DEBUG = env.flag("DEBUG", default=False)
 SECRET_KEY = env.secret("SECRET_KEY", at_least=50)
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
-HOST = env.text("HOST", "127.0.0.1")
+HOST = env.address("HOST", "127.0.0.1")
 PORT = env.number("PORT", 2001, minimum=1, maximum=65535)
 WEB_WORKERS = env.number("WEB_WORKERS", 2, minimum=1, maximum=64)
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
-TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
-PUBLIC_URL = env.text("PUBLIC_URL").rstrip("/")  # empty: the address of the current request
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+PUBLIC_URL = env.origin("PUBLIC_URL")  # empty: the address of the current request
 DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
 # Uploads, sources, work in progress and published videos share one file system, because files move
 # between their folders by an atomic rename.
@@ -28,7 +26,6 @@ MEDIA_ROOT = env.folder("MEDIA_DIR", DATA_DIR / "media")
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
-APPEND_SLASH = False  # config.api.slashes answers both forms without a redirect
 USE_TZ = True
 TIME_ZONE = "UTC"
 FORMAT_MODULE_PATH = "config.formats"
@@ -63,6 +60,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "config.api.slashes.EitherSlashMiddleware",
+    "config.error_pages.UnavailabilityMiddleware",
     "audit.middleware.ActivityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -88,17 +86,18 @@ TEMPLATES = [
 ]
 
 STATIC_URL = "/static/"
-STATIC_ROOT = env.folder("STATIC_DIR", DATA_DIR / "static")
+STATIC_ROOT = env.folder("STATIC_DIR", DATA_DIR / "static", written=False)
+WHITENOISE_ROOT = BASE_DIR / "config" / "root"  # /favicon.ico and /robots.txt
 WHITENOISE_USE_FINDERS = True  # serves the packages' files in place, so collectstatic is not needed
 
 # --- database and cache -----------------------------------------------------------------------
 
-DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+DATABASES = {"default": env_urls.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
 ATOMIC_REQUESTS = False
 
 # Every process counts rate limits in this cache: a file for one host, Redis for several hosts.
-CACHE_URL = env.text("CACHE_URL")
-if CACHE_URL.startswith(("redis://", "rediss://")):
+CACHE_URL = env_urls.redis("CACHE_URL")
+if CACHE_URL:
     CACHES = {
         "default": {
             "BACKEND": "config.cache.ForgivingRedisCache",
@@ -106,15 +105,13 @@ if CACHE_URL.startswith(("redis://", "rediss://")):
             "OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
         }
     }
-elif not CACHE_URL:
+else:
     CACHES = {
         "default": {
             "BACKEND": "config.cache.SQLiteCache",
             "LOCATION": str(DATA_DIR / "cache.sqlite3"),
         }
     }
-else:
-    raise ImproperlyConfigured("CACHE_URL must be a redis:// URL, or empty for a local file.")
 
 # --- accounts ---------------------------------------------------------------------------------
 
@@ -134,7 +131,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
     {"NAME": "accounts.passwords.EndsSignIns"},
 ]
-DEFAULT_ADMIN_EMAIL = env.text("DEFAULT_ADMIN_EMAIL", "admin@example.com")
+DEFAULT_ADMIN_EMAIL = env.email("DEFAULT_ADMIN_EMAIL", "admin@example.com")
 DEFAULT_ADMIN_PASSWORD = env.text("DEFAULT_ADMIN_PASSWORD")
 
 ACCESS_TOKEN_LIFETIME = timedelta(
@@ -170,7 +167,7 @@ SILENCED_SYSTEM_CHECKS = [
     "django_ratelimit.W001",
     "security.W001",  # config.http.TransportSecurityMiddleware is a subclass of SecurityMiddleware
 ]
-CORS_ORIGINS = env.words("CORS_ALLOWED_ORIGINS", ("*",))  # without cookies
+CORS_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", ("*",), wildcard="*")  # without cookies
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ORIGINS
 CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ORIGINS if origin != "*"]
 CORS_ALLOW_HEADERS = [
@@ -206,6 +203,7 @@ DRF_STANDARDIZED_ERRORS = {
     "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "OAS_VERSION": "3.1.0",
     "TITLE": "Video on demand",
     "DESCRIPTION": API_DESCRIPTION,
     "VERSION": "1.0.0",
@@ -230,6 +228,17 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "ReactionEnum": "analytics.models.Reaction.Value",
         "PlanIntervalEnum": "payments.models.Plan.Interval",
         "BucketIntervalEnum": "analytics.serializers.INTERVALS",
+        "AccessEnum": "payments.entitlements.KINDS",
+        "CouponFundingEnum": "payments.models.Coupon.Funding",
+        "DisputeStatusEnum": "payments.models.Dispute.Status",
+        "EarningsGroupingEnum": "payments.serializers.books.GROUPINGS",
+        "EntitlementSourceEnum": "payments.models.Entitlement.Source",
+        "EntryKindEnum": "payments.models.JournalEntry.Kind",
+        "NextActionEnum": "payments.serializers.settling.NEXT_ACTIONS",
+        "PayoutStatusEnum": "payments.models.Payout.Status",
+        "PoolAlgorithmEnum": "payments.models.Pool.Algorithm",
+        "RefundStatusEnum": "payments.models.Refund.Status",
+        "WebhookEventStatusEnum": "payments.models.WebhookEvent.Status",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -244,9 +253,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 20 * 1024**3, minimum=1)
 STORAGE_RESERVE_BYTES = env.number("STORAGE_RESERVE_BYTES", 512 * 1024**2)
 
-FFMPEG_PATH = env.text("FFMPEG_PATH")
-FFPROBE_PATH = env.text("FFPROBE_PATH")
-PACKAGER_PATH = env.text("PACKAGER_PATH")
+FFMPEG_PATH = env.program("FFMPEG_PATH")
+FFPROBE_PATH = env.program("FFPROBE_PATH")
+PACKAGER_PATH = env.program("PACKAGER_PATH")
 FFMPEG_SANDBOX = env.choice("FFMPEG_SANDBOX", "auto", among=("auto", "bwrap", "limits"))
 FFMPEG_PRESET = env.choice(
     "FFMPEG_PRESET",
@@ -279,16 +288,16 @@ HEARTBEAT_SECONDS = 10
 PAYMENT_GATEWAYS = ("sandbox", "stripe")  # payments/gateways/__init__.py has a class for each
 PAYMENT_GATEWAY = env.choice("PAYMENT_GATEWAY", "sandbox", among=PAYMENT_GATEWAYS)
 PLATFORM_FEE_BPS = env.number("PLATFORM_FEE_BPS", 2000, maximum=10_000)
-DEFAULT_CURRENCY = env.text("DEFAULT_CURRENCY", "USD")
-SUBSCRIPTION_PRICE = env.text("SUBSCRIPTION_PRICE", "9.99")
+DEFAULT_CURRENCY = env.currency("DEFAULT_CURRENCY", "USD")
+SUBSCRIPTION_PRICE = env.price("SUBSCRIPTION_PRICE", "9.99", currency=DEFAULT_CURRENCY)
 ORDER_TTL_MINUTES = env.number("ORDER_TTL_MINUTES", 60, minimum=1)
-CHECKOUT_RETURN_ORIGINS = env.words("CHECKOUT_RETURN_ORIGINS")
+CHECKOUT_RETURN_ORIGINS = env.origins("CHECKOUT_RETURN_ORIGINS")
 REFUND_WINDOW_DAYS = env.number("REFUND_WINDOW_DAYS", 14, maximum=365)
 REFUND_WATCHED_PERCENT = env.number("REFUND_WATCHED_PERCENT", 20, maximum=100)
 RENTAL_START_DAYS = env.number("RENTAL_START_DAYS", 30, minimum=1, maximum=365)
 SUBSCRIPTION_GRACE_DAYS = env.number("SUBSCRIPTION_GRACE_DAYS", 7, maximum=60)
 PAYOUT_HOLD_DAYS = env.number("PAYOUT_HOLD_DAYS", 14, maximum=365)
-PAYOUT_MINIMUM = env.text("PAYOUT_MINIMUM", "10")
+PAYOUT_MINIMUM = env.amount("PAYOUT_MINIMUM", "10")
 POOL_ALGORITHM = env.choice("POOL_ALGORITHM", "prorata-v1", among=("prorata-v1", "user-centric-v1"))
 POOL_CLOSE_AFTER_HOURS = env.number("POOL_CLOSE_AFTER_HOURS", 48, maximum=31 * 24)
 WEBHOOK_TOLERANCE_SECONDS = 300
@@ -298,11 +307,18 @@ SANDBOX_WEBHOOK_SECRETS = env.words(
 STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY")
 STRIPE_PUBLISHABLE_KEY = env.text("STRIPE_PUBLISHABLE_KEY")
 STRIPE_WEBHOOK_SECRETS = env.words("STRIPE_WEBHOOK_SECRETS")
-STRIPE_API_BASE = env.text("STRIPE_API_BASE")
+STRIPE_API_BASE = env.origin("STRIPE_API_BASE")
+if PAYMENT_GATEWAY == "stripe" and not (STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRETS):
+    env.wrong(
+        "PAYMENT_GATEWAY",
+        "it needs STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRETS (docs/operations.md, Stripe);"
+        " to try the service without an account, use the sandbox",
+        example="sandbox",
+    )
 
 # --- mail -------------------------------------------------------------------------------------
 
-_mail_server = env.mail("EMAIL_URL", "consolemail://")
+_mail_server = env_urls.mail("EMAIL_URL", "consolemail://")
 EMAIL_BACKEND = _mail_server.backend
 EMAIL_HOST = _mail_server.host
 EMAIL_PORT = _mail_server.port
@@ -311,7 +327,7 @@ EMAIL_HOST_PASSWORD = _mail_server.password
 EMAIL_USE_TLS = _mail_server.use_tls
 EMAIL_USE_SSL = _mail_server.use_ssl
 EMAIL_FILE_PATH = _mail_server.file_path
-DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "vod@localhost")
+DEFAULT_FROM_EMAIL = env.email("DEFAULT_FROM_EMAIL", "vod@localhost", named=True)
 SPECTACULAR_SETTINGS["CONTACT"] = {"name": "The operator of this service"}
 if "." in DEFAULT_FROM_EMAIL.rpartition("@")[2]:  # people cannot write to vod@localhost
     SPECTACULAR_SETTINGS["CONTACT"]["email"] = DEFAULT_FROM_EMAIL
@@ -336,7 +352,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ALLOW_HTTP
 SESSION_COOKIE_AGE = 8 * 3600
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS", wildcard="*.")
 X_FRAME_OPTIONS = "DENY"
 
 # --- logging ----------------------------------------------------------------------------------
@@ -368,3 +384,5 @@ LOGGING = {
         "httpx": {"level": "WARNING"},
     },
 }
+
+env.finish()

@@ -5,7 +5,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
 from config import health
-from config.api.docs import RedocView, SwaggerView
+from config.api.docs import RedocView, SwaggerView, redoc_script
 from config.api.slashes import UNKNOWN
 from config.api.views import UnknownRoute
 
@@ -19,12 +19,14 @@ api_v1 = [
 ]
 
 urlpatterns = [
+    path("", include("streaming.page_urls")),
     path("api/v1/", include(api_v1)),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/redoc/", RedocView.as_view(url_name="schema"), name="redoc"),
-    path("health/live", health.live),
-    path("health/ready", health.ready),
+    path("api/redoc/redoc.js", redoc_script, name="redoc-script"),
+    re_path(r"^health/live/?$", health.live),
+    re_path(r"^health/ready/?$", health.ready),
     path("admin/", admin.site.urls),
     re_path(r"^api/", UnknownRoute.as_view(), name=UNKNOWN),
 ]

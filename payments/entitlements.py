@@ -13,13 +13,20 @@ from accounts.models import User
 from payments.models import Entitlement
 from videos.models import Video
 
+KINDS = (
+    ("free", "the video is free"),
+    ("owner", "it is the caller's own"),
+    ("admin", "administrators may watch every video"),
+    ("order", "bought or rented"),
+    ("subscription", "subscribed"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """The reason why a user may watch a video, and the end of that time (None: it has no end).
 
-    ``kind`` is ``free``, ``owner``, ``admin``, ``order`` or ``subscription``. The last two come from
-    an entitlement.
+    ``kind`` is one of KINDS. The last two come from an entitlement.
     """
 
     kind: str

@@ -40,8 +40,12 @@ class EntryFilter(filters.FilterSet):
         choices=LedgerAccount.Role.choices, method="of_role", label="An account's role."
     )
 
-    from_ = TimeFilter(field_name="effective_at", lookup_expr="gte")
-    to = TimeFilter(field_name="effective_at", lookup_expr="lt")
+    from_ = TimeFilter(
+        field_name="effective_at", lookup_expr="gte", help_text="The beginning, in ISO 8601."
+    )
+    to = TimeFilter(
+        field_name="effective_at", lookup_expr="lt", help_text="The end, which is not included."
+    )
 
     class Meta:
         model = JournalEntry
@@ -67,6 +71,10 @@ def _touching(entries: QuerySet[JournalEntry], transfers: Q) -> QuerySet[Journal
     return entries.filter(Exists(Transfer.objects.filter(transfers, entry=OuterRef("pk"))))
 
 
+def _currency() -> filters.CharFilter:
+    return filters.CharFilter(help_text="A currency (ISO 4217), such as EUR.")
+
+
 class DisputeFilter(filters.FilterSet):
     class Meta:
         model = Dispute
@@ -74,12 +82,17 @@ class DisputeFilter(filters.FilterSet):
 
 
 class PoolFilter(filters.FilterSet):
+    period = filters.CharFilter(help_text="A month, as YYYY-MM.")
+    currency = _currency()
+
     class Meta:
         model = Pool
         fields = ["period", "currency"]
 
 
 class PayoutFilter(filters.FilterSet):
+    currency = _currency()
+
     class Meta:
         model = Payout
         fields = ["status", "creator", "currency"]
@@ -98,6 +111,9 @@ class CouponFilter(filters.FilterSet):
 
 class WebhookEventFilter(filters.FilterSet):
     gateway = filters.ChoiceFilter(choices=_choices(settings.PAYMENT_GATEWAYS))
+    type = filters.CharFilter(
+        help_text="The gateway's name of what happened, such as payment.captured."
+    )
 
     class Meta:
         model = WebhookEvent

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db.models import Model, QuerySet
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,6 +14,14 @@ from rest_framework.serializers import Serializer
 from config import money
 from config.errors import NotVisible
 from payments.errors import AmountInvalid, ReturnUrlRefused
+
+# A month in an address, for the API document. `periods.Month.named` reads it.
+MONTH_IN_PATH = OpenApiParameter(
+    "period",
+    {"type": "string", "pattern": r"^20\d{2}-(0[1-9]|1[0-2])$", "example": "2026-09"},
+    OpenApiParameter.PATH,
+    description="A month in UTC, as YYYY-MM.",
+)
 
 
 def validated_body(serializer_class: type[Serializer], request: Request) -> dict[str, Any]:

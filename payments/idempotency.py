@@ -16,13 +16,15 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.http import Http404
 from django.utils import timezone
-from rest_framework.exceptions import APIException, ParseError
+from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
+from config.api.refusals import reads_header, refuses, sends_headers
+from config.errors import TooLarge
 from config.ids import uuid7
 from payments.errors import KeyInProgress, KeyReused
 from payments.models import IdempotencyRecord
@@ -31,6 +33,14 @@ KEY_MAX = 255  # characters
 KEY_LIFETIME = timedelta(hours=24)
 # A process that dies never stores an answer. After this time a repeat may carry the request out.
 ABANDONED_AFTER = timedelta(minutes=2)
+
+# The header in the API document.
+KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": KEY_MAX, "pattern": "^[ -~]+$"}
+ABOUT_THE_KEY = (
+    f"A text of your choice, such as a new UUID for each wish: 1 to {KEY_MAX} printable ASCII"
+    " characters. It is optional and advised. A repeat with the same key within"
+    f" {KEY_LIFETIME // timedelta(hours=1)} hours changes nothing more, and gets the first answer."
+)
 
 View = TypeVar("View", bound=APIView)
 Arguments = ParamSpec("Arguments")
@@ -45,9 +55,13 @@ def idempotent(method: Method[View, Arguments]) -> Method[View, Arguments]:
     (5xx, or with ``Retry-After``) is not stored. Without the header the method is called as it is.
 
     Answers 400 for a key that is empty, too long or not printable ASCII, 409 while the first request
-    is running, and 422 for a key that was used for another request.
+    is running, and 422 for a key that was used for another request. The API document says all this of
+    each such method, by the marks on the wrapper.
     """
 
+    @reads_header("Idempotency-Key", ABOUT_THE_KEY, KEY_SCHEMA)
+    @sends_headers("Idempotent-Replayed")
+    @refuses(KeyInProgress, KeyReused, TooLarge, UnsupportedMediaType)  # it reads any body
     @functools.wraps(method)
     def wrapper(
         view: View, request: Request, *args: Arguments.args, **kwargs: Arguments.kwargs

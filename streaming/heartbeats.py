@@ -57,19 +57,16 @@ def take_in(
     if session.ended_at is not None or session.expires_at <= now:
         raise SessionEnded()
     before = session.watched_seconds
-    _fold(session, heartbeat, now)
-    session.save(
-        update_fields=[
-            "state", "position_seconds", "watched", "watched_seconds", "rejected_seconds",
-            "clocked_seconds", "last_heartbeat_at", "last_seen_at", "rebuffer_ms", "startup_ms",
-        ]
-    )  # fmt: skip
+    changes = _changes(session, heartbeat, now)
+    for name, value in changes.items():
+        setattr(session, name, value)
+    session.save(update_fields=list(changes))
     if session.counts and session.watched_seconds > before:
         playback_progressed.send(sender=PlaybackSession, session=session, before=before)
 
 
-def _fold(session: PlaybackSession, heartbeat: Heartbeat, now: datetime) -> None:
-    """Change the session's fields as the heartbeat says; does not save them."""
+def _changes(session: PlaybackSession, heartbeat: Heartbeat, now: datetime) -> dict[str, object]:
+    """Return the new values of the session's fields by name. Each of them is saved."""
     duration = session.video.duration_seconds or 0.0
     reported = heartbeat.watched if heartbeat.watched is not None else _implied(session, heartbeat)
     inside = [(max(0.0, a), min(duration, b)) for a, b in reported]
@@ -80,18 +77,23 @@ def _fold(session: PlaybackSession, heartbeat: Heartbeat, now: datetime) -> None
     if len(merged) > INTERVALS_MAX:  # No person seeks that often: reject the report.
         merged, accepted = known, []
     reported_seconds = sum(b - a for a, b in reported)
-    session.rejected_seconds += max(0.0, reported_seconds - sum(b - a for a, b in accepted))
-    session.watched = [[round(a, 3), round(b, 3)] for a, b in merged]
-    session.watched_seconds = round(sum(b - a for a, b in merged), 3)
+    rejected = max(0.0, reported_seconds - sum(b - a for a, b in accepted))
+    watched_seconds = round(sum(b - a for a, b in merged), 3)
     age = (now - session.created_at).total_seconds()
-    clocked = int(min(session.watched_seconds, age))
-    session.clocked_seconds = max(session.clocked_seconds, clocked)
-    session.position_seconds = min(max(0.0, heartbeat.position_seconds), duration)
-    session.state = heartbeat.state
-    session.rebuffer_ms += heartbeat.rebuffer_ms
-    if session.startup_ms is None:
-        session.startup_ms = heartbeat.startup_ms
-    session.last_heartbeat_at = session.last_seen_at = now
+    clocked = int(min(watched_seconds, age))
+    known_startup = session.startup_ms
+    return {
+        "state": heartbeat.state,
+        "position_seconds": min(max(0.0, heartbeat.position_seconds), duration),
+        "watched": [[round(a, 3), round(b, 3)] for a, b in merged],
+        "watched_seconds": watched_seconds,
+        "rejected_seconds": session.rejected_seconds + rejected,
+        "clocked_seconds": max(session.clocked_seconds, clocked),
+        "last_heartbeat_at": now,
+        "last_seen_at": now,
+        "rebuffer_ms": session.rebuffer_ms + heartbeat.rebuffer_ms,
+        "startup_ms": heartbeat.startup_ms if known_startup is None else known_startup,
+    }
 
 
 def _implied(session: PlaybackSession, heartbeat: Heartbeat) -> list[Interval]:

@@ -149,7 +149,7 @@ def _require_access(user: Caller, video: Video) -> Access:
     """Return the user's access to a video that can be played, or raise the refusal."""
     access = can_watch(user, video)
     if access is None and not user.is_authenticated:
-        raise NotAuthenticated()
+        raise NotAuthenticated("Sign in to watch this video.")
     if access is None:
         raise PurchaseRequired()
     if not video.is_playable:

@@ -198,6 +198,8 @@ class HeartbeatView(APIView):
         ),
         request=HeartbeatSerializer,
         responses={204: None},
+        # The view reads the bearer token itself, so drf-spectacular cannot know of it.
+        auth=[{"password": []}, {"bearer": []}, {}],  # type: ignore[list-item]  # its type is wrong
     )
     @refuses(TokenInvalid, TokenExpired, SessionEnded)
     @reads_header(

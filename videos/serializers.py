@@ -5,9 +5,11 @@ from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, inline_serializer
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
 from config import money
 from config.api.fields import MoneyField
+from config.api.serializers import CompleteErrors
 from videos.models import ProcessingJob, Video
 
 TAGS_MAX = 20
@@ -104,7 +106,7 @@ A_PAID_VIDEO = OpenApiExample(
 )
 
 
-class VideoSerializer(serializers.ModelSerializer):
+class VideoSerializer(CompleteErrors, serializers.ModelSerializer):
     """A video. Only its owner and administrators get `processing`, `source` and `deleted_at`."""
 
     creator = CreatorSerializer(read_only=True)
@@ -168,38 +170,36 @@ class VideoSerializer(serializers.ModelSerializer):
         """Check all fields of the price together, and return them all as the video will have them.
 
         A change of one of them is checked against the others as they are stored. A free video loses
-        its price and its rental. Raises ValidationError with the field at fault.
+        its price and its rental. Raises ValidationError with every field at fault.
         """
         before = self.instance
-        if before and not attrs.keys() & set(self.PRICING):
+        if "currency" in self.failed or (before and not attrs.keys() & set(self.PRICING)):
             return attrs
         is_paid = attrs.get("is_paid", before.is_paid if before else False)
         currency = attrs.get("currency", before.currency if before else settings.DEFAULT_CURRENCY)
         kept = before if before and before.currency == currency else None
-        price = self._minor(attrs, "price", currency, kept) or 0
-        if is_paid and price == 0:
-            raise serializers.ValidationError(
-                {"price": "A paid video needs a price above zero."}, code="required"
-            )
-        rental_price = self._minor(attrs, "rental_price", currency, kept)
+        errors: dict[str, ErrorDetail] = {}
+        price = self._minor(attrs, "price", currency, kept, errors) or 0
+        rental_price = self._minor(attrs, "rental_price", currency, kept, errors)
         rental_hours = attrs.get("rental_hours", kept.rental_hours if kept else None)
+        if is_paid and price == 0:
+            errors.setdefault(
+                "price", ErrorDetail("A paid video needs a price above zero.", "required")
+            )
         if rental_price == 0:
-            raise serializers.ValidationError(
-                {"rental_price": "A rental price must be above zero."}, code="min_value"
+            errors.setdefault(
+                "rental_price", ErrorDetail("A rental price must be above zero.", "min_value")
             )
         if (rental_price is None) != (rental_hours is None):
             missing = "rental_hours" if rental_hours is None else "rental_price"
-            raise serializers.ValidationError(
-                {missing: "A rental needs a price and hours. Send both, or null for both."},
-                code="required",
-            )
-        if rental_price and not is_paid and {"rental_price", "rental_hours"} & attrs.keys():
-            raise serializers.ValidationError(
-                {
-                    "rental_price": "Only a paid video can be rented. Set is_paid, or send no rental."
-                },
-                code="invalid",
-            )
+            text = "A rental needs a price and hours. Send both, or null for both."
+            errors.setdefault(missing, ErrorDetail(text, "required"))
+        sent = {"rental_price", "rental_hours"} & attrs.keys()
+        if rental_price and sent and not is_paid and "is_paid" not in self.failed:
+            text = "Only a paid video can be rented. Set is_paid, or send no rental."
+            errors.setdefault("rental_price", ErrorDetail(text, "invalid"))
+        if errors:
+            raise serializers.ValidationError(errors)
         return {
             **attrs,
             "is_paid": is_paid,
@@ -210,26 +210,28 @@ class VideoSerializer(serializers.ModelSerializer):
         }
 
     @staticmethod
-    def _minor(attrs, name: str, currency: str, kept: Video | None) -> int | None:
+    def _minor(
+        attrs, name: str, currency: str, kept: Video | None, errors: dict[str, ErrorDetail]
+    ) -> int | None:
         """Return the amount ``name`` in minor units: the sent one, else the stored one of ``kept``.
 
         ``kept`` is None for a new video and for a changed currency, because the stored amount means
-        nothing in another currency. Raises ValidationError for an amount that the currency cannot
-        have.
+        nothing in another currency. An amount that the currency cannot have, or that is below zero,
+        goes into ``errors`` and counts as none.
         """
         if attrs.get(name) is None:
             return None if name in attrs or kept is None else getattr(kept, name)
         try:
             amount = money.to_minor(attrs[name], currency)
         except money.NotMoney as error:
-            raise serializers.ValidationError({name: str(error)}, code="invalid") from None
+            errors[name] = ErrorDetail(str(error), "invalid")
+            return None
         if amount < 0:
-            raise serializers.ValidationError(
-                {name: "A price cannot be negative."}, code="min_value"
-            )
+            errors[name] = ErrorDetail("A price cannot be negative.", "min_value")
+            return None
         return amount
 
-    @extend_schema_field({"type": "string", "format": "uri", "nullable": True})
+    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
     def get_poster_url(self, video):
         if not video.is_playable:
             return None
@@ -237,7 +239,7 @@ class VideoSerializer(serializers.ModelSerializer):
         path = reverse("video-poster", args=[video.pk])
         return self.context["request"].build_absolute_uri(f"{path}?v={video.current_version}")
 
-    @extend_schema_field({"type": "string", "format": "uri", "nullable": True})
+    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
     def get_storyboard_url(self, video):
         return None
 

@@ -41,7 +41,7 @@ def history(make_user, make_video, creator, admin, buy, monkeypatch):
     ann, bob = make_user(), make_user()
 
     def at(moment):
-        for place in ("payments.services.settling.facts", "analytics.ingest"):
+        for place in ("payments.services.settling.facts", "analytics.counting"):
             monkeypatch.setattr(f"{place}.timezone.now", lambda: moment)
 
     at(MONDAY)
@@ -91,6 +91,10 @@ def test_a_creators_dashboard(client_for, creator, history):
         "dislikes": 1,
         "purchases": 1,
         "gross": [{"currency": "USD", "amount": "19.99"}],
+        "refunds": [{"currency": "USD", "amount": "5.00"}],
+        "disputes": [{"currency": "USD", "amount": "0.00"}],
+        "creator_share": [{"currency": "USD", "amount": "12.00"}],
+        "platform_share": [{"currency": "USD", "amount": "2.99"}],
         "earnings": [{"currency": "USD", "amount": "12.00"}],
     }
     assert data["series"] == [
@@ -184,6 +188,7 @@ def test_the_platforms_dashboard(client_for, admin, history, subscribe, make_use
             "currency": "USD",
             "gross": "24.99",
             "refunds": "5.00",
+            "disputes": "0.00",
             "creator_share": "16.00",
             "platform_share": "3.99",
         }
@@ -330,7 +335,7 @@ def test_dashboards_cost_the_same_for_any_number_of_videos(
         view(viewer, video)
     clients = {CREATOR: client_for(creator), ADMIN: client_for(admin)}
     clients[video_url(video)] = clients[CREATOR]
-    for (url, client), cost in zip(clients.items(), (8, 12, 9), strict=True):
+    for (url, client), cost in zip(clients.items(), (9, 13, 10), strict=True):
         client.get(url)
         with statements(exactly=cost):
             assert client.get(url).status_code == 200

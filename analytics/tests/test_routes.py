@@ -1,8 +1,13 @@
 """Addresses, methods, errors and request ids behave the same on all routes."""
 
+import json
+from collections.abc import Iterator
+
 import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
 
 from config.ids import uuid7
+from payments.models import Statement
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db
@@ -61,8 +66,6 @@ def test_neither_form_of_the_path_loses_an_html_form(client_for, make_user, path
         "/api/v1/videos/%ed%a0%80",
         "/api/v1/VIDEOS/",
         "/nothing",
-        "/",
-        "/favicon.ico",
     ],
 )
 def test_an_unknown_address_is_a_404_with_the_common_body(client, method, path):
@@ -100,11 +103,63 @@ def test_a_wrong_method_is_a_405_with_the_allowed_methods(client_for, admin, met
     assert answer.json()["errors"][0]["code"] == "method_not_allowed"
 
 
-def test_an_unknown_media_type_is_a_406_or_json(client_for):
-    answer = client_for().get("/api/v1/videos/", HTTP_ACCEPT="application/xml")
+STATEMENT: dict[str, object] = {
+    "period": "2026-05", "opening": "0.00", "sales": [], "pool": None, "adjustments": [],
+    "payouts": [], "closing": "0.00",
+}  # fmt: skip
+ACCEPT = [
+    "image/*",
+    "image/avif,image/webp",
+    "text/csv",
+    "text/html",
+    "application/xml",
+    "x",
+    "/;q",
+    "",
+]
 
-    assert answer.status_code in {200, 406}
-    assert answer["Content-Type"] == "application/json"
+
+@pytest.fixture
+def files(client_for, admin, creator, media, make_video):
+    """By kind of answer: a client, a path and the content type that is sent under any ``Accept``."""
+    video = make_video(creator=creator)
+    video.version_folder.mkdir(parents=True)
+    (video.version_folder / "poster.jpg").write_bytes(b"\xff\xd8picture")
+    Statement.objects.create(
+        creator=creator, period="2026-05", currency="USD", body=json.dumps(STATEMENT)
+    )
+    token = client_for().get(f"/api/v1/stream/{video.pk}").data["stream_url"]
+    table, earner = "text/csv; charset=utf-8", client_for(creator)
+    return {
+        "poster": (client_for(), f"/api/v1/videos/{video.pk}/poster", "image/jpeg"),
+        "audit log": (client_for(admin), "/api/v1/audit/?format=csv", table),
+        "report": (earner, "/api/v1/analytics/creator?format=csv", table),
+        "statement": (earner, "/api/v1/payments/creator/statements/2026-05.csv", table),
+        "redirect to a manifest": (client_for(), token, "text/html; charset=utf-8"),
+        "catalogue": (client_for(), "/api/v1/videos/", "application/json"),
+        "refusal": (client_for(), "/api/v1/users/", "application/json"),
+    }
+
+
+@pytest.mark.parametrize("accept", ACCEPT)
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("poster", 200),
+        ("audit log", 200),
+        ("report", 200),
+        ("statement", 200),
+        ("redirect to a manifest", 302),
+        ("catalogue", 200),
+        ("refusal", 401),
+    ],
+)
+def test_a_file_and_json_are_sent_whatever_accept_says(files, name, status, accept):
+    client, path, content_type = files[name]
+
+    answer = client.get(path, HTTP_ACCEPT=accept)
+
+    assert (answer.status_code, answer["Content-Type"]) == (status, content_type)
 
 
 def test_an_unknown_host_is_a_400_and_appears_in_no_link(client, settings, make_video):
@@ -177,3 +232,47 @@ def test_other_origins_may_call_but_never_with_cookies(client):
 
     assert answer["Access-Control-Allow-Origin"] == "*"
     assert "Access-Control-Allow-Credentials" not in answer
+
+
+VALUES = {"uuid": "01890000-0000-7000-8000-000000000000", "int": "1", "slug": "a", "str": "a"}
+METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "trace")
+
+
+def outside_the_api(routes=None, before: str = "/") -> Iterator[str]:
+    """Yield an address of every route outside /api/v1/, with a value for each of its parameters."""
+    for entry in get_resolver().url_patterns if routes is None else routes:
+        pattern = entry.pattern
+        route = getattr(pattern, "_route", None)
+        if route is None:  # a regular expression: all other addresses below its beginning
+            yield f"{before}{str(pattern).lstrip('^').partition('(')[0]}nothing"
+            continue
+        for name, converter in pattern.converters.items():
+            kind = type(converter).__name__.removesuffix("Converter").lower()
+            for form in (f"<{kind}:{name}>", f"<{name}>", f"<path:{name}>"):
+                route = route.replace(form, VALUES.get(kind, "a"))
+        if isinstance(entry, URLResolver) and f"{before}{route}" != "/api/v1/":
+            yield from outside_the_api(entry.url_patterns, f"{before}{route}")
+        elif isinstance(entry, URLPattern):
+            yield f"{before}{route}"
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("path", sorted(set(outside_the_api())))
+def test_no_method_breaks_a_route_outside_the_api(client, admin, path):
+    """Neither form of an address, with or without a sign-in, answers with a 500."""
+    client.raise_request_exception = False
+    forms = {path.rstrip("/"), f"{path.rstrip('/')}/"} - {""}
+    for signed_in in (False, True):
+        if signed_in:
+            client.force_login(admin)
+        for form in sorted(forms):
+            for method in METHODS:
+                answer = client.generic(method.upper(), form)
+                assert answer.status_code != 500, f"{method} {form}"
+
+
+@pytest.mark.parametrize("page", ["docs", "redoc"])
+def test_the_pages_of_the_documentation_tell_their_methods(client, page):
+    for form in (f"/api/{page}", f"/api/{page}/"):
+        answer = client.options(form)
+        assert (answer.status_code, answer["Allow"]) == (204, "GET, HEAD, OPTIONS")

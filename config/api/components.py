@@ -28,6 +28,12 @@ HEADERS = {
     "Content-Disposition": ("string", "The name under which to save the file."),
     "Location": ("string", "The address to go on to."),
 }
+REQUEST_ID: Document = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "description": "An id of your own for this request: 8 to 128 letters, digits and `._:-`.",
+    "schema": {"type": "string"},
+}
 ANSWERS = {  # the description of an answer that has none
     "200": "The request was carried out.",
     "201": "It was created.",
@@ -35,7 +41,14 @@ ANSWERS = {  # the description of an answer that has none
     "204": "The request was carried out. There is nothing to say about it.",
 }
 HEADERS_OF_ALL = ("X-Request-ID", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
-HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+HEADERS_OF_STATUS = {
+    # The answers that `payments.idempotency` stores and repeats.
+    **dict.fromkeys((400, 402, 403, 404, 422), ("Idempotent-Replayed",)),
+    401: ("WWW-Authenticate",),
+    409: ("Idempotent-Replayed", "Retry-After"),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
 ERROR_KINDS = ["validation_error", "client_error", "server_error"]
 MORE_OF_AN_ERROR = {  # the extra members that some errors have (DomainError.extra)
     "decline_code": ("card_declined", "The bank's reason."),
@@ -50,18 +63,17 @@ ERROR_DETAIL = {
         "code": {
             "type": "string",
             "description": "What went wrong, for programs. Each operation lists its codes.",
-            "example": "not_found",
+            "examples": ["not_found"],
         },
         "detail": {
             "type": "string",
             "description": "What went wrong and what to do, for people. The text may change.",
-            "example": "There is nothing at this address.",
+            "examples": ["There is nothing at this address."],
         },
         "attr": {
-            "type": "string",
-            "nullable": True,
+            "type": ["string", "null"],
             "description": "The field or parameter that is wrong, such as `price` or `tags.0`.",
-            "example": None,
+            "examples": ["price", None],
         },
         **{
             name: {"type": "string", "description": f"With `{codes}`: {text}"}
@@ -84,7 +96,6 @@ def document_errors(result: Document, generator: Any, request: Any, public: bool
     """Add the shared error body, responses and headers; a hook of drf-spectacular."""
     components = result["components"]
     components["schemas"] |= {"Error": ERROR, "ErrorDetail": ERROR_DETAIL}
-    _type_nullable_references(components["schemas"], components["schemas"])
     components["headers"] = {
         name: {"schema": {"type": kind}, "description": text}
         for name, (kind, text) in HEADERS.items()
@@ -94,20 +105,6 @@ def document_errors(result: Document, generator: Any, request: Any, public: bool
         for status, text in refusals.MEANINGS.items()
     }
     return result
-
-
-def _type_nullable_references(node: Any, schemas: Document) -> None:
-    """Name the type beside each ``nullable`` that has only a reference (OpenAPI 3.0.3)."""
-    if isinstance(node, list):
-        for each in node:
-            _type_nullable_references(each, schemas)
-    elif isinstance(node, dict):
-        members = node.get("allOf") or node.get("oneOf")
-        if node.get("nullable") is True and "type" not in node and members:
-            named = schemas[members[0]["$ref"].rsplit("/", 1)[1]]
-            node["type"] = named.get("type", "object")
-        for each in node.values():
-            _type_nullable_references(each, schemas)
 
 
 def drop_unused(result: Document, generator: Any, request: Any, public: bool) -> Document:

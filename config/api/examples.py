@@ -75,6 +75,14 @@ BY_NAME: dict[str, object] = {
     "username": "ann@example.com",
     "width": 1280,
 }
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "array": list,
+    "boolean": bool,
+    "integer": int,
+    "null": type(None),
+    "number": (int, float),
+    "string": str,
+}
 MEDIA_TYPES = {"application/json", "application/x-www-form-urlencoded", "multipart/form-data"}
 
 
@@ -108,42 +116,38 @@ def example_of(schema: Document, schemas: Mapping[str, Document], name: str = ""
         return example_of(schemas[schema["$ref"].rsplit("/", 1)[1]], schemas, name)
     if "example" in schema:
         return schema["example"]
+    if "examples" in schema:
+        return schema["examples"][0]
     for members in (schema.get("allOf"), schema.get("oneOf"), schema.get("anyOf")):
         if members:
             return example_of(members[0], schemas, name)
     if "enum" in schema:
         return schema.get("default", schema["enum"][0])
-    kind = schema.get("type")
-    if kind == "object":
+    kinds = _kinds(schema)
+    if "object" in kinds:
         return {
             field: example_of(part, schemas, field)
             for field, part in schema.get("properties", {}).items()
         }
-    known = BY_NAME.get(name)
-    if name in BY_NAME and _fits(known, schema):
-        return known
-    if kind == "array":
+    if name in BY_NAME and any(isinstance(BY_NAME[name], TYPES[kind]) for kind in kinds):
+        return BY_NAME[name]
+    if "array" in kinds:
         return [example_of(schema["items"], schemas, name)] * schema.get("minItems", 1)
-    return _scalar(schema)
+    return _scalar(schema, kinds)
 
 
-def _fits(value: object, schema: Document) -> bool:
-    """Return whether a value has the type of the schema."""
-    kinds: dict[str, type | tuple[type, ...]] = {
-        "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list,
-    }  # fmt: skip
-    if value is None:
-        return bool(schema.get("nullable"))
-    return isinstance(value, kinds.get(schema.get("type", ""), object))
+def _kinds(schema: Document) -> list[str]:
+    kind = schema.get("type", [])
+    return kind if isinstance(kind, list) else [kind]
 
 
-def _scalar(schema: Document) -> object:
+def _scalar(schema: Document, kinds: list[str]) -> object:
     if schema.get("format") in BY_FORMAT:
         return BY_FORMAT[schema["format"]]
     if "default" in schema:
         return schema["default"]
-    if schema.get("type") in {"integer", "number"}:
-        return max(schema.get("minimum", 0), 1)
-    if schema.get("type") == "boolean":
+    if "boolean" in kinds:
         return True
-    return "text" if not schema.get("pattern") else ""
+    if {"integer", "number"} & set(kinds):
+        return max(schema.get("minimum", 0), 1)
+    return "text"

@@ -13,13 +13,14 @@ from django.core.exceptions import (
     TooManyFilesSent,
 )
 from django.core.exceptions import ValidationError as ModelValidationError
-from django.db import DataError, OperationalError
+from django.db import DataError
 from django.http.multipartparser import MultiPartParserError
 from drf_standardized_errors.formatter import ExceptionFormatter
 from drf_standardized_errors.handler import ExceptionHandler
 from drf_standardized_errors.types import Error, ErrorResponse
 from rest_framework import exceptions, serializers
 
+from config import database
 from config.errors import DomainError, ServiceUnavailable, TooLarge
 
 
@@ -43,8 +44,8 @@ class ApiExceptionHandler(ExceptionHandler):
             ),
         ):
             return exceptions.ParseError("The request could not be read.")
-        if isinstance(exc, OperationalError):  # the database is away or locked
-            return ServiceUnavailable()
+        if reason := database.unavailability(exc):
+            return ServiceUnavailable(reason)
         if isinstance(exc, (DataError, OverflowError)):
             return exceptions.ParseError("A value is out of range.")
         return super().convert_known_exceptions(exc)

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
 from drf_spectacular.plumbing import get_lib_doc_excludes, is_serializer
 from drf_spectacular.utils import Direction
@@ -21,9 +22,13 @@ from rest_framework import exceptions
 from rest_framework.permissions import AllowAny, IsAuthenticated
 
 from config.api import refusals
-from config.api.components import ANSWERS, HEADERS_OF_ALL, REF, Document
+from config.api.components import ANSWERS, HEADERS_OF_ALL, REF, REQUEST_ID, Document
 from config.api.introduction import tag_of
 from config.api.pagination import InvalidCursor
+
+# Otherwise it would look for the libraries of GeoDjango, and start gcc and ldconfig for that.
+DjangoFilterExtension._has_gis = False  # type: ignore[attr-defined]  # it sets this by its search
+WITH_BODY = {"POST", "PUT", "PATCH"}
 
 
 class AutoSchema(StandardizedErrorsSchema):
@@ -67,7 +72,15 @@ class AutoSchema(StandardizedErrorsSchema):
         )  # type: ignore[no-untyped-call]  # has no annotations
         for header in getattr(self._view_method(), "request_headers", ()):
             parameters[header["name"], "header"] = {"in": "header", **header}
+        if self._has_several_bodies():
+            # openapi-python-client 0.29 (its issue 1451) makes a module that cannot be imported if an
+            # operation with several kinds of bodies has no optional parameter.
+            parameters[REQUEST_ID["name"], "header"] = REQUEST_ID
         return parameters
+
+    def _has_several_bodies(self) -> bool:
+        body = self.get_request_serializer() if self.method in WITH_BODY else None
+        return isinstance(body, dict) and len(body) > 1
 
     def _get_response_headers_for_code(
         self, status_code: str, direction: str = "response"
@@ -115,12 +128,21 @@ class AutoSchema(StandardizedErrorsSchema):
             self._determine_fields_with_error_codes()
         )
         codes[400].update(code for names in by_field.values() for code in names)
+        if self._has_filter_by_id():
+            # django-filter's own field lists only `invalid_choice`.
+            codes[400].update(("invalid", "null_characters_not_allowed"))
         return codes
+
+    def _has_filter_by_id(self) -> bool:
+        return any(
+            parameter["in"] == "query" and parameter["schema"].get("format") == "uuid"
+            for parameter in self._get_parameters()
+        )
 
     def _determine_fields_with_error_codes(self) -> list[InputDataField]:
         """Return the fields of the body and of the query, each with its error codes."""
         inputs: list[Any] = [each for each in self.get_override_parameters() if is_serializer(each)]
-        if self.method in {"POST", "PUT", "PATCH"}:
+        if self.method in WITH_BODY:
             body = self.get_request_serializer()
             inputs += body.values() if isinstance(body, dict) else [body]
             fields: list[InputDataField] = []
@@ -134,8 +156,8 @@ class AutoSchema(StandardizedErrorsSchema):
         """Return the codes that follow from the kind of operation."""
         view = self.view
         permissions = view.get_permissions()
-        codes = [*refusals.ALWAYS.items(), (406, (exceptions.NotAcceptable.default_code,))]
-        if self.method in {"POST", "PUT", "PATCH"} and self.get_request_serializer():
+        codes = list(refusals.ALWAYS.items())
+        if self.method in WITH_BODY and self.get_request_serializer():
             codes += refusals.WITH_BODY.items()
         for authenticator in view.get_authenticators():
             codes += refusals.codes_by_status(getattr(authenticator, "refusals", ()))

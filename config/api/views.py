@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 from django.db.models import Model
 from rest_framework import exceptions, generics, views, viewsets
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -34,6 +35,16 @@ class APIView(views.APIView):
         Without the header REST framework would turn each of their 401s into a 403.
         """
         return 'Bearer realm="api"'
+
+    def perform_content_negotiation(
+        self, request: Request, force: bool = False
+    ) -> tuple[BaseRenderer, str]:
+        """Choose JSON whatever ``Accept`` says; no view answers 406.
+
+        A view has one JSON form, and some send a poster, a CSV file or a redirect to a player, which
+        ask for ``image/*`` or ``text/csv``. RFC 9110 (12.4.1) lets a server disregard the header.
+        """
+        return super().perform_content_negotiation(request, force=True)
 
     def perform_authentication(self, request: Request) -> None:
         try:

@@ -111,7 +111,7 @@ def _strict_components() -> dict[str, Any]:
 
 
 def _strict(schema: Any) -> Any:
-    """Return a schema of OpenAPI 3.0 as JSON Schema that allows no undeclared field.
+    """Return a schema that allows no undeclared field.
 
     The members of an ``allOf`` are left open, because each describes a part of the same object.
     """
@@ -119,13 +119,9 @@ def _strict(schema: Any) -> Any:
         return [_strict(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    strict = {name: _strict(value) for name, value in schema.items() if name != "nullable"}
-    strict.pop("example", None)
+    strict = {name: _strict(value) for name, value in schema.items() if name != "example"}
     if isinstance(schema.get("properties"), dict):
-        strict["properties"] = {name: _strict(each) for name, each in schema["properties"].items()}
         strict.setdefault("additionalProperties", False)
-    if schema.get("nullable") is True:
-        return {"anyOf": [strict, {"type": "null"}]}
     return strict
 
 

@@ -1,4 +1,6 @@
-"""The shared list of static files and the quick password hasher of the suite."""
+"""The shared list of static files, the quick password hasher and the browser of the suite."""
+
+import shutil
 
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
@@ -35,3 +37,12 @@ class QuickArgon2(Argon2PasswordHasher):
 
 
 QUICK_HASHER = f"{QuickArgon2.__module__}.{QuickArgon2.__qualname__}"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the installed Chromium. The test is skipped where there is none."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    pytest.skip("missing: chromium (apt-get install chromium)")

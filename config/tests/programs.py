@@ -16,6 +16,7 @@ import pytest
 # A test that names one of these modules, or a function or class of them, starts a process.
 STARTERS = {
     "multiprocessing",
+    "playwright.sync_api",
     "subprocess",
     "videos.processing.cage",
     "videos.processing.encode",

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core import management as core_management
+from django.core.management import find_commands
 from importlinter.cli import lint_imports
 
 APPS = ["config", "audit", "accounts", "videos", "payments", "streaming", "analytics"]
@@ -55,4 +57,6 @@ def test_files_are_short(app):
 def test_the_readme_lists_every_command():
     commands = settings.BASE_DIR.glob("*/management/commands/[a-z]*.py")
     readme = (settings.BASE_DIR / "README.md").read_text(encoding="utf-8")
-    assert {path.stem for path in commands if path.stem not in readme} == set()
+    of_django = find_commands(core_management.__path__[0])  # one of ours extends its `migrate`
+    missing = {path.stem for path in commands if path.stem not in readme}
+    assert missing - set(of_django) == set()

@@ -50,10 +50,49 @@ def test_over_https_it_is_answered_with_hsts(outside):
     assert answer["Strict-Transport-Security"].startswith("max-age=31536000")
 
 
-def test_a_browser_is_sent_to_https(outside):
+def test_a_browser_is_sent_to_https_if_a_proxy_speaks_it(outside, settings):
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]
     answer = outside.get("/admin/login/")
 
     assert (answer.status_code, answer["Location"]) == (301, "https://vod.example/admin/login/")
+
+
+@pytest.mark.parametrize("path", ["/admin/login/", "/api/v1/videos/"])
+def test_without_a_proxy_the_refusal_says_what_to_set(outside, settings, path):
+    settings.ALLOWED_HOSTS = ["vod.example", "secret-name.example"]
+
+    answer = outside.get(path, HTTP_HOST="192.168.1.5:2001")
+
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["code"]) == (403, "https_required")
+    assert "ALLOW_HTTP=true and ALLOWED_HOSTS=...,192.168.1.5 in .env" in error["detail"]
+    assert "docs/operations.md, From other machines" in error["detail"]
+    assert "secret-name" not in error["detail"]
+    again = outside.get(path, HTTP_HOST="vod.example").json()["errors"][0]["detail"]
+    assert "set ALLOW_HTTP=true in .env" in again
+
+
+@pytest.mark.parametrize("path", ["/admin/login/", "/api/v1/videos/", "/"])
+@pytest.mark.parametrize("host", ["192.168.1.5", "nas.local", "[fe80::1]"])
+def test_an_unknown_host_name_is_refused_with_the_setting(client, settings, path, host):
+    settings.ALLOWED_HOSTS = ["secret-name.example"]
+
+    answer = client.get(path, HTTP_HOST=f"{host}:2001")
+
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["code"]) == (400, "bad_request")
+    assert f"set ALLOWED_HOSTS=...,{host} in .env" in error["detail"]
+    assert "secret-name" not in answer.content.decode()
+
+
+@pytest.mark.parametrize("host", ["<script>", "a b", "a/b", "a:port", ""])
+def test_what_is_no_host_name_is_not_repeated(client, settings, host):
+    settings.ALLOWED_HOSTS = ["vod.example"]
+
+    answer = client.get("/api/v1/videos/", HTTP_HOST=host)
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["detail"] == "The request could not be read."
 
 
 def test_health_checks_may_use_plain_http(outside):

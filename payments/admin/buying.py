@@ -32,7 +32,10 @@ class OrderAdmin(MoneyAdmin):
     def refund_in_full(self, request, queryset):
         def refund(order):
             refunds.refund_order(
-                order_id=order.pk, amount=None, reason="admin site", actor=request.user
+                order_id=order.pk,
+                amount=None,
+                reason=models.Refund.ON_ADMIN_SITE,
+                actor=request.user,
             )
 
         act_on_each(self, request, queryset, refund, "Refunded")

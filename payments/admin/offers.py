@@ -55,19 +55,6 @@ class CouponForm(forms.ModelForm):
             )
         return limit
 
-    def clean_amount(self):
-        amount = self.cleaned_data["amount"]
-        if amount is not None and not 0 < amount <= money.MAX_MINOR:
-            raise forms.ValidationError("The amount must be above zero.")
-        return amount
-
-    def clean(self):
-        fields = super().clean() or {}
-        begin, end = fields.get("starts_at"), fields.get("ends_at")
-        if begin and end and end <= begin:
-            self.add_error("ends_at", "The end must be after the beginning.")
-        return fields
-
 
 @admin.register(models.Coupon)
 class CouponAdmin(ServiceAdmin[models.Coupon]):

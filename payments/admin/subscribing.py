@@ -58,7 +58,10 @@ class InvoiceAdmin(MoneyAdmin):
     def refund_in_full(self, request, queryset):
         def refund(invoice):
             refunds.refund_invoice(
-                invoice_id=invoice.pk, amount=None, reason="admin site", actor=request.user
+                invoice_id=invoice.pk,
+                amount=None,
+                reason=models.Refund.ON_ADMIN_SITE,
+                actor=request.user,
             )
 
         act_on_each(self, request, queryset, refund, "Refunded")

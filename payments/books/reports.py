@@ -81,6 +81,21 @@ class RevenueRow(SalesRow):
 
 
 @dataclass(frozen=True, slots=True)
+class PurchasesRow:
+    """The money of purchases in one currency, and the shares that it became.
+
+    Gross minus refunds and disputes equals the two shares together.
+    """
+
+    currency: str
+    gross: int = same_as(RevenueRow, "gross")
+    refunds: int = same_as(RevenueRow, "refunds")
+    disputes: int = same_as(RevenueRow, "disputes")
+    creator_share: int = same_as(RevenueRow, "creator_share")
+    platform_share: int = amount("Platform's share, less its promotions and losses")
+
+
+@dataclass(frozen=True, slots=True)
 class RevenueDay:
     """The platform's revenue of one day (UTC) in one currency."""
 
@@ -188,6 +203,29 @@ def creator_earned(
         .annotate(earned=Sum("net"))
     )
     return dict(rows.order_by())
+
+
+def purchases(
+    period: Period, *, creator_id: uuid.UUID | None = None, video_id: uuid.UUID | None = None
+) -> list[PurchasesRow]:
+    """Return how the money of purchases was divided: of all, of a creator's videos, or of one video.
+
+    Without payments that are no purchase, such as one that was made twice. One query.
+    """
+    is_purchase = Q(entry__payment__disposition=Payment.Disposition.APPLIED)
+    transfers = _earning_transfers(period, video_id).filter(
+        (is_purchase & Q(entry__payment__order__isnull=False)) | Q(entry__order__isnull=False)
+    )
+    if creator_id:
+        transfers = transfers.filter(
+            Q(entry__payment__order__creator_id=creator_id) | Q(entry__order__creator_id=creator_id)
+        )
+    rows = []
+    for (currency,), booked in sorted(_booked(PurchasesRow, transfers).items()):
+        came_in = booked["gross"] - booked["refunds"] - booked["disputes"]
+        kept = came_in - booked["creator_share"]
+        rows.append(PurchasesRow(currency=currency, **booked, platform_share=kept))
+    return rows
 
 
 def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list[EarningsRow]:

@@ -11,6 +11,9 @@ from payments.errors import (
 )
 from payments.gateways.base import AmountRefused, Declined, MethodUnknown
 
+# What `translate_errors` can raise, for the API document.
+REFUSALS = (AmountBelowMinimum, CardDeclined, GatewayUnavailable, PaymentMethodUnknown)
+
 
 @contextmanager
 def translate_errors() -> Iterator[None]:

@@ -97,18 +97,23 @@ class Coupon(models.Model):
         return self.code
 
     def clean(self) -> None:
+        errors = {}
         if (self.percent_bps is None) == (self.amount is None):
-            raise ValidationError({"percent_bps": "Give either a percentage or an amount."})
+            errors["percent_bps"] = "Give either a percentage or an amount."
+        elif self.percent_bps == 0:
+            errors["percent_bps"] = "The percentage must be above zero."
         if self.amount is not None and self.amount <= 0:
-            raise ValidationError({"amount": "The amount must be above zero."})
-        if self.percent_bps == 0:
-            raise ValidationError({"percent_bps": "The percentage must be above zero."})
+            errors["amount"] = "The amount must be above zero."
+        elif self.amount is not None and self.amount > money.MAX_MINOR:
+            errors["amount"] = "This amount is too large."
         if self.amount is not None and self.currency not in money.EXPONENTS:
-            raise ValidationError(
-                {"currency": "This currency is not supported. Choose another one."}
-            )
+            errors["currency"] = "This currency is not supported. Choose another one."
         if self.funded_by == self.Funding.CREATOR and self.creator is None:
-            raise ValidationError({"creator": "Name the creator who funds the coupon."})
+            errors["creator"] = "Name the creator who funds the coupon."
+        if self.ends_at is not None and self.starts_at and self.ends_at <= self.starts_at:
+            errors["ends_at"] = "The end must be after the start."
+        if errors:
+            raise ValidationError(errors)
 
 
 class CouponRedemption(models.Model):

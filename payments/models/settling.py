@@ -110,6 +110,11 @@ class Refund(models.Model):
         Status.CANCELED: 3,
     }
     COUNTS = (Status.PENDING, Status.SUCCEEDED)
+    # The reasons that the service itself gives. A reason is free text: administrators write their own.
+    BY_BUYER = "asked for by the buyer"
+    ON_ADMIN_SITE = "admin site"
+    PAID_TWICE = "paid twice"
+    PAYS_NOTHING = "pays nothing"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")

@@ -4,10 +4,13 @@ from datetime import datetime
 from types import NoneType
 from typing import get_args
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from config import money
 from config.api.fields import AmountTextField, MoneyField
+from config.api.serializers import CompleteErrors
+from payments import examples
 from payments.books import reports
 from payments.books.columns import Column, Row, columns
 from payments.models import (
@@ -17,18 +20,27 @@ from payments.models import (
 )
 from payments.serializers.gateway_news import WebhookEventSerializer
 
+GROUPINGS = ("day", "video", "source")
 
-class PeriodSerializer(serializers.Serializer):
+
+class PeriodSerializer(CompleteErrors):
     """The query parameters of a report: its period, one currency, and its grouping."""
 
-    to = serializers.DateTimeField(required=False)
-    currency = serializers.ChoiceField(choices=sorted(money.EXPONENTS), required=False)
-    group_by = serializers.ChoiceField(choices=["day", "video", "source"], required=False)
-    creator = serializers.UUIDField(required=False)
+    to = serializers.DateTimeField(required=False, help_text="Its end, which is not included.")
+    currency = serializers.ChoiceField(
+        choices=sorted(money.EXPONENTS), required=False, help_text="Leave out all others."
+    )
+    group_by = serializers.ChoiceField(
+        choices=GROUPINGS, required=False, help_text="Add a series with a row for each of these."
+    )
+    creator = serializers.UUIDField(required=False, help_text="Another creator's id (ADMIN).")
 
     def get_fields(self):
         # "from" is a keyword of Python, so that it cannot be declared as the other fields are.
-        return {"from": serializers.DateTimeField(required=False), **super().get_fields()}
+        beginning = serializers.DateTimeField(
+            required=False, help_text="The beginning of the period, in ISO 8601."
+        )
+        return {"from": beginning, **super().get_fields()}
 
     def validate(self, attrs):
         if attrs.get("from") and attrs.get("to") and attrs["from"] >= attrs["to"]:
@@ -40,14 +52,12 @@ class PeriodSerializer(serializers.Serializer):
         return attrs
 
 
-def row_serializer(
-    row: type[Row], name: str, *, omit: tuple[str, ...] = ()
-) -> type[serializers.Serializer]:
+def row_serializer(row: type[Row], name: str) -> type[serializers.Serializer]:
     """Return a serializer for the API document, with a field for each column of a report's row.
 
-    The columns in ``omit`` have none. ``name`` is the name of the schema in the document.
+    ``name`` is the name of the schema in the document.
     """
-    fields = {column.name: _field(column) for column in columns(row) if column.name not in omit}
+    fields = {column.name: _field(column) for column in columns(row)}
     return type(f"{name}Serializer", (serializers.Serializer,), {"__doc__": row.__doc__, **fields})
 
 
@@ -63,8 +73,7 @@ def _field(column: Column) -> serializers.Field:
     return serializers.CharField(allow_null=is_optional, help_text=help_text)
 
 
-# The answers to creators also have ``disputes``, which the API document does not name.
-CreatorTotalSerializer = row_serializer(reports.CreatorRow, "CreatorTotal", omit=("disputes",))
+CreatorTotalSerializer = row_serializer(reports.CreatorRow, "CreatorTotal")
 EarningsRowSerializer = row_serializer(reports.EarningsRow, "EarningsRow")
 RevenueRowSerializer = row_serializer(reports.RevenueRow, "RevenueRow")
 RevenueDaySerializer = row_serializer(reports.RevenueDay, "RevenueDay")
@@ -72,15 +81,17 @@ TrialBalanceRowSerializer = row_serializer(reports.TrialBalanceRow, "TrialBalanc
 TrialBalanceTotalSerializer = row_serializer(reports.TrialBalanceTotal, "TrialBalanceTotal")
 
 
+@extend_schema_serializer(examples=[examples.answered("By day", examples.EARNINGS)])
 class EarningsSerializer(serializers.Serializer):
     """One creator's sales and earnings, with a series if the request groups them."""
 
     creator_id = serializers.UUIDField()
     totals = CreatorTotalSerializer(many=True)
-    group_by = serializers.CharField(allow_null=True)
+    group_by = serializers.ChoiceField(choices=GROUPINGS, allow_null=True)
     series = EarningsRowSerializer(many=True)
 
 
+@extend_schema_serializer(examples=[examples.answered("By day", examples.REVENUE)])
 class RevenueReportSerializer(serializers.Serializer):
     """The platform's revenue, with a series if the request groups it."""
 
@@ -90,6 +101,7 @@ class RevenueReportSerializer(serializers.Serializer):
     )
 
 
+@extend_schema_serializer(examples=[examples.answered("One account", examples.TRIAL_BALANCE)])
 class TrialBalanceSerializer(serializers.Serializer):
     """All ledger accounts with their sums, and the sums of all accounts by currency."""
 
@@ -110,11 +122,10 @@ class TransferSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+@extend_schema_serializer(examples=[examples.answered("A captured payment", examples.ENTRY)])
 class EntrySerializer(serializers.ModelSerializer):
     """One journal entry with its transfers."""
 
-    # The document calls it a string, and does not list the kinds.
-    kind = serializers.CharField(read_only=True)
     transfers = TransferSerializer(many=True, read_only=True)
 
     class Meta:
@@ -159,6 +170,7 @@ class LedgerCheckSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+@extend_schema_serializer(examples=[examples.answered("Two rows", examples.REVIEW)])
 class ReviewSerializer(serializers.Serializer):
     """The review queue: the rows that an administrator must decide about, by kind."""
 

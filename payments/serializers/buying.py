@@ -1,24 +1,31 @@
 """Purchases, orders and receipts in the API."""
 
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from config import money
 from config.api.fields import MoneyField
+from payments import examples
 from payments.models import Order, Payment
 from payments.serializers.settling import NextActionSerializer
+
+_BOUGHT = {"order": examples.ORDER, "next_action": None, "gateway": "sandbox"}
 
 
 @extend_schema_serializer(
     examples=[
-        OpenApiExample(
-            "Pay at once",
-            value={"payment_method": "pm_card_visa", "expected_amount": "19.99"},
-            request_only=True,
-        )
+        examples.sent(
+            "Pay at once", {"payment_method": "pm_card_visa", "expected_amount": "20.00"}
+        ),
+        examples.sent(
+            "Rent on the hosted page",
+            {"kind": "rent", "return_url": "https://vod.example.com/thanks"},
+        ),
     ]
 )
 class PurchaseSerializer(serializers.Serializer):
+    """How the buyer wants the video. Every field may be left out."""
+
     kind = serializers.ChoiceField(choices=Order.Kind.choices, default=Order.Kind.BUY)
     currency = serializers.ChoiceField(choices=sorted(money.EXPONENTS), required=False)
     expected_amount = MoneyField(
@@ -33,7 +40,9 @@ class PurchaseSerializer(serializers.Serializer):
         default=False,
         help_text="Buy the video even if a subscription covers it.",
     )
-    coupon = serializers.CharField(max_length=40, required=False, allow_blank=True, default="")
+    coupon = serializers.CharField(
+        max_length=40, required=False, allow_blank=True, default="", help_text="A coupon's code."
+    )
     return_url = serializers.CharField(
         max_length=2000,
         required=False,
@@ -41,6 +50,7 @@ class PurchaseSerializer(serializers.Serializer):
     )
 
 
+@extend_schema_serializer(examples=[examples.answered("Paid", examples.ORDER)])
 class OrderSerializer(serializers.ModelSerializer):
     """An order. Amounts are decimal strings in ``currency``."""
 
@@ -58,6 +68,7 @@ class OrderSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+@extend_schema_serializer(examples=[examples.answered("Receipt", examples.RECEIPT)])
 class ReceiptSerializer(OrderSerializer):
     """An order with its video, buyer and seller, and the amount that was refunded."""
 
@@ -75,7 +86,33 @@ class ReceiptSerializer(OrderSerializer):
         return money.to_text(payment.refunded() if payment else 0, order.currency)
 
 
+@extend_schema_serializer(
+    examples=[
+        examples.answered(
+            "Continued",
+            {**_BOUGHT, "order": examples.UNPAID, "next_action": examples.REDIRECT},
+            200,
+        ),
+        examples.answered("Paid at once", _BOUGHT, 201),
+        examples.answered(
+            "Pay on the hosted page",
+            {**_BOUGHT, "order": examples.UNPAID, "next_action": examples.REDIRECT},
+            201,
+        ),
+        examples.answered(
+            "Confirm at the bank",
+            {
+                **_BOUGHT,
+                "order": {**examples.UNPAID, "status": "processing"},
+                "next_action": examples.AUTHENTICATE,
+            },
+            202,
+        ),
+    ]
+)
 class PurchaseAnswerSerializer(serializers.Serializer):
+    """The order, and the buyer's next step: null when there is none."""
+
     order = OrderSerializer()
     next_action = NextActionSerializer(allow_null=True)
     gateway = serializers.CharField()

@@ -1,14 +1,17 @@
 """Webhook events and reconciliation in the API."""
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from payments import examples
 from payments.models import WebhookEvent
 
 HOURS_MAX = 31 * 24
 
 
+@extend_schema_serializer(examples=[examples.answered("Processed", examples.WEBHOOK_EVENT)])
 class WebhookEventSerializer(serializers.ModelSerializer):
-    status = serializers.CharField(read_only=True)
+    """One message of a gateway, and what became of it."""
 
     class Meta:
         model = WebhookEvent
@@ -19,7 +22,10 @@ class WebhookEventSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+@extend_schema_serializer(examples=[examples.sent("The last day", {"hours": 24})])
 class HoursSerializer(serializers.Serializer):
+    """How far back a reconciliation looks."""
+
     hours = serializers.IntegerField(
         min_value=1,
         max_value=HOURS_MAX,
@@ -28,7 +34,17 @@ class HoursSerializer(serializers.Serializer):
     )
 
 
+@extend_schema_serializer(
+    examples=[
+        examples.answered(
+            "One lost event",
+            {"looked_at": 2, "changed": ["sandbox payment sbx_0199541a2b007d13"], "failed": []},
+        )
+    ]
+)
 class FindingsSerializer(serializers.Serializer):
+    """What a reconciliation compared and changed."""
+
     looked_at = serializers.IntegerField(help_text="The number of objects that were compared.")
     changed = serializers.ListField(
         child=serializers.CharField(), help_text="The objects that were out of date."

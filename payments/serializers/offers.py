@@ -1,32 +1,47 @@
 """Offers in the API: plans, coupons, and the prices of videos."""
 
 import uuid
+from decimal import Decimal
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.models import User
 from config import money
-from config.api.fields import MoneyField
+from config.api.fields import AmountTextField, MoneyField
+from config.api.serializers import CompleteErrors
+from payments import examples
+from payments.entitlements import KINDS
 from payments.models import Coupon, Order, Plan
 from videos.serializers import VideoSerializer
 
 
 class OfferRowSerializer(serializers.Serializer):
+    """One way to pay for a video."""
+
     kind = serializers.ChoiceField(choices=Order.Kind.choices)
-    amount = serializers.CharField()
+    amount = AmountTextField()
     currency = serializers.CharField()
-    rental_hours = serializers.IntegerField(allow_null=True)
+    rental_hours = serializers.IntegerField(
+        allow_null=True, help_text="How long a rental lasts from the first playback; null to buy."
+    )
 
 
+@extend_schema_serializer(examples=[examples.answered("For sale and for rent", examples.OFFER)])
 class OfferSerializer(serializers.Serializer):
+    """The offers for a video, and the caller's access to it."""
+
     video_id = serializers.UUIDField()
     is_paid = serializers.BooleanField()
     owned = serializers.BooleanField(help_text="Whether the caller has access to the video now.")
-    access = serializers.CharField(allow_null=True)
+    access = serializers.ChoiceField(
+        choices=KINDS, allow_null=True, help_text="The reason of the access; null without access."
+    )
     offers = OfferRowSerializer(many=True)
 
 
+@extend_schema_serializer(examples=[examples.answered("One video", {"results": [examples.OFFER]})])
 class OfferListSerializer(serializers.Serializer):
     results = OfferSerializer(many=True)
 
@@ -48,7 +63,10 @@ class VideoIdsSerializer(serializers.Serializer):
         return ids
 
 
+@extend_schema_serializer(examples=[examples.answered("Monthly", examples.PLAN)])
 class PlanSerializer(serializers.ModelSerializer):
+    """A subscription that can be bought."""
+
     amount = MoneyField(read_only=True)
 
     class Meta:
@@ -57,10 +75,25 @@ class PlanSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class CouponSerializer(serializers.ModelSerializer):
+@extend_schema_serializer(
+    examples=[
+        examples.sent("A quarter off", examples.NEW_COUPON),
+        examples.sent(
+            "Five euros off, paid by a creator",
+            {
+                "code": "THANKS",
+                "amount": "5.00",
+                "currency": "EUR",
+                "funded_by": "creator",
+                "creator": examples.CREATOR,
+            },
+        ),
+    ]
+)
+class CouponSerializer(CompleteErrors, serializers.ModelSerializer):
     """A coupon. It has either ``percent_bps`` or an ``amount`` with its ``currency``."""
 
-    funded_by = serializers.ChoiceField(choices=["creator", "platform"], default="platform")
+    funded_by = serializers.ChoiceField(choices=Coupon.Funding.choices, default="platform")
     amount = MoneyField(required=False, allow_null=True)
     currency = serializers.ChoiceField(choices=sorted(money.EXPONENTS), required=False)
     creator = serializers.PrimaryKeyRelatedField(
@@ -81,15 +114,38 @@ class CouponSerializer(serializers.ModelSerializer):
     def validate(self, attrs):
         if attrs.get("amount") is None:
             return attrs
+        if "currency" in self.failed:
+            return attrs
         old_currency = self.instance.currency if self.instance else ""
         return with_minor_amount(attrs, attrs.get("currency", old_currency))
 
 
-class PlanCreateSerializer(serializers.ModelSerializer):
+def above_zero(amount: Decimal) -> None:
+    """Refuse a price of zero or less in any currency."""
+    if amount <= 0:
+        raise serializers.ValidationError("The price must be above zero.")
+
+
+@extend_schema_serializer(
+    component_name="Coupon", examples=[examples.answered("A quarter off", examples.COUPON)]
+)
+class CouponAnswerSerializer(CouponSerializer):
+    """A coupon. ``currency`` is empty for a coupon with ``percent_bps``."""
+
+    currency = serializers.ChoiceField(choices=sorted(money.EXPONENTS), allow_blank=True)
+
+
+@extend_schema_serializer(
+    examples=[
+        examples.sent("Monthly", {**examples.PLAN, "trial_days": 7}),
+        examples.answered("Monthly", examples.ADMIN_PLAN),
+    ]
+)
+class PlanCreateSerializer(CompleteErrors, serializers.ModelSerializer):
     """A plan. After its creation only the name and ``is_active`` (whether it is on sale) can change."""
 
     code = serializers.SlugField(max_length=40)
-    amount = MoneyField()
+    amount = MoneyField(validators=[above_zero])
     currency = serializers.ChoiceField(choices=sorted(money.EXPONENTS))
     trial_days = serializers.IntegerField(min_value=0, max_value=365, default=0)
 
@@ -109,10 +165,15 @@ class PlanCreateSerializer(serializers.ModelSerializer):
         return code
 
     def validate(self, attrs):
+        if self.failed & {"amount", "currency"}:
+            return attrs
         return with_minor_amount(attrs, attrs["currency"])
 
 
+@extend_schema_serializer(examples=[examples.sent("Stop the sale", {"is_active": False})])
 class PlanChangeSerializer(serializers.ModelSerializer):
+    """What can change of a plan."""
+
     class Meta:
         model = Plan
         fields = ["name", "is_active"]
@@ -126,6 +187,14 @@ def with_minor_amount(attrs: dict[str, Any], currency: str) -> dict[str, Any]:
         raise serializers.ValidationError({"amount": str(error)}, code="invalid") from None
 
 
+@extend_schema_serializer(
+    examples=[
+        examples.sent("For sale and for rent", examples.PRICES),
+        examples.answered(
+            "For sale and for rent", {"id": examples.VIDEO, "is_paid": True, **examples.PRICES}
+        ),
+    ]
+)
 class PricesSerializer(VideoSerializer):
     """All prices of a video, under the same rules as in the video's own endpoint.
 
@@ -140,4 +209,6 @@ class PricesSerializer(VideoSerializer):
 
     def validate(self, attrs):
         no_rental = {"rental_price": None, "rental_hours": None}
-        return super().validate({**no_rental, **attrs, "is_paid": attrs["price"] != 0})
+        # A price that is not an amount is told by its field: the other fields are checked without it.
+        is_paid = attrs.get("price") != 0
+        return super().validate({**no_rental, **attrs, "is_paid": is_paid})

@@ -2,14 +2,18 @@
 
 import json
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from config.api.fields import AmountTextField, MoneyField
-from payments.models import Payout, Statement
+from payments import examples
+from payments.models import Payout, Pool, Statement
 
 
+@extend_schema_serializer(examples=[examples.answered("Waits for approval", examples.ADMIN_PAYOUT)])
 class AdminPayoutSerializer(serializers.ModelSerializer):
-    status = serializers.CharField(read_only=True)
+    """A payout, with the people who asked for it and approved it."""
+
     amount = MoneyField(read_only=True)
 
     class Meta:
@@ -21,19 +25,30 @@ class AdminPayoutSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+@extend_schema_serializer(
+    examples=[examples.sent("Paid", {"external_ref": "SEPA-2026-09-30-0001"})]
+)
 class PaidSerializer(serializers.Serializer):
     external_ref = serializers.CharField(max_length=120, help_text="The bank's reference.")
 
 
+@extend_schema_serializer(
+    examples=[examples.sent("Closed account", {"failure": "The account is closed."})]
+)
 class FailedSerializer(serializers.Serializer):
     failure = serializers.CharField(max_length=200, help_text="The bank's reason.")
 
 
+@extend_schema_serializer(
+    examples=[examples.answered("One creator", {"payouts": [examples.ADMIN_PAYOUT]})]
+)
 class PayoutRunSerializer(serializers.Serializer):
     payouts = AdminPayoutSerializer(many=True)
 
 
 class BalanceSerializer(serializers.Serializer):
+    """A creator's money in one currency."""
+
     currency = serializers.CharField()
     balance = AmountTextField(help_text="Owed to the creator, without payouts under way.")
     pending = AmountTextField(help_text="The part of the balance that is still on hold.")
@@ -44,11 +59,17 @@ class BalanceSerializer(serializers.Serializer):
     )
 
 
+@extend_schema_serializer(
+    examples=[examples.answered("One currency", {"balances": [examples.BALANCE]})]
+)
 class BalancesSerializer(serializers.Serializer):
     balances = BalanceSerializer(many=True)
 
 
+@extend_schema_serializer(examples=[examples.answered("September", examples.STATEMENT)])
 class StatementSerializer(serializers.ModelSerializer):
+    """What the creator earned in a closed month, in one currency. It never changes."""
+
     class Meta:
         model = Statement
         fields = ["id", "period", "currency", "sha256", "created_at"]
@@ -56,7 +77,9 @@ class StatementSerializer(serializers.ModelSerializer):
 
 
 class StatementSaleSerializer(serializers.Serializer):
-    video = serializers.CharField()
+    """The sales of one video."""
+
+    video = serializers.UUIDField()
     count = serializers.IntegerField()
     gross = AmountTextField()
     returned = AmountTextField()
@@ -64,28 +87,34 @@ class StatementSaleSerializer(serializers.Serializer):
 
 
 class StatementPoolSerializer(serializers.Serializer):
-    amount = AmountTextField()
+    """The creator's share of the month's pool."""
+
+    amount = AmountTextField(help_text="The amount that all creators shared.")
     total_seconds = serializers.IntegerField()
     own_seconds = serializers.IntegerField()
     share = AmountTextField()
-    algorithm = serializers.CharField()
+    algorithm = serializers.ChoiceField(choices=Pool.Algorithm.choices)
     input_sha256 = serializers.CharField()
 
 
 class StatementAdjustmentSerializer(serializers.Serializer):
-    kind = serializers.CharField()
+    """A change of the balance that no other line explains."""
+
+    kind = serializers.CharField(help_text="The kind of journal entry, such as `write_off`.")
     amount = AmountTextField()
 
 
 class StatementPayoutSerializer(serializers.Serializer):
-    payout = serializers.CharField()
+    """A payout: negative when money left the balance, positive when it came back."""
+
+    payout = serializers.UUIDField()
     amount = AmountTextField()
 
 
 class StatementBodySerializer(serializers.Serializer):
     """The lines of a statement. ``closing`` is ``opening`` plus all lines."""
 
-    creator = serializers.CharField()
+    creator = serializers.UUIDField()
     currency = serializers.CharField()
     period = serializers.CharField()
     opening = AmountTextField()
@@ -96,6 +125,7 @@ class StatementBodySerializer(serializers.Serializer):
     closing = AmountTextField()
 
 
+@extend_schema_serializer(examples=[])
 class FullStatementSerializer(StatementSerializer):
     """A statement with its lines. ``sha256`` is the hash of ``canonical``, the JSON text of ``body``."""
 
@@ -110,13 +140,22 @@ class FullStatementSerializer(StatementSerializer):
         return json.loads(statement.body)
 
 
+@extend_schema_serializer(
+    examples=[
+        examples.answered(
+            "September", {"period": "2026-09", "statements": [examples.FULL_STATEMENT]}
+        )
+    ]
+)
 class MonthSerializer(serializers.Serializer):
     period = serializers.CharField()
     statements = FullStatementSerializer(many=True)
 
 
+@extend_schema_serializer(examples=[examples.answered("Waits for approval", examples.PAYOUT)])
 class PayoutSerializer(serializers.ModelSerializer):
-    status = serializers.CharField(read_only=True)
+    """Money on its way from the creator's balance to their bank."""
+
     amount = MoneyField(read_only=True)
 
     class Meta:
@@ -128,5 +167,8 @@ class PayoutSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+@extend_schema_serializer(
+    examples=[examples.answered("One currency", {"payouts": [examples.PAYOUT]})]
+)
 class RequestedPayoutsSerializer(serializers.Serializer):
     payouts = PayoutSerializer(many=True)

@@ -1,28 +1,54 @@
 """Next actions of payers, refunds and disputes in the API."""
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from config.api.fields import MoneyField
+from payments import examples
 from payments.models import Dispute
+
+NEXT_ACTIONS = (
+    ("redirect", "pay on the gateway's hosted page"),
+    ("authenticate", "confirm the payment at the bank"),
+)
 
 
 class NextActionSerializer(serializers.Serializer):
-    type = serializers.CharField(help_text="`redirect` or `authenticate`: send the buyer to `url`.")
+    """The payer's next step: send their browser to ``url``."""
+
+    type = serializers.ChoiceField(choices=NEXT_ACTIONS)
     url = serializers.CharField()
-    client_secret = serializers.CharField(allow_null=True)
+    client_secret = serializers.CharField(
+        allow_null=True, help_text="Always null: the page at `url` needs no library in the browser."
+    )
 
 
+@extend_schema_serializer(
+    examples=[
+        examples.sent("In part", {"amount": "5.00", "reason": "The sound was broken."}),
+        examples.sent("In full", {}),
+    ]
+)
 class RefundSerializer(serializers.Serializer):
+    """How much is given back, and why."""
+
     amount = MoneyField(
         required=False, help_text="Leave it out to refund the whole remaining amount."
     )
-    reason = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    reason = serializers.CharField(
+        max_length=200, required=False, allow_blank=True, default="", help_text="For the records."
+    )
 
 
+@extend_schema_serializer(examples=[examples.answered("Sandbox", examples.CONFIG)])
 class GatewayConfigSerializer(serializers.Serializer):
+    """The settings that a checkout page needs."""
+
     gateway = serializers.CharField()
-    sandbox = serializers.BooleanField()
-    publishable_key = serializers.CharField(allow_null=True)
+    sandbox = serializers.BooleanField(help_text="Whether no real money moves.")
+    publishable_key = serializers.CharField(
+        allow_null=True, help_text="The gateway's key for browsers; null for the sandbox."
+    )
     currencies = serializers.ListField(child=serializers.CharField())
     default_currency = serializers.CharField()
 
@@ -34,10 +60,10 @@ class PaymentMoneyField(MoneyField):
         return getattr(instance, self.source_attrs[-1]), instance.payment.currency
 
 
+@extend_schema_serializer(examples=[examples.answered("Open", examples.DISPUTE)])
 class DisputeSerializer(serializers.ModelSerializer):
     """A dispute. The bank holds ``withdrawn`` minus ``reinstated`` now."""
 
-    status = serializers.CharField(read_only=True)
     gateway = serializers.CharField(source="payment.gateway", read_only=True)
     order_id = serializers.UUIDField(source="payment.order_id", read_only=True, allow_null=True)
     currency = serializers.CharField(source="payment.currency", read_only=True)

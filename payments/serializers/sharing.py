@@ -1,15 +1,17 @@
 """Pools and their shares in the API."""
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from config.api.fields import AmountTextField, MoneyField
+from payments import examples
 from payments.models import Pool
 
 
+@extend_schema_serializer(examples=[examples.answered("September", examples.POOL)])
 class PoolSerializer(serializers.ModelSerializer):
     """The pool of a closed month. ``amount`` is the part of ``balance`` that creators received."""
 
-    algorithm = serializers.CharField(read_only=True)
     balance = MoneyField(read_only=True)
     amount = MoneyField(read_only=True)
     creators = serializers.IntegerField(
@@ -26,22 +28,29 @@ class PoolSerializer(serializers.ModelSerializer):
 
 
 class ShareSerializer(serializers.Serializer):
+    """The part of a pool that one creator gets, by the seconds that their videos were watched."""
+
     creator_id = serializers.UUIDField()
     seconds = serializers.IntegerField()
     amount = AmountTextField()
 
 
 class ClosingSerializer(serializers.Serializer):
+    """The pool of a month in one currency, with its shares."""
+
     currency = serializers.CharField()
     balance = AmountTextField(help_text="The money in the pool.")
     amount = AmountTextField(help_text="The part that is shared; the remainder stays in the pool.")
     total_seconds = serializers.IntegerField()
-    algorithm = serializers.CharField()
+    algorithm = serializers.ChoiceField(choices=Pool.Algorithm.choices)
     input_sha256 = serializers.CharField()
     shares = ShareSerializer(many=True)
 
 
+@extend_schema_serializer(examples=[examples.answered("September", examples.CLOSINGS)])
 class ClosingsSerializer(serializers.Serializer):
+    """The closing of a month: one pool for each currency. A dry run writes nothing."""
+
     period = serializers.CharField()
     dry_run = serializers.BooleanField()
     pools = ClosingSerializer(many=True)

@@ -1,36 +1,60 @@
 """Subscriptions and invoices in the API."""
 
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from config import money
-from config.api.fields import MoneyField
+from config.api.fields import AmountTextField, MoneyField
+from payments import examples
 from payments.models import Invoice, Subscription
 from payments.serializers.settling import NextActionSerializer
+
+_SUBSCRIBED = {"subscription": examples.SUBSCRIPTION, "next_action": None, "gateway": "sandbox"}
 
 
 @extend_schema_serializer(
     examples=[
-        OpenApiExample(
-            "Monthly, paid at once",
-            value={"plan": "monthly", "payment_method": "pm_card_visa"},
-            request_only=True,
-        )
+        examples.sent("Pay at once", {"plan": "monthly", "payment_method": "pm_card_visa"}),
+        examples.sent("Pay on the hosted page", {"return_url": "https://vod.example.com/thanks"}),
     ]
 )
 class SubscribeSerializer(serializers.Serializer):
-    plan = serializers.CharField(max_length=40, default="monthly")
-    payment_method = serializers.CharField(max_length=60, required=False)
-    coupon = serializers.CharField(max_length=40, required=False, allow_blank=True)
-    return_url = serializers.CharField(max_length=2000, required=False)
+    """The plan and the way to pay for it. Every field may be left out."""
+
+    plan = serializers.CharField(max_length=40, default="monthly", help_text="A plan's code.")
+    payment_method = serializers.CharField(
+        max_length=60, required=False, help_text="Leave it out to pay on the gateway's hosted page."
+    )
+    coupon = serializers.CharField(
+        max_length=40,
+        required=False,
+        allow_blank=True,
+        help_text="Leave it out: a subscription takes no coupon (422 `coupon_invalid`).",
+    )
+    return_url = serializers.CharField(
+        max_length=2000,
+        required=False,
+        help_text="The address to which the gateway's hosted page sends the subscriber back.",
+    )
 
 
+@extend_schema_serializer(examples=[examples.answered("Active", examples.SUBSCRIPTION)])
 class SubscriptionSerializer(serializers.ModelSerializer):
+    """A subscription. Its amount is the price of ``plan`` for each period."""
+
     plan = serializers.CharField(source="plan.code", read_only=True)
     amount = serializers.SerializerMethodField()
     currency = serializers.CharField(source="plan.currency", read_only=True)
-    current_period_end = serializers.DateTimeField(source="period_end", read_only=True)
-    next_plan = serializers.CharField(source="next_plan.code", default=None, read_only=True)
+    current_period_end = serializers.DateTimeField(
+        source="period_end", read_only=True, allow_null=True, help_text="Null before the first one."
+    )
+    next_plan = serializers.CharField(
+        source="next_plan.code",
+        default=None,
+        read_only=True,
+        allow_null=True,
+        help_text="The plan from the next period on; null if it stays.",
+    )
 
     class Meta:
         model = Subscription
@@ -40,29 +64,76 @@ class SubscriptionSerializer(serializers.ModelSerializer):
         ]  # fmt: skip
         read_only_fields = fields
 
+    @extend_schema_field(AmountTextField)
     def get_amount(self, subscription) -> str:
         return money.to_text(subscription.plan.amount, subscription.plan.currency)
 
 
+@extend_schema_serializer(
+    examples=[
+        examples.answered(
+            "Continued",
+            {**_SUBSCRIBED, "subscription": examples.INCOMPLETE, "next_action": examples.REDIRECT},
+            200,
+        ),
+        examples.answered("Paid at once", _SUBSCRIBED, 201),
+        examples.answered(
+            "Pay on the hosted page",
+            {**_SUBSCRIBED, "subscription": examples.INCOMPLETE, "next_action": examples.REDIRECT},
+            201,
+        ),
+        examples.answered(
+            "Confirm at the bank",
+            {
+                **_SUBSCRIBED,
+                "subscription": examples.INCOMPLETE,
+                "next_action": examples.AUTHENTICATE,
+            },
+            202,
+        ),
+    ]
+)
 class SubscribeAnswerSerializer(serializers.Serializer):
+    """The subscription, and the subscriber's next step: null when there is none."""
+
     subscription = SubscriptionSerializer()
     next_action = NextActionSerializer(allow_null=True)
     gateway = serializers.CharField()
 
 
+@extend_schema_serializer(
+    examples=[examples.sent("At the end of the period", {"at_period_end": True})]
+)
 class CancelSerializer(serializers.Serializer):
-    at_period_end = serializers.BooleanField(default=True)
+    """When the subscription ends."""
+
+    at_period_end = serializers.BooleanField(
+        default=True, help_text="false ends it, and the access, at once."
+    )
 
 
+@extend_schema_serializer(examples=[examples.sent("To the yearly plan", {"plan": "yearly"})])
 class ChangePlanSerializer(serializers.Serializer):
-    plan = serializers.CharField(max_length=40)
+    """The new plan."""
+
+    plan = serializers.CharField(max_length=40, help_text="A plan's code.")
 
 
+@extend_schema_serializer(
+    examples=[examples.sent("Another card", {"payment_method": "pm_card_mastercard"})]
+)
 class PaymentMethodSerializer(serializers.Serializer):
-    payment_method = serializers.CharField(max_length=60)
+    """The new card."""
+
+    payment_method = serializers.CharField(
+        max_length=60, help_text="The card's id at the gateway, such as `pm_card_visa`."
+    )
 
 
+@extend_schema_serializer(examples=[examples.answered("Paid", examples.INVOICE)])
 class InvoiceSerializer(serializers.ModelSerializer):
+    """One period of a subscription that the gateway has billed."""
+
     amount = MoneyField(read_only=True)
     subscription_id = serializers.UUIDField(read_only=True)
 

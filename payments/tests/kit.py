@@ -151,6 +151,12 @@ class DyingGateway(SandboxGateway):
     refund = _losing(SandboxGateway.refund, Killed)
 
 
+class ForgetfulGateway(SandboxGateway):
+    """A sandbox that answers orders to move money, and then no question about it."""
+
+    fetch_payment = _losing(SandboxGateway.fetch_payment, OutcomeUnknown)
+
+
 class SilentGateway(SandboxGateway):
     """A sandbox that does its work and then loses its answer (OutcomeUnknown)."""
 

@@ -87,9 +87,15 @@ class TestVerifyPool:
         assert error.value.returncode == 1
         assert "the share of" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("period", ["2026-08", "August"])
-    def test_a_month_that_is_not_closed_is_an_error(self, period):
-        with pytest.raises(CommandError):
+    @pytest.mark.parametrize(
+        ("period", "words"),
+        [
+            ("2026-08", "2026-08 has not been closed, so there is nothing to verify"),
+            ("August", "Write it as YYYY-MM"),
+        ],
+    )
+    def test_a_month_that_is_not_closed_is_an_error(self, period, words):
+        with pytest.raises(CommandError, match=words):
             call_command("verify_pool", period)
 
 
@@ -115,10 +121,12 @@ def test_run_payouts_makes_each_once(run, sold):
         payout = Payout.objects.get()
         assert output == [
             f"{payout.pk}  16.00 USD  for {sold.creator_id}",
-            "1 payouts wait for approval.",
+            "1 new payouts wait for approval.",
         ]
         with nothing_changes():
-            assert run("run_payouts")[0] == ["0 payouts wait for approval."]
+            assert run("run_payouts")[0] == [
+                "No new payout: no creator without a payout under way has reached PAYOUT_MINIMUM."
+            ]
 
 
 class TestReconcilePayments:
@@ -147,9 +155,10 @@ class TestReconcilePayments:
         assert error.value.returncode == 1
         assert "failed: sandbox does not answer" in capsys.readouterr().err
 
-    def test_less_than_an_hour_is_refused(self):
-        with pytest.raises(CommandError):
-            call_command("reconcile_payments", "--hours", "0")
+    @pytest.mark.parametrize("hours", ["0", "-1", "8785", "99999999999999999999"])
+    def test_a_time_of_no_use_is_refused(self, hours):
+        with pytest.raises(CommandError, match=f"--hours must be from 1 to 8784, not {hours}"):
+            call_command("reconcile_payments", f"--hours={hours}")
 
 
 def test_a_bar_is_drawn_on_a_terminal_only(capsys, monkeypatch):

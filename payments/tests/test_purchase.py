@@ -13,6 +13,7 @@ from payments.tests.kit import (
     DECLINED,
     VISA,
     DyingGateway,
+    ForgetfulGateway,
     Killed,
     SilentGateway,
     balances,
@@ -202,6 +203,28 @@ def test_after_a_decline_another_card_pays_the_same_order(client_for, viewer, vi
     paid = client.post(url(video), {"payment_method": VISA})
     assert (paid.status_code, paid.data["order"]["status"]) == (200, "paid")
     assert paid.data["order"]["id"] == str(order.pk)
+    assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+
+
+def test_a_gateway_that_goes_away_after_it_moved_money_is_a_503(
+    client_for, viewer, admin, video, gateway_is
+):
+    client, admin_client = client_for(viewer), client_for(admin)
+    client.raise_request_exception = admin_client.raise_request_exception = False
+    with gateway_is(ForgetfulGateway):
+        answer = client.post(url(video), {"payment_method": VISA})
+    assert (answer.status_code, code(answer)) == (503, "gateway_unavailable")
+    assert answer["Retry-After"] == "5"
+    assert not Entitlement.objects.exists()
+
+    answer = client.post(url(video), {"payment_method": VISA})
+    assert (answer.status_code, answer.data["order"]["status"]) == (200, "paid")
+    assert SandboxPayment.objects.count() == 1
+
+    refund = f"/api/v1/payments/admin/orders/{Order.objects.get().pk}/refund"
+    with gateway_is(ForgetfulGateway):
+        answer = admin_client.post(refund, {"reason": "x"})
+    assert (answer.status_code, code(answer)) == (503, "gateway_unavailable")
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 

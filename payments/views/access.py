@@ -1,6 +1,6 @@
 """The caller's access to videos, and their entitlements."""
 
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
 
@@ -12,7 +12,12 @@ from payments.serializers.access import AccessSerializer, EntitlementSerializer
 from videos.models import Video
 
 
-@extend_schema_view(list=extend_schema(summary="List my entitlements that are valid now"))
+@extend_schema_view(
+    list=extend_schema(
+        summary="List my entitlements that are valid now",
+        description="The newest come first. An entitlement with `video_id` null covers every video.",
+    )
+)
 class EntitlementViewSet(ListModelMixin, GenericViewSet):
     queryset = Entitlement.objects.none()
     serializer_class = EntitlementSerializer
@@ -24,7 +29,9 @@ class EntitlementViewSet(ListModelMixin, GenericViewSet):
         return Entitlement.objects.live().filter(user=self.request.user.pk)
 
     @extend_schema(
-        summary="Ask whether I may watch this video, and why", responses=AccessSerializer
+        summary="Ask whether I may watch this video, and why",
+        description="Says beforehand what `GET /stream/{video_id}` would answer.",
+        responses=OpenApiResponse(AccessSerializer, "The caller's access, or that there is none."),
     )
     def retrieve(self, request, video_id):
         video = Video.objects.visible_to(request.user).filter(pk=video_id).first()

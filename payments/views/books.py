@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
@@ -31,7 +31,10 @@ class LedgerEntriesView(ListModelMixin, GenericAPIView):
     filterset_class = EntryFilter
     ordering = "-effective_at"
 
-    @extend_schema(summary="The journal: every entry with its transfers")
+    @extend_schema(
+        summary="The journal: every entry with its transfers",
+        description="The latest facts come first. Entries are only ever added.",
+    )
     def get(self, request):
         return self.list(request)
 
@@ -46,17 +49,10 @@ class ReviewView(APIView):
             " superseded orders, debts of creators, webhook events that could not be processed, and the"
             f" latest ledger check if it found discrepancies. At most {review.AT_MOST} of each kind."
         ),
-        responses=ReviewSerializer,
+        responses=OpenApiResponse(ReviewSerializer, "The rows of each kind; empty lists for none."),
     )
     def get(self, request):
         return Response(ReviewSerializer(review.queue()).data)
-
-
-PERIOD = [
-    OpenApiParameter("from", str, description="The beginning of the period, in ISO 8601."),
-    OpenApiParameter("to", str, description="The end of the period, in ISO 8601; not included."),
-    OpenApiParameter("currency", str),
-]
 
 
 def _read_query(request: Request) -> tuple[reports.Period, dict[str, Any]]:
@@ -72,12 +68,12 @@ class EarningsView(APIView):
 
     @extend_schema(
         summary="A creator's earnings",
-        parameters=[
-            *PERIOD,
-            OpenApiParameter("group_by", str, enum=["day", "video", "source"]),
-            OpenApiParameter("creator", str, description="Another creator's id (ADMIN)."),
-        ],
-        responses=EarningsSerializer,
+        description=(
+            "Sales, refunds and earnings in each currency, from the first sale on or in a period. With"
+            " `group_by` also a series. An administrator may name another `creator` (else 403)."
+        ),
+        parameters=[PeriodSerializer],
+        responses=OpenApiResponse(EarningsSerializer, "One row of totals for each currency."),
     )
     def get(self, request):
         period, query = _read_query(request)
@@ -102,8 +98,12 @@ class RevenueView(APIView):
     @extend_schema(
         summary="The platform's revenue",
         description=f"`{reports.IDENTITY}`, for every period and currency.",
-        parameters=[*PERIOD, OpenApiParameter("group_by", str, enum=["day"])],
-        responses=RevenueReportSerializer,
+        parameters=[
+            PeriodSerializer,
+            OpenApiParameter("group_by", str, enum=["day"]),
+            OpenApiParameter("creator", exclude=True),
+        ],
+        responses=OpenApiResponse(RevenueReportSerializer, "One row of totals for each currency."),
     )
     def get(self, request):
         period, query = _read_query(request)
@@ -126,7 +126,8 @@ class TrialBalanceView(APIView):
 
     @extend_schema(
         summary="The trial balance: every ledger account with its sums",
-        responses=TrialBalanceSerializer,
+        description="Read from the books as they are now. In each currency the balances sum up to zero.",
+        responses=OpenApiResponse(TrialBalanceSerializer, "All ledger accounts, and their sums."),
     )
     def get(self, request):
         accounts = reports.trial_balance()

@@ -1,12 +1,15 @@
 """Buying and renting videos, the buyer's orders, and refunds of orders."""
 
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.response import Response
 
+from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
+from payments import examples
+from payments.errors import AmountInvalid, GatewayUnavailable, OrderNotOpen, ReturnUrlRefused
 from payments.filters import OrderFilter
 from payments.http import checkout_response, pop_return_url, refund_amount, validated_body
 from payments.idempotency import idempotent
@@ -28,14 +31,22 @@ class PurchaseView(APIView):
     @extend_schema(
         summary="Buy or rent a video",
         description=(
-            "A buyer has at most one open order for a video: repeating the call continues it (200)."
-            " Send an `Idempotency-Key`. In the sandbox, `pm_card_visa` is captured at once,"
-            " `pm_card_chargeDeclined` is declined (402), and `pm_card_authenticationRequired` sends"
-            " the buyer to their bank first (202)."
+            "With a `payment_method` the card is charged at once; without one, `next_action` leads to"
+            " the gateway's hosted page. A buyer has at most one open order for a video: repeating the"
+            " call continues it (200). Send an `Idempotency-Key`. In the sandbox, `pm_card_visa` is"
+            " captured at once, `pm_card_chargeDeclined` is declined (402), and"
+            " `pm_card_authenticationRequired` sends the buyer to their bank first (202)."
         ),
         request=PurchaseSerializer,
-        responses=dict.fromkeys((200, 201, 202), PurchaseAnswerSerializer),
+        responses={
+            200: OpenApiResponse(PurchaseAnswerSerializer, "The open order was continued."),
+            201: OpenApiResponse(PurchaseAnswerSerializer, "The order was created."),
+            202: OpenApiResponse(
+                PurchaseAnswerSerializer, "The buyer must confirm the payment at their bank."
+            ),
+        },
     )
+    @refuses(*checkout.REFUSALS, ReturnUrlRefused)
     @idempotent
     def post(self, request, video_id):
         options = validated_body(PurchaseSerializer, request)
@@ -56,8 +67,11 @@ class PurchaseView(APIView):
 
 
 @extend_schema_view(
-    list=extend_schema(summary="List my orders"),
-    retrieve=extend_schema(summary="Show one of my orders"),
+    list=extend_schema(summary="List my orders", description="The newest come first."),
+    retrieve=extend_schema(
+        summary="Show one of my orders",
+        description="As it is stored here. `POST …/sync` asks the gateway first.",
+    ),
 )
 class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """The caller's own orders."""
@@ -71,8 +85,18 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     def get_queryset(self):
         return Order.objects.filter(buyer=self.request.user.pk)
 
-    @extend_schema(summary="Cancel an open order of mine", request=None)
+    @extend_schema(
+        summary="Cancel an open order of mine",
+        description="Its coupon can be used again. An order that is being paid cannot be canceled.",
+        request=None,
+        responses=OpenApiResponse(
+            OrderSerializer,
+            "The canceled order.",
+            [examples.answered("Canceled", examples.CANCELED)],
+        ),
+    )
     @action(detail=True, methods=["post"])
+    @refuses(OrderNotOpen)
     @idempotent
     def cancel(self, request, pk):
         order = orders.cancel_order(order=self.get_object(), actor=request.user)
@@ -80,9 +104,12 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     @extend_schema(
         summary="Bring an order of mine up to date with the gateway (for the return page)",
+        description="Asks the gateway for the order's payments. Safe to repeat, for example in a loop.",
         request=None,
+        responses=OpenApiResponse(OrderSerializer, "The order with its new status."),
     )
     @action(detail=True, methods=["post"])
+    @refuses(GatewayUnavailable)
     @idempotent
     def sync(self, request, pk):
         order = changes.sync_order(self.get_object())
@@ -96,13 +123,25 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             " `watched_too_much`)."
         ),
         request=None,
+        responses=OpenApiResponse(
+            OrderSerializer,
+            "The refunded order.",
+            [examples.answered("Refunded", examples.REFUNDED)],
+        ),
     )
     @action(detail=True, methods=["post"])
+    @refuses(*orders.REFUSALS_OF_RETURN)
     @idempotent
     def refund(self, request, pk):
         return Response(OrderSerializer(orders.refund_own(order=self.get_object())).data)
 
-    @extend_schema(summary="Show the receipt of a paid order", responses=ReceiptSerializer)
+    @extend_schema(
+        summary="Show the receipt of a paid order",
+        description="An order that was never paid has none (404).",
+        responses=OpenApiResponse(
+            ReceiptSerializer, "The order with both parties and the refunds."
+        ),
+    )
     @action(detail=True)
     def receipt(self, request, pk):
         order = self.get_object()
@@ -118,8 +157,9 @@ class RefundView(APIView):
         summary="Refund an order, in full or in part",
         description="A full refund ends the buyer's access and running playback at once.",
         request=RefundSerializer,
-        responses=OrderSerializer,
+        responses=OpenApiResponse(OrderSerializer, "The order after the refund."),
     )
+    @refuses(*refunds.REFUSALS, AmountInvalid)
     @idempotent
     def post(self, request, pk):
         body = validated_body(RefundSerializer, request)

@@ -11,11 +11,12 @@ from django.http.request import RawPostDataException, UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
 
+from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
 from payments.filters import WebhookEventFilter
 from payments.gateways.base import WebhookRefused
@@ -41,6 +42,9 @@ def webhook(request: HttpRequest, gateway: str) -> HttpResponse:
     The status is 200 if the event was processed or concerns no object of ours, 400 if the body is
     unreadable, too large or not validly signed, 404 if no webhook secret is configured for the gateway,
     and 500 if processing failed, so that the gateway sends the event again.
+
+    It stands outside of the API document: only gateways call it, each with a body and a signature of
+    its own that its maker describes.
     """
     if not webhooks.is_configured(gateway):
         return _answer(404, "not_found")
@@ -68,7 +72,12 @@ def _answer(status: int, code: str) -> HttpResponse:
     return JsonResponse({"type": kind, "errors": [error]}, status=status)
 
 
-@extend_schema_view(list=extend_schema(summary="List the webhook events"))
+@extend_schema_view(
+    list=extend_schema(
+        summary="List the webhook events",
+        description="The newest come first. An event with the status `failed` can be replayed.",
+    )
+)
 class WebhookEventViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MayReplayEvents]
     queryset = WebhookEvent.objects.all()
@@ -81,8 +90,10 @@ class WebhookEventViewSet(ListModelMixin, GenericViewSet):
         summary="Process a webhook event again",
         description="Safe to repeat: asks the gateway for the object and books the difference only.",
         request=None,
+        responses=OpenApiResponse(WebhookEventSerializer, "The event with its new status."),
     )
     @action(detail=True, methods=["post"])
+    @refuses(*webhooks.REFUSALS)
     @idempotent
     def replay(self, request, pk):
         event = webhooks.replay_event(self.get_object(), actor=request.user)
@@ -96,7 +107,10 @@ class ReconcileView(APIView):
         summary="Ask the gateways for all recent changes",
         description="Books the changes whose webhook events were lost. A second run changes nothing.",
         request=HoursSerializer,
-        responses=FindingsSerializer,
+        responses=OpenApiResponse(
+            FindingsSerializer,
+            "What was compared. A gateway that does not answer counts as failed.",
+        ),
     )
     @idempotent
     def post(self, request):

@@ -1,21 +1,30 @@
 """Offers: plans, coupons, and the prices of videos."""
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_view,
+)
+from drf_standardized_errors.openapi_validation_errors import extend_validation_errors
 from rest_framework import status
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
 from config import money
+from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from payments.entitlements import Access, can_watch, can_watch_each
+from payments.errors import CouponUsed
 from payments.filters import CouponFilter
 from payments.http import validated_body
 from payments.idempotency import idempotent
 from payments.models import Coupon, Plan
 from payments.permissions import MayChangeCoupons, MayChangePlans, MaySetPrices
 from payments.serializers.offers import (
+    CouponAnswerSerializer,
     CouponSerializer,
     OfferListSerializer,
     OfferSerializer,
@@ -31,9 +40,18 @@ from videos.services import catalogue
 
 
 @extend_schema_view(
-    list=extend_schema(summary="List all coupons"),
-    retrieve=extend_schema(summary="Show one coupon"),
+    list=extend_schema(
+        summary="List all coupons",
+        description="The newest come first.",
+        responses=CouponAnswerSerializer(many=True),
+    ),
+    retrieve=extend_schema(
+        summary="Show one coupon",
+        description="With the number of its uses: reserved or used.",
+        responses=OpenApiResponse(CouponAnswerSerializer, "The coupon."),
+    ),
 )
+@extend_validation_errors(["unique"], "code", methods=["post", "patch"])
 class CouponViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """All coupons. A coupon is ended and never deleted, because orders refer to it."""
 
@@ -44,30 +62,46 @@ class CouponViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     ordering = "-created_at"
     lookup_value_converter = "uuid"
 
-    @extend_schema(summary="Create a coupon", responses={201: CouponSerializer})
+    @extend_schema(
+        summary="Create a coupon",
+        description=(
+            "Give either `percent_bps` or an `amount` with its `currency`. A coupon that a creator funds"
+            " names the `creator`."
+        ),
+        request=CouponSerializer,
+        responses={201: OpenApiResponse(CouponAnswerSerializer, "The new coupon.")},
+    )
     @idempotent
     def create(self, request):
         coupon = coupons.create_coupon(
             actor=request.user, **validated_body(CouponSerializer, request)
         )
-        return Response(CouponSerializer(coupon).data, status=status.HTTP_201_CREATED)
+        return Response(CouponAnswerSerializer(coupon).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
         summary="Change or end a coupon",
         description="A used coupon keeps its code, discount, funding and creator (409 `coupon_used`).",
+        request=CouponSerializer,
+        responses=OpenApiResponse(CouponAnswerSerializer, "The changed coupon."),
     )
+    @refuses(CouponUsed)
     def partial_update(self, request, pk):
         serializer = CouponSerializer(self.get_object(), data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         coupon = coupons.change_coupon(
             coupon_id=pk, actor=request.user, **serializer.validated_data
         )
-        return Response(CouponSerializer(coupon).data)
+        return Response(CouponAnswerSerializer(coupon).data)
 
 
 @extend_schema_view(
-    list=extend_schema(summary="List all plans, including plans that are no longer sold")
+    list=extend_schema(
+        summary="List all plans, including plans that are no longer sold",
+        description="The newest come first.",
+    )
 )
+@extend_validation_errors(["unique"], "code", actions=["create"])
+@extend_validation_errors(["invalid", "min_value"], "amount", actions=["create"])
 class AdminPlanViewSet(ListModelMixin, GenericViewSet):
     """All plans. A plan never changes its price, because subscribers agreed to it."""
 
@@ -77,7 +111,11 @@ class AdminPlanViewSet(ListModelMixin, GenericViewSet):
     ordering = "-created_at"
     lookup_value_converter = "uuid"
 
-    @extend_schema(summary="Create a plan", responses={201: PlanCreateSerializer})
+    @extend_schema(
+        summary="Create a plan",
+        description="A plan never changes its price, because subscribers agreed to it.",
+        responses={201: OpenApiResponse(PlanCreateSerializer, "The new plan.")},
+    )
     @idempotent
     def create(self, request):
         plan = plans.create_plan(
@@ -87,8 +125,9 @@ class AdminPlanViewSet(ListModelMixin, GenericViewSet):
 
     @extend_schema(
         summary="Rename a plan, or stop or resume its sale",
+        description="Subscriptions to a plan that is no longer sold continue unchanged.",
         request=PlanChangeSerializer,
-        responses=PlanCreateSerializer,
+        responses=OpenApiResponse(PlanCreateSerializer, "The changed plan."),
     )
     def partial_update(self, request, pk):
         serializer = PlanChangeSerializer(self.get_object(), data=request.data, partial=True)
@@ -97,7 +136,11 @@ class AdminPlanViewSet(ListModelMixin, GenericViewSet):
         return Response(PlanCreateSerializer(plan).data)
 
 
-@extend_schema_view(list=extend_schema(summary="List the plans on sale"))
+@extend_schema_view(
+    list=extend_schema(
+        summary="List the plans on sale", description="The oldest comes first. Needs no sign-in."
+    )
+)
 class PlanViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [AllowAny]
     queryset = Plan.objects.filter(is_active=True)
@@ -129,7 +172,9 @@ class OffersView(APIView):
     permission_classes = [AllowAny]
 
     @extend_schema(
-        summary="Show the offers for a video, and my access to it", responses=OfferSerializer
+        summary="Show the offers for a video, and my access to it",
+        description="A free video has no offers.",
+        responses=OpenApiResponse(OfferSerializer, "The offers, and the caller's access."),
     )
     def get(self, request, video_id):
         video = Video.objects.visible_to(request.user).filter(pk=video_id).first()
@@ -138,6 +183,9 @@ class OffersView(APIView):
         return Response(_offer(video, can_watch(request.user, video)))
 
 
+@extend_validation_errors(
+    ["required", "blank", "invalid", "max_length", "null_characters_not_allowed"], "video"
+)
 class OffersListView(APIView):
     permission_classes = [AllowAny]
 
@@ -147,10 +195,15 @@ class OffersListView(APIView):
         description="Videos that do not exist or that you may not see are left out.",
         parameters=[
             OpenApiParameter(
-                "video", str, description="Ids of up to 100 videos, separated by commas."
+                "video",
+                {"type": "array", "items": {"type": "string", "format": "uuid"}, "maxItems": 100},
+                style="form",
+                explode=False,
+                required=True,
+                description="Ids of up to 100 videos, separated by commas.",
             ),
         ],
-        responses=OfferListSerializer,
+        responses=OpenApiResponse(OfferListSerializer, "The offers, in the order of the ids."),
     )
     def get(self, request):
         serializer = VideoIdsSerializer(data=request.query_params)
@@ -165,7 +218,11 @@ class OffersListView(APIView):
 class PricesView(APIView):
     permission_classes = [MaySetPrices]
 
-    @extend_schema(summary="Show the prices of my video", responses=PricesSerializer)
+    @extend_schema(
+        summary="Show the prices of my video",
+        description="Of the caller's own videos only, drafts included.",
+        responses=OpenApiResponse(PricesSerializer, "The prices."),
+    )
     def get(self, request, video_id):
         return self.answer(self.video(video_id))
 
@@ -173,7 +230,7 @@ class PricesView(APIView):
         summary="Set the prices of my video",
         description="Open orders keep the price with which they were created.",
         request=PricesSerializer,
-        responses=PricesSerializer,
+        responses=OpenApiResponse(PricesSerializer, "The new prices."),
     )
     def put(self, request, video_id):
         video = self.video(video_id)

@@ -5,7 +5,13 @@ from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_view,
+)
+from drf_standardized_errors.openapi_validation_errors import extend_validation_errors
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -13,10 +19,13 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.response import Response
 
 from config import money
+from config.api.refusals import refuses, sends_headers
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
+from payments import examples
+from payments.errors import NothingToPayOut, PayoutNotOpen, SamePerson
 from payments.filters import PayoutFilter
-from payments.http import validated_body
+from payments.http import MONTH_IN_PATH, validated_body
 from payments.idempotency import idempotent
 from payments.models import Payout, Statement
 from payments.periods import Month
@@ -38,7 +47,11 @@ from payments.services.payouts import payouts, statements
 class BalanceView(APIView):
     permission_classes = [MaySeeEarnings]
 
-    @extend_schema(summary="Show my balance in each currency", responses=BalancesSerializer)
+    @extend_schema(
+        summary="Show my balance in each currency",
+        description="Earnings can be paid out when their hold is over.",
+        responses=OpenApiResponse(BalancesSerializer, "One balance for each currency."),
+    )
     def get(self, request):
         balances = payouts.available(request.user.pk)
         return Response(
@@ -58,7 +71,13 @@ class BalanceView(APIView):
         )
 
 
-@extend_schema_view(list=extend_schema(summary="List my monthly statements"))
+@extend_schema_view(
+    list=extend_schema(
+        summary="List my monthly statements",
+        description="The latest month comes first. A month has one statement in each currency.",
+    )
+)
+@extend_validation_errors(["invalid"], "format", actions=["retrieve"])
 class StatementViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MaySeeEarnings]
     queryset = Statement.objects.none()
@@ -73,14 +92,19 @@ class StatementViewSet(ListModelMixin, GenericViewSet):
         summary="Show my statement of a month, in all currencies",
         description="`{period}.csv` returns CSV, too. A statement never changes; its hash proves it.",
         parameters=[
-            OpenApiParameter("period", str, OpenApiParameter.PATH, description="YYYY-MM"),
-            OpenApiParameter("format", str, enum=["csv"]),
+            MONTH_IN_PATH,
+            OpenApiParameter("format", str, enum=["csv"], description="Leave it out for JSON."),
         ],
         responses={
-            (200, "application/json"): MonthSerializer,
-            (200, "text/csv"): OpenApiTypes.STR,
+            (200, "application/json"): OpenApiResponse(
+                MonthSerializer, "The statements of the month, as JSON or as one CSV table."
+            ),
+            (200, "text/csv"): OpenApiResponse(
+                OpenApiTypes.STR, examples=[examples.answered("CSV", examples.STATEMENT_AS_CSV)]
+            ),
         },
     )
+    @sends_headers("Content-Disposition")
     def retrieve(self, request, period):
         kind = request.query_params.get("format")
         if kind not in {None, "csv"}:
@@ -122,7 +146,9 @@ def _csv(month_statements: list[Statement]) -> str:
     return "".join(f"{line}\r\n" for line in lines)
 
 
-@extend_schema_view(list=extend_schema(summary="List my payouts"))
+@extend_schema_view(
+    list=extend_schema(summary="List my payouts", description="The newest come first.")
+)
 class PayoutViewSet(ListModelMixin, GenericViewSet):
     queryset = Payout.objects.none()
     serializer_class = PayoutSerializer
@@ -142,8 +168,9 @@ class PayoutViewSet(ListModelMixin, GenericViewSet):
             " An administrator other than the creator must approve it."
         ),
         request=None,
-        responses={201: RequestedPayoutsSerializer},
+        responses={201: OpenApiResponse(RequestedPayoutsSerializer, "The new payouts.")},
     )
+    @refuses(NothingToPayOut)
     @idempotent
     def create(self, request):
         made = payouts.request(request.user)
@@ -153,8 +180,10 @@ class PayoutViewSet(ListModelMixin, GenericViewSet):
 
 
 @extend_schema_view(
-    list=extend_schema(summary="List all payouts"),
-    retrieve=extend_schema(summary="Show one payout"),
+    list=extend_schema(summary="List all payouts", description="The newest come first."),
+    retrieve=extend_schema(
+        summary="Show one payout", description="With the people who asked for it and approved it."
+    ),
 )
 class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """All payouts. Its requester and its creator may not approve a payout (403 `same_person`)."""
@@ -170,7 +199,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         summary="Create a payout for each creator with enough available balance",
         description="Skips creators with a payout under way. The new payouts wait for approval.",
         request=None,
-        responses=PayoutRunSerializer,
+        responses=OpenApiResponse(PayoutRunSerializer, "The new payouts; an empty list for none."),
     )
     @action(detail=False, methods=["post"])
     @idempotent
@@ -178,20 +207,38 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         made = payouts.run(actor=request.user)
         return Response({"payouts": AdminPayoutSerializer(made, many=True).data})
 
-    @extend_schema(summary="Approve a payout", request=None)
+    @extend_schema(
+        summary="Approve a payout",
+        description="Its requester and its creator may not approve it (403 `same_person`).",
+        request=None,
+        responses=OpenApiResponse(AdminPayoutSerializer, "The approved payout."),
+    )
     @action(detail=True, methods=["post"])
+    @refuses(SamePerson, PayoutNotOpen)
     @idempotent
     def approve(self, request, pk):
         return self._move(payouts.approve, actor=request.user)
 
-    @extend_schema(summary="Mark a payout as sent to the bank", request=None)
+    @extend_schema(
+        summary="Mark a payout as sent to the bank",
+        description="Only an approved payout can be sent. From then on it cannot be canceled.",
+        request=None,
+        responses=OpenApiResponse(AdminPayoutSerializer, "The payout that is at the bank."),
+    )
     @action(detail=True, methods=["post"])
+    @refuses(PayoutNotOpen)
     @idempotent
     def processing(self, request, pk):
         return self._move(payouts.mark_processing, actor=request.user)
 
-    @extend_schema(summary="Mark a payout as paid by the bank", request=PaidSerializer)
+    @extend_schema(
+        summary="Mark a payout as paid by the bank",
+        description="Books the money as paid, under the bank's reference.",
+        request=PaidSerializer,
+        responses=OpenApiResponse(AdminPayoutSerializer, "The paid payout."),
+    )
     @action(detail=True, methods=["post"], url_path="mark-paid")
+    @refuses(PayoutNotOpen)
     @idempotent
     def mark_paid(self, request, pk):
         data = validated_body(PaidSerializer, request)
@@ -199,16 +246,25 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     @extend_schema(
         summary="Mark a payout as failed: the money returns to the creator's balance",
+        description="The creator can ask for the money again.",
         request=FailedSerializer,
+        responses=OpenApiResponse(AdminPayoutSerializer, "The failed payout."),
     )
     @action(detail=True, methods=["post"], url_path="mark-failed")
+    @refuses(PayoutNotOpen)
     @idempotent
     def mark_failed(self, request, pk):
         data = validated_body(FailedSerializer, request)
         return self._move(payouts.mark_failed, actor=request.user, reason=data["failure"])
 
-    @extend_schema(summary="Cancel a payout that was not sent to the bank", request=None)
+    @extend_schema(
+        summary="Cancel a payout that was not sent to the bank",
+        description="The money returns to the creator's balance.",
+        request=None,
+        responses=OpenApiResponse(AdminPayoutSerializer, "The canceled payout."),
+    )
     @action(detail=True, methods=["post"])
+    @refuses(PayoutNotOpen)
     @idempotent
     def cancel(self, request, pk):
         return self._move(payouts.cancel, actor=request.user)

@@ -1,7 +1,7 @@
 """Disputes, and the public settings of the gateway."""
 
 from django.conf import settings
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.mixins import ListModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
@@ -15,7 +15,12 @@ from payments.permissions import MaySeeRevenue
 from payments.serializers.settling import DisputeSerializer, GatewayConfigSerializer
 
 
-@extend_schema_view(list=extend_schema(summary="List the disputes"))
+@extend_schema_view(
+    list=extend_schema(
+        summary="List the disputes",
+        description="The newest come first. Disputes are answered on the gateway's own pages.",
+    )
+)
 class DisputeViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MaySeeRevenue]
     queryset = Dispute.objects.select_related("payment")
@@ -28,7 +33,9 @@ class ConfigView(APIView):
     permission_classes = [AllowAny]
 
     @extend_schema(
-        summary="Show the settings that a checkout page needs", responses=GatewayConfigSerializer
+        summary="Show the settings that a checkout page needs",
+        description="Needs no sign-in, and shows no secret.",
+        responses=OpenApiResponse(GatewayConfigSerializer, "The settings of the gateway."),
     )
     def get(self, request):
         gateway = gateways.current()

@@ -3,7 +3,13 @@
 from typing import Any
 
 from django.db.models import Count
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_view,
+)
+from drf_standardized_errors.openapi_validation_errors import extend_validation_errors
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.mixins import ListModelMixin
@@ -11,9 +17,12 @@ from rest_framework.response import Response
 
 from config import money
 from config.api.metadata import ViewOnlyMetadata
+from config.api.refusals import refuses
 from config.api.views import GenericViewSet
 from config.errors import NotVisible
+from payments.errors import EarlierPeriodOpen, PeriodNotOver
 from payments.filters import PoolFilter
+from payments.http import MONTH_IN_PATH
 from payments.idempotency import idempotent
 from payments.models import Pool
 from payments.periods import Month
@@ -28,6 +37,7 @@ from payments.services.sharing import pools
         description="Close a month again to read its shares.",
     )
 )
+@extend_validation_errors(["invalid"], "dry_run", actions=["close"])
 class PoolViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MayClosePools]
     queryset = Pool.objects.annotate(creators=Count("shares"))
@@ -46,13 +56,16 @@ class PoolViewSet(ListModelMixin, GenericViewSet):
             " and writes nothing."
         ),
         parameters=[
-            OpenApiParameter("period", str, OpenApiParameter.PATH, description="YYYY-MM"),
-            OpenApiParameter("dry_run", str, enum=["1", "0"]),
+            MONTH_IN_PATH,
+            OpenApiParameter(
+                "dry_run", str, enum=["1", "0"], default="0", description="1 only shows the shares."
+            ),
         ],
         request=None,
-        responses=ClosingsSerializer,
+        responses=OpenApiResponse(ClosingsSerializer, "The pool and its shares in each currency."),
     )
     @action(detail=True, methods=["post"])
+    @refuses(PeriodNotOver, EarlierPeriodOpen)
     @idempotent
     def close(self, request, period):
         try:

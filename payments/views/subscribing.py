@@ -1,13 +1,15 @@
 """Subscribing to a plan, the caller's subscription, and refunds of invoices."""
 
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
 
 from config.api.metadata import ViewOnlyMetadata
+from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
-from payments.errors import CouponInvalid
+from payments import examples
+from payments.errors import AmountInvalid, CouponInvalid, NoSubscription, ReturnUrlRefused
 from payments.http import checkout_response, pop_return_url, refund_amount, validated_body
 from payments.idempotency import idempotent
 from payments.models import Invoice
@@ -29,10 +31,23 @@ from payments.services.subscribing import subscriptions
 class SubscribeView(APIView):
     @extend_schema(
         summary="Subscribe to a plan",
-        description="If the plan has free days, a user's first subscription starts without a card.",
+        description=(
+            "With a `payment_method` the first period is charged at once; without one, `next_action`"
+            " leads to the gateway's hosted page. If the plan has free days, a user's first subscription"
+            " starts without a card. Repeating the call continues with the unpaid subscription (200)."
+        ),
         request=SubscribeSerializer,
-        responses=dict.fromkeys((200, 201, 202), SubscribeAnswerSerializer),
+        responses={
+            200: OpenApiResponse(
+                SubscribeAnswerSerializer, "The unpaid subscription was continued."
+            ),
+            201: OpenApiResponse(SubscribeAnswerSerializer, "The subscription was created."),
+            202: OpenApiResponse(
+                SubscribeAnswerSerializer, "The subscriber must confirm the payment at their bank."
+            ),
+        },
     )
+    @refuses(*subscriptions.REFUSALS_OF_SUBSCRIBE, CouponInvalid, ReturnUrlRefused)
     @idempotent
     def post(self, request):
         body = validated_body(SubscribeSerializer, request)
@@ -60,23 +75,41 @@ class SubscriptionViewSet(GenericViewSet):
     serializer_class = SubscriptionSerializer
     metadata_class = ViewOnlyMetadata
 
-    @extend_schema(summary="Show my subscription")
+    @extend_schema(
+        summary="Show my subscription",
+        description="The one that runs or waits for its first payment. Without one: 404.",
+        responses=OpenApiResponse(SubscriptionSerializer, "The caller's subscription."),
+    )
+    @refuses(NoSubscription)
     def current(self, request):
         return Response(SubscriptionSerializer(subscriptions.current(request.user)).data)
 
     @extend_schema(
         summary="Cancel my subscription, at once or at the end of the paid period",
+        description="Until the end of a paid period the cancellation can be withdrawn. Safe to repeat.",
         request=CancelSerializer,
+        responses=OpenApiResponse(
+            SubscriptionSerializer,
+            "The canceled subscription.",
+            [examples.answered("Ends with its period", examples.ENDING)],
+        ),
     )
     @action(detail=False, methods=["post"])
+    @refuses(*subscriptions.REFUSALS_OF_CANCEL)
     @idempotent
     def cancel(self, request):
         body = validated_body(CancelSerializer, request)
         subscription = subscriptions.cancel(user=request.user, **body)
         return Response(SubscriptionSerializer(subscription).data)
 
-    @extend_schema(summary="Withdraw the cancellation of my subscription", request=None)
+    @extend_schema(
+        summary="Withdraw the cancellation of my subscription",
+        description="Possible until the end of the paid period. It renews again then.",
+        request=None,
+        responses=OpenApiResponse(SubscriptionSerializer, "The subscription that goes on."),
+    )
     @action(detail=False, methods=["post"])
+    @refuses(*subscriptions.REFUSALS_OF_RESUME)
     @idempotent
     def resume(self, request):
         return Response(SubscriptionSerializer(subscriptions.resume(user=request.user)).data)
@@ -88,16 +121,24 @@ class SubscriptionViewSet(GenericViewSet):
             " its price. A cheaper plan starts with the next period."
         ),
         request=ChangePlanSerializer,
+        responses=OpenApiResponse(SubscriptionSerializer, "With the new `plan` or `next_plan`."),
     )
     @action(detail=False, methods=["post"])
+    @refuses(*subscriptions.REFUSALS_OF_CHANGE)
     @idempotent
     def change(self, request):
         body = validated_body(ChangePlanSerializer, request)
         subscription = subscriptions.change(user=request.user, plan_code=body["plan"])
         return Response(SubscriptionSerializer(subscription).data)
 
-    @extend_schema(summary="Pay my subscription with another card", request=PaymentMethodSerializer)
+    @extend_schema(
+        summary="Pay my subscription with another card",
+        description="From the next renewal on. A renewal that is due is charged at once.",
+        request=PaymentMethodSerializer,
+        responses=OpenApiResponse(SubscriptionSerializer, "The subscription after the change."),
+    )
     @action(detail=False, methods=["post"], url_path="payment-method")
+    @refuses(*subscriptions.REFUSALS_OF_PAYMENT_METHOD)
     @idempotent
     def payment_method(self, request):
         body = validated_body(PaymentMethodSerializer, request)
@@ -105,7 +146,12 @@ class SubscriptionViewSet(GenericViewSet):
         return Response(SubscriptionSerializer(subscription).data)
 
 
-@extend_schema_view(list=extend_schema(summary="List the invoices of my subscriptions"))
+@extend_schema_view(
+    list=extend_schema(
+        summary="List the invoices of my subscriptions",
+        description="The latest period comes first.",
+    )
+)
 class InvoiceViewSet(ListModelMixin, GenericViewSet):
     queryset = Invoice.objects.none()
     serializer_class = InvoiceSerializer
@@ -122,8 +168,9 @@ class InvoiceRefundView(APIView):
         summary="Refund an invoice of a subscription, in full or in part",
         description="A full refund of the current period ends the subscription and the access at once.",
         request=RefundSerializer,
-        responses=InvoiceSerializer,
+        responses=OpenApiResponse(InvoiceSerializer, "The invoice after the refund."),
     )
+    @refuses(*refunds.REFUSALS, AmountInvalid)
     @idempotent
     def post(self, request, pk):
         body = validated_body(RefundSerializer, request)

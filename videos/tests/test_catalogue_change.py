@@ -265,13 +265,29 @@ class TestRestore:
 
         call_command("restore_video", str(gone.pk))
         assert Video.objects.get().deleted_at is None
-        call_command("restore_video", str(gone.pk))  # safe to repeat
+
+    def test_the_command_says_that_there_is_nothing_to_restore(self, make_video, capsys):
+        make_video()
+        call_command("restore_video")
+        assert capsys.readouterr().out == "No video is deleted, so there is nothing to restore.\n"
+
+    def test_the_command_refuses_a_video_that_is_not_deleted(self, make_video, trail):
+        video = make_video(title="Here")
+        with pytest.raises(CommandError, match=f"{video.pk}  Here: is not deleted") as error:
+            call_command("restore_video", str(video.pk))
+        assert error.value.returncode == 1
+        assert trail(video.pk) == []
 
     @pytest.mark.parametrize("word", ["x", "01890000-0000-7000-8000-000000000000"])
     def test_the_command_names_a_wrong_id(self, word, gone):
         with pytest.raises(CommandError, match=word):
             call_command("restore_video", word)
         assert Video.objects.get().deleted_at is not None
+
+    def test_the_command_restores_the_others_beside_a_wrong_id(self, gone):
+        with pytest.raises(CommandError, match="'x' is not a video's id"):
+            call_command("restore_video", "x", str(gone.pk))
+        assert Video.objects.get().deleted_at is None
 
 
 class TestAdminSite:

@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from config import listening, supervisor
+from videos.processing.errors import ToolFailed
 from videos.processing.synthesis import synthesise
 
 # The body of an answer. Each step checks the part that it reads, so no schema is repeated here.
@@ -29,14 +31,15 @@ FINAL = {"READY", "FAILED"}
 class Command(BaseCommand):
     help = (
         "Demonstrate the running service: upload a synthetic video as a creator, buy it as a viewer,"
-        " play every segment, and show the earnings, the ledger and the audit log. Needs a running"
-        " worker and a gateway without real money. Exits with an error if a step fails."
+        " play every segment, show the earnings, the ledger and the audit log, and make the video free."
+        " Prints the address of its player page. Needs a running worker and a gateway without real"
+        " money. Exits with an error if a step fails."
     )
 
     def add_arguments(self, parser):
         parser.add_argument(
             "--url",
-            default=f"http://{settings.HOST}:{settings.PORT}",
+            default=listening.url(),
             help="Address of the running service. Default: HOST and PORT of the settings.",
         )
         parser.add_argument(
@@ -53,16 +56,26 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args, **options):
+        if options["seconds"] < 1 or options["rate"] < 1:
+            raise CommandError("--seconds and --rate must be at least 1.")
+        if not re.fullmatch(r"[1-9]\d{1,3}x[1-9]\d{1,3}", options["size"]):
+            raise CommandError(
+                f"--size must be width x height, like 1920x1080, not {options['size']}."
+            )
+        if options["file"] and not options["file"].is_file():
+            raise CommandError(f"There is no file {options['file']}.")
         self.console = Console()
         started = time.monotonic()
+        check_that_it_runs(options["url"])
         with tempfile.TemporaryDirectory() as folder:
             demo = Demonstration(self.console, options["url"])
             try:
                 clip = options["file"] or self.synthesise_clip(Path(folder), options)
-                demo.run(clip)
-            except (StepFailed, httpx.HTTPError) as error:
+                player_page = demo.run(clip)
+            except (StepFailed, ToolFailed, httpx.HTTPError, httpx.InvalidURL) as error:
                 raise CommandError(f"The demo failed: {error}") from None
         self.console.print(f"[green]All steps succeeded, in {time.monotonic() - started:.0f} s.[/]")
+        self.console.print(f"Watch the video in a browser: {player_page}", soft_wrap=True)
 
     def synthesise_clip(self, folder: Path, options) -> Path:
         """Return a new video file in ``folder`` with the length, size and rate of the options."""
@@ -78,6 +91,18 @@ class Command(BaseCommand):
         return clip
 
 
+def check_that_it_runs(url: str) -> None:
+    """Raise CommandError, with the command that helps, if no service answers at the address."""
+    try:
+        httpx.get(f"{url}/health/live", timeout=10)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        ports = [port for _, port in supervisor.running(settings.DATA_DIR)]
+        advice = f"start the service in another terminal: {listening.make('run')}"
+        if ports and settings.PORT not in ports:
+            advice = f"the service runs on port {ports[0]}: make demo PORT={ports[0]}"
+        raise CommandError(f"Nothing answers at {url} ({error}); {advice}") from None
+
+
 class StepFailed(Exception):
     """A step got another answer than it must get; the text names both."""
 
@@ -91,8 +116,8 @@ class Demonstration:
         self.label = secrets.token_hex(4)  # Names of users and videos differ from run to run.
         self.began = datetime.now(UTC).isoformat()
 
-    def run(self, clip: Path) -> None:
-        """Do all steps with the video file ``clip``.
+    def run(self, clip: Path) -> str:
+        """Do all steps with the video file ``clip``, and return the address of the video's page.
 
         Raises StepFailed at the first wrong answer, httpx.HTTPError when the service is away.
         """
@@ -112,6 +137,7 @@ class Demonstration:
         self.count_view(video["id"], playback, creator)
         self.show_earnings(creator, admin)
         self.show_audit_log(admin)
+        return self.make_free(video["id"], creator)
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -269,6 +295,16 @@ class Demonstration:
         share = f"{earned['earnings']} of {earned['gross']} {earned['currency']}"
         self.done(f"Cleo has earned {share}; the books balance")
         self.console.print(table)
+
+    def make_free(self, video_id: str, creator: str) -> str:
+        """Make the video free, and return the address of the page on which anyone can watch it."""
+        video = self.call("PATCH", f"/videos/{video_id}", creator, json={"is_paid": False})
+        self.expect(video["price"], "0.00")
+        path = f"/watch/{video_id}"
+        if settings.ANONYMOUS_PLAYBACK:
+            self.expect(self.http.get(path).status_code, 200)
+        self.done("Cleo makes the video free")
+        return str(self.http.base_url.join(path))
 
     def show_audit_log(self, admin: str) -> None:
         """Check that the audit log has an entry for each important step; print its entries."""

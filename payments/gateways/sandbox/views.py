@@ -1,4 +1,7 @@
-"""The sandbox's checkout page for buyers, and the endpoints that play the bank and move the clock."""
+"""The sandbox's checkout page for buyers, and the endpoints that play the bank and move the clock.
+
+The two pages stand outside of the API document: a browser opens them, by the `url` of a next action.
+"""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -11,7 +14,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -25,7 +28,9 @@ from payments.gateways.base import Declined, NotThere
 from payments.gateways.sandbox import charging, checkouts, events, rows, subscriptions
 from payments.gateways.sandbox.serializers import (
     SandboxClockSerializer,
+    SandboxDisputeAnswerSerializer,
     SandboxDisputeSerializer,
+    SandboxRefundAnswerSerializer,
     SandboxReinstateSerializer,
 )
 from payments.http import validated_body
@@ -135,7 +140,7 @@ class SandboxClockView(APIView):
             "the answer."
         ),
         request=SandboxClockSerializer,
-        responses=SandboxClockSerializer,
+        responses=OpenApiResponse(SandboxClockSerializer, "The time that was reached."),
     )
     def post(self, request: Request) -> Response:
         data = validated_body(SandboxClockSerializer, request)
@@ -175,7 +180,7 @@ class SandboxDisputeView(_BankView):
         summary="Open a dispute as the buyer's bank",
         description="The id is that of a payment or of an order. An inquiry withdraws no money.",
         request=SandboxDisputeSerializer,
-        responses=SandboxDisputeSerializer,
+        responses=OpenApiResponse(SandboxDisputeAnswerSerializer, "The new dispute."),
     )
     def post(self, request: Request, pk: UUID) -> Response:
         data, payment = validated_body(SandboxDisputeSerializer, request), self.payment(pk)
@@ -193,7 +198,7 @@ class SandboxReinstateView(_BankView):
             "withdrawn, and lost otherwise."
         ),
         request=SandboxReinstateSerializer,
-        responses=SandboxReinstateSerializer,
+        responses=OpenApiResponse(SandboxDisputeAnswerSerializer, "The closed dispute."),
     )
     def post(self, request: Request, pk: UUID) -> Response:
         data, payment = validated_body(SandboxReinstateSerializer, request), self.payment(pk)
@@ -213,7 +218,7 @@ class SandboxRefundFailView(_BankView):
         summary="Let the last refund fail",
         description="The refund may be pending or have succeeded: a bank can still reject it then.",
         request=None,
-        responses=None,
+        responses=OpenApiResponse(SandboxRefundAnswerSerializer, "The failed refund."),
     )
     def post(self, request: Request, pk: UUID) -> Response:
         payment = self.payment(pk)

@@ -5,6 +5,8 @@ from django.utils import timezone
 
 from payments.services.gateway_news import reconciliation
 
+HOURS_MAX = 24 * 366
+
 
 class Command(BaseCommand):
     help = (
@@ -18,8 +20,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: object, hours: int, verbosity: int, **options: object) -> None:
-        if hours < 1:
-            raise CommandError("--hours must be at least 1.")
+        if not 1 <= hours <= HOURS_MAX:
+            raise CommandError(f"--hours must be from 1 to {HOURS_MAX}, not {hours}.")
         result = reconciliation.reconcile(
             timezone.now() - timedelta(hours=hours),
             on_step=self.stdout.write if verbosity > 1 else lambda text: None,

@@ -17,4 +17,9 @@ class Command(BaseCommand):
         for payout in created:
             amount = f"{to_text(payout.amount, payout.currency)} {payout.currency}"
             self.stdout.write(f"{payout.pk}  {amount}  for {payout.creator_id}")
-        self.stdout.write(f"{len(created)} payouts wait for approval.")
+        if created:
+            self.stdout.write(f"{len(created)} new payouts wait for approval.")
+        else:
+            self.stdout.write(
+                "No new payout: no creator without a payout under way has reached PAYOUT_MINIMUM."
+            )

@@ -1,5 +1,6 @@
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from payments.models import Pool
 from payments.periods import Month
 from payments.services.sharing import pools
 
@@ -18,6 +19,11 @@ class Command(BaseCommand):
             month = Month.named(period)
         except ValueError as error:
             raise CommandError(str(error)) from None
+        if not Pool.objects.filter(period=str(month)).exists():
+            raise CommandError(
+                f"{month} has not been closed, so there is nothing to verify. `manage.py close_pool"
+                f" {month}` closes it."
+            )
         discrepancies = pools.verify_month(month)
         for line in discrepancies:
             self.stderr.write(line)

@@ -17,6 +17,7 @@ from config import money
 from payments import gateways
 from payments.errors import (
     AlreadyOwned,
+    CouponInvalid,
     CoveredBySubscription,
     CurrencyUnsupported,
     GatewayUnavailable,
@@ -26,6 +27,7 @@ from payments.errors import (
     PriceChanged,
     VideoNotFound,
 )
+from payments.gateways import translation
 from payments.gateways.base import CheckoutSnapshot, Gateway, Item
 from payments.gateways.translation import translate_errors
 from payments.models import Coupon, Entitlement, Order
@@ -35,6 +37,20 @@ from payments.services.settling import customers, payable
 from payments.services.settling.facts import sync_payment
 from payments.services.settling.payable import NextAction
 from videos.models import Video
+
+# What `purchase`, `pay` and `next_action` can raise, for the API document.
+REFUSALS = (
+    VideoNotFound,
+    OwnVideo,
+    NotForSale,
+    CurrencyUnsupported,
+    PriceChanged,
+    AlreadyOwned,
+    CoveredBySubscription,
+    CouponInvalid,
+    OrderNotOpen,
+    *translation.REFUSALS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +115,10 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
             key=order.charge_key,
             return_url=return_url,
         )
-    sync_payment(gateway=gateway.name, external_id=charge.external_id, order=order)
+    with (
+        translate_errors()
+    ):  # a gateway that is away now has charged already; a repeat learns of it
+        sync_payment(gateway=gateway.name, external_id=charge.external_id, order=order)
     order.refresh_from_db(fields=["status", "attempt", "paid_at"])
     return order
 

@@ -15,18 +15,20 @@ from accounts.models import User
 from audit.actions import AuditAction
 from payments import locks
 from payments.errors import OrderNotOpen, RefundWindowClosed, WatchedTooMuch
-from payments.models import JournalEntry, Order, Payment
+from payments.models import JournalEntry, Order, Payment, Refund
 from payments.services import access
 from payments.services.offers import coupons
-from payments.services.settling import split
+from payments.services.settling import refunds, split
 from payments.services.settling.facts import GIVEN_UP, UNDER_WAY
-from payments.services.settling.refunds import refund_order
 from payments.services.sharing import watchtime
 from payments.signals import order_paid, order_refunded
 from videos.models import Video
 
 logger = logging.getLogger(__name__)
 Status = Order.Status
+
+# What `refund_own` can raise, for the API document.
+REFUSALS_OF_RETURN = (RefundWindowClosed, WatchedTooMuch, *refunds.REFUSALS)
 
 
 def update_from_payment(payment: Payment, *, kind: str = JournalEntry.Kind.ADJUSTMENT) -> None:
@@ -205,6 +207,6 @@ def refund_own(*, order: Order) -> Order:
         raise RefundWindowClosed()
     if watchtime.watched_share(order) * 100 > settings.REFUND_WATCHED_PERCENT:
         raise WatchedTooMuch()
-    return refund_order(
-        order_id=order.pk, amount=None, reason="asked for by the buyer", actor=order.buyer
+    return refunds.refund_order(
+        order_id=order.pk, amount=None, reason=Refund.BY_BUYER, actor=order.buyer
     )

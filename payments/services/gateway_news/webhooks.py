@@ -31,6 +31,10 @@ class EventFailed(DomainError):
     default_code = "news_failed"
 
 
+# What `replay_event` can raise, for the API document.
+REFUSALS = (EventFailed, GatewayUnavailable)
+
+
 def is_configured(gateway: str) -> bool:
     """Tell whether the gateway is known and has a secret; without one no message can be verified."""
     return gateways.is_known(gateway) and gateways.by_name(gateway).webhook_is_configured()

@@ -139,17 +139,22 @@ def change_coupon(*, coupon_id: uuid.UUID, actor: User, **changes: object) -> Co
 
 
 def _save_coupon(coupon: Coupon, changed: Iterable[str] | None = None) -> None:
-    """Validate and save a coupon; ``changed`` limits the columns. Raises ValidationError."""
-    if coupon.ends_at is not None and coupon.ends_at <= coupon.starts_at:
-        raise ValidationError({"ends_at": "The end must be after the start."}, code="invalid")
-    if coupon.amount is not None and coupon.amount > money.MAX_MINOR:
-        raise ValidationError({"amount": "This amount is too large."}, code="max_value")
-    coupon.clean_fields()
-    coupon.clean()
+    """Validate and save a coupon; ``changed`` limits the columns.
+
+    Raises ValidationError with all fields at fault.
+    """
     text = "Another coupon has this code. Choose another code."
     taken = ValidationError({"code": ValidationError(text, code="unique")})
+    errors: dict[str, list[ValidationError]] = {}
+    for check in (coupon.clean_fields, coupon.clean):
+        try:
+            check()
+        except ValidationError as error:
+            error.update_error_dict(errors)
     if Coupon.objects.filter(code__iexact=coupon.code).exclude(pk=coupon.pk).exists():
-        raise taken
+        taken.update_error_dict(errors)
+    if errors:
+        raise ValidationError(errors)
     try:
         with transaction.atomic():
             coupon.save(update_fields=changed)

@@ -248,7 +248,9 @@ def _request_automatic_refund(payment: Payment) -> None:
         is_automatic=True, status__in=[Refund.Status.FAILED, Refund.Status.CANCELED]
     ).exists()
     if left > 0 and not has_failed:
-        Refund.objects.create(payment=payment, amount=left, reason="paid twice", is_automatic=True)
+        Refund.objects.create(
+            payment=payment, amount=left, reason=Refund.PAID_TWICE, is_automatic=True
+        )
 
 
 def _disposition_of(payment: Payment) -> Payment.Disposition:

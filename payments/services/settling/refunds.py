@@ -14,6 +14,7 @@ from config.errors import NotVisible
 from payments import gateways, locks
 from payments.errors import (
     Disputed,
+    GatewayUnavailable,
     NothingToRefund,
     RefundInProgress,
     RefundTooLarge,
@@ -27,6 +28,9 @@ from payments.services.settling.facts import sync_payment
 REPEAT_AFTER = timedelta(minutes=1)
 REQUESTS_AT_ONCE = 100
 
+# What `refund_order` and `refund_invoice` can raise beside NotVisible, for the API document.
+REFUSALS = (NothingToRefund, Disputed, RefundInProgress, RefundTooLarge, GatewayUnavailable)
+
 
 def refund_order(
     *, order_id: uuid.UUID, amount: int | None, reason: str, actor: User | None
@@ -35,7 +39,8 @@ def refund_order(
 
     A full refund reverses the split and revokes the entitlement, playback included, in one transaction.
     Safe to repeat when the answer was lost: a request that the gateway has not answered within a minute
-    is repeated first, with its own key, and if it has the same amount nothing more is refunded.
+    is repeated first, with its own key, and if it has the same amount nothing more is refunded. The
+    repeated request keeps its first reason; ``reason`` is then not stored.
 
     Raises NotVisible, NothingToRefund, Disputed, RefundInProgress, RefundTooLarge: no money has moved
     then. Raises GatewayUnavailable: the follow-ups repeat the request.
@@ -43,7 +48,11 @@ def refund_order(
     if not Order.objects.filter(pk=order_id).exists():
         raise NotVisible()
     _refund_payment(
-        amount, reason, actor, order_id=order_id, disposition=Payment.Disposition.APPLIED
+        amount=amount,
+        reason=reason,
+        actor=actor,
+        order_id=order_id,
+        disposition=Payment.Disposition.APPLIED,
     )
     return Order.objects.get(pk=order_id)
 
@@ -58,7 +67,11 @@ def refund_invoice(
     if not Invoice.objects.filter(pk=invoice_id).exists():
         raise NotVisible()
     _refund_payment(
-        amount, reason, actor, invoice_id=invoice_id, disposition=Payment.Disposition.APPLIED
+        amount=amount,
+        reason=reason,
+        actor=actor,
+        invoice_id=invoice_id,
+        disposition=Payment.Disposition.APPLIED,
     )
     return Invoice.objects.get(pk=invoice_id)
 
@@ -73,14 +86,22 @@ def refund_unapplied(*, payment_id: uuid.UUID, actor: User) -> Payment:
     if payment is None:
         raise NotVisible()
     audit.record(actor=actor, action=AuditAction.SUSPENSE_SETTLED, target=payment)
-    _refund_payment(None, "pays nothing", actor, pk=payment_id, disposition=payment.disposition)
+    _refund_payment(
+        amount=None,
+        reason=Refund.PAYS_NOTHING,
+        actor=actor,
+        pk=payment_id,
+        disposition=payment.disposition,
+    )
     return Payment.objects.get(pk=payment_id)
 
 
-def _refund_payment(amount: int | None, reason: str, actor: User | None, **lookup: object) -> None:
+def _refund_payment(
+    *, amount: int | None, reason: str, actor: User | None, **lookup: object
+) -> None:
     """Repeat the unanswered requests of the payment that the lookup names, then make the wanted one."""
     while True:
-        refund, is_wanted = _reserve(amount, reason, actor, lookup)
+        refund, is_wanted = _reserve(amount=amount, reason=reason, actor=actor, lookup=lookup)
         request_at_gateway(refund)
         if is_wanted:
             return
@@ -103,9 +124,15 @@ def request_at_gateway(refund: Refund) -> None:
             status=Refund.Status.CANCELED
         )
         # The gateway knows of refunds that were made on its own pages.
-        sync_payment(gateway=payment.gateway, external_id=payment.external_id)
+        _take_over_facts(payment)
         raise RefundTooLarge(f"The gateway refuses this refund: {error}.") from None
-    sync_payment(gateway=payment.gateway, external_id=payment.external_id)
+    _take_over_facts(payment)
+
+
+def _take_over_facts(payment: Payment) -> None:
+    """Fetch the payment's facts from its gateway. Raises GatewayUnavailable."""
+    with translate_errors():
+        sync_payment(gateway=payment.gateway, external_id=payment.external_id)
 
 
 def due_requests() -> list[Refund]:
@@ -125,7 +152,7 @@ def due_requests() -> list[Refund]:
 
 @transaction.atomic
 def _reserve(
-    amount: int | None, reason: str, actor: User | None, lookup: dict[str, object]
+    *, amount: int | None, reason: str, actor: User | None, lookup: dict[str, object]
 ) -> tuple[Refund, bool]:
     """Return a refund to request, and whether it is the one that the caller wants.
 

@@ -19,6 +19,7 @@ from payments.errors import (
     PlanUnchanged,
     SubscriptionNotRunning,
 )
+from payments.gateways import translation
 from payments.gateways.base import (
     CheckoutSnapshot,
     Gateway,
@@ -39,6 +40,13 @@ Status = Subscription.Status
 # A subscription that is still incomplete after this time is given up. Its checkout expires then too.
 ABANDONED_AFTER = timedelta(hours=24)
 RESYNCS_AT_ONCE = 100
+
+# What the functions below can raise, for the API document.
+REFUSALS_OF_SUBSCRIBE = (PlanNotFound, AlreadySubscribed, *translation.REFUSALS)
+REFUSALS_OF_CANCEL = (NoSubscription, GatewayUnavailable)
+REFUSALS_OF_RESUME = (*REFUSALS_OF_CANCEL, NotCanceled)
+REFUSALS_OF_PAYMENT_METHOD = (NoSubscription, SubscriptionNotRunning, *translation.REFUSALS)
+REFUSALS_OF_CHANGE = (*REFUSALS_OF_PAYMENT_METHOD, PlanNotFound, PlanUnchanged)
 
 
 def subscribe(*, user: User, plan_code: str, payment_method: str = "") -> tuple[Subscription, bool]:

@@ -2,34 +2,49 @@ import uuid
 
 from django.core.management.base import BaseCommand, CommandError
 
-from config.errors import NotVisible
 from videos.models import Video
 from videos.services import catalogue
 
 
 class Command(BaseCommand):
-    help = "Restore deleted videos as they were. Without an id, list the deleted videos. Safe to repeat."
+    help = (
+        "Restore deleted videos as they were. Without an id, list the deleted videos. Exits with 1 when"
+        " an id is not that of a deleted video; the other videos are restored all the same."
+    )
 
     def add_arguments(self, parser):
         parser.add_argument("video_id", nargs="*", help="Id of a deleted video; any number of ids.")
 
     def handle(self, *args, **options):
         if not options["video_id"]:
-            for video in Video.objects.deleted().select_related("creator").order_by("-deleted_at"):
-                self.stdout.write(
-                    f"{video.pk}  deleted {video.deleted_at:%Y-%m-%d %H:%M}Z  {video.title}"
-                    f"  ({video.creator.public_name})"
-                )
-            return
-        for text in options["video_id"]:
-            try:
-                video = catalogue.restore_video(video_id=uuid.UUID(text), actor=None)
-            except ValueError:
-                raise CommandError(
-                    f"{text!r} is not a video's id. Run restore_video without an id to list them."
-                ) from None
-            except NotVisible:
-                raise CommandError(
-                    f"There is no video {text}. Run restore_video without an id to list them."
-                ) from None
-            self.stdout.write(self.style.SUCCESS(f"{video.pk}  {video.title}: no longer deleted."))
+            return self.list_deleted()
+        refused = [reason for text in options["video_id"] if (reason := self.refusal(text))]
+        if refused:
+            raise CommandError(
+                "\n".join([*refused, "Run restore_video without an id to list the deleted videos."])
+            )
+        return None
+
+    def list_deleted(self) -> None:
+        videos = Video.objects.deleted().select_related("creator").order_by("-deleted_at")
+        for video in videos:
+            self.stdout.write(
+                f"{video.pk}  deleted {video.deleted_at:%Y-%m-%d %H:%M}Z  {video.title}"
+                f"  ({video.creator.public_name})"
+            )
+        if not videos:
+            self.stdout.write("No video is deleted, so there is nothing to restore.")
+
+    def refusal(self, text: str) -> str | None:
+        """Restore the video with the id in ``text``, or return why it cannot be restored."""
+        try:
+            video = Video.objects.filter(pk=uuid.UUID(text)).first()
+        except ValueError:
+            return f"{text!r} is not a video's id."
+        if video is None:
+            return f"There is no video {text}."
+        if video.deleted_at is None:
+            return f"{text}  {video.title}: is not deleted."
+        catalogue.restore_video(video_id=video.pk, actor=None)
+        self.stdout.write(self.style.SUCCESS(f"{video.pk}  {video.title}: no longer deleted."))
+        return None

@@ -1,0 +1,42 @@
+"""The base of serializers whose fields are also checked together."""
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError as ModelValidationError
+from rest_framework import serializers
+
+
+class CompleteErrors(serializers.Serializer[Any]):
+    """A serializer that reports the errors of its fields and those of ``validate`` in one answer.
+
+    REST framework calls ``validate`` only when every field is valid, so that a client learns of the
+    next error when the first is repaired. Here ``validate`` is also called with the valid fields alone,
+    and must work with any of them. ``failed`` names the others: an error of ``validate`` for one of them
+    is dropped, because the field has told its own.
+    """
+
+    failed: frozenset[str] = frozenset()
+    _valid: MutableMapping[str, Any]
+
+    def set_value(
+        self, dictionary: MutableMapping[str, Any], keys: Sequence[str], value: Any
+    ) -> None:
+        """Keep the valid fields, which REST framework forgets when another field fails."""
+        self._valid = dictionary
+        super().set_value(dictionary, keys, value)
+
+    def to_internal_value(self, data: Any) -> Any:
+        self.failed, self._valid = frozenset(), {}
+        try:
+            return super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            errors: Any = error.detail
+            if not isinstance(errors, dict) or not isinstance(data, Mapping):  # no field was read
+                raise
+            self.failed = frozenset(errors)
+            try:
+                self.validate(self._valid)
+            except (serializers.ValidationError, ModelValidationError) as more:
+                errors = {**serializers.as_serializer_error(more), **errors}
+            raise serializers.ValidationError(errors) from None

@@ -1,0 +1,48 @@
+"""What to tell a user when the database cannot answer."""
+
+import sqlite3
+
+from django.conf import settings
+from django.db import Error, InterfaceError, OperationalError
+
+from config.env import masked, read
+
+UNMIGRATED = (
+    "The database does not have the tables of this version yet:"
+    " `make run`, or `python manage.py migrate`, makes them."
+)
+AWAY = "The database does not answer. Try again in a moment."
+# Parts of SQLite's messages, and PostgreSQL's codes (sqlstate), with the sentence for each.
+_REASONS = {
+    ("no such table", "no such column", "has no column named", "42P01", "42703"): UNMIGRATED,
+    ("not a database", "malformed"): "The database's file is damaged, or is no SQLite database.",
+    ("readonly database", "25006"): "The database is read-only, so nothing can be stored.",
+    ("is full", "53100"): "The disk of the database is full, so nothing can be stored.",
+    ("unable to open", "disk I/O error"): "The database's file cannot be opened.",
+}
+
+
+def unavailability(error: BaseException | None) -> str | None:
+    """Return why the database cannot answer, without a name or place; None for any other error."""
+    if not isinstance(error, (Error, sqlite3.Error)):
+        return None
+    code, message = getattr(error.__cause__, "sqlstate", None), str(error)
+    for signs, reason in _REASONS.items():
+        if code in signs or (not code and any(sign in message for sign in signs)):
+            return reason
+    is_away = isinstance(error, (OperationalError, InterfaceError, sqlite3.OperationalError))
+    return AWAY if is_away else None
+
+
+def explanation(error: BaseException) -> str | None:
+    """Return the same for the operator: with the database's place and message, but no password."""
+    reason = unavailability(error)
+    if reason is None or reason == UNMIGRATED:
+        return reason
+    database = settings.DATABASES["default"]
+    url = read("DATABASE_URL")
+    place = f"DATABASE_URL={masked(url)}" if url else database["NAME"]
+    message = " ".join(str(error).split())
+    if database.get("PASSWORD"):
+        message = message.replace(str(database["PASSWORD"]), "***")
+    return f"{'The database cannot be used.' if reason == AWAY else reason} {place}: {message}"

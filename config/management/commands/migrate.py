@@ -1,0 +1,57 @@
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from django.core.management.commands import migrate
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Command(migrate.Command):
+    """Django's command, which Ctrl-C stops between two migrations only.
+
+    Django commits some migrations a moment before it records them. One that was stopped in between
+    would be applied again, and fail because its tables exist.
+    """
+
+    _asked_to_stop = False
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Migrate. Raises KeyboardInterrupt, after a finished step, if it was asked to stop."""
+        with self._signals_noted():
+            super().handle(*args, **options)
+            self._stop_if_asked()
+
+    def migration_progress_callback(
+        self, action: str, migration: Any | None = None, fake: bool = False
+    ) -> None:
+        if action in {"apply_start", "unapply_start"}:
+            self._stop_if_asked()
+        super().migration_progress_callback(action, migration, fake)
+
+    def _stop_if_asked(self) -> None:
+        if self._asked_to_stop:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def _signals_noted(self) -> Iterator[None]:
+        """Note the first signal. A second one stops at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may handle signals, and gets them
+            return
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+
+        def note(number: int, frame: FrameType | None) -> None:
+            self._asked_to_stop = True
+            signal.signal(number, before[signal.Signals(number)])
+
+        for number in SIGNALS:
+            signal.signal(number, note)
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                signal.signal(number, before[number])

@@ -1,0 +1,56 @@
+"""The supervisor of `make run`: supervisord with our configuration, in a process without Django."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def become(folder: Path, port: int) -> None:
+    """Replace this process by the supervisor of the service on a port, with its data in a folder."""
+    os.environ["PYTHON"] = sys.executable
+    os.environ["SUPERVISOR_PIDFILE"] = str(folder / f"supervisord-{port}.pid")
+    command = [sys.executable, "-m", "config.supervisor"]
+    command += ["--configuration", str(BASE_DIR / "deploy" / "supervisord.conf")]
+    if os.geteuid() == 0:
+        command += ["--user", "root"]  # supervisord warns unless running as root is explicit
+    for output in (1, 2):  # supervisord opens them again, so that writes to a file must append
+        flags = fcntl.fcntl(output, fcntl.F_GETFL)
+        fcntl.fcntl(output, fcntl.F_SETFL, flags | os.O_APPEND)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the new program can end quietly
+    os.chdir(BASE_DIR)  # where `-m` finds this module
+    os.execv(sys.executable, command)  # noqa: S606 - our own file, no shell
+
+
+def running(folder: Path) -> Iterator[tuple[int, int]]:
+    """Yield the process and the port of each supervisor that runs with its data in the folder."""
+    for path in sorted(folder.glob("supervisord-*.pid")):
+        with contextlib.suppress(OSError, ValueError):  # it has ended, or its file is half written
+            process, port = int(path.read_text(encoding="ascii")), int(path.stem.partition("-")[2])
+            os.kill(process, 0)
+            command = Path(f"/proc/{process}/cmdline")  # another program may have got the number
+            if not command.exists() or __name__.encode() in command.read_bytes():
+                yield process, port
+
+
+def stop() -> None:
+    """End the supervisor that started this process, if there is one. It would start it again."""
+    pid_file = os.environ.get("SUPERVISOR_PIDFILE", "")
+    with contextlib.suppress(OSError, ValueError):
+        if pid_file and int(Path(pid_file).read_text(encoding="ascii")) == os.getppid():
+            os.kill(os.getppid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        from supervisor.supervisord import main  # type: ignore[import-untyped]  # it has no types
+
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
