@@ -22,7 +22,7 @@ def parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def network(text: str) -> str:
     """Return the text by which requests of one client are counted.
 
-    That is an IPv4 address, or the /64 network of an IPv6 address, which providers give to one household.
+    That is an IPv4 address, or the /64 network of an IPv6 address: one household has such a network.
     """
     address = parse(text)
     if address is None:
