@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-clients demo clip lint types migrations schema acceptance walks tour screenshot bench-delivery bench-pipeline bench-ledger clean
+.PHONY: help run test test-fast test-journeys demo clip lint types migrations schema acceptance walks tour screenshot bench-delivery bench-pipeline bench-ledger clean
 
 # Every setting of .env.example may be given as a variable of make: `make run PORT=2002`.
 export
@@ -30,16 +30,16 @@ clip: $(VENV)/runtime ## write clip.mp4, a short video with sound to upload
 	@$(BIN)/python manage.py make_clip
 
 # Compiled modules are kept between runs, even where the environment says otherwise: it saves seconds.
-run demo test test-fast test-clients: export PYTHONDONTWRITEBYTECODE =
+run demo test test-fast test-journeys: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/dev ## run all tests; `make test ARGS=audit` runs those of one app
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not clients" $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not journeys" $(ARGS)
 
-test-clients: $(VENV)/dev ## generate clients from the OpenAPI document and try them (needs Node.js)
-	@$(BIN)/python -m pytest -m clients analytics/tests/test_clients.py $(ARGS)
+test-journeys: $(VENV)/dev ## use the service as people do: README, start, browser, generated clients (needs Node.js)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m journeys $(ARGS)
 
 test-fast: $(VENV)/dev ## run the tests without other processes and without long sweeps
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not programs and not sweep" $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not programs and not sweep and not journeys" $(ARGS)
 
 lint: $(VENV)/dev ## check style, formatting and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache

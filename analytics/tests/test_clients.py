@@ -2,7 +2,7 @@
 
 The journeys lie in `analytics/tests/clients`: one with openapi-python-client, one with
 openapi-typescript and openapi-fetch, and one with @hey-api/openapi-ts. Their types are checked, and then
-they are run. Two linters check the document itself. `make test-clients` runs these tests; `make test`
+they are run. Two linters check the document itself. `make test-journeys` runs these tests; `make test`
 does not.
 """
 
@@ -21,7 +21,7 @@ from django.core.management import call_command
 
 from videos.tests import processes
 
-pytestmark = [pytest.mark.clients, pytest.mark.xdist_group("clients")]
+pytestmark = [pytest.mark.journeys, pytest.mark.xdist_group("clients")]
 
 HERE = Path(__file__).parent / "clients"
 LOCKED = ("package.json", "package-lock.json", ".npmrc")

@@ -9,7 +9,7 @@ from config.tests import browser
 from streaming.tests.player import play
 from videos.tests import processes
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.journeys]
 
 
 def test_the_demo_ends_with_the_address_of_a_video_that_plays(chromium, media, capsys):

@@ -1,7 +1,10 @@
-"""The mark ``programs``: tests that start FFmpeg or another process; ``make test-fast`` leaves them out.
+"""The marks ``programs`` and ``database``, which every run sets by itself.
 
-The mark is set by reading the code of the test and of its fixtures. In every run a test without the mark
-fails if it starts a process, so that no such test gets into the fast run unnoticed.
+``programs``: tests that start FFmpeg or another process; ``make test-fast`` leaves them out.
+``database``: tests that use the database; `.ci/run` repeats only these on PostgreSQL.
+
+The mark ``programs`` is set by reading the code of the test and of its fixtures. In every run a test
+without it fails if it starts a process, so that no such test gets into the fast run unnoticed.
 """
 
 import inspect
@@ -29,6 +32,7 @@ STARTERS = {
     "videos.tests.media",
     "videos.tests.processes",
 }
+DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
 EVENTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"}
 
 _started: list[str] | None = None  # the processes of the running test; None: it may start them
@@ -41,6 +45,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     functions = [item.function, *(fixture.func for named in definitions for fixture in named)]
     if any(_names_a_starter(inspect.unwrap(function)) for function in functions):
         item.add_marker(pytest.mark.programs)
+    if item.get_closest_marker("django_db") or DATABASE_FIXTURES & set(item.fixturenames):
+        item.add_marker(pytest.mark.database)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

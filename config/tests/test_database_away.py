@@ -92,9 +92,9 @@ def test_an_unmigrated_database_is_a_503_with_the_command(unmigrated, client, me
 
     assert answer.status_code == 503
     assert answer["Retry-After"] == "5"
-    (error,) = answer.json()["errors"]
-    assert error["code"] == "unavailable"
-    assert MIGRATE in error["detail"]
+    assert MIGRATE in answer.content.decode()
+    if path.startswith("/api"):
+        assert answer.json()["errors"][0]["code"] == "unavailable"
 
 
 def test_an_error_in_a_middleware_is_a_503_too(client, monkeypatch):
@@ -109,7 +109,7 @@ def test_an_error_in_a_middleware_is_a_503_too(client, monkeypatch):
     answer = client.get("/admin/login/")
 
     assert answer.status_code == 503
-    assert "full" in answer.json()["errors"][0]["detail"]
+    assert b"full" in answer.content
 
 
 def test_other_errors_of_the_database_stay_faults_of_ours(client, monkeypatch):

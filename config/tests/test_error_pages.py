@@ -46,7 +46,8 @@ def test_a_wrong_host_is_a_page_for_a_browser(client):
     answer = client.get("/", HTTP_HOST="evil.example", HTTP_ACCEPT=BROWSER)
 
     assert (answer.status_code, answer["Content-Type"]) == (400, "text/html; charset=utf-8")
-    assert b"evil" not in answer.content
+    assert b"does not answer to the name evil.example" in answer.content
+    assert b"//evil" not in answer.content
 
 
 @pytest.mark.parametrize("accept", [BROWSER, "application/json"])

@@ -17,6 +17,8 @@ from django.db import connection
 from config import env, listening, supervisor
 from config.tests.test_env import GOOD, python
 
+pytestmark = pytest.mark.journeys
+
 
 @pytest.fixture
 def port():

@@ -6,6 +6,8 @@ import pytest
 
 from config.tests import tour
 
+pytestmark = pytest.mark.journeys
+
 README = tour.README.read_text(encoding="utf-8")
 
 

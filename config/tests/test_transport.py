@@ -81,9 +81,8 @@ def test_an_unknown_host_name_is_refused_with_the_setting(client, settings, path
 
     answer = client.get(path, HTTP_HOST=f"{host}:2001")
 
-    (error,) = answer.json()["errors"]
-    assert (answer.status_code, error["code"]) == (400, "bad_request")
-    assert f"set ALLOWED_HOSTS=...,{host} in .env" in error["detail"]
+    assert answer.status_code == 400
+    assert f"set ALLOWED_HOSTS=...,{host} in .env" in answer.content.decode()
     assert "secret-name" not in answer.content.decode()
 
 

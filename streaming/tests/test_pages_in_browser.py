@@ -18,7 +18,7 @@ from videos.services import catalogue, sources
 from videos.tests import processes
 from videos.tests.media import ffmpeg, h264, tone
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.journeys]
 PASSWORD = "a long pass phrase"
 SIZE = "size=640x360:rate=25"
 TEST_PICTURE = f"testsrc2={SIZE}"

@@ -10,11 +10,18 @@ import * as sdk from "./generated/hey/sdk.gen.js";
 import type {
   Error as Problem,
   ErrorDetail,
+  PaymentsPurchaseCreateData,
   Playback,
   RoleEnum,
+  StreamPlayRetrieveData,
+  StreamSessionsHeartbeatCreateData,
   Video,
 } from "./generated/hey/types.gen.js";
 
+// The client takes other headers too. Named by these types, a header must stand in the document.
+type PurchaseHeaders = PaymentsPurchaseCreateData["headers"];
+type PlayHeaders = StreamPlayRetrieveData["headers"];
+type HeartbeatHeaders = StreamSessionsHeartbeatCreateData["headers"];
 type Answer<T> = { data?: T; error?: Problem; response?: Response };
 
 const [, , baseUrl, clip, adminEmail, adminPassword] = process.argv;
@@ -97,7 +104,7 @@ async function buy(client: Client, video: Video): Promise<string> {
   const declined = await sdk.paymentsPurchaseCreate({ client, path, body: badCard });
   assert.equal(refused(declined, 402, "card_declined").decline_code, "generic_decline");
 
-  const headers = { "Idempotency-Key": randomUUID() };
+  const headers: PurchaseHeaders = { "Idempotency-Key": randomUUID() };
   const wish = { client, path, headers, body: { payment_method: "pm_card_visa" } };
   const { order } = good(await sdk.paymentsPurchaseCreate(wish));
   assert.equal(order.status, "paid");
@@ -110,14 +117,9 @@ async function buy(client: Client, video: Video): Promise<string> {
 
 /** Start playback, fetch a playlist and a segment, and report the part that was played. */
 async function watch(client: Client, video_id: string): Promise<Playback> {
-  const asked = good(await sdk.streamRetrieve({ client, path: { video_id } }));
-  const playback = good(
-    await sdk.streamPlayRetrieve({
-      client: anyone,
-      path: { token: asked.stream_token },
-      headers: { Accept: "application/json" },
-    }),
-  );
+  const { stream_token: token } = good(await sdk.streamRetrieve({ client, path: { video_id } }));
+  const headers: PlayHeaders = { Accept: "application/json" };
+  const playback = good(await sdk.streamPlayRetrieve({ client: anyone, path: { token }, headers }));
   const segment = await fetch(await firstAddress(await firstAddress(playback.hls_url)));
   assert.equal(segment.status, 200);
   assert((await segment.arrayBuffer()).byteLength > 100);
@@ -136,10 +138,11 @@ async function firstAddress(playlist: string): Promise<string> {
 
 /** Report that the first fifth of a second was played, as a player that is not signed in. */
 function heartbeat({ session_id, grant }: Playback) {
+  const headers: HeartbeatHeaders = { "Playback-Grant": grant };
   return sdk.streamSessionsHeartbeatCreate({
     client: anyone,
     path: { id: session_id },
-    headers: { "Playback-Grant": grant },
+    headers,
     body: { position_seconds: 0.2, state: "playing", watched: [[0, 0.2]] },
   });
 }
