@@ -1,16 +1,44 @@
+from typing import Any
+
 from django.contrib import admin, messages
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts import services
-from accounts.errors import LastAdmin
+from accounts.errors import LastAdmin, WrongCredentials
 from accounts.models import RefreshFamily, User
+from config.api.ratelimit import RateLimited
 from config.admin import HouseAdmin, ReadOnlyAdmin
 
 admin.site.site_header = admin.site.site_title = "Video on demand"
 admin.site.index_title = "Administration"
 admin.site.unregister(Group)
+
+
+class SignInForm(AdminAuthenticationForm):
+    """The sign-in of the admin site, with the limits and the records of the API's sign-in."""
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        if data.get("username") and data.get("password") and self.request is not None:
+            try:
+                self.user_cache = services.user_of(
+                    self.request, email=data["username"], password=data["password"], only_staff=True
+                )
+            except WrongCredentials:
+                raise self.get_invalid_login_error() from None
+            except RateLimited as limited:
+                raise ValidationError(
+                    f"Too many attempts. Try again in {limited.usage.reset_seconds} seconds.",
+                    code="throttled",
+                ) from None
+        return data
+
+
+admin.site.login_form = SignInForm
 
 
 @admin.register(User)

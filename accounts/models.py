@@ -117,6 +117,7 @@ class RefreshFamily(models.Model):
     current = models.CharField("id of the valid refresh token", max_length=32)
     previous = models.CharField("id of the refresh token before it", max_length=32, blank=True)
     rotated_at = models.DateTimeField("last refresh (UTC)", null=True)
+    network = models.CharField("signed in from this network", max_length=64, blank=True)
     created_at = models.DateTimeField("signed in (UTC)", default=timezone.now, editable=False)
     expires_at = models.DateTimeField("expires (UTC)")
     revoked_at = models.DateTimeField("ended (UTC)", null=True)

@@ -6,10 +6,11 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.http import HttpRequest
 from rest_framework.exceptions import ValidationError
 
 import audit.services as audit
-from accounts import tokens
+from accounts import limits, tokens
 from accounts.errors import LastAdmin, WrongCredentials, WrongPassword
 from accounts.models import User, normal_email
 from accounts.roles import MODERATOR, Role
@@ -31,20 +32,30 @@ def register(*, email: str, password: str, display_name: str = "") -> User:
     return user
 
 
-def sign_in(*, email: str, password: str) -> tokens.Pair:
-    """Return the first tokens of a new sign-in. Raises WrongCredentials.
+def user_of(
+    request: HttpRequest, *, email: str, password: str, only_staff: bool = False
+) -> User:
+    """Return the user with this address and password, for every door of the service.
 
-    A refusal takes the same time for unknown and known addresses, because Django's back end hashes the
-    password in both cases.
+    Records the success or the failure, and counts the attempt (`accounts.limits`). A refusal takes the
+    same time for unknown and known addresses, because Django's back end hashes the password in both
+    cases. Raises WrongCredentials, also for a user who is not staff where ``only_staff`` is set, and
+    RateLimited.
     """
-    user = authenticate(email=normal_email(email), password=password)
-    with transaction.atomic():
-        if user is not None:
-            pair = tokens.issue(user)
-            audit.record(actor=user, action=AuditAction.LOGIN_SUCCEEDED, target=user)
-            return pair
+    limits.count_attempt(request, email)
+    user = authenticate(request, email=normal_email(email), password=password)
+    if not isinstance(user, User) or (only_staff and not user.is_staff):
+        limits.count_failure(request, email)
         audit.record(actor=None, action=AuditAction.LOGIN_FAILED)
-    raise WrongCredentials()
+        raise WrongCredentials()
+    audit.record(actor=user, action=AuditAction.LOGIN_SUCCEEDED, target=user)
+    return user
+
+
+def sign_in(request: HttpRequest, *, email: str, password: str) -> tokens.Pair:
+    """Return the first tokens of a new sign-in. Raises WrongCredentials and RateLimited."""
+    user = user_of(request, email=email, password=password)
+    return tokens.issue(user, network=limits.network_of(request))
 
 
 @transaction.atomic

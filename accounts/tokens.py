@@ -36,10 +36,14 @@ class Pair:
     expires_in: int
 
 
-def issue(user: User) -> Pair:
-    """Start a sign-in and return its first tokens. The caller has verified the user's password."""
+def issue(user: User, *, network: str = "") -> Pair:
+    """Start a sign-in and return its first tokens. The caller has verified the user's password.
+
+    ``network`` is that of the request (`accounts.limits`).
+    """
     family = RefreshFamily.objects.create(
         user=user,
+        network=network,
         current=uuid.uuid4().hex,
         expires_at=timezone.now() + settings.REFRESH_TOKEN_LIFETIME,
     )
@@ -93,6 +97,11 @@ def _revoke_if_reused(family_id: uuid.UUID, jti: str) -> None:
         if revoked:
             audit.record(actor=family.user, action=AuditAction.REFRESH_REUSED, target=family.user)
     raise TokenReused()
+
+
+def family_of(refresh_token: str) -> uuid.UUID:
+    """Return the id of a refresh token's sign-in. Raises TokenInvalid and TokenExpired."""
+    return _uuid(_read(RefreshToken, refresh_token), "fam")
 
 
 def end(refresh_token: str) -> User | None:

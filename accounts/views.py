@@ -16,7 +16,7 @@ from accounts.errors import (
     WrongPassword,
 )
 from accounts.filters import UserFilter
-from accounts.models import User, normal_email
+from accounts.models import User
 from accounts.permissions import MayManageUsers
 from accounts.serializers import (
     LoginSerializer,
@@ -84,13 +84,15 @@ class LoginView(AuthView):
     @refuses(WrongCredentials)
     def post(self, request):
         credentials = self.read(LoginSerializer).validated_data
-        # A second limit, by account: passwords may be guessed from many addresses at once.
-        address = normal_email(credentials["email"])
-        ratelimit.count(request._request, group="auth", key=f"email:{address}")
-        return Response(TokenPairSerializer(services.sign_in(**credentials)).data)
+        pair = services.sign_in(request._request, **credentials)
+        return Response(TokenPairSerializer(pair).data)
 
 
 class RefreshView(AuthView):
+    # Not the limit of passwords: many people may share an address, and each of them refreshes. A family
+    # that is refreshed too often is refused by itself.
+    rate_group = "default"
+
     @extend_schema(
         summary="Exchange a refresh token for a new pair",
         description="The old refresh token is used up. A token that is used twice was stolen or lost, so"
@@ -101,7 +103,9 @@ class RefreshView(AuthView):
     )
     @refuses(TokenInvalid, TokenExpired, TokenReused)
     def post(self, request):
-        pair = tokens.rotate(self.read(RefreshSerializer).validated_data["refresh_token"])
+        token = self.read(RefreshSerializer).validated_data["refresh_token"]
+        ratelimit.count(request._request, group="refresh", key=f"family:{tokens.family_of(token)}")
+        pair = tokens.rotate(token)
         return Response(TokenPairSerializer(pair).data)
 
 

@@ -10,6 +10,7 @@ class AuditAction(models.TextChoices):
     """
 
     API_REQUEST = "api.request", "API request"
+    REQUESTS_DROPPED = "audit.dropped", "API requests that could not be recorded"
 
     USER_REGISTERED = "user.registered", "User registered"
     LOGIN_SUCCEEDED = "login.succeeded", "Login succeeded"

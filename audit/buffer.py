@@ -9,10 +9,12 @@ import atexit
 import logging
 import threading
 from collections import deque
+from datetime import datetime
 
 from django.conf import settings
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, DataError, IntegrityError, connections
 
+from audit.actions import AuditAction
 from audit.models import AuditEntry
 
 logger = logging.getLogger(__name__)
@@ -20,7 +22,8 @@ logger = logging.getLogger(__name__)
 CAPACITY = 20_000
 BATCH = 500
 
-_waiting: deque[AuditEntry] = deque(maxlen=CAPACITY)
+_waiting: deque[AuditEntry] = deque()
+_dropped: list[datetime] = []  # the times of the entries that were given up since the last flush
 _started = threading.Lock()
 _flushing = threading.Lock()
 _wake = threading.Event()
@@ -30,13 +33,16 @@ _thread: threading.Thread | None = None
 def put(entry: AuditEntry) -> None:
     """Add an entry to the next batch, without waiting for the database.
 
-    Over CAPACITY waiting entries, the oldest one is dropped. With AUDIT_FLUSH_SECONDS = 0 the entry is
-    written at once.
+    Over CAPACITY waiting entries, the new one is given up; the next flush records how many were. With
+    AUDIT_FLUSH_SECONDS = 0 the entry is written at once.
     """
     if settings.AUDIT_FLUSH_SECONDS == 0:
         entry.save(force_insert=True)
         return
-    _waiting.append(entry)
+    if len(_waiting) < CAPACITY:
+        _waiting.append(entry)
+    else:
+        _dropped.append(entry.at)
     if _thread is None or not _thread.is_alive():
         _start()
 
@@ -44,16 +50,44 @@ def put(entry: AuditEntry) -> None:
 def flush() -> None:
     """Write all waiting entries of this process. Other processes have their own.
 
-    Raises DatabaseError; the entries that could not be written keep waiting.
+    Safe to repeat after a lost answer: an entry that is stored already is left as it is. An entry that
+    the database cannot take is given up, so that it does not stop the others. Raises DatabaseError if
+    the database is away; the entries then keep waiting.
     """
     with _flushing:
         while _waiting:
             batch = [_waiting.popleft() for _ in range(min(BATCH, len(_waiting)))]
             try:
-                AuditEntry.objects.bulk_create(batch)
+                _write(batch)
             except DatabaseError:
                 _waiting.extendleft(reversed(batch))
                 raise
+        _record_dropped()
+
+
+def _write(batch: list[AuditEntry]) -> None:
+    try:
+        AuditEntry.objects.bulk_create(batch, ignore_conflicts=True)
+    except (DataError, IntegrityError):
+        for entry in batch:
+            try:
+                AuditEntry.objects.bulk_create([entry], ignore_conflicts=True)
+            except (DataError, IntegrityError):
+                logger.exception("An audit entry cannot be stored, and is given up.")
+                _dropped.append(entry.at)
+
+
+def _record_dropped() -> None:
+    """Write how many entries were given up, and from when to when, as an entry of its own."""
+    if not _dropped:
+        return
+    times = [_dropped.pop() for _ in range(len(_dropped))]
+    data = {"rows": len(times), "from": min(times).isoformat(), "to": max(times).isoformat()}
+    try:
+        AuditEntry.objects.create(action=AuditAction.REQUESTS_DROPPED, data=data)
+    except DatabaseError:
+        _dropped.extend(times)
+        raise
 
 
 def _start() -> None:

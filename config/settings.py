@@ -157,6 +157,7 @@ RATE_LIMITS = {  # requests a minute by rate group (config.api.views); 0 = no li
     "auth": env.number("RATE_LIMIT_AUTH", 20),
     "stream": env.number("RATE_LIMIT_STREAM", 60),
     "default": env.number("RATE_LIMIT_DEFAULT", 300),
+    "refresh": env.number("RATE_LIMIT_AUTH", 20),  # of one sign-in
 }
 RATELIMIT_IPV6_MASK = 64  # providers give one household a whole /64 network
 RATELIMIT_FAIL_OPEN = False

@@ -1,6 +1,6 @@
 """Reactions of playback to news of other apps.
 
-The first three run inside the transaction of the sender: access and playback end together, or neither
+The first four run inside the transaction of the sender: access and playback end together, or neither
 does.
 """
 
@@ -13,7 +13,7 @@ from payments.signals import entitlement_revoked
 from streaming import sessions, watchtime
 from streaming.models import PlaybackSession
 from videos.models import Video
-from videos.signals import video_removed, worker_tick
+from videos.signals import video_removed, video_restricted, worker_tick
 
 Reason = PlaybackSession.EndReason
 
@@ -28,6 +28,19 @@ def end_sessions_of_revoked_entitlement(sender, entitlement: Entitlement, **kwar
 def end_sessions_of_removed_video(sender, video: Video, **kwargs):
     """End all sessions of the video."""
     sessions.end(PlaybackSession.objects.filter(video=video), Reason.REMOVED)
+
+
+@receiver(video_restricted, dispatch_uid="streaming.end_sessions_of_restricted_video")
+def end_sessions_of_restricted_video(sender, video: Video, **kwargs):
+    """End the sessions that rest on what the video was: free, or visible to all.
+
+    A private video stays with its owner and with administrators. A video that costs money now stays
+    with those who have bought it or subscribe, too.
+    """
+    lost = PlaybackSession.objects.filter(video=video, access="free")
+    if video.visibility == Video.Visibility.PRIVATE:
+        lost = PlaybackSession.objects.filter(video=video).exclude(access__in=["owner", "admin"])
+    sessions.end(lost, Reason.RESTRICTED)
 
 
 @receiver(user_deactivated, dispatch_uid="streaming.end_sessions_of_deactivated_user")

@@ -5,6 +5,7 @@ import math
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from config.api.fields import BoundedListField
 from streaming.heartbeats import Heartbeat
 from streaming.models import PlaybackSession
 
@@ -74,7 +75,7 @@ class SecondsField(serializers.FloatField):
         return value
 
 
-class IntervalField(serializers.ListField):
+class IntervalField(BoundedListField):
     """A pair ``[from, to]`` of positions in the video, in seconds, with from ≤ to."""
 
     child = SecondsField()
@@ -83,12 +84,7 @@ class IntervalField(serializers.ListField):
         super().__init__(min_length=2, max_length=2, **kwargs)
 
     def to_internal_value(self, data):
-        moments = super().to_internal_value(data)
-        if len(moments) != 2:  # ListField checks min_length and max_length only after this method.
-            raise serializers.ValidationError(
-                "An interval has two values. Send [from, to] in seconds of the video."
-            )
-        start, end = moments
+        start, end = super().to_internal_value(data)
         if end < start:
             raise serializers.ValidationError(
                 "An interval cannot end before it begins. Send the smaller position first."
@@ -110,7 +106,7 @@ class HeartbeatSerializer(serializers.Serializer):
 
     position_seconds = SecondsField()
     state = serializers.ChoiceField(choices=["playing", "paused", "buffering", "ended"])
-    watched = serializers.ListField(
+    watched = BoundedListField(
         child=IntervalField(),
         max_length=100,
         required=False,

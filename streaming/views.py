@@ -12,7 +12,7 @@ from drf_spectacular.utils import (
     extend_schema_view,
 )
 from rest_framework import status
-from rest_framework.exceptions import NotAuthenticated, ParseError
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ParseError
 from rest_framework.mixins import DestroyModelMixin, ListModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
@@ -21,6 +21,8 @@ from accounts import tokens as access_tokens
 from accounts.authentication import bearer_token
 from accounts.errors import TokenExpired, TokenInvalid
 from accounts.models import RefreshFamily
+from config import addresses
+from config.api import ratelimit
 from config.api.refusals import reads_header, refuses, sends_headers
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
@@ -186,8 +188,27 @@ class HeartbeatView(APIView):
     authentication_classes = []
 
     def limit_key(self, request) -> str:
-        """Count requests by session: many viewers may share one address."""
+        """Count requests by session: many viewers may share one address.
+
+        Refused reports are counted by address too, before the database is asked: otherwise invented
+        sessions would have no limit.
+        """
+        strangers = ratelimit.usage_of(
+            request._request, group="default", key=self._stranger(request), increment=False
+        )
+        if strangers is not None and strangers.remaining == 0:
+            raise ratelimit.RateLimited(strangers)
         return f"session:{self.kwargs['pk']}"
+
+    def handle_exception(self, exc):
+        if isinstance(exc, (NotVisible, AuthenticationFailed)):
+            key = self._stranger(self.request)
+            ratelimit.usage_of(self.request._request, group="default", key=key, increment=True)
+        return super().handle_exception(exc)
+
+    @staticmethod
+    def _stranger(request) -> str:
+        return f"stranger:{addresses.network(request.META.get('REMOTE_ADDR', ''))}"
 
     @extend_schema(
         summary="Report the seconds that were played",

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from config import money
-from config.api.fields import MoneyField
+from config.api.fields import BoundedListField, MoneyField
 from config.api.serializers import CompleteErrors
 from videos.models import ProcessingJob, Video
 
@@ -16,7 +16,7 @@ TAGS_MAX = 20
 TAG_LETTERS_MAX = 40
 
 
-class TagsField(serializers.ListField):
+class TagsField(BoundedListField):
     """Tags of a video: words in lower case, without repeats, in alphabetical order."""
 
     child = serializers.CharField(max_length=TAG_LETTERS_MAX)

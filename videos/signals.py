@@ -17,6 +17,14 @@ video_published = Signal()
 # 2. streaming.receivers.end_sessions_of_removed_video: ends its playback sessions.
 video_removed = Signal()
 
+# A video became private, or costs money now. Sent by services/catalogue.py inside the changing
+# transaction, with send(): a receiver that raises undoes the change.
+# Arguments: video (Video, with its new fields).
+# Heard by, in this order:
+# 1. streaming.receivers.end_sessions_of_restricted_video: ends the playback sessions that rest on
+#    what is gone.
+video_restricted = Signal()
+
 # Time for periodic work. Sent by worker.py with send_robust(), outside of any transaction, about
 # every second, minute and hour as long as a worker runs. Each worker sends it, so that receivers may
 # run at the same time in several processes. An exception of a receiver is logged and stops neither

@@ -44,6 +44,20 @@ class MoneyField(serializers.Field[Any, object, str, HasCurrency]):
             self.fail("invalid")
 
 
+class BoundedListField(serializers.ListField):
+    """A list whose length is checked before its items, so that a long one costs nothing."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list):
+            if self.max_length is not None and len(data) > self.max_length:
+                message = self.error_messages["max_length"].format(max_length=self.max_length)
+                raise serializers.ValidationError(message, code="max_length")
+            if self.min_length is not None and len(data) < self.min_length:
+                message = self.error_messages["min_length"].format(min_length=self.min_length)
+                raise serializers.ValidationError(message, code="min_length")
+        return super().to_internal_value(data)
+
+
 class AmountTextField(serializers.CharField):
     """An amount that is already written as a decimal string, such as "19.99". Output only."""
 

@@ -17,6 +17,7 @@ class Usage:
     limit: int
     remaining: int
     reset_seconds: int
+    is_over: bool = False
 
     def headers(self) -> dict[str, str]:
         """Return the response headers of draft-ietf-httpapi-ratelimit-headers-03, section 3."""
@@ -42,21 +43,29 @@ def count(request: HttpRequest, *, group: str, key: str) -> Usage | None:
     refused with ServiceUnavailable, because passwords could be guessed without a limit; requests of
     other groups are not counted and get None.
     """
+    usage = usage_of(request, group=group, key=key, increment=True)
+    if usage is not None and usage.is_over:
+        raise RateLimited(usage)
+    return usage
+
+
+def usage_of(request: HttpRequest, *, group: str, key: str, increment: bool) -> Usage | None:
+    """Return the use of a limit, with or without counting this request. Otherwise as `count`."""
     limit = settings.RATE_LIMITS[group]
     if limit == 0:
         return None
-    usage = get_usage(request, group=group, key=lambda *_: key, rate=f"{limit}/m", increment=True)
+    usage = get_usage(
+        request, group=group, key=lambda *_: key, rate=f"{limit}/m", increment=increment
+    )
     if usage is None:
         return None
     if usage["limit"] == 0:  # django-ratelimit's sign that the cache did not answer
         if group == "auth":
             raise ServiceUnavailable()
         return None
-    counted = Usage(
+    return Usage(
         limit=limit,
         remaining=max(0, limit - usage["count"]),
         reset_seconds=max(1, usage["time_left"]),
+        is_over=usage["should_limit"],
     )
-    if usage["should_limit"]:
-        raise RateLimited(counted)
-    return counted

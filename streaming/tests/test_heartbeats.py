@@ -3,6 +3,7 @@
 import uuid
 from datetime import timedelta
 from itertools import pairwise
+from time import process_time
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -251,3 +252,32 @@ def test_a_bad_heartbeat_changes_nothing(session, beat, body):
     answer = beat(session, **{"watched": [[0, 5]], **body})
     assert answer.status_code == 400
     assert (seen(session), session.rejected_seconds, session.last_heartbeat_at) == ([], 0, None)
+
+
+def test_a_long_report_is_refused_before_its_items_are_read(client_for, session, viewer):
+    """Seen once: 100,000 spans cost four seconds."""
+    client = client_for(viewer)
+    url = f"/api/v1/stream/sessions/{session.pk}/heartbeat"
+    started = process_time()
+
+    answer = client.post(
+        url, {"position_seconds": 1, "state": "playing", "watched": [["x", "y"]] * 40_000}
+    )
+
+    assert (answer.status_code, code(answer)) == (400, "max_length")
+    assert len(answer.json()["errors"]) == 1
+    assert process_time() - started < 2
+
+
+def test_invented_sessions_have_a_limit(client_for, settings, session, viewer):
+    """Seen once: each invented id had a limit of its own."""
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "default": 5}
+    body = {"position_seconds": 1, "state": "playing"}
+
+    def post(client, pk, address) -> int:
+        url = f"/api/v1/stream/sessions/{pk}/heartbeat"
+        return client.post(url, body, REMOTE_ADDR=address).status_code
+
+    statuses = [post(client_for(viewer), uuid.uuid4(), "192.0.2.7") for _ in range(8)]
+    assert statuses == [404] * 5 + [429] * 3
+    assert post(client_for(viewer), session.pk, "198.51.100.9") == 204

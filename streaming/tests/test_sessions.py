@@ -19,6 +19,7 @@ from payments.tests.kit import balances, code, together
 from streaming import sessions
 from streaming.errors import PurchaseRequired
 from streaming.models import PlaybackSession
+from videos.services import catalogue
 
 pytestmark = pytest.mark.django_db
 
@@ -206,3 +207,36 @@ def test_a_session_that_starts_during_the_refund_does_not_outlive_it(
 
     assert outcome == "refused"
     assert not PlaybackSession.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "ended"),
+    [
+        ({"price": 0}, {"is_paid": True, "price": 999}, {"fan": "restricted"}),
+        ({"price": 0}, {"visibility": "private"}, {"fan": "restricted"}),
+        ({"price": 0}, {"visibility": "unlisted"}, {}),
+        ({"price": 0}, {"title": "Another title"}, {}),
+        ({"price": 999}, {"visibility": "private"}, {"buyer": "restricted"}),
+        ({"price": 999}, {"is_paid": True, "price": 1999}, {}),
+        ({"price": 999}, {"is_paid": False, "price": 0}, {}),
+    ],
+)
+def test_a_video_that_is_restricted_ends_what_rested_on_its_openness(
+    make_user, make_video, creator, admin, buy, watch, before, change, ended
+):
+    """The owner and administrators go on, and so do buyers of a video that only costs more."""
+    video = make_video(creator=creator, **before)
+    viewers = {"owner": creator, "admin": admin}
+    if before["price"]:
+        viewers["buyer"] = make_user()
+        buy(viewers["buyer"], video)
+    else:
+        viewers["fan"] = make_user()
+    running = {name: watch(user, video) for name, user in viewers.items()}
+
+    catalogue.change_video(video=video, actor=creator, **change)
+
+    assert {name: end_of(session) for name, session in running.items()} == {
+        **dict.fromkeys(viewers, ""),
+        **ended,
+    }

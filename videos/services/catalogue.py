@@ -13,7 +13,7 @@ from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible
 from videos.models import Tag, Video
-from videos.signals import video_removed
+from videos.signals import video_removed, video_restricted
 
 
 class VideoDetails(TypedDict, total=False):
@@ -51,7 +51,8 @@ def change_video(
 ) -> Video:
     """Set ``fields`` and, unless they are None, the tags; return ``video`` with them.
 
-    Raises NotVisible if the video has been deleted since it was read. A change writes one audit
+    Raises NotVisible if the video has been deleted since it was read. If the video becomes private or
+    paid, ``video_restricted`` is sent, by which the playback of viewers ends. A change writes one audit
     entry with the names of the changed fields and the price. Repeating a change writes nothing.
     """
     new = {name: value for name, value in fields.items() if getattr(video, name) != value}
@@ -59,8 +60,11 @@ def change_video(
     # and of two simultaneous changes the later must not keep a part of the earlier one.
     if new and not Video.objects.alive().filter(pk=video.pk).update(**fields):
         raise NotVisible()
+    became_private = new.get("visibility") == Video.Visibility.PRIVATE
     for name, value in new.items():
         setattr(video, name, value)
+    if became_private or new.get("is_paid"):
+        video_restricted.send(sender=Video, video=video)
     changed = list(new)
     if tags is not None and _set_tags(video, tags):
         changed.append("tags")

@@ -18,6 +18,17 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="refreshfamily",
+            name="network",
+            field=models.CharField(
+                blank=True,
+                default="",
+                max_length=64,
+                verbose_name="signed in from this network",
+            ),
+            preserve_default=False,
+        ),
+        migrations.AddField(
+            model_name="refreshfamily",
             name="rotated_at",
             field=models.DateTimeField(null=True, verbose_name="last refresh (UTC)"),
         ),
