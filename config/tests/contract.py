@@ -101,7 +101,14 @@ def _resolved(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for({**_strict(schema), "components": _strict_components()})
+    """Return the validator of a schema, with the components that it refers to."""
+    everything, used, waiting = _strict_components()["schemas"], {}, [_strict(schema)]
+    while waiting:
+        for name in re.findall(r"#/components/schemas/([^'\"]+)", str(waiting.pop())):
+            if name not in used:
+                used[name] = everything[name]
+                waiting.append(everything[name])
+    return jsonschema_rs.validator_for({**_strict(schema), "components": {"schemas": used}})
 
 
 @cache
