@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from accounts import services
 from accounts.errors import LastAdmin, WrongCredentials
 from accounts.models import RefreshFamily, User
-from config.api.ratelimit import RateLimited
 from config.admin import HouseAdmin, ReadOnlyAdmin
+from config.api.ratelimit import RateLimited
 
 admin.site.site_header = admin.site.site_title = "Video on demand"
 admin.site.index_title = "Administration"

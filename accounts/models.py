@@ -43,7 +43,8 @@ class UserManager(BaseUserManager["User"]):
             email=normal_email(email), role=group, is_staff=role == Role.ADMIN, **fields
         )
         user.set_password(password)
-        user._password = None  # a first password is no change of one
+        # A first password is no change of one (accounts.passwords).
+        user._password = None  # type: ignore[attr-defined]  # Django's note for password_changed
         user.save(using=self._db)
         return user
 

@@ -32,9 +32,7 @@ def register(*, email: str, password: str, display_name: str = "") -> User:
     return user
 
 
-def user_of(
-    request: HttpRequest, *, email: str, password: str, only_staff: bool = False
-) -> User:
+def user_of(request: HttpRequest, *, email: str, password: str, only_staff: bool = False) -> User:
     """Return the user with this address and password, for every door of the service.
 
     Records the success or the failure, and counts the attempt (`accounts.limits`). A refusal takes the

@@ -49,7 +49,10 @@ class HouseAdmin(ModelAdmin[Row]):
         Django itself allows every column of the table, such as the hash of a password.
         """
         column, *comparison = lookup.split(LOOKUP_SEP)
-        filters = (each[0] if isinstance(each, tuple) else each for each in self.list_filter)
+        filters = (
+            each[0] if isinstance(each, tuple) else getattr(each, "parameter_name", each)
+            for each in self.list_filter
+        )
         shown = {self.date_hierarchy, *filters, *self.get_list_display(request)}
         return column in shown and set(comparison) <= COMPARISONS
 

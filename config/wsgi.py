@@ -20,7 +20,7 @@ class Request(WSGIRequest):
         """
         self.content_type, self.content_params = "", {}
         try:
-            super()._set_content_type_params(meta)
+            super()._set_content_type_params(meta)  # type: ignore[misc]  # stubs lack it
         except (LookupError, ValueError):
             self._encoding = None
 

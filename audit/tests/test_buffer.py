@@ -1,7 +1,7 @@
 """The buffer of the audit log, when the database is away, full or confused."""
 
 import pytest
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 
 from audit import buffer
 from audit.actions import AuditAction
@@ -82,13 +82,17 @@ def test_what_does_not_fit_is_counted_in_the_log(monkeypatch):
     assert AuditEntry.objects.filter(action="audit.dropped").count() == 1
 
 
-@pytest.mark.django_db(transaction=True)
-def test_an_entry_that_cannot_be_stored_stops_no_other():
-    bad = request("/api/v1/bad")
-    bad.method = None  # type: ignore[assignment]  # the database refuses it
-    buffer.put(request("/api/v1/1"))
-    buffer.put(bad)
-    buffer.put(request("/api/v1/2"))
+def test_an_entry_that_cannot_be_stored_stops_no_other(monkeypatch):
+    write = AuditEntry.objects.bulk_create
+
+    def refuse_bad(entries, **options):
+        if any(entry.path.endswith("bad") for entry in entries):
+            raise DataError("value out of range")
+        return write(entries, **options)
+
+    monkeypatch.setattr(AuditEntry.objects, "bulk_create", refuse_bad)
+    for path in ("/api/v1/1", "/api/v1/bad", "/api/v1/2"):
+        buffer.put(request(path))
     buffer.flush()
 
     paths = AuditEntry.objects.filter(action="api.request").values_list("path", flat=True)

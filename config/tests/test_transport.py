@@ -172,7 +172,7 @@ CHARSETS = [
 def test_no_charset_breaks_a_request(method, charset):
     """Seen once: `Content-Type: x/y; charset=hex` was a 500 on every route."""
     environ = {
-        **RequestFactory()._base_environ(PATH_INFO="/", REQUEST_METHOD=method),
+        **RequestFactory().generic(method, "/").environ,
         "QUERY_STRING": "search=%C3%A9",
         "CONTENT_TYPE": f"x/y; charset={charset}",
         "CONTENT_LENGTH": "8",
