@@ -18,7 +18,7 @@ ErrorClass = type[exceptions.APIException]
 
 REASONS = {
     status: HTTPStatus(status).phrase
-    for status in (400, 401, 402, 403, 404, 409, 410, 411, 415, 429, 500, 503)
+    for status in (400, 401, 402, 403, 404, 408, 409, 410, 411, 415, 429, 500, 503)
 } | {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110 has renamed these two
 
 # Why each status is answered: the description of the response that all operations share.
@@ -28,6 +28,7 @@ MEANINGS = {
     402: "The card was declined.",
     403: "The caller may not do this.",
     404: "There is nothing at this address, or the caller may not see it.",
+    408: "The body did not arrive in time.",
     409: "The current state does not allow this.",
     410: "The thing has ended and will not come back.",
     411: "The length of the body is not known before it is sent.",
@@ -46,6 +47,7 @@ EXAMPLES = {
     402: ("card_declined", "The card was declined (insufficient_funds). Try another card."),
     403: ("permission_denied", "You do not have permission to perform this action."),
     404: ("not_found", "Not found."),
+    408: ("too_slow", "The body did not arrive in time. Send it again over a faster connection."),
     409: ("already_owned", "You own this video already."),
     410: ("session_ended", "This playback session has ended. Start playback again."),
     411: ("length_required", "Send the length of the body in Content-Length."),
@@ -66,6 +68,7 @@ ALWAYS: dict[int, tuple[str, ...]] = {
     503: (ServiceUnavailable.default_code,),
 }
 WITH_BODY: dict[int, tuple[str, ...]] = {
+    408: ("too_slow",),
     413: (TooLarge.default_code,),
     415: (exceptions.UnsupportedMediaType.default_code,),
 }

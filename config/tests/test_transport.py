@@ -6,8 +6,7 @@ import logging
 import pytest
 from django.test import Client, RequestFactory
 
-from config import wsgi
-from config.http import OneLineFormatter, is_loopback
+from config.http import OneLineFormatter, Request, is_loopback
 
 pytestmark = pytest.mark.django_db
 
@@ -179,7 +178,7 @@ def test_no_charset_breaks_a_request(method, charset):
         "wsgi.input": io.BytesIO(b"name=fog"),
     }
 
-    request = wsgi.Request(environ)
+    request = Request(environ)
 
     assert list(request.GET) == ["search"]
     assert request.content_type in {"x/y", ""}
