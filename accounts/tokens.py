@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
+from rest_framework_simplejwt.utils import aware_utcnow
 
 import audit.services as audit
 from accounts.errors import TokenExpired, TokenInvalid, TokenReused
@@ -47,7 +48,7 @@ def issue(user: User, *, network: str = "") -> Pair:
         current=uuid.uuid4().hex,
         expires_at=timezone.now() + settings.REFRESH_TOKEN_LIFETIME,
     )
-    return _pair(family.pk, user.pk, family.current, timezone.now())
+    return _pair(family.pk, user.pk, family.current, aware_utcnow())
 
 
 def rotate(refresh_token: str) -> Pair:
@@ -59,7 +60,7 @@ def rotate(refresh_token: str) -> Pair:
     """
     claims = _read(RefreshToken, refresh_token)
     family_id, jti, successor = _uuid(claims, "fam"), claims.get("jti"), uuid.uuid4().hex
-    now = timezone.now()
+    now, issued_at = timezone.now(), aware_utcnow()
     # The condition names columns of this row only: after a wait for a parallel call, PostgreSQL would
     # not check a joined row again. It need not ask whether the user is active, because a deactivation
     # revokes the user's families.
@@ -68,13 +69,13 @@ def rotate(refresh_token: str) -> Pair:
     ).update(
         current=successor,
         previous=jti,
-        rotated_at=now,
+        rotated_at=issued_at,
         expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
     )
     if replaced:
-        return _pair(family_id, _uuid(claims, "sub"), successor, now)
+        return _pair(family_id, _uuid(claims, "sub"), successor, issued_at)
     again = RefreshFamily.objects.filter(
-        pk=family_id, previous=jti, revoked_at=None, rotated_at__gt=now - REFRESH_GRACE
+        pk=family_id, previous=jti, revoked_at=None, rotated_at__gt=issued_at - REFRESH_GRACE
     ).first()
     if again is not None and again.rotated_at is not None:
         return _pair(family_id, again.user_id, again.current, again.rotated_at)

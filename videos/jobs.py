@@ -47,15 +47,33 @@ def worker_name() -> str:
     return f"{socket.gethostname()}/{namespace}/{os.getpid()}"[:120]
 
 
-def claim_next(worker: str) -> ProcessingJob | None:
-    """Claim the oldest due job for ``worker`` and return it, or None if there is none to claim.
+def queue(video: Video, source_path: str) -> ProcessingJob:
+    """Replace the video's open job by a new one. Call it with the video's row locked.
 
+    Two uploads of one video therefore run one after another.
+    """
+    cancel_open(video)
+    earlier = ProcessingJob.objects.filter(video=video, source_path=source_path).count()
+    job = ProcessingJob.objects.create(
+        key=f"transcode:{source_path}:{earlier}",
+        video=video,
+        source_path=source_path,
+        max_attempts=settings.JOB_MAX_ATTEMPTS,
+        # By the database's clock: that of this host may be wrong, and the job would wait for it.
+        not_before=Now(),
+    )
+    Video.objects.filter(pk=video.pk).update(job=job)
+    return job
+
+
+def claim_next(worker: str) -> ProcessingJob | None:
+    """Claim a due job for ``worker`` and return it, or None if there is none to claim.
+
+    Creators take turns: next is the one whose last job began longest ago, with the oldest of their jobs.
     A job with more than MAX_ATTEMPTS_LOST attempts is given up instead (worker_lost).
     """
     # Several candidates, because another worker may claim the first ones meanwhile.
-    for job_id in (
-        ProcessingJob.objects.due().order_by("created_at").values_list("pk", flat=True)[:5]
-    ):
+    for job_id in ProcessingJob.objects.due_in_turns(5):
         if job := ProcessingJob.objects.claim(job_id, worker=worker, lease=lease()):
             if job.attempt > ProcessingJob.MAX_ATTEMPTS_LOST:
                 with suppress(LeaseLost):
@@ -83,6 +101,21 @@ def begin(job: ProcessingJob) -> None:
 def keep(job: ProcessingJob) -> bool:
     """Prolong the lease of the job. Return False if this attempt no longer owns it and must stop."""
     return bool(ProcessingJob.objects.held(job).update(lease_until=Now() + lease()))
+
+
+def is_held(job: ProcessingJob) -> bool:
+    """Return whether this attempt still owns its job. It does not after a deletion or a newer file."""
+    return ProcessingJob.objects.held(job).exists()
+
+
+def cancel_open(video: Video) -> None:
+    """Cancel the open job of a video, whose work then stops within a second.
+
+    Call it with the video's row locked.
+    """
+    ProcessingJob.objects.open().filter(video=video).update(
+        state=ProcessingJob.State.CANCELED, lease_until=None, finished_at=Now()
+    )
 
 
 def report(job: ProcessingJob, step: str, percent: int) -> None:

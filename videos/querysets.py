@@ -6,13 +6,16 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Case, Count, F, OuterRef, Q, Subquery, When
+from django.db.models import Case, Count, F, Min, OuterRef, Q, Subquery, When
 from django.db.models.functions import Now
 
 from accounts.models import User
 
 if TYPE_CHECKING:
     from videos.models import ProcessingJob, Video  # noqa: F401 - in the quoted type arguments
+
+
+RECENT = 200  # starts of jobs that decide whose turn it is
 
 
 class VideoQuerySet(models.QuerySet["Video"]):
@@ -88,6 +91,33 @@ class ProcessingJobQuerySet(models.QuerySet["ProcessingJob"]):
             Q(state=state.QUEUED, not_before__lte=Now())
             | Q(state=state.RUNNING, lease_until__lt=Now())
         )
+
+    def due_in_turns(self, most: int) -> list[UUID]:
+        """Return the ids of up to ``most`` due jobs: of different creators first, in fair turns.
+
+        Next is the creator whose last job began longest ago, then the oldest job.
+        """
+        waiting = self.due().order_by().values("video__creator").annotate(oldest=Min("created_at"))
+        oldest = dict(waiting.values_list("video__creator", "oldest"))
+        begun = self.exclude(started_at=None).order_by("-started_at")
+        recent = list(begun.values_list("video__creator", flat=True)[:RECENT])
+        # The creator of the newest start comes last; one without a recent start comes first.
+        turns = sorted(
+            oldest,
+            key=lambda creator: (
+                -recent.index(creator) if creator in recent else -RECENT,
+                oldest[creator],
+            ),
+        )
+        first = [
+            self.due().filter(video__creator=creator).order_by("created_at").values_list("pk")[:1]
+            for creator in turns[:most]
+        ]
+        chosen = [pk for rows in first for (pk,) in rows]
+        if 0 < len(chosen) < most:
+            more = self.due().exclude(pk__in=chosen).order_by("created_at")
+            chosen += more.values_list("pk", flat=True)[: most - len(chosen)]
+        return chosen
 
     def claim(self, job_id: UUID, *, worker: str, lease: timedelta) -> "ProcessingJob | None":
         """Give one due job to ``worker`` for the time of ``lease``; return None if it is not due.

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 _FORK = multiprocessing.get_context("fork")
 _PR_SET_PDEATHSIG = 1
 STOP_GRACE_SECONDS = 5
+CHECK_SECONDS = 0.5  # between two looks whether the job was canceled
 DATABASE_AWAY = 3  # exit code of a child that could not write its result to the database
 # Error code and text for the creator.
 WORKER_KILLED = (
@@ -109,14 +110,17 @@ class Worker:
 
     def _watch(self, child: ForkProcess, job: ProcessingJob) -> None:
         """Keep the lease until the child has ended, the lease is lost, or the worker shall stop."""
-        kept_at = time.monotonic()
+        kept_at = checked_at = time.monotonic()
         while child.exitcode is None and not self.stopping:
             child.join(timeout=0.2)
-            if time.monotonic() - kept_at >= settings.JOB_LEASE_SECONDS / 3:
-                kept_at = time.monotonic()
+            now = time.monotonic()
+            prolongs = now - kept_at >= settings.JOB_LEASE_SECONDS / 3
+            if prolongs or now - checked_at >= CHECK_SECONDS:
+                checked_at = now
+                kept_at = now if prolongs else kept_at
                 try:
-                    if not jobs.keep(job):
-                        logger.warning("Video %s: the lease of its job is lost.", job.video_id)
+                    if not (jobs.keep(job) if prolongs else jobs.is_held(job)):
+                        logger.warning("Video %s: its job is no longer ours.", job.video_id)
                         return
                 except DatabaseError:
                     logger.warning(

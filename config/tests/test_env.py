@@ -48,7 +48,7 @@ def test_a_good_environment_is_used(monkeypatch, tmp_path):
     assert values["ALLOWED_HOSTS"] == ["a.example", "b.example"]
     assert values["RATE_LIMITS"]["auth"] == 20
     assert values["SECURE_SSL_REDIRECT"] is True
-    assert values["PASSWORD_HASHERS"][0].endswith("Argon2PasswordHasher")
+    assert values["PASSWORD_HASHERS"][0].endswith("OwaspArgon2Hasher")
 
 
 def test_no_two_purposes_share_a_key(monkeypatch, tmp_path):

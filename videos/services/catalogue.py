@@ -12,6 +12,7 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible
+from videos import jobs
 from videos.models import Tag, Video
 from videos.signals import video_removed, video_restricted
 
@@ -84,11 +85,14 @@ def change_video(
 def delete_video(*, video: Video, actor: User | None) -> None:
     """Mark a video as deleted and send ``video_removed``, by which its playback ends.
 
+    Its processing stops within a second.
+
     Files, orders, payments and statistics are kept. Raises NotVisible if it is deleted already.
     """
     deleted = Video.objects.alive().filter(pk=video.pk).update(deleted_at=timezone.now())
     if not deleted:
         raise NotVisible()
+    jobs.cancel_open(video)
     audit.record(actor=actor, action=AuditAction.VIDEO_DELETED, target=video)
     video_removed.send(sender=Video, video=video)
 
@@ -97,10 +101,18 @@ def delete_video(*, video: Video, actor: User | None) -> None:
 def restore_video(*, video_id: uuid.UUID, actor: User | None) -> Video:
     """Bring a deleted video back as it was, and return it as ``for_output`` loads it.
 
+    If its processing had not ended, it begins again.
+
     Safe to repeat: a video that is not deleted is returned unchanged. Raises NotVisible for an
     unknown id.
     """
     restored = Video.objects.deleted().filter(pk=video_id).update(deleted_at=None)
+    unfinished = Video.objects.filter(
+        pk=video_id, status__in=[Video.Status.UPLOADED, Video.Status.PROCESSING]
+    )
+    if restored and unfinished.update(status=Video.Status.UPLOADED):
+        interrupted = unfinished.get()
+        jobs.queue(interrupted, interrupted.source_path)  # the deletion canceled its job
     video = Video.objects.for_output().filter(pk=video_id).first()
     if video is None:
         raise NotVisible()

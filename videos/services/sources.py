@@ -6,15 +6,15 @@ from typing import Unpack
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible
 from config.ids import uuid7
+from videos import jobs
 from videos.errors import EmptyUpload, NoSource, NotFailed
-from videos.models import ProcessingJob, Video
+from videos.models import Video
 from videos.services import catalogue
 from videos.uploads.received import ReceivedFile
 
@@ -75,7 +75,7 @@ def attach_source(*, video: Video, received: ReceivedFile, actor: User) -> Video
                 size=received.size,
                 checksum=received.checksum,
             )
-            _queue(video, path)
+            jobs.queue(video, path)
     except NotVisible:
         shutil.rmtree(target.parent, ignore_errors=True)
         raise
@@ -101,24 +101,5 @@ def retry_processing(*, video: Video, actor: User) -> Video:
     # Read again, now that the UPDATE has locked the row: another file may have been attached since.
     video.refresh_from_db(fields=["source_path"])
     audit.record(actor=actor, action=AuditAction.VIDEO_RETRIED, target=video)
-    _queue(video, video.source_path)
+    jobs.queue(video, video.source_path)
     return video
-
-
-def _queue(video: Video, source_path: str) -> ProcessingJob:
-    """Replace the video's open job by a new one. Call it with the video's row locked.
-
-    Both callers have locked the row by an UPDATE, so two uploads of one video run one after another.
-    """
-    ProcessingJob.objects.open().filter(video=video).update(
-        state=ProcessingJob.State.CANCELED, lease_until=None, finished_at=timezone.now()
-    )
-    earlier = ProcessingJob.objects.filter(video=video, source_path=source_path).count()
-    job = ProcessingJob.objects.create(
-        key=f"transcode:{source_path}:{earlier}",
-        video=video,
-        source_path=source_path,
-        max_attempts=settings.JOB_MAX_ATTEMPTS,
-    )
-    Video.objects.filter(pk=video.pk).update(job=job)
-    return job

@@ -9,13 +9,15 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
+from accounts.models import User
 from videos import jobs
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob, Video
-from videos.services import sources
+from videos.services import catalogue, sources
 from videos.tests.claims import claim_due
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
@@ -103,6 +105,49 @@ class TestClaim:
 
         assert [claim_due("w").video_id for _ in range(2)] == [uploaded_video.pk, younger.pk]
         assert jobs.claim_next("w") is None
+
+    def test_creators_take_turns(self, make_user, make_video, received, media):
+        """Seen once: ten videos of one creator kept another one waiting for all of them."""
+        hers, his, late = make_user("CREATOR"), make_user("CREATOR"), make_user("CREATOR")
+
+        def upload(creator) -> None:
+            video = make_video(creator=creator, ready=False)
+            sources.attach_source(video=video, received=received(), actor=creator)
+
+        def claimed_by() -> User:
+            job = jobs.claim_next("w")
+            assert job is not None
+            ProcessingJob.objects.filter(pk=job.pk).update(state="done", lease_until=None)
+            time.sleep(0.002)  # so that the next job begins at another time
+            return job.video.creator
+
+        for creator in (hers, hers, hers, hers, his, his):
+            upload(creator)
+        assert [claimed_by() for _ in range(3)] == [hers, his, hers]
+        upload(late)
+        assert [claimed_by() for _ in range(4)] == [late, his, hers, hers]
+
+    def test_a_deleted_video_is_not_worked_on(self, job, claim, uploaded_video, creator):
+        running = claim()
+        catalogue.delete_video(video=uploaded_video, actor=creator)
+
+        assert not jobs.is_held(running)
+        assert jobs.claim_next("w") is None
+        job.refresh_from_db()
+        assert job.state == "canceled"
+
+        video = catalogue.restore_video(video_id=uploaded_video.pk, actor=None)
+        assert video.status == "UPLOADED"
+        again = jobs.claim_next("w")
+        assert again is not None
+        assert (again.video_id, again.pk != job.pk) == (uploaded_video.pk, True)
+
+    def test_the_clock_of_a_web_process_delays_no_job(self, make_video, creator, received, media):
+        with time_machine.travel(timezone.now() + timedelta(hours=1)):
+            video = make_video(creator=creator, ready=False)
+            sources.attach_source(video=video, received=received(), actor=creator)
+
+        assert jobs.claim_next("w") is not None
 
     def test_a_job_is_not_claimed_before_its_lease_ends(self, job, claim):
         first = claim()
