@@ -104,18 +104,21 @@ class TestReady:
         ready.refresh_from_db()
         assert (ready.status, ready.published_at) == ("READY", first)
 
-    def test_a_video_deleted_in_the_meantime_stays_deleted_and_can_be_restored(
+    def test_a_video_deleted_in_the_meantime_is_not_published_and_can_be_restored(
         self, finished, video, client_for, admin
     ):
         job, output = finished
         client_for(video.creator).delete(f"{URL}{video.pk}")
 
-        publishing.publish(job, output)
+        with pytest.raises(LeaseLost):  # the deletion canceled the job
+            publishing.publish(job, output)
 
         video.refresh_from_db()
-        assert (video.status, video.deleted_at is None) == ("READY", False)
+        assert (video.current_version, video.deleted_at is None) == ("", False)
         assert client_for().get(f"{URL}{video.pk}").status_code == 404
-        assert client_for(admin).patch(f"{URL}{video.pk}/restore").json()["playable"] is True
+        restored = client_for(admin).patch(f"{URL}{video.pk}/restore").json()
+        assert (restored["status"], restored["playable"]) == ("UPLOADED", False)
+        assert restored["processing"]["queue_position"] == 1
 
 
 class TestRefused:
