@@ -35,6 +35,7 @@ class SignInForm(AdminAuthenticationForm):
                     f"Too many attempts. Try again in {limited.usage.reset_seconds} seconds.",
                     code="throttled",
                 ) from None
+            services.record_sign_in(self.user_cache)
         return data
 
 

@@ -35,10 +35,10 @@ def register(*, email: str, password: str, display_name: str = "") -> User:
 def user_of(request: HttpRequest, *, email: str, password: str, only_staff: bool = False) -> User:
     """Return the user with this address and password, for every door of the service.
 
-    Records the success or the failure, and counts the attempt (`accounts.limits`). A refusal takes the
-    same time for unknown and known addresses, because Django's back end hashes the password in both
-    cases. Raises WrongCredentials, also for a user who is not staff where ``only_staff`` is set, and
-    RateLimited.
+    Counts the attempt (`accounts.limits`) and records a failure; the caller records the success, with
+    what it makes of it (`record_sign_in`). A refusal takes the same time for unknown and known
+    addresses, because Django's back end hashes the password in both cases. Raises RateLimited, and
+    WrongCredentials, also for a user who is not staff where ``only_staff`` is set.
     """
     limits.count_attempt(request, email)
     user = authenticate(request, email=normal_email(email), password=password)
@@ -46,14 +46,20 @@ def user_of(request: HttpRequest, *, email: str, password: str, only_staff: bool
         limits.count_failure(request, email)
         audit.record(actor=None, action=AuditAction.LOGIN_FAILED)
         raise WrongCredentials()
-    audit.record(actor=user, action=AuditAction.LOGIN_SUCCEEDED, target=user)
     return user
+
+
+def record_sign_in(user: User) -> None:
+    """Record that the user has signed in."""
+    audit.record(actor=user, action=AuditAction.LOGIN_SUCCEEDED, target=user)
 
 
 def sign_in(request: HttpRequest, *, email: str, password: str) -> tokens.Pair:
     """Return the first tokens of a new sign-in. Raises WrongCredentials and RateLimited."""
     user = user_of(request, email=email, password=password)
-    return tokens.issue(user, network=limits.network_of(request))
+    with transaction.atomic():
+        record_sign_in(user)
+        return tokens.issue(user, network=limits.network_of(request))
 
 
 @transaction.atomic

@@ -159,7 +159,6 @@ RATE_LIMITS = {  # requests a minute by rate group (config.api.views); 0 = no li
     "default": env.number("RATE_LIMIT_DEFAULT", 300),
     "refresh": env.number("RATE_LIMIT_AUTH", 20),  # of one sign-in
 }
-RATELIMIT_IPV6_MASK = 64  # providers give one household a whole /64 network
 RATELIMIT_FAIL_OPEN = False
 # E003 and W001: django-ratelimit accepts only back ends that it knows by name. config.cache also has an
 # atomic incr.

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import ipaddress
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from rest_framework.exceptions import NotAuthenticated
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
+from config import addresses
 from config.errors import NotVisible
 from payments import locks
 from payments.entitlements import Access, can_watch
@@ -188,11 +188,7 @@ def _network_prefix(address: str) -> str | None:
 
     Grants and analytics need no more, so the full address is never stored.
     """
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    return grants.network_of(address)
+    return None if addresses.parse(address) is None else grants.network_of(address)
 
 
 @transaction.atomic

@@ -27,7 +27,7 @@ def admin_site(client_for, user) -> None:
     assert client.post("/admin/password_change/", form).status_code == 302
 
 
-def shell(client_for, user, monkeypatch=None) -> None:
+def shell(client_for, user) -> None:
     user.set_password(NEW)
     user.save()
 

@@ -30,7 +30,7 @@ def fresh_email() -> str:
     numbers = itertools.count(1)
     while True:
         email = f"user{next(numbers)}@example.com"
-        if _get_window(f"email:{email}", 60) - time.time() > 25:
+        if _get_window(f"failures:{email}", 60) - time.time() > 25:
             return email
 
 

@@ -1,4 +1,4 @@
-"""Without a usable database, the API, pages and commands say what is wrong and what to do."""
+"""The API, the pages and the commands name the fault of a broken database, and the remedy."""
 
 import logging
 import os

@@ -39,7 +39,7 @@ WRONG = [
     ("TRUSTED_PROXIES", "*", "an IP address or a network"),
     ("TRUSTED_PROXIES", "10.0.0.0/33", "an IP address or a network"),
     ("PUBLIC_URL", "vod.example.com", URL),
-    ("PUBLIC_URL", "https://vod.example.com/films", "without a path"),
+    ("PUBLIC_URL", "https://vod.example.com/videos", "without a path"),
     ("CORS_ALLOWED_ORIGINS", "localhost:5173", URL),
     ("CORS_ALLOWED_ORIGINS", "https://*.example.com", URL),
     ("CSRF_TRUSTED_ORIGINS", "*", URL),
@@ -246,11 +246,11 @@ def test_a_driver_of_sqlalchemy_is_left_out(monkeypatch, tmp_path, scheme):
 
 @pytest.mark.parametrize("scheme", ["sqlite", "sqlite+aiosqlite", "sqlite+pysqlite"])
 def test_a_driver_of_sqlite_is_left_out(monkeypatch, tmp_path, scheme):
-    url = f"{scheme}:///{tmp_path}/folder/films.db"
+    url = f"{scheme}:///{tmp_path}/folder/videos.db"
 
     database = settings_with(monkeypatch, tmp_path, DATABASE_URL=url)["DATABASES"]["default"]
 
-    assert database["NAME"] == f"{tmp_path}/folder/films.db"
+    assert database["NAME"] == f"{tmp_path}/folder/videos.db"
     assert (tmp_path / "folder").is_dir()
 
 

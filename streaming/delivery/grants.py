@@ -25,6 +25,8 @@ from uuid import UUID
 
 from django.conf import settings
 
+from config import addresses
+
 CHARACTERS = 64
 SHAPE = re.compile(rf"[A-Za-z0-9_-]{{{CHARACTERS}}}")
 
@@ -176,11 +178,9 @@ def network_of(address: str) -> str:
     >>> network_of("203.0.113.77"), network_of("::ffff:203.0.113.9"), network_of("2001:db8:1:2::3")
     ('203.0.113.0', '203.0.113.0', '2001:db8:1::')
     """
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
+    ip = addresses.parse(address)
+    if ip is None:
         return address
-    ip = getattr(ip, "ipv4_mapped", None) or ip
     length = 24 if ip.version == 4 else 48
     return str(ipaddress.ip_network((ip.packed, length), strict=False).network_address)
 

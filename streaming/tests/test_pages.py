@@ -1,4 +1,4 @@
-"""The start page and the player page: what they show to anyone, and what they keep to themselves."""
+"""The start page and the player page show public videos, and never reveal hidden ones."""
 
 import re
 from datetime import UTC, datetime

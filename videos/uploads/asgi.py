@@ -11,14 +11,15 @@ import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from django.core.handlers.wsgi import WSGIRequest
+from django.db import DatabaseError
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from accounts.authentication import BearerAuthentication
 from config.bodies import BodyRefused, ClientGone, Receive, Scope, Waiting, take_large
 from config.bridge import Bridge, Environ, Send, environ_of
-from config.errors import NotVisible
+from config.errors import NotVisible, ServiceUnavailable
+from config.http import Request as HttpRequest
 from videos.errors import LengthRequired, UploadInterrupted
 from videos.models import Video
 from videos.permissions import OwnsVideo
@@ -86,15 +87,15 @@ class Uploads:
                     data, waiting = bytes(waiting), bytearray()
                     await loop.run_in_executor(self._files, form.feed, data)
             await loop.run_in_executor(self._files, form.complete)
-        except ClientGone:
-            refused: APIException = UploadInterrupted()
-        except APIException as error:
-            refused = error
-        else:
-            return form
-        if form is not None:
-            await loop.run_in_executor(self._files, form.discard)
-        return refused
+        except BaseException as error:
+            if form is not None:
+                await loop.run_in_executor(self._files, form.discard)
+            if isinstance(error, ClientGone):
+                return UploadInterrupted()
+            if isinstance(error, APIException):
+                return error
+            raise
+        return form
 
 
 def refusal_before_body(environ: Environ) -> APIException | None:
@@ -102,7 +103,7 @@ def refusal_before_body(environ: Environ) -> APIException | None:
 
     Django decides again when it answers. A request that is refused here is answered without its body.
     """
-    request = Request(WSGIRequest(environ), authenticators=[BearerAuthentication()])
+    request = Request(HttpRequest(environ), authenticators=[BearerAuthentication()])
     try:
         match = _ROUTES[environ["REQUEST_METHOD"]].fullmatch(environ["PATH_INFO"])
         video_id = match and match.groupdict().get("video")
@@ -118,6 +119,8 @@ def refusal_before_body(environ: Environ) -> APIException | None:
         check_room(announced_length(environ))
     except APIException as refusal:
         return refusal
+    except DatabaseError:
+        return ServiceUnavailable()
     return None
 
 
