@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
@@ -16,14 +16,22 @@ from config.pages import html_page
 logger = logging.getLogger(__name__)
 
 
-class UnavailabilityMiddleware:
-    """Answers 503 when the database cannot answer a page; config.api.exceptions does so for the API."""
+class ErrorPagesMiddleware:
+    """Gives a page's errors a body. The framework of the API does so itself (config.api.exceptions).
+
+    A database that cannot answer is a 503. Django's own 405 is empty, and gets a body here.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if not isinstance(response, HttpResponseNotAllowed) or response.content:
+            return response
+        full = _answer(request, 405, "method_not_allowed", f"{request.method} is not allowed here.")
+        full["Allow"] = response["Allow"]
+        return full
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return _unavailable(request, error)

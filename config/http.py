@@ -149,6 +149,13 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+class InvalidRequestFilter(logging.Filter):
+    """A logging filter that drops uvicorn's line about bytes that are no HTTP request."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.msg != "Invalid HTTP request received."
+
+
 _SECRET_IN_PATH = re.compile(r"(/media/|/stream/play/|/checkout/)[^/\s\"?]+")
 
 

@@ -60,7 +60,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "config.api.slashes.EitherSlashMiddleware",
-    "config.error_pages.UnavailabilityMiddleware",
+    "config.error_pages.ErrorPagesMiddleware",
     "audit.middleware.ActivityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -361,7 +361,10 @@ LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", among=("DEBUG", "INFO", "WARNING", "
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "config.http.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "config.http.RequestIdFilter"},
+        "no_invalid_requests": {"()": "config.http.InvalidRequestFilter"},
+    },
     "formatters": {
         "line": {
             "()": "config.http.OneLineFormatter",
@@ -379,7 +382,9 @@ LOGGING = {
     "loggers": {
         # Client errors (4xx) are not logged here: the audit log records them with their request.
         "django.request": {"level": "ERROR"},
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # A stranger must not be able to fill the log, so it has no lines about refused requests.
+        "django.security": {"level": "CRITICAL"},
+        "uvicorn.error": {"filters": ["no_invalid_requests"]},
         "uvicorn.access": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
     },

@@ -6,6 +6,7 @@ itself then loads the settings but none of the apps, so that its workers start a
 
 import contextlib
 import os
+import resource
 import sys
 import threading
 
@@ -16,6 +17,8 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from config import listening, supervisor
+
+FILES_MAX = 65536  # more would need more memory than it brings
 
 
 def main(*, announce: bool) -> int:
@@ -29,6 +32,7 @@ def main(*, announce: bool) -> int:
         supervisor.stop()
         return 1
     listener.set_inheritable(True)
+    _allow_many_connections()
     config = uvicorn.Config(
         "config.asgi:application",
         workers=settings.WEB_WORKERS,
@@ -53,6 +57,14 @@ def main(*, announce: bool) -> int:
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     return 0 if server.started else STARTUP_FAILURE
+
+
+def _allow_many_connections() -> None:
+    """Raise the number of open files as far as this user may, up to FILES_MAX; often it is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _announce() -> None:

@@ -108,3 +108,14 @@ def test_robots_may_read_the_pages_and_not_the_api(client):
 
     assert "Disallow: /api/\n" in text
     assert "Disallow: /\n" not in text
+
+
+def test_a_method_that_a_page_does_not_know_is_an_error_with_a_body(client):
+    page = client.post("/", HTTP_ACCEPT=BROWSER)
+    api = client.get("/api/v1/payments/webhooks/sandbox")
+
+    assert (page.status_code, api.status_code) == (405, 405)
+    assert b"POST is not allowed here." in page.content
+    assert "GET" in page["Allow"]
+    assert api.json()["errors"][0]["code"] == "method_not_allowed"
+    assert api["Allow"] == "POST"

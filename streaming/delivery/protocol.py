@@ -110,7 +110,6 @@ class DeliveryProtocol(BoundedProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         # After the upgrade request the parser no longer tells where the next request begins.
         self._allowed = False
-        super()._unsupported_upgrade_warning()
 
     def resume_writing(self) -> None:
         self._forget_draining()
@@ -133,6 +132,7 @@ class DeliveryProtocol(BoundedProtocol):
         # Only where a request begins: inside a body, the same bytes are no request.
         if self._between_messages and data.startswith(_START) and self._answer(data):
             self.head_is_complete()
+            self.connections_of_process.idle(self)
         else:
             super().data_received(data)
 
