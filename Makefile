@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-journeys demo clip lint types migrations schema acceptance walks tour screenshot bench-delivery bench-pipeline bench-ledger clean
+.PHONY: help run test test-fast test-journeys demo clip lint types migrations schema acceptance walks tour screenshot bench-delivery bench-pipeline bench-ledger attack soak clean
 
 # Every setting of .env.example may be given as a variable of make: `make run PORT=2002`.
 export
@@ -79,6 +79,12 @@ bench-pipeline: $(VENV)/dev ## measure processing against bare ffmpeg
 
 bench-ledger: $(VENV)/dev ## measure the books at a million transfers
 	@$(BIN)/python benchmarks/ledger.py
+
+attack: $(VENV)/dev ## attack a service of its own, and show what was seen; `make attack ARGS="--short half"`
+	@$(BIN)/python -m attacks $(ARGS)
+
+soak: $(VENV)/dev ## ten minutes of traffic, slow clients and restarts; `make soak ARGS="--seconds 60"`
+	@$(BIN)/python -m attacks.soak $(ARGS)
 
 clean: ## remove the virtual environment (not your data)
 	@rm -rf $(VENV)

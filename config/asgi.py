@@ -7,6 +7,7 @@ The API does not run under Django's own ASGI handler, where a request costs seve
 
 import os
 
+from django.conf import settings
 from django.utils.module_loading import import_string
 
 from config.bodies import Receive, Scope
@@ -18,11 +19,15 @@ PASSWORD_PATHS = frozenset(
     f"/{path}"
     for path in ("api/v1/auth/login", "api/v1/auth/register", "api/v1/auth/password", "admin/login")
 )
+# SQLite has one writer at a time, and those who wait for it look again and again, the unlucky for
+# seconds. In the queue of the lane they wait in their order.
+WRITERS = 2 if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3") else 8
 LANES = Lanes(
     passwords=Lane("passwords", threads=os.cpu_count() or 1, queue=32),
-    writes=Lane("writes", threads=8, queue=128),
+    writes=Lane("writes", threads=WRITERS, queue=128),
     reads=Lane("reads", threads=8, queue=256),
     password_paths=PASSWORD_PATHS,
+    writing_paths=("/api/v1/stream/",),
 )
 
 api = Bridge(django, LANES)

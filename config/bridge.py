@@ -34,6 +34,7 @@ WsgiApplication = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 Result = TypeVar("Result")
 MEMORY_MAX = 1024 * 1024  # bytes of an answer that are kept in memory until they are sent
 CHUNK = 64 * 1024
+QUEUE_SECONDS = 3.0  # in which a waiting request gets a thread
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -52,31 +53,55 @@ class Lane:
 
     def __init__(self, name: str, *, threads: int, queue: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._free = asyncio.Semaphore(threads)
         self._room = threads + queue
 
     async def run(self, work: Callable[[Environ], Result], environ: Environ) -> Result:
-        """Run ``work`` in a thread of the lane. Raises BodyRefused if its queue is full."""
+        """Run ``work`` in a thread of the lane.
+
+        Raises BodyRefused if the queue is full, or no thread gets free within QUEUE_SECONDS. Whoever is
+        refused early can ask again; whoever waits long asks again too, and makes the queue longer.
+        """
         if not self._room:
-            raise BodyRefused(503, "unavailable", "The service is busy. Try again in a moment.")
+            raise busy()
         self._room -= 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work, environ)
+            await self._take_thread()
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._pool, work, environ)
+            finally:
+                self._free.release()
         finally:
             self._room += 1
+
+    async def _take_thread(self) -> None:
+        try:
+            async with asyncio.timeout(QUEUE_SECONDS):
+                await self._free.acquire()
+        except TimeoutError:
+            raise busy() from None
+
+
+def busy() -> BodyRefused:
+    return BodyRefused(503, "unavailable", "The service is busy. Try again in a moment.")
 
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """The lanes of a process: hashing a password costs a core, writing waits for the database."""
+    """The lanes of a process: hashing a password costs a core, writing waits for the database.
+
+    ``writing_paths`` are the beginnings of paths where reading writes, too.
+    """
 
     passwords: Lane
     writes: Lane
     reads: Lane
     password_paths: frozenset[str] = field(default_factory=frozenset)
+    writing_paths: tuple[str, ...] = ()
 
     def of(self, scope: Scope) -> Lane:
         if scope["method"] in READING:
-            return self.reads
+            return self.writes if scope["path"].startswith(self.writing_paths) else self.reads
         return self.passwords if scope["path"].rstrip("/") in self.password_paths else self.writes
 
 

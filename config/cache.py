@@ -1,10 +1,17 @@
-"""Cache back ends whose counters are exact when several processes count at once."""
+"""Cache back ends for rate limits: exact counters of several processes, and no error when one is away.
 
+While a cache is away, reading and counting return None and writing does nothing. django-ratelimit reads
+a count of None as "unknown", and config.api.ratelimit decides what happens to the request.
+"""
+
+import contextlib
 import json
+import logging
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
@@ -12,9 +19,79 @@ from django.core.cache.backends.redis import RedisCache
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+PAUSE_SECONDS = 2.0  # before a cache that is away is asked again: each question may take a time-out
+
+logger = logging.getLogger(__name__)
 
 
-class SQLiteCache(BaseCache):
+class _Forgiving(BaseCache):
+    """The part of both back ends that takes an error of the cache for "unknown"."""
+
+    _asked_again_at = 0.0  # of all threads of the process
+
+    def _errors(self) -> tuple[type[Exception], ...]:
+        raise NotImplementedError
+
+    def _failed(self) -> None:
+        """Forget what may be broken; called after an error."""
+
+    def _unless_away(
+        self,
+        call: Callable[Arguments, Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result | None:
+        """Return the call's result, or None if the cache is away."""
+        kind = type(self)
+        if time.monotonic() < kind._asked_again_at:
+            return None
+        try:
+            return call(*args, **kwargs)
+        except self._errors() as error:
+            kind._asked_again_at = time.monotonic() + PAUSE_SECONDS
+            logger.warning("The cache is away, so that requests are not counted: %s", error)
+            self._failed()
+            return None
+
+    def add(
+        self,
+        key: str,
+        value: object,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> bool:
+        """Store a value unless the key has one. Return whether this call stored it."""
+        return bool(self._unless_away(super().add, key, value, timeout, version))
+
+    def get(self, key: str, default: object = None, version: int | None = None) -> Any:
+        return self._unless_away(super().get, key, default, version)
+
+    def set(
+        self,
+        key: str,
+        value: object,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> None:
+        self._unless_away(super().set, key, value, timeout, version)
+
+    def touch(
+        self, key: str, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> bool:
+        """Give a value a new timeout. Return False if the key has no value."""
+        return bool(self._unless_away(super().touch, key, timeout, version))
+
+    def incr(  # type: ignore[override]  # None is django-ratelimit's "unknown"
+        self, key: str, delta: int = 1, version: int | None = None
+    ) -> int | None:
+        """Add ``delta`` and return the sum. Raises ValueError if the key has no value."""
+        return self._unless_away(super().incr, key, delta, version)
+
+    def delete(self, key: str, version: int | None = None) -> bool:
+        return bool(self._unless_away(super().delete, key, version))
+
+
+class _SQLite(BaseCache):
     """A cache in one local file that every process of this host shares.
 
     Values must be JSON. ``incr`` is one UPDATE; Django's database cache reads and then writes, so that
@@ -66,7 +143,6 @@ class SQLiteCache(BaseCache):
         timeout: float | None = DEFAULT_TIMEOUT,
         version: int | None = None,
     ) -> bool:
-        """Store a value unless the key has one. Return whether this call stored it."""
         self._cull()
         changed = self._db().execute(
             "INSERT INTO cache VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
@@ -107,7 +183,6 @@ class SQLiteCache(BaseCache):
     def touch(
         self, key: str, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
-        """Give a value a new timeout. Return False if the key has no value."""
         changed = self._db().execute(
             "UPDATE cache SET expires = ? WHERE key = ? AND (expires IS NULL OR expires > ?)",
             (self.get_backend_timeout(timeout), self._key(key, version), time.time()),
@@ -115,7 +190,6 @@ class SQLiteCache(BaseCache):
         return changed.rowcount == 1
 
     def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:
-        """Add ``delta`` and return the sum. Raises ValueError if the key has no value."""
         row = (
             self._db()
             .execute(
@@ -146,39 +220,45 @@ class SQLiteCache(BaseCache):
             self._next_cull = now + 60
             self._db().execute("DELETE FROM cache WHERE expires <= ?", (now,))
 
+    def _reopen(self) -> None:
+        """Open the file again at the next call, and start a new one if it is damaged.
 
-class ForgivingRedisCache(RedisCache):
-    """A Redis cache for rate limits that never raises an error when Redis is unreachable.
-
-    ``incr`` and ``get`` then return None. django-ratelimit reads a count of None as "unknown", and
-    config.api.ratelimit decides what happens to the request.
-    """
-
-    def add(
-        self,
-        key: str,
-        value: object,
-        timeout: float | None = DEFAULT_TIMEOUT,
-        version: int | None = None,
-    ) -> bool:
-        return bool(_unless_unreachable(super().add, key, value, timeout, version))
-
-    def incr(  # type: ignore[override]  # None is django-ratelimit's "unknown"
-        self, key: str, delta: int = 1, version: int | None = None
-    ) -> int | None:
-        return _unless_unreachable(super().incr, key, delta, version)
-
-    def get(self, key: str, default: object = None, version: int | None = None) -> Any:
-        return _unless_unreachable(super().get, key, default, version)
+        It is written without waiting for the disk, so a power cut may damage it.
+        """
+        with contextlib.suppress(AttributeError, sqlite3.Error):
+            self._local.db.close()
+        self._local.db = None
+        try:
+            with contextlib.closing(sqlite3.connect(self._path, timeout=1)) as db:
+                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                is_damaged = db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",)
+        except (
+            sqlite3.OperationalError
+        ):  # busy, or the folder is away: nothing is wrong with the file
+            return
+        except sqlite3.DatabaseError:
+            is_damaged = True
+        if is_damaged:
+            logger.warning("The cache's file %s is damaged; a new one is started.", self._path)
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
 
 
-def _unless_unreachable(
-    call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
-) -> Result | None:
-    """Return the call's result, or None if Redis is unreachable."""
-    from redis.exceptions import RedisError  # imported late: only this back end needs redis
+class SQLiteCache(_Forgiving, _SQLite):  # type: ignore[misc]  # None is "unknown"
+    """A cache in a local file, for one host."""
 
-    try:
-        return call(*args, **kwargs)
-    except (RedisError, OSError):
-        return None
+    def _errors(self) -> tuple[type[Exception], ...]:
+        return (sqlite3.Error, OSError)
+
+    def _failed(self) -> None:
+        with contextlib.suppress(OSError):
+            self._reopen()
+
+
+class ForgivingRedisCache(_Forgiving, RedisCache):
+    """A cache in Redis, for several hosts."""
+
+    def _errors(self) -> tuple[type[Exception], ...]:
+        from redis.exceptions import RedisError  # imported late: only this back end needs redis
+
+        return (RedisError, OSError)

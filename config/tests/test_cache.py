@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from config import cache
 from config.cache import SQLiteCache
 from config.tests.threads import at_once
 
@@ -93,3 +94,57 @@ def test_expired_values_are_deleted_from_the_file(local):
 
     rows = local._db().execute("SELECT key FROM cache").fetchall()
     assert rows == [(":1:new",)]
+
+
+@pytest.fixture
+def _asked_at_once(monkeypatch):
+    monkeypatch.setattr(SQLiteCache, "_asked_again_at", 0.0)
+    monkeypatch.setattr(cache, "PAUSE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("_asked_at_once")
+def test_a_cache_that_is_away_counts_nothing_and_comes_back(tmp_path):
+    folder = tmp_path / "gone"
+    away = SQLiteCache(str(folder / "cache.sqlite3"), {})
+
+    assert not away.add("hits", 0, 60)
+    assert away.incr("hits") is None
+    assert away.get("hits") is None
+    away.set("hits", 1)
+    folder.mkdir()
+    assert away.add("hits", 0, 60)
+    assert away.incr("hits") == 1
+
+
+@pytest.mark.usefixtures("_asked_at_once")
+def test_a_damaged_file_is_replaced(path, local):
+    """A power cut may damage it; sign-ins would be refused until somebody deletes it."""
+    local.add("hits", 0, 60)
+    local._local.db.close()
+    with open(path, "wb") as file:
+        file.write(b"this is no database" * 1000)
+
+    fresh = SQLiteCache(path, {})
+    assert not fresh.add("hits", 0, 60)
+    assert fresh.add("hits", 0, 60)
+    assert fresh.incr("hits") == 1
+
+
+@pytest.mark.usefixtures("_asked_at_once")
+def test_a_healthy_file_is_kept_after_an_error(local):
+    local.add("hits", 0, 60)
+    local._local.db.close()  # every call of this thread fails now
+
+    assert local.incr("hits") is None
+    assert local.incr("hits") == 1
+
+
+def test_a_cache_that_is_away_is_asked_again_after_a_pause(tmp_path, monkeypatch):
+    monkeypatch.setattr(SQLiteCache, "_asked_again_at", 0.0)
+    away = SQLiteCache(str(tmp_path / "gone" / "cache.sqlite3"), {})
+    away.add("hits", 0, 60)
+    (tmp_path / "gone").mkdir()
+
+    assert not away.add("hits", 0, 60)
+    monkeypatch.setattr(SQLiteCache, "_asked_again_at", time.monotonic())
+    assert away.add("hits", 0, 60)

@@ -1,0 +1,68 @@
+"""Lanes: a bounded queue before the threads of Django, and a bounded time in it."""
+
+import asyncio
+import threading
+
+import pytest
+from django.utils.module_loading import import_string
+
+from config import bridge
+from config.bodies import BodyRefused
+from config.bridge import Lane, Lanes
+
+LANES: Lanes = import_string("config.asgi.LANES")
+
+
+def answers_of(lane: Lane, *rounds: tuple[int, float]) -> list[list[object]]:
+    """Ask the lane so many times at once, for each round; its threads go on after so many seconds."""
+    release = threading.Event()
+
+    def work(environ: dict) -> str:
+        assert release.wait(30)
+        return "done"
+
+    async def one_round(count: int, after: float) -> list[object]:
+        release.clear()
+        asyncio.get_running_loop().call_later(after, release.set)
+        calls = (lane.run(work, {}) for _ in range(count))
+        return list(await asyncio.gather(*calls, return_exceptions=True))
+
+    async def run() -> list[list[object]]:
+        return [await one_round(*one) for one in rounds]
+
+    return asyncio.run(run())
+
+
+def refused(answers: list[object]) -> int:
+    statuses = [answer.status for answer in answers if isinstance(answer, BodyRefused)]
+    assert set(statuses) <= {503}
+    assert answers.count("done") + len(statuses) == len(answers)
+    return len(statuses)
+
+
+def test_a_full_queue_refuses_at_once():
+    first, second = answers_of(Lane("test", threads=2, queue=3), (9, 0.3), (5, 0))
+    assert (refused(first), refused(second)) == (4, 0)
+
+
+def test_nobody_waits_long_for_a_thread(monkeypatch):
+    """Seen once: 200 people at once; some waited ten seconds for a page, and nobody was refused."""
+    monkeypatch.setattr(bridge, "QUEUE_SECONDS", 0.1)
+    first, second = answers_of(Lane("test", threads=2, queue=10), (7, 0.5), (7, 0))
+    assert (refused(first), refused(second)) == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "lane"),
+    [
+        ("GET", "/api/v1/videos/", "reads"),
+        ("HEAD", "/", "reads"),
+        ("GET", "/api/v1/stream/play/x", "writes"),  # starts a session
+        ("PUT", "/api/v1/videos/x", "writes"),
+        ("POST", "/admin/login/", "passwords"),
+        ("POST", "/api/v1/auth/login", "passwords"),
+    ],
+)
+def test_the_lane_of_a_request(method, path, lane):
+    scope = {"method": method, "path": path}
+    assert LANES.of(scope) is getattr(LANES, lane)
