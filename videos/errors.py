@@ -2,7 +2,7 @@
 
 from rest_framework import status
 
-from config.errors import DomainError
+from config.errors import DomainError, ServiceUnavailable
 
 
 class NotFailed(DomainError):
@@ -45,6 +45,17 @@ class EmptyUpload(DomainError):
     default_code = "empty"
     default_detail = "The uploaded file is empty. Upload a file that holds a video."
     attr = "file"
+
+
+class StorageAway(ServiceUnavailable):
+    """The folder of videos (MEDIA_DIR) cannot be used: not mounted, read-only, or broken."""
+
+    default_code = "storage_unavailable"
+    default_detail = (
+        "The service cannot reach the storage of its videos at the moment. Nothing was changed or lost. "
+        "Try again in a few minutes."
+    )
+    retry_after = 30
 
 
 class LeaseLost(Exception):

@@ -30,7 +30,7 @@ from typing import IO
 from django.conf import settings
 
 from . import cgroups
-from .errors import LimitReached, ToolBroke, ToolFailed, ToolMissing
+from .errors import LimitReached, ToolBroke, ToolCrashed, ToolFailed, ToolMissing
 from .isolation import Isolation
 from .listener import Listener
 
@@ -171,9 +171,9 @@ def run(
     ``stall_seconds`` without progress the program is killed. ``on_tick`` is called about twice a
     second. Both may raise to stop the program; the exception is passed on.
 
-    Raises LimitReached if a limit is exceeded, ToolBroke if the program crashes, and ToolFailed if it
-    stalls, is killed from outside or cannot be started. On return and on every exception all its
-    processes have ended.
+    Raises LimitReached if a limit is exceeded, ToolBroke if the program aborts, ToolCrashed if it
+    crashes, and ToolFailed if it stalls, is killed from outside or cannot be started. On return and on
+    every exception all its processes have ended.
     """
     caged = describe().wrap(argv, reads=reads, writes=writes, cwd=cwd)
     group = _group(processes)
@@ -219,14 +219,16 @@ def run(
 
 
 def _of_signal(number: int, detail: str, used_up: float) -> ToolFailed:
-    """Return the error for a tool that a signal killed; ``used_up`` are its seconds, if it used them up."""
+    """Return the error for a tool that a signal killed. ``used_up``: its seconds, 0 if not."""
     if number == signal.SIGXFSZ:
         return LimitReached("size", detail)
     if number == signal.SIGXCPU or (number == signal.SIGKILL and used_up):
         return LimitReached("time", detail, seconds=used_up)
-    # Nothing in the cage sends these other signals, so they come from outside.
+    if number == signal.SIGABRT:  # the tool has found out by itself that it cannot go on
+        return ToolBroke(detail)
+    # Nothing in the cage sends SIGKILL and signals that are no crash, so they come from outside.
     is_crash = number in CRASHES and number != signal.SIGKILL
-    return ToolBroke(detail) if is_crash else ToolFailed(detail)
+    return ToolCrashed(detail) if is_crash else ToolFailed(detail)
 
 
 def _memory_bytes() -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 
 from . import cage, tools
-from .errors import Rejected, ToolFailed
+from .errors import LimitReached, Rejected, ToolBroke, ToolFailed
 from .formats import untrusted_input
 from .ladder import Rendition
 from .probe import AudioTrack, Probe
@@ -27,6 +27,7 @@ MISSING_SECONDS = 0.5
 # FFmpeg's exit codes for a file that cannot be decoded. 183 is AVERROR_INVALIDDATA cut to a byte;
 # 69 means that more frames failed than -max_error_rate allows.
 DAMAGED_CODES = {183, 69}
+TOLD_TO_STOP = 255  # FFmpeg's exit code after SIGTERM or SIGINT
 BT709 = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
 
 
@@ -78,7 +79,7 @@ def encode(
             "The video is damaged and cannot be decoded. Export the video again and upload it.",
         )
     if done.returncode:
-        raise ToolFailed(f"FFmpeg ended with {done.returncode}. {done.stderr[-2000:]}")
+        raise _failure(done)
     encoded = Encoded(
         videos=tuple((rendition, folder / _video_name(rendition)) for rendition in renditions),
         audios=tuple(
@@ -88,6 +89,13 @@ def encode(
     )
     _refuse_truncated(video, encoded)
     return encoded
+
+
+def _failure(done: cage.Finished) -> ToolFailed:
+    detail = f"FFmpeg ended with {done.returncode}. {done.stderr[-2000:]}"
+    if done.ran_out_of_memory:
+        return LimitReached("memory", detail)
+    return ToolFailed(detail) if done.returncode == TOLD_TO_STOP else ToolBroke(detail)
 
 
 def _refuse_truncated(video: Probe, encoded: Encoded) -> None:

@@ -32,7 +32,11 @@ class ToolFailed(Exception):
 
 
 class ToolBroke(ToolFailed):
-    """A tool crashed or gave up by itself. With the same file it would do so again."""
+    """A tool gave up by itself (exit code, SIGABRT). With the same file it would do so again."""
+
+
+class ToolCrashed(ToolFailed):
+    """A tool crashed, for example by SIGSEGV. That may be by chance, unless it happens again."""
 
 
 class LimitReached(ToolFailed):

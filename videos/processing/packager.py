@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import cage, tools
 from .encode import Encoded
-from .errors import ToolFailed
+from .errors import ToolBroke, ToolFailed
 from .languages import UNDETERMINED
 from .probe import AudioTrack
 
@@ -37,7 +37,7 @@ def package(encoded: Encoded, folder: Path, *, on_tick: Callable[[], None] | Non
         on_tick=on_tick,
     )
     if done.returncode or not (folder / MASTER).exists() or not (folder / MANIFEST).exists():
-        raise ToolFailed(f"Packager ended with {done.returncode}. {done.stderr[-2000:]}")
+        raise ToolBroke(f"Packager ended with {done.returncode}. {done.stderr[-2000:]}")
 
 
 def command(encoded: Encoded) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 
 from . import cage, tools
-from .errors import Rejected, ToolFailed
+from .errors import LimitReached, Rejected
 from .ffprobe import Report, Stream
 from .formats import AUDIO_CODECS, CONTAINERS, VIDEO_CODECS, untrusted_input
 from .languages import language_of
@@ -131,7 +131,7 @@ def _ask(source: Path) -> Report:
     if "max pixel count" in done.stderr:
         raise Rejected("too_large", TOO_MANY_PIXELS)
     if done.ran_out_of_memory:
-        raise ToolFailed(f"ffprobe ran out of memory. {done.stderr[-1000:]}")
+        raise LimitReached("memory", f"ffprobe ran out of memory. {done.stderr[-1000:]}")
     if done.returncode or '"format_name"' not in done.stdout:
         raise Rejected(
             "not_a_video",

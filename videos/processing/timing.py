@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from . import cage, tools
-from .errors import Rejected, ToolFailed
+from .errors import LimitReached, Rejected, ToolBroke
 from .ffprobe import Container, Frame, Stream
 from .formats import untrusted_input
 
@@ -91,7 +91,7 @@ def _first_frames(source: Path, video: Stream) -> list[Frame]:
         wall_seconds=WALL_SECONDS,
     )
     if done.ran_out_of_memory:
-        raise ToolFailed(f"ffprobe ran out of memory. {done.stderr[-1000:]}")
+        raise LimitReached("memory", f"ffprobe ran out of memory. {done.stderr[-1000:]}")
     frames: list[Frame] = []
     if not done.returncode:
         frames = json.loads(done.stdout or "{}").get("frames", [])
@@ -185,5 +185,5 @@ def length_of(file: Path) -> float:
     argv += ["-show_entries", "format=duration", f"file:{file.absolute()}"]
     done = cage.run(argv, reads=[file], cpu_seconds=CPU_SECONDS, wall_seconds=WALL_SECONDS)
     if done.returncode:
-        raise ToolFailed(f"ffprobe cannot read an encoded file. {done.stderr[-1000:]}")
+        raise ToolBroke(f"ffprobe cannot read an encoded file. {done.stderr[-1000:]}")
     return float(done.stdout)

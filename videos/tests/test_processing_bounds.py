@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from videos.processing import cage, cgroups
-from videos.processing.errors import LimitReached, ToolBroke, ToolFailed
+from videos.processing.errors import LimitReached, ToolBroke, ToolCrashed, ToolFailed
 
 PYTHON = "/usr/bin/python3"  # a program that is also seen behind bubblewrap
 BOMB = """
@@ -146,7 +146,7 @@ def test_memory_beyond_the_limit_is_refused_to_one_process(settings):
 @pytest.mark.parametrize(
     ("script", "kind"),
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", ToolBroke),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", ToolCrashed),
         ("import os, signal; os.kill(os.getpid(), signal.SIGABRT)", ToolBroke),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", ToolFailed),
         ("while True: pass", LimitReached),
