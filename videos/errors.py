@@ -19,6 +19,15 @@ class NoSource(DomainError):
     default_detail = "This video has no file to process. Upload one."
 
 
+class QuotaExceeded(DomainError):
+    """Refusal of a file while too many of the creator's videos wait to be processed."""
+
+    default_code = "quota_exceeded"
+    default_detail = (
+        "Too many of the creator's videos wait to be processed. Try again when some are ready."
+    )
+
+
 class LengthRequired(DomainError):
     """Refusal of an upload of unknown length."""
 

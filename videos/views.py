@@ -11,12 +11,13 @@ from config.api.parsers import StrictJSONParser
 from config.api.refusals import refuses, sends_headers
 from config.api.views import GenericViewSet
 from config.errors import NotVisible, StorageFull, TooLarge
-from videos import storage
+from videos import jobs, storage
 from videos.errors import (
     EmptyUpload,
     LengthRequired,
     NoSource,
     NotFailed,
+    QuotaExceeded,
     StorageAway,
     UploadInterrupted,
 )
@@ -31,11 +32,17 @@ from videos.serializers import (
     VideoUploadSerializer,
 )
 from videos.services import catalogue, sources
-from videos.uploads.parser import SourceMultiPartParser, require_length
+from videos.uploads.parser import (
+    SourceMultiPartParser,
+    announced_length,
+    is_unread_form,
+    require_length,
+)
 
 UPLOAD_REFUSALS = (
     EmptyUpload,
     LengthRequired,
+    QuotaExceeded,
     StorageAway,
     StorageFull,
     TooLarge,
@@ -102,6 +109,9 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @refuses(*UPLOAD_REFUSALS)
     def create(self, request):
         require_length(request)
+        if is_unread_form(request):
+            length = announced_length(request.META)
+            jobs.refuse_beyond_quota(request.user, size=length)
         serializer = VideoUploadSerializer(data=request.data, context={"request": request})
         serializer.is_valid(raise_exception=True)
         fields = dict(serializer.validated_data)
@@ -169,6 +179,9 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         # Access is decided before the first byte of the body is read.
         video = self.get_object()
         require_length(request)
+        if is_unread_form(request):
+            length = announced_length(request.META)
+            jobs.refuse_beyond_quota(video.creator, size=length, replaced=video)
         serializer = FileSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         received = serializer.validated_data["file"].received
@@ -192,7 +205,7 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         request=None,
         responses=OwnVideoSerializer,
     )
-    @refuses(NotFailed, NoSource, StorageAway)
+    @refuses(NotFailed, NoSource, QuotaExceeded, StorageAway)
     @action(detail=True, methods=["post"])
     def retry(self, request, pk):
         video = sources.retry_processing(video=self.get_object(), actor=request.user)

@@ -16,6 +16,7 @@ FIRST_PACKETS = 48
 FIRST_FRAMES = 32  # fewer, because frames of the last packets may depend on later packets
 CPU_SECONDS = 120
 WALL_SECONDS = 240
+READ_BYTES = 10_000_000  # a second, at least, when a whole file is read
 HIGHEST_RATE = 60  # frames per second of a rendition
 COMMON_RATES = (24, 25, 30, 50, 60)
 FALLBACK_RATE = Fraction(25)  # if the file names no rate
@@ -162,14 +163,15 @@ def _duration_by_packets(source: Path, video: Stream) -> float:
             first, end = min(first, start), max(end, start + sum(map(float, numbers[1:])))
         return True
 
+    allowed = WALL_SECONDS + source.stat().st_size / READ_BYTES
     argv = [str(tools.ffprobe()), "-v", "error", "-of", "csv=p=0"]
     argv += ["-select_streams", str(video["index"])]
     argv += ["-show_entries", "packet=pts_time,duration_time"]
     cage.run(
         [*argv, *untrusted_input(source)],
         reads=[source],
-        cpu_seconds=CPU_SECONDS,
-        wall_seconds=WALL_SECONDS,
+        cpu_seconds=allowed,
+        wall_seconds=allowed,
         on_line=note,
     )
     if end - first <= 0:

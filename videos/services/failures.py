@@ -119,7 +119,8 @@ def _is_of_storage(error: Exception) -> bool:
 def _limit(error: LimitReached) -> tuple[str, str]:
     if error.limit != "time":
         return LIMITS[error.limit]
-    allowed = f"{error.seconds / 60:.0f} minutes" if error.seconds >= 120 else "two minutes"
+    minutes = error.seconds >= 120
+    allowed = f"{error.seconds / 60:.0f} minutes" if minutes else f"{error.seconds:.0f} seconds"
     return (
         "too_slow",
         f"A step of processing took longer than the {allowed} that a video of this length and size "

@@ -87,8 +87,8 @@ def retry_processing(*, video: Video, actor: User) -> Video:
     """Queue a new processing job for a FAILED video.
 
     Raises NoSource if the video has no source or its file is missing, StorageAway if that cannot be
-    known, and NotFailed if the video is not FAILED or has been deleted. Of two simultaneous calls only
-    one queues a job.
+    known, QuotaExceeded, and NotFailed if the video is not FAILED or has been deleted. Of two
+    simultaneous calls only one queues a job.
     """
     if not video.source_path:
         raise NoSource()
@@ -96,6 +96,7 @@ def retry_processing(*, video: Video, actor: User) -> Video:
         if not video.source.is_file():
             storage.require()
             raise NoSource()
+    jobs.refuse_beyond_quota(video.creator, size=video.source_size or 0)
     changed = (
         Video.objects.alive()
         .filter(pk=video.pk, status=Video.Status.FAILED)
