@@ -8,4 +8,6 @@ from videos import storage
 
 @receiver(health_checked, dispatch_uid="videos.state_of_storage")
 def state_of_storage(sender, **kwargs):
-    return "storage", storage.state()
+    """Report MEDIA_DIR when something is wrong with it."""
+    state = storage.state()
+    return ("storage", state) if state != "ok" else None
