@@ -101,12 +101,11 @@ def _bounds() -> str:
         return (
             f"memory and processes of all descendants bounded by a cgroup (version {home.version})"
         )
-    if _is_real_root():
-        return (
-            "memory bounded for each process, processes counted twice a second: root without a "
-            "writable cgroup has no limit on processes"
-        )
-    return "memory bounded for each process, processes by the user's limit (RLIMIT_NPROC)"
+    kernel = "" if _is_real_root() else " and bounded for the user"
+    return (
+        "no cgroup can be made here: memory bounded for each process alone, processes counted twice a "
+        f"second{kernel}"
+    )
 
 
 def _is_real_root() -> bool:
@@ -253,8 +252,12 @@ class _Limits:
     processes: int
 
     def arguments(self) -> list[str]:
-        """Return the launcher's arguments. The limit on processes is one for all of the user's."""
-        processes = self.processes + _threads_of_user()
+        """Return the launcher's arguments.
+
+        The kernel's limit on processes counts all of the user's, and those of other workers come and
+        go. It is therefore wide: it stops a fork bomb between two counts of ``_limit_reached``.
+        """
+        processes = 8 * self.processes + _threads_of_user()
         cpu = max(1, int(self.cpu_seconds))
         numbers = (os.getpid(), cpu, _memory_bytes(), self.file_bytes, OPEN_FILES, processes)
         return list(map(str, numbers))
@@ -268,14 +271,10 @@ def _threads_of_user() -> int:
 def _limit_reached(
     process: subprocess.Popen[bytes], group: cgroups.Group | None, processes: int
 ) -> str:
-    """Return the limit for all processes together that is reached: "memory", "processes" or "".
-
-    Processes are counted here only for root without a cgroup: for others the kernel refuses more.
-    """
+    """Return the limit for all processes together that is reached: "memory", "processes" or ""."""
     if group:
         return group.limit_reached()
-    too_many = _is_real_root() and sum(n for _, n in _running(process.pid)) > processes
-    return "processes" if too_many else ""
+    return "processes" if sum(n for _, n in _running(process.pid)) > processes else ""
 
 
 def _running(session: int = 0) -> Iterator[tuple[int, int]]:

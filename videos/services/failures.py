@@ -97,6 +97,8 @@ def failure_of(error: Exception, *, strikes: int) -> Failure:
             return Failure(Ending.STRIKE, *NO_SPACE)
         case OSError() if error.errno in storage.FULL:
             return Failure(Ending.STRIKE, *NO_SPACE)
+        case ToolFailed() if os.strerror(errno.EAGAIN) in error.detail:  # the machine's processes
+            return Failure(Ending.STRIKE, *FAILED)
         case ToolBroke():
             return Failure(Ending.GIVE_UP, *BROKE)
         case ToolCrashed() if strikes:  # a crash may be a chance of threads, two are not

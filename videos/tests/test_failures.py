@@ -33,6 +33,11 @@ FULL = os.strerror(errno.ENOSPC)
         (LimitReached("output", "x"), GIVE_UP, "too_complex"),
         (ToolBroke("FFmpeg ended with 1."), GIVE_UP, "processing_failed"),
         (ToolBroke(f"FFmpeg ended with 228. {FULL}"), STRIKE, "no_space"),
+        (
+            ToolBroke(f"FFmpeg ended with 245. {os.strerror(errno.EAGAIN)}"),
+            STRIKE,
+            "processing_failed",
+        ),
         (ToolCrashed("SIGSEGV"), STRIKE, "processing_failed"),
         (ToolFailed("killed by SIGKILL"), STRIKE, "processing_failed"),
         (ToolMissing("no ffmpeg"), WAIT, ""),
