@@ -149,11 +149,14 @@ def report(job: ProcessingJob, step: str, percent: int) -> None:
         raise LeaseLost()
 
 
-def give_back(job: ProcessingJob, *, wait: timedelta | None = None) -> None:
+def give_back(
+    job: ProcessingJob, *, wait: timedelta | None = None, code: str = "", detail: str = ""
+) -> None:
     """Return a claimed job to the queue without counting the attempt, due at once or after ``wait``.
 
     For a worker that is told to stop, and for causes outside of the job: a missing tool, or a database
-    that is not reachable. Changes nothing if this attempt no longer owns the job.
+    or storage that is not reachable. ``code`` and ``detail`` tell the creator what it waits for. Changes
+    nothing if this attempt no longer owns the job.
     """
     ProcessingJob.objects.held(job).update(
         state=ProcessingJob.State.QUEUED,
@@ -162,6 +165,8 @@ def give_back(job: ProcessingJob, *, wait: timedelta | None = None) -> None:
         lease_until=None,
         step="",
         percent=0,
+        error_code=code,
+        error_detail=detail,
     )
 
 

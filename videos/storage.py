@@ -19,8 +19,10 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # What a file system answers that is away as a whole. EIO is not in it: it may be about one file.
 AWAY = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO,
-    errno.ETIMEDOUT, errno.EHOSTDOWN,
+    errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTDIR, errno.EEXIST,
 }  # fmt: skip
+
+NEARLY_FULL = "nearly full"
 
 
 def fault() -> str:
@@ -86,4 +88,4 @@ def state() -> str:
     except OSError:
         return "unavailable"
     too_little = free.f_bavail * free.f_frsize < settings.STORAGE_RESERVE_BYTES
-    return "nearly full" if too_little else "ok"
+    return NEARLY_FULL if too_little else "ok"

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 
+from config.errors import StorageFull
 from videos import storage
 from videos.errors import StorageAway
 from videos.processing.errors import (
@@ -52,6 +53,14 @@ NO_SPACE = (
     "no_space",
     "The service had too little free space to process the video. If it is FAILED, retry it later.",
 )
+WAITS_FOR_SPACE = (
+    "no_space",
+    "The service has too little free space at the moment. Processing begins when there is more.",
+)
+AWAY = (
+    StorageAway.default_code,
+    "The service cannot reach the storage of its videos at the moment. Processing goes on when it can.",
+)
 LIMITS = {
     "memory": (
         "too_complex",
@@ -77,6 +86,7 @@ LIMITS = {
 FULL_TEXTS = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 TOOL_WAIT = timedelta(minutes=1)
 STORAGE_WAIT = timedelta(seconds=5)
+SPACE_WAIT = timedelta(seconds=15)
 
 
 def failure_of(error: Exception, *, strikes: int) -> Failure:
@@ -85,8 +95,10 @@ def failure_of(error: Exception, *, strikes: int) -> Failure:
     LeaseLost and errors of the database are not among them: they leave the job as it is.
     """
     if _is_of_storage(error):
-        return Failure(Ending.WAIT, wait=STORAGE_WAIT)
+        return Failure(Ending.WAIT, *AWAY, wait=STORAGE_WAIT)
     match error:
+        case StorageFull():
+            return Failure(Ending.WAIT, *WAITS_FOR_SPACE, wait=SPACE_WAIT)
         case Rejected():
             return Failure(Ending.GIVE_UP, error.code, error.detail)
         case ToolMissing():

@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce, Now
 
 import audit.services as audit
 from audit.actions import AuditAction
+from config.errors import StorageFull
 from videos import durable, jobs, storage
 from videos.errors import LeaseLost, StorageAway
 from videos.models import ProcessingJob, Video
@@ -59,7 +60,7 @@ def process(job: ProcessingJob) -> None:
             exc_info=not known,
         )
         if failure.ending is Ending.WAIT:
-            jobs.give_back(job, wait=failure.wait)
+            jobs.give_back(job, wait=failure.wait, code=failure.code, detail=failure.detail)
         elif failure.ending is Ending.STRIKE:
             jobs.strike(job, failure.code, failure.detail)
         else:
@@ -80,6 +81,8 @@ def _carry_out(job: ProcessingJob) -> None:
             raise StorageAway(f"MEDIA_DIR cannot be used: {reason}.")
         raise Rejected(*NO_FILE)
     _remove_earlier_attempts(job)
+    if storage.state() == storage.NEARLY_FULL:  # rather than three attempts that find no space
+        raise StorageFull()
     storage.make_folder(job.work_folder)
     publish(job, pipeline.transcode(source, job.work_folder, _reporter(job)))
 

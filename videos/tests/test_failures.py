@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from config.errors import StorageFull
 from videos.errors import StorageAway
 from videos.models import ProcessingJob
 from videos.processing.errors import (
@@ -44,10 +45,11 @@ FULL = os.strerror(errno.ENOSPC)
         (OSError(errno.ENOSPC, FULL), STRIKE, "no_space"),
         (OSError(errno.EDQUOT, "quota"), STRIKE, "no_space"),
         (OSError(errno.EIO, "i/o"), STRIKE, "processing_failed"),
-        (OSError(errno.EROFS, "read-only"), WAIT, ""),
-        (OSError(errno.ESTALE, "stale"), WAIT, ""),
-        (OSError(errno.EACCES, "denied"), WAIT, ""),
-        (StorageAway(), WAIT, ""),
+        (OSError(errno.EROFS, "read-only"), WAIT, "storage_unavailable"),
+        (OSError(errno.ESTALE, "stale"), WAIT, "storage_unavailable"),
+        (OSError(errno.EACCES, "denied"), WAIT, "storage_unavailable"),
+        (StorageAway(), WAIT, "storage_unavailable"),
+        (StorageFull(), WAIT, "no_space"),
         (MemoryError(), STRIKE, "processing_failed"),
         (KeyError("a defect of ours"), GIVE_UP, "processing_failed"),
     ],

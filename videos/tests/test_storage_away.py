@@ -116,7 +116,8 @@ def test_a_job_waits_without_a_strike_until_it_is_back(away, media, uploaded_vid
     for _ in range(6):  # more than JOB_MAX_ATTEMPTS
         ProcessingJob.objects.update(not_before="2020-01-01T00:00:00Z")
         job = process_next()
-        assert (job.state, job.attempt, job.strikes, job.error_code) == ("queued", 0, 0, "")
+        assert (job.state, job.attempt, job.strikes) == ("queued", 0, 0)
+        assert job.error_code == "storage_unavailable"  # what the creator sees meanwhile
     bring_back(media)
     ProcessingJob.objects.update(not_before="2020-01-01T00:00:00Z")
 
@@ -132,6 +133,16 @@ def test_a_job_waits_when_the_disk_is_not_mounted(media, uploaded_video, process
     assert (job.state, job.strikes) == ("queued", 0)
     media.rmdir()
     bring_back(media)
+    ProcessingJob.objects.update(not_before="2020-01-01T00:00:00Z")
+    assert process_next().state == "done"
+
+
+def test_a_job_waits_while_there_is_too_little_space(uploaded_video, process_next, settings, media):
+    settings.STORAGE_RESERVE_BYTES = shutil.disk_usage(media).free + 1024**3
+    job = process_next()
+
+    assert (job.state, job.attempt, job.strikes, job.error_code) == ("queued", 0, 0, "no_space")
+    settings.STORAGE_RESERVE_BYTES = 0
     ProcessingJob.objects.update(not_before="2020-01-01T00:00:00Z")
     assert process_next().state == "done"
 
