@@ -270,7 +270,7 @@ FFMPEG_STALL_SECONDS = env.number("FFMPEG_STALL_SECONDS", 60, minimum=5)
 MAX_DURATION_SECONDS = env.number("MAX_DURATION_SECONDS", 6 * 3600, minimum=1)
 MAX_PIXELS = env.number("MAX_PIXELS", 35_651_584, minimum=1)
 MAX_AUDIO_TRACKS = env.number("MAX_AUDIO_TRACKS", 16, maximum=24)
-PROCESSING_TIME_FACTOR = env.number("PROCESSING_TIME_FACTOR", 10, minimum=1, maximum=1000)
+PROCESSING_TIME_FACTOR = env.number("PROCESSING_TIME_FACTOR", 20, minimum=1, maximum=1000)
 MAX_STREAMS = env.number("MAX_STREAMS", 32, minimum=1)
 
 JOB_LEASE_SECONDS = env.number("JOB_LEASE_SECONDS", 30, minimum=3, maximum=3600)
