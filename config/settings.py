@@ -251,6 +251,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 # --- uploads and processing -------------------------------------------------------------------
 
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 20 * 1024**3, minimum=1)
+CREATOR_QUEUE_VIDEOS = env.number("CREATOR_QUEUE_VIDEOS", 100, minimum=1)
+CREATOR_QUEUE_BYTES = env.number("CREATOR_QUEUE_BYTES", 200 * 1024**3, minimum=1)
 STORAGE_RESERVE_BYTES = env.number("STORAGE_RESERVE_BYTES", 512 * 1024**2)
 
 FFMPEG_PATH = env.program("FFMPEG_PATH")
@@ -267,6 +269,8 @@ FFMPEG_MEMORY_MB = env.number("FFMPEG_MEMORY_MB", 4096, minimum=256)
 FFMPEG_STALL_SECONDS = env.number("FFMPEG_STALL_SECONDS", 60, minimum=5)
 MAX_DURATION_SECONDS = env.number("MAX_DURATION_SECONDS", 6 * 3600, minimum=1)
 MAX_PIXELS = env.number("MAX_PIXELS", 35_651_584, minimum=1)
+MAX_AUDIO_TRACKS = env.number("MAX_AUDIO_TRACKS", 16, maximum=24)
+PROCESSING_TIME_FACTOR = env.number("PROCESSING_TIME_FACTOR", 20, minimum=1, maximum=1000)
 MAX_STREAMS = env.number("MAX_STREAMS", 32, minimum=1)
 
 JOB_LEASE_SECONDS = env.number("JOB_LEASE_SECONDS", 30, minimum=3, maximum=3600)

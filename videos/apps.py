@@ -5,4 +5,4 @@ class VideosConfig(AppConfig):
     name = "videos"
 
     def ready(self):
-        from videos import checks  # noqa: F401 - importing it registers the checks
+        from videos import checks, receivers  # noqa: F401 - importing them registers their functions

@@ -2,7 +2,7 @@
 
 from rest_framework import status
 
-from config.errors import DomainError
+from config.errors import DomainError, ServiceUnavailable
 
 
 class NotFailed(DomainError):
@@ -17,6 +17,15 @@ class NoSource(DomainError):
 
     default_code = "no_file"
     default_detail = "This video has no file to process. Upload one."
+
+
+class QuotaExceeded(DomainError):
+    """Refusal of a file while too many of the creator's videos wait to be processed."""
+
+    default_code = "quota_exceeded"
+    default_detail = (
+        "Too many of the creator's videos wait to be processed. Try again when some are ready."
+    )
 
 
 class LengthRequired(DomainError):
@@ -45,6 +54,17 @@ class EmptyUpload(DomainError):
     default_code = "empty"
     default_detail = "The uploaded file is empty. Upload a file that holds a video."
     attr = "file"
+
+
+class StorageAway(ServiceUnavailable):
+    """The folder of videos (MEDIA_DIR) cannot be used: not mounted, read-only, or broken."""
+
+    default_code = "storage_unavailable"
+    default_detail = (
+        "The service cannot reach the storage of its videos at the moment. Nothing was changed or lost. "
+        "Try again in a few minutes."
+    )
+    retry_after = 30
 
 
 class LeaseLost(Exception):

@@ -14,12 +14,13 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Count, F, Sum
 from django.db.models.functions import Now
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
-from videos.errors import LeaseLost
+from videos.errors import LeaseLost, QuotaExceeded
 from videos.models import ProcessingJob, Video
 
 # Error code and text for the creator.
@@ -66,14 +67,35 @@ def queue(video: Video, source_path: str) -> ProcessingJob:
     return job
 
 
+def refuse_beyond_quota(creator: User, *, size: int, replaced: Video | None = None) -> None:
+    """Raise QuotaExceeded if a file of ``size`` bytes may not join the creator's unfinished videos.
+
+    They may be CREATOR_QUEUE_VIDEOS, and have CREATOR_QUEUE_BYTES together; a single one may be larger.
+    The open job of ``replaced`` does not count. Uploads that arrive at the same moment are counted when
+    they are complete, so that none is refused after its last byte.
+    """
+    unfinished = ProcessingJob.objects.open().filter(video__creator=creator)
+    if replaced is not None:
+        unfinished = unfinished.exclude(video=replaced)
+    found = unfinished.aggregate(videos=Count("pk"), size=Sum("video__source_size"))
+    if found["videos"] >= settings.CREATOR_QUEUE_VIDEOS or (
+        found["size"] and found["size"] + size > settings.CREATOR_QUEUE_BYTES
+    ):
+        raise QuotaExceeded(
+            f"{found['videos']} of the creator's videos, {found['size'] or 0} bytes together, are not "
+            f"processed yet. There may be {settings.CREATOR_QUEUE_VIDEOS} videos and "
+            f"{settings.CREATOR_QUEUE_BYTES} bytes. Try again when some of them are ready."
+        )
+
+
 def claim_next(worker: str) -> ProcessingJob | None:
     """Claim a due job for ``worker`` and return it, or None if there is none to claim.
 
-    Creators take turns: next is the one whose last job began longest ago, with the oldest of their jobs.
+    Creators take turns (``in_turns``).
     A job with more than MAX_ATTEMPTS_LOST attempts is given up instead (worker_lost).
     """
     # Several candidates, because another worker may claim the first ones meanwhile.
-    for job_id in ProcessingJob.objects.due_in_turns(5):
+    for job_id in ProcessingJob.objects.due().in_turns()[:5]:
         if job := ProcessingJob.objects.claim(job_id, worker=worker, lease=lease()):
             if job.attempt > ProcessingJob.MAX_ATTEMPTS_LOST:
                 with suppress(LeaseLost):
@@ -127,11 +149,14 @@ def report(job: ProcessingJob, step: str, percent: int) -> None:
         raise LeaseLost()
 
 
-def give_back(job: ProcessingJob, *, wait: timedelta | None = None) -> None:
+def give_back(
+    job: ProcessingJob, *, wait: timedelta | None = None, code: str = "", detail: str = ""
+) -> None:
     """Return a claimed job to the queue without counting the attempt, due at once or after ``wait``.
 
     For a worker that is told to stop, and for causes outside of the job: a missing tool, or a database
-    that is not reachable. Changes nothing if this attempt no longer owns the job.
+    or storage that is not reachable. ``code`` and ``detail`` tell the creator what it waits for. Changes
+    nothing if this attempt no longer owns the job.
     """
     ProcessingJob.objects.held(job).update(
         state=ProcessingJob.State.QUEUED,
@@ -140,6 +165,8 @@ def give_back(job: ProcessingJob, *, wait: timedelta | None = None) -> None:
         lease_until=None,
         step="",
         percent=0,
+        error_code=code,
+        error_detail=detail,
     )
 
 

@@ -1,12 +1,13 @@
 """The rules about many rows, each written only here: who sees a video, and which jobs are due."""
 
+from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Case, Count, F, Min, OuterRef, Q, Subquery, When
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from accounts.models import User
@@ -56,22 +57,9 @@ class VideoQuerySet(models.QuerySet["Video"]):
     def for_output(self) -> Self:
         """Load all that VideoSerializer reads, in two queries for any number of videos.
 
-        Annotates ``jobs_ahead``: how many older jobs wait before the video's own waiting job.
+        Only places in the queue take two more, when a waiting video is shown to its owner.
         """
-        job_model = cast("type[ProcessingJob]", self.model.job.field.related_model)
-        ahead = (
-            job_model.objects.waiting()
-            .filter(created_at__lt=OuterRef("job__created_at"))
-            .order_by()
-            .values("kind")
-            .annotate(ahead=Count("pk"))
-            .values("ahead")
-        )
-        return (
-            self.select_related("creator", "job")
-            .prefetch_related("tags")
-            .annotate(jobs_ahead=Case(When(job__state="queued", then=Subquery(ahead))))
-        )
+        return self.select_related("creator", "job").prefetch_related("tags")
 
 
 class ProcessingJobQuerySet(models.QuerySet["ProcessingJob"]):
@@ -92,32 +80,26 @@ class ProcessingJobQuerySet(models.QuerySet["ProcessingJob"]):
             | Q(state=state.RUNNING, lease_until__lt=Now())
         )
 
-    def due_in_turns(self, most: int) -> list[UUID]:
-        """Return the ids of up to ``most`` due jobs: of different creators first, in fair turns.
+    def in_turns(self) -> list[UUID]:
+        """Return the ids of these jobs in the order in which workers take them: creators take turns.
 
-        Next is the creator whose last job began longest ago, then the oldest job.
+        A creator's oldest job has the first turn, the next one the second, and so on; each job of the
+        creator that runs already costs a turn. Of one turn, the creator comes first whose last job
+        began longest ago, then the older job. So no creator has several jobs running while another
+        one who has fewer waits.
         """
-        waiting = self.due().order_by().values("video__creator").annotate(oldest=Min("created_at"))
-        oldest = dict(waiting.values_list("video__creator", "oldest"))
-        begun = self.exclude(started_at=None).order_by("-started_at")
+        rows = self.order_by("created_at", "pk").values_list("pk", "video__creator")
+        jobs = self.model.objects.order_by()
+        running = jobs.filter(state=self.model.State.RUNNING, lease_until__gte=Now())
+        turns = Counter(running.values_list("video__creator", flat=True))
+        begun = jobs.exclude(started_at=None).order_by("-started_at")
         recent = list(begun.values_list("video__creator", flat=True)[:RECENT])
-        # The creator of the newest start comes last; one without a recent start comes first.
-        turns = sorted(
-            oldest,
-            key=lambda creator: (
-                -recent.index(creator) if creator in recent else -RECENT,
-                oldest[creator],
-            ),
-        )
-        first = [
-            self.due().filter(video__creator=creator).order_by("created_at").values_list("pk")[:1]
-            for creator in turns[:most]
-        ]
-        chosen = [pk for rows in first for (pk,) in rows]
-        if 0 < len(chosen) < most:
-            more = self.due().exclude(pk__in=chosen).order_by("created_at")
-            chosen += more.values_list("pk", flat=True)[: most - len(chosen)]
-        return chosen
+        ranked = []
+        for age, (pk, creator) in enumerate(rows):
+            turns[creator] += 1
+            last_began = -recent.index(creator) if creator in recent else -RECENT
+            ranked.append((turns[creator], last_began, age, pk))
+        return [pk for *_, pk in sorted(ranked)]
 
     def claim(self, job_id: UUID, *, worker: str, lease: timedelta) -> "ProcessingJob | None":
         """Give one due job to ``worker`` for the time of ``lease``; return None if it is not due.

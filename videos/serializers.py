@@ -1,4 +1,5 @@
-from typing import ClassVar
+from typing import Any, ClassVar, cast
+from uuid import UUID
 
 from django.conf import settings
 from django.urls import reverse
@@ -260,12 +261,20 @@ class VideoSerializer(CompleteErrors, serializers.ModelSerializer):
             "step": "queued" if queued else job.step or None,
             "percent": job.percent,
             "attempts": job.attempt,
-            "queue_position": 1 + (getattr(video, "jobs_ahead", 0) or 0) if queued else None,
+            "queue_position": self._places().get(job.pk) if queued else None,
             "eta_seconds": _eta(job),
             "error": {"code": job.error_code, "detail": job.error_detail}
             if job.error_code
             else None,
         }
+
+    def _places(self) -> dict[UUID, int]:
+        """Return the place in the queue of each waiting job; read once for all videos of an answer."""
+        shared = cast("dict[str, Any]", self.context)  # by all serializers of the answer
+        if "places" not in shared:
+            waiting = ProcessingJob.objects.waiting().in_turns()
+            shared["places"] = {pk: place for place, pk in enumerate(waiting, 1)}
+        return shared["places"]
 
     @extend_schema_field(SourceSerializer)
     def get_source(self, video):

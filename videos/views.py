@@ -11,7 +11,16 @@ from config.api.parsers import StrictJSONParser
 from config.api.refusals import refuses, sends_headers
 from config.api.views import GenericViewSet
 from config.errors import NotVisible, StorageFull, TooLarge
-from videos.errors import EmptyUpload, LengthRequired, NoSource, NotFailed, UploadInterrupted
+from videos import jobs, storage
+from videos.errors import (
+    EmptyUpload,
+    LengthRequired,
+    NoSource,
+    NotFailed,
+    QuotaExceeded,
+    StorageAway,
+    UploadInterrupted,
+)
 from videos.filters import VideoFilter
 from videos.models import Video
 from videos.permissions import MayAddVideos, MayBrowse, MayRestoreVideos, OwnsVideo
@@ -23,9 +32,22 @@ from videos.serializers import (
     VideoUploadSerializer,
 )
 from videos.services import catalogue, sources
-from videos.uploads.parser import SourceMultiPartParser, require_length
+from videos.uploads.parser import (
+    SourceMultiPartParser,
+    announced_length,
+    is_unread_form,
+    require_length,
+)
 
-UPLOAD_REFUSALS = (EmptyUpload, LengthRequired, StorageFull, TooLarge, UploadInterrupted)
+UPLOAD_REFUSALS = (
+    EmptyUpload,
+    LengthRequired,
+    QuotaExceeded,
+    StorageAway,
+    StorageFull,
+    TooLarge,
+    UploadInterrupted,
+)
 IMMUTABLE = "max-age=31536000, immutable"  # a year, the usual "for ever" (RFC 8246)
 
 
@@ -87,6 +109,9 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @refuses(*UPLOAD_REFUSALS)
     def create(self, request):
         require_length(request)
+        if is_unread_form(request):
+            length = announced_length(request.META)
+            jobs.refuse_beyond_quota(request.user, size=length)
         serializer = VideoUploadSerializer(data=request.data, context={"request": request})
         serializer.is_valid(raise_exception=True)
         fields = dict(serializer.validated_data)
@@ -154,6 +179,9 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         # Access is decided before the first byte of the body is read.
         video = self.get_object()
         require_length(request)
+        if is_unread_form(request):
+            length = announced_length(request.META)
+            jobs.refuse_beyond_quota(video.creator, size=length, replaced=video)
         serializer = FileSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         received = serializer.validated_data["file"].received
@@ -177,7 +205,7 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         request=None,
         responses=OwnVideoSerializer,
     )
-    @refuses(NotFailed, NoSource)
+    @refuses(NotFailed, NoSource, QuotaExceeded, StorageAway)
     @action(detail=True, methods=["post"])
     def retry(self, request, pk):
         video = sources.retry_processing(video=self.get_object(), actor=request.user)
@@ -192,18 +220,23 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             304: OpenApiResponse(description="`If-None-Match` names the current picture."),
         },
     )
+    @refuses(StorageAway)
     @sends_headers("ETag", "Cache-Control", "Content-Disposition")
     @action(detail=True)
     def poster(self, request, pk):
         video = self.get_object()
         path = video.version_folder / "poster.jpg"
-        if not video.is_playable or not path.is_file():
-            raise NotVisible("This video has no poster until it has been processed.")
+        with storage.refusing():
+            if not video.is_playable or not path.is_file():
+                storage.require()
+                raise NotVisible("This video has no poster until it has been processed.")
+            file = path.open("rb")
         etag = f'"{video.current_version}"'
         headers = {"ETag": etag, "Cache-Control": _poster_cache(request, video)}
         if request.headers.get("If-None-Match") == etag:
+            file.close()
             return HttpResponseNotModified(headers=headers)
-        return FileResponse(path.open("rb"), content_type="image/jpeg", headers=headers)
+        return FileResponse(file, content_type="image/jpeg", headers=headers)
 
     def _fresh(self, video: Video) -> dict:
         """Return the response body for a video that the caller has just changed.

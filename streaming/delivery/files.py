@@ -187,6 +187,12 @@ def _read_blocking(file: OpenFile, length: int, offset: int) -> bytes:
     return os.pread(file.fd, length, offset)
 
 
+# Errors of the process or of the whole disk, after which a file is not known to be missing.
+_NOT_ABOUT_ONE_FILE = {
+    errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO,
+}  # fmt: skip
+
+
 def open_published(root: str, name: str, extension: str, known: OpenFile | None) -> OpenFile:
     """Open ``root/name``, or return ``known`` when the path still holds the same file.
 
@@ -205,7 +211,8 @@ def open_published(root: str, name: str, extension: str, known: OpenFile | None)
         # does not block before OpenFile refuses it.
         fd = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        if error.errno in {errno.EMFILE, errno.ENFILE, errno.EIO}:
-            raise
+        if error.errno in _NOT_ABOUT_ONE_FILE or not os.path.isdir(root):
+            # Not a FileNotFoundError: the file may be there as soon as the disk is.
+            raise OSError(errno.EIO, f"The folder of videos cannot be used: {error}") from error
         raise FileNotFoundError(path) from error
     return OpenFile(fd, extension)

@@ -441,3 +441,19 @@ def test_no_descriptor_left_is_a_503_not_a_500(stage, monkeypatch):
     monkeypatch.setattr("streaming.delivery.files.os.open", none_left)
 
     assert_refused(stage.get("1080/1.m4s"), 503, "unavailable")
+
+
+@pytest.mark.parametrize("put", ["nothing", "a file"])
+def test_a_folder_of_videos_that_is_away_is_a_503_and_comes_back(stage, put):
+    """Seen: every file was answered with 404, which players take for the end of the video."""
+    elsewhere = stage.root.with_name("elsewhere")
+    stage.root.rename(elsewhere)
+    if put == "a file":
+        stage.root.write_text("not a folder")
+
+    assert_refused(stage.get("1080/1.m4s"), 503, "unavailable")
+
+    if put == "a file":
+        stage.root.unlink()
+    elsewhere.rename(stage.root)
+    assert stage.get("1080/1.m4s").status == 200

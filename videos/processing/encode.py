@@ -9,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 
 from . import cage, tools
-from .errors import Rejected, ToolFailed
+from .errors import LimitReached, Rejected, ToolBroke, ToolFailed
 from .formats import untrusted_input
 from .ladder import Rendition
 from .probe import AudioTrack, Probe
@@ -24,9 +24,12 @@ MOST_THREADS = 16
 # picture and sound of a complete video need not end at the same time.
 MISSING_SHARE = 0.02
 MISSING_SECONDS = 0.5
+EXCESS_SECONDS = 5  # by which an encoded file may be longer than the source says
+FLOOR_SECONDS = 300  # that any encode may take
 # FFmpeg's exit codes for a file that cannot be decoded. 183 is AVERROR_INVALIDDATA cut to a byte;
 # 69 means that more frames failed than -max_error_rate allows.
 DAMAGED_CODES = {183, 69}
+TOLD_TO_STOP = 255  # FFmpeg's exit code after SIGTERM or SIGINT
 BT709 = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
 
 
@@ -58,19 +61,25 @@ def encode(
     another reason.
     """
     progress = _Progress(video.duration_seconds)
-    megapixels = video.width * video.height / 1e6 * float(video.frame_rate) / 30
-    allowance = 600 + video.duration_seconds * (20 + 30 * megapixels)
+    allowed = seconds_allowed(video)
+    most = _largest_total(video, renditions)
+
+    def tick() -> None:
+        _refuse_output(progress, folder, most)
+        on_percent(progress.percent)
+
     done = cage.run(
         command(source, video, renditions),
         reads=[source],
         writes=[folder],
         cwd=folder,
-        cpu_seconds=allowance,
-        wall_seconds=allowance,
+        cpu_seconds=allowed * (os.cpu_count() or 1),
+        wall_seconds=allowed,
         stall_seconds=settings.FFMPEG_STALL_SECONDS,
         file_bytes=_largest_file(video, renditions),
         on_line=progress.note,
-        on_tick=lambda: on_percent(progress.percent),
+        processes=max(cage.PROCESSES, 128 + 12 * settings.FFMPEG_THREADS),
+        on_tick=tick,
     )
     if done.returncode in DAMAGED_CODES or (not done.returncode and not progress.frames):
         raise Rejected(
@@ -78,7 +87,7 @@ def encode(
             "The video is damaged and cannot be decoded. Export the video again and upload it.",
         )
     if done.returncode:
-        raise ToolFailed(f"FFmpeg ended with {done.returncode}. {done.stderr[-2000:]}")
+        raise _failure(done)
     encoded = Encoded(
         videos=tuple((rendition, folder / _video_name(rendition)) for rendition in renditions),
         audios=tuple(
@@ -87,7 +96,44 @@ def encode(
         frames=progress.frames,
     )
     _refuse_truncated(video, encoded)
+    _refuse_output(progress, folder, most)
+    for _, path in (*encoded.videos, *encoded.audios):
+        if length_of(path) > video.duration_seconds + EXCESS_SECONDS:
+            raise too_much_output()
     return encoded
+
+
+def seconds_allowed(video: Probe) -> float:
+    """Return how long the encode may take: PROCESSING_TIME_FACTOR seconds for each of a 1080p video.
+
+    It is in proportion to the pixels a second: at least a quarter of that, because sound and decoding
+    cost something in any size, and at most eight times, because no rendition is larger than 4K.
+    """
+    share = video.width * video.height * float(video.frame_rate) / (1920 * 1080 * 30)
+    factor = settings.PROCESSING_TIME_FACTOR * min(8.0, max(0.25, share))
+    return FLOOR_SECONDS + video.duration_seconds * factor
+
+
+def _refuse_output(progress: "_Progress", folder: Path, most: int) -> None:
+    """Raise Rejected if the encoded files are longer or larger than those of the video can be."""
+    written = sum(file.stat().st_size for file in folder.iterdir())
+    if progress.seconds > progress.duration_seconds + EXCESS_SECONDS or written > most:
+        raise too_much_output()
+
+
+def too_much_output() -> Rejected:
+    return Rejected(
+        "too_much_output",
+        "The processed video became longer or larger than the file says that the video is. Export the "
+        "video again and upload it.",
+    )
+
+
+def _failure(done: cage.Finished) -> ToolFailed:
+    detail = f"FFmpeg ended with {done.returncode}. {done.stderr[-2000:]}"
+    if done.ran_out_of_memory:
+        return LimitReached("memory", detail)
+    return ToolFailed(detail) if done.returncode == TOLD_TO_STOP else ToolBroke(detail)
 
 
 def _refuse_truncated(video: Probe, encoded: Encoded) -> None:
@@ -113,13 +159,16 @@ def command(source: Path, video: Probe, renditions: tuple[Rendition, ...]) -> li
     argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-v", "error", "-y"]
     argv += ["-progress", "pipe:1", "-stats_period", "0.5", "-nostats"]
     longest = max(0.0, video.video_delay_seconds) + video.duration_seconds + 1
+    # At the output, too, because a filter may fill a gap between timestamps with pictures or silence.
+    at_most = ["-t", f"{video.duration_seconds + 1:.3f}"]
     argv += [*threads, "-t", f"{longest:.3f}", *untrusted_input(source)]
     argv += ["-filter_complex", video_graph(video, renditions)]
     for number, rendition in enumerate(renditions):
         argv += ["-map", f"[v{number}]", *_video_encoder(rendition, video.frame_rate), *threads]
-        argv += _mp4(_video_name(rendition))
+        argv += [*at_most, *_mp4(_video_name(rendition))]
     for number, track in enumerate(video.audio_tracks):
-        argv += ["-map", f"0:{track.index}", *_audio_encoder(video), *_mp4(_audio_name(number))]
+        argv += ["-map", f"0:{track.index}", *_audio_encoder(video), *at_most]
+        argv += _mp4(_audio_name(number))
     return argv
 
 
@@ -204,6 +253,13 @@ def _largest_file(video: Probe, renditions: tuple[Rendition, ...]) -> int:
     return int(video.duration_seconds * maxrate / 8 * 1.5) + 64 * 1024 * 1024
 
 
+def _largest_total(video: Probe, renditions: tuple[Rendition, ...]) -> int:
+    """Return the number of bytes that all encoded files together may not exceed, as _largest_file."""
+    rates = sum(rendition.maxrate for rendition in renditions)
+    rates += AUDIO_BITRATE * len(video.audio_tracks)
+    return int(video.duration_seconds * rates / 8 * 1.5) + 64 * 1024 * 1024
+
+
 def _video_name(rendition: Rendition) -> str:
     return f"v-{rendition.name}.mp4"
 
@@ -219,6 +275,7 @@ class _Progress:
         self.duration_seconds = duration_seconds
         self.percent = 0
         self.frames = 0
+        self.seconds = 0.0  # of output
         self._seen: dict[str, str] = {}
 
     def note(self, line: str) -> bool:
@@ -230,6 +287,7 @@ class _Progress:
         if key == "frame":
             self.frames = int(value)
         if key == "out_time_us" and value.lstrip("-").isdigit():
-            share = int(value) / 1e6 / self.duration_seconds
+            self.seconds = int(value) / 1e6
+            share = self.seconds / self.duration_seconds
             self.percent = max(self.percent, min(100, int(share * 100)))
         return True

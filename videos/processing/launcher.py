@@ -1,6 +1,9 @@
 """The script that ``cage`` starts: it sets the limits of its own process, then becomes the tool.
 
-    python -I -S launcher.py PARENT_PID CPU_SECONDS MEMORY_BYTES FILE_BYTES FILES TOOL ARGUMENTS...
+    python -I -S launcher.py PARENT_PID CPU_SECONDS MEMORY_BYTES FILE_BYTES FILES PROCESSES CGROUP
+        TOOL ARGUMENTS...
+
+CGROUP is the file (or, on version 1, the files) by which to join the cgroup, or "-" for none.
 
 It is a script, and not a ``preexec_fn``, because Python code between fork and exec can deadlock in a
 process with threads. It imports only the standard library, and the tool gets an empty environment.
@@ -36,14 +39,19 @@ def _limit(kind: int, value: int) -> None:
 
 
 def main() -> None:
-    parent, cpu, memory, file_bytes, files = map(int, sys.argv[1:6])
-    tool = sys.argv[6:]
+    parent, cpu, memory, file_bytes, files, processes = map(int, sys.argv[1:7])
+    tool = sys.argv[8:]
     if sys.platform == "linux":
         _die_with(parent)
+    if sys.argv[7] != "-":
+        for file in sys.argv[7].split(os.pathsep):
+            with open(file, "w", encoding="ascii") as group:
+                group.write("0")
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_CPU, cpu)
     _limit(resource.RLIMIT_FSIZE, file_bytes)
     _limit(resource.RLIMIT_NOFILE, files)
+    _limit(resource.RLIMIT_NPROC, processes)
     if sys.platform == "linux":  # macOS knows RLIMIT_AS but refuses to set it
         _limit(resource.RLIMIT_AS, memory)
     # Python ignores these two signals, and the tool would inherit that.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import cage, tools
 from .encode import Encoded
-from .errors import ToolFailed
+from .errors import ToolBroke, ToolFailed
 from .languages import UNDETERMINED
 from .probe import AudioTrack
 
@@ -37,7 +37,7 @@ def package(encoded: Encoded, folder: Path, *, on_tick: Callable[[], None] | Non
         on_tick=on_tick,
     )
     if done.returncode or not (folder / MASTER).exists() or not (folder / MANIFEST).exists():
-        raise ToolFailed(f"Packager ended with {done.returncode}. {done.stderr[-2000:]}")
+        raise ToolBroke(f"Packager ended with {done.returncode}. {done.stderr[-2000:]}")
 
 
 def command(encoded: Encoded) -> list[str]:
@@ -53,6 +53,8 @@ def command(encoded: Encoded) -> list[str]:
     if encoded.audios and encoded.audios[0][0].language != UNDETERMINED:
         argv += ["--default_language", encoded.audios[0][0].language]
     argv += ["--segment_duration", str(SEGMENT_SECONDS), "--hls_playlist_type", "VOD"]
+    # By default it keeps 32 MB of address space for each file, and reaches the cage's limit with twenty.
+    argv += ["--io_cache_size", str(2 * 1024 * 1024), "--io_block_size", str(64 * 1024)]
     argv += ["--hls_master_playlist_output", MASTER]
     return [*argv, "--mpd_output", MANIFEST, "--generate_static_live_mpd"]
 
@@ -62,7 +64,9 @@ def audio_names(encoded: Encoded) -> list[str]:
     names: list[str] = []
     for number, (track, _) in enumerate(encoded.audios, 1):
         name = track.title or ("Main" if track.language == UNDETERMINED else track.language)
-        names.append(f"{name} {number}" if name in names else name)
+        while name in names:  # also a title that looks like a number given here
+            name = f"{name} {number}"
+        names.append(name)
     return names
 
 

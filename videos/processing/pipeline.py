@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from . import packager, playlists
-from .encode import Encoded, encode
+from .encode import Encoded, encode, too_much_output
+from .errors import ToolFailed
 from .ladder import ladder
 from .posters import make_poster, poster_source
 from .probe import Probe, probe
@@ -67,6 +68,7 @@ def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None])
     upload = folders["in"] / "source"
     upload.symlink_to(source.resolve())
 
+    before = _identity(source)
     on_progress("probe", 0)
     video = probe(upload)
     renditions = ladder(video.width, video.height, video.frame_rate)
@@ -80,6 +82,9 @@ def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None])
     )
     sizes = {rendition.name: path.stat().st_size for rendition, path in encoded.videos}
     _package(encoded, folders[OUT], on_progress)
+    _refuse_segments(video, encoded, folders[OUT])
+    if _identity(source) != before:
+        raise ToolFailed("The source has changed while it was processed.")
     shutil.rmtree(folders["encoded"])
     shutil.rmtree(folders["in"])
     on_progress("poster", 100)
@@ -99,6 +104,19 @@ def _package(encoded: Encoded, out: Path, on_progress: Callable[[str, int], None
             path.unlink()
     on_progress("poster", STEPS["poster"])
     make_poster(of_poster, out, on_tick=lambda: on_progress("poster", STEPS["poster"]))
+
+
+def _refuse_segments(video: Probe, encoded: Encoded, out: Path) -> None:
+    """Raise Rejected if there are more segments than a video of this length has."""
+    files = len(encoded.videos) + len(encoded.audios)
+    most = int(video.duration_seconds / packager.SEGMENT_SECONDS + 3) * files
+    if sum(1 for _ in out.glob("*/*.m4s")) > most:
+        raise too_much_output()
+
+
+def _identity(source: Path) -> tuple[int, int, int]:
+    status = source.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _output(video: Probe, encoded: Encoded, sizes: dict[str, int], out: Path) -> Output:

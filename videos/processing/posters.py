@@ -5,7 +5,7 @@ from pathlib import Path
 
 from . import cage, tools
 from .encode import Encoded
-from .errors import ToolFailed
+from .errors import ToolBroke
 
 POSTER = "poster.jpg"
 FIRST_SECONDS = 60
@@ -51,7 +51,7 @@ def make_poster(
         )
         if target.is_file() and target.stat().st_size:
             return target
-    raise ToolFailed(f"FFmpeg wrote no poster ({done.returncode}). {done.stderr[-1000:]}")
+    raise ToolBroke(f"FFmpeg wrote no poster ({done.returncode}). {done.stderr[-1000:]}")
 
 
 def _command(rendition: Path, selection: str) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 
 from . import cage, tools
-from .errors import Rejected, ToolFailed
+from .errors import LimitReached, Rejected
 from .ffprobe import Report, Stream
 from .formats import AUDIO_CODECS, CONTAINERS, VIDEO_CODECS, untrusted_input
 from .languages import language_of
@@ -20,6 +20,10 @@ CPU_SECONDS = 60
 WALL_SECONDS = 120
 SMALLEST_SIDE = 16
 MOST_FRAMES_A_SECOND = 480  # more than slow-motion cameras record
+# A file may be this much longer than a second for each SPARSE_BYTES of it: a still picture, encoded with
+# one frame a second and without sound, has more bytes than that.
+SPARSE_SECONDS = 600
+SPARSE_BYTES = 20
 HDR_TRANSFERS = {"smpte2084", "arib-std-b67"}  # PQ and HLG (ITU-R BT.2100)
 INTERLACED = {"tt", "bb", "tb", "bt"}  # ffprobe's orders of the two fields
 # Only the entries that are read below, because other tags can hold megabytes and the owner's position.
@@ -96,7 +100,7 @@ def probe(source: Path) -> Probe:
     audio_tracks = _audio_tracks(streams)
     interlaced = video.get("field_order") in INTERLACED
     timing = measure(source, report["format"], video, interlaced)
-    _refuse_excess(video, timing)
+    _refuse_excess(video, timing, size)
     return Probe(
         container=container.split(",")[0],
         duration_seconds=timing.duration_seconds,
@@ -131,7 +135,7 @@ def _ask(source: Path) -> Report:
     if "max pixel count" in done.stderr:
         raise Rejected("too_large", TOO_MANY_PIXELS)
     if done.ran_out_of_memory:
-        raise ToolFailed(f"ffprobe ran out of memory. {done.stderr[-1000:]}")
+        raise LimitReached("memory", f"ffprobe ran out of memory. {done.stderr[-1000:]}")
     if done.returncode or '"format_name"' not in done.stdout:
         raise Rejected(
             "not_a_video",
@@ -214,7 +218,7 @@ def _color_matrix(video: Stream) -> str:
 def _audio_tracks(streams: list[Stream]) -> tuple[AudioTrack, ...]:
     """Return the sound tracks that can be decoded, the default track first.
 
-    Raises Rejected if there is sound but no track can be decoded.
+    Raises Rejected if there is sound but no track can be decoded, or if there are too many tracks.
     """
     sounds = [stream for stream in streams if stream.get("codec_type") == "audio"]
     # Cameras record extra tracks (spatial sound) in other codecs; their plain track is enough.
@@ -223,6 +227,12 @@ def _audio_tracks(streams: list[Stream]) -> tuple[AudioTrack, ...]:
         raise Rejected(
             "unsupported_codec",
             "The codec of the sound is not supported. Export the video with AAC sound.",
+        )
+    if len(known) > settings.MAX_AUDIO_TRACKS:
+        raise Rejected(
+            "too_many_audio_tracks",
+            f"The video has {len(known)} sound tracks, and {settings.MAX_AUDIO_TRACKS} are possible. "
+            "Export it with fewer.",
         )
     known.sort(key=lambda stream: -stream.get("disposition", {}).get("default", 0))
     return tuple(
@@ -243,13 +253,19 @@ def _title(tag: str) -> str:
     return " ".join(re.sub(r"[^\w -]", " ", tag).split())[:40]
 
 
-def _refuse_excess(video: Stream, timing: Timing) -> None:
-    """Raise Rejected for a video that is too long or has an impossible frame rate."""
+def _refuse_excess(video: Stream, timing: Timing, size: int) -> None:
+    """Raise Rejected for a video that is too long, also for its size, or has too many frames."""
     if timing.duration_seconds > settings.MAX_DURATION_SECONDS:
         hours = settings.MAX_DURATION_SECONDS / 3600
         raise Rejected(
             "too_long",
             f"The video is longer than {hours:g} hours. Split it into several videos.",
+        )
+    if timing.duration_seconds > SPARSE_SECONDS + size / SPARSE_BYTES:
+        raise Rejected(
+            "too_sparse",
+            f"The file says that it lasts {timing.duration_seconds:.0f} s, but has only {size} bytes. "
+            "Export the video again and upload it.",
         )
     frames = int(video.get("nb_frames") or 0)
     average = ratio(video.get("avg_frame_rate", "")) or 0

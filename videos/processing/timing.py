@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from . import cage, tools
-from .errors import Rejected, ToolFailed
+from .errors import LimitReached, Rejected, ToolBroke
 from .ffprobe import Container, Frame, Stream
 from .formats import untrusted_input
 
@@ -16,6 +16,7 @@ FIRST_PACKETS = 48
 FIRST_FRAMES = 32  # fewer, because frames of the last packets may depend on later packets
 CPU_SECONDS = 120
 WALL_SECONDS = 240
+READ_BYTES = 10_000_000  # a second, at least, when a whole file is read
 HIGHEST_RATE = 60  # frames per second of a rendition
 COMMON_RATES = (24, 25, 30, 50, 60)
 FALLBACK_RATE = Fraction(25)  # if the file names no rate
@@ -91,7 +92,7 @@ def _first_frames(source: Path, video: Stream) -> list[Frame]:
         wall_seconds=WALL_SECONDS,
     )
     if done.ran_out_of_memory:
-        raise ToolFailed(f"ffprobe ran out of memory. {done.stderr[-1000:]}")
+        raise LimitReached("memory", f"ffprobe ran out of memory. {done.stderr[-1000:]}")
     frames: list[Frame] = []
     if not done.returncode:
         frames = json.loads(done.stdout or "{}").get("frames", [])
@@ -162,14 +163,15 @@ def _duration_by_packets(source: Path, video: Stream) -> float:
             first, end = min(first, start), max(end, start + sum(map(float, numbers[1:])))
         return True
 
+    allowed = WALL_SECONDS + source.stat().st_size / READ_BYTES
     argv = [str(tools.ffprobe()), "-v", "error", "-of", "csv=p=0"]
     argv += ["-select_streams", str(video["index"])]
     argv += ["-show_entries", "packet=pts_time,duration_time"]
     cage.run(
         [*argv, *untrusted_input(source)],
         reads=[source],
-        cpu_seconds=CPU_SECONDS,
-        wall_seconds=WALL_SECONDS,
+        cpu_seconds=allowed,
+        wall_seconds=allowed,
         on_line=note,
     )
     if end - first <= 0:
@@ -185,5 +187,5 @@ def length_of(file: Path) -> float:
     argv += ["-show_entries", "format=duration", f"file:{file.absolute()}"]
     done = cage.run(argv, reads=[file], cpu_seconds=CPU_SECONDS, wall_seconds=WALL_SECONDS)
     if done.returncode:
-        raise ToolFailed(f"ffprobe cannot read an encoded file. {done.stderr[-1000:]}")
+        raise ToolBroke(f"ffprobe cannot read an encoded file. {done.stderr[-1000:]}")
     return float(done.stdout)

@@ -1,6 +1,5 @@
 """One attempt at a processing job: transcoding the source, and publishing the finished version."""
 
-import errno
 import logging
 import os
 import shutil
@@ -8,7 +7,6 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections, transaction
@@ -16,27 +14,20 @@ from django.db.models.functions import Coalesce, Now
 
 import audit.services as audit
 from audit.actions import AuditAction
-from videos import durable, jobs
-from videos.errors import LeaseLost
+from config.errors import StorageFull
+from videos import durable, jobs, storage
+from videos.errors import LeaseLost, StorageAway
 from videos.models import ProcessingJob, Video
 from videos.processing import pipeline
-from videos.processing.errors import Rejected, ToolFailed, ToolMissing
+from videos.processing.errors import Rejected, ToolFailed
+from videos.services import failures
+from videos.services.failures import Ending
 from videos.signals import video_published
 
 logger = logging.getLogger(__name__)
 
 REPORT_EVERY_SECONDS = 1.0
-OPERATOR_WAIT = timedelta(minutes=1)
-# Error codes with texts for the creator. The tools' own messages go only to the log: they may name
-# paths of the server.
-FAILED = (
-    "processing_failed",
-    "Processing failed because of a fault in the service. If the video is FAILED, retry it later.",
-)
-NO_SPACE = (
-    "no_space",
-    "The service had too little free space to process the video. If it is FAILED, retry it later.",
-)
+# Error codes with texts for the creator.
 UNKNOWN_JOB = (
     "unknown_job",
     "This service does not know this kind of processing job. Upload the video's file again.",
@@ -47,42 +38,53 @@ NO_FILE = ("file_missing", "The video's file is missing on the server. Upload it
 def process(job: ProcessingJob) -> None:
     """Carry out a claimed job. Afterwards the video is READY or FAILED, or the job is due again.
 
-    Rejected files and unknown kinds of job are given up at once. A failing tool or an unexpected error
-    is a strike. A missing tool gives the job back for OPERATOR_WAIT.
+    ``failures`` decides what an error means for the job: the end, a strike, or waiting without one.
 
     Raises LeaseLost if this attempt no longer owns the job, and OperationalError or InterfaceError if
     the database is not reachable. The work folder is removed in any case.
     """
     jobs.begin(job)
     try:
-        if job.kind != ProcessingJob.Kind.TRANSCODE:
-            jobs.give_up(job, *UNKNOWN_JOB)
-            return
-        _remove_earlier_attempts(job)
-        job.work_folder.mkdir(parents=True)
-        source = settings.MEDIA_ROOT / job.source_path
-        if source.is_file():
-            publish(job, pipeline.transcode(source, job.work_folder, _reporter(job)))
-        else:
-            jobs.give_up(job, *NO_FILE)
-    except Rejected as error:
-        logger.info("Video %s was rejected: %s", job.video_id, error.code)
-        jobs.give_up(job, error.code, error.detail)
-    except ToolMissing as error:
-        logger.error("Video %s waits for a tool: %s", job.video_id, error.detail)
-        jobs.give_back(job, wait=OPERATOR_WAIT)
-    except ToolFailed as error:
-        logger.warning("Processing of video %s failed: %s", job.video_id, error.detail)
-        jobs.strike(job, *(NO_SPACE if os.strerror(errno.ENOSPC) in error.detail else FAILED))
+        _carry_out(job)
     except (LeaseLost, OperationalError, InterfaceError):
         raise
     except Exception as error:
-        logger.exception("Processing of video %s failed unexpectedly", job.video_id)
-        jobs.strike(job, *(NO_SPACE if _is_disk_full(error) else FAILED))
+        failure = failures.failure_of(error, strikes=job.strikes)
+        known = isinstance(error, Rejected | ToolFailed | OSError)
+        logger.log(
+            logging.INFO if isinstance(error, Rejected) else logging.ERROR,
+            "Video %s: %s. %s",
+            job.video_id,
+            failure.ending.value,
+            error,
+            exc_info=not known,
+        )
+        if failure.ending is Ending.WAIT:
+            jobs.give_back(job, wait=failure.wait, code=failure.code, detail=failure.detail)
+        elif failure.ending is Ending.STRIKE:
+            jobs.strike(job, failure.code, failure.detail)
+        else:
+            jobs.give_up(job, failure.code, failure.detail)
     finally:
         shutil.rmtree(job.work_folder, ignore_errors=True)
         with suppress(OSError):  # a later attempt has its folder in it
             job.work_folder.parent.rmdir()
+
+
+def _carry_out(job: ProcessingJob) -> None:
+    """Transcode the source and publish the version. Raises what ``failures`` knows."""
+    if job.kind != ProcessingJob.Kind.TRANSCODE:
+        raise Rejected(*UNKNOWN_JOB)
+    source = settings.MEDIA_ROOT / job.source_path
+    if not source.is_file():
+        if reason := storage.missing_source_fault():
+            raise StorageAway(f"MEDIA_DIR cannot be used: {reason}.")
+        raise Rejected(*NO_FILE)
+    _remove_earlier_attempts(job)
+    if storage.state() == storage.NEARLY_FULL:  # rather than three attempts that find no space
+        raise StorageFull()
+    storage.make_folder(job.work_folder)
+    publish(job, pipeline.transcode(source, job.work_folder, _reporter(job)))
 
 
 def publish(job: ProcessingJob, output: pipeline.Output) -> None:
@@ -96,7 +98,7 @@ def publish(job: ProcessingJob, output: pipeline.Output) -> None:
     version = uuid.uuid4().hex[:12]
     folder = settings.MEDIA_ROOT / "videos" / str(job.video_id) / version
     durable.sync_tree(output.directory)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(folder.parent)
     os.rename(output.directory, folder)
     durable.sync_names(folder.parent, up_to=settings.MEDIA_ROOT)
     try:
@@ -153,7 +155,3 @@ def _remove_earlier_attempts(job: ProcessingJob) -> None:
     for folder in job.work_folder.parent.glob("*"):
         if folder.name.isdecimal() and int(folder.name) <= job.fence:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_disk_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}

@@ -12,7 +12,7 @@ from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible
 from config.ids import uuid7
-from videos import jobs
+from videos import jobs, storage
 from videos.errors import EmptyUpload, NoSource, NotFailed
 from videos.models import Video
 from videos.services import catalogue
@@ -41,9 +41,9 @@ def attach_source(*, video: Video, received: ReceivedFile, actor: User) -> Video
     The file is durable on the disk before the row names it. An open job of an earlier source is
     canceled; a published version can be played until the new one is ready.
 
-    Raises EmptyUpload for a file of zero bytes. Raises NotVisible if the video has been deleted, and
-    removes the file. After any other error the file stays, because the commit may have succeeded;
-    ``garbage`` removes it if no row names it.
+    Raises EmptyUpload for a file of zero bytes, StorageFull and StorageAway. Raises NotVisible if the
+    video has been deleted, and removes the file. After any other error the file stays, because the
+    commit may have succeeded; ``garbage`` removes it if no row names it.
     """
     if received.size == 0:
         raise EmptyUpload()
@@ -86,11 +86,17 @@ def attach_source(*, video: Video, received: ReceivedFile, actor: User) -> Video
 def retry_processing(*, video: Video, actor: User) -> Video:
     """Queue a new processing job for a FAILED video.
 
-    Raises NoSource if the video has no source or its file is missing, and NotFailed if the video is
-    not FAILED or has been deleted. Of two simultaneous calls only one queues a job.
+    Raises NoSource if the video has no source or its file is missing, StorageAway if that cannot be
+    known, QuotaExceeded, and NotFailed if the video is not FAILED or has been deleted. Of two
+    simultaneous calls only one queues a job.
     """
-    if not video.source_path or not video.source.is_file():
+    if not video.source_path:
         raise NoSource()
+    with storage.refusing():
+        if not video.source.is_file():
+            storage.require()
+            raise NoSource()
+    jobs.refuse_beyond_quota(video.creator, size=video.source_size or 0)
     changed = (
         Video.objects.alive()
         .filter(pk=video.pk, status=Video.Status.FAILED)

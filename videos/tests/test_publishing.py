@@ -1,7 +1,6 @@
 """Publishing a version: its properties, rejected files, lost leases, and crashes in between."""
 
 import dataclasses
-import errno
 import os
 import shutil
 import threading
@@ -200,11 +199,6 @@ class TestRefused:
         error = client_for(video.creator).get(f"{URL}{video.pk}").json()["processing"]["error"]
         assert error["code"] == "processing_failed"
         assert "/" not in error["detail"]
-
-    def test_a_full_disk_is_known_by_its_error_number(self):
-        error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/srv/media")
-        assert publishing._is_disk_full(error)
-        assert not publishing._is_disk_full(OSError(errno.EIO, "x"))
 
 
 class TestFence:

@@ -10,16 +10,19 @@ import io
 import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 from django.db import DatabaseError
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from accounts.authentication import BearerAuthentication
+from accounts.models import User
 from config.bodies import BodyRefused, ClientGone, Receive, Scope, Waiting, take_large
 from config.bridge import Bridge, Environ, Send, environ_of
 from config.errors import NotVisible, ServiceUnavailable
 from config.http import Request as HttpRequest
+from videos import jobs
 from videos.errors import LengthRequired, UploadInterrupted
 from videos.models import Video
 from videos.permissions import OwnsVideo
@@ -107,6 +110,7 @@ def refusal_before_body(environ: Environ) -> APIException | None:
     try:
         match = _ROUTES[environ["REQUEST_METHOD"]].fullmatch(environ["PATH_INFO"])
         video_id = match and match.groupdict().get("video")
+        video = None
         if video_id is None:
             if not request.user.has_perm("videos.add_video"):
                 return NotVisible()
@@ -116,7 +120,10 @@ def refusal_before_body(environ: Environ) -> APIException | None:
                 return NotVisible()
         if not environ.get("CONTENT_LENGTH"):
             return LengthRequired()
-        check_room(announced_length(environ))
+        size = announced_length(environ)
+        check_room(size)
+        creator = video.creator if video else cast("User", request.user)
+        jobs.refuse_beyond_quota(creator, size=size, replaced=video)
     except APIException as refusal:
         return refusal
     except DatabaseError:

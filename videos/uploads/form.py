@@ -19,8 +19,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from rest_framework.exceptions import ParseError
 
-from config.errors import StorageFull
 from config.ids import uuid7
+from videos import storage
 from videos.errors import UploadInterrupted
 from videos.uploads.received import ReceivedFile, check_room, too_large
 
@@ -45,19 +45,17 @@ class SourceUpload(UploadedFile):
 class _FilePart:
     """The file of the form while it arrives: written to the uploads folder, and hashed meanwhile.
 
-    Raises TooLarge for more than UPLOAD_MAX_BYTES, and StorageFull if the disk is full or less than
-    STORAGE_RESERVE_BYTES of it would stay free.
+    Raises TooLarge for more than UPLOAD_MAX_BYTES, StorageFull if the disk is full or less than
+    STORAGE_RESERVE_BYTES of it would stay free, and StorageAway if it cannot be written.
     """
 
     def __init__(self, name: str):
         self._name, self._size, self._hash = name, 0, hashlib.sha256()
         folder = settings.MEDIA_ROOT / "uploads"
         self._path: Path = folder / uuid7().hex
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+        with storage.refusing():
+            storage.make_folder(folder)
             self._file: io.FileIO = self._path.open("xb", buffering=0)
-        except OSError as error:
-            raise StorageFull() from error
 
     def write(self, data: bytes) -> None:
         before, self._size = self._size, self._size + len(data)
@@ -65,28 +63,25 @@ class _FilePart:
             raise too_large()
         if before // CHECK_EVERY != self._size // CHECK_EVERY:
             check_room(0)
-        try:
+        with storage.refusing():
             unwritten = memoryview(data)
             while unwritten:  # an unbuffered file may write less than it was given
                 unwritten = unwritten[self._file.write(unwritten) :]
-        except OSError as error:
-            raise StorageFull() from error
         self._hash.update(data)
 
     def complete(self) -> ReceivedFile:
         """Return the file when it is safe on the disk."""
-        try:
+        with storage.refusing():
             os.fsync(self._file.fileno())
             self._file.close()
-        except OSError as error:
-            raise StorageFull() from error
         checksum = f"sha256:{self._hash.hexdigest()}"
         return ReceivedFile(self._path, self._name, self._size, checksum)
 
     def discard(self) -> None:
         with suppress(OSError):
             self._file.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.unlink()
 
 
 class Form:

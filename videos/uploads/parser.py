@@ -65,6 +65,12 @@ def require_length(request) -> None:
         raise LengthRequired()
 
 
+def is_unread_form(request) -> bool:
+    """Return whether a form is still to be read; the upload application has not taken it in."""
+    is_form = (request.content_type or "").startswith("multipart/")
+    return is_form and ENVIRON_KEY not in request.META
+
+
 def announced_length(environ) -> int:
     """Return the Content-Length in bytes. Raises ParseError if it is no number."""
     text = environ.get("CONTENT_LENGTH", "")

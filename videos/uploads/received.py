@@ -2,13 +2,14 @@
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
 from config.errors import StorageFull, TooLarge
-from videos import durable
+from videos import durable, storage
 
 
 @dataclass
@@ -26,27 +27,31 @@ class ReceivedFile:
     def keep(self, target: Path) -> None:
         """Move the file to ``target``, below MEDIA_ROOT, by an atomic rename.
 
-        When this returns, the file would survive a power cut.
+        When this returns, the file would survive a power cut. Raises StorageFull and StorageAway.
         """
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self.path, target)
-        durable.sync_names(target.parent, up_to=settings.MEDIA_ROOT)
+        with storage.refusing():
+            storage.make_folder(target.parent)
+            os.replace(self.path, target)
+            durable.sync_names(target.parent, up_to=settings.MEDIA_ROOT)
 
     def close(self) -> None:
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # gone, or the storage is away; then ``garbage`` removes it
+            self.path.unlink()
 
 
 FORM_OVERHEAD = 1024 * 1024  # bytes of a form beside its file
 
 
 def check_room(announced: int) -> None:
-    """Raise TooLarge or StorageFull for a request of ``announced`` bytes; 0 if that is unknown."""
+    """Raise TooLarge, StorageFull or StorageAway for a request of ``announced`` bytes.
+
+    They are 0 if that is unknown.
+    """
     if announced > settings.UPLOAD_MAX_BYTES + FORM_OVERHEAD:
         raise too_large()
-    try:
+    storage.require()
+    with storage.refusing():
         free = shutil.disk_usage(settings.MEDIA_ROOT).free
-    except OSError as error:
-        raise StorageFull() from error
     if announced + settings.STORAGE_RESERVE_BYTES > free:
         raise StorageFull()
 

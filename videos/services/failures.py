@@ -1,0 +1,142 @@
+"""Which end an attempt has that fails: the only place where this is decided.
+
+What would happen again with the same file ends the job. Only what has its cause outside of the file is
+tried again: as a strike, or without one if the whole service is at fault and every video must wait.
+"""
+
+import enum
+import errno
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+from config.errors import StorageFull
+from videos import storage
+from videos.errors import StorageAway
+from videos.processing.errors import (
+    LimitReached,
+    Rejected,
+    ToolBroke,
+    ToolCrashed,
+    ToolFailed,
+    ToolMissing,
+)
+
+
+class Ending(enum.Enum):
+    GIVE_UP = "it would happen again"
+    STRIKE = "another attempt may succeed"
+    WAIT = "all videos wait for an operator; no attempt is counted"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The end of one attempt. ``code`` and ``detail`` are for the creator, ``wait`` is for WAIT."""
+
+    ending: Ending
+    code: str = ""
+    detail: str = ""
+    wait: timedelta = timedelta()
+
+
+# The tools' own messages go only to the log: they may name paths of the server.
+FAILED = (
+    "processing_failed",
+    "Processing failed because of a fault in the service. If the video is FAILED, retry it later.",
+)
+BROKE = (
+    "processing_failed",
+    "The video could not be processed, and another attempt would fail again. Export the video again, "
+    "as H.264 with AAC sound, and upload it.",
+)
+NO_SPACE = (
+    "no_space",
+    "The service had too little free space to process the video. If it is FAILED, retry it later.",
+)
+WAITS_FOR_SPACE = (
+    "no_space",
+    "The service has too little free space at the moment. Processing begins when there is more.",
+)
+AWAY = (
+    StorageAway.default_code,
+    "The service cannot reach the storage of its videos at the moment. Processing goes on when it can.",
+)
+LIMITS = {
+    "memory": (
+        "too_complex",
+        "The video needs more memory than the service allows. Export it in a smaller size or with "
+        "fewer tracks, and upload it again.",
+    ),
+    "size": (
+        "too_much_output",
+        "The processed video became larger than a video of its length may be. Export the video again "
+        "and upload it.",
+    ),
+    "processes": (
+        "too_complex",
+        "The video needs more processes than the service allows. Export it with fewer tracks, and "
+        "upload it again.",
+    ),
+    "output": (
+        "too_complex",
+        "The file holds more metadata than the service reads. Export the video again without it, and "
+        "upload it.",
+    ),
+}
+FULL_TEXTS = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+TOOL_WAIT = timedelta(minutes=1)
+STORAGE_WAIT = timedelta(seconds=5)
+SPACE_WAIT = timedelta(seconds=15)
+
+
+def failure_of(error: Exception, *, strikes: int) -> Failure:
+    """Return the end of an attempt that raised ``error``, at a job that has ``strikes`` so far.
+
+    LeaseLost and errors of the database are not among them: they leave the job as it is.
+    """
+    if _is_of_storage(error):
+        return Failure(Ending.WAIT, *AWAY, wait=STORAGE_WAIT)
+    match error:
+        case StorageFull():
+            return Failure(Ending.WAIT, *WAITS_FOR_SPACE, wait=SPACE_WAIT)
+        case Rejected():
+            return Failure(Ending.GIVE_UP, error.code, error.detail)
+        case ToolMissing():
+            return Failure(Ending.WAIT, wait=TOOL_WAIT)
+        case LimitReached():
+            return Failure(Ending.GIVE_UP, *_limit(error))
+        case ToolFailed() if any(text in error.detail for text in FULL_TEXTS):
+            return Failure(Ending.STRIKE, *NO_SPACE)
+        case OSError() if error.errno in storage.FULL:
+            return Failure(Ending.STRIKE, *NO_SPACE)
+        case ToolFailed() if os.strerror(errno.EAGAIN) in error.detail:  # the machine's processes
+            return Failure(Ending.STRIKE, *FAILED)
+        case ToolBroke():
+            return Failure(Ending.GIVE_UP, *BROKE)
+        case ToolCrashed() if strikes:  # a crash may be a chance of threads, two are not
+            return Failure(Ending.GIVE_UP, *BROKE)
+        case ToolFailed() | OSError() | MemoryError():
+            return Failure(Ending.STRIKE, *FAILED)
+    return Failure(Ending.GIVE_UP, *FAILED)  # a defect of ours, which the same file meets again
+
+
+def _is_of_storage(error: Exception) -> bool:
+    if isinstance(error, Rejected | ToolMissing):
+        return False
+    return (
+        isinstance(error, StorageAway)
+        or (isinstance(error, OSError) and error.errno in storage.AWAY)
+        or bool(storage.fault())
+    )
+
+
+def _limit(error: LimitReached) -> tuple[str, str]:
+    if error.limit != "time":
+        return LIMITS[error.limit]
+    minutes = error.seconds >= 120
+    allowed = f"{error.seconds / 60:.0f} minutes" if minutes else f"{error.seconds:.0f} seconds"
+    return (
+        "too_slow",
+        f"A step of processing took longer than the {allowed} that a video of this length and size "
+        "may take. Export it shorter or in a smaller size, and upload it again.",
+    )
