@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-journeys demo clip lint types migrations schema acceptance walks tour screenshot bench-delivery bench-pipeline bench-ledger clean
+.PHONY: help run test test-fast test-journeys demo clip lint types migrations schema acceptance walks tour screenshot bench-delivery bench-pipeline bench-ledger bench-audit clean
 
 # Every setting of .env.example may be given as a variable of make: `make run PORT=2002`.
 export
@@ -79,6 +79,9 @@ bench-pipeline: $(VENV)/dev ## measure processing against bare ffmpeg
 
 bench-ledger: $(VENV)/dev ## measure the books at a million transfers
 	@$(BIN)/python benchmarks/ledger.py
+
+bench-audit: $(VENV)/dev ## measure the audit log at a million entries
+	@$(BIN)/python benchmarks/audit.py
 
 clean: ## remove the virtual environment (not your data)
 	@rm -rf $(VENV)

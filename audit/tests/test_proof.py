@@ -179,6 +179,33 @@ def test_a_value_of_a_wrong_type_is_a_sentence(kept, table, value):
     assert "The audit log is broken" in refusal("verify_audit")
 
 
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL has strict types")
+@pytest.mark.parametrize(
+    "change",
+    ["user_agent = user_agent || char(0) || 'x'", "path = x'2f'", "ip = ''", "status = '200'",
+     "at = 'yesterday'", "data = '{\"number\":299}'", "hash = x'00'", "id = id || ' '"],
+)  # fmt: skip
+def test_a_change_that_only_sqlite_allows_is_found(kept, change):
+    attack(f"UPDATE {ENTRIES} SET {change} WHERE position = 300")  # noqa: S608
+
+    assert "The audit log is broken" in refusal("verify_audit")
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["method = 'P', path = 'ATCH' || path", "target_type = 'a,b', target_id = ''", "path = path || ' '",
+     "user_agent = '\"', request_id = ','", "method = path, path = method"],
+)  # fmt: skip
+def test_a_text_that_moves_to_the_next_column_is_found(change):
+    record(3)
+    AuditEntry.objects.create(action="video.changed", method="PATCH", path="/x", target_type="a")
+    while sealing.seal():
+        pass
+    attack(f"UPDATE {ENTRIES} SET {change} WHERE position = 4")  # noqa: S608
+
+    assert "broken at position 4" in refusal("verify_audit")
+
+
 # --- triggers -----------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from audit import chain, checkpoints, partitions, protection, pruning, sealing
@@ -156,7 +156,7 @@ def test_months_follow_each_other_over_the_end_of_a_year():
     assert dates == ["2026-11-01", "2026-12-01", "2027-01-01"]
 
 
-@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has no partitions")
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no partitions")
 class TestPartitions:
     def test_entries_lie_in_the_partition_of_their_month(self, kept):
         month = partitions.name_of(timezone.now())
