@@ -8,7 +8,7 @@ text. The texts of the two differ, so a log that moves from one to the other nee
 
 import hmac
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import OperationalError, connection, transaction
 
@@ -62,7 +62,7 @@ def entry_hash(key: Key, before: str, position: int, text: str) -> str:
     return hmac.digest(key.chain, f"{before}{position}:{text}".encode(), "sha256").hex()
 
 
-def rows(columns: str, rest: str, values: list[object]) -> list[tuple]:  # type: ignore[type-arg]  # any columns
+def rows(columns: str, rest: str, values: list[Any]) -> list[tuple[Any, ...]]:
     """Return columns of entries, with the text of each entry last. ``rest`` is SQL from WHERE on."""
     if connection.vendor == "postgresql":
         text = f"ROW({', '.join(_OF_POSTGRESQL.get(name, name) for name in _COLUMNS)})::text"

@@ -167,7 +167,10 @@ def as_line(checkpoint: AuditCheckpoint) -> str:
 
 
 def read(path: Path) -> list[Line]:
-    """Read a file of checkpoints, a line each. Raises WrongLine, also for a file without any."""
+    """Read a file of checkpoints, a line each; it may also be cut from the worker's log.
+
+    Raises WrongLine, also for a file without any.
+    """
     lines = []
     try:
         text = path.read_text(encoding="utf-8")
@@ -177,7 +180,7 @@ def read(path: Path) -> list[Line]:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             origin = f"line {number} of {path}"
-            lines.append(Line(_parsed(line, origin), origin))
+            lines.append(Line(_parsed(line[max(0, line.find("{")) :], origin), origin))
     if not lines:
         raise WrongLine(f"{path} contains no checkpoint")
     return lines

@@ -1,11 +1,18 @@
 """The sealing of entries: each gets its position and its hash, shortly after it was written."""
 
+import logging
+import time
+
 from django.db import connection, transaction
 
 from audit import chain, checkpoints, keys
 from audit.models import AuditCheckpoint
 
+logger = logging.getLogger(__name__)
+
 _BATCH = 2000
+_COMPLAIN_SECONDS = 60
+_complained = float("-inf")
 
 
 @transaction.atomic
@@ -38,3 +45,14 @@ def seal() -> int:
             "UPDATE audit_auditentry SET position = %s, hash = %s WHERE id = %s", sealed
         )
     return len(sealed)
+
+
+def seal_in_worker() -> None:
+    """Seal what waits. If that is refused, log the reason once a minute; the entries keep waiting."""
+    global _complained
+    try:
+        seal()
+    except (keys.UnknownKey, chain.BrokenEntry, checkpoints.NoCheckpoint) as error:
+        if time.monotonic() - _complained >= _COMPLAIN_SECONDS:
+            _complained = time.monotonic()
+            logger.error("Audit entries cannot be sealed, and wait: %s.", error)

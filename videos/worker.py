@@ -42,7 +42,7 @@ WORKER_KILLED = (
 TICKS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 # The periodic work of this app and of audit. Apps above this one connect to worker_tick.
 OWN_PARTS = {
-    "second": (jobs.release_of_dead_workers, sealing.seal),
+    "second": (jobs.release_of_dead_workers, sealing.seal_in_worker),
     "hour": (
         garbage.collect_garbage,
         checkpoints.make_hourly,

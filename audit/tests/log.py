@@ -1,6 +1,7 @@
 """Steps of the tests of the audit log's proof: entries, verification, and an attacker with SQL."""
 
 from io import StringIO
+from typing import Any
 
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -43,7 +44,7 @@ def refusal(*arguments: str) -> str:
     return ""
 
 
-def sql(statement: str, *values: object) -> list[tuple[object, ...]]:
+def sql(statement: str, *values: Any) -> list[tuple[object, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return cursor.fetchall() if cursor.description else []

@@ -273,12 +273,19 @@ def test_a_new_key_begins_with_a_checkpoint(kept, settings):
     assert "which is not in the settings of this process" in refusal("verify_audit")
 
 
-def test_a_process_without_the_key_seals_nothing(kept, settings):
+def test_a_process_without_the_key_seals_nothing(kept, settings, monkeypatch, caplog):
     settings.AUDIT_KEYS = [NEW_KEY]
     record(3)
 
     with pytest.raises(keys.UnknownKey), transaction.atomic():
         sealing.seal()
+    monkeypatch.setattr(sealing, "_complained", float("-inf"))
+    sealing.seal_in_worker()
+    sealing.seal_in_worker()
+    (message,) = caplog.messages
+    assert message.startswith(
+        "Audit entries cannot be sealed, and wait: the audit log is sealed with"
+    )
 
     assert "If the key is lost, --restart begins a new proof" in refusal("audit_checkpoint")
     assert AuditEntry.objects.filter(position=None).count() == 3
@@ -388,6 +395,16 @@ def test_the_worker_adds_its_checkpoints_to_a_file(tmp_path, settings):
 
     assert len((tmp_path / "hourly.jsonl").read_text().splitlines()) == 3
     assert refusal("verify_audit", "--against", settings.AUDIT_CHECKPOINT_FILE) == ""
+
+
+def test_lines_of_the_worker_log_are_a_file(kept, tmp_path, caplog):
+    write(5)
+    with caplog.at_level("INFO"):
+        checkpoints.make_hourly()
+    line = next(text for text in caplog.messages if "Audit checkpoint" in text)
+    (tmp_path / "log").write_text(f"2026-11-26 21:00:00 INFO audit.checkpoints [-] {line}\n")
+
+    assert "1 checkpoints of the file agree" in run("verify_audit", "--against", f"{tmp_path}/log")
 
 
 def test_a_verification_changes_nothing(kept):
