@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-journeys demo clip lint types migrations schema acceptance walks tour screenshot bench-delivery bench-pipeline bench-ledger attack soak clean
+.PHONY: $(shell awk -F: '/^[a-z-]+:.*## / {print $$1}' $(firstword $(MAKEFILE_LIST)))
 
 # Every setting of .env.example may be given as a variable of make: `make run PORT=2002`.
 export
@@ -85,6 +85,9 @@ attack: $(VENV)/dev ## attack a service of its own, and show what was seen; `mak
 
 soak: $(VENV)/dev ## ten minutes of traffic, slow clients and restarts; `make soak ARGS="--seconds 60"`
 	@$(BIN)/python -m attacks.soak $(ARGS)
+
+bench-audit: $(VENV)/dev ## measure the audit log at a million entries
+	@$(BIN)/python benchmarks/audit.py
 
 clean: ## remove the virtual environment (not your data)
 	@rm -rf $(VENV)

@@ -9,7 +9,10 @@ from config.ids import uuid7
 class AuditEntry(models.Model):
     """One action of a user or of the service. The database refuses to change or delete an entry.
 
-    Entries are chained shortly after they are written (`audit.services.seal`): ``position`` and ``hash``
+    Only entries that a signed checkpoint of `audit.pruning.prune` covers can be deleted. On PostgreSQL
+    the table is partitioned by month (`audit/partitions.py`).
+
+    Entries are chained shortly after they are written (`audit.sealing.seal`): ``position`` and ``hash``
     change from NULL to their value, once. To chain an entry when it is written would make all writers
     of the service wait for each other.
     """
@@ -40,16 +43,17 @@ class AuditEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "audit entries"
-        constraints = [
-            models.UniqueConstraint(fields=["position"], name="audit_position_unique"),
-        ]
         indexes = [
             # GET /audit/, newest first, and its filters.
             models.Index(fields=["-at", "-id"], name="audit_newest"),
             models.Index(fields=["actor", "-at"], name="audit_by_actor"),
             models.Index(fields=["action", "-at"], name="audit_by_action"),
             models.Index(fields=["target_type", "target_id", "-at"], name="audit_by_target"),
-            # audit.services.seal: the entries that are not in the chain yet.
+            # The chain in its order. Not unique, because PostgreSQL could hold that only within one
+            # partition. One process seals at a time, and `verify_audit` finds a position that is there
+            # twice.
+            models.Index(fields=["position"], name="audit_position"),
+            # audit.sealing.seal: the entries that are not in the chain yet.
             models.Index(
                 fields=["id"], name="audit_unsealed", condition=models.Q(position__isnull=True)
             ),
@@ -57,3 +61,49 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.action} {self.target_type} {self.target_id}"
+
+
+class AuditCheckpoint(models.Model):
+    """What the chain was at one moment, signed. The database refuses to change or delete a checkpoint.
+
+    Entries after ``position`` are sealed with the key ``key_id``, until a later checkpoint names another
+    one. Entries before the first checkpoint are in the unkeyed format. The entries before ``begins_at``
+    are no longer verified, and ``base`` is the hash of the last one of them.
+    """
+
+    class Reason(models.TextChoices):
+        BEGIN = "begin", "First entry, or first keyed one"
+        PERIODIC = "periodic", "Made every hour or by command"
+        KEY = "key", "New key"
+        PRUNE = "prune", "Old entries deleted"
+        RESTART = "restart", "New proof begun by an operator"
+
+    at = models.DateTimeField(editable=False)
+    reason = models.CharField(max_length=10, choices=Reason)
+    position = models.PositiveBigIntegerField()
+    hash = models.CharField(max_length=64)
+    begins_at = models.PositiveBigIntegerField()
+    base = models.CharField(max_length=64)
+    key_id = models.CharField(max_length=16)
+    signature = models.CharField(max_length=64)
+
+    class Meta:
+        indexes = [
+            # audit.checkpoints.newest
+            models.Index(fields=["position", "at"], name="audit_checkpoint_order"),
+            # The trigger of audit.protection: up to which position entries may be deleted.
+            models.Index(
+                fields=["begins_at"],
+                name="audit_checkpoint_pruned",
+                condition=models.Q(reason="prune"),
+            ),
+            # audit.checkpoints.stored
+            models.Index(
+                fields=["id"],
+                name="audit_checkpoint_restarts",
+                condition=models.Q(reason="restart"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.reason} {self.position}"

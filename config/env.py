@@ -112,9 +112,11 @@ def read(name: str) -> str:
     return os.environ.get(name, "").strip()
 
 
-def secret(name: str, *, at_least: int) -> str:
+def secret(name: str, *, at_least: int, default: str = "") -> str:
     """Return a secret. Wrong is one that is shorter than ``at_least`` characters or easy to guess."""
     value = read(name)
+    if default and not value:
+        return default
     repeats = value in (value + value)[1:-1]  # true for a text that repeats a shorter one
     guessable = repeats or len(set(value)) < 10 or any(w in value.lower() for w in _GUESSABLE)
     if len(value) < at_least or guessable:
@@ -193,6 +195,20 @@ def folder(name: str, default: Path, *, written: bool = True) -> Path:
         allowed = f"it must be a folder that can be made and written, but {path}: {fault}"
         wrong(name, allowed, example="/srv/vod")
     return path
+
+
+def file(name: str) -> str:
+    """Return the path of a file that can be made and written to, or an empty string if it is not set.
+
+    A relative path is taken from the project's own folder. The file need not exist; its folder must.
+    """
+    if not read(name):
+        return ""
+    path = BASE_DIR / read(name)
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        allowed = "it must be the path of a file that can be written, in a folder that exists"
+        wrong(name, allowed, example="/mnt/elsewhere/checkpoints.jsonl")
+    return str(path)
 
 
 def make_folder(path: Path) -> str:

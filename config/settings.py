@@ -340,6 +340,12 @@ if "." in DEFAULT_FROM_EMAIL.rpartition("@")[2]:  # people cannot write to vod@l
 
 AUDIT_READS = env.flag("AUDIT_READS", default=True)
 AUDIT_FLUSH_SECONDS = 0.25
+# The keys that seal the audit log: the first one seals, the others only verify older entries.
+AUDIT_KEY = env.secret("AUDIT_KEY", at_least=32, default=SECRET_KEY)
+AUDIT_KEY_FALLBACKS = [*env.words("AUDIT_KEY_FALLBACKS"), SECRET_KEY, *SECRET_KEY_FALLBACKS]
+AUDIT_KEYS = [env.derived_key(key, "audit") for key in (AUDIT_KEY, *AUDIT_KEY_FALLBACKS)]
+AUDIT_KEEP_DAYS = env.number("AUDIT_KEEP_DAYS", 0, maximum=36_500)  # 0 = for ever
+AUDIT_CHECKPOINT_FILE = env.file("AUDIT_CHECKPOINT_FILE")
 
 # --- transport security -------------------------------------------------------------------------
 

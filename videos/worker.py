@@ -19,7 +19,7 @@ from types import FrameType
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
-from audit import services as audit
+from audit import checkpoints, partitions, pruning, sealing
 from videos import jobs
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob
@@ -42,8 +42,13 @@ WORKER_KILLED = (
 TICKS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 # The periodic work of this app and of audit. Apps above this one connect to worker_tick.
 OWN_PARTS = {
-    "second": (jobs.release_of_dead_workers, audit.seal),
-    "hour": (garbage.collect_garbage,),
+    "second": (jobs.release_of_dead_workers, sealing.seal_in_worker),
+    "hour": (
+        garbage.collect_garbage,
+        checkpoints.make_hourly,
+        pruning.prune_by_setting,
+        partitions.make_ahead,
+    ),
 }
 
 

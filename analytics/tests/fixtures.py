@@ -7,11 +7,12 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.backends import forget_role_permissions
+from audit import protection as audit_protection
 from config import append_only
 from config.tests.fixtures import QUICK_HASHER
 from payments.ledger import protection
 
-PROTECTED = ("audit_auditentry", *protection.TABLES)
+PROTECTED = (*audit_protection.TABLES, *protection.TABLES)
 
 
 def uses_transactions(request) -> bool:

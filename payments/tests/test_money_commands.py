@@ -3,8 +3,8 @@
 import pytest
 from django.core.management import CommandError, call_command
 
+from config.management.progress import progress
 from payments.gateways.sandbox import SandboxGateway
-from payments.management.progress import progress
 from payments.models import LedgerCheck, Payment, Payout, Pool, PoolShare, SandboxRefund
 from payments.tests.kit import nothing_changes
 from payments.tests.months import AUGUST, at, close, watch

@@ -1,7 +1,7 @@
 from django.core.management.base import BaseCommand
 
+from config.management.progress import progress
 from config.money import to_text
-from payments.management.progress import progress
 from payments.services.payouts import payouts
 
 

@@ -1,7 +1,7 @@
 from django.core.management.base import BaseCommand, CommandError
 
+from config.management.progress import progress
 from payments.books import verification
-from payments.management.progress import progress
 
 
 class Command(BaseCommand):
