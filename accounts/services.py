@@ -12,7 +12,7 @@ from rest_framework.exceptions import ValidationError
 import audit.services as audit
 from accounts import limits, tokens
 from accounts.errors import LastAdmin, WrongCredentials, WrongPassword
-from accounts.models import User, normal_email
+from accounts.models import User
 from accounts.roles import MODERATOR, Role
 from accounts.signals import user_deactivated
 from audit.actions import AuditAction
@@ -41,7 +41,7 @@ def user_of(request: HttpRequest, *, email: str, password: str, only_staff: bool
     WrongCredentials, also for a user who is not staff where ``only_staff`` is set.
     """
     limits.count_attempt(request, email)
-    user = authenticate(request, email=normal_email(email), password=password)
+    user = authenticate(request, email=email, password=password)
     if not isinstance(user, User) or (only_staff and not user.is_staff):
         limits.count_failure(request, email)
         audit.record(actor=None, action=AuditAction.LOGIN_FAILED)

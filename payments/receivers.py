@@ -16,7 +16,7 @@ from payments.books import review
 from payments.gateways.sandbox import events as sandbox_events
 from payments.gateways.sandbox import subscriptions as sandbox_subscriptions
 from payments.models import Order, Payment, Payout, Subscription
-from payments.services import notices
+from payments.services import mailing, notices
 from payments.services.buying import orders
 from payments.services.gateway_news import followups, webhooks
 from payments.services.offers import plans
@@ -93,7 +93,7 @@ def run_periodic_work(sender, every: str, **kwargs):
     if every == "second":
         sandbox_events.deliver_due()
         followups.run_unless_silent()
-        notices.send_due()
+        mailing.send_due()
     elif every == "minute":
         orders.expire_orders()
         sandbox_subscriptions.run_due()

@@ -1,20 +1,8 @@
-"""Mails about money. Each is written in the transaction of its change, and sent later, once."""
-
-import logging
-
-from django.conf import settings
-from django.core.mail import send_mail
-from django.db.models import F
-from django.utils import timezone
+"""Mails to users, as texts. Each is written in the transaction of its change; `mailing` sends it."""
 
 from accounts.models import User
 from config import money
 from payments.models import Notice, Order, Payout, Subscription
-
-logger = logging.getLogger(__name__)
-
-BATCH = 100
-MAX_ATTEMPTS = 10
 
 
 def write(user: User, subject: str, body: str, *, dedupe_key: str) -> None:
@@ -91,22 +79,3 @@ def write_payout_change(payout: Payout) -> None:
     else:
         return
     write(payout.creator, subject, text, dedupe_key=f"payout:{payout.pk}:{payout.status}")
-
-
-def send_due() -> int:
-    """Send the mails that wait, and return how many were sent. Try a mail up to MAX_ATTEMPTS times."""
-    sent = 0
-    waiting = Notice.objects.filter(sent_at=None, attempts__lt=MAX_ATTEMPTS).select_related("user")
-    for notice in waiting.order_by("pk")[:BATCH]:
-        # Only the process that raises the number of attempts sends, so that two send no mail twice.
-        mine = Notice.objects.filter(pk=notice.pk, attempts=notice.attempts, sent_at=None)
-        if not mine.update(attempts=F("attempts") + 1):
-            continue
-        try:
-            send_mail(notice.subject, notice.body, settings.DEFAULT_FROM_EMAIL, [notice.user.email])
-        except OSError as error:  # the errors of smtplib are OSErrors
-            logger.warning("Mail %s could not be sent: %s", notice.pk, error)
-            continue
-        Notice.objects.filter(pk=notice.pk).update(sent_at=timezone.now())
-        sent += 1
-    return sent
