@@ -25,7 +25,7 @@ class Notice(models.Model):
 
     class Meta:
         indexes = [
-            # payments.services.mailing: the mails that are due.
+            # payments.services.notices.sending: the mails that are due.
             models.Index(
                 fields=["not_before"],
                 name="notice_waiting",

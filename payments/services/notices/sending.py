@@ -1,4 +1,4 @@
-"""Sends the mails that `notices` writes: each once, and none at the cost of another."""
+"""Sends the mails that `writing` writes: each once, and none at the cost of another."""
 
 import contextlib
 import logging

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from payments.models import Notice
-from payments.services import mailing, notices
+from payments.services.notices import sending, writing
 
 
 class Server:
@@ -64,8 +64,8 @@ class Server:
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch):
-    monkeypatch.setattr(mailing, "_silent_until", 0.0)
-    monkeypatch.setattr(mailing, "_silences", 0)
+    monkeypatch.setattr(sending, "_silent_until", 0.0)
+    monkeypatch.setattr(sending, "_silences", 0)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def write(make_user):
         for name in names:
             user = User.objects.filter(email=f"{name}@example.com").first()
             user = user or make_user(email=f"{name}@example.com")
-            notices.write(user, f"To {name}", "Grüße\n", dedupe_key=f"k:{name}")
+            writing.write(user, f"To {name}", "Grüße\n", dedupe_key=f"k:{name}")
         return list(Notice.objects.order_by("pk"))
 
     return make
@@ -104,8 +104,8 @@ pytestmark = pytest.mark.django_db
 def test_every_mail_is_sent_once_over_one_connection(server, write):
     rows = write("a", "b", "c")
 
-    assert mailing.send_due() == 3
-    assert mailing.send_due() == 0
+    assert sending.send_due() == 3
+    assert sending.send_due() == 0
 
     assert server.to == ["a@example.com", "b@example.com", "c@example.com"]
     assert server.connections == 1
@@ -119,9 +119,9 @@ def test_a_recipient_who_is_refused_for_good_is_given_up_and_the_row_says_why(se
     server.answers["odd@example.com"] = "550 5.1.1 No such user here"
     write("odd", "b")
 
-    assert mailing.send_due() == 1
+    assert sending.send_due() == 1
     make_due()
-    assert mailing.send_due() == 0
+    assert sending.send_due() == 0
 
     odd = Notice.objects.get(dedupe_key="k:odd")
     assert (odd.sent_at, odd.attempts) == (None, 1)
@@ -136,32 +136,32 @@ def test_a_mail_that_is_refused_for_now_waits_alone_and_longer_each_time(server,
     answers["odd@example.com"] = "451 4.7.1 Greylisted"
     write("odd", "b")
 
-    assert mailing.send_due() == 1
-    assert mailing.send_due() == 0  # not due yet
+    assert sending.send_due() == 1
+    assert sending.send_due() == 0  # not due yet
     waits = []
-    for _ in range(mailing.MAX_ATTEMPTS - 1):
+    for _ in range(sending.MAX_ATTEMPTS - 1):
         odd = Notice.objects.get(dedupe_key="k:odd")
         waits.append(round((odd.not_before - timezone.now()).total_seconds() / 60))
         make_due()
-        assert mailing.send_due() == 0
+        assert sending.send_due() == 0
 
     odd.refresh_from_db()
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256]
-    assert (odd.attempts, odd.sent_at) == (mailing.MAX_ATTEMPTS, None)
+    assert (odd.attempts, odd.sent_at) == (sending.MAX_ATTEMPTS, None)
     assert odd.failed_at is not None
     assert "451 4.7.1 Greylisted" in odd.failure
-    assert server.tried.count("odd@example.com") == mailing.MAX_ATTEMPTS
+    assert server.tried.count("odd@example.com") == sending.MAX_ATTEMPTS
     assert server.to == ["b@example.com"]
 
 
 def test_it_is_sent_when_the_server_takes_it_at_last(server, write):
     server.answers["odd@example.com"] = "450 4.2.1 Mailbox busy"
     write("odd")
-    mailing.send_due()
+    sending.send_due()
     server.answers.clear()
     make_due()
 
-    assert mailing.send_due() == 1
+    assert sending.send_due() == 1
 
     odd = Notice.objects.get()
     assert (odd.attempts, odd.failed_at, odd.failure) == (2, None, "")
@@ -173,11 +173,11 @@ def test_a_mail_that_breaks_the_connection_goes_last_and_the_others_go_on(
     server.silent.add("odd@example.com")
     write("odd", "b", "c")
 
-    assert mailing.send_due() == 0
-    assert mailing.send_due() == 0  # the pause
-    monkeypatch.setattr(mailing, "_silent_until", 0.0)
+    assert sending.send_due() == 0
+    assert sending.send_due() == 0  # the pause
+    monkeypatch.setattr(sending, "_silent_until", 0.0)
     make_due()
-    assert mailing.send_due() == 2
+    assert sending.send_due() == 2
 
     odd = Notice.objects.get(dedupe_key="k:odd")
     assert (odd.sent_at, odd.failed_at, odd.attempts) == (None, None, 2)
@@ -193,7 +193,7 @@ def test_an_odd_address_of_old_concerns_its_own_mail_only(server, write, odd):
     User.objects.filter(pk=row.user_id).update(email=odd)
     write("b", "c")
 
-    assert mailing.send_due() == 2
+    assert sending.send_due() == 2
 
     row.refresh_from_db()
     assert row.failed_at is not None
@@ -203,9 +203,9 @@ def test_an_odd_address_of_old_concerns_its_own_mail_only(server, write, odd):
 
 def test_a_domain_of_other_letters_is_reached_in_its_own_name(server, make_user):
     user = make_user(email="ann@faß.example")
-    notices.write(user, "Hello", "Hello\n", dedupe_key="k")
+    writing.write(user, "Hello", "Hello\n", dedupe_key="k")
 
-    assert mailing.send_due() == 1
+    assert sending.send_due() == 1
 
     assert server.to == ["ann@xn--fa-hia.example"]
 
@@ -217,7 +217,7 @@ def test_what_concerns_every_mail_costs_no_mail_an_attempt(server, write, answer
     server.sender_answer = answer
     write("a", "b")
 
-    assert mailing.send_due() == 0
+    assert sending.send_due() == 0
 
     assert list(Notice.objects.values_list("attempts", "sent_at", "failed_at")) == [
         (0, None, None), (0, None, None),
@@ -231,12 +231,12 @@ def test_a_server_that_is_away_is_noticed_once(settings, write, monkeypatch, cap
         listener.listen()
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = listener.getsockname()
-        monkeypatch.setattr(mailing, "ANSWER_SECONDS", 0.3)
+        monkeypatch.setattr(sending, "ANSWER_SECONDS", 0.3)
         write("a", "b", "c")
         started = time.monotonic()
         with caplog.at_level(logging.WARNING):
             for _ in range(5):
-                assert mailing.send_due() == 0
+                assert sending.send_due() == 0
         took = time.monotonic() - started
 
     assert took < 1
@@ -244,28 +244,28 @@ def test_a_server_that_is_away_is_noticed_once(settings, write, monkeypatch, cap
     assert set(Notice.objects.values_list("attempts", "failed_at")) == {(0, None)}
     pauses = []
     for _ in range(7):
-        monkeypatch.setattr(mailing, "_silent_until", 0.0)
-        mailing.send_due()  # now the port is closed
-        pauses.append(round(mailing._silent_until - time.monotonic()))
+        monkeypatch.setattr(sending, "_silent_until", 0.0)
+        sending.send_due()  # now the port is closed
+        pauses.append(round(sending._silent_until - time.monotonic()))
     assert pauses == [4, 8, 16, 32, 60, 60, 60]
 
 
 def test_a_round_ends_in_time(server, write, monkeypatch):
     write(*"abcde")
-    monkeypatch.setattr(mailing, "ROUND_SECONDS", -1)
+    monkeypatch.setattr(sending, "ROUND_SECONDS", -1)
 
-    assert mailing.send_due() == 0
+    assert sending.send_due() == 0
 
     assert Notice.objects.filter(attempts=0).count() == 5
 
 
 def test_a_worker_that_was_killed_leaves_its_mail_to_others(server, write):
     [row] = write("a")
-    assert mailing._claim(row)  # and then the process dies
+    assert sending._claim(row)  # and then the process dies
 
-    assert mailing.send_due() == 0  # it may still be at it
+    assert sending.send_due() == 0  # it may still be at it
     make_due()
-    assert mailing.send_due() == 1
+    assert sending.send_due() == 1
 
     row.refresh_from_db()
     assert row.attempts == 2
@@ -273,10 +273,10 @@ def test_a_worker_that_was_killed_leaves_its_mail_to_others(server, write):
 
 def test_a_repeated_mail_is_recognised_by_its_message_id(server, write):
     write("a")
-    mailing.send_due()
+    sending.send_due()
     Notice.objects.update(sent_at=None)  # the answer of the server was lost
     make_due()
-    mailing.send_due()
+    sending.send_due()
 
     first, second = server.received
     assert first == second
@@ -293,7 +293,7 @@ def test_two_workers_send_no_mail_twice(server, write):
     def work():
         try:
             barrier.wait()
-            mailing.send_due()
+            sending.send_due()
         finally:
             connections.close_all()
 

@@ -1,4 +1,4 @@
-"""Mails to users, as texts. Each is written in the transaction of its change; `mailing` sends it."""
+"""Mails to users, as texts. Each is written in the transaction of its change; `sending` sends it."""
 
 from accounts.models import User
 from config import money
