@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from rest_framework.exceptions import ValidationError
 
 import audit.services as audit
-from accounts import limits, tokens
+from accounts import attacks, limits, tokens
 from accounts.errors import LastAdmin, WrongCredentials, WrongPassword
 from accounts.models import User
 from accounts.roles import MODERATOR, Role
@@ -44,8 +44,10 @@ def user_of(request: HttpRequest, *, email: str, password: str, only_staff: bool
     user = authenticate(request, email=email, password=password)
     if not isinstance(user, User) or (only_staff and not user.is_staff):
         limits.count_failure(request, email)
+        attacks.note_failure(email, network=limits.network_of(request))
         audit.record(actor=None, action=AuditAction.LOGIN_FAILED)
         raise WrongCredentials()
+    attacks.note_success(user, network=limits.network_of(request))
     return user
 
 

@@ -9,7 +9,8 @@ from datetime import datetime
 
 from django.dispatch import receiver
 
-from accounts.signals import seeding
+from accounts.models import User
+from accounts.signals import account_attacked, attacked_account_opened, seeding
 from config.signals import health_checked
 from payments import idempotency, scheduled
 from payments.books import review
@@ -79,6 +80,18 @@ def tell_subscriber(sender, subscription: Subscription, before: str, **kwargs):
 def tell_creator(sender, payout: Payout, **kwargs):
     """Write to the creator when a payout was paid or has failed."""
     writing.write_payout_change(payout)
+
+
+@receiver(account_attacked, dispatch_uid="payments.tell_of_attack")
+def tell_of_attack(sender, user: User, failures: int, networks: int, since: datetime, **kwargs):
+    """Write to the owner of an account whose password strangers try to guess."""
+    writing.write_attack(user, failures=failures, networks=networks, since=since)
+
+
+@receiver(attacked_account_opened, dispatch_uid="payments.tell_of_strange_sign_in")
+def tell_of_strange_sign_in(sender, user: User, network: str, at: datetime, **kwargs):
+    """Write to the owner that one of those who guess may have found the password."""
+    writing.write_strange_sign_in(user, network=network, at=at)
 
 
 @receiver(sandbox_events.message_sent, dispatch_uid="payments.sandbox_webhook")

@@ -1,5 +1,7 @@
 """Mails to users, as texts. Each is written in the transaction of its change; `sending` sends it."""
 
+from datetime import datetime
+
 from accounts.models import User
 from config import money
 from payments.models import Notice, Order, Payout, Subscription
@@ -79,3 +81,34 @@ def write_payout_change(payout: Payout) -> None:
     else:
         return
     write(payout.creator, subject, text, dedupe_key=f"payout:{payout.pk}:{payout.status}")
+
+
+def write_attack(user: User, *, failures: int, networks: int, since: datetime) -> None:
+    """Write the mail that tells a user of many wrong passwords from networks that are not theirs."""
+    places = "one network" if networks == 1 else f"{networks} networks"
+    write(
+        user,
+        "Wrong passwords for your account",
+        f"Since {since:%d %B %Y, %H:%M} UTC, {failures} sign-ins to your account ({user.readable_email})"
+        f" were refused because of a wrong password. They came from {places} from which you have never"
+        " signed in.\n\n"
+        "If this was you, there is nothing to do. If not, somebody may be guessing your password. You"
+        " can still sign in from where you usually do. If your password is short, or if you use it for"
+        " anything else, change it: a new password also ends all sign-ins.\n\n"
+        "We write about this once a day at most, and never ask for your password.\n",
+        dedupe_key=f"attack:{user.pk}:{since:%Y-%m-%dT%H:%M}",
+    )
+
+
+def write_strange_sign_in(user: User, *, network: str, at: datetime) -> None:
+    """Write the mail about a sign-in from a new network, while the password was being guessed."""
+    write(
+        user,
+        "A sign-in to your account from a new network",
+        f"At {at:%d %B %Y, %H:%M} UTC, somebody signed in to your account ({user.readable_email}) with"
+        f" the right password, from a network that is new to us: {network}. Many wrong passwords for"
+        " your account had come in before.\n\n"
+        "If this was you, there is nothing to do. If not, change your password now: that ends all"
+        " sign-ins, also this one.\n",
+        dedupe_key=f"opened:{user.pk}:{at:%Y-%m-%d}",
+    )
