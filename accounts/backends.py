@@ -57,10 +57,8 @@ class RoleBackend(ModelBackend):
         address = email or username
         if not address or not password:
             return None
-        try:
-            user = User.objects.get_by_natural_key(address)
-        except User.DoesNotExist:
-            user = User(password=UNUSABLE_PASSWORD_PREFIX)  # Django hashes for it too
+        # Django hashes for a user without a password too.
+        user = User.objects.with_address(address) or User(password=UNUSABLE_PASSWORD_PREFIX)
         is_right = user.check_password(password)
         return user if is_right and self.user_can_authenticate(user) else None
 

@@ -17,9 +17,9 @@ def count_attempt(request: HttpRequest, email: str) -> None:
     from which its owner has signed in before may try.
     """
     network = network_of(request)
-    ratelimit.count(request, group=GROUP, key=f"account:{account_of(email)}|{network}")
+    ratelimit.count(request, group=GROUP, key=f"account:{_account(email)}|{network}")
     failures = _failures(request, email, increment=False)
-    if failures is not None and failures.remaining == 0 and not is_known(email, network):
+    if failures is not None and failures.remaining == 0 and not _is_known(email, network):
         raise ratelimit.RateLimited(failures)
 
 
@@ -33,18 +33,18 @@ def count_failure(request: HttpRequest, email: str) -> None:
     _failures(request, email, increment=True)
 
 
-def account_of(email: str) -> str:
+def _account(email: str) -> str:
     """Return the text by which attempts at an account are counted, however its address is written."""
     return emails.stored_forms(email)[-1]
 
 
 def _failures(request: HttpRequest, email: str, *, increment: bool) -> ratelimit.Usage | None:
     """Return how many failures of the account are left in this minute; None without a limit."""
-    key = f"failures:{account_of(email)}"
+    key = f"failures:{_account(email)}"
     return ratelimit.usage_of(request, group=GROUP, key=key, increment=increment)
 
 
-def is_known(email: str, network: str) -> bool:
+def _is_known(email: str, network: str) -> bool:
     """Return whether the account's owner has signed in from this network before."""
     forms = emails.stored_forms(email)
     return RefreshFamily.objects.filter(user__email__in=forms, network=network).exists()

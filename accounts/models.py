@@ -17,12 +17,17 @@ from config.texts import validate_name
 class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, email: str | None) -> "User":
         """Return the user with this address, however it is written. Raises User.DoesNotExist."""
-        forms = emails.stored_forms(email or "")
+        user = self.with_address(email or "")
+        if user is None:
+            raise self.model.DoesNotExist
+        return user
+
+    def with_address(self, email: str) -> "User | None":
+        """Return the user with this address, however it is written, or None."""
+        forms = emails.stored_forms(email)
         found = {user.email: user for user in self.filter(email__in=forms)}
-        for form in forms:  # two users only where the migration found two spellings of one address
-            if form in found:
-                return found[form]
-        raise self.model.DoesNotExist
+        # Two users only where the migration found two spellings of one address.
+        return next((found[form] for form in forms if form in found), None)
 
     def create_user(
         self,

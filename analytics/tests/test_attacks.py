@@ -28,6 +28,21 @@ def ann(make_user):
     return make_user(email="ann@faß.example", password=PASSWORD, role="ADMIN")
 
 
+@pytest.fixture
+def stored(monkeypatch) -> list[str]:
+    """The keys of the cache under which attacks are counted."""
+    keys = []
+    add = cache.add
+
+    def recorded(key, *rest):
+        if key.startswith("attack:"):
+            keys.append(key)
+        return add(key, *rest)
+
+    monkeypatch.setattr(cache, "add", recorded)
+    return keys
+
+
 def sign_in(client_for, *, password=GUESS, address="203.0.113.7", email="Ann@Faß.example"):
     body = {"email": email, "password": password}
     return client_for().post("/api/v1/auth/login", body, REMOTE_ADDR=address).status_code
@@ -108,3 +123,17 @@ def test_every_failure_costs_the_same_for_known_and_unknown_addresses(client_for
         return len(seen)
 
     assert queries("ann@faß.example") == queries("nobody@example.com")
+
+
+def test_unknown_addresses_fill_no_storage(client_for, stored):
+    for number in range(2 * MANY):
+        sign_in(client_for, email=f"nobody{number}@example.com", address=f"203.0.113.{number}")
+
+    assert len(set(stored)) == 4
+
+
+def test_an_account_is_counted_in_a_bounded_number_of_rows(client_for, ann, stored):
+    for number in range(3 * MANY):
+        sign_in(client_for, address=f"203.0.113.{number}")
+
+    assert len(set(stored)) == 3 + MANY

@@ -11,7 +11,6 @@ from accounts.backends import forget_role_permissions
 from accounts.models import User
 from accounts.roles import PERMISSIONS, Role
 from accounts.signals import seeding
-from config import emails
 
 
 class Command(BaseCommand):
@@ -56,7 +55,7 @@ class Command(BaseCommand):
         then leaves nothing behind, and the next run with a better password does everything.
         """
         email, password = settings.DEFAULT_ADMIN_EMAIL, settings.DEFAULT_ADMIN_PASSWORD
-        if User.objects.filter(email__in=emails.stored_forms(email)).exists():
+        if User.objects.with_address(email):
             self.say(f"Administrator {email}: up to date")
             return
         if not password:
@@ -69,7 +68,7 @@ class Command(BaseCommand):
             raise CommandError(
                 "DEFAULT_ADMIN_PASSWORD is too easy to guess for the account that may do everything:"
                 f" {' '.join(error.messages)} Set another one, such as the output of"
-                " `openssl rand -base64 18`, and run seed again. Nothing was created."
+                " `openssl rand -base64 18`, and try again. Nothing was created."
             ) from None
         User.objects.create_user(email, password, role=Role.ADMIN, display_name="Administrator")
         self.say(f"Administrator {email}: created")
