@@ -2,8 +2,10 @@ import time
 import uuid
 
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.db.models import Model
+from django.http import HttpRequest
 
 from accounts.models import User
 
@@ -37,6 +39,28 @@ class RoleBackend(ModelBackend):
 
     Staff also have the permissions of their further groups (`accounts.roles.MODERATOR`).
     """
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        *,
+        email: str | None = None,
+        **kwargs: object,
+    ) -> User | None:
+        """Return the active user with this address and password, or None.
+
+        Unknown addresses, known ones and those of deactivated users take the same time: as many hashes
+        as the password has forms (`accounts.precis`).
+        """
+        address = email or username
+        if not address or not password:
+            return None
+        # Django hashes for a user without a password too.
+        user = User.objects.with_address(address) or User(password=UNUSABLE_PASSWORD_PREFIX)
+        is_right = user.check_password(password)
+        return user if is_right and self.user_can_authenticate(user) else None
 
     def get_all_permissions(
         self, user_obj: User | AnonymousUser, obj: Model | None = None

@@ -3,6 +3,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from accounts.roles import Role
+from config import emails
 from config.api.filters import TrueFalseFilter
 
 
@@ -24,4 +25,5 @@ class UserFilter(filters.FilterSet):
         return queryset.filter(is_active=value == "true")
 
     def by_text(self, queryset: QuerySet[User], name: str, value: str) -> QuerySet[User]:
-        return queryset.filter(Q(email__icontains=value) | Q(display_name__icontains=value))
+        in_email = Q(email__icontains=value.strip()) | Q(email__icontains=emails.in_ascii(value))
+        return queryset.filter(in_email | Q(display_name__icontains=value))

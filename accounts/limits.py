@@ -2,8 +2,8 @@
 
 from django.http import HttpRequest
 
-from accounts.models import RefreshFamily, normal_email
-from config import addresses
+from accounts.models import RefreshFamily
+from config import addresses, emails
 from config.api import ratelimit
 
 GROUP = "auth"
@@ -16,10 +16,10 @@ def count_attempt(request: HttpRequest, email: str) -> None:
     of the owner. When an account has had too many failures from all networks together, only networks
     from which its owner has signed in before may try.
     """
-    network, account = network_of(request), normal_email(email)
-    ratelimit.count(request, group=GROUP, key=f"account:{account}|{network}")
-    failures = _failures(request, account, increment=False)
-    if failures is not None and failures.remaining == 0 and not _is_known(account, network):
+    network = network_of(request)
+    ratelimit.count(request, group=GROUP, key=f"account:{_account(email)}|{network}")
+    failures = _failures(request, email, increment=False)
+    if failures is not None and failures.remaining == 0 and not _is_known(email, network):
         raise ratelimit.RateLimited(failures)
 
 
@@ -30,15 +30,21 @@ def network_of(request: HttpRequest) -> str:
 
 def count_failure(request: HttpRequest, email: str) -> None:
     """Count a sign-in with a wrong password."""
-    _failures(request, normal_email(email), increment=True)
+    _failures(request, email, increment=True)
 
 
-def _failures(request: HttpRequest, account: str, *, increment: bool) -> ratelimit.Usage | None:
+def _account(email: str) -> str:
+    """Return the text by which attempts at an account are counted, however its address is written."""
+    return emails.stored_forms(email)[-1]
+
+
+def _failures(request: HttpRequest, email: str, *, increment: bool) -> ratelimit.Usage | None:
     """Return how many failures of the account are left in this minute; None without a limit."""
-    key = f"failures:{account}"
+    key = f"failures:{_account(email)}"
     return ratelimit.usage_of(request, group=GROUP, key=key, increment=increment)
 
 
-def _is_known(account: str, network: str) -> bool:
+def _is_known(email: str, network: str) -> bool:
     """Return whether the account's owner has signed in from this network before."""
-    return RefreshFamily.objects.filter(user__email=account, network=network).exists()
+    forms = emails.stored_forms(email)
+    return RefreshFamily.objects.filter(user__email__in=forms, network=network).exists()

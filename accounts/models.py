@@ -1,4 +1,3 @@
-import unicodedata
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -7,24 +6,28 @@ from django.db import models, transaction
 from django.utils import timezone
 
 import audit.services as audit
+from accounts import precis
 from accounts.roles import Role
 from audit.actions import AuditAction
+from config import emails
 from config.ids import uuid7
-
-
-def normal_email(text: str) -> str:
-    """Return an e-mail address in its one stored form, without differences of case and typography.
-
-    Addresses that a person reads as the same thereby cannot belong to two users.
-    """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    # Folding can undo the normal form, so both are applied twice: normal_email(result) == result.
-    return unicodedata.normalize("NFKC", folded).casefold().strip().rstrip(".")
+from config.texts import validate_name
 
 
 class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, email: str | None) -> "User":
-        return self.get(email=normal_email(email or ""))
+        """Return the user with this address, however it is written. Raises User.DoesNotExist."""
+        user = self.with_address(email or "")
+        if user is None:
+            raise self.model.DoesNotExist
+        return user
+
+    def with_address(self, email: str) -> "User | None":
+        """Return the user with this address, however it is written, or None."""
+        forms = emails.stored_forms(email)
+        found = {user.email: user for user in self.filter(email__in=forms)}
+        # Two users only where the migration found two spellings of one address.
+        return next((found[form] for form in forms if form in found), None)
 
     def create_user(
         self,
@@ -36,15 +39,16 @@ class UserManager(BaseUserManager["User"]):
     ) -> "User":
         """Create an active user with one role. Without a password nobody can sign in as this user.
 
-        Raises IntegrityError if the address is in use. The role's group is created if it is missing.
+        Raises ValidationError for an address or a password without a normal form, and IntegrityError if
+        the address is in use. The role's group is created if it is missing.
         """
         group, _ = Group.objects.get_or_create(name=role)
         user = self.model(
-            email=normal_email(email), role=group, is_staff=role == Role.ADMIN, **fields
+            email=emails.normal(email), role=group, is_staff=role == Role.ADMIN, **fields
         )
         user.set_password(password)
         # A first password is no change of one (accounts.passwords).
-        user._password = None  # type: ignore[attr-defined]  # Django's note for password_changed
+        user._password = None  # Django's note for password_changed
         user.save(using=self._db)
         return user
 
@@ -67,8 +71,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    email = models.EmailField(unique=True, max_length=254)
-    display_name = models.CharField(max_length=100, blank=True)
+    email = models.EmailField(
+        unique=True, max_length=emails.LENGTH_MAX, validators=[emails.validate]
+    )
+    display_name = models.CharField(max_length=100, blank=True, validators=[validate_name])
     role = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+")
     is_staff = models.BooleanField("may open the admin site", default=False)
     is_active = models.BooleanField(default=True)
@@ -92,6 +98,31 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    def set_password(self, raw_password: str | None) -> None:
+        """Set the password in its normal form, or none. Raises ValidationError if it has no form."""
+        form = None if raw_password is None else precis.opaque_string(raw_password)
+        super().set_password(form)
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Return whether this is the user's password, on whichever system it was typed.
+
+        A hash of a password that was not in its normal form is replaced by one that is.
+        """
+        forms = precis.forms(raw_password or "")
+        for form in forms:
+            if super().check_password(form):
+                if form != forms[0]:
+                    self.set_password(forms[0])
+                    self._password = None  # the password is the same (accounts.passwords)
+                    self.save(update_fields=["password"])
+                return True
+        return False
+
+    @property
+    def readable_email(self) -> str:
+        """The address with the letters of its domain, as the user writes it."""
+        return emails.readable(self.email)
 
     @property
     def role_name(self) -> str:

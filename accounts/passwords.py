@@ -1,12 +1,43 @@
-"""What follows from a new password, whichever way it was set."""
+"""The rules for a new password and what follows from it, whichever way it is set."""
 
+import unicodedata
+
+from django.contrib.auth import password_validation
 from django.contrib.auth.base_user import AbstractBaseUser
 
 import audit.services as audit
-from accounts import tokens
+from accounts import precis, tokens
 from accounts.models import User
 from audit.actions import AuditAction
 from audit.context import origin
+
+
+class LongEnough(password_validation.MinimumLengthValidator):
+    """Refuses a password without a normal form, and counts the characters of that form."""
+
+    def validate(self, password: str, user: User | None = None) -> None:
+        super().validate(precis.opaque_string(password), user)
+
+
+class NotSimilar(password_validation.UserAttributeSimilarityValidator):
+    """Compares as a person who guesses would: without full-width and other variants of a letter."""
+
+    def validate(self, password: str, user: User | None = None) -> None:
+        super().validate(_plain(password), user)
+
+
+class NotCommon(password_validation.CommonPasswordValidator):
+    """Compares like `NotSimilar`."""
+
+    def validate(self, password: str, user: User | None = None) -> None:
+        super().validate(_plain(password), user)
+
+
+class NotOnlyDigits(password_validation.NumericPasswordValidator):
+    """Compares like `NotSimilar`."""
+
+    def validate(self, password: str, user: User | None = None) -> None:
+        super().validate(_plain(password), user)
 
 
 class EndsSignIns:
@@ -30,3 +61,11 @@ class EndsSignIns:
         # In a request, people change their own password. At the shell, the person is not known.
         actor = user if origin().path else None
         audit.record(actor=actor, action=AuditAction.PASSWORD_CHANGED, target=user)
+
+
+def _plain(password: str) -> str:
+    """Return the password without variants of a letter, such as full-width ones (NFKC).
+
+    The end of a password that is too long anyway (`LongEnough`) is left out.
+    """
+    return unicodedata.normalize("NFKC", password[: precis.SENT_MAX])

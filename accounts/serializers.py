@@ -1,14 +1,45 @@
+import unicodedata
+
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.core.validators import EmailValidator
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from accounts import services
-from accounts.models import User, normal_email
+from accounts import precis, services
+from accounts.models import User
 from accounts.roles import Role
+from config import emails
 from config.api.serializers import CompleteErrors
+from config.texts import validate_name
 
-PASSWORD_MAX = 128  # characters: to hash a very long password would occupy the processor
+
+class PasswordField(serializers.CharField):
+    """A password as it was sent. Its length is counted in normal form (`accounts.precis`)."""
+
+    def __init__(self) -> None:
+        super().__init__(max_length=precis.LENGTH_MAX, trim_whitespace=False)
+
+    def run_validators(self, value: str) -> None:
+        if len(value) <= precis.SENT_MAX:
+            value = unicodedata.normalize("NFC", value)
+        super().run_validators(value)
+
+
+class AddressField(serializers.EmailField):
+    """An e-mail address in the form in which it is stored."""
+
+    def __init__(self) -> None:
+        super().__init__(max_length=emails.LENGTH_MAX)
+        # The normal form of the address is judged, and that by `emails.normal`.
+        self.validators = [each for each in self.validators if not isinstance(each, EmailValidator)]
+
+    def to_internal_value(self, data: str) -> str:
+        text = super().to_internal_value(data)
+        try:
+            return emails.normal(text)
+        except ValidationError as error:
+            raise serializers.ValidationError(error.messages, code="invalid") from None
 
 
 class UserSerializer(serializers.ModelSerializer):
@@ -35,15 +66,13 @@ class UserSerializer(serializers.ModelSerializer):
     ]
 )
 class RegisterSerializer(CompleteErrors):
-    email = serializers.EmailField(max_length=254)
-    password = serializers.CharField(max_length=PASSWORD_MAX, trim_whitespace=False)
-    display_name = serializers.CharField(max_length=100, required=False, allow_blank=True)
+    email = AddressField()
+    password = PasswordField()
+    display_name = serializers.CharField(
+        max_length=100, required=False, allow_blank=True, validators=[validate_name]
+    )
 
     def validate_email(self, value):
-        value = normal_email(value)
-        # Checked again, because the normal form may be longer and contain another "@" (from a full-width
-        # one).
-        self.fields["email"].run_validators(value)
         if User.objects.filter(email=value).exists():
             raise serializers.ValidationError(services.EMAIL_TAKEN, code="unique")
         return value
@@ -64,7 +93,7 @@ class LoginSerializer(serializers.Serializer):
     """
 
     email = serializers.CharField(max_length=254)
-    password = serializers.CharField(max_length=PASSWORD_MAX, trim_whitespace=False)
+    password = PasswordField()
 
     def to_internal_value(self, data):
         if isinstance(data, dict) and "username" in data and "email" not in data:
@@ -92,8 +121,8 @@ class RefreshSerializer(serializers.Serializer):
 
 
 class PasswordSerializer(CompleteErrors):
-    current_password = serializers.CharField(max_length=PASSWORD_MAX, trim_whitespace=False)
-    new_password = serializers.CharField(max_length=PASSWORD_MAX, trim_whitespace=False)
+    current_password = PasswordField()
+    new_password = PasswordField()
 
     def validate(self, attrs):
         _check_password("new_password", attrs, self.context["request"].user)

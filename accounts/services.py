@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from rest_framework.exceptions import ValidationError
 
 import audit.services as audit
-from accounts import limits, tokens
+from accounts import attacks, limits, tokens
 from accounts.errors import LastAdmin, WrongCredentials, WrongPassword
-from accounts.models import User, normal_email
+from accounts.models import User
 from accounts.roles import MODERATOR, Role
 from accounts.signals import user_deactivated
 from audit.actions import AuditAction
@@ -41,11 +41,13 @@ def user_of(request: HttpRequest, *, email: str, password: str, only_staff: bool
     WrongCredentials, also for a user who is not staff where ``only_staff`` is set.
     """
     limits.count_attempt(request, email)
-    user = authenticate(request, email=normal_email(email), password=password)
+    user = authenticate(request, email=email, password=password)
     if not isinstance(user, User) or (only_staff and not user.is_staff):
         limits.count_failure(request, email)
+        attacks.note_failure(email, network=limits.network_of(request))
         audit.record(actor=None, action=AuditAction.LOGIN_FAILED)
         raise WrongCredentials()
+    attacks.note_success(user, network=limits.network_of(request))
     return user
 
 

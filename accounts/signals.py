@@ -7,6 +7,17 @@ from django.dispatch import Signal
 # Heard by, in this order: streaming.receivers.end_sessions_of_deactivated_user.
 user_deactivated = Signal()
 
+# Sent when strangers' networks have sent many wrong passwords for an account, once a day at most, with
+# send_robust(): the sign-in has its answer whatever becomes of the mail.
+# Arguments: user (User), failures (int), networks (int), since (datetime).
+# Heard by, in this order: payments.receivers.tell_of_attack.
+account_attacked = Signal()
+
+# Sent when a sign-in to an account under such an attack succeeds from a network that its owner has never
+# signed in from, with send_robust(). Arguments: user (User), network (str), at (datetime).
+# Heard by, in this order: payments.receivers.tell_of_strange_sign_in.
+attacked_account_opened = Signal()
+
 # Sent by `manage.py seed` after roles and administrator, inside its transaction, with send().
 # Arguments: none. A receiver creates the first rows of its app unless they exist, and returns one line
 # for the operator.

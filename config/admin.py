@@ -10,14 +10,14 @@ from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from config import money
+from config import emails, money
 from config.errors import DomainError, NotVisible
 
 Row = TypeVar("Row", bound=Model)
@@ -55,6 +55,17 @@ class HouseAdmin(ModelAdmin[Row]):
         )
         shown = {self.date_hierarchy, *filters, *self.get_list_display(request)}
         return column in shown and set(comparison) <= COMPARISONS
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Row], search_term: str
+    ) -> tuple[QuerySet[Row], bool]:
+        """Find an e-mail address also by the letters of its domain, which is stored in ASCII."""
+        found, has_repeats = super().get_search_results(request, queryset, search_term)
+        stored = emails.in_ascii(search_term)
+        if stored == search_term:
+            return found, has_repeats
+        more, more_repeats = super().get_search_results(request, queryset, stored)
+        return found | more, has_repeats or more_repeats
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Return the list page. A filter value that cannot be read redirects to the unfiltered list."""

@@ -18,9 +18,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 
-from config import dotenv, money
+from config import dotenv, emails, money
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 FILE = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
@@ -275,13 +274,11 @@ def email(name: str, default: str, *, named: bool = False) -> str:
     value = text(name, default)
     bare = parseaddr(value)[1] if named else value
     try:
-        if len(bare) > 254:
-            raise ValidationError("too long")
-        validate_email(bare)
+        # The form for mail, because Django would encode a domain by the older IDNA 2003.
+        return value.replace(bare, emails.normal(bare))
     except ValidationError:
         wrong(name, "it must be an e-mail address", example="vod@example.com")
         return default
-    return value
 
 
 def address(name: str, default: str) -> str:

@@ -9,16 +9,17 @@ from datetime import datetime
 
 from django.dispatch import receiver
 
-from accounts.signals import seeding
+from accounts.models import User
+from accounts.signals import account_attacked, attacked_account_opened, seeding
 from config.signals import health_checked
 from payments import idempotency, scheduled
 from payments.books import review
 from payments.gateways.sandbox import events as sandbox_events
 from payments.gateways.sandbox import subscriptions as sandbox_subscriptions
 from payments.models import Order, Payment, Payout, Subscription
-from payments.services import notices
 from payments.services.buying import orders
 from payments.services.gateway_news import followups, webhooks
+from payments.services.notices import sending, writing
 from payments.services.offers import plans
 from payments.services.settling import split
 from payments.services.subscribing import follow_gateway, subscriptions
@@ -60,25 +61,37 @@ def close_orders(sender, video: Video, **kwargs):
 @receiver(order_paid, dispatch_uid="payments.send_receipt")
 def send_receipt(sender, order: Order, **kwargs):
     """Write the buyer's receipt."""
-    notices.write_receipt(order)
+    writing.write_receipt(order)
 
 
 @receiver(order_refunded, dispatch_uid="payments.tell_of_refund")
 def tell_of_refund(sender, order: Order, **kwargs):
     """Write to the buyer that the money is on its way back."""
-    notices.write_refund(order)
+    writing.write_refund(order)
 
 
 @receiver(subscription_changed, dispatch_uid="payments.tell_subscriber")
 def tell_subscriber(sender, subscription: Subscription, before: str, **kwargs):
     """Write to the subscriber about a change that they did not make themselves."""
-    notices.write_subscription_change(subscription, before)
+    writing.write_subscription_change(subscription, before)
 
 
 @receiver(payout_changed, dispatch_uid="payments.tell_creator")
 def tell_creator(sender, payout: Payout, **kwargs):
     """Write to the creator when a payout was paid or has failed."""
-    notices.write_payout_change(payout)
+    writing.write_payout_change(payout)
+
+
+@receiver(account_attacked, dispatch_uid="payments.tell_of_attack")
+def tell_of_attack(sender, user: User, failures: int, networks: int, since: datetime, **kwargs):
+    """Write to the owner of an account whose password strangers try to guess."""
+    writing.write_attack(user, failures=failures, networks=networks, since=since)
+
+
+@receiver(attacked_account_opened, dispatch_uid="payments.tell_of_strange_sign_in")
+def tell_of_strange_sign_in(sender, user: User, network: str, at: datetime, **kwargs):
+    """Write to the owner that one of those who guess may have found the password."""
+    writing.write_strange_sign_in(user, network=network, at=at)
 
 
 @receiver(sandbox_events.message_sent, dispatch_uid="payments.sandbox_webhook")
@@ -93,7 +106,7 @@ def run_periodic_work(sender, every: str, **kwargs):
     if every == "second":
         sandbox_events.deliver_due()
         followups.run_unless_silent()
-        notices.send_due()
+        sending.send_due()
     elif every == "minute":
         orders.expire_orders()
         sandbox_subscriptions.run_due()

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from config import money
 from config.ids import uuid7
+from config.texts import validate_name
 from videos.querysets import ProcessingJobQuerySet, VideoQuerySet
 
 
@@ -47,9 +48,9 @@ class Video(models.Model):
     creator = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="videos"
     )
-    title = models.CharField(max_length=200)
+    title = models.CharField(max_length=200, validators=[validate_name])
     description = models.TextField(max_length=10_000, blank=True)
-    category = models.CharField(max_length=60, blank=True)
+    category = models.CharField(max_length=60, blank=True, validators=[validate_name])
     tags = models.ManyToManyField(Tag, blank=True, related_name="videos")
     status = models.CharField(max_length=12, choices=Status, default=Status.CREATED)
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)

@@ -11,6 +11,7 @@ from rest_framework.exceptions import ErrorDetail
 from config import money
 from config.api.fields import BoundedListField, MoneyField
 from config.api.serializers import CompleteErrors
+from config.texts import validate_name
 from videos.models import ProcessingJob, Video
 
 TAGS_MAX = 20
@@ -20,7 +21,7 @@ TAG_LETTERS_MAX = 40
 class TagsField(BoundedListField):
     """Tags of a video: words in lower case, without repeats, in alphabetical order."""
 
-    child = serializers.CharField(max_length=TAG_LETTERS_MAX)
+    child = serializers.CharField(max_length=TAG_LETTERS_MAX, validators=[validate_name])
 
     def __init__(self, **kwargs):
         super().__init__(max_length=TAGS_MAX, **kwargs)

@@ -1,10 +1,8 @@
 """POST /auth/register: the accepted input, and the role of a new user."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from accounts.models import User, normal_email
+from accounts.models import User
 from audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
@@ -112,9 +110,65 @@ def test_an_invalid_address_is_refused(client_for, email):
     assert User.objects.count() == before
 
 
-@given(st.emails() | st.text(max_size=40))
-def test_the_normal_form_of_an_address_is_its_own_normal_form(text):
-    assert normal_email(normal_email(text)) == normal_email(text)
+def test_a_look_alike_domain_is_another_owners(client_for):
+    """ß is not ss (IDNA 2008): neither of the two may take, or open, the account of the other."""
+    first = register(client_for(), "ann@faß.example")
+    second = register(client_for(), "ann@fass.example", "quite another phrase")
+
+    assert (first.status_code, first.data["email"]) == (201, "ann@xn--fa-hia.example")
+    assert (second.status_code, second.data["email"]) == (201, "ann@fass.example")
+
+    def signs_in(email, password):
+        body = {"email": email, "password": password}
+        return client_for().post("/api/v1/auth/login", body).status_code
+
+    assert signs_in("Ann@FAß.example", PASSWORD) == 200
+    assert signs_in("ann@xn--fa-hia.example", PASSWORD) == 200
+    assert signs_in("ann@fass.example", PASSWORD) == 401
+    assert signs_in("ann@faß.example", "quite another phrase") == 401
+
+
+@pytest.mark.parametrize(
+    ("email", "words"),
+    [
+        ("änn@example.com", "outside a to z"),
+        ('"a b"@example.com', "quotation marks"),
+        ("ann@[192.0.2.1]", "no e-mail address"),
+        ("ann@exa_mple.com", "no e-mail address"),
+        ("a" * 65 + "@example.com", "longer than 64"),
+        ("ann@example.com\nBcc: all@example.com", "no e-mail address"),
+        ("ann@" + "é" * 3000 + ".com", "longer than 254"),
+    ],
+)
+def test_an_address_that_cannot_be_mailed_is_refused_with_the_reason(client_for, email, words):
+    before = User.objects.count()
+
+    answer = register(client_for(), email)
+
+    assert refused(answer, "email"), answer.data
+    assert [words in error["detail"] for error in answer.data["errors"]] == [True]
+    assert User.objects.count() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["a\u202eb", "\u200b", "a\nb", "e" + "\u0301" * 9, "\u2066Ann\u2069"]
+)
+def test_a_display_name_that_deceives_is_refused(client_for, make_user, name):
+    before, user = User.objects.count(), make_user(display_name="Ann")
+
+    answer = register(client_for(), display_name=name)
+    change = client_for(user).patch("/api/v1/auth/me", {"display_name": name})
+
+    assert refused(answer, "display_name"), answer.data
+    assert refused(change, "display_name"), change.data
+    user.refresh_from_db()
+    assert (User.objects.count(), user.display_name) == (before + 1, "Ann")
+
+
+def test_a_name_of_spaces_is_no_name(client_for):
+    answer = register(client_for(), display_name=" \u3000\u2003 ")
+
+    assert (answer.status_code, answer.data["display_name"]) == (201, "")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Mails about money in the admin site."""
+"""Mails to users in the admin site."""
 
 from django.contrib import admin
 
@@ -8,7 +8,10 @@ from payments import models
 
 @admin.register(models.Notice)
 class NoticeAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "user", "subject", "attempts", "sent_at"]
-    list_filter = [("sent_at", admin.EmptyFieldListFilter)]
+    list_display = ["created_at", "user", "subject", "attempts", "sent_at", "failed_at", "failure"]
+    list_filter = [
+        ("sent_at", admin.EmptyFieldListFilter),
+        ("failed_at", admin.EmptyFieldListFilter),
+    ]
     list_select_related = ["user"]
     search_fields = ["user__email", "subject", "dedupe_key"]

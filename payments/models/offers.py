@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from config import money
 from config.ids import uuid7
+from config.texts import validate_name
 from payments.models.buying import Order
 
 
@@ -146,7 +147,7 @@ class Plan(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     code = models.SlugField(max_length=40, unique=True)
-    name = models.CharField(max_length=80)
+    name = models.CharField(max_length=80, validators=[validate_name])
     amount = models.BigIntegerField("price in minor units")
     currency = models.CharField(max_length=3)
     interval = models.CharField(max_length=8, choices=Interval, default=Interval.MONTH)

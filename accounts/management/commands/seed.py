@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from accounts.backends import forget_role_permissions
-from accounts.models import User, normal_email
+from accounts.models import User
 from accounts.roles import PERMISSIONS, Role
 from accounts.signals import seeding
 
@@ -49,9 +49,13 @@ class Command(BaseCommand):
         forget_role_permissions()
 
     def seed_admin(self) -> None:
-        """Create the first administrator unless the address is in use."""
+        """Create the first administrator unless the address is in use.
+
+        Raises CommandError for a password that the API would refuse. The transaction of the command
+        then leaves nothing behind, and the next run with a better password does everything.
+        """
         email, password = settings.DEFAULT_ADMIN_EMAIL, settings.DEFAULT_ADMIN_PASSWORD
-        if User.objects.filter(email=normal_email(email)).exists():
+        if User.objects.with_address(email):
             self.say(f"Administrator {email}: up to date")
             return
         if not password:
@@ -59,11 +63,12 @@ class Command(BaseCommand):
                 "There is no administrator yet. Set DEFAULT_ADMIN_PASSWORD, and run seed again."
             )
         try:
-            validate_password(password, User(email=email))
+            validate_password(password, User(email=email, display_name="Administrator"))
         except ValidationError as error:
-            # The operator chose this password, so it gets a warning and no refusal.
-            self.stderr.write(
-                self.style.WARNING(f"DEFAULT_ADMIN_PASSWORD is weak: {error.messages}")
-            )
+            raise CommandError(
+                "DEFAULT_ADMIN_PASSWORD is too easy to guess for the account that may do everything:"
+                f" {' '.join(error.messages)} Set another one, such as the output of"
+                " `openssl rand -base64 18`, and try again. Nothing was created."
+            ) from None
         User.objects.create_user(email, password, role=Role.ADMIN, display_name="Administrator")
         self.say(f"Administrator {email}: created")

@@ -1,20 +1,10 @@
-"""Mails about money. Each is written in the transaction of its change, and sent later, once."""
+"""Mails to users, as texts. Each is written in the transaction of its change; `sending` sends it."""
 
-import logging
-
-from django.conf import settings
-from django.core.mail import send_mail
-from django.db.models import F
-from django.utils import timezone
+from datetime import datetime
 
 from accounts.models import User
 from config import money
 from payments.models import Notice, Order, Payout, Subscription
-
-logger = logging.getLogger(__name__)
-
-BATCH = 100
-MAX_ATTEMPTS = 10
 
 
 def write(user: User, subject: str, body: str, *, dedupe_key: str) -> None:
@@ -93,20 +83,32 @@ def write_payout_change(payout: Payout) -> None:
     write(payout.creator, subject, text, dedupe_key=f"payout:{payout.pk}:{payout.status}")
 
 
-def send_due() -> int:
-    """Send the mails that wait, and return how many were sent. Try a mail up to MAX_ATTEMPTS times."""
-    sent = 0
-    waiting = Notice.objects.filter(sent_at=None, attempts__lt=MAX_ATTEMPTS).select_related("user")
-    for notice in waiting.order_by("pk")[:BATCH]:
-        # Only the process that raises the number of attempts sends, so that two send no mail twice.
-        mine = Notice.objects.filter(pk=notice.pk, attempts=notice.attempts, sent_at=None)
-        if not mine.update(attempts=F("attempts") + 1):
-            continue
-        try:
-            send_mail(notice.subject, notice.body, settings.DEFAULT_FROM_EMAIL, [notice.user.email])
-        except OSError as error:  # the errors of smtplib are OSErrors
-            logger.warning("Mail %s could not be sent: %s", notice.pk, error)
-            continue
-        Notice.objects.filter(pk=notice.pk).update(sent_at=timezone.now())
-        sent += 1
-    return sent
+def write_attack(user: User, *, failures: int, networks: int, since: datetime) -> None:
+    """Write the mail that tells a user of many wrong passwords from networks that are not theirs."""
+    places = "one network" if networks == 1 else f"{networks} networks"
+    write(
+        user,
+        "Wrong passwords for your account",
+        f"Since {since:%d %B %Y, %H:%M} UTC, {failures} sign-ins to your account ({user.readable_email})"
+        f" were refused because of a wrong password. They came from {places} from which you have never"
+        " signed in.\n\n"
+        "If this was you, there is nothing to do. If not, somebody may be guessing your password. You"
+        " can still sign in from where you usually do. If your password is short, or if you use it for"
+        " anything else, change it: a new password also ends all sign-ins.\n\n"
+        "We write about this once a day at most, and never ask for your password.\n",
+        dedupe_key=f"attack:{user.pk}:{since:%Y-%m-%dT%H:%M}",
+    )
+
+
+def write_strange_sign_in(user: User, *, network: str, at: datetime) -> None:
+    """Write the mail about a sign-in from a new network, while the password was being guessed."""
+    write(
+        user,
+        "A sign-in to your account from a new network",
+        f"At {at:%d %B %Y, %H:%M} UTC, somebody signed in to your account ({user.readable_email}) with"
+        f" the right password, from a network that is new to us: {network}. Many wrong passwords for"
+        " your account had come in before.\n\n"
+        "If this was you, there is nothing to do. If not, change your password now: that ends all"
+        " sign-ins, also this one.\n",
+        dedupe_key=f"opened:{user.pk}:{at:%Y-%m-%d}",
+    )
