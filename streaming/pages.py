@@ -1,13 +1,11 @@
 """The pages for people: the start page with the newest videos, and the player page of one video."""
 
-from uuid import UUID
-
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from config import money
+from config import ids, money
 from config.pages import html_page
 from videos.models import Video
 from videos.querysets import VideoQuerySet
@@ -33,7 +31,7 @@ def watch(request: HttpRequest, video_id: str) -> HttpResponse:
     """
     try:
         visible = _open_to_all(Video.objects.visible_to(AnonymousUser()))
-        video = visible.select_related("creator").get(pk=UUID(video_id))
+        video = visible.select_related("creator").get(pk=ids.parse(video_id))
     except (ValueError, Video.DoesNotExist):
         return _no_such_video()
     return html_page("streaming/watch.html", {"video": video, **_facts(video)})

@@ -11,6 +11,7 @@ from config.api.parsers import StrictJSONParser
 from config.api.refusals import refuses, sends_headers
 from config.api.views import GenericViewSet
 from config.errors import NotVisible, StorageFull, TooLarge
+from config.headers import FOR_OTHER_SITES
 from videos.errors import EmptyUpload, LengthRequired, NoSource, NotFailed, UploadInterrupted
 from videos.filters import VideoFilter
 from videos.models import Video
@@ -52,7 +53,7 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     permission_classes = [MayBrowse, MayAddVideos, OwnsVideo]
     parser_classes = [StrictJSONParser]
     filterset_class = VideoFilter
-    lookup_value_converter = "uuid"
+    lookup_value_converter = "id"
     ordering = "-created_at"
     ordering_fields = {
         name: name
@@ -192,7 +193,7 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             304: OpenApiResponse(description="`If-None-Match` names the current picture."),
         },
     )
-    @sends_headers("ETag", "Cache-Control", "Content-Disposition")
+    @sends_headers("ETag", "Content-Disposition")
     @action(detail=True)
     def poster(self, request, pk):
         video = self.get_object()
@@ -200,7 +201,8 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         if not video.is_playable or not path.is_file():
             raise NotVisible("This video has no poster until it has been processed.")
         etag = f'"{video.current_version}"'
-        headers = {"ETag": etag, "Cache-Control": _poster_cache(request, video)}
+        cache = {"ETag": etag, "Cache-Control": _poster_cache(request, video)}
+        headers = {**cache, **FOR_OTHER_SITES}
         if request.headers.get("If-None-Match") == etag:
             return HttpResponseNotModified(headers=headers)
         return FileResponse(path.open("rb"), content_type="image/jpeg", headers=headers)

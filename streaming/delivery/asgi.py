@@ -165,6 +165,8 @@ class Delivery:
             checker=self._checker,
             snapshot=self._snapshot,
         )
+        # The folder's name is in lower case.
+        name = match["video"].lower() + name.removeprefix(match["video"])
         file = self._files.cached(name)
         if file is None:
             try:

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from config import ids
 from streaming.delivery.messages import Headers
 from streaming.delivery.residency import map_file
 
@@ -27,11 +28,11 @@ CONTENT_TYPES = {
 }
 PLAYLISTS = {"m3u8", "mpd"}
 
-# <video uuid>/<version>/<name>/…, in the characters that our packager writes. No part is empty or
+# <video id>/<version>/<name>/…, in the characters that our packager writes. No part is empty or
 # begins with a dot, so "..", "." and hidden files never match; nor do backslash, NUL and percent sign.
 _PART = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
 PUBLISHED = re.compile(
-    r"(?P<video>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+    rf"(?P<video>{ids.FORM})"
     rf"/{_PART}(?:/{_PART}){{0,7}}\.(?P<extension>{'|'.join(CONTENT_TYPES)})"
 )
 
