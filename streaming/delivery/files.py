@@ -36,6 +36,7 @@ PUBLISHED = re.compile(
     rf"/{_PART}(?:/{_PART}){{0,7}}\.(?P<extension>{'|'.join(CONTENT_TYPES)})"
 )
 
+SEGMENT_DIGITS = 5  # a video of six hours has 5,400 segments
 CHUNK = 512 * 1024  # bytes of one read
 # The largest file that is sent in one go. A socket's buffer holds about as much, so that sending it in
 # chunks could not stop it earlier when its session ends.
@@ -49,6 +50,12 @@ Identity = tuple[int, int, int, int]
 _WOULD_BLOCK = {errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
 
+def segment_of(name: str) -> int | None:
+    """Return the number of a segment, such as 7 for ``…/1080/7.m4s``; None for other files."""
+    number = name.rpartition("/")[2].removesuffix(".m4s")
+    return int(number) if number.isdecimal() and len(number) <= SEGMENT_DIGITS else None
+
+
 class OpenFile:
     """An open published file, with the facts that responses need.
 
@@ -58,11 +65,12 @@ class OpenFile:
 
     __slots__ = (
         "checked_at", "content", "content_type", "fd", "identity", "is_playlist", "mapping",
-        "nowait", "size", "tag", "validator_headers", "whole_headers", "whole_lines",
+        "nowait", "segment", "size", "tag", "validator_headers", "whole_headers", "whole_lines",
     )  # fmt: skip
 
-    def __init__(self, fd: int, extension: str):
+    def __init__(self, fd: int, extension: str, segment: int | None = None):
         self.fd = fd
+        self.segment = segment
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError(errno.ENOENT, "not a plain file")
@@ -209,4 +217,4 @@ def open_published(root: str, name: str, extension: str, known: OpenFile | None)
         if error.errno in {errno.EMFILE, errno.ENFILE, errno.EIO}:
             raise
         raise FileNotFoundError(path) from error
-    return OpenFile(fd, extension)
+    return OpenFile(fd, extension, segment_of(name))
