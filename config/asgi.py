@@ -40,7 +40,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         return  # uvicorn refuses a WebSocket that is not accepted
     elif scope["path"].startswith("/media/"):
         await media(scope, receive, send)
-    elif scope["path"].rstrip("/") == "/health/live":
+    elif scope["path"].rstrip("/") == "/health/live" and scope["method"] in {"GET", "HEAD"}:
         await _live(scope, send)
     elif uploads.takes(scope):
         await uploads(scope, receive, send)

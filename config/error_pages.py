@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
@@ -17,13 +17,22 @@ logger = logging.getLogger(__name__)
 
 
 class UnavailabilityMiddleware:
-    """Answers 503 when the database cannot answer a page; config.api.exceptions does so for the API."""
+    """Answers 503 when the database cannot answer a page; config.api.exceptions does so for the API.
+
+    It also fills the 405 of a page, which Django leaves empty.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if isinstance(response, HttpResponseNotAllowed) and not response.content:
+            allowed = response.headers["Allow"]
+            detail = f"This address cannot be asked with {request.method}. It allows {allowed}."
+            response = _answer(request, 405, "method_not_allowed", detail)
+            response["Allow"] = allowed
+        return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return _unavailable(request, error)
@@ -37,6 +46,14 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _answer(request, 403, "permission_denied", "You do not have permission to do this.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form that did not come from a page of this service, or whose cookie is missing."""
+    detail = (
+        "This form is too old, or came from another site. Load its page again, and send it there."
+    )
+    return _answer(request, 403, "csrf_failed", detail)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -78,9 +78,7 @@ class TransportSecurityMiddleware(SecurityMiddleware):
     The headers of `config.headers` are added to every answer.
     """
 
-    def process_response(
-        self, request: HttpRequest, response: HttpResponseBase
-    ) -> HttpResponseBase:
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         if mask_secrets(request.path) != request.path:
             # A referrer would pass on the secret in the path.
             response.headers.setdefault("Referrer-Policy", "no-referrer")
