@@ -5,6 +5,7 @@ from rest_framework.request import Request
 from accounts import tokens
 from accounts.errors import TokenExpired, TokenInvalid
 from accounts.models import RefreshFamily, User
+from config.headers import BEARER
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -42,7 +43,7 @@ class BearerAuthentication(BaseAuthentication):
         return family.user, claims
 
     def authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="api"'
+        return BEARER
 
 
 def bearer_token(request: Request) -> str | None:

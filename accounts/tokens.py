@@ -24,6 +24,7 @@ from audit.actions import AuditAction
 
 MAX_TOKEN_CHARS = 2048
 REFRESH_GRACE = timedelta(seconds=10)
+LIFETIME_MAX = timedelta(days=90)  # the longest REFRESH_TOKEN_EXPIRE_DAYS
 
 AnyToken = TypeVar("AnyToken", bound=Token)
 
@@ -59,7 +60,7 @@ def rotate(refresh_token: str) -> Pair:
     sign-in.
     """
     claims = _read(RefreshToken, refresh_token)
-    family_id, jti, successor = _uuid(claims, "fam"), claims.get("jti"), uuid.uuid4().hex
+    family_id, jti, successor = _uuid(claims, "fam"), _uuid(claims, "jti").hex, uuid.uuid4().hex
     now, issued_at = timezone.now(), aware_utcnow()
     # The condition names columns of this row only: after a wait for a parallel call, PostgreSQL would
     # not check a joined row again. It need not ask whether the user is active, because a deactivation
@@ -147,12 +148,26 @@ def _read(kind: type[AnyToken], token: str) -> AnyToken:
     if len(token) > MAX_TOKEN_CHARS:
         raise TokenInvalid()
     try:
-        return kind(token)  # type: ignore[arg-type]  # simplejwt says Token, and means its text
+        claims = kind(token)  # type: ignore[arg-type]  # simplejwt says Token, and means its text
     except ExpiredTokenError:
         raise TokenExpired() from None
     except (TokenError, ValueError, TypeError, OverflowError, AttributeError, OSError):
         # Claims of a wrong kind, such as an expiry of 10**20, also raise these errors.
         raise TokenInvalid() from None
+    if not _has_sound_times(claims):
+        raise TokenInvalid()
+    return claims
+
+
+def _has_sound_times(claims: Token) -> bool:
+    """Return whether a token has its times as whole seconds and lives no longer than any of ours.
+
+    PyJWT refuses an ``iat`` of the future, but accepts a token without one, and any kind of number.
+    """
+    issued, expires = claims.get("iat"), claims.get("exp")
+    if any(type(claims.get(name, 0)) is not int for name in ("iat", "exp", "nbf")):
+        return False
+    return issued is not None and 0 < expires - issued <= LIFETIME_MAX.total_seconds()
 
 
 def _uuid(token: Token, claim: str) -> uuid.UUID:

@@ -10,12 +10,10 @@ urlpatterns = [
     path("auth/password", views.PasswordView.as_view(), name="password"),
     path("auth/me", views.MeView.as_view(), name="me"),
     path("users/", views.UserViewSet.as_view({"get": "list"}), name="user-list"),
-    path("users/<uuid:pk>", views.UserViewSet.as_view({"get": "retrieve"}), name="user-detail"),
+    path("users/<id:pk>", views.UserViewSet.as_view({"get": "retrieve"}), name="user-detail"),
+    path("users/<id:pk>/role", views.UserViewSet.as_view({"patch": "set_role"}), name="user-role"),
     path(
-        "users/<uuid:pk>/role", views.UserViewSet.as_view({"patch": "set_role"}), name="user-role"
-    ),
-    path(
-        "users/<uuid:pk>/status",
+        "users/<id:pk>/status",
         views.UserViewSet.as_view({"patch": "set_status"}),
         name="user-status",
     ),

@@ -26,6 +26,11 @@ class VideoView(models.Model):
         max_length=64,
         help_text="The user's id, or for an anonymous viewer a keyed hash that changes every day.",
     )
+    network_key = models.CharField(
+        max_length=40,
+        blank=True,
+        help_text="A keyed hash of the viewer's own network and of the day: bounds its views.",
+    )
     at = models.DateTimeField("counted at", default=timezone.now)
 
     class Meta:
@@ -36,6 +41,8 @@ class VideoView(models.Model):
         indexes = [
             # Counting a view asks whether the viewer viewed the video in the last half hour.
             models.Index(fields=["video", "viewer_key", "-at"], name="view_of_viewer"),
+            # Counting a view asks how often the network viewed the video on this day.
+            models.Index(fields=["video", "network_key"], name="view_of_network"),
             # The dashboards of a video, of a creator and of the platform, over a period.
             models.Index(fields=["video", "at"], name="view_of_video"),
             models.Index(fields=["creator", "at"], name="view_of_creator"),

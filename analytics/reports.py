@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Avg, Count, F, FloatField, Q, QuerySet, Sum, Value
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Cast, TruncDay, TruncHour, TruncMonth, TruncWeek
+from django.db.models.functions import Cast, Least, TruncDay, TruncHour, TruncMonth, TruncWeek
 
 from accounts.models import User
 from analytics.models import Reaction, VideoView
@@ -29,11 +29,14 @@ from analytics.rows import (
 from config import money
 from payments.books import reports as money_reports
 from payments.models import Order
+from streaming.heartbeats import within
 from streaming.models import PlaybackSession
 from videos.models import Video
 
 TRUNC = {"hour": TruncHour, "day": TruncDay, "week": TruncWeek, "month": TruncMonth}
 REAL = FloatField()
+# The watched seconds of a session, without those that were never delivered to it.
+DELIVERED_SECONDS = Least("watched_seconds", Cast("delivered_seconds", REAL))
 COUNTED = ~Q(access__in=["owner", "admin"])  # the sessions with PlaybackSession.counts, in SQL
 VIDEOS_MAX = 100
 TOP_CREATORS = 10
@@ -215,7 +218,7 @@ def _figures(scope: Scope, view_key: Combinable, session_key: Combinable) -> dic
     played = (
         scope.sessions.annotate(key=session_key)
         .values("key", half=Value("sessions"))
-        .annotate(number=Count("pk"), measure=Cast(Sum("watched_seconds"), REAL))
+        .annotate(number=Count("pk"), measure=Cast(Sum(DELIVERED_SECONDS), REAL))
     )
     columns = ("key", "half", "number", "measure")
     rows: dict[Any, Figures] = {}
@@ -330,7 +333,10 @@ def _retention(scope: Scope, duration: float) -> list[Retention]:
     count = max(1, min(RETENTION_BUCKETS, int(duration)))
     width = duration / count
     viewers: Counter[int] = Counter()
-    for intervals in scope.sessions.values_list("watched", flat=True).iterator(chunk_size=2000):
+    rows = scope.sessions.values_list("watched", "watched_seconds", "delivered_seconds")
+    for intervals, watched, delivered in rows.iterator(chunk_size=2000):
+        if watched > delivered:
+            intervals = within(intervals, delivered)
         viewers.update(
             {
                 part

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from config.bodies import Receive, Scope
-from config.bridge import Bridge, Lane, Lanes, Send
+from config.bridge import Bridge, Lane, Lanes, Send, headers_without_django
 from config.wsgi import application as django
 
 # Hashing a password occupies a processor, so no more run at once than there are.
@@ -45,16 +45,20 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         return  # uvicorn refuses a WebSocket that is not accepted
     elif scope["path"].startswith("/media/"):
         await media(scope, receive, send)
-    elif scope["path"].rstrip("/") == "/health/live":
-        await _live(send)
+    elif scope["path"].rstrip("/") == "/health/live" and scope["method"] in {"GET", "HEAD"}:
+        await _live(scope, send)
     elif uploads.takes(scope):
         await uploads(scope, receive, send)
     else:
         await api(scope, receive, send)
 
 
-async def _live(send: Send) -> None:
+async def _live(scope: Scope, send: Send) -> None:
     """Answer that the process is alive, without a thread: it does so when all threads are busy."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(ALIVE))]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(ALIVE)),
+        *headers_without_django(scope),
+    ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": ALIVE})

@@ -27,6 +27,8 @@ from config.bodies import (
     drop_body,
     take_small,
 )
+from config.headers import WITHOUT_DJANGO
+from config.http import request_id_for
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Environ = dict[str, Any]
@@ -118,7 +120,7 @@ class Bridge:
             whole = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
             answer = await self._lanes.of(scope).run(self._call, {**environ_of(scope), **whole})
         except BodyRefused as refusal:
-            await refuse(send, receive, refusal)
+            await refuse(scope, send, receive, refusal)
         except ClientGone:
             return
         else:
@@ -135,7 +137,7 @@ class Bridge:
         try:
             answer = await self._lanes.of(scope).run(self._call, environ)
         except BodyRefused as refusal:
-            await refuse(send, receive, refusal)
+            await refuse(scope, send, receive, refusal)
             return
         if not is_read:
             answer.headers.append((b"connection", b"close"))
@@ -200,19 +202,26 @@ async def _send_answer(answer: Answer, send: Send, unread: Receive | None = None
         await send({"type": "http.response.body", "body": b""})
 
 
-async def refuse(send: Send, receive: Receive, refusal: BodyRefused) -> None:
+def headers_without_django(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the headers of every answer, for one that is made without Django."""
+    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+    return [*WITHOUT_DJANGO, (b"x-request-id", request_id_for(given).encode())]
+
+
+async def refuse(scope: Scope, send: Send, receive: Receive, refusal: BodyRefused) -> None:
     """Answer with the common error body, and close the connection: its body was not read."""
     kind = "server_error" if refusal.status >= 500 else "client_error"
     error = {"code": refusal.code, "detail": refusal.detail, "attr": None}
     body = json.dumps({"type": kind, "errors": [error]}).encode()
-    headers = [
+    pairs = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
+        *headers_without_django(scope),
     ]
     if refusal.status == 503:
-        headers.append((b"retry-after", b"2"))
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        pairs.append((b"retry-after", b"2"))
+    await send({"type": "http.response.start", "status": refusal.status, "headers": pairs})
     await send({"type": "http.response.body", "body": body, "more_body": True})
     await drop_body(receive)
     await send({"type": "http.response.body", "body": b""})

@@ -27,11 +27,12 @@ class ErrorPagesMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        if not isinstance(response, HttpResponseNotAllowed) or response.content:
-            return response
-        full = _answer(request, 405, "method_not_allowed", f"{request.method} is not allowed here.")
-        full["Allow"] = response["Allow"]
-        return full
+        if isinstance(response, HttpResponseNotAllowed) and not response.content:
+            allowed = response.headers["Allow"]
+            detail = f"This address cannot be asked with {request.method}. It allows {allowed}."
+            response = _answer(request, 405, "method_not_allowed", detail)
+            response["Allow"] = allowed
+        return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return _unavailable(request, error)
@@ -45,6 +46,14 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _answer(request, 403, "permission_denied", "You do not have permission to do this.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form that did not come from a page of this service, or whose cookie is missing."""
+    detail = (
+        "This form is too old, or came from another site. Load its page again, and send it there."
+    )
+    return _answer(request, 403, "csrf_failed", detail)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

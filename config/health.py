@@ -4,17 +4,23 @@ from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 
 from config.signals import health_checked
 
 _PROBE = "health"
 
 
+@csrf_exempt  # no cookie is read, so that any method but these is a 405
+@require_safe
 def live(request: HttpRequest) -> JsonResponse:
     """Answer 200 as long as the process runs. The database is not asked."""
     return JsonResponse({"status": "ok"})
 
 
+@csrf_exempt
+@require_safe
 def ready(request: HttpRequest) -> JsonResponse:
     """Answer with the state of each part: 200 if database and cache work, else 503.
 

@@ -15,7 +15,7 @@ from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
 from django.middleware.security import SecurityMiddleware
 
-from config import database
+from config import database, headers
 from config.ids import uuid7
 
 # The id of the request that the current code answers; "-" outside a request.
@@ -35,8 +35,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        given = request.headers.get("X-Request-ID", "")
-        name = given if _ACCEPTED_ID.fullmatch(given) else uuid7().hex
+        name = request_id_for(request.headers.get("X-Request-ID", ""))
         token = request_id.set(name)
         try:
             response = self.get_response(request)
@@ -44,6 +43,11 @@ class RequestIdMiddleware:
             request_id.reset(token)
         response["X-Request-ID"] = name
         return response
+
+
+def request_id_for(given: str) -> str:
+    """Return the client's own id of a request if it may be used, else a new one."""
+    return given if _ACCEPTED_ID.fullmatch(given) else uuid7().hex
 
 
 class Request(WSGIRequest):
@@ -70,7 +74,16 @@ class TransportSecurityMiddleware(SecurityMiddleware):
       already crossed the network unencrypted (OWASP ASVS 5.0, 4.1.2).
     * Without a proxy (TRUSTED_PROXIES), nothing here speaks HTTPS, so pages are refused too.
     * Health checks are served: they carry no secret, and probes often cannot use TLS.
+
+    The headers of `config.headers` are added to every answer.
     """
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if mask_secrets(request.path) != request.path:
+            # A referrer would pass on the secret in the path.
+            response.headers.setdefault("Referrer-Policy", "no-referrer")
+        headers.add(request, response)
+        return super().process_response(request, response)
 
     def process_request(  # type: ignore[override]  # the stub knows redirects only
         self, request: HttpRequest
@@ -156,13 +169,13 @@ class InvalidRequestFilter(logging.Filter):
         return record.msg != "Invalid HTTP request received."
 
 
-_SECRET_IN_PATH = re.compile(r"(/media/|/stream/play/|/checkout/)[^/\s\"?]+")
+_SECRET_IN_PATH = re.compile(r"(/media/|/stream/play/|/checkout/|/authenticate/)[^/\s\"?]+")
 
 
 def mask_secrets(text: str) -> str:
-    """Replace each grant, stream token and checkout id in a path by ``***``.
+    """Replace each grant, stream token and sandbox page's id in a path by ``***``.
 
-    A reader of the log could otherwise use them to open the video or the checkout.
+    A reader of the log could otherwise use them to open the video or the page.
     """
     return _SECRET_IN_PATH.sub(r"\1***", text)
 

@@ -1,10 +1,36 @@
 """Public ids of database rows."""
 
+import re
 import uuid
 
 from uuid_utils import compat
+
+# Hexadecimal digits in upper case are read too, and never written (RFC 9562, section 4).
+FORM = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
 
 def uuid7() -> uuid.UUID:
     """Return a new UUIDv7 (RFC 9562, section 5.7). Later ids of one process sort after earlier ones."""
     return compat.uuid7()
+
+
+def parse(text: str) -> uuid.UUID:
+    """Return the id that a text of the usual form stands for. Raises ValueError for all other forms.
+
+    Python alone would also read ids in braces, without hyphens and as ``urn:uuid:…``.
+    """
+    if not re.fullmatch(FORM, text):
+        raise ValueError(text)
+    return uuid.UUID(text)
+
+
+class IdConverter:
+    """Ids in paths: ``<id:pk>``."""
+
+    regex = FORM
+
+    def to_python(self, value: str) -> uuid.UUID:
+        return parse(value)
+
+    def to_url(self, value: uuid.UUID | str) -> str:
+        return str(value)

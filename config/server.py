@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 
 from config import addresses
 from config.connections import Connections
+from config.headers import WITHOUT_DJANGO
 from config.ids import uuid7
 
 HEAD_BYTES = 64 * 1024  # of the request line and all headers together
@@ -194,7 +195,10 @@ class BoundedProtocol(HttpToolsProtocol):
         body = json.dumps({"type": "client_error", "errors": errors}).encode()
         head = [
             STATUS_LINE[status],
-            *(b"%b: %b\r\n" % each for each in self.server_state.default_headers),
+            *(
+                b"%b: %b\r\n" % each
+                for each in (*self.server_state.default_headers, *WITHOUT_DJANGO)
+            ),
             b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body),
             b"allow: %b\r\n" % METHODS.encode() if status == 405 else b"",
             b"x-request-id: %b\r\nconnection: close\r\n\r\n" % uuid7().hex.encode(),

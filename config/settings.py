@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from config import env, env_urls
-from config.api.introduction import API_DESCRIPTION, API_TAGS
+from config.api.introduction import API_DESCRIPTION, API_TAGS, ENUM_NAMES
 
 BASE_DIR = env.BASE_DIR
 
@@ -57,6 +57,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.http.RequestIdMiddleware",
     "config.http.TransportSecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "config.api.slashes.EitherSlashMiddleware",
@@ -67,7 +68,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 TEMPLATES = [
@@ -213,33 +213,14 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "PATH_CONVERTER_OVERRIDES": {"id": {"type": "string", "format": "uuid"}},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "filter": True},
     "COMPONENT_SPLIT_REQUEST": True,
     "GET_LIB_DOC_EXCLUDES": "config.api.schema.classes_without_description",
-    "ENUM_NAME_OVERRIDES": {
-        "VideoStatusEnum": "videos.models.Video.Status",
-        "OrderKindEnum": "payments.models.Order.Kind",
-        "OrderStatusEnum": "payments.models.Order.Status",
-        "SubscriptionStatusEnum": "payments.models.Subscription.Status",
-        "InvoiceStatusEnum": "payments.models.Invoice.Status",
-        "ReactionEnum": "analytics.models.Reaction.Value",
-        "PlanIntervalEnum": "payments.models.Plan.Interval",
-        "BucketIntervalEnum": "analytics.serializers.INTERVALS",
-        "AccessEnum": "payments.entitlements.KINDS",
-        "CouponFundingEnum": "payments.models.Coupon.Funding",
-        "DisputeStatusEnum": "payments.models.Dispute.Status",
-        "EarningsGroupingEnum": "payments.serializers.books.GROUPINGS",
-        "EntitlementSourceEnum": "payments.models.Entitlement.Source",
-        "EntryKindEnum": "payments.models.JournalEntry.Kind",
-        "NextActionEnum": "payments.serializers.settling.NEXT_ACTIONS",
-        "PayoutStatusEnum": "payments.models.Payout.Status",
-        "PoolAlgorithmEnum": "payments.models.Pool.Algorithm",
-        "RefundStatusEnum": "payments.models.Refund.Status",
-        "WebhookEventStatusEnum": "payments.models.WebhookEvent.Status",
-    },
+    "ENUM_NAME_OVERRIDES": ENUM_NAMES,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.api.components.document_errors",
@@ -360,8 +341,16 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ALLOW_HTTP
 # check refuses them. Responses with a key in their path set "no-referrer" themselves.
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ALLOW_HTTP
+# A browser takes a cookie with this prefix only if it is Secure, of this host alone and for all paths:
+# no other host of the domain can plant one (RFC 6265bis, 4.1.3.2).
+_COOKIE_PREFIX = "" if ALLOW_HTTP else "__Host-"
+SESSION_COOKIE_NAME = f"{_COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{_COOKIE_PREFIX}csrftoken"
 SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True  # no script of a page needs either
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no cookie of its own
+CSRF_FAILURE_VIEW = "config.error_pages.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS", wildcard="*.")
 X_FRAME_OPTIONS = "DENY"
 

@@ -1,14 +1,16 @@
 """All routes of the service. Apps are named by strings: config must not import them."""
 
 from django.contrib import admin
-from django.urls import include, path, re_path
+from django.urls import include, path, re_path, register_converter
 from drf_spectacular.views import SpectacularAPIView
 
 from config import health
 from config.api.docs import RedocView, SwaggerView, redoc_script
 from config.api.slashes import UNKNOWN
 from config.api.views import UnknownRoute
+from config.ids import IdConverter
 
+register_converter(IdConverter, "id")
 api_v1 = [
     path("", include("accounts.urls")),
     path("", include("videos.urls")),

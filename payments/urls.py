@@ -36,8 +36,8 @@ statement_csv = payouts.StatementViewSet.as_view({"get": "csv"})
 buyers = [
     path("config", settling.ConfigView.as_view(), name="payment-config"),
     path("offers", offers.OffersListView.as_view(), name="offer-list"),
-    path("offers/<uuid:video_id>", offers.OffersView.as_view(), name="offers"),
-    path("purchase/<uuid:video_id>", buying.PurchaseView.as_view(), name="purchase"),
+    path("offers/<id:video_id>", offers.OffersView.as_view(), name="offers"),
+    path("purchase/<id:video_id>", buying.PurchaseView.as_view(), name="purchase"),
     path("subscribe", subscribing.SubscribeView.as_view(), name="subscribe"),
     path("subscription", subscription, name="subscription"),
 ]
@@ -45,17 +45,15 @@ creators = [
     path("earnings", books.EarningsView.as_view(), name="creator-earnings"),
     path("balance", payouts.BalanceView.as_view(), name="creator-balance"),
     path("statements/<str:period>.csv", statement_csv, name="statement-csv"),
-    path("videos/<uuid:video_id>/offers", offers.PricesView.as_view(), name="creator-prices"),
+    path("videos/<id:video_id>/offers", offers.PricesView.as_view(), name="creator-prices"),
 ]
 administrators = [
     path("revenue", books.RevenueView.as_view(), name="admin-revenue"),
     path("ledger/trial-balance", books.TrialBalanceView.as_view(), name="trial-balance"),
     path("ledger/entries", books.LedgerEntriesView.as_view(), name="ledger-entries"),
     path("review", books.ReviewView.as_view(), name="review"),
-    path("orders/<uuid:pk>/refund", buying.RefundView.as_view(), name="admin-order-refund"),
-    path(
-        "invoices/<uuid:pk>/refund", subscribing.InvoiceRefundView.as_view(), name="invoice-refund"
-    ),
+    path("orders/<id:pk>/refund", buying.RefundView.as_view(), name="admin-order-refund"),
+    path("invoices/<id:pk>/refund", subscribing.InvoiceRefundView.as_view(), name="invoice-refund"),
     path("reconcile", gateway_news.ReconcileView.as_view(), name="reconcile"),
 ]
 routes: list[URLPattern | URLResolver] = [

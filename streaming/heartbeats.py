@@ -42,7 +42,7 @@ def take_in(
 
     ``sessions`` are the sessions that the caller may report for. Seconds that the clock does not
     allow are dropped and added to ``rejected_seconds``. Sends ``playback_progressed`` when the
-    watched seconds grow. Raises NotVisible when ``sessions`` does not hold the session, SessionEnded
+    counted seconds grow. Raises NotVisible when ``sessions`` does not hold the session, SessionEnded
     when it has ended or expired.
     """
     session = (
@@ -56,13 +56,44 @@ def take_in(
     now = timezone.now()
     if session.ended_at is not None or session.expires_at <= now:
         raise SessionEnded()
-    before = session.watched_seconds
+    before = session.counted_seconds
     changes = _changes(session, heartbeat, now)
     for name, value in changes.items():
         setattr(session, name, value)
-    session.save(update_fields=list(changes))
-    if session.counts and session.watched_seconds > before:
+    session.counted_seconds = max(before, countable(session))
+    session.save(update_fields=[*changes, "counted_seconds"])
+    _announce(session, before)
+
+
+@transaction.atomic
+def recount(session_id: uuid.UUID) -> None:
+    """Count the watched seconds of a session that were delivered after its latest heartbeat.
+
+    Sends ``playback_progressed`` when there are any. Safe to repeat.
+    """
+    sessions = PlaybackSession.objects.select_for_update(of=("self",)).select_related("video")
+    session = sessions.get(pk=session_id)
+    before = session.counted_seconds
+    session.counted_seconds = max(before, countable(session))
+    session.save(update_fields=["counted_seconds"])
+    _announce(session, before)
+
+
+def _announce(session: PlaybackSession, before: float) -> None:
+    if session.counts and session.counted_seconds > before:
         playback_progressed.send(sender=PlaybackSession, session=session, before=before)
+
+
+def countable(session: PlaybackSession) -> float:
+    """Return the watched seconds that count for views and for money.
+
+    They are at most the seconds of the clock between the session's start and its latest heartbeat, and
+    the seconds of the video that were delivered.
+    """
+    if session.last_heartbeat_at is None:
+        return 0.0
+    age = (session.last_heartbeat_at - session.created_at).total_seconds()
+    return max(0.0, min(session.watched_seconds, age, session.delivered_seconds))
 
 
 def _changes(session: PlaybackSession, heartbeat: Heartbeat, now: datetime) -> dict[str, object]:
@@ -71,7 +102,7 @@ def _changes(session: PlaybackSession, heartbeat: Heartbeat, now: datetime) -> d
     reported = heartbeat.watched if heartbeat.watched is not None else _implied(session, heartbeat)
     inside = [(max(0.0, a), min(duration, b)) for a, b in reported]
     inside = [(a, b) for a, b in inside if b > a]
-    accepted = _within(inside, _allowance(session, now))
+    accepted = within(inside, _allowance(session, now))
     known = [(a, b) for a, b in session.watched]
     merged = merge([*known, *accepted])
     if len(merged) > INTERVALS_MAX:  # No person seeks that often: reject the report.
@@ -79,8 +110,6 @@ def _changes(session: PlaybackSession, heartbeat: Heartbeat, now: datetime) -> d
     reported_seconds = sum(b - a for a, b in reported)
     rejected = max(0.0, reported_seconds - sum(b - a for a, b in accepted))
     watched_seconds = round(sum(b - a for a, b in merged), 3)
-    age = (now - session.created_at).total_seconds()
-    clocked = int(min(watched_seconds, age))
     known_startup = session.startup_ms
     return {
         "state": heartbeat.state,
@@ -88,7 +117,6 @@ def _changes(session: PlaybackSession, heartbeat: Heartbeat, now: datetime) -> d
         "watched": [[round(a, 3), round(b, 3)] for a, b in merged],
         "watched_seconds": watched_seconds,
         "rejected_seconds": session.rejected_seconds + rejected,
-        "clocked_seconds": max(session.clocked_seconds, clocked),
         "last_heartbeat_at": now,
         "last_seen_at": now,
         "rebuffer_ms": session.rebuffer_ms + heartbeat.rebuffer_ms,
@@ -124,7 +152,7 @@ def _allowance(session: PlaybackSession, now: datetime) -> float:
     return max(0.0, min(since_heartbeat, since_start - session.watched_seconds))
 
 
-def _within(intervals: list[Interval], allowance: float) -> list[Interval]:
+def within(intervals: list[Interval], allowance: float) -> list[Interval]:
     """Return the first ``allowance`` seconds of the intervals, merged and in order."""
     accepted = []
     for start, end in merge(intervals):

@@ -63,6 +63,11 @@ class PlaybackSession(models.Model):
         max_length=64,
         help_text="The user's id, or for an anonymous viewer a keyed hash that changes every day.",
     )
+    network_key = models.CharField(
+        max_length=40,
+        blank=True,
+        help_text="A keyed hash of the viewer's own network and of the day: bounds its views.",
+    )
     user_agent = models.CharField(max_length=500, blank=True)
     network = models.GenericIPAddressField(
         null=True,
@@ -93,11 +98,18 @@ class PlaybackSession(models.Model):
     rejected_seconds = models.FloatField(
         default=0, help_text="Reported seconds that the clock or the video's length does not allow."
     )
-    clocked_seconds = models.PositiveIntegerField(
-        default=0, help_text="Whole watched seconds, at most the seconds since the session started."
+    delivered = models.BinaryField(
+        default=b"", help_text="The segments that were sent: bit n stands for segment n."
+    )
+    delivered_seconds = models.PositiveIntegerField(
+        default=0, help_text="Seconds of the video that were sent: the sum of delivered."
+    )
+    counted_seconds = models.FloatField(
+        default=0,
+        help_text="Watched seconds that count: at most the seconds since the start, and the delivered.",
     )
     folded_seconds = models.PositiveIntegerField(
-        default=0, help_text="Clocked seconds that the daily watch time contains already."
+        default=0, help_text="Counted seconds that the daily watch time contains already."
     )
     last_heartbeat_at = models.DateTimeField(null=True)
     rebuffer_ms = models.PositiveBigIntegerField(
@@ -133,7 +145,9 @@ class PlaybackSession(models.Model):
             models.Index(
                 fields=["last_heartbeat_at"],
                 name="session_to_fold",
-                condition=Q(clocked_seconds__gt=models.F("folded_seconds"), user__isnull=False),
+                condition=Q(
+                    counted_seconds__gte=models.F("folded_seconds") + 1, user__isnull=False
+                ),
             ),
             # Reports sum the sessions of a video over a period; deletion ends those that run.
             models.Index(fields=["video", "created_at"], name="session_of_video"),

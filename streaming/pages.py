@@ -1,13 +1,12 @@
 """The pages for people: the start page with the newest videos, and the player page of one video."""
 
-from uuid import UUID
-
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
-from config import money
+from config import ids, money
 from config.pages import html_page
 from videos.models import Video
 from videos.querysets import VideoQuerySet
@@ -15,6 +14,7 @@ from videos.querysets import VideoQuerySet
 NEWEST = 12
 
 
+@csrf_exempt  # no cookie is read, so that any other method is a 405
 @require_safe
 def start(request: HttpRequest) -> HttpResponse:
     """Show what this service is, and the newest videos that anyone finds in the catalogue."""
@@ -25,6 +25,7 @@ def start(request: HttpRequest) -> HttpResponse:
     return html_page("streaming/start.html", context)
 
 
+@csrf_exempt
 @require_safe
 def watch(request: HttpRequest, video_id: str) -> HttpResponse:
     """Show the player of a video that anyone may open by its link; the script asks the API to play it.
@@ -33,7 +34,7 @@ def watch(request: HttpRequest, video_id: str) -> HttpResponse:
     """
     try:
         visible = _open_to_all(Video.objects.visible_to(AnonymousUser()))
-        video = visible.select_related("creator").get(pk=UUID(video_id))
+        video = visible.select_related("creator").get(pk=ids.parse(video_id))
     except (ValueError, Video.DoesNotExist):
         return _no_such_video()
     return html_page("streaming/watch.html", {"video": video, **_facts(video)})

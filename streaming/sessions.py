@@ -105,6 +105,7 @@ def _start(content: tokens.StreamToken, client: Client) -> PlaybackSession:
             "access": access.kind,
             "entitlement_id": access.entitlement_id,
             "viewer_key": viewer_key(content.user_id, client, now),
+            "network_key": _keyed(f"{now:%Y-%m-%d}|{addresses.network(client.address)}"),
             "user_agent": client.user_agent[:500],
             "network": _network_prefix(client.address),
             "created_at": now,
@@ -180,7 +181,11 @@ def viewer_key(user_id: uuid.UUID | None, client: Client, now: datetime) -> str:
     if user_id is not None:
         return f"user:{user_id.hex}"
     text = f"{now:%Y-%m-%d}|{_network_prefix(client.address)}|{client.user_agent}"
-    return f"anon:{hmac.digest(settings.GRANT_KEY, text.encode(), hashlib.sha256).hex()[:40]}"
+    return f"anon:{_keyed(text)}"
+
+
+def _keyed(text: str) -> str:
+    return hmac.digest(settings.GRANT_KEY, text.encode(), hashlib.sha256).hex()[:40]
 
 
 def _network_prefix(address: str) -> str | None:

@@ -2,11 +2,10 @@
 
 from django.dispatch import Signal
 
-# Sent when a heartbeat has increased a session's watched seconds, except for playback by the video's
-# owner or an administrator. Sent with send(), inside the heartbeat's transaction, while the session's
-# row is locked: a receiver that fails undoes the heartbeat.
-# Arguments: session (PlaybackSession, already saved), before (float: its watched seconds before the
-# heartbeat).
+# Sent when a session's counted seconds have grown, by a heartbeat or by a delivery after it, except for
+# playback by the video's owner or an administrator. Sent with send(), inside the transaction, while the
+# session's row is locked: a receiver that fails undoes the heartbeat.
+# Arguments: session (PlaybackSession, already saved), before (float: its counted seconds before).
 # Heard by, in this order:
 # 1. analytics.receivers.count_view: counts the view when the session passes the threshold.
 playback_progressed = Signal()

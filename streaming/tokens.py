@@ -3,6 +3,7 @@
 It opens no media file; the grant of the session does.
 """
 
+import time
 import uuid
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from config.ids import uuid7
 from streaming.errors import StreamTokenExpired, StreamTokenInvalid
 
 SALT = "stream-token"
+CLOCK_SECONDS = 10  # by how much the clocks of two web servers may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,13 @@ def issue(*, video_id: uuid.UUID, user_id: uuid.UUID | None) -> str:
 def read(token: str) -> StreamToken:
     """Return the content of a token that this service signed.
 
-    Raises StreamTokenExpired for a token that is too old, StreamTokenInvalid for any other text.
+    Raises StreamTokenExpired for a token that is too old, StreamTokenInvalid for any other text and for
+    a token from the future: a clock that is wrong by more than CLOCK_SECONDS would lengthen its minute.
     """
     try:
         session, video, user = _signer().unsign_object(token, max_age=settings.STREAM_TOKEN_SECONDS)
+        if signing.b62_decode(token.split(":")[1]) > time.time() + CLOCK_SECONDS:
+            raise StreamTokenInvalid()
         return StreamToken(uuid.UUID(session), uuid.UUID(video), uuid.UUID(user) if user else None)
     except signing.SignatureExpired:
         raise StreamTokenExpired() from None

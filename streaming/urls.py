@@ -5,15 +5,15 @@ from streaming import views
 urlpatterns = [
     path("stream/sessions/", views.SessionViewSet.as_view({"get": "list"}), name="session-list"),
     path(
-        "stream/sessions/<uuid:pk>",
+        "stream/sessions/<id:pk>",
         views.SessionViewSet.as_view({"delete": "destroy"}),
         name="session-detail",
     ),
     path(
-        "stream/sessions/<uuid:pk>/heartbeat",
+        "stream/sessions/<id:pk>/heartbeat",
         views.HeartbeatView.as_view(),
         name="stream-heartbeat",
     ),
     path("stream/play/<str:token>", views.PlayView.as_view(), name="stream-play"),
-    path("stream/<uuid:video_id>", views.StreamTokenView.as_view(), name="stream-token"),
+    path("stream/<id:video_id>", views.StreamTokenView.as_view(), name="stream-token"),
 ]

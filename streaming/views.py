@@ -26,6 +26,7 @@ from config.api import ratelimit
 from config.api.refusals import reads_header, refuses, sends_headers
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
+from config.headers import FOR_OTHER_SITES
 from streaming import heartbeats, sessions, tokens
 from streaming.delivery import grants
 from streaming.errors import (
@@ -43,12 +44,12 @@ from streaming.serializers import (
     SessionSerializer,
     StreamTokenSerializer,
 )
+from videos.permissions import MayBrowse
 
 MANIFESTS = {
     "hls": ("master.m3u8", "application/vnd.apple.mpegurl"),
     "dash": ("manifest.mpd", "application/dash+xml"),
 }
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 def client_of(request) -> sessions.Client:
@@ -65,7 +66,7 @@ def client_of(request) -> sessions.Client:
 class StreamTokenView(APIView):
     """Gives a stream token to every caller who has access to the video."""
 
-    permission_classes = [AllowAny]
+    permission_classes = [MayBrowse]
     rate_group = "stream"
 
     @extend_schema(
@@ -78,7 +79,6 @@ class StreamTokenView(APIView):
         responses=StreamTokenSerializer,
     )
     @refuses(NotAuthenticated, PurchaseRequired, NotReady)
-    @sends_headers("Cache-Control")
     def get(self, request, video_id):
         token = sessions.stream_token(user=request.user, video_id=video_id)
         answer = {
@@ -87,7 +87,7 @@ class StreamTokenView(APIView):
             "expires_in_seconds": settings.STREAM_TOKEN_SECONDS,
             "formats": FORMATS,
         }
-        return Response(answer, headers=NO_STORE)
+        return Response(answer)
 
 
 class PlayView(APIView):
@@ -138,15 +138,13 @@ class PlayView(APIView):
         "`application/json` asks for the session's addresses instead of a redirect.",
         {"type": "string", "example": "application/json"},
     )
-    @sends_headers("Cache-Control", "Location")
+    @sends_headers("Location")
     def get(self, request, token):
         manifest, _ = self._manifest(request)
         session, grant = sessions.redeem(token=token, client=client_of(request))
         folder = f"/media/{grant}/{session.video_id}/{session.version}"
         if "application/json" not in request.headers.get("Accept", ""):
-            response = HttpResponseRedirect(f"{folder}/{manifest}", headers=NO_STORE)
-            response["Referrer-Policy"] = "no-referrer"
-            return response
+            return HttpResponseRedirect(f"{folder}/{manifest}", headers=FOR_OTHER_SITES)
         absolute = request.build_absolute_uri
         answer = {
             "session_id": session.pk,
@@ -156,7 +154,7 @@ class PlayView(APIView):
             "heartbeat_url": absolute(reverse("stream-heartbeat", args=[session.pk])),
             "heartbeat_interval_seconds": settings.HEARTBEAT_SECONDS,
         }
-        return Response(answer, headers=NO_STORE)
+        return Response(answer)
 
     @extend_schema(exclude=True)
     def head(self, request, token):
@@ -166,7 +164,7 @@ class PlayView(APIView):
         """
         _, content_type = self._manifest(request)
         tokens.read(token)
-        return HttpResponse(content_type=content_type, headers=NO_STORE)
+        return HttpResponse(content_type=content_type, headers=FOR_OTHER_SITES)
 
     @staticmethod
     def _manifest(request) -> tuple[str, str]:

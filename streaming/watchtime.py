@@ -23,7 +23,7 @@ def fold() -> int:
     count for the day (UTC) of the session's latest heartbeat.
     """
     behind = PlaybackSession.objects.filter(
-        clocked_seconds__gt=F("folded_seconds"), user__isnull=False
+        counted_seconds__gte=F("folded_seconds") + 1, user__isnull=False
     )
     folded = 0
     for pk in list(behind.order_by("last_heartbeat_at").values_list("pk", flat=True)[:BATCH]):
@@ -36,11 +36,11 @@ def _fold(pk: uuid.UUID) -> bool:
     """Add one session's new watch time; return False when there is none, or none any more."""
     locked = PlaybackSession.objects.select_for_update(of=("self",)).select_related("video")
     session = locked.get(pk=pk)
-    new = session.clocked_seconds - session.folded_seconds
+    new = int(session.counted_seconds) - session.folded_seconds
     user_id, heartbeat_at = session.user_id, session.last_heartbeat_at
     if new <= 0 or user_id is None or heartbeat_at is None:
         return False
-    session.folded_seconds = session.clocked_seconds
+    session.folded_seconds += new
     session.save(update_fields=["folded_seconds"])
     if session.counts:
         watchtime.record(

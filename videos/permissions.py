@@ -52,7 +52,7 @@ class OwnsVideo(BasePermission):
 
 
 class MayBrowse(BasePermission):
-    """The catalogue is open to signed-in users, and with ANONYMOUS_PLAYBACK to anyone."""
+    """Videos, offers and playback are open to users, and with ANONYMOUS_PLAYBACK to anyone."""
 
     def has_permission(self, request, view):
         return settings.ANONYMOUS_PLAYBACK or request.user.is_authenticated

@@ -11,6 +11,7 @@ from config.api.parsers import StrictJSONParser
 from config.api.refusals import refuses, sends_headers
 from config.api.views import GenericViewSet
 from config.errors import NotVisible, StorageFull, TooLarge
+from config.headers import FOR_OTHER_SITES
 from videos import jobs, storage
 from videos.errors import (
     EmptyUpload,
@@ -74,7 +75,7 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     permission_classes = [MayBrowse, MayAddVideos, OwnsVideo]
     parser_classes = [StrictJSONParser]
     filterset_class = VideoFilter
-    lookup_value_converter = "uuid"
+    lookup_value_converter = "id"
     ordering = "-created_at"
     ordering_fields = {
         name: name
@@ -221,7 +222,7 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         },
     )
     @refuses(StorageAway)
-    @sends_headers("ETag", "Cache-Control", "Content-Disposition")
+    @sends_headers("ETag", "Content-Disposition")
     @action(detail=True)
     def poster(self, request, pk):
         video = self.get_object()
@@ -232,7 +233,8 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
                 raise NotVisible("This video has no poster until it has been processed.")
             file = path.open("rb")
         etag = f'"{video.current_version}"'
-        headers = {"ETag": etag, "Cache-Control": _poster_cache(request, video)}
+        cache = {"ETag": etag, "Cache-Control": _poster_cache(request, video)}
+        headers = {**cache, **FOR_OTHER_SITES}
         if request.headers.get("If-None-Match") == etag:
             file.close()
             return HttpResponseNotModified(headers=headers)

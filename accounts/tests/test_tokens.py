@@ -48,8 +48,12 @@ def me(client, token: str):
 
 def is_refused(answer, code="token_invalid") -> bool:
     assert answer.status_code == 401, answer.content
-    assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
-    return answer.json()["errors"][0]["code"] == code
+    error = answer.json()["errors"][0]
+    challenge = 'Bearer realm="api"'
+    if error["code"].startswith("token_"):
+        challenge += f', error="invalid_token", error_description="{error["detail"]}"'
+    assert answer["WWW-Authenticate"] == challenge
+    return error["code"] == code
 
 
 def test_a_genuine_token_is_accepted(client_for, viewer, forge):
@@ -124,7 +128,50 @@ def test_odd_claims_under_a_genuine_signature_are_refused(client_for, forge, cla
     assert me(client_for(), forge(**claims)).status_code == 401
 
 
-@pytest.mark.parametrize("claim", ["exp", "sub", "fam", "iss", "token_type"])
+NOW = int(time.time())
+WRONG_TIMES = [
+    {"iat": NOW + 60},
+    {"iat": NOW + 10**9, "exp": NOW + 10**9 + 300},
+    {"iat": True},
+    {"iat": False},
+    {"iat": NOW - 0.5},
+    {"iat": str(NOW)},
+    {"iat": None},
+    {"iat": float("nan")},
+    {"iat": -(10**20)},
+    {"exp": NOW + 300.5},
+    {"exp": str(NOW + 300)},
+    {"exp": NOW + 10**9},
+    {"exp": float("inf")},
+    {"nbf": NOW + 60},
+    {"nbf": True},
+    {"nbf": NOW - 0.5},
+    {"nbf": str(NOW)},
+    {"nbf": None},
+    {"nbf": 10**400},
+]
+
+
+@pytest.mark.parametrize("claims", WRONG_TIMES, ids=str)
+def test_times_of_the_future_or_of_a_wrong_kind_are_refused(client_for, forge, claims):
+    assert is_refused(me(client_for(), forge(**claims)))
+
+
+@pytest.mark.parametrize("claims", [*WRONG_TIMES, {"jti": []}, {"jti": "\0"}, {"jti": 7}], ids=str)
+@pytest.mark.parametrize("path", ["refresh", "logout"])
+def test_a_refresh_token_with_wrong_times_changes_nothing(client_for, forge, claims, path):
+    if path == "logout" and "jti" in claims:
+        return  # signing out needs the sign-in only
+    forged = forge(token_type="refresh", **claims)
+    before = list(RefreshFamily.objects.values())
+
+    answer = client_for().post(f"/api/v1/auth/{path}", {"refresh_token": forged})
+
+    assert is_refused(answer)
+    assert list(RefreshFamily.objects.values()) == before
+
+
+@pytest.mark.parametrize("claim", ["exp", "iat", "sub", "fam", "iss", "token_type"])
 def test_a_token_without_a_claim_it_needs_is_refused(client_for, forge, claim):
     assert is_refused(me(client_for(), forge(without=[claim])))
 
@@ -146,7 +193,8 @@ def test_a_signed_body_that_is_no_object_is_refused(client_for, settings, body):
 def test_an_expired_token_says_so(client_for, forge):
     now = int(time.time())
 
-    assert me(client_for(), forge(exp=now - 5)).status_code == 200  # clocks differ by seconds
+    late = forge(iat=now - 300, exp=now - 5)
+    assert me(client_for(), late).status_code == 200  # clocks differ by seconds
     assert is_refused(me(client_for(), forge(exp=now - 31)), "token_expired")
 
 

@@ -1,16 +1,25 @@
-"""A fixture of every test: seeded roles and plans, and append-only tables that can be emptied."""
+"""Fixtures of every test: seeded roles and plans, and append-only tables that can be emptied.
+
+And one that needs all apps: a row in every table of the admin site.
+"""
+
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 
 from accounts.backends import forget_role_permissions
 from audit import protection as audit_protection
 from config import append_only
 from config.tests.fixtures import QUICK_HASHER
 from payments.ledger import protection
+from payments.tests.rows import make_admin_rows
+from streaming.models import PlaybackSession
+from streaming.tests.kit import deliver
 
 PROTECTED = (*audit_protection.TABLES, *protection.TABLES)
 
@@ -47,3 +56,29 @@ def _house(request, settings):
         # The clean-up deletes all rows. The post_migrate signal after it creates the triggers again.
         for table in PROTECTED:
             append_only.release(connection.alias, table)
+
+
+@pytest.fixture
+def one_of_each(
+    make_user, make_video, buy, subscribe, client_for, admin, process_next, uploaded_video
+):
+    """A row in every table that the admin site shows."""
+    buyer, fan = make_user(), make_user()
+    video = make_video(price=1999, title="<b>Bold</b>", tags=["fog"])
+    order = buy(buyer, video)
+    subscribe(fan)
+    free = make_video(duration_seconds=1.0)
+    token = client_for(fan).get(f"/api/v1/stream/{free.pk}").data["stream_url"]
+    play = client_for().get(token, HTTP_ACCEPT="application/json").data
+    deliver(play["session_id"])
+    PlaybackSession.objects.update(created_at=timezone.now() - timedelta(seconds=60))
+    client_for().post(
+        f"/api/v1/stream/sessions/{play['session_id']}/heartbeat",
+        {"position_seconds": 1, "state": "playing", "watched": [[0, 1]]},
+        HTTP_PLAYBACK_GRANT=play["grant"],
+    )
+    client_for(fan).put(f"/api/v1/videos/{free.pk}/reaction", {"value": "like"})
+    refund = f"/api/v1/payments/admin/orders/{order.pk}/refund"
+    client_for(admin).post(refund, {"reason": "requested"})
+    make_admin_rows(order, fan)
+    return video

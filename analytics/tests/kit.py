@@ -6,16 +6,22 @@ from django.contrib.auth.models import AnonymousUser
 
 from streaming import heartbeats, sessions
 from streaming.models import PlaybackSession
+from streaming.tests.kit import deliver
 
 PHONE = sessions.Client("Phone/1.0", "203.0.113.7")
 
 
-def begin(user, video, *, client=PHONE, ago=60.0) -> PlaybackSession:
-    """Start a session that began ``ago`` seconds ago; None as user is an anonymous viewer."""
+def begin(user, video, *, client=PHONE, ago=60.0, delivered=600.0) -> PlaybackSession:
+    """Start a session that began ``ago`` seconds ago; None as user is an anonymous viewer.
+
+    The first ``delivered`` seconds of the video were sent to it.
+    """
     token = sessions.stream_token(user=user or AnonymousUser(), video_id=video.pk)
     session, _ = sessions.redeem(token=token, client=client)
     session.created_at -= timedelta(seconds=ago)
     session.save(update_fields=["created_at"])
+    if delivered:
+        deliver(session.pk, delivered)
     return session
 
 

@@ -10,7 +10,6 @@ from accounts import tokens
 from accounts.models import User
 from accounts.roles import MODERATOR, Role
 from audit.models import AuditEntry
-from payments.tests.rows import make_admin_rows
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db
@@ -30,30 +29,6 @@ def moderator(make_user):
     User.objects.filter(pk=user.pk).update(is_staff=True)
     user.groups.add(Group.objects.get(name=MODERATOR))
     return user
-
-
-@pytest.fixture
-def one_of_each(
-    make_user, make_video, buy, subscribe, client_for, admin, process_next, uploaded_video
-):
-    """A row in every table that the admin site shows."""
-    buyer, fan = make_user(), make_user()
-    video = make_video(price=1999, title="<b>Bold</b>", tags=["fog"])
-    order = buy(buyer, video)
-    subscribe(fan)
-    free = make_video(duration_seconds=1.0)
-    token = client_for(fan).get(f"/api/v1/stream/{free.pk}").data["stream_url"]
-    play = client_for().get(token, HTTP_ACCEPT="application/json").data
-    client_for().post(
-        f"/api/v1/stream/sessions/{play['session_id']}/heartbeat",
-        {"position_seconds": 1, "state": "playing", "watched": [[0, 1]]},
-        HTTP_PLAYBACK_GRANT=play["grant"],
-    )
-    client_for(fan).put(f"/api/v1/videos/{free.pk}/reaction", {"value": "like"})
-    refund = f"/api/v1/payments/admin/orders/{order.pk}/refund"
-    client_for(admin).post(refund, {"reason": "requested"})
-    make_admin_rows(order, fan)
-    return video
 
 
 def sign_in(client, email: str, password: str = PASSWORD):

@@ -1,6 +1,12 @@
 """The main journey through HTTP: a real video is uploaded, processed, bought and watched."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
+
+from streaming.models import PlaybackSession
+from streaming.tests.kit import deliver
 
 pytestmark = pytest.mark.django_db
 
@@ -34,6 +40,8 @@ def test_a_video_is_uploaded_processed_bought_and_watched(
     play = client_for().get(token.data["stream_url"], HTTP_ACCEPT="application/json")
     assert play.status_code == 200
 
+    deliver(play.data["session_id"])
+    PlaybackSession.objects.update(created_at=timezone.now() - timedelta(seconds=2))
     beat = {"position_seconds": 1.5, "state": "playing", "watched": [[0, 1.5]]}
     heartbeat = client_for().post(
         f"/api/v1/stream/sessions/{play.data['session_id']}/heartbeat",

@@ -6,11 +6,13 @@ import pytest
 from django.utils import timezone
 
 from accounts.roles import Role
+from analytics.counting import ANONYMOUS_VIEWS_BY_NETWORK
 from analytics.models import VideoView
 from analytics.tests.kit import PHONE, begin, report, view
 from payments.tests.kit import together
 from streaming import sessions
 from streaming.models import PlaybackSession
+from streaming.tests.kit import deliver
 from videos.models import Video
 
 LAPTOP = sessions.Client("Laptop/1.0", "203.0.113.7")
@@ -84,6 +86,64 @@ class TestAView:
         VideoView.objects.update(at=timezone.now() - timedelta(minutes=30, seconds=1))
         view(viewer, video)
         assert views_of(video) == 2
+
+    def test_needs_the_bytes_that_it_watched(self, viewer, make_video):
+        """Seen once: 30 views in 2.6 seconds, without a byte fetched."""
+        video = make_video()
+        session = begin(viewer, video, delivered=0)
+        report(session, (0.0, 60.0))
+        assert views_of(video) == 0
+        deliver(session.pk, 8.0)
+        report(session, (0.0, 60.0))
+        assert views_of(video) == 0
+        deliver(session.pk, 8.0)  # the same two segments again are no more seconds
+        assert views_of(video) == 0
+        deliver(session.pk, 12.0)  # the fact may come after the report
+        assert views_of(video) == 1
+        session.refresh_from_db()
+        assert (session.delivered_seconds, session.counted_seconds) == (12, 12)
+
+    def test_needs_the_time_that_it_watched(self, viewer, make_video):
+        video = make_video(duration_seconds=600.0)
+        session = begin(viewer, video, ago=6.0)
+        report(session, (0.0, 20.0))
+        assert views_of(video) == 0
+        session.refresh_from_db()
+        assert session.watched_seconds == 20  # At twice the speed, and with the tolerance.
+        PlaybackSession.objects.update(created_at=timezone.now() - timedelta(seconds=10))
+        report(session, (0.0, 20.0))
+        assert views_of(video) == 1
+
+    @pytest.mark.parametrize(("address", "other"), [
+        ("203.0.113.7", "203.0.113.8"),
+        ("2001:db8:1:2::7", "2001:db8:1:3::7"),
+        ("", "203.0.113.7"),
+    ])  # fmt: skip
+    def test_of_one_network_is_bounded_by_day(self, make_video, address, other):
+        video = make_video()
+        clients = [
+            sessions.Client(
+                f"Invented/{number}", f"{address}{number % 3 if ':' in address else ''}"
+            )
+            for number in range(30)
+        ]
+        for client in clients:
+            view(None, video, client=client)
+        assert views_of(video) == ANONYMOUS_VIEWS_BY_NETWORK
+        view(None, video, client=sessions.Client("Phone/1.0", other))
+        view(None, make_video(), client=clients[-1])
+        assert VideoView.objects.count() == ANONYMOUS_VIEWS_BY_NETWORK + 2
+        PlaybackSession.objects.update(network_key="yesterday")
+        VideoView.objects.update(network_key="yesterday")
+        view(None, video, client=sessions.Client("Invented/30", address))
+        assert views_of(video) == ANONYMOUS_VIEWS_BY_NETWORK + 2
+
+    def test_of_users_behind_one_address_is_bounded_later(self, make_user, make_video, monkeypatch):
+        monkeypatch.setattr("analytics.counting.VIEWS_BY_NETWORK", 12)
+        video = make_video()
+        for number in range(14):
+            view(make_user(), video, client=sessions.Client(f"Invented/{number}", "203.0.113.7"))
+        assert views_of(video) == 12
 
     def test_of_another_video_or_viewer_is_another_view(self, viewer, make_user, make_video):
         video, other = make_video(), make_video()

@@ -18,13 +18,19 @@ HEADERS = {
     "RateLimit-Remaining": ("integer", "Requests that are left in this minute."),
     "RateLimit-Reset": ("integer", "Seconds until the next minute begins."),
     "Retry-After": ("integer", "Seconds to wait before the request is repeated."),
-    "WWW-Authenticate": ("string", "The scheme of the access token: `Bearer`."),
+    "WWW-Authenticate": (
+        "string",
+        'The scheme of the access token: `Bearer`, with `error="invalid_token"` if one was sent.',
+    ),
     "Idempotent-Replayed": (
         "string",
         "`true` if this is the stored answer of an earlier request with the same `Idempotency-Key`.",
     ),
     "ETag": ("string", "The version of the file, for `If-None-Match`."),
-    "Cache-Control": ("string", "How long the answer may be kept (RFC 9111)."),
+    "Cache-Control": (
+        "string",
+        "Who may keep the answer (RFC 9111); `no-store`: nobody.",
+    ),
     "Content-Disposition": ("string", "The name under which to save the file."),
     "Location": ("string", "The address to go on to."),
 }
@@ -40,7 +46,9 @@ ANSWERS = {  # the description of an answer that has none
     "202": "It was accepted, and is not finished yet.",
     "204": "The request was carried out. There is nothing to say about it.",
 }
-HEADERS_OF_ALL = ("X-Request-ID", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+HEADERS_OF_ALL = (
+    "X-Request-ID", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Cache-Control",
+)  # fmt: skip
 HEADERS_OF_STATUS = {
     # The answers that `payments.idempotency` stores and repeats.
     **dict.fromkeys((400, 402, 403, 404, 422), ("Idempotent-Replayed",)),

@@ -18,10 +18,11 @@ from django.http.multipartparser import MultiPartParserError
 from drf_standardized_errors.formatter import ExceptionFormatter
 from drf_standardized_errors.handler import ExceptionHandler
 from drf_standardized_errors.types import Error, ErrorResponse
-from rest_framework import exceptions, serializers
+from rest_framework import exceptions, serializers, status
 
 from config import database
 from config.errors import DomainError, ServiceUnavailable, TooLarge
+from config.headers import BEARER
 
 
 class ApiExceptionHandler(ExceptionHandler):
@@ -51,11 +52,23 @@ class ApiExceptionHandler(ExceptionHandler):
         return super().convert_known_exceptions(exc)
 
     def get_headers(self, exc: exceptions.APIException) -> dict[str, str]:
-        """Return the error's headers, with Retry-After if the error has a ``retry_after``."""
+        """Return the error's headers: Retry-After for a ``retry_after``, and the challenge of a 401."""
         headers: dict[str, str] = super().get_headers(exc)
+        if exc.status_code == status.HTTP_401_UNAUTHORIZED:
+            headers["WWW-Authenticate"] = challenge(exc)
         if isinstance(exc, DomainError) and exc.retry_after:
             headers["Retry-After"] = str(exc.retry_after)
         return headers
+
+
+def challenge(exc: exceptions.APIException) -> str:
+    """Return the WWW-Authenticate header of a 401; it names the error of a token that was sent.
+
+    RFC 6750, section 3: a request without a token gets no error code.
+    """
+    if not str(exc.get_codes()).startswith("token_"):
+        return BEARER
+    return f'{BEARER}, error="invalid_token", error_description="{exc.detail}"'
 
 
 class ApiExceptionFormatter(ExceptionFormatter):

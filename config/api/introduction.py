@@ -49,3 +49,26 @@ def tag_of(path: str) -> str:
         if path.startswith(prefix):
             return tag
     return path.split("/")[0]
+
+# The name of each list of values in the document, and where the list is.
+ENUM_NAMES = {
+    "VideoStatusEnum": "videos.models.Video.Status",
+    "OrderKindEnum": "payments.models.Order.Kind",
+    "OrderStatusEnum": "payments.models.Order.Status",
+    "SubscriptionStatusEnum": "payments.models.Subscription.Status",
+    "InvoiceStatusEnum": "payments.models.Invoice.Status",
+    "ReactionEnum": "analytics.models.Reaction.Value",
+    "PlanIntervalEnum": "payments.models.Plan.Interval",
+    "BucketIntervalEnum": "analytics.serializers.INTERVALS",
+    "AccessEnum": "payments.entitlements.KINDS",
+    "CouponFundingEnum": "payments.models.Coupon.Funding",
+    "DisputeStatusEnum": "payments.models.Dispute.Status",
+    "EarningsGroupingEnum": "payments.serializers.books.GROUPINGS",
+    "EntitlementSourceEnum": "payments.models.Entitlement.Source",
+    "EntryKindEnum": "payments.models.JournalEntry.Kind",
+    "NextActionEnum": "payments.serializers.settling.NEXT_ACTIONS",
+    "PayoutStatusEnum": "payments.models.Payout.Status",
+    "PoolAlgorithmEnum": "payments.models.Pool.Algorithm",
+    "RefundStatusEnum": "payments.models.Refund.Status",
+    "WebhookEventStatusEnum": "payments.models.WebhookEvent.Status",
+}

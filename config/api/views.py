@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from config import addresses
 from config.api import ratelimit
+from config.headers import BEARER
 
 Row = TypeVar("Row", bound=Model, covariant=True)
 
@@ -30,11 +31,11 @@ class APIView(views.APIView):
     rate_usage: ratelimit.Usage | None = None
 
     def get_authenticate_header(self, request: Request) -> str:
-        """Return the WWW-Authenticate header of a 401, also for views without authentication classes.
+        """Return a challenge also for views without authentication classes.
 
-        Without the header REST framework would turn each of their 401s into a 403.
+        Without one REST framework would turn each of their 401s into a 403.
         """
-        return 'Bearer realm="api"'
+        return BEARER
 
     def perform_content_negotiation(
         self, request: Request, force: bool = False

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from config.pages import POLICY
+from config.headers import PAGE
 
 pytestmark = pytest.mark.django_db
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
@@ -15,7 +15,7 @@ def test_a_browser_gets_a_page_for_a_wrong_address(client, method, path):
     answer = getattr(client, method)(path, HTTP_ACCEPT=BROWSER)
 
     assert (answer.status_code, answer["Content-Type"]) == (404, "text/html; charset=utf-8")
-    assert answer["Content-Security-Policy"] == POLICY
+    assert answer["Content-Security-Policy"] == PAGE
     assert "Accept" in answer["Vary"]
     if method != "head":
         assert b"<h1>There is no resource at this address.</h1>" in answer.content
@@ -115,7 +115,7 @@ def test_a_method_that_a_page_does_not_know_is_an_error_with_a_body(client):
     api = client.get("/api/v1/payments/webhooks/sandbox")
 
     assert (page.status_code, api.status_code) == (405, 405)
-    assert b"POST is not allowed here." in page.content
+    assert b"cannot be asked with POST" in page.content
     assert "GET" in page["Allow"]
     assert api.json()["errors"][0]["code"] == "method_not_allowed"
     assert api["Allow"] == "POST"

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.models import User
-from config import money
+from config import ids, money
 from config.api.fields import AmountTextField, MoneyField
 from config.api.serializers import CompleteErrors
 from payments import examples
@@ -53,14 +53,14 @@ class VideoIdsSerializer(serializers.Serializer):
 
     def validate_video(self, value) -> list[uuid.UUID]:
         try:
-            ids = [uuid.UUID(text) for text in value.split(",") if text]
+            found = [ids.parse(text) for text in value.split(",") if text]
         except ValueError:
             raise serializers.ValidationError(
                 "This is not a list of video ids. Separate the ids by commas."
             ) from None
-        if not 0 < len(ids) <= 100:
+        if not 0 < len(found) <= 100:
             raise serializers.ValidationError("Send 1 to 100 video ids.")
-        return ids
+        return found
 
 
 @extend_schema_serializer(examples=[examples.answered("Monthly", examples.PLAN)])

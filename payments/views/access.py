@@ -23,7 +23,7 @@ class EntitlementViewSet(ListModelMixin, GenericViewSet):
     serializer_class = EntitlementSerializer
     ordering = "-starts_at"
     lookup_url_kwarg = "video_id"
-    lookup_value_converter = "uuid"
+    lookup_value_converter = "id"
 
     def get_queryset(self):
         return Entitlement.objects.live().filter(user=self.request.user.pk)

@@ -80,7 +80,7 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     serializer_class = OrderSerializer
     filterset_class = OrderFilter
     ordering = "-created_at"
-    lookup_value_converter = "uuid"
+    lookup_value_converter = "id"
 
     def get_queryset(self):
         return Order.objects.filter(buyer=self.request.user.pk)

@@ -84,7 +84,7 @@ class WebhookEventViewSet(ListModelMixin, GenericViewSet):
     serializer_class = WebhookEventSerializer
     filterset_class = WebhookEventFilter
     ordering = "-received_at"
-    lookup_value_converter = "uuid"
+    lookup_value_converter = "id"
 
     @extend_schema(
         summary="Process a webhook event again",

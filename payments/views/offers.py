@@ -9,7 +9,6 @@ from drf_spectacular.utils import (
 from drf_standardized_errors.openapi_validation_errors import extend_validation_errors
 from rest_framework import status
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
-from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
 from config import money
@@ -36,6 +35,7 @@ from payments.serializers.offers import (
 )
 from payments.services.offers import coupons, plans
 from videos.models import Video
+from videos.permissions import MayBrowse
 from videos.services import catalogue
 
 
@@ -60,7 +60,7 @@ class CouponViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     serializer_class = CouponSerializer
     filterset_class = CouponFilter
     ordering = "-created_at"
-    lookup_value_converter = "uuid"
+    lookup_value_converter = "id"
 
     @extend_schema(
         summary="Create a coupon",
@@ -109,7 +109,7 @@ class AdminPlanViewSet(ListModelMixin, GenericViewSet):
     queryset = Plan.objects.all()
     serializer_class = PlanCreateSerializer
     ordering = "-created_at"
-    lookup_value_converter = "uuid"
+    lookup_value_converter = "id"
 
     @extend_schema(
         summary="Create a plan",
@@ -137,12 +137,10 @@ class AdminPlanViewSet(ListModelMixin, GenericViewSet):
 
 
 @extend_schema_view(
-    list=extend_schema(
-        summary="List the plans on sale", description="The oldest comes first. Needs no sign-in."
-    )
+    list=extend_schema(summary="List the plans on sale", description="The oldest comes first.")
 )
 class PlanViewSet(ListModelMixin, GenericViewSet):
-    permission_classes = [AllowAny]
+    permission_classes = [MayBrowse]
     queryset = Plan.objects.filter(is_active=True)
     serializer_class = PlanSerializer
     ordering = "created_at"
@@ -169,7 +167,7 @@ def _offer(video: Video, access: Access | None) -> dict:
 
 
 class OffersView(APIView):
-    permission_classes = [AllowAny]
+    permission_classes = [MayBrowse]
 
     @extend_schema(
         summary="Show the offers for a video, and my access to it",
@@ -187,7 +185,7 @@ class OffersView(APIView):
     ["required", "blank", "invalid", "max_length", "null_characters_not_allowed"], "video"
 )
 class OffersListView(APIView):
-    permission_classes = [AllowAny]
+    permission_classes = [MayBrowse]
 
     @extend_schema(
         operation_id="payments_offers_list",

@@ -193,7 +193,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     serializer_class = AdminPayoutSerializer
     filterset_class = PayoutFilter
     ordering = "-created_at"
-    lookup_value_converter = "uuid"
+    lookup_value_converter = "id"
 
     @extend_schema(
         summary="Create a payout for each creator with enough available balance",

@@ -13,6 +13,9 @@ METHODS = b"GET, HEAD, OPTIONS"
 _EVERYWHERE: Headers = [
     (b"referrer-policy", b"no-referrer"),  # A referrer would pass on the grant in the path.
     (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"cross-origin"),  # Players of other sites fetch the files.
+    # A browser that opens a file itself may play it, and runs nothing.
+    (b"content-security-policy", b"default-src 'none'; media-src 'self'; frame-ancestors 'none'"),
     (
         b"access-control-expose-headers",
         b"Content-Length, Content-Range, ETag, Accept-Ranges, Retry-After, X-Request-ID",
@@ -37,6 +40,14 @@ _CHANGED = "The file is no longer the one that If-Match names. Request it withou
 _OUTSIDE = "The requested range lies outside the file. Content-Range tells the file's size."
 _BUSY = "The server cannot check or open this file right now. Try again in a few seconds."
 
+
+def _challenge(error: type[grants.GrantRefused]) -> Headers:
+    """Return the challenge that a 401 must have (RFC 9110, 15.5.2); the token is the grant."""
+    if error.status != 401:
+        return []
+    return [(b"www-authenticate", b'Bearer realm="playback", error="invalid_token"')]
+
+
 # Each code, with its status, its sentence and the headers that only this refusal carries.
 _REFUSALS: dict[str, tuple[int, str, Headers]] = {
     "not_found": (404, _NOT_FOUND, []),
@@ -44,7 +55,7 @@ _REFUSALS: dict[str, tuple[int, str, Headers]] = {
     "session_ended": (410, _ENDED, []),
     "precondition_failed": (412, _CHANGED, []),
     "range_not_satisfiable": (416, _OUTSIDE, []),
-    **{error.code: (error.status, error.detail, []) for error in grants.REFUSALS},
+    **{error.code: (error.status, error.detail, _challenge(error)) for error in grants.REFUSALS},
     "unavailable": (503, _BUSY, [(b"retry-after", b"2")]),
 }
 

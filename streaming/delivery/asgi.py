@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "/media/"
 _START_SECONDS = 5.0  # The first requests wait so long for the first load of the snapshot.
+_PARTLY_MAX = 10_000  # Segments that clients have begun to take in parts; the oldest are forgotten.
 _FAIR_BYTES = 1024 * 1024  # After so many bytes for a fast client, other requests get their turn.
 
 
@@ -70,6 +71,8 @@ class Delivery:
         # short one, each with its session: what to stop when a session ends.
         self._transfers: dict[asyncio.Task[object], bytes] = {}
         self.draining: dict[Connection, bytes] = {}
+        # The bytes that were served of a segment that clients take in parts.
+        self._partly: dict[tuple[bytes, int], int] = {}
         self._started: asyncio.Future[bool] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -165,6 +168,8 @@ class Delivery:
             checker=self._checker,
             snapshot=self._snapshot,
         )
+        # The folder's name is in lower case.
+        name = match["video"].lower() + name.removeprefix(match["video"])
         file = self._files.cached(name)
         if file is None:
             try:
@@ -225,29 +230,52 @@ class Delivery:
         await transfer.send({"type": "http.response.start", "status": status, "headers": headers})
         if method == "HEAD" or not length:
             await transfer.send({"type": "http.response.body"})
-        elif length <= self._files.chunk:
-            await self._send_body(transfer, start, start + length)
+            return
+        if length <= self._files.chunk:
+            sent = await self._send_body(transfer, start, start + length)
         else:
-            await self._send_long(transfer, start, start + length)
+            sent = await self._send_long(transfer, start, start + length)
+        self.note_served(transfer.session, file, sent)
 
-    async def _send_long(self, transfer: "_Transfer", start: int, end: int) -> None:
-        """Send a body of several chunks, and let the end of its session cancel it meanwhile."""
+    def note_served(self, session: bytes, file: files.OpenFile, sent: int) -> None:
+        """Note bytes of a file that its client has been sent; a whole segment counts for its session.
+
+        A segment that is taken in ranges counts when as many bytes as it has were sent.
+        """
+        if file.segment is None:
+            return
+        if sent < file.size:
+            key = (session, file.segment)
+            sent += self._partly.pop(key, 0)
+            if sent < file.size:
+                if len(self._partly) >= _PARTLY_MAX:
+                    del self._partly[next(iter(self._partly))]
+                self._partly[key] = sent
+                return
+        self._snapshot.serve(session, file.segment)
+
+    async def _send_long(self, transfer: "_Transfer", start: int, end: int) -> int:
+        """Send a body of several chunks, and let the end of its session cancel it meanwhile.
+
+        Returns the number of bytes that were sent.
+        """
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("A response must be sent inside an asyncio task.")
         self._transfers[task] = transfer.session
         try:
-            await self._send_body(transfer, start, end)
+            return await self._send_body(transfer, start, end)
         except asyncio.CancelledError:
             # If the session has ended, this is our own cancellation: return with a short body, and
             # the server closes the connection. Any other cancellation goes on.
             if not self._snapshot.is_ended(transfer.session):
                 raise
+            return 0
         finally:
             del self._transfers[task]
 
-    async def _send_body(self, transfer: "_Transfer", offset: int, end: int) -> None:
-        """Send the file's bytes from ``offset`` to ``end``.
+    async def _send_body(self, transfer: "_Transfer", offset: int, end: int) -> int:
+        """Send the file's bytes from ``offset`` to ``end``, and return how many were sent.
 
         Returns early, with a short body, when the session ends, the snapshot becomes stale, the client
         disconnects or the file becomes shorter.
@@ -259,7 +287,7 @@ class Delivery:
                 if piece is None:
                     piece = await self._files.read_cold(transfer.file, offset, end - offset)
                 if not piece or (sent and self._must_stop(transfer.session, disconnected)):
-                    return
+                    return sent
                 offset += len(piece)
                 sent += len(piece)
                 more = offset < end
@@ -273,6 +301,7 @@ class Delivery:
                     if disconnected is None:
                         disconnected = asyncio.ensure_future(_wait_for_disconnect(transfer.receive))
                     await asyncio.sleep(0)
+            return sent
         finally:
             if disconnected is not None:
                 disconnected.cancel()

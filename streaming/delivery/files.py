@@ -14,6 +14,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from config import ids
 from streaming.delivery.messages import Headers
 from streaming.delivery.residency import map_file
 
@@ -27,14 +28,15 @@ CONTENT_TYPES = {
 }
 PLAYLISTS = {"m3u8", "mpd"}
 
-# <video uuid>/<version>/<name>/…, in the characters that our packager writes. No part is empty or
+# <video id>/<version>/<name>/…, in the characters that our packager writes. No part is empty or
 # begins with a dot, so "..", "." and hidden files never match; nor do backslash, NUL and percent sign.
 _PART = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
 PUBLISHED = re.compile(
-    r"(?P<video>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+    rf"(?P<video>{ids.FORM})"
     rf"/{_PART}(?:/{_PART}){{0,7}}\.(?P<extension>{'|'.join(CONTENT_TYPES)})"
 )
 
+SEGMENT_DIGITS = 5  # a video of six hours has 5,400 segments
 CHUNK = 512 * 1024  # bytes of one read
 # The largest file that is sent in one go. A socket's buffer holds about as much, so that sending it in
 # chunks could not stop it earlier when its session ends.
@@ -48,6 +50,12 @@ Identity = tuple[int, int, int, int]
 _WOULD_BLOCK = {errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
 
+def segment_of(name: str) -> int | None:
+    """Return the number of a segment, such as 7 for ``…/1080/7.m4s``; None for other files."""
+    number = name.rpartition("/")[2].removesuffix(".m4s")
+    return int(number) if number.isdecimal() and len(number) <= SEGMENT_DIGITS else None
+
+
 class OpenFile:
     """An open published file, with the facts that responses need.
 
@@ -57,11 +65,12 @@ class OpenFile:
 
     __slots__ = (
         "checked_at", "content", "content_type", "fd", "identity", "is_playlist", "mapping",
-        "nowait", "size", "tag", "validator_headers", "whole_headers", "whole_lines",
+        "nowait", "segment", "size", "tag", "validator_headers", "whole_headers", "whole_lines",
     )  # fmt: skip
 
-    def __init__(self, fd: int, extension: str):
+    def __init__(self, fd: int, extension: str, segment: int | None = None):
         self.fd = fd
+        self.segment = segment
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError(errno.ENOENT, "not a plain file")
@@ -215,4 +224,4 @@ def open_published(root: str, name: str, extension: str, known: OpenFile | None)
             # Not a FileNotFoundError: the file may be there as soon as the disk is.
             raise OSError(errno.EIO, f"The folder of videos cannot be used: {error}") from error
         raise FileNotFoundError(path) from error
-    return OpenFile(fd, extension)
+    return OpenFile(fd, extension, segment_of(name))

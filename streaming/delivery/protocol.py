@@ -80,6 +80,7 @@ class DeliveryProtocol(BoundedProtocol):
         self._request: _RequestHeaders | None = None
         self._answered_at = 0.0
         self._socket: socket.socket | None = None
+        self._unread: tuple[bytes, OpenFile] | None = None  # sent, and not read by the client yet
 
     # --- events of uvicorn and the parser -------------------------------------------------------
 
@@ -113,6 +114,10 @@ class DeliveryProtocol(BoundedProtocol):
 
     def resume_writing(self) -> None:
         self._forget_draining()
+        if self._unread is not None and self.application.delivery is not None:
+            session, file = self._unread
+            self._unread = None
+            self.application.delivery.note_served(session, file, file.size)
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -167,6 +172,9 @@ class DeliveryProtocol(BoundedProtocol):
         self._send(self._head(file, request, delivery.request_ids), file)
         if self.flow.write_paused:
             delivery.draining[self] = session
+            self._unread = session, file
+        else:
+            delivery.note_served(session, file, file.size)
         self.server_state.total_requests += 1
         self._answered_at = self.loop.time()
         if self.timeout_keep_alive_task is None:

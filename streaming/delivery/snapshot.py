@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 PERIOD_SECONDS = 0.5
 STALE_SECONDS = 5.0
 FLUSH_SECONDS = 30.0
+SERVED_SECONDS = 1.0  # from a served segment to its session's row: players report every ten seconds
 # ended_at is set before its transaction commits, by the clock of any host. So each load reaches back
 # over the longest wait for a lock, and a full load every few minutes finds even later commits.
 OVERLAP = timedelta(seconds=25)
@@ -32,15 +34,17 @@ LONGEST_GRANT = timedelta(hours=72)
 
 Loader = Callable[[datetime, datetime], Iterable[UUID]]
 Flusher = Callable[[list[UUID], datetime], None]
+# Stores served segments, as bits by session, and returns those that it could not store now.
+Recorder = Callable[[dict[UUID, int]], dict[UUID, int]]
 
 
 class Snapshot:
     """The ended sessions, by the 16 bytes of their ids, as grants carry them.
 
     ``load(since, now)`` returns the sessions that ended after ``since`` and have not expired at
-    ``now``. ``flush(ids, now)`` stores ``now`` as the latest activity of these sessions. ``recover()``
-    runs after a failure of either, and at the end. Only the thread calls these three; they may raise
-    any exception.
+    ``now``. ``flush(ids, now)`` stores ``now`` as the latest activity of these sessions. ``record``
+    stores the segments that were served to them. ``recover()`` runs after a failure of any, and at the
+    end. Only the thread calls these four; they may raise any exception.
     """
 
     def __init__(
@@ -49,11 +53,12 @@ class Snapshot:
         flush: Flusher,
         recover: Callable[[], None] = lambda: None,
         *,
+        record: Recorder = lambda parts: {},
         utcnow: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
         flush_seconds: float = FLUSH_SECONDS,
     ):
-        self._load, self._flush, self._recover = load, flush, recover
+        self._load, self._flush, self._recover, self._record = load, flush, recover, record
         self._utcnow, self._monotonic, self._flush_seconds = utcnow, monotonic, flush_seconds
         self._reset()
 
@@ -61,8 +66,12 @@ class Snapshot:
         self._ended: set[bytes] = set()
         self._listener: Callable[[], None] | None = None
         self._touched: dict[bytes, bool] = {}
+        # (session, segment), from the event loop to the thread: append and popleft need no lock.
+        self._served: deque[tuple[bytes, int]] = deque()
+        self._parts: dict[UUID, int] = {}  # what the thread has to record
         self._cursor: datetime | None = None
         self._loaded_at = self._flushed_at = self._full_load_at = float("-inf")
+        self._recorded_at = float("-inf")
         self._failing = False
         self._loaded, self._stopping = threading.Event(), threading.Event()
         self._lock = threading.Lock()
@@ -86,6 +95,10 @@ class Snapshot:
     def touch(self, session: bytes) -> None:
         """Note that the session is active; the next flush stores it, within ``flush_seconds``."""
         self._touched[session] = True
+
+    def serve(self, session: bytes, segment: int) -> None:
+        """Note that a whole segment was served; it is recorded within SERVED_SECONDS and a little."""
+        self._served.append((session, segment))
 
     def on_ended(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` from now on, in the thread, after each load that found newly ended sessions.
@@ -143,6 +156,8 @@ class Snapshot:
             self._load_ended()
             if flush_now or self._monotonic() - self._flushed_at >= self._flush_seconds:
                 self._flush_touched()
+            if flush_now or self._monotonic() - self._recorded_at >= SERVED_SECONDS:
+                self._record_served()
         except Exception:  # Any error of the database: the next step tries again.
             if not self._failing:
                 logger.exception("The revocation snapshot cannot be refreshed; it is tried again")
@@ -180,6 +195,16 @@ class Snapshot:
         if has_new and self._listener is not None:
             self._listener()
 
+    def _record_served(self) -> None:
+        """Record the served segments. After a failure they are kept for the next time."""
+        while self._served:
+            session, segment = self._served.popleft()
+            key = UUID(bytes=session)
+            self._parts[key] = self._parts.get(key, 0) | 1 << segment
+        self._recorded_at = self._monotonic()
+        if self._parts:
+            self._parts = self._record(self._parts)
+
     def _flush_touched(self) -> None:
         """Store the activity of the touched sessions that have not ended.
 
@@ -207,6 +232,7 @@ def database_snapshot() -> Snapshot:
         load_ended_sessions,
         store_activity,
         connections.close_all,  # Django keeps connections per thread, so this closes the thread's.
+        record=record_served,
         utcnow=timezone.now,
         flush_seconds=min(FLUSH_SECONDS, settings.SESSION_IDLE_SECONDS / 3),
     )
@@ -230,3 +256,10 @@ def store_activity(ids: list[UUID], now: datetime) -> None:
         PlaybackSession.objects.filter(
             pk__in=ids[start : start + 500], ended_at__isnull=True
         ).update(last_seen_at=now)
+
+
+def record_served(parts: dict[UUID, int]) -> dict[UUID, int]:
+    """Record served segments; see `streaming.delivered.record`."""
+    from streaming import delivered
+
+    return delivered.record(parts)

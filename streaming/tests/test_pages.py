@@ -7,7 +7,7 @@ import pytest
 from django.urls import resolve
 
 from config.api.slashes import UNKNOWN as UNKNOWN_ROUTE
-from config.pages import POLICY
+from config.headers import PAGE
 
 pytestmark = pytest.mark.django_db
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
@@ -134,8 +134,10 @@ def test_an_unlisted_video_is_found_by_its_link_and_by_no_search_engine(client, 
 def test_the_address_may_be_written_in_other_ways(client, make_video):
     video = make_video()
 
-    for form in (f"{video.pk}".upper(), f"{video.pk}/", video.pk.hex):
+    for form in (f"{video.pk}".upper(), f"{video.pk}/"):
         assert client.get(f"/watch/{form}").status_code == 200, form
+    for form in (video.pk.hex, f"{{{video.pk}}}", video.pk.urn):
+        assert client.get(f"/watch/{form}").status_code == 404, form
 
 
 @pytest.mark.parametrize("kind", HIDDEN)
@@ -177,8 +179,8 @@ def test_every_page_loads_from_this_host_only_and_answers_head(client, make_vide
     answer, head = client.get(path), client.head(path)
     html = answer.content.decode()
 
-    assert answer["Content-Security-Policy"] == POLICY
-    assert "unsafe" not in POLICY
+    assert answer["Content-Security-Policy"] == PAGE
+    assert "unsafe" not in PAGE
     assert not re.search(r"""(src|href)=["']?(https?:)?//|<style|style=| on\w+=""", html)
     assert (head.status_code, head.content) == (answer.status_code, b"")
     assert answer.cookies == {}

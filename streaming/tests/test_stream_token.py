@@ -147,6 +147,20 @@ def test_a_token_starts_playback_for_a_minute(
     assert PlaybackSession.objects.count() == (expected == 200)
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(5, 200), (20, 401), (3600, 401)])
+def test_a_token_from_the_future_is_refused(
+    token_for, viewer, make_video, play, clock, seconds, expected
+):
+    """The clocks of two web servers may differ by seconds."""
+    token = token_for(viewer, make_video())
+    clock(-seconds)
+    answer = play(token)
+    assert (answer.status_code, play(token, method="head").status_code) == (expected, expected)
+    if expected == 401:
+        assert code(answer) == "token_invalid"
+    assert PlaybackSession.objects.count() == (expected == 200)
+
+
 def test_a_changed_token_is_invalid(token_for, viewer, make_video, play):
     token = token_for(viewer, make_video())
     broken = [token[:5] + ("A" if token[5] != "A" else "B") + token[6:], token[:-1], token + "a"]

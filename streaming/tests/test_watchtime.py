@@ -10,6 +10,7 @@ from payments.models import WatchDaily
 from payments.tests.kit import VISA, together
 from streaming import heartbeats, sessions, watchtime
 from streaming.models import PlaybackSession
+from streaming.tests.kit import deliver
 
 CLIENT = sessions.Client("Phone/1.0", "203.0.113.7")
 
@@ -21,6 +22,7 @@ def play(db):
     def run(user, video, seconds: int, speed: float = 1.0) -> PlaybackSession:
         token = sessions.stream_token(user=user, video_id=video.pk)
         session = sessions.redeem(token=token, client=CLIENT)[0]
+        deliver(session.pk)
         with time_machine.travel(timezone.now(), tick=False) as clock:
             for step in range(10, seconds + 1, 10):
                 clock.shift(timedelta(seconds=10))

@@ -18,6 +18,7 @@ from rest_framework.request import Request
 
 from accounts.authentication import BearerAuthentication
 from accounts.models import User
+from config import ids
 from config.bodies import BodyRefused, ClientGone, Receive, Scope, Waiting, take_large
 from config.bridge import Bridge, Environ, Send, environ_of
 from config.errors import NotVisible, ServiceUnavailable
@@ -30,10 +31,9 @@ from videos.uploads.form import Form
 from videos.uploads.parser import ENVIRON_KEY, announced_length
 from videos.uploads.received import check_room
 
-_UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _ROUTES = {
     "POST": re.compile(r"/api/v1/videos/?"),
-    "PUT": re.compile(rf"/api/v1/videos/(?P<video>{_UUID})/file/?"),
+    "PUT": re.compile(rf"/api/v1/videos/(?P<video>{ids.FORM})/file/?"),
 }
 WRITE_BYTES = 64 * 1024  # collected before a thread is asked to write them
 THREADS = 4

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from analytics.counting import view_threshold
 from config import listening, supervisor
 from videos.processing.errors import ToolFailed
 from videos.processing.synthesis import synthesise
@@ -134,7 +135,7 @@ class Demonstration:
         self.buy(video["id"], viewer)
         playback = self.start(video["id"], viewer)
         self.play_everything(playback)
-        self.count_view(video["id"], playback, creator)
+        self.count_view(video, playback, creator)
         self.show_earnings(creator, admin)
         self.show_audit_log(admin)
         return self.make_free(video["id"], creator)
@@ -269,14 +270,17 @@ class Demonstration:
             else:
                 yield url
 
-    def count_view(self, video_id: str, playback: Json, creator: str) -> None:
-        """Report ten watched seconds; check that the creator's report then shows one view."""
+    def count_view(self, video: Json, playback: Json, creator: str) -> None:
+        """Report ten watched seconds when they have passed; check that this makes one view."""
+        seconds = view_threshold(video["duration_seconds"])
+        with self.console.status(f"Vera watches for {seconds:g} seconds"):
+            time.sleep(seconds)
         beat = {"position_seconds": 10, "state": "playing", "watched": [[0, 10]]}
         answer = self.http.post(
             playback["heartbeat_url"], json=beat, headers={"Playback-Grant": playback["grant"]}
         )
         self.expect(answer.status_code, 204)
-        totals = self.call("GET", f"/analytics/videos/{video_id}", creator)["totals"]
+        totals = self.call("GET", f"/analytics/videos/{video['id']}", creator)["totals"]
         self.expect(totals["views"], 1)
         self.done(
             f"Cleo's report shows {totals['views']} view, {totals['watch_seconds']} s watched"

@@ -8,14 +8,14 @@ urlpatterns = [
     path("checkout/<str:token>", views.checkout_page, name="sandbox-checkout"),
     path("authenticate/<str:payment_id>", views.authenticate_page, name="sandbox-authenticate"),
     path("clock", views.SandboxClockView.as_view(), name="sandbox-clock"),
-    path("payments/<uuid:pk>/dispute", views.SandboxDisputeView.as_view(), name="sandbox-dispute"),
+    path("payments/<id:pk>/dispute", views.SandboxDisputeView.as_view(), name="sandbox-dispute"),
     path(
-        "payments/<uuid:pk>/reinstate",
+        "payments/<id:pk>/reinstate",
         views.SandboxReinstateView.as_view(),
         name="sandbox-reinstate",
     ),
     path(
-        "payments/<uuid:pk>/refund-fail",
+        "payments/<id:pk>/refund-fail",
         views.SandboxRefundFailView.as_view(),
         name="sandbox-refund-fail",
     ),

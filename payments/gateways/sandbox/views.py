@@ -10,7 +10,6 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
-from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -23,6 +22,7 @@ from audit.actions import AuditAction
 from config import money
 from config.api.views import APIView
 from config.errors import NotVisible
+from config.pages import html_page
 from payments.errors import AmountInvalid
 from payments.gateways.base import Declined, NotThere
 from payments.gateways.sandbox import charging, checkouts, events, rows, subscriptions
@@ -80,7 +80,6 @@ def checkout_page(request: HttpRequest, token: str) -> HttpResponse:
         events.deliver_due()
         checkout = checkouts.find(token)
     return _page(
-        request,
         title=checkout.title,
         amount=checkout.amount,
         currency=checkout.currency,
@@ -110,7 +109,6 @@ def authenticate_page(request: HttpRequest, payment_id: str) -> HttpResponse:
             payment = checkouts.authenticate(payment_id, succeeds=button == "confirm")
             events.deliver_due()
     return _page(
-        request,
         title="Your bank asks: is this you?",
         amount=payment.amount,
         currency=payment.currency,
@@ -125,9 +123,9 @@ def _not_found() -> HttpResponse:
     )
 
 
-def _page(request: HttpRequest, *, amount: int, currency: str, **context: object) -> HttpResponse:
+def _page(*, amount: int, currency: str, **context: object) -> HttpResponse:
     context["price"] = f"{money.to_text(amount, currency)} {currency}"
-    return render(request, "payments/sandbox_checkout.html", context)
+    return html_page("payments/sandbox_checkout.html", context)
 
 
 class SandboxClockView(APIView):

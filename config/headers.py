@@ -1,0 +1,51 @@
+"""The security headers of every answer, also of the answers that are made without Django."""
+
+from collections.abc import Mapping
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+# An answer for programs: a browser that shows it loads nothing and runs nothing.
+NOTHING = "default-src 'none'; frame-ancestors 'none'"
+# A page: all comes from this host, and no script or style stands in the HTML itself. Playlists play
+# natively from 'self'; blob: is for players that assemble the video in the browser.
+PAGE = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:;"
+    " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+# Django's admin site is such a page, too. Its style sheets draw some pictures from data: addresses.
+ADMIN = PAGE.replace("img-src 'self'", "img-src 'self' data:")
+NO_DEVICES = ", ".join(
+    f"{name}=()"
+    for name in (
+        "accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer",
+        "microphone", "midi", "payment", "usb",
+    )
+)  # fmt: skip
+# For files that players and pages of other hosts show. Other answers reach them by CORS alone.
+FOR_OTHER_SITES = {"Cross-Origin-Resource-Policy": "cross-origin"}
+DEFAULTS = {
+    "Content-Security-Policy": NOTHING,
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": NO_DEVICES,
+    # Tokens, grants, money and personal data are in most answers. An answer that may be kept says so.
+    "Cache-Control": "no-store",
+}
+BEARER = 'Bearer realm="api"'  # the challenge of a 401 (RFC 6750, section 3)
+WITHOUT_DJANGO: list[tuple[bytes, bytes]] = [
+    (name.lower().encode(), value.encode())
+    for name, value in {
+        **DEFAULTS,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+    }.items()
+]
+
+
+def add(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Give a response the headers that its view has not set."""
+    defaults: Mapping[str, str] = DEFAULTS
+    if request.path_info.startswith("/admin/"):
+        defaults = {**DEFAULTS, "Content-Security-Policy": ADMIN}
+    for name, value in defaults.items():
+        response.headers.setdefault(name, value)

@@ -1,0 +1,56 @@
+"""What the delivery has sent to a session: which parts of the video, and how many seconds they are.
+
+Views and watch time count no second that was not delivered, and a refund may look at it. A part is a
+numbered segment; the same number in another rendition is the same part.
+"""
+
+import uuid
+from collections.abc import Mapping
+
+from django.db import transaction
+
+from streaming import heartbeats
+from streaming.models import PlaybackSession
+from videos.processing.packager import SEGMENT_SECONDS
+
+BATCH = 200  # sessions of one transaction
+
+
+def record(parts: Mapping[uuid.UUID, int]) -> dict[uuid.UUID, int]:
+    """Add delivered parts to their sessions; bit n of a number stands for segment n.
+
+    Safe to repeat, and for any number of processes: each part of a session counts once. Returns the
+    sessions that another transaction has locked, for the next call: to wait for them, with other rows
+    locked, could end in a deadlock. Unknown sessions are skipped.
+    """
+    left: dict[uuid.UUID, int] = {}
+    ids = sorted(parts)
+    for start in range(0, len(ids), BATCH):
+        batch = {pk: parts[pk] for pk in ids[start : start + BATCH]}
+        left |= _record(batch)
+    return left
+
+
+def _record(batch: dict[uuid.UUID, int]) -> dict[uuid.UUID, int]:
+    late = []
+    with transaction.atomic():
+        sessions = PlaybackSession.objects.filter(pk__in=batch)
+        found = sessions.select_for_update(of=("self",), skip_locked=True).only(
+            "delivered", "counted_seconds", "watched_seconds", "created_at", "last_heartbeat_at"
+        )
+        left = set(batch)
+        for session in found:
+            left.discard(session.pk)
+            known = int.from_bytes(session.delivered, "little")
+            merged = known | batch[session.pk]
+            if merged == known:
+                continue
+            session.delivered = merged.to_bytes((merged.bit_length() + 7) // 8, "little")
+            session.delivered_seconds = merged.bit_count() * SEGMENT_SECONDS
+            session.save(update_fields=["delivered", "delivered_seconds"])
+            if heartbeats.countable(session) > session.counted_seconds:
+                late.append(session.pk)
+        unknown = left - set(sessions.values_list("pk", flat=True)) if left else set()
+    for pk in late:  # Here, with one row locked at a time: counting a view locks the video's row.
+        heartbeats.recount(pk)
+    return {pk: batch[pk] for pk in left - unknown}
