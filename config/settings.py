@@ -18,6 +18,7 @@ PORT = env.number("PORT", 2001, minimum=1, maximum=65535)
 WEB_WORKERS = env.number("WEB_WORKERS", 2, minimum=1, maximum=64)
 ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+READY_SECONDS = 1.0  # how old the state may be that GET /health/ready answers with
 PUBLIC_URL = env.origin("PUBLIC_URL")  # empty: the address of the current request
 DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
 # Uploads, sources, work in progress and published videos share one file system, because files move

@@ -566,7 +566,7 @@ def test_readiness_reports_a_failed_ledger_check_and_stays_ready(
     assert answer.status_code == 200
     assert answer.json() == {
         "status": status,
-        "parts": {"database": "ok", "cache": "ok", "ledger": state},
+        "parts": {"database": "ok", "cache": "ok", "media": "ok", "ledger": state},
     }
 
 
