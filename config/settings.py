@@ -167,6 +167,7 @@ SILENCED_SYSTEM_CHECKS = [
     "django_ratelimit.E003",
     "django_ratelimit.W001",
     "security.W001",  # config.http.TransportSecurityMiddleware is a subclass of SecurityMiddleware
+    *env.words("SILENCED_CHECKS"),
 ]
 CORS_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", ("*",), wildcard="*")  # without cookies
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ORIGINS
