@@ -102,7 +102,7 @@ def clock() -> Iterator[Finding]:
 
 @check("Cache", "cache")
 def cache_works() -> Iterator[Finding]:
-    backend = settings.CACHES["default"]["BACKEND"].rpartition(".")[2]
+    backend = str(settings.CACHES["default"]["BACKEND"]).rpartition(".")[2]
     key = f"doctor:{uuid.uuid4().hex}"
     try:
         cache.set(key, 1, 10)
@@ -181,7 +181,7 @@ def mail() -> Iterator[Finding]:
 def _greet() -> None:
     """Connect to the mail server and say EHLO, encrypted as EMAIL_URL says. No mail is sent."""
     context = ssl.create_default_context()
-    host, port = settings.EMAIL_HOST, settings.EMAIL_PORT or 0
+    host, port = settings.EMAIL_HOST or "", settings.EMAIL_PORT or 0
     if settings.EMAIL_USE_SSL:
         server: smtplib.SMTP = smtplib.SMTP_SSL(
             host, port, local_hostname="localhost", timeout=SMTP_SECONDS, context=context

@@ -72,7 +72,7 @@ def media_private() -> Iterator[Finding]:
     public = [settings.STATIC_ROOT, settings.WHITENOISE_ROOT, *settings.STATICFILES_DIRS]
     for name, folder in (("MEDIA_DIR", settings.MEDIA_ROOT), ("DATA_DIR", settings.DATA_DIR)):
         path = Path(folder).resolve()
-        roots = [Path(each).resolve() for each in public]
+        roots = [Path(str(each)).resolve() for each in public]
         if within := [root for root in roots if path == root or root in path.parents]:
             yield error(
                 f"{name}={path} lies in {within[0]}, which is served to everybody without a check.",

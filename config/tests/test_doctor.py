@@ -2,12 +2,16 @@
 
 import json
 import os
+import resource
+import shutil
 import socket
 import sqlite3
+import ssl
 import threading
 import time
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.core import checks
@@ -15,7 +19,7 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 
 from config import database, doctor, env
-from config.doctor import deploy, machine, servers, storage
+from config.doctor import deploy, servers
 from config.management.commands.serve import Command as Serve
 from config.tests.doctoring import findings, said, worst
 
@@ -125,7 +129,8 @@ def test_a_database_that_is_away_is_an_error_without_its_password(monkeypatch, s
 
 
 def test_sqlite_without_a_write_ahead_log_is_an_error(monkeypatch):
-    monkeypatch.setattr(servers.connection, "vendor", "sqlite")
+    sqlite = SimpleNamespace(vendor="sqlite", display_name="SQLite")
+    monkeypatch.setattr(servers, "connection", sqlite)
     modes = {"journal_mode": "delete", "synchronous": 2, "foreign_keys": 1}
     monkeypatch.setattr(servers, "_pragma", modes.get)
 
@@ -139,7 +144,7 @@ def test_a_clock_that_differs_from_that_of_the_database(monkeypatch, skew, level
     if connection.vendor != "postgresql":
         pytest.skip("SQLite uses the clock of the machine")
     real = time.time
-    monkeypatch.setattr(servers.time, "time", lambda: real() + skew)
+    monkeypatch.setattr(time, "time", lambda: real() + skew)
 
     assert worst("clock") == level
 
@@ -173,8 +178,9 @@ def test_a_redis_that_is_away_is_an_error_and_limits_do_not_count(settings):
 def folders(settings, tmp_path) -> Path:
     settings.DATA_DIR, settings.MEDIA_ROOT = tmp_path / "data", tmp_path / "data" / "media"
     settings.STATIC_ROOT = tmp_path / "data" / "static"
-    settings.MEDIA_ROOT.mkdir(parents=True)
-    return tmp_path / "data"
+    (tmp_path / "data" / "media").mkdir(parents=True)
+    folder: Path = tmp_path / "data"
+    return folder
 
 
 def test_good_folders(folders, settings):
@@ -210,7 +216,7 @@ def test_a_full_disk(folders, settings):
     settings.STORAGE_RESERVE_BYTES = 2**60
     assert worst("disk") == "error"
 
-    free = storage.shutil.disk_usage(folders).free
+    free = shutil.disk_usage(folders).free
     settings.STORAGE_RESERVE_BYTES = free * 2 // 3
     assert worst("disk") == "warning"
 
@@ -300,13 +306,13 @@ def test_mails_that_go_to_the_log_are_a_warning(settings):
     ("limit", "level"), [(-1, "ok"), (65536, "ok"), (1024, "warning"), (128, "error")]
 )
 def test_open_files(monkeypatch, limit, level):
-    monkeypatch.setattr(machine.resource, "getrlimit", lambda _: (limit, -1))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, -1))
 
     assert worst("open_files") == level
 
 
 def test_an_old_openssl_is_a_warning(monkeypatch):
-    monkeypatch.setattr(machine.ssl, "OPENSSL_VERSION_INFO", (1, 1, 1, 0, 0))
+    monkeypatch.setattr(ssl, "OPENSSL_VERSION_INFO", (1, 1, 1, 0, 0))
 
     assert worst("python") == "warning"
 
