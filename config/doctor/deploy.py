@@ -28,7 +28,7 @@ def findings_of_the_doctor(app_configs: Any, **kwargs: Any) -> list[checks.Check
 def django_checks() -> Iterator[Finding]:
     """Run the checks of Django and of the libraries, the ones of deployment too."""
     tags = sorted({*registry.tags_available(True)} - {TAG})
-    messages = checks.run_checks(tags=tags, include_deployment_checks=True, databases=["default"])
+    messages = checks.run_checks(tags=tags, include_deployment_checks=True)
     loud = [each for each in messages if not each.is_silenced() and each.level >= checks.WARNING]
     for each in loud:
         text, hint = f"{each.id}: {each.msg}", each.hint or "See Django's list of system checks."

@@ -1,5 +1,6 @@
 """The doctor's checks of the workers, the queue, the tools and their cage."""
 
+import shutil
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -149,7 +150,7 @@ def test_the_cage(caged, settings, isolation, wanted, level, remedy):
 
 def test_a_cage_that_is_demanded_and_missing_is_an_error(settings, monkeypatch):
     settings.FFMPEG_SANDBOX = "bwrap"
-    monkeypatch.setattr(cage.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
 
     assert worst("isolation") == "error"
 
