@@ -153,6 +153,7 @@ def test_a_client_that_has_it_gets_304_without_a_body(fresh, client):
     assert (again["ETag"], again["Cache-Control"]) == (first["ETag"], "public, max-age=60")
     assert first["ETag"].startswith('"')
     assert client.get(URL, HTTP_IF_NONE_MATCH=other["ETag"]).status_code == 200
+    assert client.get(URL, HTTP_IF_MATCH='"x"').status_code == 200
     assert client.head(URL).status_code == 200
     assert client.head(URL).content == b""
 
