@@ -5,11 +5,15 @@ threads. Bytes of clients wait on the event loop: a few slow clients would occup
 The API does not run under Django's own ASGI handler, where a request costs several times as much.
 """
 
+import asyncio
+import json
 import os
+from collections.abc import Mapping
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from config import health
 from config.bodies import Receive, Scope
 from config.bridge import Bridge, Lane, Lanes, Send, headers_without_django
 from config.wsgi import application as django
@@ -33,32 +37,50 @@ LANES = Lanes(
 api = Bridge(django, LANES)
 media = import_string("streaming.delivery.asgi.application")
 uploads = import_string("videos.uploads.asgi.Uploads")(api)
-
-ALIVE = b'{"status": "ok"}'
+prepare_document = import_string("config.api.document.prepare")
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Pass one connection on. The delivery also gets the start and stop of the process (lifespan)."""
     if scope["type"] == "lifespan":
+        prepare_document()
         await media(scope, receive, send)
     elif scope["type"] != "http":
         return  # uvicorn refuses a WebSocket that is not accepted
     elif scope["path"].startswith("/media/"):
         await media(scope, receive, send)
-    elif scope["path"].rstrip("/") == "/health/live" and scope["method"] in {"GET", "HEAD"}:
-        await _live(scope, send)
+    elif scope["path"].startswith("/health/") and scope["method"] in {"GET", "HEAD"}:
+        await _health(scope, receive, send)
     elif uploads.takes(scope):
         await uploads(scope, receive, send)
     else:
         await api(scope, receive, send)
 
 
-async def _live(scope: Scope, send: Send) -> None:
-    """Answer that the process is alive, without a thread: it does so when all threads are busy."""
-    headers = [
+async def _health(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer without a thread of Django: it does so when all threads are busy."""
+    path = scope["path"].rstrip("/")
+    if path == "/health/live":
+        await _send_json(scope, send, 200, {"status": "ok"}, {})
+    elif path == "/health/ready":
+        asked = health.readiness.asked()
+        if not asked.done():
+            await asyncio.wait([asyncio.wrap_future(asked)])
+        state = health.result_of(asked)
+        await _send_json(scope, send, state.http_status, state.body, state.headers)
+    else:
+        await api(scope, receive, send)
+
+
+async def _send_json(
+    scope: Scope, send: Send, status: int, content: dict[str, object], headers: Mapping[str, str]
+) -> None:
+    body = json.dumps(content).encode()
+    pairs = [
         (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(ALIVE)),
+        (b"content-length", b"%d" % len(body)),
+        *((name.lower().encode(), value.encode()) for name, value in headers.items()),
         *headers_without_django(scope),
     ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": ALIVE})
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body})

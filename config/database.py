@@ -1,9 +1,12 @@
-"""What to tell a user when the database cannot answer."""
+"""Whether the database can answer with the tables of this version, and what to tell if it cannot."""
 
 import sqlite3
+from functools import cache
 
 from django.conf import settings
-from django.db import Error, InterfaceError, OperationalError
+from django.db import Error, InterfaceError, OperationalError, connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from config.env import masked, read
 
@@ -46,3 +49,14 @@ def explanation(error: BaseException) -> str | None:
     if database.get("PASSWORD"):
         message = message.replace(str(database["PASSWORD"]), "***")
     return f"{'The database cannot be used.' if reason == AWAY else reason} {place}: {message}"
+
+
+def pending_migrations() -> set[tuple[str, str]]:
+    """Return the migrations that the database lacks, each with its app. Raises DatabaseError."""
+    return {*_migrations()}.difference(MigrationRecorder(connection).applied_migrations())
+
+
+@cache
+def _migrations() -> frozenset[tuple[str, str]]:
+    """Return the migrations of the code. They are read once, because a process runs one version."""
+    return frozenset(MigrationLoader(None).graph.nodes)

@@ -18,6 +18,7 @@ PORT = env.number("PORT", 2001, minimum=1, maximum=65535)
 WEB_WORKERS = env.number("WEB_WORKERS", 2, minimum=1, maximum=64)
 ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+READY_SECONDS = 1.0  # how old the state may be that GET /health/ready answers with
 PUBLIC_URL = env.origin("PUBLIC_URL")  # empty: the address of the current request
 DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
 # Uploads, sources, work in progress and published videos share one file system, because files move
@@ -166,6 +167,7 @@ SILENCED_SYSTEM_CHECKS = [
     "django_ratelimit.E003",
     "django_ratelimit.W001",
     "security.W001",  # config.http.TransportSecurityMiddleware is a subclass of SecurityMiddleware
+    *env.words("SILENCED_CHECKS"),
 ]
 CORS_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", ("*",), wildcard="*")  # without cookies
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ORIGINS

@@ -2,7 +2,8 @@
 
 from django.dispatch import Signal
 
-# Sent when readiness is asked for (GET /health/ready) and the database answers, with send_robust():
+# Sent at most once a second when readiness is asked for (GET /health/ready) and the database answers,
+# in a thread of its own, with send_robust():
 # a receiver that raises an error is left out of the answer. Arguments: none.
 # A receiver returns (name, state) of one part of its app, or None if it has nothing to report. The state
 # is "ok" or a few words without details that would help an attacker. Such a part is informational: it

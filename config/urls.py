@@ -2,10 +2,10 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path, register_converter
-from drf_spectacular.views import SpectacularAPIView
 
 from config import health
 from config.api.docs import RedocView, SwaggerView, redoc_script
+from config.api.document_view import DocumentView
 from config.api.slashes import UNKNOWN
 from config.api.views import UnknownRoute
 from config.ids import IdConverter
@@ -23,7 +23,7 @@ api_v1 = [
 urlpatterns = [
     path("", include("streaming.page_urls")),
     path("api/v1/", include(api_v1)),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", DocumentView.as_view(), name="schema"),
     path("api/docs/", SwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/redoc/", RedocView.as_view(url_name="schema"), name="redoc"),
     path("api/redoc/redoc.js", redoc_script, name="redoc-script"),

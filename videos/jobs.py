@@ -21,13 +21,14 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from videos.errors import LeaseLost, QuotaExceeded
-from videos.models import ProcessingJob, Video
+from videos.models import ProcessingJob, Video, WorkerPresence
 
 # Error code and text for the creator.
 WORKER_LOST = (
     "worker_lost",
     "Processing was interrupted too often, because its worker was killed each time. Retry the video.",
 )
+FORGET_WORKERS = timedelta(days=7)
 BACKOFF = timedelta(seconds=5)  # the wait after the first strike; doubled with each further one
 
 
@@ -46,6 +47,19 @@ def worker_name() -> str:
     except OSError:
         namespace = ""
     return f"{socket.gethostname()}/{namespace}/{os.getpid()}"[:120]
+
+
+def announce(worker: str) -> None:
+    """Write that a worker is alive. Safe to repeat, as its row may be gone."""
+    if not WorkerPresence.objects.filter(name=worker).update(seen_at=Now()):
+        WorkerPresence.objects.get_or_create(
+            name=worker, defaults={"started_at": Now(), "seen_at": Now()}
+        )
+
+
+def forget_workers() -> int:
+    """Delete the rows of workers that were not seen for FORGET_WORKERS. Return their number."""
+    return WorkerPresence.objects.filter(seen_at__lt=Now() - FORGET_WORKERS).delete()[0]
 
 
 def queue(video: Video, source_path: str) -> ProcessingJob:

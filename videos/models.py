@@ -9,7 +9,7 @@ from django.utils import timezone
 from config import money
 from config.ids import uuid7
 from config.texts import validate_name
-from videos.querysets import ProcessingJobQuerySet, VideoQuerySet
+from videos.querysets import ProcessingJobQuerySet, VideoQuerySet, WorkerPresenceQuerySet
 
 
 class Tag(models.Model):
@@ -266,3 +266,20 @@ class ProcessingJob(models.Model):
     def work_folder(self) -> Path:
         """The folder of this attempt alone, for unfinished files."""
         return settings.MEDIA_ROOT / "work" / str(self.pk) / str(self.fence)
+
+
+class WorkerPresence(models.Model):
+    """A worker process, and when it last gave a sign of life.
+
+    A worker writes its row every ten seconds, by the database's clock. The row stays when it ends, so
+    that an operator can read since when no worker has run.
+    """
+
+    name = models.CharField(primary_key=True, max_length=120)  # jobs.worker_name
+    started_at = models.DateTimeField("first seen (UTC)")
+    seen_at = models.DateTimeField("last seen (UTC)")
+
+    objects = WorkerPresenceQuerySet.as_manager()
+
+    def __str__(self):
+        return self.name

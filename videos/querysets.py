@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from accounts.models import User
 
 if TYPE_CHECKING:
-    from videos.models import ProcessingJob, Video  # noqa: F401 - in the quoted type arguments
+    from videos.models import ProcessingJob, Video, WorkerPresence  # noqa: F401 - in the quoted type arguments
 
 
 RECENT = 200  # starts of jobs that decide whose turn it is
@@ -130,3 +130,11 @@ class ProcessingJobQuerySet(models.QuerySet["ProcessingJob"]):
     def held(self, job: "ProcessingJob") -> Self:
         """Return the row of ``job`` as long as this attempt owns it, else no row."""
         return self.filter(pk=job.pk, fence=job.fence, state=self.model.State.RUNNING)
+
+
+class WorkerPresenceQuerySet(models.QuerySet["WorkerPresence"]):
+    ALIVE = timedelta(seconds=60)  # a worker writes its row every ten; the machine may be busy
+
+    def alive(self) -> Self:
+        """Return the workers that gave a sign of life lately."""
+        return self.filter(seen_at__gte=Now() - self.ALIVE)

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from audit import checkpoints, partitions, pruning, sealing
+from config import database
 from videos import jobs
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 _FORK = multiprocessing.get_context("fork")
 _PR_SET_PDEATHSIG = 1
 STOP_GRACE_SECONDS = 5
+ANNOUNCE_SECONDS = 10.0  # between two signs of life (videos.models.WorkerPresence)
 CHECK_SECONDS = 0.5  # between two looks whether the job was canceled
 DATABASE_AWAY = 3  # exit code of a child that could not write its result to the database
 # Error code and text for the creator.
@@ -45,11 +47,16 @@ OWN_PARTS = {
     "second": (jobs.release_of_dead_workers, sealing.seal_in_worker),
     "hour": (
         garbage.collect_garbage,
+        jobs.forget_workers,
         checkpoints.make_hourly,
         pruning.prune_by_setting,
         partitions.make_ahead,
     ),
 }
+
+
+class NotMigrated(Exception):
+    """The database does not have the tables of this version."""
 
 
 class Worker:
@@ -59,14 +66,20 @@ class Worker:
         self.name = jobs.worker_name()
         self.stopping = False
         self._last = dict.fromkeys(TICKS, float("-inf"))
+        self._announced_at = float("-inf")
 
     def run(self, *, until_idle: bool = False) -> None:
         """Claim and carry out jobs until SIGTERM or SIGINT, or with ``until_idle`` until none is due.
 
-        Survives a database that is not reachable: it tries again every WORKER_POLL_SECONDS.
+        Survives a database that is not reachable, and waits for one that is not migrated: it tries
+        again every WORKER_POLL_SECONDS. With ``until_idle`` it raises NotMigrated instead.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        if until_idle and database.pending_migrations():
+            raise NotMigrated
+        if not self._await_tables():
+            return
         logger.info("Worker %s is ready. FFmpeg's cage: %s.", self.name, cage.describe().detail)
         while not self.stopping:
             try:
@@ -76,8 +89,11 @@ class Worker:
                     self.work_on(job)
                 elif until_idle:
                     return
-            except DatabaseError:
+            except DatabaseError as error:
                 # Unreachable or busy. Jobs and leases are in the table, so nothing is lost.
+                if database.unavailability(error) == database.UNMIGRATED:
+                    self._await_tables()
+                    continue
                 logger.warning("The database is not reachable; trying again.", exc_info=True)
                 connections.close_all()
                 job = None
@@ -146,13 +162,41 @@ class Worker:
         for every, seconds in TICKS.items():
             if now - self._last[every] >= seconds:
                 self._last[every] = now
-                for part in OWN_PARTS.get(every, ()):
+                own = (self.announce,) if every == "second" else ()
+                for part in (*own, *OWN_PARTS.get(every, ())):
                     try:
                         part()
                     except Exception:
                         logger.exception("%s failed", part.__qualname__)
                         connections.close_all()
                 worker_tick.send_robust(sender=Worker, every=every)  # logs exceptions
+
+    def announce(self) -> None:
+        """Give a sign of life, every ANNOUNCE_SECONDS."""
+        now = time.monotonic()
+        if now - self._announced_at >= ANNOUNCE_SECONDS:
+            jobs.announce(self.name)
+            self._announced_at = now
+
+    def _await_tables(self) -> bool:
+        """Wait until the database has the tables of this version. Say once that they are missing.
+
+        Return False if the worker is told to stop before.
+        """
+        said = False
+        while not self.stopping:
+            try:
+                if not database.pending_migrations():
+                    return True
+                reason = database.UNMIGRATED
+            except DatabaseError as error:
+                reason = database.explanation(error) or str(error)
+                connections.close_all()
+            if not said:
+                said = True
+                logger.warning("%s The worker waits until then.", reason)
+            self._sleep(settings.WORKER_POLL_SECONDS)
+        return False
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True

@@ -212,7 +212,10 @@ def test_readiness_names_its_parts(client):
     answer = client.get("/health/ready")
 
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ok", "parts": {"database": "ok", "cache": "ok"}}
+    assert answer.json() == {
+        "status": "ok",
+        "parts": {"database": "ok", "cache": "ok"},
+    }
 
 
 def test_ids_are_version_7_and_grow():

@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from audit.models import AuditEntry
-from videos.models import ProcessingJob, Video
+from videos.models import ProcessingJob, Video, WorkerPresence
 from videos.services import catalogue, garbage, sources
 from videos.tests import processes
 from videos.tests.media import make_clip
@@ -252,3 +252,47 @@ def test_a_job_of_an_unknown_kind_fails_and_the_worker_lives(upload, clip):
         assert process.poll() is None
     assert job_of(foreign).error_code == "unknown_job"
     assert_ready_once(good)
+
+
+@pytest.fixture
+def empty_database(tmp_path):
+    """The URL of an SQLite file without tables."""
+    return f"sqlite:///{tmp_path / 'empty.sqlite3'}"
+
+
+def test_a_worker_waits_for_the_tables_and_says_so_once(empty_database):
+    """Seen once: seven lines of errors each second."""
+    with worker(DATABASE_URL=empty_database) as process:
+        wait_for(lambda: "The worker waits until then." in processes.log())
+        time.sleep(3)
+        lines = processes.log().splitlines()
+        assert len(lines) == 1, lines
+        assert "`make run`, or `python manage.py migrate`, makes them." in lines[0]
+        assert process.poll() is None
+
+        migrate = processes.start("migrate", "-v", "0", DATABASE_URL=empty_database)
+        assert migrate.wait(timeout=120) == 0
+        wait_for(lambda: "is ready" in processes.log())
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+    assert "Traceback" not in processes.log()
+
+
+def test_a_worker_that_is_told_to_stop_does_so_while_it_waits(empty_database):
+    with worker(DATABASE_URL=empty_database) as process:
+        wait_for(lambda: "The worker waits until then." in processes.log())
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+
+
+def test_until_idle_ends_with_the_command_to_run(empty_database):
+    process = processes.start("run_worker", "--until-idle", DATABASE_URL=empty_database)
+
+    assert process.wait(timeout=60) == 1
+    assert processes.log().splitlines()[-1].startswith("CommandError: The database does not have")
+
+
+def test_a_worker_gives_signs_of_life():
+    with worker() as process:
+        wait_for(lambda: WorkerPresence.objects.alive().exists())
+        assert WorkerPresence.objects.get().name.endswith(f"/{process.pid}")

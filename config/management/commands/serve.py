@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from config import listening, supervisor
+from config import doctor, listening, supervisor
 
 LINE = "-" * 72
 
@@ -50,8 +50,22 @@ class Command(BaseCommand):
                 f"  e-mail    {settings.DEFAULT_ADMIN_EMAIL}\n"
                 f"  password  {settings.DEFAULT_ADMIN_PASSWORD}\n{LINE}"
             )
+        self.show_faults()
         self.say("Starting the web server and the worker …")
         supervisor.become(settings.DATA_DIR, settings.PORT)
+
+    def show_faults(self) -> None:
+        """Show the faults that the quick checks of `manage.py doctor` find."""
+        faults = [
+            found
+            for examined in doctor.examine(at_start=True)
+            for found in examined.findings
+            if found.level != doctor.Level.OK
+        ]
+        for found in faults:
+            self.say(f"{found.level.capitalize()}: {found.statement}\n  {found.remedy}")
+        if faults:
+            self.say("  `manage.py doctor` examines everything.")
 
     def say(self, text: str) -> None:
         self.stdout.write(text)

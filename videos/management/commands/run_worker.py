@@ -1,6 +1,7 @@
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from videos.worker import Worker
+from config import database
+from videos.worker import NotMigrated, Worker
 
 
 class Command(BaseCommand):
@@ -15,4 +16,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args, **options):
-        Worker().run(until_idle=options["until_idle"])
+        try:
+            Worker().run(until_idle=options["until_idle"])
+        except NotMigrated:
+            raise CommandError(database.UNMIGRATED) from None

@@ -1,0 +1,69 @@
+"""The checks of the administrators, for `manage.py doctor`."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth.hashers import check_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from accounts.models import RefreshFamily, User, normal_email
+from accounts.roles import Role
+from config.doctor import Finding, check, error, ok, warning
+
+IDLE = timedelta(days=180)
+
+
+@check("Secrets", "admin_password_strength", at_start=True)
+def password_strength() -> Iterator[Finding]:
+    """Check the password that `manage.py seed` gives to the first administrator."""
+    password = settings.DEFAULT_ADMIN_PASSWORD
+    if not password:
+        return
+    try:
+        validate_password(password, User(email=settings.DEFAULT_ADMIN_EMAIL))
+    except ValidationError as fault:
+        yield error(
+            f"DEFAULT_ADMIN_PASSWORD is weak: {' '.join(fault.messages)}",
+            "Change the administrator's password (manage.py changepassword), and empty the setting.",
+        )
+
+
+@check("Users", "admin_password", needs_tables=True)
+def password_in_use() -> Iterator[Finding]:
+    password = settings.DEFAULT_ADMIN_PASSWORD
+    email = normal_email(settings.DEFAULT_ADMIN_EMAIL)
+    user = User.objects.filter(email=email, is_active=True).first()
+    if not password:
+        yield ok("DEFAULT_ADMIN_PASSWORD is empty.")
+    elif user and check_password(password, user.password):
+        yield warning(
+            f"The password of {email} stands in DEFAULT_ADMIN_PASSWORD, where others may read it.",
+            f"python manage.py changepassword {email}, then empty the setting.",
+        )
+    else:
+        yield ok("DEFAULT_ADMIN_PASSWORD is set, and is nobody's password any more.")
+
+
+@check("Users", "administrators", needs_tables=True)
+def administrators() -> Iterator[Finding]:
+    since = timezone.now() - IDLE
+    active = User.objects.filter(role__name=Role.ADMIN, is_active=True)
+    total = active.count()
+    sign_ins = RefreshFamily.objects.filter(user=OuterRef("pk"))
+    seen = Q(last_login__gte=since) | Q(
+        Exists(sign_ins.filter(Q(created_at__gte=since) | Q(rotated_at__gte=since)))
+    )
+    idle = active.filter(created_at__lt=since).exclude(seen).count()
+    if not total:
+        yield error("There is no active administrator.", "python manage.py createsuperuser")
+    elif idle:
+        yield warning(
+            f"{idle} of {total} administrators did not sign in for {IDLE.days} days.",
+            "Deactivate those who left: PATCH /api/v1/users/{id}, or the admin site.",
+        )
+    else:
+        yield ok(f"Active administrators: {total}.")

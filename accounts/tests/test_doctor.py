@@ -1,0 +1,73 @@
+"""The doctor's checks of the administrators."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import RefreshFamily, User
+from accounts.roles import Role
+from config.tests.doctoring import said, worst
+
+pytestmark = pytest.mark.django_db
+PASSWORD = "a rather long pass phrase 7"
+
+
+@pytest.fixture
+def administrator(settings) -> User:
+    """The only administrator, a year old, who has never signed in."""
+    User.objects.all().delete()
+    settings.DEFAULT_ADMIN_EMAIL = "root@example.com"
+    user = User.objects.create_user("root@example.com", PASSWORD, role=Role.ADMIN)
+    User.objects.update(created_at=timezone.now() - timedelta(days=365))
+    return user
+
+
+@pytest.mark.parametrize(
+    ("password", "level"), [("", "ok"), (PASSWORD, "ok"), ("admin", "error"), ("password", "error")]
+)
+def test_the_strength_of_the_password_in_the_settings(settings, password, level):
+    settings.DEFAULT_ADMIN_PASSWORD = password
+
+    assert worst("admin_password_strength") == level
+
+
+def test_the_password_in_the_settings_is_a_warning_while_it_is_used(settings, administrator):
+    settings.DEFAULT_ADMIN_PASSWORD = PASSWORD
+    before = User.objects.values_list("password").get()
+    assert worst("admin_password") == "warning"
+    assert PASSWORD not in said("admin_password")
+    assert User.objects.values_list("password").get() == before
+
+    administrator.set_password("another long pass phrase 8")
+    administrator.save()
+    assert worst("admin_password") == "ok"
+
+    settings.DEFAULT_ADMIN_PASSWORD = ""
+    assert worst("admin_password") == "ok"
+
+
+def test_nobody_who_administrates_is_an_error(administrator):
+    User.objects.update(is_active=False)
+
+    assert worst("administrators") == "error"
+
+
+def test_an_administrator_who_stays_away_is_a_warning(administrator):
+    assert worst("administrators") == "warning"
+    assert said("administrators").startswith("1 of 1 administrators")
+
+    User.objects.update(last_login=timezone.now())
+    assert worst("administrators") == "ok"
+
+
+@pytest.mark.parametrize(
+    ("field", "days", "level"),
+    [("created_at", 1, "ok"), ("rotated_at", 1, "ok"), ("created_at", 200, "warning")],
+)
+def test_signing_in_by_the_api_counts(administrator, field, days, level):
+    long_ago = timezone.now() - timedelta(days=300)
+    at = {"created_at": long_ago, field: timezone.now() - timedelta(days=days)}
+    RefreshFamily.objects.create(user=administrator, current="x", expires_at=timezone.now(), **at)
+
+    assert worst("administrators") == level

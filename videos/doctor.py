@@ -1,0 +1,152 @@
+"""The checks of the workers, the queue, the tools and their cage, for `manage.py doctor`."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Max
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from config.doctor import Finding, check, error, ok, warning
+from videos.models import ProcessingJob, WorkerPresence
+from videos.processing import cage, holes, tools
+from videos.processing.errors import ToolFailed, ToolMissing
+
+START = "Start one: python manage.py run_worker (`make run` starts one too)."
+WAITING = timedelta(minutes=15)
+LATELY = timedelta(days=1)
+
+
+@check("Videos", "worker", needs_tables=True)
+def worker() -> Iterator[Finding]:
+    alive = list(WorkerPresence.objects.alive().values_list("name", flat=True))
+    last = WorkerPresence.objects.aggregate(last=Max("seen_at"))["last"]
+    if alive:
+        hosts = {name.split("/")[0] for name in alive}
+        yield ok(f"Workers: {len(alive)}, on {', '.join(sorted(hosts))}.")
+        yield from _shared_by(hosts)
+        return
+    since = f"since {last:%Y-%m-%d %H:%M:%S} UTC" if last else "yet"
+    waiting = ProcessingJob.objects.due().count()
+    yield (error if waiting else warning)(
+        f"No worker has run {since}: nobody processes videos ({waiting} wait), sends mails or renews"
+        " subscriptions.",
+        START,
+    )
+
+
+def _shared_by(hosts: set[str]) -> Iterator[Finding]:
+    """Check that processes on several hosts do not each have a file of their own."""
+    if len(hosts) > 1 and connection.vendor == "sqlite":
+        yield error(
+            "Workers of several hosts use SQLite, whose file can be shared safely on one host only.",
+            "Move to PostgreSQL: DATABASE_URL=postgres://… (docs/operations.md, Scale).",
+        )
+    if len(hosts) > 1 and not settings.CACHE_URL:
+        yield warning(
+            "The service runs on several hosts, and each counts rate limits of its own.",
+            "Share a Redis: CACHE_URL=redis://…",
+        )
+
+
+@check("Videos", "queue", needs_tables=True)
+def queue() -> Iterator[Finding]:
+    due = ProcessingJob.objects.due().order_by("created_at").first()
+    failed = ProcessingJob.objects.filter(
+        state=ProcessingJob.State.FAILED, finished_at__gte=Now() - LATELY
+    )
+    done = ProcessingJob.objects.filter(
+        state=ProcessingJob.State.DONE, finished_at__gte=Now() - LATELY
+    ).count()
+    if due and due.created_at < timezone.now() - WAITING:
+        minutes = (timezone.now() - due.created_at).total_seconds() / 60
+        yield warning(
+            f"The oldest video that waits to be processed has waited for {minutes:.0f} minutes.",
+            "Start more workers, on other hosts where this one is busy.",
+        )
+    else:
+        yield ok("No video waits for long.")
+    if lost := failed.count():
+        reason = failed.order_by("-finished_at").values_list("error_code", flat=True).first()
+        text = (
+            f"Of the last day's jobs, {lost} failed and {done} succeeded; the newest by {reason}."
+        )
+        remedy = "See the reasons on the admin site (processing jobs), and the worker's log."
+        yield warning(text, remedy) if lost >= max(5, done) else ok(text)
+
+
+@check("Videos", "isolation", at_start=True)
+def isolation() -> Iterator[Finding]:
+    try:
+        found = cage.describe()
+    except ToolMissing as fault:
+        yield error(
+            fault.detail,
+            "apt-get install bubblewrap, or see docs/operations.md, The cage of FFmpeg.",
+        )
+        return
+    if found.program:
+        yield ok(f"FFmpeg is caged by {found.detail}.")
+        return
+    install = (
+        "apt-get install bubblewrap"
+        if "not installed" in found.detail
+        else ("Allow unprivileged user namespaces, in the container or by AppArmor and sysctl")
+    )
+    if settings.FFMPEG_SANDBOX == "limits":
+        install = "Install bubblewrap, and set FFMPEG_SANDBOX=auto"
+    yield warning(
+        f"FFmpeg reads the files of strangers with access to this machine's files: {found.detail}.",
+        f"{install} (docs/operations.md, The cage of FFmpeg).",
+    )
+
+
+@check("Videos", "tools", seconds=15.0)
+def programs() -> Iterator[Finding]:
+    try:
+        versions = tools.versions()
+    except (ToolMissing, ToolFailed) as fault:
+        detail = " ".join(fault.detail.split())[:300]
+        yield error(
+            f"Videos cannot be processed: {detail}",
+            "Install the requirements again, or name working programs in FFMPEG_PATH, FFPROBE_PATH and"
+            " PACKAGER_PATH.",
+        )
+        return
+    yield ok(", ".join(f"{name} {version}" for name, version in versions.items()) + " work.")
+
+
+@check("Videos", "ffmpeg", seconds=15.0)
+def known_holes() -> Iterator[Finding]:
+    """Compare the versions with the list of known holes."""
+    try:
+        versions, isolated = tools.versions(), bool(cage.describe().program)
+    except (ToolMissing, ToolFailed):
+        return  # another check tells of it
+    names: dict[str, list[str]] = {}
+    for name in ("ffmpeg", "ffprobe"):
+        names.setdefault(versions[name], []).append(name)
+    stands = (
+        "the list of formats and bubblewrap stand"
+        if isolated
+        else "only the list of formats stands"
+    )
+    for version, of in names.items():
+        program, found = " and ".join(of), holes.of_ffmpeg(version)
+        settings_of = " and ".join(f"{name.upper()}_PATH" for name in of)
+        if found is None:
+            yield warning(
+                f"{program}: version {version} cannot be compared with the list of known holes.",
+                f"Compare it yourself: {holes.PAGE}",
+            )
+        elif found:
+            yield warning(
+                f"{program} {version}: known holes {'; '.join(map(str, found))}. Here {stands} against"
+                " them.",
+                f"Name a newer one in {settings_of}"
+                + ("." if isolated else ", and install bubblewrap."),
+            )
+        else:
+            yield ok(f"{program} {version}: this version of the service knows no hole of it.")
