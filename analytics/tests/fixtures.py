@@ -3,9 +3,8 @@
 And one that needs all apps: a row in every table of the admin site.
 """
 
-from datetime import timedelta
-
 from concurrent.futures import Future
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group

@@ -50,6 +50,7 @@ def tag_of(path: str) -> str:
             return tag
     return path.split("/")[0]
 
+
 # The name of each list of values in the document, and where the list is.
 ENUM_NAMES = {
     "VideoStatusEnum": "videos.models.Video.Status",
