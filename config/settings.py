@@ -335,6 +335,7 @@ if "." in DEFAULT_FROM_EMAIL.rpartition("@")[2]:  # people cannot write to vod@l
 # --- audit ------------------------------------------------------------------------------------
 
 AUDIT_READS = env.flag("AUDIT_READS", default=True)
+AUDIT_ACTIVITY_DAYS = env.number("AUDIT_ACTIVITY_DAYS", 30, maximum=3650)
 AUDIT_FLUSH_SECONDS = 0.25
 
 # --- transport security -------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.backends import forget_role_permissions
+from audit import buffer
 from config import append_only
 from config.tests.fixtures import QUICK_HASHER
 from payments.ledger import protection
@@ -38,6 +39,7 @@ def _house(request, settings):
     transactional = uses_transactions(request)
     request.getfixturevalue("transactional_db" if transactional else "db")
     cache.clear()
+    buffer.forget()
     forget_role_permissions()
     if not Group.objects.filter(name="ADMIN").exists():
         call_command("seed", verbosity=0)
