@@ -15,7 +15,7 @@ from collections import deque
 from datetime import datetime
 
 from django.conf import settings
-from django.db import DatabaseError, DataError, IntegrityError, connections, transaction
+from django.db import DataError, Error, IntegrityError, connections, transaction
 
 from audit.actions import AuditAction
 from audit.models import AuditEntry
@@ -59,14 +59,14 @@ def flush(*, counts: bool = True) -> None:
 
     Safe to repeat after a lost answer: a row that is stored already is left as it is, and a count is
     stored as the sum so far. A row that the database cannot take is given up, so that it does not stop
-    the others. Raises DatabaseError if the database is away; the rows then keep waiting.
+    the others. Raises django.db.Error if the database is away; the rows then keep waiting.
     """
     with _flushing:
         while _waiting:
             batch = [_waiting.popleft() for _ in range(min(BATCH, len(_waiting)))]
             try:
                 _write(batch)
-            except DatabaseError:
+            except Error:
                 _waiting.extendleft(reversed(batch))
                 raise
         if counts:
@@ -102,7 +102,7 @@ def _write_counts() -> None:
     try:
         for start in range(0, len(rows), BATCH):
             _insert(rows[start : start + BATCH])
-    except DatabaseError:
+    except Error:
         _tally.not_stored(rows)
         raise
 
@@ -131,7 +131,7 @@ def _record_dropped() -> None:
     data = {"rows": len(times), "from": min(times).isoformat(), "to": max(times).isoformat()}
     try:
         AuditEntry.objects.create(action=AuditAction.REQUESTS_DROPPED, data=data)
-    except DatabaseError:
+    except Error:
         _dropped.extend(times)
         raise
 
@@ -143,7 +143,7 @@ def _start() -> None:
         if _thread is None or not _thread.is_alive():
             _thread = threading.Thread(target=_run, name="audit-buffer", daemon=True)
             _thread.start()
-            atexit.register(_last_flush)
+            atexit.register(record_the_rest)
 
 
 def _run() -> None:
@@ -155,7 +155,7 @@ def _run() -> None:
             counts = now - counted_at >= COUNTS_SECONDS
             flush(counts=counts)
             counted_at = now if counts else counted_at
-        except DatabaseError:
+        except Error:
             logger.warning("API requests could not be recorded. They keep waiting.", exc_info=True)
             connections.close_all()
             threading.Event().wait(2)
@@ -164,8 +164,11 @@ def _run() -> None:
             return
 
 
-def _last_flush() -> None:
+def record_the_rest() -> None:
+    """Write what waits, at the end of the process. Safe to repeat."""
     try:
         flush()
-    except DatabaseError:
+    except Error:
         logger.exception("The process ended with %d unwritten API requests.", len(_waiting))
+    finally:
+        connections.close_all()

@@ -5,7 +5,9 @@ threads. Bytes of clients wait on the event loop: a few slow clients would occup
 The API does not run under Django's own ASGI handler, where a request costs several times as much.
 """
 
+import asyncio
 import os
+from typing import Any
 
 from django.utils.module_loading import import_string
 
@@ -28,6 +30,7 @@ LANES = Lanes(
 api = Bridge(django, LANES)
 media = import_string("streaming.delivery.asgi.application")
 uploads = import_string("videos.uploads.asgi.Uploads")(api)
+record_the_rest = import_string("audit.buffer.record_the_rest")
 
 ALIVE = b'{"status": "ok"}'
 
@@ -35,7 +38,7 @@ ALIVE = b'{"status": "ok"}'
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Pass one connection on. The delivery also gets the start and stop of the process (lifespan)."""
     if scope["type"] == "lifespan":
-        await media(scope, receive, send)
+        await media(scope, receive, _recording(send))
     elif scope["type"] != "http":
         return  # uvicorn refuses a WebSocket that is not accepted
     elif scope["path"].startswith("/media/"):
@@ -46,6 +49,20 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await uploads(scope, receive, send)
     else:
         await api(scope, receive, send)
+
+
+def _recording(send: Send) -> Send:
+    """Return a ``send`` that records the last requests before the process says that it has stopped.
+
+    uvicorn then ends the process by the signal that it got, so that nothing registered with atexit runs.
+    """
+
+    async def send_after_recording(message: dict[str, Any]) -> None:
+        if message["type"] == "lifespan.shutdown.complete":
+            await asyncio.to_thread(record_the_rest)
+        await send(message)
+
+    return send_after_recording
 
 
 async def _live(send: Send) -> None:
