@@ -39,7 +39,8 @@ class ApiRequestAdmin(ReadOnlyAdmin[ApiRequest]):
     list_select_related = ["caller__actor"]
     ordering = ["-number"]
     fields = [
-        *list_display[:6], "user_agent", "duration_ms", "request_id", "count", "until"
+        "time", "who", "method", "path", "status", "address", "user_agent", "duration_ms",
+        "request_id", "count", "until",
     ]  # fmt: skip
 
     @admin.display(description="time (UTC)", ordering="-number")

@@ -33,7 +33,7 @@ class Log:
 
     def newest(self, most: int) -> Iterator[Line]:
         """Yield up to ``most`` lines, read in pieces from both tables."""
-        halves = (
+        halves: tuple[Iterator[Line], Iterator[Line]] = (
             self.entries.order_by("-at", "-id")[:most].iterator(chunk_size=2000),
             self.requests.order_by("-number")[:most].iterator(chunk_size=2000),
         )

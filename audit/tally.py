@@ -125,7 +125,7 @@ class Tally:
         if hour != self._hour:
             self._hour = hour
             for kept in (self._callers, self._counted, self._routes, self._rows):
-                kept.clear()  # type: ignore[attr-defined]  # dicts and counters have it
+                kept.clear()
 
     def _lists(self, call: Call) -> bool:
         limit = LIMITS[call.kind]

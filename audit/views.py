@@ -63,8 +63,9 @@ class AuditViewSet(ListModelMixin, GenericViewSet[AuditEntry]):
                 [getattr(line, name) for name in CSV_COLUMNS] for line in log.newest(CSV_ROWS_MAX)
             )
             return csv_response("audit", CSV_COLUMNS, rows)
-        page = self.paginator.paginate_queryset(log, request, view=self)
-        return self.paginator.get_paginated_response(self.get_serializer(page, many=True).data)
+        pages = LogPagination()
+        page = pages.paginate_queryset(log, request, view=self)
+        return pages.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def log(self, request: Request) -> Log:
         """Return the lines that the filters let through. Raises ValidationError for a wrong filter."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from audit.models import ApiRequest, AuditEntry, Caller
+from audit.reading import Line, place
 from audit.requests import first_number, public_id
 
 pytestmark = pytest.mark.django_db
@@ -61,11 +62,8 @@ def test_a_walk_visits_every_line_once(client_for, admin, size, link, order):
             entry(at, id=uuid.UUID(int=number))
         for tag in (0, 1, 700, 2047):
             request(at, tag=tag)
-    lines = sorted(
-        [*AuditEntry.objects.all(), *ApiRequest.objects.all()],
-        key=lambda line: (line.at, line.id),
-        reverse=order == "-at",
-    )
+    lines: list[Line] = [*AuditEntry.objects.all(), *ApiRequest.objects.all()]
+    lines.sort(key=place, reverse=order == "-at")
 
     pages = walk(client_for(admin), f"page_size={size}&ordering={order}", link)
 
@@ -131,7 +129,7 @@ def test_the_filters_hold_for_both(client_for, admin, viewer, query, expected, f
     def second(number):
         return NOON + timedelta(seconds=number)
 
-    lines = {
+    lines: dict[str, Line] = {
         "b": entry(second(0), method="POST", status=201),
         "o": request(second(1), status=201, ip="2001:db8::1"),
         "d": entry(second(2), actor=viewer, ip="192.0.2.7"),

@@ -1,5 +1,6 @@
 """The buffer of the audit log, when the database is away, full or confused."""
 
+import inspect
 import os
 
 import pytest
@@ -44,7 +45,7 @@ def lost_answer(monkeypatch):
 def flush_without_savepoint():
     """Flush, and keep what a statement before the error has written, as after a lost COMMIT."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(buffer, "_insert", buffer._insert.__wrapped__)
+        patch.setattr(buffer, "_insert", inspect.unwrap(buffer._insert))
         buffer.flush()
 
 

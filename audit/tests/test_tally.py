@@ -5,7 +5,9 @@ import random
 import string
 import threading
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -116,7 +118,7 @@ def test_a_counted_row_says_what_when_and_how_often(log, clock):
     assert row.data == {"count": 3, "until": row.until.isoformat().replace("+00:00", "Z")}
 
 
-FLOODS = {
+FLOODS: dict[str, Callable[[], dict[str, Any]]] = {
     "paths": lambda: {"path": f"/api/v1/{text()}", "status": 404},
     "user agents": lambda: {"user_agent": text(200), "status": 404},
     "addresses of one network": lambda: {
