@@ -332,6 +332,8 @@ def make_lines(lines: int) -> tuple[uuid.UUID, uuid.UUID]:
         " {text} || {text} FROM {rows}",
     )
     with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET statement_timeout = 0")
         for statement in statements:
             cursor.execute(statement.format(**parts))
     return uuid.UUID(int=3000), uuid.UUID(int=2000)
