@@ -34,7 +34,7 @@ LIMITS = {  # by (signed in, refused)
     (True, False): Limit(30, 2000),
     (True, True): Limit(5, 200),
     (False, False): Limit(10, 200),
-    (False, True): Limit(5, 20),
+    (False, True): Limit(5, 10),
 }
 
 
