@@ -10,6 +10,7 @@ import uuid
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from audit.requests import AGENT_MAX, ApiRequest, Caller, Clock, time_of
 from config import addresses
@@ -38,7 +39,7 @@ LIMITS = {  # by (signed in, refused)
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
     """What is known of a request when it has been answered.
 
@@ -57,7 +58,7 @@ class Call:
     request_id: str
     is_frequent: bool = False
 
-    @property
+    @cached_property
     def who(self) -> str:
         """The user's id or the network: a stranger can choose each address of an IPv6 network."""
         return str(self.actor_id or addresses.network(self.ip or ""))
