@@ -161,6 +161,8 @@ class RefreshFamily(models.Model):
             models.Index(
                 fields=["user"], name="family_live", condition=models.Q(revoked_at__isnull=True)
             ),
+            # accounts.forgetting: the sign-ins that are over.
+            models.Index(fields=["expires_at"], name="family_by_end"),
         ]
 
     def __str__(self) -> str:

@@ -35,6 +35,7 @@ PERMISSIONS: dict[str, set[str]] = {
         "accounts.change_user",
         "accounts.view_refreshfamily",
         "audit.view_auditentry",
+        "audit.view_apirequest",
         "videos.view_any_video",
         "videos.change_any_video",
         "videos.delete_any_video",

@@ -1,121 +1,176 @@
-"""The entries about API requests, written in batches by a thread shortly after the response.
+"""The rows about API requests, written in batches by a thread shortly after the response.
 
-A request that only reads the database thereby needs no write transaction. A crash loses at most
-AUDIT_FLUSH_SECONDS of these entries. Entries about changes do not pass through here:
-`audit.services.record` writes each one in the transaction of its change.
+A request that only reads the database thereby needs no write transaction. A process that is killed
+loses at most AUDIT_FLUSH_SECONDS of the listed requests, and COUNTS_SECONDS of the counted ones; one
+that ends loses none. Entries about changes do not pass through here: `audit.services.record` writes each
+one in the transaction of its change.
 """
 
 import atexit
 import logging
+import os
 import threading
+import time
 from collections import deque
 from datetime import datetime
 
 from django.conf import settings
-from django.db import DatabaseError, DataError, IntegrityError, connections
+from django.db import DataError, Error, IntegrityError, connections, transaction
 
 from audit.actions import AuditAction
 from audit.models import AuditEntry
+from audit.requests import ApiRequest, Caller
+from audit.tally import Call, Tally
 
 logger = logging.getLogger(__name__)
 
 CAPACITY = 20_000
 BATCH = 500
+COUNTS_SECONDS = 60
 
-_waiting: deque[AuditEntry] = deque()
-_dropped: list[datetime] = []  # the times of the entries that were given up since the last flush
+_tally = Tally()
+_waiting: deque[ApiRequest] = deque()
+_dropped: list[datetime] = []  # the times of the requests that were given up since the last flush
 _started = threading.Lock()
 _flushing = threading.Lock()
 _wake = threading.Event()
 _thread: threading.Thread | None = None
 
 
-def put(entry: AuditEntry) -> None:
-    """Add an entry to the next batch, without waiting for the database.
+def put(call: Call) -> None:
+    """List or count a request, without waiting for the database.
 
-    Over CAPACITY waiting entries, the new one is given up; the next flush records how many were. With
-    AUDIT_FLUSH_SECONDS = 0 the entry is written at once.
+    Over CAPACITY waiting rows, the new one is given up; the next flush records how many were. With
+    AUDIT_FLUSH_SECONDS = 0 everything is written at once.
     """
+    row = _tally.take(call)
+    if row is not None and len(_waiting) < CAPACITY:
+        _waiting.append(row)
+    elif row is not None:
+        _dropped.append(row.at)
     if settings.AUDIT_FLUSH_SECONDS == 0:
-        entry.save(force_insert=True)
-        return
-    if len(_waiting) < CAPACITY:
-        _waiting.append(entry)
-    else:
-        _dropped.append(entry.at)
-    if _thread is None or not _thread.is_alive():
+        flush()
+    elif _thread is None or not _thread.is_alive():
         _start()
 
 
-def flush() -> None:
-    """Write all waiting entries of this process. Other processes have their own.
+def flush(*, counts: bool = True) -> None:
+    """Write all waiting rows of this process, and its counts. Other processes have their own.
 
-    Safe to repeat after a lost answer: an entry that is stored already is left as it is. An entry that
-    the database cannot take is given up, so that it does not stop the others. Raises DatabaseError if
-    the database is away; the entries then keep waiting.
+    Safe to repeat after a lost answer: a row that is stored already is left as it is, and a count is
+    stored as the sum so far. A row that the database cannot take is given up, so that it does not stop
+    the others. Raises django.db.Error if the database is away; the rows then keep waiting.
     """
     with _flushing:
         while _waiting:
             batch = [_waiting.popleft() for _ in range(min(BATCH, len(_waiting)))]
             try:
                 _write(batch)
-            except DatabaseError:
+            except Error:
                 _waiting.extendleft(reversed(batch))
                 raise
+        if counts:
+            _write_counts()
         _record_dropped()
 
 
-def _write(batch: list[AuditEntry]) -> None:
+def forget() -> None:
+    """Forget all that is not written: in a child process it belongs to the parent."""
+    global _tally
+    _tally = Tally()
+    _waiting.clear()
+    _dropped.clear()
+
+
+os.register_at_fork(after_in_child=forget)
+
+
+def _write(rows: list[ApiRequest]) -> None:
     try:
-        AuditEntry.objects.bulk_create(batch, ignore_conflicts=True)
+        _insert(rows)
     except (DataError, IntegrityError):
-        for entry in batch:
+        for row in rows:
             try:
-                AuditEntry.objects.bulk_create([entry], ignore_conflicts=True)
+                _insert([row])
             except (DataError, IntegrityError):
-                logger.exception("An audit entry cannot be stored, and is given up.")
-                _dropped.append(entry.at)
+                logger.exception("An API request cannot be recorded, and is given up.")
+                _dropped.append(row.at)
+
+
+def _write_counts() -> None:
+    rows = _tally.changed()
+    try:
+        for start in range(0, len(rows), BATCH):
+            _insert(rows[start : start + BATCH])
+    except Error:
+        _tally.not_stored(rows)
+        raise
+
+
+@transaction.atomic
+def _insert(rows: list[ApiRequest]) -> None:
+    """Store rows with their callers, in one transaction of a few statements."""
+    callers = {row.caller_id: row.caller for row in rows if row.caller}
+    # In one order: two processes that insert the same ones would wait for each other on PostgreSQL.
+    in_order = sorted(callers.values(), key=lambda caller: caller.number)
+    Caller.objects.bulk_create(in_order, ignore_conflicts=True)
+    if rows[0].count is None:
+        ApiRequest.objects.bulk_create(rows, ignore_conflicts=True)
+    else:
+        ApiRequest.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["number"],
+            update_fields=["count", "until"],
+        )
 
 
 def _record_dropped() -> None:
-    """Write how many entries were given up, and from when to when, as an entry of its own."""
+    """Write how many requests were given up, and from when to when, as an audit entry."""
     if not _dropped:
         return
     times = [_dropped.pop() for _ in range(len(_dropped))]
     data = {"rows": len(times), "from": min(times).isoformat(), "to": max(times).isoformat()}
     try:
         AuditEntry.objects.create(action=AuditAction.REQUESTS_DROPPED, data=data)
-    except DatabaseError:
+    except Error:
         _dropped.extend(times)
         raise
 
 
 def _start() -> None:
-    # Called by the first entry of a process and not on import, because a fork would lose the thread.
+    # Called by the first request of a process and not on import, because a fork would lose the thread.
     global _thread
     with _started:
         if _thread is None or not _thread.is_alive():
             _thread = threading.Thread(target=_run, name="audit-buffer", daemon=True)
             _thread.start()
-            atexit.register(_last_flush)
+            atexit.register(record_the_rest)
 
 
 def _run() -> None:
+    counted_at = time.monotonic()
     while True:
         _wake.wait(settings.AUDIT_FLUSH_SECONDS)
+        now = time.monotonic()
         try:
-            flush()
-        except DatabaseError:
-            logger.warning("Audit entries could not be written. They keep waiting.", exc_info=True)
+            counts = now - counted_at >= COUNTS_SECONDS
+            flush(counts=counts)
+            counted_at = now if counts else counted_at
+        except Error:
+            logger.warning("API requests could not be recorded. They keep waiting.", exc_info=True)
             connections.close_all()
             threading.Event().wait(2)
-        if settings.AUDIT_FLUSH_SECONDS == 0:  # put() writes every entry at once from now on
+        if settings.AUDIT_FLUSH_SECONDS == 0:  # put() writes every row at once from now on
             connections.close_all()
             return
 
 
-def _last_flush() -> None:
+def record_the_rest() -> None:
+    """Write what waits, at the end of the process. Safe to repeat."""
     try:
         flush()
-    except DatabaseError:
-        logger.exception("The process ended with %d unwritten audit entries.", len(_waiting))
+    except Error:
+        logger.exception("The process ended with %d unwritten API requests.", len(_waiting))
+    finally:
+        connections.close_all()

@@ -1,6 +1,8 @@
 """The recording of API requests in the audit log."""
 
+import re
 import time
+import uuid
 from collections.abc import Callable
 
 from django.conf import settings
@@ -8,14 +10,15 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from audit import buffer
-from audit.actions import AuditAction
 from audit.context import Origin, reset_origin, set_origin
-from audit.models import AuditEntry
+from audit.tally import Call
 from config import addresses
 from config.http import mask_secrets, request_id
 
 _RECORDED = "/api/v1/"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_PATH_MAX = 200  # characters of a recorded request; audit entries have more room
+_VARYING = re.compile(r"<[^>]*>")
 
 
 def _address(text: str) -> str | None:
@@ -27,7 +30,8 @@ def _address(text: str) -> str | None:
 class ActivityMiddleware:
     """Sets the origin for `audit.services.record`, and records each request under /api/v1/.
 
-    With AUDIT_READS = false, requests that only read are not recorded.
+    With AUDIT_READS = false, requests that only read are not recorded; with AUDIT_ACTIVITY_DAYS = 0, no
+    request is. Which are listed and which are counted is decided in `audit.tally`.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -48,7 +52,7 @@ class ActivityMiddleware:
             response = self.get_response(request)
         finally:
             reset_origin(token)
-        if path.startswith(_RECORDED) and (settings.AUDIT_READS or request.method not in _READS):
+        if path.startswith(_RECORDED) and _is_wanted(origin.method):
             self.keep(request, response, origin, time.perf_counter() - started)
         return response
 
@@ -56,19 +60,37 @@ class ActivityMiddleware:
     def keep(
         request: HttpRequest, response: HttpResponseBase, origin: Origin, seconds: float
     ) -> None:
-        # An API view has set request.user to the user of the token. Without a view it is the user of
-        # the session, or it is missing.
-        user = getattr(request, "user", None)
+        match = request.resolver_match
+        view = getattr(match.func, "cls", None) if match else None
         buffer.put(
-            AuditEntry(
-                actor_id=user.pk if user is not None and user.is_authenticated else None,
-                action=AuditAction.API_REQUEST,
-                method=origin.method,
-                path=origin.path,
-                status=response.status_code,
+            Call(
+                actor_id=_actor_id(request),
                 ip=origin.ip,
                 user_agent=origin.user_agent,
-                request_id=origin.request_id,
+                method=origin.method,
+                path=origin.path[:_PATH_MAX],
+                route=_route(match.route) if match else "",
+                status=response.status_code,
                 duration_ms=round(seconds * 1000),
+                request_id=origin.request_id,
+                is_frequent=getattr(view, "is_frequent", False),
             )
         )
+
+
+def _is_wanted(method: str) -> bool:
+    return settings.AUDIT_ACTIVITY_DAYS > 0 and (settings.AUDIT_READS or method not in _READS)
+
+
+def _actor_id(request: HttpRequest) -> uuid.UUID | None:
+    # An API view has set request.user to the user of the token, or has named the caller itself. Without
+    # a view it is the user of the session, or it is missing.
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated:
+        return user.pk
+    return getattr(request, "caller_id", None)
+
+
+def _route(route: str) -> str:
+    """Return a route of Django with * for its parameters, or * for all paths that have no route."""
+    return "/api/*" if route.startswith("^") else f"/{_VARYING.sub('*', route)}"

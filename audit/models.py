@@ -3,7 +3,10 @@ from django.db import models
 from django.utils import timezone
 
 from audit.actions import AuditAction
+from audit.requests import ApiRequest, Caller
 from config.ids import uuid7
+
+__all__ = ["ApiRequest", "AuditEntry", "Caller"]
 
 
 class AuditEntry(models.Model):

@@ -6,9 +6,10 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 
 from audit import buffer
-from audit.filters import AuditFilter
-from audit.models import AuditEntry
+from audit.filters import AuditFilter, RequestFilter
+from audit.models import ApiRequest, AuditEntry
 from audit.permissions import MayReadAudit
+from audit.reading import Log, LogPagination
 from audit.serializers import AuditEntrySerializer
 from config.api.csv import csv_response, json_or_csv
 from config.api.refusals import sends_headers
@@ -22,18 +23,28 @@ CSV_COLUMNS = [
 
 
 class AuditViewSet(ListModelMixin, GenericViewSet[AuditEntry]):
-    """The audit log, newest first. The API offers no way to write, change or delete an entry."""
+    """The log, newest first: audit entries, which are kept, and API requests, which are forgotten.
+
+    The API offers no way to write, change or delete a line.
+    """
 
     queryset = AuditEntry.objects.select_related("actor")
     serializer_class = AuditEntrySerializer
     permission_classes = [MayReadAudit]
     filterset_class = AuditFilter
+    pagination_class = LogPagination
     ordering = "-at"
     ordering_fields = {"at": "at"}
 
     @extend_schema(
         summary="List the audit log",
-        description="What was done and by whom, the newest entry first.",
+        description=(
+            "What was done and by whom, the newest entry first. Changes are kept for good, in a chain"
+            " of hashes. API requests (`action=api.request`) have no `hash`, and are forgotten after"
+            " the days that the operator has set. Heartbeats, and requests of a caller who makes very"
+            " many, are counted: one entry stands for those of an hour, with `count` and `until` (the"
+            " last of them) in `data`, the first one's time in `at`, and * in `path` for what varies."
+        ),
         parameters=[
             OpenApiParameter(
                 "format", str, enum=["csv"], description=f"CSV of at most {CSV_ROWS_MAX} entries."
@@ -45,9 +56,19 @@ class AuditViewSet(ListModelMixin, GenericViewSet[AuditEntry]):
     def list(  # type: ignore[override]  # CSV is streamed, which a Response cannot do
         self, request: Request, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
-        buffer.flush()  # entries that wait in this process belong to the answer
+        buffer.flush()  # what waits in this process belongs to the answer
+        log = self.log(request)
         if request.query_params.get("format") == "csv":
-            entries = self.filter_queryset(self.get_queryset()).order_by("-at", "-id")
-            rows = entries.values_list(*CSV_COLUMNS)[:CSV_ROWS_MAX].iterator(chunk_size=2000)
+            rows = (
+                [getattr(line, name) for name in CSV_COLUMNS] for line in log.newest(CSV_ROWS_MAX)
+            )
             return csv_response("audit", CSV_COLUMNS, rows)
-        return super().list(request, *args, **kwargs)
+        pages = LogPagination()
+        page = pages.paginate_queryset(log, request, view=self)
+        return pages.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def log(self, request: Request) -> Log:
+        """Return the lines that the filters let through. Raises ValidationError for a wrong filter."""
+        entries = self.filter_queryset(self.get_queryset())
+        requests = ApiRequest.objects.select_related("caller__actor")
+        return Log(entries, RequestFilter(request.query_params, requests, request=request).qs)

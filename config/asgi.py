@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -38,13 +39,14 @@ api = Bridge(django, LANES)
 media = import_string("streaming.delivery.asgi.application")
 uploads = import_string("videos.uploads.asgi.Uploads")(api)
 prepare_document = import_string("config.api.document.prepare")
+record_the_rest = import_string("audit.buffer.record_the_rest")
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Pass one connection on. The delivery also gets the start and stop of the process (lifespan)."""
     if scope["type"] == "lifespan":
         prepare_document()
-        await media(scope, receive, send)
+        await media(scope, receive, _recording(send))
     elif scope["type"] != "http":
         return  # uvicorn refuses a WebSocket that is not accepted
     elif scope["path"].startswith("/media/"):
@@ -55,6 +57,20 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await uploads(scope, receive, send)
     else:
         await api(scope, receive, send)
+
+
+def _recording(send: Send) -> Send:
+    """Return a ``send`` that records the last requests before the process says that it has stopped.
+
+    uvicorn then ends the process by the signal that it got, so that nothing registered with atexit runs.
+    """
+
+    async def send_after_recording(message: dict[str, Any]) -> None:
+        if message["type"] == "lifespan.shutdown.complete":
+            await asyncio.to_thread(record_the_rest)
+        await send(message)
+
+    return send_after_recording
 
 
 async def _health(scope: Scope, receive: Receive, send: Send) -> None:

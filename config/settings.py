@@ -322,6 +322,7 @@ if "." in DEFAULT_FROM_EMAIL.rpartition("@")[2]:  # people cannot write to vod@l
 # --- audit ------------------------------------------------------------------------------------
 
 AUDIT_READS = env.flag("AUDIT_READS", default=True)
+AUDIT_ACTIVITY_DAYS = env.number("AUDIT_ACTIVITY_DAYS", 30, maximum=3650)
 AUDIT_FLUSH_SECONDS = 0.25
 # The keys that seal the audit log: the first one seals, the others only verify older entries.
 AUDIT_KEY = env.secret("AUDIT_KEY", at_least=32, default=SECRET_KEY)

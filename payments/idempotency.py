@@ -23,6 +23,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
+from config import batches
 from config.api.refusals import reads_header, refuses, sends_headers
 from config.errors import TooLarge
 from config.ids import uuid7
@@ -170,9 +171,14 @@ def forget(claim: Claim) -> None:
 
 
 def forget_old_keys() -> int:
-    """Delete the records of all keys older than 24 hours; return how many. Safe to repeat."""
+    """Delete records of keys older than 24 hours; return how many. Safe to repeat.
+
+    A call deletes a bounded number of them, the oldest first.
+    """
     old = timezone.now() - KEY_LIFETIME
-    return IdempotencyRecord.objects.filter(started_at__lt=old).delete()[0]
+    return batches.delete(
+        IdempotencyRecord.objects.filter(started_at__lt=old).order_by("started_at")
+    )
 
 
 def _claimed(claim: Claim) -> QuerySet[IdempotencyRecord]:

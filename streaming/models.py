@@ -71,7 +71,7 @@ class PlaybackSession(models.Model):
     user_agent = models.CharField(max_length=500, blank=True)
     network = models.GenericIPAddressField(
         null=True,
-        help_text="The first address of the viewer's network. Full addresses are not kept.",
+        help_text="The first address of the viewer's network, until a month after the session's end.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(
@@ -133,6 +133,12 @@ class PlaybackSession(models.Model):
             # The revocation snapshot asks for the sessions that ended lately.
             models.Index(
                 fields=["ended_at"], name="session_ended", condition=Q(ended_at__isnull=False)
+            ),
+            # The worker forgets the devices of old sessions (streaming.forgetting).
+            models.Index(
+                fields=["ended_at"],
+                name="session_to_forget",
+                condition=Q(ended_at__isnull=False, network__isnull=False),
             ),
             # Deactivating a user or revoking an entitlement ends its running sessions.
             models.Index(fields=["user"], name="session_of_user", condition=Q(ended_at=None)),

@@ -10,7 +10,7 @@ from accounts.models import User
 from accounts.signals import user_deactivated
 from payments.models import Entitlement
 from payments.signals import entitlement_revoked
-from streaming import sessions, watchtime
+from streaming import forgetting, sessions, watchtime
 from streaming.models import PlaybackSession
 from videos.models import Video
 from videos.signals import video_removed, video_restricted, worker_tick
@@ -51,7 +51,9 @@ def end_sessions_of_deactivated_user(sender, user: User, **kwargs):
 
 @receiver(worker_tick, dispatch_uid="streaming.maintain_sessions")
 def maintain_sessions(sender, every: str, **kwargs):
-    """Every minute: end idle sessions, and add new watch time to the daily watch time."""
+    """End idle sessions, add new watch time to the daily watch time, and forget old devices."""
     if every == "minute":
         sessions.end_idle()
         watchtime.fold()
+    elif every == "hour":
+        forgetting.forget_devices()

@@ -184,6 +184,7 @@ class HeartbeatView(APIView):
 
     permission_classes = [AllowAny]
     authentication_classes = []
+    is_frequent = True
 
     def limit_key(self, request) -> str:
         """Count requests by session: many viewers may share one address.
@@ -258,6 +259,7 @@ class HeartbeatView(APIView):
         if token is None:
             raise NotVisible()
         claims = access_tokens.read_access(token)
+        request._request.caller_id = claims.user_id  # for the audit log
         signed_in = RefreshFamily.objects.filter(
             pk=claims.family_id,
             revoked_at=None,

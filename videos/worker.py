@@ -19,7 +19,9 @@ from types import FrameType
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
+from accounts.forgetting import forget_admin_sessions, forget_old_sign_ins
 from audit import checkpoints, partitions, pruning, sealing
+from audit.forgetting import forget_old_requests
 from config import database
 from videos import jobs
 from videos.errors import LeaseLost
@@ -42,15 +44,18 @@ WORKER_KILLED = (
     "The process that worked on the video was killed. If the video is FAILED, retry it later.",
 )
 TICKS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
-# The periodic work of this app and of audit. Apps above this one connect to worker_tick.
+# The periodic work of this app and of those below it. Apps above this one connect to worker_tick.
 OWN_PARTS = {
     "second": (jobs.release_of_dead_workers, sealing.seal_in_worker),
+    "minute": (forget_old_requests,),
     "hour": (
         garbage.collect_garbage,
         jobs.forget_workers,
         checkpoints.make_hourly,
         pruning.prune_by_setting,
         partitions.make_ahead,
+        forget_old_sign_ins,
+        forget_admin_sessions,
     ),
 }
 

@@ -14,6 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.backends import forget_role_permissions
+from audit import buffer
 from audit import protection as audit_protection
 from config import append_only, bounded
 from config.tests.fixtures import QUICK_HASHER
@@ -62,6 +63,7 @@ def _house(request, settings, monkeypatch):
     if not transactional:  # another thread would not see the rows of this test's transaction
         monkeypatch.setattr(bounded, "begin", in_this_thread)
     cache.clear()
+    buffer.forget()
     forget_role_permissions()
     if not Group.objects.filter(name="ADMIN").exists():
         call_command("seed", verbosity=0)

@@ -1,16 +1,17 @@
-"""The entries about API requests, and their batches."""
+"""The rows about API requests, and their batches."""
 
 import pytest
 
 from audit import buffer
-from audit.models import AuditEntry
+from audit.models import ApiRequest, AuditEntry
+from audit.tests.kit import call
 from config.tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 
 
-def activity(**wanted) -> list[AuditEntry]:
-    return list(AuditEntry.objects.filter(action="api.request", **wanted).order_by("at", "id"))
+def activity(**wanted) -> list[ApiRequest]:
+    return list(ApiRequest.objects.filter(**wanted).order_by("number"))
 
 
 def test_a_request_leaves_one_entry(client_for, viewer):
@@ -27,7 +28,8 @@ def test_a_request_leaves_one_entry(client_for, viewer):
     assert entry.request_id == answer["X-Request-ID"] == "my-request-17"
     assert entry.duration_ms is not None
     assert 0 <= entry.duration_ms < 60_000
-    assert (entry.position, entry.hash, entry.data) == (None, None, {})
+    assert (entry.action, entry.hash, entry.data) == ("api.request", None, {})
+    assert not AuditEntry.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,8 @@ def test_a_stream_token_is_masked_in_the_log(client_for, viewer, make_video):
     paths = [entry.path for entry in activity(path__contains="/play/")]
     assert len(paths) == 4
     assert all(path.startswith("/api/v1/stream/play/***") for path in paths)
-    assert url.rsplit("/", 1)[1] not in repr(list(AuditEntry.objects.values()))
+    everything = [*AuditEntry.objects.values(), *ApiRequest.objects.values()]
+    assert url.rsplit("/", 1)[1] not in repr(everything)
 
 
 def test_reads_are_left_out_when_audit_reads_is_false(client_for, viewer, settings):
@@ -99,7 +102,7 @@ def test_no_request_can_stop_the_log(client_for, address):
     assert answer.status_code == 404
     (entry,) = activity()
     assert entry.ip in {None, "fe80::1"}
-    assert (len(entry.path), len(entry.user_agent)) == (500, 299)
+    assert (len(entry.path), len(entry.user_agent)) == (200, 200)
     assert "\x00" not in entry.path + entry.user_agent
     assert entry.request_id == answer["X-Request-ID"] != "y" * 900
 
@@ -111,11 +114,18 @@ def test_a_header_does_not_change_the_recorded_address(client_for, number):
     assert activity()[0].ip == "192.0.2.7"
 
 
+def test_nothing_is_recorded_for_no_days(client_for, viewer, settings):
+    settings.AUDIT_ACTIVITY_DAYS = 0
+    client_for(viewer).patch("/api/v1/auth/me", {"display_name": "New"})
+    assert activity() == []
+    assert [entry.action for entry in AuditEntry.objects.all()] == ["user.profile_changed"]
+
+
 @pytest.fixture
-def waiting():
-    """The entries for the next batch, while no thread writes them."""
-    yield buffer._waiting
-    buffer._waiting.clear()
+def waiting(settings, monkeypatch):
+    """Requests wait for `flush`, which only the test calls."""
+    settings.AUDIT_FLUSH_SECONDS = 60
+    monkeypatch.setattr(buffer, "_start", lambda: None)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -132,19 +142,42 @@ def test_a_batch_is_written_by_the_thread_of_the_process(client_for, settings):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_flushes_at_once_write_every_entry_once(waiting):
-    for number in range(1200):
-        waiting.append(AuditEntry(action="api.request", path=f"/{number}"))
+def test_flushes_at_once_write_every_row_and_count_once(waiting):
+    callers = [f"192.0.2.{number}" for number in range(100)]
+    for ip in callers:
+        for _ in range(12):  # ten are listed
+            buffer.put(call(ip=ip))
 
     at_once(4, lambda _: buffer.flush())
 
-    assert len({entry.path for entry in activity()}) == len(activity()) == 1200
+    listed, counted = activity(count=None), activity(count__isnull=False)
+    assert len(listed) == 200  # of all strangers together
+    assert sum(row.count or 0 for row in counted) == 1000
+    assert len({row.number for row in [*listed, *counted]}) == 200 + len(counted)
 
 
-def test_the_log_shows_waiting_entries(client_for, admin, waiting):
-    waiting.append(AuditEntry(action="api.request", path="/api/v1/waiting", method="GET"))
+def test_the_log_shows_waiting_requests_and_counts(client_for, admin, waiting):
+    for number in range(12):
+        buffer.put(call(path=f"/api/v1/waiting/{number}"))
     assert activity() == []
 
     shown = client_for(admin).get("/api/v1/audit/?action=api.request").json()["results"]
 
-    assert [entry["path"] for entry in shown] == ["/api/v1/waiting"]
+    assert [entry["data"].get("count") for entry in shown] == [2, *[None] * 10]
+    assert shown[0]["path"] == "/api/v1/waiting/*"
+    assert shown[1]["path"] == "/api/v1/waiting/9"
+
+
+def test_a_heartbeat_is_counted_under_the_name_of_its_user(client_for, viewer, make_video):
+    client = client_for(viewer)
+    url = client.get(f"/api/v1/stream/{make_video().pk}").data["stream_url"]
+    beat = client.get(url, HTTP_ACCEPT="application/json").json()["heartbeat_url"]
+    report = {"position_seconds": 1, "state": "playing"}
+    for _ in range(40):
+        assert client.post(beat, report).status_code == 204
+    client.post(beat, {"position_seconds": "x"})
+
+    counted, refused = activity(method="POST")
+    assert (counted.count, counted.actor_id) == (40, viewer.pk)
+    assert counted.path == "/api/v1/stream/sessions/*/heartbeat"
+    assert (refused.count, refused.status, refused.path) == (None, 400, beat[beat.index("/api") :])

@@ -1,101 +1,154 @@
 """The buffer of the audit log, when the database is away, full or confused."""
 
+import inspect
+import os
+
 import pytest
 from django.db import DataError, OperationalError
 
 from audit import buffer
-from audit.actions import AuditAction
-from audit.models import AuditEntry
+from audit.models import ApiRequest, AuditEntry
+from audit.tests.kit import call
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
 def waits(settings, monkeypatch):
-    """Entries wait for `flush`, which only the test calls."""
+    """Requests wait for `flush`, which only the test calls."""
     settings.AUDIT_FLUSH_SECONDS = 60
     monkeypatch.setattr(buffer, "_start", lambda: None)
-    buffer._waiting.clear()
-    buffer._dropped.clear()
-    yield
-    buffer._waiting.clear()
-    buffer._dropped.clear()
 
 
-def request(path: str = "/api/v1/videos/") -> AuditEntry:
-    return AuditEntry(action=AuditAction.API_REQUEST, method="GET", path=path)
+def put(*paths: str) -> None:
+    for path in paths:
+        buffer.put(call(path=path))
 
 
-def test_a_batch_whose_answer_was_lost_is_written_once(monkeypatch):
-    """Seen once: the second try failed for ever, and the process recorded nothing any more."""
-    write = AuditEntry.objects.bulk_create
+def paths() -> list[str]:
+    return list(ApiRequest.objects.order_by("number").values_list("path", flat=True))
 
-    def lose_the_answer(entries, **options):
-        write(entries, **options)
-        monkeypatch.setattr(AuditEntry.objects, "bulk_create", write)
+
+@pytest.fixture
+def lost_answer(monkeypatch):
+    """The next statement is carried out, and the connection breaks before its answer."""
+    write = ApiRequest.objects.bulk_create
+
+    def lose_the_answer(rows, **options):
+        write(rows, **options)
+        monkeypatch.setattr(ApiRequest.objects, "bulk_create", write)
         raise OperationalError("the connection is closed")
 
-    monkeypatch.setattr(AuditEntry.objects, "bulk_create", lose_the_answer)
-    for number in range(3):
-        buffer.put(request(f"/api/v1/{number}"))
+    monkeypatch.setattr(ApiRequest.objects, "bulk_create", lose_the_answer)
 
-    with pytest.raises(OperationalError):
+
+def flush_without_savepoint():
+    """Flush, and keep what a statement before the error has written, as after a lost COMMIT."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(buffer, "_insert", inspect.unwrap(buffer._insert))
         buffer.flush()
-    buffer.put(request("/api/v1/3"))
+
+
+def test_a_batch_whose_answer_was_lost_is_written_once(lost_answer):
+    """Seen once: the second try failed for ever, and the process recorded nothing any more."""
+    put("/0", "/1", "/2")
+    with pytest.raises(OperationalError):
+        flush_without_savepoint()
+    put("/3")
     buffer.flush()
 
-    paths = AuditEntry.objects.order_by("path").values_list("path", flat=True)
-    assert list(paths) == [f"/api/v1/{number}" for number in range(4)]
+    assert paths() == ["/0", "/1", "/2", "/3"]
 
 
-def test_while_the_database_is_away_entries_wait_in_their_order(monkeypatch):
+def test_a_count_whose_answer_was_lost_is_not_added_twice(lost_answer):
+    for _ in range(7):
+        buffer.put(call(is_frequent=True))
+    with pytest.raises(OperationalError):
+        flush_without_savepoint()
+    assert ApiRequest.objects.get().count == 7
+    buffer.put(call(is_frequent=True))
+    buffer.flush()
+    buffer.flush()
+
+    assert ApiRequest.objects.get().count == 8
+
+
+def test_while_the_database_is_away_requests_wait_in_their_order(monkeypatch):
     def away(*args, **options):
         raise OperationalError("away")
 
-    buffer.put(request("/api/v1/1"))
-    buffer.put(request("/api/v1/2"))
+    put("/1", "/2")
+    buffer.put(call(is_frequent=True))
     with monkeypatch.context() as patch:
-        patch.setattr(AuditEntry.objects, "bulk_create", away)
+        patch.setattr(ApiRequest.objects, "bulk_create", away)
+        for _ in range(2):
+            with pytest.raises(OperationalError):
+                buffer.flush()
+    assert [row.path for row in buffer._waiting] == ["/1", "/2"]
+    assert not ApiRequest.objects.exists()
+    buffer.flush()
+    assert paths() == ["/1", "/2", "/api/v1/waiting/*"]
+
+
+def test_counts_survive_a_database_that_is_away(monkeypatch):
+    def away(*args, **options):
+        raise OperationalError("away")
+
+    buffer.put(call(is_frequent=True))
+    with monkeypatch.context() as patch:
+        patch.setattr(ApiRequest.objects, "bulk_create", away)
         with pytest.raises(OperationalError):
             buffer.flush()
-    assert [entry.path for entry in buffer._waiting] == ["/api/v1/1", "/api/v1/2"]
+        buffer.put(call(is_frequent=True))
+        with pytest.raises(OperationalError):
+            buffer.flush()
     buffer.flush()
-    assert AuditEntry.objects.count() == 2
+
+    assert ApiRequest.objects.get().count == 2
 
 
 def test_what_does_not_fit_is_counted_in_the_log(monkeypatch):
     monkeypatch.setattr(buffer, "CAPACITY", 2)
-    entries = [request(f"/api/v1/{number}") for number in range(5)]
-    for entry in entries:
-        buffer.put(entry)
+    put("/0", "/1", "/2", "/3", "/4")
+    times = sorted(buffer._dropped)
     buffer.flush()
 
-    paths = AuditEntry.objects.filter(action="api.request").values_list("path", flat=True)
-    assert sorted(paths) == ["/api/v1/0", "/api/v1/1"]  # the oldest ones are kept
+    assert paths() == ["/0", "/1"]  # the oldest ones are kept
     dropped = AuditEntry.objects.get(action="audit.dropped")
     assert dropped.data == {
         "rows": 3,
-        "from": entries[2].at.isoformat(),
-        "to": entries[4].at.isoformat(),
+        "from": times[0].isoformat(),
+        "to": times[2].isoformat(),
     }
     buffer.flush()
     assert AuditEntry.objects.filter(action="audit.dropped").count() == 1
 
 
-def test_an_entry_that_cannot_be_stored_stops_no_other(monkeypatch):
-    write = AuditEntry.objects.bulk_create
+def test_a_request_that_cannot_be_stored_stops_no_other(monkeypatch):
+    write = ApiRequest.objects.bulk_create
 
-    def refuse_bad(entries, **options):
-        if any(entry.path.endswith("bad") for entry in entries):
+    def refuse_bad(rows, **options):
+        if any(row.path.endswith("bad") for row in rows):
             raise DataError("value out of range")
-        return write(entries, **options)
+        return write(rows, **options)
 
-    monkeypatch.setattr(AuditEntry.objects, "bulk_create", refuse_bad)
-    for path in ("/api/v1/1", "/api/v1/bad", "/api/v1/2"):
-        buffer.put(request(path))
+    monkeypatch.setattr(ApiRequest.objects, "bulk_create", refuse_bad)
+    put("/1", "/bad", "/2")
     buffer.flush()
 
-    paths = AuditEntry.objects.filter(action="api.request").values_list("path", flat=True)
-    assert sorted(paths) == ["/api/v1/1", "/api/v1/2"]
+    assert paths() == ["/1", "/2"]
     assert AuditEntry.objects.get(action="audit.dropped").data["rows"] == 1
     assert not buffer._waiting
+
+
+def test_a_child_process_does_not_write_what_is_the_parents():
+    put("/1")
+    buffer.put(call(is_frequent=True))
+    child = os.fork()
+    if child == 0:
+        clean = not buffer._waiting and not buffer._tally.changed()
+        os._exit(0 if clean else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    buffer.flush()
+    assert len(paths()) == 2

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from audit import services
+from audit import buffer, services
 from audit.actions import AuditAction
 from audit.models import AuditEntry
+from audit.tests.kit import call
 
 pytestmark = pytest.mark.django_db
 
@@ -179,15 +180,16 @@ def test_a_deleted_actor_keeps_their_id(client_for, admin, log, viewer):
 
 
 @pytest.mark.parametrize("size", [1, 12])
-def test_the_list_needs_two_queries_for_any_number_of_entries(
+def test_the_list_needs_three_queries_for_any_number_of_entries(
     size, client_for, admin, make_user, settings, django_assert_num_queries
 ):
     settings.AUDIT_READS = False
     for _ in range(size):
         AuditEntry.objects.create(action="login.succeeded", actor=make_user())
+        buffer.put(call(actor_id=make_user().pk))
     client = client_for(admin)
     client.get(URL)
 
-    # 1 token with user and role; 2 entries with actors
-    with django_assert_num_queries(2):
+    # 1 token with user and role; 2 entries with actors; 3 API requests with callers and actors
+    with django_assert_num_queries(3):
         client.get(URL)

@@ -83,19 +83,30 @@ class KeysetPagination(BasePagination):
         """Return the rows of one page. Raises ParseError for a wrong parameter (400)."""
         if not isinstance(queryset, QuerySet):
             raise TypeError("Only a queryset can be paginated by a keyset.")
-        self.url = request.build_absolute_uri()
-        size = self._page_size(request)
-        self.column, self.descending = self._ordering(request, view)
-        field = queryset.model._meta.get_field(self.column)
-        if not isinstance(field, Field):
-            raise TypeError(f"{self.column} is not a column of {queryset.model.__name__}.")
-        self._field = field
-        text = request.query_params.get("cursor")
-        cursor = Cursor.decode(text) if text else None
+        cursor, size = self.read(queryset.model, request, view)
         backwards = bool(cursor and cursor.backwards)
         if cursor:
             queryset = queryset.filter(self._beyond(queryset.model, cursor))
         rows = list(queryset.order_by(*self._order_by(backwards))[: size + 1])
+        return self.page(rows, size, cursor)
+
+    def read(
+        self, model: type[Model], request: Request, view: APIView | None
+    ) -> tuple[Cursor | None, int]:
+        """Read the parameters: return the cursor and the size of the page. Raises ParseError."""
+        self.url = request.build_absolute_uri()
+        size = self._page_size(request)
+        self.column, self.descending = self._ordering(request, view)
+        field = model._meta.get_field(self.column)
+        if not isinstance(field, Field):
+            raise TypeError(f"{self.column} is not a column of {model.__name__}.")
+        self._field = field
+        text = request.query_params.get("cursor")
+        return (Cursor.decode(text) if text else None), size
+
+    def page(self, rows: list[Row], size: int, cursor: Cursor | None) -> list[Row]:
+        """Return the page, and note its links. ``rows`` may hold one row more, in the query's order."""
+        backwards = bool(cursor and cursor.backwards)
         more, rows = len(rows) > size, rows[:size]
         if backwards:
             rows.reverse()
@@ -207,6 +218,10 @@ class KeysetPagination(BasePagination):
             raise ValueError
         return value
 
+    def pk_of(self, row: Any) -> object:
+        """Return what distinguishes rows of one value."""
+        return row.pk
+
     def _link(self, rows: Sequence[object], index: int, backwards: bool) -> str | None:
         """Return the address of the page that begins at a row, or None without rows."""
         if not rows:
@@ -215,5 +230,5 @@ class KeysetPagination(BasePagination):
         value = getattr(row, self.column)
         if hasattr(value, "isoformat"):
             value = value.isoformat()
-        cursor = Cursor(value, row.pk, backwards)
+        cursor = Cursor(value, self.pk_of(row), backwards)
         return replace_query_param(self.url, "cursor", cursor.encode())

@@ -28,6 +28,7 @@ class APIView(views.APIView):
     """
 
     rate_group = "default"
+    is_frequent = False  # True: the audit log counts the requests instead of listing them
     rate_usage: ratelimit.Usage | None = None
 
     def get_authenticate_header(self, request: Request) -> str:

@@ -91,6 +91,7 @@ WRONG = [
     ("EMAIL_URL", "smtp://", "URL of a mail server"),
     ("EMAIL_URL", "smtp://host:port", "URL of a mail server"),
     ("AUDIT_READS", "nein", "must be true or false"),
+    ("AUDIT_ACTIVITY_DAYS", "-1", "must be a whole number from 0 to 3650"),
     ("LOG_LEVEL", "LOUD", "one of DEBUG, INFO"),
     ("LOG_LEVEL", "INFO\nDEBUG", "LOG_LEVEL=INFO\\nDEBUG: "),
 ]

@@ -119,7 +119,7 @@ def statements(*, exactly: int | None = None, at_most: int | None = None) -> Ite
     sent = [
         query["sql"]
         for query in captured.captured_queries
-        if not query["sql"].startswith(_FRAME) and 'INTO "audit_auditentry"' not in query["sql"]
+        if not query["sql"].startswith(_FRAME) and 'INTO "audit_' not in query["sql"]
     ]
     shown = "\n".join(sent)
     if exactly is not None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from config import batches
 from payments import idempotency
 from payments.models import IdempotencyRecord, Order, SandboxPayment, SandboxRefund
 from payments.tests.kit import DECLINED, VISA, SilentGateway, code, nothing_changes
@@ -137,6 +138,22 @@ def test_a_key_expires_after_a_day(ask, run_minute):
     IdempotencyRecord.objects.update(started_at=timezone.now() - timedelta(hours=25))
     run_minute()
     assert not IdempotencyRecord.objects.exists()
+
+
+def test_old_keys_are_forgotten_and_no_key_that_is_in_use(viewer, monkeypatch):
+    monkeypatch.setattr(batches, "SIZE", 2)
+    hours = [0, 23, 25, 26, 27]
+    for number in hours:
+        IdempotencyRecord.objects.create(
+            user=viewer,
+            key=str(number),
+            fingerprint="x",
+            started_at=timezone.now() - timedelta(hours=number),
+        )
+
+    assert idempotency.forget_old_keys() == 3
+    assert idempotency.forget_old_keys() == 0
+    assert set(IdempotencyRecord.objects.values_list("key", flat=True)) == {"0", "23"}
 
 
 @pytest.mark.parametrize("key", ["", "   ", "k" * 256, "ключ", "a\tb"])

@@ -60,11 +60,11 @@ def worker(**changes: str) -> Iterator[subprocess.Popen]:
 
 @contextlib.contextmanager
 def web(**changes: str) -> Iterator[tuple[subprocess.Popen, int]]:
-    """Run a web server, of one process unless ``changes`` say more; return it with its port."""
+    """Run a web server, of one process unless told, and return it with its port on 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = start("run_web", PORT=str(port), **{"WEB_WORKERS": "1", **changes})
+    process = start("run_web", **{"PORT": str(port), "WEB_WORKERS": "1", **changes})
     try:
         wait_for(lambda: _answers(port) or process.poll() is not None)
         assert process.poll() is None, log()

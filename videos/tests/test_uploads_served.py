@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from accounts import tokens
-from audit.models import AuditEntry
+from audit.models import ApiRequest
 from videos.models import ProcessingJob, Video
 from videos.tests import processes
 
@@ -54,7 +54,7 @@ def test_a_connection_that_breaks_off_leaves_nothing(creator, media):
                 if linger:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             processes.wait_for(
-                lambda: AuditEntry.objects.filter(path=URL, status=400).count() == number  # noqa: B023
+                lambda: ApiRequest.objects.filter(path=URL, status=400).count() == number  # noqa: B023
             )
             assert media.files() == []
         assert not Video.objects.exists()

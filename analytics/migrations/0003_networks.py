@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('analytics', '0002_words'),
-        ('streaming', '0005_headers_delivered'),
+        ('streaming', '0005_delivered'),
         ('videos', '0003_words'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

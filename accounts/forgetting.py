@@ -1,0 +1,32 @@
+"""Forgetting sign-ins that are over. Both functions delete a bounded number of rows a call."""
+
+from datetime import timedelta
+
+from django.contrib.sessions.models import Session
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from accounts.models import RefreshFamily
+from config import batches
+
+KEPT = timedelta(days=30)  # after the last token of a sign-in has expired
+NETWORK_KEPT = timedelta(days=365)
+
+
+def forget_old_sign_ins() -> int:
+    """Delete the sign-ins that expired KEPT ago or earlier, and return how many. Safe to repeat.
+
+    The newest one of a user from a network stays for NETWORK_KEPT: by it the network is known, and its
+    owner is let in while strangers guess the password (`accounts.limits`).
+    """
+    now = timezone.now()
+    newer = RefreshFamily.objects.filter(
+        user=OuterRef("user"), network=OuterRef("network"), pk__gt=OuterRef("pk")
+    )
+    needless = Q(network="") | Q(expires_at__lt=now - NETWORK_KEPT) | Exists(newer)
+    return batches.delete(RefreshFamily.objects.filter(needless, expires_at__lt=now - KEPT))
+
+
+def forget_admin_sessions() -> int:
+    """Delete the expired sessions of the admin site, and return how many. Safe to repeat."""
+    return batches.delete(Session.objects.filter(expire_date__lt=timezone.now()))
