@@ -12,10 +12,12 @@ from payments.gateways.sandbox import SandboxGateway, charging
 from payments.models import (
     Coupon,
     CouponRedemption,
+    Invoice,
     Order,
     Payment,
     Refund,
     SandboxEvent,
+    SandboxInvoice,
     SandboxPayment,
     SandboxSubscription,
     Subscription,
@@ -299,3 +301,17 @@ def test_a_charge_by_a_process_that_died_is_found(viewer, make_video, gateway_is
     SandboxEvent.objects.update(next_attempt_at=None)
     after(minutes=6)
     assert Order.objects.get().status == "paid"
+
+
+def test_an_unpaid_renewal_is_void_once_its_subscription_has_ended(viewer, after):
+    """The sandbox's clock passes the whole unpaid period before the card is charged again."""
+    subscriptions.subscribe(
+        user=viewer, plan_code="monthly", payment_method="pm_card_chargeCustomerFail"
+    )
+    after(days=32)
+    after(days=64)
+    with time_machine.travel(timezone.now() + timedelta(days=64)):
+        worker_tick.send(sender=None, every="second")
+    unpaid = Invoice.objects.exclude(status="paid").get()
+    assert (unpaid.status, unpaid.subscription.status) == ("void", "expired")
+    assert not SandboxInvoice.objects.filter(next_attempt_at__isnull=False).exists()
