@@ -41,6 +41,10 @@ test-journeys: $(VENV)/dev ## use the service as people do: README, start, brows
 test-fast: $(VENV)/dev ## run the tests without other processes and without long sweeps
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not programs and not sweep and not journeys" $(ARGS)
 
+failpoints: export FAILPOINTS = all
+failpoints: $(VENV)/dev ## kill a process before and after every commit of every flow, with each way to recover (minutes)
+	@$(BIN)/python -m pytest -n auto -q analytics/tests/test_failpoints.py $(ARGS)
+
 lint: $(VENV)/dev ## check style, formatting and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
 

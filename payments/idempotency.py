@@ -101,6 +101,14 @@ def idempotent(method: Method[View, Arguments]) -> Method[View, Arguments]:
     return wrapper
 
 
+def key_of(request: Request) -> str:
+    """Return the request's ``Idempotency-Key``, or "".
+
+    For a service whose effect must not happen twice when a process died before it stored its answer.
+    """
+    return request.headers.get("Idempotency-Key", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One call's permission to carry a keyed request out, or the stored answer to an earlier call.

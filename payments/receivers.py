@@ -18,7 +18,7 @@ from payments.gateways.sandbox import events as sandbox_events
 from payments.gateways.sandbox import subscriptions as sandbox_subscriptions
 from payments.models import Order, Payment, Payout, Subscription
 from payments.services.buying import orders
-from payments.services.gateway_news import followups, webhooks
+from payments.services.gateway_news import followups, reconciliation, webhooks
 from payments.services.notices import sending, writing
 from payments.services.offers import plans
 from payments.services.settling import split
@@ -108,9 +108,12 @@ def run_periodic_work(sender, every: str, **kwargs):
         followups.run_unless_silent()
         sending.send_due()
     elif every == "minute":
+        webhooks.process_waiting()
+        reconciliation.reopen_lost_charges()
         orders.expire_orders()
         sandbox_subscriptions.run_due()
         subscriptions.end_lapsed()
+        followups.run_unless_silent(followups.cancel_abandoned)
         idempotency.forget_old_keys()
     elif every == "hour":
         scheduled.hourly()

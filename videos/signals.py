@@ -32,8 +32,9 @@ video_restricted = Signal()
 # Arguments: every (str: "second", "minute" or "hour").
 # Heard by, in this order:
 # 1. payments.receivers.run_periodic_work: each second delivers the sandbox's events, runs
-#    follow-ups and sends notices; each minute expires orders, runs the sandbox's billing, ends
-#    lapsed subscriptions and forgets old idempotency keys; each hour runs the scheduled checks.
+#    follow-ups and sends notices; each minute processes the webhook events that wait, reopens orders
+#    whose charge was lost, expires orders, runs the sandbox's billing, ends lapsed subscriptions,
+#    cancels abandoned payments and forgets old idempotency keys; each hour runs the scheduled checks.
 # 2. streaming.receivers.maintain_sessions: each minute ends idle sessions and folds watch time;
 #    each hour forgets the devices of old sessions.
 worker_tick = Signal()

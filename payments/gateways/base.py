@@ -271,6 +271,13 @@ class Gateway(Protocol):
         more than is left of the captured amount.
         """
 
+    def cancel_payment(self, external_id: str) -> PaymentSnapshot:
+        """Cancel a payment that waits for the buyer's bank, and return it. Safe to repeat.
+
+        A payment that has failed, is captured, or whose money is on its way stays as it is. Raises
+        NotThere.
+        """
+
     # --- checkouts ---
 
     def create_checkout(

@@ -60,7 +60,6 @@ class Order(Payable):
         DISPUTED = "disputed", "disputed"
         CANCELED = "canceled", "canceled"
         EXPIRED = "expired", "expired"
-        FAILED = "failed", "failed"
         SUPERSEDED = "superseded", "another order of the same video was paid"
 
     OPEN = (Status.PENDING, Status.PROCESSING)

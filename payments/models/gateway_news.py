@@ -1,4 +1,5 @@
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from config.ids import uuid7
@@ -34,7 +35,15 @@ class WebhookEvent(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["gateway", "external_id"], name="webhook_event_once"),
         ]
-        indexes = [models.Index(fields=["-received_at", "-id"], name="webhook_event_newest")]
+        indexes = [
+            models.Index(fields=["-received_at", "-id"], name="webhook_event_newest"),
+            # For the job that processes events again.
+            models.Index(
+                fields=["received_at"],
+                name="webhook_event_waits",
+                condition=Q(status__in=["received", "failed"]),
+            ),
+        ]
 
     def __str__(self):
         return f"{self.gateway} {self.type}"

@@ -129,6 +129,8 @@ class Refund(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     # The moment at which it began to count: that of its journal entry.
     counted_at = models.DateTimeField(null=True)
+    # The Idempotency-Key of the request for it: a repeat of the request is no second refund.
+    request_key = models.CharField(max_length=255, blank=True)
     # True for the refund of a duplicate payment, which no person requests.
     is_automatic = models.BooleanField(default=False)
 
@@ -166,6 +168,9 @@ class Dispute(models.Model):
         UNDER_REVIEW = "under_review", "under review"
         WON = "won", "won"
         LOST = "lost", "lost"
+
+    # The bank has not decided yet.
+    OPEN = (Status.WARNING, Status.NEEDS_RESPONSE, Status.UNDER_REVIEW)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")

@@ -49,6 +49,10 @@ class Subscription(Payable):
     period_start = models.DateTimeField(null=True)
     period_end = models.DateTimeField(null=True)
     cancel_at_period_end = models.BooleanField(default=False)
+    # The user who has asked the gateway for a change that is not applied here yet, for its audit entry.
+    changing_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
     past_due_since = models.DateTimeField(null=True)
     grace_until = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)

@@ -319,6 +319,15 @@ class CardContract(Stage):
         assert (fetched.status, fetched.captured) == ("requires_action", 0)
         assert fetched.action_url
 
+    def test_a_payment_that_waits_for_the_bank_can_be_canceled_and_no_other(self):
+        waiting, paid = self.charge("needs_action"), self.charge("good", key="2")
+
+        for _ in range(2):
+            assert self.gateway.cancel_payment(waiting.external_id).status == "canceled"
+        assert self.gateway.cancel_payment(paid.external_id).status == "captured"
+        with pytest.raises(NotThere):
+            self.gateway.cancel_payment("pi_unknown")
+
     def test_a_pending_refund_counts_as_refunded(self):
         payment = self.charge("pending_refund")
 

@@ -265,6 +265,14 @@ class StripeStandIn:
             return intent
         return self.capture(intent)
 
+    def cancel_intent(self, intent_id: str) -> dict:
+        intent = self.find("payment_intent", intent_id)
+        if intent["status"] not in {"requires_action", "requires_payment_method"}:
+            raise Refused(400, f"You cannot cancel a PaymentIntent that is {intent['status']}.")
+        intent.update(status="canceled", next_action=None)
+        self.tell("payment_intent.canceled", intent)
+        return intent
+
     def fail(self, intent: dict, error: Refused) -> dict:
         intent.update(status="requires_payment_method", last_payment_error=error.body["error"])
         self.tell("payment_intent.payment_failed", intent)
@@ -719,6 +727,7 @@ ROUTES = [
     ("GET", "payment_intents/search", _of("PaymentIntentSearch"), S.search_intents),
     ("GET", "payment_intents", _of("PaymentIntentList"), _list("payment_intent")),
     ("GET", f"payment_intents/{ID}", (), _get("payment_intent")),
+    ("POST", f"payment_intents/{ID}/cancel", (), S.cancel_intent),
     ("POST", "refunds", _of("RefundCreate"), S.create_refund),
     ("GET", "refunds", _of("RefundList"), _list("refund")),
     ("GET", "disputes", _of("DisputeList"), _list("dispute")),

@@ -12,7 +12,7 @@ from payments import examples
 from payments.errors import AmountInvalid, GatewayUnavailable, OrderNotOpen, ReturnUrlRefused
 from payments.filters import OrderFilter
 from payments.http import checkout_response, pop_return_url, refund_amount, validated_body
-from payments.idempotency import idempotent
+from payments.idempotency import idempotent, key_of
 from payments.models import Order
 from payments.permissions import MayRefund
 from payments.serializers.buying import (
@@ -133,7 +133,8 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @refuses(*orders.REFUSALS_OF_RETURN)
     @idempotent
     def refund(self, request, pk):
-        return Response(OrderSerializer(orders.refund_own(order=self.get_object())).data)
+        order = orders.refund_own(order=self.get_object(), key=key_of(request))
+        return Response(OrderSerializer(order).data)
 
     @extend_schema(
         summary="Show the receipt of a paid order",
@@ -168,5 +169,6 @@ class RefundView(APIView):
             amount=refund_amount(body, of=Order.objects.filter(pk=pk)),
             reason=body["reason"],
             actor=request.user,
+            key=key_of(request),
         )
         return Response(OrderSerializer(order).data)

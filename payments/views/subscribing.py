@@ -11,7 +11,7 @@ from config.api.views import APIView, GenericViewSet
 from payments import examples
 from payments.errors import AmountInvalid, CouponInvalid, NoSubscription, ReturnUrlRefused
 from payments.http import checkout_response, pop_return_url, refund_amount, validated_body
-from payments.idempotency import idempotent
+from payments.idempotency import idempotent, key_of
 from payments.models import Invoice
 from payments.permissions import MayRefund
 from payments.serializers.settling import RefundSerializer
@@ -179,5 +179,6 @@ class InvoiceRefundView(APIView):
             amount=refund_amount(body, of=Invoice.objects.filter(pk=pk)),
             reason=body["reason"],
             actor=request.user,
+            key=key_of(request),
         )
         return Response(InvoiceSerializer(invoice).data)

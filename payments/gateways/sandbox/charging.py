@@ -100,6 +100,16 @@ def authenticate(payment_id: str, *, succeeds: bool) -> SandboxPayment:
     return payment
 
 
+@transaction.atomic
+def cancel(payment_id: str) -> SandboxPayment:
+    """Cancel a payment that waits for authentication, and return it. Raises NotThere."""
+    payment = lock_payment(payment_id)
+    if payment.status == "requires_action":
+        payment.status = "canceled"
+        _save(payment, "payment.canceled")
+    return payment
+
+
 def _save(payment: SandboxPayment, event_type: str) -> None:
     """Save a payment, or a change of its refunds and disputes, and record the event."""
     payment.changed_at = timezone.now()

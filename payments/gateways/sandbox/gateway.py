@@ -70,6 +70,9 @@ class SandboxGateway:
             charging.refund(payment_id=external_id, amount=amount, key=key)
         )
 
+    def cancel_payment(self, external_id: str) -> PaymentSnapshot:
+        return charging.snapshot(charging.cancel(external_id).pk)
+
     # --- checkouts ---
 
     def create_checkout(

@@ -119,7 +119,7 @@ def _renew(pk: str, moment: datetime) -> bool:
     if subscription.status == "incomplete":
         return False
     if subscription.cancel_at_period_end or subscription.status == "past_due":
-        _end(subscription, subscription.period_end, "canceled")
+        _end_and_void(subscription, subscription.period_end, "canceled")
         return True
     if subscription.next_plan:
         _replace_plan(subscription, subscription.next_plan)

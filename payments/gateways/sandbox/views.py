@@ -48,6 +48,7 @@ CHECKOUT_RESULTS = {"complete": "Paid.", "expired": "This page has expired. Noth
 PAYMENT_RESULTS = {
     "captured": "Paid.",
     "failed": "Your bank did not recognise you, and nothing was charged.",
+    "canceled": "This page has expired. Nothing was charged.",
 }
 NOT_RECOGNISED = "Your bank did not recognise you, and nothing was charged. Try another card."
 

@@ -1,6 +1,7 @@
 """Stripe behind the interface of all gateways. It reads and writes no table."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import stripe
@@ -145,6 +146,15 @@ class StripeGateway:
             except AmountRefused as error:
                 raise RefundRefused(str(error)) from error
             return mapping.refund(as_json(created))
+
+    def cancel_payment(self, external_id: str) -> PaymentSnapshot:
+        with sdk_errors_translated():
+            intents = connect().v1.payment_intents
+            if intents.retrieve(external_id).status == "requires_action":
+                # Refused when it was captured in the meantime, or while its checkout is open.
+                with suppress(stripe.InvalidRequestError):
+                    intents.cancel(external_id, {}, with_new_key())
+        return self.fetch_payment(external_id)
 
     # --- checkouts ---
 

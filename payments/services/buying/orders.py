@@ -195,7 +195,7 @@ def _closable_orders() -> QuerySet[Order]:
     )
 
 
-def refund_own(*, order: Order) -> Order:
+def refund_own(*, order: Order, key: str = "") -> Order:
     """Refund an order in full at the buyer's own request.
 
     It must be paid less than REFUND_WINDOW_DAYS ago, and no more than REFUND_WATCHED_PERCENT of the
@@ -208,5 +208,5 @@ def refund_own(*, order: Order) -> Order:
     if watchtime.watched_share(order) * 100 > settings.REFUND_WATCHED_PERCENT:
         raise WatchedTooMuch()
     return refunds.refund_order(
-        order_id=order.pk, amount=None, reason=Refund.BY_BUYER, actor=order.buyer
+        order_id=order.pk, amount=None, reason=Refund.BY_BUYER, actor=order.buyer, key=key
     )

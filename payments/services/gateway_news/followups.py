@@ -8,21 +8,25 @@ with an idempotency key, until the gateway has answered each one.
 import logging
 import time
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import TypeVar
 
 from django.db.models import Q
+from django.utils import timezone
 
 from config.errors import DomainError
 from payments import gateways
 from payments.errors import GatewayUnavailable
 from payments.gateways.base import GatewayAway, NotThere
-from payments.models import Order, Subscription
+from payments.models import Invoice, Order, Payment, Subscription
 from payments.services.gateway_news import changes
 from payments.services.settling import refunds
+from payments.services.settling.facts import sync_payment
 from payments.services.subscribing.follow_gateway import sync_subscription
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 100
+CONFIRM_WITHIN = timedelta(hours=24)
 OPEN_CHECKOUT = Q(checkout_id__isnull=False, checkout_closed=False)
 
 # The worker runs the follow-ups every second. It must not wait for a silent gateway each time.
@@ -32,16 +36,17 @@ _silent_until = 0.0
 Row = TypeVar("Row")
 
 
-def run_unless_silent() -> int:
-    """Do as `run`, except in the minute after a gateway did not answer; return the number of calls.
+def run_unless_silent(work: Callable[[], int] | None = None) -> int:
+    """Do the work, except in the minute after a gateway did not answer; return the number of calls.
 
-    For the worker's clock: logs a gateway that does not answer, instead of raising OSError.
+    For the worker's clock: logs a gateway that does not answer, instead of raising OSError. Without
+    ``work`` this is `run`.
     """
     global _silent_until  # one per process
     if time.monotonic() < _silent_until:
         return 0
     try:
-        return run()
+        return (work or run)()
     except OSError as error:
         logger.warning("A gateway does not answer: %s", error)
         _silent_until = time.monotonic() + PAUSE_SECONDS
@@ -61,6 +66,25 @@ def run() -> int:
         + _each(_subscriptions_with_checkout_to_close(), _close_checkout)
         + _each(_subscriptions_to_end(), _end_at_gateway)
     )
+
+
+def cancel_abandoned() -> int:
+    """Cancel the payments at their gateways that wait for a bank's answer to a closed order or invoice.
+
+    A buyer may confirm a payment up to CONFIRM_WITHIN after the order's time is over: it is paid then.
+    Return the number of calls. A payment that is captured in the meantime is taken over. Safe to
+    repeat. Raises OSError when a gateway does not answer.
+    """
+    waiting = Payment.objects.filter(status=Payment.Status.REQUIRES_ACTION)
+    unpayable = Q(invoice__status__in=[Invoice.Status.VOID, Invoice.Status.UNCOLLECTIBLE])
+    over = Q(order__expires_at__lte=timezone.now() - CONFIRM_WITHIN)
+    closed = over & ~Q(order__status__in=Order.OPEN)
+    return _each(waiting.filter(closed | unpayable).order_by("pk")[:AT_ONCE], _cancel_payment)
+
+
+def _cancel_payment(payment: Payment) -> None:
+    gateways.by_name(payment.gateway).cancel_payment(payment.external_id)
+    sync_payment(gateway=payment.gateway, external_id=payment.external_id)
 
 
 def _each(rows: Iterable[Row], call: Callable[[Row], None]) -> int:
@@ -89,11 +113,17 @@ def _subscriptions_with_checkout_to_close() -> list[Subscription]:
 
 
 def _close_checkout(row: Order | Subscription) -> None:
-    """Close the checkout of an order or subscription; take the payment over if it was paid first."""
+    """Close the checkout of an order or subscription; take the payment over if it was paid first.
+
+    A checkout that the gateway does not know counts as closed.
+    """
     if row.checkout_id is None:
         return
-    checkout = gateways.by_name(row.gateway).expire_checkout(row.checkout_id)
-    if checkout.status == "expired":
+    try:
+        checkout = gateways.by_name(row.gateway).expire_checkout(row.checkout_id)
+    except NotThere:
+        checkout = None
+    if checkout is None or checkout.status == "expired":
         row.checkout_closed = True
         row.save(update_fields=["checkout_closed"])
     else:
@@ -109,8 +139,13 @@ def _subscriptions_to_end() -> list[Subscription]:
 
 
 def _end_at_gateway(row: Subscription) -> None:
+    """Cancel a subscription at its gateway. One that the gateway does not know is billed no more."""
     if row.external_id is None:
         return
     gateway = gateways.by_name(row.gateway)
-    gateway.cancel_subscription(row.external_id, at_period_end=False)
+    try:
+        gateway.cancel_subscription(row.external_id, at_period_end=False)
+    except NotThere:
+        Subscription.objects.filter(pk=row.pk).update(closed_at_gateway=True)
+        return
     sync_subscription(gateway=row.gateway, external_id=row.external_id)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from payments import gateways
 from payments.gateways.base import Change, NotThere, ObjectKind
-from payments.models import Order, Payment, Refund, Subscription
+from payments.models import Dispute, Order, Payment, Refund, Subscription
 from payments.services.gateway_news import followups
 from payments.services.gateway_news.changes import process_change
 
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # An order whose charge has led to no payment for so long is open for another card again.
 CHARGE_LOST_AFTER = timedelta(minutes=5)
+# By so much a gateway's clock may be behind ours.
+CLOCKS_DIFFER_BY = timedelta(minutes=5)
 _UNDER_WAY = (Payment.Status.CREATED, Payment.Status.REQUIRES_ACTION, Payment.Status.PROCESSING)
 
 
@@ -42,11 +45,7 @@ def reconcile(since: datetime, *, on_step: Callable[[str], None] = lambda text: 
         for change in _changes(name, since, findings):
             on_step(f"{name} {change.kind} {change.external_id}")
             _process(name, change, findings)
-    for order in _orders_with_lost_charge():
-        if Order.objects.filter(pk=order.pk, status=Order.Status.PROCESSING).update(
-            status=Order.Status.PENDING
-        ):
-            findings.changed.append(f"order {order.pk} reopened")
+    findings.changed += [f"order {order.pk} reopened" for order in reopen_lost_charges()]
     try:
         done = followups.run()
     except OSError as error:
@@ -55,6 +54,49 @@ def reconcile(since: datetime, *, on_step: Callable[[str], None] = lambda text: 
     if done:
         findings.changed.append(f"{done} follow-ups done")
     return findings
+
+
+def reopen_lost_charges() -> list[Order]:
+    """Open the orders whose charge never reached their gateway for another card; return them.
+
+    A process that dies while it charges a card leaves the order PROCESSING. The gateway is asked first
+    for the payments since the charge began: if one pays the order, it is taken over instead. While the
+    gateway does not answer, the order stays as it is. Safe to repeat, and to run in many processes.
+    """
+    reopened = []
+    for name in sorted({order.gateway for order in _orders_with_lost_charge()}):
+        begun_at = min(o.changed_at for o in _orders_with_lost_charge() if o.gateway == name)
+        if not _take_over_unknown_payments(name, since=begun_at - CLOCKS_DIFFER_BY):
+            continue
+        for order in _orders_with_lost_charge():
+            if order.gateway != name:
+                continue
+            # A charge that has begun meanwhile has set another time.
+            unchanged = Order.objects.filter(
+                pk=order.pk, status=Order.Status.PROCESSING, changed_at=order.changed_at
+            )
+            if unchanged.update(status=Order.Status.PENDING):
+                logger.warning("Order %s is open for payment again: its charge was lost.", order.pk)
+                reopened.append(order)
+    return reopened
+
+
+def _take_over_unknown_payments(name: str, *, since: datetime) -> bool:
+    """Take over the payments of a gateway since a moment that have no row here.
+
+    Return False if the gateway does not answer.
+    """
+    payments = Payment.objects.filter(gateway=name)
+    try:
+        for change in gateways.by_name(name).list_changes(since):
+            is_known = payments.filter(external_id=change.external_id).exists()
+            if change.kind == "payment" and not is_known:
+                with suppress(NotThere):
+                    process_change(gateway=name, kind="payment", external_id=change.external_id)
+    except OSError as error:
+        logger.warning("%s does not answer: %s", name, error)
+        return False
+    return True
 
 
 def _gateway_names() -> list[str]:
@@ -90,7 +132,10 @@ def _open_here(name: str) -> Iterator[Change]:
     )
     yield from _as_changes("subscription", overdue.values_list("external_id", flat=True))
     unfinished = Payment.objects.filter(
-        Q(status__in=_UNDER_WAY) | Q(refunds__status=Refund.Status.PENDING), gateway=name
+        Q(status__in=_UNDER_WAY)
+        | Q(refunds__status=Refund.Status.PENDING)
+        | Q(disputes__status__in=Dispute.OPEN),
+        gateway=name,
     )
     yield from _as_changes("payment", unfinished.values_list("external_id", flat=True))
 

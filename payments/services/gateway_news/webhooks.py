@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 import audit.services as audit
@@ -21,6 +23,10 @@ from payments.services.gateway_news import changes
 logger = logging.getLogger(__name__)
 BODY_MAX = 1024 * 1024  # bytes
 ID_MAX = 120  # characters
+# The clock of events that were received and not processed: the service tries again by itself.
+RETRY_AFTER = timedelta(minutes=5)
+MAX_ATTEMPTS = 8
+AT_ONCE = 100
 Status = WebhookEvent.Status
 DONE = (Status.PROCESSED, Status.IGNORED)
 
@@ -74,6 +80,33 @@ def process_event(row: WebhookEvent) -> WebhookEvent:
         logger.exception("The %s event %s could not be processed.", row.gateway, row.external_id)
         _finish(row, Status.FAILED, type(error).__name__)
         raise
+
+
+def process_waiting() -> int:
+    """Process the events again that a dead process or an error has left; return how many succeeded.
+
+    The wait doubles with each attempt, from RETRY_AFTER on. After MAX_ATTEMPTS an event stays FAILED
+    until an administrator replays it. Safe to repeat, and to run at once in many processes. The next
+    run continues when a gateway does not answer.
+    """
+    waiting = WebhookEvent.objects.filter(status__in=[Status.RECEIVED, Status.FAILED])
+    for row in waiting.filter(status=Status.RECEIVED, attempts__gte=MAX_ATTEMPTS):
+        _finish(row, Status.FAILED, "Each process that worked on this event was killed.")
+    processed = 0
+    now = timezone.now()
+    due = Q()
+    for attempts in range(MAX_ATTEMPTS):
+        due |= Q(attempts=attempts, last_attempt_at__lte=now - RETRY_AFTER * 2**attempts)
+    dated = waiting.annotate(last_attempt_at=Coalesce("processed_at", "received_at"))
+    for row in dated.filter(due).order_by("received_at")[:AT_ONCE]:
+        try:
+            process_event(row)
+            processed += 1
+        except OSError:
+            break
+        except Exception:  # noqa: BLE001 - logged with its cause, and noted at the event
+            logger.info("The event %s waits for its next attempt.", row.external_id)
+    return processed
 
 
 def replay_event(event: WebhookEvent, *, actor: User) -> WebhookEvent:

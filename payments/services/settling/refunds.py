@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 import audit.services as audit
@@ -19,8 +20,9 @@ from payments.errors import (
     RefundInProgress,
     RefundTooLarge,
 )
-from payments.gateways.base import RefundRefused
+from payments.gateways.base import NotThere, RefundRefused
 from payments.gateways.translation import translate_errors
+from payments.idempotency import KEY_LIFETIME
 from payments.models import Invoice, Order, Payment, Refund
 from payments.services.settling.facts import sync_payment
 
@@ -33,14 +35,15 @@ REFUSALS = (NothingToRefund, Disputed, RefundInProgress, RefundTooLarge, Gateway
 
 
 def refund_order(
-    *, order_id: uuid.UUID, amount: int | None, reason: str, actor: User | None
+    *, order_id: uuid.UUID, amount: int | None, reason: str, actor: User | None, key: str = ""
 ) -> Order:
     """Give back ``amount`` minor units of a paid order; None gives back all that is left of it.
 
     A full refund reverses the split and revokes the entitlement, playback included, in one transaction.
     Safe to repeat when the answer was lost: a request that the gateway has not answered within a minute
     is repeated first, with its own key, and if it has the same amount nothing more is refunded. The
-    repeated request keeps its first reason; ``reason`` is then not stored.
+    repeated request keeps its first reason; ``reason`` is then not stored. A call with the ``key`` of
+    an earlier call of the actor, within KEY_LIFETIME, continues that refund and makes no second one.
 
     Raises NotVisible, NothingToRefund, Disputed, RefundInProgress, RefundTooLarge: no money has moved
     then. Raises GatewayUnavailable: the follow-ups repeat the request.
@@ -51,6 +54,7 @@ def refund_order(
         amount=amount,
         reason=reason,
         actor=actor,
+        key=key,
         order_id=order_id,
         disposition=Payment.Disposition.APPLIED,
     )
@@ -58,7 +62,7 @@ def refund_order(
 
 
 def refund_invoice(
-    *, invoice_id: uuid.UUID, amount: int | None, reason: str, actor: User | None
+    *, invoice_id: uuid.UUID, amount: int | None, reason: str, actor: User | None, key: str = ""
 ) -> Invoice:
     """Give back ``amount`` minor units of a paid period of a subscription; None gives back the rest.
 
@@ -70,6 +74,7 @@ def refund_invoice(
         amount=amount,
         reason=reason,
         actor=actor,
+        key=key,
         invoice_id=invoice_id,
         disposition=Payment.Disposition.APPLIED,
     )
@@ -97,12 +102,15 @@ def refund_unapplied(*, payment_id: uuid.UUID, actor: User) -> Payment:
 
 
 def _refund_payment(
-    *, amount: int | None, reason: str, actor: User | None, **lookup: object
+    *, amount: int | None, reason: str, actor: User | None, key: str = "", **lookup: object
 ) -> None:
     """Repeat the unanswered requests of the payment that the lookup names, then make the wanted one."""
     while True:
-        refund, is_wanted = _reserve(amount=amount, reason=reason, actor=actor, lookup=lookup)
-        request_at_gateway(refund)
+        refund, is_wanted = _reserve(
+            amount=amount, reason=reason, actor=actor, key=key, lookup=lookup
+        )
+        if refund.status == Refund.Status.REQUESTED:
+            request_at_gateway(refund)
         if is_wanted:
             return
 
@@ -111,22 +119,31 @@ def request_at_gateway(refund: Refund) -> None:
     """Request a reserved refund at its gateway, and take the payment's new facts over.
 
     Safe to repeat: the refund's key makes the gateway give the money back once. Call it outside of any
-    transaction. Raises GatewayUnavailable, and RefundTooLarge when the gateway refuses the refund,
-    which is then CANCELED.
+    transaction. Raises GatewayUnavailable, and RefundTooLarge when the gateway refuses the refund, or
+    does not know the payment; the refund is then CANCELED.
     """
     payment = refund.payment
     gateway = gateways.by_name(payment.gateway)
     try:
         with translate_errors():
             gateway.refund(external_id=payment.external_id, amount=refund.amount, key=refund.key)
+    except NotThere:
+        _cancel(refund)
+        raise RefundTooLarge(
+            f"The gateway ({gateway.name}) does not know this payment. Refund it outside of the service."
+        ) from None
     except RefundRefused as error:
-        Refund.objects.filter(pk=refund.pk, status=Refund.Status.REQUESTED).update(
-            status=Refund.Status.CANCELED
-        )
+        _cancel(refund)
         # The gateway knows of refunds that were made on its own pages.
         _take_over_facts(payment)
         raise RefundTooLarge(f"The gateway refuses this refund: {error}.") from None
     _take_over_facts(payment)
+
+
+def _cancel(refund: Refund) -> None:
+    Refund.objects.filter(pk=refund.pk, status=Refund.Status.REQUESTED).update(
+        status=Refund.Status.CANCELED
+    )
 
 
 def _take_over_facts(payment: Payment) -> None:
@@ -142,27 +159,33 @@ def due_requests() -> list[Refund]:
     minute.
     """
     requested = Refund.objects.filter(status=Refund.Status.REQUESTED).select_related("payment")
-    unanswered_since = timezone.now() - REPEAT_AFTER
-    return [
-        refund
-        for refund in requested[:REQUESTS_AT_ONCE]
-        if refund.is_automatic or refund.created_at < unanswered_since
-    ]
+    unanswered = Q(created_at__lt=timezone.now() - REPEAT_AFTER)
+    due = requested.filter(Q(is_automatic=True) | unanswered)
+    return list(due.order_by("created_at")[:REQUESTS_AT_ONCE])
 
 
 @transaction.atomic
 def _reserve(
-    *, amount: int | None, reason: str, actor: User | None, lookup: dict[str, object]
+    *, amount: int | None, reason: str, actor: User | None, key: str, lookup: dict[str, object]
 ) -> tuple[Refund, bool]:
     """Return a refund to request, and whether it is the one that the caller wants.
 
-    It is a new one, or an earlier one without an answer. The payment's lock makes sure that two callers
-    at once never reserve more than what is left of the capture.
+    It is a new one, an earlier one without an answer, or the one that the key has led to before. The
+    payment's lock makes sure that two callers at once never reserve more than what is left of the
+    capture.
     """
     try:
         payment = locks.lock_payment(**lookup)
     except Payment.DoesNotExist:
         raise NothingToRefund() from None
+    repeated = payment.refunds.filter(
+        request_key=key,
+        by=actor,
+        created_at__gt=timezone.now() - KEY_LIFETIME,
+        status__in=[Refund.Status.REQUESTED, *Refund.COUNTS],
+    ).first()
+    if key and repeated is not None:
+        return repeated, True
     if payment.disputed() > 0:
         raise Disputed()
     unanswered = payment.refunds.filter(
@@ -184,5 +207,7 @@ def _reserve(
         raise RefundTooLarge(
             f"Only {shown} {payment.currency} of this payment can still be refunded."
         )
-    refund = Refund.objects.create(payment=payment, amount=wanted, reason=reason, by=actor)
+    refund = Refund.objects.create(
+        payment=payment, amount=wanted, reason=reason, by=actor, request_key=key
+    )
     return refund, True

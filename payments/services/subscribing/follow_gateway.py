@@ -3,6 +3,7 @@
 import logging
 import uuid
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -10,6 +11,7 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 import audit.services as audit
+from accounts.models import User
 from audit.actions import AuditAction
 from payments import gateways, locks
 from payments.gateways.base import InvoiceSnapshot, SubscriptionSnapshot
@@ -119,6 +121,7 @@ def _apply_snapshot(
 ) -> None:
     """Set a locked row to the gateway's answer. ``others`` are the user's other rows, locked too."""
     before, now = Status(row.status), timezone.now()
+    terms_before = _Terms.of(row)
     status = snapshot.status
     if status == Status.CANCELED and before in {Status.PAST_DUE, Status.EXPIRED}:
         status = Status.EXPIRED  # the gateway canceled it because the renewal was not paid
@@ -144,11 +147,48 @@ def _apply_snapshot(
         row.grace_until = since + timedelta(days=settings.SUBSCRIPTION_GRACE_DAYS)
     else:
         row.past_due_since = row.grace_until = None
+    by = row.changing_by
+    changes_terms = {before, status} <= {*Subscription.RUNNING} and _Terms.of(row) != terms_before
+    if changes_terms or status != before:
+        row.changing_by = None
     row.save()
-    _apply_status_effects(row, before)
+    _apply_status_effects(row, before, by=by)
+    if changes_terms:
+        _record_changed_terms(row, terms_before, by=by)
 
 
-def _apply_status_effects(row: Subscription, before: str) -> None:
+class _Terms(NamedTuple):
+    """The terms of a running subscription that its subscriber can change."""
+
+    plan_id: uuid.UUID
+    next_plan_id: uuid.UUID | None
+    cancel_at_period_end: bool
+
+    @classmethod
+    def of(cls, row: Subscription) -> "_Terms":
+        return cls(row.plan_id, row.next_plan_id, row.cancel_at_period_end)
+
+
+def _record_changed_terms(row: Subscription, before: _Terms, *, by: User | None) -> None:
+    """Write the audit entries of a changed plan, a cancellation at the period's end and its undoing."""
+    after = _Terms.of(row)
+    if after[:2] != before[:2]:
+        audit.record(
+            actor=by,
+            action=AuditAction.SUBSCRIPTION_CHANGED,
+            target=row,
+            plan=(row.next_plan or row.plan).code,
+            at_period_end=row.next_plan is not None,
+        )
+    if after.cancel_at_period_end and not before.cancel_at_period_end:
+        audit.record(
+            actor=by, action=AuditAction.SUBSCRIPTION_CANCELED, target=row, at_period_end=True
+        )
+    elif before.cancel_at_period_end and not after.cancel_at_period_end:
+        audit.record(actor=by, action=AuditAction.SUBSCRIPTION_RESUMED, target=row)
+
+
+def _apply_status_effects(row: Subscription, before: str, *, by: User | None = None) -> None:
     """Update a locked row's invoices and entitlement; if its status is new, record and announce it."""
     if row.status not in Subscription.LIVE and row.ended_at is not None:
         row.invoices.filter(
@@ -158,7 +198,7 @@ def _apply_status_effects(row: Subscription, before: str) -> None:
     if row.status == before or row.disposition != Disposition.PRIMARY:
         return
     action = _action_of(row.status, before)
-    audit.record(actor=row.user, action=action, target=row, before=before, status=row.status)
+    audit.record(actor=by or row.user, action=action, target=row, before=before, status=row.status)
     subscription_changed.send(sender=Subscription, subscription=row, before=before)
 
 

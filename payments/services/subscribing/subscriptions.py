@@ -1,14 +1,18 @@
 """Subscribing to a plan, and the changes that subscribers make to their subscription."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
+from config.errors import DomainError
 from payments import gateways, locks
 from payments.errors import (
     AlreadySubscribed,
@@ -114,19 +118,12 @@ def cancel(*, user: User, at_period_end: bool, actor: User | None = None) -> Sub
             follow_gateway.end_subscription(locked, Status.CANCELED)
         return _reload(subscription)
     gateway = gateways.by_name(subscription.gateway)
-    with translate_errors():
-        snapshot = gateway.cancel_subscription(
-            subscription.external_id, at_period_end=at_period_end
-        )
-    # The subscriber's own cancellation at once is recorded when `_sync` ends the subscription.
-    if actor is not None or (at_period_end and not subscription.cancel_at_period_end):
-        audit.record(
-            actor=actor or user,
-            action=AuditAction.SUBSCRIPTION_CANCELED,
-            target=subscription,
-            at_period_end=at_period_end,
-        )
-    return _sync(subscription, snapshot)
+    with _changing(subscription, by=actor or user):
+        with translate_errors():
+            snapshot = gateway.cancel_subscription(
+                subscription.external_id, at_period_end=at_period_end
+            )
+        return _sync(subscription, snapshot)
 
 
 def resume(*, user: User) -> Subscription:
@@ -138,10 +135,10 @@ def resume(*, user: User) -> Subscription:
     if not subscription.cancel_at_period_end or subscription.external_id is None:
         raise NotCanceled()
     gateway = gateways.by_name(subscription.gateway)
-    with translate_errors():
-        snapshot = gateway.resume_subscription(subscription.external_id)
-    audit.record(actor=user, action=AuditAction.SUBSCRIPTION_RESUMED, target=subscription)
-    return _sync(subscription, snapshot)
+    with _changing(subscription, by=user):
+        with translate_errors():
+            snapshot = gateway.resume_subscription(subscription.external_id)
+        return _sync(subscription, snapshot)
 
 
 def change(*, user: User, plan_code: str) -> Subscription:
@@ -166,18 +163,12 @@ def change(*, user: User, plan_code: str) -> Subscription:
     gateway = gateways.by_name(subscription.gateway)
     # A repeated call has the same key, because the ticket rises with each new state.
     key = f"change:{subscription.pk}:{plan.pk}:{subscription.applied_ticket}"
-    with payable.charging(subscription):
-        snapshot = gateway.change_plan(
-            external_id, _terms_of(plan, gateway, trial_days=0), at_period_end=later, key=key
-        )
-    audit.record(
-        actor=user,
-        action=AuditAction.SUBSCRIPTION_CHANGED,
-        target=subscription,
-        plan=plan.code,
-        at_period_end=later,
-    )
-    return _sync(subscription, snapshot)
+    with _changing(subscription, by=user):
+        with payable.charging(subscription):
+            snapshot = gateway.change_plan(
+                external_id, _terms_of(plan, gateway, trial_days=0), at_period_end=later, key=key
+            )
+        return _sync(subscription, snapshot)
 
 
 def set_payment_method(*, user: User, payment_method: str) -> Subscription:
@@ -210,18 +201,24 @@ def current(user: User) -> Subscription:
 def end_lapsed() -> int:
     """End the subscriptions that were not paid in time. Return how many were ended. Safe to repeat.
 
-    An unpaid renewal ends with its grace period, and an incomplete subscription after
-    ABANDONED_AFTER. A subscription whose period is over is compared with the gateway instead,
-    because its renewal or end may have gone unnoticed. Access does not wait for this job: it ends by
-    the clock.
+    An unpaid renewal ends with its grace period, a paused subscription as many days after its period,
+    and an incomplete one after ABANDONED_AFTER. A subscription whose period is over is compared with
+    the gateway instead, because its renewal or end may have gone unnoticed; one that the gateway does
+    not know ends. Access does not wait for this job: it ends by the clock.
     """
     now = timezone.now()
     graceless = Subscription.objects.filter(status=Status.PAST_DUE, grace_until__lte=now)
     abandoned = Subscription.objects.filter(
         status=Status.INCOMPLETE, created_at__lte=now - ABANDONED_AFTER
     )
+    grace = timedelta(days=settings.SUBSCRIPTION_GRACE_DAYS)
+    forgotten = Subscription.objects.filter(status=Status.PAUSED, period_end__lte=now - grace)
     ended = 0
-    for rows, status in ((graceless, Status.EXPIRED), (abandoned, Status.INCOMPLETE_EXPIRED)):
+    for rows, status in (
+        (graceless, Status.EXPIRED),
+        (forgotten, Status.EXPIRED),
+        (abandoned, Status.INCOMPLETE_EXPIRED),
+    ):
         for pk in list(rows.values_list("pk", flat=True)):
             with transaction.atomic():
                 row = locks.lock_subscription(pk)
@@ -233,11 +230,15 @@ def end_lapsed() -> int:
         period_end__lte=now - access.PERIOD_GRACE,
         external_id__isnull=False,
     )
-    for row in over[:RESYNCS_AT_ONCE]:
+    for row in over.order_by("period_end")[:RESYNCS_AT_ONCE]:
         try:
             _resync(row)
         except NotThere:
-            continue
+            with transaction.atomic():
+                locked = locks.lock_subscription(row.pk)
+                Subscription.objects.filter(pk=row.pk).update(closed_at_gateway=True)
+                follow_gateway.end_subscription(locked, Status.EXPIRED)
+            ended += 1
         except OSError:
             break  # the gateway does not answer: the job runs again in a minute
     return ended
@@ -341,6 +342,25 @@ def _terms_of(plan: Plan, gateway: Gateway, *, trial_days: int) -> PlanTerms:
         plan.gateway_refs = {**plan.gateway_refs, gateway.name: terms.ref}
         plan.save(update_fields=["gateway_refs"])
     return terms
+
+
+@contextmanager
+def _changing(subscription: Subscription, *, by: User) -> Iterator[None]:
+    """Note who changes the subscription at the gateway, until the change is applied or refused.
+
+    The change may be applied by a webhook event before the gateway answers here, or after this process
+    has died. Its audit entry names this user all the same.
+    """
+    row = Subscription.objects.filter(pk=subscription.pk)
+    row.update(changing_by=by)
+    try:
+        yield
+    except GatewayUnavailable:  # it may have been carried out
+        raise
+    except DomainError:
+        row.update(changing_by=None)
+        raise
+    row.filter(changing_by=by).update(changing_by=None)  # nothing has changed
 
 
 def _sync(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscription:
