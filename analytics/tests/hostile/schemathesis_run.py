@@ -96,6 +96,9 @@ class Run:
                 for name, value in part.items():
                     known = self.world.known(chance, name, value)
                     part[name] = str(known) if known is not value and known is not None else known
+        if path.endswith("/sandbox/clock") and isinstance(case.body, dict):
+            days = case.body.get("days")  # a jump of years bills each month of each subscription
+            case.body["days"] = days % 20 if isinstance(days, int) and days > 20 else days
         return case
 
     def before_call(self, context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
