@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import schemathesis
+from requests.structures import CaseInsensitiveDict
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.transport import Response
 from schemathesis.engine import events, from_schema
@@ -97,14 +98,17 @@ class Run:
                     known = self.world.known(chance, name, value)
                     part[name] = str(known) if known is not value and known is not None else known
         if path.endswith("/sandbox/clock") and isinstance(case.body, dict):
-            days = case.body.get("days")  # a jump of years bills each month of each subscription
-            case.body["days"] = days % 20 if isinstance(days, int) and days > 20 else days
+            days = case.body.get("days")
+            if isinstance(days, int) and days > 20:
+                # A jump of years bills each month of each subscription, in this one request.
+                case.body["days"] = days % 20
         return case
 
     def before_call(self, context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
         """Sign the request in, with the newest token: a case may hold one of an earlier answer."""
-        others = {k: v for k, v in (case.headers or {}).items() if k != "Authorization"}
-        case.headers = {**others, **self._headers}
+        case.headers = CaseInsensitiveDict(case.headers or {})
+        case.headers.pop("Authorization", None)
+        case.headers.update(self._headers)
 
     def after_call(self, context: HookContext, case: Case, response: Response) -> None:
         """Compare an answer with the document, and with the rules of all answers."""
