@@ -48,6 +48,7 @@ class Run:
             "base-url": f"http://127.0.0.1:{port}",
             "continue-on-failure": True,
             "max-redirects": 0,
+            "request-timeout": 60,  # a busy machine is no fault; an answer that never comes is one
             "auth": {"auto-signup": False},
             "output": {"sanitization": {"enabled": False}},
             "generation": {
