@@ -30,16 +30,23 @@ clip: $(VENV)/runtime ## write clip.mp4, a short video with sound to upload
 	@$(BIN)/python manage.py make_clip
 
 # Compiled modules are kept between runs, even where the environment says otherwise: it saves seconds.
-run demo test test-fast test-journeys: export PYTHONDONTWRITEBYTECODE =
+run demo test test-fast test-journeys fuzz: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/dev ## run all tests; `make test ARGS=audit` runs those of one app
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not journeys" $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not journeys and not fuzz" $(ARGS)
 
 test-journeys: $(VENV)/dev ## use the service as people do: README, start, browser, generated clients (needs Node.js)
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m journeys $(ARGS)
 
 test-fast: $(VENV)/dev ## run the tests without other processes and without long sweeps
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not programs and not sweep and not journeys" $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not programs and not sweep and not journeys and not fuzz" $(ARGS)
+
+fuzz: export FUZZ_REQUESTS ?= 20000
+fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fuzz FUZZ_REQUESTS=1500 FUZZ_SEED=1`
+	@$(BIN)/python -m pytest -n 0 -q -m fuzz $(ARGS)
+
+advisories: $(VENV)/dev ## ask an advisory database about the installed packages (needs the Internet)
+	@$(BIN)/python .ci/audit_pins.py
 
 failpoints: export FAILPOINTS = all
 failpoints: $(VENV)/dev ## kill a process before and after every commit of every flow, with each way to recover (minutes)
@@ -54,7 +61,7 @@ ALONE = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')
 
 types: $(VENV)/dev ## check the types
-	@$(ALONE) $(BIN)/python -m mypy . .ci/with_postgres.py
+	@$(ALONE) $(BIN)/python -m mypy . .ci/with_postgres.py .ci/audit_pins.py
 
 migrations: $(VENV)/runtime ## write migrations; `make migrations ARGS="-n what_changes app"`
 	@$(ALONE) $(BIN)/python manage.py makemigrations $(ARGS)

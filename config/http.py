@@ -13,6 +13,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 
 from config import database, headers
@@ -64,6 +65,19 @@ class Request(WSGIRequest):
             super()._set_content_type_params(meta)  # type: ignore[misc]  # stubs lack it
         except (LookupError, ValueError):
             self._encoding = None
+
+
+class PagesCsrfMiddleware(CsrfViewMiddleware):
+    """Django's protection of forms, for pages alone.
+
+    The API reads no cookie, so it needs no protection against other sites' forms. Django would set a new
+    cookie in an API answer when the client's own is damaged.
+    """
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path.startswith("/api/"):
+            return self.get_response(request)  # type: ignore[return-value]  # as below
+        return super().__call__(request)  # type: ignore[return-value]  # the stub allows coroutines
 
 
 class TransportSecurityMiddleware(SecurityMiddleware):
