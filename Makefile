@@ -98,7 +98,7 @@ soak: $(VENV)/dev ## ten minutes of traffic, slow clients and restarts; `make so
 	@$(BIN)/python -m attacks.soak $(ARGS)
 
 bench-audit: $(VENV)/dev ## measure the audit log at a million entries
-	@$(BIN)/python benchmarks/audit.py
+	@$(BIN)/python benchmarks/audit_log.py
 
 clean: ## remove the virtual environment (not your data)
 	@rm -rf $(VENV)

@@ -1,7 +1,7 @@
 """Measure how long the audit log takes with a million entries.
 
-    .venv/bin/python benchmarks/audit.py [--scale 1] [--pairs 300]
-    .venv/bin/python .ci/with_postgres.py -- .venv/bin/python benchmarks/audit.py
+    .venv/bin/python benchmarks/audit_log.py [--scale 1] [--pairs 300]
+    .venv/bin/python .ci/with_postgres.py -- .venv/bin/python benchmarks/audit_log.py
 
 Measures two things, each as a ratio to a reference in the same run:
 
