@@ -10,8 +10,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts.models import RefreshFamily, User, normal_email
+from accounts.models import RefreshFamily, User
 from accounts.roles import Role
+from config import emails
 from config.doctor import Finding, check, error, ok, warning
 
 IDLE = timedelta(days=180)
@@ -35,7 +36,7 @@ def password_strength() -> Iterator[Finding]:
 @check("Users", "admin_password", needs_tables=True)
 def password_in_use() -> Iterator[Finding]:
     password = settings.DEFAULT_ADMIN_PASSWORD
-    email = normal_email(settings.DEFAULT_ADMIN_EMAIL)
+    email = emails.normal(settings.DEFAULT_ADMIN_EMAIL)
     user = User.objects.filter(email=email, is_active=True).first()
     if not password:
         yield ok("DEFAULT_ADMIN_PASSWORD is empty.")

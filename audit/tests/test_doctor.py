@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from audit import services
+from audit import sealing
 from audit.actions import AuditAction
 from audit.models import AuditEntry
 from config import append_only
@@ -34,7 +34,7 @@ def test_entries_that_wait_for_the_chain_are_a_warning():
     assert worst("audit_chain") == "warning"
     assert said("audit_chain").startswith("1 entries")
 
-    services.seal()
+    sealing.seal()
     assert worst("audit_chain") == "ok"
 
 

@@ -15,6 +15,7 @@ from config.tests.test_signals import connected
 
 ROOT = walks.ROOT
 PAGES = [
+    "SECURITY.md",
     "README.md",
     "CONTRIBUTING.md",
     *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md")),

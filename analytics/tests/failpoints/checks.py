@@ -8,8 +8,9 @@ from typing import Any
 from django.db.models import F, Model, Sum
 from django.utils import timezone
 
-import audit.services as audit
 from analytics.tests import waiting
+from audit import sealing
+from audit import verification as audit_verification
 from audit.models import AuditEntry
 from payments.books import verification
 from payments.models import (
@@ -123,9 +124,9 @@ def check_audit() -> None:
         if action not in {"order.paid", "entitlement.granted", "subscription.past_due"}:
             twice = [pk for pk, count in told.items() if count > 1]
             assert not twice or action.startswith("subscription."), (action, twice)
-    while audit.seal():
+    while sealing.seal():
         pass
-    assert audit.first_broken_entry() is None
+    assert audit_verification.verify().broken is None
 
 
 def check_mails(folder: Path, *, while_mailing: bool) -> None:

@@ -14,10 +14,11 @@ from collections.abc import Callable
 
 import pytest
 
-import audit.services as audit
 from accounts.roles import MODERATOR
 from analytics.tests.hostile.schemathesis_run import Run
 from analytics.tests.hostile.world import World, make_world
+from audit import sealing
+from audit import verification as audit_verification
 from config.tests import openapi
 from payments.books import verification
 from videos.tests import processes
@@ -77,8 +78,8 @@ def test_every_answer_is_declared_and_nothing_breaks(new_world, media, run_minut
     assert "Traceback" not in processes.log()
     run_minute()  # what the requests have left does not stop the worker either
     assert verification.verify_ledger().discrepancies == 0
-    audit.seal()
-    assert audit.first_broken_entry() is None
+    sealing.seal()
+    assert audit_verification.verify().broken is None
 
 
 def lists_that_fail(port: int, world: World) -> list[str]:
