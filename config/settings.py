@@ -166,7 +166,9 @@ RATELIMIT_FAIL_OPEN = False
 SILENCED_SYSTEM_CHECKS = [
     "django_ratelimit.E003",
     "django_ratelimit.W001",
-    "security.W001",  # config.http.TransportSecurityMiddleware is a subclass of SecurityMiddleware
+    # config.http has subclasses of SecurityMiddleware and CsrfViewMiddleware.
+    "security.W001",
+    "security.W003",
     *env.words("SILENCED_CHECKS"),
 ]
 CORS_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", ("*",), wildcard="*")  # without cookies

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import time_machine
 from django.db import connections
+from django.db.models import F
 from django.utils import timezone
 
 from analytics.tests.failpoints import billing, buying, checks, kills, videos
 from analytics.tests.failpoints.flow import Flow, Scene, tick
 from payments.gateways.sandbox import events
-from payments.models import SandboxEvent
+from payments.models import Notice, SandboxEvent
 from payments.services.buying import orders
 from payments.services.gateway_news import reconciliation, webhooks
 from payments.services.settling import refunds
@@ -67,7 +68,7 @@ ALL = os.environ.get("FAILPOINTS") == "all"
 _tried: set[tuple[str, str]] = set()
 # How long after the kill the worker does its periodic work, and which.
 LATER = {
-    timedelta(minutes=3): ("second", "minute", "second"),
+    timedelta(minutes=3): ("second", "minute", "hour", "second"),
     timedelta(hours=27): ("second", "minute", "hour", "second"),
 }
 
@@ -158,14 +159,16 @@ def recover(flow: Flow, mails: Path, killed: kills.Point | None, *, comes_back: 
             if comes_back and number == 0:
                 flow.act()
             jobs.release_of_dead_workers()
-            tick(*work)
-            while (job := jobs.claim_next(jobs.worker_name())) is not None:
-                publishing.process(job)
             if number == 1:
                 for event in SandboxEvent.objects.order_by("pk"):
                     body, headers = events.message(event)
                     webhooks.receive(gateway="sandbox", body=body, headers=headers)
-    with time_machine.travel(now + later):
+            # The database's clock does not travel, so what is compared with it comes nearer.
+            Notice.objects.update(not_before=F("not_before") - later)
+            tick(*work)
+            while (job := jobs.claim_next(jobs.worker_name())) is not None:
+                publishing.process(job)
+    with time_machine.travel(now + later + timedelta(minutes=1)):  # after the work above
         flow.check(came_back=comes_back or killed is None)
         while_mailing = killed is not None and "payments_notice" in killed.label
         checks.check_all(mails, while_mailing=while_mailing)

@@ -8,11 +8,13 @@ message of any other gateway. An event whose receiver fails is delivered again, 
 import json
 import time
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from django.conf import settings
 from django.db import transaction
 from django.dispatch import Signal
 from django.utils import timezone
+from rest_framework.exceptions import ValidationError
 
 from config.ids import uuid7
 from payments.gateways import signatures
@@ -24,7 +26,9 @@ HEADER = "Sandbox-Signature"
 API_VERSION = "2026-11-01"
 MAX_ATTEMPTS = 12
 DUE_AT_ONCE = 200  # events of one call of `deliver_due`
+AT_ONCE_SECONDS = 5.0  # of one call of the sandbox's periodic work; the next call goes on
 MAX_WAIT_SECONDS = 3600
+AHEAD_MAX = timedelta(days=36_500)
 
 # Arguments: body (bytes), headers (dict). A receiver that raises gets the message again later.
 message_sent = Signal()
@@ -38,8 +42,11 @@ def now() -> datetime:
 
 @transaction.atomic
 def move_clock(step: timedelta) -> datetime:
-    """Move the sandbox's clock forward and return its new time."""
+    """Move the sandbox's clock forward and return its new time. Raises ValidationError at its end."""
     clock = lock_clock()
+    if clock.ahead + step > AHEAD_MAX:
+        detail = f"The clock may be at most {AHEAD_MAX.days} days ahead."
+        raise ValidationError({"days": [detail]}, code="max_value")
     clock.ahead += step
     clock.save(update_fields=["ahead"])
     return now()
@@ -72,12 +79,15 @@ def deliver_due() -> int:
     """Deliver the events that are due, and return how many were accepted.
 
     Safe to run in several processes at once. Never call it inside a transaction: the receivers call the
-    gateway. Without SANDBOX_WEBHOOK_SECRETS nothing is delivered.
+    gateway. Without SANDBOX_WEBHOOK_SECRETS nothing is delivered. Stops after AT_ONCE_SECONDS: a request
+    that calls it must not wait for everything that others have caused.
     """
+    give_up_at = time.monotonic() + AT_ONCE_SECONDS
     if not settings.SANDBOX_WEBHOOK_SECRETS:
         return 0
     due = SandboxEvent.objects.filter(next_attempt_at__lte=timezone.now()).order_by("pk")
-    return sum(_deliver(event) for event in list(due[:DUE_AT_ONCE]))
+    in_time = takewhile(lambda _: time.monotonic() < give_up_at, list(due[:DUE_AT_ONCE]))
+    return sum(map(_deliver, in_time))
 
 
 def _deliver(event: SandboxEvent) -> bool:

@@ -20,7 +20,7 @@ from payments.models import Dispute, Refund
 class SandboxClockSerializer(CompleteErrors):
     """How far the clock moves. The answer also has the new time."""
 
-    days = serializers.IntegerField(min_value=0, max_value=3660, default=0)
+    days = serializers.IntegerField(min_value=0, max_value=400, default=0)
     hours = serializers.IntegerField(min_value=0, max_value=24, default=0)
     now = serializers.DateTimeField(read_only=True)
 

@@ -1,5 +1,6 @@
 """Subscriptions in the sandbox: their periods, invoices and renewals, and retries of failed renewals."""
 
+import time
 from datetime import datetime, timedelta
 from typing import TypedDict
 
@@ -91,22 +92,24 @@ def run_due() -> int:
     """Renew, retry or end each subscription that is due by the sandbox's clock.
 
     Return the number of steps: a subscription may take several, one for each period that has passed.
-    Safe to repeat and to run in several processes at once: each period is billed once.
+    Safe to repeat and to run in several processes at once: each period is billed once. Stops after
+    `events.AT_ONCE_SECONDS`; the next call goes on.
     """
+    give_up_at = time.monotonic() + events.AT_ONCE_SECONDS
     moment = events.now()
     steps = 0
     period_over = SandboxSubscription.objects.filter(ended_at=None, period_end__lte=moment)
     for pk in list(period_over.values_list("pk", flat=True)):
-        while _renew(pk, moment):  # the clock may have passed several periods
+        while time.monotonic() < give_up_at and _renew(pk, moment):  # several periods may be over
             steps += 1
     unpaid = SandboxInvoice.objects.filter(next_attempt_at__lte=moment)
     for pk in list(unpaid.values_list("subscription_id", flat=True)):
-        steps += _retry(pk, moment)
+        steps += time.monotonic() < give_up_at and _retry(pk, moment)
     never_paid = SandboxSubscription.objects.filter(
         status="incomplete", created_at__lte=moment - FIRST_PAYMENT_WITHIN
     )
     for pk in list(never_paid.values_list("pk", flat=True)):
-        steps += _give_up(pk, moment)
+        steps += time.monotonic() < give_up_at and _give_up(pk, moment)
     return steps
 
 
