@@ -179,4 +179,5 @@ def test_a_redis_that_is_away_or_hangs_counts_nothing_and_delays_little(redis_ur
 def configured(monkeypatch, url: str) -> dict:
     """Return the cache of an installation with this CACHE_URL."""
     monkeypatch.setenv("CACHE_URL", url)
-    return runpy.run_path(str(env.BASE_DIR / "config" / "settings.py"))["CACHES"]["default"]
+    values = runpy.run_path(str(env.BASE_DIR / "config" / "settings.py"))
+    return dict(values["CACHES"]["default"])

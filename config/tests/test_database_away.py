@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connection
@@ -194,7 +195,8 @@ def test_with_the_option_the_traceback_is_shown(tmp_path):
 
 @pytest.fixture
 def locked(transactional_db):
-    """Another program holds the lock that every sign-in needs; this process gives up soon."""
+    """Another program holds the lock that a registration needs; this process gives up soon."""
+    other: Any
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)

@@ -70,7 +70,7 @@ def begin(process: subprocess.Popen[str], rounds: int) -> None:
 def counter(file) -> int:
     with closing(sqlite3.connect(file)) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        return db.execute("SELECT n FROM counter").fetchone()[0]
+        return int(db.execute("SELECT n FROM counter").fetchone()[0])
 
 
 def test_processes_that_write_at_once_wait_for_each_other_and_lose_nothing(file):
