@@ -46,6 +46,7 @@ def caused(error: Exception, sqlstate: str) -> Exception:
         (OperationalError("unable to open database file"), "cannot be opened"),
         (OperationalError("database is locked"), "does not answer"),
         (OperationalError("connection failed"), "does not answer"),
+        (caused(OperationalError("statement timeout"), "57014"), "does not answer"),
         (InterfaceError("connection already closed"), "does not answer"),
         (sqlite3.DatabaseError("file is not a database"), "no SQLite database"),  # the cache's file
         (caused(ProgrammingError("syntax error"), "42601"), None),
