@@ -51,6 +51,14 @@ def test_each_number_is_there_once():
     assert sorted(row[0] for row in rows()) == sorted(IDS)
 
 
+def test_the_list_of_what_is_open_is_complete():
+    text = (ROOT / PAGE).read_text(encoding="utf-8")
+    listed = text.partition("## What is open")[2].partition("\n## ")[0]
+    marks = re.compile(r"\*\*(?:partly|not built|not held)\b", re.IGNORECASE)
+    is_open = [row[0] for row in rows() if marks.search(row[2])]
+    assert sorted(re.findall(r"\b[TF]\d+", listed)) == sorted(is_open)
+
+
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
 def test_a_row_names_tests_that_exist_or_says_why_there_are_none(row):
     number, threat, held_by, tests = row
