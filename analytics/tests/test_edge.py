@@ -119,3 +119,21 @@ def test_a_crowd_that_signs_in_stops_no_reader(port):
     assert len(statuses) == 80
     assert set(statuses) <= {401, 503}
     assert 401 in statuses
+
+
+def test_no_answer_names_the_program_that_made_it(port):
+    for request in (
+        head("GET /health/live", "Connection: close"),
+        head("GET /api/v1/nothing", "Connection: close"),
+        head("GET /media/x/1/master.m3u8", "Connection: close"),
+        head("POST /api/v1/videos/", "Content-Length: 0", "Connection: close"),
+        head("GET /health/live", *["X-Short: a"] * (HEAD_LINES + 1)),
+        b"no request\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", port), 30) as client:
+            client.sendall(request)
+            client.settimeout(10)
+            answer = client.makefile("rb").read().lower()
+        assert answer.startswith(b"http/1.1 "), request
+        for word in (b"\r\nserver:", b"x-powered-by", b"uvicorn", b"django", b"python"):
+            assert word not in answer, (request, word)

@@ -153,6 +153,37 @@ def test_a_form_counts_for_the_same_account(client_for, limits, make_user):
     assert codes == [401, 401, 401, 429]
 
 
+def test_registrations_share_the_limit_of_sign_ins(client_for, limits):
+    """So that nobody asks for a long list of addresses whether they are taken."""
+    limits(auth=3)
+    address, url = fresh_address(), "/api/v1/auth/register"
+
+    def ask(path: str, email: str) -> int:
+        body = {"email": email, "password": "a long pass phrase"}
+        return client_for().post(path, body, REMOTE_ADDR=address).status_code
+
+    codes = [ask(url, "a@example.com"), ask(url, "a@example.com"), ask(LOGIN, "b@example.com")]
+    assert [*codes, ask(url, "c@example.com")] == [201, 400, 401, 429]
+
+
+def test_a_cache_that_is_away_closes_passwords_only(client_for, make_user, settings, monkeypatch):
+    user = make_user(email=fresh_email(), password="a long pass phrase")
+    body = {"email": user.email, "password": "a long pass phrase"}
+    pair = client_for().post(LOGIN, body).json()
+    monkeypatch.setattr("config.cache.ForgivingRedisCache._asked_again_at", 0.0)
+    away = {"BACKEND": "config.cache.ForgivingRedisCache", "LOCATION": "redis://127.0.0.1:9/0"}
+    settings.CACHES = {"default": away}
+    settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, 5)
+
+    guessing = client_for()
+    guessing.raise_request_exception = False
+    refused = guessing.post(LOGIN, body)
+    refreshed = client_for().post("/api/v1/auth/refresh", {"refresh_token": pair["refresh_token"]})
+
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (503, "unavailable")
+    assert (refreshed.status_code, client_for().get(LIST).status_code) == (200, 200)
+
+
 def test_groups_are_counted_separately(client_for, limits, make_video):
     limits(default=2, stream=2)
     address = fresh_address()

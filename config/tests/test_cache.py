@@ -1,13 +1,15 @@
 """The cache in a local file: counters are exact when several processes count."""
 
+import runpy
+import socket
 import subprocess
 import sys
 import time
 
 import pytest
 
-from config import cache
-from config.cache import SQLiteCache
+from config import cache, env
+from config.cache import ForgivingRedisCache, SQLiteCache
 from config.tests.threads import at_once
 
 COUNT = """
@@ -148,3 +150,34 @@ def test_a_cache_that_is_away_is_asked_again_after_a_pause(tmp_path, monkeypatch
     assert not away.add("hits", 0, 60)
     monkeypatch.setattr(SQLiteCache, "_asked_again_at", time.monotonic())
     assert away.add("hits", 0, 60)
+
+
+@pytest.fixture(params=["refuses", "hangs"])
+def redis_url(request, monkeypatch):
+    """The address of a Redis that refuses connections, or takes them and never answers."""
+    monkeypatch.setattr(ForgivingRedisCache, "_asked_again_at", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+        if request.param == "refuses":
+            server.close()
+        yield url
+
+
+def test_a_redis_that_is_away_or_hangs_counts_nothing_and_delays_little(redis_url, monkeypatch):
+    settings = configured(monkeypatch, redis_url)
+    away = ForgivingRedisCache(settings["LOCATION"], {"OPTIONS": settings["OPTIONS"]})
+
+    begun = time.monotonic()
+    assert not away.add("hits", 0, 60)
+    assert time.monotonic() - begun < 2
+    begun = time.monotonic()  # from now on it is not asked, until the pause is over
+    assert [away.incr("hits") for _ in range(100)] == [None] * 100
+    assert away.get("hits") is None
+    assert time.monotonic() - begun < 0.1
+
+
+def configured(monkeypatch, url: str) -> dict:
+    """Return the cache of an installation with this CACHE_URL."""
+    monkeypatch.setenv("CACHE_URL", url)
+    values = runpy.run_path(str(env.BASE_DIR / "config" / "settings.py"))
+    return dict(values["CACHES"]["default"])

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connection
@@ -45,6 +46,7 @@ def caused(error: Exception, sqlstate: str) -> Exception:
         (OperationalError("unable to open database file"), "cannot be opened"),
         (OperationalError("database is locked"), "does not answer"),
         (OperationalError("connection failed"), "does not answer"),
+        (caused(OperationalError("statement timeout"), "57014"), "does not answer"),
         (InterfaceError("connection already closed"), "does not answer"),
         (sqlite3.DatabaseError("file is not a database"), "no SQLite database"),  # the cache's file
         (caused(ProgrammingError("syntax error"), "42601"), None),
@@ -190,3 +192,79 @@ def test_with_the_option_the_traceback_is_shown(tmp_path):
     assert run.returncode == 1
     assert "Traceback" in run.stderr
     assert os.listdir(tmp_path)
+
+
+@pytest.fixture
+def locked(transactional_db):
+    """Another program holds the lock that a registration needs; this process gives up soon."""
+    other: Any
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            cursor.execute("PRAGMA busy_timeout = 200")
+            after = "PRAGMA busy_timeout = 20000"
+        else:
+            other = connection.copy()
+            other.set_autocommit(False)
+            other.cursor().execute("LOCK TABLE accounts_user")
+            cursor.execute("SET lock_timeout = '200ms'")
+            after = "SET lock_timeout = '5s'"
+    yield other
+    other.close()
+    with connection.cursor() as cursor:
+        cursor.execute(after)
+
+
+def test_a_lock_that_is_not_given_up_is_a_503_and_the_next_request_works(locked, client, make_user):
+    client.raise_request_exception = False
+    body = {"email": "ann@example.com", "password": "a long pass phrase"}
+
+    def register():
+        return client.post("/api/v1/auth/register", body, content_type="application/json")
+
+    refused = register()
+    assert (refused.status_code, refused["Retry-After"]) == (503, "5")
+    assert refused.json()["errors"][0]["code"] == "unavailable"
+
+    locked.rollback()
+    assert register().status_code == 201
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite can be given a limit")
+def test_a_full_disk_stops_writing_only_and_comes_back(
+    transactional_db, client, make_video, settings
+):
+    """The limit of pages is SQLite's own: the error is the one that a full disk causes."""
+    settings.AUDIT_READS = False  # in tests, the record of a request is written with its answer
+    video = make_video(title="Before")
+    client.raise_request_exception = False
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM")  # no free page is left
+        (pages,) = cursor.execute("PRAGMA page_count").fetchone()
+        (limit,) = cursor.execute("PRAGMA max_page_count").fetchone()
+        cursor.execute(f"PRAGMA max_page_count = {pages}")
+    try:
+        answers = [
+            client.post(
+                "/api/v1/auth/register",
+                {"email": f"ann{number}@example.com", "password": "a long pass phrase",
+                 "display_name": "x" * 100},
+                content_type="application/json",
+            )
+            for number in range(60)
+        ]  # fmt: skip
+        reading = client.get(f"/api/v1/videos/{video.pk}")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA max_page_count = {limit}")
+
+    assert {answer.status_code for answer in answers} == {201, 503}
+    assert answers[-1].status_code == 503
+    assert b"The disk of the database is full" in answers[-1].content
+    assert reading.status_code == 200
+    body = {"email": "bob@example.com", "password": "a long pass phrase"}
+    again = client.post("/api/v1/auth/register", body, content_type="application/json")
+    assert again.status_code == 201
+    with connection.cursor() as cursor:
+        assert cursor.execute("PRAGMA integrity_check").fetchone() == ("ok",)

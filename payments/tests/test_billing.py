@@ -7,6 +7,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from audit.models import AuditEntry
 from payments.gateways.sandbox import SandboxGateway, charging, checkouts, events
 from payments.gateways.sandbox import subscriptions as sandbox
 from payments.models import (
@@ -198,6 +199,7 @@ class TestUnpaid:
         assert not may_watch(viewer)
         run_time()
         assert mine().status == "expired"
+        assert AuditEntry.objects.filter(action="subscription.ended").count() == 1
         assert SandboxSubscription.objects.get().ended_at is not None
         assert Notice.objects.filter(subject="Your subscription has ended").count() == 1
         tried = SandboxPayment.objects.count()

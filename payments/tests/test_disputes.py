@@ -7,6 +7,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from audit.models import AuditEntry
 from payments.books.reports import Period, platform_totals
 from payments.gateways.sandbox import charging
 from payments.models import (
@@ -179,6 +180,7 @@ class TestRefundsThatFail:
         assert (sale.sync(), sale.may_watch, balances()) == ("refunded", False, {})
         self.fail()
         assert (sale.sync(), sale.may_watch, balances()) == ("paid", True, SOLD)
+        assert AuditEntry.objects.filter(action="refund.failed").count() == 1
 
     @pytest.mark.promise("failed-refund-can-be-repeated")
     def test_a_second_refund_after_a_failed_one_debits_again(self, sale, admin):

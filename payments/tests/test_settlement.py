@@ -4,6 +4,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.exceptions import NotFound
 
+from audit.models import AuditEntry
 from payments.errors import NothingToRefund
 from payments.gateways.sandbox import checkouts
 from payments.models import (
@@ -118,6 +119,8 @@ def test_an_administrator_refunds_a_payment_in_suspense(admin, viewer, make_vide
     stray = sync_payment(gateway="sandbox", external_id=stray_payment().pk)
     refunds.refund_unapplied(payment_id=stray.pk, actor=admin)
     assert balances() == {}
+    entry = AuditEntry.objects.get(action="suspense.settled")
+    assert (entry.actor_id, entry.target_id) == (admin.pk, str(stray.pk))
     paid = buy(viewer, make_video(price=1999)).payments.get()
     with nothing_changes(), pytest.raises(NotFound):
         refunds.refund_unapplied(payment_id=paid.pk, actor=admin)

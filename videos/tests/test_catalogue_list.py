@@ -69,6 +69,9 @@ def shelf(make_video, make_user):
         ("category=fiction&tag=fog&is_paid=true", ["Alpha"]),
         ("deleted=false", ["Gamma", "Alpha", "Beta"]),
         ("unheard_of=1", ["Gamma", "Alpha", "Beta"]),
+        ("creator__password__startswith=argon2", ["Gamma", "Alpha", "Beta"]),
+        ("title__regex=(a%2B)%2B$", ["Gamma", "Alpha", "Beta"]),
+        ("category=fiction&category=documentary", ["Beta"]),
     ],
 )
 def test_filters(query, expected, shelf, titles):

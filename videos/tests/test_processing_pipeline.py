@@ -5,11 +5,12 @@ import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from itertools import pairwise
+from pathlib import Path
 
 import psutil
 import pytest
 
-from videos.processing import tools
+from videos.processing import cage, tools
 from videos.processing.errors import Rejected
 from videos.processing.pipeline import transcode
 
@@ -237,6 +238,24 @@ def sound_starts(path):
                 starts.append(number / 48000)
             quiet_until = number + 4800
     return starts
+
+
+def test_the_packager_never_reads_the_source(tmp_path, monkeypatch):
+    """Nor a link to it: FFmpeg reads it, and the packager reads what FFmpeg has written."""
+    source, calls, run_in_cage = make_clip(tmp_path / "source"), [], cage.run
+
+    def note(argv, *, reads=(), **more):
+        calls.append((Path(argv[0]).name, {Path(path).resolve() for path in reads}))
+        return run_in_cage(argv, reads=reads, **more)
+
+    monkeypatch.setattr(cage, "run", note)
+    run(source, tmp_path / "work")
+
+    readers = {program for program, reads in calls if source.resolve() in reads}
+    assert readers == {tools.ffmpeg().name, tools.ffprobe().name}
+    packager = [reads for program, reads in calls if program == tools.packager().name]
+    assert packager
+    assert all(path.is_relative_to(tmp_path / "work/encoded") for path in packager[0])
 
 
 class LeaseLost(Exception):

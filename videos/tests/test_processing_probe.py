@@ -1,5 +1,6 @@
 """Describing an uploaded file, and rejecting files that are not accepted."""
 
+import struct
 import zipfile
 from fractions import Fraction
 
@@ -88,6 +89,44 @@ def test_a_playlist_that_names_another_file_is_not_a_video(tmp_path, name, kind)
     path.write_text(text)
 
     assert refusal(path) == "not_a_video"
+
+
+def borrowing(path, victim):
+    """A video without any picture of its own, which says that its pictures lie in ``victim``.
+
+    The reference is an "alis" record with an absolute path, the only kind that FFmpeg follows.
+    """
+    content = bytearray(victim.read_bytes())
+    assert content.index(b"mdat") < content.index(b"moov")  # else the places of the pictures move
+    name = str(victim).encode()
+    record = struct.pack(">I4sI", 0, b"alis", 0) + bytes(10)  # size, type, flags; then the volume
+    record += b"\x01x" + bytes(26) + bytes(12) + b"\x01y" + bytes(62) + bytes(36)
+    record += struct.pack(">hH", 2, len(name)) + name + bytes(len(name) % 2)
+    record += struct.pack(">hH", -1, 0)
+    record = struct.pack(">I", len(record)) + record[4:]
+    new = struct.pack(">I4sII", 16 + len(record), b"dref", 0, 1) + record
+    at = content.index(b"dref") - 4
+    old = struct.unpack(">I", content[at : at + 4])[0]
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):
+        start = content.index(box) - 4
+        grown = struct.unpack(">I", content[start : start + 4])[0] + len(new) - old
+        content[start : start + 4] = struct.pack(">I", grown)
+    content[at : at + old] = new
+    start = content.index(b"mdat")
+    size = struct.unpack(">I", content[start - 4 : start])[0]
+    content[start + 4 : start - 4 + size] = bytes(size - 8)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_video_that_says_its_pictures_are_in_another_file_does_not_get_them(tmp_path, settings):
+    """Without the cage, so that only FFmpeg's own options stand between the two files."""
+    settings.FFMPEG_SANDBOX = "limits"
+    victim = tmp_path / "victim.mp4"
+    ffmpeg(*picture(seconds=1), *h264(), victim)
+    assert probe(victim).video_codec == "h264"
+
+    assert refusal(borrowing(tmp_path / "source", victim)) == "damaged"
 
 
 @pytest.mark.parametrize("name", ["-i", "%03d.mp4", "http:x.mp4", "a'b,c;d\n.mp4", "concat:x|y"])
