@@ -100,5 +100,8 @@ soak: $(VENV)/dev ## ten minutes of traffic, slow clients and restarts; `make so
 bench-audit: $(VENV)/dev ## measure the audit log at a million entries
 	@$(BIN)/python benchmarks/audit_log.py
 
+bench-activity: $(VENV)/dev ## measure the growth of the log, and GET /audit/ at two million lines
+	@$(BIN)/python benchmarks/activity.py
+
 clean: ## remove the virtual environment (not your data)
 	@rm -rf $(VENV)

@@ -27,6 +27,7 @@ class AuditEntry(models.Model):
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
         db_constraint=False,
+        db_index=False,  # audit_by_actor is one
         null=True,
         related_name="+",
     )
@@ -47,11 +48,29 @@ class AuditEntry(models.Model):
     class Meta:
         verbose_name_plural = "audit entries"
         indexes = [
-            # GET /audit/, newest first, and its filters.
+            # GET /audit/, newest first, and its filters. The columns after the time are for a second
+            # filter: the index alone shows that a row does not match it.
             models.Index(fields=["-at", "-id"], name="audit_newest"),
-            models.Index(fields=["actor", "-at"], name="audit_by_actor"),
-            models.Index(fields=["action", "-at"], name="audit_by_action"),
-            models.Index(fields=["target_type", "target_id", "-at"], name="audit_by_target"),
+            models.Index(
+                fields=["actor", "-at", "ip", "action", "method", "status", "target_type"],
+                name="audit_by_actor",
+            ),
+            models.Index(
+                fields=["ip", "-at", "action", "method", "status", "target_type"],
+                name="audit_by_ip",
+            ),
+            models.Index(
+                fields=["target_type", "-at", "action", "method", "status"], name="audit_by_type"
+            ),
+            models.Index(fields=["target_id", "-at"], name="audit_by_target"),
+            models.Index(fields=["action", "-at", "method", "status"], name="audit_by_action"),
+            models.Index(fields=["method", "-at"], name="audit_by_method"),
+            # Only entries of the time when requests were entries have a status.
+            models.Index(
+                fields=["status", "-at", "method"],
+                name="audit_by_status",
+                condition=models.Q(status__isnull=False),
+            ),
             # The chain in its order. Not unique, because PostgreSQL could hold that only within one
             # partition. One process seals at a time, and `verify_audit` finds a position that is there
             # twice.

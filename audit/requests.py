@@ -37,6 +37,7 @@ class Caller(models.Model):
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
         db_constraint=False,
+        db_index=False,  # caller_by_actor is one
         null=True,
         related_name="+",
     )
@@ -45,7 +46,9 @@ class Caller(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["ip"], name="caller_by_ip"),
+            # audit.reading.Log: the callers that GET /audit/ is filtered by, day by day.
+            models.Index(fields=["actor", "day"], name="caller_by_actor"),
+            models.Index(fields=["ip", "day"], name="caller_by_ip"),
             models.Index(fields=["day"], name="caller_by_day"),
         ]
 
@@ -70,7 +73,12 @@ class ApiRequest(models.Model):
 
     number = models.BigAutoField(primary_key=True)
     caller = models.ForeignKey(
-        Caller, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="+"
+        Caller,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,  # api_request_by_caller is one
+        null=True,
+        related_name="+",
     )
     method = models.CharField(max_length=10, blank=True)
     path = models.CharField(
@@ -85,9 +93,13 @@ class ApiRequest(models.Model):
     class Meta:
         verbose_name = "API request"
         indexes = [
-            # GET /audit/ by status and by method; the rows of one value are in the order of time.
-            models.Index(fields=["status"], name="api_request_by_status"),
-            models.Index(fields=["method"], name="api_request_by_method"),
+            # GET /audit/ by caller, status and method. The number gives the order of time, and the
+            # columns after it are for a second filter.
+            models.Index(
+                fields=["caller", "number", "status", "method"], name="api_request_by_caller"
+            ),
+            models.Index(fields=["status", "number", "method"], name="api_request_by_status"),
+            models.Index(fields=["method", "number", "status"], name="api_request_by_method"),
         ]
 
     # The columns of an audit entry that have one value here.

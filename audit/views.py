@@ -28,7 +28,7 @@ class AuditViewSet(ListModelMixin, GenericViewSet[AuditEntry]):
     The API offers no way to write, change or delete a line.
     """
 
-    queryset = AuditEntry.objects.select_related("actor")
+    queryset = AuditEntry.objects.prefetch_related("actor")
     serializer_class = AuditEntrySerializer
     permission_classes = [MayReadAudit]
     filterset_class = AuditFilter
@@ -70,5 +70,6 @@ class AuditViewSet(ListModelMixin, GenericViewSet[AuditEntry]):
     def log(self, request: Request) -> Log:
         """Return the lines that the filters let through. Raises ValidationError for a wrong filter."""
         entries = self.filter_queryset(self.get_queryset())
-        requests = ApiRequest.objects.select_related("caller__actor")
-        return Log(entries, RequestFilter(request.query_params, requests, request=request).qs)
+        requests = ApiRequest.objects.prefetch_related("caller__actor")
+        wanted = RequestFilter(request.query_params, requests, request=request)
+        return Log(entries, wanted.qs, wanted.callers())
