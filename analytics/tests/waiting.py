@@ -11,7 +11,7 @@ from django.db.models import Model, Q
 
 from accounts.models import RefreshFamily
 from analytics.models import Reaction
-from audit.models import AuditEntry
+from audit.models import AuditCheckpoint, AuditEntry
 from payments import models as money
 from payments.models import (
     CouponRedemption,
@@ -42,7 +42,7 @@ HOUR, TICK = timedelta(hours=1), timedelta(minutes=5)
 
 # Fields with choices that hold no state: they never change, or people set them at will.
 NO_STATE = {
-    (AuditEntry, "action"), (Reaction, "value"), (Video, "visibility"), (ProcessingJob, "kind"),
+    (AuditEntry, "action"), (AuditCheckpoint, "reason"), (Reaction, "value"), (Video, "visibility"), (ProcessingJob, "kind"),
     (Order, "kind"), (money.JournalEntry, "kind"), (money.LedgerAccount, "kind"),
     (money.LedgerAccount, "role"), (money.Coupon, "funded_by"), (money.Plan, "interval"),
     (money.Entitlement, "source_type"), (money.Pool, "algorithm"), (PlaybackSession, "end_reason"),
