@@ -42,7 +42,8 @@ HOUR, TICK = timedelta(hours=1), timedelta(minutes=5)
 
 # Fields with choices that hold no state: they never change, or people set them at will.
 NO_STATE = {
-    (AuditEntry, "action"), (AuditCheckpoint, "reason"), (Reaction, "value"), (Video, "visibility"), (ProcessingJob, "kind"),
+    (AuditEntry, "action"), (AuditCheckpoint, "reason"), (Reaction, "value"), (Video, "visibility"),
+    (ProcessingJob, "kind"),
     (Order, "kind"), (money.JournalEntry, "kind"), (money.LedgerAccount, "kind"),
     (money.LedgerAccount, "role"), (money.Coupon, "funded_by"), (money.Plan, "interval"),
     (money.Entitlement, "source_type"), (money.Pool, "algorithm"), (PlaybackSession, "end_reason"),
