@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -162,7 +163,10 @@ class Service:
         return total
 
     def bytes_on_disk(self) -> int:
-        """Return the size of everything below the folder of data."""
+        """Return the size of everything below the folder of data, without SQLite's write-ahead logs."""
+        for path in self.folder.glob("*.sqlite3"):
+            with contextlib.closing(sqlite3.connect(path, timeout=20)) as database:
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def log_lines(self, text: str) -> int:

@@ -19,7 +19,8 @@ from config.bodies import Receive, Scope
 from config.bridge import Bridge, Lane, Lanes, Send, headers_without_django
 from config.wsgi import application as django
 
-# Hashing a password occupies a processor, so no more run at once than there are.
+# Hashing a password occupies a processor, so all processes together run no more at once than there are.
+HASHERS = max(1, (os.cpu_count() or 1) // settings.WEB_WORKERS)
 PASSWORD_PATHS = frozenset(
     f"/{path}"
     for path in ("api/v1/auth/login", "api/v1/auth/register", "api/v1/auth/password", "admin/login")
@@ -28,7 +29,7 @@ PASSWORD_PATHS = frozenset(
 # seconds. In the queue of the lane they wait in their order.
 WRITERS = 2 if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3") else 8
 LANES = Lanes(
-    passwords=Lane("passwords", threads=os.cpu_count() or 1, queue=32),
+    passwords=Lane("passwords", threads=HASHERS, queue=32),
     writes=Lane("writes", threads=WRITERS, queue=128),
     reads=Lane("reads", threads=8, queue=256),
     password_paths=PASSWORD_PATHS,
