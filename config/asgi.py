@@ -29,7 +29,7 @@ PASSWORD_PATHS = frozenset(
 # seconds. In the queue of the lane they wait in their order.
 WRITERS = 2 if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3") else 8
 LANES = Lanes(
-    passwords=Lane("passwords", threads=HASHERS, queue=32),
+    passwords=Lane("passwords", threads=HASHERS, queue=32, nice=10),
     writes=Lane("writes", threads=WRITERS, queue=128),
     reads=Lane("reads", threads=8, queue=256),
     password_paths=PASSWORD_PATHS,

@@ -8,8 +8,10 @@ signs in or writes cannot take the threads of the readers, and a full queue is a
 import asyncio
 import io
 import json
+import os
 import sys
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -53,10 +55,15 @@ class Answer:
 
 
 class Lane:
-    """Threads for one kind of requests, and a bounded number of requests that wait for them."""
+    """Threads for one kind of requests, and a bounded number of requests that wait for them.
 
-    def __init__(self, name: str, *, threads: int, queue: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    ``nice`` lets the processors prefer the threads of other lanes (nice(1); where the system can).
+    """
+
+    def __init__(self, name: str, *, threads: int, queue: int, nice: int = 0) -> None:
+        self._pool = ThreadPoolExecutor(
+            threads, thread_name_prefix=name, initializer=_be_nice, initargs=(nice,)
+        )
         self._free = asyncio.Semaphore(threads)
         self._room = threads + queue
 
@@ -84,6 +91,11 @@ class Lane:
                 await self._free.acquire()
         except TimeoutError:
             raise busy() from None
+
+
+def _be_nice(nice: int) -> None:
+    if nice and sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
 
 
 def busy() -> BodyRefused:

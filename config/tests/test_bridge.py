@@ -1,6 +1,8 @@
 """Lanes: a bounded queue before the threads of Django, and a bounded time in it."""
 
 import asyncio
+import os
+import sys
 import threading
 
 import pytest
@@ -50,6 +52,19 @@ def test_nobody_waits_long_for_a_thread(monkeypatch):
     monkeypatch.setattr(bridge, "QUEUE_SECONDS", 0.1)
     first, second = answers_of(Lane("test", threads=2, queue=10), (7, 0.5), (7, 0))
     assert (refused(first), refused(second)) == (5, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own")
+def test_the_threads_of_a_nice_lane_give_way_and_others_do_not():
+    def priority(environ: dict) -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    async def run() -> list[int]:
+        lanes = (Lane("test", threads=1, queue=1, nice=nice) for nice in (7, 0))
+        return [await lane.run(priority, {}) for lane in lanes]
+
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    assert asyncio.run(run()) == [7, usual]
 
 
 @pytest.mark.parametrize(
