@@ -20,7 +20,10 @@ from streaming.tests.delivery_kit import (
 )
 from videos.tests import processes
 
-SMALL, LONG = random_bytes(40_000), random_bytes(3_000_000)
+SMALL, LONG = (
+    random_bytes(40_000),
+    random_bytes(12_000_000),
+)  # LONG: more than the kernel keeps for a client
 AGENT = "Phone/1.0"
 
 
