@@ -25,6 +25,7 @@ LIST, REGISTER, LIVE, READY = (
     "/health/ready",
 )
 numbers = itertools.count()
+pytestmark = pytest.mark.xdist_group("database_server")  # one process makes the server, for all
 
 
 class Service:

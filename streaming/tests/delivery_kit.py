@@ -171,8 +171,11 @@ def protocol_of(stage: Stage) -> type[CountingProtocol]:
 
 
 @contextlib.contextmanager
-def serving(app, **options):
-    """Run a real uvicorn on a loopback port; yield the port."""
+def serving(app, *, send_buffer: int = 0, **options):
+    """Run a real uvicorn on a loopback port; yield the port.
+
+    ``send_buffer``: what the kernel keeps for a client that does not read, instead of megabytes.
+    """
     defaults = {
         "loop": "uvloop",
         "http": "httptools",
@@ -185,6 +188,10 @@ def serving(app, **options):
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     wait_until(lambda: server.started)
+    if send_buffer:
+        listener = os.dup(server.servers[0].sockets[0].fileno())
+        with socket.socket(fileno=listener) as same:  # connections inherit its options
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:
