@@ -12,6 +12,7 @@ from accounts.errors import LastAdmin, WrongCredentials
 from accounts.models import RefreshFamily, User
 from config.admin import HouseAdmin, ReadOnlyAdmin
 from config.api.ratelimit import RateLimited
+from config.errors import ServiceUnavailable
 
 admin.site.site_header = admin.site.site_title = "Video on demand"
 admin.site.index_title = "Administration"
@@ -30,6 +31,8 @@ class SignInForm(AdminAuthenticationForm):
                 )
             except WrongCredentials:
                 raise self.get_invalid_login_error() from None
+            except ServiceUnavailable as away:
+                raise ValidationError(str(away.detail), code="unavailable") from None
             except RateLimited as limited:
                 raise ValidationError(
                     f"Too many attempts. Try again in {limited.usage.reset_seconds} seconds.",

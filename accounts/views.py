@@ -1,6 +1,7 @@
 from drf_spectacular.utils import extend_schema, inline_serializer
 from drf_standardized_errors.openapi_validation_errors import extend_validation_errors
 from rest_framework import serializers, status
+from rest_framework.exceptions import APIException
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.parsers import FormParser
 from rest_framework.permissions import AllowAny
@@ -89,9 +90,10 @@ class LoginView(AuthView):
 
 
 class RefreshView(AuthView):
-    # Not the limit of passwords: many people may share an address, and each of them refreshes. A family
-    # that is refreshed too often is refused by itself.
     rate_group = "default"
+
+    def count_request(self, request, key):
+        """Leave the counting to `post`: many people may share an address, and each of them refreshes."""
 
     @extend_schema(
         summary="Exchange a refresh token for a new pair",
@@ -103,8 +105,14 @@ class RefreshView(AuthView):
     )
     @refuses(TokenInvalid, TokenExpired, TokenReused)
     def post(self, request):
-        token = self.read(RefreshSerializer).validated_data["refresh_token"]
-        ratelimit.count(request._request, group="refresh", key=f"family:{tokens.family_of(token)}")
+        try:
+            token = self.read(RefreshSerializer).validated_data["refresh_token"]
+            family = tokens.family_of(token)
+        except APIException:
+            super().count_request(request, self.limit_key(request))
+            raise
+        key = f"family:{family}"
+        self.rate_usage = ratelimit.count(request._request, group="refresh", key=key)
         pair = tokens.rotate(token)
         return Response(TokenPairSerializer(pair).data)
 

@@ -92,6 +92,25 @@ def long_trailer(service: Service, short: bool) -> str:
     return f"431 after {answer.seconds:.2f} s"
 
 
+@attack(
+    "requests without end on one connection", before="hundreds of MB, and others waited for 2 s"
+)
+def pipelined(service: Service, short: bool) -> str:
+    before, ask = service.memory(), head("GET /health/live") * 400
+    with closing(connect(service)) as client:
+        sent = 0
+        try:
+            while sent < 50_000_000:
+                client.sendall(ask)
+                sent += len(ask)
+        except OSError:
+            pass  # it was cut
+        seen = others_are_answered(service)
+        grown = service.memory() - before
+    must(sent < 50_000_000 and grown < 100_000_000, f"{sent} bytes taken, {grown} bytes more")
+    return f"cut after {sent / 1e6:.1f} MB; {seen}; the web server grew by {grown / 1e6:.0f} MB"
+
+
 @attack("100 MB to an address of the admin site", before="20 GiB below MEDIA_DIR for anybody")
 def large_body(service: Service, short: bool) -> str:
     before = service.bytes_on_disk()

@@ -54,14 +54,17 @@ def put(call: Call) -> None:
         _start()
 
 
-def flush(*, counts: bool = True) -> None:
+def flush(*, counts: bool = True, patience: float = -1) -> None:
     """Write all waiting rows of this process, and its counts. Other processes have their own.
 
     Safe to repeat after a lost answer: a row that is stored already is left as it is, and a count is
     stored as the sum so far. A row that the database cannot take is given up, so that it does not stop
-    the others. Raises django.db.Error if the database is away; the rows then keep waiting.
+    the others. Raises django.db.Error if the database is away; the rows then keep waiting. Does nothing
+    if another thread is writing for longer than ``patience`` seconds (-1: waits as long as it takes).
     """
-    with _flushing:
+    if not _flushing.acquire(timeout=patience):
+        return
+    try:
         while _waiting:
             batch = [_waiting.popleft() for _ in range(min(BATCH, len(_waiting)))]
             try:
@@ -72,6 +75,8 @@ def flush(*, counts: bool = True) -> None:
         if counts:
             _write_counts()
         _record_dropped()
+    finally:
+        _flushing.release()
 
 
 def forget() -> None:

@@ -25,6 +25,9 @@ _COLUMNS = (
 # A time as text depends on settings of the session, unless its format is given.
 _OF_POSTGRESQL = {"at": "to_char(\"at\" AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"}
 
+# What reading raises where somebody has stored a wrong value: SQLite takes any text as a number or time.
+WRONG_VALUE = (TypeError, ValueError, OverflowError, AttributeError)
+
 Progress = Callable[[int], None]
 
 

@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 2000
 _COMPLAIN_SECONDS = 60
+_REFUSALS = (keys.UnknownKey, chain.BrokenEntry, checkpoints.NoCheckpoint)
 _complained = float("-inf")
 
 
@@ -52,7 +53,7 @@ def seal_in_worker() -> None:
     global _complained
     try:
         seal()
-    except (keys.UnknownKey, chain.BrokenEntry, checkpoints.NoCheckpoint) as error:
+    except (*_REFUSALS, *chain.WRONG_VALUE) as error:
         if time.monotonic() - _complained >= _COMPLAIN_SECONDS:
             _complained = time.monotonic()
             logger.error("Audit entries cannot be sealed, and wait: %s.", error)

@@ -37,7 +37,7 @@ def verify(
         report.broken = BrokenEntry(0, str(error))
     except keys.UnknownKey as error:
         report.unknown_key = str(error)
-    except (TypeError, ValueError, OverflowError) as error:  # SQLite takes any text as a number
+    except chain.WRONG_VALUE as error:
         report.broken = BrokenEntry(0, f"a stored value is none that the service writes ({error})")
     report.waiting = AuditEntry.objects.filter(position=None).count()
     report.before_proof = AuditEntry.objects.filter(position__lt=report.begins_at).count()

@@ -47,13 +47,15 @@ def database(name: str, default: str) -> dict[str, Any]:
         }
         return parsed
     # IMMEDIATE, because without it most concurrent writers fail at once with "database is
-    # locked". FULL, because an acknowledged payment must survive a power cut.
+    # locked". FULL, because an acknowledged payment must survive a power cut. recursive_triggers,
+    # because REPLACE would otherwise delete rows past the triggers of append-only tables.
     parsed["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": (
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-            "PRAGMA journal_size_limit=67108864; PRAGMA mmap_size=134217728;"
+            "PRAGMA recursive_triggers=ON; PRAGMA journal_size_limit=67108864;"
+            "PRAGMA mmap_size=134217728;"
         ),
     }
     parsed["CONN_MAX_AGE"] = None

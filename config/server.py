@@ -18,6 +18,7 @@ from config.ids import uuid7
 
 HEAD_BYTES = 64 * 1024  # of the request line and all headers together
 HEAD_LINES = 100
+PIPELINE_MAX = 100  # requests of a connection that wait for the answer to an earlier one
 HEAD_SECONDS = 10.0  # from the connection, or from the first byte of a later request
 
 REFUSALS = {
@@ -82,6 +83,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self.connections_of_process.idle(self)
         super().on_response_complete()
+        if self.pipeline:  # uvicorn reads on after every answer, however many requests wait
+            self.flow.pause_reading()
 
     def unsent_bytes(self) -> int:
         return self.transport.get_write_buffer_size()
@@ -121,8 +124,6 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_received += len(data)
         self._moves, self._start = False, data[:64]
         super().data_received(data)
-        self._start = b""  # of the bytes that came last
-        self._is_refused = False
         self._framing = 0 if self._moves else self._framing + len(data)
         if self._framing > HEAD_BYTES:
             self._refuse(431)
@@ -137,6 +138,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._moves = True
+        if len(self.pipeline) >= PIPELINE_MAX:
+            self.transport.abort()  # whoever sends so many and reads no answer
+            raise Refused
         self.connections_of_process.busy(self)
         self._head_bytes = self._head_lines = 0
         self.await_head()

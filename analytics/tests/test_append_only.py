@@ -53,6 +53,17 @@ def test_a_row_is_not_changed_or_deleted(table, statement):
     assert rows() == before
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite alone has REPLACE")
+def test_a_row_is_not_replaced():
+    run("CREATE TABLE keyed (id integer PRIMARY KEY, name text UNIQUE)")
+    run("INSERT INTO keyed VALUES (1, 'one')")
+    append_only.protect("default", "keyed")
+
+    for values in ("(1, 'two')", "(2, 'one')"):
+        with pytest.raises(DatabaseError, match="keyed is append-only"):
+            run(f"INSERT OR REPLACE INTO keyed VALUES {values}")  # noqa: S608
+
+
 def test_rows_are_added_and_a_seal_is_set_once(table):
     run("INSERT INTO once VALUES (3, 'three', NULL)")
     run("UPDATE once SET seal = 7 WHERE id = 1")

@@ -2,8 +2,10 @@
 
 import pytest
 import time_machine
+from django.core.cache import cache
 from django.utils import timezone
 
+from accounts import tokens
 from accounts.models import RefreshFamily
 from audit.models import AuditEntry
 
@@ -150,3 +152,32 @@ def test_the_admin_site_filters_by_what_it_shows(client, boss, query):
 def test_the_filters_of_the_admin_site_work(client, boss, query):
     client.force_login(boss)
     assert client.get(f"/admin/accounts/user/?{query}").status_code == 200
+
+
+def test_a_crowd_at_one_address_signs_nobody_out(client_for, boss, limited, settings):
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "default": 3}
+    pair = tokens.issue(boss)
+    strangers = [client_for().get("/api/v1/videos/").status_code for _ in range(4)]
+    wrong = [
+        client_for().post("/api/v1/auth/refresh", {"refresh_token": "x"}).status_code
+        for _ in range(2)
+    ]
+
+    right = client_for().post("/api/v1/auth/refresh", {"refresh_token": pair.refresh})
+
+    assert strangers == [200, 200, 200, 429]
+    assert set(wrong) == {429}
+    assert right.status_code == 200
+
+
+def test_the_admin_site_says_that_nobody_can_sign_in_while_the_limiter_is_away(
+    client, boss, limited, monkeypatch
+):
+    monkeypatch.setattr(cache, "incr", lambda *args, **kwargs: None)
+    monkeypatch.setattr(cache, "add", lambda *args, **kwargs: False)
+
+    answer = client.post("/admin/login/", {"username": boss.email, "password": PASSWORD})
+
+    assert answer.status_code == 200
+    assert b"errornote" in answer.content
+    assert "_auth_user_id" not in client.session

@@ -180,6 +180,17 @@ def test_a_value_of_a_wrong_type_is_a_sentence(kept, table, value):
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL has strict types")
+def test_a_checkpoint_with_a_time_that_is_none_is_a_sentence(kept, monkeypatch, caplog):
+    attack(f"UPDATE {CHECKPOINTS} SET at = 'zz'")  # noqa: S608
+    monkeypatch.setattr(sealing, "_complained", float("-inf"))
+
+    assert "The audit log is broken" in refusal("verify_audit")
+    for _ in range(3):
+        sealing.seal_in_worker()
+    assert len(caplog.records) <= 1
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL has strict types")
 @pytest.mark.parametrize(
     "change",
     ["user_agent = user_agent || char(0) || 'x'", "path = x'2f'", "ip = ''", "status = '200'",

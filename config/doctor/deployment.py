@@ -136,13 +136,16 @@ def secret_key() -> Iterator[Finding]:
         yield error(
             "SECRET_KEY_FALLBACKS holds a key of fewer than 50 characters, with which sessions can be"
             " forged.",
-            "Remove it: its admin site sessions end, and nothing else.",
+            "Set AUDIT_KEY or list the key in AUDIT_KEY_FALLBACKS, then remove it here: its admin site"
+            " sessions end.",
         )
     elif fallbacks:
         hours = settings.SESSION_COOKIE_AGE // 3600
         yield warning(
             "SECRET_KEY_FALLBACKS still accepts an earlier key.",
-            f"Empty it {hours} hours after the change: all admin site sessions have ended by then.",
+            f"Empty it {hours} hours after the change: all admin site sessions have ended by then."
+            " Before that, list the key in AUDIT_KEY_FALLBACKS: without AUDIT_KEY it has sealed the"
+            " log.",
         )
     if any(len(each) < 16 for each in settings.SANDBOX_WEBHOOK_SECRETS):
         yield warning(

@@ -87,15 +87,15 @@ def test_bytes_beside_a_body_are_bounded(parts):
 def test_a_long_body_and_many_requests_are_not_beside_a_body():
     chunk = b"1\r\na\r\n" * 50_000
     close = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    ask = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    ask = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Pad: %b\r\n\r\n" % (b"a" * 1000)
 
     async def run():
         async with served() as port:
-            return await answers(port, POST, chunk, b"0\r\n\r\n", ask * 3000, close)
+            return await answers(port, POST, chunk, b"0\r\n\r\n", ask * 80, close)
 
     got = asyncio.run(run())
-    assert [answer[:3] for answer in got] == [b"200"] * 3002
-    assert len(chunk) > HEAD_BYTES < len(ask * 3000)
+    assert [answer[:3] for answer in got] == [b"200"] * 82
+    assert len(chunk) > HEAD_BYTES < len(ask * 80)
 
 
 @pytest.mark.parametrize(
@@ -195,3 +195,41 @@ def test_a_refusal_is_not_taken_for_the_answer_before_it():
             return await answers(port, slow + b"GET / HTTP/1.1\r\n\r\n")
 
     assert [answer[:3] for answer in asyncio.run(run())] in ([], [b"200"], [b"200", b"400"])
+
+
+def test_a_client_that_sends_requests_and_reads_no_answer_is_cut():
+    """Seen once: one such connection took hundreds of megabytes, and its process stood for seconds."""
+    ask = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    async def run() -> int:
+        async with served() as port:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            sent = 0
+            with contextlib.suppress(ConnectionError):
+                while sent < 50_000_000:
+                    writer.write(ask * 1000)
+                    await asyncio.wait_for(writer.drain(), 10)
+                    sent += len(ask) * 1000
+            return sent
+
+    assert asyncio.run(run()) < 20_000_000
+
+
+@pytest.mark.parametrize("first", [b"X\0\r\n\r\n", POST + b"zz\r\n"])
+def test_a_refused_client_may_go_on_sending(first, caplog):
+    """Seen once: each such connection wrote a traceback into the log."""
+
+    async def run() -> bytes:
+        async with served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for part in (first, b"Y", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+                writer.write(part)
+                await asyncio.sleep(0.05)
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+    answer = asyncio.run(run())
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

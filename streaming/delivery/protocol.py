@@ -135,6 +135,8 @@ class DeliveryProtocol(BoundedProtocol):
 
     def data_received(self, data: bytes) -> None:
         # Only where a request begins: inside a body, the same bytes are no request.
+        if self._is_refused:
+            return
         if self._between_messages and data.startswith(_START) and self._answer(data):
             self.head_is_complete()
             self.connections_of_process.idle(self)
