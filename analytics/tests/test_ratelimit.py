@@ -11,6 +11,8 @@ import pytest
 from django_ratelimit.core import _get_window  # type: ignore[import-untyped]  # ships no types
 
 from accounts.models import RefreshFamily
+from payments.models import WebhookEvent
+from payments.views import gateway_news
 
 pytestmark = pytest.mark.django_db
 
@@ -237,3 +239,23 @@ def test_two_processes_share_one_count(settings, tmp_path):
 
     assert codes.count(429) == 22
     assert codes.count(400) == 8
+
+
+def test_a_network_that_sends_forged_webhooks_is_limited_and_logged_once(
+    client, limits, caplog, monkeypatch
+):
+    limits(default=3)
+    monkeypatch.setattr(gateway_news, "_warned_at", float("-inf"))
+    address = fresh_address()
+
+    def send(name: str, address: str) -> int:
+        path = f"/api/v1/payments/webhooks/{name}"
+        body, kind = b"{}", "application/json"
+        return client.post(path, body, content_type=kind, REMOTE_ADDR=address).status_code
+
+    answers = [send("sandbox", address), *(send(name, address) for name in ("x", "sandbox", "y"))]
+
+    assert answers == [400, 404, 400, 429]
+    assert send("sandbox", "203.0.113.77") == 400
+    assert not WebhookEvent.objects.exists()
+    assert len([each for each in caplog.records if "was refused" in each.getMessage()]) == 1

@@ -4,6 +4,7 @@ A webhook request is authenticated by its signature alone; it has no user and no
 """
 
 import logging
+import time
 from datetime import timedelta
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -16,6 +17,8 @@ from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
 
+from config import addresses
+from config.api import ratelimit
 from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
 from payments.filters import WebhookEventFilter
@@ -32,6 +35,8 @@ from payments.serializers.gateway_news import (
 from payments.services.gateway_news import reconciliation, webhooks
 
 logger = logging.getLogger(__name__)
+WARN_SECONDS = 60.0  # between two lines about refused events: strangers must not fill the log
+_warned_at = float("-inf")
 
 
 @csrf_exempt
@@ -41,11 +46,35 @@ def webhook(request: HttpRequest, gateway: str) -> HttpResponse:
 
     The status is 200 if the event was processed or concerns no object of ours, 400 if the body is
     unreadable, too large or not validly signed, 404 if no webhook secret is configured for the gateway,
-    and 500 if processing failed, so that the gateway sends the event again.
+    429 if the network has sent too many such bodies, and 500 if processing failed, so that the gateway
+    sends the event again.
 
     It stands outside of the API document: only gateways call it, each with a body and a signature of
     its own that its maker describes.
     """
+    if _sends_nonsense(request, increment=False):
+        return _answer(429, "throttled")
+    answer = _receive(request, gateway)
+    if answer.status_code in {400, 404}:
+        _sends_nonsense(request, increment=True)
+    return answer
+
+
+def _sends_nonsense(request: HttpRequest, *, increment: bool) -> bool:
+    """Count a refused body, if wished; return whether its network has sent too many in this minute."""
+    key = f"refused-webhooks:{addresses.network(request.META.get('REMOTE_ADDR', ''))}"
+    usage = ratelimit.usage_of(request, group="default", key=key, increment=increment)
+    return usage is not None and usage.remaining == 0
+
+
+def _warn(text: str) -> None:
+    global _warned_at
+    if time.monotonic() - _warned_at >= WARN_SECONDS:
+        _warned_at = time.monotonic()
+        logger.warning(text)
+
+
+def _receive(request: HttpRequest, gateway: str) -> HttpResponse:
     if not webhooks.is_configured(gateway):
         return _answer(404, "not_found")
     try:
@@ -57,7 +86,7 @@ def webhook(request: HttpRequest, gateway: str) -> HttpResponse:
     try:
         event = webhooks.receive(gateway=gateway, body=body, headers=request.headers)
     except WebhookRefused as refused:
-        logger.warning("A %s webhook was refused: %s", gateway, refused)
+        _warn(f"A {gateway} webhook was refused, and perhaps others in this minute: {refused}")
         return _answer(400, "refused")
     except Exception:  # noqa: BLE001 - it is logged already; a 500 makes the gateway repeat
         return _answer(500, "failed")
