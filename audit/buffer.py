@@ -27,10 +27,12 @@ logger = logging.getLogger(__name__)
 CAPACITY = 20_000
 BATCH = 500
 COUNTS_SECONDS = 60
+UNSTORABLE = (DataError, IntegrityError, ValueError)  # drivers refuse some texts by a ValueError
 
 _tally = Tally()
 _waiting: deque[ApiRequest] = deque()
-_dropped: list[datetime] = []  # the times of the requests that were given up since the last flush
+_dropped: tuple[int, datetime, datetime] | None = None  # how many were given up, from when to when
+_dropping = threading.Lock()
 _started = threading.Lock()
 _flushing = threading.Lock()
 _wake = threading.Event()
@@ -47,7 +49,7 @@ def put(call: Call) -> None:
     if row is not None and len(_waiting) < CAPACITY:
         _waiting.append(row)
     elif row is not None:
-        _dropped.append(row.at)
+        _drop(1, row.at, row.at)
     if settings.AUDIT_FLUSH_SECONDS == 0:
         flush()
     elif _thread is None or not _thread.is_alive():
@@ -81,10 +83,9 @@ def flush(*, counts: bool = True, patience: float = -1) -> None:
 
 def forget() -> None:
     """Forget all that is not written: in a child process it belongs to the parent."""
-    global _tally
-    _tally = Tally()
+    global _tally, _dropped
+    _tally, _dropped = Tally(), None
     _waiting.clear()
-    _dropped.clear()
 
 
 os.register_at_fork(after_in_child=forget)
@@ -93,13 +94,13 @@ os.register_at_fork(after_in_child=forget)
 def _write(rows: list[ApiRequest]) -> None:
     try:
         _insert(rows)
-    except (DataError, IntegrityError):
+    except UNSTORABLE:
         for row in rows:
             try:
                 _insert([row])
-            except (DataError, IntegrityError):
+            except UNSTORABLE:
                 logger.exception("An API request cannot be recorded, and is given up.")
-                _dropped.append(row.at)
+                _drop(1, row.at, row.at)
 
 
 def _write_counts() -> None:
@@ -130,16 +131,29 @@ def _insert(rows: list[ApiRequest]) -> None:
         )
 
 
+def _drop(count: int, first: datetime, last: datetime) -> None:
+    """Note that requests are given up. A database may be away for hours, so only their span is kept."""
+    global _dropped
+    with _dropping:
+        if _dropped is not None:
+            count += _dropped[0]
+            first, last = min(first, _dropped[1]), max(last, _dropped[2])
+        _dropped = count, first, last
+
+
 def _record_dropped() -> None:
     """Write how many requests were given up, and from when to when, as an audit entry."""
-    if not _dropped:
+    global _dropped
+    with _dropping:
+        dropped, _dropped = _dropped, None
+    if dropped is None:
         return
-    times = [_dropped.pop() for _ in range(len(_dropped))]
-    data = {"rows": len(times), "from": min(times).isoformat(), "to": max(times).isoformat()}
+    count, first, last = dropped
+    data = {"rows": count, "from": first.isoformat(), "to": last.isoformat()}
     try:
         AuditEntry.objects.create(action=AuditAction.REQUESTS_DROPPED, data=data)
     except Error:
-        _dropped.extend(times)
+        _drop(*dropped)
         raise
 
 

@@ -36,9 +36,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Environ = dict[str, Any]
 WsgiApplication = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 Result = TypeVar("Result")
-MEMORY_MAX = (
-    256 * 1024
-)  # bytes of an answer that wait in memory for a slow client; more, on the disk
+MEMORY_MAX = 256 * 1024  # bytes of an answer that wait in memory for a slow client
 CHUNK = 64 * 1024
 QUEUE_SECONDS = 3.0  # in which a waiting request gets a thread
 READING = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -12,14 +12,15 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from config import addresses
+from config.bodies import DROP_SECONDS
 from config.connections import Connections
 from config.headers import WITHOUT_DJANGO
 from config.ids import uuid7
 
 HEAD_BYTES = 64 * 1024  # of the request line and all headers together
 HEAD_LINES = 100
-PIPELINE_MAX = 100  # requests of a connection that wait for the answer to an earlier one
 HEAD_SECONDS = 10.0  # from the connection, or from the first byte of a later request
+PIPELINE_MAX = 100  # requests of a connection that wait for the answer to an earlier one
 
 REFUSALS = {
     400: ("bad_request", "This is not a valid HTTP request."),
@@ -30,7 +31,6 @@ REFUSALS = {
         f"A request may have {HEAD_LINES} headers and {HEAD_BYTES} bytes beside its body.",
     ),
 }
-DROP_SECONDS = 2.0  # in which the bytes of a refused client are read and forgotten
 REQUEST_LINE = re.compile(rb"[!-~]{1,32} [!-~]")
 METHODS = "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
 
