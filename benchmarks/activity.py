@@ -19,22 +19,17 @@ Works in a new database like benchmarks/ledger.py. Prints the figures and, at fu
 
 import argparse
 import itertools
-import json
-import os
-import platform
 import random
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from activity_lines import FILTERS, batches, make_lines
-from ledger import ROOT, database, timed
+from ledger import measured, timed
 
 if TYPE_CHECKING:
     from audit.tally import Call
@@ -50,29 +45,11 @@ Timed = Iterator[tuple[int, "Call"]]  # second of the day, request
 
 def main() -> int:
     options = arguments()
-    now = datetime.now(UTC)
-    with (
-        tempfile.TemporaryDirectory(prefix="activity-") as folder,
-        database(Path(folder)) as vendor,
-    ):
-        parts: dict[str, Callable[[float], dict[str, Any]]] = {"growth": growth, "reading": reading}
-        result = {
-            "date": now.isoformat(timespec="seconds"),
-            "machine": {
-                "cores": os.cpu_count(),
-                "load": os.getloadavg()[0],
-                "python": platform.python_version(),
-                "database": vendor,
-            },
-            "options": vars(options),
-            **{name: parts[name](options.scale) for name in options.parts or parts},
-        }
-    print(json.dumps(result, indent=2))
-    target = ROOT / "benchmarks" / "results" / f"activity-{vendor}-{now:%Y-%m-%d}.json"
-    if options.scale == 1:
-        target.write_text(json.dumps(result, indent=2) + "\n")
-        print(f"written: {target.relative_to(ROOT)}")
-    return 0
+    parts: dict[str, Callable[[float], dict[str, Any]]] = {"growth": growth, "reading": reading}
+    wanted = options.parts or parts
+    return measured(
+        "activity", options, lambda: {name: parts[name](options.scale) for name in wanted}
+    )
 
 
 def arguments() -> argparse.Namespace:

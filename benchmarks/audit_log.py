@@ -16,44 +16,26 @@ user must be allowed to create databases. Prints the figures and, at full scale,
 """
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import sys
-import tempfile
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 from unittest import mock
 
-from ledger import ROOT, database, people, timed, videos
+from ledger import measured, people, timed, videos
 
 BATCH = 5000
 
 
 def main() -> int:
     options = arguments()
-    now = datetime.now(UTC)
-    with tempfile.TemporaryDirectory(prefix="audit-") as folder, database(Path(folder)) as vendor:
-        result = {
-            "date": now.isoformat(timespec="seconds"),
-            "machine": {
-                "cores": os.cpu_count(),
-                "load": os.getloadavg()[0],
-                "python": platform.python_version(),
-                "database": vendor,
-            },
-            "options": vars(options),
+    return measured(
+        "audit",
+        options,
+        lambda: {
             "write": write(options.pairs),
             "verify": verify(max(1, round(1_000_000 * options.scale))),
-        }
-    print(json.dumps(result, indent=2))
-    target = ROOT / "benchmarks" / "results" / f"audit-{vendor}-{now:%Y-%m-%d}.json"
-    if options.scale == 1:
-        target.write_text(json.dumps(result, indent=2) + "\n")
-        print(f"written: {target.relative_to(ROOT)}")
-    return 0
+        },
+    )
 
 
 def arguments() -> argparse.Namespace:

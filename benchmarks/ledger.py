@@ -23,6 +23,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,20 +41,26 @@ BATCH = 5000
 
 def main() -> int:
     options = arguments()
+    return measured("ledger", options, lambda: {"figures": figures(options)})
+
+
+def measured(name: str, options: argparse.Namespace, parts: Callable[[], dict]) -> int:
+    """Measure on a database of its own, print the result, and at full scale write it to a file."""
     now = datetime.now(UTC)
-    with tempfile.TemporaryDirectory(prefix="ledger-") as folder, database(Path(folder)) as vendor:
+    with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder, database(Path(folder)) as vendor:
         result = {
             "date": now.isoformat(timespec="seconds"),
             "machine": {
                 "cores": os.cpu_count(),
+                "load": os.getloadavg()[0],
                 "python": platform.python_version(),
                 "database": vendor,
             },
             "options": vars(options),
-            "figures": figures(options),
+            **parts(),
         }
     print(json.dumps(result, indent=2))
-    target = ROOT / "benchmarks" / "results" / f"ledger-{vendor}-{now:%Y-%m-%d}.json"
+    target = ROOT / "benchmarks" / "results" / f"{name}-{vendor}-{now:%Y-%m-%d}.json"
     if options.scale == 1:
         target.write_text(json.dumps(result, indent=2) + "\n")
         print(f"written: {target.relative_to(ROOT)}")
