@@ -19,7 +19,8 @@ from config.bodies import Receive, Scope
 from config.bridge import Bridge, Lane, Lanes, Send, headers_without_django
 from config.wsgi import application as django
 
-# Hashing a password occupies a processor, so all processes together run no more at once than there are.
+# Hashing a password occupies a processor, so all processes together run as many at once as there are, or
+# one each.
 HASHERS = max(1, (os.cpu_count() or 1) // settings.WEB_WORKERS)
 PASSWORD_PATHS = frozenset(
     f"/{path}"

@@ -1,4 +1,7 @@
-"""The security headers of every answer, also of the answers that are made without Django."""
+"""The security headers of answers, also of those that are made without Django.
+
+Media files have headers of their own (`streaming/delivery/answers.py`).
+"""
 
 from collections.abc import Mapping
 

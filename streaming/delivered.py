@@ -1,7 +1,8 @@
 """What the delivery has sent to a session: which parts of the video, and how many seconds they are.
 
 Views and watch time count no second that was not delivered, and a refund may look at it. A part is a
-numbered segment; the same number in another rendition is the same part.
+numbered segment; the same number in another rendition is the same part. Sent means handed to the kernel:
+a client that ends its connection may not have read all of it.
 """
 
 import uuid
