@@ -181,14 +181,16 @@ def text(name: str, default: str = "") -> str:
     return read(name) or default
 
 
-def folder(name: str, default: Path, *, written: bool = True) -> Path:
+def folder(name: str, default: Path, *, written: bool = True, made: bool = True) -> Path:
     """Return the path of a folder, and create the folder if it does not exist.
 
-    A relative path is taken from the project's own folder. ``written``: it must be writable.
+    A relative path is taken from the project's own folder. ``written``: it must be writable. Without
+    ``made``, it is not created; it only must be possible to create it.
     """
     path = (BASE_DIR / text(name, str(default))).resolve()
-    fault = make_folder(path)
-    if not fault and written and not os.access(path, os.W_OK | os.X_OK):
+    fault = make_folder(path) if made else _no_folder(path)
+    nearest = next(each for each in (path, *path.parents) if each.exists())
+    if not fault and written and not os.access(nearest, os.W_OK | os.X_OK):
         fault = "Permission denied"
     if fault and (read(name) or "DATA_DIR" not in _wrong):  # its default lies in DATA_DIR
         allowed = f"it must be a folder that can be made and written, but {path}: {fault}"
@@ -219,6 +221,14 @@ def make_folder(path: Path) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
+
+
+def _no_folder(path: Path) -> str:
+    """Return why there is no folder and none can be made; empty if there is one, or there may be."""
+    nearest = next(each for each in (path, *path.parents) if each.exists())
+    if nearest.is_dir():
+        return ""
+    return "it is a file" if nearest == path else "Not a directory"
 
 
 def program(name: str) -> str:

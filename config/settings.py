@@ -23,7 +23,7 @@ PUBLIC_URL = env.origin("PUBLIC_URL")  # empty: the address of the current reque
 DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
 # Uploads, sources, work in progress and published videos share one file system, because files move
 # between their folders by an atomic rename.
-MEDIA_ROOT = env.folder("MEDIA_DIR", DATA_DIR / "media")
+MEDIA_ROOT = env.folder("MEDIA_DIR", DATA_DIR / "media", made=False)
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"

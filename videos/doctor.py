@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from config.doctor import Finding, check, error, ok, warning
+from videos import storage
 from videos.models import ProcessingJob, WorkerPresence
 from videos.processing import cage, holes, tools
 from videos.processing.errors import ToolFailed, ToolMissing
@@ -75,6 +76,15 @@ def queue() -> Iterator[Finding]:
         )
         remedy = "See the reasons on the admin site (processing jobs), and the worker's log."
         yield warning(text, remedy) if lost >= max(5, done) else ok(text)
+
+
+@check("Videos", "media_dir", at_start=True)
+def media_dir() -> Iterator[Finding]:
+    """Check that MEDIA_DIR is the folder in which this service has put its files."""
+    if fault := storage.fault():
+        yield error(f"MEDIA_DIR={settings.MEDIA_ROOT} is not used: {fault}.", storage.REMEDY)
+    else:
+        yield ok("MEDIA_DIR is the folder of this service's files.")
 
 
 @check("Videos", "isolation", at_start=True)

@@ -1,4 +1,8 @@
-"""MEDIA_DIR as a part of the service that can be away: not mounted, read-only, broken or full."""
+"""MEDIA_DIR as a part of the service that can be away: not mounted, read-only, broken or full.
+
+A file with the name MARK says that the folder is the service's own. Without it, the folder is the empty
+one on which its disk should be mounted, and files in it would lie beside the disk.
+"""
 
 import errno
 import logging
@@ -12,17 +16,21 @@ from django.conf import settings
 
 from config.errors import ServiceUnavailable, StorageFull
 from videos.errors import StorageAway
+from videos.models import Video
 
 logger = logging.getLogger(__name__)
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# What a file system answers that is away as a whole. EIO is not in it: it may be about one file.
+# What a file system answers that is away as a whole. EIO and EACCES are not in it: they may be about one
+# file, and `fault` tells whether they are about all.
 AWAY = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO,
-    errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTDIR, errno.EEXIST,
+    errno.EROFS, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
 }  # fmt: skip
 
 NEARLY_FULL = "nearly full"
+MARK = ".vod-media"
+REMEDY = f"Mount its disk. If this is the right folder, create the file {MARK} in it."
 
 
 def fault() -> str:
@@ -34,23 +42,34 @@ def fault() -> str:
         return os.strerror(error.errno or errno.EIO)
     if not os.access(settings.MEDIA_ROOT, os.R_OK | os.W_OK | os.X_OK):
         return "it cannot be read and written"
+    if not os.path.exists(settings.MEDIA_ROOT / MARK):
+        return f"the file {MARK} in it is missing, so perhaps its disk is not mounted"
     return ""
 
 
-def missing_source_fault() -> str:
-    """Return why a source that is missing may be there again later; empty if it is lost.
+def adopt() -> None:
+    """Make MEDIA_DIR and its mark, for a new installation; mark the folder of an older version.
 
-    Without any source, MEDIA_DIR is the empty folder on which its disk should be mounted.
+    Changes nothing while the database has videos whose files are not there: their disk is away.
     """
-    if not fault() and not (settings.MEDIA_ROOT / "sources").is_dir():
-        return "it has no folder of sources; perhaps its disk is not mounted"
-    return fault()
+    root = settings.MEDIA_ROOT
+    if not fault():
+        return
+    has_files = (root / "sources").is_dir() or (root / "videos").is_dir()
+    if not has_files and Video.objects.exclude(source_path="").exists():
+        logger.error("MEDIA_DIR=%s cannot be used: %s. %s", root, fault(), REMEDY)
+        return
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        (root / MARK).touch()
+    except OSError as error:
+        logger.error("MEDIA_DIR=%s cannot be made: %s.", root, error.strerror)
 
 
 def require() -> None:
     """Raise StorageAway if MEDIA_DIR as a whole cannot be used now."""
     if reason := fault():
-        logger.error("MEDIA_DIR cannot be used: %s.", reason)
+        logger.error("MEDIA_DIR cannot be used: %s. %s", reason, REMEDY)
         raise StorageAway()
 
 
@@ -64,7 +83,7 @@ def refusing() -> Iterator[None]:
 
 
 def refusal_of(error: OSError) -> ServiceUnavailable:
-    logger.error("MEDIA_DIR cannot be used: %s.", error)
+    logger.error("MEDIA_DIR cannot be used: %s.", error.strerror or error)
     return StorageFull() if error.errno in FULL else StorageAway()
 
 

@@ -23,7 +23,7 @@ from accounts.forgetting import forget_admin_sessions, forget_old_sign_ins
 from audit import checkpoints, partitions, pruning, sealing
 from audit.forgetting import forget_old_requests
 from config import database
-from videos import jobs
+from videos import jobs, storage
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob
 from videos.processing import cage
@@ -85,6 +85,7 @@ class Worker:
             raise NotMigrated
         if not self._await_tables():
             return
+        storage.adopt()
         logger.info("Worker %s is ready. FFmpeg's cage: %s.", self.name, cage.describe().detail)
         while not self.stopping:
             try:

@@ -77,7 +77,7 @@ def _carry_out(job: ProcessingJob) -> None:
         raise Rejected(*UNKNOWN_JOB)
     source = settings.MEDIA_ROOT / job.source_path
     if not source.is_file():
-        if reason := storage.missing_source_fault():
+        if reason := storage.fault():
             raise StorageAway(f"MEDIA_DIR cannot be used: {reason}.")
         raise Rejected(*NO_FILE)
     _remove_earlier_attempts(job)

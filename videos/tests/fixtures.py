@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.roles import Role
 from audit.models import AuditEntry
-from videos import jobs
+from videos import jobs, storage
 from videos.models import ProcessingJob, Tag, Video
 from videos.services import catalogue, publishing, sources
 from videos.tests.media import make_clip
@@ -28,16 +28,18 @@ class Folder(PosixPath):
     """A folder that can list its files."""
 
     def files(self) -> list[str]:
-        """Return the paths of all files below the folder, relative to it and sorted."""
+        """Return the paths of all files below the folder but its mark, relative to it and sorted."""
         files = [path for path in self.rglob("*") if path.is_file() or path.is_symlink()]
+        files = [path for path in files if path.name != storage.MARK]
         return sorted(Path(path).relative_to(self).as_posix() for path in files)
 
 
 @pytest.fixture
 def media(settings, tmp_path):
-    """An empty media folder of this test alone; ``media.files()`` lists its files."""
+    """A media folder of this test alone, without videos; ``media.files()`` lists its files."""
     settings.MEDIA_ROOT = Folder(tmp_path / "media")
     settings.MEDIA_ROOT.mkdir()
+    (settings.MEDIA_ROOT / storage.MARK).touch()
     return settings.MEDIA_ROOT
 
 

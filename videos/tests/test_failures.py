@@ -47,7 +47,9 @@ FULL = os.strerror(errno.ENOSPC)
         (OSError(errno.EIO, "i/o"), STRIKE, "processing_failed"),
         (OSError(errno.EROFS, "read-only"), WAIT, "storage_unavailable"),
         (OSError(errno.ESTALE, "stale"), WAIT, "storage_unavailable"),
-        (OSError(errno.EACCES, "denied"), WAIT, "storage_unavailable"),
+        # One file, while MEDIA_DIR is as it should be: waiting would have no end.
+        (OSError(errno.EACCES, "denied"), STRIKE, "processing_failed"),
+        (OSError(errno.ENOTDIR, "x"), STRIKE, "processing_failed"),
         (StorageAway(), WAIT, "storage_unavailable"),
         (StorageFull(), WAIT, "no_space"),
         (MemoryError(), STRIKE, "processing_failed"),

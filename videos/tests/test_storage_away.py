@@ -6,7 +6,7 @@ import shutil
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from videos import storage
+from videos import doctor, storage
 from videos.models import ProcessingJob, Video
 from videos.tests import processes
 from videos.tests.processes import wait_for
@@ -17,6 +17,12 @@ URL = "/api/v1/videos/"
 
 def rename(media):
     os.rename(media, media.with_name("elsewhere"))
+
+
+def replace_by_empty_folder(media):
+    """As the folder looks on which the disk was mounted."""
+    rename(media)
+    media.mkdir()
 
 
 def replace_by_file(media):
@@ -37,11 +43,19 @@ def replace_by_loop(media):
 def bring_back(media):
     if media.is_symlink() or media.is_file():
         media.unlink()
+    elif media.is_dir():
+        media.rmdir()  # it fails if anything was written there
     os.rename(media.with_name("elsewhere"), media)
 
 
 @pytest.fixture(
-    params=[rename, replace_by_file, replace_by_dangling_link, replace_by_loop],
+    params=[
+        rename,
+        replace_by_empty_folder,
+        replace_by_file,
+        replace_by_dangling_link,
+        replace_by_loop,
+    ],
     ids=lambda fault: fault.__name__,
 )
 def away(request, media):
@@ -125,16 +139,36 @@ def test_a_job_waits_without_a_strike_until_it_is_back(away, media, uploaded_vid
     assert Video.objects.get().status == "READY"
 
 
-def test_a_job_waits_when_the_disk_is_not_mounted(media, uploaded_video, process_next):
-    rename(media)
-    media.mkdir()
-    job = process_next()
-
-    assert (job.state, job.strikes) == ("queued", 0)
-    media.rmdir()
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("fault", [rename, replace_by_empty_folder])
+def test_no_start_and_no_command_takes_another_folder(fault, media, uploaded_video):
+    fault(media)
+    for command in (["migrate"], ["check"], ["run_worker", "--until-idle"], ["seed"]):
+        processes.start(*command).wait(60)
+        assert not media.exists() or list(media.iterdir()) == []
     bring_back(media)
-    ProcessingJob.objects.update(not_before="2020-01-01T00:00:00Z")
-    assert process_next().state == "done"
+    assert not storage.fault()
+
+
+def test_a_new_installation_gets_its_folder_and_an_older_one_its_mark(settings, tmp_path, db):
+    settings.MEDIA_ROOT = tmp_path / "a" / "media"
+    storage.adopt()
+    assert not storage.fault()
+
+    settings.MEDIA_ROOT = tmp_path / "older"
+    (settings.MEDIA_ROOT / "sources").mkdir(parents=True)
+    assert storage.MARK in storage.fault()
+    storage.adopt()
+    assert not storage.fault()
+
+
+def test_the_doctor_names_the_remedy(media, uploaded_video):
+    replace_by_empty_folder(media)
+
+    (finding,) = doctor.media_dir()
+
+    assert (finding.level.name, "mounted" in finding.statement) == ("ERROR", True)
+    assert storage.MARK in finding.remedy
 
 
 def test_a_job_waits_while_there_is_too_little_space(uploaded_video, process_next, settings, media):
