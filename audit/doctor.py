@@ -7,7 +7,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from audit import protection
+from audit import checkpoints, keys, protection
 from audit.models import AuditEntry
 from config.doctor import Finding, check, error, ok, warning
 
@@ -36,10 +36,23 @@ def chain() -> Iterator[Finding]:
             " them is not noticed.",
             "Start a worker: python manage.py run_worker",
         )
+    elif unknown := sorted(_unknown_keys()):
+        yield error(
+            f"The audit log was sealed with keys that this process does not have: {', '.join(unknown)}.",
+            "Set AUDIT_KEY and AUDIT_KEY_FALLBACKS as the worker has them, with every earlier key.",
+        )
     else:
         yield ok(
             "The entries of the audit log are chained. `manage.py verify_audit` checks them all."
         )
+
+
+def _unknown_keys() -> Iterator[str]:
+    for key_id in checkpoints.stored().order_by().values_list("key_id", flat=True).distinct():
+        try:
+            keys.find(key_id)
+        except keys.UnknownKey:
+            yield key_id
 
 
 @check("Machine", "clock_set_back", needs_tables=True)

@@ -7,25 +7,23 @@ The API does not run under Django's own ASGI handler, where a request costs seve
 
 import asyncio
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from config import health
+from config import health, processors
 from config.bodies import Receive, Scope
 from config.bridge import Bridge, Lane, Lanes, Send, headers_without_django
 from config.wsgi import application as django
 
 # Hashing a password occupies a processor, so all processes together run as many at once as there are, or
 # one each.
-HASHERS = max(1, (os.cpu_count() or 1) // settings.WEB_WORKERS)
-PASSWORD_PATHS = frozenset(
-    f"/{path}"
-    for path in ("api/v1/auth/login", "api/v1/auth/register", "api/v1/auth/password", "admin/login")
-)
+HASHERS = max(1, processors.count() // settings.WEB_WORKERS)
+PASSWORD_PATHS = (
+    "/auth/login", "/auth/register", "/password", "/admin/login", "/password_change", "/user/add",
+)  # fmt: skip
 # SQLite has one writer at a time, and those who wait for it look again and again, the unlucky for
 # seconds. In the queue of the lane they wait in their order.
 WRITERS = 2 if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3") else 8

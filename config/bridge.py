@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 from urllib.parse import quote
 
@@ -104,19 +104,21 @@ def busy() -> BodyRefused:
 class Lanes:
     """The lanes of a process: hashing a password costs a core, writing waits for the database.
 
-    ``writing_paths`` are the beginnings of paths where reading writes, too.
+    ``password_paths`` are the endings of paths whose forms hash one, and ``writing_paths`` the
+    beginnings of paths where reading writes, too.
     """
 
     passwords: Lane
     writes: Lane
     reads: Lane
-    password_paths: frozenset[str] = field(default_factory=frozenset)
+    password_paths: tuple[str, ...] = ()
     writing_paths: tuple[str, ...] = ()
 
     def of(self, scope: Scope) -> Lane:
         if scope["method"] in READING:
             return self.writes if scope["path"].startswith(self.writing_paths) else self.reads
-        return self.passwords if scope["path"].rstrip("/") in self.password_paths else self.writes
+        hashes = scope["path"].rstrip("/").endswith(self.password_paths)
+        return self.passwords if hashes else self.writes
 
 
 class Bridge:
@@ -129,12 +131,16 @@ class Bridge:
         """Answer one HTTP request."""
         try:
             body = await take_small(scope, receive, self._waiting)
-            whole = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-            answer = await self._lanes.of(scope).run(self._call, {**environ_of(scope), **whole})
         except BodyRefused as refusal:
-            await refuse(scope, send, receive, refusal)
+            await refuse(scope, send, refusal, unread=receive)
+            return
         except ClientGone:
             return
+        whole = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        try:
+            answer = await self._lanes.of(scope).run(self._call, {**environ_of(scope), **whole})
+        except BodyRefused as refusal:
+            await refuse(scope, send, refusal)
         else:
             await _send_answer(answer, send)
 
@@ -149,7 +155,7 @@ class Bridge:
         try:
             answer = await self._lanes.of(scope).run(self._call, environ)
         except BodyRefused as refusal:
-            await refuse(scope, send, receive, refusal)
+            await refuse(scope, send, refusal, unread=None if is_read else receive)
             return
         if not is_read:
             answer.headers.append((b"connection", b"close"))
@@ -220,22 +226,26 @@ def headers_without_django(scope: Scope) -> list[tuple[bytes, bytes]]:
     return [*WITHOUT_DJANGO, (b"x-request-id", request_id_for(given).encode())]
 
 
-async def refuse(scope: Scope, send: Send, receive: Receive, refusal: BodyRefused) -> None:
-    """Answer with the common error body, and close the connection: its body was not read."""
+async def refuse(
+    scope: Scope, send: Send, refusal: BodyRefused, unread: Receive | None = None
+) -> None:
+    """Answer with the common error body; close the connection if a body was not read (``unread``)."""
     kind = "server_error" if refusal.status >= 500 else "client_error"
     error = {"code": refusal.code, "detail": refusal.detail, "attr": None}
     body = json.dumps({"type": kind, "errors": [error]}).encode()
     pairs = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
         *headers_without_django(scope),
     ]
+    if unread is not None:
+        pairs.append((b"connection", b"close"))
     if refusal.status == 503:
         pairs.append((b"retry-after", b"2"))
     await send({"type": "http.response.start", "status": refusal.status, "headers": pairs})
     await send({"type": "http.response.body", "body": body, "more_body": True})
-    await drop_body(receive)
+    if unread is not None:
+        await drop_body(unread)
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -168,8 +168,19 @@ class BoundedProtocol(HttpToolsProtocol):
             raise Refused  # RFC 9112, section 3.2
         if any(coding.strip().lower() != b"chunked" for coding in codings):
             raise Refused  # no other transfer coding is understood (RFC 9112, section 6.1)
+        if not self.url.startswith((b"/", b"*")):
+            self._take_host_of_target()
         self.head_is_complete()
         super().on_headers_complete()
+
+    def _take_host_of_target(self) -> None:
+        """Replace the Host of a request that names a whole address (RFC 9112, section 3.2.2)."""
+        target = httptools.parse_url(self.url)
+        if target.host:
+            host = b"[%b]" % target.host if b":" in target.host else target.host
+            port = b"" if target.port is None else b":%d" % target.port
+            others = [pair for pair in self.headers if pair[0] != b"host"]
+            self.headers[:] = [*others, (b"host", host + port)]
 
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: every request for WebSockets would write a line into the log."""

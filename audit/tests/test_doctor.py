@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from audit import sealing
+from audit import checkpoints, sealing
 from audit.actions import AuditAction
 from audit.models import AuditEntry
 from config import append_only
@@ -36,6 +36,15 @@ def test_entries_that_wait_for_the_chain_are_a_warning():
 
     sealing.seal()
     assert worst("audit_chain") == "ok"
+
+
+def test_a_key_that_is_missing_here_is_an_error(settings):
+    checkpoints.make()
+    assert worst("audit_chain") == "ok"
+
+    settings.AUDIT_KEYS = [b"another"]
+    assert worst("audit_chain") == "error"
+    assert "keys that this process does not have" in said("audit_chain")
 
 
 def test_an_entry_from_the_future_is_a_warning():

@@ -1,6 +1,5 @@
 """Checks of the machine and of Python."""
 
-import os
 import resource
 import ssl
 import sys
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 
 from django.conf import settings
 
+from config import processors
 from config.doctor import Finding, check, error, ok, warning
 
 OPEN_FILES = 4096
@@ -28,7 +28,7 @@ def open_files() -> Iterator[Finding]:
 
 @check("Machine", "web_workers")
 def web_workers() -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    cores = processors.count()
     workers = settings.WEB_WORKERS
     if workers > 2 * cores:
         yield warning(

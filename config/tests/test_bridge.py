@@ -54,6 +54,25 @@ def test_nobody_waits_long_for_a_thread(monkeypatch):
     assert (refused(first), refused(second)) == (5, 0)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "lane"),
+    [
+        ("POST", "/api/v1/auth/login/", LANES.passwords),
+        ("POST", "/api/v1/auth/password", LANES.passwords),
+        ("POST", "/admin/login/", LANES.passwords),
+        ("POST", "/admin/password_change/", LANES.passwords),
+        ("POST", "/admin/accounts/user/019a/password/", LANES.passwords),
+        ("POST", "/admin/accounts/user/add/", LANES.passwords),
+        ("GET", "/admin/password_change/", LANES.reads),
+        ("POST", "/admin/accounts/user/019a/change/", LANES.writes),
+        ("POST", "/api/v1/videos/", LANES.writes),
+        ("GET", "/api/v1/stream/x", LANES.writes),
+    ],
+)
+def test_each_request_has_its_lane(method, path, lane):
+    assert LANES.of({"method": method, "path": path}) is lane
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own")
 def test_the_threads_of_a_nice_lane_give_way_and_others_do_not():
     def priority(environ: dict) -> int:

@@ -28,7 +28,7 @@ async def application(scope, receive, send):
 
 
 @contextlib.asynccontextmanager
-async def served():
+async def served(application=application):
     """Serve the application on a free port of 127.0.0.1, and return the port."""
     config = Config(application, log_config=None)
     config.load()
@@ -56,11 +56,11 @@ async def answers(port: int, *parts: bytes) -> list[bytes]:
         writer.close()
 
 
-def status_of(*parts: bytes) -> tuple[int, dict]:
+def status_of(*parts: bytes, application=application) -> tuple[int, dict]:
     """Return status and JSON of the first answer to these bytes."""
 
     async def run():
-        async with served() as port:
+        async with served(application) as port:
             return (await answers(port, *parts))[0]
 
     answer = asyncio.run(run())
@@ -113,6 +113,29 @@ def test_a_long_body_and_many_requests_are_not_beside_a_body():
 def test_the_head_of_a_request(head, status, caplog):
     assert status_of(head, b"Connection: close\r\n\r\n")[0] == status
     assert not [record for record in caplog.records if "upgrade" in record.getMessage()]
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [
+        (b"/", b"given"),
+        (b"http://named/", b"named"),
+        (b"http://named:81/?a=b", b"named:81"),
+        (b"https://[::1]:5/", b"[::1]:5"),
+    ],
+)
+def test_a_whole_address_as_target_names_the_host(target, host):
+    """RFC 9112, section 3.2.2: the Host header is then ignored."""
+    seen: list[bytes] = []
+
+    async def noting(scope, receive, send):
+        seen.extend(value for name, value in scope["headers"] if name == b"host")
+        await application(scope, receive, send)
+
+    head = b"GET %b HTTP/1.1\r\nHost: given\r\nConnection: close\r\n\r\n" % target
+
+    assert status_of(head, application=noting)[0] == 200
+    assert seen == [host]
 
 
 class Idle:

@@ -29,6 +29,8 @@ from typing import IO
 
 from django.conf import settings
 
+from config import processors
+
 from . import cgroups
 from .errors import LimitReached, ToolBroke, ToolCrashed, ToolFailed, ToolMissing
 from .isolation import Isolation
@@ -37,7 +39,7 @@ from .listener import Listener
 LAUNCHER = Path(__file__).with_name("launcher.py")
 OPEN_FILES = 256
 # Processes and threads of one tool. x264 starts up to one and a half threads a core and rendition.
-PROCESSES = 128 + 12 * min(os.cpu_count() or 1, 16)
+PROCESSES = 128 + 12 * min(processors.count(), 16)
 TICK_SECONDS = 0.5
 TRIAL_SECONDS = 10
 LAST_WORDS_SECONDS = 5
@@ -208,7 +210,7 @@ def run(
     number = -returncode if returncode < 0 else returncode - 128
     if returncode < 0 or number in CRASHES:
         # Processor time of bubblewrap's descendants is not reported, but this is how much it can be.
-        could_use = (time.monotonic() - began_at) * (os.cpu_count() or 1)
+        could_use = (time.monotonic() - began_at) * processors.count()
         used_up = could_use >= 0.95 * cpu_seconds
         detail = f"{_name(argv)} was killed by {signal.Signals(number).name}. {stderr[-2000:]}"
         raise _of_signal(number, detail, cpu_seconds if used_up else 0)

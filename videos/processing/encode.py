@@ -1,12 +1,13 @@
 """Encoding all renditions and sound tracks of a source with one FFmpeg process, decoding it once."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from django.conf import settings
+
+from config import processors
 
 from . import cage, tools
 from .errors import LimitReached, Rejected, ToolBroke, ToolFailed
@@ -73,7 +74,7 @@ def encode(
         reads=[source],
         writes=[folder],
         cwd=folder,
-        cpu_seconds=allowed * (os.cpu_count() or 1),
+        cpu_seconds=allowed * processors.count(),
         wall_seconds=allowed,
         stall_seconds=settings.FFMPEG_STALL_SECONDS,
         file_bytes=_largest_file(video, renditions),
@@ -239,7 +240,7 @@ def _mp4(name: str) -> list[str]:
 def _threads() -> list[str]:
     """Return the argument for FFMPEG_THREADS; 0 leaves the choice to FFmpeg, up to MOST_THREADS."""
     count = settings.FFMPEG_THREADS
-    if not count and (os.cpu_count() or 1) > MOST_THREADS:
+    if not count and processors.count() > MOST_THREADS:
         count = MOST_THREADS
     return ["-threads", str(count)] if count else []
 
