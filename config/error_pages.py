@@ -30,7 +30,7 @@ class ErrorPagesMiddleware:
         if isinstance(response, HttpResponseNotAllowed) and not response.content:
             allowed = response.headers["Allow"]
             detail = f"This address cannot be asked with {request.method}. It allows {allowed}."
-            response = _answer(request, 405, "method_not_allowed", detail)
+            response = answer(request, 405, "method_not_allowed", detail)
             response["Allow"] = allowed
         return response
 
@@ -41,11 +41,11 @@ class ErrorPagesMiddleware:
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     known = isinstance(exception, DisallowedHost)
     reason = host_refused(request) if known else "The request could not be read."
-    return _answer(request, 400, "bad_request", reason)
+    return answer(request, 400, "bad_request", reason)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _answer(request, 403, "permission_denied", "You do not have permission to do this.")
+    return answer(request, 403, "permission_denied", "You do not have permission to do this.")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -53,17 +53,17 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     detail = (
         "This form is too old, or came from another site. Load its page again, and send it there."
     )
-    return _answer(request, 403, "csrf_failed", detail)
+    return answer(request, 403, "csrf_failed", detail)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _answer(request, 404, "not_found", "There is no resource at this address.")
+    return answer(request, 404, "not_found", "There is no resource at this address.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500, or 503 if a middleware failed because the database cannot answer."""
     failure = "The service failed to answer this request. The failure has been logged."
-    return _unavailable(request, sys.exc_info()[1]) or _answer(request, 500, "error", failure)
+    return _unavailable(request, sys.exc_info()[1]) or answer(request, 500, "error", failure)
 
 
 def _unavailable(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
@@ -72,12 +72,13 @@ def _unavailable(request: HttpRequest, error: BaseException | None) -> HttpRespo
     if reason is None:
         return None
     logger.warning("A request could not be answered.", exc_info=error)
-    response = _answer(request, 503, "unavailable", reason)
+    response = answer(request, 503, "unavailable", reason)
     response["Retry-After"] = "5"
+    response._has_been_logged = True  # type: ignore[attr-defined]  # Django's own sign
     return response
 
 
-def _answer(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+def answer(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
     """Return the error as a page if the client prefers HTML to JSON, as browsers do, else as JSON.
 
     An address of the API always answers JSON, and the admin site is read by browsers only.

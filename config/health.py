@@ -19,6 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from config import bounded, database
+from config.page_limit import without_page_limit
 from config.signals import health_checked
 
 Result = TypeVar("Result")
@@ -51,6 +52,7 @@ class State:
         return {"status": self.status, "parts": self.parts}
 
 
+@without_page_limit
 @csrf_exempt  # no cookie is read, so that any method but these is a 405
 @require_safe
 def live(request: HttpRequest) -> JsonResponse:
@@ -58,6 +60,7 @@ def live(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"}, headers=HEADERS)
 
 
+@without_page_limit
 @csrf_exempt
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:

@@ -4,6 +4,7 @@ import copy
 import ipaddress
 import logging
 import re
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -173,6 +174,34 @@ class RequestIdFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        return True
+
+
+class RepetitionFilter(logging.Filter):
+    """A logging filter that passes one line a minute of each text about a part that is away.
+
+    The next such line says how many were left out. Each request meets the same fault meanwhile.
+    """
+
+    SECONDS = 60.0
+    LOGGERS = frozenset({"config.api.exceptions", "config.error_pages", "videos.storage"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name not in self.LOGGERS:
+            return True
+        key, now = (record.name, record.getMessage()), time.monotonic()
+        last, left_out = self._last.get(key, (float("-inf"), 0))
+        if now - last < self.SECONDS:
+            self._last[key] = (last, left_out + 1)
+            return False
+        self._last[key] = (now, 0)
+        if left_out:
+            record.msg = f"{record.getMessage()} ({left_out} more times since the last such line)"
+            record.args = None
         return True
 
 

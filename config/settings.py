@@ -66,8 +66,9 @@ MIDDLEWARE = [
     "audit.middleware.ActivityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "config.http.PagesCsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.page_limit.PageLimitMiddleware",
+    "config.http.PagesCsrfMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 
@@ -368,6 +369,7 @@ LOGGING = {
     "filters": {
         "request_id": {"()": "config.http.RequestIdFilter"},
         "no_invalid_requests": {"()": "config.http.InvalidRequestFilter"},
+        "no_repetition": {"()": "config.http.RepetitionFilter"},
     },
     "formatters": {
         "line": {
@@ -379,7 +381,7 @@ LOGGING = {
         "stderr": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            "filters": ["request_id"],
+            "filters": ["request_id", "no_repetition"],
         }
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 
 import pytest
 from django_ratelimit.core import _get_window  # type: ignore[import-untyped]  # ships no types
@@ -19,12 +20,12 @@ pytestmark = pytest.mark.django_db
 LIST, LOGIN = "/api/v1/videos/", "/api/v1/auth/login"
 
 
-def fresh_address(seconds_left: int = 25) -> str:
+def fresh_address(seconds_left: int = 25, *, key: str = "{}") -> str:
     """An address with enough time left in its minute: across two minutes a test would count twice."""
     numbers = itertools.count(1)
     while True:
         address = f"198.51.100.{next(numbers)}"
-        if _get_window(address, 60) - time.time() > seconds_left:
+        if _get_window(key.format(address), 60) - time.time() > seconds_left:
             return address
 
 
@@ -42,6 +43,38 @@ def limits(settings):
         settings.RATE_LIMITS = {"auth": 0, "stream": 0, "default": 0, **wanted}
 
     return set_limits
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/admin/login/", "/admin/", "/admin/nothing/", "/", "/nothing", "/api/docs/", "/api/redoc/",
+        f"/watch/{uuid.uuid4()}", "/api/v1/payments/sandbox/checkout/x",
+    ],
+)  # fmt: skip
+def test_pages_are_limited_too(client, limits, path):
+    limits(default=3)
+    address = fresh_address(key="pages:{}")
+
+    answers = [client.get(path, REMOTE_ADDR=address) for _ in range(4)]
+    elsewhere = client.get(path, REMOTE_ADDR="203.0.113.99")
+
+    assert 429 not in {answer.status_code for answer in [*answers[:3], elsewhere]}
+    refused = answers[3]
+    assert refused.status_code == 429
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert b"Too many pages" in refused.content
+    assert client.get("/health/live", REMOTE_ADDR=address).status_code == 200
+
+
+def test_a_moderator_has_a_limit_of_their_own(client, limits, make_user):
+    limits(default=3)
+    address = fresh_address(key="pages:{}")
+    for _ in range(4):
+        client.get("/admin/login/", REMOTE_ADDR=address)
+    client.force_login(make_user(role="ADMIN"))
+
+    assert client.get("/admin/", REMOTE_ADDR=address).status_code == 200
 
 
 def test_the_request_over_the_limit_is_refused_with_the_seconds_to_wait(client_for, limits):

@@ -3,6 +3,7 @@
 drf-standardized-errors writes the body of the error.
 """
 
+import logging
 from typing import Any
 
 from django.core.exceptions import (
@@ -19,10 +20,13 @@ from drf_standardized_errors.formatter import ExceptionFormatter
 from drf_standardized_errors.handler import ExceptionHandler
 from drf_standardized_errors.types import Error, ErrorResponse
 from rest_framework import exceptions, serializers, status
+from rest_framework.response import Response
 
 from config import database
 from config.errors import DomainError, ServiceUnavailable, TooLarge
 from config.headers import BEARER
+
+logger = logging.getLogger(__name__)
 
 
 class ApiExceptionHandler(ExceptionHandler):
@@ -59,6 +63,14 @@ class ApiExceptionHandler(ExceptionHandler):
         if isinstance(exc, DomainError) and exc.retry_after:
             headers["Retry-After"] = str(exc.retry_after)
         return headers
+
+    def report_exception(self, exc: exceptions.APIException, response: Response) -> None:
+        """Log a server error with its traceback, and a part that is away with one line."""
+        if isinstance(exc, ServiceUnavailable):
+            logger.warning("Requests are answered with 503 %s: %s", exc.default_code, exc.detail)
+            response._has_been_logged = True  # type: ignore[attr-defined]  # Django's own sign
+        else:
+            super().report_exception(exc, response)
 
 
 def challenge(exc: exceptions.APIException) -> str:

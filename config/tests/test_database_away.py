@@ -1,5 +1,6 @@
 """The API, the pages and the commands name the fault of a broken database, and the remedy."""
 
+import io
 import logging
 import os
 import sqlite3
@@ -11,7 +12,7 @@ import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connection
 
 from config import database
-from config.http import OneLineFormatter
+from config.http import OneLineFormatter, RepetitionFilter
 from config.tests.test_env import python
 
 MIGRATE = "`make run`, or `python manage.py migrate`"
@@ -137,6 +138,37 @@ def test_the_log_has_the_reason_in_place_of_a_traceback():
     away = line(OperationalError("no such table: a"))
     assert away == f"It waits. {database.UNMIGRATED} (no such table: a)"
     assert "Traceback" in line(ValueError("ours"))
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("/api/v1/videos/", "rest_framework.views.APIView.initial"),
+        ("/admin/login/", "django.contrib.sessions.middleware.SessionMiddleware.process_response"),
+    ],
+)
+@pytest.mark.django_db
+def test_many_refusals_are_one_line_of_the_log(client, monkeypatch, path, part):
+    """Each request meets the same fault, so a flood would fill the disk of the log."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(OneLineFormatter("%(message)s"))
+    repetition = RepetitionFilter()
+    handler.addFilter(repetition)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+
+    def away(*args, **kwargs):
+        raise OperationalError("connection failed")
+
+    monkeypatch.setattr(part, away)
+    client.raise_request_exception = False
+
+    assert {client.get(path).status_code for _ in range(5)} == {503}
+    (line,) = stream.getvalue().splitlines()
+    assert "Traceback" not in line
+    repetition.SECONDS = 0
+    client.get(path)
+    assert "(4 more times" in stream.getvalue().splitlines()[1]
 
 
 @pytest.mark.parametrize(

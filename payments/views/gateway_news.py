@@ -21,6 +21,7 @@ from config import addresses
 from config.api import ratelimit
 from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
+from config.page_limit import without_page_limit
 from payments.filters import WebhookEventFilter
 from payments.gateways.base import WebhookRefused
 from payments.http import validated_body
@@ -39,6 +40,7 @@ WARN_SECONDS = 60.0  # between two lines about refused events: strangers must no
 _warned_at = float("-inf")
 
 
+@without_page_limit
 @csrf_exempt
 @require_POST
 def webhook(request: HttpRequest, gateway: str) -> HttpResponse:
