@@ -22,7 +22,8 @@ def become(folder: Path, port: int) -> None:
     for output in (1, 2):  # supervisord opens them again, so that writes to a file must append
         flags = fcntl.fcntl(output, fcntl.F_GETFL)
         fcntl.fcntl(output, fcntl.F_SETFL, flags | os.O_APPEND)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the new program can end quietly
+    # Ctrl-C waits until the new program can end quietly. Ignored, it would be lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.chdir(BASE_DIR)  # where `-m` finds this module
     os.execv(sys.executable, command)  # noqa: S606 - our own file, no shell
 
@@ -48,7 +49,7 @@ def stop() -> None:
 
 if __name__ == "__main__":
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         from supervisor.supervisord import main  # type: ignore[import-untyped]  # it has no types
 
         main()

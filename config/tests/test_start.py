@@ -158,6 +158,26 @@ def test_ctrl_c_during_the_first_migration_is_quiet_and_the_next_start_goes_on(
     assert (seeded.returncode, seeded.stderr) == (0, "")
 
 
+def test_ctrl_c_is_not_lost_while_the_supervisor_starts(start, port, tmp_path):
+    """Seen once: the signal came between the two programs, and the service ran on."""
+    program = """
+import os, signal, sys
+from pathlib import Path
+from config import supervisor
+real = os.execv
+def execv(path, command):
+    os.kill(os.getpid(), signal.SIGINT)
+    real(path, command)
+os.execv = execv
+supervisor.become(Path(sys.argv[1]), int(sys.argv[2]))
+"""
+    (tmp_path / "data").mkdir()
+    started = start("-c", program, str(tmp_path / "data"), str(port))
+
+    assert started.process.wait(timeout=60) == 130
+    assert started.said() == ""
+
+
 def test_a_signal_in_the_middle_of_a_migration_waits_for_its_record(tmp_path):
     """The signal comes while Django records the first migration, which is already committed."""
     program = """

@@ -23,7 +23,7 @@ class Command(migrate.Command):
         """Migrate. Raises KeyboardInterrupt, after a finished step, if it was asked to stop."""
         with self._signals_noted():
             super().handle(*args, **options)
-            self._stop_if_asked()
+        self._stop_if_asked()  # when no further signal can be noted
 
     def migration_progress_callback(
         self, action: str, migration: Any | None = None, fake: bool = False
