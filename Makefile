@@ -91,6 +91,9 @@ bench-pipeline: $(VENV)/dev ## measure processing against bare ffmpeg
 bench-ledger: $(VENV)/dev ## measure the books at a million transfers
 	@$(BIN)/python benchmarks/ledger.py
 
+bench-api: $(VENV)/dev ## measure the API against a bare application of Django and REST framework
+	@$(BIN)/python benchmarks/api.py $(ARGS)
+
 attack: $(VENV)/dev ## attack a service of its own, and show what was seen; `make attack ARGS="--short half"`
 	@$(BIN)/python -m attacks $(ARGS)
 

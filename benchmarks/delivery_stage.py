@@ -170,9 +170,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int):
-    """Run a server until the block ends, in its own process group."""
-    process = subprocess.Popen(command, cwd=REPO, start_new_session=True)
+def running(command: list[str], port: int, environment: dict[str, str] | None = None):
+    """Run a server until the block ends, in its own process group. ``environment`` adds variables."""
+    variables = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(command, cwd=REPO, start_new_session=True, env=variables)
     try:
         end = time.monotonic() + 30
         while True:
