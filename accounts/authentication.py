@@ -1,3 +1,7 @@
+from datetime import datetime
+from uuid import UUID
+
+from django.contrib.auth.models import Group
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
@@ -6,6 +10,18 @@ from accounts import tokens
 from accounts.errors import TokenExpired, TokenInvalid
 from accounts.models import RefreshFamily, User
 from config.headers import BEARER
+from config.prepared import Prepared, stored
+
+_COLUMNS = [field.attname for field in User._meta.concrete_fields]
+# The user of a live sign-in, and the name of the user's role.
+_SIGNED_IN = Prepared(
+    lambda family, user, now: RefreshFamily.objects.filter(
+        pk=family, user_id=user, revoked_at=None, expires_at__gt=now, user__is_active=True
+    ).values_list(*(f"user__{name}" for name in _COLUMNS), "user__role__name"),
+    family=UUID,
+    user=UUID,
+    now=datetime,
+)
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -27,20 +43,13 @@ class BearerAuthentication(BaseAuthentication):
         if token is None:
             return None
         claims = tokens.read_access(token)
-        family = (
-            RefreshFamily.objects.select_related("user__role")
-            .filter(
-                pk=claims.family_id,
-                user_id=claims.user_id,
-                revoked_at=None,
-                expires_at__gt=timezone.now(),
-                user__is_active=True,
-            )
-            .first()
-        )
-        if family is None:
+        rows = _SIGNED_IN.rows(family=claims.family_id, user=claims.user_id, now=timezone.now())
+        if not rows:
             raise TokenInvalid()
-        return family.user, claims
+        user = stored(User, _COLUMNS, rows[0])
+        role = stored(Group, ("id", "name"), (user.role_id, rows[0][-1]))
+        user._state.fields_cache["role"] = role
+        return user, claims
 
     def authenticate_header(self, request: Request) -> str:
         return BEARER

@@ -75,14 +75,11 @@ class RoleBackend(ModelBackend):
     def has_perm(self, user_obj: User | AnonymousUser, perm: str, obj: Model | None = None) -> bool:
         # The role's permissions are in memory. Only a question that they do not answer costs a query,
         # for the further groups of staff.
-        if (
-            not isinstance(user_obj, AnonymousUser)
-            and user_obj.is_active
-            and obj is None
-            and perm in role_permissions(user_obj.role_id)
-        ):
+        if isinstance(user_obj, AnonymousUser) or not user_obj.is_active or obj is not None:
+            return False
+        if perm in role_permissions(user_obj.role_id):
             return True
-        return super().has_perm(user_obj, perm, obj)
+        return user_obj.is_staff and super().has_perm(user_obj, perm, obj)
 
     def get_user(self, user_id: uuid.UUID | str) -> User | None:
         """Return the user of an admin site session, or None if the user is deactivated."""

@@ -10,6 +10,7 @@ from accounts import precis, services
 from accounts.models import User
 from accounts.roles import Role
 from config import emails
+from config.api.representation import Compiled
 from config.api.serializers import CompleteErrors
 from config.texts import validate_name
 
@@ -42,7 +43,7 @@ class AddressField(serializers.EmailField):
             raise serializers.ValidationError(error.messages, code="invalid") from None
 
 
-class UserSerializer(serializers.ModelSerializer):
+class UserSerializer(Compiled, serializers.ModelSerializer):
     role = serializers.ChoiceField(choices=Role.choices, source="role_name", read_only=True)
 
     class Meta:

@@ -5,9 +5,11 @@ lets two parallel refreshes of one token both succeed. Here the row of the sign-
 refresh token, and one UPDATE with that condition replaces it.
 """
 
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TypeVar
 
 from django.conf import settings
@@ -23,6 +25,7 @@ from accounts.models import RefreshFamily, User
 from audit.actions import AuditAction
 
 MAX_TOKEN_CHARS = 2048
+REMEMBERED = 4096  # verified access tokens in the memory of a process
 REFRESH_GRACE = timedelta(seconds=10)
 LIFETIME_MAX = timedelta(days=90)  # the longest REFRESH_TOKEN_EXPIRE_DAYS
 
@@ -128,10 +131,12 @@ def end_all(user: User) -> int:
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """The user and the sign-in that an access token names."""
+    """The user and the sign-in that an access token names, and its first and last second."""
 
     user_id: uuid.UUID
     family_id: uuid.UUID
+    valid_from: int
+    expires: int
 
 
 def read_access(token: str) -> AccessClaims:
@@ -139,8 +144,30 @@ def read_access(token: str) -> AccessClaims:
 
     The caller has to check that the sign-in has not been revoked. Raises TokenInvalid and TokenExpired.
     """
+    claims = _remembered(token)
+    if claims.valid_from <= time.time() < claims.expires:
+        return claims
+    return _verified(token)
+
+
+def _verified(token: str) -> AccessClaims:
+    """Return the claims of an access token that is valid now. Raises TokenInvalid and TokenExpired."""
     claims = _read(AccessToken, token)
-    return AccessClaims(user_id=_uuid(claims, "sub"), family_id=_uuid(claims, "fam"))
+    return AccessClaims(
+        user_id=_uuid(claims, "sub"),
+        family_id=_uuid(claims, "fam"),
+        valid_from=max(claims["iat"], claims.get("nbf", 0)),
+        expires=claims["exp"],
+    )
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered(token: str) -> AccessClaims:
+    """Return the claims of a token that was valid when this process saw it first.
+
+    Its signature and its content cannot change, so that only its times have to be compared again.
+    """
+    return _verified(token)
 
 
 def _read(kind: type[AnyToken], token: str) -> AnyToken:

@@ -43,7 +43,7 @@ class ActivityMiddleware:
             method=(request.method or "")[:10],
             path=path,
             ip=_address(request.META.get("REMOTE_ADDR", "")),
-            user_agent=request.headers.get("User-Agent", "")[:300].replace("\x00", ""),
+            user_agent=request.META.get("HTTP_USER_AGENT", "")[:300].replace("\x00", ""),
             request_id=request_id.get(),
         )
         token = set_origin(origin)

@@ -4,8 +4,8 @@
     .venv/bin/python .ci/with_postgres.py -- .venv/bin/python benchmarks/api.py
 
 Each row is asked of the service and of the bare application (`benchmarks/reference`), which runs under
-the service's own bridge, under uvicorn with a2wsgi, and under Granian. The servers take turns, and wrk
-is 16 clients (Debian: apt-get install wrk). A ratio above 1 means that the service answers more requests a
+the service's own bridge, under uvicorn with a2wsgi, and under Granian. The servers take turns; wrk is
+16 clients (Debian: apt-get install wrk). A ratio above 1 means that the service answers more requests a
 second than the bare application. `statements` are those of one request of the service.
 
 Works in a new database like benchmarks/ledger.py. Prints the figures and, at full scale, writes

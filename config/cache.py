@@ -1,7 +1,7 @@
 """Cache back ends for rate limits: exact counters of several processes, and no error when one is away.
 
-While a cache is away, reading and counting return None and writing does nothing. django-ratelimit reads
-a count of None as "unknown", and config.api.ratelimit decides what happens to the request.
+While a cache is away, reading and counting return None and writing does nothing. None is "unknown", and
+config.api.ratelimit decides what happens to the request.
 """
 
 import contextlib
@@ -24,7 +24,16 @@ PAUSE_SECONDS = 2.0  # before a cache that is away is asked again: each question
 logger = logging.getLogger(__name__)
 
 
-class _Forgiving(BaseCache):
+class _Counting(BaseCache):
+    def count(self, key: str, timeout: float) -> int | None:
+        """Add 1 to a key's number and return it; a key without a value gets 1 for ``timeout`` seconds.
+
+        Exact for any number of callers, in one question to the cache.
+        """
+        raise NotImplementedError
+
+
+class _Forgiving(_Counting):
     """The part of both back ends that takes an error of the cache for "unknown"."""
 
     _asked_again_at = 0.0  # of all threads of the process
@@ -81,7 +90,7 @@ class _Forgiving(BaseCache):
         """Give a value a new timeout. Return False if the key has no value."""
         return bool(self._unless_away(super().touch, key, timeout, version))
 
-    def incr(  # type: ignore[override]  # None is django-ratelimit's "unknown"
+    def incr(  # type: ignore[override]  # None is "unknown"
         self, key: str, delta: int = 1, version: int | None = None
     ) -> int | None:
         """Add ``delta`` and return the sum. Raises ValueError if the key has no value."""
@@ -90,8 +99,11 @@ class _Forgiving(BaseCache):
     def delete(self, key: str, version: int | None = None) -> bool:
         return bool(self._unless_away(super().delete, key, version))
 
+    def count(self, key: str, timeout: float) -> int | None:
+        return self._unless_away(super().count, key, timeout)
 
-class _SQLite(BaseCache):
+
+class _SQLite(_Counting):
     """A cache in one local file that every process of this host shares.
 
     Values must be JSON. ``incr`` is one UPDATE; Django's database cache reads and then writes, so that
@@ -203,6 +215,21 @@ class _SQLite(BaseCache):
             raise ValueError(f"Key {key!r} not found.")
         return int(row[0])
 
+    def count(self, key: str, timeout: float) -> int:
+        self._cull()
+        now = time.time()
+        row = (
+            self._db()
+            .execute(
+                "INSERT INTO cache VALUES (?1, 1, ?2) ON CONFLICT (key) DO UPDATE SET"
+                " value = CASE WHEN expires <= ?3 THEN 1 ELSE value + 1 END,"
+                " expires = CASE WHEN expires <= ?3 THEN ?2 ELSE expires END RETURNING value",
+                (self._key(key, None), now + timeout, now),
+            )
+            .fetchone()
+        )
+        return int(row[0])
+
     def delete(self, key: str, version: int | None = None) -> bool:
         deleted = self._db().execute("DELETE FROM cache WHERE key = ?", (self._key(key, version),))
         return deleted.rowcount == 1
@@ -255,7 +282,16 @@ class SQLiteCache(_Forgiving, _SQLite):  # type: ignore[misc]  # None is "unknow
             self._reopen()
 
 
-class ForgivingRedisCache(_Forgiving, RedisCache):
+class _Redis(RedisCache, _Counting):
+    def count(self, key: str, timeout: float) -> int:
+        name = self.make_and_validate_key(key)
+        pipeline = self._cache.get_client(name, write=True).pipeline()
+        pipeline.set(name, 0, ex=int(timeout), nx=True)
+        pipeline.incr(name)
+        return int(pipeline.execute()[1])
+
+
+class ForgivingRedisCache(_Forgiving, _Redis):  # type: ignore[misc]  # None is "unknown"
     """A cache in Redis, for several hosts."""
 
     def _errors(self) -> tuple[type[Exception], ...]:

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+from corsheaders.middleware import CorsMiddleware as CorsHeadersMiddleware
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
-from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
+from django.utils.cache import patch_vary_headers
 
 from config import database, headers
 from config.ids import uuid7
@@ -37,7 +38,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        name = request_id_for(request.headers.get("X-Request-ID", ""))
+        name = request_id_for(request.META.get("HTTP_X_REQUEST_ID", ""))
         token = request_id.set(name)
         try:
             response = self.get_response(request)
@@ -50,6 +51,20 @@ class RequestIdMiddleware:
 def request_id_for(given: str) -> str:
     """Return the client's own id of a request if it may be used, else a new one."""
     return given if _ACCEPTED_ID.fullmatch(given) else uuid7().hex
+
+
+class CorsMiddleware(CorsHeadersMiddleware):
+    """django-cors-headers, with a short way for requests that do not come from another site's page."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if "HTTP_ORIGIN" in request.META or request.method == "OPTIONS":
+            return super().__call__(request)  # type: ignore[return-value]  # it allows coroutines
+        response = self.get_response(request)
+        if "Vary" not in response.headers:  # type: ignore[union-attr]  # as above
+            response.headers["Vary"] = "origin"  # type: ignore[union-attr]  # as above
+        else:
+            patch_vary_headers(response, ("origin",))  # type: ignore[arg-type]  # as above
+        return response  # type: ignore[return-value]  # as above
 
 
 class Request(WSGIRequest):
@@ -66,19 +81,6 @@ class Request(WSGIRequest):
             super()._set_content_type_params(meta)  # type: ignore[misc]  # stubs lack it
         except (LookupError, ValueError):
             self._encoding = None
-
-
-class PagesCsrfMiddleware(CsrfViewMiddleware):
-    """Django's protection of forms, for pages alone.
-
-    The API reads no cookie, so it needs no protection against other sites' forms. Django would set a new
-    cookie in an API answer when the client's own is damaged.
-    """
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path.startswith("/api/"):
-            return self.get_response(request)  # type: ignore[return-value]  # as below
-        return super().__call__(request)  # type: ignore[return-value]  # the stub allows coroutines
 
 
 class TransportSecurityMiddleware(SecurityMiddleware):

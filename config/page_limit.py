@@ -44,9 +44,9 @@ class PageLimitMiddleware:
 
 def _refusal(request: HttpRequest) -> HttpResponse | None:
     """Count one request of a page. Return a 429 over the limit, else None."""
-    user = request.user
+    user = getattr(request, "user", None)  # pages under /api/v1/ read no session
     network = addresses.network(request.META.get("REMOTE_ADDR", ""))
-    caller = user.pk if user.is_authenticated else network
+    caller = user.pk if user is not None and user.is_authenticated else network
     try:
         ratelimit.count(request, group="default", key=f"pages:{caller}")
     except ratelimit.RateLimited as limited:

@@ -60,16 +60,16 @@ MIDDLEWARE = [
     "config.http.TransportSecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
+    "config.http.CorsMiddleware",
     "config.api.slashes.EitherSlashMiddleware",
     "config.error_pages.ErrorPagesMiddleware",
     "audit.middleware.ActivityMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.pages_only.PagesSessionMiddleware",
+    "config.pages_only.PagesCommonMiddleware",
+    "config.pages_only.PagesAuthenticationMiddleware",
     "config.page_limit.PageLimitMiddleware",
-    "config.http.PagesCsrfMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "config.pages_only.PagesCsrfMiddleware",
+    "config.pages_only.PagesMessageMiddleware",
 ]
 
 TEMPLATES = [
@@ -161,13 +161,8 @@ RATE_LIMITS = {  # requests a minute by rate group (config.api.views); 0 = no li
     "default": env.number("RATE_LIMIT_DEFAULT", 300),
     "refresh": env.number("RATE_LIMIT_AUTH", 20),  # of one sign-in
 }
-RATELIMIT_FAIL_OPEN = False
-# E003 and W001: django-ratelimit accepts only back ends that it knows by name. config.cache also has an
-# atomic incr.
 SILENCED_SYSTEM_CHECKS = [
-    "django_ratelimit.E003",
-    "django_ratelimit.W001",
-    # config.http has subclasses of SecurityMiddleware and CsrfViewMiddleware.
+    # config.http and config.pages_only have subclasses of SecurityMiddleware and CsrfViewMiddleware.
     "security.W001",
     "security.W003",
     *env.words("SILENCED_CHECKS"),
@@ -192,8 +187,8 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["config.api.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_RENDERER_CLASSES": ["config.api.renderers.QuickJSONRenderer"],
+    "DEFAULT_FILTER_BACKENDS": ["config.api.filters.FilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "config.api.pagination.KeysetPagination",
     "DEFAULT_SCHEMA_CLASS": "config.api.schema.AutoSchema",
     "DEFAULT_VERSIONING_CLASS": None,

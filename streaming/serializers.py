@@ -6,6 +6,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from config.api.fields import BoundedListField
+from config.api.representation import Compiled
 from streaming.heartbeats import Heartbeat
 from streaming.models import PlaybackSession
 
@@ -44,7 +45,7 @@ class PlaybackSerializer(serializers.Serializer):
     )
 
 
-class SessionSerializer(serializers.ModelSerializer):
+class SessionSerializer(Compiled, serializers.ModelSerializer):
     """A running playback session of the caller."""
 
     video_id = serializers.UUIDField(read_only=True)

@@ -25,6 +25,7 @@ from streaming import tokens
 from streaming.delivery import grants
 from streaming.errors import NotReady, PurchaseRequired, SessionEnded, StreamTokenInvalid
 from streaming.models import PlaybackSession, PlaybackSessionQuerySet
+from videos import reading
 from videos.models import Video
 
 Reason = PlaybackSession.EndReason
@@ -45,7 +46,9 @@ def stream_token(*, user: Caller, video_id: uuid.UUID) -> str:
     Raises NotVisible, NotAuthenticated (the caller is anonymous and the video is not free),
     PurchaseRequired (no access) and NotReady (no playable version).
     """
-    video = _get_video(Video.objects.visible_to(user), video_id)
+    video = reading.find(user, video_id)
+    if video is None:
+        raise NotVisible()
     _require_access(user, video)
     return tokens.issue(video_id=video.pk, user_id=user.pk if user.is_authenticated else None)
 

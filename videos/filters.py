@@ -8,7 +8,8 @@ from rest_framework.exceptions import PermissionDenied
 
 from config.api.filters import TrueFalseFilter
 from videos.models import Video
-from videos.querysets import VideoQuerySet
+from videos.querysets import Sight, VideoQuerySet
+from videos.reading import rows_of
 
 # Times near the ends of the calendar overflow when they are converted to UTC.
 SANE_TIME = [
@@ -88,4 +89,4 @@ class VideoFilter(filters.FilterSet):
             return queryset
         if not self.request.user.has_perm("videos.restore_video"):
             raise PermissionDenied("Only administrators may see deleted videos.")
-        return Video.objects.deleted().for_output()
+        return rows_of(Video.objects.deleted(), Sight.ALL)

@@ -96,6 +96,7 @@ class Video(models.Model):
     deleted_at = models.DateTimeField(null=True, editable=False)
 
     objects = VideoQuerySet.as_manager()
+    tag_names: list[str]  # in alphabetical order; only where `videos.reading` has read them
 
     class Meta:
         permissions = [

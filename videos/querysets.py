@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import timedelta
+from enum import Enum
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
@@ -17,6 +18,20 @@ if TYPE_CHECKING:
 
 
 RECENT = 200  # starts of jobs that decide whose turn it is
+
+
+class Sight(Enum):
+    """How much of the catalogue a caller sees."""
+
+    PUBLIC = "what is open to all"
+    OWN = "what is open to all, and the caller's own"
+    ALL = "everything"
+
+
+def sight_of(user: User | AnonymousUser) -> Sight:
+    if not user.is_authenticated:
+        return Sight.PUBLIC
+    return Sight.ALL if user.has_perm("videos.view_any_video") else Sight.OWN
 
 
 class VideoQuerySet(models.QuerySet["Video"]):
@@ -35,24 +50,29 @@ class VideoQuerySet(models.QuerySet["Video"]):
         own videos, administrators all videos. No user may open a deleted one: administrators find
         those with ``deleted``.
         """
+        return self.visible_by(sight_of(user), user.pk)
+
+    def visible_by(self, sight: Sight, user_id: UUID | None = None) -> Self:
+        """Return what ``visible_to`` returns for a user with this sight and this id."""
         open_to_all = ~Q(current_version="") & ~Q(visibility=self.model.Visibility.PRIVATE)
-        return self._visible(user, open_to_all)
+        return self._seen(sight, user_id, open_to_all)
 
     def listed_for(self, user: User | AnonymousUser) -> Self:
         """Return the catalogue as ``user`` sees it: as ``visible_to``, without unlisted videos.
 
         Owners and administrators find unlisted videos in it, too.
         """
-        listed = ~Q(current_version="") & Q(visibility=self.model.Visibility.PUBLIC)
-        return self._visible(user, listed)
+        return self.listed_by(sight_of(user), user.pk)
 
-    def _visible(self, user: User | AnonymousUser, to_all: Q) -> Self:
-        alive = self.alive()
-        if not user.is_authenticated:
-            return alive.filter(to_all)
-        if user.has_perm("videos.view_any_video"):
-            return alive
-        return alive.filter(to_all | Q(creator=user))
+    def listed_by(self, sight: Sight, user_id: UUID | None = None) -> Self:
+        """Return what ``listed_for`` returns for a user with this sight and this id."""
+        listed = ~Q(current_version="") & Q(visibility=self.model.Visibility.PUBLIC)
+        return self._seen(sight, user_id, listed)
+
+    def _seen(self, sight: Sight, user_id: UUID | None, to_all: Q) -> Self:
+        if sight is Sight.ALL:
+            return self.alive()
+        return self.alive().filter(to_all | Q(creator=user_id) if sight is Sight.OWN else to_all)
 
     def for_output(self) -> Self:
         """Load all that VideoSerializer reads, in two queries for any number of videos.

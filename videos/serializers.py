@@ -1,3 +1,4 @@
+from functools import cached_property
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
@@ -10,10 +11,12 @@ from rest_framework.exceptions import ErrorDetail
 
 from config import money
 from config.api.fields import BoundedListField, MoneyField
+from config.api.representation import Compiled
 from config.api.serializers import CompleteErrors
 from config.texts import validate_name
 from videos.models import ProcessingJob, Video
 
+NIL = UUID(int=0)
 TAGS_MAX = 20
 TAG_LETTERS_MAX = 40
 
@@ -33,8 +36,12 @@ class TagsField(BoundedListField):
             self.fail("max_length", max_length=TAG_LETTERS_MAX)
         return sorted(words - {""})
 
-    def to_representation(self, tags):
-        return sorted(tag.name for tag in tags.all())
+    def get_attribute(self, video):
+        known = vars(video).get("tag_names")  # videos.reading
+        return sorted(tag.name for tag in video.tags.all()) if known is None else known
+
+    def to_representation(self, names):
+        return names
 
 
 class CreatorSerializer(serializers.Serializer):
@@ -108,7 +115,7 @@ A_PAID_VIDEO = OpenApiExample(
 )
 
 
-class VideoSerializer(CompleteErrors, serializers.ModelSerializer):
+class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
     """A video. Only its owner and administrators get `processing`, `source` and `deleted_at`."""
 
     creator = CreatorSerializer(read_only=True)
@@ -154,17 +161,19 @@ class VideoSerializer(CompleteErrors, serializers.ModelSerializer):
     NOT_ALWAYS_SENT: ClassVar[tuple[str, ...]] = ("processing", "source", "deleted_at")
 
     def to_representation(self, video):
-        data = super().to_representation(video)
-        if self.NOT_ALWAYS_SENT and not self._is_insider(video):
-            for name in self.NOT_ALWAYS_SENT:
-                del data[name]
-        return data
+        return self.represent(
+            video, without=() if self._is_insider(video) else self.NOT_ALWAYS_SENT
+        )
 
     def _is_insider(self, video) -> bool:
+        user_id, sees_all = self._caller
+        return sees_all or video.creator_id == user_id
+
+    @cached_property
+    def _caller(self) -> tuple[UUID | None, bool]:
+        """The id of the caller, and whether they may see the processing of every video."""
         user = self.context["request"].user
-        return user.is_authenticated and (
-            video.creator_id == user.pk or user.has_perm("videos.view_any_video")
-        )
+        return user.pk, user.has_perm("videos.view_any_video")
 
     PRICING = ("is_paid", "price", "currency", "rental_price", "rental_hours")
 
@@ -237,9 +246,15 @@ class VideoSerializer(CompleteErrors, serializers.ModelSerializer):
     def get_poster_url(self, video):
         if not video.is_playable:
             return None
+        before, after = self._around_id
         # The version in the address lets caches keep the picture: another version has another one.
-        path = reverse("video-poster", args=[video.pk])
-        return self.context["request"].build_absolute_uri(f"{path}?v={video.current_version}")
+        return f"{before}{video.pk}{after}?v={video.current_version}"
+
+    @cached_property
+    def _around_id(self) -> list[str]:
+        """The address of a poster before the video's id, and after it."""
+        address = self.context["request"].build_absolute_uri(reverse("video-poster", args=[NIL]))
+        return address.split(str(NIL))
 
     @extend_schema_field({"type": ["string", "null"], "format": "uri"})
     def get_storyboard_url(self, video):

@@ -1,5 +1,5 @@
 from django.conf import settings
-from django.http import FileResponse, HttpResponseNotModified
+from django.http import FileResponse, Http404, HttpResponseNotModified
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import status
@@ -7,12 +7,13 @@ from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.response import Response
 
+from config.api.pagination import PAGE_SIZE, KeysetPagination
 from config.api.parsers import StrictJSONParser
 from config.api.refusals import refuses, sends_headers
 from config.api.views import GenericViewSet
 from config.errors import NotVisible, StorageFull, TooLarge
 from config.headers import FOR_OTHER_SITES
-from videos import jobs, storage
+from videos import jobs, reading, storage
 from videos.errors import (
     EmptyUpload,
     LengthRequired,
@@ -25,6 +26,7 @@ from videos.errors import (
 from videos.filters import VideoFilter
 from videos.models import Video
 from videos.permissions import MayAddVideos, MayBrowse, MayRestoreVideos, OwnsVideo
+from videos.querysets import sight_of
 from videos.serializers import (
     A_PAID_VIDEO,
     FileSerializer,
@@ -93,8 +95,32 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     def get_queryset(self):
         user = self.request.user
         if self.action == "list":
-            return Video.objects.listed_for(user).for_output()
+            sight = sight_of(user)
+            return reading.rows_of(Video.objects.listed_by(sight, user.pk), sight)
         return Video.objects.visible_to(user).for_output()
+
+    def list(self, request):
+        if request.query_params:
+            return super().list(request)
+        pages = KeysetPagination()
+        pages.read(Video, request, self)
+        page = pages.page(reading.newest(request.user), PAGE_SIZE, None)
+        reading.add_tags(page)
+        return pages.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def paginate_queryset(self, queryset):
+        page = super().paginate_queryset(queryset) or []
+        reading.add_tags(page)
+        return page
+
+    def retrieve(self, request, pk):
+        if request.query_params:  # filters apply to one video, too
+            return super().retrieve(request, pk)
+        video = reading.find(request.user, pk)
+        if video is None:
+            raise Http404("No Video matches the given query.")
+        reading.add_tags([video])
+        return Response(self.get_serializer(video).data)
 
     @extend_schema(
         summary="Create a video, with or without its file",

@@ -7,6 +7,7 @@ import uuid
 
 import jwt
 import pytest
+import time_machine
 
 from accounts import tokens
 from accounts.models import RefreshFamily, User
@@ -61,6 +62,29 @@ def test_a_genuine_token_is_accepted(client_for, viewer, forge):
     answer = me(client_for(), forge())
 
     assert (answer.status_code, answer.json()["id"]) == (200, str(viewer.pk))
+
+
+def test_a_token_that_was_seen_before_still_expires(client_for, forge):
+    token = forge(exp=int(time.time()) + 60)
+    assert [me(client_for(), token).status_code for _ in range(2)] == [200, 200]
+    with time_machine.travel(time.time() + 80, tick=False):
+        assert is_refused(me(client_for(), token), "token_expired")
+    with time_machine.travel(time.time() - 80, tick=False):
+        assert is_refused(me(client_for(), token))
+    assert me(client_for(), token).status_code == 200
+
+
+def test_a_token_that_was_seen_before_ends_with_its_sign_in(client_for, forge, viewer):
+    token = forge()
+    assert me(client_for(), token).status_code == 200
+    tokens.end_all(viewer)
+    assert is_refused(me(client_for(), token))
+
+
+def test_the_account_costs_one_statement(client_for, forge, settings, django_assert_num_queries):
+    settings.AUDIT_READS = False
+    with django_assert_num_queries(1):
+        assert me(client_for(), forge()).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,22 @@ from typing import Any
 import django_filters as filters  # type: ignore[import-untyped]  # ships no types
 from django.forms import ValidationError
 from django_filters.fields import IsoDateTimeField  # type: ignore[import-untyped]  # ships no types
+from django_filters.rest_framework import (  # type: ignore[import-untyped]  # ships no types
+    DjangoFilterBackend,
+)
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+
+class FilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # the base has no types
+    """django-filter, which checks no form for a request without query parameters."""
+
+    def filter_queryset(self, request: Request, queryset: Any, view: APIView) -> Any:
+        if not request.query_params:
+            return queryset
+        return super().filter_queryset(request, queryset, view)
 
 
 class TimeField(IsoDateTimeField):  # type: ignore[misc]  # the base has no types

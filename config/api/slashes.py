@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, ResolverMatch, resolve
 
 UNKNOWN = "unknown-route"  # the name of the route that answers 404 for every other path under /api
 
@@ -12,7 +12,8 @@ UNKNOWN = "unknown-route"  # the name of the route that answers 404 for every ot
 class EitherSlashMiddleware:
     """Answers an API path with or without its last slash, such as `/videos` and `/videos/`.
 
-    The path is changed before it is looked up. A redirect would lose the body of a POST.
+    The path is changed before it is looked up. A redirect would lose the body of a POST. The route that
+    was found is kept in ``request.found_route``, so that `config.wsgi` need not look it up again.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -20,15 +21,21 @@ class EitherSlashMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         path = request.path_info
-        if path.startswith("/api/") and not path.endswith("//") and not _is_route(path):
-            other = path[:-1] if path.endswith("/") else f"{path}/"
-            if _is_route(other):
-                request.path_info = other
+        if path.startswith("/api/") and not path.endswith("//"):
+            found = _route(path)
+            if found is None:
+                other = path[:-1] if path.endswith("/") else f"{path}/"
+                found = _route(other)
+                if found is not None:
+                    request.path_info = other
+            request.found_route = found  # type: ignore[attr-defined]  # of this service
         return self.get_response(request)
 
 
-def _is_route(path: str) -> bool:
+def _route(path: str) -> ResolverMatch | None:
+    """Return the route of a path, or None if only the route for unknown paths takes it."""
     try:
-        return resolve(path).url_name != UNKNOWN
+        found = resolve(path)
     except Resolver404:
-        return False
+        return None
+    return None if found.url_name == UNKNOWN else found

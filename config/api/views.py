@@ -46,6 +46,9 @@ class APIView(views.APIView):
         A view has one JSON form, and some send a poster, a CSV file or a redirect to a player, which
         ask for ``image/*`` or ``text/csv``. RFC 9110 (12.4.1) lets a server disregard the header.
         """
+        renderers = self.get_renderers()
+        if len(renderers) == 1 and "indent" not in request.META.get("HTTP_ACCEPT", ""):
+            return renderers[0], renderers[0].media_type
         return super().perform_content_negotiation(request, force=True)
 
     def perform_authentication(self, request: Request) -> None:

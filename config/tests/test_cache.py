@@ -16,9 +16,8 @@ COUNT = """
 import sys
 from config.cache import SQLiteCache
 cache = SQLiteCache(sys.argv[1], {})
-cache.add("hits", 0, 60)
 for _ in range(200):
-    cache.incr("hits")
+    cache.count("hits", 60)
 """
 
 
@@ -38,6 +37,13 @@ def test_four_processes_lose_no_count(path, local, settings):
 
     assert [run.wait(timeout=60) for run in runs] == [0, 0, 0, 0]
     assert local.get("hits") == 800
+
+
+def test_a_count_begins_at_one_and_again_when_it_has_expired(local):
+    assert [local.count("hits", 60) for _ in range(3)] == [1, 2, 3]
+    assert (local.get("hits"), local.incr("hits")) == (3, 4)
+    local.set("old", 7, timeout=-1)
+    assert [local.count("old", 60) for _ in range(2)] == [1, 2]
 
 
 def test_threads_lose_no_count(local):
@@ -111,6 +117,7 @@ def test_a_cache_that_is_away_counts_nothing_and_comes_back(tmp_path):
 
     assert not away.add("hits", 0, 60)
     assert away.incr("hits") is None
+    assert away.count("hits", 60) is None
     assert away.get("hits") is None
     away.set("hits", 1)
     folder.mkdir()
@@ -172,6 +179,7 @@ def test_a_redis_that_is_away_or_hangs_counts_nothing_and_delays_little(redis_ur
     assert time.monotonic() - begun < 2
     begun = time.monotonic()  # from now on it is not asked, until the pause is over
     assert [away.incr("hits") for _ in range(100)] == [None] * 100
+    assert [away.count("hits", 60) for _ in range(100)] == [None] * 100
     assert away.get("hits") is None
     assert time.monotonic() - begun < 0.1
 

@@ -1,0 +1,138 @@
+"""Videos as the API shows them: two queries for any number, and no column that is not shown."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models.query import ValuesListIterable
+
+from accounts.models import User
+from config.api.pagination import PAGE_SIZE
+from config.prepared import Prepared, stored
+from videos.models import ProcessingJob, Video
+from videos.querysets import Sight, VideoQuerySet, sight_of
+
+Caller = User | AnonymousUser
+
+_ALL = tuple(field.attname for field in Video._meta.concrete_fields)
+_CREATOR = ("display_name",)
+_JOB = tuple(field.attname for field in ProcessingJob._meta.concrete_fields)
+# Only the owner and administrators see these, so that they are not read for others.
+_OF_INSIDERS = frozenset(name for name in _ALL if name.startswith(("source_", "deleted_at")))
+_COLUMNS = {
+    Sight.PUBLIC: tuple(name for name in _ALL if name not in _OF_INSIDERS),
+    Sight.OWN: _ALL,
+    Sight.ALL: _ALL,
+}
+BATCHES = (1, 20, 100)  # of videos whose tags are asked for together; a page has at most 100
+
+
+def columns(sight: Sight) -> tuple[str, ...]:
+    """Return the columns that `video_of` takes."""
+    of_job = () if sight is Sight.PUBLIC else tuple(f"job__{name}" for name in _JOB)
+    return (*_COLUMNS[sight], *(f"creator__{name}" for name in _CREATOR), *of_job)
+
+
+def video_of(sight: Sight, row: Sequence[Any]) -> Video:
+    """Return the video of a row, with creator and job. Other columns are read when they are used."""
+    own, creator = len(_COLUMNS[sight]), len(_CREATOR)
+    video = stored(Video, _COLUMNS[sight], row)
+    related = video._state.fields_cache
+    related["creator"] = stored(
+        User, ("id", *_CREATOR), (video.creator_id, *row[own : own + creator])
+    )
+    if sight is not Sight.PUBLIC:
+        has_job = video.job_id is not None
+        related["job"] = stored(ProcessingJob, _JOB, row[own + creator :]) if has_job else None
+    return video
+
+
+class VideoRows(ValuesListIterable):
+    """The rows of a queryset of `rows_of`, as videos."""
+
+    sight: ClassVar[Sight]
+
+    def __iter__(self) -> Iterator[Video]:
+        return (video_of(self.sight, row) for row in super().__iter__())
+
+
+_ROWS = {sight: type("VideoRows", (VideoRows,), {"sight": sight}) for sight in Sight}
+
+
+def rows_of(videos: VideoQuerySet, sight: Sight) -> VideoQuerySet:
+    """Return the videos as a queryset that reads the columns of `columns` alone."""
+    rows: Any = videos.values_list(*columns(sight))
+    rows._iterable_class = _ROWS[sight]
+    return rows
+
+
+@cache
+def _one(sight: Sight) -> Prepared:
+    return Prepared(
+        lambda video, user=None: (
+            Video.objects.visible_by(sight, user).filter(pk=video).values_list(*columns(sight))
+        ),
+        video=UUID,
+        **_parameters(sight),
+    )
+
+
+@cache
+def _newest(sight: Sight) -> Prepared:
+    return Prepared(
+        lambda user=None: (
+            Video.objects.listed_by(sight, user)
+            .order_by("-created_at", "-pk")
+            .values_list(*columns(sight))[: PAGE_SIZE + 1]
+        ),
+        **_parameters(sight),
+    )
+
+
+def _parameters(sight: Sight) -> dict[str, type]:
+    return {"user": UUID} if sight is Sight.OWN else {}
+
+
+def find(user: Caller, video_id: UUID) -> Video | None:
+    """Return the video if the user may open it (`VideoQuerySet.visible_to`), else None. One query."""
+    sight = sight_of(user)
+    rows = _one(sight).rows(video=video_id, **_values(sight, user))
+    return video_of(sight, rows[0]) if rows else None
+
+
+def newest(user: Caller) -> list[Video]:
+    """Return the first page of the user's catalogue (`VideoQuerySet.listed_for`), and one video more."""
+    sight = sight_of(user)
+    return [video_of(sight, row) for row in _newest(sight).rows(**_values(sight, user))]
+
+
+def _values(sight: Sight, user: Caller) -> dict[str, Any]:
+    return {"user": user.pk} if sight is Sight.OWN else {}
+
+
+@cache
+def _tags(size: int) -> Prepared:
+    link = Video.tags.through
+    return Prepared(
+        lambda **ids: link._default_manager.filter(video_id__in=list(ids.values())).values_list(
+            "video_id", "tag__name"
+        ),
+        **{f"video{number}": UUID for number in range(size)},
+    )
+
+
+def add_tags(videos: Sequence[Video]) -> None:
+    """Give each video its ``tag_names``, in one query for a page."""
+    if not videos:
+        return
+    size = next(size for size in BATCHES if size >= len(videos))
+    ids = [video.pk for video in videos]
+    ids += ids[:1] * (size - len(ids))
+    names: dict[UUID, list[str]] = defaultdict(list)
+    for video_id, name in _tags(size).rows(**{f"video{n}": pk for n, pk in enumerate(ids)}):
+        names[video_id].append(name)
+    for video in videos:
+        video.tag_names = sorted(names[video.pk])

@@ -1,0 +1,110 @@
+"""Videos are read without the ORM's objects, and show what the ORM would show."""
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+
+from accounts.roles import Role
+from videos import reading
+from videos.models import ProcessingJob, Video
+from videos.querysets import Sight
+from videos.serializers import VideoSerializer
+
+pytestmark = pytest.mark.django_db
+
+URL = "/api/v1/videos/"
+
+
+@pytest.fixture
+def people(make_user):
+    return {
+        "anonymous": AnonymousUser(),
+        "viewer": make_user(Role.VIEWER),
+        "owner": make_user(Role.CREATOR),
+        "admin": make_user(Role.ADMIN),
+    }
+
+
+@pytest.fixture
+def catalogue(people, make_video):
+    owner = people["owner"]
+    videos = [
+        make_video(creator=owner, title="free", tags=["sea", "fog"]),
+        make_video(title="paid", price=1999, rental_price=299, rental_hours=48),
+        make_video(creator=owner, title="draft", ready=False),
+        make_video(creator=owner, title="private", visibility="private"),
+        make_video(creator=owner, title="unlisted", visibility="unlisted", tags=["fog"]),
+        make_video(title="of another", visibility="private"),
+    ]
+    job = ProcessingJob.objects.create(key="k", video=videos[0], source_path="s", percent=7)
+    Video.objects.filter(pk=videos[0].pk).update(job=job)
+    return videos
+
+
+@pytest.mark.parametrize("caller", ["anonymous", "viewer", "owner", "admin"])
+def test_the_list_and_each_video_are_those_of_the_orm(caller, people, catalogue, client_for, rf):
+    user = people[caller]
+    client = client_for(None if caller == "anonymous" else user)
+    request = rf.get("/")
+    request.user = user
+
+    def expected(videos):
+        rows = videos.for_output().order_by("-created_at", "-pk")
+        return VideoSerializer(rows, many=True, context={"request": request}).data
+
+    listed = expected(Video.objects.listed_for(user))
+    assert client.get(URL).json()["results"] == listed
+    assert client.get(f"{URL}?ordering=-created_at").json()["results"] == listed
+    visible = {each["id"]: each for each in expected(Video.objects.visible_to(user))}
+    for video in catalogue:
+        answer = client.get(f"{URL}{video.pk}")
+        assert (answer.json() if answer.status_code == 200 else None) == visible.get(str(video.pk))
+
+
+def test_a_change_is_shown_at_once(catalogue, client_for):
+    client, video = client_for(), catalogue[0]
+    client.get(f"{URL}{video.pk}")
+    client.get(URL)
+    Video.objects.filter(pk=video.pk).update(title="new", views=7, price=100, is_paid=True)
+    shown = client.get(f"{URL}{video.pk}").json()
+    assert (shown["title"], shown["views"], shown["price"]) == ("new", 7, "1.00")
+    Video.objects.filter(pk=video.pk).update(visibility="private")
+    assert client.get(f"{URL}{video.pk}").status_code == 404
+    assert str(video.pk) not in str(client.get(URL).json())
+
+
+def test_the_first_page_leads_to_the_others(make_video, creator, client_for):
+    made = [str(make_video(creator=creator).pk) for _ in range(45)]
+    client, seen, url = client_for(), [], URL
+    while url:
+        page = client.get(url).json()
+        seen += [video["id"] for video in page["results"]]
+        url = page["next"]
+    assert seen == made[::-1]
+
+
+@pytest.mark.parametrize(("caller", "queries"), [("anonymous", 2), ("viewer", 3)])
+def test_a_video_costs_one_query_and_its_tags_another(
+    caller, queries, people, catalogue, client_for, settings, django_assert_num_queries
+):
+    settings.AUDIT_READS = False
+    client = client_for(None if caller == "anonymous" else people[caller])
+    client.get(f"{URL}{catalogue[0].pk}")
+    with django_assert_num_queries(queries):
+        assert client.get(f"{URL}{catalogue[0].pk}").status_code == 200
+
+
+def test_strangers_cause_no_read_of_sources():
+    assert not [name for name in reading.columns(Sight.PUBLIC) if name.startswith("source")]
+    assert not [name for name in reading.columns(Sight.PUBLIC) if name.startswith("job__")]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 20, 21, 100])
+def test_tags_of_any_page_are_read_in_one_query(
+    size, make_video, creator, django_assert_max_num_queries
+):
+    videos = [make_video(creator=creator, tags=["b", "a"] if n % 2 else []) for n in range(size)]
+    with django_assert_max_num_queries(1):
+        reading.add_tags(videos)
+    assert [video.tag_names for video in videos] == [
+        ["a", "b"] if n % 2 else [] for n in range(size)
+    ]
