@@ -141,7 +141,7 @@ def main() -> int:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--short", action="store_true", help="one run of a second, no file")
+    parser.add_argument("--short", action="store_true", help="one run of two seconds, no file")
     parser.add_argument("--videos", type=int, nargs="+", default=[1000, 100_000])
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--runs", type=int, default=5)
@@ -151,7 +151,7 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     options.scale = 0 if options.short else 1  # `measured` writes a file for 1
     if options.short:
-        options.runs, options.seconds, options.videos = 1, 1, options.videos[:1]
+        options.runs, options.seconds, options.videos = 1, 2, options.videos[:1]
     return options
 
 
@@ -220,20 +220,26 @@ RESULTS = ("per_second", "p50_ms", "p99_ms", "cpu_ms")
 
 
 def load(
-    stage: Stage, server: Server, listing: Path, options: argparse.Namespace
+    stage: Stage, server: Server, listing: Path, options: argparse.Namespace, longer: int = 1
 ) -> dict[str, float]:
-    """Return the figures of one run of wrk. A refused request ends the benchmark."""
+    """Return the figures of one run of wrk. A refused request ends the benchmark.
+
+    A run in which no request was finished is repeated once, and lasts five times as long.
+    """
+    seconds = options.seconds * longer
     command = [
-        "wrk", "-t1", f"-c{options.clients}", f"-d{options.seconds}s", "--timeout", "10s",
+        "wrk", "-t1", f"-c{options.clients}", f"-d{seconds}s", "--timeout", "30s",
         "-s", str(stage.folder / "load.lua"), f"http://127.0.0.1:{server.port}", "--", str(listing),
     ]  # fmt: skip
     before = server.cpu_seconds()
     output = subprocess.run(
-        command, capture_output=True, text=True, timeout=options.seconds + 60, check=True
+        command, capture_output=True, text=True, timeout=seconds + 60, check=True
     ).stdout
     cpu = server.cpu_seconds() - before
     line = next(line for line in output.splitlines() if line.startswith("RESULT "))
     counts = json.loads(line.removeprefix("RESULT "))
+    if not counts["requests"] and longer == 1:
+        return load(stage, server, listing, options, longer=5)
     if counts["refused"] or counts["broken"] or not counts["requests"]:
         raise SystemExit(f"{listing.stem}: some requests were not answered: {counts}")
     return {

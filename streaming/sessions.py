@@ -46,7 +46,7 @@ def stream_token(*, user: Caller, video_id: uuid.UUID) -> str:
     Raises NotVisible, NotAuthenticated (the caller is anonymous and the video is not free),
     PurchaseRequired (no access) and NotReady (no playable version).
     """
-    video = reading.find(user, video_id)
+    video = reading.find_to_watch(user, video_id)
     if video is None:
         raise NotVisible()
     _require_access(user, video)

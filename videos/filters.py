@@ -6,7 +6,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Q
 from rest_framework.exceptions import PermissionDenied
 
-from config.api.filters import TrueFalseFilter
+from config.api.filters import AskedFilterSet, TrueFalseFilter
 from videos.models import Video
 from videos.querysets import Sight, VideoQuerySet
 from videos.reading import rows_of
@@ -19,7 +19,7 @@ SANE_TIME = [
 SEARCH_WORDS_MAX = 10
 
 
-class VideoFilter(filters.FilterSet):
+class VideoFilter(AskedFilterSet):
     """Query parameters of the list of videos."""
 
     # Must stay first: filters run in this order, and only_deleted replaces the queryset.

@@ -119,6 +119,7 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         video = reading.find(request.user, pk)
         if video is None:
             raise Http404("No Video matches the given query.")
+        self.check_object_permissions(request, video)
         reading.add_tags([video])
         return Response(self.get_serializer(video).data)
 

@@ -24,6 +24,20 @@ class FilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # the base has 
         return super().filter_queryset(request, queryset, view)
 
 
+class AskedFilterSet(filters.FilterSet):  # type: ignore[misc]  # the base has no types
+    """A set of filters that makes those alone which the query names; django-filter copies all of them.
+
+    Each of its filters reads the one parameter of its name, and none is required or has a default.
+    """
+
+    def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
+        if data is not None:
+            self.base_filters = {
+                name: each for name, each in type(self).base_filters.items() if name in data
+            }
+        super().__init__(data, *args, **kwargs)
+
+
 class TimeField(IsoDateTimeField):  # type: ignore[misc]  # the base has no types
     """An ISO 8601 time in the range of UTC times from year 1 to 9999.
 

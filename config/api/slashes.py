@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve
 
+_fixed: dict[str, ResolverMatch] = {}
 UNKNOWN = "unknown-route"  # the name of the route that answers 404 for every other path under /api
 
 
@@ -33,9 +34,18 @@ class EitherSlashMiddleware:
 
 
 def _route(path: str) -> ResolverMatch | None:
-    """Return the route of a path, or None if only the route for unknown paths takes it."""
+    """Return the route of a path, or None if only the route for unknown paths takes it.
+
+    The routes without parameters are remembered: there are no more of them than in `config.urls`.
+    """
+    if path in _fixed:
+        return _fixed[path]
     try:
         found = resolve(path)
     except Resolver404:
         return None
-    return None if found.url_name == UNKNOWN else found
+    if found.url_name == UNKNOWN:
+        return None
+    if not found.args and not found.kwargs:
+        _fixed[path] = found
+    return found
