@@ -258,14 +258,16 @@ def statements(row: Row, stage: Stage) -> int:
 
     requests = list(itertools.islice(row.ours(stage), 2))
     first, second = requests[0], requests[-1]
-    client = Client()
+    client = Client(SERVER_NAME="127.0.0.1")
     with override_settings(AUDIT_READS=False, AUDIT_ACTIVITY_DAYS=0):
         for request in (first, second):
             with CaptureQueriesContext(connection) as captured:
-                client.generic(
+                answer = client.generic(
                     request.method, request.path, request.body, "application/json",
                     headers={"Authorization": f"Bearer {request.token}"} if request.token else {},
                 )  # fmt: skip
+            if answer.status_code >= 400:
+                raise SystemExit(f"{request.path}: answered with {answer.status_code}")
     words = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "ROLLBACK")
     return sum(not query["sql"].startswith(words) for query in captured)
 

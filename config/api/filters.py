@@ -31,7 +31,7 @@ class AskedFilterSet(filters.FilterSet):  # type: ignore[misc]  # the base has n
     """
 
     def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
-        if data is not None:
+        if data:  # without a query, the OpenAPI document asks for all of them
             self.base_filters = {
                 name: each for name, each in type(self).base_filters.items() if name in data
             }
