@@ -32,9 +32,8 @@ class AskedFilterSet(filters.FilterSet):  # type: ignore[misc]  # the base has n
 
     def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
         if data:  # without a query, the OpenAPI document asks for all of them
-            self.base_filters = {
-                name: each for name, each in type(self).base_filters.items() if name in data
-            }
+            every = self.base_filters
+            self.__dict__["base_filters"] = {name: every[name] for name in every if name in data}
         super().__init__(data, *args, **kwargs)
 
 
