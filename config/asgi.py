@@ -32,7 +32,7 @@ LANES = Lanes(
     writes=Lane("writes", threads=WRITERS, queue=128),
     reads=Lane("reads", threads=8, queue=256),
     password_paths=PASSWORD_PATHS,
-    writing_paths=("/api/v1/stream/",),
+    writing_paths=("/api/v1/stream/play/",),
 )
 
 api = Bridge(django, LANES)

@@ -66,7 +66,8 @@ def test_nobody_waits_long_for_a_thread(monkeypatch):
         ("GET", "/admin/password_change/", LANES.reads),
         ("POST", "/admin/accounts/user/019a/change/", LANES.writes),
         ("POST", "/api/v1/videos/", LANES.writes),
-        ("GET", "/api/v1/stream/x", LANES.writes),
+        ("GET", "/api/v1/stream/019a2b3c-0000-7000-8000-000000000000", LANES.reads),
+        ("GET", "/api/v1/stream/play/x", LANES.writes),
     ],
 )
 def test_each_request_has_its_lane(method, path, lane):
