@@ -72,6 +72,7 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
         code="yearly",
         defaults={"name": "Yearly", "amount": 9900, "currency": "USD", "interval": "year"},
     )
+    models.Plan.objects.update(is_active=True)  # an earlier round may have withdrawn them
     with at("2026-08-01 00:00"):
         watcher = make_user()
         subscribe(watcher)
