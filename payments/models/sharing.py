@@ -14,8 +14,9 @@ USER = settings.AUTH_USER_MODEL
 class WatchDaily(models.Model):
     """The verified watch time of one user, video and day (UTC), in whole seconds.
 
-    ``plan_seconds`` is the part of ``seconds`` that was watched under a subscription, at most three
-    times the video's length a day. Pools are shared in proportion to it.
+    ``plan_seconds`` is the part of ``seconds`` that was watched under a subscription: each moment of the
+    user's clock once, and at most three times the video's length a day. Pools are shared in proportion
+    to it.
     """
 
     user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
