@@ -58,6 +58,10 @@ class Pool(models.Model):
         PRORATA = "prorata-v1", "in proportion to all watch time"
         USER_CENTRIC = "user-centric-v1", "each subscriber's money by their own watch time"
 
+    class Payers(models.TextChoices):
+        INVOICED = "invoiced", "subscribers with a paid invoice, also after its refund"
+        KEPT = "kept", "subscribers whose money has stayed"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     period = models.CharField(max_length=7, help_text="YYYY-MM")
     currency = models.CharField(max_length=3)
@@ -65,6 +69,13 @@ class Pool(models.Model):
     amount = models.BigIntegerField("amount shared, in minor units")
     total_seconds = models.BigIntegerField()
     algorithm = models.CharField(max_length=20, choices=Algorithm)
+    payers = models.CharField(
+        "whose watch time counts",
+        max_length=10,
+        choices=Payers,
+        default=Payers.KEPT,
+        help_text="Months that were closed by an older version have counted refunded subscribers too.",
+    )
     input_sha256 = models.CharField(max_length=64)
     closed_at = models.DateTimeField(default=timezone.now)
     closed_by = models.ForeignKey(USER, on_delete=models.SET_NULL, null=True, related_name="+")
