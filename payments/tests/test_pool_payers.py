@@ -148,13 +148,13 @@ def test_a_refund_after_the_close_is_carried_into_the_next_month(world):
     """A refund after the close leaves the closed month as it is: it takes the money from the pool of the
     month in which it happens, and the subscriber's watch time of that month counts for nothing."""
     world.subscribe(world.honest, "2026-08-01 00:00", "yearly")
-    world.subscribe(world.other, "2026-08-01 00:00")
+    world.subscribe(world.other, "2026-08-16 00:00")  # 16 of the 31 days are in August
     world.watch()
-    assert world.close() == [["2.98", "29.82"], ["24.80", "8.00"]]
+    assert world.close() == [["2.63", "26.30"], ["24.80", "4.13"]]
     world.refund(world.other, "2026-09-05 00:00")
     world.watch(SEPTEMBER)
     assert pools.verify_month(AUGUST) == []
-    assert world.close(SEPTEMBER) == [["16.00", ""]] * 2
+    assert world.close(SEPTEMBER) == [["19.87", ""]] * 2
     world.watch(OCTOBER)
     assert world.close(OCTOBER) == [["24.80", ""]] * 2
     for month in (AUGUST, SEPTEMBER, OCTOBER):
