@@ -20,10 +20,10 @@ SPEED_CAP = 3  # of the video's length, per subscriber and day
 def record(*, user_id: uuid.UUID, video: Video, day: date, seconds: int, plan_seconds: int) -> None:
     """Add verified whole seconds to the watch time of a user, a video and a day (UTC).
 
-    ``plan_seconds`` of them weigh in the pool. A row holds at most 86400 seconds, and at most three times
-    the video's length of plan seconds (none if the length is unknown); more is dropped. Seconds of a
-    month that is closed are added to today instead; while it is being closed, the call waits. Safe for any
-    number of concurrent callers, but not to repeat: each call adds. Raises ValueError for negative
+    ``plan_seconds`` of them weigh in the pool. A row holds at most 86400 seconds, and at most three
+    times the video's length of plan seconds (none if the length is unknown); more is dropped. Seconds of
+    a month that is closed are added to today instead; while it is being closed, the call waits. Safe for
+    any number of concurrent callers, but not to repeat: each call adds. Raises ValueError for negative
     seconds.
     """
     if seconds < 0 or plan_seconds < 0:
