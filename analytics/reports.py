@@ -29,7 +29,7 @@ from analytics.rows import (
 from config import money
 from payments.books import reports as money_reports
 from payments.models import Order
-from streaming.heartbeats import within
+from streaming.intervals import within
 from streaming.models import PlaybackSession
 from videos.models import Video
 

@@ -140,3 +140,12 @@ def lock_ledger_account(account_id: int) -> LedgerAccount:
     balance and then post an entry that depends on it: payouts, write-offs, the close of a month.
     """
     return LedgerAccount.objects.select_for_update().get(pk=account_id)
+
+
+def lock_pool_accounts() -> None:
+    """Lock the ledger accounts of the pools of all currencies, by id. At the place of one of them.
+
+    For adding watch time to an earlier month, which may be closed at the same moment.
+    """
+    pools = LedgerAccount.objects.filter(role=LedgerAccount.Role.POOL)
+    list(pools.select_for_update().order_by("pk").values_list("pk"))

@@ -46,8 +46,8 @@ NO_STATE = {
     (ProcessingJob, "kind"),
     (Order, "kind"), (money.JournalEntry, "kind"), (money.LedgerAccount, "kind"),
     (money.LedgerAccount, "role"), (money.Coupon, "funded_by"), (money.Plan, "interval"),
-    (money.Entitlement, "source_type"), (money.Pool, "algorithm"), (PlaybackSession, "end_reason"),
-    (Subscription, "disposition"),
+    (money.Entitlement, "source_type"), (money.Pool, "algorithm"), (money.Pool, "payers"),
+    (PlaybackSession, "end_reason"), (Subscription, "disposition"),
 }  # fmt: skip
 
 # States that wait for nothing.

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -24,6 +25,7 @@ from payments.models import (
     SandboxPayment,
     SandboxRefund,
     Subscription,
+    WatchDaily,
 )
 from payments.periods import Month
 from payments.services.buying import checkout, orders
@@ -102,6 +104,7 @@ FLOWS = (
     "change_plans",
     "refund_and_dispute_a_period",
     "change_offers",
+    "add_watch_time_of_an_earlier_month",
     "close_a_month",
     "pay_creators",
     "reconcile",
@@ -314,6 +317,20 @@ class Flows:
         coupons.change_coupon(coupon_id=self.half.pk, actor=self.admin, max_redemptions=99)
         plan = Plan.objects.get(code="yearly")
         plans.change_plan(plan_id=plan.pk, actor=self.admin, name="A year")
+
+    def add_watch_time_of_an_earlier_month(self):
+        user, now = self.make_user(), timezone.now()
+        self.subscribe(user)
+        self.play(user, self.video())
+        milliseconds = int(now.timestamp() * 1000)
+        apps.get_model("streaming.PlaybackSession").objects.filter(user=user).update(
+            counted_seconds=60,
+            last_heartbeat_at=now,
+            moments=[[milliseconds - 60_000, milliseconds]],
+        )
+        self.clock.shift(timedelta(days=32))
+        self.tick()
+        assert WatchDaily.objects.get(user=user).plan_seconds == 60
 
     def close_a_month(self):
         subscriber = Subscription.objects.filter(status="active").latest("pk").user

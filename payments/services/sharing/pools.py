@@ -1,7 +1,7 @@
 """Closing a month: recognise its invoices, share its pools among creators, write its statements."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -178,6 +178,7 @@ def _discrepancies(pool: Pool, month: Month) -> Iterable[str]:
         balance=_balance(account, month),
         paid=_paid_by_subscriber(account, month),
         algorithm=pool.algorithm,
+        payers=pool.payers,
     )
     for name in ("balance", "amount", "total_seconds", "input_sha256"):
         old, new = getattr(pool, name), getattr(recomputed.pool, name)
@@ -218,14 +219,19 @@ def _computed(
     balance: int,
     paid: dict[str, int],
     algorithm: str = "",
+    payers: str = Pool.Payers.KEPT,
 ) -> Closing:
     """Return the pool and the shares that follow from its balance and the watch time, not stored.
 
     ``paid`` is the part of the pool that each subscriber's money brought in the month. The algorithm is
-    POOL_ALGORITHM, unless another is given.
+    POOL_ALGORITHM, unless another is given. Only the watch time of ``payers`` counts.
     """
     algorithm = algorithm or settings.POOL_ALGORITHM
-    watched = _watched_seconds(month, currency, closed_at)
+    if payers == Pool.Payers.KEPT:
+        counted = {user for user, amount in paid.items() if amount > 0}
+    else:
+        counted = _invoiced(month, currency, closed_at)
+    watched = _watched_seconds(month, counted)
     weights: defaultdict[str, int] = defaultdict(int)
     for by_creator in watched.values():
         for creator, seconds in by_creator.items():
@@ -247,6 +253,7 @@ def _computed(
         amount=amount,
         total_seconds=total,
         algorithm=algorithm,
+        payers=payers,
         input_sha256=allocation.input_sha256(algorithm, str(month), currency, amount, inputs),
         closed_at=closed_at,
     )
@@ -254,24 +261,25 @@ def _computed(
     return Closing(pool, shares, is_stored=False)
 
 
-def _watched_seconds(month: Month, currency: str, closed_at: datetime) -> dict[str, dict[str, int]]:
-    """Return the seconds that count for a month's pool, by subscriber and then by creator.
-
-    Only subscribers who had paid for a part of the month in this currency by ``closed_at`` count.
-    """
-    payers = Invoice.objects.filter(
+def _invoiced(month: Month, currency: str, closed_at: datetime) -> set[str]:
+    """Return the subscribers who had paid for a part of the month by ``closed_at``, refunded or not."""
+    invoices = Invoice.objects.filter(
         status=Invoice.Status.PAID,
         currency=currency,
         paid_at__lte=closed_at,
         period_start__lt=month.end,
         period_end__gt=month.start,
     )
+    return {str(user) for user in invoices.values_list("subscription__user", flat=True)}
+
+
+def _watched_seconds(month: Month, payers: Container[str]) -> dict[str, dict[str, int]]:
+    """Return the payers' seconds that count for a month's pool, by subscriber and then by creator."""
     rows = (
         WatchDaily.objects.filter(
             day__gte=month.first_day,
             day__lt=month.next().first_day,
             plan_seconds__gte=MIN_SECONDS,
-            user__in=payers.values("subscription__user"),
         )
         .exclude(user=F("creator"))
         .values_list("user", "creator")
@@ -279,7 +287,8 @@ def _watched_seconds(month: Month, currency: str, closed_at: datetime) -> dict[s
     )
     watched: dict[str, dict[str, int]] = {}
     for user, creator, seconds in rows.order_by().iterator(chunk_size=BATCH):
-        watched.setdefault(str(user), {})[str(creator)] = seconds
+        if str(user) in payers:
+            watched.setdefault(str(user), {})[str(creator)] = seconds
     return watched
 
 
@@ -294,7 +303,11 @@ def _balance(account: LedgerAccount, month: Month) -> int:
 
 
 def _paid_by_subscriber(account: LedgerAccount, month: Month) -> dict[str, int]:
-    """Return the part of the pool that each subscriber's money brought in the month, in minor units."""
+    """Return the part of the pool that each subscriber's money brought in the month, in minor units.
+
+    A refund or a dispute takes it away again, and one after the close takes it from the month in which
+    it happens: as in the statements.
+    """
     rows = (
         Transfer.objects.touching(pk=account.pk)
         .filter(
