@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime
 
 from django.conf import settings
 
-from streaming.intervals import Interval, merge, without
+from streaming.intervals import Interval, merge, total, within, without
 from streaming.models import PlaybackSession, WatchClock
 
 SECOND = 1000
@@ -52,7 +52,7 @@ def place(session: PlaybackSession, seconds: float, now: datetime) -> dict[str, 
 
 
 def take(user_id: uuid.UUID, moments: Sequence[Interval]) -> list[Interval]:
-    """Take the moments that no session of the user has taken, and return them.
+    """Take the moments that no session of the user has taken, and return them: whole seconds together.
 
     Locks the user's row, so that a moment is taken once. Call it in a transaction, after the session is
     locked.
@@ -62,6 +62,9 @@ def take(user_id: uuid.UUID, moments: Sequence[Interval]) -> list[Interval]:
     clock, _ = WatchClock.objects.select_for_update(of=("self",)).get_or_create(user_id=user_id)
     known = _pairs(clock.taken)
     free = without(moments, known)
+    free = within(
+        free, total(free) // SECOND * SECOND
+    )  # Another session may earn the part left over.
     taken = merge([*known, *free])
     if (extra := len(taken) - TAKEN_MAX) > 0:  # Close the oldest gaps: nobody reports for them now.
         taken[: extra + 1] = [(taken[0][0], taken[extra][1])]

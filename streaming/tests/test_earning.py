@@ -359,6 +359,14 @@ def test_the_clock_of_a_user_is_bounded(viewer):
     assert earning.take(viewer.pk, [(5 * second, 6 * second)]) == []
 
 
+@pytest.mark.django_db
+def test_a_part_of_a_second_is_left_for_another_session(viewer):
+    assert earning.take(viewer.pk, [(0, 4000)]) == [(0, 4000)]
+    assert earning.take(viewer.pk, [(700, 4700)]) == []
+    assert earning.take(viewer.pk, [(1400, 5400)]) == [(4000, 5000)]
+    assert earning.take(viewer.pk, [(4500, 4900), (5600, 6700)]) == [(5600, 6600)]
+
+
 def test_seconds_are_divided_at_midnight():
     midnight = int(datetime(2026, 9, 1, tzinfo=UTC).timestamp() * 1000)
     moments = [(midnight - 3400, midnight + 1600), (midnight + 86_400_000, midnight + 86_401_000)]
