@@ -13,6 +13,7 @@ from payments.books import review
 from payments.gateways.base import AmountRefused, Finding, Gateway, PlanTerms
 from payments.ledger import protection
 from payments.models import Plan, Transfer
+from payments.services.payouts import waiting
 
 VERIFIED_WITHIN = timedelta(days=2)
 
@@ -65,6 +66,17 @@ def ledger() -> Iterator[doctor.Finding]:
         )
     else:
         yield doctor.ok(f"The books were right at {latest.started_at:%Y-%m-%d %H:%M} UTC.")
+
+
+@doctor.check("Payments", "payouts", needs_tables=True)
+def waiting_payouts() -> Iterator[doctor.Finding]:
+    if overdue := waiting.overdue().count():
+        yield doctor.warning(
+            f"Payouts that have waited for approval or the bank for more than a week: {overdue}.",
+            "Ask the bank, then approve, complete or cancel them (the review queue lists them).",
+        )
+    else:
+        yield doctor.ok("No payout waits for longer than a week.")
 
 
 def examine(gateway: Gateway) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from rest_framework import status
 
+from config import money
 from config.errors import DomainError, NotVisible, ServiceUnavailable
 
 
@@ -208,6 +209,17 @@ class NothingToPayOut(DomainError):
 class PayoutNotOpen(DomainError):
     default_code = "payout_state"
     default_detail = "This payout's status does not allow this step. See its status."
+
+
+class PartialReturn(Unprocessable):
+    default_code = "partial_return"
+    attr = "amount"
+
+    def __init__(self, minor: int, currency: str):
+        super().__init__(
+            f"A bank returns a payout as a whole: {money.to_text(minor, currency)} {currency}. Leave the"
+            " amount out, and book a fee that the bank has kept outside of the service."
+        )
 
 
 class SamePerson(DomainError):

@@ -78,7 +78,7 @@ def tell_subscriber(sender, subscription: Subscription, before: str, **kwargs):
 
 @receiver(payout_changed, dispatch_uid="payments.tell_creator")
 def tell_creator(sender, payout: Payout, **kwargs):
-    """Write to the creator when a payout was paid or has failed."""
+    """Write to the creator when a payout was paid, has failed, came back or was canceled."""
     writing.write_payout_change(payout)
 
 

@@ -62,7 +62,7 @@ FINAL: dict[tuple[type[Model], str], set[str]] = {
     (Dispute, "status"): {"won", "lost"},
     (Subscription, "status"): {"canceled", "expired", "incomplete_expired"},
     (Invoice, "status"): {"paid", "void", "uncollectible"},
-    (Payout, "status"): {"paid", "failed", "canceled"},
+    (Payout, "status"): {"paid", "failed", "canceled", "returned"},
     (WebhookEvent, "status"): {"processed", "ignored"},
     (CouponRedemption, "state"): {"used", "released"},
     (ProcessingJob, "state"): {"done", "failed", "canceled"},
@@ -126,7 +126,7 @@ WAITS: dict[State, Overdue | None] = {
     (Invoice, "status", "open"): (
         lambda now: Q(subscription__closed_at_gateway=True) & ~Q(subscription__external_id=None)
     ),
-    (Payout, "status", "draft"): None,
+    (Payout, "status", "draft"): lambda now: Q(created_at__lte=now - timedelta(days=30) - HOUR),
     (Payout, "status", "approved"): None,
     (Payout, "status", "processing"): None,
     (WebhookEvent, "status", "received"): _event,

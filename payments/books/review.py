@@ -1,4 +1,4 @@
-"""The review queue: money and webhook events that no rule could place, for a person to decide.
+"""The review queue: money, payouts and webhook events that wait for a person to decide.
 
 It only reads.
 """
@@ -13,10 +13,12 @@ from payments.models import (
     LedgerCheck,
     Order,
     Payment,
+    Payout,
     Refund,
     WebhookEvent,
 )
 from payments.models.books import sum_by
+from payments.services.payouts import waiting
 
 AT_MOST = 100  # rows of each kind; a longer list cannot be worked through by hand
 
@@ -79,6 +81,7 @@ class Queue:
     failed_refunds: list[Payment]
     superseded: list[Payment]
     negative_creators: list[LedgerAccount]
+    payouts: list[Payout]  # those that have waited too long
     failed_events: list[WebhookEvent]
     ledger_checks: list[LedgerCheck]  # the latest one, if it found discrepancies
 
@@ -95,6 +98,7 @@ def queue() -> Queue:
         failed_refunds=list(duplicates_not_refunded()[:AT_MOST]),
         superseded=list(superseded_with_money()[:AT_MOST]),
         negative_creators=list(negative_creators()[:AT_MOST]),
+        payouts=list(waiting.overdue()[:AT_MOST]),
         failed_events=list(failed_events()[:AT_MOST]),
         ledger_checks=[check] if check and check.discrepancies else [],
     )

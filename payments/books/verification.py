@@ -221,12 +221,12 @@ class _PayoutSums(NamedTuple):
     """The sums of a payout's transfers in minor units."""
 
     taken: int = 0  # from the creator's account, without the part that came back
-    paid: int = 0  # from transit to the bank
+    paid: int = 0  # from transit to the bank, without the part that came back
     other: int = 0  # between any other accounts
 
 
 _TAKEN = {(Role.CREATOR, Role.PAYOUT_TRANSIT): 1, (Role.PAYOUT_TRANSIT, Role.CREATOR): -1}
-_PAID = (Role.PAYOUT_TRANSIT, Role.CLEARING)
+_PAID = {(Role.PAYOUT_TRANSIT, Role.CLEARING): 1, (Role.CLEARING, Role.PAYOUT_TRANSIT): -1}
 
 
 def _payouts() -> Iterator[str]:
@@ -259,8 +259,8 @@ def _payout_sums(transfers: QuerySet[Transfer]) -> dict[uuid.UUID, _PayoutSums]:
         taken, paid, other = sums.get(payout_id, _PayoutSums())
         if (debit, credit) in _TAKEN and creator in {payer, payee}:
             taken += _TAKEN[debit, credit] * total
-        elif (debit, credit) == _PAID:
-            paid += total
+        elif (debit, credit) in _PAID:
+            paid += _PAID[debit, credit] * total
         else:
             other += total
         sums[payout_id] = _PayoutSums(taken, paid, other)

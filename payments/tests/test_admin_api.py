@@ -629,6 +629,7 @@ READS = (
 POSTS = (
     "invoices/{id}/refund", "pools/2026-01/close", "payouts/run", "payouts/{id}/approve",
     "payouts/{id}/processing", "payouts/{id}/mark-paid", "payouts/{id}/mark-failed",
+    "payouts/{id}/mark-returned",
     "payouts/{id}/cancel", "coupons", "plans", "webhook-events/{id}/replay", "reconcile",
 )  # fmt: skip
 

@@ -23,9 +23,9 @@ from config.api.refusals import refuses, sends_headers
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from payments import examples
-from payments.errors import NothingToPayOut, PayoutNotOpen, SamePerson
+from payments.errors import NothingToPayOut, PartialReturn, PayoutNotOpen, SamePerson
 from payments.filters import PayoutFilter
-from payments.http import MONTH_IN_PATH, validated_body
+from payments.http import MONTH_IN_PATH, refund_amount, validated_body
 from payments.idempotency import idempotent
 from payments.models import Payout, Statement
 from payments.periods import Month
@@ -39,6 +39,7 @@ from payments.serializers.payouts import (
     PayoutRunSerializer,
     PayoutSerializer,
     RequestedPayoutsSerializer,
+    ReturnedSerializer,
     StatementSerializer,
 )
 from payments.services.payouts import payouts, statements
@@ -256,6 +257,29 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     def mark_failed(self, request, pk):
         data = validated_body(FailedSerializer, request)
         return self._move(payouts.mark_failed, actor=request.user, reason=data["failure"])
+
+    @extend_schema(
+        summary="Mark a paid payout as returned by the creator's bank",
+        description=(
+            "The money is in the creator's balance again, and can be paid out at once. It is booked "
+            "now: closed months and their statements stay as they are. Safe to repeat with the same "
+            "`external_ref`. A bank returns a payout as a whole (422 `partial_return`)."
+        ),
+        request=ReturnedSerializer,
+        responses=OpenApiResponse(AdminPayoutSerializer, "The returned payout."),
+    )
+    @action(detail=True, methods=["post"], url_path="mark-returned")
+    @refuses(PayoutNotOpen, PartialReturn)
+    @idempotent
+    def mark_returned(self, request, pk):
+        data = validated_body(ReturnedSerializer, request)
+        return self._move(
+            payouts.mark_returned,
+            actor=request.user,
+            external_ref=data["external_ref"],
+            reason=data["failure"],
+            amount=refund_amount(data, of=Payout.objects.filter(pk=pk)),
+        )
 
     @extend_schema(
         summary="Cancel a payout that was not sent to the bank",

@@ -4,6 +4,7 @@ import math
 import uuid
 from collections.abc import Callable
 from datetime import datetime
+from itertools import pairwise
 from typing import TypedDict
 
 from django.conf import settings
@@ -16,7 +17,7 @@ from accounts.models import User
 from audit.actions import AuditAction
 from config.money import EXPONENTS, to_decimal
 from payments import locks
-from payments.errors import NoDebt, NothingToPayOut, PayoutNotOpen, SamePerson
+from payments.errors import NoDebt, NothingToPayOut, PartialReturn, PayoutNotOpen, SamePerson
 from payments.ledger import accounts, posting
 from payments.models import JournalEntry, LedgerAccount, Payout, Transfer
 from payments.signals import payout_changed
@@ -168,13 +169,59 @@ def mark_failed(*, payout_id: uuid.UUID, reason: str, actor: User) -> Payout:
 
 
 @transaction.atomic
-def cancel(*, payout_id: uuid.UUID, actor: User) -> Payout:
+def mark_returned(
+    *, payout_id: uuid.UUID, external_ref: str, reason: str, actor: User, amount: int | None = None
+) -> Payout:
+    """Record that the creator's bank has sent a paid payout back; its amount is in the balance again.
+
+    It is booked now: the statements of the months until now stay as they are. The amount can be paid
+    out again at once. ``external_ref`` is the bank's reference of the return. Safe to repeat with the
+    same reference. Raises PartialReturn for an ``amount`` that is not the payout's, PayoutNotOpen if the
+    payout is not paid or was returned with another reference.
+    """
+    payout = Payout.objects.get(pk=payout_id)
+    if amount not in {None, payout.amount}:
+        raise PartialReturn(payout.amount, payout.currency)
+    if payout.status == Status.RETURNED and payout.return_ref == external_ref:
+        return payout
+    payout = _change_status(
+        payout_id,
+        (Status.PAID,),
+        Status.RETURNED,
+        failure=reason[:200],
+        return_ref=external_ref,
+        returned_at=timezone.now(),
+    )
+    # The gateway of today may be another one than that whose money was paid.
+    clearing = LedgerAccount.objects.get(credits__entry__key=_key(payout, "paid"))
+    transit = accounts.of(Role.PAYOUT_TRANSIT, payout.currency)
+    creator = accounts.of(Role.CREATOR, payout.currency, payout.creator_id)
+    _post(payout, "returned", EntryKind.PAYOUT_RETURNED, clearing, transit, creator)
+    audit.record(
+        actor=actor,
+        action=AuditAction.PAYOUT_RETURNED,
+        target=payout,
+        amount=payout.amount,
+        currency=payout.currency,
+    )
+    return payout
+
+
+@transaction.atomic
+def cancel(
+    *,
+    payout_id: uuid.UUID,
+    actor: User | None,
+    reason: str = "",
+    expected: tuple[str, ...] = (Status.DRAFT, Status.APPROVED),
+) -> Payout:
     """Cancel a payout that was not sent to the bank; its amount is back in the balance.
 
-    Raises PayoutNotOpen if it was sent, or is completed.
+    Raises PayoutNotOpen if it is in none of the ``expected`` statuses. ``actor`` is None for the
+    service itself.
     """
     payout = _change_status(
-        payout_id, (Status.DRAFT, Status.APPROVED), Status.CANCELED, settled_at=timezone.now()
+        payout_id, expected, Status.CANCELED, settled_at=timezone.now(), failure=reason
     )
     return _return_to_balance(payout, actor)
 
@@ -301,7 +348,7 @@ def _change_status(
     return payout
 
 
-def _return_to_balance(payout: Payout, actor: User) -> Payout:
+def _return_to_balance(payout: Payout, actor: User | None) -> Payout:
     account = accounts.of(Role.CREATOR, payout.currency, payout.creator_id)
     transit = accounts.of(Role.PAYOUT_TRANSIT, payout.currency)
     _post(payout, "returned", EntryKind.PAYOUT_RETURNED, transit, account)
@@ -309,20 +356,24 @@ def _return_to_balance(payout: Payout, actor: User) -> Payout:
     return payout
 
 
-def _post(
-    payout: Payout, step: str, kind: str, debit: LedgerAccount, credit: LedgerAccount
-) -> None:
+def _key(payout: Payout, step: str) -> str:
+    """Return the key of a payout's journal entry: of its step "start", "paid" or "returned"."""
+    return f"payout:{payout.pk}:{step}"
+
+
+def _post(payout: Payout, step: str, kind: str, *way: LedgerAccount) -> None:
+    """Book one step of a payout: its amount moves from each account of the way to the next one."""
     posting.post(
-        key=f"payout:{payout.pk}:{step}",
+        key=_key(payout, step),
         kind=kind,
         currency=payout.currency,
-        transfers=[(debit, credit, payout.amount)],
+        transfers=[(debit, credit, payout.amount) for debit, credit in pairwise(way)],
         at=timezone.now(),
         payout=payout,
     )
 
 
-def _audit_completion(payout: Payout, actor: User) -> None:
+def _audit_completion(payout: Payout, actor: User | None) -> None:
     audit.record(
         actor=actor,
         action=AuditAction.PAYOUT_SETTLED,
