@@ -47,13 +47,13 @@ NO_STATE = {
     (Order, "kind"), (money.JournalEntry, "kind"), (money.LedgerAccount, "kind"),
     (money.LedgerAccount, "role"), (money.Coupon, "funded_by"), (money.Plan, "interval"),
     (money.Entitlement, "source_type"), (money.Pool, "algorithm"), (PlaybackSession, "end_reason"),
-    (Subscription, "disposition"),
+    (Subscription, "disposition"), (money.MoneyMode, "mode"),
 }  # fmt: skip
 
 # States that wait for nothing.
 FINAL: dict[tuple[type[Model], str], set[str]] = {
     (Order, "status"): {
-        "paid", "refunded", "disputed", "canceled", "expired",  "superseded",
+        "paid", "refunded", "disputed", "canceled", "expired",  "superseded", "void",
     },
     (Payment, "status"): {"captured", "failed", "canceled"},
     # An unmatched payment waits for a person: /payments/admin/review shows it.

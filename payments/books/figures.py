@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from django.db.models import Q, Sum
 
+from payments import modes
 from payments.books import reports
 from payments.books.reports import Period, RevenueDay, RevenueRow
 from payments.models import Payout
@@ -85,7 +86,7 @@ def payouts(period: Period) -> dict[str, PayoutTotals]:
     returned = Q(status=Payout.Status.RETURNED) & period.of("returned_at")
     under_way = Q(status__in=Payout.IN_FLIGHT)
     rows = (
-        Payout.objects.filter(paid | returned | under_way)
+        Payout.objects.filter(modes.of_present("created_at"), paid | returned | under_way)
         .values_list("currency")
         .annotate(
             paid=Sum("amount", filter=paid, default=0),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from django.db.models import F, QuerySet
 
+from payments import modes
 from payments.models import (
     Dispute,
     LedgerAccount,
@@ -112,7 +113,7 @@ def _with_money_left() -> QuerySet[Payment]:
     counting = [*Refund.COUNTS, Refund.Status.REQUESTED]
     back = Refund.objects.filter(status__in=counting)
     return (
-        Payment.objects.filter(captured__gt=0)
+        Payment.objects.filter(modes.of_present("created_at"), captured__gt=0)
         .annotate(
             kept=F("captured")
             - sum_by("payment", back, F("amount"))

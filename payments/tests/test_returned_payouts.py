@@ -11,6 +11,7 @@ from accounts.roles import Role
 from audit.models import AuditEntry
 from config.tests.doctoring import said, worst
 from payments.books import figures, reports
+from payments.errors import PayoutNotOpen
 from payments.ledger import accounts
 from payments.models import JournalEntry, Notice, Payout, Statement
 from payments.periods import Month
@@ -108,7 +109,7 @@ def test_two_administrators_at_once_book_one_return(paid, admin):
     def outcome(call):
         try:
             return call().return_ref
-        except payouts.PayoutNotOpen:
+        except PayoutNotOpen:
             return "refused"
 
     calls = [send(f"RETURN-{number % 2}") for number in range(6)]

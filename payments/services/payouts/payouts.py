@@ -16,7 +16,7 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config.money import EXPONENTS, to_decimal
-from payments import locks
+from payments import gateways, locks, modes
 from payments.errors import NoDebt, NothingToPayOut, PartialReturn, PayoutNotOpen, SamePerson
 from payments.ledger import accounts, posting
 from payments.models import JournalEntry, LedgerAccount, Payout, Transfer
@@ -69,8 +69,10 @@ def available(creator_id: uuid.UUID) -> dict[str, Balance]:
 def request(creator: User) -> list[Payout]:
     """Create a payout for each currency if the creator reaches the minimum in it.
 
-    No second payout is created beside one under way. Raises NothingToPayOut if none is created.
+    No second payout is created beside one under way. Raises NothingToPayOut if none is created, and
+    PaymentsClosed.
     """
+    gateways.require_open()
     rows = LedgerAccount.objects.filter(owner=creator, role=Role.CREATOR).order_by("currency")
     drafts = [_draft(pk, requested_by=creator) for pk in rows.values_list("pk", flat=True)]
     payouts = [draft for draft in drafts if draft is not None]
@@ -86,8 +88,9 @@ def run(
 
     No second payout is created beside one under way. Each payout has a transaction of its own. Safe to
     repeat after a run that was killed, and to run twice at once. ``on_step`` is called with the number
-    of accounts done and their total.
+    of accounts done and their total. Raises PaymentsClosed.
     """
+    gateways.require_open()
     payouts = []
     candidates = _candidates(timezone.now())
     for number, account_id in enumerate(candidates, start=1):
@@ -260,7 +263,8 @@ def write_off(*, creator_id: uuid.UUID, currency: str, actor: User) -> int:
 
 def _balance_and_matured(account: LedgerAccount, now: datetime) -> tuple[int, int]:
     """Return a creator's balance, and the balance without the transfers that are still held."""
-    owed = Transfer.objects.touching(pk=account.pk).aggregate(
+    transfers = Transfer.objects.filter(modes.of_present("entry__effective_at"))
+    owed = transfers.touching(pk=account.pk).aggregate(
         balance=Sum("net", default=0), matured=Sum("net", default=0, filter=_matured(now))
     )
     return owed["balance"], owed["matured"]
@@ -273,7 +277,8 @@ def _matured(now: datetime) -> Q:
 
 def _candidates(now: datetime) -> list[int]:
     """Return accounts that may have enough for a payout; `_draft` checks each under its lock."""
-    transfers = Transfer.objects.touching(role=Role.CREATOR)
+    present = modes.of_present("entry__effective_at")
+    transfers = Transfer.objects.filter(present).touching(role=Role.CREATOR)
     balances = transfers.net_by(account=("pk",))
     matured = transfers.filter(_matured(now)).net_by(account=("pk",))
     waiting = set(
@@ -329,16 +334,16 @@ def _draft(account_id: int, *, requested_by: User | None) -> Payout | None:
 def _change_status(
     payout_id: uuid.UUID, expected: tuple[str, ...], status: str, **fields: object
 ) -> Payout:
-    """Change a payout from one of the expected statuses to another. Raises PayoutNotOpen.
+    """Change a payout of the present mode from one of the expected statuses to another.
 
-    Of two concurrent callers one succeeds, because the UPDATE names the status that it expects.
+    Raises PayoutNotOpen, and PaymentsClosed unless the payout is canceled. Of two concurrent callers one
+    succeeds, because the UPDATE names the status that it expects.
     """
+    if status != Status.CANCELED:
+        gateways.require_open()
+    row = Payout.objects.filter(modes.of_present("created_at"), pk=payout_id)
     before = next(
-        (
-            state
-            for state in expected
-            if Payout.objects.filter(pk=payout_id, status=state).update(status=status, **fields)
-        ),
+        (state for state in expected if row.filter(status=state).update(status=status, **fields)),
         None,
     )
     if before is None:
