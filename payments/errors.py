@@ -2,7 +2,6 @@
 
 from rest_framework import status
 
-from config import money
 from config.errors import DomainError, NotVisible, ServiceUnavailable
 
 
@@ -232,9 +231,9 @@ class PartialReturn(Unprocessable):
     default_code = "partial_return"
     attr = "amount"
 
-    def __init__(self, minor: int, currency: str):
+    def __init__(self, whole: str, currency: str):
         super().__init__(
-            f"A bank returns a payout as a whole: {money.to_text(minor, currency)} {currency}. Leave the"
+            f"A bank returns a payout as a whole: {whole} {currency}. Leave the"
             " amount out, and book a fee that the bank has kept outside of the service."
         )
 

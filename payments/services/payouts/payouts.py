@@ -15,7 +15,7 @@ from django.utils import timezone
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
-from config.money import EXPONENTS, to_decimal
+from config.money import EXPONENTS, to_decimal, to_text
 from payments import gateways, locks, modes
 from payments.errors import NoDebt, NothingToPayOut, PartialReturn, PayoutNotOpen, SamePerson
 from payments.ledger import accounts, posting
@@ -184,7 +184,7 @@ def mark_returned(
     """
     payout = Payout.objects.get(pk=payout_id)
     if amount not in {None, payout.amount}:
-        raise PartialReturn(payout.amount, payout.currency)
+        raise PartialReturn(to_text(payout.amount, payout.currency), payout.currency)
     if payout.status == Status.RETURNED and payout.return_ref == external_ref:
         return payout
     payout = _change_status(
