@@ -15,13 +15,13 @@ import pytest
 from django.db import transaction
 
 from payments.tests.histories import invariants
-from payments.tests.histories.steps import STEPS, work
+from payments.tests.histories.steps import STEPS, begin, work
 from payments.tests.histories.world import World, frozen_at_start
 
 CHUNKS = 8  # they run on as many processes
 SEEDS = int(os.environ.get("HISTORY_SEEDS", "200"))
 FIRST = int(os.environ.get("HISTORY_FIRST", "0"))
-LENGTH = int(os.environ.get("HISTORY_STEPS", "12"))
+LENGTH = int(os.environ.get("HISTORY_STEPS", "8"))
 ONE = os.environ.get("HISTORY_SEED")
 
 
@@ -31,6 +31,7 @@ def live(seed: int, make_user, make_video) -> None:
     with frozen_at_start() as clock, transaction.atomic():
         world = World(dice, clock, make_user, make_video)
         try:
+            begin(world)
             for step in dice.choices(list(STEPS), list(STEPS.values()), k=LENGTH):
                 world.wait(minutes=dice.randint(1, 90))
                 world.note(step.__name__)
@@ -46,11 +47,10 @@ def live(seed: int, make_user, make_video) -> None:
 
 
 def end(world: World) -> None:
-    """Let all news arrive and the last month end, and check once more."""
-    work(world)
-    world.post(world.admins[0], "admin/reconcile", {"hours": 24 * 366})
+    """Let the last month end and all news arrive, and check once more."""
     world.wait(days=40)
     work(world)
+    world.post(world.admins[0], "admin/reconcile", {"hours": 24 * 366})
     while world.post(world.admins[0], f"admin/pools/{world.month}/close") == 200:
         world.month = world.month.next()
     invariants.check_end(world)

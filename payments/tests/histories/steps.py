@@ -43,6 +43,22 @@ def _card(world: World) -> dict[str, str]:
     return {"payment_method": card} if card else {}
 
 
+def begin(world: World) -> None:
+    """Let three weeks pass with sales, a subscriber who watches, and payouts that wait for approval.
+
+    So the first random steps find something to refund, to dispute and to pay out.
+    """
+    for viewer, video in zip(world.viewers[:3], world.videos, strict=True):
+        world.post(viewer, f"purchase/{video.pk}", {"payment_method": "pm_card_visa"})
+    subscriber, *_, video = world.viewers[3], *world.videos
+    world.post(subscriber, "subscribe", {"plan": "monthly", "payment_method": "pm_card_visa"})
+    watchtime.record(
+        user_id=subscriber.pk, video=video, day=timezone.now().date(), seconds=600, plan_seconds=600
+    )
+    world.wait(days=20)
+    world.post(world.admins[0], "admin/payouts/run")
+
+
 # --- buying ---
 
 
@@ -50,7 +66,7 @@ def _card(world: World) -> dict[str, str]:
 def buy(world: World) -> None:
     """Buy or rent a video, sometimes with a coupon, sometimes in two tabs."""
     viewer, video, dice = world.viewer(), world.video(), world.dice
-    body = _card(world)
+    body: dict[str, object] = {**_card(world)}
     if dice.random() < 0.3:
         body["kind"] = "rent"
     if dice.random() < 0.3:
@@ -157,8 +173,10 @@ def dispute(world: World) -> None:
 def decide_dispute(world: World) -> None:
     """Close a dispute: won, lost, or won in part."""
     row = world.one_of(SandboxDispute.objects.exclude(status__in=["won", "lost"]))
-    payment = row and Payment.objects.filter(external_id=row.payment_id).first()
-    if payment:
+    if row is None:
+        return
+    payment = Payment.objects.filter(external_id=row.payment_id).first()
+    if payment is not None:
         part = world.dice.choice([None, 0, world.dice.randint(0, row.withdrawn)])
         body = {} if part is None else {"amount": f"{part / 100:.2f}"}
         world.post(world.admin(), f"sandbox/payments/{payment.pk}/reinstate", body)

@@ -2,7 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import time_machine
 from django.db.models import Model, QuerySet
@@ -17,6 +17,7 @@ from payments.periods import Month
 from videos.models import Video
 
 API = "/api/v1/payments"
+Row = TypeVar("Row", bound=Model)
 START = datetime(2026, 1, 9, 12, tzinfo=UTC)
 
 
@@ -73,7 +74,7 @@ class World:
     def video(self) -> Video:
         return self.dice.choice(self.videos)
 
-    def one_of(self, rows: QuerySet) -> Model | None:
+    def one_of(self, rows: QuerySet[Row]) -> Row | None:
         """Return one of the rows, or None without any."""
         ids = list(rows.order_by("pk").values_list("pk", flat=True))
         return rows.get(pk=self.dice.choice(ids)) if ids else None
