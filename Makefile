@@ -52,6 +52,10 @@ failpoints: export FAILPOINTS = all
 failpoints: $(VENV)/dev ## kill a process before and after every commit of every flow, with each way to recover (minutes)
 	@$(BIN)/python -m pytest -n auto -q analytics/tests/test_failpoints.py $(ARGS)
 
+histories: export HISTORY_SEEDS ?= 10000
+histories: $(VENV)/dev ## run 10,000 random histories of money (an hour or two); `make histories HISTORY_SEEDS=1000 HISTORY_FIRST=200`
+	@$(BIN)/python -m pytest -n auto -q payments/tests/test_histories.py $(ARGS)
+
 lint: $(VENV)/dev ## check style, formatting and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
 

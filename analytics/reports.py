@@ -27,6 +27,7 @@ from analytics.rows import (
     VideoRow,
 )
 from config import money
+from payments import modes
 from payments.books import reports as money_reports
 from payments.models import Order
 from streaming.intervals import within
@@ -80,7 +81,7 @@ class Scope:
 
     @property
     def paid_orders(self) -> QuerySet[Order]:
-        return Order.objects.filter(self.of("video", "paid_at"))
+        return Order.objects.filter(modes.of_present("created_at"), self.of("video", "paid_at"))
 
     @property
     def period(self) -> money_reports.Period:

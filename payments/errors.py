@@ -114,6 +114,23 @@ class GatewayUnavailable(ServiceUnavailable):
     )
 
 
+class PaymentsClosed(GatewayUnavailable):
+    default_code = "payments_closed"
+    default_detail = (
+        "Payments are closed: the database holds money of another mode (sandbox, test or live) than the"
+        " gateway moves. The operator decides with `manage.py payments_mode`."
+    )
+
+
+class SandboxClosed(DomainError):
+    status_code = status.HTTP_410_GONE
+    default_code = "sandbox_closed"
+    default_detail = (
+        "This service does not use the sandbox, so nothing was changed. Set PAYMENT_GATEWAY=sandbox to"
+        " try payments in a database of its own."
+    )
+
+
 class AlreadySubscribed(DomainError):
     default_code = "already_subscribed"
     default_detail = "You have a subscription already. Change its plan instead."
@@ -208,6 +225,17 @@ class NothingToPayOut(DomainError):
 class PayoutNotOpen(DomainError):
     default_code = "payout_state"
     default_detail = "This payout's status does not allow this step. See its status."
+
+
+class PartialReturn(Unprocessable):
+    default_code = "partial_return"
+    attr = "amount"
+
+    def __init__(self, whole: str, currency: str):
+        super().__init__(
+            f"A bank returns a payout as a whole: {whole} {currency}. Leave the"
+            " amount out, and book a fee that the bank has kept outside of the service."
+        )
 
 
 class SamePerson(DomainError):

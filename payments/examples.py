@@ -134,9 +134,11 @@ PAYOUT: Example = {
     "status": "draft",
     "cutoff": "2026-09-29T08:00:00Z",
     "external_ref": "",
+    "return_ref": "",
     "failure": "",
     "created_at": "2026-09-29T08:00:00Z",
     "settled_at": None,
+    "returned_at": None,
 }
 ADMIN_PAYOUT: Example = {
     **PAYOUT,
@@ -297,6 +299,7 @@ REVIEW: Example = {
     "failed_refunds": [],
     "superseded": [],
     "negative_creators": [{"creator_id": CREATOR, "currency": "EUR", "balance": "-4.00"}],
+    "payouts": [],
     "failed_events": [],
     "ledger_checks": [],
 }

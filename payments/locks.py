@@ -19,12 +19,21 @@ from payments.models import (
     Entitlement,
     Invoice,
     LedgerAccount,
+    MoneyMode,
     Order,
     Payment,
     Payout,
     Plan,
     Subscription,
 )
+
+
+def lock_mode() -> MoneyMode | None:
+    """Lock the present mode of the database; None before its first use.
+
+    Only the switch to another mode locks it, before everything else and with the service stopped.
+    """
+    return MoneyMode.objects.select_for_update().order_by("-number").first()
 
 
 def lock_payment(**lookup: object) -> Payment:

@@ -12,7 +12,7 @@ from django.dispatch import receiver
 from accounts.models import User
 from accounts.signals import account_attacked, attacked_account_opened, seeding
 from config.signals import health_checked
-from payments import idempotency, scheduled
+from payments import gateways, idempotency, scheduled
 from payments.books import review
 from payments.gateways.sandbox import events as sandbox_events
 from payments.gateways.sandbox import subscriptions as sandbox_subscriptions
@@ -78,7 +78,7 @@ def tell_subscriber(sender, subscription: Subscription, before: str, **kwargs):
 
 @receiver(payout_changed, dispatch_uid="payments.tell_creator")
 def tell_creator(sender, payout: Payout, **kwargs):
-    """Write to the creator when a payout was paid or has failed."""
+    """Write to the creator when a payout was paid, has failed, came back or was canceled."""
     writing.write_payout_change(payout)
 
 
@@ -102,7 +102,12 @@ def sandbox_webhook(sender, body: bytes, headers: Mapping[str, str], **kwargs):
 
 @receiver(worker_tick, dispatch_uid="payments.run_periodic_work")
 def run_periodic_work(sender, every: str, **kwargs):
-    """Make the calls, send the mails and end the orders and subscriptions that have become due."""
+    """Make the calls, send the mails and end the orders and subscriptions that have become due.
+
+    Nothing of it while payments are closed: a copy of a live database writes to nobody.
+    """
+    if not gateways.are_open():
+        return
     if every == "second":
         sandbox_events.deliver_due()
         followups.run_unless_silent()
@@ -123,6 +128,12 @@ def run_periodic_work(sender, every: str, **kwargs):
 def seed_first_plan(sender, **kwargs):
     """Create the first plan if it is missing; return a line for the operator."""
     return plans.seed_first_plan()
+
+
+@receiver(health_checked, dispatch_uid="payments.state_of_the_mode")
+def state_of_the_mode(sender, **kwargs):
+    """Return that payments are closed, if they are."""
+    return None if gateways.are_open() else ("payments", "closed: another mode than the database's")
 
 
 @receiver(health_checked, dispatch_uid="payments.state_of_the_books")

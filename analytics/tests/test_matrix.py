@@ -139,6 +139,10 @@ MATRIX = {
         {"failure": "x"},
         *(401, 403, 403, 403, 403, 409),
     ),
+    "POST payments/admin/payouts/{id}/mark-returned": (
+        {"external_ref": "x", "failure": "x"},
+        *(401, 403, 403, 403, 403, 409),
+    ),
     "POST payments/admin/payouts/{id}/cancel": (None, 401, 403, 403, 403, 403, 200),
     "GET payments/admin/coupons": (None, 401, 403, 403, 403, 403, 200),
     "POST payments/admin/coupons": (
@@ -209,6 +213,7 @@ OPENS = {
         "POST payments/admin/payouts/{id}/processing",
         "POST payments/admin/payouts/{id}/mark-paid",
         "POST payments/admin/payouts/{id}/mark-failed",
+        "POST payments/admin/payouts/{id}/mark-returned",
         "POST payments/admin/payouts/{id}/cancel",
     },
     "payments.write_off_debt": set(),  # an action of the admin site

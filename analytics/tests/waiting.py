@@ -48,12 +48,13 @@ NO_STATE = {
     (money.LedgerAccount, "role"), (money.Coupon, "funded_by"), (money.Plan, "interval"),
     (money.Entitlement, "source_type"), (money.Pool, "algorithm"), (money.Pool, "payers"),
     (PlaybackSession, "end_reason"), (Subscription, "disposition"),
+    (money.MoneyMode, "mode"),
 }  # fmt: skip
 
 # States that wait for nothing.
 FINAL: dict[tuple[type[Model], str], set[str]] = {
     (Order, "status"): {
-        "paid", "refunded", "disputed", "canceled", "expired",  "superseded",
+        "paid", "refunded", "disputed", "canceled", "expired",  "superseded", "void",
     },
     (Payment, "status"): {"captured", "failed", "canceled"},
     # An unmatched payment waits for a person: /payments/admin/review shows it.
@@ -62,7 +63,7 @@ FINAL: dict[tuple[type[Model], str], set[str]] = {
     (Dispute, "status"): {"won", "lost"},
     (Subscription, "status"): {"canceled", "expired", "incomplete_expired"},
     (Invoice, "status"): {"paid", "void", "uncollectible"},
-    (Payout, "status"): {"paid", "failed", "canceled"},
+    (Payout, "status"): {"paid", "failed", "canceled", "returned"},
     (WebhookEvent, "status"): {"processed", "ignored"},
     (CouponRedemption, "state"): {"used", "released"},
     (ProcessingJob, "state"): {"done", "failed", "canceled"},
@@ -126,7 +127,7 @@ WAITS: dict[State, Overdue | None] = {
     (Invoice, "status", "open"): (
         lambda now: Q(subscription__closed_at_gateway=True) & ~Q(subscription__external_id=None)
     ),
-    (Payout, "status", "draft"): None,
+    (Payout, "status", "draft"): lambda now: Q(created_at__lte=now - timedelta(days=30) - HOUR),
     (Payout, "status", "approved"): None,
     (Payout, "status", "processing"): None,
     (WebhookEvent, "status", "received"): _event,

@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import BigIntegerField, Case, Count, F, Q, Sum, Value, When
 from django.db.models.functions import Coalesce, TruncDay
 
+from payments import modes
 from payments.books.columns import Row, amount, columns, count, same_as
 from payments.models import JournalEntry, LedgerAccount, Payment, Subscription, Transfer
 from payments.models.books import TransferQuerySet
@@ -304,8 +305,13 @@ def trial_balance_totals(rows: Iterable[TrialBalanceRow]) -> list[TrialBalanceTo
 
 
 def _earning_transfers(period: Period, video_id: uuid.UUID | None = None) -> TransferQuerySet:
-    """Return the transfers of a period that earn or take back money, of everything or of one video."""
-    transfers = Transfer.objects.filter(EARNED, period.of("entry__effective_at"))
+    """Return the transfers of a period that earn or take back money, of everything or of one video.
+
+    Without those of an earlier mode: play money is no revenue.
+    """
+    transfers = Transfer.objects.filter(
+        EARNED, modes.of_present("entry__effective_at"), period.of("entry__effective_at")
+    )
     if video_id is None:
         return transfers
     return transfers.filter(
@@ -341,7 +347,9 @@ def _with_net(booked: dict[str, int]) -> dict[str, int]:
 
 def _sales(period: Period, **of: object) -> dict[str, int]:
     """Return the number of orders paid within a period, by currency. One query."""
-    sold = Payment.objects.filter(period.of("captured_at"), captured__gt=0, **of)
+    sold = Payment.objects.filter(
+        modes.of_present("captured_at"), period.of("captured_at"), captured__gt=0, **of
+    )
     return dict(sold.order_by().values_list("currency").annotate(number=Count("order")))
 
 
@@ -361,7 +369,7 @@ def _subscribers(period: Period) -> dict[str, dict[str, int]]:
     )
     ended = period.of("ended_at") & Q(ended_at__isnull=False, period_start__isnull=False)
     rows = (
-        Subscription.objects.filter(paying | ended)
+        Subscription.objects.filter(modes.of_present("created_at"), paying | ended)
         .values_list("plan__currency")
         .annotate(
             active=Count("pk", filter=paying),

@@ -1,4 +1,4 @@
-"""The review queue: money and webhook events that no rule could place, for a person to decide.
+"""The review queue: money, payouts and webhook events that wait for a person to decide.
 
 It only reads.
 """
@@ -7,16 +7,19 @@ from dataclasses import dataclass, fields
 
 from django.db.models import F, QuerySet
 
+from payments import modes
 from payments.models import (
     Dispute,
     LedgerAccount,
     LedgerCheck,
     Order,
     Payment,
+    Payout,
     Refund,
     WebhookEvent,
 )
 from payments.models.books import sum_by
+from payments.services.payouts import waiting
 
 AT_MOST = 100  # rows of each kind; a longer list cannot be worked through by hand
 
@@ -79,6 +82,7 @@ class Queue:
     failed_refunds: list[Payment]
     superseded: list[Payment]
     negative_creators: list[LedgerAccount]
+    payouts: list[Payout]  # those that have waited too long
     failed_events: list[WebhookEvent]
     ledger_checks: list[LedgerCheck]  # the latest one, if it found discrepancies
 
@@ -95,6 +99,7 @@ def queue() -> Queue:
         failed_refunds=list(duplicates_not_refunded()[:AT_MOST]),
         superseded=list(superseded_with_money()[:AT_MOST]),
         negative_creators=list(negative_creators()[:AT_MOST]),
+        payouts=list(waiting.overdue()[:AT_MOST]),
         failed_events=list(failed_events()[:AT_MOST]),
         ledger_checks=[check] if check and check.discrepancies else [],
     )
@@ -108,7 +113,7 @@ def _with_money_left() -> QuerySet[Payment]:
     counting = [*Refund.COUNTS, Refund.Status.REQUESTED]
     back = Refund.objects.filter(status__in=counting)
     return (
-        Payment.objects.filter(captured__gt=0)
+        Payment.objects.filter(modes.of_present("created_at"), captured__gt=0)
         .annotate(
             kept=F("captured")
             - sum_by("payment", back, F("amount"))

@@ -154,7 +154,7 @@ def _order_follows(payment: Payment, facts: _Facts) -> bool:
         held = facts.disputed.get(payment.pk, 0) > 0
         expected = Order.Status.DISPUTED if held else Order.Status.PAID
     # A superseded order keeps its status: the buyer bought again, and an administrator decides.
-    return payment.order.status in {expected, Order.Status.SUPERSEDED}
+    return payment.order.status in {expected, Order.Status.SUPERSEDED, Order.Status.VOID}
 
 
 @transaction.atomic

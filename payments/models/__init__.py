@@ -5,6 +5,7 @@ from payments.models.books import JournalEntry, LedgerAccount, LedgerCheck, Tran
 from payments.models.buying import Order
 from payments.models.gateway_news import WebhookEvent
 from payments.models.idempotency import IdempotencyRecord
+from payments.models.modes import MoneyMode
 from payments.models.notices import Notice
 from payments.models.offers import Coupon, CouponRedemption, Plan
 from payments.models.payouts import Payout, Statement
@@ -33,6 +34,7 @@ __all__ = [
     "JournalEntry",
     "LedgerAccount",
     "LedgerCheck",
+    "MoneyMode",
     "Notice",
     "Order",
     "Payment",

@@ -101,6 +101,7 @@ class JournalEntry(models.Model):
         PAYOUT = "payout", "payout"
         PAYOUT_RETURNED = "payout_returned", "payout returned"
         WRITE_OFF = "write_off", "debt written off"
+        MODE_CLOSED = "mode_closed", "closed with an earlier mode"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     key = models.CharField(max_length=120, unique=True)

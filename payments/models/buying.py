@@ -61,6 +61,7 @@ class Order(Payable):
         CANCELED = "canceled", "canceled"
         EXPIRED = "expired", "expired"
         SUPERSEDED = "superseded", "another order of the same video was paid"
+        VOID = "void", "void: paid with the money of an earlier mode"
 
     OPEN = (Status.PENDING, Status.PROCESSING)
     BOUGHT = (Status.PAID, Status.DISPUTED)

@@ -19,6 +19,7 @@ from payments.models import (
     Transfer,
 )
 from payments.serializers.gateway_news import WebhookEventSerializer
+from payments.serializers.payouts import AdminPayoutSerializer
 
 GROUPINGS = ("day", "video", "source")
 
@@ -178,6 +179,9 @@ class ReviewSerializer(serializers.Serializer):
     failed_refunds = KeptPaymentSerializer(many=True)
     superseded = KeptPaymentSerializer(many=True)
     negative_creators = DebtSerializer(many=True)
+    payouts = AdminPayoutSerializer(
+        many=True, help_text="Payouts that have waited for more than a week."
+    )
     failed_events = WebhookEventSerializer(many=True)
     ledger_checks = LedgerCheckSerializer(
         many=True, help_text="The latest ledger check, if it found discrepancies."

@@ -20,7 +20,8 @@ class AdminPayoutSerializer(serializers.ModelSerializer):
         model = Payout
         fields = [
             "id", "creator_id", "amount", "currency", "status", "cutoff", "requested_by_id",
-            "approved_by_id", "external_ref", "failure", "created_at", "approved_at", "settled_at",
+            "approved_by_id", "external_ref", "return_ref", "failure", "created_at", "approved_at",
+            "settled_at", "returned_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -37,6 +38,24 @@ class PaidSerializer(serializers.Serializer):
 )
 class FailedSerializer(serializers.Serializer):
     failure = serializers.CharField(max_length=200, help_text="The bank's reason.")
+
+
+@extend_schema_serializer(
+    examples=[
+        examples.sent(
+            "Closed account",
+            {"external_ref": "RETURN-2026-10-02-0007", "failure": "The account is closed."},
+        )
+    ]
+)
+class ReturnedSerializer(serializers.Serializer):
+    external_ref = serializers.CharField(
+        max_length=120, help_text="The bank's reference of the return."
+    )
+    failure = serializers.CharField(max_length=200, help_text="The bank's reason.")
+    amount = MoneyField(
+        required=False, help_text="At most a check: it must be the payout's amount."
+    )
 
 
 @extend_schema_serializer(
@@ -161,8 +180,8 @@ class PayoutSerializer(serializers.ModelSerializer):
     class Meta:
         model = Payout
         fields = [
-            "id", "amount", "currency", "status", "cutoff", "external_ref", "failure",
-            "created_at", "settled_at",
+            "id", "amount", "currency", "status", "cutoff", "external_ref", "return_ref", "failure",
+            "created_at", "settled_at", "returned_at",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -9,7 +9,13 @@ from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from payments import examples
-from payments.errors import AmountInvalid, GatewayUnavailable, OrderNotOpen, ReturnUrlRefused
+from payments.errors import (
+    AmountInvalid,
+    GatewayUnavailable,
+    OrderNotOpen,
+    PaymentsClosed,
+    ReturnUrlRefused,
+)
 from payments.filters import OrderFilter
 from payments.http import checkout_response, pop_return_url, refund_amount, validated_body
 from payments.idempotency import idempotent, key_of
@@ -109,7 +115,7 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         responses=OpenApiResponse(OrderSerializer, "The order with its new status."),
     )
     @action(detail=True, methods=["post"])
-    @refuses(GatewayUnavailable)
+    @refuses(GatewayUnavailable, PaymentsClosed)
     @idempotent
     def sync(self, request, pk):
         order = changes.sync_order(self.get_object())

@@ -38,7 +38,7 @@ class ConfigView(APIView):
         responses=OpenApiResponse(GatewayConfigSerializer, "The settings of the gateway."),
     )
     def get(self, request):
-        gateway = gateways.current()
+        gateway = gateways.configured()
         return Response(
             {
                 "gateway": gateway.name,

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from config.api.metadata import ViewOnlyMetadata
 from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
-from payments import examples
+from payments import examples, modes
 from payments.errors import AmountInvalid, CouponInvalid, NoSubscription, ReturnUrlRefused
 from payments.http import checkout_response, pop_return_url, refund_amount, validated_body
 from payments.idempotency import idempotent, key_of
@@ -158,7 +158,9 @@ class InvoiceViewSet(ListModelMixin, GenericViewSet):
     ordering = "-period_start"
 
     def get_queryset(self):
-        return Invoice.objects.filter(subscription__user=self.request.user.pk)
+        return Invoice.objects.filter(
+            modes.of_present("created_at"), subscription__user=self.request.user.pk
+        )
 
 
 class InvoiceRefundView(APIView):

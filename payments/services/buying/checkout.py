@@ -85,6 +85,7 @@ def purchase(
     Raises VideoNotFound, OwnVideo, NotForSale, CurrencyUnsupported, PriceChanged, AlreadyOwned,
     CoveredBySubscription, CouponInvalid, AmountBelowMinimum, and the errors of `pay`.
     """
+    gateways.require_open()
     order, created = _get_or_create_order(buyer, video_id, options)
     if not order.amount:
         return orders.complete_free(order), created
@@ -101,10 +102,10 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
     PROCESSING, neither expires nor can be canceled, and the next call asks the gateway again with the
     same idempotency key, so that a capture is found and not repeated.
     """
+    gateway = gateways.by_name(order.gateway)
     _mark_as_charging(order)
     if order.status in Order.BOUGHT:
         return order  # another request has paid it
-    gateway = gateways.by_name(order.gateway)
     with payable.charging(order):
         charge = gateway.charge(
             amount=order.amount,

@@ -6,10 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from payments import gateways
+from payments import gateways, modes
 from payments.gateways.base import Change, NotThere, ObjectKind
 from payments.models import Dispute, Order, Payment, Refund, Subscription
 from payments.services.gateway_news import followups
@@ -38,8 +39,10 @@ def reconcile(since: datetime, *, on_step: Callable[[str], None] = lambda text: 
 
     Then reopens orders whose charge was lost, and makes the follow-ups that are due. Safe to repeat: a
     second run finds nothing to change. A gateway that does not answer is reported as failed.
-    ``on_step`` is told each object before it is fetched. Call it outside of any transaction.
+    ``on_step`` is told each object before it is fetched. Call it outside of any transaction. Raises
+    PaymentsClosed.
     """
+    gateways.require_open()
     findings = Findings()
     for name in _gateway_names():
         for change in _changes(name, since, findings):
@@ -101,8 +104,9 @@ def _take_over_unknown_payments(name: str, *, since: datetime) -> bool:
 
 def _gateway_names() -> list[str]:
     """Return the current gateway and every other one that a payment was made at."""
-    used = set(Payment.objects.order_by().values_list("gateway", flat=True).distinct())
-    return sorted({gateways.current().name} | used)
+    payments = Payment.objects.filter(modes.of_present("created_at"))
+    used = set(payments.order_by().values_list("gateway", flat=True).distinct())
+    return sorted(name for name in {settings.PAYMENT_GATEWAY} | used if gateways.is_open(name))
 
 
 def _changes(name: str, since: datetime, findings: Findings) -> list[Change]:
@@ -135,6 +139,7 @@ def _open_here(name: str) -> Iterator[Change]:
         Q(status__in=_UNDER_WAY)
         | Q(refunds__status=Refund.Status.PENDING)
         | Q(disputes__status__in=Dispute.OPEN),
+        modes.of_present("created_at"),
         gateway=name,
     )
     yield from _as_changes("payment", unfinished.values_list("external_id", flat=True))

@@ -71,13 +71,26 @@ def write_subscription_change(subscription: Subscription, before: str) -> None:
 
 
 def write_payout_change(payout: Payout) -> None:
-    """Write the creator's mail about a payout that was paid or has failed."""
+    """Write the creator's mail about a payout that was paid, has failed, came back or was canceled."""
     amount = f"{money.to_text(payout.amount, payout.currency)} {payout.currency}"
     if payout.status == Payout.Status.PAID:
         subject, text = "Your payout", f"{amount} was paid to your bank.\n"
     elif payout.status == Payout.Status.FAILED:
         subject = "Your payout failed"
         text = f"{amount} could not be paid to your bank and is back in your balance.\n"
+    elif payout.status == Payout.Status.RETURNED:
+        subject = "Your payout came back"
+        text = (
+            f"Your bank has returned {amount}: {payout.failure}\nThe amount is back in your balance."
+            " Check your bank details with us, then request the payout again.\n"
+        )
+    elif payout.status == Payout.Status.CANCELED:
+        subject = "Your payout was canceled"
+        reason = f" {payout.failure}" if payout.failure else ""
+        text = (
+            f"The payout of {amount} was canceled.{reason} The amount is back in your balance, and you"
+            " can request it again.\n"
+        )
     else:
         return
     write(payout.creator, subject, text, dedupe_key=f"payout:{payout.pk}:{payout.status}")

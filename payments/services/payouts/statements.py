@@ -13,6 +13,7 @@ from django.db.models import Count, Q, Sum, UUIDField
 from django.db.models.functions import Coalesce
 
 from config.money import to_text
+from payments import modes
 from payments.models import JournalEntry, LedgerAccount, Pool, PoolShare, Statement, Transfer
 from payments.models.books import net_of
 from payments.periods import Month
@@ -90,8 +91,10 @@ def compute(month: Month, currency: str) -> dict[str, str]:
     A creator without an entry in the month and without a share of its pool has no statement. The same
     books give the same bytes. A fixed number of queries for all creators.
     """
-    before = Q(entry__effective_at__lt=month.start)
-    during = Q(entry__effective_at__gte=month.start, entry__effective_at__lt=month.end)
+    # A statement tells of one mode's money: that of the month's end.
+    present = modes.of_present("entry__effective_at", until=month.end)
+    before = present & Q(entry__effective_at__lt=month.start)
+    during = present & Q(entry__effective_at__gte=month.start, entry__effective_at__lt=month.end)
     opening = _net_by_creator(currency, before, "currency")
     by_kind = _net_by_creator(currency, during, "entry__kind")
     payouts = _net_by_creator(currency, during & Q(entry__kind__in=PAYOUTS), "entry__payout")

@@ -12,11 +12,12 @@ from accounts.models import User
 from audit.actions import AuditAction
 from config import money
 from config.errors import NotVisible
-from payments import gateways, locks
+from payments import gateways, locks, modes
 from payments.errors import (
     Disputed,
     GatewayUnavailable,
     NothingToRefund,
+    PaymentsClosed,
     RefundInProgress,
     RefundTooLarge,
 )
@@ -31,7 +32,14 @@ REPEAT_AFTER = timedelta(minutes=1)
 REQUESTS_AT_ONCE = 100
 
 # What `refund_order` and `refund_invoice` can raise beside NotVisible, for the API document.
-REFUSALS = (NothingToRefund, Disputed, RefundInProgress, RefundTooLarge, GatewayUnavailable)
+REFUSALS = (
+    NothingToRefund,
+    Disputed,
+    RefundInProgress,
+    RefundTooLarge,
+    GatewayUnavailable,
+    PaymentsClosed,
+)
 
 
 def refund_order(
@@ -178,6 +186,11 @@ def _reserve(
         payment = locks.lock_payment(**lookup)
     except Payment.DoesNotExist:
         raise NothingToRefund() from None
+    gateways.require_open()
+    if modes.is_over(payment.created_at):
+        raise NothingToRefund(
+            "This was paid with the money of an earlier mode, which is closed. Nothing is left of it."
+        )
     repeated = payment.refunds.filter(
         request_key=key,
         by=actor,

@@ -13,7 +13,7 @@ from django.utils import timezone
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
-from payments import locks
+from payments import locks, modes
 from payments.errors import EarlierPeriodOpen, PeriodNotOver
 from payments.ledger import accounts, posting
 from payments.models import (
@@ -264,6 +264,7 @@ def _computed(
 def _invoiced(month: Month, currency: str, closed_at: datetime) -> set[str]:
     """Return the subscribers who had paid for a part of the month by ``closed_at``, refunded or not."""
     invoices = Invoice.objects.filter(
+        modes.of_present("paid_at", until=month.end),
         status=Invoice.Status.PAID,
         currency=currency,
         paid_at__lte=closed_at,
@@ -297,7 +298,8 @@ def _balance(account: LedgerAccount, month: Month) -> int:
 
     A later refund counts in its own month, as in the statements. So a month's balance never changes.
     """
-    earned = Q(entry__effective_at__lt=month.end)
+    present = modes.of_present("entry__effective_at", until=month.end)
+    earned = present & Q(entry__effective_at__lt=month.end)
     shared = Q(entry__key=f"pool:{month}:{account.currency}")
     return Transfer.objects.filter(earned, ~shared).net(account)
 
@@ -311,6 +313,7 @@ def _paid_by_subscriber(account: LedgerAccount, month: Month) -> dict[str, int]:
     rows = (
         Transfer.objects.touching(pk=account.pk)
         .filter(
+            modes.of_present("entry__effective_at", until=month.end),
             entry__payment__invoice__isnull=False,
             entry__effective_at__gte=month.start,
             entry__effective_at__lt=month.end,
@@ -349,10 +352,16 @@ def _currencies(month: Month) -> list[str]:
 
 
 def _is_active(month: Month, currency: str) -> bool:
-    """Return whether a month is closed in a currency, or has entries, invoices or a balance to close."""
+    """Return whether a month is closed in a currency, or has entries, invoices or a balance to close.
+
+    A month that ended before the present mode has nothing to close any more.
+    """
     if Pool.objects.filter(period=str(month), currency=currency).exists():
         return True
+    if modes.is_over(month.end):
+        return False
     entries = JournalEntry.objects.filter(
+        modes.of_present("effective_at"),
         Q(transfers__credit__role__in=_CREATORS_MONEY)
         | Q(transfers__debit__role__in=_CREATORS_MONEY),
         transfers__currency=currency,

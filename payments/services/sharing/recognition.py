@@ -10,7 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from config.money import creator_share
-from payments import locks
+from payments import locks, modes
 from payments.ledger import accounts
 from payments.models import (
     Dispute,
@@ -101,6 +101,7 @@ def _open_invoices(month: Month, currency: str) -> list[uuid.UUID]:
     )
     return list(
         Payment.objects.filter(
+            modes.of_present("captured_at", until=month.end),
             disposition=Payment.Disposition.APPLIED,
             invoice__status=Invoice.Status.PAID,
             invoice__currency=currency,

@@ -13,12 +13,13 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import DomainError
-from payments import gateways, locks
+from payments import gateways, locks, modes
 from payments.errors import (
     AlreadySubscribed,
     GatewayUnavailable,
     NoSubscription,
     NotCanceled,
+    PaymentsClosed,
     PlanNotFound,
     PlanUnchanged,
     SubscriptionNotRunning,
@@ -47,7 +48,7 @@ RESYNCS_AT_ONCE = 100
 
 # What the functions below can raise, for the API document.
 REFUSALS_OF_SUBSCRIBE = (PlanNotFound, AlreadySubscribed, *translation.REFUSALS)
-REFUSALS_OF_CANCEL = (NoSubscription, GatewayUnavailable)
+REFUSALS_OF_CANCEL = (NoSubscription, GatewayUnavailable, PaymentsClosed)
 REFUSALS_OF_RESUME = (*REFUSALS_OF_CANCEL, NotCanceled)
 REFUSALS_OF_PAYMENT_METHOD = (NoSubscription, SubscriptionNotRunning, *translation.REFUSALS)
 REFUSALS_OF_CHANGE = (*REFUSALS_OF_PAYMENT_METHOD, PlanNotFound, PlanUnchanged)
@@ -318,7 +319,9 @@ def _trial_days(subscription: Subscription) -> int:
     """Return the free days of the plan; 0 for a user who has had a subscription before."""
     if not subscription.plan.trial_days or subscription.status != Status.INCOMPLETE:
         return 0
-    had = Subscription.objects.filter(user_id=subscription.user_id, period_start__isnull=False)
+    had = Subscription.objects.filter(
+        modes.of_present("created_at"), user_id=subscription.user_id, period_start__isnull=False
+    )
     return 0 if had.exists() else subscription.plan.trial_days
 
 
