@@ -124,6 +124,13 @@ class NotCanceled(DomainError):
     default_detail = "Your subscription is not canceled, so there is nothing to resume."
 
 
+class NotResumed(DomainError):
+    default_code = "not_resumed"
+    default_detail = (
+        "Your subscription could not be resumed, and still ends. Subscribe again when it has ended."
+    )
+
+
 class PlanUnchanged(DomainError):
     default_code = "plan_unchanged"
     default_detail = "This is your plan already, so nothing was changed. Choose another plan."

@@ -121,6 +121,8 @@ class Subscription(Payable):
 class Invoice(models.Model):
     """One period of a subscription that the gateway has billed. Amounts are in minor units.
 
+    ``amount`` is 0 for an upgrade that the unused value of the period before has paid.
+
     ``recognised`` is the part of ``amount`` that was earned until the end of the day
     ``recognised_upto`` (UTC). The other part is deferred.
     """
@@ -155,7 +157,7 @@ class Invoice(models.Model):
                 fields=["subscription", "period_start"], name="invoice_period_once"
             ),
             models.UniqueConstraint(fields=["subscription", "external_id"], name="invoice_once"),
-            models.CheckConstraint(name="invoice_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(name="invoice_not_negative", condition=Q(amount__gte=0)),
             models.CheckConstraint(
                 name="invoice_period", condition=Q(period_end__gt=F("period_start"))
             ),
