@@ -49,6 +49,8 @@ class Subscription(Payable):
     period_start = models.DateTimeField(null=True)
     period_end = models.DateTimeField(null=True)
     cancel_at_period_end = models.BooleanField(default=False)
+    # True from the deactivation of the user until the gateway ends the subscription with its period.
+    must_not_renew = models.BooleanField(default=False)
     # The user who has asked the gateway for a change that is not applied here yet, for its audit entry.
     changing_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
@@ -95,6 +97,12 @@ class Subscription(Payable):
                 fields=["status"],
                 name="subscription_to_close",
                 condition=Q(external_id__isnull=False, closed_at_gateway=False),
+            ),
+            # For the follow-ups that end the subscriptions of deactivated users.
+            models.Index(
+                fields=["status"],
+                name="subscription_must_not_renew",
+                condition=Q(must_not_renew=True),
             ),
             # For the job that ends lapsed subscriptions.
             models.Index(

@@ -136,6 +136,7 @@ def _apply_snapshot(
     row.plan = plans.get(snapshot.plan_code, row.plan)
     row.next_plan = plans.get(snapshot.next_plan_code)
     row.cancel_at_period_end = snapshot.cancel_at_period_end
+    row.must_not_renew = row.must_not_renew and not snapshot.cancel_at_period_end
     if status in Subscription.RUNNING:
         row.period_start, row.period_end = snapshot.period_start, snapshot.period_end
         row.ended_at = None
