@@ -2,7 +2,9 @@
 
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Self, cast
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
@@ -40,8 +42,8 @@ class VideoQuerySet(models.QuerySet["Video"]):
         open_to_all = ~Q(current_version="") & ~Q(visibility=self.model.Visibility.PRIVATE)
         offered = Q(creator__is_active=True)
         if user.is_authenticated:
-            for _, kept in videos_kept.send(sender=self.model, user=user):
-                offered |= kept
+            answers = cast("list[tuple[object, Q]]", videos_kept.send(self.model, user=user))
+            offered = reduce(or_, (kept for _, kept in answers), offered)
         return self._visible(user, open_to_all & offered)
 
     def listed_for(self, user: User | AnonymousUser) -> Self:

@@ -28,5 +28,5 @@ def period_value(subscription: Subscription) -> int:
 def _kept(payment: Payment) -> int:
     """Return a payment's money without disputed money and refunds, also those only requested so far."""
     going_back = payment.refunds.filter(status__in=[Refund.Status.REQUESTED, *Refund.COUNTS])
-    total = going_back.aggregate(total=Sum("amount", default=0))["total"]
+    total: int = going_back.aggregate(total=Sum("amount", default=0))["total"]
     return max(0, payment.captured - total - payment.disputed())
