@@ -124,6 +124,12 @@ class NotCanceled(DomainError):
     default_detail = "Your subscription is not canceled, so there is nothing to resume."
 
 
+class ChangeInProgress(DomainError):
+    default_code = "change_in_progress"
+    default_detail = "Another change of your plan is under way. Repeat this one in a second."
+    retry_after = 1
+
+
 class NotResumed(DomainError):
     default_code = "not_resumed"
     default_detail = (

@@ -3,6 +3,7 @@
 import random
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import partial
 
 import pytest
 import time_machine
@@ -10,7 +11,7 @@ import time_machine
 from payments.books import verification
 from payments.gateways.sandbox import charging
 from payments.models import Invoice, Payment, Plan, Subscription
-from payments.tests.kit import VISA, code, nothing_changes
+from payments.tests.kit import VISA, code, nothing_changes, together
 
 URL = "/api/v1/payments/subscribe"
 MINE = "/api/v1/payments/subscription"
@@ -252,6 +253,28 @@ def test_the_sandboxs_clock_decides_how_much_is_unused(client_for, viewer, admin
     share = Fraction(left // timedelta.resolution, length // timedelta.resolution)
     assert abs(2999 - 999 * share - second.amount) <= Fraction(1, 2)
     assert 999 * share < 600
+
+
+@pytest.mark.django_db(transaction=True)
+def test_upgrades_at_the_same_moment_are_made_one_after_the_other(client_for, viewer, subscribe):
+    """Two tabs upgrade to different plans: the money is that of the dearest plan that was reached."""
+    subscribe(viewer)
+    clients = [(client_for(viewer), plan) for plan in ("medium", "large", "giant") * 2]
+
+    def send(client, plan):
+        return client.post(f"{MINE}/change", {"plan": plan})
+
+    answers = together([partial(send, *one) for one in clients])
+
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    for answer in answers:
+        if answer.status_code == 409:
+            assert code(answer) in {"change_in_progress", "plan_unchanged"}
+    plan = Subscription.objects.get().plan.code
+    assert client_for(viewer).post(f"{MINE}/change", {"plan": "giant"}).status_code in {200, 409}
+    kept = sum(Payment.objects.values_list("captured", flat=True))
+    assert abs(kept - 19900) <= 3, plan
+    assert verification.verify_ledger().discrepancies == 0
 
 
 class Person:

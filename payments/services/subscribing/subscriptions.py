@@ -14,6 +14,7 @@ from audit.actions import AuditAction
 from payments import gateways, locks
 from payments.errors import (
     AlreadySubscribed,
+    ChangeInProgress,
     GatewayUnavailable,
     NoSubscription,
     NotCanceled,
@@ -37,7 +38,7 @@ from payments.services import access
 from payments.services.settling import customers, payable
 from payments.services.settling.payable import NextAction
 from payments.services.subscribing import follow_gateway
-from payments.services.subscribing.changing import changing
+from payments.services.subscribing.changing import changing, one_at_a_time
 from payments.services.subscribing.follow_gateway import sync_subscription
 from payments.services.subscribing.proration import period_value
 
@@ -51,7 +52,7 @@ REFUSALS_OF_SUBSCRIBE = (PlanNotFound, AlreadySubscribed, *translation.REFUSALS)
 REFUSALS_OF_CANCEL = (NoSubscription, GatewayUnavailable)
 REFUSALS_OF_RESUME = (*REFUSALS_OF_CANCEL, NotCanceled, NotResumed)
 REFUSALS_OF_PAYMENT_METHOD = (NoSubscription, SubscriptionNotRunning, *translation.REFUSALS)
-REFUSALS_OF_CHANGE = (*REFUSALS_OF_PAYMENT_METHOD, PlanNotFound, PlanUnchanged)
+REFUSALS_OF_CHANGE = (*REFUSALS_OF_PAYMENT_METHOD, PlanNotFound, PlanUnchanged, ChangeInProgress)
 
 
 def subscribe(*, user: User, plan_code: str, payment_method: str = "") -> tuple[Subscription, bool]:
@@ -153,9 +154,14 @@ def change(*, user: User, plan_code: str) -> Subscription:
     plan again takes that change back.
 
     Raises NoSubscription, PlanNotFound (also for a plan in another currency), SubscriptionNotRunning,
-    PlanUnchanged, CardDeclined and GatewayUnavailable. No plan has changed then.
+    PlanUnchanged, ChangeInProgress, CardDeclined and GatewayUnavailable. No plan has changed then.
     """
     plan = _offered_plan(plan_code)
+    with one_at_a_time(user):
+        return _change(user, plan)
+
+
+def _change(user: User, plan: Plan) -> Subscription:
     subscription, external_id = _changeable(user, plan)
     if plan.amount > subscription.plan.amount:
         with translate_errors(), suppress(NotThere):
