@@ -73,7 +73,9 @@ class UserAdmin(HouseAdmin[User]):
         self._set_active(request, queryset, is_active=True)
 
     @admin.action(
-        description="Deactivate (ends the tokens and the playback at once)", permissions=["change"]
+        description="Deactivate (ends tokens and playback at once, the subscription with its period,"
+        " and takes the videos out of the catalogue)",
+        permissions=["change"],
     )
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._set_active(request, queryset, is_active=False)

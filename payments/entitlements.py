@@ -58,6 +58,12 @@ def can_watch_each(
     return answers
 
 
+def bought_by(user: User) -> Q:
+    """Return the condition that the user has bought a video, or rents it now, as one on videos."""
+    bought = Entitlement.objects.live().filter(user=user, source_type=Entitlement.Source.ORDER)
+    return Q(pk__in=bought.values("video"))
+
+
 def _access_without_entitlement(user: User | AnonymousUser, video: Video) -> Access | None:
     """Return the access of the owner, of an administrator, or of anyone to a free video."""
     if user.is_authenticated:

@@ -141,6 +141,19 @@ class NotCanceled(DomainError):
     default_detail = "Your subscription is not canceled, so there is nothing to resume."
 
 
+class ChangeInProgress(DomainError):
+    default_code = "change_in_progress"
+    default_detail = "Another change of your plan is under way. Repeat this one in a second."
+    retry_after = 1
+
+
+class NotResumed(DomainError):
+    default_code = "not_resumed"
+    default_detail = (
+        "Your subscription could not be resumed, and still ends. Subscribe again when it has ended."
+    )
+
+
 class PlanUnchanged(DomainError):
     default_code = "plan_unchanged"
     default_detail = "This is your plan already, so nothing was changed. Choose another plan."

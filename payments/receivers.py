@@ -10,9 +10,14 @@ from datetime import datetime
 from django.dispatch import receiver
 
 from accounts.models import User
-from accounts.signals import account_attacked, attacked_account_opened, seeding
+from accounts.signals import (
+    account_attacked,
+    attacked_account_opened,
+    seeding,
+    user_deactivated,
+)
 from config.signals import health_checked
-from payments import gateways, idempotency, scheduled
+from payments import entitlements, gateways, idempotency, scheduled
 from payments.books import review
 from payments.gateways.sandbox import events as sandbox_events
 from payments.gateways.sandbox import subscriptions as sandbox_subscriptions
@@ -22,7 +27,7 @@ from payments.services.gateway_news import followups, reconciliation, webhooks
 from payments.services.notices import sending, writing
 from payments.services.offers import plans
 from payments.services.settling import split
-from payments.services.subscribing import follow_gateway, subscriptions
+from payments.services.subscribing import deactivation, follow_gateway, subscriptions
 from payments.signals import (
     order_paid,
     order_refunded,
@@ -31,7 +36,7 @@ from payments.signals import (
     subscription_changed,
 )
 from videos.models import Video
-from videos.signals import video_removed, worker_tick
+from videos.signals import video_removed, videos_kept, worker_tick
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.split_revenue")
@@ -56,6 +61,19 @@ def subscription_follows_payment(sender, payment: Payment, **kwargs):
 def close_orders(sender, video: Video, **kwargs):
     """Expire the open orders of the video."""
     orders.expire_orders_of(video)
+
+
+@receiver(user_deactivated, dispatch_uid="payments.stop_money_of_deactivated_user")
+def stop_money_of_deactivated_user(sender, user: User, actor: User | None, **kwargs):
+    """Expire the open orders of the user and of the user's videos, and stop the user's renewals."""
+    orders.expire_orders_of_user(user)
+    deactivation.stop_renewals(user, by=actor)
+
+
+@receiver(videos_kept, dispatch_uid="payments.keep_bought_videos")
+def keep_bought_videos(sender, user: User, **kwargs):
+    """Let buyers keep the videos that have left the catalogue with their creator."""
+    return entitlements.bought_by(user)
 
 
 @receiver(order_paid, dispatch_uid="payments.send_receipt")
@@ -118,6 +136,7 @@ def run_periodic_work(sender, every: str, **kwargs):
         orders.expire_orders()
         sandbox_subscriptions.run_due()
         subscriptions.end_lapsed()
+        deactivation.note_deactivated()
         followups.run_unless_silent(followups.cancel_abandoned)
         idempotency.forget_old_keys()
     elif every == "hour":

@@ -33,7 +33,7 @@ class PlaybackSession(models.Model):
         IDLE = "idle", "idle for too long"
         REVOKED = "revoked", "the entitlement was revoked"
         REMOVED = "removed", "the video was deleted"
-        RESTRICTED = "restricted", "the video became private or paid"
+        RESTRICTED = "restricted", "the video is no longer open to the viewer"
         DEACTIVATED = "deactivated", "the user was deactivated"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

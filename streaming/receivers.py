@@ -45,8 +45,12 @@ def end_sessions_of_restricted_video(sender, video: Video, **kwargs):
 
 @receiver(user_deactivated, dispatch_uid="streaming.end_sessions_of_deactivated_user")
 def end_sessions_of_deactivated_user(sender, user: User, **kwargs):
-    """End all sessions of the user."""
+    """End all sessions of the user, and those of the user's videos that rest on no purchase."""
     sessions.end(PlaybackSession.objects.filter(user=user), Reason.DEACTIVATED)
+    lost = PlaybackSession.objects.filter(
+        video__in=Video.objects.filter(creator=user), access__in=["free", "subscription"]
+    )
+    sessions.end(lost, Reason.RESTRICTED)
 
 
 @receiver(worker_tick, dispatch_uid="streaming.maintain_sessions")

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Self, cast
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
@@ -11,6 +13,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from accounts.models import User
+from videos.signals import videos_kept
 
 if TYPE_CHECKING:
     from videos.models import ProcessingJob, Video, WorkerPresence  # noqa: F401 - in the quoted type arguments
@@ -31,20 +34,26 @@ class VideoQuerySet(models.QuerySet["Video"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Return the videos that ``user`` may open by their id.
 
-        Anyone may open a video that can be played and is not private. Owners may also open all their
-        own videos, administrators all videos. No user may open a deleted one: administrators find
-        those with ``deleted``.
+        Anyone may open a video that can be played and is not private, unless it is withdrawn: its
+        creator is deactivated. Who keeps a withdrawn video may still open it (`signals.videos_kept`).
+        Owners may also open all their own videos, administrators all videos. No user may open a deleted
+        one: administrators find those with ``deleted``.
         """
         open_to_all = ~Q(current_version="") & ~Q(visibility=self.model.Visibility.PRIVATE)
-        return self._visible(user, open_to_all)
+        offered = Q(creator__is_active=True)
+        if user.is_authenticated:
+            answers = cast("list[tuple[object, Q]]", videos_kept.send(self.model, user=user))
+            offered = reduce(or_, (kept for _, kept in answers), offered)
+        return self._visible(user, open_to_all & offered)
 
     def listed_for(self, user: User | AnonymousUser) -> Self:
         """Return the catalogue as ``user`` sees it: as ``visible_to``, without unlisted videos.
 
-        Owners and administrators find unlisted videos in it, too.
+        Withdrawn videos are left out for their buyers, too. Owners and administrators find unlisted and
+        withdrawn videos in it.
         """
         listed = ~Q(current_version="") & Q(visibility=self.model.Visibility.PUBLIC)
-        return self._visible(user, listed)
+        return self._visible(user, listed & Q(creator__is_active=True))
 
     def _visible(self, user: User | AnonymousUser, to_all: Q) -> Self:
         alive = self.alive()

@@ -124,6 +124,9 @@ WAITS: dict[State, Overdue | None] = {
     (Subscription, "closed_at_gateway", "False"): (
         lambda now: Q(external_id__isnull=False) & ~Q(status__in=Subscription.LIVE)
     ),
+    (Subscription, "must_not_renew", "True"): (
+        lambda now: Q(status__in=Subscription.LIVE, cancel_at_period_end=False)
+    ),
     (Invoice, "status", "open"): (
         lambda now: Q(subscription__closed_at_gateway=True) & ~Q(subscription__external_id=None)
     ),

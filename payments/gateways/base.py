@@ -108,7 +108,8 @@ class InvoiceSnapshot:
 class SubscriptionSnapshot:
     """The state of one subscription at the gateway.
 
-    ``invoices`` holds the invoices with an amount above zero, oldest first.
+    ``invoices`` holds the invoices of periods that cost something, oldest first. The amount of such an
+    invoice is 0 if the unused value of the period before has paid all of it.
     """
 
     external_id: str
@@ -316,7 +317,8 @@ class Gateway(Protocol):
 
         The first period is charged at once, unless the plan has trial days. The status is incomplete if
         the bank asks for authentication. ``reference`` is the id of our subscription.
-        ``payment_method`` may be empty only for a plan with trial days.
+        ``payment_method`` may be empty only for a plan with trial days: the subscription then ends with
+        its trial, unless it has got a card by then.
 
         Repeating a key returns the subscription of the first call; an unknown card does not use the
         key up. Raises Declined and MethodUnknown: no subscription was started then.
@@ -335,20 +337,25 @@ class Gateway(Protocol):
     def resume_subscription(self, external_id: str) -> SubscriptionSnapshot:
         """Undo a cancellation at the period's end and return the subscription. Raises NotThere.
 
-        Safe to repeat; a subscription that has ended or was not canceled stays as it is.
+        That includes a cancellation on the gateway's own pages. Safe to repeat; a subscription that has
+        ended or was not canceled stays as it is.
         """
 
     def change_plan(
-        self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
-    ) -> SubscriptionSnapshot:
+        self, external_id: str, plan: PlanTerms, *, key: str, at_period_end: bool,
+        period_value: int = 0,
+    ) -> SubscriptionSnapshot:  # fmt: skip
         """Change a subscription's plan and return it. Safe to repeat.
 
-        At once: a new period starts, and its price is reduced by the unused part of the old period. In
-        a trial nothing is charged and the trial goes on. The plan that it has already changes nothing.
-        At the period's end: the next period has the new plan. Naming the current plan undoes a planned
-        change.
+        At once: a new period starts, and its price is reduced by the unused part of ``period_value``,
+        the value of the current period (see `periods.unused_part`). The gateway's own clock decides how
+        much is unused. The rest is rounded down to an amount that the gateway can charge, which may be
+        0. In a trial nothing is charged and the trial goes on. The plan that it has already changes
+        nothing. At the period's end: the next period has the new plan. Naming the current plan undoes a
+        planned change.
 
-        Raises NotThere, and Declined: nothing has changed then.
+        A decline is final for its key: a further try needs a new one. Raises NotThere, and Declined:
+        nothing has changed then, and a planned change is still planned.
         """
 
     def set_payment_method(

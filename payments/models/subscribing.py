@@ -49,6 +49,8 @@ class Subscription(Payable):
     period_start = models.DateTimeField(null=True)
     period_end = models.DateTimeField(null=True)
     cancel_at_period_end = models.BooleanField(default=False)
+    # True from the deactivation of the user until the gateway ends the subscription with its period.
+    must_not_renew = models.BooleanField(default=False)
     # The user who has asked the gateway for a change that is not applied here yet, for its audit entry.
     changing_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
@@ -96,6 +98,12 @@ class Subscription(Payable):
                 name="subscription_to_close",
                 condition=Q(external_id__isnull=False, closed_at_gateway=False),
             ),
+            # For the follow-ups that end the subscriptions of deactivated users.
+            models.Index(
+                fields=["status"],
+                name="subscription_must_not_renew",
+                condition=Q(must_not_renew=True),
+            ),
             # For the job that ends lapsed subscriptions.
             models.Index(
                 fields=["period_end"],
@@ -120,6 +128,8 @@ class Subscription(Payable):
 
 class Invoice(models.Model):
     """One period of a subscription that the gateway has billed. Amounts are in minor units.
+
+    ``amount`` is 0 for an upgrade that the unused value of the period before has paid.
 
     ``recognised`` is the part of ``amount`` that was earned until the end of the day
     ``recognised_upto`` (UTC). The other part is deferred.
@@ -155,7 +165,7 @@ class Invoice(models.Model):
                 fields=["subscription", "period_start"], name="invoice_period_once"
             ),
             models.UniqueConstraint(fields=["subscription", "external_id"], name="invoice_once"),
-            models.CheckConstraint(name="invoice_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(name="invoice_not_negative", condition=Q(amount__gte=0)),
             models.CheckConstraint(
                 name="invoice_period", condition=Q(period_end__gt=F("period_start"))
             ),

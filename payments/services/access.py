@@ -55,24 +55,46 @@ def update_for_subscription(subscription: Subscription) -> None:
 
 
 def access_until(subscription: Subscription) -> datetime | None:
-    """Return the moment at which the subscription's access ends; None before its first period."""
+    """Return the moment at which the subscription's access ends; None before its first period.
+
+    The grace period is for renewals. A trial whose first payment fails ends its access: the grace
+    period would be another trial.
+    """
     if subscription.status == Status.PAST_DUE:
-        return subscription.grace_until
+        was_paid = subscription.invoices.filter(status=Invoice.Status.PAID).exists()
+        return subscription.grace_until if was_paid else subscription.past_due_since
     end = subscription.period_end
     return end + PERIOD_GRACE if end else None
 
 
 def is_taken_back(subscription: Subscription) -> bool:
-    """Return True if the payment of the latest paid period is disputed or refunded in full."""
-    invoice = (
-        subscription.invoices.filter(status=Invoice.Status.PAID).order_by("-period_start").first()
-    )
-    if invoice is None:
+    """Return True if the latest payment for the current period was refunded in full.
+
+    Also if any payment for it is disputed, such as that of an earlier period whose unused value has
+    reduced the price of the current one.
+    """
+    payments = [payment for _, payment in paid_periods(subscription) if payment]
+    if not payments:
         return False
-    payment = invoice.payments.filter(disposition=Payment.Disposition.APPLIED).first()
-    if payment is None:
-        return False
-    return payment.disputed() > 0 or payment.refunded() >= payment.captured > 0
+    latest = payments[0]
+    refunded_in_full = latest.refunded() >= latest.captured > 0
+    return refunded_in_full or any(payment.disputed() > 0 for payment in payments)
+
+
+def paid_periods(subscription: Subscription) -> list[tuple[Invoice, Payment | None]]:
+    """Return the invoices, with their payments, that have paid for the current period; newest first.
+
+    The first one is the latest paid invoice. The others follow while an upgrade ended their period
+    early, because their unused value went into the period after it.
+    """
+    invoices = subscription.invoices.filter(status=Invoice.Status.PAID).order_by("-period_start")
+    periods: list[tuple[Invoice, Payment | None]] = []
+    for invoice in invoices:
+        if periods and invoice.ended_early_at != periods[-1][0].period_start:
+            break
+        applied = invoice.payments.filter(disposition=Payment.Disposition.APPLIED)
+        periods.append((invoice, applied.first()))
+    return periods
 
 
 def begin_rental(entitlement: Entitlement, now: datetime) -> Entitlement:

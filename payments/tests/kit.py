@@ -23,8 +23,8 @@ MONEY = (
     models.SandboxPayment, models.SandboxRefund, models.SandboxDispute, models.SandboxCheckout,
     models.SandboxSubscription, models.SandboxInvoice, models.Notice,
 )  # fmt: skip
-# Fields that a sync may change although no money and no access have changed.
-TICKETS = {"sync_ticket", "applied_ticket", "changed_at"}
+# Fields that a sync or a decline may change although no money and no access have changed.
+TICKETS = {"sync_ticket", "applied_ticket", "changed_at", "attempt"}
 VISA, DECLINED = "pm_card_visa", "pm_card_chargeDeclined"
 
 P = ParamSpec("P")

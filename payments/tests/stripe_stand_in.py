@@ -20,6 +20,8 @@ from urllib.parse import parse_qsl, urlsplit
 from stripe import params as sdk
 from stripe.params import checkout as sdk_checkout
 
+from payments.tests import stripe_endings
+
 API_VERSION = "2026-10-28.endive"
 KEY, SECRET = "sk_test_of_the_stand_in", "whsec_of_the_stand_in"
 DAY = 86_400
@@ -452,6 +454,7 @@ class StripeStandIn:
         self, *, customer: str, items: list, default_payment_method: str = "",
         payment_behavior: str = "allow_incomplete", trial_period_days: str = "0",
         metadata: dict | None = None, payment_settings: dict | None = None,
+        trial_settings: dict | None = None,
     ) -> dict:  # fmt: skip
         self.find("customer", customer, "customer")
         price = self.find("price", items[0]["price"], "items[0][price]")
@@ -463,7 +466,7 @@ class StripeStandIn:
             currency=price["currency"], status="trialing" if days else "active",
             cancel_at_period_end=False, cancel_at=None, ended_at=None, schedule=None,
             default_payment_method=default_payment_method or None,
-            cancellation_details={"reason": None},
+            cancellation_details={"reason": None}, trial_settings=trial_settings,
         )  # fmt: skip
         item: dict = {
             "id": f"si_{next(self._ids):06}", "object": "subscription_item", "price": price,
@@ -546,6 +549,8 @@ class StripeStandIn:
         subscription["metadata"] |= params.get("metadata", {})
         if "cancel_at_period_end" in params:
             subscription["cancel_at_period_end"] = params["cancel_at_period_end"] == "true"
+        if "cancel_at" in params:
+            subscription["cancel_at"] = int(params["cancel_at"]) if params["cancel_at"] else None
         if "default_payment_method" in params:
             self.card(params["default_payment_method"])
             subscription["default_payment_method"] = params["default_payment_method"]
@@ -561,20 +566,21 @@ class StripeStandIn:
     def change_price(self, subscription: dict, params: dict) -> None:
         item = subscription["items"]["data"][0]
         assert params["items"][0]["id"] == item["id"]
-        old, price = item["price"], self.find("price", params["items"][0]["price"])
+        price = self.find("price", params["items"][0]["price"])
         item["price"] = price
-        if params["proration_behavior"] == "none":
+        assert params["proration_behavior"] == "none", "other prorations are not played"
+        if "billing_cycle_anchor" not in params:
             return
-        assert params["proration_behavior"] == "always_invoice"
         assert params["billing_cycle_anchor"] == {"type": "now"}
         assert params["payment_behavior"] == "error_if_incomplete"
-        now, start, end = (
-            int(time.time()), item["current_period_start"], item["current_period_end"],
-        )  # fmt: skip
-        credit = old["unit_amount"] * (end - now) // (end - start)
+        now, end = int(time.time()), item["current_period_end"]
         until = now + LENGTH[price["recurring"]["interval"]]
         item.update(current_period_start=now, current_period_end=until)
-        lines = [self.line(-credit, now, end), self.line(price["unit_amount"], now, until)]
+        lines = [self.line(price["unit_amount"], now, until)]
+        for added in params.get("add_invoice_items", []):
+            self.find("product", added["price_data"]["product"], "add_invoice_items")
+            assert added["price_data"]["currency"] == subscription["currency"]
+            lines.append(self.line(int(added["price_data"]["unit_amount"]), now, end))
         if self.bill(subscription, lines, asks=False)["status"] == "open":
             raise asking()
 
@@ -582,7 +588,7 @@ class StripeStandIn:
         """End the period of a subscription: bill the next one, or cancel it if that was asked for."""
         subscription = self.find("subscription", name)
         item = subscription["items"]["data"][0]
-        if subscription["cancel_at_period_end"]:
+        if stripe_endings.ends_now(subscription):
             self.cancel_subscription(name)
             return
         if subscription["schedule"]:
@@ -604,7 +610,7 @@ class StripeStandIn:
     def cancel_subscription(self, name: str, **params) -> dict:
         subscription = self.find("subscription", name)
         subscription.update(
-            status="canceled", ended_at=int(time.time()), cancel_at_period_end=False
+            status="canceled", ended_at=int(time.time()), cancel_at_period_end=False, cancel_at=None
         )
         subscription["cancellation_details"] = {"reason": "cancellation_requested"}
         self.tell("customer.subscription.deleted", subscription)

@@ -375,6 +375,14 @@ class Flows:
         assert verification.verify_ledger().discrepancies >= 4
 
     def deactivate_a_user(self):
-        user = self.make_user()
+        user, video = self.make_user(), self.video()
         self.play(user, self.make_video())
+        self.subscribe(user)
+        self.order(user, video, coupon="HALF")
         accounts.set_active(user_id=user.pk, is_active=False, actor=self.admin)
+        self.tick()
+        buyer = self.make_user()
+        self.order(buyer, video, coupon="HALF")
+        self.play(self.make_user(), self.make_video(creator=video.creator))
+        accounts.set_active(user_id=video.creator.pk, is_active=False, actor=self.admin)
+        self.tick()

@@ -116,9 +116,12 @@ class SandboxGateway:
         return subscriptions.snapshot(external_id)
 
     def change_plan(
-        self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
-    ) -> SubscriptionSnapshot:
-        subscriptions.change_plan(external_id, plan, at_period_end=at_period_end, key=key)
+        self, external_id: str, plan: PlanTerms, *, key: str, at_period_end: bool,
+        period_value: int = 0,
+    ) -> SubscriptionSnapshot:  # fmt: skip
+        subscriptions.change_plan(
+            external_id, plan, at_period_end=at_period_end, period_value=period_value, key=key
+        )
         return subscriptions.snapshot(external_id)
 
     def set_payment_method(

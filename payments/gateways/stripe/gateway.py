@@ -237,12 +237,14 @@ class StripeGateway:
             return subscriptions.resume(connect(), external_id)
 
     def change_plan(
-        self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
-    ) -> SubscriptionSnapshot:
+        self, external_id: str, plan: PlanTerms, *, key: str, at_period_end: bool,
+        period_value: int = 0,
+    ) -> SubscriptionSnapshot:  # fmt: skip
         with sdk_errors_translated():
             return subscriptions.change_plan(
-                connect(), external_id, plan, at_period_end=at_period_end, key=key
-            )
+                connect(), external_id, plan, key=key, at_period_end=at_period_end,
+                period_value=period_value,
+            )  # fmt: skip
 
     def set_payment_method(
         self, external_id: str, payment_method: str, *, customer: str
@@ -334,6 +336,9 @@ def _subscription_checkout(
     }
     if plan.trial_days:
         params["subscription_data"]["trial_period_days"] = plan.trial_days
+        params["subscription_data"]["trial_settings"] = {
+            "end_behavior": {"missing_payment_method": "cancel"}
+        }
     return params
 
 

@@ -240,16 +240,15 @@ def subscription(
 
     An unknown status counts as paused. One that Stripe canceled for a failed payment is expired.
     """
-    item = first_item(row)
-    period = item if item.get("current_period_end") else row
+    period = _period_holder(row)
     status = SUBSCRIPTION_STATUS.get(text(row, "status"), Subscription.Status.PAUSED)
     reason = nested(row, "cancellation_details").get("reason")
     if status == Subscription.Status.CANCELED and reason == "payment_failed":
         status = Subscription.Status.EXPIRED
-    cancel_at = row.get("cancel_at")
-    ends_with_period = cancel_at is not None and cancel_at == period.get("current_period_end")
     # Reversed, because sorting keeps the order of invoices whose periods start in the same second.
-    known = [invoice(one) for one in invoices if one.get("status") in INVOICE_STATUS][::-1]
+    known = [
+        (invoice(one), _is_credited(one)) for one in invoices if one.get("status") in INVOICE_STATUS
+    ][::-1]
     return SubscriptionSnapshot(
         external_id=required_text(row, "id"),
         reference=text(nested(row, "metadata"), SUBSCRIPTION),
@@ -257,13 +256,43 @@ def subscription(
         status=status,
         period_start=moment(period, "current_period_start"),
         period_end=moment(period, "current_period_end"),
-        cancel_at_period_end=bool(row.get("cancel_at_period_end")) or ends_with_period,
+        cancel_at_period_end=ends_with_period(row),
         next_plan_code=_next_plan_code(schedule),
         ended_at=moment(row, "ended_at"),
         invoices=tuple(
-            sorted((one for one in known if one.amount > 0), key=lambda one: one.period_start)
+            sorted(
+                (one for one, is_credited in known if one.amount > 0 or is_credited),
+                key=lambda one: one.period_start,
+            )
         ),
     )
+
+
+def current_period(subscription: Json) -> tuple[datetime, datetime]:
+    """Return the start and end of a Subscription's period. Raises ValueError if it has none."""
+    return _period(_period_holder(subscription), "current_period_start", "current_period_end")
+
+
+def _period_holder(subscription: Json) -> Json:
+    """Return the object that holds a Subscription's period: its item, and before Basil itself."""
+    item = first_item(subscription)
+    return item if item.get("current_period_end") else subscription
+
+
+def ends_with_period(subscription: Json) -> bool:
+    """Return whether no period follows the current one, because the Subscription was canceled.
+
+    The Customer Portal sets only the moment ``cancel_at``.
+    """
+    cancel_at = subscription.get("cancel_at")
+    until = _period_holder(subscription).get("current_period_end")
+    is_dated = isinstance(cancel_at, int) and isinstance(until, int) and cancel_at <= until
+    return bool(subscription.get("cancel_at_period_end")) or is_dated
+
+
+def _is_credited(invoice: Json) -> bool:
+    """Return whether unused value of the period before reduces an Invoice, perhaps to nothing."""
+    return any(integer(line, "amount") < 0 for line in listed(invoice, "lines"))
 
 
 def is_scheduled(schedule: Json | None) -> bool:

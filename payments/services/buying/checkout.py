@@ -97,10 +97,10 @@ def purchase(
 def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
     """Charge an open order, and return it with its new status.
 
-    Raises OrderNotOpen, VideoNotFound for a deleted video, and CardDeclined, PaymentMethodUnknown or
-    AmountBelowMinimum: the order then waits for another card. After GatewayUnavailable it stays
-    PROCESSING, neither expires nor can be canceled, and the next call asks the gateway again with the
-    same idempotency key, so that a capture is found and not repeated.
+    Raises OrderNotOpen, VideoNotFound for a deleted or withdrawn video, and CardDeclined,
+    PaymentMethodUnknown or AmountBelowMinimum: the order then waits for another card. After
+    GatewayUnavailable it stays PROCESSING, neither expires nor can be canceled, and the next call asks
+    the gateway again with the same idempotency key, so that a capture is found and not repeated.
     """
     gateway = gateways.by_name(order.gateway)
     _mark_as_charging(order)
@@ -142,8 +142,13 @@ def next_action(order: Order, *, return_url: str = "") -> NextAction | None:
 
 
 def _mark_as_charging(order: Order) -> None:
-    """Set an open order to PROCESSING. Raises OrderNotOpen, and VideoNotFound for a deleted video."""
-    if order.status == Order.Status.PENDING and order.video.deleted_at is not None:
+    """Set an open order to PROCESSING.
+
+    Raises OrderNotOpen, and VideoNotFound for a deleted or withdrawn video.
+    """
+    if order.status == Order.Status.PENDING and (
+        order.video.deleted_at is not None or order.video.is_withdrawn
+    ):
         raise VideoNotFound()
     marked = Order.objects.filter(
         Q(status=Order.Status.PROCESSING)
@@ -159,8 +164,9 @@ def _get_or_create_order(
     buyer: User, video_id: uuid.UUID, options: PurchaseOptions
 ) -> tuple[Order, bool]:
     """Return the buyer's open order that fits the options, and whether this call created it."""
-    video = Video.objects.visible_to(buyer).filter(pk=video_id).first()
-    if video is None:
+    videos = Video.objects.visible_to(buyer).select_related("creator")
+    video = videos.filter(pk=video_id).first()
+    if video is None or video.is_withdrawn:
         raise VideoNotFound()
     price = _checked_price(buyer, video, options)
     coupon = coupons.find(options.coupon, video=video) if options.coupon else None

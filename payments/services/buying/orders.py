@@ -161,6 +161,12 @@ def expire_orders_of(video: Video) -> None:
     _close(_closable_orders().filter(video=video).values_list("pk", flat=True), Status.EXPIRED)
 
 
+def expire_orders_of_user(user: User) -> None:
+    """Expire the open orders of a deactivated user, and all open orders of the user's videos."""
+    orders = _closable_orders().filter(Q(buyer=user) | Q(creator=user))
+    _close(orders.values_list("pk", flat=True), Status.EXPIRED)
+
+
 def expire(order: Order) -> bool:
     """Expire an open order. Return False if it is not open any more, or is being paid."""
     return bool(_close([order.pk], Status.EXPIRED))

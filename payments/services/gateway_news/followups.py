@@ -22,6 +22,7 @@ from payments.models import Invoice, Order, Payment, Subscription
 from payments.services.gateway_news import changes
 from payments.services.settling import refunds
 from payments.services.settling.facts import sync_payment
+from payments.services.subscribing import deactivation
 from payments.services.subscribing.follow_gateway import sync_subscription
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,8 @@ def run() -> int:
     calls that were left.
     """
     return (
-        _each(refunds.due_requests(), refunds.request_at_gateway)
+        _each(deactivation.due(), deactivation.end_renewals_of)
+        + _each(refunds.due_requests(), refunds.request_at_gateway)
         + _each(_orders_with_checkout_to_close(), _close_checkout)
         + _each(_subscriptions_with_checkout_to_close(), _close_checkout)
         + _each(_subscriptions_to_end(), _end_at_gateway)

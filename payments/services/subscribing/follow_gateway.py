@@ -136,6 +136,7 @@ def _apply_snapshot(
     row.plan = plans.get(snapshot.plan_code, row.plan)
     row.next_plan = plans.get(snapshot.next_plan_code)
     row.cancel_at_period_end = snapshot.cancel_at_period_end
+    row.must_not_renew = row.must_not_renew and not snapshot.cancel_at_period_end
     if status in Subscription.RUNNING:
         row.period_start, row.period_end = snapshot.period_start, snapshot.period_end
         row.ended_at = None
@@ -234,8 +235,9 @@ def end_subscription(row: Subscription, status: str) -> None:
     if row.status not in Subscription.LIVE:
         return
     before, row.status, row.ended_at = row.status, status, timezone.now()
-    row.save(update_fields=["status", "ended_at"])
-    _apply_status_effects(row, before)
+    by, row.changing_by = row.changing_by, None
+    row.save(update_fields=["status", "ended_at", "changing_by"])
+    _apply_status_effects(row, before, by=by)
 
 
 def _update_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
@@ -267,10 +269,14 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
             period_end__gt=fact.period_start,
             ended_early_at=None,
         ).update(ended_early_at=fact.period_start)
-    # PAID is set by `update_from_payment` alone, together with the payment.
-    if Invoice.Status.PAID not in {invoice.status, fact.status} and invoice.status != fact.status:
+    # PAID is set by `update_from_payment`, together with the payment. An invoice of 0 has none.
+    is_free = invoice.amount == 0 and fact.status == Invoice.Status.PAID
+    if invoice.status == Invoice.Status.PAID or invoice.status == fact.status:
+        return invoice
+    if is_free or fact.status != Invoice.Status.PAID:
         invoice.status = fact.status
-        invoice.save(update_fields=["status"])
+        invoice.paid_at = invoice.period_start if is_free else None
+        invoice.save(update_fields=["status", "paid_at"])
     return invoice
 
 
@@ -289,7 +295,7 @@ def update_from_payment(payment: Payment) -> None:
         invoice.status, invoice.paid_at = Invoice.Status.PAID, payment.captured_at
         invoice.save(update_fields=["status", "paid_at"])
     latest = not row.invoices.filter(
-        period_start__gt=invoice.period_start, status=Invoice.Status.PAID
+        period_start__gt=invoice.period_start, status=Invoice.Status.PAID, amount__gt=0
     ).exists()
     # A refund that is under way only revokes the access, and gives it back if the refund fails.
     refunded = payment.refunds.filter(status=Refund.Status.SUCCEEDED).aggregate(total=Sum("amount"))

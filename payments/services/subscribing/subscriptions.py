@@ -1,7 +1,6 @@
 """Subscribing to a plan, and the changes that subscribers make to their subscription."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,13 +11,14 @@ from django.utils import timezone
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
-from config.errors import DomainError
 from payments import gateways, locks, modes
 from payments.errors import (
     AlreadySubscribed,
+    ChangeInProgress,
     GatewayUnavailable,
     NoSubscription,
     NotCanceled,
+    NotResumed,
     PaymentsClosed,
     PlanNotFound,
     PlanUnchanged,
@@ -39,7 +39,9 @@ from payments.services import access
 from payments.services.settling import customers, payable
 from payments.services.settling.payable import NextAction
 from payments.services.subscribing import follow_gateway
+from payments.services.subscribing.changing import changing, one_at_a_time
 from payments.services.subscribing.follow_gateway import sync_subscription
+from payments.services.subscribing.proration import period_value
 
 Status = Subscription.Status
 # A subscription that is still incomplete after this time is given up. Its checkout expires then too.
@@ -49,9 +51,9 @@ RESYNCS_AT_ONCE = 100
 # What the functions below can raise, for the API document.
 REFUSALS_OF_SUBSCRIBE = (PlanNotFound, AlreadySubscribed, *translation.REFUSALS)
 REFUSALS_OF_CANCEL = (NoSubscription, GatewayUnavailable, PaymentsClosed)
-REFUSALS_OF_RESUME = (*REFUSALS_OF_CANCEL, NotCanceled)
+REFUSALS_OF_RESUME = (*REFUSALS_OF_CANCEL, NotCanceled, NotResumed)
 REFUSALS_OF_PAYMENT_METHOD = (NoSubscription, SubscriptionNotRunning, *translation.REFUSALS)
-REFUSALS_OF_CHANGE = (*REFUSALS_OF_PAYMENT_METHOD, PlanNotFound, PlanUnchanged)
+REFUSALS_OF_CHANGE = (*REFUSALS_OF_PAYMENT_METHOD, PlanNotFound, PlanUnchanged, ChangeInProgress)
 
 
 def subscribe(*, user: User, plan_code: str, payment_method: str = "") -> tuple[Subscription, bool]:
@@ -119,7 +121,7 @@ def cancel(*, user: User, at_period_end: bool, actor: User | None = None) -> Sub
             follow_gateway.end_subscription(locked, Status.CANCELED)
         return _reload(subscription)
     gateway = gateways.by_name(subscription.gateway)
-    with _changing(subscription, by=actor or user):
+    with changing(subscription, by=actor or user):
         with translate_errors():
             snapshot = gateway.cancel_subscription(
                 subscription.external_id, at_period_end=at_period_end
@@ -128,31 +130,67 @@ def cancel(*, user: User, at_period_end: bool, actor: User | None = None) -> Sub
 
 
 def resume(*, user: User) -> Subscription:
-    """Undo a cancellation at the period's end.
+    """Undo a cancellation at the period's end, also one that was made on the gateway's own pages.
 
-    Raises NoSubscription, NotCanceled and GatewayUnavailable.
+    Raises NoSubscription, NotCanceled, GatewayUnavailable, and NotResumed if it still does not renew.
     """
     subscription = current(user)
     if not subscription.cancel_at_period_end or subscription.external_id is None:
         raise NotCanceled()
     gateway = gateways.by_name(subscription.gateway)
-    with _changing(subscription, by=user):
+    with changing(subscription, by=user):
         with translate_errors():
             snapshot = gateway.resume_subscription(subscription.external_id)
-        return _sync(subscription, snapshot)
+        resumed = _sync(subscription, snapshot)
+        if resumed.cancel_at_period_end or resumed.status not in Subscription.RUNNING:
+            raise NotResumed()
+        return resumed
 
 
 def change(*, user: User, plan_code: str) -> Subscription:
     """Change the plan of the user's subscription.
 
-    A dearer plan begins at once, and the value of the unused time is deducted from its price. Another
-    plan begins with the next period; choosing the present plan again takes that change back.
+    A dearer plan begins at once. The unused part of what was paid for the current period, and not given
+    back, is deducted from its price. Another plan begins with the next period; choosing the present
+    plan again takes that change back.
 
     Raises NoSubscription, PlanNotFound (also for a plan in another currency), SubscriptionNotRunning,
-    PlanUnchanged, CardDeclined and GatewayUnavailable. No plan has changed then.
+    PlanUnchanged, ChangeInProgress, CardDeclined and GatewayUnavailable. No plan has changed then.
+    """
+    plan = _offered_plan(plan_code)
+    with one_at_a_time(user):
+        return _change(user, plan)
+
+
+def _change(user: User, plan: Plan) -> Subscription:
+    subscription, external_id = _changeable(user, plan)
+    if plan.amount > subscription.plan.amount:
+        with translate_errors(), suppress(NotThere):
+            _resync(subscription)  # refunds and disputes that only the gateway knows of yet
+        subscription, external_id = _changeable(user, plan)
+    later = plan.amount <= subscription.plan.amount
+    gateway = gateways.by_name(subscription.gateway)
+    # A repeated call has the same key. The ticket rises with each new state, and each upgrade begins a
+    # new period; a decline is final for its key, so that the next attempt has another one.
+    state = subscription.applied_ticket if later else _attempt_in_period(subscription)
+    with changing(subscription, by=user):
+        with payable.charging(subscription):
+            snapshot = gateway.change_plan(
+                external_id,
+                _terms_of(plan, gateway, trial_days=0),
+                key=f"change:{subscription.pk}:{plan.pk}:{state}",
+                at_period_end=later,
+                period_value=0 if later else period_value(subscription),
+            )
+        return _sync(subscription, snapshot)
+
+
+def _changeable(user: User, plan: Plan) -> tuple[Subscription, str]:
+    """Return the subscription that may change to a plan, and its id at the gateway.
+
+    Raises NoSubscription, PlanNotFound, SubscriptionNotRunning and PlanUnchanged.
     """
     subscription = current(user)
-    plan = _offered_plan(plan_code)
     if plan.currency != subscription.plan.currency:
         raise PlanNotFound()
     external_id = subscription.external_id
@@ -160,16 +198,12 @@ def change(*, user: User, plan_code: str) -> Subscription:
         raise SubscriptionNotRunning()
     if plan.pk == subscription.plan_id and subscription.next_plan_id is None:
         raise PlanUnchanged()
-    later = plan.amount <= subscription.plan.amount
-    gateway = gateways.by_name(subscription.gateway)
-    # A repeated call has the same key, because the ticket rises with each new state.
-    key = f"change:{subscription.pk}:{plan.pk}:{subscription.applied_ticket}"
-    with _changing(subscription, by=user):
-        with payable.charging(subscription):
-            snapshot = gateway.change_plan(
-                external_id, _terms_of(plan, gateway, trial_days=0), at_period_end=later, key=key
-            )
-        return _sync(subscription, snapshot)
+    return subscription, external_id
+
+
+def _attempt_in_period(subscription: Subscription) -> str:
+    start = subscription.period_start
+    return f"{start:%Y%m%dT%H%M%S}:{subscription.attempt}"
 
 
 def set_payment_method(*, user: User, payment_method: str) -> Subscription:
@@ -345,25 +379,6 @@ def _terms_of(plan: Plan, gateway: Gateway, *, trial_days: int) -> PlanTerms:
         plan.gateway_refs = {**plan.gateway_refs, gateway.name: terms.ref}
         plan.save(update_fields=["gateway_refs"])
     return terms
-
-
-@contextmanager
-def _changing(subscription: Subscription, *, by: User) -> Iterator[None]:
-    """Note who changes the subscription at the gateway, until the change is applied or refused.
-
-    The change may be applied by a webhook event before the gateway answers here, or after this process
-    has died. Its audit entry names this user all the same.
-    """
-    row = Subscription.objects.filter(pk=subscription.pk)
-    row.update(changing_by=by)
-    try:
-        yield
-    except GatewayUnavailable:  # it may have been carried out
-        raise
-    except DomainError:
-        row.update(changing_by=None)
-        raise
-    row.filter(changing_by=by).update(changing_by=None)  # nothing has changed
 
 
 def _sync(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscription:
