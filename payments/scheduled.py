@@ -8,13 +8,12 @@ from payments.books import verification
 from payments.models import LedgerCheck
 from payments.services.gateway_news import reconciliation
 
-LOOK_BACK = timedelta(hours=3)
 CHECK_EVERY = timedelta(hours=24)
 
 
 def hourly() -> None:
-    """Reconcile the last three hours with the gateways; every 24 hours, verify the ledger too."""
-    reconciliation.reconcile(timezone.now() - LOOK_BACK)
+    """Reconcile with the gateways since the last time; every 24 hours, verify the ledger too."""
+    reconciliation.reconcile()
     latest = LedgerCheck.objects.order_by("-started_at").first()
     if latest is None or latest.started_at <= timezone.now() - CHECK_EVERY:
         verification.verify_ledger()

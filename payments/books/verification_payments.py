@@ -52,6 +52,7 @@ class _Facts:
 
     refunded: dict[uuid.UUID, int]
     disputed: dict[uuid.UUID, int]
+    undecided: dict[uuid.UUID, int]  # the part of ``disputed`` that banks have not decided about
     bank_fees: dict[uuid.UUID, int] = field(default_factory=dict)
     booked: dict[uuid.UUID, dict[_AccountName, int]] = field(default_factory=dict)
 
@@ -94,12 +95,13 @@ class _AccountNames:
 
 
 def _facts_of(first: uuid.UUID, last: uuid.UUID, names: _AccountNames) -> _Facts:
-    """Return the facts of the payments with ids from ``first`` to ``last``. Four queries."""
+    """Return the facts of the payments with ids from ``first`` to ``last``. Five queries."""
     span = {"payment_id__gte": first, "payment_id__lte": last}
 
     def sums(rows: QuerySet[Any], amount: str | Combinable) -> dict[uuid.UUID, int]:
         return dict(rows.values_list("payment_id").annotate(total=Sum(amount)).order_by())
 
+    held = F("withdrawn") - F("reinstated")
     refunds, disputes = Refund.objects.filter(**span), Dispute.objects.filter(**span)
     booked: dict[uuid.UUID, dict[_AccountName, int]] = {}
     net = Transfer.objects.filter(entry__payment_id__gte=first, entry__payment_id__lte=last).net_by(
@@ -110,7 +112,8 @@ def _facts_of(first: uuid.UUID, last: uuid.UUID, names: _AccountNames) -> _Facts
         credits[name] = credits.get(name, 0) + credit
     return _Facts(
         refunded=sums(refunds.filter(status__in=Refund.COUNTS), "amount"),
-        disputed=sums(disputes, F("withdrawn") - F("reinstated")),
+        disputed=sums(disputes, held),
+        undecided=sums(disputes.filter(status__in=Dispute.OPEN), held),
         bank_fees=sums(disputes, "fee"),
         booked=booked,
     )
@@ -148,11 +151,12 @@ def _order_follows(payment: Payment, facts: _Facts) -> bool:
     """Return whether the status of a payment's order fits the payment's refunds and disputes."""
     if payment.order is None or payment.disposition != Payment.Disposition.APPLIED:
         return True
-    if facts.refunded.get(payment.pk, 0) >= payment.captured:
-        expected = Order.Status.REFUNDED
-    else:
-        held = facts.disputed.get(payment.pk, 0) > 0
-        expected = Order.Status.DISPUTED if held else Order.Status.PAID
+    expected = Order.status_when_paid(
+        captured=payment.captured,
+        refunded=facts.refunded.get(payment.pk, 0),
+        held=facts.disputed.get(payment.pk, 0),
+        is_undecided=facts.undecided.get(payment.pk, 0) > 0,
+    )
     # A superseded order keeps its status: the buyer bought again, and an administrator decides.
     return payment.order.status in {expected, Order.Status.SUPERSEDED}
 
@@ -160,7 +164,11 @@ def _order_follows(payment: Payment, facts: _Facts) -> bool:
 @transaction.atomic
 def _order_is_wrong(payment_id: uuid.UUID) -> bool:
     payment = locks.lock_payment(pk=payment_id)
-    facts = _Facts({payment_id: payment.refunded()}, {payment_id: payment.disputed()})
+    facts = _Facts(
+        refunded={payment_id: payment.refunded()},
+        disputed={payment_id: payment.disputed()},
+        undecided={payment_id: int(payment.has_undecided_dispute())},
+    )
     return not _order_follows(payment, facts)
 
 

@@ -31,6 +31,9 @@ class Payment(models.Model):
         DUPLICATE = "duplicate", "duplicate: is sent back"
         UNMATCHED = "unmatched", "belongs to no order: in suspense"
 
+    # The money of such a payment waits until it is sent back, or until a person decides.
+    PAYS_NOTHING = (Disposition.DUPLICATE, Disposition.UNMATCHED)
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     gateway = models.CharField(max_length=20)
     external_id = models.CharField(max_length=120)
@@ -86,6 +89,15 @@ class Payment(models.Model):
         """Return the amount that buyers' banks hold because of disputes, in minor units."""
         held = self.disputes.aggregate(total=Sum(F("withdrawn") - F("reinstated")))
         return held["total"] or 0
+
+    def gone_back(self) -> int:
+        """Return the amount that was refunded or is held by banks, in minor units."""
+        return self.refunded() + self.disputed()
+
+    def has_undecided_dispute(self) -> bool:
+        """Tell whether a bank holds money for a dispute that it has not decided yet."""
+        held = Q(withdrawn__gt=F("reinstated"))
+        return self.disputes.filter(held, status__in=Dispute.OPEN).exists()
 
 
 class Refund(models.Model):
@@ -168,6 +180,7 @@ class Dispute(models.Model):
         UNDER_REVIEW = "under_review", "under review"
         WON = "won", "won"
         LOST = "lost", "lost"
+        CLOSED = "closed", "inquiry that is over: no money has moved"
 
     # The bank has not decided yet.
     OPEN = (Status.WARNING, Status.NEEDS_RESPONSE, Status.UNDER_REVIEW)

@@ -177,6 +177,7 @@ class ReviewSerializer(serializers.Serializer):
     suspense = KeptPaymentSerializer(many=True)
     failed_refunds = KeptPaymentSerializer(many=True)
     superseded = KeptPaymentSerializer(many=True)
+    ended_subscriptions = KeptPaymentSerializer(many=True)
     negative_creators = DebtSerializer(many=True)
     failed_events = WebhookEventSerializer(many=True)
     ledger_checks = LedgerCheckSerializer(

@@ -121,7 +121,7 @@ def _apply_snapshot(
 ) -> None:
     """Set a locked row to the gateway's answer. ``others`` are the user's other rows, locked too."""
     before, now = Status(row.status), timezone.now()
-    terms_before = _Terms.of(row)
+    terms_before, end_before = _Terms.of(row), row.period_end
     status = snapshot.status
     if status == Status.CANCELED and before in {Status.PAST_DUE, Status.EXPIRED}:
         status = Status.EXPIRED  # the gateway canceled it because the renewal was not paid
@@ -155,6 +155,15 @@ def _apply_snapshot(
     _apply_status_effects(row, before, by=by)
     if changes_terms:
         _record_changed_terms(row, terms_before, by=by)
+    # A period that begins where the last one ended. An upgrade begins one earlier.
+    follows = end_before is not None and row.period_start is not None
+    if before == status == Status.ACTIVE and follows and row.period_start >= end_before:
+        audit.record(
+            actor=row.user,
+            action=AuditAction.SUBSCRIPTION_RENEWED,
+            target=row,
+            period_end=row.period_end.isoformat(),
+        )
 
 
 class _Terms(NamedTuple):
@@ -277,8 +286,9 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
 def update_from_payment(payment: Payment) -> None:
     """Update the invoice that a payment pays, and the subscription's access. Safe to repeat.
 
-    The invoice becomes paid. If the payment of the latest paid period was refunded in full, the
-    subscription ends.
+    The invoice becomes paid. The subscription ends if the payment of its latest paid period was
+    refunded in full, or if the payer's bank kept money of it: the user can then subscribe again. Money
+    that comes back later starts nothing again, but is shown in the review queue.
     """
     if payment.disposition != Payment.Disposition.APPLIED or payment.invoice is None:
         return
@@ -293,7 +303,9 @@ def update_from_payment(payment: Payment) -> None:
     ).exists()
     # A refund that is under way only revokes the access, and gives it back if the refund fails.
     refunded = payment.refunds.filter(status=Refund.Status.SUCCEEDED).aggregate(total=Sum("amount"))
-    if latest and (refunded["total"] or 0) >= payment.captured:
+    is_refunded = (refunded["total"] or 0) >= payment.captured
+    is_lost = payment.disputed() > 0 and not payment.has_undecided_dispute()
+    if latest and (is_refunded or is_lost):
         end_subscription(row, Status.CANCELED)
     else:
         access.update_for_subscription(row)
