@@ -4,7 +4,8 @@ import csv
 import io
 import json
 import random
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ from decimal import Decimal
 import pytest
 import time_machine
 
+from accounts.models import User
 from accounts.roles import Role
 from analytics.models import Reaction
 from payments.books import verification
@@ -49,9 +51,9 @@ MONEY = ("gross", "refunds", "disputes", "creator_share", "platform_share", "pro
 class World:
     """Random sales of two creators, in two currencies, with all that can happen to them."""
 
-    client_for: object
-    admin: object
-    make_user: object
+    client_for: Callable
+    admin: User
+    make_user: Callable
     videos: list
     dice: random.Random
     orders: list = field(default_factory=list)
@@ -298,7 +300,8 @@ def test_statements_receipts_and_pages_say_the_same(world, client_for, admin, cl
     assert [*pools.verify_month(MONTH)] == []
 
     everything = {"from": "2026-07-01T00:00:00Z", "to": "2026-10-01T00:00:00Z"}
-    received, refunded = Counter(), Counter()
+    received: dict[str, Decimal] = defaultdict(Decimal)
+    refunded: dict[str, Decimal] = defaultdict(Decimal)
     for order in world.orders:
         receipt = client_for(order.buyer).get(f"{PAYMENTS}/orders/{order.pk}/receipt").json()
         received[order.currency] += Decimal(receipt["amount"])

@@ -337,15 +337,15 @@ def _booked(
         values = booked[tuple(key)]
         if role in of_role:
             values[of_role[role].name] += of_role[role].sign * credit
-        kind, moved = _moved_at_gateway(kind, disposition, role, credit)
-        column = of_kind.get(kind, of_kind[Kind.REFUND])
+        moved_as, moved = _moved_at_gateway(kind, disposition, role, credit)
+        column = of_kind.get(moved_as, of_kind[Kind.REFUND])
         values[column.name] += column.sign * moved
     return booked
 
 
 def _moved_at_gateway(
-    kind: str, disposition: str | None, role: str, credit: int
-) -> tuple[str, int]:
+    kind: Kind, disposition: str | None, role: str, credit: int
+) -> tuple[Kind, int]:
     """Return the credit on the gateways' side that a report counts, and the kind that it counts as.
 
     A payment that pays nothing is part of the gross only as long as its money waits here. Its refund

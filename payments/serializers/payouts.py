@@ -79,15 +79,13 @@ class StatementSerializer(serializers.ModelSerializer):
 class StatementSaleSerializer(serializers.Serializer):
     """The sales of one video."""
 
+    NOT_ALWAYS_SENT = ("promotions",)
+
     video = serializers.UUIDField()
     count = serializers.IntegerField(help_text="Orders that were paid in the month, each once.")
     gross = AmountTextField(help_text="Paid by buyers.")
     returned = AmountTextField(help_text="Went back to buyers: refunds and disputes.")
-    promotions = serializers.CharField(
-        max_length=40,
-        required=False,
-        help_text="Discounts paid by the platform; only if there are any.",
-    )
+    promotions = AmountTextField(help_text="Discounts paid by the platform; only if there are any.")
     share = AmountTextField(help_text="The creator's part, of the promotions too.")
 
 

@@ -112,14 +112,16 @@ class TestTheHourlyReconciliation:
 
     def test_it_looks_back_three_hours_at_least_and_thirty_days_at_most(self, monkeypatch):
         asked = []
-        monkeypatch.setattr(
-            SandboxGateway, "list_changes", lambda self, since: asked.append(since) or iter(())
-        )
+
+        def list_changes(gateway, since):
+            asked.append(timezone.now() - since)
+            return iter(())
+
+        monkeypatch.setattr(SandboxGateway, "list_changes", list_changes)
         now = timezone.now()
         for later in (timedelta(0), timedelta(minutes=10), timedelta(days=400)):
             with time_machine.travel(now + later, tick=False):
                 scheduled.hourly()
-                asked[-1] = timezone.now() - asked[-1]
         assert asked == [timedelta(hours=3), timedelta(hours=3), timedelta(days=30)]
 
 

@@ -73,6 +73,7 @@ def status(order: Order) -> str:
     return Order.objects.get(pk=order.pk).status
 
 
+@pytest.mark.promise("dispute-takes-money-and-access")
 @pytest.mark.parametrize("kind", ["buy", "rent"])
 @pytest.mark.parametrize("returned", ["0.00", "1.00"])
 def test_a_lost_dispute_lets_the_buyer_buy_again(shop, bank, kind, returned):

@@ -92,6 +92,7 @@ def _check_use(order: Order) -> None:
         video=order.video,
         order_ids=[order.pk, *refunded.values_list("pk", flat=True)],
     )
-    used = max([watchtime.watched_share(order), *(share for _, share in answers)])
+    delivered = [float(share or 0) for _, share in answers]
+    used = max([watchtime.watched_share(order), *delivered])
     if used * 100 > settings.REFUND_WATCHED_PERCENT:
         raise WatchedTooMuch()

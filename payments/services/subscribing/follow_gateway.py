@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
@@ -155,15 +155,9 @@ def _apply_snapshot(
     _apply_status_effects(row, before, by=by)
     if changes_terms:
         _record_changed_terms(row, terms_before, by=by)
-    # A period that begins where the last one ended. An upgrade begins one earlier.
-    follows = end_before is not None and row.period_start is not None
-    if before == status == Status.ACTIVE and follows and row.period_start >= end_before:
-        audit.record(
-            actor=row.user,
-            action=AuditAction.SUBSCRIPTION_RENEWED,
-            target=row,
-            period_end=row.period_end.isoformat(),
-        )
+    begins = row.period_start
+    if before == status == Status.ACTIVE and begins is not None and end_before is not None:
+        _record_renewal(row, begins, end_before)
 
 
 class _Terms(NamedTuple):
@@ -195,6 +189,20 @@ def _record_changed_terms(row: Subscription, before: _Terms, *, by: User | None)
         )
     elif before.cancel_at_period_end and not after.cancel_at_period_end:
         audit.record(actor=by, action=AuditAction.SUBSCRIPTION_RESUMED, target=row)
+
+
+def _record_renewal(row: Subscription, begins: datetime, end_before: datetime) -> None:
+    """Write the audit entry of a period that begins where the last one ended, if this one does.
+
+    An upgrade begins its period earlier. A renewal that was past due is recorded with its status.
+    """
+    if begins >= end_before:
+        audit.record(
+            actor=row.user,
+            action=AuditAction.SUBSCRIPTION_RENEWED,
+            target=row,
+            period_start=begins.isoformat(),
+        )
 
 
 def _apply_status_effects(row: Subscription, before: str, *, by: User | None = None) -> None:
