@@ -2,19 +2,24 @@
 
 from django.conf import settings
 from django.db import migrations, models
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 
 
 def close_lost(apps, schema_editor):
     """Close the orders whose disputes are all decided while the bank keeps money."""
     Dispute = apps.get_model("payments", "Dispute")
     Order = apps.get_model("payments", "Order")
-    undecided = Dispute.objects.filter(
+    held = Dispute.objects.filter(
         payment__order=OuterRef("pk"),
+        payment__disposition="applied",
         withdrawn__gt=F("reinstated"),
-        status__in=["warning", "needs_response", "under_review"],
     )
-    Order.objects.filter(~Exists(undecided), status="disputed").update(status="dispute_lost")
+    undecided = held.filter(
+        Q(status__in=["warning", "needs_response", "under_review"]) | Q(status="won", reinstated=0)
+    )
+    lost = held.filter(status="lost")
+    disputed = Order.objects.filter(Exists(lost), ~Exists(undecided), status="disputed")
+    disputed.update(status="dispute_lost")
 
 
 def open_lost(apps, schema_editor):

@@ -166,22 +166,21 @@ class Order(Payable):
 
     @classmethod
     def status_when_paid(
-        cls, *, captured: int, refunded: int, held: int, is_undecided: bool
+        cls, *, captured: int, refunded: int, is_undecided: bool, is_lost: bool
     ) -> Status:
         """Return the status of an order by the facts of the payment that pays it, in minor units.
 
-        ``held`` is the money that banks have taken for disputes and not given back; ``is_undecided``
-        tells whether one of these disputes is still open. A lost dispute closes the order, also when
-        the bank kept only a part: the buyer can buy the video again.
+        The payment has a dispute that `is_undecided`, or one that `is_lost`: the bank kept money, be it
+        a part. A lost dispute closes the order, so that the buyer can buy the video again.
 
-        >>> Order.status_when_paid(captured=1999, refunded=0, held=999, is_undecided=False).value
+        >>> Order.status_when_paid(captured=9, refunded=0, is_undecided=False, is_lost=True).value
         'dispute_lost'
         """
         if refunded >= captured:
             return cls.Status.REFUNDED
-        if not held:
-            return cls.Status.PAID
-        return cls.Status.DISPUTED if is_undecided else cls.Status.DISPUTE_LOST
+        if is_undecided:
+            return cls.Status.DISPUTED
+        return cls.Status.DISPUTE_LOST if is_lost else cls.Status.PAID
 
     @property
     def payer(self) -> User:

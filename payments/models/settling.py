@@ -1,4 +1,4 @@
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -96,8 +96,11 @@ class Payment(models.Model):
 
     def has_undecided_dispute(self) -> bool:
         """Tell whether a bank holds money for a dispute that it has not decided yet."""
-        held = Q(withdrawn__gt=F("reinstated"))
-        return self.disputes.filter(held, status__in=Dispute.OPEN).exists()
+        return self.disputes.undecided().exists()
+
+    def has_lost_dispute(self) -> bool:
+        """Tell whether a bank has decided a dispute and kept money."""
+        return self.disputes.lost().exists()
 
 
 class Refund(models.Model):
@@ -167,6 +170,24 @@ class Refund(models.Model):
         return f"refund:{self.pk}"
 
 
+class DisputeQuerySet(models.QuerySet["Dispute"]):
+    """Disputes for which the bank holds money, by its decision.
+
+    One that was won and returned a part only, such as after a change of currencies, is neither.
+    """
+
+    HELD = Q(withdrawn__gt=F("reinstated"))
+
+    def undecided(self) -> Self:
+        """Return the open disputes, and those that were won while their money is on its way."""
+        on_its_way = Q(status=Dispute.Status.WON, reinstated=0)
+        return self.filter(self.HELD, Q(status__in=Dispute.OPEN) | on_its_way)
+
+    def lost(self) -> Self:
+        """Return the disputes that are over, and for which the bank keeps money."""
+        return self.filter(self.HELD, status__in=[Dispute.Status.LOST, Dispute.Status.CLOSED])
+
+
 class Dispute(models.Model):
     """A bank's claim to take a payment's money back; all amounts are in minor units.
 
@@ -197,6 +218,8 @@ class Dispute(models.Model):
     evidence_due = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     withdrawn_at = models.DateTimeField(null=True)
+
+    objects = DisputeQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -72,7 +72,8 @@ def is_taken_back(subscription: Subscription) -> bool:
     payment = invoice.payments.filter(disposition=Payment.Disposition.APPLIED).first()
     if payment is None:
         return False
-    return payment.disputed() > 0 or payment.refunded() >= payment.captured > 0
+    is_disputed = payment.has_undecided_dispute() or payment.has_lost_dispute()
+    return is_disputed or payment.refunded() >= payment.captured > 0
 
 
 def begin_rental(entitlement: Entitlement, now: datetime) -> Entitlement:

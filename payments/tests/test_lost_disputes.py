@@ -2,16 +2,19 @@
 
 import pytest
 import time_machine
+from django.db.models import F
 from django.utils import timezone
 
 from audit.models import AuditEntry
 from payments.books import verification
+from payments.gateways.sandbox import charging
 from payments.gateways.stripe import mapping
 from payments.models import (
     Dispute,
     Entitlement,
     Order,
     Payment,
+    SandboxDispute,
     SandboxPayment,
     Subscription,
 )
@@ -165,6 +168,36 @@ def test_the_money_that_a_bank_left_can_be_refunded_once_it_has_decided(
 
     assert (answer.status_code, answer.data["status"]) == (200, "dispute_lost")
     assert balances() == {}
+    assert_books_are_right()
+
+
+def test_a_won_dispute_whose_money_is_on_its_way_is_not_lost(shop, subscribe, make_user):
+    """Stripe says "won" before the money moves. The order waits, and the subscription goes on."""
+    order, subscription = paid_order(shop()), subscribe(make_user())
+    for payment in Payment.objects.all():
+        disputed = charging.open_dispute(payment.external_id)
+        SandboxDispute.objects.filter(pk=disputed.pk).update(status="won")
+        sync_payment(gateway="sandbox", external_id=payment.external_id)
+    subscription.refresh_from_db()
+    assert (status(order), subscription.status) == ("disputed", "active")
+    assert not Entitlement.objects.live().exists()
+    SandboxDispute.objects.update(reinstated=F("withdrawn"))
+
+    reconciliation.reconcile(timezone.now() + reconciliation.LOOK_BACK)  # it asks for what is open
+
+    subscription.refresh_from_db()
+    assert (status(order), subscription.status) == ("paid", "active")
+    assert Entitlement.objects.live().count() == 2
+    assert_books_are_right()
+
+
+def test_a_won_dispute_that_returned_a_part_only_keeps_the_access(shop):
+    """As after a change of currencies: what is missing counts like a refund in part."""
+    order = paid_order(shop())
+    disputed = charging.open_dispute(order.payments.get().external_id)
+    SandboxDispute.objects.filter(pk=disputed.pk).update(status="won", reinstated=1990)
+    sync_payment(gateway="sandbox", external_id=order.payments.get().external_id)
+    assert (status(order), may_watch(order)) == ("paid", True)
     assert_books_are_right()
 
 

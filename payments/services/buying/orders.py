@@ -77,8 +77,8 @@ def _status_from_payment(payment: Payment) -> Status:
     return Order.status_when_paid(
         captured=payment.captured,
         refunded=payment.refunded(),
-        held=payment.disputed(),
         is_undecided=payment.has_undecided_dispute(),
+        is_lost=payment.has_lost_dispute(),
     )
 
 

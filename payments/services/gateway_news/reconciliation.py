@@ -163,6 +163,7 @@ def _open_here(name: str) -> Iterator[Change]:
         Q(status__in=_UNDER_WAY)
         | Q(refunds__status=Refund.Status.PENDING)
         | Q(disputes__status__in=Dispute.OPEN)
+        | Q(order__status=Order.Status.DISPUTED)
         # A lost dispute ends the subscription, unless it was decided under an older release.
         | Q(
             disputes__withdrawn__gt=F("disputes__reinstated"),

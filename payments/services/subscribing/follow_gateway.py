@@ -312,7 +312,7 @@ def update_from_payment(payment: Payment) -> None:
     # A refund that is under way only revokes the access, and gives it back if the refund fails.
     refunded = payment.refunds.filter(status=Refund.Status.SUCCEEDED).aggregate(total=Sum("amount"))
     is_refunded = (refunded["total"] or 0) >= payment.captured
-    is_lost = payment.disputed() > 0 and not payment.has_undecided_dispute()
+    is_lost = payment.has_lost_dispute() and not payment.has_undecided_dispute()
     if latest and (is_refunded or is_lost):
         end_subscription(row, Status.CANCELED)
     else:
