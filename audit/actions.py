@@ -42,6 +42,7 @@ class AuditAction(models.TextChoices):
     REFUND_SUCCEEDED = "refund.succeeded", "Refund succeeded"
     REFUND_FAILED = "refund.failed", "Refund failed"
     DISPUTE_OPENED = "dispute.opened", "Dispute opened"
+    DISPUTE_CLOSED = "dispute.closed", "Dispute decided by the bank"
     WEBHOOK_REPLAYED = "webhook.replayed", "Webhook event replayed"
     COUPON_CHANGED = "coupon.changed", "Coupon created or changed"
     PLAN_CHANGED = "plan.changed", "Plan created or changed"

@@ -176,7 +176,20 @@ class RefundWindowClosed(DomainError):
 
 class WatchedTooMuch(DomainError):
     default_code = "watched_too_much"
-    default_detail = "You have watched too much of this video to return it. Ask the operator."
+    default_detail = (
+        "You have watched or loaded too much of this video to return it. Ask the operator."
+    )
+
+
+class RefundLimitReached(DomainError):
+    default_code = "refund_limit_reached"
+    default_detail = "You have returned this video before. Ask the operator if it is broken."
+
+
+class PlaybackRunning(DomainError):
+    default_code = "playback_running"
+    default_detail = "Playback of this video was started meanwhile. Stop it, and repeat the call."
+    retry_after = 3
 
 
 class NothingToRefund(DomainError):

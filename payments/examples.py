@@ -298,6 +298,7 @@ REVIEW: Example = {
     ],
     "failed_refunds": [],
     "superseded": [],
+    "ended_subscriptions": [],
     "negative_creators": [{"creator_id": CREATOR, "currency": "EUR", "balance": "-4.00"}],
     "payouts": [],
     "failed_events": [],

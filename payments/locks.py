@@ -54,6 +54,15 @@ def lock_orders_of(*, buyer_id: uuid.UUID, video_id: uuid.UUID) -> dict[uuid.UUI
     return {order.pk: order for order in orders.select_for_update().order_by("pk")}
 
 
+def lock_orders_by(buyer_id: uuid.UUID) -> dict[uuid.UUID, Order]:
+    """Lock all orders of a buyer, by id; return them by id. At the same place as `lock_orders_of`.
+
+    A queue for the buyer's own refunds, which are counted over all their orders.
+    """
+    orders = Order.objects.filter(buyer_id=buyer_id)
+    return {order.pk: order for order in orders.select_for_update().order_by("pk")}
+
+
 def lock_orders(order_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Order]:
     """Lock the orders of these ids, by id; return them by id. At the same place as `lock_orders_of`."""
     orders = Order.objects.filter(pk__in=list(order_ids))

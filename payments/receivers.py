@@ -40,15 +40,19 @@ from videos.signals import video_removed, videos_kept, worker_tick
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.split_revenue")
-def split_revenue(sender, payment: Payment, kind: str, at: datetime, **kwargs):
+def split_revenue(
+    sender, payment: Payment, kind: str, at: datetime, back: int | None = None, **kwargs
+):
     """Bring the books to the payment's facts."""
-    split.book_payment(payment, kind=kind, at=at)
+    split.book_payment(payment, kind=kind, at=at, back=back)
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.order_follows_payment")
-def order_follows_payment(sender, payment: Payment, kind: str, **kwargs):
+def order_follows_payment(
+    sender, payment: Payment, kind: str, at: datetime | None = None, **kwargs
+):
     """Bring the payment's order, and the entitlement that it gives, to the payment's facts."""
-    orders.update_from_payment(payment, kind=kind)
+    orders.update_from_payment(payment, kind=kind, at=at)
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.subscription_follows_payment")

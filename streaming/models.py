@@ -101,6 +101,10 @@ class PlaybackSession(models.Model):
     delivered = models.BinaryField(
         default=b"", help_text="The segments that were sent: bit n stands for segment n."
     )
+    begun = models.BinaryField(
+        default=b"",
+        help_text="The segments that were sent in part: bit n stands for segment n.",
+    )
     delivered_seconds = models.PositiveIntegerField(
         default=0, help_text="Seconds of the video that were sent: the sum of delivered."
     )

@@ -54,13 +54,13 @@ NO_STATE = {
 # States that wait for nothing.
 FINAL: dict[tuple[type[Model], str], set[str]] = {
     (Order, "status"): {
-        "paid", "refunded", "disputed", "canceled", "expired",  "superseded", "void",
+        "paid", "refunded", "disputed", "dispute_lost", "canceled", "expired", "superseded", "void",
     },
     (Payment, "status"): {"captured", "failed", "canceled"},
     # An unmatched payment waits for a person: /payments/admin/review shows it.
     (Payment, "disposition"): {"none", "applied", "duplicate", "unmatched"},
     (Refund, "status"): {"succeeded", "failed", "canceled"},
-    (Dispute, "status"): {"won", "lost"},
+    (Dispute, "status"): {"won", "lost", "closed"},
     (Subscription, "status"): {"canceled", "expired", "incomplete_expired"},
     (Invoice, "status"): {"paid", "void", "uncollectible"},
     (Payout, "status"): {"paid", "failed", "canceled", "returned"},

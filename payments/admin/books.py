@@ -177,6 +177,12 @@ def review_queue(request: HttpRequest) -> TemplateResponse:
                     "The buyer paid for the video again, and the money of the first order is left.",
                     queue.superseded,
                 ),
+                (
+                    "Ended subscriptions with money",
+                    "The subscription ended because this money went back, and then it came back. Refund"
+                    " the invoice, or keep the money.",
+                    queue.ended_subscriptions,
+                ),
             )
         ],
         "debts": [(row, money_text(row.balance, row.currency)) for row in queue.negative_creators],

@@ -176,7 +176,9 @@ class StatementAdmin(ReadOnlyAdmin):
             Video.objects.filter(pk__in=[row["video"] for row in rows]).values_list("pk", "title")
         )
         titled = [{**row, "title": titles.get(uuid.UUID(row["video"]), "-")} for row in rows]
-        return _table(titled, ("title", "video", "count", "gross", "returned", "share"))
+        return _table(
+            titled, ("title", "video", "count", "gross", "returned", "promotions", "share")
+        )
 
     @admin.display(description="subscriptions")
     def pool(self, statement):
@@ -207,4 +209,4 @@ def _table(rows: list[dict], names: tuple[str, ...]) -> str:
     if not rows:
         return "none"
     head = (name.replace("_", " ") for name in names)
-    return html_table(head, ([row[name] for name in names] for row in rows))
+    return html_table(head, ([row.get(name, "-") for name in names] for row in rows))

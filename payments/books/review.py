@@ -5,11 +5,12 @@ It only reads.
 
 from dataclasses import dataclass, fields
 
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from payments import modes
 from payments.models import (
     Dispute,
+    JournalEntry,
     LedgerAccount,
     LedgerCheck,
     Order,
@@ -40,6 +41,24 @@ def duplicates_not_refunded() -> QuerySet[Payment]:
 def superseded_with_money() -> QuerySet[Payment]:
     """Return the payments of superseded orders: the buyer paid again, and this money is still here."""
     return _with_money_left().filter(order__status=Order.Status.SUPERSEDED)
+
+
+def ended_with_money() -> QuerySet[Payment]:
+    """Return the payments of ended subscriptions with money that came back after the end.
+
+    The subscription ended because the money of its latest period went back. Then the refund failed, or
+    the bank returned disputed money: the subscriber has paid for days that they could not watch.
+    """
+    came_back = JournalEntry.objects.filter(
+        payment=OuterRef("pk"),
+        kind__in=[JournalEntry.Kind.DISPUTE_REINSTATED, JournalEntry.Kind.REFUND_REVERSED],
+        effective_at__gt=OuterRef("invoice__subscription__ended_at"),
+    )
+    return _with_money_left().filter(
+        Exists(came_back),
+        disposition=Payment.Disposition.APPLIED,
+        invoice__period_end__gt=F("invoice__subscription__ended_at"),
+    )
 
 
 def negative_creators() -> QuerySet[LedgerAccount]:
@@ -81,6 +100,7 @@ class Queue:
     suspense: list[Payment]
     failed_refunds: list[Payment]
     superseded: list[Payment]
+    ended_subscriptions: list[Payment]
     negative_creators: list[LedgerAccount]
     payouts: list[Payout]  # those that have waited too long
     failed_events: list[WebhookEvent]
@@ -98,6 +118,7 @@ def queue() -> Queue:
         suspense=list(suspense()[:AT_MOST]),
         failed_refunds=list(duplicates_not_refunded()[:AT_MOST]),
         superseded=list(superseded_with_money()[:AT_MOST]),
+        ended_subscriptions=list(ended_with_money()[:AT_MOST]),
         negative_creators=list(negative_creators()[:AT_MOST]),
         payouts=list(waiting.overdue()[:AT_MOST]),
         failed_events=list(failed_events()[:AT_MOST]),

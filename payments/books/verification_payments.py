@@ -52,6 +52,8 @@ class _Facts:
 
     refunded: dict[uuid.UUID, int]
     disputed: dict[uuid.UUID, int]
+    undecided: set[uuid.UUID]  # the payments with such a dispute
+    lost: set[uuid.UUID]
     bank_fees: dict[uuid.UUID, int] = field(default_factory=dict)
     booked: dict[uuid.UUID, dict[_AccountName, int]] = field(default_factory=dict)
 
@@ -94,7 +96,7 @@ class _AccountNames:
 
 
 def _facts_of(first: uuid.UUID, last: uuid.UUID, names: _AccountNames) -> _Facts:
-    """Return the facts of the payments with ids from ``first`` to ``last``. Four queries."""
+    """Return the facts of the payments with ids from ``first`` to ``last``. Six queries."""
     span = {"payment_id__gte": first, "payment_id__lte": last}
 
     def sums(rows: QuerySet[Any], amount: str | Combinable) -> dict[uuid.UUID, int]:
@@ -111,6 +113,8 @@ def _facts_of(first: uuid.UUID, last: uuid.UUID, names: _AccountNames) -> _Facts
     return _Facts(
         refunded=sums(refunds.filter(status__in=Refund.COUNTS), "amount"),
         disputed=sums(disputes, F("withdrawn") - F("reinstated")),
+        undecided=set(disputes.undecided().values_list("payment_id", flat=True)),
+        lost=set(disputes.lost().values_list("payment_id", flat=True)),
         bank_fees=sums(disputes, "fee"),
         booked=booked,
     )
@@ -148,11 +152,12 @@ def _order_follows(payment: Payment, facts: _Facts) -> bool:
     """Return whether the status of a payment's order fits the payment's refunds and disputes."""
     if payment.order is None or payment.disposition != Payment.Disposition.APPLIED:
         return True
-    if facts.refunded.get(payment.pk, 0) >= payment.captured:
-        expected = Order.Status.REFUNDED
-    else:
-        held = facts.disputed.get(payment.pk, 0) > 0
-        expected = Order.Status.DISPUTED if held else Order.Status.PAID
+    expected = Order.status_when_paid(
+        captured=payment.captured,
+        refunded=facts.refunded.get(payment.pk, 0),
+        is_undecided=payment.pk in facts.undecided,
+        is_lost=payment.pk in facts.lost,
+    )
     # A superseded order keeps its status: the buyer bought again, and an administrator decides.
     return payment.order.status in {expected, Order.Status.SUPERSEDED, Order.Status.VOID}
 
@@ -160,7 +165,12 @@ def _order_follows(payment: Payment, facts: _Facts) -> bool:
 @transaction.atomic
 def _order_is_wrong(payment_id: uuid.UUID) -> bool:
     payment = locks.lock_payment(pk=payment_id)
-    facts = _Facts({payment_id: payment.refunded()}, {payment_id: payment.disputed()})
+    facts = _Facts(
+        refunded={payment_id: payment.refunded()},
+        disputed={payment_id: payment.disputed()},
+        undecided={payment_id} if payment.has_undecided_dispute() else set(),
+        lost={payment_id} if payment.has_lost_dispute() else set(),
+    )
     return not _order_follows(payment, facts)
 
 

@@ -23,6 +23,9 @@ KINDS = {
     Role.PAYOUT_TRANSIT: Kind.LIABILITY,
     Role.SUSPENSE: Kind.LIABILITY,
 }
+# A transfer that debits or credits these accounts moves money between the gateways and us. A gateway's
+# fee goes from one to the other and is no such movement.
+GATEWAY_SIDE = frozenset({Role.CLEARING, Role.FEES})
 PERSONAL = frozenset({Role.CREATOR, Role.CUSTOMER_REFUND})  # one account for each user
 
 

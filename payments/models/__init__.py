@@ -3,7 +3,7 @@
 from payments.models.access import Entitlement
 from payments.models.books import JournalEntry, LedgerAccount, LedgerCheck, Transfer
 from payments.models.buying import Order
-from payments.models.gateway_news import WebhookEvent
+from payments.models.gateway_news import Reconciliation, WebhookEvent
 from payments.models.idempotency import IdempotencyRecord
 from payments.models.modes import MoneyMode
 from payments.models.notices import Notice
@@ -42,6 +42,7 @@ __all__ = [
     "Plan",
     "Pool",
     "PoolShare",
+    "Reconciliation",
     "Refund",
     "SandboxCheckout",
     "SandboxClock",

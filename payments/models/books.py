@@ -96,6 +96,7 @@ class JournalEntry(models.Model):
         FEE = "fee", "gateway's fee"
         ADJUSTMENT = "adjustment", "adjustment"
         GIFT = "gift", "free order, paid by the platform"
+        GIFT_REVERSED = "gift_reversed", "free order taken back"
         RECOGNITION = "recognition", "subscription earned"
         POOL = "pool", "pool shared"
         PAYOUT = "payout", "payout"

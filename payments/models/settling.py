@@ -1,4 +1,4 @@
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -30,6 +30,9 @@ class Payment(models.Model):
         APPLIED = "applied", "pays its order or invoice"
         DUPLICATE = "duplicate", "duplicate: is sent back"
         UNMATCHED = "unmatched", "belongs to no order: in suspense"
+
+    # The money of such a payment waits until it is sent back, or until a person decides.
+    PAYS_NOTHING = (Disposition.DUPLICATE, Disposition.UNMATCHED)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     gateway = models.CharField(max_length=20)
@@ -86,6 +89,18 @@ class Payment(models.Model):
         """Return the amount that buyers' banks hold because of disputes, in minor units."""
         held = self.disputes.aggregate(total=Sum(F("withdrawn") - F("reinstated")))
         return held["total"] or 0
+
+    def gone_back(self) -> int:
+        """Return the amount that was refunded or is held by banks, in minor units."""
+        return self.refunded() + self.disputed()
+
+    def has_undecided_dispute(self) -> bool:
+        """Tell whether a bank holds money for a dispute that it has not decided yet."""
+        return self.disputes.undecided().exists()
+
+    def has_lost_dispute(self) -> bool:
+        """Tell whether a bank has decided a dispute and kept money."""
+        return self.disputes.lost().exists()
 
 
 class Refund(models.Model):
@@ -155,6 +170,24 @@ class Refund(models.Model):
         return f"refund:{self.pk}"
 
 
+class DisputeQuerySet(models.QuerySet["Dispute"]):
+    """Disputes for which the bank holds money, by its decision.
+
+    One that was won and returned a part only, such as after a change of currencies, is neither.
+    """
+
+    HELD = Q(withdrawn__gt=F("reinstated"))
+
+    def undecided(self) -> Self:
+        """Return the open disputes, and those that were won while their money is on its way."""
+        on_its_way = Q(status=Dispute.Status.WON, reinstated=0)
+        return self.filter(self.HELD, Q(status__in=Dispute.OPEN) | on_its_way)
+
+    def lost(self) -> Self:
+        """Return the disputes that are over, and for which the bank keeps money."""
+        return self.filter(self.HELD, status__in=[Dispute.Status.LOST, Dispute.Status.CLOSED])
+
+
 class Dispute(models.Model):
     """A bank's claim to take a payment's money back; all amounts are in minor units.
 
@@ -168,6 +201,7 @@ class Dispute(models.Model):
         UNDER_REVIEW = "under_review", "under review"
         WON = "won", "won"
         LOST = "lost", "lost"
+        CLOSED = "closed", "inquiry that is over: no money has moved"
 
     # The bank has not decided yet.
     OPEN = (Status.WARNING, Status.NEEDS_RESPONSE, Status.UNDER_REVIEW)
@@ -184,6 +218,8 @@ class Dispute(models.Model):
     evidence_due = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     withdrawn_at = models.DateTimeField(null=True)
+
+    objects = DisputeQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -178,6 +178,7 @@ class ReviewSerializer(serializers.Serializer):
     suspense = KeptPaymentSerializer(many=True)
     failed_refunds = KeptPaymentSerializer(many=True)
     superseded = KeptPaymentSerializer(many=True)
+    ended_subscriptions = KeptPaymentSerializer(many=True)
     negative_creators = DebtSerializer(many=True)
     payouts = AdminPayoutSerializer(
         many=True, help_text="Payouts that have waited for more than a week."

@@ -98,11 +98,14 @@ class StatementSerializer(serializers.ModelSerializer):
 class StatementSaleSerializer(serializers.Serializer):
     """The sales of one video."""
 
+    NOT_ALWAYS_SENT = ("promotions",)
+
     video = serializers.UUIDField()
-    count = serializers.IntegerField()
-    gross = AmountTextField()
-    returned = AmountTextField()
-    share = AmountTextField()
+    count = serializers.IntegerField(help_text="Orders that were paid in the month, each once.")
+    gross = AmountTextField(help_text="Paid by buyers.")
+    returned = AmountTextField(help_text="Went back to buyers: refunds and disputes.")
+    promotions = AmountTextField(help_text="Discounts paid by the platform; only if there are any.")
+    share = AmountTextField(help_text="The creator's part, of the promotions too.")
 
 
 class StatementPoolSerializer(serializers.Serializer):

@@ -78,7 +78,9 @@ def is_taken_back(subscription: Subscription) -> bool:
         return False
     latest = payments[0]
     refunded_in_full = latest.refunded() >= latest.captured > 0
-    return refunded_in_full or any(payment.disputed() > 0 for payment in payments)
+    return refunded_in_full or any(
+        payment.has_undecided_dispute() or payment.has_lost_dispute() for payment in payments
+    )
 
 
 def paid_periods(subscription: Subscription) -> list[tuple[Invoice, Payment | None]]:

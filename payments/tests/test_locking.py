@@ -28,7 +28,7 @@ from payments.models import (
     WatchDaily,
 )
 from payments.periods import Month
-from payments.services.buying import checkout, orders
+from payments.services.buying import checkout, orders, returning
 from payments.services.gateway_news import changes, followups, reconciliation
 from payments.services.offers import coupons, plans
 from payments.services.payouts import payouts
@@ -96,6 +96,8 @@ FLOWS = (
     "pay_late_beside_a_newer_order",
     "pay_twice",
     "refund_what_is_being_watched",
+    "return_one_of_two",
+    "take_a_free_order_back",
     "dispute_what_is_being_watched",
     "give_up_orders",
     "delete_a_video_with_open_orders",
@@ -219,6 +221,18 @@ class Flows:
         self.tick()
         order.refresh_from_db()
         assert order.status == "paid"
+
+    def return_one_of_two(self):
+        buyer = self.make_user()
+        order, _ = self.order(buyer, self.video(), VISA), self.order(buyer, self.video(), VISA)
+        assert returning.refund_own(order=order).status == "refunded"
+
+    def take_a_free_order_back(self):
+        buyer, video = self.make_user(), self.video()
+        order = self.order(buyer, video, coupon="ALL")
+        self.play(buyer, video)
+        taken = orders.give_back(order_id=order.pk, amount=None, reason="", actor=self.admin)
+        assert taken.status == "refunded"
 
     def dispute_what_is_being_watched(self):
         buyer, video = self.make_user(), self.video()

@@ -46,7 +46,8 @@ class ReviewView(APIView):
         summary="The review queue: rows that need an administrator's decision",
         description=(
             "Payments that pay nothing known, duplicate payments whose refund failed, payments of"
-            " superseded orders, debts of creators, webhook events that could not be processed, and the"
+            " superseded orders and of subscriptions that ended before their money came back, debts of"
+            " creators, webhook events that could not be processed, and the"
             f" latest ledger check if it found discrepancies. At most {review.AT_MOST} of each kind."
         ),
         responses=OpenApiResponse(ReviewSerializer, "The rows of each kind; empty lists for none."),

@@ -59,8 +59,8 @@ REFUND_STATUS = {
 DISPUTE_STATUS = {
     "warning_needs_response": Dispute.Status.WARNING,
     "warning_under_review": Dispute.Status.WARNING,
-    "warning_closed": Dispute.Status.WARNING,
-    "prevented": Dispute.Status.WARNING,
+    "warning_closed": Dispute.Status.CLOSED,
+    "prevented": Dispute.Status.CLOSED,
     "needs_response": Dispute.Status.NEEDS_RESPONSE,
     "appeal_needs_response": Dispute.Status.NEEDS_RESPONSE,
     "under_review": Dispute.Status.UNDER_REVIEW,

@@ -225,6 +225,11 @@ def _reusable_order(
     )
     if order is None:
         return None
+    if order.status == Order.Status.DISPUTED:
+        raise AlreadyOwned(
+            "Your bank is deciding about your payment for this video. When it has decided, you can"
+            " watch the video again or buy it again."
+        )
     if order.status in Order.BOUGHT:
         raise AlreadyOwned()
     if order.status == Order.Status.PROCESSING:

@@ -29,13 +29,23 @@ def write_receipt(order: Order) -> None:
 
 
 def write_refund(order: Order) -> None:
-    """Write the mail that tells the buyer of a refund in full."""
+    """Write the mail that tells the buyer of a refund in full, or that a free order was taken back."""
     title = " ".join(order.video.title.split())
+    subject = f"Your refund for {title}"
+    text = (
+        f"Your order of “{title}” was refunded in full, so it no longer lets you watch the video."
+        " The money is on its way back to you."
+    )
+    if not order.amount:
+        subject = f"Your order of {title} was taken back"
+        text = (
+            f"Your order of “{title}” cost you nothing and was taken back, so it no longer lets you"
+            " watch the video. You can buy it."
+        )
     write(
         order.buyer,
-        f"Your refund for {title}",
-        f"Your order of “{title}” was refunded in full, so it no longer lets you watch the video."
-        f" The money is on its way back to you.\nOrder {order.pk}\n",
+        subject,
+        f"{text}\nOrder {order.pk}\n",
         dedupe_key=f"refund:{order.pk}",
     )
 

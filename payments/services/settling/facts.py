@@ -42,8 +42,9 @@ def sync_payment(
     The return page, webhook events, polls and the reconciliation all call this function. It is safe to
     repeat and to run any number of times at once: facts only grow, and the receivers of
     ``payment_facts_changed`` write the difference between the rows that the facts require and the rows
-    that exist. When all new facts are stored, the signal is sent once for each, with its kind; without
-    a new fact it is sent once with the kind "adjustment".
+    that exist. When all new facts are stored, the signal is sent once for each, with its kind and with
+    the money that had gone back by then; without a new fact it is sent once with the kind "adjustment".
+    So a refund and a dispute that are learned together are booked as two facts.
 
     Pass ``order`` or ``invoice`` if the caller knows what the payment is for; otherwise the reference
     that the gateway stores with the payment decides. Call it outside of any transaction, because it
@@ -70,8 +71,12 @@ def sync_payment(
         _link(payment, order, invoice)
         # One moment for the rows and the books, so that both lie in the same month.
         now = timezone.now()
-        for kind in [*_take_over(payment, snapshot, now)] or [Kind.ADJUSTMENT]:
-            payment_facts_changed.send(sender=Payment, payment=payment, kind=kind, at=now)
+        # The generator is read to its end first: receivers must see all facts.
+        facts = [(kind, payment.gone_back()) for kind in _take_over(payment, snapshot, now)]
+        for kind, back in facts or [(Kind.ADJUSTMENT, payment.gone_back())]:
+            payment_facts_changed.send(
+                sender=Payment, payment=payment, kind=kind, at=now, back=back
+            )
     return payment
 
 
@@ -208,6 +213,7 @@ def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -
     """
     known = payment.disputes.filter(external_id=fact.external_id).first()
     dispute = known or Dispute(payment=payment, external_id=fact.external_id, amount=fact.amount)
+    status_before = dispute.status
     before = dispute.withdrawn, dispute.reinstated, dispute.fee
     dispute.withdrawn = max(dispute.withdrawn, fact.withdrawn)
     dispute.reinstated = min(max(dispute.reinstated, fact.reinstated), dispute.withdrawn)
@@ -216,6 +222,7 @@ def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -
     final = {Dispute.Status.WON, Dispute.Status.LOST}
     if dispute.status not in final or fact.status in final:
         dispute.status = fact.status
+    is_decided = dispute.status not in Dispute.OPEN and dispute.status != status_before
     dispute.reason = fact.reason or dispute.reason
     dispute.evidence_due = fact.evidence_due or dispute.evidence_due
     if dispute.withdrawn:
@@ -227,6 +234,15 @@ def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -
             action=AuditAction.DISPUTE_OPENED,
             target=dispute,
             amount=dispute.amount,
+            currency=payment.currency,
+        )
+    if is_decided:
+        audit.record(
+            actor=None,
+            action=AuditAction.DISPUTE_CLOSED,
+            target=dispute,
+            status=dispute.status,
+            kept=dispute.withdrawn - dispute.reinstated,
             currency=payment.currency,
         )
     if after == before:

@@ -1,6 +1,7 @@
 """Refunds: reserved under the payment's lock, requested at the gateway, and taken over as facts."""
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import transaction
@@ -43,7 +44,13 @@ REFUSALS = (
 
 
 def refund_order(
-    *, order_id: uuid.UUID, amount: int | None, reason: str, actor: User | None, key: str = ""
+    *,
+    order_id: uuid.UUID,
+    amount: int | None,
+    reason: str,
+    actor: User | None,
+    key: str = "",
+    check: Callable[[], None] = lambda: None,
 ) -> Order:
     """Give back ``amount`` minor units of a paid order; None gives back all that is left of it.
 
@@ -52,6 +59,7 @@ def refund_order(
     is repeated first, with its own key, and if it has the same amount nothing more is refunded. The
     repeated request keeps its first reason; ``reason`` is then not stored. A call with the ``key`` of
     an earlier call of the actor, within KEY_LIFETIME, continues that refund and makes no second one.
+    ``check`` is called with the payment locked before a new refund is stored, and may refuse it.
 
     Raises NotVisible, NothingToRefund, Disputed, RefundInProgress, RefundTooLarge: no money has moved
     then. Raises GatewayUnavailable: the follow-ups repeat the request.
@@ -63,6 +71,7 @@ def refund_order(
         reason=reason,
         actor=actor,
         key=key,
+        check=check,
         order_id=order_id,
         disposition=Payment.Disposition.APPLIED,
     )
@@ -94,8 +103,8 @@ def refund_unapplied(*, payment_id: uuid.UUID, actor: User) -> Payment:
 
     Raises NotVisible for any other payment, and what `refund_order` raises.
     """
-    unapplied = (Payment.Disposition.UNMATCHED, Payment.Disposition.DUPLICATE)
-    payment = Payment.objects.filter(pk=payment_id, disposition__in=unapplied).first()
+    unapplied = Payment.objects.filter(disposition__in=Payment.PAYS_NOTHING)
+    payment = unapplied.filter(pk=payment_id).first()
     if payment is None:
         raise NotVisible()
     audit.record(actor=actor, action=AuditAction.SUSPENSE_SETTLED, target=payment)
@@ -110,12 +119,18 @@ def refund_unapplied(*, payment_id: uuid.UUID, actor: User) -> Payment:
 
 
 def _refund_payment(
-    *, amount: int | None, reason: str, actor: User | None, key: str = "", **lookup: object
+    *,
+    amount: int | None,
+    reason: str,
+    actor: User | None,
+    key: str = "",
+    check: Callable[[], None] = lambda: None,
+    **lookup: object,
 ) -> None:
     """Repeat the unanswered requests of the payment that the lookup names, then make the wanted one."""
     while True:
         refund, is_wanted = _reserve(
-            amount=amount, reason=reason, actor=actor, key=key, lookup=lookup
+            amount=amount, reason=reason, actor=actor, key=key, check=check, lookup=lookup
         )
         if refund.status == Refund.Status.REQUESTED:
             request_at_gateway(refund)
@@ -174,7 +189,13 @@ def due_requests() -> list[Refund]:
 
 @transaction.atomic
 def _reserve(
-    *, amount: int | None, reason: str, actor: User | None, key: str, lookup: dict[str, object]
+    *,
+    amount: int | None,
+    reason: str,
+    actor: User | None,
+    key: str,
+    check: Callable[[], None],
+    lookup: dict[str, object],
 ) -> tuple[Refund, bool]:
     """Return a refund to request, and whether it is the one that the caller wants.
 
@@ -199,7 +220,7 @@ def _reserve(
     ).first()
     if key and repeated is not None:
         return repeated, True
-    if payment.disputed() > 0:
+    if payment.has_undecided_dispute():
         raise Disputed()
     unanswered = payment.refunds.filter(
         status=Refund.Status.REQUESTED, created_at__lt=timezone.now() - REPEAT_AFTER
@@ -209,7 +230,7 @@ def _reserve(
     requested = sum(
         payment.refunds.filter(status=Refund.Status.REQUESTED).values_list("amount", flat=True)
     )
-    left = payment.captured - payment.refunded() - requested
+    left = payment.captured - payment.refunded() - payment.disputed() - requested
     if left <= 0 and requested:
         raise RefundInProgress()
     if left <= 0:
@@ -220,6 +241,7 @@ def _reserve(
         raise RefundTooLarge(
             f"Only {shown} {payment.currency} of this payment can still be refunded."
         )
+    check()
     refund = Refund.objects.create(
         payment=payment, amount=wanted, reason=reason, by=actor, request_key=key
     )

@@ -13,13 +13,14 @@ Disposition = Payment.Disposition
 Role = LedgerAccount.Role
 
 
-def book_payment(payment: Payment, *, kind: str, at: datetime) -> None:
+def book_payment(payment: Payment, *, kind: str, at: datetime, back: int | None = None) -> None:
     """Book the difference between a payment's facts and its earlier entries, if there is one.
 
-    ``kind`` is the kind of the new journal entry. Call it with the payment's row locked, in the
-    transaction that changed the facts: then it is safe to repeat.
+    ``kind`` is the kind of the new journal entry, and ``back`` the money that had gone back when its
+    fact was taken over: by default, all that has gone back by now. Call it with the payment's row
+    locked, in the transaction that changed the facts: then it is safe to repeat.
     """
-    changes = differences(payment)
+    changes = differences(payment, back=back)
     if not any(changes.values()):
         return
     number = payment.entries_booked + 1
@@ -37,23 +38,24 @@ def book_payment(payment: Payment, *, kind: str, at: datetime) -> None:
     payment.save(update_fields=["entries_booked"])
 
 
-def differences(payment: Payment) -> dict[LedgerAccount, int]:
+def differences(payment: Payment, *, back: int | None = None) -> dict[LedgerAccount, int]:
     """Return, for each account, the credit that a payment's facts require minus the booked one.
 
-    The clearing account is left out: it balances the others.
+    ``back`` is the money that has gone back: by default, all by now. The clearing account is left out:
+    it balances the others.
     """
     booked = Transfer.objects.filter(entry__payment=payment).net_by_account()
     booked.pop(accounts.clearing(payment.gateway, payment.currency), None)
-    required = _required_by_account(payment)
+    required = _required_by_account(payment, back=back)
     return {
         account: required.get(account, 0) - booked.get(account, 0)
         for account in {**required, **booked}
     }
 
 
-def _required_by_account(payment: Payment) -> dict[LedgerAccount, int]:
+def _required_by_account(payment: Payment, *, back: int | None) -> dict[LedgerAccount, int]:
+    back = payment.gone_back() if back is None else back
     bank_fees = payment.disputes.aggregate(total=Sum("fee", default=0))["total"]
-    back = payment.refunded() + payment.disputed()
     credits = required_credits(payment, back=back, bank_fees=bank_fees)
     return {
         accounts.of(role, payment.currency, account_owner_id(payment)): credit
@@ -137,9 +139,30 @@ def book_gift(order: Order, *, at: datetime) -> None:
     )
 
 
+def reverse_gift(order: Order, *, at: datetime) -> None:
+    """Book back all that is booked for a free order, with the hold of its earnings.
+
+    A second call changes nothing. Call it with the order's row locked.
+    """
+    booked = Transfer.objects.filter(entry__order=order)
+    changes = {account: -credit for account, credit in booked.net_by_account().items()}
+    promotions = accounts.of(Role.PROMOTIONS, order.currency)
+    changes.pop(promotions, None)
+    posting.post(
+        key=f"order:{order.pk}:gift:reversed",
+        kind=JournalEntry.Kind.GIFT_REVERSED,
+        currency=order.currency,
+        transfers=posting.transfers_for(changes, promotions),
+        at=at,
+        available_on=booked.values_list("available_on", flat=True).first(),
+        order=order,
+    )
+
+
 def required_gift_credits(order: Order) -> positions.Credits:
-    """Return the credits that the books must hold for a free order, by role."""
-    return positions.of_gift(subsidy=subsidy(order), fee_bps=order.fee_bps)
+    """Return the credits that the books must hold for a free order, by role: none once it is revoked."""
+    is_kept = order.status != Order.Status.REFUNDED
+    return positions.of_gift(subsidy=subsidy(order) if is_kept else 0, fee_bps=order.fee_bps)
 
 
 def hold_until(earned_at: datetime) -> datetime:

@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
@@ -121,7 +121,7 @@ def _apply_snapshot(
 ) -> None:
     """Set a locked row to the gateway's answer. ``others`` are the user's other rows, locked too."""
     before, now = Status(row.status), timezone.now()
-    terms_before = _Terms.of(row)
+    terms_before, end_before = _Terms.of(row), row.period_end
     status = snapshot.status
     if status == Status.CANCELED and before in {Status.PAST_DUE, Status.EXPIRED}:
         status = Status.EXPIRED  # the gateway canceled it because the renewal was not paid
@@ -156,6 +156,9 @@ def _apply_snapshot(
     _apply_status_effects(row, before, by=by)
     if changes_terms:
         _record_changed_terms(row, terms_before, by=by)
+    begins = row.period_start
+    if before == status == Status.ACTIVE and begins is not None and end_before is not None:
+        _record_renewal(row, begins, end_before)
 
 
 class _Terms(NamedTuple):
@@ -187,6 +190,20 @@ def _record_changed_terms(row: Subscription, before: _Terms, *, by: User | None)
         )
     elif before.cancel_at_period_end and not after.cancel_at_period_end:
         audit.record(actor=by, action=AuditAction.SUBSCRIPTION_RESUMED, target=row)
+
+
+def _record_renewal(row: Subscription, begins: datetime, end_before: datetime) -> None:
+    """Write the audit entry of a period that begins where the last one ended, if this one does.
+
+    An upgrade begins its period earlier. A renewal that was past due is recorded with its status.
+    """
+    if begins >= end_before:
+        audit.record(
+            actor=row.user,
+            action=AuditAction.SUBSCRIPTION_RENEWED,
+            target=row,
+            period_start=begins.isoformat(),
+        )
 
 
 def _apply_status_effects(row: Subscription, before: str, *, by: User | None = None) -> None:
@@ -283,8 +300,9 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
 def update_from_payment(payment: Payment) -> None:
     """Update the invoice that a payment pays, and the subscription's access. Safe to repeat.
 
-    The invoice becomes paid. If the payment of the latest paid period was refunded in full, the
-    subscription ends.
+    The invoice becomes paid. The subscription ends if the payment of its latest paid period was
+    refunded in full, or if the payer's bank kept money of it: the user can then subscribe again. Money
+    that comes back later starts nothing again, but is shown in the review queue.
     """
     if payment.disposition != Payment.Disposition.APPLIED or payment.invoice is None:
         return
@@ -299,7 +317,9 @@ def update_from_payment(payment: Payment) -> None:
     ).exists()
     # A refund that is under way only revokes the access, and gives it back if the refund fails.
     refunded = payment.refunds.filter(status=Refund.Status.SUCCEEDED).aggregate(total=Sum("amount"))
-    if latest and (refunded["total"] or 0) >= payment.captured:
+    is_refunded = (refunded["total"] or 0) >= payment.captured
+    is_lost = payment.has_lost_dispute() and not payment.has_undecided_dispute()
+    if latest and (is_refunded or is_lost):
         end_subscription(row, Status.CANCELED)
     else:
         access.update_for_subscription(row)
