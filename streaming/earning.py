@@ -62,9 +62,8 @@ def take(user_id: uuid.UUID, moments: Sequence[Interval]) -> list[Interval]:
     clock, _ = WatchClock.objects.select_for_update(of=("self",)).get_or_create(user_id=user_id)
     known = _pairs(clock.taken)
     free = without(moments, known)
-    free = within(
-        free, total(free) // SECOND * SECOND
-    )  # Another session may earn the part left over.
+    # Another session may earn the part of a second that is left.
+    free = within(free, total(free) // SECOND * SECOND)
     taken = merge([*known, *free])
     if (extra := len(taken) - TAKEN_MAX) > 0:  # Close the oldest gaps: nobody reports for them now.
         taken[: extra + 1] = [(taken[0][0], taken[extra][1])]
