@@ -34,8 +34,8 @@ class SubscribeView(APIView):
         description=(
             "With a `payment_method` the first period is charged at once; without one, `next_action`"
             " leads to the gateway's hosted page. If the plan has free days, a user's first subscription"
-            " starts without a card, and ends with these days unless it has got a card by then. Repeating"
-            " the call continues with the unpaid subscription (200)."
+            " starts without a card, and ends with these days unless a card is given. Repeating the call"
+            " continues with the unpaid subscription (200)."
         ),
         request=SubscribeSerializer,
         responses={
