@@ -391,6 +391,7 @@ class TestTrying:
         clock.shift(timedelta(days=7, minutes=1))
         run_time()
         assert (mine().status, may_watch(viewer), balances()) == ("past_due", False, {})
+        assert "Your free days of Trial are over" in Notice.objects.get().body
         client_for(viewer).post(f"{MINE}/payment-method", {"payment_method": VISA})
         assert (mine().status, may_watch(viewer)) == ("active", True)
         assert balances() == {"clearing:USD": -999, "deferred:USD": 999}

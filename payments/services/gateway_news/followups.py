@@ -62,11 +62,11 @@ def run() -> int:
     calls that were left.
     """
     return (
-        _each(deactivation.due(), deactivation.end_renewals_of)
-        + _each(refunds.due_requests(), refunds.request_at_gateway)
+        _each(refunds.due_requests(), refunds.request_at_gateway)
         + _each(_orders_with_checkout_to_close(), _close_checkout)
         + _each(_subscriptions_with_checkout_to_close(), _close_checkout)
         + _each(_subscriptions_to_end(), _end_at_gateway)
+        + _each(deactivation.due(), deactivation.end_renewals_of)
     )
 
 

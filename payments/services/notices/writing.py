@@ -65,6 +65,11 @@ def write_subscription_change(subscription: Subscription, before: str) -> None:
             f" You can watch until {subscription.grace_until:%d %B %Y}: please check your card"
             " before then.\n"
         )
+        if before == Status.TRIALING:
+            text = (
+                f"Your free days of {plan} are over, and the first payment was declined. Give another"
+                f" card before {subscription.grace_until:%d %B %Y} to watch again.\n"
+            )
     elif subscription.status == Status.ACTIVE and before in {Status.INCOMPLETE, Status.TRIALING}:
         subject = "Your subscription has begun"
         text = f"Your subscription ({plan}) is paid until {until}. You can watch every video.\n"
