@@ -34,14 +34,19 @@ def record_begun(parts: Mapping[uuid.UUID, int]) -> dict[uuid.UUID, int]:
 
 
 def share(sessions: PlaybackSessionQuerySet, duration_seconds: float | None) -> float:
-    """Return the share of a video of which bytes were sent to any of these sessions, from 0 to 1."""
+    """Return the share of a video of which bytes were sent to any of these sessions, from 0 to 1.
+
+    A single part counts nothing, unless it is more than half of the video: a player loads it before its
+    viewer has decided anything.
+    """
     sent = 0
     for parts in sessions.values_list("delivered", "begun"):
         for bits in parts:
             sent |= int.from_bytes(bits, "little")
-    if not sent:
+    seconds, duration = sent.bit_count() * SEGMENT_SECONDS, duration_seconds or SEGMENT_SECONDS
+    if seconds <= SEGMENT_SECONDS <= duration / 2:
         return 0.0
-    return min(1.0, sent.bit_count() * SEGMENT_SECONDS / (duration_seconds or SEGMENT_SECONDS))
+    return min(1.0, seconds / duration)
 
 
 def _in_batches(parts: Mapping[uuid.UUID, int], field: str) -> dict[uuid.UUID, int]:

@@ -235,13 +235,13 @@ def test_a_dispute_counts_balance_movements_only(movements, withdrawn, reinstate
     [
         ("warning_needs_response", "warning"),
         ("warning_under_review", "warning"),
-        ("warning_closed", "warning"),
-        ("prevented", "warning"),
+        ("warning_closed", "closed"),
+        ("prevented", "closed"),
         ("appeal_under_review", "under_review"),
         ("something_new", "under_review"),
     ],
 )
-def test_an_inquiry_is_a_warning(status, expected):
+def test_the_status_of_a_dispute_that_took_no_money(status, expected):
     snapshot = dispute(status=status, evidence_details=None, reason=None)
 
     assert (snapshot.status, snapshot.withdrawn, snapshot.evidence_due) == (expected, 0, None)

@@ -160,6 +160,28 @@ class TestReturning:
         assert answer["Retry-After"] == "3"
         assert_kept(order)
 
+    @pytest.mark.parametrize(
+        ("duration", "parts", "answer"),
+        [
+            (3.0, 1, "watched_too_much"),
+            (7.9, 1, "watched_too_much"),
+            (8.0, 1, None),
+            (12.0, 2, "watched_too_much"),
+            (40.0, 2, None),
+            (39.9, 2, "watched_too_much"),
+            (None, 1, "watched_too_much"),
+        ],
+    )
+    def test_one_segment_is_no_use_unless_it_is_most_of_the_video(
+        self, viewer, make_video, buy, returns, duration, parts, answer
+    ):
+        video = make_video(price=1999)
+        order = buy(viewer, video)
+        deliver(play(viewer, video)[0].pk, 4 * parts)
+        type(video).objects.filter(pk=video.pk).update(duration_seconds=duration)
+        returned = returns(order)
+        assert (code(returned) if returned.status_code != 200 else None) == answer
+
     def test_other_accesses_do_not_count(self, viewer, make_video, buy, subscribe, returns):
         """What was watched under a subscription before the purchase was paid for by it."""
         video = make_video(price=1999)
