@@ -17,7 +17,7 @@ from payments.models import (
     SandboxRefund,
 )
 from payments.services.sharing import watchtime
-from payments.tests.histories.world import API, World
+from payments.tests.histories.world import API, BEGUN, World
 from videos.signals import worker_tick
 
 CARDS = {
@@ -55,7 +55,7 @@ def begin(world: World) -> None:
     watchtime.record(
         user_id=subscriber.pk, video=video, day=timezone.now().date(), seconds=600, plan_seconds=600
     )
-    world.wait(days=20)
+    world.clock.move_to(BEGUN)
     world.post(world.admins[0], "admin/payouts/run")
 
 

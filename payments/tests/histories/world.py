@@ -1,6 +1,7 @@
 """The people, videos, plans and coupons of a history, and the clock."""
 
 import random
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from videos.models import Video
 API = "/api/v1/payments"
 Row = TypeVar("Row", bound=Model)
 START = datetime(2026, 1, 9, 12, tzinfo=UTC)
+BEGUN = START + timedelta(days=20)
 
 
 class World:
@@ -59,6 +61,17 @@ class World:
             )
         self.clients: dict[Any, APIClient] = {}
         self.browser = Client()
+
+    def again(self, dice: random.Random, clock: Any) -> "World":
+        """Return this world with its rows as they are stored now, for one more history."""
+        world = copy(self)
+        world.dice, world.clock, world.clients = dice, clock, {}
+        world.trace, world.statements = list(self.trace), {}
+        for name in ("admins", "creators", "viewers", "videos"):
+            rows = getattr(self, name)
+            fresh = type(rows[0]).objects.in_bulk([row.pk for row in rows])
+            setattr(world, name, [fresh[row.pk] for row in rows])
+        return world
 
     # --- people ---
 
@@ -112,6 +125,6 @@ class World:
         self.trace.append(f"{timezone.now():%m-%d %H:%M} {line}")
 
 
-def frozen_at_start() -> time_machine.travel:
+def frozen_at(moment: datetime) -> time_machine.travel:
     """Return the clock of a history. It stands still but for the steps that move it."""
-    return time_machine.travel(START, tick=False)
+    return time_machine.travel(moment, tick=False)
