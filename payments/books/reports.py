@@ -2,7 +2,6 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -104,28 +103,6 @@ class EarningsRow:
     bucket: datetime | uuid.UUID | str | None  # None: the earnings of subscriptions, by video
     currency: str
     earnings: int = same_as(CreatorRow, "earnings")
-
-
-@dataclass(frozen=True, slots=True)
-class TrialBalanceTotal:
-    """The sums of all ledger accounts in one currency. The balance of correct books is zero."""
-
-    currency: str
-    debit: int = amount("Debits")
-    credit: int = amount("Credits")
-    balance: int = amount("Balance", help_text="Debits minus credits; always zero.")
-
-
-@dataclass(frozen=True, slots=True)
-class TrialBalanceRow:
-    """One ledger account with its sums. An asset has a positive balance here."""
-
-    code: str
-    kind: str
-    currency: str
-    debit: int = same_as(TrialBalanceTotal, "debit")
-    credit: int = same_as(TrialBalanceTotal, "credit")
-    balance: int = amount("Balance", help_text="Debits minus credits.")
 
 
 # The equation that holds for every period, video and currency: the money that came in and did not go
@@ -265,32 +242,6 @@ def series(period: Period) -> list[RevenueDay]:
     return [
         RevenueDay(day=day, currency=currency, **booked[day, currency])
         for day, currency in sorted(booked)
-    ]
-
-
-def trial_balance() -> list[TrialBalanceRow]:
-    """Return every ledger account with its sums of debits and credits, by code. Three queries."""
-    debits, credits = (
-        dict(Transfer.objects.order_by().values_list(side).annotate(total=Sum("amount")))
-        for side in ("debit", "credit")
-    )
-    rows = LedgerAccount.objects.order_by("code").values_list("pk", "code", "kind", "currency")
-    return [
-        TrialBalanceRow(code, kind, currency, debit, credit, debit - credit)
-        for pk, code, kind, currency in rows
-        for debit, credit in [(debits.get(pk, 0), credits.get(pk, 0))]
-    ]
-
-
-def trial_balance_totals(rows: Iterable[TrialBalanceRow]) -> list[TrialBalanceTotal]:
-    """Return the sums of a trial balance by currency."""
-    sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for row in rows:
-        sums[row.currency][0] += row.debit
-        sums[row.currency][1] += row.credit
-    return [
-        TrialBalanceTotal(currency, debit, credit, debit - credit)
-        for currency, (debit, credit) in sorted(sums.items())
     ]
 
 

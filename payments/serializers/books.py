@@ -11,7 +11,7 @@ from config import money
 from config.api.fields import AmountTextField, MoneyField
 from config.api.serializers import CompleteErrors
 from payments import examples
-from payments.books import reports
+from payments.books import reports, trial_balance
 from payments.books.columns import Column, Row, columns
 from payments.models import (
     JournalEntry,
@@ -78,8 +78,8 @@ CreatorTotalSerializer = row_serializer(reports.CreatorRow, "CreatorTotal")
 EarningsRowSerializer = row_serializer(reports.EarningsRow, "EarningsRow")
 RevenueRowSerializer = row_serializer(reports.RevenueRow, "RevenueRow")
 RevenueDaySerializer = row_serializer(reports.RevenueDay, "RevenueDay")
-TrialBalanceRowSerializer = row_serializer(reports.TrialBalanceRow, "TrialBalanceRow")
-TrialBalanceTotalSerializer = row_serializer(reports.TrialBalanceTotal, "TrialBalanceTotal")
+TrialBalanceRowSerializer = row_serializer(trial_balance.TrialBalanceRow, "TrialBalanceRow")
+TrialBalanceTotalSerializer = row_serializer(trial_balance.TrialBalanceTotal, "TrialBalanceTotal")
 
 
 @extend_schema_serializer(examples=[examples.answered("By day", examples.EARNINGS)])

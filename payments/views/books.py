@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.api.views import APIView, GenericAPIView
-from payments.books import reports, review
+from payments.books import reports, review, trial_balance
 from payments.books.columns import as_text, in_currency
 from payments.filters import EntryFilter
 from payments.models import JournalEntry
@@ -131,8 +131,8 @@ class TrialBalanceView(APIView):
         responses=OpenApiResponse(TrialBalanceSerializer, "All ledger accounts, and their sums."),
     )
     def get(self, request):
-        accounts = reports.trial_balance()
-        totals = reports.trial_balance_totals(accounts)
+        accounts = trial_balance.accounts()
+        totals = trial_balance.totals(accounts)
         return Response(
             {
                 "accounts": [as_text(row) for row in accounts],
