@@ -27,7 +27,7 @@ from payments.services.gateway_news import followups, reconciliation, webhooks
 from payments.services.notices import sending, writing
 from payments.services.offers import plans
 from payments.services.settling import split
-from payments.services.subscribing import deactivation, follow_gateway, subscriptions
+from payments.services.subscribing import deactivation, follow_gateway, lapsing
 from payments.signals import (
     order_paid,
     order_refunded,
@@ -139,7 +139,7 @@ def run_periodic_work(sender, every: str, **kwargs):
         reconciliation.reopen_lost_charges()
         orders.expire_orders()
         sandbox_subscriptions.run_due()
-        subscriptions.end_lapsed()
+        lapsing.end_lapsed()
         deactivation.note_deactivated()
         followups.run_unless_silent(followups.cancel_abandoned)
         idempotency.forget_old_keys()

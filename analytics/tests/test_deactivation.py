@@ -14,7 +14,7 @@ from payments.gateways.sandbox import SandboxGateway, checkouts, events
 from payments.gateways.sandbox import subscriptions as sandbox
 from payments.models import Entitlement, Invoice, Order, Plan, SandboxPayment, Subscription
 from payments.services.gateway_news import followups
-from payments.services.subscribing import deactivation, subscriptions
+from payments.services.subscribing import deactivation, lapsing
 from payments.tests.kit import VISA, balances, checkout_of, code, nothing_changes
 from streaming.models import PlaybackSession
 
@@ -56,7 +56,7 @@ def run_time() -> None:
     """Do the work of a worker's minute."""
     sandbox.run_due()
     events.deliver_due()
-    subscriptions.end_lapsed()
+    lapsing.end_lapsed()
     deactivation.note_deactivated()
     followups.run()
     events.deliver_due()

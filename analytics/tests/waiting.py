@@ -32,7 +32,7 @@ from payments.models import (
     WebhookEvent,
 )  # fmt: skip
 from payments.services.gateway_news import followups, webhooks
-from payments.services.subscribing import subscriptions
+from payments.services.subscribing import lapsing
 from streaming.models import PlaybackSession
 from videos.models import ProcessingJob, Video
 
@@ -113,7 +113,7 @@ WAITS: dict[State, Overdue | None] = {
     (Dispute, "status", "needs_response"): None,
     (Dispute, "status", "under_review"): None,
     (Subscription, "status", "incomplete"): (
-        lambda now: Q(created_at__lte=now - subscriptions.ABANDONED_AFTER - TICK)
+        lambda now: Q(created_at__lte=now - lapsing.ABANDONED_AFTER - TICK)
     ),
     (Subscription, "status", "trialing"): _lapsed,
     (Subscription, "status", "active"): _lapsed,

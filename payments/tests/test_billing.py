@@ -28,7 +28,7 @@ from payments.periods import next_renewal
 from payments.services.gateway_news import followups
 from payments.services.settling import refunds
 from payments.services.settling.facts import sync_payment
-from payments.services.subscribing import follow_gateway, subscriptions
+from payments.services.subscribing import follow_gateway, lapsing
 from payments.tests.kit import (
     VISA,
     assert_books_balance,
@@ -50,7 +50,7 @@ def run_time() -> None:
     """Do the work of a worker's minute, and check that the books balance."""
     sandbox.run_due()
     events.deliver_due()
-    subscriptions.end_lapsed()
+    lapsing.end_lapsed()
     followups.run()
     assert_books_balance()
 

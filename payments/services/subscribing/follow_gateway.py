@@ -244,6 +244,12 @@ def _keep_one_primary(row: Subscription, others: list[Subscription]) -> None:
             end_subscription(other, Status.CANCELED)
 
 
+def resync(subscription: Subscription) -> None:
+    """Apply the gateway's present state of a subscription that it knows. Raises NotThere, OSError."""
+    if subscription.external_id is not None:
+        sync_subscription(gateway=subscription.gateway, external_id=subscription.external_id)
+
+
 def end_subscription(row: Subscription, status: str) -> None:
     """End a locked, live subscription with the given status; do nothing for one that has ended.
 

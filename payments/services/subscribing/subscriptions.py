@@ -2,9 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -35,18 +33,14 @@ from payments.gateways.base import (
 )
 from payments.gateways.translation import translate_errors
 from payments.models import Payment, Plan, Subscription
-from payments.services import access
 from payments.services.settling import customers, payable
 from payments.services.settling.payable import NextAction
-from payments.services.subscribing import follow_gateway
+from payments.services.subscribing import follow_gateway, lapsing
 from payments.services.subscribing.changing import changing, one_at_a_time
 from payments.services.subscribing.follow_gateway import sync_subscription
 from payments.services.subscribing.proration import period_value
 
 Status = Subscription.Status
-# A subscription that is still incomplete after this time is given up. Its checkout expires then too.
-ABANDONED_AFTER = timedelta(hours=24)
-RESYNCS_AT_ONCE = 100
 
 # What the functions below can raise, for the API document.
 REFUSALS_OF_SUBSCRIBE = (PlanNotFound, AlreadySubscribed, *translation.REFUSALS)
@@ -101,7 +95,7 @@ def next_action(subscription: Subscription, *, return_url: str = "") -> NextActi
             customer=customers.ensure(subscription.user, gateway),
             key=subscription.checkout_key,
             return_url=return_url,
-            expires_at=timezone.now() + ABANDONED_AFTER,
+            expires_at=timezone.now() + lapsing.ABANDONED_AFTER,
         )
 
     payments = Payment.objects.filter(invoice__subscription=subscription)
@@ -166,7 +160,9 @@ def _change(user: User, plan: Plan) -> Subscription:
     subscription, external_id = _changeable(user, plan)
     if plan.amount > subscription.plan.amount:
         with translate_errors(), suppress(NotThere):
-            _resync(subscription)  # refunds and disputes that only the gateway knows of yet
+            follow_gateway.resync(
+                subscription
+            )  # refunds and disputes that only the gateway knows of yet
         subscription, external_id = _changeable(user, plan)
     later = plan.amount <= subscription.plan.amount
     gateway = gateways.by_name(subscription.gateway)
@@ -233,52 +229,6 @@ def current(user: User) -> Subscription:
     return subscription
 
 
-def end_lapsed() -> int:
-    """End the subscriptions that were not paid in time. Return how many were ended. Safe to repeat.
-
-    An unpaid renewal ends with its grace period, a paused subscription as many days after its period,
-    and an incomplete one after ABANDONED_AFTER. A subscription whose period is over is compared with
-    the gateway instead, because its renewal or end may have gone unnoticed; one that the gateway does
-    not know ends. Access does not wait for this job: it ends by the clock.
-    """
-    now = timezone.now()
-    graceless = Subscription.objects.filter(status=Status.PAST_DUE, grace_until__lte=now)
-    abandoned = Subscription.objects.filter(
-        status=Status.INCOMPLETE, created_at__lte=now - ABANDONED_AFTER
-    )
-    grace = timedelta(days=settings.SUBSCRIPTION_GRACE_DAYS)
-    forgotten = Subscription.objects.filter(status=Status.PAUSED, period_end__lte=now - grace)
-    ended = 0
-    for rows, status in (
-        (graceless, Status.EXPIRED),
-        (forgotten, Status.EXPIRED),
-        (abandoned, Status.INCOMPLETE_EXPIRED),
-    ):
-        for pk in list(rows.values_list("pk", flat=True)):
-            with transaction.atomic():
-                row = locks.lock_subscription(pk)
-                if rows.filter(pk=pk).exists():
-                    follow_gateway.end_subscription(row, status)
-                    ended += 1
-    over = Subscription.objects.filter(
-        status__in=[Status.TRIALING, Status.ACTIVE],
-        period_end__lte=now - access.PERIOD_GRACE,
-        external_id__isnull=False,
-    )
-    for row in over.order_by("period_end")[:RESYNCS_AT_ONCE]:
-        try:
-            _resync(row)
-        except NotThere:
-            with transaction.atomic():
-                locked = locks.lock_subscription(row.pk)
-                Subscription.objects.filter(pk=row.pk).update(closed_at_gateway=True)
-                follow_gateway.end_subscription(locked, Status.EXPIRED)
-            ended += 1
-        except OSError:
-            break  # the gateway does not answer: the job runs again in a minute
-    return ended
-
-
 def _get_or_create(user: User, plan: Plan) -> tuple[Subscription, bool]:
     """Return the user's incomplete subscription to the plan, and whether this call created it.
 
@@ -288,7 +238,7 @@ def _get_or_create(user: User, plan: Plan) -> tuple[Subscription, bool]:
     for _ in range(3):
         subscription = _live(user)
         if subscription is not None and subscription.status != Status.INCOMPLETE:
-            if not _end_if_lapsed(subscription):
+            if not lapsing.end_if_lapsed(subscription):
                 raise AlreadySubscribed()
             continue
         if subscription is not None and subscription.plan_id == plan.pk:
@@ -308,24 +258,6 @@ def _get_or_create(user: User, plan: Plan) -> tuple[Subscription, bool]:
         except IntegrityError:
             continue  # another request of the user has just created one
     raise GatewayUnavailable()
-
-
-def _end_if_lapsed(subscription: Subscription) -> bool:
-    """End a subscription whose access is over by the clock, unless the gateway knows of its renewal.
-
-    Return whether it has ended, so that the user can subscribe again. Raises GatewayUnavailable.
-    """
-    until = access.access_until(subscription)
-    if until is None or until > timezone.now():
-        return False
-    with translate_errors():
-        _resync(subscription)
-    with transaction.atomic():
-        locked = locks.lock_subscription(subscription.pk)
-        until = access.access_until(locked)
-        if until is not None and until <= timezone.now():
-            follow_gateway.end_subscription(locked, Status.EXPIRED)
-        return locked.status not in Subscription.LIVE
 
 
 def _live(user: User) -> Subscription | None:
@@ -390,12 +322,6 @@ def _sync(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscri
             subscription=subscription,
         )
     return _reload(subscription)
-
-
-def _resync(subscription: Subscription) -> None:
-    """Apply the gateway's present state of a subscription that it knows. Raises NotThere, OSError."""
-    if subscription.external_id is not None:
-        sync_subscription(gateway=subscription.gateway, external_id=subscription.external_id)
 
 
 def _reload(subscription: Subscription) -> Subscription:

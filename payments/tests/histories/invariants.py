@@ -194,7 +194,7 @@ def reports_agree(world: World) -> None:
     by_video = [
         row for video in world.videos for row in reports.platform_totals(Period(), video.pk)
     ]
-    (sold,) = reports.purchases(Period()) or [reports.PurchasesRow("USD")]
+    (sold,) = reports.purchases(Period()) or [reports.RevenueRow("USD")]
     ours = map(asdict, by_video)
     assert sold.creator_share == sum(row["creator_share"] for row in ours)
 
