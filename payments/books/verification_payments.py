@@ -30,10 +30,9 @@ BATCH = 2000  # payments that are checked together
 # The fields that the split and the order's status follow from. Dates and texts of a million rows cost
 # time, and nothing here reads them.
 _READ = (
-    *("gateway", "currency", "captured", "fee", "disposition"),
+    *("gateway", "currency", "captured", "fee", "disposition", "recognised"),
     *("order__creator", "order__buyer", "order__fee_bps", "order__status", "order__discount"),
-    *("order__coupon__funded_by", "invoice__fee_bps", "invoice__recognised"),
-    "invoice__subscription__user",
+    *("order__coupon__funded_by", "invoice__fee_bps", "invoice__subscription__user"),
 )
 
 

@@ -93,7 +93,10 @@ class CheckoutSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceSnapshot:
-    """The state of one invoice at the gateway: one period, and the amount that is due for it."""
+    """The state of one invoice at the gateway: one period, and the amount that is due for it.
+
+    The gateway may change the amount until the invoice is paid, and several payments may pay it.
+    """
 
     external_id: str
     period_start: datetime
@@ -108,7 +111,8 @@ class InvoiceSnapshot:
 class SubscriptionSnapshot:
     """The state of one subscription at the gateway.
 
-    ``invoices`` holds the invoices with an amount above zero, oldest first.
+    ``invoices`` holds the invoices that bill something, oldest first. The customer's credit may have
+    paid for it, so that an invoice's amount is 0.
     """
 
     external_id: str

@@ -12,9 +12,10 @@ from payments.models.buying import Order
 class Payment(models.Model):
     """The facts about one payment at a gateway. They only grow.
 
-    At most one payment of an order or invoice is ``applied``. One that was paid beside it is a
-    ``duplicate`` and is refunded automatically. One that belongs to no order or invoice is
-    ``unmatched``, and its money is in suspense until a person decides. All amounts are minor units.
+    At most one payment of an order is ``applied``; an invoice may be paid in several parts. A payment
+    beside them is a ``duplicate`` and is refunded automatically. One that belongs to no order or
+    invoice, or pays more than its invoice asks for, is ``unmatched``: its money is in suspense until
+    a person decides. All amounts are minor units.
     """
 
     class Status(models.TextChoices):
@@ -29,7 +30,7 @@ class Payment(models.Model):
         NONE = "none", "nothing captured yet"
         APPLIED = "applied", "pays its order or invoice"
         DUPLICATE = "duplicate", "duplicate: is sent back"
-        UNMATCHED = "unmatched", "belongs to no order: in suspense"
+        UNMATCHED = "unmatched", "pays no order or invoice: in suspense"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     gateway = models.CharField(max_length=20)
@@ -47,6 +48,8 @@ class Payment(models.Model):
     available_on = models.DateTimeField(null=True)
     status = models.CharField(max_length=16, choices=Status, default=Status.CREATED)
     disposition = models.CharField(max_length=12, choices=Disposition, default=Disposition.NONE)
+    # The part of the invoice's recognised amount that is this payment's.
+    recognised = models.BigIntegerField(default=0)
     entries_booked = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -58,15 +61,14 @@ class Payment(models.Model):
                 name="payment_applied_to_order",
                 condition=Q(disposition="applied"),
             ),
-            models.UniqueConstraint(
-                fields=["invoice"],
-                name="payment_applied_to_invoice",
-                condition=Q(disposition="applied"),
-            ),
             models.CheckConstraint(
                 name="payment_captured", condition=Q(captured__gte=0, captured__lte=F("amount"))
             ),
             models.CheckConstraint(name="payment_fee", condition=Q(fee__gte=0)),
+            models.CheckConstraint(
+                name="payment_recognised",
+                condition=Q(recognised__gte=0, recognised__lte=F("captured")),
+            ),
             models.CheckConstraint(
                 name="payment_for_one_thing",
                 condition=Q(order__isnull=True) | Q(invoice__isnull=True),

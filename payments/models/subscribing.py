@@ -121,8 +121,10 @@ class Subscription(Payable):
 class Invoice(models.Model):
     """One period of a subscription that the gateway has billed. Amounts are in minor units.
 
-    ``recognised`` is the part of ``amount`` that was earned until the end of the day
-    ``recognised_upto`` (UTC). The other part is deferred.
+    ``amount`` is what the gateway asks for: until the invoice is paid, a credit note or the customer's
+    balance at the gateway can change it. Several payments may pay it. ``recognised`` is the part of
+    their money that was earned until the end of the day ``recognised_upto`` (UTC). The other part is
+    deferred.
     """
 
     class Status(models.TextChoices):
@@ -130,6 +132,9 @@ class Invoice(models.Model):
         PAID = "paid", "paid"
         VOID = "void", "void"
         UNCOLLECTIBLE = "uncollectible", "given up by the gateway"
+
+    # The gateway asks for no payment any more.
+    GIVEN_UP = (Status.VOID, Status.UNCOLLECTIBLE)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     subscription = models.ForeignKey(

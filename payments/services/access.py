@@ -63,16 +63,17 @@ def access_until(subscription: Subscription) -> datetime | None:
 
 
 def is_taken_back(subscription: Subscription) -> bool:
-    """Return True if the payment of the latest paid period is disputed or refunded in full."""
+    """Return True if a payment of the latest paid period is disputed, or all are refunded in full."""
     invoice = (
         subscription.invoices.filter(status=Invoice.Status.PAID).order_by("-period_start").first()
     )
     if invoice is None:
         return False
-    payment = invoice.payments.filter(disposition=Payment.Disposition.APPLIED).first()
-    if payment is None:
-        return False
-    return payment.disputed() > 0 or payment.refunded() >= payment.captured > 0
+    payments = list(invoice.payments.filter(disposition=Payment.Disposition.APPLIED))
+    if any(payment.disputed() > 0 for payment in payments):
+        return True
+    refunded = sum(payment.refunded() for payment in payments)
+    return refunded >= sum(payment.captured for payment in payments) > 0
 
 
 def begin_rental(entitlement: Entitlement, now: datetime) -> Entitlement:

@@ -249,7 +249,7 @@ def subscription(
     cancel_at = row.get("cancel_at")
     ends_with_period = cancel_at is not None and cancel_at == period.get("current_period_end")
     # Reversed, because sorting keeps the order of invoices whose periods start in the same second.
-    known = [invoice(one) for one in invoices if one.get("status") in INVOICE_STATUS][::-1]
+    known = [invoice(one) for one in invoices if _is_billed(one)][::-1]
     return SubscriptionSnapshot(
         external_id=required_text(row, "id"),
         reference=text(nested(row, "metadata"), SUBSCRIPTION),
@@ -260,9 +260,7 @@ def subscription(
         cancel_at_period_end=bool(row.get("cancel_at_period_end")) or ends_with_period,
         next_plan_code=_next_plan_code(schedule),
         ended_at=moment(row, "ended_at"),
-        invoices=tuple(
-            sorted((one for one in known if one.amount > 0), key=lambda one: one.period_start)
-        ),
+        invoices=tuple(sorted(known, key=lambda one: one.period_start)),
     )
 
 
@@ -280,14 +278,24 @@ def _next_plan_code(schedule: Json | None) -> str:
     return text(nested(schedule, "metadata"), NEXT_PLAN)
 
 
+def _is_billed(row: Json) -> bool:
+    """Return whether an Invoice is no draft and bills something, though its customer may have credit."""
+    asked = max(integer(row, "total"), integer(row, "amount_due"))
+    return row.get("status") in INVOICE_STATUS and asked > 0
+
+
 def invoice(row: Json) -> InvoiceSnapshot:
     """Return the snapshot of an Invoice that is not a draft.
 
-    The amount is the part that is left to pay after the customer's credit. The period is the one of the
-    invoice's lines: the invoice's own period is the time before it, in which its lines were collected.
+    The amount is what its payments shall sum up to: ``amount_due`` is the total after credit notes and
+    with the customer's balance (credit or debt). Money beyond it, ``amount_overpaid``, becomes the
+    customer's credit for later invoices. A credit note on a paid invoice changes neither: its money
+    goes back as a refund, or lowers a later invoice. The period is the one of the invoice's lines: the
+    invoice's own period is the time before it, in which its lines were collected.
     """
     currency = currency_of(row)
-    amount = required_integer(row, "total" if row.get("amount_due") is None else "amount_due")
+    due = required_integer(row, "total" if row.get("amount_due") is None else "amount_due")
+    amount = max(0, due) + integer(row, "amount_overpaid")
     period_start, period_end = _paid_period(row)
     return InvoiceSnapshot(
         external_id=required_text(row, "id"),
@@ -319,8 +327,9 @@ def _period(row: Json, start_name: str, end_name: str) -> tuple[datetime, dateti
 
 
 def _payments_of_invoice(row: Json) -> tuple[str, ...]:
-    """Return the ids of the PaymentIntents of an invoice, each once."""
-    ids = [id_of(nested(paid, "payment").get("payment_intent")) for paid in listed(row, "payments")]
+    """Return the ids of the PaymentIntents of an invoice, each once, the oldest first."""
+    newest_first = listed(row, "payments")
+    ids = [id_of(nested(paid, "payment").get("payment_intent")) for paid in newest_first[::-1]]
     ids.append(id_of(row.get("payment_intent")))  # the place before Basil
     return tuple(dict.fromkeys(name for name in ids if name))
 

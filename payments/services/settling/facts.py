@@ -110,7 +110,7 @@ def _take_over(payment: Payment, snapshot: PaymentSnapshot, now: datetime) -> It
     is_captured = _take_over_capture(payment, snapshot, now)
     # Also money that was captured before its order or invoice was known.
     is_placed = payment.captured > 0 and payment.disposition == Payment.Disposition.NONE
-    if is_placed:
+    if is_placed or _may_be_placed_anew(payment):
         payment.disposition = _disposition_of(payment)
     payment.save(
         update_fields=[
@@ -253,26 +253,68 @@ def _request_automatic_refund(payment: Payment) -> None:
         )
 
 
-def _disposition_of(payment: Payment) -> Payment.Disposition:
-    """Decide how a captured payment is used.
+def _may_be_placed_anew(payment: Payment) -> bool:
+    """Return whether an invoice, which can change after its payment, decides about the payment again.
 
-    UNMATCHED: it belongs to no order or invoice of ours. DUPLICATE: its amount or currency is not the
-    agreed one, or its order, video, invoice or subscription is paid for already. APPLIED otherwise: so
-    exactly one payment pays an order or invoice. Locks the rows that it must not decide about twice.
+    A payment that has gone back in part, or whose money is earned, stays as it was decided.
     """
-    due = payment.order or payment.invoice
-    if due is None:
+    changeable = (Payment.Disposition.APPLIED, Payment.Disposition.UNMATCHED)
+    return (
+        payment.invoice_id is not None
+        and payment.disposition in changeable
+        and not payment.recognised
+        and not payment.refunds.exists()
+        and not payment.disputes.exists()
+    )
+
+
+def _disposition_of(payment: Payment) -> Payment.Disposition:
+    """Decide how a captured payment is used. Locks the rows that it must not decide about twice.
+
+    UNMATCHED: it belongs to no order or invoice of ours. DUPLICATE: its amount or currency is not that
+    of its order, or its order or video is paid for already. APPLIED otherwise: so exactly one payment
+    pays an order. An invoice's payments are decided by `_disposition_of_invoice_payment`.
+    """
+    if payment.invoice is not None:
+        return _disposition_of_invoice_payment(payment, payment.invoice)
+    order = payment.order
+    if order is None:
         logger.error(
             "Payment %s belongs to no order or invoice: its money is in suspense.", payment.pk
         )
         return Payment.Disposition.UNMATCHED
-    if (payment.captured, payment.currency) != (due.amount, due.currency):
+    if (payment.captured, payment.currency) != (order.amount, order.currency):
         logger.error("Payment %s has another amount than agreed: it is sent back.", payment.pk)
         return Payment.Disposition.DUPLICATE
-    is_paid = _is_order_paid(due) if isinstance(due, Order) else _is_invoice_paid(due)
-    if is_paid:
+    if _is_order_paid(order):
         logger.warning("Payment %s pays a second time: it is sent back.", payment.pk)
         return Payment.Disposition.DUPLICATE
+    return Payment.Disposition.APPLIED
+
+
+def _disposition_of_invoice_payment(payment: Payment, invoice: Invoice) -> Payment.Disposition:
+    """Decide how a captured payment of an invoice is used.
+
+    DUPLICATE: nothing must be paid, because the subscription is a duplicate or has ended. APPLIED: it
+    pays the invoice or a part of it. UNMATCHED: it pays more than the invoice asks for, or an invoice
+    that the gateway has given up. The gateway may have credited that money to the subscriber, so a
+    person decides. Locks all subscriptions and invoices of the user.
+    """
+    rows = locks.lock_subscriptions_of(invoice.subscription.user_id)
+    invoice = locks.lock_invoices_of([invoice.subscription_id])[invoice.pk]
+    if _must_not_be_paid(invoice, rows[invoice.subscription_id]):
+        logger.warning("Payment %s pays for nothing: it is sent back.", payment.pk)
+        return Payment.Disposition.DUPLICATE
+    others = invoice.payments.filter(disposition=Payment.Disposition.APPLIED).exclude(pk=payment.pk)
+    paid = payment.captured + (others.aggregate(total=Sum("captured"))["total"] or 0)
+    if (
+        payment.currency != invoice.currency
+        or invoice.status in Invoice.GIVEN_UP
+        or paid > invoice.amount
+    ):
+        if payment.disposition != Payment.Disposition.UNMATCHED:
+            logger.error("Payment %s does not fit its invoice: it is in suspense.", payment.pk)
+        return Payment.Disposition.UNMATCHED
     return Payment.Disposition.APPLIED
 
 
@@ -292,23 +334,16 @@ def _is_order_paid(order: Order) -> bool:
     )
 
 
-def _is_invoice_paid(invoice: Invoice) -> bool:
-    """Tell whether the invoice is paid, or must not be: it is of a duplicate or ended subscription.
+def _must_not_be_paid(invoice: Invoice, subscription: Subscription) -> bool:
+    """Return whether an invoice is of a duplicate subscription, or of a time after the end of its own.
 
-    Locks all subscriptions of the user.
+    The gateway billed a period after the end, or after an end without any period, because it had not
+    heard of the end yet.
     """
-    rows = locks.lock_subscriptions_of(invoice.subscription.user_id)
-    subscription = rows[invoice.subscription_id]
-    # The gateway billed a period after the end, or after an end without any period, because it had not
-    # heard of the end yet.
     is_after_end = subscription.ended_at is not None and (
         subscription.period_end is None or invoice.period_start >= subscription.ended_at
     )
-    return (
-        is_after_end
-        or subscription.disposition == Subscription.Disposition.DUPLICATE
-        or invoice.payments.filter(disposition=Payment.Disposition.APPLIED).exists()
-    )
+    return is_after_end or subscription.disposition == Subscription.Disposition.DUPLICATE
 
 
 def _payer(payment: Payment) -> User | None:

@@ -86,7 +86,7 @@ def _split(payment: Payment, *, captured: int, back: int) -> positions.Credits:
     if invoice is None:
         raise ValueError(f"Payment {payment.pk} is applied, but has no order or invoice.")
     return positions.of_invoice(
-        captured=captured, back=back, recognised=invoice.recognised, fee_bps=invoice.fee_bps
+        captured=captured, back=back, recognised=payment.recognised, fee_bps=invoice.fee_bps
     )
 
 

@@ -51,9 +51,11 @@ def sync_subscription(
     Subscription.objects.filter(pk=row.pk).update(sync_ticket=F("sync_ticket") + 1)
     ticket = Subscription.objects.values_list("sync_ticket", flat=True).get(pk=row.pk)
     snapshot = gateways.by_name(gateway).fetch_subscription(external_id)
-    for invoice, payment_ids in _apply_if_newest(row.pk, ticket, snapshot):
-        for payment_id in payment_ids:
+    for invoice, fact in _apply_if_newest(row.pk, ticket, snapshot):
+        for payment_id in fact.payment_ids:
             sync_payment(gateway=gateway, external_id=payment_id, invoice=invoice)
+        if fact.status == Invoice.Status.PAID:
+            _note_paid_elsewhere(invoice)
     return Subscription.objects.select_related("plan", "next_plan").get(pk=row.pk)
 
 
@@ -96,23 +98,24 @@ def _claim_row(
 @transaction.atomic
 def _apply_if_newest(
     pk: uuid.UUID, ticket: int, snapshot: SubscriptionSnapshot
-) -> list[tuple[Invoice, tuple[str, ...]]]:
+) -> list[tuple[Invoice, InvoiceSnapshot]]:
     """Apply the gateway's answer unless the answer to a later ticket has been applied.
 
-    Return the invoices of the answer with the gateway's ids of their payments.
+    Return our rows of the invoices of the answer, each with the invoice as it was answered.
     """
     user_id = Subscription.objects.values_list("user_id", flat=True).get(pk=pk)
     # All subscriptions of the user are locked, because a running one ends an unpaid one.
     rows = locks.lock_subscriptions_of(user_id)
     locks.lock_invoices_of(rows)
     row = rows.pop(pk)
-    if ticket > row.applied_ticket:
+    is_newest = ticket > row.applied_ticket
+    if is_newest:
         row.applied_ticket = ticket
         _apply_snapshot(row, snapshot, list(rows.values()))
     return [
-        (invoice, fact.payment_ids)
+        (invoice, fact)
         for fact in snapshot.invoices
-        if (invoice := _update_invoice(row, fact)) is not None
+        if (invoice := _update_invoice(row, fact, is_newest=is_newest)) is not None
     ]
 
 
@@ -238,13 +241,16 @@ def end_subscription(row: Subscription, status: str) -> None:
     _apply_status_effects(row, before)
 
 
-def _update_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
+def _update_invoice(row: Subscription, fact: InvoiceSnapshot, *, is_newest: bool) -> Invoice | None:
     """Return the row of an invoice of the gateway, created or updated.
 
-    Return None for a second invoice of a period: a period has one invoice.
+    Return None for an invoice that asks for no money and has no row, and for a second invoice of a
+    period: a period has one invoice. An answer that is not the newest updates nothing.
     """
     invoice = row.invoices.filter(external_id=fact.external_id).first()
     if invoice is None:
+        if not fact.amount:
+            return None
         invoice, created = Invoice.objects.get_or_create(
             subscription=row,
             period_start=fact.period_start,
@@ -256,44 +262,79 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
                 "fee_bps": settings.PLATFORM_FEE_BPS,
             },
         )
-        if not created and invoice.external_id is None:
-            invoice.external_id = fact.external_id
-            invoice.save(update_fields=["external_id"])
-        elif not created:
-            return None
+        if not created:
+            is_free = invoice.external_id is None or _is_replaced(invoice, fact)
+            if not is_free:
+                return None
+            invoice.external_id, invoice.period_end = fact.external_id, fact.period_end
+            invoice.save(update_fields=["external_id", "period_end"])
         # An upgrade begins a new period inside the old one.
         row.invoices.filter(
             period_start__lt=fact.period_start,
             period_end__gt=fact.period_start,
             ended_early_at=None,
         ).update(ended_early_at=fact.period_start)
-    # PAID is set by `update_from_payment` alone, together with the payment.
-    if Invoice.Status.PAID not in {invoice.status, fact.status} and invoice.status != fact.status:
-        invoice.status = fact.status
-        invoice.save(update_fields=["status"])
+    if is_newest and invoice.status != Invoice.Status.PAID:
+        invoice.amount = fact.amount or invoice.amount
+        # PAID is set together with the payment, or by `_note_paid_elsewhere`.
+        if fact.status != Invoice.Status.PAID:
+            invoice.status = fact.status
+        elif invoice.status in Invoice.GIVEN_UP:
+            invoice.status = Invoice.Status.OPEN  # it was collected after all
+        invoice.save(update_fields=["amount", "status"])
     return invoice
+
+
+def _is_replaced(invoice: Invoice, fact: InvoiceSnapshot) -> bool:
+    """Return whether the gateway bills a period anew whose earlier invoice was given up unpaid."""
+    return (
+        invoice.status in Invoice.GIVEN_UP
+        and fact.status not in Invoice.GIVEN_UP
+        and not invoice.payments.exclude(disposition=Payment.Disposition.NONE).exists()
+    )
+
+
+@transaction.atomic
+def _note_paid_elsewhere(invoice: Invoice) -> None:
+    """Mark an invoice as paid that the gateway calls paid although its payments do not sum up to it.
+
+    The missing part was paid outside of the gateway, or from the customer's balance there. It is not
+    in the books: no money has come in. An invoice with a payment in suspense, or one that goes back,
+    stays as it is.
+    """
+    row = locks.lock_subscriptions_of(invoice.subscription.user_id)[invoice.subscription_id]
+    locked = locks.lock_invoices_of([row.pk])[invoice.pk]
+    unfit = (Payment.Disposition.DUPLICATE, Payment.Disposition.UNMATCHED)
+    if locked.status == Invoice.Status.PAID or locked.payments.filter(disposition__in=unfit):
+        return
+    locked.status, locked.paid_at = Invoice.Status.PAID, timezone.now()
+    locked.save(update_fields=["status", "paid_at"])
+    access.update_for_subscription(row)
 
 
 def update_from_payment(payment: Payment) -> None:
     """Update the invoice that a payment pays, and the subscription's access. Safe to repeat.
 
-    The invoice becomes paid. If the payment of the latest paid period was refunded in full, the
-    subscription ends.
+    The invoice becomes paid when its payments sum up to its amount. If all payments of the latest paid
+    period were refunded in full, the subscription ends.
     """
     if payment.disposition != Payment.Disposition.APPLIED or payment.invoice is None:
         return
     rows = locks.lock_subscriptions_of(payment.invoice.subscription.user_id)
     invoice = locks.lock_invoices_of(rows)[payment.invoice.pk]
     row = rows[invoice.subscription_id]
-    if invoice.status != Invoice.Status.PAID:
+    applied = invoice.payments.filter(disposition=Payment.Disposition.APPLIED)
+    paid = applied.aggregate(total=Sum("captured"))["total"] or 0
+    if invoice.status != Invoice.Status.PAID and paid >= invoice.amount:
         invoice.status, invoice.paid_at = Invoice.Status.PAID, payment.captured_at
         invoice.save(update_fields=["status", "paid_at"])
     latest = not row.invoices.filter(
         period_start__gt=invoice.period_start, status=Invoice.Status.PAID
     ).exists()
     # A refund that is under way only revokes the access, and gives it back if the refund fails.
-    refunded = payment.refunds.filter(status=Refund.Status.SUCCEEDED).aggregate(total=Sum("amount"))
-    if latest and (refunded["total"] or 0) >= payment.captured:
+    succeeded = Refund.objects.filter(payment__in=applied, status=Refund.Status.SUCCEEDED)
+    refunded = succeeded.aggregate(total=Sum("amount"))["total"] or 0
+    if latest and refunded >= paid:
         end_subscription(row, Status.CANCELED)
     else:
         access.update_for_subscription(row)

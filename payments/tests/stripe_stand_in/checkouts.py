@@ -15,6 +15,10 @@ class Checkouts(Subscriptions):
             raise Refused(400, "expires_at must be 30 minutes to 24 hours away", param="expires_at")
         if not params.get("success_url"):
             raise Refused(400, "Missing required param: success_url.", param="success_url")
+        if params.get("customer"):
+            self.find("customer", params["customer"], "customer")
+        if params["mode"] == "subscription":
+            self.usable_price(params["line_items"][0]["price"], "line_items[0][price]")
         name = f"cs_test_{next(self._ids):06}"
         self.objects[name] = {
             "id": name, "object": "checkout.session", "created": int(time.time()),
@@ -52,8 +56,26 @@ class Checkouts(Subscriptions):
             if paid:
                 self.confirm(intent, card, asks=False)
                 session["payment_status"] = "paid"
+            else:
+                self.tell("payment_intent.processing", intent)
         session.update(status="complete", url=None)
         self.tell("checkout.session.completed", session)
+
+    def end_bank_debit(self, session_id: str, *, succeeds: bool) -> None:
+        """End a bank debit that was pending, days later."""
+        session = self.find("checkout.session", session_id)
+        intent = self.objects[session["payment_intent"]]
+        if succeeds:
+            self.capture(intent)
+            session["payment_status"] = "paid"
+            self.tell("checkout.session.async_payment_succeeded", session)
+            return
+        error = Refused(402, "The debit bounced.", code="payment_intent_payment_attempt_failed")
+        intent.update(
+            status="requires_payment_method", last_payment_error=error.body["error"]
+        )  # fmt: skip
+        self.tell("payment_intent.payment_failed", intent)
+        self.tell("checkout.session.async_payment_failed", session)
 
     def expire_session(self, session_id: str) -> dict:
         session = self.find("checkout.session", session_id)

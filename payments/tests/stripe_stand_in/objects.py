@@ -38,6 +38,9 @@ class Objects:
     def __init__(self) -> None:
         self.objects: dict[str, dict] = {}
         self.asks_always = False  # banks also ask for authentication at renewals and upgrades
+        self.settles_in = ""  # the currency of the balance; "": each payment's own
+        self.rate = 0.9172  # of the exchange into it
+        self.settles_later = False  # charges come on the balance when `settle` is called
         self._ids, self._lock = count(1), threading.RLock()
 
     def make(self, prefix: str, kind: str, **fields) -> dict:
@@ -50,9 +53,13 @@ class Objects:
         return self.objects[name]
 
     def find(self, kind: str, name: str, param: str = "id") -> dict:
-        """Return the object of this kind and id; raise Refused (404), which names ``param``."""
+        """Return the object of this kind and id; raise Refused (404), which names ``param``.
+
+        A deleted object can still be retrieved, and be used for nothing.
+        """
         thing = self.objects.get(name)
-        if thing is None or thing["object"] != kind:
+        is_gone = thing is not None and thing.get("deleted") and param != "id"
+        if thing is None or thing["object"] != kind or is_gone:
             raise Refused(404, f"No such {kind}: '{name}'", code="resource_missing", param=param)
         return thing
 

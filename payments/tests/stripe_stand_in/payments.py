@@ -47,9 +47,9 @@ class Payments(Objects):
         for name in ("amount", "currency"):
             if name not in params:
                 raise Refused(400, f"Missing required param: {name}.", param=name)
-        self.card(params["payment_method"])
         if params.get("customer"):
             self.find("customer", params["customer"], "customer")
+        self.card(params["payment_method"])
         intent = self.intent(int(params["amount"]), params["currency"], params.get("metadata", {}))
         intent["_return_url"] = params.get("return_url")
         return self.confirm(intent, params["payment_method"])
@@ -106,10 +106,8 @@ class Payments(Objects):
 
     def capture(self, intent: dict) -> dict:
         charge = self.charge_of(intent, "succeeded")
-        fee = intent["amount"] * 29 // 1000 + 30
-        charge["balance_transaction"] = self.movement(intent["amount"], intent["currency"], fee)[
-            "id"
-        ]
+        if not self.settles_later:
+            self.settle(charge)
         intent.update(
             status="succeeded", amount_received=intent["amount"], next_action=None,
             last_payment_error=None,
@@ -117,10 +115,21 @@ class Payments(Objects):
         self.tell("payment_intent.succeeded", intent)
         return intent
 
+    def settle(self, charge: dict) -> None:
+        """Put a charge on the balance, less the fee. Stripe may do that after the charge."""
+        fee = charge["amount"] * 29 // 1000 + 30
+        moved = self.movement(charge["amount"], charge["currency"], fee)
+        charge["balance_transaction"] = moved["id"]
+        self.tell("charge.updated", charge)
+
     def movement(self, amount: int, currency: str, fee: int = 0) -> dict:
+        """Move money on the balance, in the currency that the account settles in."""
+        rate = self.rate if self.settles_in not in {"", currency} else None
+        if rate:
+            amount, fee, currency = round(amount * rate), round(fee * rate), self.settles_in
         return self.make(
             "txn", "balance_transaction", amount=amount, currency=currency, fee=fee,
-            net=amount - fee,
+            net=amount - fee, exchange_rate=rate,
         )  # fmt: skip
 
     def authenticate(self, intent_id: str, *, succeeds: bool = True) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterable
 from copy import deepcopy
+from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,6 +16,11 @@ from payments.tests.stripe_stand_in.objects import API_VERSION, Refused
 from payments.tests.stripe_stand_in.routes import ROUTES, Account
 
 KEY, SECRET = "sk_test_of_the_stand_in", "whsec_of_the_stand_in"
+# The answers that Stripe wants to have repeated.
+BUSY = {
+    "lock_timeout": Refused(429, "Another request holds this object.", code="lock_timeout"),
+    "key in use": Refused(409, "A request with this key runs.", code="idempotency_key_in_use"),
+}
 
 
 class StripeStandIn(Account):
@@ -22,7 +28,9 @@ class StripeStandIn(Account):
 
     ``trouble`` disturbs the next requests, one entry for each: None leaves the request alone, a
     status is answered before any work is done, ``"silence"`` does the work and closes the connection
-    without an answer, and ``"500 after"`` does the work and answers 500.
+    without an answer, and ``"500 after"`` does the work and answers 500. ``"lock_timeout"`` and
+    ``"key in use"`` are Stripe's answers to a request that meets another one at the same object, or
+    with the same key: nothing is done, and the SDK asks again.
     """
 
     def __init__(self) -> None:
@@ -31,6 +39,7 @@ class StripeStandIn(Account):
         self.trouble: list[int | str | None] = []
         self.requests: list[tuple[str, str, dict]] = []
         self.versions: set[str] = set()
+        self._delivered = 0
 
     def __enter__(self) -> "StripeStandIn":
         handler = type("Handler", (_Handler,), {"stripe": self})
@@ -57,6 +66,8 @@ class StripeStandIn(Account):
             trouble = self.trouble.pop(0) if self.trouble else None
             if isinstance(trouble, int):
                 return trouble, Refused(trouble, "on demand").body
+            if trouble in BUSY:
+                return BUSY[trouble].status, BUSY[trouble].body
             if headers.get("Authorization") != f"Bearer {KEY}":
                 return 401, Refused(401, f"Invalid API Key provided: {KEY[:8]}****").body
             status, body = self._once(method, path, params, headers.get("Idempotency-Key", ""))
@@ -69,7 +80,7 @@ class StripeStandIn(Account):
 
         As at Stripe, refusals are stored too, except for a request with unknown parameters.
         """
-        print_ = json.dumps([method, path, params], sort_keys=True)
+        print_ = json.dumps([method, path, params], sort_keys=True, default=repr)
         if method == "POST" and not key:
             raise AssertionError(f"{path} without an idempotency key")
         if method == "POST" and key in self.keys:
@@ -101,6 +112,14 @@ class StripeStandIn(Account):
             answer = self.export(action(self, *matched.groups(), **params), expand)
             return answer | {"url": f"/v1/{path}"} if answer["object"] == "list" else answer
         raise Refused(404, f"Unrecognized request URL ({method}: /v1/{path}).")
+
+    def undelivered(self) -> list[tuple[bytes, dict[str, str]]]:
+        """Return the signed messages of all events that were not returned before, oldest first."""
+        with self._lock:
+            events = [row for row in self.objects.values() if row["object"] == "event"]
+            new = events[self._delivered :]
+            self._delivered = len(events)
+            return [sign(json.dumps(event).encode()) for event in new]
 
     def signed(self, event_type: str, object_id: str, **over) -> tuple[bytes, dict[str, str]]:
         """Return body and headers of a signed message about an object in its current state."""
@@ -135,15 +154,31 @@ def _with_lists(value):
     return {name: _with_lists(inner) for name, inner in value.items()}
 
 
+def parts(content_type: str, body: bytes) -> dict:
+    """Return the fields of a form with files: a file as its ``name`` and ``content``."""
+    head = f"Content-Type: {content_type}\r\n\r\n".encode()
+    fields: dict = {}
+    for part in message_from_bytes(head + body).get_payload():
+        name = part.get_param("name", header="content-disposition")
+        content = part.get_payload(decode=True)
+        file_name = part.get_filename()
+        is_file = file_name is not None
+        fields[name] = {"name": file_name, "content": content} if is_file else content.decode()
+    return fields
+
+
 class _Handler(BaseHTTPRequestHandler):
     stripe: StripeStandIn
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body in one packet: apart, each answer waits 40 ms for the other's ACK
 
     def _answer(self) -> None:
-        text = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-        query = urlsplit(self.path).query
-        params = nested(parse_qsl(text or query, keep_blank_values=True))
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if "multipart" in self.headers.get("Content-Type", ""):
+            params = parts(self.headers["Content-Type"], sent)
+        else:
+            query = sent.decode() or urlsplit(self.path).query
+            params = nested(parse_qsl(query, keep_blank_values=True))
         try:
             status, body = self.stripe.answer(self.command, self.path, params, self.headers)
         except ConnectionAbortedError:
@@ -155,6 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(payload)))
         self.send_header("Request-Id", "req_of_the_stand_in")
         self.send_header("Stripe-Version", API_VERSION)
+        if body in [busy.body for busy in BUSY.values()]:
+            self.send_header("Stripe-Should-Retry", "true")
         self.end_headers()
         self.wfile.write(payload)
 

@@ -18,7 +18,7 @@ class Subscriptions(Invoices):
         metadata: dict | None = None, payment_settings: dict | None = None,
     ) -> dict:  # fmt: skip
         self.find("customer", customer, "customer")
-        price = self.find("price", items[0]["price"], "items[0][price]")
+        price = self.usable_price(items[0]["price"], "items[0][price]")
         days, now = int(trial_period_days), int(time.time())
         end = now + (days * DAY if days else LENGTH[price["recurring"]["interval"]])
         before = deepcopy(self.objects)
@@ -75,7 +75,8 @@ class Subscriptions(Invoices):
     def change_price(self, subscription: dict, params: dict) -> None:
         item = subscription["items"]["data"][0]
         assert params["items"][0]["id"] == item["id"]
-        old, price = item["price"], self.find("price", params["items"][0]["price"])
+        old = item["price"]
+        price = self.usable_price(params["items"][0]["price"], "items[0][price]")
         item["price"] = price
         if params["proration_behavior"] == "none":
             return
@@ -109,8 +110,9 @@ class Subscriptions(Invoices):
         end = start + LENGTH[price["recurring"]["interval"]]
         item.update(current_period_start=start, current_period_end=end)
         try:
-            self.bill(subscription, [self.line(price["unit_amount"], start, end)], asks=False)
-            subscription["status"] = "active"
+            lines = [self.line(price["unit_amount"], start, end)]
+            invoice = self.bill(subscription, lines, asks=False)
+            subscription["status"] = "active" if invoice["status"] == "paid" else "past_due"
         except Refused:
             subscription["status"] = "past_due"
         self.tell("customer.subscription.updated", subscription)
@@ -142,6 +144,9 @@ class Subscriptions(Invoices):
 
     def update_schedule(self, name: str, phases: list, metadata: dict, end_behavior: str) -> dict:
         schedule = self.find("subscription_schedule", name)
+        for number, phase in enumerate(phases):
+            param = f"phases[{number}][items][0][price]"
+            self.usable_price(phase["items"][0]["price"], param)
         at = int(phases[0]["start_date"])
         if at != schedule["phases"][0]["start_date"]:
             raise Refused(400, "You can not modify the start date of the current phase.")
