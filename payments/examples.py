@@ -105,6 +105,7 @@ SUBSCRIPTION: Example = {
     "current_period_end": "2026-10-14T09:40:00Z",
     "cancel_at_period_end": False,
     "grace_until": None,
+    "hosted_invoice_url": None,
     "created_at": "2026-09-14T09:40:00Z",
     "ended_at": None,
 }
@@ -118,6 +119,7 @@ INVOICE: Example = {
     "amount": "9.99",
     "currency": "EUR",
     "status": "paid",
+    "hosted_invoice_url": None,
     "paid_at": "2026-09-14T09:40:01Z",
 }
 ENTITLEMENT: Example = {

@@ -46,6 +46,18 @@ class RefundAdmin(MoneyAdmin):
     amount_text = money_column("amount", "amount", currency="payment.currency")
 
 
+@admin.register(models.Conversion)
+class ConversionAdmin(MoneyAdmin):
+    list_display = ["external_id", "payment", "presented_text", "amount_text", "fee_text"]
+    list_select_related = ["payment"]
+    list_filter = ["currency"]
+    search_fields = ["external_id", "payment__external_id"]
+
+    presented_text = money_column("presented", "of the payment", currency="payment.currency")
+    amount_text = money_column("amount", "on the gateway's balance")
+    fee_text = money_column("fee", "gateway's fee")
+
+
 @admin.register(models.Dispute)
 class DisputeAdmin(MoneyAdmin):
     list_display = [

@@ -19,8 +19,8 @@ Role = LedgerAccount.Role
 # Payouts and written-off debts move money that was earned before; they earn nothing.
 EARNED = Q(entry__payout__isnull=True) & ~Q(entry__kind=Kind.WRITE_OFF)
 # A transfer that debits or credits these accounts moves money between the gateways and us. A gateway's
-# fee goes from one to the other and is no such movement.
-GATEWAY_SIDE = frozenset({Role.CLEARING, Role.FEES})
+# fee, and an exchange into another currency, goes from one to the other and is no such movement.
+GATEWAY_SIDE = frozenset({Role.CLEARING, Role.FEES, Role.FX_TRADING})
 
 
 @dataclass(frozen=True, slots=True)

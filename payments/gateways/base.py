@@ -49,6 +49,7 @@ class DisputeSnapshot:
     """The state of one dispute at the gateway.
 
     ``withdrawn`` and ``reinstated`` are the sums that really left and came back; an inquiry moves none.
+    All amounts are in the payment's currency; ``fee`` is 0 if the gateway took it in another one.
     """
 
     external_id: str
@@ -62,6 +63,21 @@ class DisputeSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class ConversionSnapshot:
+    """One movement of a payment's money on the gateway's balance, which is in another currency.
+
+    ``amount`` and ``fee`` are in ``currency``, ``presented`` in the payment's own. Money that comes in
+    is positive, and money that goes out negative; the fee is a cost if it is positive.
+    """
+
+    external_id: str
+    currency: str
+    amount: int
+    fee: int
+    presented: int
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentSnapshot:
     """The state of one payment at the gateway, with all its refunds and disputes."""
 
@@ -72,7 +88,9 @@ class PaymentSnapshot:
     status: Payment.Status
     refunds: tuple[RefundSnapshot, ...] = ()
     disputes: tuple[DisputeSnapshot, ...] = ()
-    fee: int = 0  # the gateway's fee; 0 also while the gateway has not reported one
+    conversions: tuple[ConversionSnapshot, ...] = ()
+    # The gateway's fee in the payment's currency; 0 also while the gateway has not reported one.
+    fee: int = 0
     order_id: str = ""  # the id of our order, for a payment of an order
     invoice_id: str = ""  # the gateway's id of the invoice, for a payment of a subscription
     subscription_id: str = ""  # the gateway's id of the subscription of that invoice
@@ -105,6 +123,8 @@ class InvoiceSnapshot:
     currency: str
     status: Invoice.Status
     payment_ids: tuple[str, ...] = ()
+    # The gateway's page on which the subscriber pays the invoice, or confirms its payment at the bank.
+    hosted_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +181,12 @@ class PlanTerms:
     interval: str  # month | year
     trial_days: int = 0
     ref: str = ""  # the gateway's own id of the plan, as `Gateway.ensure_plan` returned it
+    gone: str = ""  # an earlier id of it, that the gateway does not bill any more
+    renewals: int = 0  # how often the plan was made anew at the gateway
+
+    def key(self, key: str) -> str:
+        """Return an idempotency key for a call about this plan: a plan made anew needs another one."""
+        return f"{key}:plan{self.renewals}" if self.renewals else key
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +241,18 @@ class GatewayAway(OSError):
 
     In the subclass OutcomeUnknown something may have changed.
     """
+
+
+class ReferenceGone(GatewayAway):
+    """An object that this service has made at the gateway is gone: deleted, or archived there.
+
+    Objects of test mode are gone in live mode. ``kind`` names the object: "customer" or "plan".
+    Nothing was done. Make it anew, and repeat the call.
+    """
+
+    def __init__(self, kind: Literal["customer", "plan"], message: str):
+        super().__init__(message)
+        self.kind = kind
 
 
 class OutcomeUnknown(GatewayAway):
@@ -311,7 +349,10 @@ class Gateway(Protocol):
         """
 
     def ensure_plan(self, plan: PlanTerms) -> str:
-        """Return the gateway's id of a plan, and create the plan there first if it is missing."""
+        """Return the gateway's id of a plan, and create the plan there first if it is missing.
+
+        The id is never ``plan.gone``. Repeating the call with the same plan creates one.
+        """
 
     def start_subscription(
         self, plan: PlanTerms, *, reference: str, customer: str, payment_method: str, key: str

@@ -22,6 +22,8 @@ KINDS = {
     Role.CUSTOMER_REFUND: Kind.LIABILITY,
     Role.PAYOUT_TRANSIT: Kind.LIABILITY,
     Role.SUSPENSE: Kind.LIABILITY,
+    # Neither ours nor owed: one side of an exchange, whose other side is in another currency.
+    Role.FX_TRADING: Kind.EQUITY,
 }
 PERSONAL = frozenset({Role.CREATOR, Role.CUSTOMER_REFUND})  # one account for each user
 

@@ -18,11 +18,12 @@ from payments.models.sandbox import (
     SandboxRefund,
     SandboxSubscription,
 )
-from payments.models.settling import Dispute, GatewayCustomer, Payment, Refund
+from payments.models.settling import Conversion, Dispute, GatewayCustomer, Payment, Refund
 from payments.models.sharing import Pool, PoolShare, WatchDaily
 from payments.models.subscribing import Invoice, Subscription
 
 __all__ = [
+    "Conversion",
     "Coupon",
     "CouponRedemption",
     "Dispute",

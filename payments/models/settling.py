@@ -200,12 +200,38 @@ class Dispute(models.Model):
         return f"dispute of {self.payment_id} ({self.status})"
 
 
+class Conversion(models.Model):
+    """One movement of a payment's money on its gateway's balance, which is in another currency.
+
+    The gateway has exchanged the money at its own rate. ``amount`` and ``fee`` are minor units of
+    ``currency``, ``presented`` those of the payment's currency; money that goes out is negative.
+    """
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="conversions")
+    external_id = models.CharField(max_length=120)
+    currency = models.CharField(max_length=3)
+    amount = models.BigIntegerField()
+    fee = models.BigIntegerField(default=0)
+    presented = models.BigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["payment", "external_id"], name="conversion_once"),
+        ]
+
+    def __str__(self):
+        return f"conversion of {self.payment_id} into {self.currency}"
+
+
 class GatewayCustomer(models.Model):
     """A gateway's own record of a user, which stores the user's cards there."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     gateway = models.CharField(max_length=20)
     external_id = models.CharField(max_length=120)
+    # How often the record was made anew, because it was gone at the gateway.
+    renewals = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [

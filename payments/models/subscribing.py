@@ -113,6 +113,14 @@ class Subscription(Payable):
         return self.user
 
     @property
+    def hosted_invoice_url(self) -> str | None:
+        """The page on which the latest open invoice is paid or confirmed; None if it must not be."""
+        if self.status not in {self.Status.INCOMPLETE, self.Status.PAST_DUE}:
+            return None
+        invoice = self.invoices.filter(status=Invoice.Status.OPEN).order_by("-period_start").first()
+        return invoice.hosted_invoice_url if invoice else None
+
+    @property
     def is_at_gateway(self) -> bool:
         """True once the gateway has this subscription: then no checkout is offered beside it."""
         return self.external_id is not None
@@ -147,6 +155,8 @@ class Invoice(models.Model):
     currency = models.CharField(max_length=3)
     fee_bps = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=Status, default=Status.OPEN)
+    # The gateway's page on which the subscriber pays the invoice, or confirms its payment at the bank.
+    hosted_url = models.CharField(max_length=2000, blank=True)
     paid_at = models.DateTimeField(null=True)
     # The moment at which a cancellation or an upgrade cut the period short.
     ended_early_at = models.DateTimeField(null=True)
@@ -176,3 +186,8 @@ class Invoice(models.Model):
 
     def __str__(self) -> str:
         return f"invoice {self.pk} ({self.status})"
+
+    @property
+    def hosted_invoice_url(self) -> str | None:
+        """The page on which the open invoice is paid or confirmed; None if there is nothing to pay."""
+        return self.hosted_url or None if self.status == self.Status.OPEN else None

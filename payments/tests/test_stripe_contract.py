@@ -15,8 +15,8 @@ from payments.gateways.base import (  # noqa: E402
     Declined,
     GatewayAway,
     Item,
-    NotThere,
     OutcomeUnknown,
+    ReferenceGone,
     RefundRefused,
 )
 from payments.gateways.stripe import StripeGateway  # noqa: E402
@@ -352,12 +352,33 @@ class TestStripe(GatewayContract):
         assert declined.value.decline_code == "authentication_required"
         assert self.gateway.fetch_subscription(begun.external_id) == before
 
-    def test_a_plan_with_a_missing_price_is_unavailable(self, caplog):
-        with pytest.raises(GatewayAway) as raised:
-            self.start(plan=self.plan(ref="price_gone"))
+    def test_a_missing_or_archived_price_is_reported_as_a_plan_that_is_gone(self, caplog):
+        archived = self.gateway.ensure_plan(self.plan())
+        self.stripe.objects[archived]["active"] = False
+        begun = self.start(plan=self.plan("large", 2999))
 
-        assert not isinstance(raised.value, NotThere)
+        for ref in ("price_gone", archived):
+            for call in (
+                lambda ref=ref: self.start(plan=self.plan(ref=ref)),
+                lambda ref=ref: self.change(begun, self.plan(ref=ref), at_period_end=True),
+                lambda ref=ref: self.page(
+                    Item("sub-1", "Videos", 999, "USD", self.plan(ref=ref)), key=ref
+                ),
+            ):
+                with pytest.raises(ReferenceGone) as raised:
+                    call()
+                assert raised.value.kind == "plan"
         assert "price_gone" in caplog.text
+
+    def test_a_plan_that_is_gone_is_made_anew_once(self):
+        gone = self.gateway.ensure_plan(self.plan())
+        self.stripe.objects[gone]["active"] = False
+
+        anew = {self.gateway.ensure_plan(self.plan(ref=gone, gone=gone)) for _ in range(3)}
+
+        assert len(anew) == 1
+        assert anew != {gone}
+        assert self.gateway.ensure_plan(self.plan()) in anew
 
     def test_a_downgrade_takes_effect_with_the_next_period(self):
         begun = self.start(plan=self.plan("large", 2999))
@@ -441,14 +462,14 @@ class TestStripe(GatewayContract):
             Change("payment", payment.external_id)
         ]
 
-    def test_a_deleted_customer_is_unavailable_and_not_a_missing_payment(self, caplog):
-        with pytest.raises(GatewayAway) as raised:
+    def test_a_deleted_customer_is_reported_as_gone_and_not_as_a_missing_payment(self, caplog):
+        with pytest.raises(ReferenceGone) as raised:
             self.gateway.charge(
                 amount=1999, currency="USD", payment_method="pm_card_visa", reference="order-1",
                 customer="cus_gone", key="order:1:0",
             )  # fmt: skip
 
-        assert not isinstance(raised.value, NotThere)
+        assert raised.value.kind == "customer"
         assert "cus_gone" in caplog.text
 
     @pytest.mark.parametrize(

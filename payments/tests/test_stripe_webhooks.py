@@ -199,6 +199,8 @@ CHARGE = thing("charge", "ch_1", payment_intent="pi_1")
         ("customer.updated", thing("customer", "cus_1"), "", ""),
         ("charge.succeeded", CHARGE, "", ""),
         ("invoice_payment.paid", thing("invoice_payment", "inpay_1"), "", ""),
+        ("invoice_payment.paid", thing("invoice_payment", "inpay_1", payment={
+            "type": "payment_intent", "payment_intent": "pi_1"}), "payment", "pi_1"),
         ("payment_intent.succeeded", {}, "", ""),
         ("payment_intent.succeeded", ["pi_1"], "", ""),
         ("something.new", thing("something", "some_1"), "", ""),

@@ -51,6 +51,7 @@ LIVE_PREFIXES = ("sk_live_", "rk_live_")
 CHECKOUT_LIFE = (timedelta(minutes=31), timedelta(hours=23, minutes=59))
 KEY_LIFE = timedelta(hours=25)  # Stripe forgets an idempotency key after at least 24 hours
 WITH_FEE = ["latest_charge.balance_transaction"]
+REFUND_MOVEMENTS = ["data.balance_transaction", "data.failure_balance_transaction"]
 
 
 class StripeGateway:
@@ -283,7 +284,10 @@ def _charged_before(client: stripe.StripeClient, key: str) -> Json:
 
 
 def _refunds(client: stripe.StripeClient, intent_id: str) -> list[Json]:
-    return list(all_rows(client.v1.refunds.list({"payment_intent": intent_id, "limit": 100})))
+    page = client.v1.refunds.list(
+        {"payment_intent": intent_id, "limit": 100, "expand": REFUND_MOVEMENTS}
+    )
+    return list(all_rows(page))
 
 
 def _invoice(client: stripe.StripeClient, intent: Json) -> Json | None:

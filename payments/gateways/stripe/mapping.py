@@ -5,7 +5,7 @@ several fields in its API version Basil (2025-03-31); their old places are read 
 the shape of the version that they were created with. https://docs.stripe.com/changelog/basil
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from payments.gateways.base import (
@@ -32,6 +32,7 @@ from payments.gateways.json_fields import (
     required_text,
     text,
 )
+from payments.gateways.stripe import conversions
 from payments.gateways.stripe.amounts import fee_from_gateway, from_gateway
 from payments.models import Dispute, Invoice, Payment, Refund, Subscription
 
@@ -98,8 +99,8 @@ CHECKOUT_STATUS = {
 
 def payment(
     intent: Json,
-    refunds: Iterable[Json] = (),
-    disputes: Iterable[Json] = (),
+    refunds: Sequence[Json] = (),
+    disputes: Sequence[Json] = (),
     invoice: Json | None = None,
 ) -> PaymentSnapshot:
     """Return the snapshot of a PaymentIntent, its refunds, its disputes and the invoice that it pays.
@@ -126,7 +127,10 @@ def payment(
         captured=captured,
         status=status,
         refunds=tuple(refund(row) for row in refunds),
-        disputes=tuple(dispute(row, currency) for row in disputes),
+        disputes=tuple(dispute(row, intent) for row in disputes),
+        conversions=tuple(
+            conversions.of_payment(intent, captured=captured, refunds=refunds, disputes=disputes)
+        ),
         fee=_payment_fee(intent, currency),
         order_id=text(nested(intent, "metadata"), ORDER),
         invoice_id=id_of(invoice),
@@ -139,8 +143,8 @@ def payment(
 def _payment_fee(intent: Json, currency: str) -> int:
     """Return Stripe's fee in our minor units.
 
-    It is 0 before the charge is on the balance, and if the balance is kept in another currency: that
-    fee cannot be booked in the payment's currency.
+    It is 0 before the charge is on the balance. If the balance is kept in another currency, the fee is
+    in the charge's conversion.
     """
     movement = nested(intent, "latest_charge", "balance_transaction")
     if currency_of(movement) != currency:
@@ -164,27 +168,21 @@ def refund(row: Json) -> RefundSnapshot:
     )
 
 
-def dispute(row: Json, currency: str) -> DisputeSnapshot:
-    """Return the snapshot of a Dispute of a payment in ``currency``.
+def dispute(row: Json, intent: Json) -> DisputeSnapshot:
+    """Return the snapshot of a Dispute of the payment with this PaymentIntent.
 
     The amounts come from the movements on Stripe's balance and never from the status, which changes
     before the money moves. An unknown status counts as under review.
     """
-    amount = from_gateway(required_integer(row, "amount"), currency)
-    movements = objects(row.get("balance_transactions"))
-    sums = [required_integer(movement, "amount") for movement in movements]
-    taken = -sum(moved for moved in sums if moved < 0)
-    returned = sum(moved for moved in sums if moved > 0)
-    if all(currency_of(movement) == currency for movement in movements):
-        withdrawn, reinstated = from_gateway(taken, currency), from_gateway(returned, currency)
-        fee = fee_from_gateway(sum(integer(movement, "fee") for movement in movements), currency)
-    else:
-        # The balance is kept in another currency, so its sums cannot be booked. The same fraction of
-        # the disputed amount is booked in their place.
-        withdrawn, reinstated, fee = (amount, amount * returned // taken, 0) if taken else (0, 0, 0)
+    currency = currency_of(intent)
+    moved = conversions.of_dispute(row, intent)
+    withdrawn = -sum(presented for _, presented in moved if presented < 0)
+    reinstated = sum(presented for _, presented in moved if presented > 0)
+    own = [movement for movement, _ in moved if currency_of(movement) == currency]
+    fee = fee_from_gateway(sum(integer(movement, "fee") for movement in own), currency)
     return DisputeSnapshot(
         external_id=required_text(row, "id"),
-        amount=amount,
+        amount=conversions.disputed_amount(row, intent),
         withdrawn=withdrawn,
         reinstated=min(reinstated, withdrawn),
         status=DISPUTE_STATUS.get(text(row, "status"), Dispute.Status.UNDER_REVIEW),
@@ -305,6 +303,7 @@ def invoice(row: Json) -> InvoiceSnapshot:
         currency=currency,
         status=INVOICE_STATUS[required_text(row, "status")],
         payment_ids=_payments_of_invoice(row),
+        hosted_url=text(row, "hosted_invoice_url"),
     )
 
 
@@ -354,6 +353,7 @@ _KINDS: dict[str, ObjectKind] = {
     "refund.": "payment",
     "customer.subscription.": "subscription",
     "invoice.": "subscription",
+    "invoice_payment.": "payment",
 }
 
 
@@ -369,6 +369,8 @@ def change(event_type: str, reported: Json) -> Change | None:
     object_type = reported.get("object")
     if kind == "subscription" and object_type == "invoice":
         external_id = subscription_of_invoice(reported)
+    elif object_type == "invoice_payment":
+        external_id = id_of(nested(reported, "payment").get("payment_intent"))
     elif kind == "payment" and object_type != "payment_intent":
         external_id = id_of(reported.get("payment_intent"))
     else:

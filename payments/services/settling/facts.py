@@ -13,8 +13,22 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from payments import gateways, locks
-from payments.gateways.base import DisputeSnapshot, PaymentSnapshot, RefundSnapshot
-from payments.models import Dispute, Invoice, JournalEntry, Order, Payment, Refund, Subscription
+from payments.gateways.base import (
+    ConversionSnapshot,
+    DisputeSnapshot,
+    PaymentSnapshot,
+    RefundSnapshot,
+)
+from payments.models import (
+    Conversion,
+    Dispute,
+    Invoice,
+    JournalEntry,
+    Order,
+    Payment,
+    Refund,
+    Subscription,
+)
 from payments.services.settling.split import hold_until
 from payments.signals import payment_facts_changed
 
@@ -131,6 +145,9 @@ def _take_over(payment: Payment, snapshot: PaymentSnapshot, now: datetime) -> It
     for dispute in snapshot.disputes:
         if kind := _take_over_dispute(payment, dispute, now):
             yield kind
+    for conversion in snapshot.conversions:
+        if _take_over_conversion(payment, conversion):
+            yield Kind.CONVERSION
     if payment.disposition == Payment.Disposition.DUPLICATE:
         _request_automatic_refund(payment)
 
@@ -232,6 +249,21 @@ def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -
     if after == before:
         return ""
     return Kind.DISPUTE_REINSTATED if dispute.reinstated > before[1] else Kind.DISPUTE
+
+
+def _take_over_conversion(payment: Payment, fact: ConversionSnapshot) -> bool:
+    """Create our row of a conversion, and return whether it is new: a conversion never changes."""
+    _, is_new = Conversion.objects.get_or_create(
+        payment=payment,
+        external_id=fact.external_id,
+        defaults={
+            "currency": fact.currency,
+            "amount": fact.amount,
+            "fee": fact.fee,
+            "presented": fact.presented,
+        },
+    )
+    return is_new
 
 
 def _request_automatic_refund(payment: Payment) -> None:

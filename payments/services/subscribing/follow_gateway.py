@@ -17,6 +17,7 @@ from payments import gateways, locks
 from payments.gateways.base import InvoiceSnapshot, SubscriptionSnapshot
 from payments.models import Invoice, Payment, Plan, Refund, Subscription
 from payments.services import access
+from payments.services.notices import writing
 from payments.services.settling.facts import sync_payment
 from payments.signals import subscription_changed
 
@@ -56,7 +57,12 @@ def sync_subscription(
             sync_payment(gateway=gateway, external_id=payment_id, invoice=invoice)
         if fact.status == Invoice.Status.PAID:
             _note_paid_elsewhere(invoice)
-    return Subscription.objects.select_related("plan", "next_plan").get(pk=row.pk)
+    row = Subscription.objects.select_related("plan", "next_plan", "user").get(pk=row.pk)
+    if row.status == Status.PAST_DUE and row.disposition == Disposition.PRIMARY:
+        # Not before its invoice and payment are known. A process that dies here loses nothing: the
+        # mail is written by the next sync.
+        writing.write_unpaid_renewal(row)
+    return row
 
 
 def _claim_row(
@@ -276,12 +282,13 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot, *, is_newest: bool
         ).update(ended_early_at=fact.period_start)
     if is_newest and invoice.status != Invoice.Status.PAID:
         invoice.amount = fact.amount or invoice.amount
+        invoice.hosted_url = fact.hosted_url[:2000]
         # PAID is set together with the payment, or by `_note_paid_elsewhere`.
         if fact.status != Invoice.Status.PAID:
             invoice.status = fact.status
         elif invoice.status in Invoice.GIVEN_UP:
             invoice.status = Invoice.Status.OPEN  # it was collected after all
-        invoice.save(update_fields=["amount", "status"])
+        invoice.save(update_fields=["amount", "hosted_url", "status"])
     return invoice
 
 

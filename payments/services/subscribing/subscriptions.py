@@ -1,9 +1,9 @@
 """Subscribing to a plan, and the changes that subscribers make to their subscription."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -30,17 +30,20 @@ from payments.gateways.base import (
     Item,
     NotThere,
     PlanTerms,
+    ReferenceGone,
     SubscriptionSnapshot,
 )
 from payments.gateways.translation import translate_errors
 from payments.models import Payment, Plan, Subscription
 from payments.services import access
+from payments.services.offers import gateway_plans
 from payments.services.settling import customers, payable
 from payments.services.settling.payable import NextAction
 from payments.services.subscribing import follow_gateway
 from payments.services.subscribing.follow_gateway import sync_subscription
 
 Status = Subscription.Status
+Snapshot = TypeVar("Snapshot")
 # A subscription that is still incomplete after this time is given up. Its checkout expires then too.
 ABANDONED_AFTER = timedelta(hours=24)
 RESYNCS_AT_ONCE = 100
@@ -78,11 +81,16 @@ def start(*, subscription: Subscription, payment_method: str) -> Subscription:
     """
     gateway = gateways.by_name(subscription.gateway)
     with payable.charging(subscription):
-        snapshot = gateway.start_subscription(
-            _terms(subscription, gateway),
-            reference=str(subscription.pk),
-            customer=customers.ensure(subscription.user, gateway),
-            payment_method=payment_method,
+        snapshot = _with_references(
+            subscription,
+            gateway,
+            lambda terms, customer, key: gateway.start_subscription(
+                terms,
+                reference=str(subscription.pk),
+                customer=customer,
+                payment_method=payment_method,
+                key=key,
+            ),
             key=subscription.charge_key,
         )
     return _sync(subscription, snapshot)
@@ -92,13 +100,17 @@ def next_action(subscription: Subscription, *, return_url: str = "") -> NextActi
     """Return the subscriber's next step, or None. See `payable.next_action`."""
 
     def create_checkout(gateway: Gateway) -> CheckoutSnapshot:
-        terms = _terms(subscription, gateway)
-        return gateway.create_checkout(
-            Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
-            customer=customers.ensure(subscription.user, gateway),
+        return _with_references(
+            subscription,
+            gateway,
+            lambda terms, customer, key: gateway.create_checkout(
+                Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
+                customer=customer,
+                key=key,
+                return_url=return_url,
+                expires_at=timezone.now() + ABANDONED_AFTER,
+            ),
             key=subscription.checkout_key,
-            return_url=return_url,
-            expires_at=timezone.now() + ABANDONED_AFTER,
         )
 
     payments = Payment.objects.filter(invoice__subscription=subscription)
@@ -165,8 +177,13 @@ def change(*, user: User, plan_code: str) -> Subscription:
     key = f"change:{subscription.pk}:{plan.pk}:{subscription.applied_ticket}"
     with _changing(subscription, by=user):
         with payable.charging(subscription):
-            snapshot = gateway.change_plan(
-                external_id, _terms_of(plan, gateway, trial_days=0), at_period_end=later, key=key
+            snapshot = gateway_plans.with_plan(
+                plan,
+                gateway,
+                lambda terms: gateway.change_plan(
+                    external_id, terms, at_period_end=later, key=terms.key(key)
+                ),
+                trial_days=0,
             )
         return _sync(subscription, snapshot)
 
@@ -183,9 +200,13 @@ def set_payment_method(*, user: User, payment_method: str) -> Subscription:
         raise SubscriptionNotRunning()
     gateway = gateways.by_name(subscription.gateway)
     with payable.charging(subscription):
-        snapshot = gateway.set_payment_method(
-            external_id, payment_method, customer=customers.ensure(subscription.user, gateway)
-        )
+        try:
+            snapshot = gateway.set_payment_method(
+                external_id, payment_method, customer=customers.ensure(subscription.user, gateway)
+            )
+        except ReferenceGone:  # with a customer, a gateway deletes the subscriptions
+            _resync(subscription)
+            raise SubscriptionNotRunning() from None
     audit.record(actor=user, action=AuditAction.PAYMENT_METHOD_CHANGED, target=subscription)
     return _sync(subscription, snapshot)
 
@@ -322,26 +343,28 @@ def _trial_days(subscription: Subscription) -> int:
     return 0 if had.exists() else subscription.plan.trial_days
 
 
-def _terms(subscription: Subscription, gateway: Gateway) -> PlanTerms:
-    return _terms_of(subscription.plan, gateway, trial_days=_trial_days(subscription))
+def _with_references(
+    subscription: Subscription,
+    gateway: Gateway,
+    call: Callable[[PlanTerms, str, str], Snapshot],
+    *,
+    key: str,
+) -> Snapshot:
+    """Make a call with the gateway's own plan and customer; each is made anew, once, if it is gone.
 
-
-def _terms_of(plan: Plan, gateway: Gateway, *, trial_days: int) -> PlanTerms:
-    """Return the plan as the gateway needs it. The plan is created there once, and its id is kept."""
-    terms = PlanTerms(
-        code=plan.code,
-        name=plan.name,
-        amount=plan.amount,
-        currency=plan.currency,
-        interval=plan.interval,
-        trial_days=trial_days,
-        ref=plan.gateway_refs.get(gateway.name) or "",
+    ``call`` gets the plan, the customer's id and the idempotency key.
+    """
+    return customers.with_customer(
+        subscription.user,
+        gateway,
+        lambda customer, customer_key: gateway_plans.with_plan(
+            subscription.plan,
+            gateway,
+            lambda terms: call(terms, customer, terms.key(customer_key)),
+            trial_days=_trial_days(subscription),
+        ),
+        key=key,
     )
-    if not terms.ref:
-        terms = replace(terms, ref=gateway.ensure_plan(terms))
-        plan.gateway_refs = {**plan.gateway_refs, gateway.name: terms.ref}
-        plan.save(update_fields=["gateway_refs"])
-    return terms
 
 
 @contextmanager

@@ -144,7 +144,7 @@ class Subscriptions(Invoices):
 
     def update_schedule(self, name: str, phases: list, metadata: dict, end_behavior: str) -> dict:
         schedule = self.find("subscription_schedule", name)
-        for number, phase in enumerate(phases):
+        for number, phase in enumerate(phases[1:], 1):  # the running phase keeps its price
             param = f"phases[{number}][items][0][price]"
             self.usable_price(phase["items"][0]["price"], param)
         at = int(phases[0]["start_date"])
