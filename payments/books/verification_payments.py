@@ -110,10 +110,9 @@ def _facts_of(first: uuid.UUID, last: uuid.UUID, names: _AccountNames) -> _Facts
         credits, name = booked.setdefault(payment_id, {}), names.name(account_id)
         credits[name] = credits.get(name, 0) + credit
     converted: dict[uuid.UUID, list[split.Converted]] = {}
-    for payment_id, *fields in Conversion.objects.filter(**span).values_list(
-        "payment_id", "currency", "amount", "fee", "presented"
-    ):
-        converted.setdefault(payment_id, []).append(split.Converted(*fields))
+    for row in Conversion.objects.filter(**span):
+        fields = split.Converted(row.currency, row.amount, row.fee, row.presented)
+        converted.setdefault(row.payment_id, []).append(fields)
     return _Facts(
         converted=converted,
         refunded=sums(refunds.filter(status__in=Refund.COUNTS), "amount"),

@@ -11,7 +11,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal, NamedTuple, Protocol, TypedDict
 
-from payments.models import Dispute, Invoice, Payment, Refund, Subscription
+from payments.gateways.payment_snapshots import ConversionSnapshot as ConversionSnapshot
+from payments.gateways.payment_snapshots import DisputeSnapshot as DisputeSnapshot
+from payments.gateways.payment_snapshots import PaymentSnapshot as PaymentSnapshot
+from payments.gateways.payment_snapshots import RefundSnapshot as RefundSnapshot
+from payments.models import Invoice, Subscription
 
 # The objects at a gateway that this service follows.
 ObjectKind = Literal["payment", "subscription", "checkout"]
@@ -30,72 +34,6 @@ class PublicSettings(TypedDict):
 
     publishable_key: str | None  # for the gateway's library in the browser; the sandbox has none
     livemode: bool  # True when real money moves
-
-
-@dataclass(frozen=True, slots=True)
-class RefundSnapshot:
-    """The state of one refund at the gateway."""
-
-    external_id: str
-    amount: int
-    status: Refund.Status
-    key: str = (
-        ""  # the idempotency key of our request; empty for a refund made by hand at the gateway
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class DisputeSnapshot:
-    """The state of one dispute at the gateway.
-
-    ``withdrawn`` and ``reinstated`` are the sums that really left and came back; an inquiry moves none.
-    All amounts are in the payment's currency; ``fee`` is 0 if the gateway took it in another one.
-    """
-
-    external_id: str
-    amount: int
-    withdrawn: int
-    reinstated: int
-    status: Dispute.Status
-    fee: int = 0
-    reason: str = ""
-    evidence_due: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ConversionSnapshot:
-    """One movement of a payment's money on the gateway's balance, which is in another currency.
-
-    ``amount`` and ``fee`` are in ``currency``, ``presented`` in the payment's own. Money that comes in
-    is positive, and money that goes out negative; the fee is a cost if it is positive.
-    """
-
-    external_id: str
-    currency: str
-    amount: int
-    fee: int
-    presented: int
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentSnapshot:
-    """The state of one payment at the gateway, with all its refunds and disputes."""
-
-    external_id: str
-    amount: int
-    currency: str
-    captured: int
-    status: Payment.Status
-    refunds: tuple[RefundSnapshot, ...] = ()
-    disputes: tuple[DisputeSnapshot, ...] = ()
-    conversions: tuple[ConversionSnapshot, ...] = ()
-    # The gateway's fee in the payment's currency; 0 also while the gateway has not reported one.
-    fee: int = 0
-    order_id: str = ""  # the id of our order, for a payment of an order
-    invoice_id: str = ""  # the gateway's id of the invoice, for a payment of a subscription
-    subscription_id: str = ""  # the gateway's id of the subscription of that invoice
-    action_url: str = ""  # the page where the buyer authenticates, with the status requires_action
-    decline_code: str = ""  # the bank's reason, with the status failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +162,10 @@ class RefundRefused(Exception):
     """The gateway refuses to refund this amount."""
 
 
+class EvidenceNotTaken(Exception):
+    """The gateway does not take this evidence. The message says why, as a sentence."""
+
+
 class AmountRefused(Exception):
     """The gateway cannot charge this amount in this currency. Buyers read the message."""
 
@@ -318,6 +260,21 @@ class Gateway(Protocol):
 
         A payment that has failed, is captured, or whose money is on its way stays as it is. Raises
         NotThere.
+        """
+
+    # --- disputes ---
+
+    def upload_evidence(self, *, name: str, content: bytes, media_type: str) -> str:
+        """Upload a file that shall be evidence, and return the gateway's id of it.
+
+        Raises EvidenceNotTaken.
+        """
+
+    def submit_evidence(self, *, external_id: str, fields: Mapping[str, str], key: str) -> None:
+        """Submit texts and ids of files to the bank, as the answer to a dispute. That is final.
+
+        Repeating a key submits nothing more. Raises NotThere; EvidenceNotTaken for a dispute that is
+        closed, answered or past due.
         """
 
     # --- checkouts ---

@@ -18,7 +18,14 @@ from payments.models.sandbox import (
     SandboxRefund,
     SandboxSubscription,
 )
-from payments.models.settling import Conversion, Dispute, GatewayCustomer, Payment, Refund
+from payments.models.settling import (
+    Conversion,
+    Dispute,
+    DisputeEvidence,
+    GatewayCustomer,
+    Payment,
+    Refund,
+)
 from payments.models.sharing import Pool, PoolShare, WatchDaily
 from payments.models.subscribing import Invoice, Subscription
 
@@ -27,6 +34,7 @@ __all__ = [
     "Coupon",
     "CouponRedemption",
     "Dispute",
+    "DisputeEvidence",
     "Entitlement",
     "GatewayCustomer",
     "IdempotencyRecord",

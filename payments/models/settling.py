@@ -184,10 +184,13 @@ class Dispute(models.Model):
     status = models.CharField(max_length=16, choices=Status, default=Status.WARNING)
     reason = models.CharField(max_length=60, blank=True)
     evidence_due = models.DateTimeField(null=True)
+    # How often evidence was submitted at the gateway, also on its own pages.
+    submissions = models.PositiveIntegerField("evidence submitted", default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     withdrawn_at = models.DateTimeField(null=True)
 
     class Meta:
+        permissions = [("answer_dispute", "Can submit evidence against a dispute")]
         constraints = [
             models.UniqueConstraint(fields=["payment", "external_id"], name="dispute_once"),
             models.CheckConstraint(
@@ -198,6 +201,56 @@ class Dispute(models.Model):
 
     def __str__(self):
         return f"dispute of {self.payment_id} ({self.status})"
+
+
+class DisputeEvidence(models.Model):
+    """What this service answers to a dispute: texts and files, by the names of the gateway's fields.
+
+    A draft can change until it is submitted. The files lie at the gateway: ``files`` holds the id, the
+    name and the size in bytes of each.
+    """
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", "draft"
+        SUBMITTING = "submitting", "being submitted"
+        SUBMITTED = "submitted", "submitted"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    dispute = models.OneToOneField(Dispute, on_delete=models.PROTECT, related_name="evidence")
+    status = models.CharField(max_length=10, choices=Status, default=Status.DRAFT)
+    texts = models.JSONField(default=dict)
+    files = models.JSONField(default=dict)
+    # Submissions that the gateway refused: the next one needs another idempotency key.
+    attempt = models.PositiveIntegerField(default=0)
+    submitted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    submitted_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "dispute evidence"
+        indexes = [
+            # For the follow-ups that submit it at the gateway.
+            models.Index(
+                fields=["changed_at"],
+                name="evidence_submitting",
+                condition=Q(status="submitting"),
+            ),
+        ]
+
+    def __str__(self):
+        return f"evidence for {self.dispute_id} ({self.status})"
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of the submission, the same for every repeat."""
+        return f"evidence:{self.pk}:{self.attempt}"
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The gateway's fields: the texts, and the ids of the files."""
+        return {**self.texts, **{name: file["id"] for name, file in self.files.items()}}
 
 
 class Conversion(models.Model):

@@ -71,11 +71,8 @@ class StripeService:
         """Deliver Stripe's new events to the webhook, over HTTP, the newest first if ``reverse``."""
         messages = self.account.undelivered() * times
         for body, headers in reversed(messages) if reverse else messages:
-            sent = {
-                f"HTTP_{name.upper().replace('-', '_')}": text for name, text in headers.items()
-            }
             answer = self._client.post(
-                self.webhook, data=body, content_type="application/json", **sent
+                self.webhook, data=body, content_type="application/json", headers=headers
             )
             assert answer.status_code == 200, answer.content
 

@@ -114,6 +114,24 @@ class TestStripe(GatewayContract):
         with pytest.raises(OutcomeUnknown):
             self.charge("pm_card_mastercard")
 
+    @pytest.mark.parametrize("busy", ["lock_timeout", "key in use"])
+    def test_the_sdk_repeats_a_request_that_met_another_one(self, busy):
+        self.stripe.trouble = [None, busy, busy]
+
+        assert self.charge().status == "captured"
+        assert len(self.changes("payment")) == 1
+
+    @pytest.mark.parametrize(
+        ("busy", "error"), [("lock_timeout", GatewayAway), ("key in use", OutcomeUnknown)]
+    )
+    def test_a_request_that_always_meets_another_one_can_be_repeated_later(self, busy, error):
+        self.stripe.trouble = [None, busy, busy, busy]
+
+        with pytest.raises(error):
+            self.charge()
+
+        assert self.charge().status == "captured"
+
     @pytest.mark.parametrize("status", [500, 503])
     def test_a_server_error_leaves_the_outcome_unknown(self, status):
         self.stripe.trouble = [None] + [status] * 3
@@ -305,6 +323,44 @@ class TestStripe(GatewayContract):
         payment = self.gateway.fetch_payment(fetched.payment_id)
         assert (payment.status, payment.captured) == ("processing", 0)
 
+    def test_a_checkout_whose_bank_debit_fails_is_over(self):
+        page = self.page()
+        self.stripe.complete_checkout(page.external_id, paid=False)
+        self.stripe.end_bank_debit(page.external_id, succeeds=False)
+
+        assert self.gateway.fetch_checkout(page.external_id).status == "expired"
+        assert self.gateway.expire_checkout(page.external_id).status == "expired"
+
+    def test_a_checkout_whose_bank_debit_succeeds_is_paid(self):
+        page = self.page()
+        self.stripe.complete_checkout(page.external_id, paid=False)
+        self.stripe.end_bank_debit(page.external_id, succeeds=True)
+
+        paid = self.gateway.fetch_checkout(page.external_id)
+        assert paid.status == "complete"
+        assert self.gateway.fetch_payment(paid.payment_id).captured == 1999
+
+    def test_all_pages_of_changes_are_read(self):
+        for number in range(130):
+            self.stripe.intent(1999, "usd", {"order_id": str(number)})
+
+        assert len(self.changes("payment")) == 130
+
+    def test_a_subscription_whose_collection_is_paused_stays_active(self):
+        """Stripe voids its invoices meanwhile: the service is free."""
+        begun = self.start()
+        subscription = self.stripe.objects[begun.external_id]
+        subscription["pause_collection"] = {"behavior": "void", "resumes_at": None}
+        subscription["default_payment_method"] = "pm_card_chargeCustomerFail"
+        self.stripe.renew(begun.external_id)
+        subscription["status"] = "active"
+        self.stripe.void_invoice(self.stripe.listing("invoice")["data"][0]["id"])
+
+        paused = self.gateway.fetch_subscription(begun.external_id)
+
+        assert paused.status == "active"
+        assert [invoice.status for invoice in paused.invoices] == ["paid", "void"]
+
     def test_a_checkout_of_a_plan_with_a_trial(self):
         plan = self.plan(trial_days=7)
         page = self.page(Item("sub-1", "Videos", plan.amount, plan.currency, plan))
@@ -359,10 +415,10 @@ class TestStripe(GatewayContract):
 
         for ref in ("price_gone", archived):
             for call in (
-                lambda ref=ref: self.start(plan=self.plan(ref=ref)),
+                lambda ref=ref: self.start(plan=self.plan(ref=ref), key=ref),
                 lambda ref=ref: self.change(begun, self.plan(ref=ref), at_period_end=True),
                 lambda ref=ref: self.page(
-                    Item("sub-1", "Videos", 999, "USD", self.plan(ref=ref)), key=ref
+                    Item("sub-1", "Videos", 999, "USD", self.plan(ref=ref)), key=f"page:{ref}"
                 ),
             ):
                 with pytest.raises(ReferenceGone) as raised:

@@ -212,6 +212,24 @@ def test_an_event_names_its_kind_and_object(event_type, about, kind, external_id
     assert (event.kind, event.external_id) == (kind, external_id)
 
 
+@pytest.mark.parametrize(
+    ("event_type", "related", "kind", "external_id"),
+    [
+        ("v1.payment_intent.succeeded", thing("payment_intent", "pi_1"), "payment", "pi_1"),
+        ("v1.customer.subscription.updated", thing("subscription", "s_1"), "subscription", "s_1"),
+        ("v1.refund.failed", thing("refund", "re_1"), "", ""),
+        ("v2.core.account.updated", thing("v2.core.account", "acct_1"), "", ""),
+    ],
+)
+def test_a_thin_event_names_its_object(event_type, related, kind, external_id):
+    named = {"id": related["id"], "type": related["object"], "url": "/v1/…"}
+    thin = {"id": "evt_1", "object": "v2.core.event", "type": event_type, "related_object": named}
+
+    event = verify(*signed(thin))
+
+    assert (event.kind, event.external_id, event.livemode) == (kind, external_id, False)
+
+
 @pytest.mark.parametrize("data", [None, [], "data", {}, {"object": None}])
 def test_an_event_without_an_object_has_no_kind(data):
     assert verify(*signed(EVENT | {"data": data})).kind == ""

@@ -92,6 +92,8 @@ CHECKOUT_STATUS = {
     "complete": CheckoutStatus.COMPLETE,
     "expired": CheckoutStatus.EXPIRED,
 }
+# Statuses of the payment or subscription of a completed checkout whose bank debit has failed.
+DEBIT_FAILED = {"requires_payment_method", "canceled", "incomplete_expired"}
 
 
 # --- payments ---
@@ -189,6 +191,7 @@ def dispute(row: Json, intent: Json) -> DisputeSnapshot:
         fee=max(0, fee),
         reason=text(row, "reason"),
         evidence_due=moment(nested(row, "evidence_details"), "due_by"),
+        submissions=integer(nested(row, "evidence_details"), "submission_count"),
     )
 
 
@@ -198,11 +201,14 @@ def dispute(row: Json, intent: Json) -> DisputeSnapshot:
 def checkout(session: Json) -> CheckoutSnapshot:
     """Return the snapshot of a Checkout Session. An unknown status counts as open.
 
-    A completed session that is still unpaid counts as open too: its bank debit may yet fail.
+    A completed session that is still unpaid counts as open too: its bank debit may yet fail. When it
+    has failed, nothing can be paid there any more, so that the session counts as expired.
     """
     status = CHECKOUT_STATUS.get(text(session, "status"), CheckoutStatus.OPEN)
     if status == CheckoutStatus.COMPLETE and session.get("payment_status") == "unpaid":
-        status = CheckoutStatus.OPEN
+        paid_with = nested(session, "payment_intent") or nested(session, "subscription")
+        has_failed = paid_with.get("status") in DEBIT_FAILED
+        status = CheckoutStatus.EXPIRED if has_failed else CheckoutStatus.OPEN
     return CheckoutSnapshot(
         external_id=required_text(session, "id"),
         url=text(session, "url"),

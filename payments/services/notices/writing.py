@@ -71,7 +71,8 @@ def write_unpaid_renewal(subscription: Subscription) -> None:
     """
     page, plan = subscription.hosted_invoice_url, subscription.plan.name
     until = f"{subscription.grace_until:%d %B %Y}"
-    key = f"{subscription.pk}:{subscription.status}:{subscription.period_end:%d %B %Y}"
+    period = f"{subscription.period_end:%d %B %Y}" if subscription.period_end else ""
+    key = f"{subscription.pk}:{subscription.status}:{period}"
     asked = Payment.objects.filter(
         invoice__subscription=subscription,
         invoice__status=Invoice.Status.OPEN,

@@ -27,8 +27,8 @@ from payments.models import (
     Order,
     Payment,
     Refund,
-    Subscription,
 )
+from payments.services.settling import dispositions
 from payments.services.settling.split import hold_until
 from payments.signals import payment_facts_changed
 
@@ -124,8 +124,10 @@ def _take_over(payment: Payment, snapshot: PaymentSnapshot, now: datetime) -> It
     is_captured = _take_over_capture(payment, snapshot, now)
     # Also money that was captured before its order or invoice was known.
     is_placed = payment.captured > 0 and payment.disposition == Payment.Disposition.NONE
-    if is_placed or _may_be_placed_anew(payment):
-        payment.disposition = _disposition_of(payment)
+    if is_placed:
+        payment.disposition = dispositions.of(payment)
+    else:
+        payment.disposition = dispositions.decided_again(payment)
     payment.save(
         update_fields=[
             "status", "captured", "captured_at", "available_on", "disposition", "order", "invoice",
@@ -235,6 +237,7 @@ def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -
         dispute.status = fact.status
     dispute.reason = fact.reason or dispute.reason
     dispute.evidence_due = fact.evidence_due or dispute.evidence_due
+    dispute.submissions = max(dispute.submissions, fact.submissions)
     if dispute.withdrawn:
         dispute.withdrawn_at = dispute.withdrawn_at or now
     dispute.save()
@@ -283,99 +286,6 @@ def _request_automatic_refund(payment: Payment) -> None:
         Refund.objects.create(
             payment=payment, amount=left, reason=Refund.PAID_TWICE, is_automatic=True
         )
-
-
-def _may_be_placed_anew(payment: Payment) -> bool:
-    """Return whether an invoice, which can change after its payment, decides about the payment again.
-
-    A payment that has gone back in part, or whose money is earned, stays as it was decided.
-    """
-    changeable = (Payment.Disposition.APPLIED, Payment.Disposition.UNMATCHED)
-    return (
-        payment.invoice_id is not None
-        and payment.disposition in changeable
-        and not payment.recognised
-        and not payment.refunds.exists()
-        and not payment.disputes.exists()
-    )
-
-
-def _disposition_of(payment: Payment) -> Payment.Disposition:
-    """Decide how a captured payment is used. Locks the rows that it must not decide about twice.
-
-    UNMATCHED: it belongs to no order or invoice of ours. DUPLICATE: its amount or currency is not that
-    of its order, or its order or video is paid for already. APPLIED otherwise: so exactly one payment
-    pays an order. An invoice's payments are decided by `_disposition_of_invoice_payment`.
-    """
-    if payment.invoice is not None:
-        return _disposition_of_invoice_payment(payment, payment.invoice)
-    order = payment.order
-    if order is None:
-        logger.error(
-            "Payment %s belongs to no order or invoice: its money is in suspense.", payment.pk
-        )
-        return Payment.Disposition.UNMATCHED
-    if (payment.captured, payment.currency) != (order.amount, order.currency):
-        logger.error("Payment %s has another amount than agreed: it is sent back.", payment.pk)
-        return Payment.Disposition.DUPLICATE
-    if _is_order_paid(order):
-        logger.warning("Payment %s pays a second time: it is sent back.", payment.pk)
-        return Payment.Disposition.DUPLICATE
-    return Payment.Disposition.APPLIED
-
-
-def _disposition_of_invoice_payment(payment: Payment, invoice: Invoice) -> Payment.Disposition:
-    """Decide how a captured payment of an invoice is used.
-
-    DUPLICATE: nothing must be paid, because the subscription is a duplicate or has ended. APPLIED: it
-    pays the invoice or a part of it. UNMATCHED: it pays more than the invoice asks for, or an invoice
-    that the gateway has given up. The gateway may have credited that money to the subscriber, so a
-    person decides. Locks all subscriptions and invoices of the user.
-    """
-    rows = locks.lock_subscriptions_of(invoice.subscription.user_id)
-    invoice = locks.lock_invoices_of([invoice.subscription_id])[invoice.pk]
-    if _must_not_be_paid(invoice, rows[invoice.subscription_id]):
-        logger.warning("Payment %s pays for nothing: it is sent back.", payment.pk)
-        return Payment.Disposition.DUPLICATE
-    others = invoice.payments.filter(disposition=Payment.Disposition.APPLIED).exclude(pk=payment.pk)
-    paid = payment.captured + (others.aggregate(total=Sum("captured"))["total"] or 0)
-    if (
-        payment.currency != invoice.currency
-        or invoice.status in Invoice.GIVEN_UP
-        or paid > invoice.amount
-    ):
-        if payment.disposition != Payment.Disposition.UNMATCHED:
-            logger.error("Payment %s does not fit its invoice: it is in suspense.", payment.pk)
-        return Payment.Disposition.UNMATCHED
-    return Payment.Disposition.APPLIED
-
-
-def _is_order_paid(order: Order) -> bool:
-    """Tell whether the order is paid, or its buyer has bought the video with another order.
-
-    A rental does not count, because it ends: the video can be rented again, or bought. Locks all orders
-    of the buyer for the video.
-    """
-    orders = locks.lock_orders_of(buyer_id=order.buyer_id, video_id=order.video_id)
-    return (
-        any(
-            other.status in Order.BOUGHT and other.kind == Order.Kind.BUY and other.pk != order.pk
-            for other in orders.values()
-        )
-        or order.payments.filter(disposition=Payment.Disposition.APPLIED).exists()
-    )
-
-
-def _must_not_be_paid(invoice: Invoice, subscription: Subscription) -> bool:
-    """Return whether an invoice is of a duplicate subscription, or of a time after the end of its own.
-
-    The gateway billed a period after the end, or after an end without any period, because it had not
-    heard of the end yet.
-    """
-    is_after_end = subscription.ended_at is not None and (
-        subscription.period_end is None or invoice.period_start >= subscription.ended_at
-    )
-    return is_after_end or subscription.disposition == Subscription.Disposition.DUPLICATE
 
 
 def _payer(payment: Payment) -> User | None:

@@ -341,7 +341,7 @@ def update_from_payment(payment: Payment) -> None:
     # A refund that is under way only revokes the access, and gives it back if the refund fails.
     succeeded = Refund.objects.filter(payment__in=applied, status=Refund.Status.SUCCEEDED)
     refunded = succeeded.aggregate(total=Sum("amount"))["total"] or 0
-    if latest and refunded >= paid:
+    if latest and invoice.status == Invoice.Status.PAID and refunded >= paid:
         end_subscription(row, Status.CANCELED)
     else:
         access.update_for_subscription(row)

@@ -1,9 +1,8 @@
 """Subscribing to a plan, and the changes that subscribers make to their subscription."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -29,7 +28,6 @@ from payments.gateways.base import (
     Gateway,
     Item,
     NotThere,
-    PlanTerms,
     ReferenceGone,
     SubscriptionSnapshot,
 )
@@ -41,9 +39,9 @@ from payments.services.settling import customers, payable
 from payments.services.settling.payable import NextAction
 from payments.services.subscribing import follow_gateway
 from payments.services.subscribing.follow_gateway import sync_subscription
+from payments.services.subscribing.references import with_references
 
 Status = Subscription.Status
-Snapshot = TypeVar("Snapshot")
 # A subscription that is still incomplete after this time is given up. Its checkout expires then too.
 ABANDONED_AFTER = timedelta(hours=24)
 RESYNCS_AT_ONCE = 100
@@ -81,7 +79,7 @@ def start(*, subscription: Subscription, payment_method: str) -> Subscription:
     """
     gateway = gateways.by_name(subscription.gateway)
     with payable.charging(subscription):
-        snapshot = _with_references(
+        snapshot = with_references(
             subscription,
             gateway,
             lambda terms, customer, key: gateway.start_subscription(
@@ -91,6 +89,7 @@ def start(*, subscription: Subscription, payment_method: str) -> Subscription:
                 payment_method=payment_method,
                 key=key,
             ),
+            trial_days=_trial_days(subscription),
             key=subscription.charge_key,
         )
     return _sync(subscription, snapshot)
@@ -100,7 +99,7 @@ def next_action(subscription: Subscription, *, return_url: str = "") -> NextActi
     """Return the subscriber's next step, or None. See `payable.next_action`."""
 
     def create_checkout(gateway: Gateway) -> CheckoutSnapshot:
-        return _with_references(
+        return with_references(
             subscription,
             gateway,
             lambda terms, customer, key: gateway.create_checkout(
@@ -110,6 +109,7 @@ def next_action(subscription: Subscription, *, return_url: str = "") -> NextActi
                 return_url=return_url,
                 expires_at=timezone.now() + ABANDONED_AFTER,
             ),
+            trial_days=_trial_days(subscription),
             key=subscription.checkout_key,
         )
 
@@ -341,30 +341,6 @@ def _trial_days(subscription: Subscription) -> int:
         return 0
     had = Subscription.objects.filter(user_id=subscription.user_id, period_start__isnull=False)
     return 0 if had.exists() else subscription.plan.trial_days
-
-
-def _with_references(
-    subscription: Subscription,
-    gateway: Gateway,
-    call: Callable[[PlanTerms, str, str], Snapshot],
-    *,
-    key: str,
-) -> Snapshot:
-    """Make a call with the gateway's own plan and customer; each is made anew, once, if it is gone.
-
-    ``call`` gets the plan, the customer's id and the idempotency key.
-    """
-    return customers.with_customer(
-        subscription.user,
-        gateway,
-        lambda customer, customer_key: gateway_plans.with_plan(
-            subscription.plan,
-            gateway,
-            lambda terms: call(terms, customer, terms.key(customer_key)),
-            trial_days=_trial_days(subscription),
-        ),
-        key=key,
-    )
 
 
 @contextmanager

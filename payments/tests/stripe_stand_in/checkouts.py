@@ -38,7 +38,7 @@ class Checkouts(Subscriptions):
         params = session["_params"]
         if session["mode"] == "subscription":
             data = params["subscription_data"]
-            customer = params.get("customer") or self.make("cus", "customer")["id"]
+            customer = params.get("customer") or self.create_customer()["id"]
             own = self.attach(card, customer)["id"]
             price = params["line_items"][0]["price"]
             subscription = self.create_subscription(

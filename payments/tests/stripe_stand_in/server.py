@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterable
 from copy import deepcopy
 from email import message_from_bytes
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
 from payments.tests.stripe_stand_in.objects import API_VERSION, Refused
@@ -158,9 +160,9 @@ def parts(content_type: str, body: bytes) -> dict:
     """Return the fields of a form with files: a file as its ``name`` and ``content``."""
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     fields: dict = {}
-    for part in message_from_bytes(head + body).get_payload():
+    for part in cast(list[Message], message_from_bytes(head + body).get_payload()):
         name = part.get_param("name", header="content-disposition")
-        content = part.get_payload(decode=True)
+        content = cast(bytes, part.get_payload(decode=True))
         file_name = part.get_filename()
         is_file = file_name is not None
         fields[name] = {"name": file_name, "content": content} if is_file else content.decode()
