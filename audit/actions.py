@@ -43,6 +43,8 @@ class AuditAction(models.TextChoices):
     REFUND_FAILED = "refund.failed", "Refund failed"
     DISPUTE_OPENED = "dispute.opened", "Dispute opened"
     DISPUTE_CLOSED = "dispute.closed", "Dispute decided by the bank"
+    EVIDENCE_CHANGED = "evidence.changed", "Evidence against a dispute changed"
+    EVIDENCE_SUBMITTED = "evidence.submitted", "Evidence against a dispute submitted"
     WEBHOOK_REPLAYED = "webhook.replayed", "Webhook event replayed"
     COUPON_CHANGED = "coupon.changed", "Coupon created or changed"
     PLAN_CHANGED = "plan.changed", "Plan created or changed"

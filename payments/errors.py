@@ -169,6 +169,40 @@ class Disputed(DomainError):
     default_detail = "The buyer's bank holds this money. Wait for the end of the dispute."
 
 
+class DisputeClosed(DomainError):
+    default_code = "dispute_closed"
+    default_detail = "The bank has decided this dispute. No evidence can be submitted any more."
+
+
+class EvidenceDueOver(DomainError):
+    default_code = "evidence_due_over"
+    default_detail = "The time to answer this dispute is over: see `evidence_due`."
+
+
+class EvidenceSubmitted(DomainError):
+    default_code = "evidence_submitted"
+    default_detail = "Evidence for this dispute was submitted, and is final. Wait for the bank."
+
+
+class EvidenceEmpty(Unprocessable):
+    default_code = "evidence_empty"
+    default_detail = "There is nothing to submit yet. Add a text or a file first."
+
+
+class EvidenceTooLong(Unprocessable):
+    default_code = "evidence_too_long"
+    default_detail = "The texts have more than 150000 characters together. Shorten them."
+
+
+class EvidenceFileRefused(Unprocessable):
+    default_code = "evidence_file_refused"
+    attr = "file"
+
+
+class EvidenceRefused(DomainError):
+    default_code = "evidence_refused"
+
+
 class RefundWindowClosed(DomainError):
     default_code = "refund_window_closed"
     default_detail = "The time to return this video is over. Ask the operator if it is broken."

@@ -44,6 +44,11 @@ def lock_payment(**lookup: object) -> Payment:
     return Payment.objects.select_for_update().get(**lookup)
 
 
+def lock_payments(**lookup: object) -> list[Payment]:
+    """Lock the payments of an invoice, by id; return them. At the same place as `lock_payment`."""
+    return list(Payment.objects.filter(**lookup).select_for_update().order_by("pk"))
+
+
 def lock_orders_of(*, buyer_id: uuid.UUID, video_id: uuid.UUID) -> dict[uuid.UUID, Order]:
     """Lock all orders of a buyer for a video, by id; return them by id.
 

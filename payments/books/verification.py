@@ -32,6 +32,7 @@ from payments.models import (
     Subscription,
     Transfer,
 )
+from payments.models.books import sum_by
 from payments.services import access
 from payments.services.modes import switching
 
@@ -298,8 +299,13 @@ def _invoices() -> Iterator[str]:
     wrong = Q(recognised__gt=F("amount")) | Q(recognised__lt=0)
     for pk in Invoice.objects.filter(wrong).values_list("pk", flat=True):
         yield f"invoice {pk}: the recognised amount is below 0 or above the price"
-    unpaid = Invoice.objects.exclude(status=Invoice.Status.PAID).filter(
-        payments__disposition=Payment.Disposition.APPLIED
+    applied = Payment.objects.filter(disposition=Payment.Disposition.APPLIED)
+    sums = Invoice.objects.annotate(
+        paid=sum_by("invoice", applied, F("captured")),
+        parts=sum_by("invoice", applied, F("recognised")),
     )
+    unpaid = sums.exclude(status=Invoice.Status.PAID).filter(paid__gte=F("amount"))
     for pk in unpaid.values_list("pk", flat=True):
-        yield f"invoice {pk} has a payment, but is not marked as paid"
+        yield f"invoice {pk} is paid in full, but is not marked as paid"
+    for pk in sums.exclude(parts=F("recognised")).values_list("pk", flat=True):
+        yield f"invoice {pk}: the recognised amount is not the sum of its payments' parts"

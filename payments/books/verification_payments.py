@@ -13,6 +13,7 @@ from django.db.models.expressions import Combinable
 from payments import locks
 from payments.ledger.accounts import PERSONAL
 from payments.models import (
+    Conversion,
     Dispute,
     LedgerAccount,
     Order,
@@ -30,10 +31,9 @@ BATCH = 2000  # payments that are checked together
 # The fields that the split and the order's status follow from. Dates and texts of a million rows cost
 # time, and nothing here reads them.
 _READ = (
-    *("gateway", "currency", "captured", "fee", "disposition"),
+    *("gateway", "currency", "captured", "fee", "disposition", "recognised"),
     *("order__creator", "order__buyer", "order__fee_bps", "order__status", "order__discount"),
-    *("order__coupon__funded_by", "invoice__fee_bps", "invoice__recognised"),
-    "invoice__subscription__user",
+    *("order__coupon__funded_by", "invoice__fee_bps", "invoice__subscription__user"),
 )
 
 
@@ -55,6 +55,7 @@ class _Facts:
     undecided: set[uuid.UUID]  # the payments with such a dispute
     lost: set[uuid.UUID]
     bank_fees: dict[uuid.UUID, int] = field(default_factory=dict)
+    converted: dict[uuid.UUID, list[split.Converted]] = field(default_factory=dict)
     booked: dict[uuid.UUID, dict[_AccountName, int]] = field(default_factory=dict)
 
 
@@ -96,7 +97,7 @@ class _AccountNames:
 
 
 def _facts_of(first: uuid.UUID, last: uuid.UUID, names: _AccountNames) -> _Facts:
-    """Return the facts of the payments with ids from ``first`` to ``last``. Six queries."""
+    """Return the facts of the payments with ids from ``first`` to ``last``. Seven queries."""
     span = {"payment_id__gte": first, "payment_id__lte": last}
 
     def sums(rows: QuerySet[Any], amount: str | Combinable) -> dict[uuid.UUID, int]:
@@ -110,7 +111,12 @@ def _facts_of(first: uuid.UUID, last: uuid.UUID, names: _AccountNames) -> _Facts
     for (payment_id, account_id), credit in net.items():
         credits, name = booked.setdefault(payment_id, {}), names.name(account_id)
         credits[name] = credits.get(name, 0) + credit
+    converted: dict[uuid.UUID, list[split.Converted]] = {}
+    for row in Conversion.objects.filter(**span):
+        fields = split.Converted(row.currency, row.amount, row.fee, row.presented)
+        converted.setdefault(row.payment_id, []).append(fields)
     return _Facts(
+        converted=converted,
         refunded=sums(refunds.filter(status__in=Refund.COUNTS), "amount"),
         disputed=sums(disputes, F("withdrawn") - F("reinstated")),
         undecided=set(disputes.undecided().values_list("payment_id", flat=True)),
@@ -124,17 +130,23 @@ def _is_booked(payment: Payment, facts: _Facts) -> bool:
     """Return whether the books hold exactly the credits that a payment's facts require."""
     pk = payment.pk
     back = facts.refunded.get(pk, 0) + facts.disputed.get(pk, 0)
-    credits = split.required_credits(payment, back=back, bank_fees=facts.bank_fees.get(pk, 0))
+    credits = split.required_credits(
+        payment,
+        back=back,
+        bank_fees=facts.bank_fees.get(pk, 0),
+        converted=facts.converted.get(pk, ()),
+    )
     owner_id = split.account_owner_id(payment)
     required = {
-        _AccountName(role, owner_id if role in PERSONAL else None, payment.currency): credit
-        for role, credit in credits.items()
+        _AccountName(role, owner_id if role in PERSONAL else None, currency): credit
+        for (role, currency), credit in credits.items()
         if credit
     }
     booked = dict(facts.booked.get(pk, {}))
     # Clearing is the other side of all these transfers: it is right if they are.
-    clearing = f"clearing:{payment.gateway}:{payment.currency}"
-    booked.pop(_AccountName(Role.CLEARING, None, payment.currency, clearing), None)
+    for currency in {currency for _, currency in credits}:
+        clearing = f"clearing:{payment.gateway}:{currency}"
+        booked.pop(_AccountName(Role.CLEARING, None, currency, clearing), None)
     return {name: credit for name, credit in booked.items() if credit} == required
 
 

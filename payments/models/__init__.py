@@ -19,14 +19,23 @@ from payments.models.sandbox import (
     SandboxRefund,
     SandboxSubscription,
 )
-from payments.models.settling import Dispute, GatewayCustomer, Payment, Refund
+from payments.models.settling import (
+    Conversion,
+    Dispute,
+    DisputeEvidence,
+    GatewayCustomer,
+    Payment,
+    Refund,
+)
 from payments.models.sharing import Pool, PoolShare, WatchDaily
 from payments.models.subscribing import Invoice, Subscription
 
 __all__ = [
+    "Conversion",
     "Coupon",
     "CouponRedemption",
     "Dispute",
+    "DisputeEvidence",
     "Entitlement",
     "GatewayCustomer",
     "IdempotencyRecord",

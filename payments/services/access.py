@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime, timedelta
+from itertools import chain
 
 from django.conf import settings
 from django.utils import timezone
@@ -68,34 +69,35 @@ def access_until(subscription: Subscription) -> datetime | None:
 
 
 def is_taken_back(subscription: Subscription) -> bool:
-    """Return True if the latest payment for the current period was refunded in full.
+    """Return True if the latest payments for the current period were refunded in full.
 
     Also if any payment for it is disputed, such as that of an earlier period whose unused value has
     reduced the price of the current one.
     """
-    payments = [payment for _, payment in paid_periods(subscription) if payment]
-    if not payments:
+    paid = [payments for _, payments in paid_periods(subscription) if payments]
+    if not paid:
         return False
-    latest = payments[0]
-    refunded_in_full = latest.refunded() >= latest.captured > 0
+    refunded = sum(payment.refunded() for payment in paid[0])
+    refunded_in_full = refunded >= sum(payment.captured for payment in paid[0]) > 0
     return refunded_in_full or any(
-        payment.has_undecided_dispute() or payment.has_lost_dispute() for payment in payments
+        payment.has_undecided_dispute() or payment.has_lost_dispute()
+        for payment in chain.from_iterable(paid)
     )
 
 
-def paid_periods(subscription: Subscription) -> list[tuple[Invoice, Payment | None]]:
+def paid_periods(subscription: Subscription) -> list[tuple[Invoice, list[Payment]]]:
     """Return the invoices, with their payments, that have paid for the current period; newest first.
 
     The first one is the latest paid invoice. The others follow while an upgrade ended their period
     early, because their unused value went into the period after it.
     """
     invoices = subscription.invoices.filter(status=Invoice.Status.PAID).order_by("-period_start")
-    periods: list[tuple[Invoice, Payment | None]] = []
+    periods: list[tuple[Invoice, list[Payment]]] = []
     for invoice in invoices:
         if periods and invoice.ended_early_at != periods[-1][0].period_start:
             break
         applied = invoice.payments.filter(disposition=Payment.Disposition.APPLIED)
-        periods.append((invoice, applied.first()))
+        periods.append((invoice, list(applied)))
     return periods
 
 

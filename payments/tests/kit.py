@@ -17,8 +17,8 @@ from payments.gateways.sandbox import SandboxGateway
 from payments.models import JournalEntry, Transfer
 
 MONEY = (
-    models.Order, models.Payment, models.Refund, models.Dispute, models.Invoice,
-    models.Subscription, JournalEntry, Transfer, models.Entitlement, models.Coupon,
+    models.Order, models.Payment, models.Refund, models.Dispute, models.Conversion,
+    models.Invoice, models.Subscription, JournalEntry, Transfer, models.Entitlement, models.Coupon,
     models.CouponRedemption, models.Pool, models.PoolShare, models.Statement, models.Payout,
     models.SandboxPayment, models.SandboxRefund, models.SandboxDispute, models.SandboxCheckout,
     models.SandboxSubscription, models.SandboxInvoice, models.Notice,

@@ -33,7 +33,7 @@ def dispute(*movements: dict, **fields) -> DisputeSnapshot:
         "reason": "fraudulent", "evidence_details": {"due_by": END},
         "balance_transactions": list(movements),
     } | fields  # fmt: skip
-    return mapping.dispute(row, "USD")
+    return mapping.dispute(row, intent())
 
 
 def invoice(**fields) -> dict:
@@ -218,7 +218,7 @@ def test_a_refund_made_elsewhere_has_no_key():
         # The balance is in another currency: take the same fraction of the disputed amount.
         ([movement(-1800, fee=1300, currency="eur")], 1999, 0, 0),
         ([movement(-1800, currency="eur"), movement(1800, currency="eur")], 1999, 1999, 0),
-        ([movement(-1800, currency="eur"), movement(900, currency="eur")], 1999, 999, 0),
+        ([movement(-1800, currency="eur"), movement(900, currency="eur")], 1999, 1000, 0),
     ],
 )
 @pytest.mark.parametrize("status", ["lost", "won", "needs_response"])

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.conf import settings
 
+from config.ids import uuid7
 from payments.gateways import signatures
 from payments.gateways.base import (
     AmountRefused,
@@ -72,6 +73,14 @@ class SandboxGateway:
 
     def cancel_payment(self, external_id: str) -> PaymentSnapshot:
         return charging.snapshot(charging.cancel(external_id).pk)
+
+    # --- disputes ---
+
+    def upload_evidence(self, *, name: str, content: bytes, media_type: str) -> str:
+        return f"sbf_{uuid7().hex}"  # nobody reads the file
+
+    def submit_evidence(self, *, external_id: str, fields: Mapping[str, str], key: str) -> None:
+        charging.submit_evidence(external_id, fields)
 
     # --- checkouts ---
 

@@ -5,7 +5,7 @@ several fields in its API version Basil (2025-03-31); their old places are read 
 the shape of the version that they were created with. https://docs.stripe.com/changelog/basil
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from payments.gateways.base import (
@@ -32,6 +32,7 @@ from payments.gateways.json_fields import (
     required_text,
     text,
 )
+from payments.gateways.stripe import conversions
 from payments.gateways.stripe.amounts import fee_from_gateway, from_gateway
 from payments.models import Dispute, Invoice, Payment, Refund, Subscription
 
@@ -91,6 +92,8 @@ CHECKOUT_STATUS = {
     "complete": CheckoutStatus.COMPLETE,
     "expired": CheckoutStatus.EXPIRED,
 }
+# Statuses of the payment or subscription of a completed checkout whose bank debit has failed.
+DEBIT_FAILED = {"requires_payment_method", "canceled", "incomplete_expired"}
 
 
 # --- payments ---
@@ -98,8 +101,8 @@ CHECKOUT_STATUS = {
 
 def payment(
     intent: Json,
-    refunds: Iterable[Json] = (),
-    disputes: Iterable[Json] = (),
+    refunds: Sequence[Json] = (),
+    disputes: Sequence[Json] = (),
     invoice: Json | None = None,
 ) -> PaymentSnapshot:
     """Return the snapshot of a PaymentIntent, its refunds, its disputes and the invoice that it pays.
@@ -126,7 +129,10 @@ def payment(
         captured=captured,
         status=status,
         refunds=tuple(refund(row) for row in refunds),
-        disputes=tuple(dispute(row, currency) for row in disputes),
+        disputes=tuple(dispute(row, intent) for row in disputes),
+        conversions=tuple(
+            conversions.of_payment(intent, captured=captured, refunds=refunds, disputes=disputes)
+        ),
         fee=_payment_fee(intent, currency),
         order_id=text(nested(intent, "metadata"), ORDER),
         invoice_id=id_of(invoice),
@@ -139,8 +145,8 @@ def payment(
 def _payment_fee(intent: Json, currency: str) -> int:
     """Return Stripe's fee in our minor units.
 
-    It is 0 before the charge is on the balance, and if the balance is kept in another currency: that
-    fee cannot be booked in the payment's currency.
+    It is 0 before the charge is on the balance. If the balance is kept in another currency, the fee is
+    in the charge's conversion.
     """
     movement = nested(intent, "latest_charge", "balance_transaction")
     if currency_of(movement) != currency:
@@ -164,33 +170,28 @@ def refund(row: Json) -> RefundSnapshot:
     )
 
 
-def dispute(row: Json, currency: str) -> DisputeSnapshot:
-    """Return the snapshot of a Dispute of a payment in ``currency``.
+def dispute(row: Json, intent: Json) -> DisputeSnapshot:
+    """Return the snapshot of a Dispute of the payment with this PaymentIntent.
 
     The amounts come from the movements on Stripe's balance and never from the status, which changes
     before the money moves. An unknown status counts as under review.
     """
-    amount = from_gateway(required_integer(row, "amount"), currency)
-    movements = objects(row.get("balance_transactions"))
-    sums = [required_integer(movement, "amount") for movement in movements]
-    taken = -sum(moved for moved in sums if moved < 0)
-    returned = sum(moved for moved in sums if moved > 0)
-    if all(currency_of(movement) == currency for movement in movements):
-        withdrawn, reinstated = from_gateway(taken, currency), from_gateway(returned, currency)
-        fee = fee_from_gateway(sum(integer(movement, "fee") for movement in movements), currency)
-    else:
-        # The balance is kept in another currency, so its sums cannot be booked. The same fraction of
-        # the disputed amount is booked in their place.
-        withdrawn, reinstated, fee = (amount, amount * returned // taken, 0) if taken else (0, 0, 0)
+    currency = currency_of(intent)
+    moved = conversions.of_dispute(row, intent)
+    withdrawn = -sum(presented for _, presented in moved if presented < 0)
+    reinstated = sum(presented for _, presented in moved if presented > 0)
+    own = [movement for movement, _ in moved if currency_of(movement) == currency]
+    fee = fee_from_gateway(sum(integer(movement, "fee") for movement in own), currency)
     return DisputeSnapshot(
         external_id=required_text(row, "id"),
-        amount=amount,
+        amount=conversions.disputed_amount(row, intent),
         withdrawn=withdrawn,
         reinstated=min(reinstated, withdrawn),
         status=DISPUTE_STATUS.get(text(row, "status"), Dispute.Status.UNDER_REVIEW),
         fee=max(0, fee),
         reason=text(row, "reason"),
         evidence_due=moment(nested(row, "evidence_details"), "due_by"),
+        submissions=integer(nested(row, "evidence_details"), "submission_count"),
     )
 
 
@@ -200,11 +201,14 @@ def dispute(row: Json, currency: str) -> DisputeSnapshot:
 def checkout(session: Json) -> CheckoutSnapshot:
     """Return the snapshot of a Checkout Session. An unknown status counts as open.
 
-    A completed session that is still unpaid counts as open too: its bank debit may yet fail.
+    A completed session that is still unpaid counts as open too: its bank debit may yet fail. When it
+    has failed, nothing can be paid there any more, so that the session counts as expired.
     """
     status = CHECKOUT_STATUS.get(text(session, "status"), CheckoutStatus.OPEN)
     if status == CheckoutStatus.COMPLETE and session.get("payment_status") == "unpaid":
-        status = CheckoutStatus.OPEN
+        paid_with = nested(session, "payment_intent") or nested(session, "subscription")
+        has_failed = paid_with.get("status") in DEBIT_FAILED
+        status = CheckoutStatus.EXPIRED if has_failed else CheckoutStatus.OPEN
     return CheckoutSnapshot(
         external_id=required_text(session, "id"),
         url=text(session, "url"),
@@ -246,9 +250,7 @@ def subscription(
     if status == Subscription.Status.CANCELED and reason == "payment_failed":
         status = Subscription.Status.EXPIRED
     # Reversed, because sorting keeps the order of invoices whose periods start in the same second.
-    known = [
-        (invoice(one), _is_credited(one)) for one in invoices if one.get("status") in INVOICE_STATUS
-    ][::-1]
+    known = [invoice(one) for one in invoices if _is_billed(one)][::-1]
     return SubscriptionSnapshot(
         external_id=required_text(row, "id"),
         reference=text(nested(row, "metadata"), SUBSCRIPTION),
@@ -259,12 +261,7 @@ def subscription(
         cancel_at_period_end=ends_with_period(row),
         next_plan_code=_next_plan_code(schedule),
         ended_at=moment(row, "ended_at"),
-        invoices=tuple(
-            sorted(
-                (one for one, is_credited in known if one.amount > 0 or is_credited),
-                key=lambda one: one.period_start,
-            )
-        ),
+        invoices=tuple(sorted(known, key=lambda one: one.period_start)),
     )
 
 
@@ -309,14 +306,27 @@ def _next_plan_code(schedule: Json | None) -> str:
     return text(nested(schedule, "metadata"), NEXT_PLAN)
 
 
+def _is_billed(row: Json) -> bool:
+    """Return whether an Invoice is no draft and bills something.
+
+    Its customer may have credit, or the unused value of the period before may have paid all of it.
+    """
+    asked = max(integer(row, "total"), integer(row, "amount_due"))
+    return row.get("status") in INVOICE_STATUS and (asked > 0 or _is_credited(row))
+
+
 def invoice(row: Json) -> InvoiceSnapshot:
     """Return the snapshot of an Invoice that is not a draft.
 
-    The amount is the part that is left to pay after the customer's credit. The period is the one of the
-    invoice's lines: the invoice's own period is the time before it, in which its lines were collected.
+    The amount is what its payments shall sum up to: ``amount_due`` is the total after credit notes and
+    with the customer's balance (credit or debt). Money beyond it, ``amount_overpaid``, becomes the
+    customer's credit for later invoices. A credit note on a paid invoice changes neither: its money
+    goes back as a refund, or lowers a later invoice. The period is the one of the invoice's lines: the
+    invoice's own period is the time before it, in which its lines were collected.
     """
     currency = currency_of(row)
-    amount = required_integer(row, "total" if row.get("amount_due") is None else "amount_due")
+    due = required_integer(row, "total" if row.get("amount_due") is None else "amount_due")
+    amount = max(0, due) + integer(row, "amount_overpaid")
     period_start, period_end = _paid_period(row)
     return InvoiceSnapshot(
         external_id=required_text(row, "id"),
@@ -326,6 +336,7 @@ def invoice(row: Json) -> InvoiceSnapshot:
         currency=currency,
         status=INVOICE_STATUS[required_text(row, "status")],
         payment_ids=_payments_of_invoice(row),
+        hosted_url=text(row, "hosted_invoice_url"),
     )
 
 
@@ -348,8 +359,9 @@ def _period(row: Json, start_name: str, end_name: str) -> tuple[datetime, dateti
 
 
 def _payments_of_invoice(row: Json) -> tuple[str, ...]:
-    """Return the ids of the PaymentIntents of an invoice, each once."""
-    ids = [id_of(nested(paid, "payment").get("payment_intent")) for paid in listed(row, "payments")]
+    """Return the ids of the PaymentIntents of an invoice, each once, the oldest first."""
+    newest_first = listed(row, "payments")
+    ids = [id_of(nested(paid, "payment").get("payment_intent")) for paid in newest_first[::-1]]
     ids.append(id_of(row.get("payment_intent")))  # the place before Basil
     return tuple(dict.fromkeys(name for name in ids if name))
 
@@ -374,6 +386,7 @@ _KINDS: dict[str, ObjectKind] = {
     "refund.": "payment",
     "customer.subscription.": "subscription",
     "invoice.": "subscription",
+    "invoice_payment.": "payment",
 }
 
 
@@ -389,6 +402,8 @@ def change(event_type: str, reported: Json) -> Change | None:
     object_type = reported.get("object")
     if kind == "subscription" and object_type == "invoice":
         external_id = subscription_of_invoice(reported)
+    elif object_type == "invoice_payment":
+        external_id = id_of(nested(reported, "payment").get("payment_intent"))
     elif kind == "payment" and object_type != "payment_intent":
         external_id = id_of(reported.get("payment_intent"))
     else:

@@ -42,23 +42,26 @@ ENDED = {"canceled", "incomplete_expired"}
 
 def ensure_plan(client: stripe.StripeClient, plan: PlanTerms) -> str:
     """Return the id of the plan's Price at Stripe; create the Price if it is missing."""
-    if plan.ref:
+    if plan.ref and plan.ref != plan.gone:
         return plan.ref
     # The terms of a plan never change, so its code and price name one Price for good.
     lookup_key = f"{plan.code}:{plan.amount}:{plan.currency}:{plan.interval}"
-    known = client.v1.prices.list({"lookup_keys": [lookup_key], "active": True, "limit": 1}).data
+    page = client.v1.prices.list({"lookup_keys": [lookup_key], "active": True, "limit": 100})
+    known = [price.id for price in page.data if price.id != plan.gone]
     if known:
-        return known[0].id
+        return known[0]
     price = client.v1.prices.create(
         {
             "currency": plan.currency.lower(),
             "unit_amount": to_gateway(plan.amount, plan.currency),
             "recurring": {"interval": plan.interval},
             "lookup_key": lookup_key,
+            "transfer_lookup_key": True,  # an archived price would keep it
             "product_data": {"name": plan.name, "metadata": {mapping.PLAN: plan.code}},
             "metadata": {mapping.PLAN: plan.code},
         },
-        with_key(f"plan:{lookup_key}"),
+        # Stripe repeats its answer to a key, so a price that is gone would be answered again.
+        with_key(f"plan:{lookup_key}:{plan.gone}" if plan.gone else f"plan:{lookup_key}"),
     )
     return price.id
 

@@ -107,14 +107,20 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
     if order.status in Order.BOUGHT:
         return order  # another request has paid it
     with payable.charging(order):
-        charge = gateway.charge(
-            amount=order.amount,
-            currency=order.currency,
-            payment_method=payment_method,
-            reference=str(order.pk),
-            customer=customers.known(order.buyer_id, gateway.name),
+        charge = customers.with_customer(
+            order.buyer,
+            gateway,
+            lambda customer, key: gateway.charge(
+                amount=order.amount,
+                currency=order.currency,
+                payment_method=payment_method,
+                reference=str(order.pk),
+                customer=customer,
+                key=key,
+                return_url=return_url,
+            ),
             key=order.charge_key,
-            return_url=return_url,
+            is_needed=False,
         )
     with (
         translate_errors()
@@ -128,12 +134,18 @@ def next_action(order: Order, *, return_url: str = "") -> NextAction | None:
     """Return the buyer's next step, or None. See `payable.next_action`."""
 
     def create_checkout(gateway: Gateway) -> CheckoutSnapshot:
-        return gateway.create_checkout(
-            Item(str(order.pk), order.video.title, order.amount, order.currency),
-            customer=customers.known(order.buyer_id, gateway.name),
+        return customers.with_customer(
+            order.buyer,
+            gateway,
+            lambda customer, key: gateway.create_checkout(
+                Item(str(order.pk), order.video.title, order.amount, order.currency),
+                customer=customer,
+                key=key,
+                return_url=return_url,
+                expires_at=order.expires_at,
+            ),
             key=order.checkout_key,
-            return_url=return_url,
-            expires_at=order.expires_at,
+            is_needed=False,
         )
 
     return payable.next_action(

@@ -13,8 +13,22 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from payments import gateways, locks
-from payments.gateways.base import DisputeSnapshot, PaymentSnapshot, RefundSnapshot
-from payments.models import Dispute, Invoice, JournalEntry, Order, Payment, Refund, Subscription
+from payments.gateways.base import (
+    ConversionSnapshot,
+    DisputeSnapshot,
+    PaymentSnapshot,
+    RefundSnapshot,
+)
+from payments.models import (
+    Conversion,
+    Dispute,
+    Invoice,
+    JournalEntry,
+    Order,
+    Payment,
+    Refund,
+)
+from payments.services.settling import dispositions
 from payments.services.settling.split import hold_until
 from payments.signals import payment_facts_changed
 
@@ -116,7 +130,9 @@ def _take_over(payment: Payment, snapshot: PaymentSnapshot, now: datetime) -> It
     # Also money that was captured before its order or invoice was known.
     is_placed = payment.captured > 0 and payment.disposition == Payment.Disposition.NONE
     if is_placed:
-        payment.disposition = _disposition_of(payment)
+        payment.disposition = dispositions.of(payment)
+    else:
+        payment.disposition = dispositions.decided_again(payment)
     payment.save(
         update_fields=[
             "status", "captured", "captured_at", "available_on", "disposition", "order", "invoice",
@@ -136,6 +152,9 @@ def _take_over(payment: Payment, snapshot: PaymentSnapshot, now: datetime) -> It
     for dispute in snapshot.disputes:
         if kind := _take_over_dispute(payment, dispute, now):
             yield kind
+    for conversion in snapshot.conversions:
+        if _take_over_conversion(payment, conversion):
+            yield Kind.CONVERSION
     if payment.disposition == Payment.Disposition.DUPLICATE:
         _request_automatic_refund(payment)
 
@@ -225,6 +244,7 @@ def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -
     is_decided = dispute.status not in Dispute.OPEN and dispute.status != status_before
     dispute.reason = fact.reason or dispute.reason
     dispute.evidence_due = fact.evidence_due or dispute.evidence_due
+    dispute.submissions = max(dispute.submissions, fact.submissions)
     if dispute.withdrawn:
         dispute.withdrawn_at = dispute.withdrawn_at or now
     dispute.save()
@@ -250,6 +270,21 @@ def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -
     return Kind.DISPUTE_REINSTATED if dispute.reinstated > before[1] else Kind.DISPUTE
 
 
+def _take_over_conversion(payment: Payment, fact: ConversionSnapshot) -> bool:
+    """Create our row of a conversion, and return whether it is new: a conversion never changes."""
+    _, is_new = Conversion.objects.get_or_create(
+        payment=payment,
+        external_id=fact.external_id,
+        defaults={
+            "currency": fact.currency,
+            "amount": fact.amount,
+            "fee": fact.fee,
+            "presented": fact.presented,
+        },
+    )
+    return is_new
+
+
 def _request_automatic_refund(payment: Payment) -> None:
     """Request the refund of all that is left of a duplicate payment, unless that was tried before.
 
@@ -267,64 +302,6 @@ def _request_automatic_refund(payment: Payment) -> None:
         Refund.objects.create(
             payment=payment, amount=left, reason=Refund.PAID_TWICE, is_automatic=True
         )
-
-
-def _disposition_of(payment: Payment) -> Payment.Disposition:
-    """Decide how a captured payment is used.
-
-    UNMATCHED: it belongs to no order or invoice of ours. DUPLICATE: its amount or currency is not the
-    agreed one, or its order, video, invoice or subscription is paid for already. APPLIED otherwise: so
-    exactly one payment pays an order or invoice. Locks the rows that it must not decide about twice.
-    """
-    due = payment.order or payment.invoice
-    if due is None:
-        logger.error(
-            "Payment %s belongs to no order or invoice: its money is in suspense.", payment.pk
-        )
-        return Payment.Disposition.UNMATCHED
-    if (payment.captured, payment.currency) != (due.amount, due.currency):
-        logger.error("Payment %s has another amount than agreed: it is sent back.", payment.pk)
-        return Payment.Disposition.DUPLICATE
-    is_paid = _is_order_paid(due) if isinstance(due, Order) else _is_invoice_paid(due)
-    if is_paid:
-        logger.warning("Payment %s pays a second time: it is sent back.", payment.pk)
-        return Payment.Disposition.DUPLICATE
-    return Payment.Disposition.APPLIED
-
-
-def _is_order_paid(order: Order) -> bool:
-    """Tell whether the order is paid, or its buyer has bought the video with another order.
-
-    A rental does not count, because it ends: the video can be rented again, or bought. Locks all orders
-    of the buyer for the video.
-    """
-    orders = locks.lock_orders_of(buyer_id=order.buyer_id, video_id=order.video_id)
-    return (
-        any(
-            other.status in Order.BOUGHT and other.kind == Order.Kind.BUY and other.pk != order.pk
-            for other in orders.values()
-        )
-        or order.payments.filter(disposition=Payment.Disposition.APPLIED).exists()
-    )
-
-
-def _is_invoice_paid(invoice: Invoice) -> bool:
-    """Tell whether the invoice is paid, or must not be: it is of a duplicate or ended subscription.
-
-    Locks all subscriptions of the user.
-    """
-    rows = locks.lock_subscriptions_of(invoice.subscription.user_id)
-    subscription = rows[invoice.subscription_id]
-    # The gateway billed a period after the end, or after an end without any period, because it had not
-    # heard of the end yet.
-    is_after_end = subscription.ended_at is not None and (
-        subscription.period_end is None or invoice.period_start >= subscription.ended_at
-    )
-    return (
-        is_after_end
-        or subscription.disposition == Subscription.Disposition.DUPLICATE
-        or invoice.payments.filter(disposition=Payment.Disposition.APPLIED).exists()
-    )
 
 
 def _payer(payment: Payment) -> User | None:

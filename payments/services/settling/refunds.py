@@ -87,15 +87,42 @@ def refund_invoice(
     """
     if not Invoice.objects.filter(pk=invoice_id).exists():
         raise NotVisible()
-    _refund_payment(
-        amount=amount,
-        reason=reason,
-        actor=actor,
-        key=key,
-        invoice_id=invoice_id,
-        disposition=Payment.Disposition.APPLIED,
-    )
+    for payment_id, part in _parts_to_refund(invoice_id, amount, actor=actor, key=key):
+        _refund_payment(amount=part, reason=reason, actor=actor, key=key, pk=payment_id)
     return Invoice.objects.get(pk=invoice_id)
+
+
+def _parts_to_refund(
+    invoice_id: uuid.UUID, amount: int | None, *, actor: User | None, key: str
+) -> list[tuple[uuid.UUID, int | None]]:
+    """Divide a refund among the payments of an invoice, the latest first.
+
+    A part that a call with this key has requested before stays as it was. Raises NothingToRefund,
+    Disputed and RefundTooLarge.
+    """
+    rows = Payment.objects.filter(invoice_id=invoice_id, disposition=Payment.Disposition.APPLIED)
+    payments = list(rows.order_by("-captured_at", "-pk"))
+    if len(payments) <= 1:  # the payment's own limit holds
+        if not payments:
+            raise NothingToRefund()
+        return [(payments[0].pk, amount)]
+    if any(payment.disputed() > 0 for payment in payments):
+        raise Disputed()
+    left = {payment: _left_of(payment) for payment in payments}
+    for payment in payments:
+        if (repeated := _repeated(payment, actor=actor, key=key)) is not None:
+            left[payment] = repeated.amount
+    if sum(left.values()) <= 0:
+        raise NothingToRefund()
+    missing = sum(left.values()) if amount is None else amount
+    if missing > sum(left.values()):
+        raise _too_large(sum(left.values()), payments[0].currency)
+    parts: list[tuple[uuid.UUID, int | None]] = []
+    for payment in payments:
+        if part := min(left[payment], missing):
+            parts.append((payment.pk, part))
+            missing -= part
+    return parts
 
 
 def refund_unapplied(*, payment_id: uuid.UUID, actor: User) -> Payment:
@@ -212,13 +239,8 @@ def _reserve(
         raise NothingToRefund(
             "This was paid with the money of an earlier mode, which is closed. Nothing is left of it."
         )
-    repeated = payment.refunds.filter(
-        request_key=key,
-        by=actor,
-        created_at__gt=timezone.now() - KEY_LIFETIME,
-        status__in=[Refund.Status.REQUESTED, *Refund.COUNTS],
-    ).first()
-    if key and repeated is not None:
+    repeated = _repeated(payment, actor=actor, key=key)
+    if repeated is not None:
         return repeated, True
     if payment.has_undecided_dispute():
         raise Disputed()
@@ -227,22 +249,44 @@ def _reserve(
     ).first()
     if unanswered is not None:
         return unanswered, amount in (None, unanswered.amount)
-    requested = sum(
-        payment.refunds.filter(status=Refund.Status.REQUESTED).values_list("amount", flat=True)
-    )
-    left = payment.captured - payment.refunded() - payment.disputed() - requested
-    if left <= 0 and requested:
+    left = _left_of(payment)
+    if left <= 0 and _requested(payment):
         raise RefundInProgress()
     if left <= 0:
         raise NothingToRefund()
     wanted = left if amount is None else amount
     if wanted > left:
-        shown = money.to_text(left, payment.currency)
-        raise RefundTooLarge(
-            f"Only {shown} {payment.currency} of this payment can still be refunded."
-        )
+        raise _too_large(left, payment.currency)
     check()
     refund = Refund.objects.create(
         payment=payment, amount=wanted, reason=reason, by=actor, request_key=key
     )
     return refund, True
+
+
+def _repeated(payment: Payment, *, actor: User | None, key: str) -> Refund | None:
+    """Return the refund of a payment that an earlier call of the actor with this key has led to."""
+    if not key:
+        return None
+    return payment.refunds.filter(
+        request_key=key,
+        by=actor,
+        created_at__gt=timezone.now() - KEY_LIFETIME,
+        status__in=[Refund.Status.REQUESTED, *Refund.COUNTS],
+    ).first()
+
+
+def _requested(payment: Payment) -> int:
+    """Return the sum of the refunds that the gateway has not answered yet, in minor units."""
+    requested = payment.refunds.filter(status=Refund.Status.REQUESTED)
+    return sum(requested.values_list("amount", flat=True))
+
+
+def _left_of(payment: Payment) -> int:
+    """Return the part of a payment that can still be refunded, in minor units."""
+    return payment.captured - payment.refunded() - _requested(payment)
+
+
+def _too_large(left: int, currency: str) -> RefundTooLarge:
+    shown = money.to_text(left, currency)
+    return RefundTooLarge(f"Only {shown} {currency} of this payment can still be refunded.")

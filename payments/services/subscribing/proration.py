@@ -16,8 +16,8 @@ def period_value(subscription: Subscription) -> int:
     rest, whatever was upgraded, refunded or disputed in between.
     """
     value = 0
-    for invoice, payment in reversed(access.paid_periods(subscription)):
-        value += _kept(payment) if payment else 0
+    for invoice, payments in reversed(access.paid_periods(subscription)):
+        value += sum(_kept(payment) for payment in payments)
         if invoice.ended_early_at is not None:
             value = unused_part(
                 value, invoice.period_start, invoice.period_end, invoice.ended_early_at

@@ -1,7 +1,6 @@
 """Subscribing to a plan, and the changes that subscribers make to their subscription."""
 
 from contextlib import suppress
-from dataclasses import replace
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -28,17 +27,19 @@ from payments.gateways.base import (
     Gateway,
     Item,
     NotThere,
-    PlanTerms,
+    ReferenceGone,
     SubscriptionSnapshot,
 )
 from payments.gateways.translation import translate_errors
 from payments.models import Payment, Plan, Subscription
+from payments.services.offers import gateway_plans
 from payments.services.settling import customers, payable
 from payments.services.settling.payable import NextAction
 from payments.services.subscribing import follow_gateway, lapsing
 from payments.services.subscribing.changing import changing, one_at_a_time
 from payments.services.subscribing.follow_gateway import sync_subscription
 from payments.services.subscribing.proration import period_value
+from payments.services.subscribing.references import with_references
 
 Status = Subscription.Status
 
@@ -75,11 +76,17 @@ def start(*, subscription: Subscription, payment_method: str) -> Subscription:
     """
     gateway = gateways.by_name(subscription.gateway)
     with payable.charging(subscription):
-        snapshot = gateway.start_subscription(
-            _terms(subscription, gateway),
-            reference=str(subscription.pk),
-            customer=customers.ensure(subscription.user, gateway),
-            payment_method=payment_method,
+        snapshot = with_references(
+            subscription,
+            gateway,
+            lambda terms, customer, key: gateway.start_subscription(
+                terms,
+                reference=str(subscription.pk),
+                customer=customer,
+                payment_method=payment_method,
+                key=key,
+            ),
+            trial_days=_trial_days(subscription),
             key=subscription.charge_key,
         )
     return _sync(subscription, snapshot)
@@ -89,13 +96,18 @@ def next_action(subscription: Subscription, *, return_url: str = "") -> NextActi
     """Return the subscriber's next step, or None. See `payable.next_action`."""
 
     def create_checkout(gateway: Gateway) -> CheckoutSnapshot:
-        terms = _terms(subscription, gateway)
-        return gateway.create_checkout(
-            Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
-            customer=customers.ensure(subscription.user, gateway),
+        return with_references(
+            subscription,
+            gateway,
+            lambda terms, customer, key: gateway.create_checkout(
+                Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
+                customer=customer,
+                key=key,
+                return_url=return_url,
+                expires_at=timezone.now() + lapsing.ABANDONED_AFTER,
+            ),
+            trial_days=_trial_days(subscription),
             key=subscription.checkout_key,
-            return_url=return_url,
-            expires_at=timezone.now() + lapsing.ABANDONED_AFTER,
         )
 
     payments = Payment.objects.filter(invoice__subscription=subscription)
@@ -160,23 +172,29 @@ def _change(user: User, plan: Plan) -> Subscription:
     subscription, external_id = _changeable(user, plan)
     if plan.amount > subscription.plan.amount:
         with translate_errors(), suppress(NotThere):
-            follow_gateway.resync(
-                subscription
-            )  # refunds and disputes that only the gateway knows of yet
+            # There may be refunds and disputes of which only the gateway knows yet.
+            follow_gateway.resync(subscription)
         subscription, external_id = _changeable(user, plan)
     later = plan.amount <= subscription.plan.amount
     gateway = gateways.by_name(subscription.gateway)
     # A repeated call has the same key. The ticket rises with each new state, and each upgrade begins a
     # new period; a decline is final for its key, so that the next attempt has another one.
     state = subscription.applied_ticket if later else _attempt_in_period(subscription)
+    key = f"change:{subscription.pk}:{plan.pk}:{state}"
+    value = 0 if later else period_value(subscription)
     with changing(subscription, by=user):
         with payable.charging(subscription):
-            snapshot = gateway.change_plan(
-                external_id,
-                _terms_of(plan, gateway, trial_days=0),
-                key=f"change:{subscription.pk}:{plan.pk}:{state}",
-                at_period_end=later,
-                period_value=0 if later else period_value(subscription),
+            snapshot = gateway_plans.with_plan(
+                plan,
+                gateway,
+                lambda terms: gateway.change_plan(
+                    external_id,
+                    terms,
+                    key=terms.key(key),
+                    at_period_end=later,
+                    period_value=value,
+                ),
+                trial_days=0,
             )
         return _sync(subscription, snapshot)
 
@@ -214,9 +232,13 @@ def set_payment_method(*, user: User, payment_method: str) -> Subscription:
         raise SubscriptionNotRunning()
     gateway = gateways.by_name(subscription.gateway)
     with payable.charging(subscription):
-        snapshot = gateway.set_payment_method(
-            external_id, payment_method, customer=customers.ensure(subscription.user, gateway)
-        )
+        try:
+            snapshot = gateway.set_payment_method(
+                external_id, payment_method, customer=customers.ensure(subscription.user, gateway)
+            )
+        except ReferenceGone:  # with a customer, a gateway deletes the subscriptions
+            follow_gateway.resync(subscription)
+            raise SubscriptionNotRunning() from None
     audit.record(actor=user, action=AuditAction.PAYMENT_METHOD_CHANGED, target=subscription)
     return _sync(subscription, snapshot)
 
@@ -289,28 +311,6 @@ def _trial_days(subscription: Subscription) -> int:
         modes.of_present("created_at"), user_id=subscription.user_id, period_start__isnull=False
     )
     return 0 if had.exists() else subscription.plan.trial_days
-
-
-def _terms(subscription: Subscription, gateway: Gateway) -> PlanTerms:
-    return _terms_of(subscription.plan, gateway, trial_days=_trial_days(subscription))
-
-
-def _terms_of(plan: Plan, gateway: Gateway, *, trial_days: int) -> PlanTerms:
-    """Return the plan as the gateway needs it. The plan is created there once, and its id is kept."""
-    terms = PlanTerms(
-        code=plan.code,
-        name=plan.name,
-        amount=plan.amount,
-        currency=plan.currency,
-        interval=plan.interval,
-        trial_days=trial_days,
-        ref=plan.gateway_refs.get(gateway.name) or "",
-    )
-    if not terms.ref:
-        terms = replace(terms, ref=gateway.ensure_plan(terms))
-        plan.gateway_refs = {**plan.gateway_refs, gateway.name: terms.ref}
-        plan.save(update_fields=["gateway_refs"])
-    return terms
 
 
 def _sync(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscription:
