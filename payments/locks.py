@@ -31,9 +31,12 @@ from payments.models import (
 def lock_mode() -> MoneyMode | None:
     """Lock the present mode of the database; None before its first use.
 
-    Only the switch to another mode locks it, before everything else and with the service stopped.
+    Only the switch to another mode locks it, before everything else and with the service stopped. The
+    lock is that of the first row: a switch that has waited for it then reads the row of the other one.
     """
-    return MoneyMode.objects.select_for_update().order_by("-number").first()
+    if MoneyMode.objects.select_for_update().filter(number=1).first() is None:
+        return None
+    return MoneyMode.objects.order_by("-number").first()
 
 
 def lock_payment(**lookup: object) -> Payment:

@@ -56,7 +56,7 @@ def live(seed: int, beginning: World) -> None:
 def end(world: World) -> None:
     """Let the last month end and all news arrive, and check once more."""
     world.wait(days=40)
-    work(world)
+    work(world, ("second", "minute"))
     world.post(world.admins[0], "admin/reconcile", {"hours": 24 * 366})
     while world.post(world.admins[0], f"admin/pools/{world.month}/close") == 200:
         world.month = world.month.next()

@@ -238,9 +238,9 @@ def wait(world: World) -> None:
         work(world)
 
 
-def work(world: World) -> None:
-    """Do all that a worker does each second, minute and hour."""
-    for every in ("second", "minute", "hour"):
+def work(world: World, ticks: tuple[str, ...] = ("second", "minute", "hour")) -> None:
+    """Do all that a worker does at each of these ticks."""
+    for every in ticks:
         for receiver, outcome in worker_tick.send_robust(sender=None, every=every):
             if isinstance(outcome, Exception):
                 raise AssertionError(f"{receiver} has failed") from outcome
