@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from config import env, env_urls
+from config import env, env_urls, logs
 from config.api.introduction import API_DESCRIPTION, API_TAGS, ENUM_NAMES
 
 BASE_DIR = env.BASE_DIR
@@ -365,37 +365,6 @@ X_FRAME_OPTIONS = "DENY"
 # --- logging ----------------------------------------------------------------------------------
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", among=("DEBUG", "INFO", "WARNING", "ERROR"))
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {
-        "request_id": {"()": "config.http.RequestIdFilter"},
-        "no_invalid_requests": {"()": "config.http.InvalidRequestFilter"},
-        "no_repetition": {"()": "config.http.RepetitionFilter"},
-    },
-    "formatters": {
-        "line": {
-            "()": "config.http.OneLineFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
-        }
-    },
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "formatter": "line",
-            "filters": ["request_id", "no_repetition"],
-        }
-    },
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {
-        # Client errors (4xx) are not logged here: the audit log records them with their request.
-        "django.request": {"level": "ERROR"},
-        # A stranger must not be able to fill the log, so it has no lines about refused requests.
-        "django.security": {"level": "CRITICAL"},
-        "uvicorn.error": {"filters": ["no_invalid_requests"]},
-        "uvicorn.access": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},
-    },
-}
+LOGGING = logs.configuration(LOG_LEVEL)
 
 env.finish()

@@ -209,7 +209,7 @@ def test_an_inquiry_that_is_over_changes_nothing_and_is_not_asked_about_again(sh
     assert (status(order), may_watch(order), balances()) == ("paid", True, SOLD)
     assert Dispute.objects.get().status not in Dispute.OPEN
     row = {"id": "du_1", "amount": 1999, "currency": "usd", "status": "warning_closed"}
-    assert mapping.dispute(row, "USD").status not in Dispute.OPEN
+    assert mapping.dispute(row, {"currency": "usd"}).status not in Dispute.OPEN
 
 
 def test_a_captured_payment_of_another_amount_leaves_the_order_open_for_another_card(

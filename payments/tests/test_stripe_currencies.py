@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from payments.books.reports import Period, platform_totals, trial_balance, trial_balance_totals
+from payments.books import trial_balance
+from payments.books.reports import Period, platform_totals
 from payments.books.verification import verify_ledger
 from payments.models import Dispute, JournalEntry, Order, Payment, Refund
 from payments.services.gateway_news import reconciliation
@@ -34,7 +35,7 @@ class Sale:
         with nothing_changes():
             sync_payment(gateway="stripe", external_id=self.payment.external_id)
         assert verify_ledger().discrepancies == 0
-        assert not any(row.balance for row in trial_balance_totals(trial_balance()))
+        assert not any(row.balance for row in trial_balance.totals(trial_balance.accounts()))
         for entry in JournalEntry.objects.prefetch_related("transfers"):
             assert len({transfer.currency for transfer in entry.transfers.all()}) == 1
         return Order.objects.get().status

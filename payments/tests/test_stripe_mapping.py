@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from payments.gateways.base import DisputeSnapshot, RefundSnapshot
+from payments.gateways.stripe import invoices as stripe_invoices
 from payments.gateways.stripe import mapping
 from payments.models import Dispute, Invoice, Payment, Refund, Subscription
 
@@ -97,7 +98,7 @@ def test_every_status_is_one_of_ours():
     assert set(mapping.REFUND_STATUS.values()) == set(Refund.Status) - {"requested"}
     assert set(mapping.DISPUTE_STATUS.values()) == set(Dispute.Status)
     assert {*mapping.SUBSCRIPTION_STATUS.values(), "expired"} == set(Subscription.Status)
-    assert set(mapping.INVOICE_STATUS.values()) == set(Invoice.Status)
+    assert set(stripe_invoices.STATUS.values()) == set(Invoice.Status)
 
 
 def test_the_banks_decline_code_is_preferred():

@@ -13,7 +13,6 @@ from payments.gateways.base import (
     CheckoutSnapshot,
     CheckoutStatus,
     DisputeSnapshot,
-    InvoiceSnapshot,
     ObjectKind,
     PaymentSnapshot,
     RefundSnapshot,
@@ -32,9 +31,9 @@ from payments.gateways.json_fields import (
     required_text,
     text,
 )
-from payments.gateways.stripe import conversions
+from payments.gateways.stripe import conversions, invoices
 from payments.gateways.stripe.amounts import fee_from_gateway, from_gateway
-from payments.models import Dispute, Invoice, Payment, Refund, Subscription
+from payments.models import Dispute, Payment, Refund, Subscription
 
 # The fields of Stripe's metadata in which our ids and idempotency keys are kept.
 ORDER, SUBSCRIPTION, PLAN, NEXT_PLAN, KEY = (
@@ -81,12 +80,6 @@ SUBSCRIPTION_STATUS = {
     "paused": Subscription.Status.PAUSED,
 }
 # Drafts are missing: they can still change.
-INVOICE_STATUS = {
-    "open": Invoice.Status.OPEN,
-    "paid": Invoice.Status.PAID,
-    "void": Invoice.Status.VOID,
-    "uncollectible": Invoice.Status.UNCOLLECTIBLE,
-}
 CHECKOUT_STATUS = {
     "open": CheckoutStatus.OPEN,
     "complete": CheckoutStatus.COMPLETE,
@@ -136,7 +129,7 @@ def payment(
         fee=_payment_fee(intent, currency),
         order_id=text(nested(intent, "metadata"), ORDER),
         invoice_id=id_of(invoice),
-        subscription_id=subscription_of_invoice(invoice),
+        subscription_id=invoices.subscription_of(invoice),
         action_url=_action_url(intent, invoice) if waits else "",
         decline_code=(text(error, "decline_code") or text(error, "code")) if failed else "",
     )
@@ -238,9 +231,9 @@ def plan_code(subscription: Json) -> str:
 
 
 def subscription(
-    row: Json, invoices: Iterable[Json], schedule: Json | None = None
+    row: Json, billed: Iterable[Json], schedule: Json | None = None
 ) -> SubscriptionSnapshot:
-    """Return the snapshot of a Subscription, its invoices (newest first) and its planned change.
+    """Return the snapshot of a Subscription, its Invoices (newest first) and its planned change.
 
     An unknown status counts as paused. One that Stripe canceled for a failed payment is expired.
     """
@@ -250,7 +243,7 @@ def subscription(
     if status == Subscription.Status.CANCELED and reason == "payment_failed":
         status = Subscription.Status.EXPIRED
     # Reversed, because sorting keeps the order of invoices whose periods start in the same second.
-    known = [invoice(one) for one in invoices if _is_billed(one)][::-1]
+    known = [invoices.snapshot(one) for one in billed if invoices.is_billed(one)][::-1]
     return SubscriptionSnapshot(
         external_id=required_text(row, "id"),
         reference=text(nested(row, "metadata"), SUBSCRIPTION),
@@ -267,7 +260,9 @@ def subscription(
 
 def current_period(subscription: Json) -> tuple[datetime, datetime]:
     """Return the start and end of a Subscription's period. Raises ValueError if it has none."""
-    return _period(_period_holder(subscription), "current_period_start", "current_period_end")
+    return invoices.period(
+        _period_holder(subscription), "current_period_start", "current_period_end"
+    )
 
 
 def _period_holder(subscription: Json) -> Json:
@@ -287,11 +282,6 @@ def ends_with_period(subscription: Json) -> bool:
     return bool(subscription.get("cancel_at_period_end")) or is_dated
 
 
-def _is_credited(invoice: Json) -> bool:
-    """Return whether unused value of the period before reduces an Invoice, perhaps to nothing."""
-    return any(integer(line, "amount") < 0 for line in listed(invoice, "lines"))
-
-
 def is_scheduled(schedule: Json | None) -> bool:
     """Return whether a SubscriptionSchedule will still change its subscription."""
     return nested(schedule).get("status") in {"active", "not_started"}
@@ -304,73 +294,6 @@ def _next_plan_code(schedule: Json | None) -> str:
     if not is_scheduled(schedule) or not phases or phases[-1].get("start_date") == running_since:
         return ""
     return text(nested(schedule, "metadata"), NEXT_PLAN)
-
-
-def _is_billed(row: Json) -> bool:
-    """Return whether an Invoice is no draft and bills something.
-
-    Its customer may have credit, or the unused value of the period before may have paid all of it.
-    """
-    asked = max(integer(row, "total"), integer(row, "amount_due"))
-    return row.get("status") in INVOICE_STATUS and (asked > 0 or _is_credited(row))
-
-
-def invoice(row: Json) -> InvoiceSnapshot:
-    """Return the snapshot of an Invoice that is not a draft.
-
-    The amount is what its payments shall sum up to: ``amount_due`` is the total after credit notes and
-    with the customer's balance (credit or debt). Money beyond it, ``amount_overpaid``, becomes the
-    customer's credit for later invoices. A credit note on a paid invoice changes neither: its money
-    goes back as a refund, or lowers a later invoice. The period is the one of the invoice's lines: the
-    invoice's own period is the time before it, in which its lines were collected.
-    """
-    currency = currency_of(row)
-    due = required_integer(row, "total" if row.get("amount_due") is None else "amount_due")
-    amount = max(0, due) + integer(row, "amount_overpaid")
-    period_start, period_end = _paid_period(row)
-    return InvoiceSnapshot(
-        external_id=required_text(row, "id"),
-        period_start=period_start,
-        period_end=period_end,
-        amount=from_gateway(amount, currency),
-        currency=currency,
-        status=INVOICE_STATUS[required_text(row, "status")],
-        payment_ids=_payments_of_invoice(row),
-        hosted_url=text(row, "hosted_invoice_url"),
-    )
-
-
-def _paid_period(row: Json) -> tuple[datetime, datetime]:
-    """Return the period that an invoice pays for. Raises ValueError for an invoice without one."""
-    lines = [line for line in listed(row, "lines") if nested(line, "period")]
-    # An upgrade's invoice also has a line with a negative amount, which credits the old period.
-    charged = [line for line in lines if integer(line, "amount") > 0] or lines
-    periods = [_period(nested(line, "period"), "start", "end") for line in charged]
-    if periods:
-        return max(periods, key=lambda period: (period[1], period[0]))
-    return _period(row, "period_start", "period_end")
-
-
-def _period(row: Json, start_name: str, end_name: str) -> tuple[datetime, datetime]:
-    start, end = moment(row, start_name), moment(row, end_name)
-    if start is None or end is None:
-        raise ValueError("an invoice of Stripe has no period")
-    return start, end
-
-
-def _payments_of_invoice(row: Json) -> tuple[str, ...]:
-    """Return the ids of the PaymentIntents of an invoice, each once, the oldest first."""
-    newest_first = listed(row, "payments")
-    ids = [id_of(nested(paid, "payment").get("payment_intent")) for paid in newest_first[::-1]]
-    ids.append(id_of(row.get("payment_intent")))  # the place before Basil
-    return tuple(dict.fromkeys(name for name in ids if name))
-
-
-def subscription_of_invoice(row: Json | None) -> str:
-    """Return the id of the Subscription that an Invoice bills; "" if there is none."""
-    details = nested(row, "parent", "subscription_details")
-    before_basil = nested(row).get("subscription")
-    return id_of(details.get("subscription") or before_basil)
 
 
 # --- gateway news ---
@@ -401,7 +324,7 @@ def change(event_type: str, reported: Json) -> Change | None:
         return None
     object_type = reported.get("object")
     if kind == "subscription" and object_type == "invoice":
-        external_id = subscription_of_invoice(reported)
+        external_id = invoices.subscription_of(reported)
     elif object_type == "invoice_payment":
         external_id = id_of(nested(reported, "payment").get("payment_intent"))
     elif kind == "payment" and object_type != "payment_intent":
