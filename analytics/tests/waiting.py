@@ -16,6 +16,7 @@ from payments import models as money
 from payments.models import (
     CouponRedemption,
     Dispute,
+    DisputeEvidence,
     IdempotencyRecord,
     Invoice,
     Notice,
@@ -61,6 +62,7 @@ FINAL: dict[tuple[type[Model], str], set[str]] = {
     (Payment, "disposition"): {"none", "applied", "duplicate", "unmatched"},
     (Refund, "status"): {"succeeded", "failed", "canceled"},
     (Dispute, "status"): {"won", "lost", "closed"},
+    (DisputeEvidence, "status"): {"submitted"},
     (Subscription, "status"): {"canceled", "expired", "incomplete_expired"},
     (Invoice, "status"): {"paid", "void", "uncollectible"},
     (Payout, "status"): {"paid", "failed", "canceled", "returned"},
@@ -112,6 +114,9 @@ WAITS: dict[State, Overdue | None] = {
     (Dispute, "status", "warning"): None,
     (Dispute, "status", "needs_response"): None,
     (Dispute, "status", "under_review"): None,
+    # A person writes it, until the bank's date; then it can neither be changed nor submitted.
+    (DisputeEvidence, "status", "draft"): None,
+    (DisputeEvidence, "status", "submitting"): lambda now: Q(changed_at__lte=now - TICK),
     (Subscription, "status", "incomplete"): (
         lambda now: Q(created_at__lte=now - lapsing.ABANDONED_AFTER - TICK)
     ),

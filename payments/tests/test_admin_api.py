@@ -676,5 +676,5 @@ def test_lists_cost_the_same_queries_for_any_length(
         assert len(office.get(f"{BASE}/disputes").data["results"]) == number
     with asked_for(exactly=5):  # the user, entries, transfers, accounts of either side
         office.get(f"{BASE}/ledger/entries?page_size=100")
-    with asked_for(exactly=8):  # the user, and one for each kind
+    with asked_for(exactly=9):  # the user, and one for each kind
         office.get(f"{BASE}/review")

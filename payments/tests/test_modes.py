@@ -75,7 +75,7 @@ def use(settings, monkeypatch, stripe):
     def configure(key: str = "") -> None:
         settings.PAYMENT_GATEWAY = "stripe" if key else "sandbox"
         settings.STRIPE_SECRET_KEY = key
-        monkeypatch.setattr(stripe_stand_in, "KEY", key)
+        monkeypatch.setattr(stripe_stand_in.server, "KEY", key)
 
     return configure
 

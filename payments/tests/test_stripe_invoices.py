@@ -162,7 +162,7 @@ def test_credit_for_a_whole_period_needs_no_payment(subscriber):
     subscriber.renew()
     subscriber.hear()
 
-    assert subscriber.shown() == [("9.99", "paid")]
+    assert subscriber.shown() == [("9.99", "paid"), ("0.00", "paid")]
     assert (subscriber.row.status, subscriber.may_watch) == ("active", True)
     assert balances()["deferred:USD"] == 999
 

@@ -284,7 +284,7 @@ def _requested(payment: Payment) -> int:
 
 def _left_of(payment: Payment) -> int:
     """Return the part of a payment that can still be refunded, in minor units."""
-    return payment.captured - payment.refunded() - _requested(payment)
+    return payment.captured - payment.gone_back() - _requested(payment)
 
 
 def _too_large(left: int, currency: str) -> RefundTooLarge:
