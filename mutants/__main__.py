@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=0, help="So many mutants; 0 takes all.")
     parser.add_argument("--seed", type=int, default=1, help="Chooses the sample.")
     parser.add_argument("--tests", nargs="+", help="Tests to run instead of those of the app.")
-    parser.add_argument("--seconds", type=float, default=60, help="Of tests for each mutant.")
+    parser.add_argument("--seconds", type=float, default=30, help="Of the processor, a mutant.")
     parser.add_argument("--least", type=float, default=90, help="Percent of mutants that must die.")
     options = parser.parse_args()
     chosen = [mutant for path in options.paths or PATHS for mutant in _under(path)]

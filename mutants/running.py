@@ -48,14 +48,13 @@ class Run:
     ) -> None:
         self.mutants, self.seconds, self.report = mutants, seconds, report
         self.failed: dict[str, str] = {}  # the failed tests, with the error
-        self.times: dict[str, float] = {}
+        self.times: dict[str, float] = {}  # seconds of the processor, for each test
         self.kills: Counter[str] = Counter()
         self.coverage = coverage.Coverage(
             data_file=None, config_file=False, include=[str(each.path) for each in mutants]
         )
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.times[report.nodeid] = self.times.get(report.nodeid, 0) + report.duration
         if report.failed:
             self.failed[report.nodeid] = report.longreprtext
 
@@ -66,6 +65,8 @@ class Run:
             print(f"\nThis test fails without a mutant and is left out: {name}")
             del self.items[name]
         self.failed.clear()
+        users = [names for lines in self.contexts.values() for names in lines.values()]
+        self.others = self.items.keys() - set().union(*users)
         self._index_functions()
         connections.close_all()
         self._control()
@@ -84,7 +85,9 @@ class Run:
         self.coverage.start()
         for item, following in zip(items, [*items[1:], items[0]], strict=True):
             self.coverage.switch_context(item.nodeid)
+            began = time.process_time()
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            self.times[item.nodeid] = time.process_time() - began
         self.coverage.stop()
         data = self.coverage.get_data()
         self.contexts = {
@@ -121,7 +124,8 @@ class Run:
     def _tests_of(self, mutant: Mutant, whole_module: bool = False) -> tuple[list[str], int]:
         """Return the tests that use the changed lines, as many as fit into the time, and their number.
 
-        Those that killed another mutant come first, then the quickest.
+        Those that killed another mutant come first, then the quickest. For the whole module, tests that
+        use no function of any module come last: they may be about its declarations.
         """
         lines = self.contexts[mutant.path]
         names = {
@@ -131,16 +135,17 @@ class Run:
             for name in users
             if name in self.items
         }
-        if whole_module and not names:
-            names = set(self.items)
+        last = self.others if whole_module else set()
         chosen: list[str] = []
         spent = 0.0
-        for name in sorted(names, key=lambda name: (-self.kills[name], self.times[name])):
+        for name in sorted(
+            names | last, key=lambda name: (name in last, -self.kills[name], self.times[name])
+        ):
             spent += self.times[name]
             if spent > self.seconds and chosen:
                 break
             chosen.append(name)
-        return chosen, len(names)
+        return chosen, len(names | last)
 
     def _limit(self, tests: list[str]) -> float:
         return 10 + 5 * sum(self.times[name] for name in tests)
