@@ -1,13 +1,16 @@
 """The ledger's accounts, positions and transfers, value by value."""
 
 import uuid
+from datetime import UTC, datetime
 
 import pytest
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from payments.ledger import accounts, positions, posting
 from payments.models import LedgerAccount
+from payments.tests.kit import nothing_changes
 
 Role, Kind = LedgerAccount.Role, LedgerAccount.Kind
 
@@ -197,3 +200,36 @@ def test_debited_accounts_pay_for_credited_ones_in_order():
     a, b, c, d, counter = (LedgerAccount(id=uuid.uuid4()) for _ in range(5))
     transfers = posting.transfers_for({a: -5, b: -7, c: 4, d: 6}, counter)
     assert transfers == [(a, c, 4), (a, d, 1), (b, d, 5), (b, counter, 2)]
+
+
+@pytest.mark.django_db
+def test_an_entry_holds_what_was_said_of_it(buy, viewer, make_video):
+    payment = buy(viewer, make_video(price=1999)).payments.get()
+    at, ripe = datetime(2026, 8, 1, 12, tzinfo=UTC), datetime(2026, 8, 15, tzinfo=UTC)
+    losses, clearing = accounts.of(Role.LOSSES, "USD"), accounts.clearing("sandbox", "USD")
+
+    entry = posting.post(
+        key="one", kind="test", currency="USD", at=at, available_on=ripe, payment=payment,
+        transfers=[(losses, clearing, 5), (clearing, losses, 0), (losses, clearing, 1)],
+    )  # fmt: skip
+
+    assert entry is not None
+    entry.refresh_from_db()
+    assert (entry.key, entry.kind, entry.effective_at) == ("one", "test", at)
+    assert (entry.payment, entry.order, entry.pool, entry.payout) == (payment, None, None, None)
+    fields = ("debit", "credit", "amount", "currency", "available_on")
+    assert sorted(entry.transfers.values_list(*fields)) == [
+        (losses.pk, clearing.pk, 1, "USD", ripe),
+        (losses.pk, clearing.pk, 5, "USD", ripe),
+    ]
+
+
+@pytest.mark.django_db
+def test_an_entry_without_money_is_not_written():
+    legs = [(accounts.of(Role.LOSSES, "USD"), accounts.clearing("sandbox", "USD"), 0)]
+    for transfers in ([], legs):
+        with nothing_changes():
+            written = posting.post(
+                key="none", kind="test", currency="USD", transfers=transfers, at=timezone.now()
+            )
+        assert written is None
