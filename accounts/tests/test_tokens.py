@@ -162,6 +162,25 @@ def test_times_of_the_future_or_of_a_wrong_kind_are_refused(client_for, forge, w
     assert not accepted
 
 
+def test_a_token_lives_ninety_days_at_most(client_for, forge):
+    now, longest = int(time.time()), 90 * 24 * 3600
+
+    assert me(client_for(), forge(iat=now - 9, exp=now - 9 + longest)).status_code == 200
+    assert is_refused(me(client_for(), forge(iat=now - 9, exp=now - 8 + longest)))
+    assert is_refused(me(client_for(), forge(iat=now, exp=now)))
+
+
+def test_a_token_has_at_most_2048_characters(client_for, forge):
+    def of_length(wanted: int) -> str:
+        size = next(n for n in range(2048) if len(forge(more="x" * n)) >= wanted)
+        return forge(more="x" * size)
+
+    longest, longer = of_length(2047), of_length(2049)
+    assert (len(longest) <= 2048, len(longer)) == (True, 2049)
+    assert me(client_for(), longest).status_code == 200
+    assert is_refused(me(client_for(), longer))
+
+
 @pytest.mark.parametrize("path", ["refresh", "logout"])
 def test_a_refresh_token_with_wrong_times_changes_nothing(client_for, forge, wrong_times, path):
     wrong_ids = [{"jti": []}, {"jti": "\0"}, {"jti": 7}]
