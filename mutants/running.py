@@ -37,7 +37,7 @@ OUTCOMES = {0: SURVIVED, 1: KILLED}
 UNFIT = 3  # the status of a child that could not try its mutant
 START_SECONDS = 60  # of the processor, to import everything in a new process
 SUFFIX = "mutant"  # of the name of a mutant's database
-PATIENCE = 8  # the wall clock may take so many times longer: the machine may be busy
+PATIENCE = 30  # the wall clock may take so many times longer: the machine may be busy
 
 
 class Run:
@@ -148,27 +148,26 @@ class Run:
         return chosen, len(names | last)
 
     def _limit(self, tests: list[str]) -> float:
-        return 10 + 5 * sum(self.times[name] for name in tests)
+        """Return the seconds of the processor that the tests may take."""
+        return 3 + 5 * sum(self.times[name] for name in tests)
 
     def _fork(self, mutant: Mutant, tests: list[str]) -> str | None:
         """Try a mutant in a copy of this process; return None if its code does not fit in there."""
-        limit = self._limit(tests)
         with tempfile.NamedTemporaryFile("w+") as killer:
             child = os.fork()
             if child == 0:
                 try:
-                    status = self._child(mutant, tests, limit, killer.name)
+                    status = self._child(mutant, tests, killer.name)
                 except BaseException:  # noqa: BLE001 - a child must never return
                     status = UNFIT
                 os._exit(status)
-            status = _wait(child, limit * PATIENCE)
+            status = _wait(child, self._limit(tests) * PATIENCE)
             if name := killer.read():
                 self.kills[name] += 1
         return None if status == UNFIT else OUTCOMES.get(status, LATE)
 
-    def _child(self, mutant: Mutant, tests: list[str], limit: float, killer: str) -> int:
+    def _child(self, mutant: Mutant, tests: list[str], killer: str) -> int:
         os.setsid()
-        resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 1))
         quiet = os.open(os.devnull, os.O_RDWR)
         for output in (1, 2):
             os.dup2(quiet, output)
@@ -178,6 +177,8 @@ class Run:
         self._use_an_own_database(items[0].config)
         items[0].session._setupstate.teardown_exact(items[0])
         for item, following in zip(items, [*items[1:], items[0]], strict=True):
+            # An endless loop ends with SIGPROF, for which nobody waits.
+            signal.setitimer(signal.ITIMER_PROF, self._limit([item.nodeid]))
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.failed:
                 Path(killer).write_text(item.nodeid)

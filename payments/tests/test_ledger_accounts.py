@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from django.utils import timezone
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from payments.ledger import accounts, positions, posting
@@ -145,6 +145,8 @@ def test_a_subsidised_sale(captured, back, subsidy, expected):
     sale = positions.of_sale(captured=captured, back=back, fee_bps=2000, subsidy=subsidy)
     roles = (Role.CREATOR, Role.PLATFORM, Role.PROMOTIONS, Role.LOSSES)
     assert sale == dict(zip(roles, expected, strict=True))
+    if not subsidy:
+        assert sale == positions.of_sale(captured=captured, back=back, fee_bps=2000)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +183,8 @@ def test_a_duplicate_is_owed_to_the_payer_and_an_unmatched_payment_waits(back, l
 
 
 @given(st.lists(st.integers(-1000, 1000), max_size=6))
+@example([0, 5])
+@example([5, 0, -5])
 def test_transfers_make_the_changes_and_the_counter_account_balances_them(amounts):
     changes = {LedgerAccount(id=uuid.uuid4()): amount for amount in amounts}
     counter = LedgerAccount(id=uuid.uuid4())
