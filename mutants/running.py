@@ -167,7 +167,6 @@ class Run:
         return None if status == UNFIT else OUTCOMES.get(status, LATE)
 
     def _child(self, mutant: Mutant, tests: list[str], killer: str) -> int:
-        os.setsid()
         quiet = os.open(os.devnull, os.O_RDWR)
         for output in (1, 2):
             os.dup2(quiet, output)
@@ -218,7 +217,6 @@ class Run:
                 [sys.executable, "-m", "mutants.alone", order.name],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,
                 env={**os.environ, "PYTEST_XDIST_WORKER": SUFFIX},
                 preexec_fn=lambda: resource.setrlimit(
                     resource.RLIMIT_CPU, (int(limit), int(limit) + 1)
@@ -245,5 +243,5 @@ def _wait(child: int, seconds: float) -> int:
         if done:
             return os.waitstatus_to_exitcode(status)
         if time.monotonic() > end:
-            os.killpg(child, signal.SIGKILL)
+            os.kill(child, signal.SIGKILL)
         time.sleep(0.02)
