@@ -67,6 +67,7 @@ class Run:
         self.failed.clear()
         users = [names for lines in self.contexts.values() for names in lines.values()]
         self.others = self.items.keys() - set().union(*users)
+        self.texts = {item.path: item.path.read_text() for item in self.items.values()}
         self._index_functions()
         connections.close_all()
         self._control()
@@ -125,7 +126,7 @@ class Run:
         """Return the tests that use the changed lines, as many as fit into the time, and their number.
 
         Those that killed another mutant come first, then the quickest. For the whole module, tests that
-        use no function of any module come last: they may be about its declarations.
+        may be about its declarations come last: their file names it, or they use no function at all.
         """
         lines = self.contexts[mutant.path]
         names = {
@@ -135,7 +136,14 @@ class Run:
             for name in users
             if name in self.items
         }
-        last = self.others if whole_module else set()
+        last: set[str] = set()
+        if whole_module:
+            name_it = {file for file, text in self.texts.items() if mutant.path.stem in text}
+            last = {
+                name
+                for name, item in self.items.items()
+                if name in self.others or item.path in name_it
+            } - names
         chosen: list[str] = []
         spent = 0.0
         for name in sorted(

@@ -86,6 +86,8 @@ def test_the_page_of_a_user_changes_the_display_name_only(site, viewer):
     ]  # fmt: skip
     before = User.objects.values("email", "role", "is_active", "is_staff").get(pk=viewer.pk)
 
+    assert list(site.get(path).context["adminform"].form.fields) == ["display_name"]
+
     answer = site.post(
         path,
         {"display_name": "New", "email": "b@example.com", "is_active": "", "is_staff": "on",
@@ -144,3 +146,12 @@ def test_sign_ins_are_shown_and_never_changed(site, viewer):
     assert site.get(f"{base}add/").status_code == 403
     assert site.get(f"{base}{family.pk}/delete/").status_code == 403
     assert site.post(f"{base}{family.pk}/change/", {"revoked_at": ""}).status_code == 403
+
+
+@pytest.mark.parametrize("form", [{}, {"username": "a@example.com"}, {"password": "x"}])
+def test_half_a_sign_in_is_asked_for_again(client, form):
+    answer = client.post("/admin/login/", form)
+
+    assert (answer.status_code, "_auth_user_id" in client.session) == (200, False)
+    assert "This field is required." in answer.content.decode()
+    assert not AuditEntry.objects.filter(action="login.failed").exists()

@@ -241,6 +241,8 @@ def test_a_malformed_header_is_a_401(client_for, header):
     answer = client_for().get(ME, HTTP_AUTHORIZATION=header)
 
     assert is_refused(answer)
+    detail = answer.json()["errors"][0]["detail"]
+    assert detail == "This token is not valid. Sign in again to get a new one."
 
 
 @pytest.mark.parametrize("header", ["", "Basic dXNlcjpwYXNz", "Token abc", "a", "Bearerx y"])
