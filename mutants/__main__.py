@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("paths", nargs="*", help="Folders, files, or lines of files (file.py:12).")
     parser.add_argument("--sample", type=int, default=0, help="So many mutants; 0 takes all.")
     parser.add_argument("--seed", type=int, default=1, help="Chooses the sample.")
+    parser.add_argument("--skip", type=int, default=0, help="Go on after so many of them.")
     parser.add_argument("--tests", nargs="+", help="Tests to run instead of those of the app.")
     parser.add_argument("--seconds", type=float, default=30, help="Of the processor, a mutant.")
     parser.add_argument("--least", type=float, default=90, help="Percent of mutants that must die.")
@@ -29,6 +30,7 @@ def main() -> int:
     chosen = [mutant for path in options.paths or PATHS for mutant in _under(path)]
     if options.sample:
         chosen = random.Random(options.seed).sample(chosen, min(options.sample, len(chosen)))  # noqa: S311
+    chosen = sorted(chosen, key=lambda each: each.name)[options.skip :]
     if not chosen:
         parser.error("There is no mutant in these paths.")
     console, results = Console(soft_wrap=True, highlight=False), []
@@ -42,7 +44,7 @@ def main() -> int:
 
     tests = options.tests or sorted({f"{mutant.path.parts[0]}/tests" for mutant in chosen})
     console.print(f"{len(chosen)} mutants, seed {options.seed}, tests of {', '.join(tests)}.")
-    run = Run(sorted(chosen, key=lambda each: each.name), options.seconds, report)
+    run = Run(chosen, options.seconds, report)
     status = pytest.main(["-n0", "-q", "-s", "-m", MARKS, *tests], plugins=[run])
     if len(results) < len(chosen):
         return status or 1

@@ -147,7 +147,7 @@ class Run:
         chosen: list[str] = []
         spent = 0.0
         for name in sorted(
-            names | last, key=lambda name: (name in last, -self.kills[name], self.times[name])
+            names | last, key=lambda name: (-self.kills[name], name in last, self.times[name])
         ):
             spent += self.times[name]
             if spent > self.seconds and chosen:
@@ -217,9 +217,12 @@ class Run:
     def _alone(self, mutant: Mutant, tests: list[str]) -> str:
         """Try a mutant in a new process."""
         limit = START_SECONDS + self._limit(tests)
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as order:
-            text = mutant.text()
-            json.dump({"path": str(mutant.path.absolute()), "text": text, "tests": tests}, order)
+        with (
+            tempfile.NamedTemporaryFile("w", suffix=".json") as order,
+            tempfile.NamedTemporaryFile("w+") as killer,
+        ):
+            path, text = str(mutant.path.absolute()), mutant.text()
+            json.dump({"path": path, "text": text, "tests": tests, "killer": killer.name}, order)
             order.flush()
             process = subprocess.Popen(
                 [sys.executable, "-m", "mutants.alone", order.name],
@@ -231,6 +234,8 @@ class Run:
                 ),
             )
             status = _wait(process.pid, limit * PATIENCE)
+            if name := killer.read():
+                self.kills[name] += 1
         # 2 to 4: the code cannot be imported, or lacks a test's parameters.
         return KILLED if status in {1, 2, 3, 4} else OUTCOMES.get(status, LATE)
 

@@ -31,6 +31,7 @@ def test_the_site_has_its_name(site):
 
     assert "<title>Administration | Video on demand</title>" in page
     assert "Video on demand</a>" in page
+    assert "Sign-ins</a>" in page
 
 
 def test_the_roles_are_no_groups_to_edit(site):

@@ -9,6 +9,7 @@ from django.contrib.auth.models import AnonymousUser, Group, Permission
 from accounts import backends
 from accounts.backends import RoleBackend
 from accounts.hashers import OwaspArgon2Hasher
+from accounts.models import User
 from accounts.roles import MODERATOR, Role
 
 pytestmark = pytest.mark.django_db
@@ -108,6 +109,17 @@ def test_who_is_authenticated(make_user):
         ("nobody@example.com", PASSWORD),
     ):
         assert authenticate(None, email=email, password=password) is None
+
+
+def test_a_user_is_found_by_an_address_however_it_is_written(make_user):
+    ann = make_user(email="ann@example.com")
+
+    assert User.objects.get_by_natural_key(" Ann@Example.COM") == ann
+    assert User.objects.with_address("ANN@example.com") == ann
+    assert User.objects.with_address("bob@example.com") is None
+    for email in ("bob@example.com", "", None):
+        with pytest.raises(User.DoesNotExist):
+            User.objects.get_by_natural_key(email)
 
 
 def test_passwords_are_hashed_as_owasp_recommends():

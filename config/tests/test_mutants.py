@@ -77,8 +77,9 @@ def test_documentation_stays(mutants):
     assert all('"""Sell."""' in text and '"int"' in text for text in texts)
 
 
-def test_a_mutant_that_no_test_notices_is_shown(tmp_path):
-    """One mutant in a function and some at the module's level, against a test that sees little."""
+@pytest.mark.journeys
+def test_a_mutant_that_no_test_notices_is_shown():
+    """Mutants of one line, of which the tests cannot notice one."""
     report = subprocess.run(
         [
             sys.executable, "-m", "mutants", "accounts/forgetting.py:32", "--least=100",
@@ -88,4 +89,5 @@ def test_a_mutant_that_no_test_notices_is_shown(tmp_path):
         env={key: value for key, value in os.environ.items() if key != "TESTS_RUN_DIR"},
     )  # fmt: skip
     assert "expire_date__lte" in report.stdout, report.stdout + report.stderr
+    assert "killed: accounts/forgetting.py:32 filter removed" in report.stdout
     assert report.returncode == 1
