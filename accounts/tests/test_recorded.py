@@ -6,6 +6,7 @@ from django.test import RequestFactory
 import audit.services as audit
 from accounts import services, tokens
 from accounts.models import RefreshFamily, User
+from accounts.roles import Role
 from accounts.signals import user_deactivated
 from audit.models import AuditEntry
 
@@ -35,7 +36,7 @@ def change_profile(ann, admin):
 
 
 def set_role(ann, admin):
-    services.set_role(user_id=ann.pk, role="CREATOR", actor=admin)
+    services.set_role(user_id=ann.pk, role=Role.CREATOR, actor=admin)
 
 
 def deactivate(ann, admin):

@@ -108,6 +108,7 @@ def test_a_refresh_makes_the_sign_in_last_longer(client_for, viewer, settings):
 
     family = RefreshFamily.objects.get()
     assert abs(family.expires_at - timezone.now() - life) < timedelta(minutes=1)
+    assert family.rotated_at is not None
     assert abs(family.rotated_at - timezone.now()) < timedelta(minutes=1)
     assert family.previous == first.current != family.current
 

@@ -1,6 +1,5 @@
 """The ledger's accounts, positions and transfers, value by value."""
 
-import uuid
 from datetime import UTC, datetime
 
 import pytest
@@ -186,8 +185,8 @@ def test_a_duplicate_is_owed_to_the_payer_and_an_unmatched_payment_waits(back, l
 @example([0, 5])
 @example([5, 0, -5])
 def test_transfers_make_the_changes_and_the_counter_account_balances_them(amounts):
-    changes = {LedgerAccount(id=uuid.uuid4()): amount for amount in amounts}
-    counter = LedgerAccount(id=uuid.uuid4())
+    counter = LedgerAccount(id=0)
+    changes = {LedgerAccount(id=number): amount for number, amount in enumerate(amounts, start=1)}
 
     transfers = posting.transfers_for(changes, counter)
 
@@ -201,7 +200,7 @@ def test_transfers_make_the_changes_and_the_counter_account_balances_them(amount
 
 
 def test_debited_accounts_pay_for_credited_ones_in_order():
-    a, b, c, d, counter = (LedgerAccount(id=uuid.uuid4()) for _ in range(5))
+    a, b, c, d, counter = (LedgerAccount(id=number) for number in range(5))
     transfers = posting.transfers_for({a: -5, b: -7, c: 4, d: 6}, counter)
     assert transfers == [(a, c, 4), (a, d, 1), (b, d, 5), (b, counter, 2)]
 
