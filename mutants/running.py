@@ -114,10 +114,11 @@ class Run:
 
     def _try(self, mutant: Mutant) -> None:
         tests, all_tests = self._tests_of(mutant)
-        outcome = None
+        outcome: str | None = None
         if mutant.in_function and tests:
             outcome = self._fork(mutant, tests)
-        if outcome is None:
+        if outcome in {None, SURVIVED}:
+            # Something may also have kept what the unchanged code made, such as the OpenAPI document.
             tests, all_tests = self._tests_of(mutant, whole_module=True)
             outcome = self._alone(mutant, tests)
         self.report(mutant, outcome, f"{len(tests)} of {all_tests} tests")
