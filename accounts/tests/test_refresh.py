@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from accounts import tokens
@@ -87,10 +88,11 @@ def test_two_tabs_get_the_same_pair_for_ten_seconds(client_for, viewer):
     assert status_of_me(client_for(), pair["access_token"]) == 401
 
 
-def test_after_eleven_seconds_a_used_token_counts_as_stolen(client_for, viewer):
+@time_machine.travel(timezone.now(), tick=False)
+def test_after_ten_seconds_a_used_token_counts_as_stolen(client_for, viewer):
     first = tokens.issue(viewer)
     pair = refresh(client_for(), first.refresh).json()
-    RefreshFamily.objects.update(rotated_at=timezone.now() - timedelta(seconds=11))
+    RefreshFamily.objects.update(rotated_at=timezone.now() - timedelta(seconds=10))
 
     assert code(refresh(client_for(), first.refresh)) == (401, "token_reused")
     assert status_of_me(client_for(), pair["access_token"]) == 401

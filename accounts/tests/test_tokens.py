@@ -207,6 +207,24 @@ def test_a_token_with_the_sign_in_of_another_user_is_refused(client_for, forge, 
     assert is_refused(me(client_for(), forge(fam=theirs)))
 
 
+@pytest.mark.parametrize("used", [False, True])
+def test_a_refresh_token_of_one_sign_in_never_refreshes_another(client_for, forge, make_user, used):
+    """Its id is that of one sign-in, and the sign-in that it names is another one."""
+    own, theirs = tokens.issue(make_user()), tokens.issue(make_user())
+    family, other = (
+        RefreshFamily.objects.get(pk=tokens.family_of(p.refresh)) for p in (own, theirs)
+    )
+    if used:
+        tokens.rotate(own.refresh)
+    before = list(RefreshFamily.objects.exclude(pk=other.pk).values())
+
+    mixed = forge(token_type="refresh", fam=str(other.pk), jti=family.current)
+    answer = client_for().post("/api/v1/auth/refresh", {"refresh_token": mixed})
+
+    assert answer.status_code == 401
+    assert list(RefreshFamily.objects.exclude(pk=other.pk).values()) == before
+
+
 @pytest.mark.parametrize("body", [b"[]", b"null", b"7", b'"text"', b"{", b"\xff\xfe"])
 def test_a_signed_body_that_is_no_object_is_refused(client_for, settings, body):
     signed = jwt.api_jws.encode(body, settings.SIMPLE_JWT["SIGNING_KEY"], algorithm="HS256")
