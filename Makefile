@@ -30,7 +30,7 @@ clip: $(VENV)/runtime ## write clip.mp4, a short video with sound to upload
 	@$(BIN)/python manage.py make_clip
 
 # Compiled modules are kept between runs, even where the environment says otherwise: it saves seconds.
-run demo test test-fast test-journeys fuzz: export PYTHONDONTWRITEBYTECODE =
+run demo test test-fast test-journeys fuzz mutants: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/dev ## run all tests; `make test ARGS=audit` runs those of one app
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not journeys and not fuzz" $(ARGS)
@@ -55,6 +55,11 @@ failpoints: $(VENV)/dev ## kill a process before and after every commit of every
 histories: export HISTORY_SEEDS ?= 10000
 histories: $(VENV)/dev ## run 10,000 random histories of money (an hour or two); `make histories HISTORY_SEEDS=1000 HISTORY_FIRST=200`
 	@$(BIN)/python -m pytest -n auto -q payments/tests/test_histories.py $(ARGS)
+
+mutants: export MUTANTS ?= 400
+mutants: export MUTANTS_SEED ?= 1
+mutants: $(VENV)/dev ## put faults into the code and see the tests notice (long); `make mutants MUTANTS=50 ARGS=accounts`
+	@nice -n 19 $(BIN)/python -m mutants --sample $(MUTANTS) --seed $(MUTANTS_SEED) $(ARGS)
 
 lint: $(VENV)/dev ## check style, formatting and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache

@@ -32,11 +32,10 @@ class SignInForm(AdminAuthenticationForm):
             except WrongCredentials:
                 raise self.get_invalid_login_error() from None
             except ServiceUnavailable as away:
-                raise ValidationError(str(away.detail), code="unavailable") from None
+                raise ValidationError(str(away.detail)) from None
             except RateLimited as limited:
                 raise ValidationError(
-                    f"Too many attempts. Try again in {limited.usage.reset_seconds} seconds.",
-                    code="throttled",
+                    f"Too many attempts. Try again in {limited.usage.reset_seconds} seconds."
                 ) from None
             services.record_sign_in(self.user_cache)
         return data
@@ -96,4 +95,3 @@ class RefreshFamilyAdmin(ReadOnlyAdmin[RefreshFamily]):
     list_display = ["user", "created_at", "expires_at", "revoked_at"]
     list_select_related = ["user"]
     fields = ["user", "created_at", "expires_at", "revoked_at"]
-    readonly_fields = ["user", "created_at", "expires_at", "revoked_at"]

@@ -107,14 +107,6 @@ class TokenPairSerializer(serializers.Serializer):
     token_type = serializers.CharField(default="bearer", help_text="Always `bearer`.")
     expires_in = serializers.IntegerField(help_text="Seconds until the access token expires.")
 
-    def to_representation(self, pair):
-        return {
-            "access_token": pair.access,
-            "refresh_token": pair.refresh,
-            "token_type": "bearer",
-            "expires_in": pair.expires_in,
-        }
-
 
 class RefreshSerializer(serializers.Serializer):
     refresh_token = serializers.CharField(max_length=2048)
