@@ -72,8 +72,7 @@ class UserAdmin(HouseAdmin[User]):
         self._set_active(request, queryset, is_active=True)
 
     @admin.action(
-        description="Deactivate (ends tokens and playback at once, the subscription with its period,"
-        " and takes the videos out of the catalogue)",
+        description="Deactivate (ends tokens, playback and renewals, and withdraws the videos)",
         permissions=["change"],
     )
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

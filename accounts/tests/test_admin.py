@@ -128,7 +128,7 @@ def test_the_actions_have_names(site, viewer):
 
     assert re.findall(r'<option value="(\w+)">([^<]+)</option>', page) == [
         ("activate", "Activate"),
-        ("deactivate", "Deactivate (ends the tokens and the playback at once)"),
+        ("deactivate", "Deactivate (ends tokens, playback and renewals, and withdraws the videos)"),
     ]
 
 
