@@ -39,7 +39,7 @@ class AddressField(serializers.EmailField):
         try:
             return emails.normal(text)
         except ValidationError as error:
-            raise serializers.ValidationError(error.messages, code="invalid") from None
+            raise serializers.ValidationError(error.messages) from None
 
 
 class UserSerializer(serializers.ModelSerializer):
