@@ -5,7 +5,7 @@ A failure prints the seed and the steps. Replay it with
     HISTORY_SEED=1234 make test ARGS="-n 0 payments/tests/test_histories.py"
 
 HISTORY_STEPS changes the number of steps, HISTORY_SEEDS the number of histories, and HISTORY_FIRST the
-first seed; `make histories` runs ten thousand.
+first seed; `make histories` runs ten thousand longer ones.
 """
 
 import os
@@ -21,7 +21,7 @@ from payments.tests.histories.world import BEGUN, START, World, frozen_at
 CHUNKS = 8  # they run on as many processes
 SEEDS = int(os.environ.get("HISTORY_SEEDS", "200"))
 FIRST = int(os.environ.get("HISTORY_FIRST", "0"))
-LENGTH = int(os.environ.get("HISTORY_STEPS", "8"))
+LENGTH = int(os.environ.get("HISTORY_STEPS", "5"))
 ONE = os.environ.get("HISTORY_SEED")
 
 
