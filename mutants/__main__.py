@@ -29,7 +29,7 @@ def main() -> int:
     options = parser.parse_args()
     chosen = [mutant for path in options.paths or PATHS for mutant in _under(path)]
     if options.sample:
-        chosen = random.Random(options.seed).sample(chosen, min(options.sample, len(chosen)))  # noqa: S311
+        chosen = random.Random(options.seed).sample(chosen, min(options.sample, len(chosen)))  # noqa: S311 - repeatable
     chosen = sorted(chosen, key=lambda each: each.name)[options.skip :]
     if not chosen:
         parser.error("There is no mutant in these paths.")

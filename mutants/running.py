@@ -118,7 +118,7 @@ class Run:
         if mutant.in_function and tests:
             outcome = self._fork(mutant, tests)
         if outcome in {None, SURVIVED}:
-            # Something may also have kept what the unchanged code made, such as the OpenAPI document.
+            # A cache may also hold results of the unchanged code, such as the OpenAPI document.
             tests, all_tests = self._tests_of(mutant, whole_module=True)
             outcome = self._alone(mutant, tests)
         self.report(mutant, outcome, f"{len(tests)} of {all_tests} tests")

@@ -329,7 +329,7 @@ EVIDENCE: Example = {
     "is_open": True,
     "evidence_due": "2026-09-29T12:00:00Z",
     "submitted_at": None,
-    "texts": {"product_description": "The film “Tides”, bought for good and watched twice."},
+    "texts": {"product_description": "The video “Tides”, bought for good and watched twice."},
     "files": [{"field": "receipt", "name": "receipt.pdf", "size": 48213}],
 }
 POOL: Example = {

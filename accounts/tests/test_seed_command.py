@@ -1,4 +1,4 @@
-"""What `manage.py seed` tells the operator. analytics/tests/test_seed.py tests what it makes."""
+"""The lines of `manage.py seed` for the operator. Its rows are tested in analytics/tests/test_seed.py."""
 
 import io
 

@@ -96,6 +96,15 @@ class Payment(models.Model):
         """Return the amount that was refunded or is held by banks, in minor units."""
         return self.refunded() + self.disputed()
 
+    def requested_back(self) -> int:
+        """Return the sum of the refunds that the gateway has not answered yet, in minor units."""
+        requested = self.refunds.filter(status=Refund.Status.REQUESTED)
+        return requested.aggregate(total=Sum("amount"))["total"] or 0
+
+    def refundable(self) -> int:
+        """Return the part that can still be refunded, in minor units; below 0 if too much went back."""
+        return self.captured - self.gone_back() - self.requested_back()
+
     def has_undecided_dispute(self) -> bool:
         """Tell whether a bank holds money for a dispute that it has not decided yet."""
         return self.disputes.undecided().exists()

@@ -79,8 +79,8 @@ def at_stripe(stripe_service, client_for, viewer, make_video, admin):
 def test_an_administrator_answers_a_dispute_at_stripe(at_stripe):
     shown = at_stripe.client.get(at_stripe.url)
     assert (shown.status_code, shown.data["status"], shown.data["is_open"]) == (200, "draft", True)
-    assert at_stripe.save(product_description="A film.", customer_name="B").status_code == 200
-    assert at_stripe.save(customer_name="").data["texts"] == {"product_description": "A film."}
+    assert at_stripe.save(product_description="A video.", customer_name="B").status_code == 200
+    assert at_stripe.save(customer_name="").data["texts"] == {"product_description": "A video."}
     assert at_stripe.upload(b"\x89PNG\r\n\x1a\n...", name="wrong.png").status_code == 200
     answer = at_stripe.upload()
     assert answer.data["files"] == [{"field": "receipt", "name": "receipt.pdf", "size": len(PDF)}]
@@ -91,7 +91,7 @@ def test_an_administrator_answers_a_dispute_at_stripe(at_stripe):
     assert (answer.status_code, answer.data["status"]) == (200, "submitted"), answer.content
     assert answer.data["submitted_at"] is not None
     dispute = at_stripe.stripe.objects[at_stripe.row.external_id]
-    assert dispute["evidence"]["product_description"] == "A film."
+    assert dispute["evidence"]["product_description"] == "A video."
     file = at_stripe.stripe.objects[dispute["evidence"]["receipt"]]
     assert (file["filename"], file["type"], file["purpose"]) == (
         "receipt.pdf", "pdf", "dispute_evidence",
@@ -108,7 +108,7 @@ def test_an_administrator_answers_a_dispute_at_stripe(at_stripe):
 
 
 def test_the_sandbox_plays_it_too(sandbox):
-    assert sandbox.save(product_description="A film.").status_code == 200
+    assert sandbox.save(product_description="A video.").status_code == 200
     assert sandbox.upload().status_code == 200
     assert sandbox.submit().data["status"] == "submitted"
     stored = SandboxDispute.objects.get()

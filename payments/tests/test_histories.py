@@ -28,7 +28,7 @@ ONE = os.environ.get("HISTORY_SEED")
 def begun(make_user, make_video) -> World:
     """Return the world in which each history of a process begins."""
     with frozen_at(START) as clock:
-        world = World(random.Random(0), clock, make_user, make_video)  # noqa: S311
+        world = World(random.Random(0), clock, make_user, make_video)  # noqa: S311 - no dice
         begin(world)
     return world
 

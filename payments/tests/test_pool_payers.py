@@ -1,4 +1,4 @@
-"""Whose watch time weighs in a pool: that of subscribers whose money of the month has stayed."""
+"""A pool counts the watch time of subscribers whose money of the month was not given back."""
 
 import pytest
 

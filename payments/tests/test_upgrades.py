@@ -1,4 +1,4 @@
-"""What an upgrade costs: the new price, less the unused part of what was paid and kept."""
+"""An upgrade costs the new price minus the unused part of the money that was paid and kept."""
 
 import random
 from datetime import UTC, datetime, timedelta

@@ -91,8 +91,8 @@ class TestOneClock:
         """Nine sessions of one subscriber at the same time, of one video or of nine, earn the seconds
         of the clock once; the counted seconds stay."""
         subscribe(viewer)
-        films = [make_video(price=1999, duration_seconds=600.0) for _ in range(videos)]
-        players = [open_player(viewer, films[number % videos]) for number in range(9)]
+        titles = [make_video(price=1999, duration_seconds=600.0) for _ in range(videos)]
+        players = [open_player(viewer, titles[number % videos]) for number in range(9)]
         play(clock, players, 60)
         assert sums() == (540, 60)
         answer = client_for(admin).post(f"{API}/payments/admin/pools/2026-08/close?dry_run=1")
@@ -148,8 +148,8 @@ class TestOneClock:
         bought = make_video(price=500, duration_seconds=600.0)
         buy(viewer, bought)
         subscribe(viewer)
-        films = (bought, make_video(duration_seconds=600.0), video)
-        play(clock, [open_player(viewer, film) for film in films], 60)
+        titles = (bought, make_video(duration_seconds=600.0), video)
+        play(clock, [open_player(viewer, title) for title in titles], 60)
         assert sums() == (180, 60)
         assert WatchDaily.objects.get(video=video).plan_seconds == 60
 
@@ -261,8 +261,8 @@ def test_workers_and_heartbeats_at_once_take_each_moment_once(
 ):
     """Heartbeats of nine sessions and several workers at the same moment earn a moment once."""
     subscribe(viewer)
-    films = [make_video(price=1999, duration_seconds=600.0) for _ in range(3)]
-    players = [open_player(viewer, films[number % 3]) for number in range(9)]
+    titles = [make_video(price=1999, duration_seconds=600.0) for _ in range(3)]
+    players = [open_player(viewer, titles[number % 3]) for number in range(9)]
     for _ in range(3):
         clock.shift(timedelta(seconds=20))
         together([lambda player=player: player.played(20) for player in players])

@@ -1,4 +1,4 @@
-"""The translation of Stripe's Invoices: what they bill, for which period, and what has paid them."""
+"""The translation of Stripe's Invoices: their amounts, periods and payments."""
 
 from datetime import datetime
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Sum
 from django.utils import timezone
 
 import audit.services as audit
@@ -291,13 +290,10 @@ def _request_automatic_refund(payment: Payment) -> None:
     `gateway_news.followups` sends the request to the gateway after the commit. A refund that failed or
     that the gateway refused is not requested again: a person must decide then.
     """
-    requested = payment.refunds.filter(status=Refund.Status.REQUESTED).aggregate(
-        total=Sum("amount")
-    )["total"]
-    left = payment.captured - payment.refunded() - payment.disputed() - (requested or 0)
     has_failed = payment.refunds.filter(
         is_automatic=True, status__in=[Refund.Status.FAILED, Refund.Status.CANCELED]
     ).exists()
+    left = payment.refundable()
     if left > 0 and not has_failed:
         Refund.objects.create(
             payment=payment, amount=left, reason=Refund.PAID_TWICE, is_automatic=True

@@ -108,7 +108,7 @@ def _parts_to_refund(
         return [(payments[0].pk, amount)]
     if any(payment.disputed() > 0 for payment in payments):
         raise Disputed()
-    left = {payment: _left_of(payment) for payment in payments}
+    left = {payment: payment.refundable() for payment in payments}
     for payment in payments:
         if (repeated := _repeated(payment, actor=actor, key=key)) is not None:
             left[payment] = repeated.amount
@@ -249,8 +249,8 @@ def _reserve(
     ).first()
     if unanswered is not None:
         return unanswered, amount in (None, unanswered.amount)
-    left = _left_of(payment)
-    if left <= 0 and _requested(payment):
+    left = payment.refundable()
+    if left <= 0 and payment.requested_back():
         raise RefundInProgress()
     if left <= 0:
         raise NothingToRefund()
@@ -274,17 +274,6 @@ def _repeated(payment: Payment, *, actor: User | None, key: str) -> Refund | Non
         created_at__gt=timezone.now() - KEY_LIFETIME,
         status__in=[Refund.Status.REQUESTED, *Refund.COUNTS],
     ).first()
-
-
-def _requested(payment: Payment) -> int:
-    """Return the sum of the refunds that the gateway has not answered yet, in minor units."""
-    requested = payment.refunds.filter(status=Refund.Status.REQUESTED)
-    return sum(requested.values_list("amount", flat=True))
-
-
-def _left_of(payment: Payment) -> int:
-    """Return the part of a payment that can still be refunded, in minor units."""
-    return payment.captured - payment.gone_back() - _requested(payment)
 
 
 def _too_large(left: int, currency: str) -> RefundTooLarge:

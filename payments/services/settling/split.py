@@ -41,6 +41,7 @@ def book_payment(payment: Payment, *, kind: str, at: datetime, back: int | None 
             available_on=payment.available_on,
             payment=payment,
         )
+    if changes:
         payment.save(update_fields=["entries_booked"])
 
 
