@@ -1,4 +1,4 @@
-"""The lines of `manage.py seed` for the operator. Its rows are tested in analytics/tests/test_seed.py."""
+"""The lines that `manage.py seed` writes for the operator (its rows: analytics/tests/test_seed.py)."""
 
 import io
 
