@@ -30,16 +30,19 @@ clip: $(VENV)/runtime ## write clip.mp4, a short video with sound to upload
 	@$(BIN)/python manage.py make_clip
 
 # Compiled modules are kept between runs, even where the environment says otherwise: it saves seconds.
-run demo test test-fast test-journeys fuzz: export PYTHONDONTWRITEBYTECODE =
+run demo test test-fast test-journeys fuzz mutants: export PYTHONDONTWRITEBYTECODE =
+
+# One more than there are processors, because many tests wait for processes of their own.
+PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 test: $(VENV)/dev ## run all tests; `make test ARGS=audit` runs those of one app
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not journeys and not fuzz" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not journeys and not fuzz" $(ARGS)
 
 test-journeys: $(VENV)/dev ## use the service as people do: README, start, browser, generated clients (needs Node.js)
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m journeys $(ARGS)
 
 test-fast: $(VENV)/dev ## run the tests without other processes and without long sweeps
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not programs and not sweep and not journeys and not fuzz" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not programs and not sweep and not journeys and not fuzz" $(ARGS)
 
 fuzz: export FUZZ_REQUESTS ?= 20000
 fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fuzz FUZZ_REQUESTS=1500 FUZZ_SEED=1`
@@ -51,6 +54,16 @@ advisories: $(VENV)/dev ## ask an advisory database about the installed packages
 failpoints: export FAILPOINTS = all
 failpoints: $(VENV)/dev ## kill a process before and after every commit of every flow, with each way to recover (minutes)
 	@$(BIN)/python -m pytest -n auto -q analytics/tests/test_failpoints.py $(ARGS)
+
+histories: export HISTORY_SEEDS ?= 10000
+histories: export HISTORY_STEPS ?= 25
+histories: $(VENV)/dev ## run 10,000 long random histories of money (hours); `make histories HISTORY_SEEDS=1000 HISTORY_FIRST=200`
+	@$(BIN)/python -m pytest -n auto -q payments/tests/test_histories.py $(ARGS)
+
+mutants: export MUTANTS ?= 400
+mutants: export MUTANTS_SEED ?= 1
+mutants: $(VENV)/dev ## put faults into the code and see the tests notice (long); `make mutants MUTANTS=50 ARGS=accounts`
+	@nice -n 19 $(BIN)/python -m mutants --sample $(MUTANTS) --seed $(MUTANTS_SEED) $(ARGS)
 
 lint: $(VENV)/dev ## check style, formatting and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache

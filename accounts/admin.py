@@ -32,11 +32,10 @@ class SignInForm(AdminAuthenticationForm):
             except WrongCredentials:
                 raise self.get_invalid_login_error() from None
             except ServiceUnavailable as away:
-                raise ValidationError(str(away.detail), code="unavailable") from None
+                raise ValidationError(str(away.detail)) from None
             except RateLimited as limited:
                 raise ValidationError(
-                    f"Too many attempts. Try again in {limited.usage.reset_seconds} seconds.",
-                    code="throttled",
+                    f"Too many attempts. Try again in {limited.usage.reset_seconds} seconds."
                 ) from None
             services.record_sign_in(self.user_cache)
         return data
@@ -73,7 +72,8 @@ class UserAdmin(HouseAdmin[User]):
         self._set_active(request, queryset, is_active=True)
 
     @admin.action(
-        description="Deactivate (ends the tokens and the playback at once)", permissions=["change"]
+        description="Deactivate (ends tokens, playback and renewals, and withdraws the videos)",
+        permissions=["change"],
     )
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._set_active(request, queryset, is_active=False)
@@ -94,4 +94,3 @@ class RefreshFamilyAdmin(ReadOnlyAdmin[RefreshFamily]):
     list_display = ["user", "created_at", "expires_at", "revoked_at"]
     list_select_related = ["user"]
     fields = ["user", "created_at", "expires_at", "revoked_at"]
-    readonly_fields = ["user", "created_at", "expires_at", "revoked_at"]

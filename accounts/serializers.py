@@ -40,7 +40,7 @@ class AddressField(serializers.EmailField):
         try:
             return emails.normal(text)
         except ValidationError as error:
-            raise serializers.ValidationError(error.messages, code="invalid") from None
+            raise serializers.ValidationError(error.messages) from None
 
 
 class UserSerializer(Compiled, serializers.ModelSerializer):
@@ -107,14 +107,6 @@ class TokenPairSerializer(serializers.Serializer):
     refresh_token = serializers.CharField(source="refresh")
     token_type = serializers.CharField(default="bearer", help_text="Always `bearer`.")
     expires_in = serializers.IntegerField(help_text="Seconds until the access token expires.")
-
-    def to_representation(self, pair):
-        return {
-            "access_token": pair.access,
-            "refresh_token": pair.refresh,
-            "token_type": "bearer",
-            "expires_in": pair.expires_in,
-        }
 
 
 class RefreshSerializer(serializers.Serializer):

@@ -114,7 +114,9 @@ def set_role(*, user_id: uuid.UUID, role: Role, actor: User | None) -> User:
 def set_active(*, user_id: uuid.UUID, is_active: bool, actor: User | None) -> User:
     """Activate or deactivate a user. Safe to repeat.
 
-    A deactivation revokes all tokens and ends all playback in the same transaction. Raises NotVisible
+    A deactivation revokes all tokens and ends all playback in the same transaction. It also takes the
+    user's videos out of the catalogue, until the user is active again, and stops the renewal of the
+    user's subscription, which only the user can resume (`accounts.signals`). Raises NotVisible
     for an unknown user, and LastAdmin if no active administrator would remain.
     """
     user, admins = _locked(user_id)
@@ -128,7 +130,7 @@ def set_active(*, user_id: uuid.UUID, is_active: bool, actor: User | None) -> Us
     audit.record(actor=actor, action=action, target=user)
     if not is_active:
         tokens.end_all(user)
-        user_deactivated.send(sender=User, user=user)
+        user_deactivated.send(sender=User, user=user, actor=actor)
     return user
 
 

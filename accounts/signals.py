@@ -3,8 +3,11 @@
 from django.dispatch import Signal
 
 # Sent when a user has been deactivated, inside the transaction, with send(): a receiver that fails
-# undoes the deactivation. Arguments: user (User).
-# Heard by, in this order: streaming.receivers.end_sessions_of_deactivated_user.
+# undoes the deactivation. Arguments: user (User), actor (User, or None for the system).
+# Heard by, in this order:
+# 1. payments.receivers.stop_money_of_deactivated_user: expires open orders, and stops renewals.
+# 2. streaming.receivers.end_sessions_of_deactivated_user: ends the user's playback, and the playback of
+#    the user's videos that rests on no purchase.
 user_deactivated = Signal()
 
 # Sent when strangers' networks have sent many wrong passwords for an account, once a day at most, with

@@ -210,7 +210,12 @@ class UserViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     @extend_schema(
         summary="Activate or deactivate a user",
-        description="A deactivated user's tokens and playback sessions end at once.",
+        description=(
+            "A deactivated user's tokens, playback sessions and open orders end at once, and a"
+            " subscription ends with its paid period. The user's videos leave the catalogue; buyers keep"
+            " them. With the activation the videos come back. The subscription stays canceled until the"
+            " user resumes it."
+        ),
         request=StatusSerializer,
         responses=UserSerializer,
     )

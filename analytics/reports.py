@@ -1,6 +1,6 @@
 """The reports of the dashboards. They read only, each with a fixed number of queries."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -28,8 +28,8 @@ from analytics.rows import (
 )
 from config import money
 from payments.books import reports as money_reports
-from payments.models import Order
-from streaming.heartbeats import within
+from payments.books.reports import RevenueRow
+from streaming.intervals import within
 from streaming.models import PlaybackSession
 from videos.models import Video
 
@@ -79,10 +79,6 @@ class Scope:
         return Reaction.objects.filter(self.of("video", "at"))
 
     @property
-    def paid_orders(self) -> QuerySet[Order]:
-        return Order.objects.filter(self.of("video", "paid_at"))
-
-    @property
     def period(self) -> money_reports.Period:
         return money_reports.Period(self.start, self.end)
 
@@ -97,25 +93,24 @@ class Figures:
     watch_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Sales:
-    """The paid orders of one video in one currency; ``gross`` is in minor units."""
+@dataclass(slots=True)
+class Counts:
+    """The sales and the reactions of one video in a period."""
 
-    video_id: UUID
-    currency: str
-    count: int
-    gross: int
+    purchases: int = 0
+    likes: int = 0
+    dislikes: int = 0
 
 
 def creator_report(scope: Scope, creator_id: UUID) -> CreatorReport:
     """Return the dashboard of this creator, over the scope's period and, if it names one, its video."""
     scope = replace(scope, creator_id=creator_id)
     earned = money_reports.creator_earned(creator_id, scope.period, scope.video_id)
-    sold, played = _sales(scope), _figures_by_interval(scope)
+    counted, played = _counts(scope), _figures_by_interval(scope)
     return CreatorReport(
-        totals=_totals(scope, earned, sold, played),
+        totals=_totals(scope, _purchases(scope), earned, counted, played),
         series=_series(played),
-        videos=_videos(scope, sold),
+        videos=_videos(scope, counted),
     )
 
 
@@ -123,11 +118,11 @@ def platform_report(scope: Scope) -> PlatformReport:
     """Return the dashboard over all videos, or over the scope's one; earnings are the platform's."""
     revenue = money_reports.platform_totals(scope.period, scope.video_id)
     earned = {row.currency: row.platform_share for row in revenue}
-    sold, played = _sales(scope), _figures_by_interval(scope)
+    counted, played = _counts(scope), _figures_by_interval(scope)
     return PlatformReport(
-        totals=_totals(scope, earned, sold, played),
+        totals=_totals(scope, revenue, earned, counted, played),
         series=_series(played),
-        videos=_videos(scope, sold),
+        videos=_videos(scope, counted),
         revenue=[
             RevenueLine(
                 currency=row.currency,
@@ -150,42 +145,51 @@ def video_report(scope: Scope, video: Video) -> VideoReport:
     earned = money_reports.creator_earned(video.creator_id, scope.period, video.pk)
     played = _figures_by_interval(scope)
     return VideoReport(
-        totals=_totals(scope, earned, _sales(scope), played),
+        totals=_totals(scope, _purchases(scope), earned, _counts(scope), played),
         series=_series(played),
         retention=_retention(scope, video.duration_seconds or 0.0),
         quality=_quality(scope),
     )
 
 
+def _purchases(scope: Scope) -> list[RevenueRow]:
+    return money_reports.purchases(
+        scope.period, creator_id=scope.creator_id, video_id=scope.video_id
+    )
+
+
 def _totals(
-    scope: Scope, earned: dict[str, int], sold: list[Sales], played: dict[datetime, Figures]
+    scope: Scope,
+    revenue: list[RevenueRow],
+    earned: dict[str, int],
+    counted: dict[UUID, Counts],
+    played: dict[datetime, Figures],
 ) -> Totals:
-    """Return the totals of a scope: three queries. ``earned`` maps currencies to minor units."""
+    """Return the totals of a scope: one query. ``earned`` maps currencies to minor units."""
     viewed = scope.views.aggregate(
         views=Count("pk"), unique_viewers=Count("viewer_key", distinct=True)
     )
-    reacted = scope.reactions.aggregate(
-        likes=Count("pk", filter=Q(value=Reaction.Value.LIKE)),
-        dislikes=Count("pk", filter=Q(value=Reaction.Value.DISLIKE)),
-    )
-    divided = money_reports.purchases(
-        scope.period, creator_id=scope.creator_id, video_id=scope.video_id
-    )
-    gross: Counter[str] = Counter()
-    for sales in sold:
-        gross[sales.currency] += sales.gross
+
+    def money_of(*names: str) -> list[Amount]:
+        return _amounts(
+            {row.currency: sum(getattr(row, name) for name in names) for row in revenue}
+        )
+
     return Totals(
         views=viewed["views"],
         unique_viewers=viewed["unique_viewers"],
         watch_seconds=round(sum((row.watch_seconds for row in played.values()), 0.0), 1),
-        likes=reacted["likes"],
-        dislikes=reacted["dislikes"],
-        purchases=sum(sales.count for sales in sold),
-        gross=_amounts(gross),
-        refunds=_amounts({row.currency: row.refunds for row in divided}),
-        disputes=_amounts({row.currency: row.disputes for row in divided}),
-        creator_share=_amounts({row.currency: row.creator_share for row in divided}),
-        platform_share=_amounts({row.currency: row.platform_share for row in divided}),
+        likes=sum(counts.likes for counts in counted.values()),
+        dislikes=sum(counts.dislikes for counts in counted.values()),
+        purchases=sum(counts.purchases for counts in counted.values()),
+        gross=money_of("gross"),
+        refunds=money_of("refunds"),
+        disputes=money_of("disputes"),
+        creator_share=money_of("creator_share"),
+        platform_share=money_of("platform_share"),
+        promotions=money_of("promotions"),
+        losses=money_of("losses"),
+        waiting=money_of("deferred", "pool", "owed_back", "suspense"),
         earnings=_amounts(earned),
     )
 
@@ -233,13 +237,21 @@ def _figures(scope: Scope, view_key: Combinable, session_key: Combinable) -> dic
     return rows
 
 
-def _sales(scope: Scope) -> list[Sales]:
-    """Return the paid orders of a scope, added up by video and currency: one query."""
-    rows = scope.paid_orders.values("video_id", "currency")
-    return [
-        Sales(row["video_id"], row["currency"], row["count"], row["gross"])
-        for row in rows.annotate(count=Count("pk"), gross=Sum("amount"))
-    ]
+def _counts(scope: Scope) -> dict[UUID, Counts]:
+    """Return the sales of a scope and the reactions that were given in it, by video: two queries."""
+    counted: defaultdict[UUID, Counts] = defaultdict(Counts)
+    sold = money_reports.sold(
+        scope.period, creator_id=scope.creator_id, video_id=scope.video_id
+    ).order_by()
+    for video_id, number in sold.values_list("video_id").annotate(number=Count("pk")):
+        counted[video_id].purchases = number
+    reacted = scope.reactions.values_list("video_id").annotate(
+        likes=Count("pk", filter=Q(value=Reaction.Value.LIKE)),
+        dislikes=Count("pk", filter=Q(value=Reaction.Value.DISLIKE)),
+    )
+    for video_id, likes, dislikes in reacted:
+        counted[video_id].likes, counted[video_id].dislikes = likes, dislikes
+    return counted
 
 
 def _series(played: dict[datetime, Figures]) -> list[Bucket]:
@@ -256,24 +268,21 @@ def _series(played: dict[datetime, Figures]) -> list[Bucket]:
     ]
 
 
-def _videos(scope: Scope, sold: list[Sales]) -> list[VideoRow]:
-    """Return the scope's videos with their figures, most viewed first: two queries.
+def _videos(scope: Scope, counted: dict[UUID, Counts]) -> list[VideoRow]:
+    """Return the scope's videos with their figures of the period, most viewed first: two queries.
 
-    At most VIDEOS_MAX. All videos of a creator, and of the platform the videos with a view, a session
-    or an order in the period.
+    At most VIDEOS_MAX. All videos of a creator, and of the platform the videos with a view, a session,
+    a sale or a reaction in the period.
     """
     played = _figures(scope, F("video_id"), F("video_id"))
-    purchases: Counter[UUID] = Counter()
-    for sales in sold:
-        purchases[sales.video_id] += sales.count
     if scope.creator_id:
         videos = Video.objects.filter(creator_id=scope.creator_id)
         videos = videos.filter(pk=scope.video_id) if scope.video_id else videos
     else:
-        videos = Video.objects.filter(pk__in=played.keys() | purchases.keys())
+        videos = Video.objects.filter(pk__in=played.keys() | counted.keys())
     rows = []
-    for video in videos.only("title", "likes", "dislikes"):
-        figures = played.get(video.pk, Figures())
+    for video in videos.only("title"):
+        figures, counts = played.get(video.pk, Figures()), counted.get(video.pk, Counts())
         rows.append(
             VideoRow(
                 id=video.pk,
@@ -281,9 +290,9 @@ def _videos(scope: Scope, sold: list[Sales]) -> list[VideoRow]:
                 views=figures.views,
                 unique_viewers=figures.unique_viewers,
                 watch_seconds=round(figures.watch_seconds, 1),
-                likes=video.likes,
-                dislikes=video.dislikes,
-                purchases=purchases[video.pk],
+                likes=counts.likes,
+                dislikes=counts.dislikes,
+                purchases=counts.purchases,
             )
         )
     rows.sort(key=lambda row: (-row.views, -row.watch_seconds, row.title))

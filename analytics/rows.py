@@ -21,26 +21,38 @@ class Amount:
 class Totals:
     """The sums of a report over its whole period.
 
-    The money of purchases: gross - refunds - disputes = creator_share + platform_share. Earnings are
-    those of the creator, with the shares of the subscribers' pool, or those of the platform.
+    In every report, gross - refunds - disputes = creator_share + platform_share - promotions - losses
+    + waiting. The money is that of orders; for the whole platform, that of subscriptions too. Earnings
+    are those of the creator, with the shares of the subscribers' pool, or those of the platform.
     """
 
     views: int
     unique_viewers: int
     watch_seconds: float
-    likes: int
-    dislikes: int
-    purchases: int
-    gross: list[Amount]
+    likes: int = field(metadata={"help_text": "Given in the period, and not taken back."})
+    dislikes: int = field(metadata={"help_text": "Given in the period, and not taken back."})
+    purchases: int = field(
+        metadata={"help_text": "Orders that were paid in the period, each once: the `sales`."}
+    )
+    gross: list[Amount] = field(metadata={"help_text": "Paid by buyers and subscribers."})
     refunds: list[Amount] = field(metadata={"help_text": "Given back to buyers in the period."})
     disputes: list[Amount] = field(
         metadata={"help_text": "Taken back by banks in the period, less what they returned."}
     )
     creator_share: list[Amount] = field(
-        metadata={"help_text": "The creators' part of gross - refunds - disputes."}
+        metadata={"help_text": "The creators' part, of discounts that the platform pays too."}
     )
     platform_share: list[Amount] = field(
-        metadata={"help_text": "The platform's part of gross - refunds - disputes."}
+        metadata={"help_text": "The platform's part, of discounts that it pays too."}
+    )
+    promotions: list[Amount] = field(metadata={"help_text": "Discounts paid by the platform."})
+    losses: list[Amount] = field(
+        metadata={"help_text": "Given back beyond the payment, by the platform."}
+    )
+    waiting: list[Amount] = field(
+        metadata={
+            "help_text": "Of subscriptions and not shared yet, or paid twice and not back yet."
+        }
     )
     earnings: list[Amount] = field(
         metadata={"help_text": "With the part that subscriptions have earned."}
@@ -60,7 +72,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class VideoRow:
-    """One video of a dashboard. Likes and dislikes are of all time, the other figures of the period."""
+    """One video of a dashboard, with its figures of the period."""
 
     id: UUID
     title: str

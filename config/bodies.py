@@ -4,8 +4,9 @@ A client that sends slowly, or not at all, holds a few kilobytes of memory and n
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from config import addresses
@@ -14,6 +15,12 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 BODY_MAX = 1024 * 1024  # bytes; larger bodies are uploads, which the upload application takes
+# A form with a file of evidence against a dispute. Few at a time, because they are held in memory.
+LARGER_MAX = 6 * 1024 * 1024
+LARGER_PATHS = re.compile(
+    r"/api/v1/payments/admin/disputes/[^/]+/evidence/files/[^/]+|/admin/payments/dispute/[^/]+/evidence/"
+)
+LARGER_AT_ONCE = 8
 BODY_SECONDS = 20.0  # for a whole body that is no upload
 PAUSE_SECONDS = 20.0  # between two parts of an upload
 RATE_MINIMUM = 1024  # bytes a second, on average after the first PAUSE_SECONDS of an upload
@@ -34,9 +41,9 @@ class ClientGone(Exception):
     """The client has closed the connection before the body was complete."""
 
 
-def too_large() -> BodyRefused:
+def too_large(limit: int = BODY_MAX) -> BodyRefused:
     return BodyRefused(
-        413, "too_large", f"The body is larger than {BODY_MAX} bytes. Only videos may be larger."
+        413, "too_large", f"The body is larger than {limit} bytes. Only videos may be larger."
     )
 
 
@@ -61,6 +68,7 @@ class Waiting:
     def __init__(self) -> None:
         self._all: dict[asyncio.Timeout, str] = {}
         self._by_address: dict[str, dict[asyncio.Timeout, None]] = {}
+        self._larger = 0
 
     @contextmanager
     def give_up_oldest(self, address: str, deadline: asyncio.Timeout) -> Iterator[None]:
@@ -82,6 +90,17 @@ class Waiting:
             raise too_many()
         with self._counted(address, deadline):
             yield
+
+    @contextmanager
+    def larger(self) -> Iterator[None]:
+        """Count one larger body while the block runs. Raises BodyRefused over LARGER_AT_ONCE."""
+        if self._larger >= LARGER_AT_ONCE:
+            raise too_many()
+        self._larger += 1
+        try:
+            yield
+        finally:
+            self._larger -= 1
 
     def _over(self, address: str) -> asyncio.Timeout | None:
         """Return the oldest body of the address, or of all, if there are as many as there may be."""
@@ -122,7 +141,7 @@ def announced_length(scope: Scope) -> int | None:
 
 
 async def take_small(scope: Scope, receive: Receive, waiting: Waiting) -> bytes:
-    """Return a whole body of at most BODY_MAX bytes.
+    """Return a whole body of at most BODY_MAX bytes, or LARGER_MAX for one of LARGER_PATHS.
 
     Raises BodyRefused for a larger one (before its first byte, if its length is announced) and for
     one that is not complete after BODY_SECONDS; ClientGone if the connection ends before.
@@ -130,16 +149,20 @@ async def take_small(scope: Scope, receive: Receive, waiting: Waiting) -> bytes:
     names = {name for name, _ in scope["headers"]}
     if not names & {b"content-length", b"transfer-encoding"}:
         return b""
-    if (announced_length(scope) or 0) > BODY_MAX:
-        raise too_large()
+    limit = LARGER_MAX if LARGER_PATHS.fullmatch(scope.get("path", "")) else BODY_MAX
+    if (announced_length(scope) or 0) > limit:
+        raise too_large(limit)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS) as deadline:
-            with waiting.give_up_oldest(address_of(scope), deadline):
+            with (
+                waiting.give_up_oldest(address_of(scope), deadline),
+                waiting.larger() if limit > BODY_MAX else nullcontext(),
+            ):
                 async for part in parts_of(receive):
                     body += part
-                    if len(body) > BODY_MAX:
-                        raise too_large()
+                    if len(body) > limit:
+                        raise too_large(limit)
     except TimeoutError:
         raise too_slow() from None
     return bytes(body)

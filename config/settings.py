@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from config import env, env_urls
+from config import env, env_urls, logs
 from config.api.introduction import API_DESCRIPTION, API_TAGS, ENUM_NAMES
 
 BASE_DIR = env.BASE_DIR
@@ -279,6 +279,8 @@ ORDER_TTL_MINUTES = env.number("ORDER_TTL_MINUTES", 60, minimum=1)
 CHECKOUT_RETURN_ORIGINS = env.origins("CHECKOUT_RETURN_ORIGINS")
 REFUND_WINDOW_DAYS = env.number("REFUND_WINDOW_DAYS", 14, maximum=365)
 REFUND_WATCHED_PERCENT = env.number("REFUND_WATCHED_PERCENT", 20, maximum=100)
+REFUNDS_PER_VIDEO = env.number("REFUNDS_PER_VIDEO", 1, maximum=1000)
+REFUNDS_PER_30_DAYS = env.number("REFUNDS_PER_30_DAYS", 10, maximum=10_000)
 RENTAL_START_DAYS = env.number("RENTAL_START_DAYS", 30, minimum=1, maximum=365)
 SUBSCRIPTION_GRACE_DAYS = env.number("SUBSCRIPTION_GRACE_DAYS", 7, maximum=60)
 PAYOUT_HOLD_DAYS = env.number("PAYOUT_HOLD_DAYS", 14, maximum=365)
@@ -358,37 +360,6 @@ X_FRAME_OPTIONS = "DENY"
 # --- logging ----------------------------------------------------------------------------------
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", among=("DEBUG", "INFO", "WARNING", "ERROR"))
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {
-        "request_id": {"()": "config.http.RequestIdFilter"},
-        "no_invalid_requests": {"()": "config.http.InvalidRequestFilter"},
-        "no_repetition": {"()": "config.http.RepetitionFilter"},
-    },
-    "formatters": {
-        "line": {
-            "()": "config.http.OneLineFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
-        }
-    },
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "formatter": "line",
-            "filters": ["request_id", "no_repetition"],
-        }
-    },
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {
-        # Client errors (4xx) are not logged here: the audit log records them with their request.
-        "django.request": {"level": "ERROR"},
-        # A stranger must not be able to fill the log, so it has no lines about refused requests.
-        "django.security": {"level": "CRITICAL"},
-        "uvicorn.error": {"filters": ["no_invalid_requests"]},
-        "uvicorn.access": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},
-    },
-}
+LOGGING = logs.configuration(LOG_LEVEL)
 
 env.finish()

@@ -8,18 +8,44 @@ from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
 from config import doctor, money
-from payments import gateways
+from payments import gateways, modes
 from payments.books import review
 from payments.gateways.base import AmountRefused, Finding, Gateway, PlanTerms
 from payments.ledger import protection
-from payments.models import Plan, Transfer
+from payments.models import Payment, Plan, Transfer
+from payments.services.payouts import waiting
 
 VERIFIED_WITHIN = timedelta(days=2)
 
 
+@doctor.check("Payments", "payments_mode", needs_tables=True, at_start=True)
+def mode() -> Iterator[doctor.Finding]:
+    gateway = gateways.configured()
+    moved, held = gateways.mode_of(gateway), modes.of_database()
+    if held not in {None, moved}:
+        yield doctor.error(
+            f"Payments are closed: the database holds money of the mode {held}, and the gateway"
+            f" {gateway.name} moves {moved} money. Videos are served; nobody can pay, be refunded or be"
+            " paid out, and no mail leaves.",
+            f"Set the gateway and its keys back to {held}; or end that mode: `python manage.py"
+            f" payments_mode {moved}` shows how (docs/operations.md, From the sandbox to live).",
+        )
+        return
+    strangers = Payment.objects.filter(modes.of_present("created_at")).exclude(gateway=gateway.name)
+    if number := strangers.count():
+        yield doctor.error(
+            f"{number} payments of this database are of another gateway than {gateway.name}: their"
+            " balances count as if they were of the same mode.",
+            "Do not pay out before you have compared the balances (docs/operations.md, From the sandbox"
+            " to live).",
+        )
+    else:
+        yield doctor.ok(f"The mode of the database is {held or 'not decided yet'}.")
+
+
 @doctor.check("Payments", "gateway", needs_tables=True, seconds=15.0)
 def gateway() -> Iterator[doctor.Finding]:
-    current = gateways.current()
+    current = gateways.configured()
     if current.name == "sandbox":
         yield doctor.warning(
             "PAYMENT_GATEWAY=sandbox moves no real money: anybody can buy with a test card.",
@@ -65,6 +91,17 @@ def ledger() -> Iterator[doctor.Finding]:
         )
     else:
         yield doctor.ok(f"The books were right at {latest.started_at:%Y-%m-%d %H:%M} UTC.")
+
+
+@doctor.check("Payments", "payouts", needs_tables=True)
+def waiting_payouts() -> Iterator[doctor.Finding]:
+    if overdue := waiting.overdue().count():
+        yield doctor.warning(
+            f"Payouts that have waited for approval or the bank for more than a week: {overdue}.",
+            "Ask the bank, then approve, complete or cancel them (the review queue lists them).",
+        )
+    else:
+        yield doctor.ok("No payout waits for longer than a week.")
 
 
 def examine(gateway: Gateway) -> Iterator[Finding]:

@@ -58,6 +58,14 @@ def can_watch_each(
     return answers
 
 
+def bought_by(user_id: uuid.UUID, now: datetime) -> Q:
+    """Return the condition that the user has bought a video, or rents it at ``now`` (of videos)."""
+    bought = Entitlement.objects.live(now).filter(
+        user=user_id, source_type=Entitlement.Source.ORDER
+    )
+    return Q(pk__in=bought.values("video"))
+
+
 def _access_without_entitlement(user: User | AnonymousUser, video: Video) -> Access | None:
     """Return the access of the owner, of an administrator, or of anyone to a free video."""
     if user.is_authenticated:

@@ -114,6 +114,23 @@ class GatewayUnavailable(ServiceUnavailable):
     )
 
 
+class PaymentsClosed(GatewayUnavailable):
+    default_code = "payments_closed"
+    default_detail = (
+        "Payments are closed: the database holds money of another mode (sandbox, test or live) than the"
+        " gateway moves. The operator decides with `manage.py payments_mode`."
+    )
+
+
+class SandboxClosed(DomainError):
+    status_code = status.HTTP_410_GONE
+    default_code = "sandbox_closed"
+    default_detail = (
+        "This service does not use the sandbox, so nothing was changed. Set PAYMENT_GATEWAY=sandbox to"
+        " try payments in a database of its own."
+    )
+
+
 class AlreadySubscribed(DomainError):
     default_code = "already_subscribed"
     default_detail = "You have a subscription already. Change its plan instead."
@@ -122,6 +139,19 @@ class AlreadySubscribed(DomainError):
 class NotCanceled(DomainError):
     default_code = "not_canceled"
     default_detail = "Your subscription is not canceled, so there is nothing to resume."
+
+
+class ChangeInProgress(DomainError):
+    default_code = "change_in_progress"
+    default_detail = "Another change of your plan is under way. Repeat this one in a second."
+    retry_after = 1
+
+
+class NotResumed(DomainError):
+    default_code = "not_resumed"
+    default_detail = (
+        "Your subscription could not be resumed, and still ends. Subscribe again when it has ended."
+    )
 
 
 class PlanUnchanged(DomainError):
@@ -139,6 +169,40 @@ class Disputed(DomainError):
     default_detail = "The buyer's bank holds this money. Wait for the end of the dispute."
 
 
+class DisputeClosed(DomainError):
+    default_code = "dispute_closed"
+    default_detail = "The bank has decided this dispute. No evidence can be submitted any more."
+
+
+class EvidenceDueOver(DomainError):
+    default_code = "evidence_due_over"
+    default_detail = "The time to answer this dispute is over: see `evidence_due`."
+
+
+class EvidenceSubmitted(DomainError):
+    default_code = "evidence_submitted"
+    default_detail = "Evidence for this dispute was submitted, and is final. Wait for the bank."
+
+
+class EvidenceEmpty(Unprocessable):
+    default_code = "evidence_empty"
+    default_detail = "There is nothing to submit yet. Add a text or a file first."
+
+
+class EvidenceTooLong(Unprocessable):
+    default_code = "evidence_too_long"
+    default_detail = "The texts have more than 150000 characters together. Shorten them."
+
+
+class EvidenceFileRefused(Unprocessable):
+    default_code = "evidence_file_refused"
+    attr = "file"
+
+
+class EvidenceRefused(DomainError):
+    default_code = "evidence_refused"
+
+
 class RefundWindowClosed(DomainError):
     default_code = "refund_window_closed"
     default_detail = "The time to return this video is over. Ask the operator if it is broken."
@@ -146,7 +210,20 @@ class RefundWindowClosed(DomainError):
 
 class WatchedTooMuch(DomainError):
     default_code = "watched_too_much"
-    default_detail = "You have watched too much of this video to return it. Ask the operator."
+    default_detail = (
+        "You have watched or loaded too much of this video to return it. Ask the operator."
+    )
+
+
+class RefundLimitReached(DomainError):
+    default_code = "refund_limit_reached"
+    default_detail = "You have returned this video before. Ask the operator if it is broken."
+
+
+class PlaybackRunning(DomainError):
+    default_code = "playback_running"
+    default_detail = "Playback of this video was started meanwhile. Stop it, and repeat the call."
+    retry_after = 3
 
 
 class NothingToRefund(DomainError):
@@ -208,6 +285,17 @@ class NothingToPayOut(DomainError):
 class PayoutNotOpen(DomainError):
     default_code = "payout_state"
     default_detail = "This payout's status does not allow this step. See its status."
+
+
+class PartialReturn(Unprocessable):
+    default_code = "partial_return"
+    attr = "amount"
+
+    def __init__(self, whole: str, currency: str):
+        super().__init__(
+            f"A bank returns a payout as a whole: {whole} {currency}. Leave the"
+            " amount out, and book a fee that the bank has kept outside of the service."
+        )
 
 
 class SamePerson(DomainError):

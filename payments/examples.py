@@ -105,6 +105,7 @@ SUBSCRIPTION: Example = {
     "current_period_end": "2026-10-14T09:40:00Z",
     "cancel_at_period_end": False,
     "grace_until": None,
+    "hosted_invoice_url": None,
     "created_at": "2026-09-14T09:40:00Z",
     "ended_at": None,
 }
@@ -118,6 +119,7 @@ INVOICE: Example = {
     "amount": "9.99",
     "currency": "EUR",
     "status": "paid",
+    "hosted_invoice_url": None,
     "paid_at": "2026-09-14T09:40:01Z",
 }
 ENTITLEMENT: Example = {
@@ -134,9 +136,11 @@ PAYOUT: Example = {
     "status": "draft",
     "cutoff": "2026-09-29T08:00:00Z",
     "external_ref": "",
+    "return_ref": "",
     "failure": "",
     "created_at": "2026-09-29T08:00:00Z",
     "settled_at": None,
+    "returned_at": None,
 }
 ADMIN_PAYOUT: Example = {
     **PAYOUT,
@@ -296,7 +300,9 @@ REVIEW: Example = {
     ],
     "failed_refunds": [],
     "superseded": [],
+    "ended_subscriptions": [],
     "negative_creators": [{"creator_id": CREATOR, "currency": "EUR", "balance": "-4.00"}],
+    "payouts": [],
     "failed_events": [],
     "ledger_checks": [],
 }
@@ -314,7 +320,17 @@ DISPUTE: Example = {
     "fee": "0.00",
     "currency": "EUR",
     "evidence_due": "2026-09-29T12:00:00Z",
+    "evidence_status": "draft",
     "created_at": "2026-09-15T12:00:00Z",
+}
+EVIDENCE: Example = {
+    "dispute_id": DISPUTE["id"],
+    "status": "draft",
+    "is_open": True,
+    "evidence_due": "2026-09-29T12:00:00Z",
+    "submitted_at": None,
+    "texts": {"product_description": "The video “Tides”, bought for good and watched twice."},
+    "files": [{"field": "receipt", "name": "receipt.pdf", "size": 48213}],
 }
 POOL: Example = {
     "id": "0199c7a0-5100-77ac-98fd-a3b4c5d6e7f8",

@@ -74,8 +74,8 @@ def checkout_response(request: Request, body: dict[str, Any], *, created: bool) 
 def refund_amount(body: dict[str, Any], *, of: QuerySet[Model]) -> int | None:
     """Return the body's ``amount`` in minor units, or None for a body without an amount.
 
-    ``of`` finds the order or invoice that is refunded; the amount is in its currency. Raises NotVisible
-    if there is no such row, AmountInvalid if the amount is not above zero or does not fit the currency.
+    ``of`` finds the order, invoice or payout; the amount is in its currency. Raises NotVisible if there
+    is no such row, AmountInvalid if the amount is not above zero or does not fit the currency.
     """
     if body.get("amount") is None:
         return None

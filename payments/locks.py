@@ -19,12 +19,24 @@ from payments.models import (
     Entitlement,
     Invoice,
     LedgerAccount,
+    MoneyMode,
     Order,
     Payment,
     Payout,
     Plan,
     Subscription,
 )
+
+
+def lock_mode() -> MoneyMode | None:
+    """Lock the present mode of the database; None before its first use.
+
+    Only the switch to another mode locks it, before everything else and with the service stopped. The
+    lock is that of the first row: a switch that has waited for it then reads the row of the other one.
+    """
+    if MoneyMode.objects.select_for_update().filter(number=1).first() is None:
+        return None
+    return MoneyMode.objects.order_by("-number").first()
 
 
 def lock_payment(**lookup: object) -> Payment:
@@ -35,6 +47,11 @@ def lock_payment(**lookup: object) -> Payment:
     return Payment.objects.select_for_update().get(**lookup)
 
 
+def lock_payments(**lookup: object) -> list[Payment]:
+    """Lock the payments of an invoice, by id; return them. At the same place as `lock_payment`."""
+    return list(Payment.objects.filter(**lookup).select_for_update().order_by("pk"))
+
+
 def lock_orders_of(*, buyer_id: uuid.UUID, video_id: uuid.UUID) -> dict[uuid.UUID, Order]:
     """Lock all orders of a buyer for a video, by id; return them by id.
 
@@ -42,6 +59,15 @@ def lock_orders_of(*, buyer_id: uuid.UUID, video_id: uuid.UUID) -> dict[uuid.UUI
     buyer's other orders of the video give way.
     """
     orders = Order.objects.filter(buyer_id=buyer_id, video_id=video_id)
+    return {order.pk: order for order in orders.select_for_update().order_by("pk")}
+
+
+def lock_orders_by(buyer_id: uuid.UUID) -> dict[uuid.UUID, Order]:
+    """Lock all orders of a buyer, by id; return them by id. At the same place as `lock_orders_of`.
+
+    A queue for the buyer's own refunds, which are counted over all their orders.
+    """
+    orders = Order.objects.filter(buyer_id=buyer_id)
     return {order.pk: order for order in orders.select_for_update().order_by("pk")}
 
 
@@ -140,3 +166,12 @@ def lock_ledger_account(account_id: int) -> LedgerAccount:
     balance and then post an entry that depends on it: payouts, write-offs, the close of a month.
     """
     return LedgerAccount.objects.select_for_update().get(pk=account_id)
+
+
+def lock_pool_accounts() -> None:
+    """Lock the ledger accounts of the pools of all currencies, by id. At the place of one of them.
+
+    For adding watch time to an earlier month, which may be closed at the same moment.
+    """
+    pools = LedgerAccount.objects.filter(role=LedgerAccount.Role.POOL)
+    list(pools.select_for_update().order_by("pk").values_list("pk"))

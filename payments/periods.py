@@ -1,4 +1,4 @@
-"""Dates of renewal of subscriptions, and the calendar months (UTC) of the books."""
+"""Periods of subscriptions, and the calendar months (UTC) of the books."""
 
 import calendar
 import re
@@ -37,6 +37,20 @@ def next_renewal(anchor: datetime, after: datetime, interval: str) -> datetime:
     while (renewal := add_months(anchor, number * months)) <= after:
         number += 1
     return renewal
+
+
+def unused_part(value: int, start: datetime, end: datetime, at: datetime) -> int:
+    """Return the part of a period's value that is unused at a moment, in minor units.
+
+    It is proportional to the time that is left of the period from ``start`` to ``end``, and rounded to
+    the nearest minor unit; a half is rounded down. After the period it is 0.
+
+    >>> unused_part(999, datetime(2027, 1, 1), datetime(2027, 1, 31), datetime(2027, 1, 16))
+    499
+    """
+    length = (end - start) // timedelta.resolution
+    left = min(max(0, (end - at) // timedelta.resolution), length)
+    return -((length - 2 * value * left) // (2 * length))
 
 
 @dataclass(frozen=True, slots=True, order=True)

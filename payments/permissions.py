@@ -9,6 +9,7 @@ MaySeeRevenue = requires(
     "payments.view_revenue", "Only administrators may see the platform's revenue."
 )
 MayRefund = requires("payments.refund_order", "Only administrators may refund an order.")
+MayAnswerDisputes = requires("payments.answer_dispute", "Only administrators may answer a dispute.")
 MayOperateSandbox = requires(
     "payments.operate_sandbox", "Only administrators may switch the sandbox."
 )

@@ -6,13 +6,19 @@ payments.
 
 from collections.abc import Mapping
 from datetime import datetime
+from uuid import UUID
 
 from django.dispatch import receiver
 
 from accounts.models import User
-from accounts.signals import account_attacked, attacked_account_opened, seeding
+from accounts.signals import (
+    account_attacked,
+    attacked_account_opened,
+    seeding,
+    user_deactivated,
+)
 from config.signals import health_checked
-from payments import idempotency, scheduled
+from payments import entitlements, gateways, idempotency, scheduled
 from payments.books import review
 from payments.gateways.sandbox import events as sandbox_events
 from payments.gateways.sandbox import subscriptions as sandbox_subscriptions
@@ -22,7 +28,7 @@ from payments.services.gateway_news import followups, reconciliation, webhooks
 from payments.services.notices import sending, writing
 from payments.services.offers import plans
 from payments.services.settling import split
-from payments.services.subscribing import follow_gateway, subscriptions
+from payments.services.subscribing import deactivation, follow_gateway, lapsing
 from payments.signals import (
     order_paid,
     order_refunded,
@@ -31,19 +37,23 @@ from payments.signals import (
     subscription_changed,
 )
 from videos.models import Video
-from videos.signals import video_removed, worker_tick
+from videos.signals import video_removed, videos_kept, worker_tick
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.split_revenue")
-def split_revenue(sender, payment: Payment, kind: str, at: datetime, **kwargs):
+def split_revenue(
+    sender, payment: Payment, kind: str, at: datetime, back: int | None = None, **kwargs
+):
     """Bring the books to the payment's facts."""
-    split.book_payment(payment, kind=kind, at=at)
+    split.book_payment(payment, kind=kind, at=at, back=back)
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.order_follows_payment")
-def order_follows_payment(sender, payment: Payment, kind: str, **kwargs):
+def order_follows_payment(
+    sender, payment: Payment, kind: str, at: datetime | None = None, **kwargs
+):
     """Bring the payment's order, and the entitlement that it gives, to the payment's facts."""
-    orders.update_from_payment(payment, kind=kind)
+    orders.update_from_payment(payment, kind=kind, at=at)
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.subscription_follows_payment")
@@ -56,6 +66,19 @@ def subscription_follows_payment(sender, payment: Payment, **kwargs):
 def close_orders(sender, video: Video, **kwargs):
     """Expire the open orders of the video."""
     orders.expire_orders_of(video)
+
+
+@receiver(user_deactivated, dispatch_uid="payments.stop_money_of_deactivated_user")
+def stop_money_of_deactivated_user(sender, user: User, actor: User | None, **kwargs):
+    """Expire the open orders of the user and of the user's videos, and stop the user's renewals."""
+    orders.expire_orders_of_user(user)
+    deactivation.stop_renewals(user, by=actor)
+
+
+@receiver(videos_kept, dispatch_uid="payments.keep_bought_videos")
+def keep_bought_videos(sender, user_id: UUID, now: datetime, **kwargs):
+    """Let buyers keep the videos that have left the catalogue with their creator."""
+    return entitlements.bought_by(user_id, now)
 
 
 @receiver(order_paid, dispatch_uid="payments.send_receipt")
@@ -78,7 +101,7 @@ def tell_subscriber(sender, subscription: Subscription, before: str, **kwargs):
 
 @receiver(payout_changed, dispatch_uid="payments.tell_creator")
 def tell_creator(sender, payout: Payout, **kwargs):
-    """Write to the creator when a payout was paid or has failed."""
+    """Write to the creator when a payout was paid, has failed, came back or was canceled."""
     writing.write_payout_change(payout)
 
 
@@ -102,7 +125,12 @@ def sandbox_webhook(sender, body: bytes, headers: Mapping[str, str], **kwargs):
 
 @receiver(worker_tick, dispatch_uid="payments.run_periodic_work")
 def run_periodic_work(sender, every: str, **kwargs):
-    """Make the calls, send the mails and end the orders and subscriptions that have become due."""
+    """Make the calls, send the mails and end the orders and subscriptions that have become due.
+
+    Nothing of it while payments are closed: a copy of a live database writes to nobody.
+    """
+    if not gateways.are_open():
+        return
     if every == "second":
         sandbox_events.deliver_due()
         followups.run_unless_silent()
@@ -112,7 +140,8 @@ def run_periodic_work(sender, every: str, **kwargs):
         reconciliation.reopen_lost_charges()
         orders.expire_orders()
         sandbox_subscriptions.run_due()
-        subscriptions.end_lapsed()
+        lapsing.end_lapsed()
+        deactivation.note_deactivated()
         followups.run_unless_silent(followups.cancel_abandoned)
         idempotency.forget_old_keys()
     elif every == "hour":
@@ -123,6 +152,12 @@ def run_periodic_work(sender, every: str, **kwargs):
 def seed_first_plan(sender, **kwargs):
     """Create the first plan if it is missing; return a line for the operator."""
     return plans.seed_first_plan()
+
+
+@receiver(health_checked, dispatch_uid="payments.state_of_the_mode")
+def state_of_the_mode(sender, **kwargs):
+    """Return that payments are closed, if they are."""
+    return None if gateways.are_open() else ("payments", "closed: another mode than the database's")
 
 
 @receiver(health_checked, dispatch_uid="payments.state_of_the_books")

@@ -7,14 +7,18 @@ from django.utils import timezone
 from payments.books import verification
 from payments.models import LedgerCheck
 from payments.services.gateway_news import reconciliation
+from payments.services.payouts import waiting
 
-LOOK_BACK = timedelta(hours=3)
 CHECK_EVERY = timedelta(hours=24)
 
 
 def hourly() -> None:
-    """Reconcile the last three hours with the gateways; every 24 hours, verify the ledger too."""
-    reconciliation.reconcile(timezone.now() - LOOK_BACK)
+    """Reconcile with the gateways since the last time, and cancel payouts that nobody approves.
+
+    Every 24 hours, verify the ledger too.
+    """
+    waiting.cancel_forgotten()
+    reconciliation.reconcile()
     latest = LedgerCheck.objects.order_by("-started_at").first()
     if latest is None or latest.started_at <= timezone.now() - CHECK_EVERY:
         verification.verify_ledger()

@@ -1,5 +1,5 @@
-"""Signals about money. All are sent with send(), inside the transaction that makes the news true: a
-receiver that raises an error undoes the transaction.
+"""Signals about money. All but `order_returning` are sent with send(), inside the transaction that makes
+the news true: a receiver that raises an error undoes the transaction.
 """
 
 from django.dispatch import Signal
@@ -9,7 +9,7 @@ from django.dispatch import Signal
 # write the difference between the rows that the facts require and those that exist, so that any number
 # of repeats is safe.
 # Arguments: payment (Payment), kind (str: the kind of journal entry, "failed" or "adjustment"), at
-# (datetime: the moment of the journal entry).
+# (datetime: the moment of the journal entry), back (int: the money that had gone back by then).
 # Heard by, in this order:
 # 1. payments.receivers.split_revenue: brings the books to the facts.
 # 2. payments.receivers.order_follows_payment: brings the order and its entitlement to them.
@@ -41,6 +41,14 @@ entitlement_revoked = Signal()
 # Heard by, in this order:
 # 1. payments.receivers.send_receipt: writes the receipt to the buyer.
 order_paid = Signal()
+
+# Sent by services/buying/orders.py, outside of any transaction, when a buyer asks for an order's money
+# back. Receivers stop the playback that rests on the orders, and return the share of the video that was
+# delivered to it, from 0 to 1. The orders are this one, and the refunded ones of the buyer and video.
+# Arguments: video (Video), order_ids (list of UUID).
+# Heard by, in this order:
+# 1. streaming.receivers.delivered_of_orders: stops the playback and adds up the delivered segments.
+order_returning = Signal()
 
 # Sent by services/buying/orders.py when all of an order's money was refunded, or is on its way back.
 # Arguments: order (Order, locked and saved).

@@ -1,8 +1,9 @@
 """What the delivery has sent to a session: which parts of the video, and how many seconds they are.
 
-Views and watch time count no second that was not delivered, and a refund may look at it. A part is a
-numbered segment; the same number in another rendition is the same part. Sent means handed to the kernel:
-a client that ends its connection may not have read all of it.
+Views and watch time count no second that was not delivered. A buyer's refund counts every part of which
+any byte was sent, once for all sessions. A part is a numbered segment; the same number in another
+rendition is the same part. Sent means handed to the kernel: a client that ends its connection may not
+have read all of it.
 """
 
 import uuid
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from streaming import heartbeats
-from streaming.models import PlaybackSession
+from streaming.models import PlaybackSession, PlaybackSessionQuerySet
 from videos.processing.packager import SEGMENT_SECONDS
 
 BATCH = 200  # sessions of one transaction
@@ -24,29 +25,57 @@ def record(parts: Mapping[uuid.UUID, int]) -> dict[uuid.UUID, int]:
     sessions that another transaction has locked, for the next call: to wait for them, with other rows
     locked, could end in a deadlock. Unknown sessions are skipped.
     """
+    return _in_batches(parts, "delivered")
+
+
+def record_begun(parts: Mapping[uuid.UUID, int]) -> dict[uuid.UUID, int]:
+    """Add parts that were sent in part to their sessions, as `record` adds the delivered ones."""
+    return _in_batches(parts, "begun")
+
+
+def share(sessions: PlaybackSessionQuerySet, duration_seconds: float | None) -> float:
+    """Return the share of a video of which bytes were sent to any of these sessions, from 0 to 1.
+
+    A single part counts nothing, unless it is more than half of the video: a player loads it before its
+    viewer has decided anything.
+    """
+    sent = 0
+    for parts in sessions.values_list("delivered", "begun"):
+        for bits in parts:
+            sent |= int.from_bytes(bits, "little")
+    seconds, duration = sent.bit_count() * SEGMENT_SECONDS, duration_seconds or SEGMENT_SECONDS
+    if seconds <= SEGMENT_SECONDS <= duration / 2:
+        return 0.0
+    return min(1.0, seconds / duration)
+
+
+def _in_batches(parts: Mapping[uuid.UUID, int], field: str) -> dict[uuid.UUID, int]:
     left: dict[uuid.UUID, int] = {}
     ids = sorted(parts)
     for start in range(0, len(ids), BATCH):
         batch = {pk: parts[pk] for pk in ids[start : start + BATCH]}
-        left |= _record(batch)
+        left |= _record(batch, field)
     return left
 
 
-def _record(batch: dict[uuid.UUID, int]) -> dict[uuid.UUID, int]:
+def _record(batch: dict[uuid.UUID, int], field: str) -> dict[uuid.UUID, int]:
     late = []
     with transaction.atomic():
         sessions = PlaybackSession.objects.filter(pk__in=batch)
         found = sessions.select_for_update(of=("self",), skip_locked=True).only(
-            "delivered", "counted_seconds", "watched_seconds", "created_at", "last_heartbeat_at"
+            field, "counted_seconds", "watched_seconds", "created_at", "last_heartbeat_at"
         )
         left = set(batch)
         for session in found:
             left.discard(session.pk)
-            known = int.from_bytes(session.delivered, "little")
+            known = int.from_bytes(getattr(session, field), "little")
             merged = known | batch[session.pk]
             if merged == known:
                 continue
-            session.delivered = merged.to_bytes((merged.bit_length() + 7) // 8, "little")
+            setattr(session, field, merged.to_bytes((merged.bit_length() + 7) // 8, "little"))
+            if field == "begun":
+                session.save(update_fields=["begun"])
+                continue
             session.delivered_seconds = merged.bit_count() * SEGMENT_SECONDS
             session.save(update_fields=["delivered", "delivered_seconds"])
             if heartbeats.countable(session) > session.counted_seconds:

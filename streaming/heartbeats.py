@@ -9,14 +9,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from config.errors import NotVisible
+from streaming import earning
 from streaming.errors import SessionEnded
+from streaming.intervals import Interval, merge, total, within
 from streaming.models import PlaybackSession, PlaybackSessionQuerySet
 from streaming.signals import playback_progressed
 
 SPEED_MAX = 2.0  # seconds of video in one second of the clock
 INTERVALS_MAX = 500  # intervals of one session: bounds the size of its row
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,8 @@ def _changes(session: PlaybackSession, heartbeat: Heartbeat, now: datetime) -> d
     merged = merge([*known, *accepted])
     if len(merged) > INTERVALS_MAX:  # No person seeks that often: reject the report.
         merged, accepted = known, []
-    reported_seconds = sum(b - a for a, b in reported)
-    rejected = max(0.0, reported_seconds - sum(b - a for a, b in accepted))
-    watched_seconds = round(sum(b - a for a, b in merged), 3)
+    rejected = max(0.0, total(reported) - total(accepted))
+    watched_seconds = round(total(merged), 3)
     known_startup = session.startup_ms
     return {
         "state": heartbeat.state,
@@ -121,6 +120,7 @@ def _changes(session: PlaybackSession, heartbeat: Heartbeat, now: datetime) -> d
         "last_seen_at": now,
         "rebuffer_ms": session.rebuffer_ms + heartbeat.rebuffer_ms,
         "startup_ms": heartbeat.startup_ms if known_startup is None else known_startup,
+        **earning.place(session, watched_seconds - session.watched_seconds, now),
     }
 
 
@@ -150,30 +150,3 @@ def _allowance(session: PlaybackSession, now: datetime) -> float:
     age = (now - session.created_at).total_seconds()
     since_start = age * SPEED_MAX + settings.HEARTBEAT_SECONDS
     return max(0.0, min(since_heartbeat, since_start - session.watched_seconds))
-
-
-def within(intervals: list[Interval], allowance: float) -> list[Interval]:
-    """Return the first ``allowance`` seconds of the intervals, merged and in order."""
-    accepted = []
-    for start, end in merge(intervals):
-        length = min(end - start, allowance)
-        if length <= 0:
-            break
-        accepted.append((start, start + length))
-        allowance -= length
-    return accepted
-
-
-def merge(intervals: list[Interval]) -> list[Interval]:
-    """Return the fewest intervals that hold the same seconds, in ascending order.
-
-    >>> merge([(5, 7), (0, 3), (2, 5)])
-    [(0, 7)]
-    """
-    merged: list[Interval] = []
-    for start, end in sorted(intervals):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((start, end))
-    return merged

@@ -33,7 +33,7 @@ class PlaybackSession(models.Model):
         IDLE = "idle", "idle for too long"
         REVOKED = "revoked", "the entitlement was revoked"
         REMOVED = "removed", "the video was deleted"
-        RESTRICTED = "restricted", "the video became private or paid"
+        RESTRICTED = "restricted", "the video is no longer open to the viewer"
         DEACTIVATED = "deactivated", "the user was deactivated"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -101,6 +101,10 @@ class PlaybackSession(models.Model):
     delivered = models.BinaryField(
         default=b"", help_text="The segments that were sent: bit n stands for segment n."
     )
+    begun = models.BinaryField(
+        default=b"",
+        help_text="The segments that were sent in part: bit n stands for segment n.",
+    )
     delivered_seconds = models.PositiveIntegerField(
         default=0, help_text="Seconds of the video that were sent: the sum of delivered."
     )
@@ -110,6 +114,14 @@ class PlaybackSession(models.Model):
     )
     folded_seconds = models.PositiveIntegerField(
         default=0, help_text="Counted seconds that the daily watch time contains already."
+    )
+    moments = models.JSONField(
+        default=list,
+        help_text="When the seconds that earn were played, until the daily watch time contains them:"
+        " [from, to] in milliseconds since 1970, ascending, without overlap.",
+    )
+    placed_until = models.BigIntegerField(
+        default=0, help_text="The end of the latest moments, in milliseconds since 1970."
     )
     last_heartbeat_at = models.DateTimeField(null=True)
     rebuffer_ms = models.PositiveBigIntegerField(
@@ -169,3 +181,24 @@ class PlaybackSession(models.Model):
         Playback by the video's owner or an administrator makes neither, so it earns no money.
         """
         return self.access not in {"owner", "admin"}
+
+    @property
+    def earns(self) -> bool:
+        """Whether the session's watch time has a weight in the pool."""
+        return self.access == "subscription"
+
+
+class WatchClock(models.Model):
+    """The moments of one user's clock that a session has taken, so that no other one earns them too.
+
+    ``taken`` holds [from, to] in milliseconds since 1970, ascending, without overlap. Gaps that are long
+    past are closed.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    taken = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"clock of {self.user_id}"

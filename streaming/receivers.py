@@ -1,15 +1,17 @@
 """Reactions of playback to news of other apps.
 
-The first four run inside the transaction of the sender: access and playback end together, or neither
-does.
+Those that end the sessions of a video, user or entitlement run inside the transaction of the sender:
+access and playback end together, or neither does.
 """
+
+from uuid import UUID
 
 from django.dispatch import receiver
 
 from accounts.models import User
 from accounts.signals import user_deactivated
 from payments.models import Entitlement
-from payments.signals import entitlement_revoked
+from payments.signals import entitlement_revoked, order_returning
 from streaming import forgetting, sessions, watchtime
 from streaming.models import PlaybackSession
 from videos.models import Video
@@ -22,6 +24,12 @@ Reason = PlaybackSession.EndReason
 def end_sessions_of_revoked_entitlement(sender, entitlement: Entitlement, **kwargs):
     """End the sessions that rest on the entitlement."""
     sessions.end(PlaybackSession.objects.filter(entitlement=entitlement), Reason.REVOKED)
+
+
+@receiver(order_returning, dispatch_uid="streaming.delivered_of_orders")
+def delivered_of_orders(sender, video: Video, order_ids: list[UUID], **kwargs) -> float:
+    """Stop the playback that rests on the orders; return the share of the video that it was sent."""
+    return sessions.stop_and_measure(video, order_ids)
 
 
 @receiver(video_removed, dispatch_uid="streaming.end_sessions_of_removed_video")
@@ -45,8 +53,12 @@ def end_sessions_of_restricted_video(sender, video: Video, **kwargs):
 
 @receiver(user_deactivated, dispatch_uid="streaming.end_sessions_of_deactivated_user")
 def end_sessions_of_deactivated_user(sender, user: User, **kwargs):
-    """End all sessions of the user."""
+    """End all sessions of the user, and those of the user's videos that rest on no purchase."""
     sessions.end(PlaybackSession.objects.filter(user=user), Reason.DEACTIVATED)
+    lost = PlaybackSession.objects.filter(
+        video__in=Video.objects.filter(creator=user), access__in=["free", "subscription"]
+    )
+    sessions.end(lost, Reason.RESTRICTED)
 
 
 @receiver(worker_tick, dispatch_uid="streaming.maintain_sessions")

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,9 +21,12 @@ from config import addresses
 from config.errors import NotVisible
 from payments import locks
 from payments.entitlements import Access, can_watch
+from payments.errors import PlaybackRunning
+from payments.models import Entitlement
 from payments.services.access import begin_rental
-from streaming import tokens
+from streaming import delivered, tokens
 from streaming.delivery import grants
+from streaming.delivery.snapshot import SETTLED_SECONDS
 from streaming.errors import NotReady, PurchaseRequired, SessionEnded, StreamTokenInvalid
 from streaming.models import PlaybackSession, PlaybackSessionQuerySet
 from videos import reading
@@ -212,6 +216,27 @@ def end(sessions: PlaybackSessionQuerySet, reason: PlaybackSession.EndReason) ->
     Within two seconds after the commit the delivery refuses their files and cuts their transfers.
     """
     return sessions.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason)
+
+
+def stop_and_measure(video: Video, order_ids: list[uuid.UUID]) -> float:
+    """Stop the sessions that rest on these orders; return the share of the video that they were sent.
+
+    The delivery notes a moment later what it sends. So this waits, at most SETTLED_SECONDS, until every
+    process has stopped sending and has noted all of it: the share is then final. A buyer who keeps the
+    video can start playback again. Call it outside of any transaction. Raises PlaybackRunning when the
+    buyer starts playback meanwhile.
+    """
+    of_orders = PlaybackSession.objects.filter(
+        entitlement__source_type=Entitlement.Source.ORDER, entitlement__source_id__in=order_ids
+    )
+    end(of_orders, Reason.STOPPED)
+    latest = of_orders.order_by("-ended_at").values_list("ended_at", flat=True).first()
+    if latest is not None:
+        unsettled = SETTLED_SECONDS - (timezone.now() - latest).total_seconds()
+        time.sleep(min(max(0.0, unsettled), SETTLED_SECONDS))
+    if of_orders.running().exists():
+        raise PlaybackRunning()
+    return delivered.share(of_orders, video.duration_seconds)
 
 
 def end_idle() -> int:

@@ -1,4 +1,4 @@
-"""Daily watch time: the watched seconds of sessions, added up by user, video and day.
+"""Daily watch time: the counted seconds of sessions, added up by user, video and day.
 
 Refunds and the sharing of the pool read it (``payments.services.watchtime``).
 """
@@ -10,6 +10,8 @@ from django.db import transaction
 from django.db.models import F
 
 from payments.services.sharing import watchtime
+from streaming import earning
+from streaming.intervals import within, without
 from streaming.models import PlaybackSession
 
 BATCH = 500  # sessions of one call
@@ -20,7 +22,8 @@ def fold() -> int:
 
     Returns the number of sessions added. Each second is added once, however many workers call this
     at the same time. Heartbeats write their session's row only, so this runs every minute. Seconds
-    count for the day (UTC) of the session's latest heartbeat.
+    that earn count for the day (UTC) of the moments at which they were played, others for the day of the
+    session's latest heartbeat.
     """
     behind = PlaybackSession.objects.filter(
         counted_seconds__gte=F("folded_seconds") + 1, user__isnull=False
@@ -40,14 +43,20 @@ def _fold(pk: uuid.UUID) -> bool:
     user_id, heartbeat_at = session.user_id, session.last_heartbeat_at
     if new <= 0 or user_id is None or heartbeat_at is None:
         return False
+    settled = within(session.moments, new * earning.SECOND)
     session.folded_seconds += new
-    session.save(update_fields=["folded_seconds"])
+    session.moments = without(session.moments, settled)
+    session.save(update_fields=["folded_seconds", "moments"])
     if session.counts:
-        watchtime.record(
-            user_id=user_id,
-            video=session.video,
-            day=heartbeat_at.astimezone(UTC).date(),
-            seconds=new,
-            plan_seconds=new if session.access == "subscription" else 0,
-        )
+        seconds = earning.seconds_by_day(settled)
+        earned = earning.seconds_by_day(earning.take(user_id, settled))
+        seconds[heartbeat_at.astimezone(UTC).date()] += new - sum(seconds.values())
+        for day in sorted(seconds):
+            watchtime.record(
+                user_id=user_id,
+                video=session.video,
+                day=day,
+                seconds=seconds[day],
+                plan_seconds=min(earned[day], seconds[day]),
+            )
     return True

@@ -78,7 +78,7 @@ def queue() -> Iterator[Finding]:
         yield warning(text, remedy) if lost >= max(5, done) else ok(text)
 
 
-@check("Videos", "media_dir", at_start=True)
+@check("Videos", "media_dir", at_start=True, needs_tables=True)
 def media_dir() -> Iterator[Finding]:
     """Check that MEDIA_DIR is the folder in which this service has put its files."""
     if fault := storage.fault():

@@ -171,6 +171,11 @@ class Video(models.Model):
         return self.current_version != ""
 
     @property
+    def is_withdrawn(self) -> bool:
+        """Whether the video has left the catalogue because its creator is deactivated."""
+        return not self.creator.is_active
+
+    @property
     def source(self) -> Path:
         return settings.MEDIA_ROOT / self.source_path
 

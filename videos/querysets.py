@@ -1,17 +1,21 @@
 """The rules about many rows, each written only here: who sees a video, and which jobs are due."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Self
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Self, cast
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from accounts.models import User
+from videos.signals import videos_kept
 
 if TYPE_CHECKING:
     from videos.models import ProcessingJob, Video, WorkerPresence  # noqa: F401 - in the quoted type arguments
@@ -46,28 +50,37 @@ class VideoQuerySet(models.QuerySet["Video"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Return the videos that ``user`` may open by their id.
 
-        Anyone may open a video that can be played and is not private. Owners may also open all their
-        own videos, administrators all videos. No user may open a deleted one: administrators find
-        those with ``deleted``.
+        Anyone may open a video that can be played and is not private, unless it is withdrawn: its
+        creator is deactivated. Who keeps a withdrawn video may still open it (`signals.videos_kept`).
+        Owners may also open all their own videos, administrators all videos. No user may open a deleted
+        one: administrators find those with ``deleted``.
         """
         return self.visible_by(sight_of(user), user.pk)
 
-    def visible_by(self, sight: Sight, user_id: UUID | None = None) -> Self:
-        """Return what ``visible_to`` returns for a user with this sight and this id."""
+    def visible_by(
+        self, sight: Sight, user_id: UUID | None = None, now: datetime | None = None
+    ) -> Self:
+        """Return what ``visible_to`` returns at ``now`` for a user with this sight and this id."""
         open_to_all = ~Q(current_version="") & ~Q(visibility=self.model.Visibility.PRIVATE)
-        return self._seen(sight, user_id, open_to_all)
+        offered = Q(creator__is_active=True)
+        if sight is Sight.OWN:
+            asked = videos_kept.send(self.model, user_id=user_id, now=now or timezone.now())
+            answers = cast("list[tuple[object, Q]]", asked)
+            offered = reduce(or_, (kept for _, kept in answers), offered)
+        return self._seen(sight, user_id, open_to_all & offered)
 
     def listed_for(self, user: User | AnonymousUser) -> Self:
         """Return the catalogue as ``user`` sees it: as ``visible_to``, without unlisted videos.
 
-        Owners and administrators find unlisted videos in it, too.
+        Withdrawn videos are left out for their buyers, too. Owners and administrators find unlisted and
+        withdrawn videos in it.
         """
         return self.listed_by(sight_of(user), user.pk)
 
     def listed_by(self, sight: Sight, user_id: UUID | None = None) -> Self:
         """Return what ``listed_for`` returns for a user with this sight and this id."""
         listed = ~Q(current_version="") & Q(visibility=self.model.Visibility.PUBLIC)
-        return self._seen(sight, user_id, listed)
+        return self._seen(sight, user_id, listed & Q(creator__is_active=True))
 
     def _seen(self, sight: Sight, user_id: UUID | None, to_all: Q) -> Self:
         if sight is Sight.ALL:

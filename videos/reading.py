@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models.query import ValuesListIterable
+from django.utils import timezone
 
 from accounts.models import User
 from config.api.pagination import PAGE_SIZE
@@ -28,6 +30,11 @@ _COLUMNS = {
     Sight.ALL: _ALL,
 }
 _WATCHED = ("id", "creator_id", "is_paid", "current_version")  # for payments.entitlements
+# The parameters of the queries: only who sees own videos beside the public ones matters to them.
+_LISTING: dict[Sight, dict[str, type]] = {sight: {} for sight in Sight} | {
+    Sight.OWN: {"user": UUID}
+}
+_OPENING = _LISTING | {Sight.OWN: {"user": UUID, "now": datetime}}
 BATCHES = (1, 20, 100)  # of videos whose tags are asked for together; a page has at most 100
 
 
@@ -73,22 +80,22 @@ def rows_of(videos: VideoQuerySet, sight: Sight) -> VideoQuerySet:
 @cache
 def _one(sight: Sight) -> Prepared:
     return Prepared(
-        lambda video, user=None: (
-            Video.objects.visible_by(sight, user).filter(pk=video).values_list(*columns(sight))
+        lambda video, user=None, now=None: (
+            Video.objects.visible_by(sight, user, now).filter(pk=video).values_list(*columns(sight))
         ),
         video=UUID,
-        **_parameters(sight),
+        **_OPENING[sight],
     )
 
 
 @cache
 def _to_watch(sight: Sight) -> Prepared:
     return Prepared(
-        lambda video, user=None: (
-            Video.objects.visible_by(sight, user).filter(pk=video).values_list(*_WATCHED)
+        lambda video, user=None, now=None: (
+            Video.objects.visible_by(sight, user, now).filter(pk=video).values_list(*_WATCHED)
         ),
         video=UUID,
-        **_parameters(sight),
+        **_OPENING[sight],
     )
 
 
@@ -100,36 +107,28 @@ def _newest(sight: Sight) -> Prepared:
             .order_by("-created_at", "-pk")
             .values_list(*columns(sight))[: PAGE_SIZE + 1]
         ),
-        **_parameters(sight),
+        **_LISTING[sight],
     )
-
-
-def _parameters(sight: Sight) -> dict[str, type]:
-    return {"user": UUID} if sight is Sight.OWN else {}
 
 
 def find(user: Caller, video_id: UUID) -> Video | None:
     """Return the video if the user may open it (`VideoQuerySet.visible_to`), else None. One query."""
     sight = sight_of(user)
-    rows = _one(sight).rows(video=video_id, **_values(sight, user))
+    rows = _one(sight).rows(video=video_id, user=user.pk, now=timezone.now())
     return video_of(sight, rows[0]) if rows else None
 
 
 def find_to_watch(user: Caller, video_id: UUID) -> Video | None:
     """Return the same video with what decides on access to it alone."""
     sight = sight_of(user)
-    rows = _to_watch(sight).rows(video=video_id, **_values(sight, user))
+    rows = _to_watch(sight).rows(video=video_id, user=user.pk, now=timezone.now())
     return stored(Video, _WATCHED, rows[0]) if rows else None
 
 
 def newest(user: Caller) -> list[Video]:
     """Return the first page of the user's catalogue (`VideoQuerySet.listed_for`), and one video more."""
     sight = sight_of(user)
-    return [video_of(sight, row) for row in _newest(sight).rows(**_values(sight, user))]
-
-
-def _values(sight: Sight, user: Caller) -> dict[str, Any]:
-    return {"user": user.pk} if sight is Sight.OWN else {}
+    return [video_of(sight, row) for row in _newest(sight).rows(user=user.pk)]
 
 
 @cache

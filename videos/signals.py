@@ -25,6 +25,14 @@ video_removed = Signal()
 #    what is gone.
 video_restricted = Signal()
 
+# Asks which videos a user keeps that were withdrawn from the catalogue because their creator was
+# deactivated. Sent by querysets.py for each query of the videos that a user may open, with send().
+# Arguments: user_id (UUID), now (datetime). A receiver returns a condition on videos (Q), whose shape
+# depends on nothing else, and makes no query.
+# Heard by, in this order:
+# 1. payments.receivers.keep_bought_videos: those that the user has bought, or rents now.
+videos_kept = Signal()
+
 # Time for periodic work. Sent by worker.py with send_robust(), outside of any transaction, about
 # every second, minute and hour as long as a worker runs. Each worker sends it, so that receivers may
 # run at the same time in several processes. An exception of a receiver is logged and stops neither
@@ -33,8 +41,9 @@ video_restricted = Signal()
 # Heard by, in this order:
 # 1. payments.receivers.run_periodic_work: each second delivers the sandbox's events, runs
 #    follow-ups and sends notices; each minute processes the webhook events that wait, reopens orders
-#    whose charge was lost, expires orders, runs the sandbox's billing, ends lapsed subscriptions,
-#    cancels abandoned payments and forgets old idempotency keys; each hour runs the scheduled checks.
+#    whose charge was lost, expires orders, runs the sandbox's billing, ends lapsed subscriptions, notes
+#    those of deactivated users, cancels abandoned payments and forgets old idempotency keys; each hour
+#    runs the scheduled checks.
 # 2. streaming.receivers.maintain_sessions: each minute ends idle sessions and folds watch time;
 #    each hour forgets the devices of old sessions.
 worker_tick = Signal()

@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accounts import tokens
 from accounts.models import RefreshFamily, User
 from accounts.roles import Role
+from config import doctor
 from config.tests.doctoring import said, worst
 
 pytestmark = pytest.mark.django_db
@@ -59,6 +61,67 @@ def test_an_administrator_who_stays_away_is_a_warning(administrator):
 
     User.objects.update(last_login=timezone.now())
     assert worst("administrators") == "ok"
+
+
+@pytest.mark.parametrize(("days", "level"), [(179.9, "ok"), (180.1, "warning")])
+@pytest.mark.parametrize("field", ["created_at", "last_login"])
+def test_half_a_year_is_long(administrator, field, days, level):
+    """An account counts as used when it is made, and whenever its owner signs in."""
+    User.objects.update(**{field: timezone.now() - timedelta(days=days)})
+
+    assert worst("administrators") == level
+
+
+def test_the_sign_in_of_another_user_does_not_count(administrator, make_user):
+    tokens.issue(make_user())
+
+    assert worst("administrators") == "warning"
+
+
+@pytest.mark.parametrize("idle", [0, 1])
+def test_each_administrator_is_counted_once(administrator, idle):
+    User.objects.update(last_login=timezone.now())
+    for number in range(2):
+        User.objects.create_user(f"{number}@example.com", role=Role.ADMIN)
+    User.objects.create_user("viewer@example.com", role=Role.VIEWER)
+    User.objects.exclude(email="0@example.com").update(last_login=timezone.now())
+    if idle:
+        User.objects.update(created_at=timezone.now() - timedelta(days=365))
+
+    expected = "1 of 3 administrators did not" if idle else "Active administrators: 3."
+    assert said("administrators").startswith(expected)
+
+
+def test_a_password_like_the_address_is_weak(settings):
+    settings.DEFAULT_ADMIN_EMAIL = "margaretha-of-the-harbour@example.com"
+    settings.DEFAULT_ADMIN_PASSWORD = "margaretha-of-the-harbour"
+
+    assert worst("admin_password_strength") == "error"
+
+
+def test_each_check_says_what_is_and_what_to_do(administrator, settings):
+    settings.DEFAULT_ADMIN_PASSWORD = "admin"
+    assert said("admin_password_strength").startswith("DEFAULT_ADMIN_PASSWORD is weak: ")
+    settings.DEFAULT_ADMIN_PASSWORD = PASSWORD
+    settings.DEFAULT_ADMIN_EMAIL = "Root@Example.com"
+    assert said("admin_password").startswith("The password of root@example.com stands in")
+    assert "manage.py changepassword root@example.com" in said("admin_password")
+    User.objects.update(is_active=False)
+    assert said("admin_password").startswith("DEFAULT_ADMIN_PASSWORD is set, and is nobody's")
+    User.objects.create_user("new@example.com", role=Role.ADMIN)
+    assert said("administrators").strip() == "Active administrators: 1."
+
+
+def test_where_the_checks_stand():
+    checks = {each.name: each for each in doctor.all_checks()}
+    assert {
+        name: (checks[name].topic, checks[name].needs_tables, checks[name].at_start)
+        for name in ("admin_password_strength", "admin_password", "administrators")
+    } == {
+        "admin_password_strength": ("Secrets", False, True),
+        "admin_password": ("Users", True, False),
+        "administrators": ("Users", True, False),
+    }
 
 
 @pytest.mark.parametrize(

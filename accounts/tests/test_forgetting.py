@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+import time_machine
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
@@ -99,3 +100,12 @@ def test_expired_sessions_of_the_admin_site_are_forgotten(client, admin):
     assert forget_admin_sessions() == 1
     assert client.get("/admin/").status_code == 200
     assert Session.objects.count() == 1
+
+
+def test_what_ends_at_this_moment_is_kept(signed_in):
+    with time_machine.travel(timezone.now(), tick=False):
+        Session.objects.create(session_key="now", session_data="", expire_date=timezone.now())
+        signed_in(ago=KEPT, network="")
+        signed_in(ago=NETWORK_KEPT, network=OFFICE)
+
+        assert (forget_admin_sessions(), forget_old_sign_ins()) == (0, 0)

@@ -33,6 +33,9 @@ NFD = unicodedata.normalize("NFD", NFC)
         ("👨\u200d👩 ❤\ufe0f", "👨\u200d👩 ❤\ufe0f"),
         ("πß∞א", "πß∞א"),
         ("x" * 128, "x" * 128),
+        ("α\u0313\u0300\u0345" * 128, "ᾂ" * 128),  # noqa: RUF001 - sent as four characters each
+        ("❤\ufe0e", "❤\ufe0e"),
+        ("\u1200", "\u1200"),  # the first letter after those of old Hangul
     ],
 )
 def test_the_normal_form(sent, form):
@@ -43,8 +46,8 @@ def test_the_normal_form(sent, form):
 @pytest.mark.parametrize(
     "password",
     ["", "tab\tinside", "new\nline", "\x00", "esc\x1b[0m", "\x7f", "\x85", "a\u200bb",
-     "a\u202eb", "a\u00adb", "\ufeff", "\u2028", "\ud800", "\ue000", "\uffff", "\u0378", "\u1160",
-     "\u1100", "x" * 129, "x" * 100_000],
+     "a\u202eb", "a\u00adb", "\ufeff", "\u2028", "\u2029", "\ud800", "\ue000", "\uffff",
+     "\u0378", "\u1160", "\u1100", "\u11ff", "x" * 129, "e\u0301" * 129, "x" * 100_000],
 )  # fmt: skip
 def test_a_password_without_a_normal_form_is_refused_and_keeps_what_it_is(password):
     with pytest.raises(ValidationError) as refusal:
@@ -53,6 +56,38 @@ def test_a_password_without_a_normal_form_is_refused_and_keeps_what_it_is(passwo
         User().set_password(password)
 
     assert refusal.value.messages[0].endswith(".")
+    codes = {"password_empty", "password_too_long", "password_characters"}
+    assert refusal.value.code == "password_empty" if not password else refusal.value.code in codes
+
+
+@pytest.mark.parametrize("password", ["x" * 129, "x" * 513, "α\u0313\u0300\u0345" * 128 + "x"])  # noqa: RUF001
+def test_a_password_that_is_too_long_is_called_so(password):
+    with pytest.raises(ValidationError, match="longer than 128 characters") as refusal:
+        precis.opaque_string(password)
+
+    assert refusal.value.code == "password_too_long"
+
+
+def test_the_longest_password_that_is_sent_opens_its_account(client_for):
+    body = {"email": "ann@example.com", "password": "α\u0313\u0300\u0345" * 128}  # noqa: RUF001
+
+    assert client_for().post("/api/v1/auth/register", body).status_code == 201
+    assert client_for().post(LOGIN, body).status_code == 200
+    assert client_for().post(LOGIN, {**body, "password": "ᾂ" * 128}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("password", "forms"),
+    [
+        ("", []),
+        ("x" * 512, ["x" * 512]),
+        ("x" * 513, []),
+        ("abc", ["abc"]),
+        ("a\u3000b", ["a b", "a\u3000b"]),
+    ],
+)
+def test_the_forms_in_which_a_password_may_have_been_hashed(password, forms):
+    assert precis.forms(password) == forms
 
 
 def test_the_order_of_a_megabyte_of_accents_is_not_looked_for(client_for):

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from accounts import tokens
@@ -85,6 +86,43 @@ def test_two_tabs_get_the_same_pair_for_ten_seconds(client_for, viewer):
     # The next pair is out, so the first token is older than "the one before": it counts as stolen.
     assert code(refresh(client_for(), first.refresh)) == (401, "token_reused")
     assert status_of_me(client_for(), pair["access_token"]) == 401
+
+
+@time_machine.travel(timezone.now(), tick=False)
+def test_after_ten_seconds_a_used_token_counts_as_stolen(client_for, viewer):
+    first = tokens.issue(viewer)
+    pair = refresh(client_for(), first.refresh).json()
+    RefreshFamily.objects.update(rotated_at=timezone.now() - timedelta(seconds=10))
+
+    assert code(refresh(client_for(), first.refresh)) == (401, "token_reused")
+    assert status_of_me(client_for(), pair["access_token"]) == 401
+
+
+def test_a_refresh_makes_the_sign_in_last_longer(client_for, viewer, settings):
+    token = tokens.issue(viewer, network="192.0.2.0").refresh
+    first = RefreshFamily.objects.get()
+    life = settings.REFRESH_TOKEN_LIFETIME
+    assert abs(first.expires_at - timezone.now() - life) < timedelta(minutes=1)
+    assert (first.user, first.network, first.previous) == (viewer, "192.0.2.0", "")
+    RefreshFamily.objects.update(expires_at=timezone.now() + timedelta(seconds=30))
+
+    refresh(client_for(), token)
+
+    family = RefreshFamily.objects.get()
+    assert abs(family.expires_at - timezone.now() - life) < timedelta(minutes=1)
+    assert family.rotated_at is not None
+    assert abs(family.rotated_at - timezone.now()) < timedelta(minutes=1)
+    assert family.previous == first.current != family.current
+
+
+def test_the_number_of_ended_sign_ins_is_told(viewer, make_user):
+    for _ in range(2):
+        tokens.issue(viewer)
+    tokens.issue(make_user())
+
+    assert tokens.end_all(viewer) == 2
+    assert tokens.end_all(viewer) == 0
+    assert RefreshFamily.objects.filter(revoked_at=None).count() == 1
 
 
 def test_signing_out_ends_both_tokens_and_may_be_repeated(client_for, viewer):

@@ -165,6 +165,14 @@ def test_a_display_name_that_deceives_is_refused(client_for, make_user, name):
     assert (User.objects.count(), user.display_name) == (before + 1, "Ann")
 
 
+@pytest.mark.parametrize(("length", "status"), [(0, 201), (100, 201), (101, 400)])
+def test_a_display_name_has_at_most_100_characters(client_for, length, status):
+    answer = register(client_for(), display_name="n" * length)
+
+    assert answer.status_code == status
+    assert User.objects.filter(email="ann@example.com").exists() is (status == 201)
+
+
 def test_a_name_of_spaces_is_no_name(client_for):
     answer = register(client_for(), display_name=" \u3000\u2003 ")
 

@@ -186,6 +186,25 @@ def test_times_of_the_future_or_of_a_wrong_kind_are_refused(client_for, forge, w
     assert not accepted
 
 
+def test_a_token_lives_ninety_days_at_most(client_for, forge):
+    now, longest = int(time.time()), 90 * 24 * 3600
+
+    assert me(client_for(), forge(iat=now - 9, exp=now - 9 + longest)).status_code == 200
+    assert is_refused(me(client_for(), forge(iat=now - 9, exp=now - 8 + longest)))
+    assert is_refused(me(client_for(), forge(iat=now, exp=now)))
+
+
+def test_a_token_has_at_most_2048_characters(client_for, forge):
+    def of_length(wanted: int) -> str:
+        size = next(n for n in range(2048) if len(forge(more="x" * n)) >= wanted)
+        return forge(more="x" * size)
+
+    longest, longer = of_length(2047), of_length(2049)
+    assert (len(longest) <= 2048, len(longer)) == (True, 2049)
+    assert me(client_for(), longest).status_code == 200
+    assert is_refused(me(client_for(), longer))
+
+
 @pytest.mark.parametrize("path", ["refresh", "logout"])
 def test_a_refresh_token_with_wrong_times_changes_nothing(client_for, forge, wrong_times, path):
     wrong_ids = [{"jti": []}, {"jti": "\0"}, {"jti": 7}]
@@ -210,6 +229,24 @@ def test_a_token_with_the_sign_in_of_another_user_is_refused(client_for, forge, 
     theirs = jwt.decode(tokens.issue(other).access, options={"verify_signature": False})["fam"]
 
     assert is_refused(me(client_for(), forge(fam=theirs)))
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_refresh_token_of_one_sign_in_never_refreshes_another(client_for, forge, make_user, used):
+    """Its id is that of one sign-in, and the sign-in that it names is another one."""
+    own, theirs = tokens.issue(make_user()), tokens.issue(make_user())
+    family, other = (
+        RefreshFamily.objects.get(pk=tokens.family_of(p.refresh)) for p in (own, theirs)
+    )
+    if used:
+        tokens.rotate(own.refresh)
+    before = list(RefreshFamily.objects.exclude(pk=other.pk).values())
+
+    mixed = forge(token_type="refresh", fam=str(other.pk), jti=family.current)
+    answer = client_for().post("/api/v1/auth/refresh", {"refresh_token": mixed})
+
+    assert answer.status_code == 401
+    assert list(RefreshFamily.objects.exclude(pk=other.pk).values()) == before
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"7", b'"text"', b"{", b"\xff\xfe"])
@@ -246,6 +283,8 @@ def test_a_malformed_header_is_a_401(client_for, header):
     answer = client_for().get(ME, HTTP_AUTHORIZATION=header)
 
     assert is_refused(answer)
+    detail = answer.json()["errors"][0]["detail"]
+    assert detail == "This token is not valid. Sign in again to get a new one."
 
 
 @pytest.mark.parametrize("header", ["", "Basic dXNlcjpwYXNz", "Token abc", "a", "Bearerx y"])

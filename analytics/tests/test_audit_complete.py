@@ -29,6 +29,10 @@ ELSEWHERE = {
     Action.PAYOUT_APPROVED: "payments/tests/test_admin_api.py",
     Action.PAYOUT_SENT: "payments/tests/test_payouts.py",
     Action.PAYOUT_SETTLED: "payments/tests/test_admin_api.py",
+    Action.PAYOUT_RETURNED: "payments/tests/test_returned_payouts.py",
+    Action.EVIDENCE_CHANGED: "payments/tests/test_evidence.py",
+    Action.EVIDENCE_SUBMITTED: "payments/tests/test_evidence.py",
+    Action.MODE_CHANGED: "payments/tests/test_modes.py",
     Action.DEBT_WRITTEN_OFF: "payments/tests/test_money_admin.py",
     Action.SUBSCRIPTION_ENDED: "payments/tests/test_billing.py",
     Action.SUSPENSE_SETTLED: "payments/tests/test_settlement.py",
@@ -122,6 +126,11 @@ def tell_all(do, make_user, make_video, admin) -> None:
         "dispute.opened": 1,
         "entitlement.revoked": 1,
     }
+    assert do(admin, "post", f"payments/sandbox/payments/{order}/reinstate", {}) == {
+        "sandbox.moved": 1,
+        "dispute.closed": 1,
+        "entitlement.granted": 1,
+    }
 
     do.owner = None
     free = make_video(creator=creator)
@@ -154,8 +163,8 @@ def tell_all(do, make_user, make_video, admin) -> None:
     changed = do(fan, "post", f"{mine}/change", {"plan": "yearly"})
     assert (changed["subscription.changed"], changed["payment.captured"]) == (1, 1)
     clock, card = "payments/sandbox/clock", f"{mine}/payment-method"
-    renewed = do(admin, "post", clock, {"days": 366})  # a renewal leaves the entry of its payment
-    assert renewed == {"sandbox.moved": 1, "payment.captured": 1}
+    renewed = do(admin, "post", clock, {"days": 366})
+    assert renewed == {"sandbox.moved": 1, "payment.captured": 1, "subscription.renewed": 1}
     do(fan, "post", card, {"payment_method": "pm_card_chargeCustomerFail"})
     assert do(admin, "post", clock, {"days": 366})["subscription.past_due"] == 1
     assert do(fan, "post", card, {"payment_method": VISA})["subscription.renewed"] == 1

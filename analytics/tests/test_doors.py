@@ -86,6 +86,15 @@ def test_strangers_cannot_lock_the_owner_out(boss, api, limited):
     assert families == {HOME}
 
 
+def test_a_stranger_with_an_account_of_their_own_is_a_stranger(boss, make_user, api, limited):
+    make_user(email="eve@example.com", password=PASSWORD)
+    assert api(address=CAFE, email="eve@example.com") == 200
+    for number in range(3):
+        assert api("wrong", address=STRANGER.format(number)) == 401
+
+    assert api("wrong", address=CAFE) == 429
+
+
 def test_another_account_is_not_affected(boss, make_user, api, limited):
     make_user(email="ann@example.com", password=PASSWORD)
     for _ in range(4):

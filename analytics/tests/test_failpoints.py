@@ -19,7 +19,7 @@ from payments.models import Notice, SandboxEvent
 from payments.services.buying import orders
 from payments.services.gateway_news import reconciliation, webhooks
 from payments.services.settling import refunds
-from payments.services.subscribing import subscriptions
+from payments.services.subscribing import lapsing
 from videos import jobs
 from videos.services import publishing
 
@@ -128,7 +128,7 @@ def test_a_kill_at_any_commit(flow_class: type[Flow], kill):
         (reconciliation, "reopen_lost_charges", buying.BuyWithCoupon, "Order.status = processing"),
         (orders, "expire_orders", buying.BuyWithCoupon, "Order.status = pending"),
         (refunds, "due_requests", buying.RefundInFull, "Refund.status = requested"),
-        (subscriptions, "end_lapsed", billing.Subscribe, "Subscription.status = incomplete"),
+        (lapsing, "end_lapsed", billing.Subscribe, "Subscription.status = incomplete"),
     ][: None if ALL else 2],
 )
 def test_a_clock_that_is_missing_is_found(part, name, flow_class, finding, kill, monkeypatch):

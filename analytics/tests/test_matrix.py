@@ -123,6 +123,25 @@ MATRIX = {
     # the admin API
     "GET payments/admin/ledger/entries": (None, 401, 403, 403, 403, 403, 200),
     "GET payments/admin/disputes": (None, 401, 403, 403, 403, 403, 200),
+    "GET payments/admin/disputes/{id}/evidence": (None, 401, 403, 403, 403, 403, 200),
+    "PATCH payments/admin/disputes/{id}/evidence": (
+        {"customer_name": "A"},
+        *(401, 403, 403, 403, 403, 200),
+    ),
+    "PUT payments/admin/disputes/{id}/evidence/files/{field}": (
+        "form",
+        *(401, 403, 403, 403, 403, 400),
+    ),
+    "DELETE payments/admin/disputes/{id}/evidence/files/{field}": (
+        None,
+        401,
+        403,
+        403,
+        403,
+        403,
+        200,
+    ),
+    "POST payments/admin/disputes/{id}/evidence/submit": (None, 401, 403, 403, 403, 403, 422),
     "POST payments/admin/invoices/{id}/refund": ({}, 401, 403, 403, 403, 403, 200),
     "GET payments/admin/pools": (None, 401, 403, 403, 403, 403, 200),
     "POST payments/admin/pools/{period}/close": (None, 401, 403, 403, 403, 403, 409),
@@ -137,6 +156,10 @@ MATRIX = {
     ),
     "POST payments/admin/payouts/{id}/mark-failed": (
         {"failure": "x"},
+        *(401, 403, 403, 403, 403, 409),
+    ),
+    "POST payments/admin/payouts/{id}/mark-returned": (
+        {"external_ref": "x", "failure": "x"},
         *(401, 403, 403, 403, 403, 409),
     ),
     "POST payments/admin/payouts/{id}/cancel": (None, 401, 403, 403, 403, 403, 200),
@@ -194,6 +217,12 @@ OPENS = {
     "payments.refund_order": {
         "POST payments/admin/orders/{id}/refund", "POST payments/admin/invoices/{id}/refund",
     },
+    "payments.answer_dispute": {
+        "GET payments/admin/disputes/{id}/evidence", "PATCH payments/admin/disputes/{id}/evidence",
+        "PUT payments/admin/disputes/{id}/evidence/files/{field}",
+        "DELETE payments/admin/disputes/{id}/evidence/files/{field}",
+        "POST payments/admin/disputes/{id}/evidence/submit",
+    },
     "payments.cancel_any_subscription": set(),  # an action of the admin site
     "payments.operate_sandbox": {
         "POST payments/sandbox/clock", "POST payments/sandbox/payments/{id}/dispute",
@@ -209,6 +238,7 @@ OPENS = {
         "POST payments/admin/payouts/{id}/processing",
         "POST payments/admin/payouts/{id}/mark-paid",
         "POST payments/admin/payouts/{id}/mark-failed",
+        "POST payments/admin/payouts/{id}/mark-returned",
         "POST payments/admin/payouts/{id}/cancel",
     },
     "payments.write_off_debt": set(),  # an action of the admin site
@@ -289,6 +319,10 @@ class House:
             payout = {"currency": "USD", "amount": 1, "cutoff": timezone.now()}
             return models.Payout.objects.create(creator=creator, **payout)
         number = uuid.uuid4().hex
+        if folder == "disputes":
+            payment = self.buy(self.make_user(), self.make_video(price=500)).payments.get()
+            fields = {"payment": payment, "external_id": number, "status": "needs_response"}
+            return models.Dispute.objects.create(amount=500, **fields)
         if folder == "coupons":
             return models.Coupon.objects.create(code=number, percent_bps=100)
         if folder == "plans":
@@ -297,7 +331,7 @@ class House:
         return models.WebhookEvent.objects.create(**event)
 
     def url(self, operation: str, video) -> str:
-        path = operation.split(" ")[1]
+        path = operation.split(" ")[1].replace("{field}", "receipt")
         if path.startswith("videos/{id}") or "{video_id}" in path:
             value = video.pk
         elif path.startswith("users/"):

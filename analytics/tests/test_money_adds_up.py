@@ -59,6 +59,9 @@ def test_a_creators_totals(client_for, creator, video, history):
             "disputes": Decimal("29.98"),  # 19.99, and 9.99 of the one that returned 10.00
             "creator_share": Decimal("36.00"),  # 16.00 + 12.00 + 8.00
             "platform_share": Decimal("8.98"),
+            "promotions": 0,
+            "losses": 0,
+            "waiting": 0,
             "earnings": Decimal("36.00"),
         }
         assert totals["gross"] - totals["refunds"] - totals["disputes"] == (
@@ -80,19 +83,21 @@ def test_the_platforms_totals(client_for, admin, history):
     totals = amounts(data["totals"])
     (revenue,) = data["revenue"]
 
-    assert totals["gross"] == Decimal("129.95")
+    assert totals["gross"] == Decimal("139.94")  # six videos and a subscription
+    assert totals["waiting"] == Decimal("9.99")
     assert (totals["creator_share"], totals["platform_share"]) == (
         Decimal("60.00"),
         Decimal("14.98"),
     )
     assert totals["gross"] - totals["refunds"] - totals["disputes"] == (
-        totals["creator_share"] + totals["platform_share"]
+        totals["creator_share"] + totals["platform_share"] + totals["waiting"]
     )
+    assert Decimal(revenue["gross"]) == totals["gross"]
     assert Decimal(revenue["disputes"]) == totals["disputes"] == Decimal("29.98")
     assert Decimal(revenue["refunds"]) == totals["refunds"]
 
 
-def test_a_discount_by_the_platform_lowers_its_share_alone(client_for, creator, viewer, video):
+def test_a_discount_by_the_platform_is_a_promotion(client_for, creator, viewer, video):
     Coupon.objects.create(code="GIFT", percent_bps=10_000, starts_at=timezone.now())
     body = {"coupon": "GIFT", "payment_method": "pm_card_visa"}
     answer = client_for(viewer).post(f"/api/v1/payments/purchase/{video.pk}", body)
@@ -101,5 +106,6 @@ def test_a_discount_by_the_platform_lowers_its_share_alone(client_for, creator, 
     totals = amounts(client_for(creator).get(CREATOR).json()["totals"])
 
     assert (totals["gross"], totals["refunds"]) == (0, 0)
-    assert (totals["creator_share"], totals["platform_share"]) == (16, -16)
+    assert (totals["creator_share"], totals["platform_share"]) == (16, Decimal("3.99"))
+    assert totals["promotions"] == Decimal("19.99")
     assert totals["earnings"] == 16

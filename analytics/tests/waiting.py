@@ -16,6 +16,7 @@ from payments import models as money
 from payments.models import (
     CouponRedemption,
     Dispute,
+    DisputeEvidence,
     IdempotencyRecord,
     Invoice,
     Notice,
@@ -32,7 +33,7 @@ from payments.models import (
     WebhookEvent,
 )  # fmt: skip
 from payments.services.gateway_news import followups, webhooks
-from payments.services.subscribing import subscriptions
+from payments.services.subscribing import lapsing
 from streaming.models import PlaybackSession
 from videos.models import ProcessingJob, Video
 
@@ -46,23 +47,25 @@ NO_STATE = {
     (ProcessingJob, "kind"),
     (Order, "kind"), (money.JournalEntry, "kind"), (money.LedgerAccount, "kind"),
     (money.LedgerAccount, "role"), (money.Coupon, "funded_by"), (money.Plan, "interval"),
-    (money.Entitlement, "source_type"), (money.Pool, "algorithm"), (PlaybackSession, "end_reason"),
-    (Subscription, "disposition"),
+    (money.Entitlement, "source_type"), (money.Pool, "algorithm"), (money.Pool, "payers"),
+    (PlaybackSession, "end_reason"), (Subscription, "disposition"),
+    (money.MoneyMode, "mode"),
 }  # fmt: skip
 
 # States that wait for nothing.
 FINAL: dict[tuple[type[Model], str], set[str]] = {
     (Order, "status"): {
-        "paid", "refunded", "disputed", "canceled", "expired",  "superseded",
+        "paid", "refunded", "disputed", "dispute_lost", "canceled", "expired", "superseded", "void",
     },
     (Payment, "status"): {"captured", "failed", "canceled"},
     # An unmatched payment waits for a person: /payments/admin/review shows it.
     (Payment, "disposition"): {"none", "applied", "duplicate", "unmatched"},
     (Refund, "status"): {"succeeded", "failed", "canceled"},
-    (Dispute, "status"): {"won", "lost"},
+    (Dispute, "status"): {"won", "lost", "closed"},
+    (DisputeEvidence, "status"): {"submitted"},
     (Subscription, "status"): {"canceled", "expired", "incomplete_expired"},
     (Invoice, "status"): {"paid", "void", "uncollectible"},
-    (Payout, "status"): {"paid", "failed", "canceled"},
+    (Payout, "status"): {"paid", "failed", "canceled", "returned"},
     (WebhookEvent, "status"): {"processed", "ignored"},
     (CouponRedemption, "state"): {"used", "released"},
     (ProcessingJob, "state"): {"done", "failed", "canceled"},
@@ -111,8 +114,11 @@ WAITS: dict[State, Overdue | None] = {
     (Dispute, "status", "warning"): None,
     (Dispute, "status", "needs_response"): None,
     (Dispute, "status", "under_review"): None,
+    # A person writes it, until the bank's date; then it can neither be changed nor submitted.
+    (DisputeEvidence, "status", "draft"): None,
+    (DisputeEvidence, "status", "submitting"): lambda now: Q(changed_at__lte=now - TICK),
     (Subscription, "status", "incomplete"): (
-        lambda now: Q(created_at__lte=now - subscriptions.ABANDONED_AFTER - TICK)
+        lambda now: Q(created_at__lte=now - lapsing.ABANDONED_AFTER - TICK)
     ),
     (Subscription, "status", "trialing"): _lapsed,
     (Subscription, "status", "active"): _lapsed,
@@ -123,10 +129,13 @@ WAITS: dict[State, Overdue | None] = {
     (Subscription, "closed_at_gateway", "False"): (
         lambda now: Q(external_id__isnull=False) & ~Q(status__in=Subscription.LIVE)
     ),
+    (Subscription, "must_not_renew", "True"): (
+        lambda now: Q(status__in=Subscription.LIVE, cancel_at_period_end=False)
+    ),
     (Invoice, "status", "open"): (
         lambda now: Q(subscription__closed_at_gateway=True) & ~Q(subscription__external_id=None)
     ),
-    (Payout, "status", "draft"): None,
+    (Payout, "status", "draft"): lambda now: Q(created_at__lte=now - timedelta(days=30) - HOUR),
     (Payout, "status", "approved"): None,
     (Payout, "status", "processing"): None,
     (WebhookEvent, "status", "received"): _event,

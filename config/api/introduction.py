@@ -64,6 +64,7 @@ ENUM_NAMES = {
     "AccessEnum": "payments.entitlements.KINDS",
     "CouponFundingEnum": "payments.models.Coupon.Funding",
     "DisputeStatusEnum": "payments.models.Dispute.Status",
+    "EvidenceStatusEnum": "payments.models.DisputeEvidence.Status",
     "EarningsGroupingEnum": "payments.serializers.books.GROUPINGS",
     "EntitlementSourceEnum": "payments.models.Entitlement.Source",
     "EntryKindEnum": "payments.models.JournalEntry.Kind",

@@ -16,9 +16,9 @@ WEB_ROOTS = ("/var/www", "/srv/www", "/srv/http", "/usr/share/nginx")
 WEB_NAMES = {"public_html", "htdocs", "wwwroot", "webroot"}
 
 
-@check("Storage", "media_writable", at_start=True)
+@check("Storage", "media_writable", at_start=True, needs_tables=True)
 def media_writable() -> Iterator[Finding]:
-    """Write a file, and move it to another folder by rename."""
+    """Write a file, and move it to another folder by rename. `migrate` makes the folder."""
     root: Path = settings.MEDIA_ROOT
     try:
         with (

@@ -156,8 +156,9 @@ def check(method: str, path: str, response: Any) -> None:
     if not path.startswith(PREFIX) or method in {"HEAD", "OPTIONS"}:
         return
     for pattern, methods in operations():
-        if pattern.fullmatch(path) and method in methods:
-            methods[method].check(response)
+        if pattern.fullmatch(path):
+            if method in methods:
+                methods[method].check(response)
             return
 
 

@@ -17,7 +17,7 @@ FLOWS = {
     "offers", "buying", "subscribing", "settling", "access", "sharing", "payouts", "gateway_news",
     "books",
 }  # fmt: skip
-TABLES_OF_ALL = {"notices", "idempotency", "sandbox"}
+TABLES_OF_ALL = {"modes", "notices", "idempotency", "sandbox"}
 LAYERS = ["models", "services", "serializers", "views", "admin"]
 
 

@@ -54,6 +54,47 @@ def test_a_large_body_is_refused(headers, parts):
     assert (refused.value.status, refused.value.code) == (413, "too_large")
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/payments/admin/disputes/0199541b/evidence/files/receipt",
+        "/admin/payments/dispute/0199541b/evidence/",
+    ],
+)
+def test_a_file_of_evidence_may_be_larger(path):
+    def take(size: int) -> bytes:
+        parts = [bytes(size)]
+        return asyncio.run(
+            take_small(scope(length(size)) | {"path": path}, sender(*parts), Waiting())
+        )
+
+    assert len(take(bodies.LARGER_MAX)) == bodies.LARGER_MAX
+    with pytest.raises(BodyRefused) as refused:
+        take(bodies.LARGER_MAX + 1)
+    assert refused.value.code == "too_large"
+
+
+def test_few_larger_bodies_are_taken_at_a_time(monkeypatch):
+    monkeypatch.setattr(bodies, "LARGER_AT_ONCE", 1)
+    larger = scope(length(2)) | {"path": "/admin/payments/dispute/1/evidence/"}
+
+    async def two() -> tuple[BaseException | None, bytes]:
+        waiting = Waiting()
+        first = asyncio.create_task(take_small(larger, sender(b"x", ends=False), waiting))
+        await asyncio.sleep(0.05)
+        try:
+            await take_small(larger, sender(b"ok"), waiting)
+        except BodyRefused as refused:
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            return refused, await take_small(larger, sender(b"ok"), waiting)
+        return None, b""
+
+    refused, later = asyncio.run(two())
+    assert isinstance(refused, BodyRefused)
+    assert (refused.status, later) == (503, b"ok")
+
+
 def test_a_body_that_does_not_end_is_refused(monkeypatch):
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.05)
     with pytest.raises(BodyRefused) as refused:

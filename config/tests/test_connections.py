@@ -104,6 +104,7 @@ def test_a_long_body_and_many_requests_are_not_beside_a_body():
         (b"GET / HTTP/1.1\r\n", 400),  # RFC 9112, section 3.2
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
         (b"GET / HTTP/1.0\r\n", 200),
+        (b"GET /#part HTTP/1.1\r\nHost: a\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n", 400),
         (b"FOO / HTTP/1.1\r\nHost: a\r\n", 405),
         (b"\x16\x03\x01 this is TLS\r\n", 400),

@@ -68,6 +68,8 @@ class Start:
             stdout=self.log.open("a"),
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # As in a terminal. A shell starts what runs in its background with Ctrl-C ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def wait_for(self, text: str, seconds: float = 120) -> None:

@@ -177,9 +177,16 @@ def review_queue(request: HttpRequest) -> TemplateResponse:
                     "The buyer paid for the video again, and the money of the first order is left.",
                     queue.superseded,
                 ),
+                (
+                    "Ended subscriptions with money",
+                    "The subscription ended because this money went back, and then it came back. Refund"
+                    " the invoice, or keep the money.",
+                    queue.ended_subscriptions,
+                ),
             )
         ],
         "debts": [(row, money_text(row.balance, row.currency)) for row in queue.negative_creators],
+        "payouts": [(row, money_text(row.amount, row.currency)) for row in queue.payouts],
         "events": queue.failed_events,
         "checks": queue.ledger_checks,
         "latest": review.latest_check(),
@@ -209,7 +216,11 @@ def _payouts(period: reports.Period, currencies: list[str]) -> list[tuple[str, l
                 for currency in currencies
             ],
         )
-        for name, title in (("paid", "Paid out"), ("in_transit", "Payouts under way, now"))
+        for name, title in (
+            ("paid", "Paid out"),
+            ("returned", "Payouts returned by banks"),
+            ("in_transit", "Payouts under way, now"),
+        )
     ]
 
 

@@ -4,7 +4,7 @@ from django.contrib import admin
 
 from config.admin import MoneyAdmin, act_on_each, money_column, percent_column
 from payments import models
-from payments.services.settling import refunds
+from payments.services.buying import orders
 
 
 @admin.register(models.Order)
@@ -27,11 +27,12 @@ class OrderAdmin(MoneyAdmin):
         return request.user.has_perm("payments.refund_order")
 
     @admin.action(
-        description="Refund in full: the buyer's access ends at once", permissions=["refund"]
+        description="Refund in full, or take free orders back: the buyer's access ends at once",
+        permissions=["refund"],
     )
     def refund_in_full(self, request, queryset):
         def refund(order):
-            refunds.refund_order(
+            orders.give_back(
                 order_id=order.pk,
                 amount=None,
                 reason=models.Refund.ON_ADMIN_SITE,

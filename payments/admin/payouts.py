@@ -31,7 +31,7 @@ class PayoutAdmin(MoneyAdmin):
     list_select_related = ["creator", "requested_by", "approved_by"]
     search_fields = ["id", "creator__email", "external_ref"]
     date_hierarchy = "created_at"
-    actions = ["approve", "processing", "mark_paid", "mark_failed", "cancel"]
+    actions = ["approve", "processing", "mark_paid", "mark_failed", "mark_returned", "cancel"]
 
     amount_text = money_column("amount", "amount")
 
@@ -53,7 +53,7 @@ class PayoutAdmin(MoneyAdmin):
 
         return self._ask_for_each(
             request, queryset, pay, action="mark_paid", title="Payouts that the bank has paid",
-            label="The bank's reference", max_length=120, done="Paid",
+            questions=[("The bank's reference", 120)], done="Paid",
         )  # fmt: skip
 
     @admin.action(description="Mark as failed …", permissions=["manage"])
@@ -63,7 +63,21 @@ class PayoutAdmin(MoneyAdmin):
 
         return self._ask_for_each(
             request, queryset, fail, action="mark_failed", title="Payouts that the bank refused",
-            label="The bank's reason", max_length=200, done="Returned to the balance",
+            questions=[("The bank's reason", 200)], done="Returned to the balance",
+        )  # fmt: skip
+
+    @admin.action(description="Mark as returned by the creator's bank …", permissions=["manage"])
+    def mark_returned(self, request, queryset):
+        def take_back(payout, reference, reason):
+            payouts.mark_returned(
+                payout_id=payout.pk, external_ref=reference, reason=reason, actor=request.user
+            )
+
+        return self._ask_for_each(
+            request, queryset, take_back, action="mark_returned",
+            title="Paid payouts that the creators' banks have returned",
+            questions=[("The bank's reference of the return", 120), ("The bank's reason", 200)],
+            done="Returned to the balance",
         )  # fmt: skip
 
     @admin.action(
@@ -82,24 +96,28 @@ class PayoutAdmin(MoneyAdmin):
         self,
         request,
         queryset,
-        act: Callable[[models.Payout, str], object],
+        act: Callable[..., object],
         *,
         action: str,
         title: str,
-        label: str,
-        max_length: int,
+        questions: list[tuple[str, int]],
         done: str,
     ) -> TemplateResponse | None:
-        """Show a page that asks for one text about each payout, then call ``act`` with each text.
+        """Show a page with the questions about each payout, then call ``act`` with each one's answers.
 
-        Returns the page, or None once ``act`` was called for each payout.
+        A question is a label and the longest answer. Returns the page, or None once ``act`` was called
+        for each payout.
         """
         rows = list(queryset)
         is_answer = "words" in request.POST
-        form = _text_form(rows, label, max_length)(request.POST if is_answer else None)
+        form = _text_form(rows, questions)(request.POST if is_answer else None)
         if is_answer and form.is_valid():
             texts = form.cleaned_data
-            act_on_each(self, request, rows, lambda row: act(row, texts[str(row.pk)]), done)
+
+            def act_with_answers(row):
+                act(row, *(texts[_field_name(row, number)] for number in range(len(questions))))
+
+            act_on_each(self, request, rows, act_with_answers, done)
             return None
         context = {
             **self.admin_site.each_context(request),
@@ -114,16 +132,22 @@ class PayoutAdmin(MoneyAdmin):
         return TemplateResponse(request, "payments/admin/payout_words.html", context)
 
 
-def _text_form(rows: list[models.Payout], label: str, max_length: int) -> type[forms.Form]:
-    """Return a form with one required text for each payout, named by the payout's id."""
+def _text_form(rows: list[models.Payout], questions: list[tuple[str, int]]) -> type[forms.Form]:
+    """Return a form with one required text for each payout and question."""
     fields = {
-        str(row.pk): forms.CharField(
+        _field_name(row, number): forms.CharField(
             label=f"{label}: {money_text(row.amount, row.currency)} to {row.creator}",
             max_length=max_length,
         )
         for row in rows
+        for number, (label, max_length) in enumerate(questions)
     }
     return type("TextForm", (forms.Form,), fields)
+
+
+def _field_name(row: models.Payout, number: int) -> str:
+    """Return the name of a form's field: the payout's id, for further questions with their number."""
+    return f"{row.pk}-{number}" if number else str(row.pk)
 
 
 @admin.register(models.Statement)
@@ -152,7 +176,9 @@ class StatementAdmin(ReadOnlyAdmin):
             Video.objects.filter(pk__in=[row["video"] for row in rows]).values_list("pk", "title")
         )
         titled = [{**row, "title": titles.get(uuid.UUID(row["video"]), "-")} for row in rows]
-        return _table(titled, ("title", "video", "count", "gross", "returned", "share"))
+        return _table(
+            titled, ("title", "video", "count", "gross", "returned", "promotions", "share")
+        )
 
     @admin.display(description="subscriptions")
     def pool(self, statement):
@@ -183,4 +209,4 @@ def _table(rows: list[dict], names: tuple[str, ...]) -> str:
     if not rows:
         return "none"
     head = (name.replace("_", " ") for name in names)
-    return html_table(head, ([row[name] for name in names] for row in rows))
+    return html_table(head, ([row.get(name, "-") for name in names] for row in rows))

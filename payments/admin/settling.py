@@ -1,10 +1,18 @@
-"""Payments, refunds and disputes in the admin site."""
+"""Payments, refunds, conversions, disputes and evidence in the admin site."""
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
 
 from config.admin import MoneyAdmin, act_on_each, money_column, money_text
+from config.errors import DomainError
 from payments import models
-from payments.services.settling import refunds
+from payments.services.settling import evidence, refunds
 
 
 @admin.register(models.Payment)
@@ -46,13 +54,68 @@ class RefundAdmin(MoneyAdmin):
     amount_text = money_column("amount", "amount", currency="payment.currency")
 
 
+@admin.register(models.Conversion)
+class ConversionAdmin(MoneyAdmin):
+    list_display = ["external_id", "payment", "presented_text", "amount_text", "fee_text"]
+    list_select_related = ["payment"]
+    list_filter = ["currency"]
+    search_fields = ["external_id", "payment__external_id"]
+
+    presented_text = money_column("presented", "of the payment", currency="payment.currency")
+    amount_text = money_column("amount", "on the gateway's balance")
+    fee_text = money_column("fee", "gateway's fee")
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+class EvidenceForm(forms.Form):
+    """The texts and files of the evidence, by Stripe's names."""
+
+    def __init__(self, *args, row: models.DisputeEvidence, is_open: bool, **kwargs):
+        super().__init__(*args, **kwargs)
+        for name in evidence.TEXTS:
+            self.fields[name] = forms.CharField(
+                label=_label(name),
+                required=False,
+                max_length=evidence.TEXT_MAX,
+                initial=row.texts.get(name, ""),
+                widget=forms.Textarea(attrs={"rows": 3, "cols": 90}),
+                disabled=not is_open,
+            )
+        for name in evidence.FILES:
+            file = row.files.get(name)
+            self.fields[name] = forms.FileField(
+                label=f"{_label(name)} (file)",
+                required=False,
+                help_text=f"Now: {file['name']}, {file['size']} bytes." if file else "",
+                disabled=not is_open,
+            )
+
+    def save(self, *, dispute_id, actor) -> None:
+        """Save the draft. Raises DomainError."""
+        texts = {name: self.cleaned_data[name] for name in evidence.TEXTS}
+        evidence.save_draft(dispute_id=dispute_id, texts=texts, actor=actor)
+        for name in evidence.FILES:
+            if file := self.cleaned_data[name]:
+                evidence.put_file(
+                    dispute_id=dispute_id,
+                    name=name,
+                    file_name=file.name,
+                    content=file.read(),
+                    actor=actor,
+                )
+
+
 @admin.register(models.Dispute)
 class DisputeAdmin(MoneyAdmin):
     list_display = [
         "external_id", "payment", "status", "reason", "amount_text", "held", "evidence_due",
-        "created_at",
+        "evidence_page", "created_at",
     ]  # fmt: skip
-    list_select_related = ["payment"]
+    list_select_related = ["payment", "evidence"]
+    readonly_fields = ["evidence_page"]
     list_filter = ["status"]
     search_fields = ["external_id", "payment__external_id"]
 
@@ -64,3 +127,54 @@ class DisputeAdmin(MoneyAdmin):
     @admin.display(description="held by the bank")
     def held(self, dispute):
         return money_text(dispute.withdrawn - dispute.reinstated, dispute.payment.currency)
+
+    @admin.display(description="evidence")
+    def evidence_page(self, dispute):
+        row = getattr(dispute, "evidence", None)
+        return format_html(
+            '<a href="{}">{}</a>',
+            reverse("admin:payments_dispute_evidence", args=[dispute.pk]),
+            row.get_status_display() if row else "add evidence",
+        )
+
+    def get_urls(self):
+        page = self.admin_site.admin_view(self.edit_evidence)
+        return [
+            path("<uuid:pk>/evidence/", page, name="payments_dispute_evidence"),
+            *super().get_urls(),
+        ]
+
+    def edit_evidence(self, request, pk):
+        """Show the evidence of a dispute; save it as a draft, or submit it to the bank."""
+        if not request.user.has_perm("payments.answer_dispute"):
+            raise PermissionDenied
+        dispute = get_object_or_404(models.Dispute.objects.select_related("payment"), pk=pk)
+        row = evidence.of(dispute)
+        reason = evidence.refusal(dispute, row)
+        form = EvidenceForm(
+            request.POST or None, request.FILES or None, row=row, is_open=reason is None
+        )
+        if request.method == "POST" and form.is_valid():
+            try:
+                form.save(dispute_id=pk, actor=request.user)
+                if "submit" in request.POST:
+                    evidence.submit(dispute_id=pk, actor=request.user)
+            except DomainError as error:
+                messages.error(request, str(error.detail))
+            else:
+                submitted = "submit" in request.POST
+                messages.success(
+                    request, "Submitted to the bank." if submitted else "Saved as a draft."
+                )
+            return HttpResponseRedirect(request.path)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Evidence against {dispute.external_id}",
+            "opts": self.opts,
+            "form": form,
+            "dispute": dispute,
+            "evidence": row,
+            "reason": reason,
+            "media": self.media,
+        }
+        return TemplateResponse(request, "payments/admin/evidence.html", context)

@@ -19,8 +19,8 @@ class PoolAdmin(MoneyAdmin):
     list_select_related = ["closed_by"]
     search_fields = ["period"]
     fields = [
-        "period", "currency", "balance", "amount", "total_seconds", "algorithm", "input_sha256",
-        "closed_at", "closed_by", "shares",
+        "period", "currency", "balance", "amount", "total_seconds", "algorithm", "payers",
+        "input_sha256", "closed_at", "closed_by", "shares",
     ]  # fmt: skip
 
     balance_text = money_column("balance", "in the pool")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from django.db.models import Q, Sum
 
+from payments import modes
 from payments.books import reports
 from payments.books.reports import Period, RevenueDay, RevenueRow
 from payments.models import Payout
@@ -41,9 +42,14 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class PayoutTotals:
-    """Payouts in one currency: paid within a period, and under way now, in minor units."""
+    """Payouts in one currency: paid and returned within a period, and under way now, in minor units.
+
+    A payout that was paid in one month and returned in the next is paid in the one and returned in the
+    other.
+    """
 
     paid: int
+    returned: int
     in_transit: int
 
 
@@ -75,14 +81,16 @@ def identity(row: RevenueRow) -> Identity:
 
 
 def payouts(period: Period) -> dict[str, PayoutTotals]:
-    """Return the payouts paid within a period and the payouts under way now, by currency. One query."""
-    paid = Q(status=Payout.Status.PAID) & period.of("settled_at")
+    """Return the payouts of a period and the payouts under way now, by currency. One query."""
+    paid = Q(status__in=Payout.PAID_OUT) & period.of("settled_at")
+    returned = Q(status=Payout.Status.RETURNED) & period.of("returned_at")
     under_way = Q(status__in=Payout.IN_FLIGHT)
     rows = (
-        Payout.objects.filter(paid | under_way)
+        Payout.objects.filter(modes.of_present("created_at"), paid | returned | under_way)
         .values_list("currency")
         .annotate(
             paid=Sum("amount", filter=paid, default=0),
+            returned=Sum("amount", filter=returned, default=0),
             in_transit=Sum("amount", filter=under_way, default=0),
         )
         .order_by("currency")

@@ -2,34 +2,37 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import BigIntegerField, Case, Count, F, Q, Sum, Value, When
+from django.db.models import BigIntegerField, Case, Count, F, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import Coalesce, TruncDay
 
+from payments import modes
 from payments.books.columns import Row, amount, columns, count, same_as
-from payments.models import JournalEntry, LedgerAccount, Payment, Subscription, Transfer
+from payments.ledger.accounts import GATEWAY_SIDE
+from payments.models import JournalEntry, LedgerAccount, Order, Payment, Subscription, Transfer
 from payments.models.books import TransferQuerySet
 
 Kind = JournalEntry.Kind
 Role = LedgerAccount.Role
 # Payouts and written-off debts move money that was earned before; they earn nothing.
 EARNED = Q(entry__payout__isnull=True) & ~Q(entry__kind=Kind.WRITE_OFF)
-# A transfer that debits or credits these accounts moves money between the gateways and us. A gateway's
-# fee goes from one to the other and is no such movement.
-GATEWAY_SIDE = frozenset({Role.CLEARING, Role.FEES})
 
 
 @dataclass(frozen=True, slots=True)
 class SalesRow:
-    """Sales and their refunds in one currency."""
+    """Sales and their refunds in one currency; `docs/glossary.md` defines each figure."""
 
     currency: str
-    sales: int = count("Videos sold")
-    gross: int = amount("Gross", kinds=(Kind.CAPTURE,), sign=-1)
+    sales: int = count("Videos sold", help_text="Orders that were paid, each once.")
+    gross: int = amount(
+        "Gross",
+        help_text="Paid for orders and, for the platform, for subscriptions.",
+        kinds=(Kind.CAPTURE,),
+        sign=-1,
+    )
     # Entries of a kind that no column names count as refunds.
     refunds: int = amount("Refunds", kinds=(Kind.REFUND,))
     net: int = amount("Net of refunds and disputes")
@@ -81,21 +84,6 @@ class RevenueRow(SalesRow):
 
 
 @dataclass(frozen=True, slots=True)
-class PurchasesRow:
-    """The money of purchases in one currency, and the shares that it became.
-
-    Gross minus refunds and disputes equals the two shares together.
-    """
-
-    currency: str
-    gross: int = same_as(RevenueRow, "gross")
-    refunds: int = same_as(RevenueRow, "refunds")
-    disputes: int = same_as(RevenueRow, "disputes")
-    creator_share: int = same_as(RevenueRow, "creator_share")
-    platform_share: int = amount("Platform's share, less its promotions and losses")
-
-
-@dataclass(frozen=True, slots=True)
 class RevenueDay:
     """The platform's revenue of one day (UTC) in one currency."""
 
@@ -115,28 +103,6 @@ class EarningsRow:
     bucket: datetime | uuid.UUID | str | None  # None: the earnings of subscriptions, by video
     currency: str
     earnings: int = same_as(CreatorRow, "earnings")
-
-
-@dataclass(frozen=True, slots=True)
-class TrialBalanceTotal:
-    """The sums of all ledger accounts in one currency. The balance of correct books is zero."""
-
-    currency: str
-    debit: int = amount("Debits")
-    credit: int = amount("Credits")
-    balance: int = amount("Balance", help_text="Debits minus credits; always zero.")
-
-
-@dataclass(frozen=True, slots=True)
-class TrialBalanceRow:
-    """One ledger account with its sums. An asset has a positive balance here."""
-
-    code: str
-    kind: str
-    currency: str
-    debit: int = same_as(TrialBalanceTotal, "debit")
-    credit: int = same_as(TrialBalanceTotal, "credit")
-    balance: int = amount("Balance", help_text="Debits minus credits.")
 
 
 # The equation that holds for every period, video and currency: the money that came in and did not go
@@ -177,9 +143,8 @@ class Period:
 
 def creator_totals(creator_id: uuid.UUID, period: Period) -> list[CreatorRow]:
     """Return a creator's sales, gross, refunds and earnings by currency. Three queries."""
-    transfers = _earning_transfers(period).filter(entry__payment__order__creator_id=creator_id)
-    booked = _booked(CreatorRow, transfers)
-    sales = _sales(period, order__creator_id=creator_id)
+    booked = _booked(CreatorRow, _purchase_transfers(period, creator_id=creator_id))
+    sales = _sales(period, creator_id=creator_id)
     earned = creator_earned(creator_id, period)
     return [
         CreatorRow(
@@ -207,32 +172,35 @@ def creator_earned(
 
 def purchases(
     period: Period, *, creator_id: uuid.UUID | None = None, video_id: uuid.UUID | None = None
-) -> list[PurchasesRow]:
-    """Return how the money of purchases was divided: of all, of a creator's videos, or of one video.
+) -> list[RevenueRow]:
+    """Return the money of purchases by currency: of all, of a creator's videos, or of one video.
 
-    Without payments that are no purchase, such as one that was made twice. One query.
+    The columns are those of `platform_totals`; the ones that count sales and subscriptions are left
+    at 0. `IDENTITY` holds. One query.
     """
-    is_purchase = Q(entry__payment__disposition=Payment.Disposition.APPLIED)
-    transfers = _earning_transfers(period, video_id).filter(
-        (is_purchase & Q(entry__payment__order__isnull=False)) | Q(entry__order__isnull=False)
-    )
-    if creator_id:
-        transfers = transfers.filter(
-            Q(entry__payment__order__creator_id=creator_id) | Q(entry__order__creator_id=creator_id)
-        )
-    rows = []
-    for (currency,), booked in sorted(_booked(PurchasesRow, transfers).items()):
-        came_in = booked["gross"] - booked["refunds"] - booked["disputes"]
-        kept = came_in - booked["creator_share"]
-        rows.append(PurchasesRow(currency=currency, **booked, platform_share=kept))
-    return rows
+    transfers = _purchase_transfers(period, creator_id=creator_id, video_id=video_id)
+    booked = _booked(RevenueRow, transfers)
+    return [
+        RevenueRow(currency=currency, **_with_net(booked[(currency,)]))
+        for (currency,) in sorted(booked)
+    ]
+
+
+def sold(
+    period: Period, *, creator_id: uuid.UUID | None = None, video_id: uuid.UUID | None = None
+) -> QuerySet[Order]:
+    """Return the sales of a period: of everything, of a creator's videos, or of one video."""
+    of = {"creator_id": creator_id, "video_id": video_id}
+    chosen = {name: value for name, value in of.items() if value is not None}
+    present = modes.of_present("created_at")
+    return Order.objects.sold().filter(present, period.of("paid_at"), **chosen)
 
 
 def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list[EarningsRow]:
     """Return a creator's earnings by currency and ``day``, ``video`` or ``source``. One query."""
     key = {
         "day": TruncDay("entry__effective_at"),
-        "video": F("entry__payment__order__video_id"),
+        "video": Coalesce("entry__payment__order__video_id", "entry__order__video_id"),
         "source": Case(
             When(entry__pool__isnull=False, then=Value("subscriptions")), default=Value("sales")
         ),
@@ -254,7 +222,7 @@ def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[R
     `IDENTITY` holds for each of them.
     """
     booked = _booked(RevenueRow, _earning_transfers(period, video_id))
-    sales = _sales(period, **({"order__video_id": video_id} if video_id else {}))
+    sales = _sales(period, video_id=video_id)
     subscribers = {} if video_id else _subscribers(period)
     return [
         RevenueRow(
@@ -277,35 +245,14 @@ def series(period: Period) -> list[RevenueDay]:
     ]
 
 
-def trial_balance() -> list[TrialBalanceRow]:
-    """Return every ledger account with its sums of debits and credits, by code. Three queries."""
-    debits, credits = (
-        dict(Transfer.objects.order_by().values_list(side).annotate(total=Sum("amount")))
-        for side in ("debit", "credit")
-    )
-    rows = LedgerAccount.objects.order_by("code").values_list("pk", "code", "kind", "currency")
-    return [
-        TrialBalanceRow(code, kind, currency, debit, credit, debit - credit)
-        for pk, code, kind, currency in rows
-        for debit, credit in [(debits.get(pk, 0), credits.get(pk, 0))]
-    ]
-
-
-def trial_balance_totals(rows: Iterable[TrialBalanceRow]) -> list[TrialBalanceTotal]:
-    """Return the sums of a trial balance by currency."""
-    sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for row in rows:
-        sums[row.currency][0] += row.debit
-        sums[row.currency][1] += row.credit
-    return [
-        TrialBalanceTotal(currency, debit, credit, debit - credit)
-        for currency, (debit, credit) in sorted(sums.items())
-    ]
-
-
 def _earning_transfers(period: Period, video_id: uuid.UUID | None = None) -> TransferQuerySet:
-    """Return the transfers of a period that earn or take back money, of everything or of one video."""
-    transfers = Transfer.objects.filter(EARNED, period.of("entry__effective_at"))
+    """Return the transfers of a period that earn or take back money, of everything or of one video.
+
+    Without those of an earlier mode: play money is no revenue.
+    """
+    transfers = Transfer.objects.filter(
+        EARNED, modes.of_present("entry__effective_at"), period.of("entry__effective_at")
+    )
     if video_id is None:
         return transfers
     return transfers.filter(
@@ -313,25 +260,61 @@ def _earning_transfers(period: Period, video_id: uuid.UUID | None = None) -> Tra
     )
 
 
+def _purchase_transfers(
+    period: Period, *, creator_id: uuid.UUID | None = None, video_id: uuid.UUID | None = None
+) -> TransferQuerySet:
+    """Return the transfers of a period about orders, without payments that pay no order.
+
+    Such a payment was made twice, or has another amount than agreed: its buyer gets it back.
+    """
+    is_purchase = Q(entry__payment__disposition=Payment.Disposition.APPLIED)
+    transfers = _earning_transfers(period, video_id).filter(
+        (is_purchase & Q(entry__payment__order__isnull=False)) | Q(entry__order__isnull=False)
+    )
+    if creator_id is None:
+        return transfers
+    return transfers.filter(
+        Q(entry__payment__order__creator_id=creator_id) | Q(entry__order__creator_id=creator_id)
+    )
+
+
 def _booked(
     row: type[Row], transfers: TransferQuerySet, *keys: str
 ) -> dict[tuple[Any, ...], dict[str, int]]:
-    """Return the columns of a report's row that have a source in the books, by column name. One query.
+    """Return the columns of a report's row that have a source in the books, by column name.
 
-    There are values for each combination of the transfers' ``keys`` and currency.
+    One query. There are values for each combination of the transfers' ``keys`` and currency.
     """
     of_role = {column.role: column for column in columns(row) if column.role}
     of_kind = {kind: column for column in columns(row) for kind in column.kinds}
-    net = transfers.net_by(*keys, "currency", "entry__kind", account=("role",))
+    net = transfers.net_by(
+        *keys, "currency", "entry__kind", "entry__payment__disposition", account=("role",)
+    )
     booked: dict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for (*key, kind, role), credit in net.items():
+    for (*key, kind, disposition, role), credit in net.items():
         values = booked[tuple(key)]
         if role in of_role:
             values[of_role[role].name] += of_role[role].sign * credit
-        if role in GATEWAY_SIDE:
-            moved = of_kind.get(kind, of_kind[Kind.REFUND])
-            values[moved.name] += moved.sign * credit
+        moved_as, moved = _moved_at_gateway(kind, disposition, role, credit)
+        column = of_kind.get(moved_as, of_kind[Kind.REFUND])
+        values[column.name] += column.sign * moved
     return booked
+
+
+def _moved_at_gateway(
+    kind: Kind, disposition: str | None, role: str, credit: int
+) -> tuple[Kind, int]:
+    """Return the credit on the gateways' side that a report counts, and the kind that it counts as.
+
+    A payment that pays nothing is part of the gross only as long as its money waits here. Its refund
+    lowers the gross, so that a sale that was paid twice is shown as one. Only what a bank takes beyond
+    that, the platform's loss, is a dispute.
+    """
+    if disposition not in Payment.PAYS_NOTHING:
+        return kind, credit if role in GATEWAY_SIDE else 0
+    if role in {Role.CUSTOMER_REFUND, Role.SUSPENSE}:
+        return Kind.CAPTURE, -credit
+    return kind, -credit if role == Role.LOSSES else 0
 
 
 def _with_net(booked: dict[str, int]) -> dict[str, int]:
@@ -339,10 +322,10 @@ def _with_net(booked: dict[str, int]) -> dict[str, int]:
     return {**booked, "net": sum(sign * booked.get(column.name, 0) for column, sign in CAME_IN)}
 
 
-def _sales(period: Period, **of: object) -> dict[str, int]:
-    """Return the number of orders paid within a period, by currency. One query."""
-    sold = Payment.objects.filter(period.of("captured_at"), captured__gt=0, **of)
-    return dict(sold.order_by().values_list("currency").annotate(number=Count("order")))
+def _sales(period: Period, **of: uuid.UUID | None) -> dict[str, int]:
+    """Return the number of sales of a period by currency. One query."""
+    orders = sold(period, **of).order_by()
+    return dict(orders.values_list("currency").annotate(number=Count("pk")))
 
 
 def _subscribers(period: Period) -> dict[str, dict[str, int]]:
@@ -361,7 +344,7 @@ def _subscribers(period: Period) -> dict[str, dict[str, int]]:
     )
     ended = period.of("ended_at") & Q(ended_at__isnull=False, period_start__isnull=False)
     rows = (
-        Subscription.objects.filter(paying | ended)
+        Subscription.objects.filter(modes.of_present("created_at"), paying | ended)
         .values_list("plan__currency")
         .annotate(
             active=Count("pk", filter=paying),

@@ -1,22 +1,26 @@
-"""The review queue: money and webhook events that no rule could place, for a person to decide.
+"""The review queue: money, payouts and webhook events that wait for a person to decide.
 
 It only reads.
 """
 
 from dataclasses import dataclass, fields
 
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 
+from payments import modes
 from payments.models import (
     Dispute,
+    JournalEntry,
     LedgerAccount,
     LedgerCheck,
     Order,
     Payment,
+    Payout,
     Refund,
     WebhookEvent,
 )
 from payments.models.books import sum_by
+from payments.services.payouts import waiting
 
 AT_MOST = 100  # rows of each kind; a longer list cannot be worked through by hand
 
@@ -37,6 +41,24 @@ def duplicates_not_refunded() -> QuerySet[Payment]:
 def superseded_with_money() -> QuerySet[Payment]:
     """Return the payments of superseded orders: the buyer paid again, and this money is still here."""
     return _with_money_left().filter(order__status=Order.Status.SUPERSEDED)
+
+
+def ended_with_money() -> QuerySet[Payment]:
+    """Return the payments of ended subscriptions with money that came back after the end.
+
+    The subscription ended because the money of its latest period went back. Then the refund failed, or
+    the bank returned disputed money: the subscriber has paid for days that they could not watch.
+    """
+    came_back = JournalEntry.objects.filter(
+        payment=OuterRef("pk"),
+        kind__in=[JournalEntry.Kind.DISPUTE_REINSTATED, JournalEntry.Kind.REFUND_REVERSED],
+        effective_at__gt=OuterRef("invoice__subscription__ended_at"),
+    )
+    return _with_money_left().filter(
+        Exists(came_back),
+        disposition=Payment.Disposition.APPLIED,
+        invoice__period_end__gt=F("invoice__subscription__ended_at"),
+    )
 
 
 def negative_creators() -> QuerySet[LedgerAccount]:
@@ -78,7 +100,9 @@ class Queue:
     suspense: list[Payment]
     failed_refunds: list[Payment]
     superseded: list[Payment]
+    ended_subscriptions: list[Payment]
     negative_creators: list[LedgerAccount]
+    payouts: list[Payout]  # those that have waited too long
     failed_events: list[WebhookEvent]
     ledger_checks: list[LedgerCheck]  # the latest one, if it found discrepancies
 
@@ -94,7 +118,9 @@ def queue() -> Queue:
         suspense=list(suspense()[:AT_MOST]),
         failed_refunds=list(duplicates_not_refunded()[:AT_MOST]),
         superseded=list(superseded_with_money()[:AT_MOST]),
+        ended_subscriptions=list(ended_with_money()[:AT_MOST]),
         negative_creators=list(negative_creators()[:AT_MOST]),
+        payouts=list(waiting.overdue()[:AT_MOST]),
         failed_events=list(failed_events()[:AT_MOST]),
         ledger_checks=[check] if check and check.discrepancies else [],
     )
@@ -108,7 +134,7 @@ def _with_money_left() -> QuerySet[Payment]:
     counting = [*Refund.COUNTS, Refund.Status.REQUESTED]
     back = Refund.objects.filter(status__in=counting)
     return (
-        Payment.objects.filter(captured__gt=0)
+        Payment.objects.filter(modes.of_present("created_at"), captured__gt=0)
         .annotate(
             kept=F("captured")
             - sum_by("payment", back, F("amount"))

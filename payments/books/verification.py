@@ -15,8 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
 from payments import locks
-from payments.books import verification_payments
-from payments.books.reports import trial_balance
+from payments.books import trial_balance, verification_payments
 from payments.ledger import protection
 from payments.models import (
     Entitlement,
@@ -33,7 +32,9 @@ from payments.models import (
     Subscription,
     Transfer,
 )
+from payments.models.books import sum_by
 from payments.services import access
+from payments.services.modes import switching
 
 Role = LedgerAccount.Role
 BATCH = 2000
@@ -79,6 +80,7 @@ def _all_discrepancies(on_step: Callable[[int], None]) -> Iterator[str]:
     yield from _pools()
     yield from _payouts()
     yield from _invoices()
+    yield from switching.money_out_of_place()
 
 
 def _missing_triggers() -> Iterator[str]:
@@ -88,7 +90,7 @@ def _missing_triggers() -> Iterator[str]:
 
 def _unbalanced() -> Iterator[str]:
     sums: dict[str, int] = {}
-    for row in trial_balance():
+    for row in trial_balance.accounts():
         sums[row.currency] = sums.get(row.currency, 0) + row.balance
     for currency, off in sums.items():
         if off:
@@ -102,7 +104,7 @@ def _foreign_currencies() -> Iterator[str]:
 
 
 def _unexplained_entries() -> Iterator[str]:
-    """Report entries without a subject, unless they write off a debt, and entries with several."""
+    """Report entries with several subjects, and those without one that write off or close nothing."""
     without_subject = Transfer.objects.filter(
         entry__payment=None, entry__order=None, entry__pool=None, entry__payout=None
     )
@@ -111,7 +113,9 @@ def _unexplained_entries() -> Iterator[str]:
         debit__role=Role.BAD_DEBT,
         credit__role=Role.CREATOR,
     )
-    entries = without_subject.exclude(write_off).values_list("entry__key", flat=True)
+    closes_mode = Q(entry__kind=JournalEntry.Kind.MODE_CLOSED, entry__key__startswith="mode:")
+    unexplained = without_subject.exclude(write_off | closes_mode)
+    entries = unexplained.values_list("entry__key", flat=True)
     for key in entries.order_by().distinct():
         yield f"entry {key} is about no payment, order, pool or payout, and writes off no debt"
     several = JournalEntry.objects.exclude(payment=None).exclude(order=None, pool=None, payout=None)
@@ -221,12 +225,12 @@ class _PayoutSums(NamedTuple):
     """The sums of a payout's transfers in minor units."""
 
     taken: int = 0  # from the creator's account, without the part that came back
-    paid: int = 0  # from transit to the bank
+    paid: int = 0  # from transit to the bank, without the part that came back
     other: int = 0  # between any other accounts
 
 
 _TAKEN = {(Role.CREATOR, Role.PAYOUT_TRANSIT): 1, (Role.PAYOUT_TRANSIT, Role.CREATOR): -1}
-_PAID = (Role.PAYOUT_TRANSIT, Role.CLEARING)
+_PAID = {(Role.PAYOUT_TRANSIT, Role.CLEARING): 1, (Role.CLEARING, Role.PAYOUT_TRANSIT): -1}
 
 
 def _payouts() -> Iterator[str]:
@@ -259,8 +263,8 @@ def _payout_sums(transfers: QuerySet[Transfer]) -> dict[uuid.UUID, _PayoutSums]:
         taken, paid, other = sums.get(payout_id, _PayoutSums())
         if (debit, credit) in _TAKEN and creator in {payer, payee}:
             taken += _TAKEN[debit, credit] * total
-        elif (debit, credit) == _PAID:
-            paid += total
+        elif (debit, credit) in _PAID:
+            paid += _PAID[debit, credit] * total
         else:
             other += total
         sums[payout_id] = _PayoutSums(taken, paid, other)
@@ -295,8 +299,13 @@ def _invoices() -> Iterator[str]:
     wrong = Q(recognised__gt=F("amount")) | Q(recognised__lt=0)
     for pk in Invoice.objects.filter(wrong).values_list("pk", flat=True):
         yield f"invoice {pk}: the recognised amount is below 0 or above the price"
-    unpaid = Invoice.objects.exclude(status=Invoice.Status.PAID).filter(
-        payments__disposition=Payment.Disposition.APPLIED
+    applied = Payment.objects.filter(disposition=Payment.Disposition.APPLIED)
+    sums = Invoice.objects.annotate(
+        paid=sum_by("invoice", applied, F("captured")),
+        parts=sum_by("invoice", applied, F("recognised")),
     )
+    unpaid = sums.exclude(status=Invoice.Status.PAID).filter(paid__gte=F("amount"))
     for pk in unpaid.values_list("pk", flat=True):
-        yield f"invoice {pk} has a payment, but is not marked as paid"
+        yield f"invoice {pk} is paid in full, but is not marked as paid"
+    for pk in sums.exclude(parts=F("recognised")).values_list("pk", flat=True):
+        yield f"invoice {pk}: the recognised amount is not the sum of its payments' parts"

@@ -13,6 +13,7 @@ from django.db.models.expressions import Combinable
 from payments import locks
 from payments.ledger.accounts import PERSONAL
 from payments.models import (
+    Conversion,
     Dispute,
     LedgerAccount,
     Order,
@@ -30,10 +31,9 @@ BATCH = 2000  # payments that are checked together
 # The fields that the split and the order's status follow from. Dates and texts of a million rows cost
 # time, and nothing here reads them.
 _READ = (
-    *("gateway", "currency", "captured", "fee", "disposition"),
+    *("gateway", "currency", "captured", "fee", "disposition", "recognised"),
     *("order__creator", "order__buyer", "order__fee_bps", "order__status", "order__discount"),
-    *("order__coupon__funded_by", "invoice__fee_bps", "invoice__recognised"),
-    "invoice__subscription__user",
+    *("order__coupon__funded_by", "invoice__fee_bps", "invoice__subscription__user"),
 )
 
 
@@ -52,7 +52,10 @@ class _Facts:
 
     refunded: dict[uuid.UUID, int]
     disputed: dict[uuid.UUID, int]
+    undecided: set[uuid.UUID]  # the payments with such a dispute
+    lost: set[uuid.UUID]
     bank_fees: dict[uuid.UUID, int] = field(default_factory=dict)
+    converted: dict[uuid.UUID, list[split.Converted]] = field(default_factory=dict)
     booked: dict[uuid.UUID, dict[_AccountName, int]] = field(default_factory=dict)
 
 
@@ -94,7 +97,7 @@ class _AccountNames:
 
 
 def _facts_of(first: uuid.UUID, last: uuid.UUID, names: _AccountNames) -> _Facts:
-    """Return the facts of the payments with ids from ``first`` to ``last``. Four queries."""
+    """Return the facts of the payments with ids from ``first`` to ``last``. Seven queries."""
     span = {"payment_id__gte": first, "payment_id__lte": last}
 
     def sums(rows: QuerySet[Any], amount: str | Combinable) -> dict[uuid.UUID, int]:
@@ -108,9 +111,16 @@ def _facts_of(first: uuid.UUID, last: uuid.UUID, names: _AccountNames) -> _Facts
     for (payment_id, account_id), credit in net.items():
         credits, name = booked.setdefault(payment_id, {}), names.name(account_id)
         credits[name] = credits.get(name, 0) + credit
+    converted: dict[uuid.UUID, list[split.Converted]] = {}
+    for row in Conversion.objects.filter(**span):
+        fields = split.Converted(row.currency, row.amount, row.fee, row.presented)
+        converted.setdefault(row.payment_id, []).append(fields)
     return _Facts(
+        converted=converted,
         refunded=sums(refunds.filter(status__in=Refund.COUNTS), "amount"),
         disputed=sums(disputes, F("withdrawn") - F("reinstated")),
+        undecided=set(disputes.undecided().values_list("payment_id", flat=True)),
+        lost=set(disputes.lost().values_list("payment_id", flat=True)),
         bank_fees=sums(disputes, "fee"),
         booked=booked,
     )
@@ -120,17 +130,23 @@ def _is_booked(payment: Payment, facts: _Facts) -> bool:
     """Return whether the books hold exactly the credits that a payment's facts require."""
     pk = payment.pk
     back = facts.refunded.get(pk, 0) + facts.disputed.get(pk, 0)
-    credits = split.required_credits(payment, back=back, bank_fees=facts.bank_fees.get(pk, 0))
+    credits = split.required_credits(
+        payment,
+        back=back,
+        bank_fees=facts.bank_fees.get(pk, 0),
+        converted=facts.converted.get(pk, ()),
+    )
     owner_id = split.account_owner_id(payment)
     required = {
-        _AccountName(role, owner_id if role in PERSONAL else None, payment.currency): credit
-        for role, credit in credits.items()
+        _AccountName(role, owner_id if role in PERSONAL else None, currency): credit
+        for (role, currency), credit in credits.items()
         if credit
     }
     booked = dict(facts.booked.get(pk, {}))
     # Clearing is the other side of all these transfers: it is right if they are.
-    clearing = f"clearing:{payment.gateway}:{payment.currency}"
-    booked.pop(_AccountName(Role.CLEARING, None, payment.currency, clearing), None)
+    for currency in {currency for _, currency in credits}:
+        clearing = f"clearing:{payment.gateway}:{currency}"
+        booked.pop(_AccountName(Role.CLEARING, None, currency, clearing), None)
     return {name: credit for name, credit in booked.items() if credit} == required
 
 
@@ -148,19 +164,25 @@ def _order_follows(payment: Payment, facts: _Facts) -> bool:
     """Return whether the status of a payment's order fits the payment's refunds and disputes."""
     if payment.order is None or payment.disposition != Payment.Disposition.APPLIED:
         return True
-    if facts.refunded.get(payment.pk, 0) >= payment.captured:
-        expected = Order.Status.REFUNDED
-    else:
-        held = facts.disputed.get(payment.pk, 0) > 0
-        expected = Order.Status.DISPUTED if held else Order.Status.PAID
+    expected = Order.status_when_paid(
+        captured=payment.captured,
+        refunded=facts.refunded.get(payment.pk, 0),
+        is_undecided=payment.pk in facts.undecided,
+        is_lost=payment.pk in facts.lost,
+    )
     # A superseded order keeps its status: the buyer bought again, and an administrator decides.
-    return payment.order.status in {expected, Order.Status.SUPERSEDED}
+    return payment.order.status in {expected, Order.Status.SUPERSEDED, Order.Status.VOID}
 
 
 @transaction.atomic
 def _order_is_wrong(payment_id: uuid.UUID) -> bool:
     payment = locks.lock_payment(pk=payment_id)
-    facts = _Facts({payment_id: payment.refunded()}, {payment_id: payment.disputed()})
+    facts = _Facts(
+        refunded={payment_id: payment.refunded()},
+        disputed={payment_id: payment.disputed()},
+        undecided={payment_id} if payment.has_undecided_dispute() else set(),
+        lost={payment_id} if payment.has_lost_dispute() else set(),
+    )
     return not _order_follows(payment, facts)
 
 

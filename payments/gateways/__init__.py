@@ -1,11 +1,18 @@
-"""The payment gateways by name. Only a gateway's own folder knows the shapes of its data."""
+"""The payment gateways by name. Only a gateway's own folder knows the shapes of its data.
+
+A gateway is open while its mode is that of the database: play money and real money never meet. All
+calls of the services get their gateway from here, so that a closed one is never called.
+"""
 
 from collections.abc import Callable
 
 from django.conf import settings
 
+from payments import modes
+from payments.errors import PaymentsClosed
 from payments.gateways.base import Gateway
 from payments.gateways.sandbox import SandboxGateway
+from payments.modes import Mode
 
 
 def _stripe() -> Gateway:
@@ -23,15 +30,61 @@ _GATEWAYS: dict[str, Callable[[], Gateway]] = {
 
 
 def current() -> Gateway:
-    """Return the gateway for new orders and subscriptions: the setting PAYMENT_GATEWAY."""
-    return by_name(settings.PAYMENT_GATEWAY)
+    """Return the gateway for a new order or subscription: the setting PAYMENT_GATEWAY.
+
+    A database without a mode gets that of the gateway. Raises PaymentsClosed if it has another one.
+    """
+    gateway = configured()
+    if modes.record_first_use(mode_of(gateway)) != mode_of(gateway):
+        raise PaymentsClosed()
+    return gateway
 
 
 def by_name(name: str) -> Gateway:
-    """Return the gateway of an existing payment, order or subscription. Raises KeyError."""
+    """Return the gateway of an existing payment, order or subscription.
+
+    Raises KeyError for an unknown name, and PaymentsClosed unless it `is_open`.
+    """
+    if not is_open(name):
+        raise PaymentsClosed()
     return _GATEWAYS[name]()
+
+
+def configured() -> Gateway:
+    """Return the gateway of PAYMENT_GATEWAY even while it is closed, to show or check its settings."""
+    return _GATEWAYS[settings.PAYMENT_GATEWAY]()
+
+
+def mode_of(gateway: Gateway) -> Mode:
+    """Return the kind of money that a gateway moves, by its name and its keys."""
+    if gateway.name == SandboxGateway.name:
+        return Mode.SANDBOX
+    return Mode.LIVE if gateway.public["livemode"] else Mode.TEST
+
+
+def are_open() -> bool:
+    """Return whether the gateway of PAYMENT_GATEWAY has the mode of the database, or will give it one.
+
+    While it has another, no money moves, no mail leaves, and no news of a gateway is believed.
+    """
+    return modes.of_database() in {None, mode_of(configured())}
+
+
+def require_open() -> None:
+    """Raise PaymentsClosed unless `are_open`."""
+    if not are_open():
+        raise PaymentsClosed()
 
 
 def is_known(name: str) -> bool:
     """Return whether there is a gateway with this name."""
     return name in _GATEWAYS
+
+
+def is_open(name: str) -> bool:
+    """Return whether the database has the mode of this gateway and of PAYMENT_GATEWAY, or none yet.
+
+    Raises KeyError for an unknown name.
+    """
+    held = modes.of_database()
+    return held is None or mode_of(_GATEWAYS[name]()) == mode_of(configured()) == held

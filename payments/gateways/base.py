@@ -11,7 +11,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal, NamedTuple, Protocol, TypedDict
 
-from payments.models import Dispute, Invoice, Payment, Refund, Subscription
+from payments.gateways.payment_snapshots import ConversionSnapshot as ConversionSnapshot
+from payments.gateways.payment_snapshots import DisputeSnapshot as DisputeSnapshot
+from payments.gateways.payment_snapshots import PaymentSnapshot as PaymentSnapshot
+from payments.gateways.payment_snapshots import RefundSnapshot as RefundSnapshot
+from payments.models import Invoice, Subscription
 
 # The objects at a gateway that this service follows.
 ObjectKind = Literal["payment", "subscription", "checkout"]
@@ -33,54 +37,6 @@ class PublicSettings(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class RefundSnapshot:
-    """The state of one refund at the gateway."""
-
-    external_id: str
-    amount: int
-    status: Refund.Status
-    key: str = (
-        ""  # the idempotency key of our request; empty for a refund made by hand at the gateway
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class DisputeSnapshot:
-    """The state of one dispute at the gateway.
-
-    ``withdrawn`` and ``reinstated`` are the sums that really left and came back; an inquiry moves none.
-    """
-
-    external_id: str
-    amount: int
-    withdrawn: int
-    reinstated: int
-    status: Dispute.Status
-    fee: int = 0
-    reason: str = ""
-    evidence_due: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentSnapshot:
-    """The state of one payment at the gateway, with all its refunds and disputes."""
-
-    external_id: str
-    amount: int
-    currency: str
-    captured: int
-    status: Payment.Status
-    refunds: tuple[RefundSnapshot, ...] = ()
-    disputes: tuple[DisputeSnapshot, ...] = ()
-    fee: int = 0  # the gateway's fee; 0 also while the gateway has not reported one
-    order_id: str = ""  # the id of our order, for a payment of an order
-    invoice_id: str = ""  # the gateway's id of the invoice, for a payment of a subscription
-    subscription_id: str = ""  # the gateway's id of the subscription of that invoice
-    action_url: str = ""  # the page where the buyer authenticates, with the status requires_action
-    decline_code: str = ""  # the bank's reason, with the status failed
-
-
-@dataclass(frozen=True, slots=True)
 class CheckoutSnapshot:
     """The state of one checkout (a hosted page), and the ids of the objects that it led to."""
 
@@ -93,7 +49,10 @@ class CheckoutSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceSnapshot:
-    """The state of one invoice at the gateway: one period, and the amount that is due for it."""
+    """The state of one invoice at the gateway: one period, and the amount that is due for it.
+
+    The gateway may change the amount until the invoice is paid, and several payments may pay it.
+    """
 
     external_id: str
     period_start: datetime
@@ -102,13 +61,16 @@ class InvoiceSnapshot:
     currency: str
     status: Invoice.Status
     payment_ids: tuple[str, ...] = ()
+    # The gateway's page on which the subscriber pays the invoice, or confirms its payment at the bank.
+    hosted_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionSnapshot:
     """The state of one subscription at the gateway.
 
-    ``invoices`` holds the invoices with an amount above zero, oldest first.
+    ``invoices`` holds the invoices that bill something, oldest first. The unused value of the period
+    before, or the customer's credit, may have paid for it, so that an invoice's amount is 0.
     """
 
     external_id: str
@@ -157,6 +119,12 @@ class PlanTerms:
     interval: str  # month | year
     trial_days: int = 0
     ref: str = ""  # the gateway's own id of the plan, as `Gateway.ensure_plan` returned it
+    gone: str = ""  # an earlier id of it, that the gateway does not bill any more
+    renewals: int = 0  # how often the plan was made anew at the gateway
+
+    def key(self, key: str) -> str:
+        """Return an idempotency key for a call about this plan: a plan made anew needs another one."""
+        return f"{key}:plan{self.renewals}" if self.renewals else key
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +162,10 @@ class RefundRefused(Exception):
     """The gateway refuses to refund this amount."""
 
 
+class EvidenceNotTaken(Exception):
+    """The gateway does not take this evidence. The message says why, as a sentence."""
+
+
 class AmountRefused(Exception):
     """The gateway cannot charge this amount in this currency. Buyers read the message."""
 
@@ -211,6 +183,18 @@ class GatewayAway(OSError):
 
     In the subclass OutcomeUnknown something may have changed.
     """
+
+
+class ReferenceGone(GatewayAway):
+    """An object that this service has made at the gateway is gone: deleted, or archived there.
+
+    Objects of test mode are gone in live mode. ``kind`` names the object: "customer" or "plan".
+    Nothing was done. Make it anew, and repeat the call.
+    """
+
+    def __init__(self, kind: Literal["customer", "plan"], message: str):
+        super().__init__(message)
+        self.kind = kind
 
 
 class OutcomeUnknown(GatewayAway):
@@ -278,6 +262,21 @@ class Gateway(Protocol):
         NotThere.
         """
 
+    # --- disputes ---
+
+    def upload_evidence(self, *, name: str, content: bytes, media_type: str) -> str:
+        """Upload a file that shall be evidence, and return the gateway's id of it.
+
+        Raises EvidenceNotTaken.
+        """
+
+    def submit_evidence(self, *, external_id: str, fields: Mapping[str, str], key: str) -> None:
+        """Submit texts and ids of files to the bank, as the answer to a dispute. That is final.
+
+        Repeating a key submits nothing more. Raises NotThere; EvidenceNotTaken for a dispute that is
+        closed, answered or past due.
+        """
+
     # --- checkouts ---
 
     def create_checkout(
@@ -307,7 +306,10 @@ class Gateway(Protocol):
         """
 
     def ensure_plan(self, plan: PlanTerms) -> str:
-        """Return the gateway's id of a plan, and create the plan there first if it is missing."""
+        """Return the gateway's id of a plan, and create the plan there first if it is missing.
+
+        The id is never ``plan.gone``. Repeating the call with the same plan creates one.
+        """
 
     def start_subscription(
         self, plan: PlanTerms, *, reference: str, customer: str, payment_method: str, key: str
@@ -316,7 +318,8 @@ class Gateway(Protocol):
 
         The first period is charged at once, unless the plan has trial days. The status is incomplete if
         the bank asks for authentication. ``reference`` is the id of our subscription.
-        ``payment_method`` may be empty only for a plan with trial days.
+        ``payment_method`` may be empty only for a plan with trial days: the subscription then ends with
+        its trial, unless it has got a card by then.
 
         Repeating a key returns the subscription of the first call; an unknown card does not use the
         key up. Raises Declined and MethodUnknown: no subscription was started then.
@@ -335,20 +338,25 @@ class Gateway(Protocol):
     def resume_subscription(self, external_id: str) -> SubscriptionSnapshot:
         """Undo a cancellation at the period's end and return the subscription. Raises NotThere.
 
-        Safe to repeat; a subscription that has ended or was not canceled stays as it is.
+        That includes a cancellation on the gateway's own pages. Safe to repeat; a subscription that has
+        ended or was not canceled stays as it is.
         """
 
     def change_plan(
-        self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
-    ) -> SubscriptionSnapshot:
+        self, external_id: str, plan: PlanTerms, *, key: str, at_period_end: bool,
+        period_value: int = 0,
+    ) -> SubscriptionSnapshot:  # fmt: skip
         """Change a subscription's plan and return it. Safe to repeat.
 
-        At once: a new period starts, and its price is reduced by the unused part of the old period. In
-        a trial nothing is charged and the trial goes on. The plan that it has already changes nothing.
-        At the period's end: the next period has the new plan. Naming the current plan undoes a planned
-        change.
+        At once: a new period starts, and its price is reduced by the unused part of ``period_value``,
+        the value of the current period (see `periods.unused_part`). The gateway's own clock decides how
+        much is unused. The rest is rounded down to an amount that the gateway can charge, which may be
+        0. In a trial nothing is charged and the trial goes on. The plan that it has already changes
+        nothing. At the period's end: the next period has the new plan. Naming the current plan undoes a
+        planned change.
 
-        Raises NotThere, and Declined: nothing has changed then.
+        A decline is final for its key: a further try needs a new one. Raises NotThere, and Declined:
+        nothing has changed then, and a planned change is still planned.
         """
 
     def set_payment_method(

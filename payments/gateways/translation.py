@@ -8,11 +8,18 @@ from payments.errors import (
     CardDeclined,
     GatewayUnavailable,
     PaymentMethodUnknown,
+    PaymentsClosed,
 )
 from payments.gateways.base import AmountRefused, Declined, MethodUnknown
 
 # What `translate_errors` can raise, for the API document.
-REFUSALS = (AmountBelowMinimum, CardDeclined, GatewayUnavailable, PaymentMethodUnknown)
+REFUSALS = (
+    AmountBelowMinimum,
+    CardDeclined,
+    GatewayUnavailable,
+    PaymentMethodUnknown,
+    PaymentsClosed,
+)
 
 
 @contextmanager

@@ -22,7 +22,12 @@ KINDS = {
     Role.CUSTOMER_REFUND: Kind.LIABILITY,
     Role.PAYOUT_TRANSIT: Kind.LIABILITY,
     Role.SUSPENSE: Kind.LIABILITY,
+    # Neither ours nor owed: one side of an exchange, whose other side is in another currency.
+    Role.FX_TRADING: Kind.EQUITY,
 }
+# A transfer that debits or credits these accounts moves money between the gateways and us. A gateway's
+# fee, and an exchange into another currency, goes from one to the other and is no such movement.
+GATEWAY_SIDE = frozenset({Role.CLEARING, Role.FEES, Role.FX_TRADING})
 PERSONAL = frozenset({Role.CREATOR, Role.CUSTOMER_REFUND})  # one account for each user
 
 

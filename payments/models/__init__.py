@@ -3,8 +3,9 @@
 from payments.models.access import Entitlement
 from payments.models.books import JournalEntry, LedgerAccount, LedgerCheck, Transfer
 from payments.models.buying import Order
-from payments.models.gateway_news import WebhookEvent
+from payments.models.gateway_news import Reconciliation, WebhookEvent
 from payments.models.idempotency import IdempotencyRecord
+from payments.models.modes import MoneyMode
 from payments.models.notices import Notice
 from payments.models.offers import Coupon, CouponRedemption, Plan
 from payments.models.payouts import Payout, Statement
@@ -18,14 +19,23 @@ from payments.models.sandbox import (
     SandboxRefund,
     SandboxSubscription,
 )
-from payments.models.settling import Dispute, GatewayCustomer, Payment, Refund
+from payments.models.settling import (
+    Conversion,
+    Dispute,
+    DisputeEvidence,
+    GatewayCustomer,
+    Payment,
+    Refund,
+)
 from payments.models.sharing import Pool, PoolShare, WatchDaily
 from payments.models.subscribing import Invoice, Subscription
 
 __all__ = [
+    "Conversion",
     "Coupon",
     "CouponRedemption",
     "Dispute",
+    "DisputeEvidence",
     "Entitlement",
     "GatewayCustomer",
     "IdempotencyRecord",
@@ -33,6 +43,7 @@ __all__ = [
     "JournalEntry",
     "LedgerAccount",
     "LedgerCheck",
+    "MoneyMode",
     "Notice",
     "Order",
     "Payment",
@@ -40,6 +51,7 @@ __all__ = [
     "Plan",
     "Pool",
     "PoolShare",
+    "Reconciliation",
     "Refund",
     "SandboxCheckout",
     "SandboxClock",

@@ -36,6 +36,7 @@ class LedgerAccount(models.Model):
         LIABILITY = "liability", "liability"
         INCOME = "income", "income"
         EXPENSE = "expense", "expense"
+        EQUITY = "equity", "equity"
 
     class Role(models.TextChoices):
         """The purpose of an account; `payments.ledger.accounts` gives each role its kind."""
@@ -53,6 +54,8 @@ class LedgerAccount(models.Model):
         CUSTOMER_REFUND = "customer_refund", "paid twice, owed to the buyer"
         PAYOUT_TRANSIT = "payout_transit", "set aside for payouts"
         SUSPENSE = "suspense", "belongs to no order or invoice, waits for a decision"
+        # Two of them, in two currencies, are the two sides of each exchange.
+        FX_TRADING = "fx_trading", "exchanged by a gateway into another currency"
 
     code = models.CharField(max_length=80, unique=True)
     role = models.CharField(
@@ -96,11 +99,14 @@ class JournalEntry(models.Model):
         FEE = "fee", "gateway's fee"
         ADJUSTMENT = "adjustment", "adjustment"
         GIFT = "gift", "free order, paid by the platform"
+        GIFT_REVERSED = "gift_reversed", "free order taken back"
         RECOGNITION = "recognition", "subscription earned"
         POOL = "pool", "pool shared"
         PAYOUT = "payout", "payout"
         PAYOUT_RETURNED = "payout_returned", "payout returned"
         WRITE_OFF = "write_off", "debt written off"
+        MODE_CLOSED = "mode_closed", "closed with an earlier mode"
+        CONVERSION = "conversion", "exchanged into another currency"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     key = models.CharField(max_length=120, unique=True)

@@ -1,4 +1,4 @@
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -45,6 +45,19 @@ class Payable(models.Model):
         return f"checkout:{self.pk}"
 
 
+class OrderQuerySet(models.QuerySet["Order"]):
+    """Orders, filtered by what they are to reports."""
+
+    def sold(self) -> Self:
+        """Return the sales: orders that were paid, whatever happened to the money later.
+
+        A free order is one if the platform paid for it. An order that the creator gave away is none.
+        Each counts once, at its ``paid_at``, however often it was paid.
+        """
+        is_paid_for = Q(amount__gt=0) | Q(coupon__funded_by="platform")
+        return self.filter(is_paid_for, paid_at__isnull=False)
+
+
 class Order(Payable):
     """One buyer's wish to buy or rent one video, at the price and the platform fee of that day."""
 
@@ -57,13 +70,17 @@ class Order(Payable):
         PROCESSING = "processing", "payment under way"
         PAID = "paid", "paid"
         REFUNDED = "refunded", "refunded"
-        DISPUTED = "disputed", "disputed"
+        DISPUTED = "disputed", "disputed: the buyer's bank is deciding"
+        DISPUTE_LOST = "dispute_lost", "dispute lost: the buyer's bank kept money"
         CANCELED = "canceled", "canceled"
         EXPIRED = "expired", "expired"
         SUPERSEDED = "superseded", "another order of the same video was paid"
+        VOID = "void", "void: paid with the money of an earlier mode"
 
     OPEN = (Status.PENDING, Status.PROCESSING)
     BOUGHT = (Status.PAID, Status.DISPUTED)
+    # Paid once, and the money went back or is held. The order can become paid again.
+    GONE_BACK = (Status.REFUNDED, Status.DISPUTED, Status.DISPUTE_LOST)
     LIVE = OPEN + BOUGHT
     CHARGEABLE, CHARGING = Status.PENDING, Status.PROCESSING
     KEY_PREFIX = "order"
@@ -92,6 +109,8 @@ class Order(Payable):
     changed_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     paid_at = models.DateTimeField(null=True)
+
+    objects = OrderQuerySet.as_manager()
 
     class Meta:
         permissions = [
@@ -125,7 +144,8 @@ class Order(Payable):
             models.CheckConstraint(name="order_not_own_film", condition=~Q(buyer=F("creator"))),
             models.CheckConstraint(
                 name="order_paid_has_date",
-                condition=~Q(status__in=["paid", "refunded"]) | Q(paid_at__isnull=False),
+                condition=~Q(status__in=["paid", "refunded", "dispute_lost"])
+                | Q(paid_at__isnull=False),
             ),
         ]
         indexes = [
@@ -144,6 +164,24 @@ class Order(Payable):
 
     def __str__(self) -> str:
         return f"order {self.pk} ({self.status})"
+
+    @classmethod
+    def status_when_paid(
+        cls, *, captured: int, refunded: int, is_undecided: bool, is_lost: bool
+    ) -> Status:
+        """Return the status of an order by the facts of the payment that pays it, in minor units.
+
+        The payment has a dispute that `is_undecided`, or one that `is_lost`: the bank kept money, be it
+        a part. A lost dispute closes the order, so that the buyer can buy the video again.
+
+        >>> Order.status_when_paid(captured=9, refunded=0, is_undecided=False, is_lost=True).value
+        'dispute_lost'
+        """
+        if refunded >= captured:
+            return cls.Status.REFUNDED
+        if is_undecided:
+            return cls.Status.DISPUTED
+        return cls.Status.DISPUTE_LOST if is_lost else cls.Status.PAID
 
     @property
     def payer(self) -> User:

@@ -47,3 +47,13 @@ class WebhookEvent(models.Model):
 
     def __str__(self):
         return f"{self.gateway} {self.type}"
+
+
+class Reconciliation(models.Model):
+    """The moment up to which every change at one gateway has been looked at."""
+
+    gateway = models.CharField(max_length=20, primary_key=True)
+    complete_until = models.DateTimeField()
+
+    def __str__(self):
+        return f"{self.gateway} until {self.complete_until:%Y-%m-%d %H:%M} UTC"

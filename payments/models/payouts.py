@@ -38,7 +38,8 @@ class Statement(models.Model):
 class Payout(models.Model):
     """Money on its way from a creator's balance to their bank.
 
-    It leaves the balance when the payout is created, and comes back if the payout fails or is canceled.
+    It leaves the balance when the payout is created, and comes back if the payout fails, is canceled, or
+    is returned by the creator's bank after it was paid.
     """
 
     class Status(models.TextChoices):
@@ -48,8 +49,11 @@ class Payout(models.Model):
         PAID = "paid", "paid"
         FAILED = "failed", "failed, back in the balance"
         CANCELED = "canceled", "canceled, back in the balance"
+        RETURNED = "returned", "returned by the bank, back in the balance"
 
     IN_FLIGHT = (Status.DRAFT, Status.APPROVED, Status.PROCESSING)
+    # The payouts that our bank has paid, at the moment ``settled_at``.
+    PAID_OUT = (Status.PAID, Status.RETURNED)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     creator = models.ForeignKey(
@@ -70,10 +74,14 @@ class Payout(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
     external_ref = models.CharField("the bank's reference", max_length=120, blank=True)
-    failure = models.CharField("why it failed", max_length=200, blank=True)
+    failure = models.CharField(
+        "why it failed, was canceled or came back", max_length=200, blank=True
+    )
+    return_ref = models.CharField("the bank's reference of the return", max_length=120, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     approved_at = models.DateTimeField(null=True)
     settled_at = models.DateTimeField("paid, failed or canceled", null=True)
+    returned_at = models.DateTimeField("returned by the bank", null=True)
 
     class Meta:
         permissions = [
@@ -87,6 +95,11 @@ class Payout(models.Model):
                 condition=Q(status__in=["draft", "approved", "processing"]),
             ),
             models.CheckConstraint(name="payout_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(
+                name="payout_returned_has_date",
+                condition=Q(status="returned", returned_at__isnull=False)
+                | (~Q(status="returned") & Q(returned_at__isnull=True)),
+            ),
             models.CheckConstraint(
                 name="payout_two_people",
                 condition=Q(approved_by__isnull=True)

@@ -156,6 +156,8 @@ class SandboxDispute(models.Model):
     status = models.CharField(max_length=16)
     reason = models.CharField(max_length=60, default="fraudulent")
     evidence_due = models.DateTimeField(null=True)
+    # The fields of the evidence that was submitted; null before that.
+    evidence = models.JSONField(null=True)
 
     class Meta:
         constraints = [

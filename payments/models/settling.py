@@ -1,4 +1,4 @@
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -12,9 +12,10 @@ from payments.models.buying import Order
 class Payment(models.Model):
     """The facts about one payment at a gateway. They only grow.
 
-    At most one payment of an order or invoice is ``applied``. One that was paid beside it is a
-    ``duplicate`` and is refunded automatically. One that belongs to no order or invoice is
-    ``unmatched``, and its money is in suspense until a person decides. All amounts are minor units.
+    At most one payment of an order is ``applied``; an invoice may be paid in several parts. A payment
+    beside them is a ``duplicate`` and is refunded automatically. One that belongs to no order or
+    invoice, or pays more than its invoice asks for, is ``unmatched``: its money is in suspense until
+    a person decides. All amounts are minor units.
     """
 
     class Status(models.TextChoices):
@@ -29,7 +30,10 @@ class Payment(models.Model):
         NONE = "none", "nothing captured yet"
         APPLIED = "applied", "pays its order or invoice"
         DUPLICATE = "duplicate", "duplicate: is sent back"
-        UNMATCHED = "unmatched", "belongs to no order: in suspense"
+        UNMATCHED = "unmatched", "pays no order or invoice: in suspense"
+
+    # The money of such a payment waits until it is sent back, or until a person decides.
+    PAYS_NOTHING = (Disposition.DUPLICATE, Disposition.UNMATCHED)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     gateway = models.CharField(max_length=20)
@@ -47,6 +51,8 @@ class Payment(models.Model):
     available_on = models.DateTimeField(null=True)
     status = models.CharField(max_length=16, choices=Status, default=Status.CREATED)
     disposition = models.CharField(max_length=12, choices=Disposition, default=Disposition.NONE)
+    # The part of the invoice's recognised amount that is this payment's.
+    recognised = models.BigIntegerField(default=0)
     entries_booked = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -58,15 +64,14 @@ class Payment(models.Model):
                 name="payment_applied_to_order",
                 condition=Q(disposition="applied"),
             ),
-            models.UniqueConstraint(
-                fields=["invoice"],
-                name="payment_applied_to_invoice",
-                condition=Q(disposition="applied"),
-            ),
             models.CheckConstraint(
                 name="payment_captured", condition=Q(captured__gte=0, captured__lte=F("amount"))
             ),
             models.CheckConstraint(name="payment_fee", condition=Q(fee__gte=0)),
+            models.CheckConstraint(
+                name="payment_recognised",
+                condition=Q(recognised__gte=0, recognised__lte=F("captured")),
+            ),
             models.CheckConstraint(
                 name="payment_for_one_thing",
                 condition=Q(order__isnull=True) | Q(invoice__isnull=True),
@@ -86,6 +91,27 @@ class Payment(models.Model):
         """Return the amount that buyers' banks hold because of disputes, in minor units."""
         held = self.disputes.aggregate(total=Sum(F("withdrawn") - F("reinstated")))
         return held["total"] or 0
+
+    def gone_back(self) -> int:
+        """Return the amount that was refunded or is held by banks, in minor units."""
+        return self.refunded() + self.disputed()
+
+    def requested_back(self) -> int:
+        """Return the sum of the refunds that the gateway has not answered yet, in minor units."""
+        requested = self.refunds.filter(status=Refund.Status.REQUESTED)
+        return requested.aggregate(total=Sum("amount"))["total"] or 0
+
+    def refundable(self) -> int:
+        """Return the part that can still be refunded, in minor units; below 0 if too much went back."""
+        return self.captured - self.gone_back() - self.requested_back()
+
+    def has_undecided_dispute(self) -> bool:
+        """Tell whether a bank holds money for a dispute that it has not decided yet."""
+        return self.disputes.undecided().exists()
+
+    def has_lost_dispute(self) -> bool:
+        """Tell whether a bank has decided a dispute and kept money."""
+        return self.disputes.lost().exists()
 
 
 class Refund(models.Model):
@@ -155,6 +181,24 @@ class Refund(models.Model):
         return f"refund:{self.pk}"
 
 
+class DisputeQuerySet(models.QuerySet["Dispute"]):
+    """Disputes for which the bank holds money, by its decision.
+
+    One that was won and returned a part only, such as after a change of currencies, is neither.
+    """
+
+    HELD = Q(withdrawn__gt=F("reinstated"))
+
+    def undecided(self) -> Self:
+        """Return the open disputes, and those that were won while their money is on its way."""
+        on_its_way = Q(status=Dispute.Status.WON, reinstated=0)
+        return self.filter(self.HELD, Q(status__in=Dispute.OPEN) | on_its_way)
+
+    def lost(self) -> Self:
+        """Return the disputes that are over, and for which the bank keeps money."""
+        return self.filter(self.HELD, status__in=[Dispute.Status.LOST, Dispute.Status.CLOSED])
+
+
 class Dispute(models.Model):
     """A bank's claim to take a payment's money back; all amounts are in minor units.
 
@@ -168,6 +212,7 @@ class Dispute(models.Model):
         UNDER_REVIEW = "under_review", "under review"
         WON = "won", "won"
         LOST = "lost", "lost"
+        CLOSED = "closed", "inquiry that is over: no money has moved"
 
     # The bank has not decided yet.
     OPEN = (Status.WARNING, Status.NEEDS_RESPONSE, Status.UNDER_REVIEW)
@@ -182,10 +227,15 @@ class Dispute(models.Model):
     status = models.CharField(max_length=16, choices=Status, default=Status.WARNING)
     reason = models.CharField(max_length=60, blank=True)
     evidence_due = models.DateTimeField(null=True)
+    # How often evidence was submitted at the gateway, also on its own pages.
+    submissions = models.PositiveIntegerField("evidence submitted", default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     withdrawn_at = models.DateTimeField(null=True)
 
+    objects = DisputeQuerySet.as_manager()
+
     class Meta:
+        permissions = [("answer_dispute", "Can submit evidence against a dispute")]
         constraints = [
             models.UniqueConstraint(fields=["payment", "external_id"], name="dispute_once"),
             models.CheckConstraint(
@@ -198,12 +248,88 @@ class Dispute(models.Model):
         return f"dispute of {self.payment_id} ({self.status})"
 
 
+class DisputeEvidence(models.Model):
+    """What this service answers to a dispute: texts and files, by the names of the gateway's fields.
+
+    A draft can change until it is submitted. The files lie at the gateway: ``files`` holds the id, the
+    name and the size in bytes of each.
+    """
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", "draft"
+        SUBMITTING = "submitting", "being submitted"
+        SUBMITTED = "submitted", "submitted"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    dispute = models.OneToOneField(Dispute, on_delete=models.PROTECT, related_name="evidence")
+    status = models.CharField(max_length=10, choices=Status, default=Status.DRAFT)
+    texts = models.JSONField(default=dict)
+    files = models.JSONField(default=dict)
+    # Submissions that the gateway refused: the next one needs another idempotency key.
+    attempt = models.PositiveIntegerField(default=0)
+    submitted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    submitted_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "dispute evidence"
+        indexes = [
+            # For the follow-ups that submit it at the gateway.
+            models.Index(
+                fields=["changed_at"],
+                name="evidence_submitting",
+                condition=Q(status="submitting"),
+            ),
+        ]
+
+    def __str__(self):
+        return f"evidence for {self.dispute_id} ({self.status})"
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of the submission, the same for every repeat."""
+        return f"evidence:{self.pk}:{self.attempt}"
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The gateway's fields: the texts, and the ids of the files."""
+        return {**self.texts, **{name: file["id"] for name, file in self.files.items()}}
+
+
+class Conversion(models.Model):
+    """One movement of a payment's money on its gateway's balance, which is in another currency.
+
+    The gateway has exchanged the money at its own rate. ``amount`` and ``fee`` are minor units of
+    ``currency``, ``presented`` those of the payment's currency; money that goes out is negative.
+    """
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="conversions")
+    external_id = models.CharField(max_length=120)
+    currency = models.CharField(max_length=3)
+    amount = models.BigIntegerField()
+    fee = models.BigIntegerField(default=0)
+    presented = models.BigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["payment", "external_id"], name="conversion_once"),
+        ]
+
+    def __str__(self):
+        return f"conversion of {self.payment_id} into {self.currency}"
+
+
 class GatewayCustomer(models.Model):
     """A gateway's own record of a user, which stores the user's cards there."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     gateway = models.CharField(max_length=20)
     external_id = models.CharField(max_length=120)
+    # How often the record was made anew, because it was gone at the gateway.
+    renewals = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [

@@ -14,8 +14,9 @@ USER = settings.AUTH_USER_MODEL
 class WatchDaily(models.Model):
     """The verified watch time of one user, video and day (UTC), in whole seconds.
 
-    ``plan_seconds`` is the part of ``seconds`` that was watched under a subscription, at most three
-    times the video's length a day. Pools are shared in proportion to it.
+    ``plan_seconds`` is the part of ``seconds`` that was watched under a subscription: each moment of the
+    user's clock once, and at most three times the video's length a day. Pools are shared in proportion
+    to it.
     """
 
     user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
@@ -57,6 +58,10 @@ class Pool(models.Model):
         PRORATA = "prorata-v1", "in proportion to all watch time"
         USER_CENTRIC = "user-centric-v1", "each subscriber's money by their own watch time"
 
+    class Payers(models.TextChoices):
+        INVOICED = "invoiced", "subscribers with a paid invoice, also after its refund"
+        KEPT = "kept", "subscribers whose money has stayed"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     period = models.CharField(max_length=7, help_text="YYYY-MM")
     currency = models.CharField(max_length=3)
@@ -64,6 +69,13 @@ class Pool(models.Model):
     amount = models.BigIntegerField("amount shared, in minor units")
     total_seconds = models.BigIntegerField()
     algorithm = models.CharField(max_length=20, choices=Algorithm)
+    payers = models.CharField(
+        "whose watch time counts",
+        max_length=10,
+        choices=Payers,
+        default=Payers.KEPT,
+        help_text="Months that were closed by an older version have counted refunded subscribers too.",
+    )
     input_sha256 = models.CharField(max_length=64)
     closed_at = models.DateTimeField(default=timezone.now)
     closed_by = models.ForeignKey(USER, on_delete=models.SET_NULL, null=True, related_name="+")

@@ -49,6 +49,8 @@ class Subscription(Payable):
     period_start = models.DateTimeField(null=True)
     period_end = models.DateTimeField(null=True)
     cancel_at_period_end = models.BooleanField(default=False)
+    # True from the deactivation of the user until the gateway ends the subscription with its period.
+    must_not_renew = models.BooleanField(default=False)
     # The user who has asked the gateway for a change that is not applied here yet, for its audit entry.
     changing_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
@@ -96,6 +98,12 @@ class Subscription(Payable):
                 name="subscription_to_close",
                 condition=Q(external_id__isnull=False, closed_at_gateway=False),
             ),
+            # For the follow-ups that end the subscriptions of deactivated users.
+            models.Index(
+                fields=["status"],
+                name="subscription_must_not_renew",
+                condition=Q(must_not_renew=True),
+            ),
             # For the job that ends lapsed subscriptions.
             models.Index(
                 fields=["period_end"],
@@ -113,6 +121,14 @@ class Subscription(Payable):
         return self.user
 
     @property
+    def hosted_invoice_url(self) -> str | None:
+        """The page on which the latest open invoice is paid or confirmed; None if it must not be."""
+        if self.status not in {self.Status.INCOMPLETE, self.Status.PAST_DUE}:
+            return None
+        invoice = self.invoices.filter(status=Invoice.Status.OPEN).order_by("-period_start").first()
+        return invoice.hosted_invoice_url if invoice else None
+
+    @property
     def is_at_gateway(self) -> bool:
         """True once the gateway has this subscription: then no checkout is offered beside it."""
         return self.external_id is not None
@@ -121,8 +137,10 @@ class Subscription(Payable):
 class Invoice(models.Model):
     """One period of a subscription that the gateway has billed. Amounts are in minor units.
 
-    ``recognised`` is the part of ``amount`` that was earned until the end of the day
-    ``recognised_upto`` (UTC). The other part is deferred.
+    ``amount`` is what the gateway asks for: until the invoice is paid, a credit note or the customer's
+    balance at the gateway can change it. Several payments may pay it. ``recognised`` is the part of
+    their money that was earned until the end of the day ``recognised_upto`` (UTC). The other part is
+    deferred.
     """
 
     class Status(models.TextChoices):
@@ -130,6 +148,9 @@ class Invoice(models.Model):
         PAID = "paid", "paid"
         VOID = "void", "void"
         UNCOLLECTIBLE = "uncollectible", "given up by the gateway"
+
+    # The gateway asks for no payment any more.
+    GIVEN_UP = (Status.VOID, Status.UNCOLLECTIBLE)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     subscription = models.ForeignKey(
@@ -142,6 +163,8 @@ class Invoice(models.Model):
     currency = models.CharField(max_length=3)
     fee_bps = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=Status, default=Status.OPEN)
+    # The gateway's page on which the subscriber pays the invoice, or confirms its payment at the bank.
+    hosted_url = models.CharField(max_length=2000, blank=True)
     paid_at = models.DateTimeField(null=True)
     # The moment at which a cancellation or an upgrade cut the period short.
     ended_early_at = models.DateTimeField(null=True)
@@ -155,7 +178,7 @@ class Invoice(models.Model):
                 fields=["subscription", "period_start"], name="invoice_period_once"
             ),
             models.UniqueConstraint(fields=["subscription", "external_id"], name="invoice_once"),
-            models.CheckConstraint(name="invoice_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(name="invoice_not_negative", condition=Q(amount__gte=0)),
             models.CheckConstraint(
                 name="invoice_period", condition=Q(period_end__gt=F("period_start"))
             ),
@@ -171,3 +194,8 @@ class Invoice(models.Model):
 
     def __str__(self) -> str:
         return f"invoice {self.pk} ({self.status})"
+
+    @property
+    def hosted_invoice_url(self) -> str | None:
+        """The page on which the open invoice is paid or confirmed; None if there is nothing to pay."""
+        return self.hosted_url or None if self.status == self.Status.OPEN else None

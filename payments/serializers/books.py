@@ -11,7 +11,7 @@ from config import money
 from config.api.fields import AmountTextField, MoneyField
 from config.api.serializers import CompleteErrors
 from payments import examples
-from payments.books import reports
+from payments.books import reports, trial_balance
 from payments.books.columns import Column, Row, columns
 from payments.models import (
     JournalEntry,
@@ -19,6 +19,7 @@ from payments.models import (
     Transfer,
 )
 from payments.serializers.gateway_news import WebhookEventSerializer
+from payments.serializers.payouts import AdminPayoutSerializer
 
 GROUPINGS = ("day", "video", "source")
 
@@ -77,8 +78,8 @@ CreatorTotalSerializer = row_serializer(reports.CreatorRow, "CreatorTotal")
 EarningsRowSerializer = row_serializer(reports.EarningsRow, "EarningsRow")
 RevenueRowSerializer = row_serializer(reports.RevenueRow, "RevenueRow")
 RevenueDaySerializer = row_serializer(reports.RevenueDay, "RevenueDay")
-TrialBalanceRowSerializer = row_serializer(reports.TrialBalanceRow, "TrialBalanceRow")
-TrialBalanceTotalSerializer = row_serializer(reports.TrialBalanceTotal, "TrialBalanceTotal")
+TrialBalanceRowSerializer = row_serializer(trial_balance.TrialBalanceRow, "TrialBalanceRow")
+TrialBalanceTotalSerializer = row_serializer(trial_balance.TrialBalanceTotal, "TrialBalanceTotal")
 
 
 @extend_schema_serializer(examples=[examples.answered("By day", examples.EARNINGS)])
@@ -177,7 +178,11 @@ class ReviewSerializer(serializers.Serializer):
     suspense = KeptPaymentSerializer(many=True)
     failed_refunds = KeptPaymentSerializer(many=True)
     superseded = KeptPaymentSerializer(many=True)
+    ended_subscriptions = KeptPaymentSerializer(many=True)
     negative_creators = DebtSerializer(many=True)
+    payouts = AdminPayoutSerializer(
+        many=True, help_text="Payouts that have waited for more than a week."
+    )
     failed_events = WebhookEventSerializer(many=True)
     ledger_checks = LedgerCheckSerializer(
         many=True, help_text="The latest ledger check, if it found discrepancies."

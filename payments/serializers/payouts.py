@@ -20,7 +20,8 @@ class AdminPayoutSerializer(serializers.ModelSerializer):
         model = Payout
         fields = [
             "id", "creator_id", "amount", "currency", "status", "cutoff", "requested_by_id",
-            "approved_by_id", "external_ref", "failure", "created_at", "approved_at", "settled_at",
+            "approved_by_id", "external_ref", "return_ref", "failure", "created_at", "approved_at",
+            "settled_at", "returned_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -37,6 +38,24 @@ class PaidSerializer(serializers.Serializer):
 )
 class FailedSerializer(serializers.Serializer):
     failure = serializers.CharField(max_length=200, help_text="The bank's reason.")
+
+
+@extend_schema_serializer(
+    examples=[
+        examples.sent(
+            "Closed account",
+            {"external_ref": "RETURN-2026-10-02-0007", "failure": "The account is closed."},
+        )
+    ]
+)
+class ReturnedSerializer(serializers.Serializer):
+    external_ref = serializers.CharField(
+        max_length=120, help_text="The bank's reference of the return."
+    )
+    failure = serializers.CharField(max_length=200, help_text="The bank's reason.")
+    amount = MoneyField(
+        required=False, help_text="At most a check: it must be the payout's amount."
+    )
 
 
 @extend_schema_serializer(
@@ -79,11 +98,14 @@ class StatementSerializer(serializers.ModelSerializer):
 class StatementSaleSerializer(serializers.Serializer):
     """The sales of one video."""
 
+    NOT_ALWAYS_SENT = ("promotions",)
+
     video = serializers.UUIDField()
-    count = serializers.IntegerField()
-    gross = AmountTextField()
-    returned = AmountTextField()
-    share = AmountTextField()
+    count = serializers.IntegerField(help_text="Orders that were paid in the month, each once.")
+    gross = AmountTextField(help_text="Paid by buyers.")
+    returned = AmountTextField(help_text="Went back to buyers: refunds and disputes.")
+    promotions = AmountTextField(help_text="Discounts paid by the platform; only if there are any.")
+    share = AmountTextField(help_text="The creator's part, of the promotions too.")
 
 
 class StatementPoolSerializer(serializers.Serializer):
@@ -161,8 +183,8 @@ class PayoutSerializer(serializers.ModelSerializer):
     class Meta:
         model = Payout
         fields = [
-            "id", "amount", "currency", "status", "cutoff", "external_ref", "failure",
-            "created_at", "settled_at",
+            "id", "amount", "currency", "status", "cutoff", "external_ref", "return_ref", "failure",
+            "created_at", "settled_at", "returned_at",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -1,11 +1,12 @@
 """Next actions of payers, refunds and disputes in the API."""
 
-from drf_spectacular.utils import extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from config.api.fields import MoneyField
 from payments import examples
-from payments.models import Dispute
+from payments.models import Dispute, DisputeEvidence
+from payments.services.settling import evidence
 
 NEXT_ACTIONS = (
     ("redirect", "pay on the gateway's hosted page"),
@@ -70,12 +71,74 @@ class DisputeSerializer(serializers.ModelSerializer):
     amount = PaymentMoneyField(read_only=True)
     withdrawn = PaymentMoneyField(read_only=True)
     reinstated = PaymentMoneyField(read_only=True)
-    fee = PaymentMoneyField(read_only=True)
+    fee = PaymentMoneyField(
+        read_only=True, help_text="0 if the gateway took it in another currency: see the books."
+    )
+    evidence_status = serializers.ChoiceField(
+        choices=DisputeEvidence.Status.choices,
+        source="evidence.status",
+        default=None,
+        read_only=True,
+        allow_null=True,
+        help_text="Null without evidence of this service.",
+    )
 
     class Meta:
         model = Dispute
         fields = [
             "id", "payment_id", "order_id", "gateway", "external_id", "status", "reason", "amount",
-            "withdrawn", "reinstated", "fee", "currency", "evidence_due", "created_at",
+            "withdrawn", "reinstated", "fee", "currency", "evidence_due", "evidence_status",
+            "created_at",
         ]  # fmt: skip
         read_only_fields = fields
+
+
+class EvidenceFileSerializer(serializers.Serializer):
+    """A file of the evidence. Its bytes lie at the gateway."""
+
+    field = serializers.ChoiceField(choices=evidence.FILES)
+    name = serializers.CharField()
+    size = serializers.IntegerField(help_text="Bytes.")
+
+
+@extend_schema_serializer(examples=[examples.answered("Draft", examples.EVIDENCE)])
+class EvidenceSerializer(serializers.Serializer):
+    """What is answered to a dispute."""
+
+    dispute_id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=DisputeEvidence.Status.choices)
+    is_open = serializers.SerializerMethodField(help_text="Whether it can still be changed.")
+    evidence_due = serializers.DateTimeField(source="dispute.evidence_due", allow_null=True)
+    submitted_at = serializers.DateTimeField(allow_null=True)
+    texts = serializers.DictField(child=serializers.CharField())
+    files = serializers.SerializerMethodField()
+
+    def get_is_open(self, row) -> bool:
+        return evidence.refusal(row.dispute, row) is None
+
+    @extend_schema_field(EvidenceFileSerializer(many=True))
+    def get_files(self, row) -> list[dict]:
+        return [
+            {"field": field, "name": file["name"], "size": file["size"]}
+            for field, file in sorted(row.files.items())
+        ]
+
+
+class EvidenceTextsSerializer(serializers.Serializer):
+    """Texts of the draft, by Stripe's names. A text that is left out stays; an empty one is removed."""
+
+    def get_fields(self):
+        return {
+            name: serializers.CharField(
+                max_length=evidence.TEXT_MAX, required=False, allow_blank=True
+            )
+            for name in evidence.TEXTS
+        }
+
+
+class EvidenceUploadSerializer(serializers.Serializer):
+    """A file of the evidence."""
+
+    file = serializers.FileField(
+        help_text="A PDF, PNG or JPEG of at most 5 MB; all files together have at most 4.5 MB."
+    )

@@ -55,12 +55,18 @@ class SubscriptionSerializer(serializers.ModelSerializer):
         allow_null=True,
         help_text="The plan from the next period on; null if it stays.",
     )
+    hosted_invoice_url = serializers.CharField(
+        read_only=True,
+        allow_null=True,
+        help_text="The gateway's page on which a payment that is missing is made, or confirmed at the"
+        " bank; null if none is missing.",
+    )
 
     class Meta:
         model = Subscription
         fields = [
             "id", "plan", "next_plan", "status", "amount", "currency", "current_period_end",
-            "cancel_at_period_end", "grace_until", "created_at", "ended_at",
+            "cancel_at_period_end", "grace_until", "hosted_invoice_url", "created_at", "ended_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -136,11 +142,17 @@ class InvoiceSerializer(serializers.ModelSerializer):
 
     amount = MoneyField(read_only=True)
     subscription_id = serializers.UUIDField(read_only=True)
+    hosted_invoice_url = serializers.CharField(
+        read_only=True,
+        allow_null=True,
+        help_text="The gateway's page on which the open invoice is paid, or its payment is confirmed"
+        " at the bank; null otherwise.",
+    )
 
     class Meta:
         model = Invoice
         fields = [
             "id", "subscription_id", "period_start", "period_end", "amount", "currency", "status",
-            "paid_at",
+            "hosted_invoice_url", "paid_at",
         ]  # fmt: skip
         read_only_fields = fields

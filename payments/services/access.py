@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime, timedelta
+from itertools import chain
 
 from django.conf import settings
 from django.utils import timezone
@@ -55,24 +56,49 @@ def update_for_subscription(subscription: Subscription) -> None:
 
 
 def access_until(subscription: Subscription) -> datetime | None:
-    """Return the moment at which the subscription's access ends; None before its first period."""
+    """Return the moment at which the subscription's access ends; None before its first period.
+
+    The grace period is for renewals. A trial whose first payment fails ends its access: the grace
+    period would be another trial.
+    """
     if subscription.status == Status.PAST_DUE:
-        return subscription.grace_until
+        was_paid = subscription.invoices.filter(status=Invoice.Status.PAID).exists()
+        return subscription.grace_until if was_paid else subscription.past_due_since
     end = subscription.period_end
     return end + PERIOD_GRACE if end else None
 
 
 def is_taken_back(subscription: Subscription) -> bool:
-    """Return True if the payment of the latest paid period is disputed or refunded in full."""
-    invoice = (
-        subscription.invoices.filter(status=Invoice.Status.PAID).order_by("-period_start").first()
+    """Return True if the latest payments for the current period were refunded in full.
+
+    Also if any payment for it is disputed, such as that of an earlier period whose unused value has
+    reduced the price of the current one.
+    """
+    paid = [payments for _, payments in paid_periods(subscription) if payments]
+    if not paid:
+        return False
+    refunded = sum(payment.refunded() for payment in paid[0])
+    refunded_in_full = refunded >= sum(payment.captured for payment in paid[0]) > 0
+    return refunded_in_full or any(
+        payment.has_undecided_dispute() or payment.has_lost_dispute()
+        for payment in chain.from_iterable(paid)
     )
-    if invoice is None:
-        return False
-    payment = invoice.payments.filter(disposition=Payment.Disposition.APPLIED).first()
-    if payment is None:
-        return False
-    return payment.disputed() > 0 or payment.refunded() >= payment.captured > 0
+
+
+def paid_periods(subscription: Subscription) -> list[tuple[Invoice, list[Payment]]]:
+    """Return the invoices, with their payments, that have paid for the current period; newest first.
+
+    The first one is the latest paid invoice. The others follow while an upgrade ended their period
+    early, because their unused value went into the period after it.
+    """
+    invoices = subscription.invoices.filter(status=Invoice.Status.PAID).order_by("-period_start")
+    periods: list[tuple[Invoice, list[Payment]]] = []
+    for invoice in invoices:
+        if periods and invoice.ended_early_at != periods[-1][0].period_start:
+            break
+        applied = invoice.payments.filter(disposition=Payment.Disposition.APPLIED)
+        periods.append((invoice, list(applied)))
+    return periods
 
 
 def begin_rental(entitlement: Entitlement, now: datetime) -> Entitlement:

@@ -140,11 +140,14 @@ class Stage:
         )
 
     def change(
-        self, begun: SubscriptionSnapshot, plan: PlanTerms, *, at_period_end=False
+        self, begun: SubscriptionSnapshot, plan: PlanTerms, *, at_period_end=False, value=0, key=""
     ) -> SubscriptionSnapshot:
-        key = f"change:{next(self._numbers)}"
         return self.gateway.change_plan(
-            begun.external_id, plan, at_period_end=at_period_end, key=key
+            begun.external_id,
+            plan,
+            key=key or f"change:{next(self._numbers)}",
+            at_period_end=at_period_end,
+            period_value=value,
         )
 
     def changes(self, kind: str) -> list[str]:
@@ -475,19 +478,76 @@ class SubscriptionContract(Stage):
         assert ended.status == "canceled"
         assert [invoice.status for invoice in ended.invoices] == ["void"]
 
-    def test_an_upgrade_starts_a_new_period_and_credits_the_unused_one(self):
+    @pytest.mark.parametrize(("value", "due"), [(999, 2000), (0, 2999), (499, 2500), (2998, 0)])
+    def test_an_upgrade_starts_a_new_period_and_credits_the_unused_value(self, value, due):
+        """The smallest amounts are below Stripe's minimum, and 0.01 is none of the sandbox's."""
         begun = self.start()
 
-        changed = self.change(begun, self.plan("large", 2999))
+        changed = self.change(begun, self.plan("large", 2999), value=value)
 
         assert (changed.plan_code, changed.status) == ("large", "active")
         assert changed.external_id == begun.external_id
-        assert period(changed)[0] >= period(begun)[0]
+        assert period(changed)[0] > period(begun)[0]
         first, second = changed.invoices
         assert first == begun.invoices[0]
         assert second.status == "paid"
-        assert 2000 <= second.amount <= 2001
+        assert second.amount == (due or self.gateway_least())
+        assert len(second.payment_ids) == bool(second.amount)
         assert (second.period_start, second.period_end) == period(changed)
+
+    def gateway_least(self) -> int:
+        """Return what an upgrade for 0.01 costs: 0.01, or 0 where the gateway cannot charge that."""
+        try:
+            self.gateway.validate_amount(1, self.bench.currency)
+        except AmountRefused:
+            return 0
+        return 1
+
+    def test_an_upgrade_that_the_old_period_pays_costs_nothing(self):
+        begun = self.start()
+
+        changed = self.change(begun, self.plan("large", 2999), value=4000)
+
+        assert [(row.amount, row.status) for row in changed.invoices] == [
+            (999, "paid"), (0, "paid"),
+        ]  # fmt: skip
+        assert changed.invoices[1].payment_ids == ()
+
+    def test_half_of_the_period_is_half_of_its_value(self):
+        begun = self.start()
+        start, end = period(begun)
+
+        with time_machine.travel(start + (end - start) / 2):
+            changed = self.change(begun, self.plan("large", 2999), value=1000)
+
+        assert changed.invoices[1].amount == 2499
+
+    def test_after_a_decline_the_next_attempt_succeeds(self):
+        begun = self.start()
+        customer = self.customer()
+        self.gateway.set_payment_method(
+            begun.external_id, self.bench.methods["fails_later"], customer=customer
+        )
+        with pytest.raises(Declined):
+            self.change(begun, self.plan("large", 2999), key="change:0")
+        self.gateway.set_payment_method(
+            begun.external_id, self.bench.methods["good"], customer=customer
+        )
+
+        assert self.change(begun, self.plan("large", 2999), key="change:1").plan_code == "large"
+
+    def test_a_declined_upgrade_leaves_a_waiting_downgrade(self):
+        begun = self.start(plan=self.plan("medium", 1999))
+        self.gateway.set_payment_method(
+            begun.external_id, self.bench.methods["fails_later"], customer=self.customer()
+        )
+        before = self.change(begun, self.plan(), at_period_end=True)
+
+        with pytest.raises(Declined):
+            self.change(begun, self.plan("large", 2999))
+
+        assert before.next_plan_code == "basic"
+        assert self.gateway.fetch_subscription(begun.external_id) == before
 
     def test_an_upgrade_that_is_requested_twice_is_billed_once(self):
         begun = self.start()

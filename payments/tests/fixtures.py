@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+import stripe
+from rest_framework.test import APIClient
 
 from payments import gateways
 from payments.gateways.base import Gateway
 from payments.models import Order, Subscription
 from payments.services.buying import checkout
 from payments.services.subscribing import subscriptions
+from payments.tests import stripe_stand_in
+from payments.tests.stripe_stand_in import StripeStandIn
 from videos.signals import worker_tick
 
 
@@ -53,6 +57,37 @@ def gateway_is(monkeypatch):
             yield
 
     return put
+
+
+class StripeService:
+    """The service with Stripe as its gateway, and the stand-in in Stripe's place."""
+
+    webhook = "/api/v1/payments/webhooks/stripe"
+
+    def __init__(self, account: StripeStandIn, client: APIClient):
+        self.account, self._client = account, client
+
+    def deliver(self, *, times: int = 1, reverse: bool = False) -> None:
+        """Deliver Stripe's new events to the webhook, over HTTP, the newest first if ``reverse``."""
+        messages = self.account.undelivered() * times
+        for body, headers in reversed(messages) if reverse else messages:
+            answer = self._client.post(
+                self.webhook, data=body, content_type="application/json", headers=headers
+            )
+            assert answer.status_code == 200, answer.content
+
+
+@pytest.fixture
+def stripe_service(db, settings, monkeypatch) -> Iterator[StripeService]:
+    """Put a running stand-in in Stripe's place, as the gateway of new orders and subscriptions."""
+    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0)
+    monkeypatch.setattr(stripe.HTTPClient, "MAX_DELAY", 0)
+    settings.PAYMENT_GATEWAY = "stripe"
+    settings.STRIPE_SECRET_KEY = stripe_stand_in.KEY
+    settings.STRIPE_WEBHOOK_SECRETS = [stripe_stand_in.SECRET]
+    with StripeStandIn() as account:
+        settings.STRIPE_API_BASE = account.url
+        yield StripeService(account, APIClient())
 
 
 @pytest.fixture

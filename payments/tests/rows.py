@@ -7,12 +7,15 @@ from payments.periods import Month
 
 
 def make_admin_rows(order: models.Order, user) -> None:
-    """Make one of each: coupon, dispute, pool, payout, statement, watch day, event, notice, check."""
+    """Make a row in each table of the admin site that the flows of the fixture do not fill."""
     creator, month = order.creator, str(Month.of(timezone.now().date()))
     payment = order.payments.get()
     coupon, _ = models.Coupon.objects.get_or_create(code="SPRING", percent_bps=2500)
     models.CouponRedemption.objects.create(coupon=coupon, order=order, user=user)
     models.Dispute.objects.create(payment=payment, external_id="dp_1", amount=100)
+    models.Conversion.objects.create(
+        payment=payment, external_id="txn_1", currency="EUR", amount=92, presented=100
+    )
     pool = models.Pool.objects.create(
         period=month, currency="USD", balance=800, amount=800, total_seconds=60,
         algorithm="prorata-v1", input_sha256="0" * 64,

@@ -629,6 +629,7 @@ READS = (
 POSTS = (
     "invoices/{id}/refund", "pools/2026-01/close", "payouts/run", "payouts/{id}/approve",
     "payouts/{id}/processing", "payouts/{id}/mark-paid", "payouts/{id}/mark-failed",
+    "payouts/{id}/mark-returned",
     "payouts/{id}/cancel", "coupons", "plans", "webhook-events/{id}/replay", "reconcile",
 )  # fmt: skip
 
@@ -675,5 +676,5 @@ def test_lists_cost_the_same_queries_for_any_length(
         assert len(office.get(f"{BASE}/disputes").data["results"]) == number
     with asked_for(exactly=5):  # the user, entries, transfers, accounts of either side
         office.get(f"{BASE}/ledger/entries?page_size=100")
-    with asked_for(exactly=7):  # the user, and one for each kind
+    with asked_for(exactly=9):  # the user, and one for each kind
         office.get(f"{BASE}/review")

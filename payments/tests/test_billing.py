@@ -28,7 +28,7 @@ from payments.periods import next_renewal
 from payments.services.gateway_news import followups
 from payments.services.settling import refunds
 from payments.services.settling.facts import sync_payment
-from payments.services.subscribing import follow_gateway, subscriptions
+from payments.services.subscribing import follow_gateway, lapsing
 from payments.tests.kit import (
     VISA,
     assert_books_balance,
@@ -50,7 +50,7 @@ def run_time() -> None:
     """Do the work of a worker's minute, and check that the books balance."""
     sandbox.run_due()
     events.deliver_due()
-    subscriptions.end_lapsed()
+    lapsing.end_lapsed()
     followups.run()
     assert_books_balance()
 
@@ -365,22 +365,64 @@ class TestTrying:
         assert (mine().status, may_watch(viewer)) == ("active", True)
         assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
 
-    def test_a_trial_without_a_card_ends(self, client_for, viewer, trial, clock):
+    def test_a_trial_without_a_card_ends_after_its_days(self, client_for, viewer, trial, clock):
         client_for(viewer).post(URL, {"plan": "trial"})
         clock.shift(timedelta(days=7, minutes=1))
         run_time()
-        assert mine().status == "past_due"
-        clock.shift(timedelta(days=8))
-        assert not may_watch(viewer)
-        run_time()
-        assert (mine().status, balances()) == ("expired", {})
+        assert (mine().status, may_watch(viewer), balances()) == ("canceled", False, {})
+        assert not Invoice.objects.exists()
+        assert not SandboxPayment.objects.exists()
+        with nothing_changes():
+            clock.shift(timedelta(days=30))
+            run_time()
 
-    def test_a_user_gets_one_trial(self, client_for, viewer, trial):
+    def test_a_card_that_is_given_in_the_trial_continues_it(self, client_for, viewer, trial, clock):
         client_for(viewer).post(URL, {"plan": "trial"})
+        client_for(viewer).post(f"{MINE}/payment-method", {"payment_method": VISA})
+        clock.shift(timedelta(days=7, minutes=1))
+        run_time()
+        assert (mine().status, may_watch(viewer)) == ("active", True)
+        assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
+
+    def test_a_trial_whose_payment_fails_is_not_prolonged_by_the_grace_period(
+        self, client_for, viewer, trial, clock
+    ):
+        client_for(viewer).post(URL, {"plan": "trial", "payment_method": FAILS_LATER})
+        clock.shift(timedelta(days=7, minutes=1))
+        run_time()
+        assert (mine().status, may_watch(viewer), balances()) == ("past_due", False, {})
+        assert "Your free days of Trial are over" in Notice.objects.get().body
+        client_for(viewer).post(f"{MINE}/payment-method", {"payment_method": VISA})
+        assert (mine().status, may_watch(viewer)) == ("active", True)
+        assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
+
+    @pytest.mark.parametrize("other", [False, True])
+    @pytest.mark.parametrize("ends", ["now", "after its days"])
+    def test_a_user_gets_one_trial(self, client_for, viewer, trial, clock, ends, other):
+        client_for(viewer).post(URL, {"plan": "trial"})
+        if ends == "now":
+            client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
+        else:
+            clock.shift(timedelta(days=8))
+            run_time()
+        plan = "trial"
+        if other:
+            plan = "another"
+            Plan.objects.create(code=plan, name="x", amount=99, currency="EUR", trial_days=30)
+        answer = client_for(viewer).post(URL, {"plan": plan})
+        assert answer.data["subscription"]["status"] == "incomplete"
+        assert answer.data["next_action"]["type"] == "redirect"
+        assert not may_watch(viewer)
+        paid = client_for(viewer).post(URL, {"plan": plan, "payment_method": VISA})
+        assert paid.data["subscription"]["status"] == "active"
+
+    def test_a_plan_with_a_trial_gives_none_to_a_former_subscriber(
+        self, client_for, viewer, subscribe, trial
+    ):
+        subscribe(viewer)
         client_for(viewer).post(f"{MINE}/cancel", {"at_period_end": False})
         answer = client_for(viewer).post(URL, {"plan": "trial"})
         assert answer.data["subscription"]["status"] == "incomplete"
-        assert answer.data["next_action"]["type"] == "redirect"
 
 
 @pytest.mark.django_db

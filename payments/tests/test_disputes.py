@@ -86,10 +86,10 @@ class TestDisputes:
 
     @pytest.mark.promise("dispute-takes-money-and-access")
     def test_a_dispute_that_is_lost_restores_nothing(self, sale):
-        """A dispute that is lost leaves the split reversed and the access suspended."""
+        """A dispute that is lost leaves the split reversed and the access revoked: the order ends."""
         dispute = sale.dispute()
         charging.close_dispute(dispute.pk, reinstated=0)
-        assert (sale.sync(), sale.may_watch, balances()) == ("disputed", False, {})
+        assert (sale.sync(), sale.may_watch, balances()) == ("dispute_lost", False, {})
         assert Dispute.objects.get().status == "lost"
 
     @pytest.mark.promise("dispute-won-in-part")
@@ -98,7 +98,7 @@ class TestDisputes:
         dispute = sale.dispute()
         sale.sync()
         charging.close_dispute(dispute.pk, reinstated=1000)
-        assert (sale.sync(), sale.may_watch) == ("disputed", False)
+        assert (sale.sync(), sale.may_watch) == ("dispute_lost", False)
         assert balances() == {"clearing:USD": -1000, "creator:USD": 800, "platform:USD": 200}
         assert Dispute.objects.get().status == "lost"
 

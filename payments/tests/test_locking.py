@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -24,9 +25,10 @@ from payments.models import (
     SandboxPayment,
     SandboxRefund,
     Subscription,
+    WatchDaily,
 )
 from payments.periods import Month
-from payments.services.buying import checkout, orders
+from payments.services.buying import checkout, orders, returning
 from payments.services.gateway_news import changes, followups, reconciliation
 from payments.services.offers import coupons, plans
 from payments.services.payouts import payouts
@@ -94,6 +96,8 @@ FLOWS = (
     "pay_late_beside_a_newer_order",
     "pay_twice",
     "refund_what_is_being_watched",
+    "return_one_of_two",
+    "take_a_free_order_back",
     "dispute_what_is_being_watched",
     "give_up_orders",
     "delete_a_video_with_open_orders",
@@ -102,6 +106,7 @@ FLOWS = (
     "change_plans",
     "refund_and_dispute_a_period",
     "change_offers",
+    "add_watch_time_of_an_earlier_month",
     "close_a_month",
     "pay_creators",
     "reconcile",
@@ -217,6 +222,18 @@ class Flows:
         order.refresh_from_db()
         assert order.status == "paid"
 
+    def return_one_of_two(self):
+        buyer = self.make_user()
+        order, _ = self.order(buyer, self.video(), VISA), self.order(buyer, self.video(), VISA)
+        assert returning.refund_own(order=order).status == "refunded"
+
+    def take_a_free_order_back(self):
+        buyer, video = self.make_user(), self.video()
+        order = self.order(buyer, video, coupon="ALL")
+        self.play(buyer, video)
+        taken = orders.give_back(order_id=order.pk, amount=None, reason="", actor=self.admin)
+        assert taken.status == "refunded"
+
     def dispute_what_is_being_watched(self):
         buyer, video = self.make_user(), self.video()
         payment = self.order(buyer, video, VISA).payments.get()
@@ -315,6 +332,20 @@ class Flows:
         plan = Plan.objects.get(code="yearly")
         plans.change_plan(plan_id=plan.pk, actor=self.admin, name="A year")
 
+    def add_watch_time_of_an_earlier_month(self):
+        user, now = self.make_user(), timezone.now()
+        self.subscribe(user)
+        self.play(user, self.video())
+        milliseconds = int(now.timestamp() * 1000)
+        apps.get_model("streaming.PlaybackSession").objects.filter(user=user).update(
+            counted_seconds=60,
+            last_heartbeat_at=now,
+            moments=[[milliseconds - 60_000, milliseconds]],
+        )
+        self.clock.shift(timedelta(days=32))
+        self.tick()
+        assert WatchDaily.objects.get(user=user).plan_seconds == 60
+
     def close_a_month(self):
         subscriber = Subscription.objects.filter(status="active").latest("pk").user
         watch(subscriber, self.video(), f"{timezone.now():%Y-%m-%d}", 60)
@@ -358,6 +389,14 @@ class Flows:
         assert verification.verify_ledger().discrepancies >= 4
 
     def deactivate_a_user(self):
-        user = self.make_user()
+        user, video = self.make_user(), self.video()
         self.play(user, self.make_video())
+        self.subscribe(user)
+        self.order(user, video, coupon="HALF")
         accounts.set_active(user_id=user.pk, is_active=False, actor=self.admin)
+        self.tick()
+        buyer = self.make_user()
+        self.order(buyer, video, coupon="HALF")
+        self.play(self.make_user(), self.make_video(creator=video.creator))
+        accounts.set_active(user_id=video.creator.pk, is_active=False, actor=self.admin)
+        self.tick()

@@ -486,7 +486,8 @@ def test_other_roles_see_and_change_nothing(
             assert client.get(path).status_code == refused, path
         for row, action in (
             (order, "refund_in_full"), (payout, "approve"), (payout, "mark_paid"),
-            (payout, "mark_failed"), (payout, "cancel"), (event, "take_in_again"),
+            (payout, "mark_failed"), (payout, "mark_returned"), (payout, "cancel"),
+            (event, "take_in_again"),
             (models.Invoice.objects.earliest("pk"), "refund_in_full"),
             (models.Subscription.objects.earliest("pk"), "cancel_now"),
             (models.LedgerAccount.objects.earliest("pk"), "write_off"),

@@ -146,7 +146,7 @@ def test_a_live_key_is_sent_to_stripe_alone(stand_in, settings):
 
 
 def test_another_api_version_of_stripe_is_named(stand_in, monkeypatch):
-    monkeypatch.setattr(stripe_stand_in, "API_VERSION", "2017-08-15")
+    monkeypatch.setattr(stripe_stand_in.server, "API_VERSION", "2017-08-15")
 
     _, (wrong,) = examine()
 

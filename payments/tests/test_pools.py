@@ -15,12 +15,10 @@ from payments.models import (
     Pool,
     PoolShare,
     SandboxPayment,
-    SandboxRefund,
     Statement,
     Transfer,
     WatchDaily,
 )
-from payments.services.settling.facts import sync_payment
 from payments.services.sharing import pools, watchtime
 from payments.services.subscribing import subscriptions
 from payments.tests.kit import (
@@ -30,7 +28,17 @@ from payments.tests.kit import (
     nothing_changes,
     together,
 )
-from payments.tests.months import AUGUST, OCTOBER, SEPTEMBER, at, close, shares, watch
+from payments.tests.months import (
+    AUGUST,
+    OCTOBER,
+    SEPTEMBER,
+    at,
+    bounce,
+    close,
+    give_back,
+    shares,
+    watch,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -56,26 +64,6 @@ def pay(plan):
         return subscription.invoices.get()
 
     return make
-
-
-def give_back(invoice: Invoice, amount: int, moment: str) -> SandboxRefund:
-    payment = invoice.payments.get()
-    with at(moment):
-        refund = SandboxRefund.objects.create(
-            id=f"sbr_{SandboxRefund.objects.count()}",
-            idempotency_key=f"outside:{SandboxRefund.objects.count()}",
-            payment_id=payment.external_id,
-            amount=amount,
-        )
-        sync_payment(gateway="sandbox", external_id=payment.external_id)
-    return refund
-
-
-def bounce(refund: SandboxRefund, moment: str) -> None:
-    """Make a refund fail at the gateway after it had succeeded, and sync its payment."""
-    SandboxRefund.objects.filter(pk=refund.pk).update(status="failed")
-    with at(moment):
-        sync_payment(gateway="sandbox", external_id=refund.payment_id)
 
 
 class TestEarning:
@@ -235,16 +223,17 @@ class TestSharing:
         assert closing.pool.input_sha256 == expected.pool.input_sha256
 
     @pytest.mark.promise("unwatched-pool-carried")
-    def test_a_pool_without_watch_time_is_carried_over(self, pay, viewer, make_video):
+    def test_a_pool_without_watch_time_is_carried_over(self, pay, viewer, make_user, make_video):
         """A pool of a month without watch time is carried over and shared in the next month."""
         pay(viewer)
         (closing,) = close(AUGUST)
         assert (closing.pool.amount, closing.pool.balance, closing.shares) == (0, 800, {})
         assert balances()["pool:USD"] == 800
-        Invoice.objects.update(period_end=SEPTEMBER.end)  # as if it were a longer one
-        watch(viewer, make_video(), "2026-09-10", 60)
+        second = make_user()
+        pay(second, "2026-09-01 00:00")
+        watch(second, make_video(), "2026-09-10", 60)
         (closing,) = close(SEPTEMBER)
-        assert closing.pool.amount == 800
+        assert closing.pool.amount == 1600
         assert "pool:USD" not in balances()
 
     @pytest.mark.promise("negative-pool-carried")

@@ -125,8 +125,9 @@ def test_a_creator_without_money_or_viewers_has_no_statement(story, make_user, c
 
 
 @pytest.mark.promise("platform-coupon-costs-the-platform")
-def test_sales_with_a_platform_coupon_show_the_list_price(video, creator, make_user):
-    """Coupons that the platform funds leave the creator the share of the list price."""
+def test_sales_with_a_platform_coupon_show_who_paid(video, creator, make_user):
+    """Coupons that the platform funds leave the creator the share of the list price: the statement
+    shows what buyers paid, and what the platform paid."""
     with at("2026-08-10 00:00"):
         for code, percent_bps in (("HALF", 5000), ("FREE", 10_000)):
             Coupon.objects.create(code=code, percent_bps=percent_bps, funded_by="platform")
@@ -140,8 +141,26 @@ def test_sales_with_a_platform_coupon_show_the_list_price(video, creator, make_u
     close(AUGUST)
     statement = of(creator, AUGUST)
     (sale,) = statement["sales"]
-    assert (sale["count"], sale["gross"], sale["share"]) == (2, "39.98", "32.00")
+    assert (sale["count"], sale["gross"], sale["share"]) == (2, "10.00", "32.00")
+    assert sale["promotions"] == "29.98"
     assert_adds_up(statement)
+    shown = statements.as_csv(Statement.objects.get(creator=creator, period="2026-08"))
+    assert f"promotions,{video.pk},,29.98,," in shown.splitlines()
+
+
+def test_a_statement_of_an_older_release_still_verifies(video, creator, make_user, buy):
+    """It counted the platform's discounts to the gross, and had no field for them."""
+    test_sales_with_a_platform_coupon_show_who_paid(video, creator, make_user)
+    older = statements.compute(AUGUST, "USD", is_older=True)[str(creator.pk)]
+    (sale,) = json.loads(older)["sales"]
+    assert sale == {
+        "video": str(video.pk), "count": 2, "gross": "39.98", "returned": "0.00", "share": "32.00",
+    }  # fmt: skip
+    Statement.objects.update(body=older, sha256=statements.sha256(older))
+    assert pools.verify_month(AUGUST) == []
+    wrong = older.replace("39.98", "39.99")
+    Statement.objects.update(body=wrong, sha256=statements.sha256(wrong))
+    assert len(pools.verify_month(AUGUST)) == 1
 
 
 def test_a_failed_payout_is_in_the_statement(story, creator, admin):

@@ -15,8 +15,8 @@ from payments.gateways.base import (  # noqa: E402
     Declined,
     GatewayAway,
     Item,
-    NotThere,
     OutcomeUnknown,
+    ReferenceGone,
     RefundRefused,
 )
 from payments.gateways.stripe import StripeGateway  # noqa: E402
@@ -113,6 +113,24 @@ class TestStripe(GatewayContract):
 
         with pytest.raises(OutcomeUnknown):
             self.charge("pm_card_mastercard")
+
+    @pytest.mark.parametrize("busy", ["lock_timeout", "key in use"])
+    def test_the_sdk_repeats_a_request_that_met_another_one(self, busy):
+        self.stripe.trouble = [None, busy, busy]
+
+        assert self.charge().status == "captured"
+        assert len(self.changes("payment")) == 1
+
+    @pytest.mark.parametrize(
+        ("busy", "error"), [("lock_timeout", GatewayAway), ("key in use", OutcomeUnknown)]
+    )
+    def test_a_request_that_always_meets_another_one_can_be_repeated_later(self, busy, error):
+        self.stripe.trouble = [None, busy, busy, busy]
+
+        with pytest.raises(error):
+            self.charge()
+
+        assert self.charge().status == "captured"
 
     @pytest.mark.parametrize("status", [500, 503])
     def test_a_server_error_leaves_the_outcome_unknown(self, status):
@@ -305,6 +323,44 @@ class TestStripe(GatewayContract):
         payment = self.gateway.fetch_payment(fetched.payment_id)
         assert (payment.status, payment.captured) == ("processing", 0)
 
+    def test_a_checkout_whose_bank_debit_fails_is_over(self):
+        page = self.page()
+        self.stripe.complete_checkout(page.external_id, paid=False)
+        self.stripe.end_bank_debit(page.external_id, succeeds=False)
+
+        assert self.gateway.fetch_checkout(page.external_id).status == "expired"
+        assert self.gateway.expire_checkout(page.external_id).status == "expired"
+
+    def test_a_checkout_whose_bank_debit_succeeds_is_paid(self):
+        page = self.page()
+        self.stripe.complete_checkout(page.external_id, paid=False)
+        self.stripe.end_bank_debit(page.external_id, succeeds=True)
+
+        paid = self.gateway.fetch_checkout(page.external_id)
+        assert paid.status == "complete"
+        assert self.gateway.fetch_payment(paid.payment_id).captured == 1999
+
+    def test_all_pages_of_changes_are_read(self):
+        for number in range(130):
+            self.stripe.intent(1999, "usd", {"order_id": str(number)})
+
+        assert len(self.changes("payment")) == 130
+
+    def test_a_subscription_whose_collection_is_paused_stays_active(self):
+        """Stripe voids its invoices meanwhile: the service is free."""
+        begun = self.start()
+        subscription = self.stripe.objects[begun.external_id]
+        subscription["pause_collection"] = {"behavior": "void", "resumes_at": None}
+        subscription["default_payment_method"] = "pm_card_chargeCustomerFail"
+        self.stripe.renew(begun.external_id)
+        subscription["status"] = "active"
+        self.stripe.void_invoice(self.stripe.listing("invoice")["data"][0]["id"])
+
+        paused = self.gateway.fetch_subscription(begun.external_id)
+
+        assert paused.status == "active"
+        assert [invoice.status for invoice in paused.invoices] == ["paid", "void"]
+
     def test_a_checkout_of_a_plan_with_a_trial(self):
         plan = self.plan(trial_days=7)
         page = self.page(Item("sub-1", "Videos", plan.amount, plan.currency, plan))
@@ -352,12 +408,33 @@ class TestStripe(GatewayContract):
         assert declined.value.decline_code == "authentication_required"
         assert self.gateway.fetch_subscription(begun.external_id) == before
 
-    def test_a_plan_with_a_missing_price_is_unavailable(self, caplog):
-        with pytest.raises(GatewayAway) as raised:
-            self.start(plan=self.plan(ref="price_gone"))
+    def test_a_missing_or_archived_price_is_reported_as_a_plan_that_is_gone(self, caplog):
+        archived = self.gateway.ensure_plan(self.plan())
+        self.stripe.objects[archived]["active"] = False
+        begun = self.start(plan=self.plan("large", 2999))
 
-        assert not isinstance(raised.value, NotThere)
+        for ref in ("price_gone", archived):
+            for call in (
+                lambda ref=ref: self.start(plan=self.plan(ref=ref), key=ref),
+                lambda ref=ref: self.change(begun, self.plan(ref=ref), at_period_end=True),
+                lambda ref=ref: self.page(
+                    Item("sub-1", "Videos", 999, "USD", self.plan(ref=ref)), key=f"page:{ref}"
+                ),
+            ):
+                with pytest.raises(ReferenceGone) as raised:
+                    call()
+                assert raised.value.kind == "plan"
         assert "price_gone" in caplog.text
+
+    def test_a_plan_that_is_gone_is_made_anew_once(self):
+        gone = self.gateway.ensure_plan(self.plan())
+        self.stripe.objects[gone]["active"] = False
+
+        anew = {self.gateway.ensure_plan(self.plan(ref=gone, gone=gone)) for _ in range(3)}
+
+        assert len(anew) == 1
+        assert anew != {gone}
+        assert self.gateway.ensure_plan(self.plan()) in anew
 
     def test_a_downgrade_takes_effect_with_the_next_period(self):
         begun = self.start(plan=self.plan("large", 2999))
@@ -441,14 +518,14 @@ class TestStripe(GatewayContract):
             Change("payment", payment.external_id)
         ]
 
-    def test_a_deleted_customer_is_unavailable_and_not_a_missing_payment(self, caplog):
-        with pytest.raises(GatewayAway) as raised:
+    def test_a_deleted_customer_is_reported_as_gone_and_not_as_a_missing_payment(self, caplog):
+        with pytest.raises(ReferenceGone) as raised:
             self.gateway.charge(
                 amount=1999, currency="USD", payment_method="pm_card_visa", reference="order-1",
                 customer="cus_gone", key="order:1:0",
             )  # fmt: skip
 
-        assert not isinstance(raised.value, NotThere)
+        assert raised.value.kind == "customer"
         assert "cus_gone" in caplog.text
 
     @pytest.mark.parametrize(

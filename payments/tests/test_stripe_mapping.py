@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from payments.gateways.base import DisputeSnapshot, RefundSnapshot
+from payments.gateways.stripe import invoices as stripe_invoices
 from payments.gateways.stripe import mapping
 from payments.models import Dispute, Invoice, Payment, Refund, Subscription
 
@@ -33,7 +34,7 @@ def dispute(*movements: dict, **fields) -> DisputeSnapshot:
         "reason": "fraudulent", "evidence_details": {"due_by": END},
         "balance_transactions": list(movements),
     } | fields  # fmt: skip
-    return mapping.dispute(row, "USD")
+    return mapping.dispute(row, intent())
 
 
 def invoice(**fields) -> dict:
@@ -97,7 +98,7 @@ def test_every_status_is_one_of_ours():
     assert set(mapping.REFUND_STATUS.values()) == set(Refund.Status) - {"requested"}
     assert set(mapping.DISPUTE_STATUS.values()) == set(Dispute.Status)
     assert {*mapping.SUBSCRIPTION_STATUS.values(), "expired"} == set(Subscription.Status)
-    assert set(mapping.INVOICE_STATUS.values()) == set(Invoice.Status)
+    assert set(stripe_invoices.STATUS.values()) == set(Invoice.Status)
 
 
 def test_the_banks_decline_code_is_preferred():
@@ -218,7 +219,7 @@ def test_a_refund_made_elsewhere_has_no_key():
         # The balance is in another currency: take the same fraction of the disputed amount.
         ([movement(-1800, fee=1300, currency="eur")], 1999, 0, 0),
         ([movement(-1800, currency="eur"), movement(1800, currency="eur")], 1999, 1999, 0),
-        ([movement(-1800, currency="eur"), movement(900, currency="eur")], 1999, 999, 0),
+        ([movement(-1800, currency="eur"), movement(900, currency="eur")], 1999, 1000, 0),
     ],
 )
 @pytest.mark.parametrize("status", ["lost", "won", "needs_response"])
@@ -235,13 +236,13 @@ def test_a_dispute_counts_balance_movements_only(movements, withdrawn, reinstate
     [
         ("warning_needs_response", "warning"),
         ("warning_under_review", "warning"),
-        ("warning_closed", "warning"),
-        ("prevented", "warning"),
+        ("warning_closed", "closed"),
+        ("prevented", "closed"),
         ("appeal_under_review", "under_review"),
         ("something_new", "under_review"),
     ],
 )
-def test_an_inquiry_is_a_warning(status, expected):
+def test_the_status_of_a_dispute_that_took_no_money(status, expected):
     snapshot = dispute(status=status, evidence_details=None, reason=None)
 
     assert (snapshot.status, snapshot.withdrawn, snapshot.evidence_due) == (expected, 0, None)

@@ -199,6 +199,8 @@ CHARGE = thing("charge", "ch_1", payment_intent="pi_1")
         ("customer.updated", thing("customer", "cus_1"), "", ""),
         ("charge.succeeded", CHARGE, "", ""),
         ("invoice_payment.paid", thing("invoice_payment", "inpay_1"), "", ""),
+        ("invoice_payment.paid", thing("invoice_payment", "inpay_1", payment={
+            "type": "payment_intent", "payment_intent": "pi_1"}), "payment", "pi_1"),
         ("payment_intent.succeeded", {}, "", ""),
         ("payment_intent.succeeded", ["pi_1"], "", ""),
         ("something.new", thing("something", "some_1"), "", ""),
@@ -208,6 +210,24 @@ def test_an_event_names_its_kind_and_object(event_type, about, kind, external_id
     event = verify(*signed(EVENT | {"type": event_type, "data": {"object": about}}))
 
     assert (event.kind, event.external_id) == (kind, external_id)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "related", "kind", "external_id"),
+    [
+        ("v1.payment_intent.succeeded", thing("payment_intent", "pi_1"), "payment", "pi_1"),
+        ("v1.customer.subscription.updated", thing("subscription", "s_1"), "subscription", "s_1"),
+        ("v1.refund.failed", thing("refund", "re_1"), "", ""),
+        ("v2.core.account.updated", thing("v2.core.account", "acct_1"), "", ""),
+    ],
+)
+def test_a_thin_event_names_its_object(event_type, related, kind, external_id):
+    named = {"id": related["id"], "type": related["object"], "url": "/v1/…"}
+    thin = {"id": "evt_1", "object": "v2.core.event", "type": event_type, "related_object": named}
+
+    event = verify(*signed(thin))
+
+    assert (event.kind, event.external_id, event.livemode) == (kind, external_id, False)
 
 
 @pytest.mark.parametrize("data", [None, [], "data", {}, {"object": None}])

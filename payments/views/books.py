@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.api.views import APIView, GenericAPIView
-from payments.books import reports, review
+from payments.books import reports, review, trial_balance
 from payments.books.columns import as_text, in_currency
 from payments.filters import EntryFilter
 from payments.models import JournalEntry
@@ -46,7 +46,8 @@ class ReviewView(APIView):
         summary="The review queue: rows that need an administrator's decision",
         description=(
             "Payments that pay nothing known, duplicate payments whose refund failed, payments of"
-            " superseded orders, debts of creators, webhook events that could not be processed, and the"
+            " superseded orders and of subscriptions that ended before their money came back, debts of"
+            " creators, webhook events that could not be processed, and the"
             f" latest ledger check if it found discrepancies. At most {review.AT_MOST} of each kind."
         ),
         responses=OpenApiResponse(ReviewSerializer, "The rows of each kind; empty lists for none."),
@@ -130,8 +131,8 @@ class TrialBalanceView(APIView):
         responses=OpenApiResponse(TrialBalanceSerializer, "All ledger accounts, and their sums."),
     )
     def get(self, request):
-        accounts = reports.trial_balance()
-        totals = reports.trial_balance_totals(accounts)
+        accounts = trial_balance.accounts()
+        totals = trial_balance.totals(accounts)
         return Response(
             {
                 "accounts": [as_text(row) for row in accounts],

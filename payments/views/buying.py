@@ -9,7 +9,13 @@ from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from payments import examples
-from payments.errors import AmountInvalid, GatewayUnavailable, OrderNotOpen, ReturnUrlRefused
+from payments.errors import (
+    AmountInvalid,
+    GatewayUnavailable,
+    OrderNotOpen,
+    PaymentsClosed,
+    ReturnUrlRefused,
+)
 from payments.filters import OrderFilter
 from payments.http import checkout_response, pop_return_url, refund_amount, validated_body
 from payments.idempotency import idempotent, key_of
@@ -22,7 +28,7 @@ from payments.serializers.buying import (
     ReceiptSerializer,
 )
 from payments.serializers.settling import RefundSerializer
-from payments.services.buying import checkout, orders
+from payments.services.buying import checkout, orders, returning
 from payments.services.gateway_news import changes
 from payments.services.settling import refunds
 
@@ -109,7 +115,7 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         responses=OpenApiResponse(OrderSerializer, "The order with its new status."),
     )
     @action(detail=True, methods=["post"])
-    @refuses(GatewayUnavailable)
+    @refuses(GatewayUnavailable, PaymentsClosed)
     @idempotent
     def sync(self, request, pk):
         order = changes.sync_order(self.get_object())
@@ -119,8 +125,12 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         summary="Give a bought or rented video back for a refund",
         description=(
             "Possible within `REFUND_WINDOW_DAYS` of the payment (else 409 `refund_window_closed`) if"
-            " at most `REFUND_WATCHED_PERCENT` of the video was watched (else 409"
-            " `watched_too_much`)."
+            " at most `REFUND_WATCHED_PERCENT` of the video was watched or delivered (else 409"
+            " `watched_too_much`): every segment of which a byte was sent counts once, and one segment"
+            " alone not, unless it is more than half of the video. Playback of the"
+            " video stops first, so the answer may take three seconds. A video can be returned"
+            " `REFUNDS_PER_VIDEO` times, and `REFUNDS_PER_30_DAYS` videos in that time (else 409"
+            " `refund_limit_reached`)."
         ),
         request=None,
         responses=OpenApiResponse(
@@ -130,10 +140,10 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         ),
     )
     @action(detail=True, methods=["post"])
-    @refuses(*orders.REFUSALS_OF_RETURN)
+    @refuses(*returning.REFUSALS)
     @idempotent
     def refund(self, request, pk):
-        order = orders.refund_own(order=self.get_object(), key=key_of(request))
+        order = returning.refund_own(order=self.get_object(), key=key_of(request))
         return Response(OrderSerializer(order).data)
 
     @extend_schema(
@@ -155,8 +165,11 @@ class RefundView(APIView):
     permission_classes = [MayRefund]
 
     @extend_schema(
-        summary="Refund an order, in full or in part",
-        description="A full refund ends the buyer's access and running playback at once.",
+        summary="Refund an order, in full or in part, or take a free order back",
+        description=(
+            "A full refund ends the buyer's access and running playback at once. An order that cost"
+            " nothing is taken back without an `amount`; the use of its coupon stays used."
+        ),
         request=RefundSerializer,
         responses=OpenApiResponse(OrderSerializer, "The order after the refund."),
     )
@@ -164,7 +177,7 @@ class RefundView(APIView):
     @idempotent
     def post(self, request, pk):
         body = validated_body(RefundSerializer, request)
-        order = refunds.refund_order(
+        order = orders.give_back(
             order_id=pk,
             amount=refund_amount(body, of=Order.objects.filter(pk=pk)),
             reason=body["reason"],

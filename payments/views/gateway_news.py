@@ -22,6 +22,7 @@ from config.api import ratelimit
 from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
 from config.page_limit import without_page_limit
+from payments.errors import PaymentsClosed
 from payments.filters import WebhookEventFilter
 from payments.gateways.base import WebhookRefused
 from payments.http import validated_body
@@ -47,7 +48,7 @@ def webhook(request: HttpRequest, gateway: str) -> HttpResponse:
     """Receive one webhook event of a gateway.
 
     The status is 200 if the event was processed or concerns no object of ours, 400 if the body is
-    unreadable, too large or not validly signed, 404 if no webhook secret is configured for the gateway,
+    unreadable, too large or not validly signed, 404 if the gateway has no webhook secret or is closed,
     429 if the network has sent too many such bodies, and 500 if processing failed, so that the gateway
     sends the event again.
 
@@ -143,6 +144,7 @@ class ReconcileView(APIView):
             "What was compared. A gateway that does not answer counts as failed.",
         ),
     )
+    @refuses(PaymentsClosed)
     @idempotent
     def post(self, request):
         hours = validated_body(HoursSerializer, request)["hours"]

@@ -161,7 +161,7 @@ def _offer(video: Video, access: Access | None) -> dict:
                 "rental_hours": hours,
             }
             for kind, price, hours in prices
-            if price
+            if price and not video.is_withdrawn
         ],
     }
 
@@ -175,7 +175,8 @@ class OffersView(APIView):
         responses=OpenApiResponse(OfferSerializer, "The offers, and the caller's access."),
     )
     def get(self, request, video_id):
-        video = Video.objects.visible_to(request.user).filter(pk=video_id).first()
+        visible = Video.objects.visible_to(request.user).select_related("creator")
+        video = visible.filter(pk=video_id).first()
         if video is None:
             raise NotVisible()
         return Response(_offer(video, can_watch(request.user, video)))
@@ -207,7 +208,8 @@ class OffersListView(APIView):
         serializer = VideoIdsSerializer(data=request.query_params)
         serializer.is_valid(raise_exception=True)
         ids = serializer.validated_data["video"]
-        videos = list(Video.objects.visible_to(request.user).filter(pk__in=ids))
+        visible = Video.objects.visible_to(request.user).select_related("creator")
+        videos = list(visible.filter(pk__in=ids))
         access = can_watch_each(request.user, videos)
         videos.sort(key=lambda video: ids.index(video.pk))
         return Response({"results": [_offer(video, access[video.pk]) for video in videos]})

@@ -22,10 +22,16 @@ from config import money
 from config.api.refusals import refuses, sends_headers
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
-from payments import examples
-from payments.errors import NothingToPayOut, PayoutNotOpen, SamePerson
+from payments import examples, modes
+from payments.errors import (
+    NothingToPayOut,
+    PartialReturn,
+    PaymentsClosed,
+    PayoutNotOpen,
+    SamePerson,
+)
 from payments.filters import PayoutFilter
-from payments.http import MONTH_IN_PATH, validated_body
+from payments.http import MONTH_IN_PATH, refund_amount, validated_body
 from payments.idempotency import idempotent
 from payments.models import Payout, Statement
 from payments.periods import Month
@@ -39,6 +45,7 @@ from payments.serializers.payouts import (
     PayoutRunSerializer,
     PayoutSerializer,
     RequestedPayoutsSerializer,
+    ReturnedSerializer,
     StatementSerializer,
 )
 from payments.services.payouts import payouts, statements
@@ -86,7 +93,9 @@ class StatementViewSet(ListModelMixin, GenericViewSet):
     lookup_url_kwarg = "period"
 
     def get_queryset(self):
-        return Statement.objects.filter(creator=self.request.user.pk)
+        return Statement.objects.filter(
+            modes.of_present("created_at"), creator=self.request.user.pk
+        )
 
     @extend_schema(
         summary="Show my statement of a month, in all currencies",
@@ -121,7 +130,7 @@ class StatementViewSet(ListModelMixin, GenericViewSet):
             month = Month.named(period)
         except ValueError:
             raise NotVisible() from None
-        mine = Statement.objects.filter(creator=self.request.user.pk, period=str(month))
+        mine = self.get_queryset().filter(period=str(month))
         month_statements = list(mine.order_by("currency"))
         if not month_statements:
             raise NotVisible("You have no statement for this month.")
@@ -158,7 +167,7 @@ class PayoutViewSet(ListModelMixin, GenericViewSet):
         return [MayRequestPayout() if self.action == "create" else MaySeeEarnings()]
 
     def get_queryset(self):
-        return Payout.objects.filter(creator=self.request.user.pk)
+        return Payout.objects.filter(modes.of_present("created_at"), creator=self.request.user.pk)
 
     @extend_schema(
         summary="Request a payout of my available balance",
@@ -170,7 +179,7 @@ class PayoutViewSet(ListModelMixin, GenericViewSet):
         request=None,
         responses={201: OpenApiResponse(RequestedPayoutsSerializer, "The new payouts.")},
     )
-    @refuses(NothingToPayOut)
+    @refuses(NothingToPayOut, PaymentsClosed)
     @idempotent
     def create(self, request):
         made = payouts.request(request.user)
@@ -202,6 +211,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         responses=OpenApiResponse(PayoutRunSerializer, "The new payouts; an empty list for none."),
     )
     @action(detail=False, methods=["post"])
+    @refuses(PaymentsClosed)
     @idempotent
     def run(self, request):
         made = payouts.run(actor=request.user)
@@ -214,7 +224,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         responses=OpenApiResponse(AdminPayoutSerializer, "The approved payout."),
     )
     @action(detail=True, methods=["post"])
-    @refuses(SamePerson, PayoutNotOpen)
+    @refuses(SamePerson, PayoutNotOpen, PaymentsClosed)
     @idempotent
     def approve(self, request, pk):
         return self._move(payouts.approve, actor=request.user)
@@ -226,7 +236,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         responses=OpenApiResponse(AdminPayoutSerializer, "The payout that is at the bank."),
     )
     @action(detail=True, methods=["post"])
-    @refuses(PayoutNotOpen)
+    @refuses(PayoutNotOpen, PaymentsClosed)
     @idempotent
     def processing(self, request, pk):
         return self._move(payouts.mark_processing, actor=request.user)
@@ -238,7 +248,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         responses=OpenApiResponse(AdminPayoutSerializer, "The paid payout."),
     )
     @action(detail=True, methods=["post"], url_path="mark-paid")
-    @refuses(PayoutNotOpen)
+    @refuses(PayoutNotOpen, PaymentsClosed)
     @idempotent
     def mark_paid(self, request, pk):
         data = validated_body(PaidSerializer, request)
@@ -251,11 +261,34 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         responses=OpenApiResponse(AdminPayoutSerializer, "The failed payout."),
     )
     @action(detail=True, methods=["post"], url_path="mark-failed")
-    @refuses(PayoutNotOpen)
+    @refuses(PayoutNotOpen, PaymentsClosed)
     @idempotent
     def mark_failed(self, request, pk):
         data = validated_body(FailedSerializer, request)
         return self._move(payouts.mark_failed, actor=request.user, reason=data["failure"])
+
+    @extend_schema(
+        summary="Mark a paid payout as returned by the creator's bank",
+        description=(
+            "The money is in the creator's balance again, and can be paid out at once. It is booked "
+            "now: closed months and their statements stay as they are. Safe to repeat with the same "
+            "`external_ref`. A bank returns a payout as a whole (422 `partial_return`)."
+        ),
+        request=ReturnedSerializer,
+        responses=OpenApiResponse(AdminPayoutSerializer, "The returned payout."),
+    )
+    @action(detail=True, methods=["post"], url_path="mark-returned")
+    @refuses(PayoutNotOpen, PartialReturn, PaymentsClosed)
+    @idempotent
+    def mark_returned(self, request, pk):
+        data = validated_body(ReturnedSerializer, request)
+        return self._move(
+            payouts.mark_returned,
+            actor=request.user,
+            external_ref=data["external_ref"],
+            reason=data["failure"],
+            amount=refund_amount(data, of=Payout.objects.filter(pk=pk)),
+        )
 
     @extend_schema(
         summary="Cancel a payout that was not sent to the bank",

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from config.api.metadata import ViewOnlyMetadata
 from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
-from payments import examples
+from payments import examples, modes
 from payments.errors import AmountInvalid, CouponInvalid, NoSubscription, ReturnUrlRefused
 from payments.http import checkout_response, pop_return_url, refund_amount, validated_body
 from payments.idempotency import idempotent, key_of
@@ -34,7 +34,8 @@ class SubscribeView(APIView):
         description=(
             "With a `payment_method` the first period is charged at once; without one, `next_action`"
             " leads to the gateway's hosted page. If the plan has free days, a user's first subscription"
-            " starts without a card. Repeating the call continues with the unpaid subscription (200)."
+            " starts without a card, and ends with these days unless a card is given. Repeating the call"
+            " continues with the unpaid subscription (200)."
         ),
         request=SubscribeSerializer,
         responses={
@@ -104,7 +105,10 @@ class SubscriptionViewSet(GenericViewSet):
 
     @extend_schema(
         summary="Withdraw the cancellation of my subscription",
-        description="Possible until the end of the paid period. It renews again then.",
+        description=(
+            "Possible until the end of the paid period. It renews again then. 409 `not_resumed` if the"
+            " gateway ends it all the same."
+        ),
         request=None,
         responses=OpenApiResponse(SubscriptionSerializer, "The subscription that goes on."),
     )
@@ -117,8 +121,9 @@ class SubscriptionViewSet(GenericViewSet):
     @extend_schema(
         summary="Change my plan",
         description=(
-            "A more expensive plan starts at once; the unused part of the paid period is deducted from"
-            " its price. A cheaper plan starts with the next period."
+            "A more expensive plan starts at once. The unused part of what was paid for the period, and"
+            " neither refunded nor disputed, is deducted from its price. A cheaper plan starts with the"
+            " next period."
         ),
         request=ChangePlanSerializer,
         responses=OpenApiResponse(SubscriptionSerializer, "With the new `plan` or `next_plan`."),
@@ -158,7 +163,9 @@ class InvoiceViewSet(ListModelMixin, GenericViewSet):
     ordering = "-period_start"
 
     def get_queryset(self):
-        return Invoice.objects.filter(subscription__user=self.request.user.pk)
+        return Invoice.objects.filter(
+            modes.of_present("created_at"), subscription__user=self.request.user.pk
+        )
 
 
 class InvoiceRefundView(APIView):

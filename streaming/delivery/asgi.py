@@ -231,6 +231,8 @@ class Delivery:
         if method == "HEAD" or not length:
             await transfer.send({"type": "http.response.body"})
             return
+        if file.segment is not None:  # a client may break off at any byte
+            self._snapshot.begin(transfer.session, file.segment)
         if length <= self._files.chunk:
             sent = await self._send_body(transfer, start, start + length)
         else:
@@ -253,6 +255,11 @@ class Delivery:
                 self._partly[key] = sent
                 return
         self._snapshot.serve(session, file.segment)
+
+    def note_unread(self, session: bytes, file: files.OpenFile) -> None:
+        """Note that a file was sent, of which its client has not read all bytes yet."""
+        if file.segment is not None:
+            self._snapshot.begin(session, file.segment)
 
     async def _send_long(self, transfer: "_Transfer", start: int, end: int) -> int:
         """Send a body of several chunks, and let the end of its session cancel it meanwhile.

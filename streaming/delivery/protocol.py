@@ -174,6 +174,7 @@ class DeliveryProtocol(BoundedProtocol):
         self._send(self._head(file, request, delivery.request_ids), file)
         if self.flow.write_paused:
             delivery.draining[self] = session
+            delivery.note_unread(session, file)
             self._unread = session, file
         else:
             delivery.note_served(session, file, file.size)

@@ -25,6 +25,8 @@ PERIOD_SECONDS = 0.5
 STALE_SECONDS = 5.0
 FLUSH_SECONDS = 30.0
 SERVED_SECONDS = 1.0  # from a served segment to its session's row: players report every ten seconds
+# After the end of a session, so long until each process has heard of it and recorded what it sent.
+SETTLED_SECONDS = 2 * PERIOD_SECONDS + SERVED_SECONDS + 0.5
 # ended_at is set before its transaction commits, by the clock of any host. So each load reaches back
 # over the longest wait for a lock, and a full load every few minutes finds even later commits.
 OVERLAP = timedelta(seconds=25)
@@ -43,8 +45,9 @@ class Snapshot:
 
     ``load(since, now)`` returns the sessions that ended after ``since`` and have not expired at
     ``now``. ``flush(ids, now)`` stores ``now`` as the latest activity of these sessions. ``record``
-    stores the segments that were served to them. ``recover()`` runs after a failure of any, and at the
-    end. Only the thread calls these four; they may raise any exception.
+    stores the segments that were served to them, ``record_begun`` those that were served in part.
+    ``recover()`` runs after a failure of any, and at the end. Only the thread calls these; they may
+    raise any exception.
     """
 
     def __init__(
@@ -54,11 +57,13 @@ class Snapshot:
         recover: Callable[[], None] = lambda: None,
         *,
         record: Recorder = lambda parts: {},
+        record_begun: Recorder = lambda parts: {},
         utcnow: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
         flush_seconds: float = FLUSH_SECONDS,
     ):
         self._load, self._flush, self._recover, self._record = load, flush, recover, record
+        self._record_begun = record_begun
         self._utcnow, self._monotonic, self._flush_seconds = utcnow, monotonic, flush_seconds
         self._reset()
 
@@ -68,7 +73,9 @@ class Snapshot:
         self._touched: dict[bytes, bool] = {}
         # (session, segment), from the event loop to the thread: append and popleft need no lock.
         self._served: deque[tuple[bytes, int]] = deque()
+        self._begun: deque[tuple[bytes, int]] = deque()
         self._parts: dict[UUID, int] = {}  # what the thread has to record
+        self._begun_parts: dict[UUID, int] = {}
         self._cursor: datetime | None = None
         self._loaded_at = self._flushed_at = self._full_load_at = float("-inf")
         self._recorded_at = float("-inf")
@@ -99,6 +106,10 @@ class Snapshot:
     def serve(self, session: bytes, segment: int) -> None:
         """Note that a whole segment was served; it is recorded within SERVED_SECONDS and a little."""
         self._served.append((session, segment))
+
+    def begin(self, session: bytes, segment: int) -> None:
+        """Note that a segment is served in part, or that its client may not take all of it."""
+        self._begun.append((session, segment))
 
     def on_ended(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` from now on, in the thread, after each load that found newly ended sessions.
@@ -197,13 +208,17 @@ class Snapshot:
 
     def _record_served(self) -> None:
         """Record the served segments. After a failure they are kept for the next time."""
-        while self._served:
-            session, segment = self._served.popleft()
-            key = UUID(bytes=session)
-            self._parts[key] = self._parts.get(key, 0) | 1 << segment
+        _gather(self._served, self._parts)
+        _gather(self._begun, self._begun_parts)
+        for key, bits in list(self._begun_parts.items()):  # most of them are whole by now
+            self._begun_parts[key] = bits & ~self._parts.get(key, 0)
+            if not self._begun_parts[key]:
+                del self._begun_parts[key]
         self._recorded_at = self._monotonic()
         if self._parts:
             self._parts = self._record(self._parts)
+        if self._begun_parts:
+            self._begun_parts = self._record_begun(self._begun_parts)
 
     def _flush_touched(self) -> None:
         """Store the activity of the touched sessions that have not ended.
@@ -222,6 +237,14 @@ class Snapshot:
             self._flushed_at = self._monotonic()
 
 
+def _gather(segments: deque[tuple[bytes, int]], parts: dict[UUID, int]) -> None:
+    """Move the segments of sessions into ``parts``, as bits by session."""
+    while segments:
+        session, segment = segments.popleft()
+        key = UUID(bytes=session)
+        parts[key] = parts.get(key, 0) | 1 << segment
+
+
 def database_snapshot() -> Snapshot:
     """Return a snapshot of the table of playback sessions, not started yet."""
     from django.conf import settings
@@ -233,6 +256,7 @@ def database_snapshot() -> Snapshot:
         store_activity,
         connections.close_all,  # Django keeps connections per thread, so this closes the thread's.
         record=record_served,
+        record_begun=record_begun,
         utcnow=timezone.now,
         flush_seconds=min(FLUSH_SECONDS, settings.SESSION_IDLE_SECONDS / 3),
     )
@@ -263,3 +287,10 @@ def record_served(parts: dict[UUID, int]) -> dict[UUID, int]:
     from streaming import delivered
 
     return delivered.record(parts)
+
+
+def record_begun(parts: dict[UUID, int]) -> dict[UUID, int]:
+    """Record segments that were served in part; see `streaming.delivered.record_begun`."""
+    from streaming import delivered
+
+    return delivered.record_begun(parts)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from accounts import services as accounts
 from payments.tests.kit import code
 from streaming import sessions
-from streaming.heartbeats import merge
+from streaming.intervals import merge
 from streaming.models import PlaybackSession
 
 CLIENT = sessions.Client("Phone/1.0", "127.0.0.1")

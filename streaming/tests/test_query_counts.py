@@ -1,10 +1,15 @@
 """Statements of the busiest calls; BEGIN, COMMIT and savepoints are not counted."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+import time_machine
 
 from payments.entitlements import can_watch
 from payments.tests.kit import statements
-from streaming import sessions
+from streaming import heartbeats, sessions, watchtime
+from streaming.models import PlaybackSession
+from streaming.tests.kit import deliver
 
 pytestmark = pytest.mark.django_db
 
@@ -19,6 +24,11 @@ def bought(viewer, make_video, buy):
     video = make_video(price=1999, tags=["sea"])
     buy(viewer, video)
     return video
+
+
+def start(user, video) -> PlaybackSession:
+    token = sessions.stream_token(user=user, video_id=video.pk)
+    return sessions.redeem(token=token, client=sessions.Client("x", "127.0.0.1"))[0]
 
 
 def access_kind(user, video) -> str | None:
@@ -72,6 +82,33 @@ def test_a_heartbeat_costs_two(client_for, viewer, bought):
         # 1. Read the session with its video, if the caller may report for it. 2. Write it.
         with statements(exactly=2):
             assert speaker.post(url, beat).status_code == 204
+
+
+@pytest.mark.parametrize(("access", "first", "later"), [("order", 5, 4), ("subscription", 8, 6)])
+def test_adding_up_a_session_costs_four_or_six(
+    viewer, make_video, buy, subscribe, access, first, later
+):
+    """The worker's minute, for each session with new watch time.
+
+    1. Find the sessions. 2. Lock one. 3. Write it. 4. Write the day's watch time, or insert it. Under a
+    subscription also: lock and write the user's clock, or insert and write it.
+    """
+    video = make_video(price=1999, duration_seconds=600.0)
+    with time_machine.travel(datetime(2026, 8, 10, tzinfo=UTC), tick=False) as clock:
+        buy(viewer, video) if access == "order" else subscribe(viewer)
+        session = start(viewer, video)
+        deliver(session.pk)
+        for seconds, cost in ((20, first), (40, later)):
+            clock.shift(timedelta(seconds=20))
+            # A view costs five more, in the first heartbeat.
+            with statements(exactly=7 if seconds == 20 else 2):
+                heartbeats.take_in(
+                    sessions=PlaybackSession.objects.all(),
+                    session_id=session.pk,
+                    heartbeat=heartbeats.Heartbeat(seconds, "playing", [(0, seconds)]),
+                )
+            with statements(exactly=cost):
+                assert watchtime.fold() == 1
 
 
 @pytest.mark.parametrize("size", [1, 12])

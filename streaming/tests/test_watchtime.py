@@ -17,13 +17,19 @@ CLIENT = sessions.Client("Phone/1.0", "203.0.113.7")
 
 @pytest.fixture
 def play(db):
-    """A function that plays a video from its beginning, with a heartbeat every ten seconds."""
+    """A function that plays a video from its beginning, with a heartbeat every ten seconds.
+
+    Each call plays after all calls before.
+    """
+    played = timedelta()
 
     def run(user, video, seconds: int, speed: float = 1.0) -> PlaybackSession:
-        token = sessions.stream_token(user=user, video_id=video.pk)
-        session = sessions.redeem(token=token, client=CLIENT)[0]
-        deliver(session.pk)
-        with time_machine.travel(timezone.now(), tick=False) as clock:
+        nonlocal played
+        with time_machine.travel(timezone.now() + played, tick=False) as clock:
+            played += timedelta(seconds=seconds)
+            token = sessions.stream_token(user=user, video_id=video.pk)
+            session = sessions.redeem(token=token, client=CLIENT)[0]
+            deliver(session.pk)
             for step in range(10, seconds + 1, 10):
                 clock.shift(timedelta(seconds=10))
                 heartbeats.take_in(

@@ -5,6 +5,7 @@ import uuid
 from pathlib import Path, PosixPath
 
 import pytest
+from django.conf import settings as default_settings
 from django.utils import timezone
 
 from accounts.roles import Role
@@ -32,6 +33,13 @@ class Folder(PosixPath):
         files = [path for path in self.rglob("*") if path.is_file() or path.is_symlink()]
         files = [path for path in files if path.name != storage.MARK]
         return sorted(Path(path).relative_to(self).as_posix() for path in files)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _default_media():
+    """The media folder of tests that ask for none of their own, as `migrate` would make it."""
+    default_settings.MEDIA_ROOT.mkdir(parents=True, exist_ok=True)
+    (default_settings.MEDIA_ROOT / storage.MARK).touch()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The visibility of videos: in the catalogue, by their link, and of their private fields."""
 
-import os
 from datetime import timedelta
 
 import pytest
@@ -242,7 +241,7 @@ class TestPoster:
 
     def test_a_poster_missing_on_the_disk_is_not_found(self, video_of_kind, media, client_for):
         video = video_of_kind("public")
-        assert os.listdir(media) == []
+        assert media.files() == []
 
         assert client_for().get(f"{URL}{video.pk}/poster").status_code == 404
 

@@ -72,6 +72,7 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
         code="yearly",
         defaults={"name": "Yearly", "amount": 9900, "currency": "USD", "interval": "year"},
     )
+    models.Plan.objects.update(is_active=True)  # an earlier round may have withdrawn them
     with at("2026-08-01 00:00"):
         watcher = make_user()
         subscribe(watcher)
@@ -102,6 +103,8 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
         "invoices": [row.pk for row in models.Invoice.objects.all()],
         "plans": [yearly.pk, *models.Plan.objects.values_list("pk", flat=True)],
         "coupons": [coupon.pk for coupon in coupons],
+        "disputes": list(models.Dispute.objects.values_list("pk", flat=True)),
+        "field": ["receipt", "refund_policy"],
         "webhook-events": list(models.WebhookEvent.objects.values_list("pk", flat=True)),
         "users": [user.pk for user in bystanders],
         "sessions": list(PlaybackSession.objects.values_list("pk", flat=True)),

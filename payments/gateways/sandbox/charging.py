@@ -1,5 +1,6 @@
 """Payments, refunds and disputes in the sandbox."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
@@ -12,6 +13,7 @@ from config.ids import uuid7
 from payments.gateways.base import (
     Declined,
     DisputeSnapshot,
+    EvidenceNotTaken,
     PaymentSnapshot,
     RefundRefused,
     RefundSnapshot,
@@ -196,6 +198,28 @@ def close_dispute(dispute_id: str, *, reinstated: int) -> SandboxDispute:
     return dispute
 
 
+@transaction.atomic
+def submit_evidence(dispute_id: str, fields: Mapping[str, str]) -> None:
+    """Keep the evidence of an open dispute, which the bank reviews from now on. Safe to repeat.
+
+    Raises NotThere, and EvidenceNotTaken for a dispute that is closed, answered or past due.
+    """
+    dispute = rows.get(SandboxDispute.objects.all(), dispute_id)
+    payment = lock_payment(dispute.payment_id)
+    dispute.refresh_from_db()
+    if dispute.evidence == dict(fields):
+        return
+    if dispute.evidence is not None or dispute.status in {"won", "lost"}:
+        raise EvidenceNotTaken("This dispute is closed or answered.")
+    if dispute.evidence_due is not None and dispute.evidence_due <= events.now():
+        raise EvidenceNotTaken("The time to answer this dispute is over.")
+    dispute.evidence = dict(fields)
+    if dispute.status == "needs_response":
+        dispute.status = "under_review"
+    dispute.save(update_fields=["evidence", "status"])
+    _save(payment, "dispute.updated")
+
+
 def snapshot(payment_id: str) -> PaymentSnapshot:
     """Return the current state of a payment. Raises NotThere."""
     payment = rows.get(
@@ -240,4 +264,5 @@ def _dispute_snapshot(dispute: SandboxDispute) -> DisputeSnapshot:
         fee=dispute.fee,
         reason=dispute.reason,
         evidence_due=dispute.evidence_due,
+        submissions=0 if dispute.evidence is None else 1,
     )

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.conf import settings
 
+from config.ids import uuid7
 from payments.gateways import signatures
 from payments.gateways.base import (
     AmountRefused,
@@ -73,6 +74,14 @@ class SandboxGateway:
     def cancel_payment(self, external_id: str) -> PaymentSnapshot:
         return charging.snapshot(charging.cancel(external_id).pk)
 
+    # --- disputes ---
+
+    def upload_evidence(self, *, name: str, content: bytes, media_type: str) -> str:
+        return f"sbf_{uuid7().hex}"  # nobody reads the file
+
+    def submit_evidence(self, *, external_id: str, fields: Mapping[str, str], key: str) -> None:
+        charging.submit_evidence(external_id, fields)
+
     # --- checkouts ---
 
     def create_checkout(
@@ -116,9 +125,12 @@ class SandboxGateway:
         return subscriptions.snapshot(external_id)
 
     def change_plan(
-        self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
-    ) -> SubscriptionSnapshot:
-        subscriptions.change_plan(external_id, plan, at_period_end=at_period_end, key=key)
+        self, external_id: str, plan: PlanTerms, *, key: str, at_period_end: bool,
+        period_value: int = 0,
+    ) -> SubscriptionSnapshot:  # fmt: skip
+        subscriptions.change_plan(
+            external_id, plan, at_period_end=at_period_end, period_value=period_value, key=key
+        )
         return subscriptions.snapshot(external_id)
 
     def set_payment_method(

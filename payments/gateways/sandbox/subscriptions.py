@@ -19,7 +19,7 @@ from payments.models import (
     SandboxSubscription,
     Subscription,
 )
-from payments.periods import next_renewal
+from payments.periods import next_renewal, unused_part
 
 # The days from each failed attempt to renew to the next one. The attempt after the last of them ends
 # the subscription if it fails too.
@@ -121,7 +121,8 @@ def _renew(pk: str, moment: datetime) -> bool:
         return False
     if subscription.status == "incomplete":
         return False
-    if subscription.cancel_at_period_end or subscription.status == "past_due":
+    ends_with_trial = subscription.status == "trialing" and not subscription.payment_method
+    if subscription.cancel_at_period_end or subscription.status == "past_due" or ends_with_trial:
         _end_and_void(subscription, subscription.period_end, "canceled")
         return True
     if subscription.next_plan:
@@ -240,7 +241,9 @@ def resume(pk: str) -> SandboxSubscription:
     return subscription
 
 
-def change_plan(pk: str, plan: PlanTerms, *, at_period_end: bool, key: str) -> SandboxSubscription:
+def change_plan(
+    pk: str, plan: PlanTerms, *, at_period_end: bool, period_value: int, key: str
+) -> SandboxSubscription:
     """Change the plan of a subscription: see `Gateway.change_plan`."""
     terms: StoredPlan = {
         "code": plan.code, "amount": plan.amount, "currency": plan.currency,
@@ -257,34 +260,22 @@ def change_plan(pk: str, plan: PlanTerms, *, at_period_end: bool, key: str) -> S
             return subscription
         if subscription.plan_code == plan.code:  # an earlier call has made this change
             return subscription
-        moment = events.now()
-        credit = _unused_amount(subscription, moment)
+        # No two periods begin at the same moment, even if the clock stands still.
+        moment = max(events.now(), subscription.period_start + timedelta.resolution)
+        unused = unused_part(
+            period_value, subscription.period_start, subscription.period_end, moment
+        )
         _replace_plan(subscription, terms)
         subscription.anchor = subscription.period_start = moment
         subscription.period_end = next_renewal(moment, moment, plan.interval)
-        invoice = _create_invoice(subscription, max(1, plan.amount - credit))
-        payment = _charge(invoice, key=key, is_renewal=True)
-        if payment.status == "captured":
+        invoice = _create_invoice(subscription, max(0, plan.amount - unused))
+        payment = _charge(invoice, key=key, is_renewal=True) if invoice.amount else None
+        if payment is None or payment.status == "captured":
             subscription.status = "active"
             _save(subscription, "subscription.updated")
             return subscription
         transaction.set_rollback(True)
     raise Declined(payment.decline_code)
-
-
-def _unused_amount(subscription: SandboxSubscription, moment: datetime) -> int:
-    """Return the part of the current period's price that is unused at a moment, in minor units.
-
-    It is proportional to the seconds that are left, rounded down; 0 for a period that is not paid.
-    """
-    paid = subscription.invoices.filter(
-        status="paid", period_start=subscription.period_start
-    ).first()
-    if paid is None:
-        return 0
-    period_seconds = (paid.period_end - paid.period_start).total_seconds()
-    left_seconds = max(0.0, (paid.period_end - moment).total_seconds())
-    return paid.amount * int(left_seconds) // max(1, int(period_seconds))
 
 
 @transaction.atomic
@@ -314,7 +305,7 @@ def _replace_plan(subscription: SandboxSubscription, terms: StoredPlan) -> None:
 
 
 def _create_invoice(subscription: SandboxSubscription, amount: int) -> SandboxInvoice:
-    """Create the invoice of a subscription's current period."""
+    """Create the invoice of a subscription's current period. One that costs nothing is paid."""
     return SandboxInvoice.objects.create(
         id=f"sbi_{uuid7().hex}",
         subscription=subscription,
@@ -322,6 +313,7 @@ def _create_invoice(subscription: SandboxSubscription, amount: int) -> SandboxIn
         period_end=subscription.period_end,
         amount=amount,
         currency=subscription.currency,
+        status="open" if amount else "paid",
     )
 
 

@@ -3,10 +3,13 @@
 The two pages stand outside of the API document: a browser opens them, by the `url` of a next action.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from functools import wraps
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
@@ -20,12 +23,15 @@ from rest_framework.response import Response
 import audit.services as audit
 from audit.actions import AuditAction
 from config import money
+from config.api.refusals import refuses
 from config.api.views import APIView
 from config.errors import NotVisible
 from config.pages import html_page
-from payments.errors import AmountInvalid
+from payments import gateways
+from payments.errors import AmountInvalid, SandboxClosed
 from payments.gateways.base import Declined, NotThere
 from payments.gateways.sandbox import charging, checkouts, events, rows, subscriptions
+from payments.gateways.sandbox.gateway import SandboxGateway
 from payments.gateways.sandbox.serializers import (
     SandboxClockSerializer,
     SandboxDisputeAnswerSerializer,
@@ -53,9 +59,32 @@ PAYMENT_RESULTS = {
 NOT_RECOGNISED = "Your bank did not recognise you, and nothing was charged. Try another card."
 
 
+def is_in_use() -> bool:
+    """Return whether new orders are paid at the sandbox, and the database holds its money."""
+    return SandboxGateway.name == settings.PAYMENT_GATEWAY and gateways.are_open()
+
+
+def only_in_use(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Return a decorated page that answers 410 while the sandbox is not in use."""
+
+    @wraps(page)
+    def answer(request: HttpRequest, **arguments: str) -> HttpResponse:
+        if is_in_use():
+            return page(request, **arguments)
+        return HttpResponse(
+            "This page belongs to the sandbox, which this service does not use any more. Nothing was"
+            " charged. Start again from the shop.",
+            content_type="text/plain",
+            status=410,
+        )
+
+    return answer
+
+
 @csrf_exempt  # the unguessable id in the address is the authority, and no cookie is read
 @never_cache
 @require_http_methods(["GET", "POST"])
+@only_in_use
 def checkout_page(request: HttpRequest, token: str) -> HttpResponse:
     """Show a checkout, and on POST press one of its buttons. 404 for an unknown id.
 
@@ -95,6 +124,7 @@ def checkout_page(request: HttpRequest, token: str) -> HttpResponse:
 @csrf_exempt  # for the same reason
 @never_cache
 @require_http_methods(["GET", "POST"])
+@only_in_use
 def authenticate_page(request: HttpRequest, payment_id: str) -> HttpResponse:
     """Show the page on which the buyer's bank asks for authentication. 404 for an unknown payment.
 
@@ -129,9 +159,18 @@ def _page(*, amount: int, currency: str, **context: object) -> HttpResponse:
     return html_page("payments/sandbox_checkout.html", context)
 
 
-class SandboxClockView(APIView):
+class _SandboxView(APIView):
+    """The base of the sandbox's endpoints. Each answers 410 while the sandbox is not in use."""
+
     permission_classes = [MayOperateSandbox]
 
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        super().initial(request, *args, **kwargs)
+        if not is_in_use():
+            raise SandboxClosed()
+
+
+class SandboxClockView(_SandboxView):
     @extend_schema(
         summary="Move the sandbox's clock forward",
         description=(
@@ -141,6 +180,7 @@ class SandboxClockView(APIView):
         request=SandboxClockSerializer,
         responses=OpenApiResponse(SandboxClockSerializer, "The time that was reached."),
     )
+    @refuses(SandboxClosed)
     def post(self, request: Request) -> Response:
         data = validated_body(SandboxClockSerializer, request)
         with transaction.atomic():
@@ -151,10 +191,8 @@ class SandboxClockView(APIView):
         return Response({**data, "now": now})
 
 
-class _BankView(APIView):
+class _BankView(_SandboxView):
     """The base of the endpoints that act as the buyer's bank on one payment."""
-
-    permission_classes = [MayOperateSandbox]
 
     def payment(self, pk: UUID) -> Payment:
         """Return the sandbox's payment with this id, or the last one of the order with this id.
@@ -181,6 +219,7 @@ class SandboxDisputeView(_BankView):
         request=SandboxDisputeSerializer,
         responses=OpenApiResponse(SandboxDisputeAnswerSerializer, "The new dispute."),
     )
+    @refuses(SandboxClosed)
     def post(self, request: Request, pk: UUID) -> Response:
         data, payment = validated_body(SandboxDisputeSerializer, request), self.payment(pk)
         amount = _minor(data.get("amount"), payment)
@@ -199,6 +238,7 @@ class SandboxReinstateView(_BankView):
         request=SandboxReinstateSerializer,
         responses=OpenApiResponse(SandboxDisputeAnswerSerializer, "The closed dispute."),
     )
+    @refuses(SandboxClosed)
     def post(self, request: Request, pk: UUID) -> Response:
         data, payment = validated_body(SandboxReinstateSerializer, request), self.payment(pk)
         dispute = payment.disputes.order_by("-created_at").first()
@@ -219,6 +259,7 @@ class SandboxRefundFailView(_BankView):
         request=None,
         responses=OpenApiResponse(SandboxRefundAnswerSerializer, "The failed refund."),
     )
+    @refuses(SandboxClosed)
     def post(self, request: Request, pk: UUID) -> Response:
         payment = self.payment(pk)
         refund = (

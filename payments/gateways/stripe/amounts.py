@@ -26,6 +26,17 @@ def validate(amount: int, currency: str) -> None:
         raise AmountRefused(f"This amount is too large to be paid at once in {currency}.")
 
 
+def chargeable(amount: int, currency: str) -> int:
+    """Return the largest amount up to ``amount`` that Stripe can charge; 0 below its minimum.
+
+    >>> chargeable(2000, "USD"), chargeable(49, "USD"), chargeable(-5, "USD"), chargeable(1995, "KWD")
+    (2000, 0, 0, 1990)
+    """
+    if amount < max(1, MINIMUMS.get(currency, 0)):
+        return 0
+    return amount - amount % 10 if EXPONENTS[currency] == 3 else amount
+
+
 def to_gateway(amount: int, currency: str) -> int:
     """Convert our minor units to Stripe's. Raises AmountRefused.
 

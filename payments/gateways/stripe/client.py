@@ -17,6 +17,7 @@ from payments.gateways.base import (
     MethodUnknown,
     NotThere,
     OutcomeUnknown,
+    ReferenceGone,
 )
 from payments.gateways.json_fields import Json, nested, text
 
@@ -32,9 +33,6 @@ stripe.enable_telemetry = False
 API_VERSION = "2026-10-28.endive"
 TIMEOUT = (5, 30)  # seconds to connect, and to wait for an answer
 RETRIES = 2  # by the SDK, with the same idempotency key
-# Parameters with ids that this service has stored. If Stripe misses one of these objects, then our data
-# are wrong; the object that the caller asked about may well exist.
-OUR_REFERENCES = ("customer", "items", "line_items", "phases")
 AMOUNT_CODES = {"amount_too_small", "amount_too_large", "invalid_charge_amount"}
 # Error codes of a bank that wants the buyer to authenticate, in a request where no buyer is present.
 ACTION_CODES = {
@@ -57,7 +55,7 @@ def _client(key: str, api_base: str) -> stripe.StripeClient:
     return stripe.StripeClient(
         key,
         stripe_version=API_VERSION,
-        base_addresses={"api": api_base} if api_base else {},
+        base_addresses={"api": api_base, "files": api_base} if api_base else {},
         max_network_retries=RETRIES,
         http_client=stripe.RequestsClient(timeout=TIMEOUT),
     )
@@ -110,9 +108,17 @@ def _translated(error: stripe.StripeError) -> Exception:
 def _invalid_request(error: stripe.InvalidRequestError) -> Exception:
     """Return the exception for a request that Stripe rejects, or whose object it does not have."""
     is_missing = error.code == "resource_missing" or error.http_status == 404
-    if error.param == "payment_method":
+    param = error.param or ""
+    if param == "payment_method":
         return MethodUnknown(str(error.user_message))
-    if is_missing and not (error.param or "").startswith(OUR_REFERENCES):
+    # Ids that this service has stored. The object that the caller asked about may well exist.
+    if param == "customer" and is_missing:
+        logger.warning("Stripe has a customer no more: %s", error)
+        return ReferenceGone("customer", str(error.user_message))
+    if param.endswith("[price]"):  # also one that was archived
+        logger.warning("Stripe bills a price no more: %s", error)
+        return ReferenceGone("plan", str(error.user_message))
+    if is_missing:
         return NotThere(str(error.user_message))
     if error.code in AMOUNT_CODES:
         return AmountRefused(str(error.user_message))

@@ -33,9 +33,16 @@ from payments.gateways.json_fields import (
     nested,
     required_text,
 )
-from payments.gateways.stripe import amounts, doctor, mapping, subscriptions, webhooks
+from payments.gateways.stripe import (
+    amounts,
+    changes,
+    disputes,
+    doctor,
+    mapping,
+    subscriptions,
+    webhooks,
+)
 from payments.gateways.stripe.client import (
-    Row,
     all_rows,
     as_json,
     connect,
@@ -51,6 +58,8 @@ LIVE_PREFIXES = ("sk_live_", "rk_live_")
 CHECKOUT_LIFE = (timedelta(minutes=31), timedelta(hours=23, minutes=59))
 KEY_LIFE = timedelta(hours=25)  # Stripe forgets an idempotency key after at least 24 hours
 WITH_FEE = ["latest_charge.balance_transaction"]
+PAID_WITH = ["payment_intent", "subscription"]
+REFUND_MOVEMENTS = ["data.balance_transaction", "data.failure_balance_transaction"]
 
 
 class StripeGateway:
@@ -116,13 +125,13 @@ class StripeGateway:
             client = connect()
             intent = as_json(client.v1.payment_intents.retrieve(external_id, {"expand": WITH_FEE}))
             refunds: list[Json] = []
-            disputes: list[Json] = []
+            claims: list[Json] = []
             if intent.get("latest_charge"):
                 refunds = _refunds(client, external_id)
-                disputes = list(
+                claims = list(
                     all_rows(client.v1.disputes.list({"payment_intent": external_id, "limit": 100}))
                 )
-            return mapping.payment(intent, refunds, disputes, _invoice(client, intent))
+            return mapping.payment(intent, refunds, claims, _invoice(client, intent))
 
     def refund(self, *, external_id: str, amount: int, key: str) -> RefundSnapshot:
         with sdk_errors_translated():
@@ -156,6 +165,16 @@ class StripeGateway:
                     intents.cancel(external_id, {}, with_new_key())
         return self.fetch_payment(external_id)
 
+    # --- disputes ---
+
+    def upload_evidence(self, *, name: str, content: bytes, media_type: str) -> str:
+        with sdk_errors_translated():
+            return disputes.upload(connect(), name=name, content=content, media_type=media_type)
+
+    def submit_evidence(self, *, external_id: str, fields: Mapping[str, str], key: str) -> None:
+        with sdk_errors_translated():
+            disputes.submit(connect(), external_id, fields, key=key)
+
     # --- checkouts ---
 
     def create_checkout(
@@ -185,18 +204,17 @@ class StripeGateway:
 
     def fetch_checkout(self, external_id: str) -> CheckoutSnapshot:
         with sdk_errors_translated():
-            return mapping.checkout(as_json(connect().v1.checkout.sessions.retrieve(external_id)))
+            sessions = connect().v1.checkout.sessions
+            return mapping.checkout(as_json(sessions.retrieve(external_id, {"expand": PAID_WITH})))
 
     def expire_checkout(self, external_id: str) -> CheckoutSnapshot:
-        with sdk_errors_translated():
-            sessions = connect().v1.checkout.sessions
-            session = sessions.retrieve(external_id)
-            if session.status == "open":
-                try:
-                    session = sessions.expire(external_id, {}, with_new_key())
-                except stripe.InvalidRequestError:  # it was paid or expired in the meantime
-                    session = sessions.retrieve(external_id)
-            return mapping.checkout(as_json(session))
+        found = self.fetch_checkout(external_id)
+        if found.status == "open":
+            # Refused for one that was completed or has expired in the meantime.
+            with sdk_errors_translated(), suppress(stripe.InvalidRequestError):
+                connect().v1.checkout.sessions.expire(external_id, {}, with_new_key())
+            found = self.fetch_checkout(external_id)
+        return found
 
     # --- subscriptions ---
 
@@ -237,12 +255,14 @@ class StripeGateway:
             return subscriptions.resume(connect(), external_id)
 
     def change_plan(
-        self, external_id: str, plan: PlanTerms, *, at_period_end: bool, key: str
-    ) -> SubscriptionSnapshot:
+        self, external_id: str, plan: PlanTerms, *, key: str, at_period_end: bool,
+        period_value: int = 0,
+    ) -> SubscriptionSnapshot:  # fmt: skip
         with sdk_errors_translated():
             return subscriptions.change_plan(
-                connect(), external_id, plan, at_period_end=at_period_end, key=key
-            )
+                connect(), external_id, plan, key=key, at_period_end=at_period_end,
+                period_value=period_value,
+            )  # fmt: skip
 
     def set_payment_method(
         self, external_id: str, payment_method: str, *, customer: str
@@ -264,7 +284,7 @@ class StripeGateway:
         """
         seen: set[Change] = set()
         with sdk_errors_translated():
-            for change in _changes(connect(), int(since.timestamp())):
+            for change in changes.since(connect(), int(since.timestamp())):
                 if change not in seen:
                     seen.add(change)
                     yield change
@@ -283,7 +303,10 @@ def _charged_before(client: stripe.StripeClient, key: str) -> Json:
 
 
 def _refunds(client: stripe.StripeClient, intent_id: str) -> list[Json]:
-    return list(all_rows(client.v1.refunds.list({"payment_intent": intent_id, "limit": 100})))
+    page = client.v1.refunds.list(
+        {"payment_intent": intent_id, "limit": 100, "expand": REFUND_MOVEMENTS}
+    )
+    return list(all_rows(page))
 
 
 def _invoice(client: stripe.StripeClient, intent: Json) -> Json | None:
@@ -334,6 +357,9 @@ def _subscription_checkout(
     }
     if plan.trial_days:
         params["subscription_data"]["trial_period_days"] = plan.trial_days
+        params["subscription_data"]["trial_settings"] = {
+            "end_behavior": {"missing_payment_method": "cancel"}
+        }
     return params
 
 
@@ -351,37 +377,3 @@ def _checkout_created_before(
         if session.client_reference_id == reference and metadata.get(mapping.KEY) == key:
             return session
     raise key_is_used("checkout")
-
-
-def _changes(client: stripe.StripeClient, since: int) -> Iterator[Change]:
-    """Yield each object that was created since a moment in Unix seconds, then each event's object.
-
-    An object that changed several times comes several times.
-    """
-    v1 = client.v1
-    # An object of a list is treated like the object that an event of the given type reports.
-    yield from _listed_changes(
-        "checkout.session.", v1.checkout.sessions.list({"created": {"gte": since}, "limit": 100})
-    )
-    yield from _listed_changes(
-        "payment_intent.", v1.payment_intents.list({"created": {"gte": since}, "limit": 100})
-    )
-    yield from _listed_changes(
-        "refund.", v1.refunds.list({"created": {"gte": since}, "limit": 100})
-    )
-    yield from _listed_changes(
-        "charge.dispute.", v1.disputes.list({"created": {"gte": since}, "limit": 100})
-    )
-    yield from _listed_changes(
-        "customer.subscription.",
-        v1.subscriptions.list({"created": {"gte": since}, "limit": 100, "status": "all"}),
-    )
-    for event in all_rows(v1.events.list({"created": {"gte": since}, "limit": 100})):
-        if change := mapping.change(required_text(event, "type"), nested(event, "data", "object")):
-            yield change
-
-
-def _listed_changes(event_type: str, page: stripe.ListObject[Row]) -> Iterator[Change]:
-    for row in all_rows(page):
-        if change := mapping.change(event_type, row):
-            yield change

@@ -5,7 +5,7 @@ several fields in its API version Basil (2025-03-31); their old places are read 
 the shape of the version that they were created with. https://docs.stripe.com/changelog/basil
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from payments.gateways.base import (
@@ -13,7 +13,6 @@ from payments.gateways.base import (
     CheckoutSnapshot,
     CheckoutStatus,
     DisputeSnapshot,
-    InvoiceSnapshot,
     ObjectKind,
     PaymentSnapshot,
     RefundSnapshot,
@@ -32,8 +31,9 @@ from payments.gateways.json_fields import (
     required_text,
     text,
 )
+from payments.gateways.stripe import conversions, invoices
 from payments.gateways.stripe.amounts import fee_from_gateway, from_gateway
-from payments.models import Dispute, Invoice, Payment, Refund, Subscription
+from payments.models import Dispute, Payment, Refund, Subscription
 
 # The fields of Stripe's metadata in which our ids and idempotency keys are kept.
 ORDER, SUBSCRIPTION, PLAN, NEXT_PLAN, KEY = (
@@ -59,8 +59,8 @@ REFUND_STATUS = {
 DISPUTE_STATUS = {
     "warning_needs_response": Dispute.Status.WARNING,
     "warning_under_review": Dispute.Status.WARNING,
-    "warning_closed": Dispute.Status.WARNING,
-    "prevented": Dispute.Status.WARNING,
+    "warning_closed": Dispute.Status.CLOSED,
+    "prevented": Dispute.Status.CLOSED,
     "needs_response": Dispute.Status.NEEDS_RESPONSE,
     "appeal_needs_response": Dispute.Status.NEEDS_RESPONSE,
     "under_review": Dispute.Status.UNDER_REVIEW,
@@ -80,17 +80,13 @@ SUBSCRIPTION_STATUS = {
     "paused": Subscription.Status.PAUSED,
 }
 # Drafts are missing: they can still change.
-INVOICE_STATUS = {
-    "open": Invoice.Status.OPEN,
-    "paid": Invoice.Status.PAID,
-    "void": Invoice.Status.VOID,
-    "uncollectible": Invoice.Status.UNCOLLECTIBLE,
-}
 CHECKOUT_STATUS = {
     "open": CheckoutStatus.OPEN,
     "complete": CheckoutStatus.COMPLETE,
     "expired": CheckoutStatus.EXPIRED,
 }
+# Statuses of the payment or subscription of a completed checkout whose bank debit has failed.
+DEBIT_FAILED = {"requires_payment_method", "canceled", "incomplete_expired"}
 
 
 # --- payments ---
@@ -98,8 +94,8 @@ CHECKOUT_STATUS = {
 
 def payment(
     intent: Json,
-    refunds: Iterable[Json] = (),
-    disputes: Iterable[Json] = (),
+    refunds: Sequence[Json] = (),
+    disputes: Sequence[Json] = (),
     invoice: Json | None = None,
 ) -> PaymentSnapshot:
     """Return the snapshot of a PaymentIntent, its refunds, its disputes and the invoice that it pays.
@@ -126,11 +122,14 @@ def payment(
         captured=captured,
         status=status,
         refunds=tuple(refund(row) for row in refunds),
-        disputes=tuple(dispute(row, currency) for row in disputes),
+        disputes=tuple(dispute(row, intent) for row in disputes),
+        conversions=tuple(
+            conversions.of_payment(intent, captured=captured, refunds=refunds, disputes=disputes)
+        ),
         fee=_payment_fee(intent, currency),
         order_id=text(nested(intent, "metadata"), ORDER),
         invoice_id=id_of(invoice),
-        subscription_id=subscription_of_invoice(invoice),
+        subscription_id=invoices.subscription_of(invoice),
         action_url=_action_url(intent, invoice) if waits else "",
         decline_code=(text(error, "decline_code") or text(error, "code")) if failed else "",
     )
@@ -139,8 +138,8 @@ def payment(
 def _payment_fee(intent: Json, currency: str) -> int:
     """Return Stripe's fee in our minor units.
 
-    It is 0 before the charge is on the balance, and if the balance is kept in another currency: that
-    fee cannot be booked in the payment's currency.
+    It is 0 before the charge is on the balance. If the balance is kept in another currency, the fee is
+    in the charge's conversion.
     """
     movement = nested(intent, "latest_charge", "balance_transaction")
     if currency_of(movement) != currency:
@@ -164,33 +163,28 @@ def refund(row: Json) -> RefundSnapshot:
     )
 
 
-def dispute(row: Json, currency: str) -> DisputeSnapshot:
-    """Return the snapshot of a Dispute of a payment in ``currency``.
+def dispute(row: Json, intent: Json) -> DisputeSnapshot:
+    """Return the snapshot of a Dispute of the payment with this PaymentIntent.
 
     The amounts come from the movements on Stripe's balance and never from the status, which changes
     before the money moves. An unknown status counts as under review.
     """
-    amount = from_gateway(required_integer(row, "amount"), currency)
-    movements = objects(row.get("balance_transactions"))
-    sums = [required_integer(movement, "amount") for movement in movements]
-    taken = -sum(moved for moved in sums if moved < 0)
-    returned = sum(moved for moved in sums if moved > 0)
-    if all(currency_of(movement) == currency for movement in movements):
-        withdrawn, reinstated = from_gateway(taken, currency), from_gateway(returned, currency)
-        fee = fee_from_gateway(sum(integer(movement, "fee") for movement in movements), currency)
-    else:
-        # The balance is kept in another currency, so its sums cannot be booked. The same fraction of
-        # the disputed amount is booked in their place.
-        withdrawn, reinstated, fee = (amount, amount * returned // taken, 0) if taken else (0, 0, 0)
+    currency = currency_of(intent)
+    moved = conversions.of_dispute(row, intent)
+    withdrawn = -sum(presented for _, presented in moved if presented < 0)
+    reinstated = sum(presented for _, presented in moved if presented > 0)
+    own = [movement for movement, _ in moved if currency_of(movement) == currency]
+    fee = fee_from_gateway(sum(integer(movement, "fee") for movement in own), currency)
     return DisputeSnapshot(
         external_id=required_text(row, "id"),
-        amount=amount,
+        amount=conversions.disputed_amount(row, intent),
         withdrawn=withdrawn,
         reinstated=min(reinstated, withdrawn),
         status=DISPUTE_STATUS.get(text(row, "status"), Dispute.Status.UNDER_REVIEW),
         fee=max(0, fee),
         reason=text(row, "reason"),
         evidence_due=moment(nested(row, "evidence_details"), "due_by"),
+        submissions=integer(nested(row, "evidence_details"), "submission_count"),
     )
 
 
@@ -200,11 +194,14 @@ def dispute(row: Json, currency: str) -> DisputeSnapshot:
 def checkout(session: Json) -> CheckoutSnapshot:
     """Return the snapshot of a Checkout Session. An unknown status counts as open.
 
-    A completed session that is still unpaid counts as open too: its bank debit may yet fail.
+    A completed session that is still unpaid counts as open too: its bank debit may yet fail. When it
+    has failed, nothing can be paid there any more, so that the session counts as expired.
     """
     status = CHECKOUT_STATUS.get(text(session, "status"), CheckoutStatus.OPEN)
     if status == CheckoutStatus.COMPLETE and session.get("payment_status") == "unpaid":
-        status = CheckoutStatus.OPEN
+        paid_with = nested(session, "payment_intent") or nested(session, "subscription")
+        has_failed = paid_with.get("status") in DEBIT_FAILED
+        status = CheckoutStatus.EXPIRED if has_failed else CheckoutStatus.OPEN
     return CheckoutSnapshot(
         external_id=required_text(session, "id"),
         url=text(session, "url"),
@@ -234,22 +231,19 @@ def plan_code(subscription: Json) -> str:
 
 
 def subscription(
-    row: Json, invoices: Iterable[Json], schedule: Json | None = None
+    row: Json, billed: Iterable[Json], schedule: Json | None = None
 ) -> SubscriptionSnapshot:
-    """Return the snapshot of a Subscription, its invoices (newest first) and its planned change.
+    """Return the snapshot of a Subscription, its Invoices (newest first) and its planned change.
 
     An unknown status counts as paused. One that Stripe canceled for a failed payment is expired.
     """
-    item = first_item(row)
-    period = item if item.get("current_period_end") else row
+    period = _period_holder(row)
     status = SUBSCRIPTION_STATUS.get(text(row, "status"), Subscription.Status.PAUSED)
     reason = nested(row, "cancellation_details").get("reason")
     if status == Subscription.Status.CANCELED and reason == "payment_failed":
         status = Subscription.Status.EXPIRED
-    cancel_at = row.get("cancel_at")
-    ends_with_period = cancel_at is not None and cancel_at == period.get("current_period_end")
     # Reversed, because sorting keeps the order of invoices whose periods start in the same second.
-    known = [invoice(one) for one in invoices if one.get("status") in INVOICE_STATUS][::-1]
+    known = [invoices.snapshot(one) for one in billed if invoices.is_billed(one)][::-1]
     return SubscriptionSnapshot(
         external_id=required_text(row, "id"),
         reference=text(nested(row, "metadata"), SUBSCRIPTION),
@@ -257,13 +251,35 @@ def subscription(
         status=status,
         period_start=moment(period, "current_period_start"),
         period_end=moment(period, "current_period_end"),
-        cancel_at_period_end=bool(row.get("cancel_at_period_end")) or ends_with_period,
+        cancel_at_period_end=ends_with_period(row),
         next_plan_code=_next_plan_code(schedule),
         ended_at=moment(row, "ended_at"),
-        invoices=tuple(
-            sorted((one for one in known if one.amount > 0), key=lambda one: one.period_start)
-        ),
+        invoices=tuple(sorted(known, key=lambda one: one.period_start)),
     )
+
+
+def current_period(subscription: Json) -> tuple[datetime, datetime]:
+    """Return the start and end of a Subscription's period. Raises ValueError if it has none."""
+    return invoices.period(
+        _period_holder(subscription), "current_period_start", "current_period_end"
+    )
+
+
+def _period_holder(subscription: Json) -> Json:
+    """Return the object that holds a Subscription's period: its item, and before Basil itself."""
+    item = first_item(subscription)
+    return item if item.get("current_period_end") else subscription
+
+
+def ends_with_period(subscription: Json) -> bool:
+    """Return whether no period follows the current one, because the Subscription was canceled.
+
+    The Customer Portal sets only the moment ``cancel_at``.
+    """
+    cancel_at = subscription.get("cancel_at")
+    until = _period_holder(subscription).get("current_period_end")
+    is_dated = isinstance(cancel_at, int) and isinstance(until, int) and cancel_at <= until
+    return bool(subscription.get("cancel_at_period_end")) or is_dated
 
 
 def is_scheduled(schedule: Json | None) -> bool:
@@ -280,58 +296,6 @@ def _next_plan_code(schedule: Json | None) -> str:
     return text(nested(schedule, "metadata"), NEXT_PLAN)
 
 
-def invoice(row: Json) -> InvoiceSnapshot:
-    """Return the snapshot of an Invoice that is not a draft.
-
-    The amount is the part that is left to pay after the customer's credit. The period is the one of the
-    invoice's lines: the invoice's own period is the time before it, in which its lines were collected.
-    """
-    currency = currency_of(row)
-    amount = required_integer(row, "total" if row.get("amount_due") is None else "amount_due")
-    period_start, period_end = _paid_period(row)
-    return InvoiceSnapshot(
-        external_id=required_text(row, "id"),
-        period_start=period_start,
-        period_end=period_end,
-        amount=from_gateway(amount, currency),
-        currency=currency,
-        status=INVOICE_STATUS[required_text(row, "status")],
-        payment_ids=_payments_of_invoice(row),
-    )
-
-
-def _paid_period(row: Json) -> tuple[datetime, datetime]:
-    """Return the period that an invoice pays for. Raises ValueError for an invoice without one."""
-    lines = [line for line in listed(row, "lines") if nested(line, "period")]
-    # An upgrade's invoice also has a line with a negative amount, which credits the old period.
-    charged = [line for line in lines if integer(line, "amount") > 0] or lines
-    periods = [_period(nested(line, "period"), "start", "end") for line in charged]
-    if periods:
-        return max(periods, key=lambda period: (period[1], period[0]))
-    return _period(row, "period_start", "period_end")
-
-
-def _period(row: Json, start_name: str, end_name: str) -> tuple[datetime, datetime]:
-    start, end = moment(row, start_name), moment(row, end_name)
-    if start is None or end is None:
-        raise ValueError("an invoice of Stripe has no period")
-    return start, end
-
-
-def _payments_of_invoice(row: Json) -> tuple[str, ...]:
-    """Return the ids of the PaymentIntents of an invoice, each once."""
-    ids = [id_of(nested(paid, "payment").get("payment_intent")) for paid in listed(row, "payments")]
-    ids.append(id_of(row.get("payment_intent")))  # the place before Basil
-    return tuple(dict.fromkeys(name for name in ids if name))
-
-
-def subscription_of_invoice(row: Json | None) -> str:
-    """Return the id of the Subscription that an Invoice bills; "" if there is none."""
-    details = nested(row, "parent", "subscription_details")
-    before_basil = nested(row).get("subscription")
-    return id_of(details.get("subscription") or before_basil)
-
-
 # --- gateway news ---
 
 # The kind of object that may have changed, by the beginning of an event's type.
@@ -345,6 +309,7 @@ _KINDS: dict[str, ObjectKind] = {
     "refund.": "payment",
     "customer.subscription.": "subscription",
     "invoice.": "subscription",
+    "invoice_payment.": "payment",
 }
 
 
@@ -359,7 +324,9 @@ def change(event_type: str, reported: Json) -> Change | None:
         return None
     object_type = reported.get("object")
     if kind == "subscription" and object_type == "invoice":
-        external_id = subscription_of_invoice(reported)
+        external_id = invoices.subscription_of(reported)
+    elif object_type == "invoice_payment":
+        external_id = id_of(nested(reported, "payment").get("payment_intent"))
     elif kind == "payment" and object_type != "payment_intent":
         external_id = id_of(reported.get("payment_intent"))
     else:

@@ -3,11 +3,14 @@
 The functions raise the SDK's errors; `StripeGateway` translates them.
 """
 
+import time
 from uuid import uuid4
 
 import stripe
+from django.utils import timezone
 from stripe.params import (
     SubscriptionCreateParams,
+    SubscriptionScheduleCreateParams,
     SubscriptionScheduleUpdateParamsPhase,
     SubscriptionUpdateParams,
 )
@@ -20,9 +23,10 @@ from payments.gateways.json_fields import (
     objects,
     required_integer,
     required_text,
+    text,
 )
 from payments.gateways.stripe import mapping
-from payments.gateways.stripe.amounts import to_gateway
+from payments.gateways.stripe.amounts import chargeable, to_gateway
 from payments.gateways.stripe.client import (
     ACTION_CODES,
     all_rows,
@@ -31,29 +35,33 @@ from payments.gateways.stripe.client import (
     with_key,
     with_new_key,
 )
+from payments.periods import unused_part
 
 ENDED = {"canceled", "incomplete_expired"}
 
 
 def ensure_plan(client: stripe.StripeClient, plan: PlanTerms) -> str:
     """Return the id of the plan's Price at Stripe; create the Price if it is missing."""
-    if plan.ref:
+    if plan.ref and plan.ref != plan.gone:
         return plan.ref
     # The terms of a plan never change, so its code and price name one Price for good.
     lookup_key = f"{plan.code}:{plan.amount}:{plan.currency}:{plan.interval}"
-    known = client.v1.prices.list({"lookup_keys": [lookup_key], "active": True, "limit": 1}).data
+    page = client.v1.prices.list({"lookup_keys": [lookup_key], "active": True, "limit": 100})
+    known = [price.id for price in page.data if price.id != plan.gone]
     if known:
-        return known[0].id
+        return known[0]
     price = client.v1.prices.create(
         {
             "currency": plan.currency.lower(),
             "unit_amount": to_gateway(plan.amount, plan.currency),
             "recurring": {"interval": plan.interval},
             "lookup_key": lookup_key,
+            "transfer_lookup_key": True,  # an archived price would keep it
             "product_data": {"name": plan.name, "metadata": {mapping.PLAN: plan.code}},
             "metadata": {mapping.PLAN: plan.code},
         },
-        with_key(f"plan:{lookup_key}"),
+        # Stripe repeats its answer to a key, so a price that is gone would be answered again.
+        with_key(f"plan:{lookup_key}:{plan.gone}" if plan.gone else f"plan:{lookup_key}"),
     )
     return price.id
 
@@ -78,6 +86,9 @@ def start(
     }
     if plan.trial_days:
         params["trial_period_days"] = plan.trial_days
+        # By default Stripe bills a trial without a card, and its unpaid period begins.
+        # https://docs.stripe.com/billing/subscriptions/trials/free-trials
+        params["trial_settings"] = {"end_behavior": {"missing_payment_method": "cancel"}}
     if payment_method:
         # The card's name is part of the key. An unknown card then leaves the key unused, and the
         # buyer's next card can be attached.
@@ -157,11 +168,16 @@ def _schedule(client: stripe.StripeClient, subscription: Json) -> Json | None:
     return as_json(client.v1.subscription_schedules.retrieve(schedule_id))
 
 
-def _release(client: stripe.StripeClient, subscription: Json) -> None:
-    """Undo a planned change: Stripe refuses to change or cancel a subscription that has a schedule."""
+def _release(client: stripe.StripeClient, subscription: Json) -> Json | None:
+    """Undo a planned change, and return its schedule; None if there was none.
+
+    Stripe refuses to change or cancel a subscription that has a schedule.
+    """
     schedule = _schedule(client, subscription)
-    if schedule is not None and mapping.is_scheduled(schedule):
-        client.v1.subscription_schedules.release(required_text(schedule, "id"), {}, with_new_key())
+    if schedule is None or not mapping.is_scheduled(schedule):
+        return None
+    client.v1.subscription_schedules.release(required_text(schedule, "id"), {}, with_new_key())
+    return schedule
 
 
 def cancel(
@@ -171,7 +187,9 @@ def cancel(
     subscription = _retrieve(client, external_id)
     if subscription["status"] not in ENDED:
         _release(client, subscription)
-        if at_period_end and subscription["status"] != "incomplete":
+        if at_period_end and mapping.ends_with_period(subscription):
+            pass
+        elif at_period_end and subscription["status"] != "incomplete":
             client.v1.subscriptions.update(
                 external_id, {"cancel_at_period_end": True}, with_new_key()
             )
@@ -201,8 +219,12 @@ def _open_invoices(client: stripe.StripeClient, external_id: str) -> list[str]:
 def resume(client: stripe.StripeClient, external_id: str) -> SubscriptionSnapshot:
     """Undo a cancellation: see `Gateway.resume_subscription`."""
     subscription = _retrieve(client, external_id)
-    if subscription["status"] not in ENDED and subscription.get("cancel_at_period_end"):
-        client.v1.subscriptions.update(external_id, {"cancel_at_period_end": False}, with_new_key())
+    if subscription["status"] not in ENDED and mapping.ends_with_period(subscription):
+        # The Customer Portal sets only `cancel_at`, and `cancel_at_period_end` does not clear that.
+        undone: SubscriptionUpdateParams = {"cancel_at": ""}
+        if subscription.get("cancel_at_period_end"):
+            undone = {"cancel_at_period_end": False}
+        client.v1.subscriptions.update(external_id, undone, with_new_key())
     return fetch(client, external_id)
 
 
@@ -212,6 +234,7 @@ def change_plan(
     plan: PlanTerms,
     *,
     at_period_end: bool,
+    period_value: int,
     key: str,
 ) -> SubscriptionSnapshot:
     """Change the plan of a subscription: see `Gateway.change_plan`."""
@@ -222,26 +245,54 @@ def change_plan(
     elif at_period_end:
         _change_at_period_end(client, subscription, plan, key=key)
     else:
-        _release(client, subscription)
-        _change_now(client, subscription, plan, key=key)
+        params = _change_now(client, subscription, plan, period_value)
+        planned = _release(client, subscription)
+        try:
+            client.v1.subscriptions.update(external_id, params, with_key(key))
+        except stripe.IdempotencyError:  # an earlier request had the key, at another moment
+            if mapping.plan_code(_retrieve(client, external_id)) != plan.code:
+                raise key_is_used("change of plan") from None
+        except stripe.CardError:
+            if planned is not None:
+                _plan_again(client, subscription, planned)
+            raise
     return fetch(client, external_id)
 
 
 def _change_now(
-    client: stripe.StripeClient, subscription: Json, plan: PlanTerms, *, key: str
-) -> None:
-    """Replace the plan, start a new period and charge it, less the unused part of the old one."""
-    item_id = required_text(mapping.first_item(subscription), "id")
+    client: stripe.StripeClient, subscription: Json, plan: PlanTerms, period_value: int
+) -> SubscriptionUpdateParams:
+    """Return the request that replaces the plan, starts a new period and charges it at once.
+
+    Its price is reduced by the unused part of ``period_value``, as an invoice item of its own: Stripe's
+    proration counts prices, and knows nothing of refunds, disputes and earlier credits.
+    """
+    item = mapping.first_item(subscription)
     params: SubscriptionUpdateParams = {
-        "items": [{"id": item_id, "price": ensure_plan(client, plan)}],
+        "items": [{"id": required_text(item, "id"), "price": ensure_plan(client, plan)}],
         "metadata": {mapping.PLAN: plan.code},
         "payment_behavior": "error_if_incomplete",
         "proration_behavior": "none",
     }
-    if subscription["status"] != "trialing":  # a trial goes on, and nothing is charged
-        params["proration_behavior"] = "always_invoice"
-        params["billing_cycle_anchor"] = {"type": "now"}
-    client.v1.subscriptions.update(required_text(subscription, "id"), params, with_key(key))
+    if subscription["status"] == "trialing":  # the trial goes on, and nothing is charged
+        return params
+    start, end = mapping.current_period(subscription)
+    # Stripe counts in seconds, and no two periods of a subscription may begin in the same one.
+    time.sleep(min(1, max(0, start.timestamp() + 1 - time.time())))
+    unused = unused_part(period_value, start, end, timezone.now())
+    credit = plan.amount - chargeable(plan.amount - unused, plan.currency)
+    params["billing_cycle_anchor"] = {"type": "now"}
+    if credit:
+        params["add_invoice_items"] = [
+            {
+                "price_data": {
+                    "currency": plan.currency.lower(),
+                    "product": id_of(nested(item, "price").get("product")),
+                    "unit_amount": -to_gateway(credit, plan.currency),
+                }
+            }
+        ]
+    return params
 
 
 def _change_at_period_end(
@@ -250,24 +301,53 @@ def _change_at_period_end(
     """Plan the change with a schedule: a phase up to the period's end, then one with the new plan."""
     schedule = _schedule(client, subscription)
     if schedule is None or not mapping.is_scheduled(schedule):
-        schedule = as_json(
-            client.v1.subscription_schedules.create(
-                {"from_subscription": required_text(subscription, "id")},
-                with_key(f"{key}:schedule"),
-            )
-        )
+        schedule = _new_schedule(client, subscription, key=f"{key}:schedule")
     next_phase: SubscriptionScheduleUpdateParamsPhase = {
         "items": [{"price": ensure_plan(client, plan)}],
         "duration": {"interval": plan.interval, "interval_count": 1},
         "metadata": {mapping.PLAN: plan.code},
         "proration_behavior": "none",
     }
+    _plan_phase(client, schedule, next_phase, code=plan.code, key=key)
+
+
+def _plan_again(client: stripe.StripeClient, subscription: Json, planned: Json) -> None:
+    """Plan the change of a released schedule once more, because the change that replaced it failed."""
+    phase = objects(planned["phases"])[-1]
+    code = text(nested(planned, "metadata"), mapping.NEXT_PLAN)
+    next_phase: SubscriptionScheduleUpdateParamsPhase = {
+        "items": [{"price": id_of(item["price"])} for item in objects(phase["items"])],
+        "end_date": required_integer(phase, "end_date"),
+        "metadata": {mapping.PLAN: code},
+        "proration_behavior": "none",
+    }
+    schedule = _new_schedule(client, subscription, key=str(uuid4()))
+    _plan_phase(client, schedule, next_phase, code=code, key=str(uuid4()))
+
+
+def _new_schedule(client: stripe.StripeClient, subscription: Json, *, key: str) -> Json:
+    """Return a new schedule whose only phase is the subscription's current period."""
+    params: SubscriptionScheduleCreateParams = {
+        "from_subscription": required_text(subscription, "id")
+    }
+    return as_json(client.v1.subscription_schedules.create(params, with_key(key)))
+
+
+def _plan_phase(
+    client: stripe.StripeClient,
+    schedule: Json,
+    next_phase: SubscriptionScheduleUpdateParamsPhase,
+    *,
+    code: str,
+    key: str,
+) -> None:
+    """Let a phase with the plan of this code follow the running phase of a schedule."""
     client.v1.subscription_schedules.update(
         required_text(schedule, "id"),
         {
             "phases": [_running_phase(schedule), next_phase],
             "end_behavior": "release",
-            "metadata": {mapping.NEXT_PLAN: plan.code},
+            "metadata": {mapping.NEXT_PLAN: code},
         },
         with_key(key),
     )

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from payments.gateways import signatures
 from payments.gateways.base import GatewayEvent, WebhookRefused
-from payments.gateways.json_fields import nested, text
+from payments.gateways.json_fields import Json, nested, text
 from payments.gateways.stripe import mapping
 
 HEADER = "stripe-signature"
@@ -27,7 +27,8 @@ def verify(body: bytes, headers: Mapping[str, str]) -> GatewayEvent:
     event_id, event_type = message.get("id"), message.get("type")
     if not isinstance(event_id, str) or not event_id or not isinstance(event_type, str):
         raise WebhookRefused("The message is not an event: its id or type is missing.")
-    change = mapping.change(event_type, nested(message, "data", "object"))
+    reported = nested(message, "data", "object") or _named(message)
+    change = mapping.change(event_type.removeprefix("v1."), reported)
     return GatewayEvent(
         id=event_id,
         type=event_type,
@@ -36,3 +37,13 @@ def verify(body: bytes, headers: Mapping[str, str]) -> GatewayEvent:
         livemode=message.get("livemode") is True,
         api_version=text(message, "api_version"),
     )
+
+
+def _named(message: Json) -> Json:
+    """Return the object that a thin event names, as far as it tells of it: its id and its type.
+
+    Thin events carry no data: https://docs.stripe.com/event-destinations#thin-events. A refund, dispute
+    or invoice does not lead to its payment or subscription that way; reconciliation finds it.
+    """
+    related = nested(message, "related_object")
+    return {"id": related.get("id"), "object": related.get("type")} if related else {}

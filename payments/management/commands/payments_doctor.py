@@ -7,7 +7,7 @@ class Command(BaseCommand):
     help = "Check the configuration of the payment gateway. Exits with 1 when something is wrong."
 
     def handle(self, *args: object, **options: object) -> None:
-        gateway = gateways.current()
+        gateway = gateways.configured()
         self.stdout.write(f"Payments through {gateway.name}")
         failures = 0
         for passed, subject, remedy in doctor.examine(gateway):

@@ -3,6 +3,7 @@ from datetime import timedelta
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from payments.errors import PaymentsClosed
 from payments.services.gateway_news import reconciliation
 
 HOURS_MAX = 24 * 366
@@ -22,10 +23,13 @@ class Command(BaseCommand):
     def handle(self, *args: object, hours: int, verbosity: int, **options: object) -> None:
         if not 1 <= hours <= HOURS_MAX:
             raise CommandError(f"--hours must be from 1 to {HOURS_MAX}, not {hours}.")
-        result = reconciliation.reconcile(
-            timezone.now() - timedelta(hours=hours),
-            on_step=self.stdout.write if verbosity > 1 else lambda text: None,
-        )
+        try:
+            result = reconciliation.reconcile(
+                timezone.now() - timedelta(hours=hours),
+                on_step=self.stdout.write if verbosity > 1 else lambda text: None,
+            )
+        except PaymentsClosed as error:
+            raise CommandError(str(error)) from None
         for line in result.changed:
             self.stdout.write(f"corrected: {line}")
         for line in result.failed:

@@ -1,7 +1,8 @@
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from config.management.progress import progress
 from config.money import to_text
+from payments.errors import PaymentsClosed
 from payments.services.payouts import payouts
 
 
@@ -12,8 +13,11 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: object, **options: object) -> None:
-        with progress("creators") as show:
-            created = payouts.run(on_step=show)
+        try:
+            with progress("creators") as show:
+                created = payouts.run(on_step=show)
+        except PaymentsClosed as error:
+            raise CommandError(str(error)) from None
         for payout in created:
             amount = f"{to_text(payout.amount, payout.currency)} {payout.currency}"
             self.stdout.write(f"{payout.pk}  {amount}  for {payout.creator_id}")

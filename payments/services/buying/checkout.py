@@ -85,6 +85,7 @@ def purchase(
     Raises VideoNotFound, OwnVideo, NotForSale, CurrencyUnsupported, PriceChanged, AlreadyOwned,
     CoveredBySubscription, CouponInvalid, AmountBelowMinimum, and the errors of `pay`.
     """
+    gateways.require_open()
     order, created = _get_or_create_order(buyer, video_id, options)
     if not order.amount:
         return orders.complete_free(order), created
@@ -96,24 +97,30 @@ def purchase(
 def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
     """Charge an open order, and return it with its new status.
 
-    Raises OrderNotOpen, VideoNotFound for a deleted video, and CardDeclined, PaymentMethodUnknown or
-    AmountBelowMinimum: the order then waits for another card. After GatewayUnavailable it stays
-    PROCESSING, neither expires nor can be canceled, and the next call asks the gateway again with the
-    same idempotency key, so that a capture is found and not repeated.
+    Raises OrderNotOpen, VideoNotFound for a deleted or withdrawn video, and CardDeclined,
+    PaymentMethodUnknown or AmountBelowMinimum: the order then waits for another card. After
+    GatewayUnavailable it stays PROCESSING, neither expires nor can be canceled, and the next call asks
+    the gateway again with the same idempotency key, so that a capture is found and not repeated.
     """
+    gateway = gateways.by_name(order.gateway)
     _mark_as_charging(order)
     if order.status in Order.BOUGHT:
         return order  # another request has paid it
-    gateway = gateways.by_name(order.gateway)
     with payable.charging(order):
-        charge = gateway.charge(
-            amount=order.amount,
-            currency=order.currency,
-            payment_method=payment_method,
-            reference=str(order.pk),
-            customer=customers.known(order.buyer_id, gateway.name),
+        charge = customers.with_customer(
+            order.buyer,
+            gateway,
+            lambda customer, key: gateway.charge(
+                amount=order.amount,
+                currency=order.currency,
+                payment_method=payment_method,
+                reference=str(order.pk),
+                customer=customer,
+                key=key,
+                return_url=return_url,
+            ),
             key=order.charge_key,
-            return_url=return_url,
+            is_needed=False,
         )
     with (
         translate_errors()
@@ -127,12 +134,18 @@ def next_action(order: Order, *, return_url: str = "") -> NextAction | None:
     """Return the buyer's next step, or None. See `payable.next_action`."""
 
     def create_checkout(gateway: Gateway) -> CheckoutSnapshot:
-        return gateway.create_checkout(
-            Item(str(order.pk), order.video.title, order.amount, order.currency),
-            customer=customers.known(order.buyer_id, gateway.name),
+        return customers.with_customer(
+            order.buyer,
+            gateway,
+            lambda customer, key: gateway.create_checkout(
+                Item(str(order.pk), order.video.title, order.amount, order.currency),
+                customer=customer,
+                key=key,
+                return_url=return_url,
+                expires_at=order.expires_at,
+            ),
             key=order.checkout_key,
-            return_url=return_url,
-            expires_at=order.expires_at,
+            is_needed=False,
         )
 
     return payable.next_action(
@@ -141,8 +154,13 @@ def next_action(order: Order, *, return_url: str = "") -> NextAction | None:
 
 
 def _mark_as_charging(order: Order) -> None:
-    """Set an open order to PROCESSING. Raises OrderNotOpen, and VideoNotFound for a deleted video."""
-    if order.status == Order.Status.PENDING and order.video.deleted_at is not None:
+    """Set an open order to PROCESSING.
+
+    Raises OrderNotOpen, and VideoNotFound for a deleted or withdrawn video.
+    """
+    if order.status == Order.Status.PENDING and (
+        order.video.deleted_at is not None or order.video.is_withdrawn
+    ):
         raise VideoNotFound()
     marked = Order.objects.filter(
         Q(status=Order.Status.PROCESSING)
@@ -158,8 +176,9 @@ def _get_or_create_order(
     buyer: User, video_id: uuid.UUID, options: PurchaseOptions
 ) -> tuple[Order, bool]:
     """Return the buyer's open order that fits the options, and whether this call created it."""
-    video = Video.objects.visible_to(buyer).filter(pk=video_id).first()
-    if video is None:
+    videos = Video.objects.visible_to(buyer).select_related("creator")
+    video = videos.filter(pk=video_id).first()
+    if video is None or video.is_withdrawn:
         raise VideoNotFound()
     price = _checked_price(buyer, video, options)
     coupon = coupons.find(options.coupon, video=video) if options.coupon else None
@@ -218,6 +237,11 @@ def _reusable_order(
     )
     if order is None:
         return None
+    if order.status == Order.Status.DISPUTED:
+        raise AlreadyOwned(
+            "Your bank is deciding about your payment for this video. When it has decided, you can"
+            " watch the video again or buy it again."
+        )
     if order.status in Order.BOUGHT:
         raise AlreadyOwned()
     if order.status == Order.Status.PROCESSING:

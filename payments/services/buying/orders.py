@@ -3,9 +3,8 @@
 import logging
 import uuid
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -14,28 +13,31 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from payments import locks
-from payments.errors import OrderNotOpen, RefundWindowClosed, WatchedTooMuch
-from payments.models import JournalEntry, Order, Payment, Refund
+from payments.errors import (
+    NothingToRefund,
+    OrderNotOpen,
+    RefundTooLarge,
+)
+from payments.models import JournalEntry, Order, Payment
 from payments.services import access
 from payments.services.offers import coupons
 from payments.services.settling import refunds, split
 from payments.services.settling.facts import GIVEN_UP, UNDER_WAY
-from payments.services.sharing import watchtime
 from payments.signals import order_paid, order_refunded
 from videos.models import Video
 
 logger = logging.getLogger(__name__)
 Status = Order.Status
 
-# What `refund_own` can raise, for the API document.
-REFUSALS_OF_RETURN = (RefundWindowClosed, WatchedTooMuch, *refunds.REFUSALS)
 
-
-def update_from_payment(payment: Payment, *, kind: str = JournalEntry.Kind.ADJUSTMENT) -> None:
-    """Set the status of a payment's order: paid, disputed, or refunded in full. Safe to repeat.
+def update_from_payment(
+    payment: Payment, *, kind: str = JournalEntry.Kind.ADJUSTMENT, at: datetime | None = None
+) -> None:
+    """Set the status of a payment's order: paid, refunded in full, disputed or lost. Safe to repeat.
 
     A payment that does not pay its order only decides whether the order waits for another card.
-    ``kind`` is the fact that has changed. The entitlement and the coupon follow, and the signals
+    ``kind`` is the fact that has changed and ``at`` the moment of its journal entry: an order is paid
+    in the period in which its money is booked. The entitlement and the coupon follow, and the signals
     `order_paid` and `order_refunded` are sent on a real transition.
     """
     if payment.order is None:
@@ -58,37 +60,41 @@ def update_from_payment(payment: Payment, *, kind: str = JournalEntry.Kind.ADJUS
             return
         superseded = _supersede_rivals(order, rivals)
     before, order.status = order.status, status
-    order.paid_at = order.paid_at or payment.captured_at
+    order.paid_at = order.paid_at or at or payment.captured_at
     order.save(update_fields=["status", "paid_at"])
     coupons.update_redemptions(order, *superseded)
     access.update_for_order(order)
     if status == Status.REFUNDED:
         audit.record(actor=None, action=AuditAction.ORDER_REFUNDED, target=order)
         order_refunded.send(sender=Order, order=order)
-    elif status == Status.PAID and before not in {Status.REFUNDED, Status.DISPUTED}:
+    elif status == Status.PAID and before not in Order.GONE_BACK:
         audit.record(actor=order.buyer, action=AuditAction.ORDER_PAID, target=order)
         order_paid.send(sender=Order, order=order)
 
 
 def _status_from_payment(payment: Payment) -> Status:
     """Return the status of the order that the payment pays."""
-    if payment.refunded() >= payment.captured:
-        return Status.REFUNDED
-    return Status.DISPUTED if payment.disputed() > 0 else Status.PAID
+    return Order.status_when_paid(
+        captured=payment.captured,
+        refunded=payment.refunded(),
+        is_undecided=payment.has_undecided_dispute(),
+        is_lost=payment.has_lost_dispute(),
+    )
 
 
 def _update_while_unpaid(order_id: uuid.UUID, payment_status: str, kind: str) -> None:
     """Keep the order PROCESSING while a payment is under way, and reopen it when the payment fails.
 
     Only the news of the failure itself (``kind`` is "failed") reopens it, because later news of the
-    same payment says nothing about the next one.
+    same payment says nothing about the next one. A captured payment that does not pay the order, such
+    as one of another amount, reopens it too: it is sent back, and another card can pay.
     """
     order = Order.objects.filter(pk=order_id)
     if payment_status in UNDER_WAY:
         order.filter(status=Status.PENDING).update(status=Status.PROCESSING)
-    elif kind == "failed":
+    elif kind in {"failed", JournalEntry.Kind.CAPTURE}:
         # The gateway's answer to this key is final: the next attempt needs another one.
-        order.filter(status=Status.PROCESSING).update(
+        order.filter(status=Status.PROCESSING).exclude(payments__status__in=UNDER_WAY).update(
             status=Status.PENDING, attempt=F("attempt") + 1
         )
 
@@ -140,6 +146,42 @@ def complete_free(order: Order) -> Order:
     return order
 
 
+def give_back(
+    *, order_id: uuid.UUID, amount: int | None, reason: str, actor: User, key: str = ""
+) -> Order:
+    """Take an order back for an administrator: refund its money, or revoke it if it cost nothing.
+
+    ``amount`` is in minor units; None gives back all that is left. A free order can only be taken back
+    as a whole. Raises what `refunds.refund_order` raises.
+    """
+    if not Order.objects.filter(pk=order_id, amount=0).exists():
+        return refunds.refund_order(
+            order_id=order_id, amount=amount, reason=reason, actor=actor, key=key
+        )
+    if amount is not None:
+        raise RefundTooLarge("This order cost nothing. Leave the amount out to take it back.")
+    return _revoke_free(order_id, reason=reason, actor=actor)
+
+
+@transaction.atomic
+def _revoke_free(order_id: uuid.UUID, *, reason: str, actor: User) -> Order:
+    """Take a free order back: REFUNDED, its split reversed, its entitlement revoked.
+
+    The coupon's use stays used, as it does after every refund: otherwise one coupon could be used again
+    and again. Raises NothingToRefund for an order that is not paid, so that a repeat changes nothing.
+    """
+    order = locks.lock_orders([order_id])[order_id]
+    if order.status != Status.PAID:
+        raise NothingToRefund()
+    order.status = Status.REFUNDED
+    order.save(update_fields=["status"])
+    split.reverse_gift(order, at=timezone.now())
+    access.update_for_order(order)
+    audit.record(actor=actor, action=AuditAction.ORDER_REFUNDED, target=order, reason=reason)
+    order_refunded.send(sender=Order, order=order)
+    return order
+
+
 @transaction.atomic
 def cancel_order(*, order: Order, actor: User) -> Order:
     """Cancel an open order. Raises OrderNotOpen for an order that is not open or is being paid."""
@@ -159,6 +201,12 @@ def expire_orders() -> int:
 def expire_orders_of(video: Video) -> None:
     """Expire the open orders of a deleted video. `gateway_news.followups` closes their checkouts."""
     _close(_closable_orders().filter(video=video).values_list("pk", flat=True), Status.EXPIRED)
+
+
+def expire_orders_of_user(user: User) -> None:
+    """Expire the open orders of a deactivated user, and all open orders of the user's videos."""
+    orders = _closable_orders().filter(Q(buyer=user) | Q(creator=user))
+    _close(orders.values_list("pk", flat=True), Status.EXPIRED)
 
 
 def expire(order: Order) -> bool:
@@ -192,21 +240,4 @@ def _closable_orders() -> QuerySet[Order]:
     moving = payments.exclude(status__in=[Payment.Status.REQUIRES_ACTION, *GIVEN_UP])
     return Order.objects.filter(
         Q(status=Status.PENDING) | Q(Exists(waiting), ~Exists(moving), status=Status.PROCESSING)
-    )
-
-
-def refund_own(*, order: Order, key: str = "") -> Order:
-    """Refund an order in full at the buyer's own request.
-
-    It must be paid less than REFUND_WINDOW_DAYS ago, and no more than REFUND_WATCHED_PERCENT of the
-    video may have been watched. Raises RefundWindowClosed, WatchedTooMuch, and the errors of
-    `refund_order`.
-    """
-    window = timedelta(days=settings.REFUND_WINDOW_DAYS)
-    if order.paid_at is None or order.paid_at + window <= timezone.now():
-        raise RefundWindowClosed()
-    if watchtime.watched_share(order) * 100 > settings.REFUND_WATCHED_PERCENT:
-        raise WatchedTooMuch()
-    return refunds.refund_order(
-        order_id=order.pk, amount=None, reason=Refund.BY_BUYER, actor=order.buyer, key=key
     )

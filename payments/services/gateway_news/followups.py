@@ -20,8 +20,9 @@ from payments.errors import GatewayUnavailable
 from payments.gateways.base import GatewayAway, NotThere
 from payments.models import Invoice, Order, Payment, Subscription
 from payments.services.gateway_news import changes
-from payments.services.settling import refunds
+from payments.services.settling import evidence, refunds
 from payments.services.settling.facts import sync_payment
+from payments.services.subscribing import deactivation
 from payments.services.subscribing.follow_gateway import sync_subscription
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ def run() -> int:
         + _each(_orders_with_checkout_to_close(), _close_checkout)
         + _each(_subscriptions_with_checkout_to_close(), _close_checkout)
         + _each(_subscriptions_to_end(), _end_at_gateway)
+        + _each(deactivation.due(), deactivation.end_renewals_of)
+        + _each(evidence.due_submissions(), evidence.submit_at_gateway)
     )
 
 

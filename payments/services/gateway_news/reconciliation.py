@@ -6,12 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.conf import settings
+from django.db.models import F, Q
 from django.utils import timezone
 
-from payments import gateways
+from payments import gateways, modes
 from payments.gateways.base import Change, NotThere, ObjectKind
-from payments.models import Dispute, Order, Payment, Refund, Subscription
+from payments.models import Dispute, Order, Payment, Reconciliation, Refund, Subscription
 from payments.services.gateway_news import followups
 from payments.services.gateway_news.changes import process_change
 
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 # An order whose charge has led to no payment for so long is open for another card again.
 CHARGE_LOST_AFTER = timedelta(minutes=5)
+# The hourly reconciliation looks back so far at least: to its last complete run if that is longer ago,
+# but at most so far as gateways keep the list of changes.
+LOOK_BACK, LOOK_BACK_MAX = timedelta(hours=3), timedelta(days=30)
 # By so much a gateway's clock may be behind ours.
 CLOCKS_DIFFER_BY = timedelta(minutes=5)
 _UNDER_WAY = (Payment.Status.CREATED, Payment.Status.REQUIRES_ACTION, Payment.Status.PROCESSING)
@@ -33,18 +37,27 @@ class Findings:
     failed: list[str] = field(default_factory=list)
 
 
-def reconcile(since: datetime, *, on_step: Callable[[str], None] = lambda text: None) -> Findings:
+def reconcile(
+    since: datetime | None = None, *, on_step: Callable[[str], None] = lambda text: None
+) -> Findings:
     """Fetch all that may have changed at the gateways since a moment, and all that is still open here.
 
-    Then reopens orders whose charge was lost, and makes the follow-ups that are due. Safe to repeat: a
-    second run finds nothing to change. A gateway that does not answer is reported as failed.
-    ``on_step`` is told each object before it is fetched. Call it outside of any transaction.
+    Without ``since``, look back to the last complete reconciliation of each gateway, so that an outage
+    of the worker is made up for, however long it was. Then reopen the orders whose charge was lost, and
+    make the follow-ups that are due. Safe to repeat: a second run finds nothing to change. A gateway
+    that does not answer is reported as failed. ``on_step`` is told each object before it is fetched.
+    Call it outside of any transaction. Raises PaymentsClosed.
     """
+    gateways.require_open()
     findings = Findings()
     for name in _gateway_names():
-        for change in _changes(name, since, findings):
+        begun_at, failed_before = timezone.now(), len(findings.failed)
+        looks_from = since or _due_since(name, begun_at)
+        for change in _changes(name, looks_from, findings):
             on_step(f"{name} {change.kind} {change.external_id}")
             _process(name, change, findings)
+        if len(findings.failed) == failed_before:
+            _note_complete(name, since=since, until=begun_at)
     findings.changed += [f"order {order.pk} reopened" for order in reopen_lost_charges()]
     try:
         done = followups.run()
@@ -54,6 +67,23 @@ def reconcile(since: datetime, *, on_step: Callable[[str], None] = lambda text: 
     if done:
         findings.changed.append(f"{done} follow-ups done")
     return findings
+
+
+def _due_since(name: str, now: datetime) -> datetime:
+    """Return the moment from which on changes at a gateway may not have been looked at."""
+    latest = Reconciliation.objects.filter(gateway=name).first()
+    seen = latest.complete_until - CLOCKS_DIFFER_BY if latest is not None else now
+    return max(now - LOOK_BACK_MAX, min(now - LOOK_BACK, seen))
+
+
+def _note_complete(name: str, *, since: datetime | None, until: datetime) -> None:
+    """Note that the changes of a gateway were looked at, unless a ``since`` of one's own left a gap."""
+    known, created = Reconciliation.objects.get_or_create(
+        gateway=name, defaults={"complete_until": until}
+    )
+    if not created and (since is None or since <= known.complete_until):
+        known.complete_until = max(known.complete_until, until)
+        known.save(update_fields=["complete_until"])
 
 
 def reopen_lost_charges() -> list[Order]:
@@ -101,8 +131,9 @@ def _take_over_unknown_payments(name: str, *, since: datetime) -> bool:
 
 def _gateway_names() -> list[str]:
     """Return the current gateway and every other one that a payment was made at."""
-    used = set(Payment.objects.order_by().values_list("gateway", flat=True).distinct())
-    return sorted({gateways.current().name} | used)
+    payments = Payment.objects.filter(modes.of_present("created_at"))
+    used = set(payments.order_by().values_list("gateway", flat=True).distinct())
+    return sorted(name for name in {settings.PAYMENT_GATEWAY} | used if gateways.is_open(name))
 
 
 def _changes(name: str, since: datetime, findings: Findings) -> list[Change]:
@@ -134,7 +165,14 @@ def _open_here(name: str) -> Iterator[Change]:
     unfinished = Payment.objects.filter(
         Q(status__in=_UNDER_WAY)
         | Q(refunds__status=Refund.Status.PENDING)
-        | Q(disputes__status__in=Dispute.OPEN),
+        | Q(disputes__status__in=Dispute.OPEN)
+        | Q(order__status=Order.Status.DISPUTED)
+        # A lost dispute ends the subscription, unless it was decided under an older release.
+        | Q(
+            disputes__withdrawn__gt=F("disputes__reinstated"),
+            invoice__subscription__status__in=Subscription.RUNNING,
+        ),
+        modes.of_present("created_at"),
         gateway=name,
     )
     yield from _as_changes("payment", unfinished.values_list("external_id", flat=True))

@@ -14,7 +14,7 @@ from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import DomainError
 from payments import gateways
-from payments.errors import GatewayUnavailable
+from payments.errors import GatewayUnavailable, PaymentsClosed
 from payments.gateways.base import GatewayEvent, NotThere, WebhookRefused
 from payments.gateways.translation import translate_errors
 from payments.models import WebhookEvent
@@ -38,12 +38,14 @@ class EventFailed(DomainError):
 
 
 # What `replay_event` can raise, for the API document.
-REFUSALS = (EventFailed, GatewayUnavailable)
+REFUSALS = (EventFailed, GatewayUnavailable, PaymentsClosed)
 
 
 def is_configured(gateway: str) -> bool:
-    """Tell whether the gateway is known and has a secret; without one no message can be verified."""
-    return gateways.is_known(gateway) and gateways.by_name(gateway).webhook_is_configured()
+    """Tell whether the gateway is open and has a secret; without one no message can be verified."""
+    if not (gateways.is_known(gateway) and gateways.is_open(gateway)):
+        return False
+    return gateways.by_name(gateway).webhook_is_configured()
 
 
 def receive(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> WebhookEvent:
@@ -114,6 +116,7 @@ def replay_event(event: WebhookEvent, *, actor: User) -> WebhookEvent:
 
     Raises GatewayUnavailable, and EventFailed for any other error; the event's row names the error.
     """
+    gateways.require_open()
     audit.record(actor=actor, action=AuditAction.WEBHOOK_REPLAYED, target=event, type=event.type)
     try:
         with translate_errors():

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from accounts.models import User
 from config import money
-from payments.models import Notice, Order, Payout, Subscription
+from payments.models import Invoice, Notice, Order, Payment, Payout, Subscription
 
 
 def write(user: User, subject: str, body: str, *, dedupe_key: str) -> None:
@@ -29,13 +29,23 @@ def write_receipt(order: Order) -> None:
 
 
 def write_refund(order: Order) -> None:
-    """Write the mail that tells the buyer of a refund in full."""
+    """Write the mail that tells the buyer of a refund in full, or that a free order was taken back."""
     title = " ".join(order.video.title.split())
+    subject = f"Your refund for {title}"
+    text = (
+        f"Your order of “{title}” was refunded in full, so it no longer lets you watch the video."
+        " The money is on its way back to you."
+    )
+    if not order.amount:
+        subject = f"Your order of {title} was taken back"
+        text = (
+            f"Your order of “{title}” cost you nothing and was taken back, so it no longer lets you"
+            " watch the video. You can buy it."
+        )
     write(
         order.buyer,
-        f"Your refund for {title}",
-        f"Your order of “{title}” was refunded in full, so it no longer lets you watch the video."
-        f" The money is on its way back to you.\nOrder {order.pk}\n",
+        subject,
+        f"{text}\nOrder {order.pk}\n",
         dedupe_key=f"refund:{order.pk}",
     )
 
@@ -43,19 +53,12 @@ def write_refund(order: Order) -> None:
 def write_subscription_change(subscription: Subscription, before: str) -> None:
     """Write the mail about a new status, unless the subscriber has just caused it themselves.
 
-    ``before`` is the former status. Mails tell of an unpaid renewal, a first payment and an end for
-    want of payment.
+    ``before`` is the former status. Mails tell of a first payment and an end for want of payment. The
+    mail about an unpaid renewal is written by `write_unpaid_renewal`.
     """
     until = f"{subscription.period_end:%d %B %Y}" if subscription.period_end else ""
     plan, Status = subscription.plan.name, Subscription.Status
-    if subscription.status == Status.PAST_DUE:
-        subject = "Your card was declined"
-        text = (
-            f"The renewal of your subscription ({plan}) could not be paid, and we will try again."
-            f" You can watch until {subscription.grace_until:%d %B %Y}: please check your card"
-            " before then.\n"
-        )
-    elif subscription.status == Status.ACTIVE and before in {Status.INCOMPLETE, Status.TRIALING}:
+    if subscription.status == Status.ACTIVE and before in {Status.INCOMPLETE, Status.TRIALING}:
         subject = "Your subscription has begun"
         text = f"Your subscription ({plan}) is paid until {until}. You can watch every video.\n"
     elif subscription.status == Status.EXPIRED:
@@ -70,14 +73,65 @@ def write_subscription_change(subscription: Subscription, before: str) -> None:
     write(subscription.user, subject, text, dedupe_key=key)
 
 
+def write_unpaid_renewal(subscription: Subscription) -> None:
+    """Write the mail about a renewal that is past due, with the page on which it is paid.
+
+    Safe to repeat: one mail for each period, and one more if the bank then asks the subscriber to
+    confirm the payment.
+    """
+    page, plan = subscription.hosted_invoice_url, subscription.plan.name
+    until = f"{subscription.grace_until:%d %B %Y}"
+    period = f"{subscription.period_end:%d %B %Y}" if subscription.period_end else ""
+    key = f"{subscription.pk}:{subscription.status}:{period}"
+    asked = Payment.objects.filter(
+        invoice__subscription=subscription,
+        invoice__status=Invoice.Status.OPEN,
+        status=Payment.Status.REQUIRES_ACTION,
+    )
+    if page and asked.exists():
+        write(
+            subscription.user,
+            "Please confirm your renewal",
+            f"Your bank asks you to confirm the payment for the renewal of your subscription ({plan})."
+            f" Confirm it here:\n{page}\n\nYou can watch until {until}.\n",
+            dedupe_key=f"{key}:confirm",
+        )
+        return
+    text = (
+        f"The renewal of your subscription ({plan}) could not be paid, and we will try again."
+        f" You can watch until {until}: please check your card before then.\n"
+    )
+    if not subscription.invoices.filter(status=Invoice.Status.PAID).exists():
+        text = (
+            f"Your free days of {plan} are over, and the first payment was declined. Give another card"
+            f" before {until} to watch again.\n"
+        )
+    if page:
+        text += f"\nYou can also pay it here:\n{page}\n"
+    write(subscription.user, "Your card was declined", text, dedupe_key=key)
+
+
 def write_payout_change(payout: Payout) -> None:
-    """Write the creator's mail about a payout that was paid or has failed."""
+    """Write the creator's mail about a payout that was paid, has failed, came back or was canceled."""
     amount = f"{money.to_text(payout.amount, payout.currency)} {payout.currency}"
     if payout.status == Payout.Status.PAID:
         subject, text = "Your payout", f"{amount} was paid to your bank.\n"
     elif payout.status == Payout.Status.FAILED:
         subject = "Your payout failed"
         text = f"{amount} could not be paid to your bank and is back in your balance.\n"
+    elif payout.status == Payout.Status.RETURNED:
+        subject = "Your payout came back"
+        text = (
+            f"Your bank has returned {amount}: {payout.failure}\nThe amount is back in your balance."
+            " Check your bank details with us, then request the payout again.\n"
+        )
+    elif payout.status == Payout.Status.CANCELED:
+        subject = "Your payout was canceled"
+        reason = f" {payout.failure}" if payout.failure else ""
+        text = (
+            f"The payout of {amount} was canceled.{reason} The amount is back in your balance, and you"
+            " can request it again.\n"
+        )
     else:
         return
     write(payout.creator, subject, text, dedupe_key=f"payout:{payout.pk}:{payout.status}")

@@ -93,7 +93,8 @@ def _state(order: Order) -> State:
     """Return the state in which the coupon redemption of an order must be."""
     if order.status in Order.OPEN:
         return State.RESERVED
-    return State.USED if order.paid_at is not None else State.RELEASED
+    is_used = order.paid_at is not None and order.status != Order.Status.VOID
+    return State.USED if is_used else State.RELEASED
 
 
 # The verification computes the books again from these fields, so that a used coupon keeps them.

@@ -4,6 +4,7 @@ import math
 import uuid
 from collections.abc import Callable
 from datetime import datetime
+from itertools import pairwise
 from typing import TypedDict
 
 from django.conf import settings
@@ -14,9 +15,9 @@ from django.utils import timezone
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
-from config.money import EXPONENTS, to_decimal
-from payments import locks
-from payments.errors import NoDebt, NothingToPayOut, PayoutNotOpen, SamePerson
+from config.money import EXPONENTS, to_decimal, to_text
+from payments import gateways, locks, modes
+from payments.errors import NoDebt, NothingToPayOut, PartialReturn, PayoutNotOpen, SamePerson
 from payments.ledger import accounts, posting
 from payments.models import JournalEntry, LedgerAccount, Payout, Transfer
 from payments.signals import payout_changed
@@ -68,8 +69,10 @@ def available(creator_id: uuid.UUID) -> dict[str, Balance]:
 def request(creator: User) -> list[Payout]:
     """Create a payout for each currency if the creator reaches the minimum in it.
 
-    No second payout is created beside one under way. Raises NothingToPayOut if none is created.
+    No second payout is created beside one under way. Raises NothingToPayOut if none is created, and
+    PaymentsClosed.
     """
+    gateways.require_open()
     rows = LedgerAccount.objects.filter(owner=creator, role=Role.CREATOR).order_by("currency")
     drafts = [_draft(pk, requested_by=creator) for pk in rows.values_list("pk", flat=True)]
     payouts = [draft for draft in drafts if draft is not None]
@@ -85,8 +88,9 @@ def run(
 
     No second payout is created beside one under way. Each payout has a transaction of its own. Safe to
     repeat after a run that was killed, and to run twice at once. ``on_step`` is called with the number
-    of accounts done and their total.
+    of accounts done and their total. Raises PaymentsClosed.
     """
+    gateways.require_open()
     payouts = []
     candidates = _candidates(timezone.now())
     for number, account_id in enumerate(candidates, start=1):
@@ -168,13 +172,59 @@ def mark_failed(*, payout_id: uuid.UUID, reason: str, actor: User) -> Payout:
 
 
 @transaction.atomic
-def cancel(*, payout_id: uuid.UUID, actor: User) -> Payout:
+def mark_returned(
+    *, payout_id: uuid.UUID, external_ref: str, reason: str, actor: User, amount: int | None = None
+) -> Payout:
+    """Record that the creator's bank has sent a paid payout back; its amount is in the balance again.
+
+    It is booked now: the statements of the months until now stay as they are. The amount can be paid
+    out again at once. ``external_ref`` is the bank's reference of the return. Safe to repeat with the
+    same reference. Raises PartialReturn for an ``amount`` that is not the payout's, PayoutNotOpen if the
+    payout is not paid or was returned with another reference.
+    """
+    payout = Payout.objects.get(pk=payout_id)
+    if amount not in {None, payout.amount}:
+        raise PartialReturn(to_text(payout.amount, payout.currency), payout.currency)
+    if payout.status == Status.RETURNED and payout.return_ref == external_ref:
+        return payout
+    payout = _change_status(
+        payout_id,
+        (Status.PAID,),
+        Status.RETURNED,
+        failure=reason[:200],
+        return_ref=external_ref,
+        returned_at=timezone.now(),
+    )
+    # The gateway of today may be another one than that whose money was paid.
+    clearing = LedgerAccount.objects.get(credits__entry__key=_key(payout, "paid"))
+    transit = accounts.of(Role.PAYOUT_TRANSIT, payout.currency)
+    creator = accounts.of(Role.CREATOR, payout.currency, payout.creator_id)
+    _post(payout, "returned", EntryKind.PAYOUT_RETURNED, clearing, transit, creator)
+    audit.record(
+        actor=actor,
+        action=AuditAction.PAYOUT_RETURNED,
+        target=payout,
+        amount=payout.amount,
+        currency=payout.currency,
+    )
+    return payout
+
+
+@transaction.atomic
+def cancel(
+    *,
+    payout_id: uuid.UUID,
+    actor: User | None,
+    reason: str = "",
+    expected: tuple[str, ...] = (Status.DRAFT, Status.APPROVED),
+) -> Payout:
     """Cancel a payout that was not sent to the bank; its amount is back in the balance.
 
-    Raises PayoutNotOpen if it was sent, or is completed.
+    Raises PayoutNotOpen if it is in none of the ``expected`` statuses. ``actor`` is None for the
+    service itself.
     """
     payout = _change_status(
-        payout_id, (Status.DRAFT, Status.APPROVED), Status.CANCELED, settled_at=timezone.now()
+        payout_id, expected, Status.CANCELED, settled_at=timezone.now(), failure=reason
     )
     return _return_to_balance(payout, actor)
 
@@ -213,7 +263,8 @@ def write_off(*, creator_id: uuid.UUID, currency: str, actor: User) -> int:
 
 def _balance_and_matured(account: LedgerAccount, now: datetime) -> tuple[int, int]:
     """Return a creator's balance, and the balance without the transfers that are still held."""
-    owed = Transfer.objects.touching(pk=account.pk).aggregate(
+    transfers = Transfer.objects.filter(modes.of_present("entry__effective_at"))
+    owed = transfers.touching(pk=account.pk).aggregate(
         balance=Sum("net", default=0), matured=Sum("net", default=0, filter=_matured(now))
     )
     return owed["balance"], owed["matured"]
@@ -226,7 +277,8 @@ def _matured(now: datetime) -> Q:
 
 def _candidates(now: datetime) -> list[int]:
     """Return accounts that may have enough for a payout; `_draft` checks each under its lock."""
-    transfers = Transfer.objects.touching(role=Role.CREATOR)
+    present = modes.of_present("entry__effective_at")
+    transfers = Transfer.objects.filter(present).touching(role=Role.CREATOR)
     balances = transfers.net_by(account=("pk",))
     matured = transfers.filter(_matured(now)).net_by(account=("pk",))
     waiting = set(
@@ -282,16 +334,16 @@ def _draft(account_id: int, *, requested_by: User | None) -> Payout | None:
 def _change_status(
     payout_id: uuid.UUID, expected: tuple[str, ...], status: str, **fields: object
 ) -> Payout:
-    """Change a payout from one of the expected statuses to another. Raises PayoutNotOpen.
+    """Change a payout of the present mode from one of the expected statuses to another.
 
-    Of two concurrent callers one succeeds, because the UPDATE names the status that it expects.
+    Raises PayoutNotOpen, and PaymentsClosed unless the payout is canceled. Of two concurrent callers one
+    succeeds, because the UPDATE names the status that it expects.
     """
+    if status != Status.CANCELED:
+        gateways.require_open()
+    row = Payout.objects.filter(modes.of_present("created_at"), pk=payout_id)
     before = next(
-        (
-            state
-            for state in expected
-            if Payout.objects.filter(pk=payout_id, status=state).update(status=status, **fields)
-        ),
+        (state for state in expected if row.filter(status=state).update(status=status, **fields)),
         None,
     )
     if before is None:
@@ -301,7 +353,7 @@ def _change_status(
     return payout
 
 
-def _return_to_balance(payout: Payout, actor: User) -> Payout:
+def _return_to_balance(payout: Payout, actor: User | None) -> Payout:
     account = accounts.of(Role.CREATOR, payout.currency, payout.creator_id)
     transit = accounts.of(Role.PAYOUT_TRANSIT, payout.currency)
     _post(payout, "returned", EntryKind.PAYOUT_RETURNED, transit, account)
@@ -309,20 +361,24 @@ def _return_to_balance(payout: Payout, actor: User) -> Payout:
     return payout
 
 
-def _post(
-    payout: Payout, step: str, kind: str, debit: LedgerAccount, credit: LedgerAccount
-) -> None:
+def _key(payout: Payout, step: str) -> str:
+    """Return the key of a payout's journal entry: of its step "start", "paid" or "returned"."""
+    return f"payout:{payout.pk}:{step}"
+
+
+def _post(payout: Payout, step: str, kind: str, *way: LedgerAccount) -> None:
+    """Book one step of a payout: its amount moves from each account of the way to the next one."""
     posting.post(
-        key=f"payout:{payout.pk}:{step}",
+        key=_key(payout, step),
         kind=kind,
         currency=payout.currency,
-        transfers=[(debit, credit, payout.amount)],
+        transfers=[(debit, credit, payout.amount) for debit, credit in pairwise(way)],
         at=timezone.now(),
         payout=payout,
     )
 
 
-def _audit_completion(payout: Payout, actor: User) -> None:
+def _audit_completion(payout: Payout, actor: User | None) -> None:
     audit.record(
         actor=actor,
         action=AuditAction.PAYOUT_SETTLED,

@@ -7,31 +7,48 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from django.db.models import Count, Q, Sum, UUIDField
 from django.db.models.functions import Coalesce
 
 from config.money import to_text
-from payments.models import JournalEntry, LedgerAccount, Pool, PoolShare, Statement, Transfer
+from payments import modes
+from payments.ledger.accounts import GATEWAY_SIDE
+from payments.models import (
+    JournalEntry,
+    LedgerAccount,
+    Payment,
+    Pool,
+    PoolShare,
+    Statement,
+    Transfer,
+)
 from payments.models.books import net_of
 from payments.periods import Month
 
 Kind = JournalEntry.Kind
 Role = LedgerAccount.Role
 SALES = (Kind.CAPTURE, Kind.GIFT)
-RETURNS = (Kind.REFUND, Kind.REFUND_REVERSED, Kind.DISPUTE, Kind.DISPUTE_REINSTATED)
+RETURNS = (
+    Kind.REFUND, Kind.REFUND_REVERSED, Kind.DISPUTE, Kind.DISPUTE_REINSTATED, Kind.GIFT_REVERSED,
+)  # fmt: skip
 PAYOUTS = (Kind.PAYOUT, Kind.PAYOUT_RETURNED)
 BATCH = 2000
 
 
 class SaleLine(TypedDict):
-    """The sales of one video. Amounts are decimal strings."""
+    """The sales of one video. Amounts are decimal strings.
+
+    ``gross`` was paid by buyers, ``returned`` went back to them: refunds and disputes. The line has
+    ``promotions`` if the platform paid discounts; the creator has a ``share`` of them too.
+    """
 
     video: str
     count: int
     gross: str
     returned: str
+    promotions: NotRequired[str]
     share: str
 
 
@@ -81,17 +98,25 @@ class _Sales:
     count: int = 0
     gross: int = 0
     returned: int = 0
+    promotions: int = 0
     share: int = 0
+    # The base of the shares: older releases wrote these as the gross and as returned.
+    base: int = 0
+    base_returned: int = 0
+    has_base: bool = False
 
 
-def compute(month: Month, currency: str) -> dict[str, str]:
+def compute(month: Month, currency: str, *, is_older: bool = False) -> dict[str, str]:
     """Return the canonical JSON of each creator's statement, by the creator's id.
 
     A creator without an entry in the month and without a share of its pool has no statement. The same
-    books give the same bytes. A fixed number of queries for all creators.
+    books give the same bytes. A fixed number of queries for all creators. ``is_older`` gives the bytes
+    that older releases wrote.
     """
-    before = Q(entry__effective_at__lt=month.start)
-    during = Q(entry__effective_at__gte=month.start, entry__effective_at__lt=month.end)
+    # A statement tells of one mode's money: that of the month's end.
+    present = modes.of_present("entry__effective_at", until=month.end)
+    before = present & Q(entry__effective_at__lt=month.start)
+    during = present & Q(entry__effective_at__gte=month.start, entry__effective_at__lt=month.end)
     opening = _net_by_creator(currency, before, "currency")
     by_kind = _net_by_creator(currency, during, "entry__kind")
     payouts = _net_by_creator(currency, during & Q(entry__kind__in=PAYOUTS), "entry__payout")
@@ -105,6 +130,7 @@ def compute(month: Month, currency: str) -> dict[str, str]:
                 creator,
                 month,
                 currency,
+                is_older=is_older,
                 opening=opening.get(creator, {}).get(currency, 0),
                 by_kind=by_kind.get(creator, {}),
                 sales=sales.get(creator, {}),
@@ -142,6 +168,7 @@ def write(month: Month, currency: str) -> int:
 def discrepancies(month: Month, currency: str) -> Iterable[str]:
     """Return a line of text for each stored statement that differs from the ledger in any byte."""
     expected = compute(month, currency)
+    as_older = compute(month, currency, is_older=True)
     stored = Statement.objects.filter(period=str(month), currency=currency).order_by("creator_id")
     for creator_id, body, digest in stored.values_list("creator_id", "body", "sha256").iterator(
         chunk_size=BATCH
@@ -149,7 +176,7 @@ def discrepancies(month: Month, currency: str) -> Iterable[str]:
         statement = f"the statement {month} {currency} of creator {creator_id}"
         if sha256(body) != digest:
             yield f"{statement} does not match its hash"
-        elif expected.get(str(creator_id)) != body:
+        elif body not in {expected.get(str(creator_id)), as_older.get(str(creator_id))}:
             yield f"{statement} differs from the ledger"
         expected.pop(str(creator_id), None)
     for creator in expected:
@@ -177,6 +204,8 @@ def as_csv(statement: Statement) -> str:
         rows.writerow(
             ["sales", sale["video"], sale["count"], sale["gross"], sale["returned"], sale["share"]]
         )
+        if promotions := sale.get("promotions"):
+            rows.writerow(["promotions", sale["video"], "", promotions, "", ""])
     if pool := body["pool"]:
         about = f"{pool['own_seconds']} of {pool['total_seconds']} seconds"
         rows.writerow(["pool", about, "", pool["amount"], "", pool["share"]])
@@ -193,6 +222,7 @@ def _body(
     month: Month,
     currency: str,
     *,
+    is_older: bool,
     opening: int,
     by_kind: dict[str, int],
     sales: dict[str, _Sales],
@@ -207,6 +237,18 @@ def _body(
 
     def text(minor: int) -> str:
         return to_text(minor, currency)
+
+    def sale_line(video: str, sale: _Sales) -> SaleLine:
+        line: SaleLine = {
+            "video": video,
+            "count": sale.count,
+            "gross": text(sale.base if is_older else sale.gross),
+            "returned": text(sale.base_returned if is_older else sale.returned),
+            "share": text(sale.share),
+        }
+        if sale.promotions and not is_older:
+            line["promotions"] = text(sale.promotions)
+        return line
 
     shown_as_sales = (*SALES, *RETURNS, Kind.ADJUSTMENT)
     others = {
@@ -233,14 +275,9 @@ def _body(
         "period": str(month),
         "opening": text(opening),
         "sales": [
-            {
-                "video": video,
-                "count": sale.count,
-                "gross": text(sale.gross),
-                "returned": text(sale.returned),
-                "share": text(sale.share),
-            }
+            sale_line(video, sale)
             for video, sale in sorted(sales.items())
+            if sale.has_base or not is_older
         ],
         "pool": pool_line,
         "adjustments": [
@@ -266,9 +303,7 @@ def _net_by_creator(currency: str, transfers: Q, key: str) -> dict[str, dict[str
 def _sales(currency: str, during: Q) -> dict[str, dict[str, _Sales]]:
     """Return, by creator and then by video, the number of sales, their gross, and their refunds.
 
-    ``gross`` is the amount that creator and platform share: the price paid and the platform's part of a
-    discount. Money that was paid twice, or went back beyond the price, is not the creator's and is left
-    out.
+    Money that was paid twice is no sale and is left out.
     """
 
     def of_order(field: str) -> Coalesce:
@@ -278,25 +313,39 @@ def _sales(currency: str, during: Q) -> dict[str, dict[str, _Sales]]:
             output_field=UUIDField(),
         )
 
-    about_sales = Q(entry__order__isnull=False) | Q(entry__payment__order__isnull=False)
+    about_sales = Q(entry__order__isnull=False) | Q(
+        entry__payment__order__isnull=False,
+        entry__payment__disposition=Payment.Disposition.APPLIED,
+    )
     earners = (Role.CREATOR, Role.PLATFORM)
     rows = (
         Transfer.objects.filter(during, about_sales, currency=currency)
-        .touching(role__in=earners)
         .values_list(of_order("creator"), of_order("video"), "entry__kind")
         .annotate(
-            base=Sum("net"),
+            paid=-Sum(net_of(role__in=GATEWAY_SIDE)),
+            promotions=-Sum(net_of(role=Role.PROMOTIONS)),
+            base=Sum(net_of(role__in=earners)),
             share=Sum(net_of(role=Role.CREATOR)),
             entries=Count("entry", filter=Q(credit__role__in=earners), distinct=True),
         )
     )
     sales: defaultdict[str, defaultdict[str, _Sales]] = defaultdict(lambda: defaultdict(_Sales))
-    for creator, video, kind, base, share, entries in rows.order_by().iterator(chunk_size=BATCH):
+    for creator, video, kind, paid, promotions, base, share, entries in rows.order_by().iterator(
+        chunk_size=BATCH
+    ):
+        if not (paid or promotions or base or share):
+            continue  # a gateway's fee
         sale = sales[str(creator)][str(video)]
+        sale.has_base |= bool(base or share)
         sale.share += share
-        if kind in RETURNS:
-            sale.returned -= base
+        sale.promotions += promotions
+        if kind == Kind.CAPTURE:
+            sale.gross += paid
         else:
-            sale.gross += base
+            sale.returned -= paid
+        if kind in RETURNS:
+            sale.base_returned -= base
+        else:
+            sale.base += base
             sale.count += entries if kind in SALES else 0
     return {creator: dict(videos) for creator, videos in sales.items()}

@@ -6,15 +6,28 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Sum
 from django.utils import timezone
 
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from payments import gateways, locks
-from payments.gateways.base import DisputeSnapshot, PaymentSnapshot, RefundSnapshot
-from payments.models import Dispute, Invoice, JournalEntry, Order, Payment, Refund, Subscription
+from payments.gateways.base import (
+    ConversionSnapshot,
+    DisputeSnapshot,
+    PaymentSnapshot,
+    RefundSnapshot,
+)
+from payments.models import (
+    Conversion,
+    Dispute,
+    Invoice,
+    JournalEntry,
+    Order,
+    Payment,
+    Refund,
+)
+from payments.services.settling import dispositions
 from payments.services.settling.split import hold_until
 from payments.signals import payment_facts_changed
 
@@ -42,8 +55,9 @@ def sync_payment(
     The return page, webhook events, polls and the reconciliation all call this function. It is safe to
     repeat and to run any number of times at once: facts only grow, and the receivers of
     ``payment_facts_changed`` write the difference between the rows that the facts require and the rows
-    that exist. When all new facts are stored, the signal is sent once for each, with its kind; without
-    a new fact it is sent once with the kind "adjustment".
+    that exist. When all new facts are stored, the signal is sent once for each, with its kind and with
+    the money that had gone back by then; without a new fact it is sent once with the kind "adjustment".
+    So a refund and a dispute that are learned together are booked as two facts.
 
     Pass ``order`` or ``invoice`` if the caller knows what the payment is for; otherwise the reference
     that the gateway stores with the payment decides. Call it outside of any transaction, because it
@@ -70,8 +84,12 @@ def sync_payment(
         _link(payment, order, invoice)
         # One moment for the rows and the books, so that both lie in the same month.
         now = timezone.now()
-        for kind in [*_take_over(payment, snapshot, now)] or [Kind.ADJUSTMENT]:
-            payment_facts_changed.send(sender=Payment, payment=payment, kind=kind, at=now)
+        # The generator is read to its end first: receivers must see all facts.
+        facts = [(kind, payment.gone_back()) for kind in _take_over(payment, snapshot, now)]
+        for kind, back in facts or [(Kind.ADJUSTMENT, payment.gone_back())]:
+            payment_facts_changed.send(
+                sender=Payment, payment=payment, kind=kind, at=now, back=back
+            )
     return payment
 
 
@@ -111,7 +129,9 @@ def _take_over(payment: Payment, snapshot: PaymentSnapshot, now: datetime) -> It
     # Also money that was captured before its order or invoice was known.
     is_placed = payment.captured > 0 and payment.disposition == Payment.Disposition.NONE
     if is_placed:
-        payment.disposition = _disposition_of(payment)
+        payment.disposition = dispositions.of(payment)
+    else:
+        payment.disposition = dispositions.decided_again(payment)
     payment.save(
         update_fields=[
             "status", "captured", "captured_at", "available_on", "disposition", "order", "invoice",
@@ -131,6 +151,9 @@ def _take_over(payment: Payment, snapshot: PaymentSnapshot, now: datetime) -> It
     for dispute in snapshot.disputes:
         if kind := _take_over_dispute(payment, dispute, now):
             yield kind
+    for conversion in snapshot.conversions:
+        if _take_over_conversion(payment, conversion):
+            yield Kind.CONVERSION
     if payment.disposition == Payment.Disposition.DUPLICATE:
         _request_automatic_refund(payment)
 
@@ -208,6 +231,7 @@ def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -
     """
     known = payment.disputes.filter(external_id=fact.external_id).first()
     dispute = known or Dispute(payment=payment, external_id=fact.external_id, amount=fact.amount)
+    status_before = dispute.status
     before = dispute.withdrawn, dispute.reinstated, dispute.fee
     dispute.withdrawn = max(dispute.withdrawn, fact.withdrawn)
     dispute.reinstated = min(max(dispute.reinstated, fact.reinstated), dispute.withdrawn)
@@ -216,8 +240,10 @@ def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -
     final = {Dispute.Status.WON, Dispute.Status.LOST}
     if dispute.status not in final or fact.status in final:
         dispute.status = fact.status
+    is_decided = dispute.status not in Dispute.OPEN and dispute.status != status_before
     dispute.reason = fact.reason or dispute.reason
     dispute.evidence_due = fact.evidence_due or dispute.evidence_due
+    dispute.submissions = max(dispute.submissions, fact.submissions)
     if dispute.withdrawn:
         dispute.withdrawn_at = dispute.withdrawn_at or now
     dispute.save()
@@ -229,9 +255,33 @@ def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -
             amount=dispute.amount,
             currency=payment.currency,
         )
+    if is_decided:
+        audit.record(
+            actor=None,
+            action=AuditAction.DISPUTE_CLOSED,
+            target=dispute,
+            status=dispute.status,
+            kept=dispute.withdrawn - dispute.reinstated,
+            currency=payment.currency,
+        )
     if after == before:
         return ""
     return Kind.DISPUTE_REINSTATED if dispute.reinstated > before[1] else Kind.DISPUTE
+
+
+def _take_over_conversion(payment: Payment, fact: ConversionSnapshot) -> bool:
+    """Create our row of a conversion, and return whether it is new: a conversion never changes."""
+    _, is_new = Conversion.objects.get_or_create(
+        payment=payment,
+        external_id=fact.external_id,
+        defaults={
+            "currency": fact.currency,
+            "amount": fact.amount,
+            "fee": fact.fee,
+            "presented": fact.presented,
+        },
+    )
+    return is_new
 
 
 def _request_automatic_refund(payment: Payment) -> None:
@@ -240,75 +290,14 @@ def _request_automatic_refund(payment: Payment) -> None:
     `gateway_news.followups` sends the request to the gateway after the commit. A refund that failed or
     that the gateway refused is not requested again: a person must decide then.
     """
-    requested = payment.refunds.filter(status=Refund.Status.REQUESTED).aggregate(
-        total=Sum("amount")
-    )["total"]
-    left = payment.captured - payment.refunded() - payment.disputed() - (requested or 0)
     has_failed = payment.refunds.filter(
         is_automatic=True, status__in=[Refund.Status.FAILED, Refund.Status.CANCELED]
     ).exists()
+    left = payment.refundable()
     if left > 0 and not has_failed:
         Refund.objects.create(
             payment=payment, amount=left, reason=Refund.PAID_TWICE, is_automatic=True
         )
-
-
-def _disposition_of(payment: Payment) -> Payment.Disposition:
-    """Decide how a captured payment is used.
-
-    UNMATCHED: it belongs to no order or invoice of ours. DUPLICATE: its amount or currency is not the
-    agreed one, or its order, video, invoice or subscription is paid for already. APPLIED otherwise: so
-    exactly one payment pays an order or invoice. Locks the rows that it must not decide about twice.
-    """
-    due = payment.order or payment.invoice
-    if due is None:
-        logger.error(
-            "Payment %s belongs to no order or invoice: its money is in suspense.", payment.pk
-        )
-        return Payment.Disposition.UNMATCHED
-    if (payment.captured, payment.currency) != (due.amount, due.currency):
-        logger.error("Payment %s has another amount than agreed: it is sent back.", payment.pk)
-        return Payment.Disposition.DUPLICATE
-    is_paid = _is_order_paid(due) if isinstance(due, Order) else _is_invoice_paid(due)
-    if is_paid:
-        logger.warning("Payment %s pays a second time: it is sent back.", payment.pk)
-        return Payment.Disposition.DUPLICATE
-    return Payment.Disposition.APPLIED
-
-
-def _is_order_paid(order: Order) -> bool:
-    """Tell whether the order is paid, or its buyer has bought the video with another order.
-
-    A rental does not count, because it ends: the video can be rented again, or bought. Locks all orders
-    of the buyer for the video.
-    """
-    orders = locks.lock_orders_of(buyer_id=order.buyer_id, video_id=order.video_id)
-    return (
-        any(
-            other.status in Order.BOUGHT and other.kind == Order.Kind.BUY and other.pk != order.pk
-            for other in orders.values()
-        )
-        or order.payments.filter(disposition=Payment.Disposition.APPLIED).exists()
-    )
-
-
-def _is_invoice_paid(invoice: Invoice) -> bool:
-    """Tell whether the invoice is paid, or must not be: it is of a duplicate or ended subscription.
-
-    Locks all subscriptions of the user.
-    """
-    rows = locks.lock_subscriptions_of(invoice.subscription.user_id)
-    subscription = rows[invoice.subscription_id]
-    # The gateway billed a period after the end, or after an end without any period, because it had not
-    # heard of the end yet.
-    is_after_end = subscription.ended_at is not None and (
-        subscription.period_end is None or invoice.period_start >= subscription.ended_at
-    )
-    return (
-        is_after_end
-        or subscription.disposition == Subscription.Disposition.DUPLICATE
-        or invoice.payments.filter(disposition=Payment.Disposition.APPLIED).exists()
-    )
 
 
 def _payer(payment: Payment) -> User | None:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from django.db import transaction
 from django.db.models import F, QuerySet
-from django.db.models.expressions import Combinable
 
 import audit.services as audit
 from audit.actions import AuditAction
@@ -60,8 +59,9 @@ def charging(payable: Order | Subscription) -> Iterator[None]:
             yield
     except CardDeclined as declined:
         with transaction.atomic():
+            _reopen(payable)
             # The gateway's answer to this key is final: the next attempt needs another one.
-            _reopen(payable, attempt=F("attempt") + 1)
+            _unchanged(payable).update(attempt=F("attempt") + 1)
             audit.record(
                 actor=payable.payer,
                 action=AuditAction.PAYMENT_DECLINED,
@@ -74,8 +74,11 @@ def charging(payable: Order | Subscription) -> Iterator[None]:
         raise
 
 
-def _reopen(payable: Order | Subscription, **changes: Combinable) -> None:
+def _reopen(payable: Order | Subscription) -> None:
     """Let another card be charged, unless the payable has moved on in the meantime."""
-    type(payable).objects.filter(
-        pk=payable.pk, attempt=payable.attempt, status=payable.CHARGING
-    ).update(status=payable.CHARGEABLE, **changes)
+    _unchanged(payable).filter(status=payable.CHARGING).update(status=payable.CHARGEABLE)
+
+
+def _unchanged(payable: Order | Subscription) -> QuerySet[Order] | QuerySet[Subscription]:
+    """Return the payable's row, unless another request has had a decline in the meantime."""
+    return type(payable).objects.filter(pk=payable.pk, attempt=payable.attempt)

@@ -1,6 +1,7 @@
 """Refunds: reserved under the payment's lock, requested at the gateway, and taken over as facts."""
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import transaction
@@ -12,11 +13,12 @@ from accounts.models import User
 from audit.actions import AuditAction
 from config import money
 from config.errors import NotVisible
-from payments import gateways, locks
+from payments import gateways, locks, modes
 from payments.errors import (
     Disputed,
     GatewayUnavailable,
     NothingToRefund,
+    PaymentsClosed,
     RefundInProgress,
     RefundTooLarge,
 )
@@ -31,11 +33,24 @@ REPEAT_AFTER = timedelta(minutes=1)
 REQUESTS_AT_ONCE = 100
 
 # What `refund_order` and `refund_invoice` can raise beside NotVisible, for the API document.
-REFUSALS = (NothingToRefund, Disputed, RefundInProgress, RefundTooLarge, GatewayUnavailable)
+REFUSALS = (
+    NothingToRefund,
+    Disputed,
+    RefundInProgress,
+    RefundTooLarge,
+    GatewayUnavailable,
+    PaymentsClosed,
+)
 
 
 def refund_order(
-    *, order_id: uuid.UUID, amount: int | None, reason: str, actor: User | None, key: str = ""
+    *,
+    order_id: uuid.UUID,
+    amount: int | None,
+    reason: str,
+    actor: User | None,
+    key: str = "",
+    check: Callable[[], None] = lambda: None,
 ) -> Order:
     """Give back ``amount`` minor units of a paid order; None gives back all that is left of it.
 
@@ -44,6 +59,7 @@ def refund_order(
     is repeated first, with its own key, and if it has the same amount nothing more is refunded. The
     repeated request keeps its first reason; ``reason`` is then not stored. A call with the ``key`` of
     an earlier call of the actor, within KEY_LIFETIME, continues that refund and makes no second one.
+    ``check`` is called with the payment locked before a new refund is stored, and may refuse it.
 
     Raises NotVisible, NothingToRefund, Disputed, RefundInProgress, RefundTooLarge: no money has moved
     then. Raises GatewayUnavailable: the follow-ups repeat the request.
@@ -55,6 +71,7 @@ def refund_order(
         reason=reason,
         actor=actor,
         key=key,
+        check=check,
         order_id=order_id,
         disposition=Payment.Disposition.APPLIED,
     )
@@ -70,15 +87,42 @@ def refund_invoice(
     """
     if not Invoice.objects.filter(pk=invoice_id).exists():
         raise NotVisible()
-    _refund_payment(
-        amount=amount,
-        reason=reason,
-        actor=actor,
-        key=key,
-        invoice_id=invoice_id,
-        disposition=Payment.Disposition.APPLIED,
-    )
+    for payment_id, part in _parts_to_refund(invoice_id, amount, actor=actor, key=key):
+        _refund_payment(amount=part, reason=reason, actor=actor, key=key, pk=payment_id)
     return Invoice.objects.get(pk=invoice_id)
+
+
+def _parts_to_refund(
+    invoice_id: uuid.UUID, amount: int | None, *, actor: User | None, key: str
+) -> list[tuple[uuid.UUID, int | None]]:
+    """Divide a refund among the payments of an invoice, the latest first.
+
+    A part that a call with this key has requested before stays as it was. Raises NothingToRefund,
+    Disputed and RefundTooLarge.
+    """
+    rows = Payment.objects.filter(invoice_id=invoice_id, disposition=Payment.Disposition.APPLIED)
+    payments = list(rows.order_by("-captured_at", "-pk"))
+    if len(payments) <= 1:  # the payment's own limit holds
+        if not payments:
+            raise NothingToRefund()
+        return [(payments[0].pk, amount)]
+    if any(payment.disputed() > 0 for payment in payments):
+        raise Disputed()
+    left = {payment: payment.refundable() for payment in payments}
+    for payment in payments:
+        if (repeated := _repeated(payment, actor=actor, key=key)) is not None:
+            left[payment] = repeated.amount
+    if sum(left.values()) <= 0:
+        raise NothingToRefund()
+    missing = sum(left.values()) if amount is None else amount
+    if missing > sum(left.values()):
+        raise _too_large(sum(left.values()), payments[0].currency)
+    parts: list[tuple[uuid.UUID, int | None]] = []
+    for payment in payments:
+        if part := min(left[payment], missing):
+            parts.append((payment.pk, part))
+            missing -= part
+    return parts
 
 
 def refund_unapplied(*, payment_id: uuid.UUID, actor: User) -> Payment:
@@ -86,8 +130,8 @@ def refund_unapplied(*, payment_id: uuid.UUID, actor: User) -> Payment:
 
     Raises NotVisible for any other payment, and what `refund_order` raises.
     """
-    unapplied = (Payment.Disposition.UNMATCHED, Payment.Disposition.DUPLICATE)
-    payment = Payment.objects.filter(pk=payment_id, disposition__in=unapplied).first()
+    unapplied = Payment.objects.filter(disposition__in=Payment.PAYS_NOTHING)
+    payment = unapplied.filter(pk=payment_id).first()
     if payment is None:
         raise NotVisible()
     audit.record(actor=actor, action=AuditAction.SUSPENSE_SETTLED, target=payment)
@@ -102,12 +146,18 @@ def refund_unapplied(*, payment_id: uuid.UUID, actor: User) -> Payment:
 
 
 def _refund_payment(
-    *, amount: int | None, reason: str, actor: User | None, key: str = "", **lookup: object
+    *,
+    amount: int | None,
+    reason: str,
+    actor: User | None,
+    key: str = "",
+    check: Callable[[], None] = lambda: None,
+    **lookup: object,
 ) -> None:
     """Repeat the unanswered requests of the payment that the lookup names, then make the wanted one."""
     while True:
         refund, is_wanted = _reserve(
-            amount=amount, reason=reason, actor=actor, key=key, lookup=lookup
+            amount=amount, reason=reason, actor=actor, key=key, check=check, lookup=lookup
         )
         if refund.status == Refund.Status.REQUESTED:
             request_at_gateway(refund)
@@ -166,7 +216,13 @@ def due_requests() -> list[Refund]:
 
 @transaction.atomic
 def _reserve(
-    *, amount: int | None, reason: str, actor: User | None, key: str, lookup: dict[str, object]
+    *,
+    amount: int | None,
+    reason: str,
+    actor: User | None,
+    key: str,
+    check: Callable[[], None],
+    lookup: dict[str, object],
 ) -> tuple[Refund, bool]:
     """Return a refund to request, and whether it is the one that the caller wants.
 
@@ -178,36 +234,48 @@ def _reserve(
         payment = locks.lock_payment(**lookup)
     except Payment.DoesNotExist:
         raise NothingToRefund() from None
-    repeated = payment.refunds.filter(
-        request_key=key,
-        by=actor,
-        created_at__gt=timezone.now() - KEY_LIFETIME,
-        status__in=[Refund.Status.REQUESTED, *Refund.COUNTS],
-    ).first()
-    if key and repeated is not None:
+    gateways.require_open()
+    if modes.is_over(payment.created_at):
+        raise NothingToRefund(
+            "This was paid with the money of an earlier mode, which is closed. Nothing is left of it."
+        )
+    repeated = _repeated(payment, actor=actor, key=key)
+    if repeated is not None:
         return repeated, True
-    if payment.disputed() > 0:
+    if payment.has_undecided_dispute():
         raise Disputed()
     unanswered = payment.refunds.filter(
         status=Refund.Status.REQUESTED, created_at__lt=timezone.now() - REPEAT_AFTER
     ).first()
     if unanswered is not None:
         return unanswered, amount in (None, unanswered.amount)
-    requested = sum(
-        payment.refunds.filter(status=Refund.Status.REQUESTED).values_list("amount", flat=True)
-    )
-    left = payment.captured - payment.refunded() - requested
-    if left <= 0 and requested:
+    left = payment.refundable()
+    if left <= 0 and payment.requested_back():
         raise RefundInProgress()
     if left <= 0:
         raise NothingToRefund()
     wanted = left if amount is None else amount
     if wanted > left:
-        shown = money.to_text(left, payment.currency)
-        raise RefundTooLarge(
-            f"Only {shown} {payment.currency} of this payment can still be refunded."
-        )
+        raise _too_large(left, payment.currency)
+    check()
     refund = Refund.objects.create(
         payment=payment, amount=wanted, reason=reason, by=actor, request_key=key
     )
     return refund, True
+
+
+def _repeated(payment: Payment, *, actor: User | None, key: str) -> Refund | None:
+    """Return the refund of a payment that an earlier call of the actor with this key has led to."""
+    if not key:
+        return None
+    return payment.refunds.filter(
+        request_key=key,
+        by=actor,
+        created_at__gt=timezone.now() - KEY_LIFETIME,
+        status__in=[Refund.Status.REQUESTED, *Refund.COUNTS],
+    ).first()
+
+
+def _too_large(left: int, currency: str) -> RefundTooLarge:
+    shown = money.to_text(left, currency)
+    return RefundTooLarge(f"Only {shown} {currency} of this payment can still be refunded.")

@@ -1,7 +1,10 @@
 """Booking of payments: the 80/20 split, and the difference between it and the books."""
 
 import uuid
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import Sum
@@ -13,63 +16,91 @@ Disposition = Payment.Disposition
 Role = LedgerAccount.Role
 
 
-def book_payment(payment: Payment, *, kind: str, at: datetime) -> None:
+def book_payment(payment: Payment, *, kind: str, at: datetime, back: int | None = None) -> None:
     """Book the difference between a payment's facts and its earlier entries, if there is one.
 
-    ``kind`` is the kind of the new journal entry. Call it with the payment's row locked, in the
-    transaction that changed the facts: then it is safe to repeat.
+    There is one journal entry for each currency with a difference. ``kind`` is its kind, and ``back``
+    the money that had gone back when its fact was taken over: by default, all that has gone back by
+    now. Call it with the payment's row locked, in the transaction that changed the facts: then it is
+    safe to repeat.
     """
-    changes = differences(payment)
-    if not any(changes.values()):
-        return
-    number = payment.entries_booked + 1
-    clearing = accounts.clearing(payment.gateway, payment.currency)
-    posting.post(
-        key=f"payment:{payment.pk}:{number}",
-        kind=kind,
-        currency=payment.currency,
-        transfers=posting.transfers_for(changes, clearing),
-        at=at,
-        available_on=payment.available_on,
-        payment=payment,
-    )
-    payment.entries_booked = number
-    payment.save(update_fields=["entries_booked"])
+    changes: defaultdict[str, dict[LedgerAccount, int]] = defaultdict(dict)
+    for account, change in differences(payment, back=back).items():
+        if change:
+            changes[account.currency][account] = change
+    for currency, of_currency in sorted(changes.items()):
+        payment.entries_booked += 1
+        posting.post(
+            key=f"payment:{payment.pk}:{payment.entries_booked}",
+            kind=kind,
+            currency=currency,
+            transfers=posting.transfers_for(
+                of_currency, accounts.clearing(payment.gateway, currency)
+            ),
+            at=at,
+            available_on=payment.available_on,
+            payment=payment,
+        )
+    if changes:
+        payment.save(update_fields=["entries_booked"])
 
 
-def differences(payment: Payment) -> dict[LedgerAccount, int]:
+def differences(payment: Payment, *, back: int | None = None) -> dict[LedgerAccount, int]:
     """Return, for each account, the credit that a payment's facts require minus the booked one.
 
-    The clearing account is left out: it balances the others.
+    ``back`` is the money that has gone back: by default, all by now. The clearing accounts of the
+    payment's gateway are left out: they balance the others.
     """
+    required = _required_by_account(payment, back=back)
     booked = Transfer.objects.filter(entry__payment=payment).net_by_account()
-    booked.pop(accounts.clearing(payment.gateway, payment.currency), None)
-    required = _required_by_account(payment)
+    for currency in {account.currency for account in (*required, *booked)}:
+        booked.pop(accounts.clearing(payment.gateway, currency), None)
     return {
         account: required.get(account, 0) - booked.get(account, 0)
         for account in {**required, **booked}
     }
 
 
-def _required_by_account(payment: Payment) -> dict[LedgerAccount, int]:
+def _required_by_account(payment: Payment, *, back: int | None) -> dict[LedgerAccount, int]:
+    back = payment.gone_back() if back is None else back
     bank_fees = payment.disputes.aggregate(total=Sum("fee", default=0))["total"]
-    back = payment.refunded() + payment.disputed()
-    credits = required_credits(payment, back=back, bank_fees=bank_fees)
+    rows = payment.conversions.values_list("currency", "amount", "fee", "presented")
+    converted = [Converted(*row) for row in rows]
+    credits = required_credits(payment, back=back, bank_fees=bank_fees, converted=converted)
     return {
-        accounts.of(role, payment.currency, account_owner_id(payment)): credit
-        for role, credit in credits.items()
+        accounts.of(role, currency, account_owner_id(payment)): credit
+        for (role, currency), credit in credits.items()
         if credit
     }
 
 
-def required_credits(payment: Payment, *, back: int, bank_fees: int) -> positions.Credits:
-    """Return the credits that the books must hold for a payment by role, without clearing.
+class Converted(NamedTuple):
+    """The facts of a `Conversion` that the books follow."""
 
-    ``back`` has been refunded or is held by banks; ``bank_fees`` is the cost of its disputes. Makes
-    no query if the payment's order with its coupon, and its invoice, are loaded.
+    currency: str
+    amount: int
+    fee: int
+    presented: int
+
+
+def required_credits(
+    payment: Payment, *, back: int, bank_fees: int, converted: Iterable[Converted]
+) -> dict[tuple[LedgerAccount.Role, str], int]:
+    """Return the credits that the books must hold for a payment by role and currency.
+
+    ``back`` has been refunded or is held by banks; ``bank_fees`` is the cost of its disputes, in the
+    payment's currency. Clearing is left out: it holds what is on the gateway's balance, in each
+    currency. Makes no query if the payment's order with its coupon, and its invoice, are loaded.
     """
-    fees = {Role.FEES: -(payment.fee + bank_fees)}
-    return {**_split(payment, captured=payment.captured, back=back), **fees}
+    credits: defaultdict[tuple[LedgerAccount.Role, str], int] = defaultdict(int)
+    for role, credit in _split(payment, captured=payment.captured, back=back).items():
+        credits[role, payment.currency] += credit
+    credits[Role.FEES, payment.currency] -= payment.fee + bank_fees
+    for currency, amount, fee, presented in converted:
+        credits[Role.FX_TRADING, payment.currency] -= presented
+        credits[Role.FX_TRADING, currency] += amount
+        credits[Role.FEES, currency] -= fee
+    return credits
 
 
 def _split(payment: Payment, *, captured: int, back: int) -> positions.Credits:
@@ -86,7 +117,7 @@ def _split(payment: Payment, *, captured: int, back: int) -> positions.Credits:
     if invoice is None:
         raise ValueError(f"Payment {payment.pk} is applied, but has no order or invoice.")
     return positions.of_invoice(
-        captured=captured, back=back, recognised=invoice.recognised, fee_bps=invoice.fee_bps
+        captured=captured, back=back, recognised=payment.recognised, fee_bps=invoice.fee_bps
     )
 
 
@@ -137,9 +168,30 @@ def book_gift(order: Order, *, at: datetime) -> None:
     )
 
 
+def reverse_gift(order: Order, *, at: datetime) -> None:
+    """Book back all that is booked for a free order, with the hold of its earnings.
+
+    A second call changes nothing. Call it with the order's row locked.
+    """
+    booked = Transfer.objects.filter(entry__order=order)
+    changes = {account: -credit for account, credit in booked.net_by_account().items()}
+    promotions = accounts.of(Role.PROMOTIONS, order.currency)
+    changes.pop(promotions, None)
+    posting.post(
+        key=f"order:{order.pk}:gift:reversed",
+        kind=JournalEntry.Kind.GIFT_REVERSED,
+        currency=order.currency,
+        transfers=posting.transfers_for(changes, promotions),
+        at=at,
+        available_on=booked.values_list("available_on", flat=True).first(),
+        order=order,
+    )
+
+
 def required_gift_credits(order: Order) -> positions.Credits:
-    """Return the credits that the books must hold for a free order, by role."""
-    return positions.of_gift(subsidy=subsidy(order), fee_bps=order.fee_bps)
+    """Return the credits that the books must hold for a free order, by role: none once it is revoked."""
+    is_kept = order.status != Order.Status.REFUNDED
+    return positions.of_gift(subsidy=subsidy(order) if is_kept else 0, fee_bps=order.fee_bps)
 
 
 def hold_until(earned_at: datetime) -> datetime:

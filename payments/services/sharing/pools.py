@@ -1,7 +1,7 @@
 """Closing a month: recognise its invoices, share its pools among creators, write its statements."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from django.utils import timezone
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
-from payments import locks
+from payments import locks, modes
 from payments.errors import EarlierPeriodOpen, PeriodNotOver
 from payments.ledger import accounts, posting
 from payments.models import (
@@ -178,6 +178,7 @@ def _discrepancies(pool: Pool, month: Month) -> Iterable[str]:
         balance=_balance(account, month),
         paid=_paid_by_subscriber(account, month),
         algorithm=pool.algorithm,
+        payers=pool.payers,
     )
     for name in ("balance", "amount", "total_seconds", "input_sha256"):
         old, new = getattr(pool, name), getattr(recomputed.pool, name)
@@ -218,14 +219,19 @@ def _computed(
     balance: int,
     paid: dict[str, int],
     algorithm: str = "",
+    payers: str = Pool.Payers.KEPT,
 ) -> Closing:
     """Return the pool and the shares that follow from its balance and the watch time, not stored.
 
     ``paid`` is the part of the pool that each subscriber's money brought in the month. The algorithm is
-    POOL_ALGORITHM, unless another is given.
+    POOL_ALGORITHM, unless another is given. Only the watch time of ``payers`` counts.
     """
     algorithm = algorithm or settings.POOL_ALGORITHM
-    watched = _watched_seconds(month, currency, closed_at)
+    if payers == Pool.Payers.KEPT:
+        counted = {user for user, amount in paid.items() if amount > 0}
+    else:
+        counted = _invoiced(month, currency, closed_at)
+    watched = _watched_seconds(month, counted)
     weights: defaultdict[str, int] = defaultdict(int)
     for by_creator in watched.values():
         for creator, seconds in by_creator.items():
@@ -247,6 +253,7 @@ def _computed(
         amount=amount,
         total_seconds=total,
         algorithm=algorithm,
+        payers=payers,
         input_sha256=allocation.input_sha256(algorithm, str(month), currency, amount, inputs),
         closed_at=closed_at,
     )
@@ -254,24 +261,26 @@ def _computed(
     return Closing(pool, shares, is_stored=False)
 
 
-def _watched_seconds(month: Month, currency: str, closed_at: datetime) -> dict[str, dict[str, int]]:
-    """Return the seconds that count for a month's pool, by subscriber and then by creator.
-
-    Only subscribers who had paid for a part of the month in this currency by ``closed_at`` count.
-    """
-    payers = Invoice.objects.filter(
+def _invoiced(month: Month, currency: str, closed_at: datetime) -> set[str]:
+    """Return the subscribers who had paid for a part of the month by ``closed_at``, refunded or not."""
+    invoices = Invoice.objects.filter(
+        modes.of_present("paid_at", until=month.end),
         status=Invoice.Status.PAID,
         currency=currency,
         paid_at__lte=closed_at,
         period_start__lt=month.end,
         period_end__gt=month.start,
     )
+    return {str(user) for user in invoices.values_list("subscription__user", flat=True)}
+
+
+def _watched_seconds(month: Month, payers: Container[str]) -> dict[str, dict[str, int]]:
+    """Return the payers' seconds that count for a month's pool, by subscriber and then by creator."""
     rows = (
         WatchDaily.objects.filter(
             day__gte=month.first_day,
             day__lt=month.next().first_day,
             plan_seconds__gte=MIN_SECONDS,
-            user__in=payers.values("subscription__user"),
         )
         .exclude(user=F("creator"))
         .values_list("user", "creator")
@@ -279,7 +288,8 @@ def _watched_seconds(month: Month, currency: str, closed_at: datetime) -> dict[s
     )
     watched: dict[str, dict[str, int]] = {}
     for user, creator, seconds in rows.order_by().iterator(chunk_size=BATCH):
-        watched.setdefault(str(user), {})[str(creator)] = seconds
+        if str(user) in payers:
+            watched.setdefault(str(user), {})[str(creator)] = seconds
     return watched
 
 
@@ -288,16 +298,22 @@ def _balance(account: LedgerAccount, month: Month) -> int:
 
     A later refund counts in its own month, as in the statements. So a month's balance never changes.
     """
-    earned = Q(entry__effective_at__lt=month.end)
+    present = modes.of_present("entry__effective_at", until=month.end)
+    earned = present & Q(entry__effective_at__lt=month.end)
     shared = Q(entry__key=f"pool:{month}:{account.currency}")
     return Transfer.objects.filter(earned, ~shared).net(account)
 
 
 def _paid_by_subscriber(account: LedgerAccount, month: Month) -> dict[str, int]:
-    """Return the part of the pool that each subscriber's money brought in the month, in minor units."""
+    """Return the part of the pool that each subscriber's money brought in the month, in minor units.
+
+    A refund or a dispute takes it away again, and one after the close takes it from the month in which
+    it happens: as in the statements.
+    """
     rows = (
         Transfer.objects.touching(pk=account.pk)
         .filter(
+            modes.of_present("entry__effective_at", until=month.end),
             entry__payment__invoice__isnull=False,
             entry__effective_at__gte=month.start,
             entry__effective_at__lt=month.end,
@@ -336,10 +352,16 @@ def _currencies(month: Month) -> list[str]:
 
 
 def _is_active(month: Month, currency: str) -> bool:
-    """Return whether a month is closed in a currency, or has entries, invoices or a balance to close."""
+    """Return whether a month is closed in a currency, or has entries, invoices or a balance to close.
+
+    A month that ended before the present mode has nothing to close any more.
+    """
     if Pool.objects.filter(period=str(month), currency=currency).exists():
         return True
+    if modes.is_over(month.end):
+        return False
     entries = JournalEntry.objects.filter(
+        modes.of_present("effective_at"),
         Q(transfers__credit__role__in=_CREATORS_MONEY)
         | Q(transfers__debit__role__in=_CREATORS_MONEY),
         transfers__currency=currency,

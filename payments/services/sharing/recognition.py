@@ -10,7 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from config.money import creator_share
-from payments import locks
+from payments import locks, modes
 from payments.ledger import accounts
 from payments.models import (
     Dispute,
@@ -72,13 +72,16 @@ def expected(month: Month, currency: str) -> Iterator[Earning]:
     """Return the earnings that `recognise` would book now, without writing anything."""
     for invoice_id in _open_invoices(month, currency):
         invoice = Invoice.objects.select_related("subscription").get(pk=invoice_id)
-        payment = invoice.payments.get(disposition=Payment.Disposition.APPLIED)
-        left = _left(payment)
-        before = min(invoice.recognised, left)
-        after = earned_by_end_of(invoice, left=left, month=month)
+        payments = invoice.payments.filter(disposition=Payment.Disposition.APPLIED)
+        left = {payment: _left(payment) for payment in payments.order_by("pk")}
+        after = earned_by_end_of(invoice, left=sum(left.values()), month=month)
         yield Earning(
             invoice.subscription.user_id,
-            creator_share(after, invoice.fee_bps) - creator_share(before, invoice.fee_bps),
+            sum(
+                creator_share(part, invoice.fee_bps)
+                - creator_share(min(payment.recognised, left[payment]), invoice.fee_bps)
+                for payment, part in _parts(after, left).items()
+            ),
         )
 
 
@@ -101,6 +104,7 @@ def _open_invoices(month: Month, currency: str) -> list[uuid.UUID]:
     )
     return list(
         Payment.objects.filter(
+            modes.of_present("captured_at", until=month.end),
             disposition=Payment.Disposition.APPLIED,
             invoice__status=Invoice.Status.PAID,
             invoice__currency=currency,
@@ -108,15 +112,16 @@ def _open_invoices(month: Month, currency: str) -> list[uuid.UUID]:
         )
         .exclude(invoice__recognised_upto__gte=_last_day(month))
         .annotate(left=Greatest(F("captured") - back, 0))
-        .exclude(invoice__recognised=F("left"))
-        .order_by("pk")
+        .exclude(recognised=F("left"))
+        .order_by("invoice_id")
         .values_list("invoice_id", flat=True)
+        .distinct()
     )
 
 
 @transaction.atomic
 def _recognise(invoice_id: uuid.UUID, month: Month) -> bool:
-    payment = locks.lock_payment(invoice_id=invoice_id, disposition=Payment.Disposition.APPLIED)
+    payments = locks.lock_payments(invoice_id=invoice_id, disposition=Payment.Disposition.APPLIED)
     invoice = locks.lock_invoice(invoice_id)
     # Closing a month locks this account too, so that a pool does not grow after it was shared.
     locks.lock_ledger_account(accounts.of(LedgerAccount.Role.POOL, invoice.currency).pk)
@@ -125,12 +130,24 @@ def _recognise(invoice_id: uuid.UUID, month: Month) -> bool:
         return False
     # The recognised amount falls after a refund. If the refund fails later, the money is unearned again
     # and is recognised from the month on in which it is back.
-    invoice.recognised = earned_by_end_of(invoice, left=_left(payment), month=month)
+    left = {payment: _left(payment) for payment in payments}
+    invoice.recognised = earned_by_end_of(invoice, left=sum(left.values()), month=month)
     invoice.recognised_upto = _last_day(month)
     invoice.save(update_fields=["recognised", "recognised_upto"])
-    payment.invoice = invoice
-    book_payment(payment, kind=JournalEntry.Kind.RECOGNITION, at=month.last_moment)
+    for payment, part in _parts(invoice.recognised, left).items():
+        payment.invoice, payment.recognised = invoice, part
+        payment.save(update_fields=["recognised"])
+        book_payment(payment, kind=JournalEntry.Kind.RECOGNITION, at=month.last_moment)
     return True
+
+
+def _parts(recognised: int, left: dict[Payment, int]) -> dict[Payment, int]:
+    """Divide an invoice's recognised amount among its payments: the first ones are earned first."""
+    parts = {}
+    for payment, most in left.items():
+        parts[payment] = min(recognised, most)
+        recognised -= parts[payment]
+    return parts
 
 
 def _left(payment: Payment) -> int:

@@ -8,6 +8,7 @@ from django.db.models import F, Sum
 from django.db.models.functions import Least
 from django.utils import timezone
 
+from payments import locks
 from payments.models import Order, Pool, WatchDaily
 from payments.periods import Month
 from videos.models import Video
@@ -19,20 +20,30 @@ SPEED_CAP = 3  # of the video's length, per subscriber and day
 def record(*, user_id: uuid.UUID, video: Video, day: date, seconds: int, plan_seconds: int) -> None:
     """Add verified whole seconds to the watch time of a user, a video and a day (UTC).
 
-    ``plan_seconds`` of them were watched under a subscription. A row holds at most 86400 seconds, and at
-    most three times the video's length of plan seconds (none if the length is unknown); more is dropped.
-    Seconds of a month that is already closed are added to today instead. Safe for any number of
-    concurrent callers, but not to repeat: each call adds. Raises ValueError for negative seconds.
+    ``plan_seconds`` of them weigh in the pool. A row holds at most 86400 seconds, and at most three
+    times the video's length of plan seconds (none if the length is unknown); more is dropped. Seconds of
+    a month that is closed are added to today instead; while it is being closed, the call waits. Safe for
+    any number of concurrent callers, but not to repeat: each call adds. Raises ValueError for negative
+    seconds.
     """
     if seconds < 0 or plan_seconds < 0:
         raise ValueError("Watched seconds cannot be negative.")
-    if not seconds and not plan_seconds:
-        return
+    if seconds or plan_seconds:
+        with transaction.atomic(savepoint=False):
+            _add(user_id, video, _open_day(day), seconds, plan_seconds)
+
+
+def _open_day(day: date) -> date:
+    """Return the day, or today if the month of the day is closed. A close waits for the transaction."""
     today = timezone.now().date()
-    if Month.of(day) < Month.of(today) and (
-        Pool.objects.filter(period=str(Month.of(day))).exists()
-    ):
-        day = today
+    if Month.of(day) < Month.of(today):
+        locks.lock_pool_accounts()
+        if Pool.objects.filter(period=str(Month.of(day))).exists():
+            return today
+    return day
+
+
+def _add(user_id: uuid.UUID, video: Video, day: date, seconds: int, plan_seconds: int) -> None:
     plan_cap = min(DAY, int(SPEED_CAP * (video.duration_seconds or 0)))
     row = WatchDaily.objects.filter(user_id=user_id, video_id=video.pk, day=day)
     added = {

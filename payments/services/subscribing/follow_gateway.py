@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
@@ -17,6 +17,7 @@ from payments import gateways, locks
 from payments.gateways.base import InvoiceSnapshot, SubscriptionSnapshot
 from payments.models import Invoice, Payment, Plan, Refund, Subscription
 from payments.services import access
+from payments.services.notices import writing
 from payments.services.settling.facts import sync_payment
 from payments.signals import subscription_changed
 
@@ -51,10 +52,17 @@ def sync_subscription(
     Subscription.objects.filter(pk=row.pk).update(sync_ticket=F("sync_ticket") + 1)
     ticket = Subscription.objects.values_list("sync_ticket", flat=True).get(pk=row.pk)
     snapshot = gateways.by_name(gateway).fetch_subscription(external_id)
-    for invoice, payment_ids in _apply_if_newest(row.pk, ticket, snapshot):
-        for payment_id in payment_ids:
+    for invoice, fact in _apply_if_newest(row.pk, ticket, snapshot):
+        for payment_id in fact.payment_ids:
             sync_payment(gateway=gateway, external_id=payment_id, invoice=invoice)
-    return Subscription.objects.select_related("plan", "next_plan").get(pk=row.pk)
+        if fact.status == Invoice.Status.PAID:
+            _note_paid_elsewhere(invoice)
+    row = Subscription.objects.select_related("plan", "next_plan", "user").get(pk=row.pk)
+    if row.status == Status.PAST_DUE and row.disposition == Disposition.PRIMARY:
+        # Not before its invoice and payment are known. A process that dies here loses nothing: the
+        # mail is written by the next sync.
+        writing.write_unpaid_renewal(row)
+    return row
 
 
 def _claim_row(
@@ -96,23 +104,24 @@ def _claim_row(
 @transaction.atomic
 def _apply_if_newest(
     pk: uuid.UUID, ticket: int, snapshot: SubscriptionSnapshot
-) -> list[tuple[Invoice, tuple[str, ...]]]:
+) -> list[tuple[Invoice, InvoiceSnapshot]]:
     """Apply the gateway's answer unless the answer to a later ticket has been applied.
 
-    Return the invoices of the answer with the gateway's ids of their payments.
+    Return our rows of the invoices of the answer, each with the invoice as it was answered.
     """
     user_id = Subscription.objects.values_list("user_id", flat=True).get(pk=pk)
     # All subscriptions of the user are locked, because a running one ends an unpaid one.
     rows = locks.lock_subscriptions_of(user_id)
     locks.lock_invoices_of(rows)
     row = rows.pop(pk)
-    if ticket > row.applied_ticket:
+    is_newest = ticket > row.applied_ticket
+    if is_newest:
         row.applied_ticket = ticket
         _apply_snapshot(row, snapshot, list(rows.values()))
     return [
-        (invoice, fact.payment_ids)
+        (invoice, fact)
         for fact in snapshot.invoices
-        if (invoice := _update_invoice(row, fact)) is not None
+        if (invoice := _update_invoice(row, fact, is_newest=is_newest)) is not None
     ]
 
 
@@ -121,7 +130,7 @@ def _apply_snapshot(
 ) -> None:
     """Set a locked row to the gateway's answer. ``others`` are the user's other rows, locked too."""
     before, now = Status(row.status), timezone.now()
-    terms_before = _Terms.of(row)
+    terms_before, end_before = _Terms.of(row), row.period_end
     status = snapshot.status
     if status == Status.CANCELED and before in {Status.PAST_DUE, Status.EXPIRED}:
         status = Status.EXPIRED  # the gateway canceled it because the renewal was not paid
@@ -136,6 +145,7 @@ def _apply_snapshot(
     row.plan = plans.get(snapshot.plan_code, row.plan)
     row.next_plan = plans.get(snapshot.next_plan_code)
     row.cancel_at_period_end = snapshot.cancel_at_period_end
+    row.must_not_renew = row.must_not_renew and not snapshot.cancel_at_period_end
     if status in Subscription.RUNNING:
         row.period_start, row.period_end = snapshot.period_start, snapshot.period_end
         row.ended_at = None
@@ -155,6 +165,9 @@ def _apply_snapshot(
     _apply_status_effects(row, before, by=by)
     if changes_terms:
         _record_changed_terms(row, terms_before, by=by)
+    begins = row.period_start
+    if before == status == Status.ACTIVE and begins is not None and end_before is not None:
+        _record_renewal(row, begins, end_before)
 
 
 class _Terms(NamedTuple):
@@ -186,6 +199,20 @@ def _record_changed_terms(row: Subscription, before: _Terms, *, by: User | None)
         )
     elif before.cancel_at_period_end and not after.cancel_at_period_end:
         audit.record(actor=by, action=AuditAction.SUBSCRIPTION_RESUMED, target=row)
+
+
+def _record_renewal(row: Subscription, begins: datetime, end_before: datetime) -> None:
+    """Write the audit entry of a period that begins where the last one ended, if this one does.
+
+    An upgrade begins its period earlier. A renewal that was past due is recorded with its status.
+    """
+    if begins >= end_before:
+        audit.record(
+            actor=row.user,
+            action=AuditAction.SUBSCRIPTION_RENEWED,
+            target=row,
+            period_start=begins.isoformat(),
+        )
 
 
 def _apply_status_effects(row: Subscription, before: str, *, by: User | None = None) -> None:
@@ -226,6 +253,12 @@ def _keep_one_primary(row: Subscription, others: list[Subscription]) -> None:
             end_subscription(other, Status.CANCELED)
 
 
+def resync(subscription: Subscription) -> None:
+    """Apply the gateway's present state of a subscription that it knows. Raises NotThere, OSError."""
+    if subscription.external_id is not None:
+        sync_subscription(gateway=subscription.gateway, external_id=subscription.external_id)
+
+
 def end_subscription(row: Subscription, status: str) -> None:
     """End a locked, live subscription with the given status; do nothing for one that has ended.
 
@@ -234,17 +267,21 @@ def end_subscription(row: Subscription, status: str) -> None:
     if row.status not in Subscription.LIVE:
         return
     before, row.status, row.ended_at = row.status, status, timezone.now()
-    row.save(update_fields=["status", "ended_at"])
-    _apply_status_effects(row, before)
+    by, row.changing_by = row.changing_by, None
+    row.save(update_fields=["status", "ended_at", "changing_by"])
+    _apply_status_effects(row, before, by=by)
 
 
-def _update_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
+def _update_invoice(row: Subscription, fact: InvoiceSnapshot, *, is_newest: bool) -> Invoice | None:
     """Return the row of an invoice of the gateway, created or updated.
 
-    Return None for a second invoice of a period: a period has one invoice.
+    Return None for an invoice of 0 that is not paid and has no row, and for a second invoice of a
+    period: a period has one invoice. An answer that is not the newest updates nothing.
     """
     invoice = row.invoices.filter(external_id=fact.external_id).first()
     if invoice is None:
+        if not fact.amount and fact.status != Invoice.Status.PAID:
+            return None
         invoice, created = Invoice.objects.get_or_create(
             subscription=row,
             period_start=fact.period_start,
@@ -256,44 +293,86 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot) -> Invoice | None:
                 "fee_bps": settings.PLATFORM_FEE_BPS,
             },
         )
-        if not created and invoice.external_id is None:
-            invoice.external_id = fact.external_id
-            invoice.save(update_fields=["external_id"])
-        elif not created:
-            return None
+        if not created:
+            is_free = invoice.external_id is None or _is_replaced(invoice, fact)
+            if not is_free:
+                return None
+            invoice.external_id, invoice.period_end = fact.external_id, fact.period_end
+            invoice.save(update_fields=["external_id", "period_end"])
         # An upgrade begins a new period inside the old one.
         row.invoices.filter(
             period_start__lt=fact.period_start,
             period_end__gt=fact.period_start,
             ended_early_at=None,
         ).update(ended_early_at=fact.period_start)
-    # PAID is set by `update_from_payment` alone, together with the payment.
-    if Invoice.Status.PAID not in {invoice.status, fact.status} and invoice.status != fact.status:
-        invoice.status = fact.status
-        invoice.save(update_fields=["status"])
+    if is_newest and invoice.status != Invoice.Status.PAID:
+        invoice.amount = fact.amount or invoice.amount
+        invoice.hosted_url = fact.hosted_url[:2000]
+        # PAID is set together with the payment, or by `_note_paid_elsewhere`. An invoice of 0 has none.
+        if fact.status != Invoice.Status.PAID:
+            invoice.status = fact.status
+        elif not invoice.amount:
+            invoice.status, invoice.paid_at = Invoice.Status.PAID, invoice.period_start
+        elif invoice.status in Invoice.GIVEN_UP:
+            invoice.status = Invoice.Status.OPEN  # it was collected after all
+        invoice.save(update_fields=["amount", "hosted_url", "status", "paid_at"])
     return invoice
+
+
+def _is_replaced(invoice: Invoice, fact: InvoiceSnapshot) -> bool:
+    """Return whether the gateway bills a period anew whose earlier invoice was given up unpaid."""
+    return (
+        invoice.status in Invoice.GIVEN_UP
+        and fact.status not in Invoice.GIVEN_UP
+        and not invoice.payments.exclude(disposition=Payment.Disposition.NONE).exists()
+    )
+
+
+@transaction.atomic
+def _note_paid_elsewhere(invoice: Invoice) -> None:
+    """Mark an invoice as paid that the gateway calls paid although its payments do not sum up to it.
+
+    The missing part was paid outside of the gateway, or from the customer's balance there. It is not
+    in the books: no money has come in. An invoice with a payment in suspense, or one that goes back,
+    stays as it is.
+    """
+    row = locks.lock_subscriptions_of(invoice.subscription.user_id)[invoice.subscription_id]
+    locked = locks.lock_invoices_of([row.pk])[invoice.pk]
+    unfit = (Payment.Disposition.DUPLICATE, Payment.Disposition.UNMATCHED)
+    if locked.status == Invoice.Status.PAID or locked.payments.filter(disposition__in=unfit):
+        return
+    locked.status, locked.paid_at = Invoice.Status.PAID, timezone.now()
+    locked.save(update_fields=["status", "paid_at"])
+    access.update_for_subscription(row)
 
 
 def update_from_payment(payment: Payment) -> None:
     """Update the invoice that a payment pays, and the subscription's access. Safe to repeat.
 
-    The invoice becomes paid. If the payment of the latest paid period was refunded in full, the
-    subscription ends.
+    The invoice becomes paid when its payments sum up to its amount. The subscription ends if all
+    payments of its latest paid period were refunded in full, or if the payer's bank kept money of this
+    one: the user can then subscribe again. Money that comes back later starts nothing again, but is
+    shown in the review queue.
     """
     if payment.disposition != Payment.Disposition.APPLIED or payment.invoice is None:
         return
     rows = locks.lock_subscriptions_of(payment.invoice.subscription.user_id)
     invoice = locks.lock_invoices_of(rows)[payment.invoice.pk]
     row = rows[invoice.subscription_id]
-    if invoice.status != Invoice.Status.PAID:
+    applied = invoice.payments.filter(disposition=Payment.Disposition.APPLIED)
+    paid = applied.aggregate(total=Sum("captured"))["total"] or 0
+    if invoice.status != Invoice.Status.PAID and paid >= invoice.amount:
         invoice.status, invoice.paid_at = Invoice.Status.PAID, payment.captured_at
         invoice.save(update_fields=["status", "paid_at"])
     latest = not row.invoices.filter(
-        period_start__gt=invoice.period_start, status=Invoice.Status.PAID
+        period_start__gt=invoice.period_start, status=Invoice.Status.PAID, amount__gt=0
     ).exists()
     # A refund that is under way only revokes the access, and gives it back if the refund fails.
-    refunded = payment.refunds.filter(status=Refund.Status.SUCCEEDED).aggregate(total=Sum("amount"))
-    if latest and (refunded["total"] or 0) >= payment.captured:
+    succeeded = Refund.objects.filter(payment__in=applied, status=Refund.Status.SUCCEEDED)
+    refunded = succeeded.aggregate(total=Sum("amount"))["total"] or 0
+    is_refunded = invoice.status == Invoice.Status.PAID and refunded >= paid
+    is_lost = payment.has_lost_dispute() and not payment.has_undecided_dispute()
+    if latest and (is_refunded or is_lost):
         end_subscription(row, Status.CANCELED)
     else:
         access.update_for_subscription(row)

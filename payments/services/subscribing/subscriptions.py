@@ -1,24 +1,22 @@
 """Subscribing to a plan, and the changes that subscribers make to their subscription."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import timedelta
+from contextlib import suppress
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
-from config.errors import DomainError
-from payments import gateways, locks
+from payments import gateways, locks, modes
 from payments.errors import (
     AlreadySubscribed,
+    ChangeInProgress,
     GatewayUnavailable,
     NoSubscription,
     NotCanceled,
+    NotResumed,
+    PaymentsClosed,
     PlanNotFound,
     PlanUnchanged,
     SubscriptionNotRunning,
@@ -29,28 +27,28 @@ from payments.gateways.base import (
     Gateway,
     Item,
     NotThere,
-    PlanTerms,
+    ReferenceGone,
     SubscriptionSnapshot,
 )
 from payments.gateways.translation import translate_errors
 from payments.models import Payment, Plan, Subscription
-from payments.services import access
+from payments.services.offers import gateway_plans
 from payments.services.settling import customers, payable
 from payments.services.settling.payable import NextAction
-from payments.services.subscribing import follow_gateway
+from payments.services.subscribing import follow_gateway, lapsing
+from payments.services.subscribing.changing import changing, one_at_a_time
 from payments.services.subscribing.follow_gateway import sync_subscription
+from payments.services.subscribing.proration import period_value
+from payments.services.subscribing.references import with_references
 
 Status = Subscription.Status
-# A subscription that is still incomplete after this time is given up. Its checkout expires then too.
-ABANDONED_AFTER = timedelta(hours=24)
-RESYNCS_AT_ONCE = 100
 
 # What the functions below can raise, for the API document.
 REFUSALS_OF_SUBSCRIBE = (PlanNotFound, AlreadySubscribed, *translation.REFUSALS)
-REFUSALS_OF_CANCEL = (NoSubscription, GatewayUnavailable)
-REFUSALS_OF_RESUME = (*REFUSALS_OF_CANCEL, NotCanceled)
+REFUSALS_OF_CANCEL = (NoSubscription, GatewayUnavailable, PaymentsClosed)
+REFUSALS_OF_RESUME = (*REFUSALS_OF_CANCEL, NotCanceled, NotResumed)
 REFUSALS_OF_PAYMENT_METHOD = (NoSubscription, SubscriptionNotRunning, *translation.REFUSALS)
-REFUSALS_OF_CHANGE = (*REFUSALS_OF_PAYMENT_METHOD, PlanNotFound, PlanUnchanged)
+REFUSALS_OF_CHANGE = (*REFUSALS_OF_PAYMENT_METHOD, PlanNotFound, PlanUnchanged, ChangeInProgress)
 
 
 def subscribe(*, user: User, plan_code: str, payment_method: str = "") -> tuple[Subscription, bool]:
@@ -78,11 +76,17 @@ def start(*, subscription: Subscription, payment_method: str) -> Subscription:
     """
     gateway = gateways.by_name(subscription.gateway)
     with payable.charging(subscription):
-        snapshot = gateway.start_subscription(
-            _terms(subscription, gateway),
-            reference=str(subscription.pk),
-            customer=customers.ensure(subscription.user, gateway),
-            payment_method=payment_method,
+        snapshot = with_references(
+            subscription,
+            gateway,
+            lambda terms, customer, key: gateway.start_subscription(
+                terms,
+                reference=str(subscription.pk),
+                customer=customer,
+                payment_method=payment_method,
+                key=key,
+            ),
+            trial_days=_trial_days(subscription),
             key=subscription.charge_key,
         )
     return _sync(subscription, snapshot)
@@ -92,13 +96,18 @@ def next_action(subscription: Subscription, *, return_url: str = "") -> NextActi
     """Return the subscriber's next step, or None. See `payable.next_action`."""
 
     def create_checkout(gateway: Gateway) -> CheckoutSnapshot:
-        terms = _terms(subscription, gateway)
-        return gateway.create_checkout(
-            Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
-            customer=customers.ensure(subscription.user, gateway),
+        return with_references(
+            subscription,
+            gateway,
+            lambda terms, customer, key: gateway.create_checkout(
+                Item(str(subscription.pk), terms.name, terms.amount, terms.currency, terms),
+                customer=customer,
+                key=key,
+                return_url=return_url,
+                expires_at=timezone.now() + lapsing.ABANDONED_AFTER,
+            ),
+            trial_days=_trial_days(subscription),
             key=subscription.checkout_key,
-            return_url=return_url,
-            expires_at=timezone.now() + ABANDONED_AFTER,
         )
 
     payments = Payment.objects.filter(invoice__subscription=subscription)
@@ -118,7 +127,7 @@ def cancel(*, user: User, at_period_end: bool, actor: User | None = None) -> Sub
             follow_gateway.end_subscription(locked, Status.CANCELED)
         return _reload(subscription)
     gateway = gateways.by_name(subscription.gateway)
-    with _changing(subscription, by=actor or user):
+    with changing(subscription, by=actor or user):
         with translate_errors():
             snapshot = gateway.cancel_subscription(
                 subscription.external_id, at_period_end=at_period_end
@@ -127,31 +136,75 @@ def cancel(*, user: User, at_period_end: bool, actor: User | None = None) -> Sub
 
 
 def resume(*, user: User) -> Subscription:
-    """Undo a cancellation at the period's end.
+    """Undo a cancellation at the period's end, also one that was made on the gateway's own pages.
 
-    Raises NoSubscription, NotCanceled and GatewayUnavailable.
+    Raises NoSubscription, NotCanceled, GatewayUnavailable, and NotResumed if it still does not renew.
     """
     subscription = current(user)
     if not subscription.cancel_at_period_end or subscription.external_id is None:
         raise NotCanceled()
     gateway = gateways.by_name(subscription.gateway)
-    with _changing(subscription, by=user):
+    with changing(subscription, by=user):
         with translate_errors():
             snapshot = gateway.resume_subscription(subscription.external_id)
-        return _sync(subscription, snapshot)
+        resumed = _sync(subscription, snapshot)
+        if resumed.cancel_at_period_end or resumed.status not in Subscription.RUNNING:
+            raise NotResumed()
+        return resumed
 
 
 def change(*, user: User, plan_code: str) -> Subscription:
     """Change the plan of the user's subscription.
 
-    A dearer plan begins at once, and the value of the unused time is deducted from its price. Another
-    plan begins with the next period; choosing the present plan again takes that change back.
+    A dearer plan begins at once. The unused part of what was paid for the current period, and not given
+    back, is deducted from its price. Another plan begins with the next period; choosing the present
+    plan again takes that change back.
 
     Raises NoSubscription, PlanNotFound (also for a plan in another currency), SubscriptionNotRunning,
-    PlanUnchanged, CardDeclined and GatewayUnavailable. No plan has changed then.
+    PlanUnchanged, ChangeInProgress, CardDeclined and GatewayUnavailable. No plan has changed then.
+    """
+    plan = _offered_plan(plan_code)
+    with one_at_a_time(user):
+        return _change(user, plan)
+
+
+def _change(user: User, plan: Plan) -> Subscription:
+    subscription, external_id = _changeable(user, plan)
+    if plan.amount > subscription.plan.amount:
+        with translate_errors(), suppress(NotThere):
+            # There may be refunds and disputes of which only the gateway knows yet.
+            follow_gateway.resync(subscription)
+        subscription, external_id = _changeable(user, plan)
+    later = plan.amount <= subscription.plan.amount
+    gateway = gateways.by_name(subscription.gateway)
+    # A repeated call has the same key. The ticket rises with each new state, and each upgrade begins a
+    # new period; a decline is final for its key, so that the next attempt has another one.
+    state = subscription.applied_ticket if later else _attempt_in_period(subscription)
+    key = f"change:{subscription.pk}:{plan.pk}:{state}"
+    value = 0 if later else period_value(subscription)
+    with changing(subscription, by=user):
+        with payable.charging(subscription):
+            snapshot = gateway_plans.with_plan(
+                plan,
+                gateway,
+                lambda terms: gateway.change_plan(
+                    external_id,
+                    terms,
+                    key=terms.key(key),
+                    at_period_end=later,
+                    period_value=value,
+                ),
+                trial_days=0,
+            )
+        return _sync(subscription, snapshot)
+
+
+def _changeable(user: User, plan: Plan) -> tuple[Subscription, str]:
+    """Return the subscription that may change to a plan, and its id at the gateway.
+
+    Raises NoSubscription, PlanNotFound, SubscriptionNotRunning and PlanUnchanged.
     """
     subscription = current(user)
-    plan = _offered_plan(plan_code)
     if plan.currency != subscription.plan.currency:
         raise PlanNotFound()
     external_id = subscription.external_id
@@ -159,16 +212,12 @@ def change(*, user: User, plan_code: str) -> Subscription:
         raise SubscriptionNotRunning()
     if plan.pk == subscription.plan_id and subscription.next_plan_id is None:
         raise PlanUnchanged()
-    later = plan.amount <= subscription.plan.amount
-    gateway = gateways.by_name(subscription.gateway)
-    # A repeated call has the same key, because the ticket rises with each new state.
-    key = f"change:{subscription.pk}:{plan.pk}:{subscription.applied_ticket}"
-    with _changing(subscription, by=user):
-        with payable.charging(subscription):
-            snapshot = gateway.change_plan(
-                external_id, _terms_of(plan, gateway, trial_days=0), at_period_end=later, key=key
-            )
-        return _sync(subscription, snapshot)
+    return subscription, external_id
+
+
+def _attempt_in_period(subscription: Subscription) -> str:
+    start = subscription.period_start
+    return f"{start:%Y%m%dT%H%M%S}:{subscription.attempt}"
 
 
 def set_payment_method(*, user: User, payment_method: str) -> Subscription:
@@ -183,9 +232,13 @@ def set_payment_method(*, user: User, payment_method: str) -> Subscription:
         raise SubscriptionNotRunning()
     gateway = gateways.by_name(subscription.gateway)
     with payable.charging(subscription):
-        snapshot = gateway.set_payment_method(
-            external_id, payment_method, customer=customers.ensure(subscription.user, gateway)
-        )
+        try:
+            snapshot = gateway.set_payment_method(
+                external_id, payment_method, customer=customers.ensure(subscription.user, gateway)
+            )
+        except ReferenceGone:  # with a customer, a gateway deletes the subscriptions
+            follow_gateway.resync(subscription)
+            raise SubscriptionNotRunning() from None
     audit.record(actor=user, action=AuditAction.PAYMENT_METHOD_CHANGED, target=subscription)
     return _sync(subscription, snapshot)
 
@@ -198,52 +251,6 @@ def current(user: User) -> Subscription:
     return subscription
 
 
-def end_lapsed() -> int:
-    """End the subscriptions that were not paid in time. Return how many were ended. Safe to repeat.
-
-    An unpaid renewal ends with its grace period, a paused subscription as many days after its period,
-    and an incomplete one after ABANDONED_AFTER. A subscription whose period is over is compared with
-    the gateway instead, because its renewal or end may have gone unnoticed; one that the gateway does
-    not know ends. Access does not wait for this job: it ends by the clock.
-    """
-    now = timezone.now()
-    graceless = Subscription.objects.filter(status=Status.PAST_DUE, grace_until__lte=now)
-    abandoned = Subscription.objects.filter(
-        status=Status.INCOMPLETE, created_at__lte=now - ABANDONED_AFTER
-    )
-    grace = timedelta(days=settings.SUBSCRIPTION_GRACE_DAYS)
-    forgotten = Subscription.objects.filter(status=Status.PAUSED, period_end__lte=now - grace)
-    ended = 0
-    for rows, status in (
-        (graceless, Status.EXPIRED),
-        (forgotten, Status.EXPIRED),
-        (abandoned, Status.INCOMPLETE_EXPIRED),
-    ):
-        for pk in list(rows.values_list("pk", flat=True)):
-            with transaction.atomic():
-                row = locks.lock_subscription(pk)
-                if rows.filter(pk=pk).exists():
-                    follow_gateway.end_subscription(row, status)
-                    ended += 1
-    over = Subscription.objects.filter(
-        status__in=[Status.TRIALING, Status.ACTIVE],
-        period_end__lte=now - access.PERIOD_GRACE,
-        external_id__isnull=False,
-    )
-    for row in over.order_by("period_end")[:RESYNCS_AT_ONCE]:
-        try:
-            _resync(row)
-        except NotThere:
-            with transaction.atomic():
-                locked = locks.lock_subscription(row.pk)
-                Subscription.objects.filter(pk=row.pk).update(closed_at_gateway=True)
-                follow_gateway.end_subscription(locked, Status.EXPIRED)
-            ended += 1
-        except OSError:
-            break  # the gateway does not answer: the job runs again in a minute
-    return ended
-
-
 def _get_or_create(user: User, plan: Plan) -> tuple[Subscription, bool]:
     """Return the user's incomplete subscription to the plan, and whether this call created it.
 
@@ -253,7 +260,7 @@ def _get_or_create(user: User, plan: Plan) -> tuple[Subscription, bool]:
     for _ in range(3):
         subscription = _live(user)
         if subscription is not None and subscription.status != Status.INCOMPLETE:
-            if not _end_if_lapsed(subscription):
+            if not lapsing.end_if_lapsed(subscription):
                 raise AlreadySubscribed()
             continue
         if subscription is not None and subscription.plan_id == plan.pk:
@@ -273,24 +280,6 @@ def _get_or_create(user: User, plan: Plan) -> tuple[Subscription, bool]:
         except IntegrityError:
             continue  # another request of the user has just created one
     raise GatewayUnavailable()
-
-
-def _end_if_lapsed(subscription: Subscription) -> bool:
-    """End a subscription whose access is over by the clock, unless the gateway knows of its renewal.
-
-    Return whether it has ended, so that the user can subscribe again. Raises GatewayUnavailable.
-    """
-    until = access.access_until(subscription)
-    if until is None or until > timezone.now():
-        return False
-    with translate_errors():
-        _resync(subscription)
-    with transaction.atomic():
-        locked = locks.lock_subscription(subscription.pk)
-        until = access.access_until(locked)
-        if until is not None and until <= timezone.now():
-            follow_gateway.end_subscription(locked, Status.EXPIRED)
-        return locked.status not in Subscription.LIVE
 
 
 def _live(user: User) -> Subscription | None:
@@ -318,49 +307,10 @@ def _trial_days(subscription: Subscription) -> int:
     """Return the free days of the plan; 0 for a user who has had a subscription before."""
     if not subscription.plan.trial_days or subscription.status != Status.INCOMPLETE:
         return 0
-    had = Subscription.objects.filter(user_id=subscription.user_id, period_start__isnull=False)
-    return 0 if had.exists() else subscription.plan.trial_days
-
-
-def _terms(subscription: Subscription, gateway: Gateway) -> PlanTerms:
-    return _terms_of(subscription.plan, gateway, trial_days=_trial_days(subscription))
-
-
-def _terms_of(plan: Plan, gateway: Gateway, *, trial_days: int) -> PlanTerms:
-    """Return the plan as the gateway needs it. The plan is created there once, and its id is kept."""
-    terms = PlanTerms(
-        code=plan.code,
-        name=plan.name,
-        amount=plan.amount,
-        currency=plan.currency,
-        interval=plan.interval,
-        trial_days=trial_days,
-        ref=plan.gateway_refs.get(gateway.name) or "",
+    had = Subscription.objects.filter(
+        modes.of_present("created_at"), user_id=subscription.user_id, period_start__isnull=False
     )
-    if not terms.ref:
-        terms = replace(terms, ref=gateway.ensure_plan(terms))
-        plan.gateway_refs = {**plan.gateway_refs, gateway.name: terms.ref}
-        plan.save(update_fields=["gateway_refs"])
-    return terms
-
-
-@contextmanager
-def _changing(subscription: Subscription, *, by: User) -> Iterator[None]:
-    """Note who changes the subscription at the gateway, until the change is applied or refused.
-
-    The change may be applied by a webhook event before the gateway answers here, or after this process
-    has died. Its audit entry names this user all the same.
-    """
-    row = Subscription.objects.filter(pk=subscription.pk)
-    row.update(changing_by=by)
-    try:
-        yield
-    except GatewayUnavailable:  # it may have been carried out
-        raise
-    except DomainError:
-        row.update(changing_by=None)
-        raise
-    row.filter(changing_by=by).update(changing_by=None)  # nothing has changed
+    return 0 if had.exists() else subscription.plan.trial_days
 
 
 def _sync(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscription:
@@ -372,12 +322,6 @@ def _sync(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscri
             subscription=subscription,
         )
     return _reload(subscription)
-
-
-def _resync(subscription: Subscription) -> None:
-    """Apply the gateway's present state of a subscription that it knows. Raises NotThere, OSError."""
-    if subscription.external_id is not None:
-        sync_subscription(gateway=subscription.gateway, external_id=subscription.external_id)
 
 
 def _reload(subscription: Subscription) -> Subscription:

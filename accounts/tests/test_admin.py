@@ -1,0 +1,158 @@
+"""The pages of users and sign-ins on the admin site: what they show, find and change."""
+
+import re
+
+import pytest
+from django.urls import reverse
+
+from accounts import tokens
+from accounts.models import RefreshFamily, User
+from audit.models import AuditEntry
+
+pytestmark = pytest.mark.django_db
+USERS = "/admin/accounts/user/"
+
+
+@pytest.fixture
+def site(client, admin):
+    client.force_login(admin)
+    return client
+
+
+def listed(site, query: str) -> set[str]:
+    """Return the addresses of the users that the list shows."""
+    answer = site.get(f"{USERS}?{query}")
+    assert answer.status_code == 200
+    return {user.email for user in answer.context["cl"].queryset}
+
+
+def test_the_site_has_its_name(site):
+    page = site.get("/admin/").content.decode()
+
+    assert "<title>Administration | Video on demand</title>" in page
+    assert "Video on demand</a>" in page
+    assert "Sign-ins</a>" in page
+
+
+def test_the_roles_are_no_groups_to_edit(site):
+    assert site.get("/admin/auth/group/").status_code == 404
+
+
+def test_the_list_shows_the_facts_of_each_user(site, make_user):
+    user = make_user("CREATOR", email="carl@example.com", display_name="The Great Carl")
+
+    table = site.get(f"{USERS}?q=carl").content.decode().partition('id="result_list"')[2]
+
+    columns = re.findall(r'column-(\w+)"', table)
+    assert columns == ["email", "display_name", "role", "is_active", "is_staff", "created_at"]
+    for text in (user.email, "The Great Carl", "CREATOR"):
+        assert text in table
+
+
+def test_users_are_found_by_address_and_name_and_filtered(site, make_user):
+    make_user("CREATOR", email="carl@example.com", display_name="Great")
+    role = make_user(email="vera@example.com", is_active=False, display_name="Vera").role
+
+    assert listed(site, "q=carl@") == {"carl@example.com"}
+    assert listed(site, "q=great") == {"carl@example.com"}
+    assert listed(site, f"role__id__exact={role.pk}") == {"vera@example.com"}
+    assert "carl@example.com" not in listed(site, "is_active__exact=0")
+    assert not {"carl@example.com", "vera@example.com"} & listed(site, "is_staff__exact=1")
+    page = site.get(USERS).content.decode()
+    for name in ("role__id__exact", "is_active__exact", "is_staff__exact"):
+        assert f"?{name}=" in page
+
+
+@pytest.mark.parametrize("path", [USERS, "/admin/accounts/refreshfamily/"])
+def test_the_lists_need_as_many_queries_for_any_number_of_rows(
+    site, make_user, django_assert_max_num_queries, path
+):
+    counts = []
+    for _ in range(2):
+        for _ in range(5):
+            tokens.issue(make_user())
+        site.get(path)
+        with django_assert_max_num_queries(100) as queries:
+            site.get(path)
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+def test_the_page_of_a_user_changes_the_display_name_only(site, viewer):
+    path = reverse("admin:accounts_user_change", args=[viewer.pk])
+    page = site.get(path).content.decode()
+    fields = re.findall(r"form-row field-(\w+)", page)
+    assert fields == [
+        "id", "email", "display_name", "role", "is_active", "groups", "created_at", "last_login",
+    ]  # fmt: skip
+    before = User.objects.values("email", "role", "is_active", "is_staff").get(pk=viewer.pk)
+
+    assert list(site.get(path).context["adminform"].form.fields) == ["display_name"]
+
+    answer = site.post(
+        path,
+        {"display_name": "New", "email": "b@example.com", "is_active": "", "is_staff": "on",
+         "is_superuser": "on", "password": "x"},
+    )  # fmt: skip
+
+    assert answer.status_code == 302
+    after = User.objects.get(pk=viewer.pk)
+    assert (after.display_name, after.is_superuser) == ("New", False)
+    assert after.password == viewer.password
+    assert User.objects.values("email", "role", "is_active", "is_staff").get(pk=viewer.pk) == before
+
+
+def test_users_are_neither_added_nor_deleted(site, viewer):
+    assert site.get(f"{USERS}add/").status_code == 403
+    assert site.get(f"{USERS}{viewer.pk}/delete/").status_code == 403
+
+
+@pytest.mark.parametrize(("action", "active"), [("activate", True), ("deactivate", False)])
+def test_the_actions_change_the_status_of_the_chosen_users(site, admin, make_user, action, active):
+    chosen = [make_user(is_active=not active) for _ in range(2)]
+    other = make_user(is_active=not active)
+
+    answer = site.post(USERS, {"action": action, "_selected_action": [str(u.pk) for u in chosen]})
+
+    assert answer.status_code == 302
+    assert set(User.objects.filter(pk__in=[u.pk for u in chosen], is_active=active)) == set(chosen)
+    assert User.objects.get(pk=other.pk).is_active is not active
+    entries = AuditEntry.objects.filter(action=f"user.{action}d")
+    assert set(entries.values_list("actor_id", "target_id")) == {
+        (admin.pk, str(user.pk)) for user in chosen
+    }
+
+
+def test_the_actions_have_names(site, viewer):
+    page = site.get(USERS).content.decode()
+
+    assert re.findall(r'<option value="(\w+)">([^<]+)</option>', page) == [
+        ("activate", "Activate"),
+        ("deactivate", "Deactivate (ends tokens, playback and renewals, and withdraws the videos)"),
+    ]
+
+
+def test_sign_ins_are_shown_and_never_changed(site, viewer):
+    tokens.issue(viewer)
+    family = RefreshFamily.objects.get()
+    base = "/admin/accounts/refreshfamily/"
+
+    table = site.get(base).content.decode().partition('id="result_list"')[2]
+    page = site.get(f"{base}{family.pk}/change/").content.decode()
+
+    columns = re.findall(r'column-(\w+)"', table)
+    assert columns == ["user", "created_at", "expires_at", "revoked_at"]
+    assert re.findall(r"form-row field-(\w+)", page) == columns
+    assert family.current not in table + page
+    assert site.get(f"{base}add/").status_code == 403
+    assert site.get(f"{base}{family.pk}/delete/").status_code == 403
+    assert site.post(f"{base}{family.pk}/change/", {"revoked_at": ""}).status_code == 403
+
+
+@pytest.mark.parametrize("form", [{}, {"username": "a@example.com"}, {"password": "x"}])
+def test_half_a_sign_in_is_asked_for_again(client, form):
+    answer = client.post("/admin/login/", form)
+
+    assert (answer.status_code, "_auth_user_id" in client.session) == (200, False)
+    assert "This field is required." in answer.content.decode()
+    assert not AuditEntry.objects.filter(action="login.failed").exists()

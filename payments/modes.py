@@ -1,0 +1,49 @@
+"""The mode of the database: the kind of money that its orders, balances and entitlements rest on.
+
+`payments.gateways` compares it with the mode of the gateway before each call; this module only reads
+and records it, and tells which rows belong to the present mode.
+"""
+
+from datetime import UTC, datetime
+
+from django.db.models import Q, Subquery, Value
+from django.db.models.functions import Coalesce
+
+from payments.models import MoneyMode
+
+Mode = MoneyMode.Mode
+_ALWAYS = Value(datetime(1970, 1, 1, tzinfo=UTC))
+
+
+def of_database() -> Mode | None:
+    """Return the mode of the database, or None before its first order or subscription."""
+    mode = MoneyMode.objects.order_by("-number").values_list("mode", flat=True).first()
+    return Mode(mode) if mode else None
+
+
+def record_first_use(mode: Mode) -> Mode:
+    """Give a database without a mode this one; return the mode that it has now. Safe to repeat."""
+    known = of_database()
+    if known is not None:
+        return known
+    MoneyMode.objects.bulk_create([MoneyMode(number=1, mode=mode)], ignore_conflicts=True)
+    return of_database() or mode  # another process may have been first
+
+
+def of_present(field: str, *, until: datetime | None = None) -> Q:
+    """Return the condition that the moment in ``field`` lies in the present mode. Costs no query.
+
+    With ``until``: in the mode that the database had just before that moment.
+
+    >>> Transfer.objects.filter(of_present("entry__effective_at"))  # doctest: +SKIP
+    """
+    switches = MoneyMode.objects.filter(began_at__isnull=False)
+    if until is not None:
+        switches = switches.filter(began_at__lt=until)
+    latest = Subquery(switches.order_by("-number").values("began_at")[:1])
+    return Q(**{f"{field}__gte": Coalesce(latest, _ALWAYS)})
+
+
+def is_over(moment: datetime) -> bool:
+    """Return whether a moment lies before the present mode, so that nothing of it counts any more."""
+    return MoneyMode.objects.filter(began_at__gt=moment).exists()

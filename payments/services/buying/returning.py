@@ -1,0 +1,98 @@
+"""Returning: a buyer gives a bought or rented video back for a refund, without an administrator."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from payments import locks
+from payments.errors import (
+    PlaybackRunning,
+    RefundLimitReached,
+    RefundWindowClosed,
+    WatchedTooMuch,
+)
+from payments.models import Order, Refund
+from payments.services.settling import refunds
+from payments.services.sharing import watchtime
+from payments.signals import order_returning
+
+LIMIT_PERIOD = timedelta(days=30)
+
+# What `refund_own` can raise, for the API document.
+REFUSALS = (
+    RefundWindowClosed, RefundLimitReached, WatchedTooMuch, PlaybackRunning, *refunds.REFUSALS,
+)  # fmt: skip
+
+
+def refund_own(*, order: Order, key: str = "") -> Order:
+    """Refund an order in full at the buyer's own request, and stop its playback.
+
+    It must be paid less than REFUND_WINDOW_DAYS ago, and no more than REFUND_WATCHED_PERCENT of the
+    video may have been watched or delivered. A buyer can return a video REFUNDS_PER_VIDEO times, and
+    REFUNDS_PER_30_DAYS videos in that time. Call it outside of any transaction.
+
+    Raises RefundWindowClosed, RefundLimitReached, WatchedTooMuch, PlaybackRunning, and the errors of
+    `refunds.refund_order`.
+    """
+    window = timedelta(days=settings.REFUND_WINDOW_DAYS)
+    if order.paid_at is None or order.paid_at + window <= timezone.now():
+        raise RefundWindowClosed()
+    if order.status == Order.Status.PAID and order.amount:  # any other is refused with its reason
+        _check_limits(order)
+        _check_use(order)
+    return refunds.refund_order(
+        order_id=order.pk,
+        amount=None,
+        reason=Refund.BY_BUYER,
+        actor=order.buyer,
+        key=key,
+        check=lambda: _check_limits(order, is_queued=True),
+    )
+
+
+def _check_limits(order: Order, *, is_queued: bool = False) -> None:
+    """Refuse a buyer who has returned too much. Raises RefundLimitReached.
+
+    ``is_queued`` lets the buyer's refunds pass one after the other: two at once then never exceed a
+    limit. It needs a transaction, with the order's payment locked.
+    """
+    if is_queued:
+        locks.lock_orders_by(order.buyer_id)
+    own = (
+        Refund.objects.filter(
+            by=order.buyer_id,
+            payment__order__buyer=order.buyer_id,
+            status__in=[Refund.Status.REQUESTED, *Refund.COUNTS],
+        )
+        .exclude(payment__order=order.pk)
+        .order_by()
+    )
+    of_video = own.filter(payment__order__video=order.video_id)
+    if of_video.count() >= settings.REFUNDS_PER_VIDEO:
+        raise RefundLimitReached()
+    lately = own.filter(created_at__gt=timezone.now() - LIMIT_PERIOD)
+    if lately.values("payment__order").distinct().count() >= settings.REFUNDS_PER_30_DAYS:
+        raise RefundLimitReached(
+            f"You have returned {settings.REFUNDS_PER_30_DAYS} videos within 30 days. Try again later,"
+            " or ask the operator."
+        )
+
+
+def _check_use(order: Order) -> None:
+    """Refuse an order whose video was used too much: by heartbeats, or by the bytes that were sent.
+
+    What was sent for refunded orders of the video counts too. Raises WatchedTooMuch, PlaybackRunning.
+    """
+    refunded = Order.objects.filter(
+        buyer=order.buyer_id, video=order.video_id, status=Order.Status.REFUNDED
+    )
+    answers = order_returning.send(
+        sender=Order,
+        video=order.video,
+        order_ids=[order.pk, *refunded.values_list("pk", flat=True)],
+    )
+    delivered = [float(share or 0) for _, share in answers]
+    used = max([watchtime.watched_share(order), *delivered])
+    if used * 100 > settings.REFUND_WATCHED_PERCENT:
+        raise WatchedTooMuch()

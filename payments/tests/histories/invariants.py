@@ -1,0 +1,207 @@
+"""What must hold after each step of a history, computed from the facts and not from the books."""
+
+from collections import defaultdict
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.models import User
+from payments import entitlements
+from payments.books import reports, verification
+from payments.books.reports import Period
+from payments.models import (
+    Invoice,
+    Order,
+    Payment,
+    Payout,
+    Pool,
+    Refund,
+    SandboxPayment,
+    Statement,
+    Subscription,
+)
+from payments.periods import Month
+from payments.services.sharing import pools
+from payments.tests.histories.world import World
+from payments.tests.kit import assert_books_balance, balances
+from payments.tests.test_history import assert_revenue_identity
+
+HOUR = timedelta(hours=1)
+APPLIED = Payment.Disposition.APPLIED
+
+
+def check(world: World) -> None:
+    """Check everything that must always hold."""
+    found = list(verification._all_discrepancies(lambda done: None))
+    assert found == [], found
+    assert_books_balance()
+    payments = list(
+        Payment.objects.select_related("order", "invoice__subscription").prefetch_related(
+            "refunds", "disputes"
+        )
+    )
+    clearing_is_what_came_in(payments)
+    nobody_pays_twice(payments)
+    access_follows_facts(world, payments)
+    assert_revenue_identity()
+    statements_stay(world)
+
+
+def check_end(world: World) -> None:
+    """Check what must hold once all news has arrived and every month is over."""
+    check(world)
+    payments = {row.external_id: row for row in Payment.objects.all()}
+    for outside in SandboxPayment.objects.prefetch_related("refunds", "disputes"):
+        payment = payments.get(outside.pk)
+        if outside.captured:
+            assert payment is not None, f"{outside.pk} was captured, and has no row"
+        if payment is None:
+            continue
+        back = sum(row.amount for row in outside.refunds.all() if row.status != "failed")
+        held = sum(row.withdrawn - row.reinstated for row in outside.disputes.all())
+        facts = (payment.captured, payment.refunded(), payment.disputed())
+        assert facts == (outside.captured, back, held), outside.pk
+    reports_agree(world)
+    for period in set(Pool.objects.values_list("period", flat=True)):
+        assert pools.verify_month(Month.named(period)) == []
+
+
+def refunded_of(payment: Payment) -> int:
+    return sum(row.amount for row in payment.refunds.all() if row.status in Refund.COUNTS)
+
+
+def disputed_of(payment: Payment) -> int:
+    return sum(row.withdrawn - row.reinstated for row in payment.disputes.all())
+
+
+def clearing_is_what_came_in(payments: list[Payment]) -> None:
+    """Clearing = captured - refunded - disputed - fees - paid out, and transit = payouts under way."""
+    came_in = sum(
+        payment.captured
+        - refunded_of(payment)
+        - disputed_of(payment)
+        - payment.fee
+        - sum(row.fee for row in payment.disputes.all())
+        for payment in payments
+    )
+    payouts: defaultdict[str, int] = defaultdict(int)
+    for status, amount in Payout.objects.values_list("status", "amount"):
+        payouts[status] += amount
+    booked = balances()
+    assert -booked.get("clearing:USD", 0) == came_in - payouts["paid"]
+    under_way = sum(payouts[status] for status in Payout.IN_FLIGHT)
+    assert booked.get("payout_transit:USD", 0) == under_way
+
+
+def nobody_pays_twice(payments: list[Payment]) -> None:
+    """One purchase of a video and one invoice of a time keep their money; the others give it back."""
+    kept: defaultdict[tuple, int] = defaultdict(int)
+    periods: defaultdict[object, list[tuple[datetime, datetime]]] = defaultdict(list)
+    for payment in payments:
+        left = payment.captured - refunded_of(payment) - disputed_of(payment)
+        if payment.disposition == Payment.Disposition.DUPLICATE:
+            asked = any(row.is_automatic for row in payment.refunds.all())
+            assert left <= 0 or asked, f"{payment} is a duplicate and stays"
+        if payment.disposition != APPLIED or left <= 0:
+            continue
+        order, invoice = payment.order, payment.invoice
+        if order is not None and order.kind == Order.Kind.BUY and order.status in Order.BOUGHT:
+            kept[order.buyer_id, order.video_id] += 1
+        elif invoice is not None:
+            end = min(invoice.period_end, invoice.ended_early_at or invoice.period_end)
+            periods[invoice.subscription.user_id].append((invoice.period_start, end))
+    assert all(number == 1 for number in kept.values()), kept
+    for times in periods.values():
+        times.sort()
+        for (_, end), (start, _) in pairwise(times):
+            assert end <= start, f"a time is paid twice: until {end}, and from {start}"
+
+
+def access_follows_facts(world: World, payments: list[Payment]) -> None:
+    """Who has paid and not taken the money back can watch; nobody else can."""
+    now = timezone.now()
+    bought = {
+        (payment.order.buyer_id, payment.order.video_id)
+        for payment in payments
+        if payment.order is not None
+        and payment.disposition == APPLIED
+        and payment.order.status != Order.Status.SUPERSEDED
+        and _counts(payment)
+        and _lasts(payment.order, now)
+    }
+    free = Order.objects.filter(amount=0, status=Order.Status.PAID)
+    bought |= {(order.buyer_id, order.video_id) for order in free if _lasts(order, now)}
+    for viewer in world.viewers:
+        subscribed = _is_subscribed(viewer, payments, now)
+        answers = entitlements.can_watch_each(viewer, world.videos)
+        for video in world.videos:
+            due = subscribed or (viewer.pk, video.pk) in bought
+            assert (answers[video.pk] is not None) == due, (
+                f"{viewer} {'may not' if due else 'may'} watch {video.pk}, "
+                f"{'paid' if due else 'not paid'}"
+            )
+
+
+def _counts(payment: Payment) -> bool:
+    """Return whether a payment gives access: some of it is left, and no bank holds any of it."""
+    return refunded_of(payment) < payment.captured and disputed_of(payment) <= 0
+
+
+def _lasts(order: Order, now: datetime) -> bool:
+    """Return whether a purchase gives access now: a rental that nobody has begun ends by itself."""
+    if order.kind == Order.Kind.BUY:
+        return True
+    assert order.paid_at is not None
+    return now < order.paid_at + timedelta(days=settings.RENTAL_START_DAYS)
+
+
+def _is_subscribed(viewer: User, payments: list[Payment], now: datetime) -> bool:
+    running = Subscription.objects.filter(
+        user=viewer,
+        disposition=Subscription.Disposition.PRIMARY,
+        status__in=["trialing", "active", "past_due"],
+    ).first()
+    if running is None or running.period_end is None:
+        return False
+    until = running.grace_until if running.status == "past_due" else running.period_end + HOUR
+    if until is None or now >= until:
+        return False
+    paid = {
+        payment.invoice.period_start: payment
+        for payment in payments
+        if payment.invoice is not None
+        and payment.invoice.subscription_id == running.pk
+        and payment.disposition == APPLIED
+        and payment.invoice.status == Invoice.Status.PAID
+    }
+    return not paid or _counts(paid[max(paid)])  # without a paid period: its free days
+
+
+def reports_agree(world: World) -> None:
+    """The parts of each report make the whole: days, creators and videos."""
+    names = ("gross", "refunds", "disputes", "creator_share", "platform_share")
+    (whole,) = reports.platform_totals(Period()) or [reports.RevenueRow("USD")]
+    days = reports.series(Period())
+    for name in names:
+        assert getattr(whole, name) == sum(getattr(day, name) for day in days), name
+    earned = sum(
+        reports.creator_earned(creator.pk, Period()).get("USD", 0) for creator in world.creators
+    )
+    assert earned == whole.creator_share
+    by_video = [
+        row for video in world.videos for row in reports.platform_totals(Period(), video.pk)
+    ]
+    (sold,) = reports.purchases(Period()) or [reports.RevenueRow("USD")]
+    ours = map(asdict, by_video)
+    assert sold.creator_share == sum(row["creator_share"] for row in ours)
+
+
+def statements_stay(world: World) -> None:
+    """A statement that was written once is never changed and never gone."""
+    now = {row.pk: (row.body, row.sha256) for row in Statement.objects.all()}
+    for pk, text in world.statements.items():
+        assert now.get(pk) == text, f"statement {pk} has changed"
+    world.statements = now
