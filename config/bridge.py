@@ -44,12 +44,11 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(slots=True)
 class Answer:
-    """A finished answer of Django."""
+    """A finished answer of Django. A body over MEMORY_MAX is a temporary file."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
-    body: IO[bytes]
-    size: int
+    body: bytes | IO[bytes]
 
 
 class Lane:
@@ -62,7 +61,6 @@ class Lane:
         self._pool = ThreadPoolExecutor(
             threads, thread_name_prefix=name, initializer=_be_nice, initargs=(nice,)
         )
-        self._free = asyncio.Semaphore(threads)
         self._room = threads + queue
 
     async def run(self, work: Callable[[Environ], Result], environ: Environ) -> Result:
@@ -74,21 +72,19 @@ class Lane:
         if not self._room:
             raise busy()
         self._room -= 1
+        # A thread that gets free takes the next one from the pool's queue, without the event loop.
+        waiting = self._pool.submit(work, environ)
+        patience = asyncio.get_running_loop().call_later(QUEUE_SECONDS, waiting.cancel)
         try:
-            await self._take_thread()
-            try:
-                return await asyncio.get_running_loop().run_in_executor(self._pool, work, environ)
-            finally:
-                self._free.release()
-        finally:
-            self._room += 1
-
-    async def _take_thread(self) -> None:
-        try:
-            async with asyncio.timeout(QUEUE_SECONDS):
-                await self._free.acquire()
-        except TimeoutError:
+            return await asyncio.wrap_future(waiting)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the server stops
             raise busy() from None
+        finally:
+            patience.cancel()
+            self._room += 1
 
 
 def _be_nice(nice: int) -> None:
@@ -136,9 +132,10 @@ class Bridge:
             return
         except ClientGone:
             return
-        whole = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        environ = environ_of(scope)
+        environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
         try:
-            answer = await self._lanes.of(scope).run(self._call, {**environ_of(scope), **whole})
+            answer = await self._lanes.of(scope).run(self._call, environ)
         except BodyRefused as refusal:
             await refuse(scope, send, refusal)
         else:
@@ -175,20 +172,36 @@ class Bridge:
             started[:] = [int(status[:3]), headers]
 
         parts = self._django(environ, start_response)
-        body = tempfile.SpooledTemporaryFile(MEMORY_MAX)  # noqa: SIM115 - closed when it is sent
         try:
-            size = sum(map(body.write, parts))
-        except BaseException:
-            body.close()
-            raise
+            body = _collected(parts)
         finally:
             parts.close()  # type: ignore[attr-defined]  # Django's responses have it
-        body.seek(0)
         status, headers = started
         pairs = [
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
         ]
-        return Answer(status, pairs, body, size)
+        return Answer(status, pairs, body)
+
+
+def _collected(parts: Iterable[bytes]) -> bytes | IO[bytes]:
+    """Return the parts of a body together, as a temporary file if they are large."""
+    rest = iter(parts)
+    body = b""
+    for part in rest:
+        body += part
+        if len(body) > MEMORY_MAX:
+            break
+    else:
+        return body
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is sent
+    try:
+        file.write(body)
+        file.writelines(rest)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _with_connections(work: Callable[[Environ], Result]) -> Callable[[Environ], Result]:
@@ -206,18 +219,24 @@ def _with_connections(work: Callable[[Environ], Result]) -> Callable[[Environ], 
 
 async def _send_answer(answer: Answer, send: Send, unread: Receive | None = None) -> None:
     """Send an answer; before its end, drop some of a body that nobody reads (``unread``)."""
-    with answer.body as body:
-        start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+    start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+    if isinstance(answer.body, bytes):
         await send(start)
-        left = answer.size
-        while left > CHUNK:
-            part = body.read(CHUNK)
-            left -= len(part)
+        await _send_end(answer.body, send, unread)
+        return
+    with answer.body as body:
+        await send(start)
+        while part := body.read(CHUNK):
             await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": body.read(), "more_body": True})
-        if unread is not None:
-            await drop_body(unread)
-        await send({"type": "http.response.body", "body": b""})
+        await _send_end(b"", send, unread)
+
+
+async def _send_end(body: bytes, send: Send, unread: Receive | None) -> None:
+    if unread is not None:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await drop_body(unread)
+        body = b""
+    await send({"type": "http.response.body", "body": body})
 
 
 def headers_without_django(scope: Scope) -> list[tuple[bytes, bytes]]:
@@ -242,11 +261,7 @@ async def refuse(
         pairs.append((b"connection", b"close"))
     if refusal.status == 503:
         pairs.append((b"retry-after", b"2"))
-    await send({"type": "http.response.start", "status": refusal.status, "headers": pairs})
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-    if unread is not None:
-        await drop_body(unread)
-    await send({"type": "http.response.body", "body": b""})
+    await _send_answer(Answer(refusal.status, pairs, body), send, unread)
 
 
 def environ_of(scope: Scope) -> Environ:
@@ -261,7 +276,6 @@ def environ_of(scope: Scope) -> Environ:
         query = quote(query, safe="%&=+/?:@!$'()*,;~-._[]").encode()
     environ: Environ = {
         "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
         "PATH_INFO": scope["path"].encode().decode("latin-1"),
         "QUERY_STRING": query.decode("ascii"),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
@@ -269,21 +283,32 @@ def environ_of(scope: Scope) -> Environ:
         "SERVER_PORT": str(port or 0),
         "REMOTE_ADDR": client[0],
         "REMOTE_PORT": str(client[1]),
-        "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
+        **_OF_ALL,
     }
     for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        if name == "content-type":
-            environ["CONTENT_TYPE"] = value
-        elif name == "content-length":
-            environ["CONTENT_LENGTH"] = value
-        elif "_" not in name:
-            key = f"HTTP_{name.upper().replace('-', '_')}"
+        key = _key_of(raw_name)
+        if key in environ:
             joint = "; " if key == "HTTP_COOKIE" else ","
-            environ[key] = f"{environ[key]}{joint}{value}" if key in environ else value
+            environ[key] = f"{environ[key]}{joint}{raw_value.decode('latin-1')}"
+        elif key:
+            environ[key] = raw_value.decode("latin-1")
     return environ
+
+
+_OF_ALL: Environ = {
+    "SCRIPT_NAME": "",
+    "wsgi.version": (1, 0),
+    "wsgi.errors": sys.stderr,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+}
+
+
+def _key_of(name: bytes) -> str:
+    """Return the key of a header in the environment, or an empty text for one that is left out."""
+    if b"_" in name:
+        return ""
+    key = name.decode("latin-1").upper().replace("-", "_")
+    return key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
