@@ -12,7 +12,8 @@ from config.errors import NotVisible
 from streaming import earning
 from streaming.errors import SessionEnded
 from streaming.intervals import Interval, merge, total, within
-from streaming.models import PlaybackSession, PlaybackSessionQuerySet
+from streaming.models import PlaybackSession
+from streaming.reporting import Find
 from streaming.signals import playback_progressed
 
 SPEED_MAX = 2.0  # seconds of video in one second of the clock
@@ -35,22 +36,15 @@ class Heartbeat:
 
 
 @transaction.atomic
-def take_in(
-    *, sessions: PlaybackSessionQuerySet, session_id: uuid.UUID, heartbeat: Heartbeat
-) -> None:
+def take_in(find: Find, heartbeat: Heartbeat) -> None:
     """Record a heartbeat in its session's row: one read, one write.
 
-    ``sessions`` are the sessions that the caller may report for. Seconds that the clock does not
-    allow are dropped and added to ``rejected_seconds``. Sends ``playback_progressed`` when the
-    counted seconds grow. Raises NotVisible when ``sessions`` does not hold the session, SessionEnded
-    when it has ended or expired.
+    ``find`` returns the session if the caller may report for it (`streaming.reporting`). Seconds
+    that the clock does not allow are dropped and added to ``rejected_seconds``. Sends
+    ``playback_progressed`` when the counted seconds grow. Raises NotVisible when ``find`` returns
+    None, SessionEnded when the session has ended or expired.
     """
-    session = (
-        sessions.select_for_update(of=("self",))
-        .select_related("video")
-        .filter(pk=session_id)
-        .first()
-    )
+    session = find()
     if session is None:
         raise NotVisible()
     now = timezone.now()

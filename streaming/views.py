@@ -1,7 +1,8 @@
 """The streaming API: stream tokens, playback sessions and heartbeats."""
 
+from uuid import UUID
+
 from django.conf import settings
-from django.db.models import Exists
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -20,14 +21,13 @@ from rest_framework.response import Response
 from accounts import tokens as access_tokens
 from accounts.authentication import bearer_token
 from accounts.errors import TokenExpired, TokenInvalid
-from accounts.models import RefreshFamily
 from config import addresses
 from config.api import ratelimit
 from config.api.refusals import reads_header, refuses, sends_headers
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from config.headers import FOR_OTHER_SITES
-from streaming import heartbeats, sessions, tokens
+from streaming import heartbeats, reporting, sessions, tokens
 from streaming.delivery import grants
 from streaming.errors import (
     NotReady,
@@ -36,7 +36,7 @@ from streaming.errors import (
     StreamTokenExpired,
     StreamTokenInvalid,
 )
-from streaming.models import PlaybackSession, PlaybackSessionQuerySet
+from streaming.models import PlaybackSession
 from streaming.serializers import (
     FORMATS,
     HeartbeatSerializer,
@@ -228,24 +228,24 @@ class HeartbeatView(APIView):
         {"type": "string"},
     )
     def post(self, request, pk):
-        allowed = self._sessions_of_caller(request)
+        find = self._session_of_caller(request, pk)
         serializer = HeartbeatSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        heartbeats.take_in(sessions=allowed, session_id=pk, heartbeat=serializer.heartbeat())
+        heartbeats.take_in(find, serializer.heartbeat())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @staticmethod
-    def _sessions_of_caller(request) -> PlaybackSessionQuerySet:
-        """Return the sessions that the caller may report for, as a queryset that has not run yet.
+    def _session_of_caller(request, session_id: UUID) -> reporting.Find:
+        """Return the query for the session, if the caller may report for it. It has not run yet.
 
         A grant allows its own session. A bearer token allows the sessions of its user, while that
-        sign-in has not been revoked. Raises NotVisible without either and for a bad grant,
-        TokenInvalid or TokenExpired for a bad bearer token.
+        sign-in has not been revoked. Raises NotVisible without either and for a bad grant or another
+        session's one, TokenInvalid or TokenExpired for a bad bearer token.
         """
         if grant := request.headers.get("Playback-Grant"):
             client = client_of(request)
             try:
-                session_id = grants.verify(
+                granted_id = grants.verify(
                     grant,
                     video_id=None,
                     user_agent=client.user_agent,
@@ -254,20 +254,15 @@ class HeartbeatView(APIView):
                 )
             except grants.REFUSALS:
                 raise NotVisible() from None
-            return PlaybackSession.objects.filter(pk=session_id)
+            if granted_id != session_id:
+                raise NotVisible()
+            return reporting.any_session(session_id)
         token = bearer_token(request)
         if token is None:
             raise NotVisible()
         claims = access_tokens.read_access(token)
         request._request.caller_id = claims.user_id  # for the audit log
-        signed_in = RefreshFamily.objects.filter(
-            pk=claims.family_id,
-            revoked_at=None,
-            expires_at__gt=timezone.now(),
-            user_id=claims.user_id,
-            user__is_active=True,
-        )
-        return PlaybackSession.objects.filter(Exists(signed_in), user_id=claims.user_id)
+        return reporting.session_of_user(session_id, claims)
 
 
 @extend_schema_view(

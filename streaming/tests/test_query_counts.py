@@ -7,7 +7,7 @@ import time_machine
 
 from payments.entitlements import can_watch
 from payments.tests.kit import statements
-from streaming import heartbeats, sessions, watchtime
+from streaming import heartbeats, reporting, sessions, watchtime
 from streaming.models import PlaybackSession
 from streaming.tests.kit import deliver
 
@@ -103,9 +103,8 @@ def test_adding_up_a_session_costs_four_or_six(
             # A view costs five more, in the first heartbeat.
             with statements(exactly=7 if seconds == 20 else 2):
                 heartbeats.take_in(
-                    sessions=PlaybackSession.objects.all(),
-                    session_id=session.pk,
-                    heartbeat=heartbeats.Heartbeat(seconds, "playing", [(0, seconds)]),
+                    reporting.any_session(session.pk),
+                    heartbeats.Heartbeat(seconds, "playing", [(0, seconds)]),
                 )
             with statements(exactly=cost):
                 assert watchtime.fold() == 1

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from payments.models import WatchDaily
 from payments.tests.kit import VISA, together
-from streaming import heartbeats, sessions, watchtime
+from streaming import heartbeats, reporting, sessions, watchtime
 from streaming.models import PlaybackSession
 from streaming.tests.kit import deliver
 
@@ -33,9 +33,8 @@ def play(db):
             for step in range(10, seconds + 1, 10):
                 clock.shift(timedelta(seconds=10))
                 heartbeats.take_in(
-                    sessions=PlaybackSession.objects.all(),
-                    session_id=session.pk,
-                    heartbeat=heartbeats.Heartbeat(
+                    reporting.any_session(session.pk),
+                    heartbeats.Heartbeat(
                         position_seconds=step * speed,
                         state="playing",
                         watched=[((step - 10) * speed, step * speed)],
