@@ -24,7 +24,7 @@ class PlaybackSession(models.Model):
     """One viewer playing one version of one video, started by one stream token.
 
     A session runs until it is ended (``ended_at``) or expires (``expires_at``). The delivery
-    processes read the ended sessions every half second. ``watched`` holds the seconds of the video
+    processes read the ended sessions five times a second. ``watched`` holds the seconds of the video
     that heartbeats reported and that the clock allows.
     """
 

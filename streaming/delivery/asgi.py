@@ -25,6 +25,7 @@ from streaming.delivery.snapshot import Snapshot, database_snapshot
 logger = logging.getLogger(__name__)
 
 PREFIX = "/media/"
+CUT = "cut"  # an extension of the scope: a function that closes the connection (`Connection.cut`)
 _START_SECONDS = 5.0  # The first requests wait so long for the first load of the snapshot.
 _PARTLY_MAX = 10_000  # Segments that clients have begun to take in parts; the oldest are forgotten.
 _FAIR_BYTES = 1024 * 1024  # After so many bytes for a fast client, other requests get their turn.
@@ -69,7 +70,7 @@ class Delivery:
         self.cors, self.request_ids = answers.Cors(origins), answers.RequestIds()
         # The tasks that send long bodies, and the connections whose clients have not read all of a
         # short one, each with its session: what to stop when a session ends.
-        self._transfers: dict[asyncio.Task[object], bytes] = {}
+        self._transfers: dict[asyncio.Task[object], _Transfer] = {}
         self.draining: dict[Connection, bytes] = {}
         # The bytes that were served of a segment that clients take in parts.
         self._partly: dict[tuple[bytes, int], int] = {}
@@ -112,9 +113,11 @@ class Delivery:
 
     def _stop_ended(self) -> None:
         """Stop all transfers of ended sessions, also the transfers that wait for a slow client."""
-        for task, session in self._transfers.items():
-            if self._snapshot.is_ended(session):
+        for task, transfer in self._transfers.items():
+            if self._snapshot.is_ended(transfer.session):
                 task.cancel()
+                if transfer.cut is not None:
+                    transfer.cut()
         for connection, session in list(self.draining.items()):
             if self._snapshot.is_ended(session):
                 connection.cut()
@@ -136,7 +139,8 @@ class Delivery:
             if scope["method"] not in {"GET", "HEAD"}:
                 raise Refusal("method_not_allowed")
             session, file = await self._open(scope, given)
-            transfer = _Transfer(session, file, receive, send)
+            cut = scope.get("extensions", {}).get(CUT)
+            transfer = _Transfer(session, file, receive, send, cut)
             await self._send_file(transfer, scope["method"], given, common)
         except Refusal as refusal:
             text = refusal.body()
@@ -269,7 +273,7 @@ class Delivery:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("A response must be sent inside an asyncio task.")
-        self._transfers[task] = transfer.session
+        self._transfers[task] = transfer
         try:
             return await self._send_body(transfer, start, end)
         except asyncio.CancelledError:
@@ -329,6 +333,7 @@ class _Transfer:
     file: files.OpenFile
     receive: Receive
     send: Send
+    cut: Callable[[], None] | None  # None under another server than ours
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:

@@ -21,6 +21,7 @@ class Scope(TypedDict):
     root_path: NotRequired[str]
     headers: Headers
     client: NotRequired[tuple[str, int] | None]
+    extensions: NotRequired[dict[str, Callable[[], None]]]
 
 
 class Received(TypedDict):

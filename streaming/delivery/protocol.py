@@ -16,6 +16,7 @@ import logging
 import os
 import re
 import socket
+import struct
 from typing import Any
 
 from uvicorn.config import Config
@@ -42,6 +43,8 @@ _READ = re.compile(
 )
 # The fast path treats these like the delivery does; a request with any other goes to uvicorn.
 _UNDERSTOOD = {b"user-agent", b"origin", b"x-request-id"}
+# The kernel holds some megabytes for a slow client, and would go on sending them for a second.
+_NO_LINGERING = struct.pack("ii", 1, 0)
 
 
 class _RequestHeaders:
@@ -103,6 +106,7 @@ class DeliveryProtocol(BoundedProtocol):
     def on_message_begin(self) -> None:
         self._between_messages = False
         super().on_message_begin()
+        self.scope["extensions"] = {asgi.CUT: self.cut}  # type: ignore[dict-item]  # ours is a function
 
     def on_message_complete(self) -> None:
         self._between_messages = True
@@ -239,7 +243,10 @@ class DeliveryProtocol(BoundedProtocol):
             self.application.delivery.draining.pop(self, None)
 
     def cut(self) -> None:
-        """Close the connection and drop the bytes that it has not sent yet."""
+        """Close the connection and drop the bytes that it has not sent yet, those of the kernel too."""
+        self.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING
+        )
         self.transport.abort()
 
 

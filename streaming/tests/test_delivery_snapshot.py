@@ -311,7 +311,7 @@ def test_that_query_reads_the_index_of_ended_sessions(now, db):
         with connection.cursor() as cursor:  # PostgreSQL reads a small table without index.
             cursor.execute("SET LOCAL enable_seqscan = off")
 
-    assert "session_ended" in module.load_ended_sessions(now, now).explain()
+    assert "session_ended" in module.ended_sessions(now, now).explain()
 
 
 def test_activity_is_stored_for_running_sessions_only(make_session, now, django_assert_num_queries):
