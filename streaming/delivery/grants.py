@@ -117,6 +117,7 @@ class Grants:
         self._device_tag = cached(lambda agent: device(_bytes(agent[:_AGENT_CHARACTERS]))[:3])
         self._network_tag = cached(lambda address: network(_bytes(network_of(address)))[:3])
         self._video_tag = cached(lambda video_id: video(video_id)[:6])
+        self._read = cached(self._verified)
 
     def mint(
         self, session: bytes, video: bytes, expires_at: int, user_agent: str, address: str
@@ -146,19 +147,32 @@ class Grants:
         checked when ``video`` is None), WrongDevice. The MAC is checked before any field of the grant
         is read.
         """
+        session, expires_at, refusal = self._read(grant, video, user_agent, address)
+        if now >= expires_at:
+            raise GrantExpired
+        if refusal is not None:
+            raise refusal
+        return session
+
+    def _verified(
+        self, grant: str, video: bytes | None, user_agent: str, address: str
+    ) -> tuple[bytes, int, type[GrantRefused] | None]:
+        """Return a genuine grant's session and expiry, and what else refuses this video and client.
+
+        Depends on nothing but the arguments, so that the answers can be kept. Raises GrantBroken.
+        """
         if not SHAPE.fullmatch(grant):
             raise GrantBroken
         raw = a2b_base64(grant.replace("-", "+").replace("_", "/"))
         payload = raw[:32]
         if not compare_digest(self._mac(payload)[:16], raw[32:]):
             raise GrantBroken
-        if now >= int.from_bytes(payload[16:20], "big"):
-            raise GrantExpired
+        refusal: type[GrantRefused] | None = None
         if video is not None and not compare_digest(payload[26:32], self._video_tag(video)):
-            raise WrongVideo
-        if self._mode != "none" and not self._matches_client(payload, user_agent, address):
-            raise WrongDevice
-        return payload[:16]
+            refusal = WrongVideo
+        elif self._mode != "none" and not self._matches_client(payload, user_agent, address):
+            refusal = WrongDevice
+        return payload[:16], int.from_bytes(payload[16:20], "big"), refusal
 
     def _matches_client(self, payload: bytes, user_agent: str, address: str) -> bool:
         """Whether the modes ``device`` and ``network`` accept this client."""
