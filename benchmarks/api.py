@@ -43,6 +43,7 @@ from ledger import measured, timed
 
 API = "/api/v1"
 BEAT = {"position_seconds": 10.0, "state": "playing", "watched": [[0.0, 10.0]]}
+MINUTE = 60
 WISHES_A_RUN = 5000  # purchases that one run may make
 
 
@@ -50,12 +51,15 @@ WISHES_A_RUN = 5000  # purchases that one run may make
 class Row:
     """One row of the table: the requests to the service, and those to the bare application.
 
-    ``goal`` is the least ratio to the bare application under the service's own bridge.
+    ``goal`` is the least ratio to the bare application under the service's own bridge. With ``logging``,
+    the service is also measured without its activity log, and each run lasts a whole minute: the first
+    requests of a minute are listed one by one, and the others are counted.
     """
 
     ours: Callable[[Stage], Iterable[Request]]
     bare: Callable[[Stage], Iterable[Request]] | None = None
     goal: float | None = None
+    logging: bool = False
 
 
 def get(path: str, *, signed_in: bool = False) -> Callable[[Stage], Iterable[Request]]:
@@ -126,6 +130,7 @@ ROWS = {
     "purchase": Row(purchases, bare_rows, 0.5),
     "dashboard": Row(dashboard),
     "login": Row(logins(f"{API}/auth/login"), logins("/login")),
+    "activity log": Row(get(f"{API}/auth/me", signed_in=True), goal=0.95, logging=True),
 }
 OURS, SILENT, SAME = "ours", "ours, no activity log", "bare, our bridge"
 
@@ -200,10 +205,11 @@ def interleaved(
         for name in options.rows:
             for server in list(servers) if run % 2 else reversed(servers):
                 requests = ROWS[name].ours if server in (OURS, SILENT) else ROWS[name].bare
-                if requests is None or (server == SILENT and name not in ("me", "detail")):
+                if requests is None or (server == SILENT and not ROWS[name].logging):
                     continue
                 listing = stage.listing(f"{name} {server}", requests(stage))
-                figures = load(stage, servers[server], listing, options)
+                seconds = MINUTE if ROWS[name].logging and not options.short else options.seconds
+                figures = load(stage, servers[server], listing, options, seconds)
                 samples.setdefault((name, server), []).append(figures)
     return {
         name: {
@@ -220,13 +226,12 @@ RESULTS = ("per_second", "p50_ms", "p99_ms", "cpu_ms")
 
 
 def load(
-    stage: Stage, server: Server, listing: Path, options: argparse.Namespace, longer: int = 1
+    stage: Stage, server: Server, listing: Path, options: argparse.Namespace, seconds: int
 ) -> dict[str, float]:
     """Return the figures of one run of wrk. A refused request ends the benchmark.
 
     A run in which no request was finished is repeated once, and lasts five times as long.
     """
-    seconds = options.seconds * longer
     command = [
         "wrk", "-t1", f"-c{options.clients}", f"-d{seconds}s", "--timeout", "30s",
         "-s", str(stage.folder / "load.lua"), f"http://127.0.0.1:{server.port}", "--", str(listing),
@@ -238,8 +243,8 @@ def load(
     cpu = server.cpu_seconds() - before
     line = next(line for line in output.splitlines() if line.startswith("RESULT "))
     counts = json.loads(line.removeprefix("RESULT "))
-    if not counts["requests"] and longer == 1:
-        return load(stage, server, listing, options, longer=5)
+    if not counts["requests"] and seconds <= options.seconds:
+        return load(stage, server, listing, options, seconds * 5)
     if counts["refused"] or counts["broken"] or not counts["requests"]:
         raise SystemExit(f"{listing.stem}: some requests were not answered: {counts}")
     return {
