@@ -186,13 +186,13 @@ class Bridge:
 def _collected(parts: Iterable[bytes]) -> bytes | IO[bytes]:
     """Return the parts of a body together, as a temporary file if they are large."""
     rest = iter(parts)
-    body = b""
+    body = bytearray()
     for part in rest:
         body += part
         if len(body) > MEMORY_MAX:
             break
     else:
-        return body
+        return bytes(body)
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is sent
     try:
         file.write(body)
