@@ -101,3 +101,70 @@ def test_the_threads_of_a_nice_lane_give_way_and_others_do_not():
 def test_the_lane_of_a_request(method, path, lane):
     scope = {"method": method, "path": path}
     assert LANES.of(scope) is getattr(LANES, lane)
+
+
+def sent_by(django) -> list[dict]:
+    """Return the messages with which the bridge answers one GET."""
+    messages: list[dict] = []
+
+    async def send(message: dict) -> None:
+        messages.append(message)
+
+    async def run() -> None:
+        lane = Lane("test", threads=1, queue=1)
+        lanes = Lanes(passwords=lane, writes=lane, reads=lane)
+        await bridge.Bridge(django, lanes)(scope(), pytest.fail, send)
+
+    asyncio.run(run())
+    return messages
+
+
+def scope() -> dict:
+    return {
+        "type": "http", "method": "GET", "path": "/", "query_string": b"", "http_version": "1.1",
+        "scheme": "http", "server": ("localhost", 80), "client": ("127.0.0.1", 1),
+        "headers": [(b"accept", b"text/csv"), (b"accept", b"*/*"), (b"x_user", b"admin")],
+    }  # fmt: skip
+
+
+class Parts(list):
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000, 30_000])
+def test_an_answer_of_any_length_arrives_whole(count):
+    """From 256 KB on, it waits in a temporary file for a slow client."""
+    parts = Parts(b"line %06d\n" % number for number in range(count))
+
+    def django(environ: dict, start_response) -> Parts:
+        assert environ["HTTP_ACCEPT"] == "text/csv,*/*"
+        assert "HTTP_X_USER" not in environ
+        start_response("200 OK", [("X-Lines", str(count))])
+        return parts
+
+    start, *bodies = sent_by(django)
+    assert (start["status"], start["headers"]) == (200, [(b"x-lines", b"%d" % count)])
+    assert b"".join(each["body"] for each in bodies) == b"".join(parts)
+    assert [each.get("more_body", False) for each in bodies] == [True] * (len(bodies) - 1) + [False]
+    assert max(len(each["body"]) for each in bodies) <= bridge.MEMORY_MAX
+    assert parts.closed
+
+
+def test_an_answer_that_breaks_off_is_closed():
+    class Broken(Parts):
+        def __iter__(self):
+            yield b"x" * (bridge.MEMORY_MAX + 1)
+            raise RuntimeError("the database is away")
+
+    parts = Broken()
+
+    def django(environ: dict, start_response) -> Parts:
+        start_response("200 OK", [])
+        return parts
+
+    with pytest.raises(RuntimeError, match="away"):
+        sent_by(django)
+    assert parts.closed
