@@ -6,7 +6,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-from config.deferred import run_deferred
+from config.deferred import RunDeferred
 
 
 class Migration(migrations.Migration):
@@ -60,5 +60,5 @@ class Migration(migrations.Migration):
                 'verbose_name': 'sign-in',
             },
         ),
-        migrations.RunPython(run_deferred, migrations.RunPython.noop),
+        RunDeferred(),
     ]

@@ -4,7 +4,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-from config.deferred import run_deferred
+from config.deferred import RunDeferred
 
 
 class Migration(migrations.Migration):
@@ -50,5 +50,5 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['video', 'viewer_key', '-at'], name='view_of_viewer'), models.Index(fields=['video', 'at'], name='view_of_video'), models.Index(fields=['creator', 'at'], name='view_of_creator'), models.Index(fields=['at'], name='view_at'), models.Index(fields=['video', 'network_key'], name='view_of_network')],
             },
         ),
-        migrations.RunPython(run_deferred, migrations.RunPython.noop),
+        RunDeferred(),
     ]

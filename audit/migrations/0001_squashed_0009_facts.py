@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 from audit.migrations import _postgresql
-from config.deferred import run_deferred
+from config.deferred import RunDeferred
 
 
 class Migration(migrations.Migration):
@@ -41,50 +41,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name_plural': 'audit entries',
+                'indexes': [models.Index(fields=['-at', '-id'], name='audit_newest'), models.Index(condition=models.Q(('position__isnull', True)), fields=['id'], name='audit_unsealed'), models.Index(fields=['position'], name='audit_position'), models.Index(fields=['actor', '-at', 'ip', 'action', 'method', 'status', 'target_type'], name='audit_by_actor'), models.Index(fields=['ip', '-at', 'action', 'method', 'status', 'target_type'], name='audit_by_ip'), models.Index(fields=['target_type', '-at', 'action', 'method', 'status'], name='audit_by_type'), models.Index(fields=['target_id', '-at'], name='audit_by_target'), models.Index(fields=['action', '-at', 'method', 'status'], name='audit_by_action'), models.Index(fields=['method', '-at'], name='audit_by_method'), models.Index(condition=models.Q(('status__isnull', False)), fields=['status', '-at', 'method'], name='audit_by_status')],
             },
         ),
-        # Before the indexes, because they are made on the table with partitions.
+        RunDeferred(),  # the indexes, because they are made again on the table with partitions
         migrations.RunPython(_postgresql.partition, _postgresql.join),
-        migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['-at', '-id'], name='audit_newest'),
-        ),
-        migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(condition=models.Q(('position__isnull', True)), fields=['id'], name='audit_unsealed'),
-        ),
-        migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['position'], name='audit_position'),
-        ),
-        migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['actor', '-at', 'ip', 'action', 'method', 'status', 'target_type'], name='audit_by_actor'),
-        ),
-        migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['ip', '-at', 'action', 'method', 'status', 'target_type'], name='audit_by_ip'),
-        ),
-        migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['target_type', '-at', 'action', 'method', 'status'], name='audit_by_type'),
-        ),
-        migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['target_id', '-at'], name='audit_by_target'),
-        ),
-        migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['action', '-at', 'method', 'status'], name='audit_by_action'),
-        ),
-        migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['method', '-at'], name='audit_by_method'),
-        ),
-        migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(condition=models.Q(('status__isnull', False)), fields=['status', '-at', 'method'], name='audit_by_status'),
-        ),
         migrations.CreateModel(
             name='AuditCheckpoint',
             fields=[
@@ -134,5 +95,5 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunPython(_postgresql.know_pairs, _postgresql.forget_pairs),
-        migrations.RunPython(run_deferred, migrations.RunPython.noop),
+        RunDeferred(),
     ]

@@ -10,7 +10,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-from config.deferred import run_deferred
+from config.deferred import RunDeferred
 
 
 class Migration(migrations.Migration):
@@ -673,5 +673,5 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(condition=models.Q(('status', 'submitting')), fields=['changed_at'], name='evidence_submitting')],
             },
         ),
-        migrations.RunPython(run_deferred, migrations.RunPython.noop),
+        RunDeferred(),
     ]

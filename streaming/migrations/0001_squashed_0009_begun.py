@@ -5,7 +5,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-from config.deferred import run_deferred
+from config.deferred import RunDeferred
 
 
 class Migration(migrations.Migration):
@@ -68,5 +68,5 @@ class Migration(migrations.Migration):
                 ('taken', models.JSONField(default=list)),
             ],
         ),
-        migrations.RunPython(run_deferred, migrations.RunPython.noop),
+        RunDeferred(),
     ]
