@@ -58,5 +58,9 @@ def pending_migrations() -> set[tuple[str, str]]:
 
 @cache
 def _migrations() -> frozenset[tuple[str, str]]:
-    """Return the migrations of the code. They are read once, because a process runs one version."""
-    return frozenset(MigrationLoader(None).graph.nodes)
+    """Return the migrations of the code. They are read once, because a process runs one version.
+
+    A squashed migration stands for its steps, which Django records with it.
+    """
+    files = MigrationLoader(None).disk_migrations
+    return frozenset(key for key, migration in files.items() if not migration.replaces)

@@ -302,6 +302,7 @@ class House:
         self.make_user = make_user
         self.video = make_video(creator=self.owner)
         self.bystander, self.subscribed = make_user(), None
+        self.rows = {}  # those that no call has changed, by folder
 
     def session(self):
         token = self.client_for(self.owner).get(f"/api/v1/stream/{self.video.pk}").data
@@ -309,7 +310,14 @@ class House:
         return play.data["session_id"]
 
     def row(self, folder: str):
-        """Return a new row for an operation under ``payments/<section>/<folder>/{id}``."""
+        """Return a row for an operation under ``payments/…/<folder>/{id}`` that no call has changed."""
+        if folder not in self.rows:
+            self.rows[folder] = self.new_row(folder)
+        return self.rows[folder]
+
+    def new_row(self, folder: str):
+        if folder == "orders":
+            return self.buy(self.owner, self.make_video(price=500))
         if folder == "payments":  # of the sandbox
             return self.buy(self.bystander, self.make_video(price=500)).payments.get()
         if folder == "invoices":
@@ -342,7 +350,7 @@ class House:
         elif path.startswith("stream/sessions/{"):
             value = self.session()
         elif "orders/{" in path:
-            value = self.buy(self.owner, self.make_video(price=500)).pk
+            value = self.row("orders").pk
         elif "{period}" in path:
             value = Month.of(timezone.now().date())
         elif path.startswith("payments/") and "{id}" in path:
@@ -359,10 +367,14 @@ class House:
         client = self.client_for(self.people[caller])
         url = self.url(operation, video or self.video)
         if body == "form":
-            return client.generic(
+            answer = client.generic(
                 "PUT", url, b"--x--\r\n", content_type="multipart/form-data; boundary=x"
             )
-        return getattr(client, method)(url, body)
+        else:
+            answer = getattr(client, method)(url, body)
+        if answer.status_code not in {401, 403}:
+            self.rows.clear()
+        return answer
 
 
 @pytest.fixture

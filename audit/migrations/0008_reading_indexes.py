@@ -2,6 +2,8 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+from audit.migrations._postgresql import forget_pairs, know_pairs
+
 # Names that Django gave. On PostgreSQL, 0006_chain_partitions has left the first one only on the table that
 # it renamed, under a longer name.
 SINGLE = [
@@ -15,19 +17,6 @@ def wait(apps, schema_editor):
     """Let the indexes of a long log take their time."""
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute("SET LOCAL statement_timeout = 0")
-
-
-def know_pairs(apps, schema_editor):
-    """Let PostgreSQL know which statuses and methods go together: it would expect each pair."""
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(
-            "CREATE STATISTICS api_request_pairs (mcv) ON status, method FROM audit_apirequest"
-        )
-
-
-def forget_pairs(apps, schema_editor):
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute("DROP STATISTICS IF EXISTS api_request_pairs")
 
 
 def drop_single(name):

@@ -24,7 +24,7 @@ def environment(**changes: str) -> dict[str, str]:
     media = settings.MEDIA_ROOT
     return {
         **os.environ,
-        "DATABASE_URL": _database_url(),
+        "DATABASE_URL": database_url(),
         "DATA_DIR": str(media.parent / "data"),
         "MEDIA_DIR": str(media),
         "LOG_LEVEL": "INFO",
@@ -132,14 +132,15 @@ def _answers(port: int) -> bool:
     return False
 
 
-def _database_url() -> str:
-    place = connection.settings_dict
+def database_url(name: str = "") -> str:
+    """Return the URL of the test's own database, or of another one: a file, or a name on the server."""
+    name = name or str(connection.settings_dict["NAME"])
     if connection.vendor == "sqlite":
-        return f"sqlite:///{place['NAME']}"
+        return f"sqlite:///{name}"
     connection.ensure_connection()
     server = (
         connection.connection.info
     )  # the server as it was reached, perhaps by a socket's folder
     query = urlencode({"host": server.host, "port": server.port})
     login = f"{server.user}:{quote(server.password)}"
-    return f"postgres://{login}@/{place['NAME']}?{query}"
+    return f"postgres://{login}@/{name}?{query}"

@@ -6,8 +6,31 @@ from types import FrameType
 from typing import Any
 
 from django.core.management.commands import migrate
+from django.db.migrations.executor import MigrationExecutor
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Executor(MigrationExecutor):
+    """Django's executor, which can also go to a step that a squashed migration replaces.
+
+    Django would take the steps and the squashed migration together, and fail on the way back.
+    """
+
+    def migration_plan(self, targets: Any, clean_start: bool = False) -> Any:
+        if any(name and (app, name) not in self.loader.graph.nodes for app, name in targets):
+            self.take_steps()
+        return super().migration_plan(targets, clean_start)
+
+    def take_steps(self) -> None:
+        """Leave the squashed migrations out of the graph; their steps are in it."""
+        self.loader.replace_migrations = False  # type: ignore[attr-defined]  # the stubs lack it
+        self.loader.build_graph()
+        for key, migration in self.loader.replacements.items():
+            self.loader.graph.remove_replacement_node(key, migration.replaces)
+
+
+migrate.MigrationExecutor = Executor  # type: ignore[attr-defined]  # Django's command takes it from there
 
 
 class Command(migrate.Command):

@@ -1,0 +1,33 @@
+import os
+import subprocess
+import sys
+
+from django.conf import settings
+
+MODULE = """
+import os
+import pytest
+
+@pytest.mark.xdist_group("shared")
+@pytest.mark.parametrize("number", range(6))
+def test_of_a_group(number):
+    with open("processes", "a") as file:
+        print(os.environ["PYTEST_XDIST_WORKER"], file=file)
+"""
+
+
+def test_the_tests_of_a_group_run_in_one_process(tmp_path):
+    """So that what they share is made once, such as a database server."""
+    (tmp_path / "test_group.py").write_text(MODULE)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    options = ["-n", "2", "--dist", "loadgroup", "-p", "config.tests.programs"]
+    subprocess.run(
+        [sys.executable, "-m", "pytest", *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(settings.BASE_DIR)},
+        check=True,
+    )
+
+    processes = (tmp_path / "processes").read_text().splitlines()
+    assert len(processes) == 6
+    assert len(set(processes)) == 1
