@@ -48,7 +48,7 @@ CURRENCIES = ("USD", "EUR", "JPY")
 def counted_ids(monkeypatch) -> None:
     """Give new users, videos and payouts the ids 1, 2, 3, …: the ids that statements name."""
     for model in (User, Video, Payout):
-        made = map(lambda number: uuid.UUID(int=number << 64), count(1))
+        made = (uuid.UUID(int=number << 64) for number in count(1))
         monkeypatch.setattr(model._meta.pk, "_get_default", made.__next__)
 
 
