@@ -13,6 +13,7 @@ from django.db import connections, router, transaction
 from django.db.models import Case, Count, F, Max, Min, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import Coalesce, Concat
 
+from config import bulk
 from payments import locks
 from payments.models import Conversion, Dispute, LedgerAccount, Order, Payment, Refund, Transfer
 from payments.services.settling import split
@@ -26,6 +27,8 @@ _OWN = (
     *(Role.DEFERRED, Role.POOL, Role.SUSPENSE, Role.FEES, Role.FX_TRADING),
 )
 _EXCHANGED = (Role.FX_TRADING, Role.FEES)
+# Stand for the ends of a batch while the statement is written.
+_FIRST, _END, _AFTER_ALL = (uuid.UUID(int=number) for number in (1, 2, 2**128 - 1))
 _WIDTH = len(_OWN) + len(_EXCHANGED)
 _CURRENCY = F("entry__payment__currency")
 _OWNERS = {
@@ -119,26 +122,28 @@ def payments(on_step: Callable[[int], None]) -> Iterator[str]:
     that are checked.
     """
     ids = Payment.objects.order_by("pk").values_list("pk", flat=True)
+    statement = _Statement()
     first, done = ids.first(), 0
     while first is not None:
         following = ids.filter(pk__gte=first)[BATCH : BATCH + 1].first()
-        yield from _wrong_in(first, following)
+        yield from _wrong_in(statement, first, following or _AFTER_ALL)
         first, done = following, done + BATCH
         on_step(done)
 
 
-def _wrong_in(first: uuid.UUID, following: uuid.UUID | None) -> Iterator[str]:
+def _wrong_in(statement: "_Statement", first: uuid.UUID, end: uuid.UUID) -> Iterator[str]:
     wrong = {}
-    for row in _rows(first, following, "DISTINCT "):
+    for row in statement.rows("DISTINCT ", first, end):
         case = _Case.of(row)
         is_right = case.is_booked(), case.fits_order()
         if not all(is_right):
             wrong[row] = is_right
     if not wrong:
         return
-    rows = _rows(first, following, "payment_id, ")
     suspects = [
-        (uuid.UUID(str(pk)), wrong[case]) for pk, *row in rows if (case := tuple(row)) in wrong
+        (uuid.UUID(str(pk)), wrong[case])
+        for pk, *row in statement.rows("payment_id, ", first, end)
+        if (case := tuple(row)) in wrong
     ]
     for pk, (is_booked, fits_order) in sorted(suspects):
         if not is_booked and (changes := _differences(pk)):
@@ -155,53 +160,64 @@ class _Part(NamedTuple):
     rows: QuerySet[Any, Any]
 
 
-def _rows(first: uuid.UUID, following: uuid.UUID | None, what: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the facts and bookings of the payments from ``first`` until before ``following``."""
-    parts = _parts(first, following)
-    connection = connections[router.db_for_read(Payment)]
-    tables, values = [], []
-    for part in parts:
-        sql, params = part.rows.query.get_compiler(connection=connection).as_sql()
-        tables.append(f"{part.name} (payment_id, {', '.join(part.columns)}) AS ({sql})")
-        values += params
-    columns = ", ".join(column for part in parts for column in part.columns)
-    joined = " ".join(f"LEFT JOIN {part.name} USING (payment_id)" for part in parts[1:])
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH {', '.join(tables)} SELECT {what}{columns} FROM {parts[0].name} {joined}",  # noqa: S608 - no values
-            values,
-        )
-        while rows := cursor.fetchmany(2000):
-            yield from rows
+class _Statement:
+    """The statement that adds up facts and bookings, written once for all batches."""
+
+    def __init__(self) -> None:
+        self._connection = connections[router.db_for_read(Payment)]
+        parts, tables = _parts(), []
+        self._values: list[object] = []
+        for part in parts:
+            compiler = part.rows.query.get_compiler(connection=self._connection)
+            sql, values = compiler.as_sql()
+            tables.append(f"{part.name} (payment_id, {', '.join(part.columns)}) AS ({sql})")
+            self._values += values
+        self._with = f"WITH {', '.join(tables)} SELECT "
+        columns = ", ".join(column for part in parts for column in part.columns)
+        joined = " ".join(f"LEFT JOIN {part.name} USING (payment_id)" for part in parts[1:])
+        self._from = f"{columns} FROM {parts[0].name} {joined}"
+
+    def rows(self, what: str, first: uuid.UUID, end: uuid.UUID) -> Iterator[tuple[Any, ...]]:
+        """Yield ``what`` and the columns for the payments from ``first`` until before ``end``."""
+        ends = {_FIRST: first, _END: end}
+        stored = {
+            bulk.id_for(self._connection, name): bulk.id_for(self._connection, pk)
+            for name, pk in ends.items()
+        }
+        with self._connection.cursor() as cursor:
+            cursor.execute(self._with + what + self._from, [stored.get(v, v) for v in self._values])
+            while rows := cursor.fetchmany(2000):
+                yield from rows
 
 
-def _parts(first: uuid.UUID, following: uuid.UUID | None) -> list[_Part]:
+def _parts() -> list[_Part]:
+    """Return the tables of the statement for the payments from _FIRST until before _END."""
+
     def within(field: str) -> Q:
-        begun = Q(**{f"{field}__gte": first})
-        return begun if following is None else begun & Q(**{f"{field}__lt": following})
+        return Q(**{f"{field}__gte": _FIRST, f"{field}__lt": _END})
 
     facts = Payment.objects.filter(within("pk")).values_list(
         "pk", "currency", "disposition", "captured", "fee", "recognised", "order__fee_bps",
         "order__discount", "order__coupon__funded_by", "invoice__fee_bps", "order__status",
     )  # fmt: skip
-    refunds = (
-        Refund.objects.filter(within("payment"), status__in=Refund.COUNTS)
-        .order_by()
-        .values_list("payment")
+    refunds, disputes, conversions = (
+        rows.filter(within("payment")).order_by().values_list("payment")
+        for rows in (
+            Refund.objects.filter(status__in=Refund.COUNTS),
+            Dispute.objects.all(),
+            Conversion.objects.all(),
+        )
     )
-    conversions = Conversion.objects.filter(within("payment")).order_by().values_list("payment")
-
-    by_payment = Dispute.objects.filter(within("payment")).order_by().values_list("payment")
     return [
         _Part("facts", (*split.SplitFacts._fields, "order_status"), facts),
         _Part("refunded", ("refunded",), refunds.annotate(Sum("amount"))),
         _Part(
             "disputed",
             ("disputed", "bank_fees"),
-            by_payment.annotate(held=Sum(F("withdrawn") - F("reinstated")), fees=Sum("fee")),
+            disputes.annotate(held=Sum(F("withdrawn") - F("reinstated")), fees=Sum("fee")),
         ),
-        _Part("undecided", ("undecided",), by_payment.undecided().annotate(Count("pk"))),
-        _Part("lost", ("lost",), by_payment.lost().annotate(Count("pk"))),
+        _Part("undecided", ("undecided",), disputes.undecided().annotate(Count("pk"))),
+        _Part("lost", ("lost",), disputes.lost().annotate(Count("pk"))),
         _Part(
             "exchanged",
             ("currencies", "other_currency", "amount", "exchange_fee", "presented"),
@@ -302,16 +318,20 @@ def gifts() -> Iterator[str]:
 
     Also report gifts that are booked for orders with a price.
     """
-    booked: defaultdict[uuid.UUID, dict[str, int]] = defaultdict(dict)
-    transfers = Transfer.objects.filter(entry__order__isnull=False)
-    for (order_id, role), credit in transfers.net_by("entry__order_id", account=("role",)).items():
-        booked[order_id][role] = credit
-    free = Order.objects.filter(amount=0, paid_at__isnull=False).select_related("coupon")
-    for order in free.order_by("pk").iterator(chunk_size=BATCH):
-        credits = split.required_gift_credits(order)
-        required = {str(role): credit for role, credit in credits.items() if credit}
-        entries = {role: credit for role, credit in booked.pop(order.pk, {}).items() if credit}
-        if entries != required:
-            yield f"order {order.pk} cost nothing, but its entries are not its split"
-    for order_id in booked:
-        yield f"order {order_id} has the entry of a free order, but was not free"
+    is_free = Q(amount=0, paid_at__isnull=False)
+    free = Order.objects.filter(is_free).select_related("coupon").order_by("pk")
+    after = uuid.UUID(int=0)
+    while batch := list(free.filter(pk__gt=after)[:BATCH]):
+        after = batch[-1].pk
+        span = {"entry__order__gte": batch[0].pk, "entry__order__lte": after}
+        booked: defaultdict[uuid.UUID, dict[str, int]] = defaultdict(dict)
+        net = Transfer.objects.filter(**span).net_by("entry__order_id", account=("role",))
+        for (order_id, role), credit in net.items():
+            booked[order_id][role] = credit
+        for order in batch:
+            required = _without_zeros(split.required_gift_credits(order))
+            if _without_zeros(booked[order.pk]) != required:
+                yield f"order {order.pk} cost nothing, but its entries are not its split"
+    others = Order.objects.exclude(is_free).filter(entries__transfers__isnull=False)
+    for pk in others.order_by().values_list("pk", flat=True).distinct():
+        yield f"order {pk} has the entry of a free order, but was not free"

@@ -67,9 +67,9 @@ def test_many_discrepancies_are_counted_and_the_first_are_named(every_kind_of_mo
 
 def test_a_difference_that_is_gone_under_the_lock_is_not_reported(every_kind_of_money, monkeypatch):
     """Facts and books are read at two moments, so money may move between them while the check runs."""
-    monkeypatch.setattr(verification_payments, "_is_booked", lambda payment, facts: False)
-    monkeypatch.setattr(verification_payments, "_order_follows", lambda payment, facts: False)
-    monkeypatch.setattr(verification_payments, "_order_is_wrong", lambda pk: False)
+    monkeypatch.setattr(verification_payments._Case, "is_booked", lambda case: False)
+    monkeypatch.setattr(verification_payments._Case, "fits_order", lambda case: False)
+    monkeypatch.setattr(verification_payments, "_order_if_wrong", lambda pk: None)
     assert verify() == []
 
 
