@@ -210,10 +210,11 @@ _SHARED_AND_BOOKED = """
         SELECT pool_id, creator_id, amount AS shared, 0 AS booked FROM payments_poolshare
         UNION ALL
         SELECT entry.pool_id, account.owner_id, 0, transfer.amount
-        FROM payments_journalentry AS entry
-        JOIN payments_transfer AS transfer ON transfer.entry_id = entry.id
+        FROM payments_pool AS pool
+        CROSS JOIN payments_journalentry AS entry
+        CROSS JOIN payments_transfer AS transfer
         JOIN payments_ledgeraccount AS account ON account.id = transfer.credit_id
-        WHERE entry.pool_id IS NOT NULL
+        WHERE entry.pool_id = pool.id AND transfer.entry_id = entry.id
     ) AS amounts
     GROUP BY pool_id, creator_id
     HAVING SUM(shared) <> SUM(booked)
@@ -232,7 +233,8 @@ def _pools() -> Iterator[str]:
     for pool in pools.filter(status=Pool.Status.CLOSED).exclude(shared=F("amount")):
         yield f"{pool}: {pool.amount} was shared, but its shares are {pool.shared}"
     shared = Q(debit__role=Role.POOL, credit__role=Role.CREATOR)
-    moves = Transfer.objects.filter(entry__pool__isnull=False).exclude(shared).order_by()
+    # A comparison and no IS NOT NULL: SQLite uses the index for it.
+    moves = Transfer.objects.filter(entry__pool__gte=uuid.UUID(int=0)).exclude(shared).order_by()
     sides = ("debit__role", "credit__role", "credit__owner")
     for pool_id, debit, credit, _ in moves.values_list("entry__pool", *sides).distinct():
         pool = Pool.objects.get(pk=pool_id)
