@@ -1,5 +1,6 @@
 """Inserting many rows at once, several times as fast as ``bulk_create``: no model object is made."""
 
+import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -27,9 +28,7 @@ def insert(
     if not columns:
         return
     quote = connection.ops.quote_name
-    into = (
-        f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(f.column) for f in fields)})"
-    )
+    into = f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(str(f.column)) for f in fields)})"
     ending = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
@@ -42,7 +41,7 @@ def insert(
             cursor.execute(f"{into} SELECT * FROM UNNEST({arrays}){ending}", columns)  # noqa: S608 - no values
 
 
-def id_for(connection: Any, value: object) -> object:
+def id_for(connection: Any, value: uuid.UUID | str) -> uuid.UUID | str:
     """Return a UUID, or its text, as a parameter of a statement on this database."""
     return str(value).replace("-", "") if connection.vendor == "sqlite" else value
 

@@ -227,11 +227,11 @@ def _pools() -> Iterator[str]:
 
     A close that is under way has written some of the shares, and booked these.
     """
-    pools = Pool.objects.order_by("period", "currency").annotate(
+    closed = Pool.objects.filter(status=Pool.Status.CLOSED).annotate(
         shared=Sum("shares__amount", default=0)
     )
-    for pool in pools.filter(status=Pool.Status.CLOSED).exclude(shared=F("amount")):
-        yield f"{pool}: {pool.amount} was shared, but its shares are {pool.shared}"
+    for wrong in closed.exclude(shared=F("amount")).order_by("period", "currency"):
+        yield f"{wrong}: {wrong.amount} was shared, but its shares are {wrong.shared}"
     shared = Q(debit__role=Role.POOL, credit__role=Role.CREATOR)
     # A comparison and no IS NOT NULL: SQLite uses the index for it.
     moves = Transfer.objects.filter(entry__pool__gte=uuid.UUID(int=0)).exclude(shared).order_by()

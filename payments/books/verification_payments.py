@@ -143,9 +143,9 @@ def _wrong_in(statement: "_Statement", first: uuid.UUID, end: uuid.UUID) -> Iter
     if not wrong:
         return
     suspects = [
-        (uuid.UUID(str(pk)), wrong[case])
-        for pk, *row in statement.rows("payment_id, ", first, end)
-        if (case := tuple(row)) in wrong
+        (uuid.UUID(str(pk)), wrong[alike])
+        for pk, *found in statement.rows("payment_id, ", first, end)
+        if (alike := tuple(found)) in wrong
     ]
     for pk, (is_booked, fits_order) in sorted(suspects):
         if not is_booked and (changes := _differences(pk)):
@@ -168,7 +168,7 @@ class _Statement:
     def __init__(self) -> None:
         self._connection = connections[router.db_for_read(Payment)]
         parts, tables = _parts(), []
-        self._values: list[object] = []
+        self._values: list[Any] = []
         for part in parts:
             compiler = part.rows.query.get_compiler(connection=self._connection)
             sql, values = compiler.as_sql()
@@ -202,30 +202,29 @@ def _parts() -> list[_Part]:
         "pk", "currency", "disposition", "captured", "fee", "recognised", "order__fee_bps",
         "order__discount", "order__coupon__funded_by", "invoice__fee_bps", "order__status",
     )  # fmt: skip
-    refunds, disputes, conversions = (
-        rows.filter(within("payment")).order_by().values_list("payment")
-        for rows in (
-            Refund.objects.filter(status__in=Refund.COUNTS),
-            Dispute.objects.all(),
-            Conversion.objects.all(),
-        )
-    )
+    refunds = Refund.objects.filter(within("payment"), status__in=Refund.COUNTS)
+    disputes = Dispute.objects.filter(within("payment"))
+    conversions = Conversion.objects.filter(within("payment"))
+
+    def sums(rows: QuerySet[Any, Any], **amounts: Any) -> QuerySet[Any, Any]:
+        return rows.order_by().values_list("payment").annotate(**amounts)
+
     return [
         _Part("facts", (*split.SplitFacts._fields, "order_status"), facts),
-        _Part("refunded", ("refunded",), refunds.annotate(Sum("amount"))),
+        _Part("refunded", ("refunded",), sums(refunds, total=Sum("amount"))),
         _Part(
             "disputed",
             ("disputed", "bank_fees"),
-            disputes.annotate(held=Sum(F("withdrawn") - F("reinstated")), fees=Sum("fee")),
+            sums(disputes, held=Sum(F("withdrawn") - F("reinstated")), fees=Sum("fee")),
         ),
-        _Part("undecided", ("undecided",), disputes.undecided().annotate(Count("pk"))),
-        _Part("lost", ("lost",), disputes.lost().annotate(Count("pk"))),
+        _Part("undecided", ("undecided",), sums(disputes.undecided(), number=Count("pk"))),
+        _Part("lost", ("lost",), sums(disputes.lost(), number=Count("pk"))),
         _Part(
             "exchanged",
             ("currencies", "other_currency", "amount", "exchange_fee", "presented"),
-            conversions.annotate(
-                Count("currency", distinct=True), Min("currency"), Sum("amount"), Sum("fee"),
-                Sum("presented"),
+            sums(
+                conversions, number=Count("currency", distinct=True), into=Min("currency"),
+                total=Sum("amount"), fees=Sum("fee"), given=Sum("presented"),
             ),
         ),
         _Part(

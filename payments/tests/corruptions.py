@@ -4,7 +4,8 @@ Each corruption is a function that changes rows past the services and the append
 person with the database's password could do, or a bug.
 """
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.db import connection
@@ -75,7 +76,7 @@ def first(model: type[Model], **wanted: object) -> QuerySet[Any]:
     return rows.filter(pk=rows.filter(**wanted).earliest("pk").pk)
 
 
-def change(model: type[Model], wanted: dict[str, object], **values: object) -> Corruption:
+def change(model: type[Model], wanted: Mapping[str, object], **values: object) -> Corruption:
     """Return the corruption that gives the first matching row other values."""
     return lambda: first(model, **wanted).update(**values)
 
@@ -89,7 +90,7 @@ def transfer(kind: str, **wanted: object) -> QuerySet[Transfer]:
     return first(Transfer, entry__kind=kind, **wanted)
 
 
-def moved(kind: str, wanted: dict[str, object], side: str, account: Callable) -> Corruption:
+def moved(kind: str, wanted: Mapping[str, object], side: str, account: Callable) -> Corruption:
     """Return the corruption that debits or credits another account by a transfer."""
     return lambda: transfer(kind, **wanted).update(**{side: account()})
 
@@ -103,6 +104,10 @@ def doubled(kind: str, **wanted: object) -> Corruption:
         row.save(force_insert=True)
 
     return double
+
+
+def larger(kind: str) -> Corruption:
+    return lambda: transfer(kind).update(amount=MORE)
 
 
 def another_creator() -> LedgerAccount:
@@ -163,7 +168,7 @@ def entitle(**fields: Any) -> None:
     Entitlement.objects.create(user=order.buyer, source_id=uuid7(), **fields)
 
 
-def other_user() -> object:
+def other_user() -> uuid.UUID:
     """Return the id of a user who neither sold anything nor bought the first video."""
     return Order.objects.latest("pk").buyer_id
 
@@ -175,7 +180,7 @@ _TO_CREATOR, _TO_PLATFORM = {"credit__role": "creator"}, {"credit__role": "platf
 BOOKS: dict[str, Corruption] = {
     # One transfer: its amount, its existence, its accounts, its currency.
     **{
-        f"{kind}: a larger amount": lambda kind=kind: transfer(kind).update(amount=MORE)
+        f"{kind}: a larger amount": larger(kind)
         for kind in (
             *("capture", "refund", "dispute", "dispute_reinstated", "gift", "recognition"),
             *("pool", "payout", "payout_returned", "write_off", "adjustment"),
