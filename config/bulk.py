@@ -20,7 +20,7 @@ def insert(
     is left out with ``ignore_conflicts``. Signals are not sent, and the fields' defaults are not used.
     """
     connection = connections[router.db_for_write(model)]
-    fields = [model._meta.get_field(name) for name in names]
+    fields: list[Any] = [model._meta.get_field(name) for name in names]
     columns = [
         _for_sqlite(field, column) if connection.vendor == "sqlite" else list(column)
         for field, column in zip(fields, zip(*rows, strict=True), strict=False)
@@ -28,7 +28,8 @@ def insert(
     if not columns:
         return
     quote = connection.ops.quote_name
-    into = f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(str(f.column)) for f in fields)})"
+    stored = ", ".join(quote(field.column) for field in fields)
+    into = f"INSERT INTO {quote(model._meta.db_table)} ({stored})"
     ending = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":

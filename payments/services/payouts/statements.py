@@ -17,6 +17,7 @@ from django.utils import timezone
 from config import bulk
 from config.ids import uuid7
 from config.money import to_text
+from config.turns import Turns
 from payments import modes
 from payments.ledger.accounts import GATEWAY_SIDE
 from payments.models import (
@@ -156,7 +157,7 @@ def write(month: Month, currency: str) -> int:
     """
     bodies = compute(month, currency)
     now = timezone.now()
-    items = list(bodies.items())
+    items, turns = list(bodies.items()), Turns()
     for begin in range(0, len(items), BATCH):
         rows = [
             (uuid7(), creator, str(month), currency, body, sha256(body), now)
@@ -164,6 +165,7 @@ def write(month: Month, currency: str) -> int:
         ]
         with transaction.atomic():
             bulk.insert(Statement, _STORED, rows, ignore_conflicts=True)
+        turns.give()
     return len(bodies)
 
 

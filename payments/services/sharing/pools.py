@@ -16,6 +16,7 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config import bulk
+from config.turns import Turns
 from payments import locks, modes
 from payments.errors import EarlierPeriodOpen, PeriodNotOver
 from payments.ledger import accounts, posting
@@ -150,8 +151,9 @@ def _close(
             f" Compare them with a backup: they must give the hash {pool.input_sha256}."
         )
     shares = sorted(closing.shares.items())
+    turns = Turns()
     while _share_batch(pool, account, shares, month):
-        pass
+        turns.give()
     on_step(f"{currency}: writing the statements")
     statements.write(month, currency)
     _finish(pool, account, creators=len(shares))
