@@ -124,8 +124,8 @@ def test_two_processes_do_the_work_of_one(month):
 
 def test_a_long_work_pauses_on_sqlite(monkeypatch):
     """A pause is longer than the 0.1 s after which a waiting writer of SQLite asks again."""
-    pauses = []
-    monkeypatch.setattr(turns.time, "sleep", pauses.append)
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
     monkeypatch.setattr(turns, "WRITING", -1)
     turns.Turns().give()
     assert pauses == ([turns.PAUSE] if connection.vendor == "sqlite" else [])
