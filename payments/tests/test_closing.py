@@ -9,7 +9,8 @@ from config import turns
 from payments import scheduled
 from payments.books import verification
 from payments.errors import EarlierPeriodOpen
-from payments.models import Pool, PoolShare, Statement, Transfer, WatchDaily
+from payments.models import MoneyMode, Pool, PoolShare, Statement, Transfer, WatchDaily
+from payments.services.modes import switching
 from payments.services.payouts import statements
 from payments.services.sharing import pools
 from payments.services.sharing.watchtime import record
@@ -95,6 +96,14 @@ def test_what_happens_meanwhile_does_not_change_the_month(half):
         pools.finish_closes()
     assert Pool.objects.get().input_sha256 == foreseen
     assert_closed()
+
+
+def test_a_switch_of_the_mode_finishes_it_first(half):
+    with at("2026-09-03 01:00"):
+        assert switching.switch(MoneyMode.Mode.TEST)
+    pool = Pool.objects.get()
+    assert (pool.status, pool.shares.count()) == ("closed", CREATORS)
+    assert not verification.verify_ledger().discrepancies
 
 
 def test_a_half_closed_month_is_no_closed_month(half, client_for, admin):
