@@ -7,6 +7,11 @@ Measures four things at full scale: the check of access among 1,000,000 entitlem
 `verify_ledger` over 1,000,000 transfers, the closing and the verification of a month with 100,000
 creators, and the purchases a second of 16 concurrent clients (services and sandbox gateway).
 
+`verify_ledger` is compared with two references, each one SQL statement that reads every transfer:
+``scan`` adds up the table of transfers alone; ``joined`` also reads the columns that the check needs, of
+the transfer's entry and accounts, its payment, order and entitlement. While the month is closed, another
+connection writes a row every few milliseconds: ``others_waited_ms`` is its longest wait.
+
 Works in a new database that is deleted afterwards: SQLite, or one on the server of DATABASE_URL, whose
 user must be allowed to create databases. Prints the figures and, at full scale, writes
 ``benchmarks/results/ledger-<database>-<date>.json``.
@@ -31,9 +36,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from ledger_references import other_writer, verify  # noqa: E402 - beside this file
+
 VIDEOS_EACH = 25  # videos that every buyer has bought
 SUBSCRIBERS = 100
-PRICE, SHARE = 1999, 1600
+PRICES = range(499, 10_499, 200)
 CHECKS = 5000
 MONTH = (2026, 8)
 BATCH = 5000
@@ -165,7 +172,7 @@ def videos(creators: list) -> list:
                 creator=creator,
                 title="A video",
                 is_paid=True,
-                price=PRICE,
+                price=PRICES[number % len(PRICES)],
                 status=Video.Status.READY,
                 published_at=timezone.now(),
                 duration_seconds=3600,
@@ -182,6 +189,7 @@ def make_sales(count: int) -> tuple[list, list]:
 
     Returns the buyers and the videos.
     """
+    from config.money import creator_share
     from payments.ledger import accounts
     from payments.models import Entitlement, JournalEntry, LedgerAccount, Order, Payment, Transfer
 
@@ -200,8 +208,9 @@ def make_sales(count: int) -> tuple[list, list]:
         orders = store(
             [
                 Order(
-                    buyer=buyer, video=video, creator_id=video.creator_id, list_amount=PRICE,
-                    amount=PRICE, currency="USD", fee_bps=2000, status="paid", gateway="sandbox",
+                    buyer=buyer, video=video, creator_id=video.creator_id,
+                    list_amount=video.price, amount=video.price, currency="USD", fee_bps=2000,
+                    status="paid", gateway="sandbox",
                     expires_at=paid_at, paid_at=paid_at,
                 )
                 for buyer, video in batch
@@ -210,8 +219,8 @@ def make_sales(count: int) -> tuple[list, list]:
         payments = store(
             [
                 Payment(
-                    gateway="sandbox", external_id=f"sbx_{order.pk}", order=order, amount=PRICE,
-                    currency="USD", captured=PRICE, captured_at=paid_at, available_on=paid_at,
+                    gateway="sandbox", external_id=f"sbx_{order.pk}", order=order, amount=order.amount,
+                    currency="USD", captured=order.amount, captured_at=paid_at, available_on=paid_at,
                     status="captured", disposition="applied", entries_booked=1,
                 )
                 for order in orders
@@ -229,8 +238,9 @@ def make_sales(count: int) -> tuple[list, list]:
         transfers = []
         for entry, order in zip(entries, orders, strict=True):
             common = {"entry": entry, "currency": "USD", "available_on": paid_at, "debit": clearing}
-            transfers.append(Transfer(credit=owed[order.video_id], amount=SHARE, **common))
-            transfers.append(Transfer(credit=platform_, amount=PRICE - SHARE, **common))
+            share = creator_share(order.amount, order.fee_bps)
+            transfers.append(Transfer(credit=owed[order.video_id], amount=share, **common))
+            transfers.append(Transfer(credit=platform_, amount=order.amount - share, **common))
         store(transfers)
         store(
             [
@@ -241,17 +251,6 @@ def make_sales(count: int) -> tuple[list, list]:
             ]
         )
     return buyers, catalogue
-
-
-def verify() -> dict:
-    """Measure the verification of the books."""
-    from payments.books import verification
-    from payments.models import Transfer
-
-    check = verification.verify_ledger()
-    if check.discrepancies:
-        raise SystemExit(f"The books are wrong: {check.first}")
-    return {"transfers": Transfer.objects.count(), "seconds": round(check.seconds, 1)}
 
 
 def make_entitlements(sales: tuple[list, list], count: int) -> None:
@@ -352,15 +351,18 @@ def close_pool() -> dict:
     from payments.services.sharing import pools
 
     month = Month(*MONTH)
-    start = time.monotonic()
-    (closing,) = pools.close_month(month)
-    closed = time.monotonic()
+    with other_writer() as waits:
+        start = time.monotonic()
+        (closing,) = pools.close_month(month)
+        closed = time.monotonic()
     wrong = pools.verify_month(month)
     if wrong or not closing.pool.amount:
         raise SystemExit(f"The month is wrong: {wrong[:1]}")
     return {
         "creators": len(closing.shares),
         "close_seconds": round(closed - start, 1),
+        "others_waited_ms": round(max(waits) * 1000),
+        "others_wrote": len(waits),
         "verify_seconds": round(time.monotonic() - closed, 1),
     }
 

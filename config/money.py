@@ -63,7 +63,11 @@ def to_text(minor: int, currency: str) -> str:
     >>> to_text(1999, "USD"), to_text(100, "JPY"), to_text(-5, "USD"), to_text(1990, "KWD")
     ('19.99', '100', '-0.05', '1.990')
     """
-    return str(Decimal(minor).scaleb(-EXPONENTS[currency]))
+    digits = EXPONENTS[currency]
+    if not digits:
+        return str(minor)
+    whole, part = divmod(abs(minor), 10**digits)
+    return f"{'-' if minor < 0 else ''}{whole}.{part:0{digits}}"
 
 
 def creator_share(net_minor: int, fee_bps: int) -> int:

@@ -69,6 +69,7 @@ ALL = os.environ.get("FAILPOINTS") == "all"
 SOME = [
     buying.BuyWithCoupon,
     buying.RefundInFull,
+    billing.CloseMonth,
     billing.PayOut,
     billing.Webhook,
     videos.Process,

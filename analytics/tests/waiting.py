@@ -66,6 +66,7 @@ FINAL: dict[tuple[type[Model], str], set[str]] = {
     (Subscription, "status"): {"canceled", "expired", "incomplete_expired"},
     (Invoice, "status"): {"paid", "void", "uncollectible"},
     (Payout, "status"): {"paid", "failed", "canceled", "returned"},
+    (money.Pool, "status"): {"closed"},
     (WebhookEvent, "status"): {"processed", "ignored"},
     (CouponRedemption, "state"): {"used", "released"},
     (ProcessingJob, "state"): {"done", "failed", "canceled"},
@@ -135,6 +136,7 @@ WAITS: dict[State, Overdue | None] = {
     (Invoice, "status", "open"): (
         lambda now: Q(subscription__closed_at_gateway=True) & ~Q(subscription__external_id=None)
     ),
+    (money.Pool, "status", "closing"): lambda now: Q(closed_at__lte=now - HOUR - TICK),
     (Payout, "status", "draft"): lambda now: Q(created_at__lte=now - timedelta(days=30) - HOUR),
     (Payout, "status", "approved"): None,
     (Payout, "status", "processing"): None,

@@ -13,14 +13,14 @@ SHARES_MAX = 200
 class PoolAdmin(MoneyAdmin):
     list_display = [
         "period", "currency", "balance_text", "amount_text", "total_seconds", "algorithm",
-        "closed_at", "closed_by",
+        "status", "closed_at", "closed_by",
     ]  # fmt: skip
-    list_filter = ["currency", "algorithm"]
+    list_filter = ["currency", "status", "algorithm"]
     list_select_related = ["closed_by"]
     search_fields = ["period"]
     fields = [
         "period", "currency", "balance", "amount", "total_seconds", "algorithm", "payers",
-        "input_sha256", "closed_at", "closed_by", "shares",
+        "input_sha256", "status", "closed_at", "closed_by", "shares",
     ]  # fmt: skip
 
     balance_text = money_column("balance", "in the pool")

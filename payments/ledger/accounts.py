@@ -1,8 +1,9 @@
 """The chart of accounts. A ledger account is opened when it is first used."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection
 
+from config import bulk
 from payments.models import LedgerAccount
 
 Kind = LedgerAccount.Kind
@@ -45,34 +46,34 @@ def clearing(gateway: str, currency: str) -> LedgerAccount:
     return _opened(Role.CLEARING, currency, gateway, None)
 
 
-def of_creators(creator_ids: Iterable[str], currency: str) -> dict[str, LedgerAccount]:
-    """Return the accounts of at least these creators, keyed by the creator's id.
-
-    Accounts that do not exist are opened. At most three queries, and one more for every 2000 accounts
-    that are opened.
-    """
-    rows = LedgerAccount.objects.filter(role=Role.CREATOR, currency=currency)
-
-    def stored() -> dict[str, LedgerAccount]:
-        return {str(row.owner_id): row for row in rows.iterator(chunk_size=2000)}
-
-    accounts = stored()
-    missing = [
-        LedgerAccount(
-            code=_code(Role.CREATOR, creator_id, currency),
-            kind=KINDS[Role.CREATOR],
-            role=Role.CREATOR,
-            owner_id=creator_id,
-            currency=currency,
-        )
-        for creator_id in creator_ids
-        if creator_id not in accounts
-    ]
-    if not missing:
-        return accounts
-    # A sale may open one of them at the same moment; so conflicts are ignored and all read again.
-    LedgerAccount.objects.bulk_create(missing, batch_size=2000, ignore_conflicts=True)
-    return stored()
+def open_for(creator_ids: Collection[str], currency: str) -> None:
+    """Open the accounts in a currency that these creators lack. Two statements, for any number."""
+    if not creator_ids:
+        return
+    opened = LedgerAccount.objects.filter(
+        role=Role.CREATOR,
+        currency=currency,
+        owner__gte=min(creator_ids),
+        owner__lte=max(creator_ids),
+    )
+    known = {str(owner) for owner in opened.values_list("owner", flat=True).iterator(2000)}
+    # A sale may open one of them at the same moment; so conflicts are ignored.
+    bulk.insert(
+        LedgerAccount,
+        ("code", "kind", "role", "owner", "currency"),
+        [
+            (
+                _code(Role.CREATOR, owner, currency),
+                KINDS[Role.CREATOR],
+                Role.CREATOR,
+                owner,
+                currency,
+            )
+            for owner in creator_ids
+            if owner not in known
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def _opened(role: Role, currency: str, holder: str, owner_id: uuid.UUID | None) -> LedgerAccount:

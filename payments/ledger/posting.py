@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TypedDict, Unpack
 
+from django.db import connections, router
+
+from config import bulk
 from payments.models import JournalEntry, LedgerAccount, Order, Payment, Payout, Pool, Transfer
 
 # A transfer that is not written yet: the debited account, the credited account, an amount ≥ 0.
@@ -54,6 +57,51 @@ def post(
         batch_size=5000,  # the entry of a pool has a transfer for each creator
     )
     return entry
+
+
+def post_shares(
+    pool: Pool,
+    account: LedgerAccount,
+    *,
+    first: str,
+    last: str,
+    at: datetime,
+    available_on: datetime,
+) -> None:
+    """Book the shares of a pool whose creators have the ids ``first`` to ``last``, in one statement.
+
+    All shares of a pool are in one journal entry, which the first call writes. The creators' accounts
+    must be open. Call it in the transaction that writes the shares: it books them without asking
+    whether they are booked.
+    """
+    entry, _ = JournalEntry.objects.get_or_create(
+        key=f"pool:{pool.period}:{pool.currency}",
+        defaults={"kind": JournalEntry.Kind.POOL, "effective_at": at, "pool": pool},
+    )
+    connection = connections[router.db_for_write(Transfer)]
+
+    # CROSS JOIN and substr leave the database one way to find an account: by its owner. The index of
+    # the roles would read the accounts of all creators for each share.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO payments_transfer
+                (entry_id, debit_id, credit_id, amount, currency, available_on)
+            SELECT %s, %s, account.id, share.amount, account.currency, %s
+            FROM payments_poolshare AS share
+            CROSS JOIN payments_ledgeraccount AS account
+            WHERE share.pool_id = %s AND share.creator_id BETWEEN %s AND %s AND share.amount > 0
+                AND account.owner_id = share.creator_id AND account.currency = %s
+                AND substr(account.role, 1) = 'creator'
+            """,
+            [
+                bulk.id_for(connection, entry.pk),
+                account.pk,
+                connection.ops.adapt_datetimefield_value(available_on),
+                *(bulk.id_for(connection, value) for value in (pool.pk, first, last)),
+                pool.currency,
+            ],
+        )
 
 
 def transfers_for(

@@ -51,8 +51,14 @@ class Pool(models.Model):
     """The creators' part of a month's subscriptions in one currency, written when the month is closed.
 
     ``balance`` was in the pool, ``amount`` of it was shared (all of it, or 0 without
-    watch time). ``input_sha256`` is the fingerprint of all that the shares follow from.
+    watch time). ``input_sha256`` is the fingerprint of all that the shares follow from; it is empty
+    until the figures are known.
     """
+
+    class Status(models.TextChoices):
+        # Nothing more counts in the month. Its shares and statements are written in batches.
+        CLOSING = "closing", "being closed"
+        CLOSED = "closed", "closed"
 
     class Algorithm(models.TextChoices):
         PRORATA = "prorata-v1", "in proportion to all watch time"
@@ -77,6 +83,7 @@ class Pool(models.Model):
         help_text="Months that were closed by an older version have counted refunded subscribers too.",
     )
     input_sha256 = models.CharField(max_length=64)
+    status = models.CharField(max_length=7, choices=Status, default=Status.CLOSED)
     closed_at = models.DateTimeField(default=timezone.now)
     closed_by = models.ForeignKey(USER, on_delete=models.SET_NULL, null=True, related_name="+")
 

@@ -9,10 +9,16 @@ from rest_framework.test import APIClient
 
 from payments import gateways
 from payments.gateways.base import Gateway
-from payments.models import Order, Subscription
+from payments.gateways.sandbox import charging
+from payments.models import Coupon, Order, Payment, Payout, Subscription
 from payments.services.buying import checkout
+from payments.services.payouts import payouts
+from payments.services.settling import refunds
+from payments.services.settling.facts import sync_payment
 from payments.services.subscribing import subscriptions
 from payments.tests import stripe_stand_in
+from payments.tests.kit import VISA
+from payments.tests.months import AUGUST, at, close, watch
 from payments.tests.stripe_stand_in import StripeStandIn
 from videos.signals import worker_tick
 
@@ -99,3 +105,48 @@ def run_minute(db):
             assert not isinstance(outcome, Exception), (receiver, outcome)
 
     return strike
+
+
+@pytest.fixture
+def every_kind_of_money(make_user, make_video, buy, subscribe, admin) -> list[Order]:
+    """Make one of everything: sold, refunded in part and in full, disputed, given away, subscribed,
+    shared, set aside, paid out, failed, written off. Returns the orders that were sold."""
+    with at("2026-08-01 00:00"):
+        videos = [make_video(price=1999) for _ in range(3)]
+        subscriber, leaver = make_user(), make_user()
+        subscribe(subscriber), subscribe(leaver)
+        orders = [buy(make_user(), video) for video in videos for _ in range(2)]
+        Coupon.objects.create(code="FREE", percent_bps=10_000, funded_by="platform")
+        options = checkout.PurchaseOptions(coupon="FREE")
+        checkout.purchase(buyer=make_user(), video_id=videos[0].pk, options=options)
+        refunds.refund_order(order_id=orders[0].pk, amount=500, reason="", actor=admin)
+        refunds.refund_order(order_id=orders[1].pk, amount=None, reason="", actor=admin)
+        disputed = orders[2].payments.get()
+        charging.open_dispute(payment_id=disputed.external_id)
+        sync_payment(gateway="sandbox", external_id=disputed.external_id)
+        Coupon.objects.create(code="HALF", percent_bps=5000, funded_by="platform")
+        half = checkout.PurchaseOptions(coupon="HALF")
+        checkout.purchase(
+            buyer=make_user(), video_id=videos[1].pk, options=half, payment_method=VISA
+        )
+        argued = orders[5].payments.get()
+        dispute = charging.open_dispute(payment_id=argued.external_id, amount=100, fee=15)
+        sync_payment(gateway="sandbox", external_id=argued.external_id)
+        charging.close_dispute(dispute.pk, reinstated=60)
+        sync_payment(gateway="sandbox", external_id=argued.external_id)
+        left = Payment.objects.get(invoice__subscription__user=leaver)
+        charging.refund(payment_id=left.external_id, amount=left.captured, key="leaves")
+        sync_payment(gateway="sandbox", external_id=left.external_id)
+    watch(subscriber, videos[0], "2026-08-02", 60)
+    watch(subscriber, videos[1], "2026-08-02", 60)
+    close(AUGUST)
+    with at("2026-09-20 00:00"):
+        made = payouts.run()
+        for payout in made[1:]:
+            payouts.approve(payout_id=payout.pk, actor=admin)
+        payouts.mark_paid(payout_id=made[1].pk, external_ref="SEPA-1", actor=admin)
+        payouts.mark_failed(payout_id=made[2].pk, reason="", actor=admin)
+        refunds.refund_order(order_id=orders[3].pk, amount=None, reason="", actor=admin)
+        payouts.write_off(creator_id=videos[1].creator_id, currency="USD", actor=admin)
+    assert Payout.objects.count() == 3
+    return orders

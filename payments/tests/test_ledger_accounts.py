@@ -7,6 +7,7 @@ from django.utils import timezone
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from config import bulk
 from payments.ledger import accounts, positions, posting
 from payments.models import LedgerAccount
 from payments.tests.kit import nothing_changes
@@ -77,46 +78,41 @@ def test_every_role_has_a_kind():
 
 
 @pytest.mark.django_db
-def test_accounts_of_many_creators_are_those_of_single_ones(make_user):
+def test_accounts_of_many_creators_are_those_of_single_ones(
+    make_user, django_assert_max_num_queries
+):
     old, new, other = make_user("CREATOR"), make_user("CREATOR"), make_user("CREATOR")
     dollars = accounts.of(Role.CREATOR, "USD", old.pk)
     accounts.of(Role.CREATOR, "EUR", new.pk)
     accounts.of(Role.CUSTOMER_REFUND, "USD", new.pk)
 
     wanted = [str(old.pk), str(new.pk)]
-    found = accounts.of_creators(wanted, "USD")
+    with django_assert_max_num_queries(2):
+        accounts.open_for(wanted, "USD")
 
-    assert found.keys() == set(wanted)
-    assert found[str(old.pk)] == dollars
-    opened = found[str(new.pk)]
+    opened = LedgerAccount.objects.get(owner=new, role=Role.CREATOR, currency="USD")
     assert opened == accounts.of(Role.CREATOR, "USD", new.pk)
     assert (opened.code, opened.kind) == (f"creator:{new.pk}:USD", Kind.LIABILITY)
-    assert (opened.role, opened.owner_id, opened.currency) == (Role.CREATOR, new.pk, "USD")
-    assert accounts.of_creators(wanted, "USD") == found
+    assert LedgerAccount.objects.get(owner=old) == dollars
+    before = LedgerAccount.objects.count()
+    with django_assert_max_num_queries(1):
+        accounts.open_for(wanted, "USD")
+    assert LedgerAccount.objects.count() == before
     assert not LedgerAccount.objects.filter(owner=other).exists()
-
-
-@pytest.mark.django_db
-def test_accounts_of_many_creators_cost_few_queries(make_user, django_assert_num_queries):
-    ids = [str(make_user("CREATOR").pk) for _ in range(5)]
-    with django_assert_num_queries(3):
-        accounts.of_creators(ids, "USD")
-    with django_assert_num_queries(1):
-        accounts.of_creators(ids, "USD")
 
 
 @pytest.mark.django_db
 def test_an_account_that_a_sale_opens_meanwhile_is_used(creator, monkeypatch):
     """Between the reading and the opening of the accounts, a sale opens one of them."""
-    insert = type(LedgerAccount.objects).bulk_create
-    by_sale = []
+    insert = bulk.insert
 
-    def opened_before(self, *args, **kwargs):
-        by_sale.append(accounts.of(Role.CREATOR, "USD", creator.pk))
-        return insert(self, *args, **kwargs)
+    def opened_before(*args, **options):
+        accounts.of(Role.CREATOR, "USD", creator.pk)
+        insert(*args, **options)
 
-    monkeypatch.setattr(type(LedgerAccount.objects), "bulk_create", opened_before)
-    assert accounts.of_creators([str(creator.pk)], "USD") == {str(creator.pk): by_sale[0]}
+    monkeypatch.setattr(bulk, "insert", opened_before)
+    accounts.open_for([str(creator.pk)], "USD")
+    assert LedgerAccount.objects.filter(owner=creator).count() == 1
 
 
 def test_a_gift_is_paid_by_the_platform():

@@ -40,7 +40,7 @@ from payments.services.sharing import pools
 @extend_validation_errors(["invalid"], "dry_run", actions=["close"])
 class PoolViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MayClosePools]
-    queryset = Pool.objects.annotate(creators=Count("shares"))
+    queryset = Pool.objects.filter(status=Pool.Status.CLOSED).annotate(creators=Count("shares"))
     serializer_class = PoolSerializer
     metadata_class = ViewOnlyMetadata
     filterset_class = PoolFilter

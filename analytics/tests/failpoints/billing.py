@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 import time_machine
 from django.utils import timezone
@@ -18,10 +19,12 @@ from payments.models import (
     SandboxPayment,
     SandboxSubscription,
     Subscription,
+    Transfer,
 )
 from payments.periods import Month
 from payments.services.buying import checkout
-from payments.services.payouts import payouts
+from payments.services.payouts import payouts, statements
+from payments.services.sharing import pools
 from payments.services.subscribing import subscriptions
 from payments.tests.kit import DECLINED, VISA
 from payments.tests.months import watch
@@ -140,21 +143,31 @@ class FailToRenew(Renew):
 
 
 class CloseMonth(Flow):
-    """An administrator closes a month with a subscriber and watch time."""
+    """An administrator closes a month with a subscriber and watch time, in batches of two creators.
+
+    The worker finishes a close that was begun, also when nobody comes back.
+    """
 
     def prepare(self) -> None:
         last = Month.of(timezone.now() - timedelta(days=40))
         with time_machine.travel(last.start + timedelta(hours=12)):
             subscriptions.subscribe(user=self.user, plan_code="monthly", payment_method=VISA)
             self.sell()
-            watch(self.user, self.scene.make_video(), f"{last}-03", 600)
+            for _ in range(5):
+                watch(self.user, self.scene.make_video(), f"{last}-03", 600)
         self.month, self.client = last, self.staff()
 
     def act(self) -> None:
-        self.post(f"{PAYMENTS}/admin/pools/{self.month}/close")
+        with patch.object(pools, "BATCH", 2), patch.object(statements, "BATCH", 2):
+            self.post(f"{PAYMENTS}/admin/pools/{self.month}/close")
 
     def check(self, *, came_back: bool) -> None:
-        assert Pool.objects.filter(period=str(self.month)).count() in ({1} if came_back else {0, 1})
+        closed = Pool.objects.filter(period=str(self.month))
+        assert [pool.status for pool in closed] in ([["closed"]] if came_back else [[], ["closed"]])
+        for pool in closed:
+            assert pool.shares.count() == 5
+            assert Transfer.objects.filter(entry__pool=pool).count() == 5
+            assert pools.verify_month(self.month) == []
 
 
 class RunPayouts(Flow):

@@ -40,6 +40,7 @@ from payments.services import access
 from payments.services.modes import survey
 from payments.services.offers import coupons
 from payments.services.payouts import payouts
+from payments.services.sharing import pools
 
 WHY = "made before the switch of mode"
 AN_INSTANT = timedelta(microseconds=1)
@@ -59,6 +60,7 @@ def switch(mode: MoneyMode.Mode, *, actor: User | None = None) -> bool:
         return True
     if present.mode == mode:
         return False
+    pools.finish_closes()  # later nothing may be booked in a month of this mode
     held = {holding.what: holding.number for holding in survey.holdings()}
     _close_payables()
     _close_payments()

@@ -66,7 +66,9 @@ def _required_by_account(payment: Payment, *, back: int | None) -> dict[LedgerAc
     bank_fees = payment.disputes.aggregate(total=Sum("fee", default=0))["total"]
     rows = payment.conversions.values_list("currency", "amount", "fee", "presented")
     converted = [Converted(*row) for row in rows]
-    credits = required_credits(payment, back=back, bank_fees=bank_fees, converted=converted)
+    credits = required_credits(
+        facts_of(payment), back=back, bank_fees=bank_fees, converted=converted
+    )
     return {
         accounts.of(role, currency, account_owner_id(payment)): credit
         for (role, currency), credit in credits.items()
@@ -83,41 +85,74 @@ class Converted(NamedTuple):
     presented: int
 
 
+class SplitFacts(NamedTuple):
+    """The facts of a payment that its split follows from; amounts are minor units."""
+
+    currency: str
+    disposition: str
+    captured: int
+    fee: int
+    recognised: int
+    order_fee_bps: int | None  # None without an order
+    discount: int | None
+    funded_by: str | None  # of the order's coupon
+    invoice_fee_bps: int | None  # None without an invoice
+
+
+def facts_of(payment: Payment) -> SplitFacts:
+    """Return the facts of a payment. No query if its order, coupon and invoice are loaded."""
+    order, invoice = payment.order, payment.invoice
+    coupon = order.coupon if order is not None else None
+    return SplitFacts(
+        payment.currency,
+        payment.disposition,
+        payment.captured,
+        payment.fee,
+        payment.recognised,
+        order_fee_bps=order.fee_bps if order is not None else None,
+        discount=order.discount if order is not None else None,
+        funded_by=coupon.funded_by if coupon is not None else None,
+        invoice_fee_bps=invoice.fee_bps if invoice is not None else None,
+    )
+
+
 def required_credits(
-    payment: Payment, *, back: int, bank_fees: int, converted: Iterable[Converted]
+    facts: SplitFacts, *, back: int, bank_fees: int, converted: Iterable[Converted]
 ) -> dict[tuple[LedgerAccount.Role, str], int]:
     """Return the credits that the books must hold for a payment by role and currency.
 
     ``back`` has been refunded or is held by banks; ``bank_fees`` is the cost of its disputes, in the
     payment's currency. Clearing is left out: it holds what is on the gateway's balance, in each
-    currency. Makes no query if the payment's order with its coupon, and its invoice, are loaded.
+    currency.
     """
     credits: defaultdict[tuple[LedgerAccount.Role, str], int] = defaultdict(int)
-    for role, credit in _split(payment, captured=payment.captured, back=back).items():
-        credits[role, payment.currency] += credit
-    credits[Role.FEES, payment.currency] -= payment.fee + bank_fees
+    for role, credit in _split(facts, back).items():
+        credits[role, facts.currency] += credit
+    credits[Role.FEES, facts.currency] -= facts.fee + bank_fees
     for currency, amount, fee, presented in converted:
-        credits[Role.FX_TRADING, payment.currency] -= presented
+        credits[Role.FX_TRADING, facts.currency] -= presented
         credits[Role.FX_TRADING, currency] += amount
         credits[Role.FEES, currency] -= fee
     return credits
 
 
-def _split(payment: Payment, *, captured: int, back: int) -> positions.Credits:
-    if payment.disposition == Disposition.DUPLICATE:
+def _split(facts: SplitFacts, back: int) -> positions.Credits:
+    captured = facts.captured
+    if facts.disposition == Disposition.DUPLICATE:
         return positions.of_duplicate(captured=captured, back=back)
-    if payment.disposition != Disposition.APPLIED:
+    if facts.disposition != Disposition.APPLIED:
         return positions.of_unmatched(captured=captured, back=back)
-    if payment.order is not None:
-        order = payment.order
+    if facts.order_fee_bps is not None:
         return positions.of_sale(
-            captured=captured, back=back, fee_bps=order.fee_bps, subsidy=subsidy(order)
+            captured=captured,
+            back=back,
+            fee_bps=facts.order_fee_bps,
+            subsidy=_subsidy(facts.discount or 0, facts.funded_by),
         )
-    invoice = payment.invoice
-    if invoice is None:
-        raise ValueError(f"Payment {payment.pk} is applied, but has no order or invoice.")
+    if facts.invoice_fee_bps is None:
+        raise ValueError("A payment is applied, but has no order or invoice.")
     return positions.of_invoice(
-        captured=captured, back=back, recognised=payment.recognised, fee_bps=invoice.fee_bps
+        captured=captured, back=back, recognised=facts.recognised, fee_bps=facts.invoice_fee_bps
     )
 
 
@@ -140,11 +175,9 @@ def payer_id(payment: Payment) -> uuid.UUID | None:
     return payment.invoice.subscription.user_id if payment.invoice is not None else None
 
 
-def subsidy(order: Order) -> int:
-    """Return the part of an order's list price that the platform pays, in minor units."""
-    coupon = order.coupon
-    by_platform = coupon is not None and coupon.funded_by == Coupon.Funding.PLATFORM
-    return order.discount if by_platform else 0
+def _subsidy(discount: int, funded_by: str | None) -> int:
+    """Return the part of a discount that the platform pays, in minor units."""
+    return discount if funded_by == Coupon.Funding.PLATFORM else 0
 
 
 def book_gift(order: Order, *, at: datetime) -> None:
@@ -190,8 +223,11 @@ def reverse_gift(order: Order, *, at: datetime) -> None:
 
 def required_gift_credits(order: Order) -> positions.Credits:
     """Return the credits that the books must hold for a free order, by role: none once it is revoked."""
+    funded_by = order.coupon.funded_by if order.coupon is not None else None
     is_kept = order.status != Order.Status.REFUNDED
-    return positions.of_gift(subsidy=subsidy(order) if is_kept else 0, fee_bps=order.fee_bps)
+    return positions.of_gift(
+        subsidy=_subsidy(order.discount, funded_by) if is_kept else 0, fee_bps=order.fee_bps
+    )
 
 
 def hold_until(earned_at: datetime) -> datetime:

@@ -1,18 +1,20 @@
 """Closing a month: recognise its invoices, share its pools among creators, write its statements."""
 
-from collections import defaultdict
-from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from operator import itemgetter
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, Sum
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
+from config import bulk
+from config.turns import Turns
 from payments import locks, modes
 from payments.errors import EarlierPeriodOpen, PeriodNotOver
 from payments.ledger import accounts, posting
@@ -23,41 +25,21 @@ from payments.models import (
     Pool,
     PoolShare,
     Transfer,
-    WatchDaily,
 )
 from payments.periods import Month
 from payments.services.payouts import statements
 from payments.services.settling.split import hold_until
-from payments.services.sharing import allocation, recognition
+from payments.services.sharing import figures, recognition
+from payments.services.sharing.figures import Closing, Share
 from payments.services.sharing.recognition import recognise
 
-__all__ = ["Closing", "Share", "close_month", "recognise", "verify_month"]
-# A user who watches less of a video on a day only looks at it, and gives its creator no share.
-MIN_SECONDS = 30
+__all__ = ["Closing", "Share", "close_month", "finish_closes", "recognise", "verify_month"]
 BATCH = 2000
 Role = LedgerAccount.Role
+# The figures of a pool, which follow from the ledger and the watch time.
+_FIGURES = ("balance", "amount", "total_seconds", "input_sha256")
 # An entry on one of these accounts makes a currency part of a month's closing.
 _CREATORS_MONEY = (Role.CREATOR, Role.POOL, Role.DEFERRED)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """One creator's share of a pool: the watch time of their videos and the amount in minor units."""
-
-    seconds: int
-    amount: int
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """A month's pool in one currency with its shares by the creator's id.
-
-    The pool of a dry run is not stored.
-    """
-
-    pool: Pool
-    shares: dict[str, Share] = field(repr=False)
-    is_stored: bool = True
 
 
 def close_month(
@@ -69,8 +51,9 @@ def close_month(
 ) -> list[Closing]:
     """Close a calendar month (UTC) in each currency that has entries or subscriptions in it.
 
-    Safe to repeat and to run twice at once: a month that is closed is only returned. A pool without a
-    positive balance, or without watch time, shares nothing; its balance stays for the next month.
+    Safe to repeat, to run twice at once, and to kill at any point: a month that is closed is only
+    returned, and a close that was left is finished. A pool without a positive balance, or without watch
+    time, shares nothing; its balance stays for the next month.
     A dry run is possible at any time: it returns what closing now would share, and writes nothing.
     ``on_step`` is called with a line of text before each step. Raises PeriodNotOver until
     POOL_CLOSE_AFTER_HOURS after the month's end, and EarlierPeriodOpen while an earlier month is open.
@@ -87,73 +70,139 @@ def close_month(
     closings = []
     for currency in currencies:
         stored = Pool.objects.filter(period=str(month), currency=currency).first()
-        if stored is not None:
+        if stored is not None and stored.status == Pool.Status.CLOSED:
             on_step(f"{currency}: already closed")
-            closings.append(_as_stored(stored))
+            closings.append(figures.as_stored(stored))
         elif dry_run:
-            closings.append(_dry_run(month, currency, now))
+            closings.append(
+                figures.recomputed(stored, month)
+                if stored
+                else figures.foreseen(month, currency, now)
+            )
         else:
-            on_step(f"{currency}: recognising invoices")
-            recognise(month, currency)
-            on_step(f"{currency}: sharing the pool")
-            closings.append(_close(month, currency, actor))
+            if stored is None:
+                on_step(f"{currency}: recognising invoices")
+                recognise(month, currency)
+            closings.append(_close(month, currency, actor, on_step))
     return closings
 
 
-@transaction.atomic
-def _close(month: Month, currency: str, actor: User | None) -> Closing:
-    # The lock makes concurrent closings wait: each after the first finds the pool stored.
-    account = locks.lock_ledger_account(accounts.of(Role.POOL, currency).pk)
-    stored = Pool.objects.filter(period=str(month), currency=currency).first()
-    if stored is not None:
-        return _as_stored(stored)
-    now = timezone.now()
-    closing = _computed(
-        month,
-        currency,
-        now,
-        balance=_balance(account, month),
-        paid=_paid_by_subscriber(account, month),
-    )
-    pool = closing.pool
-    pool.closed_by = actor
-    pool.save(force_insert=True)
-    PoolShare.objects.bulk_create(
-        (
-            PoolShare(pool=pool, creator_id=creator, seconds=share.seconds, amount=share.amount)
-            for creator, share in closing.shares.items()
-        ),
-        batch_size=BATCH,
-    )
-    creators = accounts.of_creators(
-        [creator for creator, share in closing.shares.items() if share.amount], currency
-    )
-    posting.post(
-        key=f"pool:{pool.period}:{currency}",
-        kind=JournalEntry.Kind.POOL,
-        currency=currency,
-        transfers=[
-            (account, creators[creator], share.amount)
-            for creator, share in closing.shares.items()
-            if share.amount
-        ],
-        at=month.last_moment,
-        available_on=hold_until(month.end),
-        pool=pool,
-    )
+def finish_closes() -> None:
+    """Finish the closes that were begun and left, such as by a process that was killed."""
+    for pool in Pool.objects.filter(status=Pool.Status.CLOSING).order_by("period", "currency"):
+        close_month(Month.named(pool.period), actor=pool.closed_by)
+
+
+# A close writes a few rows for each creator. They are written in batches, so that other transactions
+# get their turn between them on SQLite, which has one writer at a time. The steps are:
+#
+# 1. The pool is stored as CLOSING, under the lock of the pool's account. From then on nothing counts in
+#    the month any more: watch time goes to today (`watchtime.record`), no invoice is recognised in it
+#    (`recognition`), and refunds, sales and payouts are booked at their own moment, after the month. So
+#    every later step computes the same figures, at any time and in any process.
+# 2. The figures are stored, once.
+# 3. Each batch writes some creators' shares and their transfers in one transaction, under the same
+#    lock, and begins after the last creator who has a share. So a repeat goes on where a killed process
+#    has stopped, and two processes at once do the work of one.
+# 4. The statements follow from the books. A repeat skips those that are stored.
+# 5. The pool becomes CLOSED. Until then the next month cannot be closed, because its pool holds what
+#    this month leaves.
+#
+# The worker finishes a close that was left (`finish_closes`), and a switch of the mode does so first.
+
+
+def _close(
+    month: Month, currency: str, actor: User | None, on_step: Callable[[str], None]
+) -> Closing:
+    account = accounts.of(Role.POOL, currency)
+    pool = _begin(account, month, actor)
+    if pool.status == Pool.Status.CLOSED:
+        return figures.as_stored(pool)
+    on_step(f"{currency}: sharing the pool")
+    closing = figures.recomputed(pool, month)
+    known = {name: getattr(closing.pool, name) for name in _FIGURES}
+    Pool.objects.filter(pk=pool.pk, input_sha256="").update(**known)
+    pool.refresh_from_db()
+    if pool.input_sha256 != closing.pool.input_sha256:
+        raise RuntimeError(
+            f"{pool} is being closed, and its watch time or its entries were changed meanwhile."
+            f" Compare them with a backup: they must give the hash {pool.input_sha256}."
+        )
+    shares = sorted(closing.shares.items())
+    turns = Turns()
+    while _share_batch(pool, account, shares, month):
+        turns.give()
+    on_step(f"{currency}: writing the statements")
     statements.write(month, currency)
-    audit.record(
-        actor=actor,
-        action=AuditAction.POOL_CLOSED,
-        target=pool,
-        period=pool.period,
-        currency=currency,
-        balance=pool.balance,
-        amount=pool.amount,
-        creators=len(closing.shares),
-        input_sha256=pool.input_sha256,
+    _finish(pool, account, creators=len(shares))
+    return Closing(pool, closing.shares)
+
+
+@transaction.atomic
+def _begin(account: LedgerAccount, month: Month, actor: User | None) -> Pool:
+    """Return the pool of the month, stored as CLOSING if there is none: then the month is frozen."""
+    locks.lock_ledger_account(account.pk)
+    pool, _ = Pool.objects.get_or_create(
+        period=str(month),
+        currency=account.currency,
+        defaults={
+            "status": Pool.Status.CLOSING, "closed_by": actor, "algorithm": settings.POOL_ALGORITHM,
+            **dict.fromkeys(("balance", "amount", "total_seconds"), 0),
+        },
+    )  # fmt: skip
+    return pool
+
+
+@transaction.atomic
+def _share_batch(
+    pool: Pool, account: LedgerAccount, shares: list[tuple[str, Share]], month: Month
+) -> bool:
+    """Write and book the next shares of a pool; return False if there is none.
+
+    ``shares`` are all shares of the pool, by the creator's id.
+    """
+    locks.lock_ledger_account(account.pk)
+    last = pool.shares.order_by("-creator_id").values_list("creator_id", flat=True).first()
+    begin = bisect_right(shares, str(last), key=itemgetter(0)) if last else 0
+    batch = shares[begin : begin + BATCH]
+    if not batch:
+        return False
+    bulk.insert(
+        PoolShare,
+        ("pool", "creator", "seconds", "amount"),
+        [(pool.pk, creator, share.seconds, share.amount) for creator, share in batch],
     )
-    return replace(closing, is_stored=True)
+    if pool.amount:
+        accounts.open_for([creator for creator, share in batch if share.amount], account.currency)
+        posting.post_shares(
+            pool,
+            account,
+            first=batch[0][0],
+            last=batch[-1][0],
+            at=month.last_moment,
+            available_on=hold_until(month.end),
+        )
+    return True
+
+
+@transaction.atomic
+def _finish(pool: Pool, account: LedgerAccount, *, creators: int) -> None:
+    """Mark the month as closed, unless another process has done so."""
+    locks.lock_ledger_account(account.pk)
+    closing = Pool.objects.filter(pk=pool.pk, status=Pool.Status.CLOSING)
+    if closing.update(status=Pool.Status.CLOSED):
+        audit.record(
+            actor=pool.closed_by,
+            action=AuditAction.POOL_CLOSED,
+            target=pool,
+            period=pool.period,
+            currency=pool.currency,
+            balance=pool.balance,
+            amount=pool.amount,
+            creators=creators,
+            input_sha256=pool.input_sha256,
+        )
+    pool.status = Pool.Status.CLOSED
 
 
 def verify_month(month: Month) -> list[str]:
@@ -169,18 +218,12 @@ def verify_month(month: Month) -> list[str]:
 
 
 def _discrepancies(pool: Pool, month: Month) -> Iterable[str]:
-    account = accounts.of(Role.POOL, pool.currency)
-    stored = _as_stored(pool).shares
-    recomputed = _computed(
-        month,
-        pool.currency,
-        pool.closed_at,
-        balance=_balance(account, month),
-        paid=_paid_by_subscriber(account, month),
-        algorithm=pool.algorithm,
-        payers=pool.payers,
-    )
-    for name in ("balance", "amount", "total_seconds", "input_sha256"):
+    if pool.status != Pool.Status.CLOSED:
+        yield f"{pool} is still being closed"
+        return
+    stored = figures.as_stored(pool).shares
+    recomputed = figures.recomputed(pool, month)
+    for name in _FIGURES:
         old, new = getattr(pool, name), getattr(recomputed.pool, name)
         if old != new:
             yield f"{pool}: {name} is stored as {old}, recomputed as {new}"
@@ -199,145 +242,10 @@ def _discrepancies(pool: Pool, month: Month) -> Iterable[str]:
     yield from statements.discrepancies(month, pool.currency)
 
 
-def _dry_run(month: Month, currency: str, now: datetime) -> Closing:
-    """Return the closing of a month as it would be now, without writing anything."""
-    account = LedgerAccount.objects.filter(role=Role.POOL, currency=currency).first()
-    balance = _balance(account, month) if account else 0
-    paid = _paid_by_subscriber(account, month) if account else {}
-    for earning in recognition.expected(month, currency):
-        balance += earning.to_pool
-        user = str(earning.user_id)
-        paid[user] = paid.get(user, 0) + earning.to_pool
-    return _computed(month, currency, now, balance=balance, paid=paid)
-
-
-def _computed(
-    month: Month,
-    currency: str,
-    closed_at: datetime,
-    *,
-    balance: int,
-    paid: dict[str, int],
-    algorithm: str = "",
-    payers: str = Pool.Payers.KEPT,
-) -> Closing:
-    """Return the pool and the shares that follow from its balance and the watch time, not stored.
-
-    ``paid`` is the part of the pool that each subscriber's money brought in the month. The algorithm is
-    POOL_ALGORITHM, unless another is given. Only the watch time of ``payers`` counts.
-    """
-    algorithm = algorithm or settings.POOL_ALGORITHM
-    if payers == Pool.Payers.KEPT:
-        counted = {user for user, amount in paid.items() if amount > 0}
-    else:
-        counted = _invoiced(month, currency, closed_at)
-    watched = _watched_seconds(month, counted)
-    weights: defaultdict[str, int] = defaultdict(int)
-    for by_creator in watched.values():
-        for creator, seconds in by_creator.items():
-            weights[creator] += seconds
-    total = sum(weights.values())
-    amount = balance if balance > 0 and total else 0
-    if algorithm == Pool.Algorithm.USER_CENTRIC:
-        amounts = allocation.user_centric(amount, paid if amount else {}, watched)
-        inputs = {user: paid.get(user, 0) for user in watched}
-        for user, by_creator in watched.items():
-            inputs |= {f"{user}/{creator}": seconds for creator, seconds in by_creator.items()}
-    else:
-        amounts = allocation.allocate(amount, weights)
-        inputs = weights
-    pool = Pool(
-        period=str(month),
-        currency=currency,
-        balance=balance,
-        amount=amount,
-        total_seconds=total,
-        algorithm=algorithm,
-        payers=payers,
-        input_sha256=allocation.input_sha256(algorithm, str(month), currency, amount, inputs),
-        closed_at=closed_at,
-    )
-    shares = {creator: Share(weights[creator], part) for creator, part in sorted(amounts.items())}
-    return Closing(pool, shares, is_stored=False)
-
-
-def _invoiced(month: Month, currency: str, closed_at: datetime) -> set[str]:
-    """Return the subscribers who had paid for a part of the month by ``closed_at``, refunded or not."""
-    invoices = Invoice.objects.filter(
-        modes.of_present("paid_at", until=month.end),
-        status=Invoice.Status.PAID,
-        currency=currency,
-        paid_at__lte=closed_at,
-        period_start__lt=month.end,
-        period_end__gt=month.start,
-    )
-    return {str(user) for user in invoices.values_list("subscription__user", flat=True)}
-
-
-def _watched_seconds(month: Month, payers: Container[str]) -> dict[str, dict[str, int]]:
-    """Return the payers' seconds that count for a month's pool, by subscriber and then by creator."""
-    rows = (
-        WatchDaily.objects.filter(
-            day__gte=month.first_day,
-            day__lt=month.next().first_day,
-            plan_seconds__gte=MIN_SECONDS,
-        )
-        .exclude(user=F("creator"))
-        .values_list("user", "creator")
-        .annotate(seconds=Sum("plan_seconds"))
-    )
-    watched: dict[str, dict[str, int]] = {}
-    for user, creator, seconds in rows.order_by().iterator(chunk_size=BATCH):
-        if str(user) in payers:
-            watched.setdefault(str(user), {})[str(creator)] = seconds
-    return watched
-
-
-def _balance(account: LedgerAccount, month: Month) -> int:
-    """Return the pool's balance at the month's end, before it was shared, in minor units.
-
-    A later refund counts in its own month, as in the statements. So a month's balance never changes.
-    """
-    present = modes.of_present("entry__effective_at", until=month.end)
-    earned = present & Q(entry__effective_at__lt=month.end)
-    shared = Q(entry__key=f"pool:{month}:{account.currency}")
-    return Transfer.objects.filter(earned, ~shared).net(account)
-
-
-def _paid_by_subscriber(account: LedgerAccount, month: Month) -> dict[str, int]:
-    """Return the part of the pool that each subscriber's money brought in the month, in minor units.
-
-    A refund or a dispute takes it away again, and one after the close takes it from the month in which
-    it happens: as in the statements.
-    """
-    rows = (
-        Transfer.objects.touching(pk=account.pk)
-        .filter(
-            modes.of_present("entry__effective_at", until=month.end),
-            entry__payment__invoice__isnull=False,
-            entry__effective_at__gte=month.start,
-            entry__effective_at__lt=month.end,
-        )
-        .values_list("entry__payment__invoice__subscription__user")
-        .annotate(total=Sum("net"))
-    )
-    return {str(user): total for user, total in rows.order_by()}
-
-
 def _booked_shares(pool: Pool) -> dict[str, int]:
     """Return the amounts that a pool's journal entry credits, by the creator's id."""
     rows = Transfer.objects.filter(entry__pool=pool).values_list("credit__owner")
     return {str(owner): total for owner, total in rows.annotate(total=Sum("amount")).order_by()}
-
-
-def _as_stored(pool: Pool) -> Closing:
-    """Return a closed month from its stored pool and shares."""
-    rows = pool.shares.order_by("creator_id").values_list("creator_id", "seconds", "amount")
-    shares = {
-        str(creator): Share(seconds, amount)
-        for creator, seconds, amount in rows.iterator(chunk_size=BATCH)
-    }
-    return Closing(pool, shares)
 
 
 def _currencies(month: Month) -> list[str]:
@@ -371,7 +279,7 @@ def _is_active(month: Month, currency: str) -> bool:
     if entries.exists() or recognition.is_open(month, currency):
         return True
     account = LedgerAccount.objects.filter(role=Role.POOL, currency=currency).first()
-    return account is not None and _balance(account, month) != 0
+    return account is not None and figures.balance_of(account, month) != 0
 
 
 def _open_before(month: Month, currency: str) -> Month | None:
@@ -382,7 +290,8 @@ def _open_before(month: Month, currency: str) -> Month | None:
         entries.order_by("effective_at").values_list("effective_at", flat=True).first(),
         invoices.order_by("period_start").values_list("period_start", flat=True).first(),
     ]
-    closed = set(Pool.objects.filter(currency=currency).values_list("period", flat=True))
+    pools = Pool.objects.filter(currency=currency, status=Pool.Status.CLOSED)
+    closed = set(pools.values_list("period", flat=True))
     earlier = min((Month.of(moment) for moment in beginnings if moment), default=month)
     while earlier < month:
         if str(earlier) not in closed and _is_active(earlier, currency):

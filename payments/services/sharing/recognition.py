@@ -10,6 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from config.money import creator_share
+from config.turns import Turns
 from payments import locks, modes
 from payments.ledger import accounts
 from payments.models import (
@@ -34,7 +35,11 @@ def recognise(month: Month, currency: str) -> int:
     Each invoice has a transaction of its own. Safe to repeat, also after a run that was killed: an
     invoice that is recognised up to the month's end is skipped, and so is a month that is closed.
     """
-    return sum(_recognise(invoice_id, month) for invoice_id in _open_invoices(month, currency))
+    turns, number = Turns(), 0
+    for invoice_id in _open_invoices(month, currency):
+        number += _recognise(invoice_id, month)
+        turns.give()
+    return number
 
 
 def earned_by_end_of(invoice: Invoice, *, left: int, month: Month) -> int:

@@ -1,0 +1,178 @@
+"""The figures of a month's pool and its shares, as they follow from the ledger and the watch time."""
+
+from collections import defaultdict
+from collections.abc import Container
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import F, Q, Sum
+
+from payments import modes
+from payments.ledger import accounts
+from payments.models import Invoice, LedgerAccount, Pool, Transfer, WatchDaily
+from payments.periods import Month
+from payments.services.sharing import allocation, recognition
+
+# A user who watches less of a video on a day only looks at it, and gives its creator no share.
+MIN_SECONDS = 30
+BATCH = 2000
+Role = LedgerAccount.Role
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One creator's share of a pool: the watch time of their videos and the amount in minor units."""
+
+    seconds: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A month's pool in one currency with its shares by the creator's id.
+
+    The pool of a dry run is not stored.
+    """
+
+    pool: Pool
+    shares: dict[str, Share] = field(repr=False)
+    is_stored: bool = True
+
+
+def as_stored(pool: Pool) -> Closing:
+    """Return a closed month from its stored pool and shares."""
+    rows = pool.shares.order_by("creator_id").values_list("creator_id", "seconds", "amount")
+    shares = {
+        str(creator): Share(seconds, amount)
+        for creator, seconds, amount in rows.iterator(chunk_size=BATCH)
+    }
+    return Closing(pool, shares)
+
+
+def recomputed(pool: Pool, month: Month) -> Closing:
+    """Return the closing of a stored pool as it follows from the ledger and the watch time now."""
+    account = accounts.of(Role.POOL, pool.currency)
+    return _computed(
+        Pool(
+            period=pool.period,
+            currency=pool.currency,
+            algorithm=pool.algorithm,
+            payers=pool.payers,
+            closed_at=pool.closed_at,
+        ),
+        month,
+        balance=balance_of(account, month),
+        paid=_paid_by_subscriber(account, month),
+    )
+
+
+def foreseen(month: Month, currency: str, now: datetime) -> Closing:
+    """Return the closing of a month as it would be now, without writing anything."""
+    account = LedgerAccount.objects.filter(role=Role.POOL, currency=currency).first()
+    balance = balance_of(account, month) if account else 0
+    paid = _paid_by_subscriber(account, month) if account else {}
+    for earning in recognition.expected(month, currency):
+        balance += earning.to_pool
+        user = str(earning.user_id)
+        paid[user] = paid.get(user, 0) + earning.to_pool
+    pool = Pool(
+        period=str(month), currency=currency, algorithm=settings.POOL_ALGORITHM, closed_at=now
+    )
+    return _computed(pool, month, balance=balance, paid=paid)
+
+
+def _computed(pool: Pool, month: Month, *, balance: int, paid: dict[str, int]) -> Closing:
+    """Give a pool that is not stored the figures that follow from its balance and the watch time.
+
+    ``paid`` is the part of the pool that each subscriber's money brought in the month. Only the watch
+    time of the pool's ``payers`` counts.
+    """
+    if pool.payers == Pool.Payers.KEPT:
+        counted = {user for user, amount in paid.items() if amount > 0}
+    else:
+        counted = _invoiced(month, pool.currency, pool.closed_at)
+    watched = _watched_seconds(month, counted)
+    weights: defaultdict[str, int] = defaultdict(int)
+    for by_creator in watched.values():
+        for creator, seconds in by_creator.items():
+            weights[creator] += seconds
+    total = sum(weights.values())
+    amount = balance if balance > 0 and total else 0
+    if pool.algorithm == Pool.Algorithm.USER_CENTRIC:
+        amounts = allocation.user_centric(amount, paid if amount else {}, watched)
+        inputs = {user: paid.get(user, 0) for user in watched}
+        for user, by_creator in watched.items():
+            inputs |= {f"{user}/{creator}": seconds for creator, seconds in by_creator.items()}
+    else:
+        amounts = allocation.allocate(amount, weights)
+        inputs = weights
+    pool.balance, pool.amount, pool.total_seconds = balance, amount, total
+    pool.input_sha256 = allocation.input_sha256(
+        pool.algorithm, pool.period, pool.currency, amount, inputs
+    )
+    shares = {creator: Share(weights[creator], part) for creator, part in sorted(amounts.items())}
+    return Closing(pool, shares, is_stored=False)
+
+
+def _invoiced(month: Month, currency: str, closed_at: datetime) -> set[str]:
+    """Return the subscribers who had paid for a part of the month by ``closed_at``, refunded or not."""
+    invoices = Invoice.objects.filter(
+        modes.of_present("paid_at", until=month.end),
+        status=Invoice.Status.PAID,
+        currency=currency,
+        paid_at__lte=closed_at,
+        period_start__lt=month.end,
+        period_end__gt=month.start,
+    )
+    return {str(user) for user in invoices.values_list("subscription__user", flat=True)}
+
+
+def _watched_seconds(month: Month, payers: Container[str]) -> dict[str, dict[str, int]]:
+    """Return the payers' seconds that count for a month's pool, by subscriber and then by creator."""
+    rows = (
+        WatchDaily.objects.filter(
+            day__gte=month.first_day,
+            day__lt=month.next().first_day,
+            plan_seconds__gte=MIN_SECONDS,
+        )
+        .exclude(user=F("creator"))
+        .values_list("user", "creator")
+        .annotate(seconds=Sum("plan_seconds"))
+    )
+    watched: dict[str, dict[str, int]] = {}
+    for user, creator, seconds in rows.order_by().iterator(chunk_size=BATCH):
+        if (name := str(user)) in payers:
+            watched.setdefault(name, {})[str(creator)] = seconds
+    return watched
+
+
+def balance_of(account: LedgerAccount, month: Month) -> int:
+    """Return the pool's balance at the month's end, before it was shared, in minor units.
+
+    A later refund counts in its own month, as in the statements. So a month's balance never changes.
+    """
+    present = modes.of_present("entry__effective_at", until=month.end)
+    earned = present & Q(entry__effective_at__lt=month.end)
+    shared = Q(entry__key=f"pool:{month}:{account.currency}")
+    return Transfer.objects.filter(earned, ~shared).net(account)
+
+
+def _paid_by_subscriber(account: LedgerAccount, month: Month) -> dict[str, int]:
+    """Return the part of the pool that each subscriber's money brought in the month, in minor units.
+
+    A refund or a dispute takes it away again, and one after the close takes it from the month in which
+    it happens: as in the statements.
+    """
+    rows = (
+        Transfer.objects.touching(pk=account.pk)
+        .filter(
+            modes.of_present("entry__effective_at", until=month.end),
+            entry__payment__invoice__isnull=False,
+            entry__effective_at__gte=month.start,
+            entry__effective_at__lt=month.end,
+        )
+        .values_list("entry__payment__invoice__subscription__user")
+        .annotate(total=Sum("net"))
+    )
+    return {str(user): total for user, total in rows.order_by()}
