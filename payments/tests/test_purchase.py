@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.roles import Role
 from payments.models import Entitlement, Order, Payment, SandboxCheckout, SandboxPayment
+from payments.services.buying import checkout
 from payments.services.settling.facts import sync_payment
 from payments.tests.kit import (
     DECLINED,
@@ -229,6 +230,16 @@ def test_a_gateway_that_goes_away_after_it_moved_money_is_a_503(
         answer = admin_client.post(refund, {"reason": "x"})
     assert (answer.status_code, code(answer)) == (503, "gateway_unavailable")
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+
+
+def test_a_decline_in_another_request_leaves_its_key_to_it(client_for, viewer, video):
+    """An order that was read before the decline is charged with the next key."""
+    client_for(viewer).post(url(video), {})
+    order = Order.objects.get()
+    Order.objects.update(attempt=1)
+    paid = checkout.pay(order=order, payment_method=VISA)
+    assert (paid.status, paid.attempt) == ("paid", 1)
+    assert SandboxPayment.objects.get().idempotency_key == f"order:{order.pk}:1"
 
 
 def test_a_first_charge_is_settled_by_its_own_answer(client_for, viewer, video, gateway_is):
