@@ -52,7 +52,7 @@ def sync_subscription(
     Subscription.objects.filter(pk=row.pk).update(sync_ticket=F("sync_ticket") + 1)
     ticket = Subscription.objects.values_list("sync_ticket", flat=True).get(pk=row.pk)
     snapshot = gateways.by_name(gateway).fetch_subscription(external_id)
-    for invoice, fact in _apply_if_newest(row, ticket, snapshot):
+    for invoice, fact in _apply_if_newest(row.pk, ticket, snapshot):
         for payment_id in fact.payment_ids:
             sync_payment(gateway=gateway, external_id=payment_id, invoice=invoice)
         if fact.status == Invoice.Status.PAID:
@@ -103,16 +103,17 @@ def _claim_row(
 
 @transaction.atomic
 def _apply_if_newest(
-    known: Subscription, ticket: int, snapshot: SubscriptionSnapshot
+    pk: uuid.UUID, ticket: int, snapshot: SubscriptionSnapshot
 ) -> list[tuple[Invoice, InvoiceSnapshot]]:
     """Apply the gateway's answer unless the answer to a later ticket has been applied.
 
     Return our rows of the invoices of the answer, each with the invoice as it was answered.
     """
+    user_id = Subscription.objects.values_list("user_id", flat=True).get(pk=pk)
     # All subscriptions of the user are locked, because a running one ends an unpaid one.
-    rows = locks.lock_subscriptions_of(known.user_id)
+    rows = locks.lock_subscriptions_of(user_id)
     locks.lock_invoices_of(rows)
-    row = rows.pop(known.pk)
+    row = rows.pop(pk)
     is_newest = ticket > row.applied_ticket
     if is_newest:
         row.applied_ticket = ticket
