@@ -1,5 +1,7 @@
 """The writing of the audit log."""
 
+import uuid
+
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
@@ -11,7 +13,7 @@ from audit.models import AuditEntry
 
 def record(
     *,
-    actor: AbstractBaseUser | AnonymousUser | None,
+    actor: AbstractBaseUser | AnonymousUser | uuid.UUID | None,
     action: AuditAction,
     target: models.Model | None = None,
     **data: object,
@@ -19,12 +21,15 @@ def record(
     """Write an entry about a change, in the transaction of the change.
 
     Call it inside that transaction: change and entry are then committed together or not at all.
-    ``actor`` is None for the service itself, and ``target`` is the changed row. ``data`` must be JSON,
-    without secrets and personal data. Address and request id come from the current request, if any.
+    ``actor`` is a user or a user's id, and None for the service itself; ``target`` is the changed row.
+    ``data`` must be JSON, without secrets and personal data. Address and request id come from the
+    current request, if any.
     """
     source = origin()
+    if actor is not None and not isinstance(actor, uuid.UUID):
+        actor = actor.pk if actor.is_authenticated else None
     return AuditEntry.objects.create(
-        actor_id=actor.pk if actor is not None and actor.is_authenticated else None,
+        actor_id=actor,
         action=action,
         target_type=(target._meta.model_name or "") if target is not None else "",
         target_id=str(target.pk) if target is not None else "",

@@ -132,16 +132,12 @@ def lock_invoice(invoice_id: uuid.UUID) -> Invoice:
 
 
 def lock_entitlement_of(source_type: str, source_id: uuid.UUID) -> Entitlement | None:
-    """Lock the entitlement of an order or subscription, with its user loaded; None when it has none.
+    """Lock the entitlement of an order or subscription; None when it has none.
 
     After the order and its coupon, or the subscription and its invoices; before playback sessions.
     """
-    return (
-        Entitlement.objects.select_for_update(of=("self",))
-        .select_related("user")
-        .filter(source_type=source_type, source_id=source_id)
-        .first()
-    )
+    entitlements = Entitlement.objects.select_for_update()
+    return entitlements.filter(source_type=source_type, source_id=source_id).first()
 
 
 def lock_live_entitlement(entitlement_id: uuid.UUID, now: datetime) -> Entitlement | None:

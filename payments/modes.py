@@ -9,16 +9,18 @@ from datetime import UTC, datetime
 from django.db.models import Q, Subquery, Value
 from django.db.models.functions import Coalesce
 
+from config.prepared import Prepared
 from payments.models import MoneyMode
 
 Mode = MoneyMode.Mode
 _ALWAYS = Value(datetime(1970, 1, 1, tzinfo=UTC))
+_PRESENT = Prepared(lambda: MoneyMode.objects.order_by("-number").values_list("mode")[:1])
 
 
 def of_database() -> Mode | None:
     """Return the mode of the database, or None before its first order or subscription."""
-    mode = MoneyMode.objects.order_by("-number").values_list("mode", flat=True).first()
-    return Mode(mode) if mode else None
+    rows = _PRESENT.rows()
+    return Mode(rows[0][0]) if rows else None
 
 
 def record_first_use(mode: Mode) -> Mode:

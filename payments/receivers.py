@@ -23,7 +23,7 @@ from payments.books import review
 from payments.gateways.sandbox import events as sandbox_events
 from payments.gateways.sandbox import subscriptions as sandbox_subscriptions
 from payments.models import Order, Payment, Payout, Subscription
-from payments.services.buying import orders
+from payments.services.buying import orders as buying
 from payments.services.gateway_news import followups, reconciliation, webhooks
 from payments.services.notices import sending, writing
 from payments.services.offers import plans
@@ -50,10 +50,15 @@ def split_revenue(
 
 @receiver(payment_facts_changed, dispatch_uid="payments.order_follows_payment")
 def order_follows_payment(
-    sender, payment: Payment, kind: str, at: datetime | None = None, **kwargs
+    sender,
+    payment: Payment,
+    kind: str,
+    at: datetime | None = None,
+    orders: Mapping[UUID, Order] | None = None,
+    **kwargs,
 ):
     """Bring the payment's order, and the entitlement that it gives, to the payment's facts."""
-    orders.update_from_payment(payment, kind=kind, at=at)
+    buying.update_from_payment(payment, orders, kind=kind, at=at)
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.subscription_follows_payment")
@@ -65,13 +70,13 @@ def subscription_follows_payment(sender, payment: Payment, **kwargs):
 @receiver(video_removed, dispatch_uid="payments.close_orders")
 def close_orders(sender, video: Video, **kwargs):
     """Expire the open orders of the video."""
-    orders.expire_orders_of(video)
+    buying.expire_orders_of(video)
 
 
 @receiver(user_deactivated, dispatch_uid="payments.stop_money_of_deactivated_user")
 def stop_money_of_deactivated_user(sender, user: User, actor: User | None, **kwargs):
     """Expire the open orders of the user and of the user's videos, and stop the user's renewals."""
-    orders.expire_orders_of_user(user)
+    buying.expire_orders_of_user(user)
     deactivation.stop_renewals(user, by=actor)
 
 
@@ -138,7 +143,7 @@ def run_periodic_work(sender, every: str, **kwargs):
     elif every == "minute":
         webhooks.process_waiting()
         reconciliation.reopen_lost_charges()
-        orders.expire_orders()
+        buying.expire_orders()
         sandbox_subscriptions.run_due()
         lapsing.end_lapsed()
         deactivation.note_deactivated()

@@ -8,8 +8,10 @@ from django.dispatch import Signal
 # or once with the kind "adjustment" if there is none. The payment's row is locked and saved. Receivers
 # write the difference between the rows that the facts require and those that exist, so that any number
 # of repeats is safe.
-# Arguments: payment (Payment), kind (str: the kind of journal entry, "failed" or "adjustment"), at
-# (datetime: the moment of the journal entry), back (int: the money that had gone back by then).
+# Arguments: payment (Payment), orders (dict: the locked orders of the buyer for the video of the
+# payment's order, by id; empty without one), kind (str: the kind of journal entry, "failed" or
+# "adjustment"), at (datetime: the moment of the journal entry), back (int: the money that had gone back
+# by then).
 # Heard by, in this order:
 # 1. payments.receivers.split_revenue: brings the books to the facts.
 # 2. payments.receivers.order_follows_payment: brings the order and its entitlement to them.

@@ -50,6 +50,14 @@ def by_name(name: str) -> Gateway:
     return _GATEWAYS[name]()
 
 
+def by_name_when_open(name: str) -> Gateway:
+    """Return what `by_name` returns to a caller that has just called `require_open`.
+
+    Only for another gateway than that of PAYMENT_GATEWAY the database is asked again.
+    """
+    return configured() if name == settings.PAYMENT_GATEWAY else by_name(name)
+
+
 def configured() -> Gateway:
     """Return the gateway of PAYMENT_GATEWAY even while it is closed, to show or check its settings."""
     return _GATEWAYS[settings.PAYMENT_GATEWAY]()
@@ -70,10 +78,12 @@ def are_open() -> bool:
     return modes.of_database() in {None, mode_of(configured())}
 
 
-def require_open() -> None:
-    """Raise PaymentsClosed unless `are_open`."""
-    if not are_open():
+def require_open() -> bool:
+    """Raise PaymentsClosed unless `are_open`; return whether the database has a mode already."""
+    held = modes.of_database()
+    if held not in {None, mode_of(configured())}:
         raise PaymentsClosed()
+    return held is not None
 
 
 def is_known(name: str) -> bool:

@@ -219,6 +219,10 @@ class Gateway(Protocol):
     def public(self) -> PublicSettings:
         """The settings that clients may read."""
 
+    @property
+    def keeps_customers(self) -> bool:
+        """Whether the gateway keeps records of our users."""
+
     def webhook_is_configured(self) -> bool:
         """Return whether a signing secret is set. Without one, no webhook message can be verified."""
 

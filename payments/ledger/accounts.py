@@ -1,7 +1,8 @@
 """The chart of accounts. A ledger account is opened when it is first used."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from config import bulk
 from payments.models import LedgerAccount
@@ -32,18 +33,53 @@ GATEWAY_SIDE = frozenset({Role.CLEARING, Role.FEES, Role.FX_TRADING})
 PERSONAL = frozenset({Role.CREATOR, Role.CUSTOMER_REFUND})  # one account for each user
 
 
+class Key(NamedTuple):
+    """The one ledger account of a role in a currency.
+
+    A `PERSONAL` role has one for each user, ``owner_id``, and `Role.CLEARING` one for each gateway. The
+    other roles ignore both.
+    """
+
+    role: Role
+    currency: str
+    owner_id: uuid.UUID | None = None
+    gateway: str = ""
+
+    @property
+    def code(self) -> str:
+        """The account's unique code."""
+        holder = self.gateway if self.role == Role.CLEARING else ""
+        if self.role in PERSONAL and self.owner_id:
+            holder = str(self.owner_id)
+        return _code(self.role, holder, self.currency)
+
+
+def of_each(
+    keys: Iterable[Key], *, known: Iterable[LedgerAccount] = ()
+) -> dict[Key, LedgerAccount]:
+    """Return the accounts of some keys. Accounts that are ``known`` are not read again.
+
+    One query for all others, and one or two more for each that is opened.
+    """
+    codes = {key: key.code for key in keys}
+    found = {account.code: account for account in known}
+    if unknown := set(codes.values()) - found.keys():
+        stored = LedgerAccount.objects.filter(code__in=unknown)
+        found.update({account.code: account for account in stored})
+    return {key: found.get(code) or _opened(key) for key, code in codes.items()}
+
+
 def of(role: Role, currency: str, owner_id: uuid.UUID | None = None) -> LedgerAccount:
     """Return the account of a role in a currency; a `PERSONAL` role has one for each ``owner_id``.
 
     For other roles ``owner_id`` is ignored. `Role.CLEARING` has one for each gateway: use `clearing`.
     """
-    owner_id = owner_id if role in PERSONAL else None
-    return _opened(role, currency, str(owner_id or ""), owner_id)
+    return _opened(Key(role, currency, owner_id))
 
 
 def clearing(gateway: str, currency: str) -> LedgerAccount:
     """Return the account of the money in one currency that a gateway holds for us."""
-    return _opened(Role.CLEARING, currency, gateway, None)
+    return _opened(Key(Role.CLEARING, currency, gateway=gateway))
 
 
 def open_for(creator_ids: Collection[str], currency: str) -> None:
@@ -76,10 +112,15 @@ def open_for(creator_ids: Collection[str], currency: str) -> None:
     )
 
 
-def _opened(role: Role, currency: str, holder: str, owner_id: uuid.UUID | None) -> LedgerAccount:
+def _opened(key: Key) -> LedgerAccount:
     account, _ = LedgerAccount.objects.get_or_create(
-        code=_code(role, holder, currency),
-        defaults={"kind": KINDS[role], "currency": currency, "role": role, "owner_id": owner_id},
+        code=key.code,
+        defaults={
+            "kind": KINDS[key.role],
+            "currency": key.currency,
+            "role": key.role,
+            "owner_id": key.owner_id if key.role in PERSONAL else None,
+        },
     )
     return account
 

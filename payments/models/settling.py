@@ -2,7 +2,7 @@ from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q, Sum
+from django.db.models import F, Q
 from django.utils import timezone
 
 from config.ids import uuid7
@@ -84,13 +84,11 @@ class Payment(models.Model):
 
     def refunded(self) -> int:
         """Return the sum of the refunds that are under way or have succeeded, in minor units."""
-        counting = self.refunds.filter(status__in=Refund.COUNTS)
-        return counting.aggregate(total=Sum("amount"))["total"] or 0
+        return sum(row.amount for row in self.refunds.all() if row.status in Refund.COUNTS)
 
     def disputed(self) -> int:
         """Return the amount that buyers' banks hold because of disputes, in minor units."""
-        held = self.disputes.aggregate(total=Sum(F("withdrawn") - F("reinstated")))
-        return held["total"] or 0
+        return sum(row.withdrawn - row.reinstated for row in self.disputes.all())
 
     def gone_back(self) -> int:
         """Return the amount that was refunded or is held by banks, in minor units."""
@@ -98,8 +96,8 @@ class Payment(models.Model):
 
     def requested_back(self) -> int:
         """Return the sum of the refunds that the gateway has not answered yet, in minor units."""
-        requested = self.refunds.filter(status=Refund.Status.REQUESTED)
-        return requested.aggregate(total=Sum("amount"))["total"] or 0
+        requested = Refund.Status.REQUESTED
+        return sum(row.amount for row in self.refunds.all() if row.status == requested)
 
     def refundable(self) -> int:
         """Return the part that can still be refunded, in minor units; below 0 if too much went back."""
@@ -107,11 +105,11 @@ class Payment(models.Model):
 
     def has_undecided_dispute(self) -> bool:
         """Tell whether a bank holds money for a dispute that it has not decided yet."""
-        return self.disputes.undecided().exists()
+        return self.disputed() > 0 and self.disputes.undecided().exists()
 
     def has_lost_dispute(self) -> bool:
         """Tell whether a bank has decided a dispute and kept money."""
-        return self.disputes.lost().exists()
+        return self.disputed() > 0 and self.disputes.lost().exists()
 
 
 class Refund(models.Model):

@@ -97,7 +97,7 @@ def paid_periods(subscription: Subscription) -> list[tuple[Invoice, list[Payment
         if periods and invoice.ended_early_at != periods[-1][0].period_start:
             break
         applied = invoice.payments.filter(disposition=Payment.Disposition.APPLIED)
-        periods.append((invoice, list(applied)))
+        periods.append((invoice, list(applied.prefetch_related("refunds", "disputes"))))
     return periods
 
 
@@ -151,7 +151,7 @@ def _announce(entitlement: Entitlement, *, granted: bool) -> None:
     """Write the audit entry and send the signal, in the caller's transaction."""
     action = AuditAction.ENTITLEMENT_GRANTED if granted else AuditAction.ENTITLEMENT_REVOKED
     audit.record(
-        actor=entitlement.user,
+        actor=entitlement.user_id,
         action=action,
         target=entitlement,
         source=entitlement.source_type,

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.roles import Role
 from payments.models import Entitlement, Order, Payment, SandboxCheckout, SandboxPayment
+from payments.services.buying import checkout
 from payments.services.settling.facts import sync_payment
 from payments.tests.kit import (
     DECLINED,
@@ -209,8 +210,11 @@ def test_after_a_decline_another_card_pays_the_same_order(client_for, viewer, vi
 def test_a_gateway_that_goes_away_after_it_moved_money_is_a_503(
     client_for, viewer, admin, video, gateway_is
 ):
+    """The answer to the first charge settles it; a repeat, and a refund, must ask the gateway."""
     client, admin_client = client_for(viewer), client_for(admin)
     client.raise_request_exception = admin_client.raise_request_exception = False
+    with gateway_is(SilentGateway):
+        assert client.post(url(video), {"payment_method": VISA}).status_code == 503
     with gateway_is(ForgetfulGateway):
         answer = client.post(url(video), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (503, "gateway_unavailable")
@@ -225,6 +229,24 @@ def test_a_gateway_that_goes_away_after_it_moved_money_is_a_503(
     with gateway_is(ForgetfulGateway):
         answer = admin_client.post(refund, {"reason": "x"})
     assert (answer.status_code, code(answer)) == (503, "gateway_unavailable")
+    assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
+
+
+def test_a_decline_in_another_request_leaves_its_key_to_it(client_for, viewer, video):
+    """An order that was read before the decline is charged with the next key."""
+    client_for(viewer).post(url(video), {})
+    order = Order.objects.get()
+    Order.objects.update(attempt=1)
+    paid = checkout.pay(order=order, payment_method=VISA)
+    assert (paid.status, paid.attempt) == ("paid", 1)
+    assert SandboxPayment.objects.get().idempotency_key == f"order:{order.pk}:1"
+
+
+def test_a_first_charge_is_settled_by_its_own_answer(client_for, viewer, video, gateway_is):
+    """No second question is asked about it, so that no gateway can leave it open."""
+    with gateway_is(ForgetfulGateway):
+        answer = client_for(viewer).post(url(video), {"payment_method": VISA})
+    assert (answer.status_code, answer.data["order"]["status"]) == (201, "paid")
     assert balances() == {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
 
 

@@ -8,7 +8,7 @@ from django.db.models import Sum
 from django.urls import reverse
 from django.utils import timezone
 
-from config import money
+from config import money, related
 from config.ids import uuid7
 from payments.gateways.base import (
     Declined,
@@ -74,9 +74,10 @@ def charge(
                 captured=amount if status == "captured" else 0,
             )
             events.record(f"payment.{status}", "payment", payment.pk)
-            return payment
     except IntegrityError:
         return SandboxPayment.objects.get(idempotency_key=key)
+    related.note_none(payment, "refunds", "disputes")
+    return payment
 
 
 def raise_if_declined(payment: SandboxPayment) -> SandboxPayment:
@@ -226,6 +227,11 @@ def snapshot(payment_id: str) -> PaymentSnapshot:
         SandboxPayment.objects.select_related("invoice").prefetch_related("refunds", "disputes"),
         payment_id,
     )
+    return snapshot_of(payment)
+
+
+def snapshot_of(payment: SandboxPayment) -> PaymentSnapshot:
+    """Return the state of a payment that was read or made just now."""
     waits = payment.status == "requires_action"
     return PaymentSnapshot(
         external_id=payment.pk,

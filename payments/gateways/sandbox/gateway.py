@@ -37,6 +37,7 @@ class SandboxGateway:
 
     name = "sandbox"
     public: PublicSettings = {"publishable_key": None, "livemode": False}
+    keeps_customers = False
 
     def webhook_is_configured(self) -> bool:
         return bool(settings.SANDBOX_WEBHOOK_SECRETS)
@@ -61,7 +62,7 @@ class SandboxGateway:
             key=key,
             reference=reference,
         )
-        return charging.snapshot(charging.raise_if_declined(payment).pk)
+        return charging.snapshot_of(charging.raise_if_declined(payment))
 
     def fetch_payment(self, external_id: str) -> PaymentSnapshot:
         return charging.snapshot(external_id)

@@ -66,6 +66,7 @@ class StripeGateway:
     """Stripe as a `Gateway`: see there for the promise of each call."""
 
     name = "stripe"
+    keeps_customers = True
 
     @property
     def public(self) -> PublicSettings:

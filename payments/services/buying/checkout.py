@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
@@ -14,6 +14,7 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config import money
+from config.prepared import Prepared
 from payments import gateways
 from payments.errors import (
     AlreadyOwned,
@@ -53,6 +54,19 @@ REFUSALS = (
 )
 
 
+# The video and the rental hours of each live entitlement of a user to a video, or to all videos.
+_HELD = Prepared(
+    lambda user, video, now: (
+        Entitlement.objects.live(now)
+        .filter(Q(video=video) | Q(video=None), user=user)
+        .values_list("video", "rental_hours")
+    ),
+    user=uuid.UUID,
+    video=uuid.UUID,
+    now=datetime,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class PurchaseOptions:
     """How a buyer wants to get a video.
@@ -85,8 +99,8 @@ def purchase(
     Raises VideoNotFound, OwnVideo, NotForSale, CurrencyUnsupported, PriceChanged, AlreadyOwned,
     CoveredBySubscription, CouponInvalid, AmountBelowMinimum, and the errors of `pay`.
     """
-    gateways.require_open()
-    order, created = _get_or_create_order(buyer, video_id, options)
+    has_mode = gateways.require_open()
+    order, created = _get_or_create_order(buyer, video_id, options, has_mode=has_mode)
     if not order.amount:
         return orders.complete_free(order), created
     if payment_method and order.status in Order.OPEN:
@@ -95,14 +109,16 @@ def purchase(
 
 
 def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
-    """Charge an open order, and return it with its new status.
+    """Charge an open order while payments are open, and return it with its new status.
 
     Raises OrderNotOpen, VideoNotFound for a deleted or withdrawn video, and CardDeclined,
     PaymentMethodUnknown or AmountBelowMinimum: the order then waits for another card. After
     GatewayUnavailable it stays PROCESSING, neither expires nor can be canceled, and the next call asks
     the gateway again with the same idempotency key, so that a capture is found and not repeated.
     """
-    gateway = gateways.by_name(order.gateway)
+    gateway = gateways.by_name_when_open(order.gateway)
+    # The first call with a key is answered with the payment as it is now, a later one perhaps not.
+    is_first_call = order.status == Order.Status.PENDING
     _mark_as_charging(order)
     if order.status in Order.BOUGHT:
         return order  # another request has paid it
@@ -125,9 +141,13 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
     with (
         translate_errors()
     ):  # a gateway that is away now has charged already; a repeat learns of it
-        sync_payment(gateway=gateway.name, external_id=charge.external_id, order=order)
-    order.refresh_from_db(fields=["status", "attempt", "paid_at"])
-    return order
+        payment = sync_payment(
+            gateway=gateway.name,
+            external_id=charge.external_id,
+            order=order,
+            snapshot=charge if is_first_call and charge.captured else None,
+        )
+    return payment.order or order
 
 
 def next_action(order: Order, *, return_url: str = "") -> NextAction | None:
@@ -162,18 +182,25 @@ def _mark_as_charging(order: Order) -> None:
         order.video.deleted_at is not None or order.video.is_withdrawn
     ):
         raise VideoNotFound()
-    marked = Order.objects.filter(
-        Q(status=Order.Status.PROCESSING)
-        | Q(status=Order.Status.PENDING, expires_at__gt=timezone.now()),
+    now = timezone.now()
+    unpaid = Order.objects.filter(
+        Q(status=Order.Status.PROCESSING) | Q(status=Order.Status.PENDING, expires_at__gt=now),
         pk=order.pk,
-    ).update(status=Order.Status.PROCESSING, changed_at=timezone.now())
-    order.refresh_from_db(fields=["status", "attempt", "paid_at"])
-    if not marked and order.status not in Order.BOUGHT:
-        raise OrderNotOpen()
+    )
+    while not unpaid.filter(attempt=order.attempt).update(
+        status=Order.Status.PROCESSING, changed_at=now
+    ):
+        attempt = order.attempt
+        order.refresh_from_db(fields=["status", "attempt", "paid_at"])
+        if order.status in Order.BOUGHT:
+            return
+        if order.attempt == attempt:  # otherwise another request has just had a decline
+            raise OrderNotOpen()
+    order.status = Order.Status.PROCESSING
 
 
 def _get_or_create_order(
-    buyer: User, video_id: uuid.UUID, options: PurchaseOptions
+    buyer: User, video_id: uuid.UUID, options: PurchaseOptions, *, has_mode: bool
 ) -> tuple[Order, bool]:
     """Return the buyer's open order that fits the options, and whether this call created it."""
     videos = Video.objects.visible_to(buyer).select_related("creator")
@@ -187,7 +214,8 @@ def _get_or_create_order(
         if order is not None:
             return order, False
         try:
-            return _create_order(buyer, video, options, price, coupon), True
+            order = _create_order(buyer, video, options, price, coupon, has_mode=has_mode)
+            return order, True
         except IntegrityError:
             continue  # another request of the buyer has just created one
     raise GatewayUnavailable()
@@ -210,13 +238,12 @@ def _checked_price(buyer: User, video: Video, options: PurchaseOptions) -> int:
         shown = Decimal(money.to_text(price, video.currency))
         if options.expected_amount != shown:
             raise PriceChanged(str(shown), video.currency)
-    live = Entitlement.objects.live().filter(user=buyer)
-    to_video = live.filter(video=video)
-    if options.kind == Order.Kind.BUY:
-        to_video = to_video.filter(rental_hours=None)  # a rented video can be bought
-    if to_video.exists():
+    held = _HELD.rows(user=buyer.pk, video=video.pk, now=timezone.now())
+    is_rent = options.kind == Order.Kind.RENT
+    # A rented video can be bought.
+    if any(to is not None and (hours is None or is_rent) for to, hours in held):
         raise AlreadyOwned()
-    if not options.even_if_covered and live.filter(video=None).exists():
+    if not options.even_if_covered and any(to is None for to, _ in held):
         raise CoveredBySubscription()
     return price
 
@@ -230,8 +257,7 @@ def _reusable_order(
     Raises AlreadyOwned when the buyer has bought the video.
     """
     order = (
-        Order.objects.select_related("coupon")
-        .filter(buyer=buyer, video=video, kind=options.kind)
+        Order.objects.filter(buyer=buyer, video=video, kind=options.kind)
         .filter(status__in=Order.LIVE if options.kind == Order.Kind.BUY else Order.OPEN)
         .first()
     )
@@ -256,10 +282,16 @@ def _reusable_order(
 
 @transaction.atomic
 def _create_order(
-    buyer: User, video: Video, options: PurchaseOptions, price: int, coupon: Coupon | None
+    buyer: User,
+    video: Video,
+    options: PurchaseOptions,
+    price: int,
+    coupon: Coupon | None,
+    *,
+    has_mode: bool,
 ) -> Order:
     """Create a pending order, and reserve its coupon. Raises AmountBelowMinimum and CouponInvalid."""
-    gateway = gateways.current()
+    gateway = gateways.configured() if has_mode else gateways.current()
     discount = coupons.discount(coupon, price) if coupon else 0
     if price > discount:
         with translate_errors():

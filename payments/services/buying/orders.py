@@ -2,11 +2,11 @@
 
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 import audit.services as audit
@@ -31,21 +31,30 @@ Status = Order.Status
 
 
 def update_from_payment(
-    payment: Payment, *, kind: str = JournalEntry.Kind.ADJUSTMENT, at: datetime | None = None
+    payment: Payment,
+    orders: Mapping[uuid.UUID, Order] | None = None,
+    *,
+    kind: str = JournalEntry.Kind.ADJUSTMENT,
+    at: datetime | None = None,
 ) -> None:
     """Set the status of a payment's order: paid, refunded in full, disputed or lost. Safe to repeat.
 
     A payment that does not pay its order only decides whether the order waits for another card.
     ``kind`` is the fact that has changed and ``at`` the moment of its journal entry: an order is paid
     in the period in which its money is booked. The entitlement and the coupon follow, and the signals
-    `order_paid` and `order_refunded` are sent on a real transition.
+    `order_paid` and `order_refunded` are sent on a real transition. ``orders`` are all orders of the
+    buyer for the video, if the caller holds their locks; they are locked here otherwise.
     """
-    if payment.order is None:
+    order = payment.order
+    if order is None:
         return
+    if orders is None:
+        orders = locks.lock_orders_of(buyer_id=order.buyer_id, video_id=order.video_id)
+        order = orders[order.pk]
     if payment.disposition != Payment.Disposition.APPLIED:
-        _update_while_unpaid(payment.order.pk, payment.status, kind)
+        _update_while_unpaid(order, payment.status, kind)
         return
-    order, rivals = _lock_with_rivals(payment.order)
+    rivals = [other for other in orders.values() if other.pk != order.pk]
     status = _status_from_payment(payment)
     # A superseded order stays so: a person decides when a refund fails after the video was bought again.
     if order.status in {status, Status.SUPERSEDED} and order.paid_at is not None:
@@ -68,7 +77,7 @@ def update_from_payment(
         audit.record(actor=None, action=AuditAction.ORDER_REFUNDED, target=order)
         order_refunded.send(sender=Order, order=order)
     elif status == Status.PAID and before not in Order.GONE_BACK:
-        audit.record(actor=order.buyer, action=AuditAction.ORDER_PAID, target=order)
+        audit.record(actor=order.buyer_id, action=AuditAction.ORDER_PAID, target=order)
         order_paid.send(sender=Order, order=order)
 
 
@@ -82,21 +91,25 @@ def _status_from_payment(payment: Payment) -> Status:
     )
 
 
-def _update_while_unpaid(order_id: uuid.UUID, payment_status: str, kind: str) -> None:
-    """Keep the order PROCESSING while a payment is under way, and reopen it when the payment fails.
+def _update_while_unpaid(order: Order, payment_status: str, kind: str) -> None:
+    """Keep a locked order PROCESSING while a payment is under way; reopen it when the payment fails.
 
     Only the news of the failure itself (``kind`` is "failed") reopens it, because later news of the
     same payment says nothing about the next one. A captured payment that does not pay the order, such
     as one of another amount, reopens it too: it is sent back, and another card can pay.
     """
-    order = Order.objects.filter(pk=order_id)
     if payment_status in UNDER_WAY:
-        order.filter(status=Status.PENDING).update(status=Status.PROCESSING)
-    elif kind in {"failed", JournalEntry.Kind.CAPTURE}:
-        # The gateway's answer to this key is final: the next attempt needs another one.
-        order.filter(status=Status.PROCESSING).exclude(payments__status__in=UNDER_WAY).update(
-            status=Status.PENDING, attempt=F("attempt") + 1
-        )
+        if order.status == Status.PENDING:
+            order.status = Status.PROCESSING
+            order.save(update_fields=["status"])
+    elif (
+        kind in {"failed", JournalEntry.Kind.CAPTURE}
+        and order.status == Status.PROCESSING
+        and not order.payments.filter(status__in=UNDER_WAY).exists()
+    ):
+        order.status = Status.PENDING
+        order.attempt += 1  # the gateway's answer to this key is final: the next one needs another
+        order.save(update_fields=["status", "attempt"])
 
 
 def _lock_with_rivals(order: Order) -> tuple[Order, list[Order]]:
@@ -141,7 +154,7 @@ def complete_free(order: Order) -> Order:
     split.book_gift(order, at=now)
     coupons.update_redemptions(order, *superseded)
     access.update_for_order(order)
-    audit.record(actor=order.buyer, action=AuditAction.ORDER_PAID, target=order)
+    audit.record(actor=order.buyer_id, action=AuditAction.ORDER_PAID, target=order)
     order_paid.send(sender=Order, order=order)
     return order
 

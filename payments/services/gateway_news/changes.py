@@ -63,4 +63,4 @@ def _sync_payment_with_subscription(gateway: str, external_id: str) -> None:
     snapshot = gateways.by_name(gateway).fetch_payment(external_id)
     if snapshot.subscription_id:
         sync_subscription(gateway=gateway, external_id=snapshot.subscription_id)
-    sync_payment(gateway=gateway, external_id=external_id)
+    sync_payment(gateway=gateway, external_id=external_id, snapshot=snapshot)

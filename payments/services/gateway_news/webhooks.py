@@ -43,9 +43,12 @@ REFUSALS = (EventFailed, GatewayUnavailable, PaymentsClosed)
 
 def is_configured(gateway: str) -> bool:
     """Tell whether the gateway is open and has a secret; without one no message can be verified."""
-    if not (gateways.is_known(gateway) and gateways.is_open(gateway)):
+    if not gateways.is_known(gateway):
         return False
-    return gateways.by_name(gateway).webhook_is_configured()
+    try:
+        return gateways.by_name(gateway).webhook_is_configured()
+    except PaymentsClosed:
+        return False
 
 
 def receive(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> WebhookEvent:
@@ -56,8 +59,9 @@ def receive(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> Webhook
     mode (test or live). Raises any other error when the event could not be processed: it is stored as
     FAILED, and the gateway shall send it again.
     """
-    event = gateways.by_name(gateway).verify_webhook(body, headers)
-    if event.livemode != bool(gateways.by_name(gateway).public["livemode"]):
+    sender = gateways.by_name(gateway)
+    event = sender.verify_webhook(body, headers)
+    if event.livemode != bool(sender.public["livemode"]):
         raise WebhookRefused("A message of the other mode: test and live must not meet.")
     if not 0 < len(event.id) <= ID_MAX or len(event.external_id) > ID_MAX:
         raise WebhookRefused("The message has no usable id.")
@@ -120,7 +124,7 @@ def replay_event(event: WebhookEvent, *, actor: User) -> WebhookEvent:
     audit.record(actor=actor, action=AuditAction.WEBHOOK_REPLAYED, target=event, type=event.type)
     try:
         with translate_errors():
-            return process_event(event)
+            process_event(event)
     except GatewayUnavailable:
         raise
     except Exception as error:  # logged by `process_event`
@@ -128,6 +132,8 @@ def replay_event(event: WebhookEvent, *, actor: User) -> WebhookEvent:
         raise EventFailed(
             f"This event could not be processed ({event.error}). Remove the cause, then replay it."
         ) from error
+    event.refresh_from_db()
+    return event
 
 
 def _store(gateway: str, event: GatewayEvent) -> WebhookEvent:
@@ -149,8 +155,10 @@ def _store(gateway: str, event: GatewayEvent) -> WebhookEvent:
 def _finish(row: WebhookEvent, status: str, error: str = "") -> WebhookEvent:
     """Note the outcome of an event and return its row; an event that is PROCESSED stays so."""
     # Two processes may work on one event: the failure of one does not undo the success of the other.
-    WebhookEvent.objects.filter(pk=row.pk).exclude(status=Status.PROCESSED).update(
-        status=status, error=error, processed_at=timezone.now()
-    )
-    row.refresh_from_db()
+    outcome = {"status": status, "error": error, "processed_at": timezone.now()}
+    if WebhookEvent.objects.filter(pk=row.pk).exclude(status=Status.PROCESSED).update(**outcome):
+        for name, value in outcome.items():
+            setattr(row, name, value)
+    else:
+        row.refresh_from_db()
     return row

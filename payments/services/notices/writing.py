@@ -1,5 +1,6 @@
 """Mails to users, as texts. Each is written in the transaction of its change; `sending` sends it."""
 
+import uuid
 from datetime import datetime
 
 from accounts.models import User
@@ -7,10 +8,14 @@ from config import money
 from payments.models import Invoice, Notice, Order, Payment, Payout, Subscription
 
 
-def write(user: User, subject: str, body: str, *, dedupe_key: str) -> None:
-    """Store a mail to be sent later. A second mail with the same ``dedupe_key`` is dropped."""
+def write(to: User | uuid.UUID, subject: str, body: str, *, dedupe_key: str) -> None:
+    """Store a mail to a user, or to a user's id, to be sent later.
+
+    A second mail with the same ``dedupe_key`` is dropped.
+    """
+    user_id = to.pk if isinstance(to, User) else to
     Notice.objects.bulk_create(
-        [Notice(user=user, subject=subject[:200], body=body, dedupe_key=dedupe_key)],
+        [Notice(user_id=user_id, subject=subject[:200], body=body, dedupe_key=dedupe_key)],
         ignore_conflicts=True,
     )
 
@@ -21,7 +26,7 @@ def write_receipt(order: Order) -> None:
     title = " ".join(order.video.title.split())
     verb = "rented" if order.kind == Order.Kind.RENT else "bought"
     write(
-        order.buyer,
+        order.buyer_id,
         f"Your receipt for {title}",
         f"You have {verb} “{title}” for {price} and can watch it now.\nOrder {order.pk}\n",
         dedupe_key=f"receipt:{order.pk}",
@@ -43,7 +48,7 @@ def write_refund(order: Order) -> None:
             " watch the video. You can buy it."
         )
     write(
-        order.buyer,
+        order.buyer_id,
         subject,
         f"{text}\nOrder {order.pk}\n",
         dedupe_key=f"refund:{order.pk}",
@@ -70,7 +75,7 @@ def write_subscription_change(subscription: Subscription, before: str) -> None:
     else:
         return
     key = f"{subscription.pk}:{subscription.status}:{until}"
-    write(subscription.user, subject, text, dedupe_key=key)
+    write(subscription.user_id, subject, text, dedupe_key=key)
 
 
 def write_unpaid_renewal(subscription: Subscription) -> None:
@@ -90,7 +95,7 @@ def write_unpaid_renewal(subscription: Subscription) -> None:
     )
     if page and asked.exists():
         write(
-            subscription.user,
+            subscription.user_id,
             "Please confirm your renewal",
             f"Your bank asks you to confirm the payment for the renewal of your subscription ({plan})."
             f" Confirm it here:\n{page}\n\nYou can watch until {until}.\n",
@@ -108,7 +113,7 @@ def write_unpaid_renewal(subscription: Subscription) -> None:
         )
     if page:
         text += f"\nYou can also pay it here:\n{page}\n"
-    write(subscription.user, "Your card was declined", text, dedupe_key=key)
+    write(subscription.user_id, "Your card was declined", text, dedupe_key=key)
 
 
 def write_payout_change(payout: Payout) -> None:
@@ -134,7 +139,7 @@ def write_payout_change(payout: Payout) -> None:
         )
     else:
         return
-    write(payout.creator, subject, text, dedupe_key=f"payout:{payout.pk}:{payout.status}")
+    write(payout.creator_id, subject, text, dedupe_key=f"payout:{payout.pk}:{payout.status}")
 
 
 def write_attack(user: User, *, failures: int, networks: int, since: datetime) -> None:

@@ -61,7 +61,6 @@ def reserve(coupon: Coupon, order: Order) -> None:
     CouponRedemption.objects.create(coupon=coupon, order=order, user_id=order.buyer_id)
 
 
-@transaction.atomic
 def update_redemptions(*orders: Order) -> None:
     """Set the state of each order's coupon use to match the order's status. Safe to repeat.
 
@@ -69,7 +68,8 @@ def update_redemptions(*orders: Order) -> None:
     payment that comes late uses it again even if no use is left, because the buyer was shown that
     price; the count of uses then stays at the limit.
 
-    Give all orders of a transaction at once: redemptions and coupons are then locked in one order.
+    Call it in a transaction, with all its orders at once: redemptions and coupons are then locked in
+    one order.
     """
     discounted = {order.pk: order for order in orders if order.coupon_id is not None}
     if not discounted:

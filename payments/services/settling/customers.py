@@ -29,6 +29,8 @@ def with_customer(
 
     Call it outside of any transaction. Raises OSError, and what ``call`` raises.
     """
+    if not gateway.keeps_customers:
+        return call("", key)
     customer = _known(user, gateway) or (_created(user, gateway) if is_needed else None)
     if customer is None:
         return call("", key)
@@ -44,30 +46,29 @@ def with_customer(
 def ensure(user: User, gateway: Gateway) -> str:
     """Return the gateway's id of a user's customer record, which is created if it is missing.
 
-    Returns "" for a gateway that needs no customer records. Safe to repeat: the idempotency key is the
-    user's own. Call it outside of any transaction. Raises OSError.
+    Returns "" for a gateway that keeps no customers. Safe to repeat: the idempotency key is the user's
+    own. Call it outside of any transaction. Raises OSError.
     """
-    customer = _known(user, gateway) or _created(user, gateway)
-    return customer.external_id if customer else ""
+    if not gateway.keeps_customers:
+        return ""
+    return (_known(user, gateway) or _created(user, gateway)).external_id
 
 
 def _known(user: User, gateway: Gateway) -> GatewayCustomer | None:
     return GatewayCustomer.objects.filter(user=user, gateway=gateway.name).first()
 
 
-def _created(user: User, gateway: Gateway) -> GatewayCustomer | None:
+def _created(user: User, gateway: Gateway) -> GatewayCustomer:
     external_id = gateway.create_customer(
         user_id=str(user.pk), email=user.email, key=f"customer:{user.pk}"
     )
-    if not external_id:
-        return None
     try:
         with transaction.atomic():
             return GatewayCustomer.objects.create(
                 user=user, gateway=gateway.name, external_id=external_id
             )
     except IntegrityError:  # a request at the same moment stored it first
-        return _known(user, gateway)
+        return GatewayCustomer.objects.get(user=user, gateway=gateway.name)
 
 
 def _renewed(customer: GatewayCustomer, gateway: Gateway) -> GatewayCustomer:

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from collections.abc import Mapping
 
 from django.db.models import Sum
 
@@ -12,8 +13,10 @@ logger = logging.getLogger(__name__)
 Disposition = Payment.Disposition
 
 
-def of(payment: Payment) -> Payment.Disposition:
-    """Decide how a captured payment is used. Locks the rows that it must not decide about twice.
+def of(payment: Payment, orders: Mapping[uuid.UUID, Order]) -> Payment.Disposition:
+    """Decide how a captured payment is used. Locks the invoices that it must not decide about twice.
+
+    ``orders`` are the locked orders of the buyer for the video of the payment's order.
 
     UNMATCHED: it belongs to no order or invoice of ours. DUPLICATE: its amount or currency is not that
     of its order, or its order or video is paid for already. APPLIED otherwise: so exactly one payment
@@ -30,7 +33,7 @@ def of(payment: Payment) -> Payment.Disposition:
     if (payment.captured, payment.currency) != (order.amount, order.currency):
         logger.error("Payment %s has another amount than agreed: it is sent back.", payment.pk)
         return Disposition.DUPLICATE
-    if _is_order_paid(order):
+    if _is_order_paid(order, orders):
         logger.warning("Payment %s pays a second time: it is sent back.", payment.pk)
         return Disposition.DUPLICATE
     return Disposition.APPLIED
@@ -96,20 +99,19 @@ def _fit_of(payment: Payment, invoice: Invoice) -> Payment.Disposition:
     return Disposition.APPLIED
 
 
-def _is_order_paid(order: Order) -> bool:
+def _is_order_paid(order: Order, orders: Mapping[uuid.UUID, Order]) -> bool:
     """Tell whether the order is paid, or its buyer has bought the video with another order.
 
-    A rental does not count, because it ends: the video can be rented again, or bought. Locks all orders
-    of the buyer for the video.
+    A rental does not count, because it ends: the video can be rented again, or bought.
     """
-    orders = locks.lock_orders_of(buyer_id=order.buyer_id, video_id=order.video_id)
-    return (
-        any(
-            other.status in Order.BOUGHT and other.kind == Order.Kind.BUY and other.pk != order.pk
-            for other in orders.values()
-        )
-        or order.payments.filter(disposition=Disposition.APPLIED).exists()
-    )
+    if any(
+        other.status in Order.BOUGHT and other.kind == Order.Kind.BUY and other.pk != order.pk
+        for other in orders.values()
+    ):
+        return True
+    # An open order has no such payment: the transaction that applies one closes the order.
+    is_open = order.status in Order.OPEN
+    return not is_open and order.payments.filter(disposition=Disposition.APPLIED).exists()
 
 
 def _must_not_be_paid(invoice: Invoice, subscription: Subscription) -> bool:

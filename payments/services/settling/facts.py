@@ -2,15 +2,16 @@
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
 import audit.services as audit
-from accounts.models import User
 from audit.actions import AuditAction
+from config import related
 from payments import gateways, locks
 from payments.gateways.base import (
     ConversionSnapshot,
@@ -27,7 +28,7 @@ from payments.models import (
     Payment,
     Refund,
 )
-from payments.services.settling import dispositions
+from payments.services.settling import dispositions, split
 from payments.services.settling.split import hold_until
 from payments.signals import payment_facts_changed
 
@@ -47,8 +48,20 @@ _STATUS_RANK: dict[str, int] = {
 }
 
 
+# The rows of a payment that change only under its lock. They are loaded with the lock and changed where
+# they are. A row is added by the related manager's `add`: `prefetch_related_objects` then reads again.
+_PARTS = ("refunds", "disputes", "conversions")
+# The fields of a payment that `_take_over` sets before any other fact.
+_CAPTURE = ("status", "captured", "captured_at", "available_on", "disposition")
+
+
 def sync_payment(
-    *, gateway: str, external_id: str, order: Order | None = None, invoice: Invoice | None = None
+    *,
+    gateway: str,
+    external_id: str,
+    order: Order | None = None,
+    invoice: Invoice | None = None,
+    snapshot: PaymentSnapshot | None = None,
 ) -> Payment:
     """Fetch a payment from its gateway, take its new facts over, and let the receivers act on them.
 
@@ -60,37 +73,69 @@ def sync_payment(
     So a refund and a dispute that are learned together are booked as two facts.
 
     Pass ``order`` or ``invoice`` if the caller knows what the payment is for; otherwise the reference
-    that the gateway stores with the payment decides. Call it outside of any transaction, because it
-    calls the gateway. Raises NotThere for a payment that the gateway does not know, and OSError.
+    that the gateway stores with the payment decides. Pass the ``snapshot`` that the gateway has just
+    answered to the caller, and nothing is fetched: the order of two answers does not matter, because an
+    older one brings no new fact. Call it outside of any transaction, because it calls the gateway.
+    Raises NotThere for a payment that the gateway does not know, and OSError.
     """
-    snapshot = gateways.by_name(gateway).fetch_payment(external_id)
+    if snapshot is None:
+        snapshot = gateways.by_name(gateway).fetch_payment(external_id)
     if order is None and invoice is None:
         order, invoice = _order_or_invoice_of(gateway, snapshot)
     with transaction.atomic():
-        Payment.objects.bulk_create(
-            [
-                Payment(
-                    gateway=gateway,
-                    external_id=external_id,
-                    order=order,
-                    invoice=invoice,
-                    amount=snapshot.amount,
-                    currency=snapshot.currency,
-                )
-            ],
-            ignore_conflicts=True,
-        )
-        payment = locks.lock_payment(gateway=gateway, external_id=external_id)
-        _link(payment, order, invoice)
+        payment = _locked_payment(gateway, snapshot, order, invoice)
+        orders = _locked_orders(payment, order)
         # One moment for the rows and the books, so that both lie in the same month.
         now = timezone.now()
         # The generator is read to its end first: receivers must see all facts.
-        facts = [(kind, payment.gone_back()) for kind in _take_over(payment, snapshot, now)]
+        facts = []
+        for kind in _take_over(payment, snapshot, orders, now):
+            prefetch_related_objects([payment], *_PARTS)  # those to which a row was added
+            facts.append((kind, payment.gone_back()))
         for kind, back in facts or [(Kind.ADJUSTMENT, payment.gone_back())]:
             payment_facts_changed.send(
-                sender=Payment, payment=payment, kind=kind, at=now, back=back
+                sender=Payment, payment=payment, orders=orders, kind=kind, at=now, back=back
             )
     return payment
+
+
+def _locked_payment(
+    gateway: str, snapshot: PaymentSnapshot, order: Order | None, invoice: Invoice | None
+) -> Payment:
+    """Lock the row of a payment, and create it first if it is missing. Its parts are loaded."""
+    new = Payment(
+        gateway=gateway,
+        external_id=snapshot.external_id,
+        order=order,
+        invoice=invoice,
+        amount=snapshot.amount,
+        currency=snapshot.currency,
+    )
+    Payment.objects.bulk_create([new], ignore_conflicts=True)
+    payment = locks.lock_payment(gateway=gateway, external_id=snapshot.external_id)
+    if payment.pk == new.pk:
+        related.note_none(payment, *_PARTS)
+    else:
+        prefetch_related_objects([payment], *_PARTS)
+    _link(payment, order, invoice)
+    if invoice is not None and invoice.pk == payment.invoice_id:
+        payment.invoice = invoice
+    return payment
+
+
+def _locked_orders(payment: Payment, order: Order | None) -> dict[uuid.UUID, Order]:
+    """Lock the order of a payment with all orders of its buyer for its video; return them by id.
+
+    The payment's order is then the locked row. ``order`` is the caller's, whose video stays loaded.
+    """
+    known = order if order is not None and order.pk == payment.order_id else payment.order
+    if known is None:
+        return {}
+    orders = locks.lock_orders_of(buyer_id=known.buyer_id, video_id=known.video_id)
+    payment.order = locked = orders[known.pk]
+    if Order.video.is_cached(known):
+        locked.video = known.video
+    return orders
 
 
 def _order_or_invoice_of(
@@ -112,31 +157,35 @@ def _order_or_invoice_of(
 
 
 def _link(payment: Payment, order: Order | None, invoice: Invoice | None) -> None:
-    """Set what a payment is for, if it was stored before that was known. `_take_over` saves it."""
-    if payment.order_id is not None or payment.invoice_id is not None:
+    """Set what a payment is for, if it was stored before that was known."""
+    if (order or invoice) is None or payment.order_id or payment.invoice_id:
         return
     payment.order, payment.invoice = order, invoice
-    if payment.disposition == Payment.Disposition.UNMATCHED and (order or invoice):
+    if payment.disposition == Payment.Disposition.UNMATCHED:
         payment.disposition = Payment.Disposition.NONE
+    payment.save(update_fields=["order", "invoice", "disposition"])
 
 
-def _take_over(payment: Payment, snapshot: PaymentSnapshot, now: datetime) -> Iterator[str]:
+def _take_over(
+    payment: Payment,
+    snapshot: PaymentSnapshot,
+    orders: Mapping[uuid.UUID, Order],
+    now: datetime,
+) -> Iterator[str]:
     """Store each fact of the snapshot that is new; yield the kind of journal entry that it makes."""
     status_before = payment.status
+    before = [getattr(payment, name) for name in _CAPTURE]
     if _STATUS_RANK[snapshot.status] > _STATUS_RANK[payment.status]:
         payment.status = snapshot.status
     is_captured = _take_over_capture(payment, snapshot, now)
     # Also money that was captured before its order or invoice was known.
     is_placed = payment.captured > 0 and payment.disposition == Payment.Disposition.NONE
     if is_placed:
-        payment.disposition = dispositions.of(payment)
+        payment.disposition = dispositions.of(payment, orders)
     else:
         payment.disposition = dispositions.decided_again(payment)
-    payment.save(
-        update_fields=[
-            "status", "captured", "captured_at", "available_on", "disposition", "order", "invoice",
-        ]
-    )  # fmt: skip
+    if [getattr(payment, name) for name in _CAPTURE] != before:
+        payment.save(update_fields=_CAPTURE)
     if is_captured or is_placed:
         yield Kind.CAPTURE
     if status_before in UNDER_WAY and payment.status in GIVEN_UP:
@@ -166,7 +215,7 @@ def _take_over_capture(payment: Payment, snapshot: PaymentSnapshot, now: datetim
     payment.captured_at = payment.captured_at or now
     payment.available_on = payment.available_on or hold_until(payment.captured_at)
     audit.record(
-        actor=_payer(payment),
+        actor=split.payer_id(payment),
         action=AuditAction.PAYMENT_CAPTURED,
         target=payment,
         amount=payment.captured,
@@ -193,11 +242,14 @@ def _take_over_refund(payment: Payment, fact: RefundSnapshot, now: datetime) -> 
     counts = refund.status in Refund.COUNTS
     if counts:
         refund.counted_at = refund.counted_at or now
-    refund.save()
+    if known is None:
+        payment.refunds.add(refund, bulk=False)
+    else:
+        refund.save()
     if has_risen and refund.status in {Refund.Status.SUCCEEDED, Refund.Status.FAILED}:
         succeeded = refund.status == Refund.Status.SUCCEEDED
         audit.record(
-            actor=refund.by,
+            actor=refund.by_id,
             action=AuditAction.REFUND_SUCCEEDED if succeeded else AuditAction.REFUND_FAILED,
             target=refund,
             amount=refund.amount,
@@ -229,7 +281,7 @@ def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -
     "" when they are unchanged. The status is for people to read and moves no money; once it is WON or
     LOST it stays final.
     """
-    known = payment.disputes.filter(external_id=fact.external_id).first()
+    known = next((d for d in payment.disputes.all() if d.external_id == fact.external_id), None)
     dispute = known or Dispute(payment=payment, external_id=fact.external_id, amount=fact.amount)
     status_before = dispute.status
     before = dispute.withdrawn, dispute.reinstated, dispute.fee
@@ -246,7 +298,10 @@ def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -
     dispute.submissions = max(dispute.submissions, fact.submissions)
     if dispute.withdrawn:
         dispute.withdrawn_at = dispute.withdrawn_at or now
-    dispute.save()
+    if known is None:
+        payment.disputes.add(dispute, bulk=False)
+    else:
+        dispute.save()
     if known is None:
         audit.record(
             actor=None,
@@ -271,17 +326,17 @@ def _take_over_dispute(payment: Payment, fact: DisputeSnapshot, now: datetime) -
 
 def _take_over_conversion(payment: Payment, fact: ConversionSnapshot) -> bool:
     """Create our row of a conversion, and return whether it is new: a conversion never changes."""
-    _, is_new = Conversion.objects.get_or_create(
-        payment=payment,
+    if any(row.external_id == fact.external_id for row in payment.conversions.all()):
+        return False
+    conversion = Conversion(
         external_id=fact.external_id,
-        defaults={
-            "currency": fact.currency,
-            "amount": fact.amount,
-            "fee": fact.fee,
-            "presented": fact.presented,
-        },
+        currency=fact.currency,
+        amount=fact.amount,
+        fee=fact.fee,
+        presented=fact.presented,
     )
-    return is_new
+    payment.conversions.add(conversion, bulk=False)
+    return True
 
 
 def _request_automatic_refund(payment: Payment) -> None:
@@ -295,13 +350,5 @@ def _request_automatic_refund(payment: Payment) -> None:
     ).exists()
     left = payment.refundable()
     if left > 0 and not has_failed:
-        Refund.objects.create(
-            payment=payment, amount=left, reason=Refund.PAID_TWICE, is_automatic=True
-        )
-
-
-def _payer(payment: Payment) -> User | None:
-    """Return the buyer or subscriber that a payment belongs to; None when it is unmatched."""
-    if payment.order is not None:
-        return payment.order.buyer
-    return payment.invoice.subscription.user if payment.invoice is not None else None
+        refund = Refund(amount=left, reason=Refund.PAID_TWICE, is_automatic=True)
+        payment.refunds.add(refund, bulk=False)

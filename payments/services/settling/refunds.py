@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 from django.utils import timezone
 
 import audit.services as audit
@@ -234,6 +234,7 @@ def _reserve(
         payment = locks.lock_payment(**lookup)
     except Payment.DoesNotExist:
         raise NothingToRefund() from None
+    prefetch_related_objects([payment], "refunds", "disputes")
     gateways.require_open()
     if modes.is_over(payment.created_at):
         raise NothingToRefund(
@@ -244,10 +245,10 @@ def _reserve(
         return repeated, True
     if payment.has_undecided_dispute():
         raise Disputed()
-    unanswered = payment.refunds.filter(
-        status=Refund.Status.REQUESTED, created_at__lt=timezone.now() - REPEAT_AFTER
-    ).first()
-    if unanswered is not None:
+    silent_since = timezone.now() - REPEAT_AFTER
+    for unanswered in payment.refunds.all():
+        if unanswered.status != Refund.Status.REQUESTED or unanswered.created_at >= silent_since:
+            continue
         return unanswered, amount in (None, unanswered.amount)
     left = payment.refundable()
     if left <= 0 and payment.requested_back():
@@ -258,9 +259,8 @@ def _reserve(
     if wanted > left:
         raise _too_large(left, payment.currency)
     check()
-    refund = Refund.objects.create(
-        payment=payment, amount=wanted, reason=reason, by=actor, request_key=key
-    )
+    refund = Refund(amount=wanted, reason=reason, by=actor, request_key=key)
+    payment.refunds.add(refund, bulk=False)
     return refund, True
 
 

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import Sum
 
 from payments.ledger import accounts, positions, posting
 from payments.models import Coupon, JournalEntry, LedgerAccount, Order, Payment, Transfer
@@ -24,8 +23,11 @@ def book_payment(payment: Payment, *, kind: str, at: datetime, back: int | None 
     now. Call it with the payment's row locked, in the transaction that changed the facts: then it is
     safe to repeat.
     """
+    # Its own rows count the entries: a payment without one has nothing booked.
+    booked = _booked(payment) if payment.entries_booked else {}
+    differing, clearing = _differences(payment, booked, back=back)
     changes: defaultdict[str, dict[LedgerAccount, int]] = defaultdict(dict)
-    for account, change in differences(payment, back=back).items():
+    for account, change in differing.items():
         if change:
             changes[account.currency][account] = change
     for currency, of_currency in sorted(changes.items()):
@@ -34,9 +36,7 @@ def book_payment(payment: Payment, *, kind: str, at: datetime, back: int | None 
             key=f"payment:{payment.pk}:{payment.entries_booked}",
             kind=kind,
             currency=currency,
-            transfers=posting.transfers_for(
-                of_currency, accounts.clearing(payment.gateway, currency)
-            ),
+            transfers=posting.transfers_for(of_currency, clearing[currency]),
             at=at,
             available_on=payment.available_on,
             payment=payment,
@@ -51,26 +51,47 @@ def differences(payment: Payment, *, back: int | None = None) -> dict[LedgerAcco
     ``back`` is the money that has gone back: by default, all by now. The clearing accounts of the
     payment's gateway are left out: they balance the others.
     """
-    required = _required_by_account(payment, back=back)
-    booked = Transfer.objects.filter(entry__payment=payment).net_by_account()
-    for currency in {account.currency for account in (*required, *booked)}:
-        booked.pop(accounts.clearing(payment.gateway, currency), None)
-    return {
-        account: required.get(account, 0) - booked.get(account, 0)
-        for account in {**required, **booked}
+    return _differences(payment, _booked(payment), back=back)[0]
+
+
+def _booked(payment: Payment) -> dict[LedgerAccount, int]:
+    return Transfer.objects.filter(entry__payment=payment).net_by_account()
+
+
+def _differences(
+    payment: Payment, booked: dict[LedgerAccount, int], *, back: int | None
+) -> tuple[dict[LedgerAccount, int], dict[str, LedgerAccount]]:
+    """Return what `differences` returns, and the clearing accounts of the payment by currency."""
+    required = _required(payment, back=back)
+    currencies = {key.currency for key in required} | {account.currency for account in booked}
+    of_gateway = {
+        currency: accounts.Key(Role.CLEARING, currency, gateway=payment.gateway)
+        for currency in currencies
     }
-
-
-def _required_by_account(payment: Payment, *, back: int | None) -> dict[LedgerAccount, int]:
-    back = payment.gone_back() if back is None else back
-    bank_fees = payment.disputes.aggregate(total=Sum("fee", default=0))["total"]
-    rows = payment.conversions.values_list("currency", "amount", "fee", "presented")
-    converted = [Converted(*row) for row in rows]
-    credits = required_credits(
-        facts_of(payment), back=back, bank_fees=bank_fees, converted=converted
-    )
+    opened = accounts.of_each([*required, *of_gateway.values()], known=booked)
+    clearing = {currency: opened[key] for currency, key in of_gateway.items()}
+    by_account = {opened[key]: credit for key, credit in required.items()}
     return {
-        accounts.of(role, currency, account_owner_id(payment)): credit
+        account: by_account.get(account, 0) - booked.get(account, 0)
+        for account in {**by_account, **booked}
+        if account not in clearing.values()
+    }, clearing
+
+
+def _required(payment: Payment, *, back: int | None) -> dict[accounts.Key, int]:
+    """Return the credits that a payment's facts require, without zeros."""
+    credits = required_credits(
+        facts_of(payment),
+        back=payment.gone_back() if back is None else back,
+        bank_fees=sum(dispute.fee for dispute in payment.disputes.all()),
+        converted=[
+            Converted(row.currency, row.amount, row.fee, row.presented)
+            for row in payment.conversions.all()
+        ],
+    )
+    owner_id = account_owner_id(payment)
+    return {
+        accounts.Key(role, currency, owner_id): credit
         for (role, currency), credit in credits.items()
         if credit
     }

@@ -69,8 +69,8 @@ def _claim_row(
     gateway: str, external_id: str, subscription: Subscription | None
 ) -> Subscription | None:
     """Give a row the id of a gateway's subscription that has no row yet. Return None if not ours."""
-    snapshot = gateways.by_name(gateway).fetch_subscription(external_id)
     if subscription is None:
+        snapshot = gateways.by_name(gateway).fetch_subscription(external_id)
         try:
             own_id = uuid.UUID(snapshot.reference)
         except ValueError:
@@ -142,7 +142,8 @@ def _apply_snapshot(
         _keep_one_primary(row, others)
     row.status = status
     plans = Plan.objects.in_bulk([snapshot.plan_code, snapshot.next_plan_code], field_name="code")
-    row.plan = plans.get(snapshot.plan_code, row.plan)
+    if snapshot.plan_code in plans:
+        row.plan = plans[snapshot.plan_code]
     row.next_plan = plans.get(snapshot.next_plan_code)
     row.cancel_at_period_end = snapshot.cancel_at_period_end
     row.must_not_renew = row.must_not_renew and not snapshot.cancel_at_period_end
@@ -208,7 +209,7 @@ def _record_renewal(row: Subscription, begins: datetime, end_before: datetime) -
     """
     if begins >= end_before:
         audit.record(
-            actor=row.user,
+            actor=row.user_id,
             action=AuditAction.SUBSCRIPTION_RENEWED,
             target=row,
             period_start=begins.isoformat(),
@@ -225,7 +226,8 @@ def _apply_status_effects(row: Subscription, before: str, *, by: User | None = N
     if row.status == before or row.disposition != Disposition.PRIMARY:
         return
     action = _action_of(row.status, before)
-    audit.record(actor=by or row.user, action=action, target=row, before=before, status=row.status)
+    actor = row.user_id if by is None else by
+    audit.record(actor=actor, action=action, target=row, before=before, status=row.status)
     subscription_changed.send(sender=Subscription, subscription=row, before=before)
 
 
@@ -305,6 +307,8 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot, *, is_newest: bool
             period_end__gt=fact.period_start,
             ended_early_at=None,
         ).update(ended_early_at=fact.period_start)
+    terms = ("amount", "hosted_url", "status", "paid_at")
+    before = [getattr(invoice, name) for name in terms]
     if is_newest and invoice.status != Invoice.Status.PAID:
         invoice.amount = fact.amount or invoice.amount
         invoice.hosted_url = fact.hosted_url[:2000]
@@ -315,7 +319,8 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot, *, is_newest: bool
             invoice.status, invoice.paid_at = Invoice.Status.PAID, invoice.period_start
         elif invoice.status in Invoice.GIVEN_UP:
             invoice.status = Invoice.Status.OPEN  # it was collected after all
-        invoice.save(update_fields=["amount", "hosted_url", "status", "paid_at"])
+    if [getattr(invoice, name) for name in terms] != before:
+        invoice.save(update_fields=terms)
     return invoice
 
 

@@ -316,11 +316,13 @@ def _trial_days(subscription: Subscription) -> int:
 def _sync(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscription:
     """Apply the gateway's state of the subscription after a call that has changed it there."""
     with translate_errors():
-        sync_subscription(
+        synced = sync_subscription(
             gateway=subscription.gateway,
             external_id=snapshot.external_id,
             subscription=subscription,
         )
+    if synced is not None and synced.pk == subscription.pk:
+        return synced
     return _reload(subscription)
 
 
