@@ -167,10 +167,11 @@ def _order_follows(payment: Payment, facts: _Facts) -> bool:
     expected = Order.status_when_paid(
         captured=payment.captured,
         refunded=facts.refunded.get(payment.pk, 0),
+        disputed=facts.disputed.get(payment.pk, 0),
         is_undecided=payment.pk in facts.undecided,
         is_lost=payment.pk in facts.lost,
     )
-    # A superseded order keeps its status: the buyer bought again, and an administrator decides.
+    # A superseded order keeps its status until its money is refunded: the buyer bought again.
     return payment.order.status in {expected, Order.Status.SUPERSEDED, Order.Status.VOID}
 
 

@@ -210,6 +210,22 @@ class TestReturning:
                 break
         assert refused == (1, "watched_too_much")
 
+    def test_what_was_sent_for_an_order_whose_money_the_bank_kept_counts_for_the_next(
+        self, viewer, admin, make_video, buy, client_for, returns
+    ):
+        video = make_video(price=1999)
+        first = buy(viewer, video)
+        deliver(play(viewer, video)[0].pk, 60)
+        for step, body in (("dispute", {}), ("reinstate", {"amount": "0.00"})):
+            client_for(admin).post(f"{PAYMENTS}/sandbox/payments/{first.pk}/{step}", body)
+        bought = client_for(viewer).post(
+            f"{PAYMENTS}/purchase/{video.pk}", {"payment_method": VISA}
+        )
+        second = Order.objects.get(pk=bought.data["order"]["id"])
+        with nothing_changes():
+            assert code(returns(second)) == "watched_too_much"
+        assert_kept(second)
+
 
 @pytest.mark.django_db
 class TestLimits:
