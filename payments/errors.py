@@ -226,6 +226,12 @@ class PlaybackRunning(DomainError):
     retry_after = 3
 
 
+class ReturnInProgress(DomainError):
+    default_code = "return_in_progress"
+    default_detail = "Another video of yours is being returned. Repeat the call in three seconds."
+    retry_after = 3
+
+
 class NothingToRefund(DomainError):
     default_code = "not_refundable"
     default_detail = "No money is left to refund. See the status and its earlier refunds."

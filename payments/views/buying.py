@@ -128,7 +128,8 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             " at most `REFUND_WATCHED_PERCENT` of the video was watched or delivered (else 409"
             " `watched_too_much`): every segment of which a byte was sent counts once, and one segment"
             " alone not, unless it is more than half of the video. Playback of the"
-            " video stops first, so the answer may take three seconds. A video can be returned"
+            " video stops first, so the answer may take three seconds, and a buyer can return one video"
+            " at a time (else 409 `return_in_progress`). A video can be returned"
             " `REFUNDS_PER_VIDEO` times, and `REFUNDS_PER_30_DAYS` videos in that time (else 409"
             " `refund_limit_reached`)."
         ),

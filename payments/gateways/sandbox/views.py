@@ -232,8 +232,8 @@ class SandboxReinstateView(_BankView):
     @extend_schema(
         summary="Close a dispute as the buyer's bank",
         description=(
-            "A dispute that was decided can be decided anew. The amount goes back to the platform. The dispute is won if that is all that was "
-            "withdrawn, and lost otherwise."
+            "The amount goes back to the platform. The dispute is won if that is all that was "
+            "withdrawn, and lost otherwise. A dispute that was decided can be decided anew."
         ),
         request=SandboxReinstateSerializer,
         responses=OpenApiResponse(SandboxDisputeAnswerSerializer, "The closed dispute."),

@@ -5,12 +5,13 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from payments import locks
+from payments import idempotency, locks
 from payments.errors import (
     NothingToRefund,
     PlaybackRunning,
     RefundLimitReached,
     RefundWindowClosed,
+    ReturnInProgress,
     WatchedTooMuch,
 )
 from payments.models import Order, Refund
@@ -18,6 +19,7 @@ from payments.services.settling import refunds
 from payments.services.sharing import watchtime
 from payments.signals import order_returning
 
+ONE_RETURN = "§return of a video"
 LIMIT_PERIOD = timedelta(days=30)
 # Statuses of a paid order of which money may be left: all of it, what the buyer's bank has left, or the
 # money of an order beside which the buyer has bought the video again.
@@ -25,7 +27,8 @@ RETURNABLE = (Order.Status.PAID, Order.Status.DISPUTE_LOST, Order.Status.SUPERSE
 
 # What `refund_own` can raise, for the API document.
 REFUSALS = (
-    RefundWindowClosed, RefundLimitReached, WatchedTooMuch, PlaybackRunning, *refunds.REFUSALS,
+    RefundWindowClosed, RefundLimitReached, WatchedTooMuch, PlaybackRunning, ReturnInProgress,
+    *refunds.REFUSALS,
 )  # fmt: skip
 
 
@@ -37,8 +40,8 @@ def refund_own(*, order: Order, key: str = "") -> Order:
     REFUNDS_PER_30_DAYS videos in that time. One rule for every status in which money may be left
     (RETURNABLE); an order of another status has none. Call it outside of any transaction.
 
-    Raises RefundWindowClosed, RefundLimitReached, WatchedTooMuch, PlaybackRunning, and the errors of
-    `refunds.refund_order`.
+    Raises RefundWindowClosed, RefundLimitReached, WatchedTooMuch, PlaybackRunning, ReturnInProgress
+    while another return of the buyer is under way, and the errors of `refunds.refund_order`.
     """
     if order.paid_at is None:
         raise NothingToRefund("This order is not paid, so there is no money to give back.")
@@ -47,6 +50,12 @@ def refund_own(*, order: Order, key: str = "") -> Order:
     window = timedelta(days=settings.REFUND_WINDOW_DAYS)
     if order.paid_at + window <= timezone.now():
         raise RefundWindowClosed()
+    # The wait for what was sent holds a thread: one for each buyer.
+    with idempotency.one_at_a_time(order.buyer, ONE_RETURN, ReturnInProgress()):
+        return _refund_own(order, key)
+
+
+def _refund_own(order: Order, key: str) -> Order:
     is_checked = order.status in RETURNABLE
     if is_checked:
         _check_limits(order)

@@ -8,7 +8,7 @@ from django.utils import timezone
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
-from payments import gateways, locks, modes
+from payments import gateways, idempotency, locks, modes
 from payments.errors import (
     AlreadySubscribed,
     ChangeInProgress,
@@ -36,12 +36,13 @@ from payments.services.offers import gateway_plans
 from payments.services.settling import customers, payable
 from payments.services.settling.payable import NextAction
 from payments.services.subscribing import follow_gateway, lapsing
-from payments.services.subscribing.changing import changing, one_at_a_time
+from payments.services.subscribing.changing import changing
 from payments.services.subscribing.follow_gateway import sync_subscription
 from payments.services.subscribing.proration import period_value
 from payments.services.subscribing.references import with_references
 
 Status = Subscription.Status
+ONE_CHANGE = "§change of plan"
 
 # What the functions below can raise, for the API document.
 REFUSALS_OF_SUBSCRIBE = (PlanNotFound, AlreadySubscribed, *translation.REFUSALS)
@@ -164,7 +165,8 @@ def change(*, user: User, plan_code: str) -> Subscription:
     PlanUnchanged, ChangeInProgress, CardDeclined and GatewayUnavailable. No plan has changed then.
     """
     plan = _offered_plan(plan_code)
-    with one_at_a_time(user):
+    # What a change costs depends on the period in which it is made, and a change begins a new one.
+    with idempotency.one_at_a_time(user, ONE_CHANGE, ChangeInProgress()):
         return _change(user, plan)
 
 
