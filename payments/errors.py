@@ -114,6 +114,14 @@ class GatewayUnavailable(ServiceUnavailable):
     )
 
 
+class GoneAtGateway(DomainError):
+    default_code = "gone_at_gateway"
+    default_detail = (
+        "The payment gateway does not have this any more, so nothing was changed. Start again; ask the"
+        " operator if this goes on."
+    )
+
+
 class PaymentsClosed(GatewayUnavailable):
     default_code = "payments_closed"
     default_detail = (

@@ -41,8 +41,9 @@ class Payable(models.Model):
 
     @property
     def checkout_key(self) -> str:
-        """The idempotency key with which the checkout is created."""
-        return f"checkout:{self.pk}"
+        """The idempotency key with which a checkout is created; a new one after one that is closed."""
+        latest = f":{self.checkout_id}" if self.checkout_id else ""
+        return f"checkout:{self.pk}{latest}"
 
 
 class OrderQuerySet(models.QuerySet["Order"]):

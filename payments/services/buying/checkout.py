@@ -103,6 +103,9 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
     the gateway again with the same idempotency key, so that a capture is found and not repeated.
     """
     gateway = gateways.by_name(order.gateway)
+    if order.is_at_gateway:
+        with translate_errors():
+            payable.waiting_payment(order, order.payments.all())  # it may be gone
     _mark_as_charging(order)
     if order.status in Order.BOUGHT:
         return order  # another request has paid it

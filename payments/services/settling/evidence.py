@@ -174,8 +174,13 @@ def submit_at_gateway(evidence: DisputeEvidence, *, is_repeat: bool = True) -> N
             gateway.submit_evidence(
                 external_id=evidence.dispute.external_id, fields=evidence.fields, key=evidence.key
             )
-        except (EvidenceNotTaken, NotThere) as error:
-            refused = str(error)
+        except EvidenceNotTaken as error:
+            refused = f"The gateway does not take this evidence: {error} Correct the draft."
+        except NotThere:
+            refused = (
+                f"The gateway ({gateway.name}) does not have this dispute any more, so no evidence was"
+                " submitted. Look for it on the gateway's own pages."
+            )
         sync_payment(gateway=payment.gateway, external_id=payment.external_id)
     with transaction.atomic():
         locks.lock_payment(pk=payment.pk)
@@ -195,9 +200,7 @@ def submit_at_gateway(evidence: DisputeEvidence, *, is_repeat: bool = True) -> N
         row.changed_at = timezone.now()
         row.save()
     if row.status == Status.DRAFT:
-        raise EvidenceRefused(
-            f"The gateway does not take this evidence: {refused} Correct the draft."
-        )
+        raise EvidenceRefused(refused)
 
 
 def due_submissions() -> list[DisputeEvidence]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
-from payments import gateways, locks
+from payments import locks
 from payments.gateways.base import (
     ConversionSnapshot,
     DisputeSnapshot,
@@ -27,7 +27,7 @@ from payments.models import (
     Payment,
     Refund,
 )
-from payments.services.settling import dispositions
+from payments.services.settling import dispositions, fetching
 from payments.services.settling.split import hold_until
 from payments.signals import payment_facts_changed
 
@@ -61,9 +61,10 @@ def sync_payment(
 
     Pass ``order`` or ``invoice`` if the caller knows what the payment is for; otherwise the reference
     that the gateway stores with the payment decides. Call it outside of any transaction, because it
-    calls the gateway. Raises NotThere for a payment that the gateway does not know, and OSError.
+    calls the gateway. Raises OSError, and NotThere for a payment that was never known here or there; for
+    one that is gone see `fetching`.
     """
-    snapshot = gateways.by_name(gateway).fetch_payment(external_id)
+    snapshot = fetching.payment(gateway, external_id)
     if order is None and invoice is None:
         order, invoice = _order_or_invoice_of(gateway, snapshot)
     with transaction.atomic():

@@ -129,11 +129,14 @@ def cancel(*, user: User, at_period_end: bool, actor: User | None = None) -> Sub
         return _reload(subscription)
     gateway = gateways.by_name(subscription.gateway)
     with changing(subscription, by=actor or user):
-        with translate_errors():
-            snapshot = gateway.cancel_subscription(
-                subscription.external_id, at_period_end=at_period_end
-            )
-        return _sync(subscription, snapshot)
+        with translate_errors(), suppress(NotThere):  # the gateway may have it no more
+            gateway.cancel_subscription(subscription.external_id, at_period_end=at_period_end)
+        canceled = _synced(subscription)
+        if not at_period_end and canceled.status in Subscription.LIVE:
+            with transaction.atomic():
+                locked = locks.lock_subscription(subscription.pk)
+                follow_gateway.end_subscription(locked, Status.CANCELED)
+        return _reload(subscription)
 
 
 def resume(*, user: User) -> Subscription:
@@ -146,9 +149,11 @@ def resume(*, user: User) -> Subscription:
         raise NotCanceled()
     gateway = gateways.by_name(subscription.gateway)
     with changing(subscription, by=user):
-        with translate_errors():
-            snapshot = gateway.resume_subscription(subscription.external_id)
-        resumed = _sync(subscription, snapshot)
+        with translate_errors(), suppress(NotThere):
+            gateway.resume_subscription(subscription.external_id)
+        resumed = _synced(subscription)
+        if resumed.closed_at_gateway:
+            raise NotResumed(_why_not_running(resumed))
         if resumed.cancel_at_period_end or resumed.status not in Subscription.RUNNING:
             raise NotResumed()
         return resumed
@@ -173,7 +178,7 @@ def change(*, user: User, plan_code: str) -> Subscription:
 def _change(user: User, plan: Plan) -> Subscription:
     subscription, external_id = _changeable(user, plan)
     if plan.amount > subscription.plan.amount:
-        with translate_errors(), suppress(NotThere):
+        with translate_errors():
             # There may be refunds and disputes of which only the gateway knows yet.
             follow_gateway.resync(subscription)
         subscription, external_id = _changeable(user, plan)
@@ -185,8 +190,8 @@ def _change(user: User, plan: Plan) -> Subscription:
     key = f"change:{subscription.pk}:{plan.pk}:{state}"
     value = 0 if later else period_value(subscription)
     with changing(subscription, by=user):
-        with payable.charging(subscription):
-            snapshot = gateway_plans.with_plan(
+        with payable.charging(subscription), suppress(NotThere):
+            gateway_plans.with_plan(
                 plan,
                 gateway,
                 lambda terms: gateway.change_plan(
@@ -198,7 +203,10 @@ def _change(user: User, plan: Plan) -> Subscription:
                 ),
                 trial_days=0,
             )
-        return _sync(subscription, snapshot)
+        changed = _synced(subscription)
+        if changed.closed_at_gateway:
+            raise SubscriptionNotRunning(_why_not_running(changed))
+        return changed
 
 
 def _changeable(user: User, plan: Plan) -> tuple[Subscription, str]:
@@ -210,6 +218,8 @@ def _changeable(user: User, plan: Plan) -> tuple[Subscription, str]:
     if plan.currency != subscription.plan.currency:
         raise PlanNotFound()
     external_id = subscription.external_id
+    if subscription.closed_at_gateway:
+        raise SubscriptionNotRunning(_why_not_running(subscription))
     if subscription.status not in {Status.TRIALING, Status.ACTIVE} or external_id is None:
         raise SubscriptionNotRunning()
     if plan.pk == subscription.plan_id and subscription.next_plan_id is None:
@@ -230,19 +240,21 @@ def set_payment_method(*, user: User, payment_method: str) -> Subscription:
     """
     subscription = current(user)
     external_id = subscription.external_id
+    if subscription.closed_at_gateway:
+        raise SubscriptionNotRunning(_why_not_running(subscription))
     if subscription.status not in Subscription.RUNNING or external_id is None:
         raise SubscriptionNotRunning()
     gateway = gateways.by_name(subscription.gateway)
     with payable.charging(subscription):
         try:
-            snapshot = gateway.set_payment_method(
+            gateway.set_payment_method(
                 external_id, payment_method, customer=customers.ensure(subscription.user, gateway)
             )
-        except ReferenceGone:  # with a customer, a gateway deletes the subscriptions
-            follow_gateway.resync(subscription)
-            raise SubscriptionNotRunning() from None
+        except (NotThere, ReferenceGone):  # with a customer, a gateway deletes the subscriptions
+            gone = _synced(subscription)
+            raise SubscriptionNotRunning(_why_not_running(gone)) from None
     audit.record(actor=user, action=AuditAction.PAYMENT_METHOD_CHANGED, target=subscription)
-    return _sync(subscription, snapshot)
+    return _synced(subscription)
 
 
 def current(user: User) -> Subscription:
@@ -266,6 +278,8 @@ def _get_or_create(user: User, plan: Plan) -> tuple[Subscription, bool]:
                 raise AlreadySubscribed()
             continue
         if subscription is not None and subscription.plan_id == plan.pk:
+            if subscription.is_at_gateway and _synced(subscription).status != Status.INCOMPLETE:
+                continue  # it was paid, or is gone at the gateway
             return subscription, False
         if subscription is not None:
             with transaction.atomic():
@@ -313,6 +327,23 @@ def _trial_days(subscription: Subscription) -> int:
         modes.of_present("created_at"), user_id=subscription.user_id, period_start__isnull=False
     )
     return 0 if had.exists() else subscription.plan.trial_days
+
+
+def _synced(subscription: Subscription) -> Subscription:
+    """Return a subscription that the gateway knows, or has known, as it is there now."""
+    with translate_errors():
+        follow_gateway.resync(subscription)
+    return _reload(subscription)
+
+
+def _why_not_running(subscription: Subscription) -> str:
+    """Return why a subscription that the gateway bills no more cannot change, and what to do."""
+    if subscription.status in Subscription.LIVE and subscription.period_end is not None:
+        return (
+            "The payment gateway does not have your subscription any more. It ends on"
+            f" {subscription.period_end:%d %B %Y}, and you can subscribe anew at any time."
+        )
+    return "Your subscription has ended at the payment gateway. Subscribe again to go on."
 
 
 def _sync(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscription:
