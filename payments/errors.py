@@ -130,6 +130,14 @@ class PaymentsClosed(GatewayUnavailable):
     )
 
 
+class OfEarlierMode(DomainError):
+    default_code = "earlier_mode"
+    default_detail = (
+        "This was made with the money of an earlier mode (sandbox, test or live), which is closed."
+        " Nothing of it can change any more."
+    )
+
+
 class SandboxClosed(DomainError):
     status_code = status.HTTP_410_GONE
     default_code = "sandbox_closed"

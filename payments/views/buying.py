@@ -11,9 +11,7 @@ from config.errors import NotVisible
 from payments import examples
 from payments.errors import (
     AmountInvalid,
-    GatewayUnavailable,
     OrderNotOpen,
-    PaymentsClosed,
     ReturnUrlRefused,
 )
 from payments.filters import OrderFilter
@@ -115,7 +113,7 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         responses=OpenApiResponse(OrderSerializer, "The order with its new status."),
     )
     @action(detail=True, methods=["post"])
-    @refuses(GatewayUnavailable, PaymentsClosed)
+    @refuses(*changes.REFUSALS)
     @idempotent
     def sync(self, request, pk):
         order = changes.sync_order(self.get_object())

@@ -4,11 +4,16 @@ A webhook event, a poll or a reconciliation only says that an object may have ch
 the gateway returns when it is asked is the truth.
 """
 
+from payments import modes
+from payments.errors import GatewayUnavailable, GoneAtGateway, OfEarlierMode, PaymentsClosed
 from payments.gateways.translation import translate_errors
 from payments.models import Order, Payment, Subscription
 from payments.services.settling import fetching
 from payments.services.settling.facts import sync_payment
 from payments.services.subscribing.follow_gateway import sync_subscription
+
+# What `sync_order` can raise, for the API document.
+REFUSALS = (GatewayUnavailable, GoneAtGateway, OfEarlierMode, PaymentsClosed)
 
 
 def process_change(*, gateway: str, kind: str, external_id: str) -> None:
@@ -47,8 +52,10 @@ def sync_checkout(*, gateway: str, external_id: str) -> None:
 def sync_order(order: Order) -> Order:
     """Fetch the payments of an order and its checkout, for the return page; return it refreshed.
 
-    Safe to repeat. Raises GatewayUnavailable.
+    Safe to repeat. Raises GatewayUnavailable, and OfEarlierMode for an order of an earlier mode.
     """
+    if modes.is_over(order.created_at):
+        raise OfEarlierMode()
     known = Payment.objects.filter(order=order).values_list("external_id", flat=True)
     with translate_errors():
         for external_id in list(known):

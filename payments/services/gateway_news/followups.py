@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from config.errors import DomainError
 from payments import gateways
-from payments.errors import GatewayUnavailable
+from payments.errors import GatewayUnavailable, PaymentsClosed
 from payments.gateways.base import GatewayAway, NotThere, RequestRefused
 from payments.models import Invoice, Order, Payment, Subscription
 from payments.services.gateway_news import changes
@@ -104,8 +104,10 @@ def _each(rows: Iterable[Row], call: Callable[[Row], None]) -> int:
             call(row)
             done += 1
         except (DomainError, NotThere, RequestRefused) as error:
-            is_away = isinstance(error, GatewayUnavailable)
-            if is_away and not isinstance(error.__cause__, RequestRefused):
+            is_away = isinstance(error, GatewayUnavailable) and not (
+                isinstance(error, PaymentsClosed) or isinstance(error.__cause__, RequestRefused)
+            )
+            if is_away:
                 raise GatewayAway(str(error)) from error
             logger.warning("%s of %s: %s", call.__name__, row, error)
     return done
