@@ -536,7 +536,7 @@ class TestOfAnEarlierMode:
         assert evidence_service.due_submissions() == []
 
     def test_an_order_and_an_event_of_it_say_so(self, played, use, client_for, office):
-        event = WebhookEvent.objects.filter(kind="payment").first()
+        event = WebhookEvent.objects.filter(kind="payment").earliest("received_at")
         use(LIVE_KEY)
         switch("live")
         with nothing_changes():

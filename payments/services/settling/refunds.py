@@ -181,7 +181,8 @@ def request_at_gateway(refund: Refund) -> None:
     except GoneAtGateway:
         _cancel(refund)
         raise RefundTooLarge(
-            f"The gateway ({gateway.name}) does not know this payment. Refund it outside of the service."
+            f"The gateway ({gateway.name}) does not know this payment, so nothing was refunded. The"
+            " operator can give the money back outside of the service."
         ) from None
     except RefundRefused as error:
         _cancel(refund)
