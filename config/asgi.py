@@ -27,12 +27,16 @@ PASSWORD_PATHS = (
 # SQLite has one writer at a time, and those who wait for it look again and again, the unlucky for
 # seconds. In the queue of the lane they wait in their order.
 WRITERS = 2 if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3") else 8
+# A refund waits until the delivery has noted what it sent, and an upgrade for the next second.
+PAUSING_PATHS = ("/refund", "/subscription/change")
 LANES = Lanes(
     passwords=Lane("passwords", threads=HASHERS, queue=32, nice=10),
     writes=Lane("writes", threads=WRITERS, queue=128),
     reads=Lane("reads", threads=8, queue=256),
+    pauses=Lane("pauses", threads=8, queue=32),
     password_paths=PASSWORD_PATHS,
     writing_paths=("/api/v1/stream/play/",),
+    pausing_paths=PAUSING_PATHS,
 )
 
 api = Bridge(django, LANES)

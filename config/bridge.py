@@ -101,20 +101,26 @@ class Lanes:
     """The lanes of a process: hashing a password costs a core, writing waits for the database.
 
     ``password_paths`` are the endings of paths whose forms hash one, and ``writing_paths`` the
-    beginnings of paths where reading writes, too.
+    beginnings of paths where reading writes, too. ``pausing_paths`` are the endings of paths where
+    writing waits for a moment that must come first: ``pauses`` has their threads, so that they keep no
+    thread from other writers.
     """
 
     passwords: Lane
     writes: Lane
     reads: Lane
+    pauses: Lane | None = None
     password_paths: tuple[str, ...] = ()
     writing_paths: tuple[str, ...] = ()
+    pausing_paths: tuple[str, ...] = ()
 
     def of(self, scope: Scope) -> Lane:
         if scope["method"] in READING:
             return self.writes if scope["path"].startswith(self.writing_paths) else self.reads
-        hashes = scope["path"].rstrip("/").endswith(self.password_paths)
-        return self.passwords if hashes else self.writes
+        path = scope["path"].rstrip("/")
+        if self.pauses is not None and path.endswith(self.pausing_paths):
+            return self.pauses
+        return self.passwords if path.endswith(self.password_paths) else self.writes
 
 
 class Bridge:

@@ -114,11 +114,27 @@ class GatewayUnavailable(ServiceUnavailable):
     )
 
 
+class GoneAtGateway(DomainError):
+    default_code = "gone_at_gateway"
+    default_detail = (
+        "The payment gateway does not have this any more, so nothing was changed. Start again; ask the"
+        " operator if this goes on."
+    )
+
+
 class PaymentsClosed(GatewayUnavailable):
     default_code = "payments_closed"
     default_detail = (
         "Payments are closed: the database holds money of another mode (sandbox, test or live) than the"
         " gateway moves. The operator decides with `manage.py payments_mode`."
+    )
+
+
+class OfEarlierMode(DomainError):
+    default_code = "earlier_mode"
+    default_detail = (
+        "This was made with the money of an earlier mode (sandbox, test or live), which is closed."
+        " Nothing of it can change any more."
     )
 
 
@@ -223,6 +239,12 @@ class RefundLimitReached(DomainError):
 class PlaybackRunning(DomainError):
     default_code = "playback_running"
     default_detail = "Playback of this video was started meanwhile. Stop it, and repeat the call."
+    retry_after = 3
+
+
+class ReturnInProgress(DomainError):
+    default_code = "return_in_progress"
+    default_detail = "Another video of yours is being returned. Repeat the call in three seconds."
     retry_after = 3
 
 

@@ -7,7 +7,8 @@ import functools
 import hashlib
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Concatenate, ParamSpec, TypeVar
@@ -25,7 +26,7 @@ from rest_framework.views import APIView
 from accounts.models import User
 from config import batches
 from config.api.refusals import reads_header, refuses, sends_headers
-from config.errors import TooLarge
+from config.errors import DomainError, TooLarge
 from config.ids import uuid7
 from payments.errors import KeyInProgress, KeyReused
 from payments.models import IdempotencyRecord
@@ -166,6 +167,23 @@ def begin(*, user: User, key: str, request_fingerprint: str) -> Claim:
     if taken_over:
         return Claim(record.pk, mine)
     raise KeyInProgress()
+
+
+@contextmanager
+def one_at_a_time(user: User, what: str, busy: DomainError) -> Iterator[None]:
+    """Let one request of a user do ``what`` at a time; raise ``busy`` for another one.
+
+    ``what`` is a text that no client can send as a key: those of clients are ASCII. The claim of a
+    process that has died is free again after two minutes.
+    """
+    try:
+        claim = begin(user=user, key=what, request_fingerprint="")
+    except KeyInProgress:
+        raise busy from None
+    try:
+        yield
+    finally:
+        forget(claim)
 
 
 def keep(claim: Claim, status: int, body: str) -> None:

@@ -288,7 +288,7 @@ def _order_follows(status: str | None, disposition: str, **facts: Any) -> bool:
     """Return whether an order's status fits the refunds and disputes of a payment, if it pays it."""
     if status is None or disposition != Payment.Disposition.APPLIED:
         return True
-    # A superseded order keeps its status: the buyer bought again, and an administrator decides.
+    # A superseded order keeps its status until its money is refunded: the buyer bought again.
     expected = Order.status_when_paid(**facts)
     return status in {expected, Order.Status.SUPERSEDED, Order.Status.VOID}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from django.conf import settings
 
 from payments import modes
-from payments.errors import PaymentsClosed
+from payments.errors import OfEarlierMode, PaymentsClosed
 from payments.gateways.base import Gateway
 from payments.gateways.sandbox import SandboxGateway
 from payments.modes import Mode
@@ -43,10 +43,11 @@ def current() -> Gateway:
 def by_name(name: str) -> Gateway:
     """Return the gateway of an existing payment, order or subscription.
 
-    Raises KeyError for an unknown name, and PaymentsClosed unless it `is_open`.
+    Raises KeyError for an unknown name. Unless it `is_open`, raises PaymentsClosed, or OfEarlierMode
+    while the gateway of the present mode is open.
     """
     if not is_open(name):
-        raise PaymentsClosed()
+        raise OfEarlierMode() if are_open() else PaymentsClosed()
     return _GATEWAYS[name]()
 
 

@@ -83,6 +83,7 @@ class SubscriptionSnapshot:
     next_plan_code: str = ""  # the plan from the next period on, if a change is planned
     ended_at: datetime | None = None
     invoices: tuple[InvoiceSnapshot, ...] = ()
+    is_gone: bool = False  # the gateway has it no more: this is what was known of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,10 @@ class GatewayAway(OSError):
 
     In the subclass OutcomeUnknown something may have changed.
     """
+
+
+class RequestRefused(GatewayAway):
+    """The gateway refuses this request, and would refuse it each time. Nothing was done."""
 
 
 class ReferenceGone(GatewayAway):

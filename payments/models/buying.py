@@ -41,8 +41,9 @@ class Payable(models.Model):
 
     @property
     def checkout_key(self) -> str:
-        """The idempotency key with which the checkout is created."""
-        return f"checkout:{self.pk}"
+        """The idempotency key with which a checkout is created; a new one after one that is closed."""
+        latest = f":{self.checkout_id}" if self.checkout_id else ""
+        return f"checkout:{self.pk}{latest}"
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -167,21 +168,29 @@ class Order(Payable):
 
     @classmethod
     def status_when_paid(
-        cls, *, captured: int, refunded: int, is_undecided: bool, is_lost: bool
+        cls, *, captured: int, refunded: int, disputed: int, is_undecided: bool, is_lost: bool
     ) -> Status:
         """Return the status of an order by the facts of the payment that pays it, in minor units.
 
         The payment has a dispute that `is_undecided`, or one that `is_lost`: the bank kept money, be it
-        a part. A lost dispute closes the order, so that the buyer can buy the video again.
+        a part. A lost dispute closes the order, so that the buyer can buy the video again. Of a dispute
+        that was won, a part of the money may be missing (``disputed``): a refund of the rest is one in
+        full.
 
-        >>> Order.status_when_paid(captured=9, refunded=0, is_undecided=False, is_lost=True).value
+        >>> facts = {"captured": 9, "disputed": 2, "is_undecided": False}
+        >>> Order.status_when_paid(refunded=0, is_lost=True, **facts).value
         'dispute_lost'
+        >>> Order.status_when_paid(refunded=7, is_lost=False, **facts).value
+        'refunded'
         """
         if refunded >= captured:
             return cls.Status.REFUNDED
         if is_undecided:
             return cls.Status.DISPUTED
-        return cls.Status.DISPUTE_LOST if is_lost else cls.Status.PAID
+        if is_lost:
+            return cls.Status.DISPUTE_LOST
+        all_is_back = refunded > 0 and refunded + disputed >= captured
+        return cls.Status.REFUNDED if all_is_back else cls.Status.PAID
 
     @property
     def payer(self) -> User:

@@ -11,7 +11,7 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from payments import models
-from payments.books import trial_balance
+from payments.books import trial_balance, verification
 from payments.gateways.base import OutcomeUnknown
 from payments.gateways.sandbox import SandboxGateway
 from payments.models import JournalEntry, Transfer
@@ -66,6 +66,12 @@ def assert_books_balance() -> None:
     for row in trial_balance.accounts():
         by_currency[row.currency] = by_currency.get(row.currency, 0) + row.balance
     assert not any(by_currency.values()), by_currency
+
+
+def assert_books_are_right() -> None:
+    """Fail unless the books hold exactly what all facts require."""
+    check = verification.verify_ledger()
+    assert check.discrepancies == 0, check.first_discrepancies
 
 
 def period_of(subscription: models.Subscription) -> tuple[datetime, datetime]:

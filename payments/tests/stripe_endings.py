@@ -19,6 +19,15 @@ def cancel_in_portal(stripe: "StripeStandIn", name: str) -> None:
     stripe.tell("customer.subscription.updated", subscription)
 
 
+def cancel_by_schedule(stripe: "StripeStandIn", name: str) -> None:
+    """Let a subscription end with its period by a schedule, as on Stripe's own pages."""
+    schedule = stripe.create_schedule(name)
+    schedule["end_behavior"] = "cancel"
+    subscription = stripe.find("subscription", name)
+    subscription["cancel_at"] = schedule["phases"][-1]["end_date"]
+    stripe.tell("customer.subscription.updated", subscription)
+
+
 def ends_now(subscription: dict) -> bool:
     """Return whether a subscription ends with the period that is over now.
 

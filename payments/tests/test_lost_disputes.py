@@ -6,7 +6,6 @@ from django.db.models import F
 from django.utils import timezone
 
 from audit.models import AuditEntry
-from payments.books import verification
 from payments.gateways.sandbox import charging
 from payments.gateways.stripe import mapping
 from payments.models import (
@@ -20,17 +19,12 @@ from payments.models import (
 )
 from payments.services.gateway_news import followups, reconciliation
 from payments.services.settling.facts import sync_payment
-from payments.tests.kit import VISA, balances, code, nothing_changes
+from payments.tests.kit import VISA, assert_books_are_right, balances, code, nothing_changes
 
 pytestmark = pytest.mark.django_db
 
 PAYMENTS = "/api/v1/payments"
 SOLD = {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}
-
-
-def assert_books_are_right() -> None:
-    check = verification.verify_ledger()
-    assert check.discrepancies == 0, check.first_discrepancies
 
 
 @pytest.fixture
@@ -298,3 +292,22 @@ class TestSubscriptions:
             reconciliation.reconcile(timezone.now())
         first.refresh_from_db()
         assert first.status == "canceled"
+
+
+def test_each_of_two_disputes_can_be_decided_over_http(shop, client_for, admin):
+    order, client = paid_order(shop()), client_for(admin)
+    url = f"{PAYMENTS}/sandbox/payments/{order.pk}"
+    first, second = (
+        client.post(f"{url}/dispute", {"amount": amount}).data["dispute"]
+        for amount in ("3.00", "4.00")
+    )
+    unknown = client.post(f"{url}/reinstate", {"dispute": "sbd_other"})
+    assert unknown.status_code == 404
+    won = client.post(f"{url}/reinstate", {"dispute": first})
+    assert (won.data, status(order)) == ({"dispute": first, "status": "won"}, "disputed")
+    rest = client.post(f"{url}/reinstate", {})
+    assert (rest.data, status(order)) == ({"dispute": second, "status": "won"}, "paid")
+    lost = client.post(f"{url}/reinstate", {})  # all are decided: the latest, anew
+    assert lost.data["dispute"] == second
+    assert balances() == SOLD
+    assert_books_are_right()

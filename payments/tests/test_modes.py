@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.apps import apps
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -17,6 +18,8 @@ from payments.gateways.sandbox import charging, events
 from payments.models import (
     Coupon,
     CouponRedemption,
+    Dispute,
+    DisputeEvidence,
     Entitlement,
     JournalEntry,
     LedgerAccount,
@@ -29,11 +32,14 @@ from payments.models import (
     SandboxSubscription,
     Statement,
     Subscription,
+    WebhookEvent,
 )
 from payments.modes import Mode
 from payments.periods import Month
+from payments.services.gateway_news import followups
 from payments.services.modes import switching
 from payments.services.payouts import payouts
+from payments.services.settling import evidence as evidence_service
 from payments.services.settling.facts import sync_payment
 from payments.services.sharing import pools
 from payments.tests import stripe_stand_in
@@ -475,3 +481,68 @@ def test_a_database_that_is_upgraded_gets_the_mode_of_its_facts(
     migration = importlib.import_module("payments.migrations.0010_money_modes")
     migration.mode_of_the_facts(apps, None)
     assert modes.of_database() == mode
+
+
+class TestOfAnEarlierMode:
+    """What is left of the sandbox in a live database says so, and costs the live one nothing."""
+
+    @pytest.fixture
+    def office(self, client_for, admin):
+        return client_for(admin)
+
+    @pytest.fixture
+    def evidence(self, played, office) -> str:
+        url = f"{API}/admin/disputes/{Dispute.objects.get().pk}/evidence"
+        assert office.patch(url, {"uncategorized_text": "x"}).status_code == 200
+        return url
+
+    def assert_refused(self, answer) -> None:
+        assert (answer.status_code, code(answer)) == (409, "earlier_mode")
+        assert "earlier mode" in answer.data["errors"][0]["detail"]
+
+    def test_evidence_is_not_submitted_before_the_switch(self, evidence, use, office):
+        use(LIVE_KEY)
+        file = {"file": SimpleUploadedFile("a.pdf", b"%PDF-1.7")}
+        for answer in (
+            office.post(f"{evidence}/submit"),
+            office.put(f"{evidence}/files/receipt", file, format="multipart"),
+        ):
+            assert (answer.status_code, code(answer)) == (503, "payments_closed")
+        assert DisputeEvidence.objects.get().status == "draft"
+
+    @pytest.mark.parametrize("status", ["draft", "submitting"])
+    def test_evidence_cannot_change_after_it(self, evidence, use, office, status):
+        DisputeEvidence.objects.update(status=status)
+        use(LIVE_KEY)
+        switch("live")
+        file = {"file": SimpleUploadedFile("a.pdf", b"%PDF-1.7")}
+        shown = office.get(evidence).data
+        assert (shown["status"], shown["is_open"]) == ("draft", False)
+        self.assert_refused(office.post(f"{evidence}/submit"))
+        self.assert_refused(office.patch(evidence, {"uncategorized_text": "y"}))
+        self.assert_refused(office.put(f"{evidence}/files/receipt", file, format="multipart"))
+        assert DisputeEvidence.objects.get().texts == {"uncategorized_text": "x"}
+
+    @pytest.mark.usefixtures("evidence")
+    def test_evidence_of_an_older_release_does_not_slow_the_follow_ups(self, use, monkeypatch):
+        use(LIVE_KEY)
+        switch("live")
+        long_ago = timezone.now() - timedelta(minutes=5)
+        DisputeEvidence.objects.update(status="submitting", changed_at=long_ago)
+        monkeypatch.setattr(followups, "_silent_until", 0.0)
+        followups.run_unless_silent()
+        assert followups._silent_until == 0.0
+        assert DisputeEvidence.objects.get().status == "draft"
+        assert evidence_service.due_submissions() == []
+
+    def test_an_order_and_an_event_of_it_say_so(self, played, use, client_for, office):
+        event = WebhookEvent.objects.filter(kind="payment").earliest("received_at")
+        use(LIVE_KEY)
+        switch("live")
+        with nothing_changes():
+            self.assert_refused(
+                client_for(played.viewer).post(f"{API}/orders/{played.order.pk}/sync")
+            )
+            self.assert_refused(office.post(f"{API}/admin/webhook-events/{event.pk}/replay"))
+        bought = client_for(played.viewer).post(f"{API}/purchase/{played.video.pk}")
+        assert bought.status_code == 201

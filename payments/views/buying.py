@@ -11,9 +11,7 @@ from config.errors import NotVisible
 from payments import examples
 from payments.errors import (
     AmountInvalid,
-    GatewayUnavailable,
     OrderNotOpen,
-    PaymentsClosed,
     ReturnUrlRefused,
 )
 from payments.filters import OrderFilter
@@ -115,7 +113,7 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         responses=OpenApiResponse(OrderSerializer, "The order with its new status."),
     )
     @action(detail=True, methods=["post"])
-    @refuses(GatewayUnavailable, PaymentsClosed)
+    @refuses(*changes.REFUSALS)
     @idempotent
     def sync(self, request, pk):
         order = changes.sync_order(self.get_object())
@@ -128,7 +126,8 @@ class OrderViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             " at most `REFUND_WATCHED_PERCENT` of the video was watched or delivered (else 409"
             " `watched_too_much`): every segment of which a byte was sent counts once, and one segment"
             " alone not, unless it is more than half of the video. Playback of the"
-            " video stops first, so the answer may take three seconds. A video can be returned"
+            " video stops first, so the answer may take three seconds, and a buyer can return one video"
+            " at a time (else 409 `return_in_progress`). A video can be returned"
             " `REFUNDS_PER_VIDEO` times, and `REFUNDS_PER_30_DAYS` videos in that time (else 409"
             " `refund_limit_reached`)."
         ),

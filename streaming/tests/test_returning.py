@@ -1,6 +1,9 @@
 """A buyer's refund looks at the bytes that were sent to them, and has limits."""
 
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import httpx
@@ -8,6 +11,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from accounts import tokens
 from payments.books import verification
 from payments.models import Entitlement, Order, Refund, WatchDaily
 from payments.tests.kit import VISA, code, nothing_changes, together
@@ -210,6 +214,22 @@ class TestReturning:
                 break
         assert refused == (1, "watched_too_much")
 
+    def test_what_was_sent_for_an_order_whose_money_the_bank_kept_counts_for_the_next(
+        self, viewer, admin, make_video, buy, client_for, returns
+    ):
+        video = make_video(price=1999)
+        first = buy(viewer, video)
+        deliver(play(viewer, video)[0].pk, 60)
+        for step, body in (("dispute", {}), ("reinstate", {"amount": "0.00"})):
+            client_for(admin).post(f"{PAYMENTS}/sandbox/payments/{first.pk}/{step}", body)
+        bought = client_for(viewer).post(
+            f"{PAYMENTS}/purchase/{video.pk}", {"payment_method": VISA}
+        )
+        second = Order.objects.get(pk=bought.data["order"]["id"])
+        with nothing_changes():
+            assert code(returns(second)) == "watched_too_much"
+        assert_kept(second)
+
 
 @pytest.mark.django_db
 class TestLimits:
@@ -285,3 +305,67 @@ def test_simultaneous_returns_do_not_exceed_the_limit(viewer, make_video, buy, r
     answers = together([lambda order=order: returns(order).status_code for order in bought])
     assert sorted(answers) == [200, 409, 409, 409]
     assert Refund.objects.count() == 1
+
+
+class Buyer:
+    """A buyer who calls a real web process over HTTP."""
+
+    def __init__(self, port: int, user):
+        self.base = f"http://127.0.0.1:{port}/api/v1/payments"
+        self.headers = {"Authorization": f"Bearer {tokens.issue(user).access}"}
+
+    def post(self, path: str, body: dict | None = None) -> tuple[int, str, float]:
+        """Return the status, the code of an error, and the moment of the answer."""
+        answer = httpx.post(
+            f"{self.base}/{path}", json=body or {}, headers=self.headers, timeout=60
+        )
+        errors = answer.json().get("errors", [{}])
+        return answer.status_code, errors[0].get("code", ""), time.monotonic()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_buyers_who_wait_for_their_refund_keep_no_other_buyer_waiting(
+    make_user, make_video, media, buy
+):
+    """Seen once: each waited two seconds in one of two threads that write, and a purchase got 503."""
+    crowd = [buy(make_user(), make_video(price=500)) for _ in range(7)]
+    other, video = make_user(), make_video(price=500)
+    with processes.web(RATE_LIMIT_DEFAULT="0") as (_, port):
+        buyers = [Buyer(port, order.buyer) for order in crowd]
+        shopper = Buyer(port, other)
+        assert shopper.post("orders/none/refund")[0] == 404  # the process is warm
+        for order in crowd:
+            play(order.buyer, order.video)
+        started = threading.Event()
+
+        def refund(number: int) -> tuple[int, str, float]:
+            started.set()
+            return buyers[number].post(f"orders/{crowd[number].pk}/refund")
+
+        with ThreadPoolExecutor(len(crowd)) as pool:
+            refunds = [pool.submit(refund, number) for number in range(len(crowd))]
+            assert started.wait(10)
+            time.sleep(0.3)
+            status, _, at = shopper.post(f"purchase/{video.pk}", {"payment_method": VISA})
+            answers = [call.result() for call in refunds]
+    assert status == 201
+    assert at < max(moment for *_, moment in answers)
+    assert {answer[0] for answer in answers} == {200}
+    assert verification.verify_ledger().discrepancies == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_buyer_returns_one_video_at_a_time(viewer, make_video, media, buy):
+    orders = [buy(viewer, make_video(price=500)) for _ in range(2)]
+    with processes.web() as (_, port):
+        buyer = Buyer(port, viewer)
+        play(viewer, orders[0].video)
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(buyer.post, f"orders/{orders[0].pk}/refund")
+            time.sleep(0.7)
+            status, refusal, at = buyer.post(f"orders/{orders[1].pk}/refund")
+            assert (status, refusal) == (409, "return_in_progress")
+            assert first.result()[0] == 200
+            assert at < first.result()[2]
+        assert_kept(orders[1])
+        assert buyer.post(f"orders/{orders[1].pk}/refund")[0] == 200

@@ -48,6 +48,14 @@ class SandboxDisputeSerializer(serializers.Serializer[Any]):
 class SandboxReinstateSerializer(serializers.Serializer[Any]):
     """What the bank gives back."""
 
+    dispute = serializers.CharField(
+        required=False,
+        max_length=120,
+        help_text=(
+            "The dispute to close, by its id at the sandbox. Without it: the latest one that is still"
+            " open, or the latest of all."
+        ),
+    )
     amount = MoneyField(
         required=False,
         help_text="The amount that goes back; the whole withdrawn amount without it. 0: lost.",

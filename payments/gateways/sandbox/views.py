@@ -40,7 +40,7 @@ from payments.gateways.sandbox.serializers import (
     SandboxReinstateSerializer,
 )
 from payments.http import validated_body
-from payments.models import Payment, Refund, SandboxPayment
+from payments.models import Dispute, Payment, Refund, SandboxPayment
 from payments.permissions import MayOperateSandbox
 
 # The card that each button of a checkout pays with.
@@ -230,10 +230,10 @@ class SandboxDisputeView(_BankView):
 
 class SandboxReinstateView(_BankView):
     @extend_schema(
-        summary="Close the last dispute as the buyer's bank",
+        summary="Close a dispute as the buyer's bank",
         description=(
             "The amount goes back to the platform. The dispute is won if that is all that was "
-            "withdrawn, and lost otherwise."
+            "withdrawn, and lost otherwise. A dispute that was decided can be decided anew."
         ),
         request=SandboxReinstateSerializer,
         responses=OpenApiResponse(SandboxDisputeAnswerSerializer, "The closed dispute."),
@@ -241,7 +241,11 @@ class SandboxReinstateView(_BankView):
     @refuses(SandboxClosed)
     def post(self, request: Request, pk: UUID) -> Response:
         data, payment = validated_body(SandboxReinstateSerializer, request), self.payment(pk)
-        dispute = payment.disputes.order_by("-created_at").first()
+        disputes = payment.disputes.order_by("-created_at")
+        if wanted := data.get("dispute"):
+            dispute = disputes.filter(external_id=wanted).first()
+        else:
+            dispute = disputes.filter(status__in=Dispute.OPEN).first() or disputes.first()
         if dispute is None:
             raise NotVisible()
         amount = _minor(data.get("amount"), payment)

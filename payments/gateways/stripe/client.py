@@ -18,6 +18,7 @@ from payments.gateways.base import (
     NotThere,
     OutcomeUnknown,
     ReferenceGone,
+    RequestRefused,
 )
 from payments.gateways.json_fields import Json, nested, text
 
@@ -123,7 +124,7 @@ def _invalid_request(error: stripe.InvalidRequestError) -> Exception:
     if error.code in AMOUNT_CODES:
         return AmountRefused(str(error.user_message))
     logger.error("Stripe refused a request: %s", error)
-    return GatewayAway("Stripe refused the request.")
+    return RequestRefused("Stripe refused the request.")
 
 
 def _decline_code(error: stripe.CardError) -> str:

@@ -252,7 +252,7 @@ def subscription(
         period_start=moment(period, "current_period_start"),
         period_end=moment(period, "current_period_end"),
         cancel_at_period_end=ends_with_period(row),
-        next_plan_code=_next_plan_code(schedule),
+        next_plan_code=next_plan_code(schedule),
         ended_at=moment(row, "ended_at"),
         invoices=tuple(sorted(known, key=lambda one: one.period_start)),
     )
@@ -287,7 +287,7 @@ def is_scheduled(schedule: Json | None) -> bool:
     return nested(schedule).get("status") in {"active", "not_started"}
 
 
-def _next_plan_code(schedule: Json | None) -> str:
+def next_plan_code(schedule: Json | None) -> str:
     """Return the code of the plan that a schedule changes to; "" once its last phase has begun."""
     phases = objects(nested(schedule).get("phases"))
     running_since = nested(schedule, "current_phase").get("start_date")

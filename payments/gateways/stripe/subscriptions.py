@@ -161,11 +161,19 @@ def _retrieve(client: stripe.StripeClient, external_id: str) -> Json:
 
 
 def _schedule(client: stripe.StripeClient, subscription: Json) -> Json | None:
-    """Return the schedule that a subscription is attached to, if there is one."""
+    """Return the schedule that a subscription is attached to, if there is one.
+
+    One that is gone changes nothing any more, and says nothing about its subscription.
+    """
     schedule_id = id_of(subscription.get("schedule"))
     if not schedule_id:
         return None
-    return as_json(client.v1.subscription_schedules.retrieve(schedule_id))
+    try:
+        return as_json(client.v1.subscription_schedules.retrieve(schedule_id))
+    except stripe.InvalidRequestError as error:
+        if error.code != "resource_missing":
+            raise
+        return None
 
 
 def _release(client: stripe.StripeClient, subscription: Json) -> Json | None:
@@ -220,11 +228,15 @@ def resume(client: stripe.StripeClient, external_id: str) -> SubscriptionSnapsho
     """Undo a cancellation: see `Gateway.resume_subscription`."""
     subscription = _retrieve(client, external_id)
     if subscription["status"] not in ENDED and mapping.ends_with_period(subscription):
+        # While a schedule decides about the end, Stripe refuses to change it at the subscription.
+        planned = _release(client, subscription)
         # The Customer Portal sets only `cancel_at`, and `cancel_at_period_end` does not clear that.
         undone: SubscriptionUpdateParams = {"cancel_at": ""}
         if subscription.get("cancel_at_period_end"):
             undone = {"cancel_at_period_end": False}
         client.v1.subscriptions.update(external_id, undone, with_new_key())
+        if planned is not None and mapping.next_plan_code(planned):
+            _plan_again(client, subscription, planned)
     return fetch(client, external_id)
 
 
@@ -239,7 +251,9 @@ def change_plan(
 ) -> SubscriptionSnapshot:
     """Change the plan of a subscription: see `Gateway.change_plan`."""
     subscription = _retrieve(client, external_id)
-    if mapping.plan_code(subscription) == plan.code:
+    if subscription["status"] in ENDED:
+        pass
+    elif mapping.plan_code(subscription) == plan.code:
         if at_period_end:
             _release(client, subscription)
     elif at_period_end:

@@ -119,6 +119,9 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
     gateway = gateways.by_name_when_open(order.gateway)
     # The first call with a key is answered with the payment as it is now, a later one perhaps not.
     is_first_call = order.status == Order.Status.PENDING
+    if order.is_at_gateway:
+        with translate_errors():
+            payable.waiting_payment(order, order.payments.all())  # it may be gone
     _mark_as_charging(order)
     if order.status in Order.BOUGHT:
         return order  # another request has paid it

@@ -56,8 +56,14 @@ def update_from_payment(
         return
     rivals = [other for other in orders.values() if other.pk != order.pk]
     status = _status_from_payment(payment)
-    # A superseded order stays so: a person decides when a refund fails after the video was bought again.
-    if order.status in {status, Status.SUPERSEDED} and order.paid_at is not None:
+    # A superseded order stays so until its money is refunded: the buyer has bought the video again.
+    stays = order.status == status or (
+        order.status == Status.SUPERSEDED and status != Status.REFUNDED
+    )
+    if stays and order.paid_at is not None:
+        is_refund = kind == JournalEntry.Kind.REFUND and status != Status.REFUNDED
+        if is_refund and payment.refundable() <= 0:  # the rest, which the buyer's bank had left
+            _announce_refund(order)
         return
     superseded: list[Order] = []
     if status in Order.BOUGHT:
@@ -74,11 +80,15 @@ def update_from_payment(
     coupons.update_redemptions(order, *superseded)
     access.update_for_order(order)
     if status == Status.REFUNDED:
-        audit.record(actor=None, action=AuditAction.ORDER_REFUNDED, target=order)
-        order_refunded.send(sender=Order, order=order)
+        _announce_refund(order)
     elif status == Status.PAID and before not in Order.GONE_BACK:
         audit.record(actor=order.buyer_id, action=AuditAction.ORDER_PAID, target=order)
         order_paid.send(sender=Order, order=order)
+
+
+def _announce_refund(order: Order) -> None:
+    audit.record(actor=None, action=AuditAction.ORDER_REFUNDED, target=order)
+    order_refunded.send(sender=Order, order=order)
 
 
 def _status_from_payment(payment: Payment) -> Status:
@@ -86,6 +96,7 @@ def _status_from_payment(payment: Payment) -> Status:
     return Order.status_when_paid(
         captured=payment.captured,
         refunded=payment.refunded(),
+        disputed=payment.disputed(),
         is_undecided=payment.has_undecided_dispute(),
         is_lost=payment.has_lost_dispute(),
     )
@@ -184,8 +195,10 @@ def _revoke_free(order_id: uuid.UUID, *, reason: str, actor: User) -> Order:
     and again. Raises NothingToRefund for an order that is not paid, so that a repeat changes nothing.
     """
     order = locks.lock_orders([order_id])[order_id]
+    if order.status == Status.REFUNDED:
+        raise NothingToRefund("This order cost nothing, and was taken back already.")
     if order.status != Status.PAID:
-        raise NothingToRefund()
+        raise NothingToRefund("This order gives no access, so there is nothing to take back.")
     order.status = Status.REFUNDED
     order.save(update_fields=["status"])
     split.reverse_gift(order, at=timezone.now())

@@ -5,11 +5,13 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from payments import locks
+from payments import idempotency, locks
 from payments.errors import (
+    NothingToRefund,
     PlaybackRunning,
     RefundLimitReached,
     RefundWindowClosed,
+    ReturnInProgress,
     WatchedTooMuch,
 )
 from payments.models import Order, Refund
@@ -17,37 +19,60 @@ from payments.services.settling import refunds
 from payments.services.sharing import watchtime
 from payments.signals import order_returning
 
+ONE_RETURN = "§return of a video"
 LIMIT_PERIOD = timedelta(days=30)
+# Statuses of a paid order of which money may be left: all of it, what the buyer's bank has left, or the
+# money of an order beside which the buyer has bought the video again.
+RETURNABLE = (Order.Status.PAID, Order.Status.DISPUTE_LOST, Order.Status.SUPERSEDED)
 
 # What `refund_own` can raise, for the API document.
 REFUSALS = (
-    RefundWindowClosed, RefundLimitReached, WatchedTooMuch, PlaybackRunning, *refunds.REFUSALS,
+    RefundWindowClosed, RefundLimitReached, WatchedTooMuch, PlaybackRunning, ReturnInProgress,
+    *refunds.REFUSALS,
 )  # fmt: skip
 
 
 def refund_own(*, order: Order, key: str = "") -> Order:
-    """Refund an order in full at the buyer's own request, and stop its playback.
+    """Refund an order at the buyer's own request with all that is left of it, and stop its playback.
 
     It must be paid less than REFUND_WINDOW_DAYS ago, and no more than REFUND_WATCHED_PERCENT of the
     video may have been watched or delivered. A buyer can return a video REFUNDS_PER_VIDEO times, and
-    REFUNDS_PER_30_DAYS videos in that time. Call it outside of any transaction.
+    REFUNDS_PER_30_DAYS videos in that time. One rule for every status in which money may be left
+    (RETURNABLE); an order of another status has none. Call it outside of any transaction.
 
-    Raises RefundWindowClosed, RefundLimitReached, WatchedTooMuch, PlaybackRunning, and the errors of
-    `refunds.refund_order`.
+    Raises RefundWindowClosed, RefundLimitReached, WatchedTooMuch, PlaybackRunning, ReturnInProgress
+    while another return of the buyer is under way, and the errors of `refunds.refund_order`.
     """
+    if order.paid_at is None:
+        raise NothingToRefund("This order is not paid, so there is no money to give back.")
+    if not order.amount:
+        raise NothingToRefund("This order cost nothing, so there is no money to give back.")
     window = timedelta(days=settings.REFUND_WINDOW_DAYS)
-    if order.paid_at is None or order.paid_at + window <= timezone.now():
+    if order.paid_at + window <= timezone.now():
         raise RefundWindowClosed()
-    if order.status == Order.Status.PAID and order.amount:  # any other is refused with its reason
+    # The wait for what was sent holds a thread: one for each buyer.
+    with idempotency.one_at_a_time(order.buyer, ONE_RETURN, ReturnInProgress()):
+        return _refund_own(order, key)
+
+
+def _refund_own(order: Order, key: str) -> Order:
+    is_checked = order.status in RETURNABLE
+    if is_checked:
         _check_limits(order)
         _check_use(order)
+
+    def check() -> None:
+        if not is_checked:  # its money came back while this call was under way
+            raise NothingToRefund("This order has just changed. See its status, then try again.")
+        _check_limits(order, is_queued=True)
+
     return refunds.refund_order(
         order_id=order.pk,
         amount=None,
         reason=Refund.BY_BUYER,
         actor=order.buyer,
         key=key,
-        check=lambda: _check_limits(order, is_queued=True),
+        check=check,
     )
 
 
@@ -82,15 +107,16 @@ def _check_limits(order: Order, *, is_queued: bool = False) -> None:
 def _check_use(order: Order) -> None:
     """Refuse an order whose video was used too much: by heartbeats, or by the bytes that were sent.
 
-    What was sent for refunded orders of the video counts too. Raises WatchedTooMuch, PlaybackRunning.
+    What was sent for other orders of the video counts too if their money went back, by a refund or by
+    the buyer's bank. Raises WatchedTooMuch, PlaybackRunning.
     """
-    refunded = Order.objects.filter(
-        buyer=order.buyer_id, video=order.video_id, status=Order.Status.REFUNDED
+    gone_back = Order.objects.filter(
+        buyer=order.buyer_id, video=order.video_id, status__in=Order.GONE_BACK
     )
     answers = order_returning.send(
         sender=Order,
         video=order.video,
-        order_ids=[order.pk, *refunded.values_list("pk", flat=True)],
+        order_ids=[order.pk, *gone_back.values_list("pk", flat=True)],
     )
     delivered = [float(share or 0) for _, share in answers]
     used = max([watchtime.watched_share(order), *delivered])

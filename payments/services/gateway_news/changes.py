@@ -4,18 +4,23 @@ A webhook event, a poll or a reconciliation only says that an object may have ch
 the gateway returns when it is asked is the truth.
 """
 
-from payments import gateways
+from payments import modes
+from payments.errors import GatewayUnavailable, GoneAtGateway, OfEarlierMode, PaymentsClosed
 from payments.gateways.translation import translate_errors
 from payments.models import Order, Payment, Subscription
+from payments.services.settling import fetching
 from payments.services.settling.facts import sync_payment
 from payments.services.subscribing.follow_gateway import sync_subscription
+
+# What `sync_order` can raise, for the API document.
+REFUSALS = (GatewayUnavailable, GoneAtGateway, OfEarlierMode, PaymentsClosed)
 
 
 def process_change(*, gateway: str, kind: str, external_id: str) -> None:
     """Fetch an object of the gateway, and bring our rows and books to it. Safe to repeat.
 
     ``kind`` is payment, subscription or checkout; ValueError for any other. Call it outside of any
-    transaction. Raises NotThere for an object that the gateway does not know, and OSError.
+    transaction. Raises OSError, and NotThere for an object that was never known here or there.
     """
     if kind == "payment":
         _sync_payment_with_subscription(gateway, external_id)
@@ -31,9 +36,10 @@ def sync_checkout(*, gateway: str, external_id: str) -> None:
     """Fetch a checkout, and take over the payment and the subscription that it led to.
 
     A checkout that is complete or expired is noted as closed at its order or subscription. Safe to
-    repeat. Raises NotThere, OSError.
+    repeat. Raises OSError, and NotThere for a checkout that was never known here; for one that is gone
+    see `fetching`.
     """
-    checkout = gateways.by_name(gateway).fetch_checkout(external_id)
+    checkout = fetching.checkout(gateway, external_id)
     if checkout.payment_id:
         sync_payment(gateway=gateway, external_id=checkout.payment_id)
     if checkout.subscription_id:
@@ -46,8 +52,10 @@ def sync_checkout(*, gateway: str, external_id: str) -> None:
 def sync_order(order: Order) -> Order:
     """Fetch the payments of an order and its checkout, for the return page; return it refreshed.
 
-    Safe to repeat. Raises GatewayUnavailable.
+    Safe to repeat. Raises GatewayUnavailable, and OfEarlierMode for an order of an earlier mode.
     """
+    if modes.is_over(order.created_at):
+        raise OfEarlierMode()
     known = Payment.objects.filter(order=order).values_list("external_id", flat=True)
     with translate_errors():
         for external_id in list(known):
@@ -60,7 +68,7 @@ def sync_order(order: Order) -> Order:
 
 def _sync_payment_with_subscription(gateway: str, external_id: str) -> None:
     """Sync a payment; if it pays a subscription, sync that first, because the invoice comes with it."""
-    snapshot = gateways.by_name(gateway).fetch_payment(external_id)
+    snapshot = fetching.payment(gateway, external_id)
     if snapshot.subscription_id:
         sync_subscription(gateway=gateway, external_id=snapshot.subscription_id)
     sync_payment(gateway=gateway, external_id=external_id, snapshot=snapshot)

@@ -8,6 +8,7 @@ with an idempotency key, until the gateway has answered each one.
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import TypeVar
 
@@ -16,8 +17,8 @@ from django.utils import timezone
 
 from config.errors import DomainError
 from payments import gateways
-from payments.errors import GatewayUnavailable
-from payments.gateways.base import GatewayAway, NotThere
+from payments.errors import GatewayUnavailable, PaymentsClosed
+from payments.gateways.base import GatewayAway, NotThere, RequestRefused
 from payments.models import Invoice, Order, Payment, Subscription
 from payments.services.gateway_news import changes
 from payments.services.settling import evidence, refunds
@@ -86,20 +87,28 @@ def cancel_abandoned() -> int:
 
 
 def _cancel_payment(payment: Payment) -> None:
-    gateways.by_name(payment.gateway).cancel_payment(payment.external_id)
+    with suppress(NotThere):
+        gateways.by_name(payment.gateway).cancel_payment(payment.external_id)
     sync_payment(gateway=payment.gateway, external_id=payment.external_id)
 
 
 def _each(rows: Iterable[Row], call: Callable[[Row], None]) -> int:
-    """Make the call for each row, and return the number that succeeded. A refused call is logged."""
+    """Make the call for each row, and return the number that succeeded.
+
+    A call that the gateway refuses is logged, and the others are made. Raises GatewayAway when the
+    gateway does not answer.
+    """
     done = 0
     for row in rows:
         try:
             call(row)
             done += 1
-        except GatewayUnavailable as error:
-            raise GatewayAway(str(error)) from error
-        except (DomainError, NotThere) as error:
+        except (DomainError, NotThere, RequestRefused) as error:
+            is_away = isinstance(error, GatewayUnavailable) and not (
+                isinstance(error, PaymentsClosed) or isinstance(error.__cause__, RequestRefused)
+            )
+            if is_away:
+                raise GatewayAway(str(error)) from error
             logger.warning("%s of %s: %s", call.__name__, row, error)
     return done
 
@@ -118,7 +127,7 @@ def _subscriptions_with_checkout_to_close() -> list[Subscription]:
 def _close_checkout(row: Order | Subscription) -> None:
     """Close the checkout of an order or subscription; take the payment over if it was paid first.
 
-    A checkout that the gateway does not know counts as closed.
+    A checkout that is gone at the gateway is closed.
     """
     if row.checkout_id is None:
         return

@@ -13,8 +13,8 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import DomainError
-from payments import gateways
-from payments.errors import GatewayUnavailable, PaymentsClosed
+from payments import gateways, modes
+from payments.errors import GatewayUnavailable, OfEarlierMode, PaymentsClosed
 from payments.gateways.base import GatewayEvent, NotThere, WebhookRefused
 from payments.gateways.translation import translate_errors
 from payments.models import WebhookEvent
@@ -38,7 +38,7 @@ class EventFailed(DomainError):
 
 
 # What `replay_event` can raise, for the API document.
-REFUSALS = (EventFailed, GatewayUnavailable, PaymentsClosed)
+REFUSALS = (EventFailed, GatewayUnavailable, OfEarlierMode, PaymentsClosed)
 
 
 def is_configured(gateway: str) -> bool:
@@ -118,9 +118,12 @@ def process_waiting() -> int:
 def replay_event(event: WebhookEvent, *, actor: User) -> WebhookEvent:
     """Process a stored event again, on an administrator's wish. Safe to repeat: only news is booked.
 
-    Raises GatewayUnavailable, and EventFailed for any other error; the event's row names the error.
+    Raises GatewayUnavailable, OfEarlierMode for an event of an earlier mode, and EventFailed for any
+    other error; the event's row names the error.
     """
     gateways.require_open()
+    if modes.is_over(event.received_at) or not gateways.is_open(event.gateway):
+        raise OfEarlierMode()
     audit.record(actor=actor, action=AuditAction.WEBHOOK_REPLAYED, target=event, type=event.type)
     try:
         with translate_errors():

@@ -18,6 +18,7 @@ from payments import locks
 from payments.gateways.sandbox import closing as sandbox
 from payments.ledger import posting
 from payments.models import (
+    DisputeEvidence,
     GatewayCustomer,
     IdempotencyRecord,
     Invoice,
@@ -108,6 +109,8 @@ def _close_payments() -> None:
     Payment.objects.exclude(status__in=finished).update(status=Payment.Status.CANCELED)
     requested = Refund.objects.filter(status=Refund.Status.REQUESTED)
     requested.update(status=Refund.Status.CANCELED)
+    evidence = DisputeEvidence.objects.filter(status=DisputeEvidence.Status.SUBMITTING)
+    evidence.update(status=DisputeEvidence.Status.DRAFT)
 
 
 def _cancel_payouts() -> None:

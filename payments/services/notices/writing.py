@@ -34,13 +34,18 @@ def write_receipt(order: Order) -> None:
 
 
 def write_refund(order: Order) -> None:
-    """Write the mail that tells the buyer of a refund in full, or that a free order was taken back."""
+    """Write the mail that tells the buyer of a refund of all money, or that a free order was taken back.
+
+    One mail for each order.
+    """
     title = " ".join(order.video.title.split())
     subject = f"Your refund for {title}"
     text = (
         f"Your order of “{title}” was refunded in full, so it no longer lets you watch the video."
         " The money is on its way back to you."
     )
+    if order.status != Order.Status.REFUNDED:
+        text = f"The rest of the money for your order of “{title}” is on its way back to you."
     if not order.amount:
         subject = f"Your order of {title} was taken back"
         text = (

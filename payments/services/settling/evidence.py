@@ -11,7 +11,7 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible
-from payments import gateways, locks
+from payments import gateways, locks, modes
 from payments.errors import (
     DisputeClosed,
     EvidenceDueOver,
@@ -21,6 +21,8 @@ from payments.errors import (
     EvidenceSubmitted,
     EvidenceTooLong,
     GatewayUnavailable,
+    OfEarlierMode,
+    PaymentsClosed,
 )
 from payments.gateways.base import EvidenceNotTaken, NotThere
 from payments.gateways.translation import translate_errors
@@ -54,9 +56,13 @@ TYPES = {
 REPEAT_AFTER = timedelta(minutes=1)
 
 # What the functions below can raise beside NotVisible, for the API document.
-REFUSALS_OF_CHANGE = (DisputeClosed, EvidenceDueOver, EvidenceSubmitted, EvidenceTooLong)
-REFUSALS_OF_FILE = (*REFUSALS_OF_CHANGE, EvidenceFileRefused, GatewayUnavailable)
-REFUSALS_OF_SUBMIT = (*REFUSALS_OF_CHANGE, EvidenceEmpty, EvidenceRefused, GatewayUnavailable)
+REFUSALS_OF_CHANGE = (
+    DisputeClosed, EvidenceDueOver, EvidenceSubmitted, EvidenceTooLong, OfEarlierMode,
+)  # fmt: skip
+REFUSALS_OF_FILE = (*REFUSALS_OF_CHANGE, EvidenceFileRefused, GatewayUnavailable, PaymentsClosed)
+REFUSALS_OF_SUBMIT = (
+    *REFUSALS_OF_CHANGE, EvidenceEmpty, EvidenceRefused, GatewayUnavailable, PaymentsClosed,
+)  # fmt: skip
 
 
 def of(dispute: Dispute) -> DisputeEvidence:
@@ -68,6 +74,8 @@ def of(dispute: Dispute) -> DisputeEvidence:
 
 def refusal(dispute: Dispute, evidence: DisputeEvidence) -> Exception | None:
     """Return the reason why the evidence of a dispute cannot change any more; None if it can."""
+    if modes.is_over(dispute.payment.created_at):
+        return OfEarlierMode()
     if evidence.status != Status.DRAFT or dispute.submissions:
         return EvidenceSubmitted()
     if dispute.status in {Dispute.Status.WON, Dispute.Status.LOST}:
@@ -151,6 +159,7 @@ def submit(*, dispute_id: uuid.UUID, actor: User) -> DisputeEvidence:
         evidence = _locked(dispute_id)
         if not evidence.fields:
             raise EvidenceEmpty()
+        gateways.require_open()
         evidence.status, evidence.submitted_by = Status.SUBMITTING, actor
         evidence.changed_at = timezone.now()
         evidence.save()
@@ -163,10 +172,13 @@ def submit_at_gateway(evidence: DisputeEvidence, *, is_repeat: bool = True) -> N
     """Make a submission at the gateway, and take over the dispute's state. Safe to repeat.
 
     A repeat of a submission without an answer may be refused because the first one has succeeded.
-    Raises GatewayUnavailable, and EvidenceRefused when the gateway does not take it: it is a draft
-    again then. Call it outside of any transaction.
+    Raises GatewayUnavailable; EvidenceRefused when the gateway does not take it, and OfEarlierMode: it
+    is a draft again then. Call it outside of any transaction.
     """
     payment = evidence.dispute.payment
+    if modes.is_over(payment.created_at):
+        DisputeEvidence.objects.filter(pk=evidence.pk).update(status=Status.DRAFT)
+        raise OfEarlierMode()
     gateway = gateways.by_name(payment.gateway)
     refused = ""
     with translate_errors():
@@ -174,8 +186,13 @@ def submit_at_gateway(evidence: DisputeEvidence, *, is_repeat: bool = True) -> N
             gateway.submit_evidence(
                 external_id=evidence.dispute.external_id, fields=evidence.fields, key=evidence.key
             )
-        except (EvidenceNotTaken, NotThere) as error:
-            refused = str(error)
+        except EvidenceNotTaken as error:
+            refused = f"The gateway does not take this evidence: {error} Correct the draft."
+        except NotThere:
+            refused = (
+                f"The gateway ({gateway.name}) does not have this dispute any more, so no evidence was"
+                " submitted. Look for it on the gateway's own pages."
+            )
         sync_payment(gateway=payment.gateway, external_id=payment.external_id)
     with transaction.atomic():
         locks.lock_payment(pk=payment.pk)
@@ -195,9 +212,7 @@ def submit_at_gateway(evidence: DisputeEvidence, *, is_repeat: bool = True) -> N
         row.changed_at = timezone.now()
         row.save()
     if row.status == Status.DRAFT:
-        raise EvidenceRefused(
-            f"The gateway does not take this evidence: {refused} Correct the draft."
-        )
+        raise EvidenceRefused(refused)
 
 
 def due_submissions() -> list[DisputeEvidence]:

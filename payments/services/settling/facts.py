@@ -12,7 +12,7 @@ from django.utils import timezone
 import audit.services as audit
 from audit.actions import AuditAction
 from config import related
-from payments import gateways, locks
+from payments import locks
 from payments.gateways.base import (
     ConversionSnapshot,
     DisputeSnapshot,
@@ -28,7 +28,7 @@ from payments.models import (
     Payment,
     Refund,
 )
-from payments.services.settling import dispositions, split
+from payments.services.settling import dispositions, fetching, split
 from payments.services.settling.split import hold_until
 from payments.signals import payment_facts_changed
 
@@ -76,10 +76,11 @@ def sync_payment(
     that the gateway stores with the payment decides. Pass the ``snapshot`` that the gateway has just
     answered to the caller, and nothing is fetched: the order of two answers does not matter, because an
     older one brings no new fact. Call it outside of any transaction, because it calls the gateway.
-    Raises NotThere for a payment that the gateway does not know, and OSError.
+    Raises OSError, and NotThere for a payment that was never known here or there; for one that is gone
+    see `fetching`.
     """
     if snapshot is None:
-        snapshot = gateways.by_name(gateway).fetch_payment(external_id)
+        snapshot = fetching.payment(gateway, external_id)
     if order is None and invoice is None:
         order, invoice = _order_or_invoice_of(gateway, snapshot)
     with transaction.atomic():

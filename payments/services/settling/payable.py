@@ -10,9 +10,11 @@ import audit.services as audit
 from audit.actions import AuditAction
 from payments import gateways
 from payments.errors import AmountBelowMinimum, CardDeclined, PaymentMethodUnknown
-from payments.gateways.base import CheckoutSnapshot, Gateway
+from payments.gateways.base import CheckoutSnapshot, CheckoutStatus, Gateway, PaymentSnapshot
 from payments.gateways.translation import translate_errors
 from payments.models import Order, Payment, Subscription
+from payments.services.settling import fetching
+from payments.services.settling.facts import sync_payment
 
 NextAction = dict[str, str | None]
 
@@ -26,7 +28,8 @@ def next_action(
     """Return the step that the payer must take next, or None when there is none.
 
     The step is to pay on the checkout ("redirect"), or to confirm one of the ``payments`` at their
-    bank ("authenticate"), each at the ``url``. ``create_checkout`` is called once for a payable.
+    bank ("authenticate"), each at the ``url``. ``create_checkout`` is called once for a payable, and
+    again when its checkout is closed. A payment or a checkout that is gone at the gateway is over.
     Raises GatewayUnavailable; the call is safe to repeat.
     """
     if payable.status not in payable.OPEN:
@@ -34,16 +37,40 @@ def next_action(
     gateway = gateways.by_name(payable.gateway)
     with translate_errors():
         if payable.is_at_gateway:
-            waiting = payments.filter(status=Payment.Status.REQUIRES_ACTION).last()
-            if waiting is None:
+            waiting = waiting_payment(payable, payments)
+            if waiting is not None:
+                url = waiting.action_url
+                return {"type": "authenticate", "url": url, "client_secret": None}
+            if payable.is_at_gateway:
                 return None
-            url = gateway.fetch_payment(waiting.external_id).action_url
-            return {"type": "authenticate", "url": url, "client_secret": None}
-        if not payable.checkout_url:
+        if payable.checkout_url and not payable.checkout_closed:
+            known = fetching.checkout(gateway.name, payable.checkout_id or "")
+            payable.checkout_closed = known.status == CheckoutStatus.EXPIRED
+        if not payable.checkout_url or payable.checkout_closed:
             checkout = create_checkout(gateway)
             payable.checkout_id, payable.checkout_url = checkout.external_id, checkout.url
-            payable.save(update_fields=["checkout_id", "checkout_url"])
+            payable.checkout_closed = False
+            payable.save(update_fields=["checkout_id", "checkout_url", "checkout_closed"])
     return {"type": "redirect", "url": payable.checkout_url, "client_secret": None}
+
+
+def waiting_payment(
+    payable: Order | Subscription, payments: QuerySet[Payment]
+) -> PaymentSnapshot | None:
+    """Return the one of the ``payments`` that waits for the payer's bank, as it is at the gateway.
+
+    Return None without one, and for one that was canceled there or is gone: this is taken over, so that
+    the payable can be paid by a new attempt. Raises OSError.
+    """
+    row = payments.filter(status=Payment.Status.REQUIRES_ACTION).last()
+    if row is None:
+        return None
+    snapshot = fetching.payment(row.gateway, row.external_id)
+    if snapshot.status != Payment.Status.CANCELED:
+        return snapshot
+    sync_payment(gateway=row.gateway, external_id=row.external_id)
+    payable.refresh_from_db(fields=["status", "attempt"])
+    return None
 
 
 @contextmanager

@@ -17,12 +17,13 @@ from payments import gateways, locks, modes
 from payments.errors import (
     Disputed,
     GatewayUnavailable,
+    GoneAtGateway,
     NothingToRefund,
     PaymentsClosed,
     RefundInProgress,
     RefundTooLarge,
 )
-from payments.gateways.base import NotThere, RefundRefused
+from payments.gateways.base import RefundRefused
 from payments.gateways.translation import translate_errors
 from payments.idempotency import KEY_LIFETIME
 from payments.models import Invoice, Order, Payment, Refund
@@ -177,10 +178,11 @@ def request_at_gateway(refund: Refund) -> None:
     try:
         with translate_errors():
             gateway.refund(external_id=payment.external_id, amount=refund.amount, key=refund.key)
-    except NotThere:
+    except GoneAtGateway:
         _cancel(refund)
         raise RefundTooLarge(
-            f"The gateway ({gateway.name}) does not know this payment. Refund it outside of the service."
+            f"The gateway ({gateway.name}) does not know this payment, so nothing was refunded. The"
+            " operator can give the money back outside of the service."
         ) from None
     except RefundRefused as error:
         _cancel(refund)

@@ -1,9 +1,12 @@
 """The subscriptions of deactivated users: none renews, and one that is paid ends with its period."""
 
+from contextlib import suppress
+
 from django.db import transaction
 
 from accounts.models import User
 from payments import gateways, locks
+from payments.gateways.base import NotThere
 from payments.models import Subscription
 from payments.services.subscribing.follow_gateway import end_subscription, sync_subscription
 
@@ -48,11 +51,12 @@ def due() -> list[Subscription]:
 def end_renewals_of(row: Subscription) -> None:
     """End a subscription with its period at its gateway; at once if its period is not paid.
 
-    Safe to repeat. Raises NotThere, and OSError when the gateway does not answer.
+    Safe to repeat. Raises OSError when the gateway does not answer.
     """
     if row.status in {Status.TRIALING, Status.ACTIVE} and row.external_id is not None:
         gateway = gateways.by_name(row.gateway)
-        gateway.cancel_subscription(row.external_id, at_period_end=True)
+        with suppress(NotThere):
+            gateway.cancel_subscription(row.external_id, at_period_end=True)
         sync_subscription(gateway=row.gateway, external_id=row.external_id)
         return
     with transaction.atomic():

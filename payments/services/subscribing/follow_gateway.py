@@ -18,6 +18,7 @@ from payments.gateways.base import InvoiceSnapshot, SubscriptionSnapshot
 from payments.models import Invoice, Payment, Plan, Refund, Subscription
 from payments.services import access
 from payments.services.notices import writing
+from payments.services.settling import fetching
 from payments.services.settling.facts import sync_payment
 from payments.signals import subscription_changed
 
@@ -38,7 +39,8 @@ def sync_subscription(
 
     ``subscription`` is the row that it was started for; without it the gateway's reference tells.
     Return the row, or None when the subscription is not one of ours. Safe to repeat and to run at the
-    same time. Raises NotThere, and OSError when the gateway does not answer.
+    same time. Raises OSError when the gateway does not answer, and NotThere for a subscription that was
+    never known here; for one that is gone see `fetching`.
 
     Each fetch takes a ticket before it asks, and only the answer to the highest ticket is applied.
     Every change at the gateway is followed by a fetch, so that the answer applied last is true.
@@ -51,7 +53,7 @@ def sync_subscription(
             return None
     Subscription.objects.filter(pk=row.pk).update(sync_ticket=F("sync_ticket") + 1)
     ticket = Subscription.objects.values_list("sync_ticket", flat=True).get(pk=row.pk)
-    snapshot = gateways.by_name(gateway).fetch_subscription(external_id)
+    snapshot = fetching.subscription(row, external_id)
     for invoice, fact in _apply_if_newest(row.pk, ticket, snapshot):
         for payment_id in fact.payment_ids:
             sync_payment(gateway=gateway, external_id=payment_id, invoice=invoice)
@@ -134,7 +136,7 @@ def _apply_snapshot(
     status = snapshot.status
     if status == Status.CANCELED and before in {Status.PAST_DUE, Status.EXPIRED}:
         status = Status.EXPIRED  # the gateway canceled it because the renewal was not paid
-    row.closed_at_gateway = status not in Subscription.LIVE
+    row.closed_at_gateway = snapshot.is_gone or status not in Subscription.LIVE
     ended_here = before not in Subscription.LIVE and row.period_end is not None
     if ended_here and status in Subscription.LIVE:
         status = before  # it was ended here, and a follow-up still has to cancel it at the gateway
@@ -144,7 +146,7 @@ def _apply_snapshot(
     plans = Plan.objects.in_bulk([snapshot.plan_code, snapshot.next_plan_code], field_name="code")
     if snapshot.plan_code in plans:
         row.plan = plans[snapshot.plan_code]
-    row.next_plan = plans.get(snapshot.next_plan_code)
+    row.next_plan = plans.get(snapshot.next_plan_code) if status in Subscription.RUNNING else None
     row.cancel_at_period_end = snapshot.cancel_at_period_end
     row.must_not_renew = row.must_not_renew and not snapshot.cancel_at_period_end
     if status in Subscription.RUNNING:

@@ -7,7 +7,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from payments import locks
-from payments.gateways.base import NotThere
 from payments.gateways.translation import translate_errors
 from payments.models import Subscription
 from payments.services import access
@@ -24,8 +23,8 @@ def end_lapsed() -> int:
 
     An unpaid renewal ends with its grace period, a paused subscription as many days after its period,
     and an incomplete one after ABANDONED_AFTER. A subscription whose period is over is compared with
-    the gateway instead, because its renewal or end may have gone unnoticed; one that the gateway does
-    not know ends. Access does not wait for this job: it ends by the clock.
+    the gateway instead, because its renewal or end may have gone unnoticed. Access does not wait for
+    this job: it ends by the clock.
     """
     now = timezone.now()
     graceless = Subscription.objects.filter(status=Status.PAST_DUE, grace_until__lte=now)
@@ -54,22 +53,26 @@ def end_lapsed() -> int:
     for row in over.order_by("period_end")[:RESYNCS_AT_ONCE]:
         try:
             follow_gateway.resync(row)
-        except NotThere:
-            with transaction.atomic():
-                locked = locks.lock_subscription(row.pk)
-                Subscription.objects.filter(pk=row.pk).update(closed_at_gateway=True)
-                follow_gateway.end_subscription(locked, Status.EXPIRED)
-            ended += 1
         except OSError:
             break  # the gateway does not answer: the job runs again in a minute
+        row.refresh_from_db(fields=["status"])
+        ended += row.status not in Subscription.LIVE
     return ended
 
 
 def end_if_lapsed(subscription: Subscription) -> bool:
     """End a subscription whose access is over by the clock, unless the gateway knows of its renewal.
 
+    One that the gateway has no more ends too: it would end with its period.
+
     Return whether it has ended, so that the user can subscribe again. Raises GatewayUnavailable.
     """
+    if subscription.closed_at_gateway:
+        with transaction.atomic():
+            locked = locks.lock_subscription(subscription.pk)
+            if locked.closed_at_gateway:
+                follow_gateway.end_subscription(locked, Status.CANCELED)
+            return locked.status not in Subscription.LIVE
     until = access.access_until(subscription)
     if until is None or until > timezone.now():
         return False

@@ -8,7 +8,7 @@ from django.utils import timezone
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
-from payments import gateways, locks, modes
+from payments import gateways, idempotency, locks, modes
 from payments.errors import (
     AlreadySubscribed,
     ChangeInProgress,
@@ -36,12 +36,13 @@ from payments.services.offers import gateway_plans
 from payments.services.settling import customers, payable
 from payments.services.settling.payable import NextAction
 from payments.services.subscribing import follow_gateway, lapsing
-from payments.services.subscribing.changing import changing, one_at_a_time
+from payments.services.subscribing.changing import changing
 from payments.services.subscribing.follow_gateway import sync_subscription
 from payments.services.subscribing.proration import period_value
 from payments.services.subscribing.references import with_references
 
 Status = Subscription.Status
+ONE_CHANGE = "§change of plan"
 
 # What the functions below can raise, for the API document.
 REFUSALS_OF_SUBSCRIBE = (PlanNotFound, AlreadySubscribed, *translation.REFUSALS)
@@ -128,11 +129,14 @@ def cancel(*, user: User, at_period_end: bool, actor: User | None = None) -> Sub
         return _reload(subscription)
     gateway = gateways.by_name(subscription.gateway)
     with changing(subscription, by=actor or user):
-        with translate_errors():
-            snapshot = gateway.cancel_subscription(
-                subscription.external_id, at_period_end=at_period_end
-            )
-        return _sync(subscription, snapshot)
+        with translate_errors(), suppress(NotThere):  # the gateway may have it no more
+            gateway.cancel_subscription(subscription.external_id, at_period_end=at_period_end)
+        canceled = _synced(subscription)
+        if not at_period_end and canceled.status in Subscription.LIVE:
+            with transaction.atomic():
+                locked = locks.lock_subscription(subscription.pk)
+                follow_gateway.end_subscription(locked, Status.CANCELED)
+        return _reload(subscription)
 
 
 def resume(*, user: User) -> Subscription:
@@ -145,9 +149,11 @@ def resume(*, user: User) -> Subscription:
         raise NotCanceled()
     gateway = gateways.by_name(subscription.gateway)
     with changing(subscription, by=user):
-        with translate_errors():
-            snapshot = gateway.resume_subscription(subscription.external_id)
-        resumed = _sync(subscription, snapshot)
+        with translate_errors(), suppress(NotThere):
+            gateway.resume_subscription(subscription.external_id)
+        resumed = _synced(subscription)
+        if resumed.closed_at_gateway:
+            raise NotResumed(_why_not_running(resumed))
         if resumed.cancel_at_period_end or resumed.status not in Subscription.RUNNING:
             raise NotResumed()
         return resumed
@@ -164,14 +170,15 @@ def change(*, user: User, plan_code: str) -> Subscription:
     PlanUnchanged, ChangeInProgress, CardDeclined and GatewayUnavailable. No plan has changed then.
     """
     plan = _offered_plan(plan_code)
-    with one_at_a_time(user):
+    # What a change costs depends on the period in which it is made, and a change begins a new one.
+    with idempotency.one_at_a_time(user, ONE_CHANGE, ChangeInProgress()):
         return _change(user, plan)
 
 
 def _change(user: User, plan: Plan) -> Subscription:
     subscription, external_id = _changeable(user, plan)
     if plan.amount > subscription.plan.amount:
-        with translate_errors(), suppress(NotThere):
+        with translate_errors():
             # There may be refunds and disputes of which only the gateway knows yet.
             follow_gateway.resync(subscription)
         subscription, external_id = _changeable(user, plan)
@@ -183,8 +190,8 @@ def _change(user: User, plan: Plan) -> Subscription:
     key = f"change:{subscription.pk}:{plan.pk}:{state}"
     value = 0 if later else period_value(subscription)
     with changing(subscription, by=user):
-        with payable.charging(subscription):
-            snapshot = gateway_plans.with_plan(
+        with payable.charging(subscription), suppress(NotThere):
+            gateway_plans.with_plan(
                 plan,
                 gateway,
                 lambda terms: gateway.change_plan(
@@ -196,7 +203,10 @@ def _change(user: User, plan: Plan) -> Subscription:
                 ),
                 trial_days=0,
             )
-        return _sync(subscription, snapshot)
+        changed = _synced(subscription)
+        if changed.closed_at_gateway:
+            raise SubscriptionNotRunning(_why_not_running(changed))
+        return changed
 
 
 def _changeable(user: User, plan: Plan) -> tuple[Subscription, str]:
@@ -208,6 +218,8 @@ def _changeable(user: User, plan: Plan) -> tuple[Subscription, str]:
     if plan.currency != subscription.plan.currency:
         raise PlanNotFound()
     external_id = subscription.external_id
+    if subscription.closed_at_gateway:
+        raise SubscriptionNotRunning(_why_not_running(subscription))
     if subscription.status not in {Status.TRIALING, Status.ACTIVE} or external_id is None:
         raise SubscriptionNotRunning()
     if plan.pk == subscription.plan_id and subscription.next_plan_id is None:
@@ -228,19 +240,21 @@ def set_payment_method(*, user: User, payment_method: str) -> Subscription:
     """
     subscription = current(user)
     external_id = subscription.external_id
+    if subscription.closed_at_gateway:
+        raise SubscriptionNotRunning(_why_not_running(subscription))
     if subscription.status not in Subscription.RUNNING or external_id is None:
         raise SubscriptionNotRunning()
     gateway = gateways.by_name(subscription.gateway)
     with payable.charging(subscription):
         try:
-            snapshot = gateway.set_payment_method(
+            gateway.set_payment_method(
                 external_id, payment_method, customer=customers.ensure(subscription.user, gateway)
             )
-        except ReferenceGone:  # with a customer, a gateway deletes the subscriptions
-            follow_gateway.resync(subscription)
-            raise SubscriptionNotRunning() from None
+        except (NotThere, ReferenceGone):  # with a customer, a gateway deletes the subscriptions
+            gone = _synced(subscription)
+            raise SubscriptionNotRunning(_why_not_running(gone)) from None
     audit.record(actor=user, action=AuditAction.PAYMENT_METHOD_CHANGED, target=subscription)
-    return _sync(subscription, snapshot)
+    return _synced(subscription)
 
 
 def current(user: User) -> Subscription:
@@ -264,6 +278,8 @@ def _get_or_create(user: User, plan: Plan) -> tuple[Subscription, bool]:
                 raise AlreadySubscribed()
             continue
         if subscription is not None and subscription.plan_id == plan.pk:
+            if subscription.is_at_gateway and _synced(subscription).status != Status.INCOMPLETE:
+                continue  # it was paid, or is gone at the gateway
             return subscription, False
         if subscription is not None:
             with transaction.atomic():
@@ -311,6 +327,23 @@ def _trial_days(subscription: Subscription) -> int:
         modes.of_present("created_at"), user_id=subscription.user_id, period_start__isnull=False
     )
     return 0 if had.exists() else subscription.plan.trial_days
+
+
+def _synced(subscription: Subscription) -> Subscription:
+    """Return a subscription that the gateway knows, or has known, as it is there now."""
+    with translate_errors():
+        follow_gateway.resync(subscription)
+    return _reload(subscription)
+
+
+def _why_not_running(subscription: Subscription) -> str:
+    """Return why a subscription that the gateway bills no more cannot change, and what to do."""
+    if subscription.status in Subscription.LIVE and subscription.period_end is not None:
+        return (
+            "The payment gateway does not have your subscription any more. It ends on"
+            f" {subscription.period_end:%d %B %Y}, and you can subscribe anew at any time."
+        )
+    return "Your subscription has ended at the payment gateway. Subscribe again to go on."
 
 
 def _sync(subscription: Subscription, snapshot: SubscriptionSnapshot) -> Subscription:

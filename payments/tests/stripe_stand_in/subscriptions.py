@@ -56,7 +56,8 @@ class Subscriptions(Invoices):
         subscription = self.find("subscription", name)
         if subscription["status"] == "canceled":
             raise Refused(400, "A canceled subscription can only update its metadata.")
-        if subscription["schedule"] and set(params) & {"items", "cancel_at_period_end"}:
+        managed = {"items", "cancel_at_period_end", "cancel_at"}
+        if subscription["schedule"] and set(params) & managed:
             raise Refused(400, "The subscription is managed by a subscription schedule.")
         before = deepcopy(self.objects)
         subscription["metadata"] |= params.get("metadata", {})
@@ -167,5 +168,7 @@ class Subscriptions(Invoices):
     def release_schedule(self, name: str) -> dict:
         schedule = self.find("subscription_schedule", name)
         schedule["status"] = "released"
+        if schedule.get("end_behavior") == "cancel":
+            self.objects[schedule["subscription"]]["cancel_at"] = None
         self.objects[schedule["subscription"]]["schedule"] = None
         return schedule
