@@ -173,7 +173,10 @@ class InvoiceRefundView(APIView):
 
     @extend_schema(
         summary="Refund an invoice of a subscription, in full or in part",
-        description="A full refund of the current period ends the subscription and the access at once.",
+        description=(
+            "A full refund of the current period ends the subscription and the access at once, and so"
+            " does that of an earlier period whose unused value an upgrade has deducted."
+        ),
         request=RefundSerializer,
         responses=OpenApiResponse(InvoiceSerializer, "The invoice after the refund."),
     )

@@ -15,7 +15,7 @@ from accounts.models import User
 from audit.actions import AuditAction
 from payments import gateways, locks
 from payments.gateways.base import InvoiceSnapshot, SubscriptionSnapshot
-from payments.models import Invoice, Payment, Plan, Refund, Subscription
+from payments.models import Invoice, Payment, Plan, Subscription
 from payments.services import access
 from payments.services.notices import writing
 from payments.services.settling.facts import sync_payment
@@ -135,9 +135,11 @@ def _apply_snapshot(
     if status == Status.CANCELED and before in {Status.PAST_DUE, Status.EXPIRED}:
         status = Status.EXPIRED  # the gateway canceled it because the renewal was not paid
     row.closed_at_gateway = status not in Subscription.LIVE
-    ended_here = before not in Subscription.LIVE and row.period_end is not None
-    if ended_here and status in Subscription.LIVE:
-        status = before  # it was ended here, and a follow-up still has to cancel it at the gateway
+    never_ran = row.period_end is None
+    if before not in Subscription.LIVE and status in Subscription.LIVE:
+        # It was ended here, and a follow-up still has to cancel it at the gateway. One that never ran
+        # begins after all when it is paid: its money is real.
+        status = status if never_ran and status in Subscription.RUNNING else before
     if status in Subscription.RUNNING:
         _keep_one_primary(row, others)
     row.status = status
@@ -349,10 +351,10 @@ def _note_paid_elsewhere(invoice: Invoice) -> None:
 def update_from_payment(payment: Payment) -> None:
     """Update the invoice that a payment pays, and the subscription's access. Safe to repeat.
 
-    The invoice becomes paid when its payments sum up to its amount. The subscription ends if all
-    payments of its latest paid period were refunded in full, or if the payer's bank kept money of this
-    one: the user can then subscribe again. Money that comes back later starts nothing again, but is
-    shown in the review queue.
+    The invoice becomes paid when its payments sum up to its amount. The subscription ends if money on
+    which its period rests has gone back for good, or if the payer's bank kept money of a part of an
+    unpaid renewal: the user can then subscribe again. Money that comes back later starts nothing again,
+    but is shown in the review queue.
     """
     if payment.disposition != Payment.Disposition.APPLIED or payment.invoice is None:
         return
@@ -364,15 +366,10 @@ def update_from_payment(payment: Payment) -> None:
     if invoice.status != Invoice.Status.PAID and paid >= invoice.amount:
         invoice.status, invoice.paid_at = Invoice.Status.PAID, payment.captured_at
         invoice.save(update_fields=["status", "paid_at"])
-    latest = not row.invoices.filter(
-        period_start__gt=invoice.period_start, status=Invoice.Status.PAID, amount__gt=0
-    ).exists()
-    # A refund that is under way only revokes the access, and gives it back if the refund fails.
-    succeeded = Refund.objects.filter(payment__in=applied, status=Refund.Status.SUCCEEDED)
-    refunded = succeeded.aggregate(total=Sum("amount"))["total"] or 0
-    is_refunded = invoice.status == Invoice.Status.PAID and refunded >= paid
+    is_unpaid = invoice.status != Invoice.Status.PAID
     is_lost = payment.has_lost_dispute() and not payment.has_undecided_dispute()
-    if latest and (is_refunded or is_lost):
+    # A refund that is under way only revokes the access, and gives it back if the refund fails.
+    if (is_unpaid and is_lost) or access.is_taken_back(row, for_good=True):
         end_subscription(row, Status.CANCELED)
     else:
         access.update_for_subscription(row)
