@@ -1,7 +1,7 @@
 """Closing a month: recognise its invoices, share its pools among creators, write its statements."""
 
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -28,7 +28,8 @@ from payments.models import (
 from payments.periods import Month
 from payments.services.payouts import statements
 from payments.services.settling.split import hold_until
-from payments.services.sharing import allocation, recognition
+from payments.services.sharing import allocation, payers, recognition
+from payments.services.sharing.payers import Payer
 from payments.services.sharing.recognition import recognise
 
 __all__ = ["Closing", "Share", "close_month", "recognise", "verify_month"]
@@ -113,7 +114,7 @@ def _close(month: Month, currency: str, actor: User | None) -> Closing:
         currency,
         now,
         balance=_balance(account, month),
-        paid=_paid_by_subscriber(account, month),
+        paid=payers.of_month(currency, month, now),
     )
     pool = closing.pool
     pool.closed_by = actor
@@ -176,9 +177,9 @@ def _discrepancies(pool: Pool, month: Month) -> Iterable[str]:
         pool.currency,
         pool.closed_at,
         balance=_balance(account, month),
-        paid=_paid_by_subscriber(account, month),
+        paid=payers.of_month(pool.currency, month, pool.closed_at, rule=pool.payers),
         algorithm=pool.algorithm,
-        payers=pool.payers,
+        rule=pool.payers,
     )
     for name in ("balance", "amount", "total_seconds", "input_sha256"):
         old, new = getattr(pool, name), getattr(recomputed.pool, name)
@@ -202,13 +203,15 @@ def _discrepancies(pool: Pool, month: Month) -> Iterable[str]:
 def _dry_run(month: Month, currency: str, now: datetime) -> Closing:
     """Return the closing of a month as it would be now, without writing anything."""
     account = LedgerAccount.objects.filter(role=Role.POOL, currency=currency).first()
-    balance = _balance(account, month) if account else 0
-    paid = _paid_by_subscriber(account, month) if account else {}
-    for earning in recognition.expected(month, currency):
-        balance += earning.to_pool
-        user = str(earning.user_id)
-        paid[user] = paid.get(user, 0) + earning.to_pool
-    return _computed(month, currency, now, balance=balance, paid=paid)
+    expected = list(recognition.expected(month, currency))
+    booked = _balance(account, month) if account else 0
+    return _computed(
+        month,
+        currency,
+        now,
+        balance=booked + sum(earning.to_pool for earning in expected),
+        paid=payers.of_month(currency, month, now, expected=expected),
+    )
 
 
 def _computed(
@@ -217,21 +220,21 @@ def _computed(
     closed_at: datetime,
     *,
     balance: int,
-    paid: dict[str, int],
+    paid: dict[str, Payer],
     algorithm: str = "",
-    payers: str = Pool.Payers.KEPT,
+    rule: str = Pool.Payers.STAYED,
 ) -> Closing:
     """Return the pool and the shares that follow from its balance and the watch time, not stored.
 
-    ``paid`` is the part of the pool that each subscriber's money brought in the month. The algorithm is
-    POOL_ALGORITHM, unless another is given. Only the watch time of ``payers`` counts.
+    ``paid`` is what each subscriber's money brought in the month. The algorithm is POOL_ALGORITHM,
+    unless another is given. ``rule`` says whose watch time counts.
     """
     algorithm = algorithm or settings.POOL_ALGORITHM
-    if payers == Pool.Payers.KEPT:
-        counted = {user for user, amount in paid.items() if amount > 0}
-    else:
-        counted = _invoiced(month, currency, closed_at)
+    counted = {user: payer for user, payer in paid.items() if payer.brought > 0}
+    if rule == Pool.Payers.INVOICED:
+        counted = dict.fromkeys(_invoiced(month, currency, closed_at), Payer())
     watched = _watched_seconds(month, counted)
+    brought = {user: payer.brought for user, payer in paid.items()}
     weights: defaultdict[str, int] = defaultdict(int)
     for by_creator in watched.values():
         for creator, seconds in by_creator.items():
@@ -239,8 +242,8 @@ def _computed(
     total = sum(weights.values())
     amount = balance if balance > 0 and total else 0
     if algorithm == Pool.Algorithm.USER_CENTRIC:
-        amounts = allocation.user_centric(amount, paid if amount else {}, watched)
-        inputs = {user: paid.get(user, 0) for user in watched}
+        amounts = allocation.user_centric(amount, brought if amount else {}, watched)
+        inputs = {user: brought.get(user, 0) for user in watched}
         for user, by_creator in watched.items():
             inputs |= {f"{user}/{creator}": seconds for creator, seconds in by_creator.items()}
     else:
@@ -253,7 +256,7 @@ def _computed(
         amount=amount,
         total_seconds=total,
         algorithm=algorithm,
-        payers=payers,
+        payers=rule,
         input_sha256=allocation.input_sha256(algorithm, str(month), currency, amount, inputs),
         closed_at=closed_at,
     )
@@ -274,8 +277,8 @@ def _invoiced(month: Month, currency: str, closed_at: datetime) -> set[str]:
     return {str(user) for user in invoices.values_list("subscription__user", flat=True)}
 
 
-def _watched_seconds(month: Month, payers: Container[str]) -> dict[str, dict[str, int]]:
-    """Return the payers' seconds that count for a month's pool, by subscriber and then by creator."""
+def _watched_seconds(month: Month, counted: Mapping[str, Payer]) -> dict[str, dict[str, int]]:
+    """Return the seconds that weigh in a month's pool, by subscriber and then by creator."""
     rows = (
         WatchDaily.objects.filter(
             day__gte=month.first_day,
@@ -288,8 +291,8 @@ def _watched_seconds(month: Month, payers: Container[str]) -> dict[str, dict[str
     )
     watched: dict[str, dict[str, int]] = {}
     for user, creator, seconds in rows.order_by().iterator(chunk_size=BATCH):
-        if str(user) in payers:
-            watched.setdefault(str(user), {})[str(creator)] = seconds
+        if payer := counted.get(str(user)):
+            watched.setdefault(str(user), {})[str(creator)] = payer.weight(seconds)
     return watched
 
 
@@ -302,26 +305,6 @@ def _balance(account: LedgerAccount, month: Month) -> int:
     earned = present & Q(entry__effective_at__lt=month.end)
     shared = Q(entry__key=f"pool:{month}:{account.currency}")
     return Transfer.objects.filter(earned, ~shared).net(account)
-
-
-def _paid_by_subscriber(account: LedgerAccount, month: Month) -> dict[str, int]:
-    """Return the part of the pool that each subscriber's money brought in the month, in minor units.
-
-    A refund or a dispute takes it away again, and one after the close takes it from the month in which
-    it happens: as in the statements.
-    """
-    rows = (
-        Transfer.objects.touching(pk=account.pk)
-        .filter(
-            modes.of_present("entry__effective_at", until=month.end),
-            entry__payment__invoice__isnull=False,
-            entry__effective_at__gte=month.start,
-            entry__effective_at__lt=month.end,
-        )
-        .values_list("entry__payment__invoice__subscription__user")
-        .annotate(total=Sum("net"))
-    )
-    return {str(user): total for user, total in rows.order_by()}
 
 
 def _booked_shares(pool: Pool) -> dict[str, int]:
