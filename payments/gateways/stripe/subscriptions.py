@@ -4,6 +4,8 @@ The functions raise the SDK's errors; `StripeGateway` translates them.
 """
 
 import time
+from contextlib import suppress
+from typing import Literal
 from uuid import uuid4
 
 import stripe
@@ -35,7 +37,7 @@ from payments.gateways.stripe.client import (
     with_key,
     with_new_key,
 )
-from payments.periods import unused_part
+from payments.periods import next_renewal, unused_part
 
 ENDED = {"canceled", "incomplete_expired"}
 
@@ -199,20 +201,28 @@ def cancel(
 
 
 def _end(client: stripe.StripeClient, external_id: str) -> None:
-    """End a subscription at once, without a last invoice, and void its open invoices."""
+    """End a subscription at once, without a last invoice, and void its unpaid invoices.
+
+    Stripe collects the invoice of a renewal after about an hour as a draft. The draft of a subscription
+    cannot be deleted or voided, so it is finalised first, without being collected.
+    """
+    for invoice_id in _invoices(client, external_id, "draft"):
+        with suppress(stripe.InvalidRequestError):  # Stripe has finalised it in the meantime
+            client.v1.invoices.finalize_invoice(invoice_id, {"auto_advance": False}, with_new_key())
     client.v1.subscriptions.cancel(
         external_id, {"invoice_now": False, "prorate": False}, with_new_key()
     )
-    for invoice_id in _open_invoices(client, external_id):
-        try:
+    for invoice_id in _invoices(client, external_id, "open"):
+        # It may be paid or voided in the meantime: the caller fetches its state next.
+        with suppress(stripe.InvalidRequestError):
             client.v1.invoices.void_invoice(invoice_id, {}, with_new_key())
-        except stripe.InvalidRequestError:
-            continue  # paid or voided in the meantime: the caller fetches its state next
 
 
-def _open_invoices(client: stripe.StripeClient, external_id: str) -> list[str]:
-    """Return the ids of a subscription's unpaid invoices."""
-    page = client.v1.invoices.list({"subscription": external_id, "status": "open", "limit": 100})
+def _invoices(
+    client: stripe.StripeClient, external_id: str, status: Literal["draft", "open"]
+) -> list[str]:
+    """Return the ids of a subscription's invoices with a status."""
+    page = client.v1.invoices.list({"subscription": external_id, "status": status, "limit": 100})
     return [required_text(invoice, "id") for invoice in all_rows(page)]
 
 
@@ -279,9 +289,15 @@ def _change_now(
     start, end = mapping.current_period(subscription)
     # Stripe counts in seconds, and no two periods of a subscription may begin in the same one.
     time.sleep(min(1, max(0, start.timestamp() + 1 - time.time())))
-    unused = unused_part(period_value, start, end, timezone.now())
+    now = timezone.now()
+    unused = unused_part(period_value, start, end, now)
     credit = plan.amount - chargeable(plan.amount - unused, plan.currency)
     params["billing_cycle_anchor"] = {"type": "now"}
+    if mapping.ends_with_period(subscription) or mapping.ends_by(
+        subscription, next_renewal(now, now, plan.interval)
+    ):
+        # The Customer Portal sets `cancel_at`, a moment that does not move with the period.
+        params["cancel_at_period_end"] = True
     if credit:
         params["add_invoice_items"] = [
             {
@@ -376,7 +392,7 @@ def set_payment_method(
     """
     _retrieve(client, external_id)  # an unknown subscription must not leave a card attached
     card = _attach(client, payment_method, customer=customer, key=str(uuid4()))
-    for invoice_id in _open_invoices(client, external_id):
+    for invoice_id in _invoices(client, external_id, "open"):
         client.v1.invoices.pay(invoice_id, {"payment_method": card}, with_new_key())
     client.v1.subscriptions.update(external_id, {"default_payment_method": card}, with_new_key())
     _make_default(client, customer, card)

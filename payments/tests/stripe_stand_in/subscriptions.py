@@ -60,10 +60,8 @@ class Subscriptions(Invoices):
             raise Refused(400, "The subscription is managed by a subscription schedule.")
         before = deepcopy(self.objects)
         subscription["metadata"] |= params.get("metadata", {})
-        if "cancel_at_period_end" in params:
-            subscription["cancel_at_period_end"] = params["cancel_at_period_end"] == "true"
-        if "cancel_at" in params:
-            subscription["cancel_at"] = int(params["cancel_at"]) if params["cancel_at"] else None
+        if {"cancel_at", "cancel_at_period_end"} <= set(params):
+            raise Refused(400, "You may only specify one of: cancel_at_period_end, cancel_at.")
         if "default_payment_method" in params:
             self.card(params["default_payment_method"])
             subscription["default_payment_method"] = params["default_payment_method"]
@@ -73,6 +71,7 @@ class Subscriptions(Invoices):
         except Refused:
             self.objects = before  # error_if_incomplete promises that nothing changes
             raise
+        stripe_endings.plan_end(subscription, params)
         self.tell("customer.subscription.updated", subscription)
         return subscription
 
@@ -120,6 +119,18 @@ class Subscriptions(Invoices):
         except Refused:
             subscription["status"] = "past_due"
         self.tell("customer.subscription.updated", subscription)
+
+    def begin_renewal(self, name: str) -> dict:
+        """Begin the next period of a subscription, and return its invoice: a draft for about an hour."""
+        subscription = self.find("subscription", name)
+        item = subscription["items"]["data"][0]
+        start = item["current_period_end"]
+        end = start + LENGTH[item["price"]["recurring"]["interval"]]
+        item.update(current_period_start=start, current_period_end=end)
+        line = self.line(item["price"]["unit_amount"], start, end)
+        invoice = self.bill(subscription, [line], is_draft=True)
+        self.tell("customer.subscription.updated", subscription)
+        return invoice
 
     def cancel_subscription(self, name: str, **params) -> dict:
         subscription = self.find("subscription", name)
