@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from payments.gateways.sandbox import charging, events
-from payments.models import SandboxEvent, Subscription
+from payments.models import Notice, Plan, SandboxEvent, Subscription
 from payments.services.gateway_news import followups
 from payments.services.settling.facts import sync_payment
 from payments.tests.kit import VISA
@@ -13,6 +13,7 @@ from payments.tests.test_upgrades import MINE, SANDBOX, URL, Desk, clock, desk, 
 
 __all__ = ["clock", "desk", "plans"]  # fixtures
 DISPUTES = [None, "3.00"]
+TRIAL_OVER = "Your free days are over"
 P = "/api/v1/payments"
 
 
@@ -137,6 +138,56 @@ def test_a_refund_under_way_before_the_upgrade_was_not_deducted(desk, stream):
     charging.resolve_refund(refund.external_id, succeeds=True)
     sync_payment(gateway="sandbox", external_id=desk.payments()[0].external_id)
     assert (stream(), desk.me.get(MINE).data["status"]) == (200, "active")
+
+
+class TestMails:
+    """Who loses a subscription without having ended it is told so, once."""
+
+    def mails(self) -> list[tuple[str, str]]:
+        rows = Notice.objects.filter(subject__in=["Your subscription has ended", TRIAL_OVER])
+        return list(rows.values_list("subject", "body"))
+
+    def test_after_a_lost_dispute(self, desk):
+        desk.subscribe()
+        dispute(desk, 0)
+        assert self.mails() == []
+        lose(desk, 0)
+        ((subject, body),) = self.mails()
+        assert subject == "Your subscription has ended"
+        assert "your bank has taken back money of your payment of 9.99 USD" in body
+
+    @pytest.mark.parametrize("card", [VISA, "pm_card_pendingRefund"])
+    def test_after_a_full_refund(self, desk, card):
+        desk.subscribe(card=card)
+        desk.refund(desk.payments()[0], "1.00")
+        desk.refund(desk.payments()[0])
+        if card != VISA:
+            assert self.mails() == []
+            for refund in desk.payments()[0].refunds.all():
+                charging.resolve_refund(refund.external_id, succeeds=True)
+            sync_payment(gateway="sandbox", external_id=desk.payments()[0].external_id)
+        ((subject, body),) = self.mails()
+        assert subject == "Your subscription has ended"
+        assert "your payment of 9.99 USD was refunded in full" in body
+        assert "bank" not in body
+
+    def test_not_after_the_subscribers_own_cancellation(self, desk):
+        desk.subscribe()
+        desk.me.post(f"{MINE}/cancel", {"at_period_end": False})
+        desk.refund(desk.payments()[0])
+        assert self.mails() == []
+
+    @pytest.mark.parametrize("cancels", [False, True])
+    def test_after_free_days_without_a_card(self, desk, run_minute, cancels):
+        Plan.objects.create(code="try", name="Try", amount=999, currency="USD", trial_days=7)
+        assert desk.me.post(URL, {"plan": "try"}).status_code == 201
+        if cancels:
+            assert desk.me.post(f"{MINE}/cancel").status_code == 200
+        desk.clock.shift(timedelta(days=7, minutes=1))
+        run_minute()
+        events.deliver_due()
+        assert desk.me.get(MINE).status_code == 404
+        assert [subject for subject, _ in self.mails()] == ([] if cancels else [TRIAL_OVER])
 
 
 class TestEndedHere:

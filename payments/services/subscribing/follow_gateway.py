@@ -370,6 +370,8 @@ def update_from_payment(payment: Payment) -> None:
     is_lost = payment.has_lost_dispute() and not payment.has_undecided_dispute()
     # A refund that is under way only revokes the access, and gives it back if the refund fails.
     if (is_unpaid and is_lost) or access.is_taken_back(row, for_good=True):
+        if row.status in Subscription.LIVE and row.disposition == Disposition.PRIMARY:
+            writing.write_end_after_return(row, payment)
         end_subscription(row, Status.CANCELED)
     else:
         access.update_for_subscription(row)
