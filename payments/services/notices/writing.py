@@ -4,7 +4,7 @@ from datetime import datetime
 
 from accounts.models import User
 from config import money
-from payments.models import Invoice, Notice, Order, Payment, Payout, Subscription
+from payments.models import Invoice, Notice, Order, Payment, Payout, Plan, Subscription
 
 
 def write(user: User, subject: str, body: str, *, dedupe_key: str) -> None:
@@ -106,6 +106,18 @@ def write_end_after_return(subscription: Subscription, payment: Payment) -> None
         f"Your subscription ({subscription.plan.name}) has ended, because {reason} Subscribe again to"
         " continue watching.\n",
         dedupe_key=f"{subscription.pk}:returned",
+    )
+
+
+def write_upgrade_to_confirm(subscription: Subscription, plan: Plan) -> None:
+    """Write the mail about a change of plan whose payment the bank asks the subscriber to confirm."""
+    page = subscription.hosted_invoice_url
+    write(
+        subscription.user,
+        "Please confirm your change of plan",
+        f"Your bank asks you to confirm the payment for your change to {plan.name}. Confirm it here"
+        f" within 23 hours:\n{page}\n\nUntil then you keep {subscription.plan.name}.\n",
+        dedupe_key=f"{subscription.pk}:change:{page}"[:120],
     )
 
 

@@ -301,12 +301,8 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot, *, is_newest: bool
                 return None
             invoice.external_id, invoice.period_end = fact.external_id, fact.period_end
             invoice.save(update_fields=["external_id", "period_end"])
-        # An upgrade begins a new period inside the old one.
-        row.invoices.filter(
-            period_start__lt=fact.period_start,
-            period_end__gt=fact.period_start,
-            ended_early_at=None,
-        ).update(ended_early_at=fact.period_start)
+        if fact.status == Invoice.Status.PAID:
+            _cut_short(row, invoice)
     if is_newest and invoice.status != Invoice.Status.PAID:
         invoice.amount = fact.amount or invoice.amount
         invoice.hosted_url = fact.hosted_url[:2000]
@@ -319,6 +315,13 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot, *, is_newest: bool
             invoice.status = Invoice.Status.OPEN  # it was collected after all
         invoice.save(update_fields=["amount", "hosted_url", "status", "paid_at"])
     return invoice
+
+
+def _cut_short(row: Subscription, paid: Invoice) -> None:
+    """End the period in which a paid one begins: that of an upgrade begins inside the old one."""
+    row.invoices.filter(
+        period_start__lt=paid.period_start, period_end__gt=paid.period_start, ended_early_at=None
+    ).update(ended_early_at=paid.period_start)
 
 
 def _is_replaced(invoice: Invoice, fact: InvoiceSnapshot) -> bool:
@@ -345,6 +348,7 @@ def _note_paid_elsewhere(invoice: Invoice) -> None:
         return
     locked.status, locked.paid_at = Invoice.Status.PAID, timezone.now()
     locked.save(update_fields=["status", "paid_at"])
+    _cut_short(row, locked)
     access.update_for_subscription(row)
 
 
@@ -366,6 +370,7 @@ def update_from_payment(payment: Payment) -> None:
     if invoice.status != Invoice.Status.PAID and paid >= invoice.amount:
         invoice.status, invoice.paid_at = Invoice.Status.PAID, payment.captured_at
         invoice.save(update_fields=["status", "paid_at"])
+        _cut_short(row, invoice)
     is_unpaid = invoice.status != Invoice.Status.PAID
     is_lost = payment.has_lost_dispute() and not payment.has_undecided_dispute()
     # A refund that is under way only revokes the access, and gives it back if the refund fails.
