@@ -95,7 +95,13 @@ class CardDeclined(DomainError):
     default_code = "card_declined"
 
     def __init__(self, decline_code: str):
-        super().__init__(f"The card was declined ({decline_code}). Try another card.")
+        text = f"The card was declined ({decline_code}). Try another card."
+        if decline_code == "authentication_required":
+            text = (
+                "Your bank asks you to confirm this payment, and nothing was charged. Confirm an unpaid"
+                " renewal at its `hosted_invoice_url`; for a change of plan try another card."
+            )
+        super().__init__(text)
         self.decline_code = decline_code
         self.extra = {"decline_code": decline_code}
 

@@ -169,6 +169,64 @@ class TestSubscriber:
                 run_time()
         assert SandboxPayment.objects.count() == 1
 
+    @pytest.mark.parametrize("who", ["buyer", "creator"])
+    def test_a_payment_that_waits_at_the_bank_is_canceled(
+        self, set_active, viewer, creator, client_for, client, make_video, who
+    ):
+        video = make_video(creator=creator, price=1999)
+        page = self.ask_the_bank(client_for(viewer), f"purchase/{video.pk}")
+        set_active({"buyer": viewer, "creator": creator}[who], False)
+        followups.run()
+        client.post(page, {"button": "confirm"})
+        events.deliver_due()
+        assert Order.objects.get().status == "expired"
+        assert SandboxPayment.objects.get().status == "canceled"
+        assert balances() == {}
+
+    def test_a_first_payment_that_waits_at_the_bank_is_canceled(
+        self, set_active, viewer, client_for, client
+    ):
+        page = self.ask_the_bank(client_for(viewer), "subscribe")
+        set_active(viewer, False)
+        for _ in range(3):
+            followups.run()
+        client.post(page, {"button": "confirm"})
+        events.deliver_due()
+        assert mine().status == "canceled"
+        assert SandboxPayment.objects.get().status == "canceled"
+        assert balances() == {}
+
+    def ask_the_bank(self, client, path: str) -> str:
+        """Pay with a card whose bank asks the payer; return the path of the bank's page."""
+        body = {"payment_method": "pm_card_authenticationRequired"}
+        answer = client.post(f"{API}/payments/{path}", body)
+        assert answer.status_code == 202, answer.data
+        return "/" + answer.data["next_action"]["url"].split("/", 3)[3]
+
+    @pytest.mark.parametrize("door", [by_api, past_the_service])
+    @pytest.mark.parametrize("seconds", [-1, 1])
+    @pytest.mark.parametrize("plan", ["monthly", "trial"])
+    def test_a_renewal_that_was_charged_in_the_last_moment_goes_back(
+        self, client_for, client, admin, viewer, run_minute, door, seconds, plan
+    ):
+        """The gateway has billed the next period before it was told: the money goes back, and the
+        subscription ends."""
+        Plan.objects.create(code="trial", name="Trial", amount=999, currency="USD", trial_days=7)
+        body = {"plan": plan, "payment_method": VISA}
+        client_for(viewer).post(f"{API}/payments/subscribe", body)
+        end = mine().period_end
+        assert end
+        with time_machine.travel(end + timedelta(seconds=seconds), tick=False) as clock:
+            door(viewer, client_for=client_for, client=client, admin=admin)
+            clock.move_to(end + timedelta(seconds=30))
+            run_minute()
+            for _ in range(3):
+                run_time()
+        assert mine().status == "canceled"
+        kept = {"clearing:USD": -999, "deferred:USD": 999} if plan == "monthly" else {}
+        assert balances() == kept
+        assert not Entitlement.objects.live().exists()
+
     def test_a_bought_video_is_there_again_after_the_activation(
         self, set_active, viewer, buy, make_video, client_for
     ):

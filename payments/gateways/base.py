@@ -364,6 +364,9 @@ class Gateway(Protocol):
         nothing. At the period's end: the next period has the new plan. Naming the current plan undoes a
         planned change.
 
+        Where the bank asks the subscriber to confirm the payment, the answer has the plan as it was, and
+        an open invoice with its page: the change begins when it is paid.
+
         A decline is final for its key: a further try needs a new one. Raises NotThere, and Declined:
         nothing has changed then, and a planned change is still planned.
         """

@@ -66,7 +66,8 @@ class Pool(models.Model):
 
     class Payers(models.TextChoices):
         INVOICED = "invoiced", "subscribers with a paid invoice, also after its refund"
-        KEPT = "kept", "subscribers whose money has stayed"
+        KEPT = "kept", "subscribers whose money has stayed, in full"
+        STAYED = "stayed", "subscribers, in proportion to the money that has stayed"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     period = models.CharField(max_length=7, help_text="YYYY-MM")
@@ -79,8 +80,8 @@ class Pool(models.Model):
         "whose watch time counts",
         max_length=10,
         choices=Payers,
-        default=Payers.KEPT,
-        help_text="Months that were closed by an older version have counted refunded subscribers too.",
+        default=Payers.STAYED,
+        help_text="Months that were closed by an older version keep the rule of that version.",
     )
     input_sha256 = models.CharField(max_length=64)
     status = models.CharField(max_length=7, choices=Status, default=Status.CLOSED)

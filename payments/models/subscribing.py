@@ -123,7 +123,8 @@ class Subscription(Payable):
     @property
     def hosted_invoice_url(self) -> str | None:
         """The page on which the latest open invoice is paid or confirmed; None if it must not be."""
-        if self.status not in {self.Status.INCOMPLETE, self.Status.PAST_DUE}:
+        payable = {self.Status.INCOMPLETE, self.Status.ACTIVE, self.Status.PAST_DUE}
+        if self.status not in payable:  # an active one may wait for the payment of an upgrade
             return None
         invoice = self.invoices.filter(status=Invoice.Status.OPEN).order_by("-period_start").first()
         return invoice.hosted_invoice_url if invoice else None

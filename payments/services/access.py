@@ -2,7 +2,6 @@
 
 import uuid
 from datetime import datetime, timedelta
-from itertools import chain
 
 from django.conf import settings
 from django.utils import timezone
@@ -10,7 +9,7 @@ from django.utils import timezone
 import audit.services as audit
 from audit.actions import AuditAction
 from payments import locks
-from payments.models import Entitlement, Invoice, Order, Payment, Subscription
+from payments.models import Dispute, Entitlement, Invoice, Order, Payment, Refund, Subscription
 from payments.signals import entitlement_granted, entitlement_revoked
 
 # A renewal is often paid a little after the period's end. Playback must not stop meanwhile.
@@ -40,8 +39,8 @@ def update_for_order(order: Order) -> None:
 def update_for_subscription(subscription: Subscription) -> None:
     """Grant the subscription's entitlement until `access_until`, or revoke it. Safe to repeat.
 
-    It is due while the subscription runs, is the user's own (no duplicate), and the payment of its
-    latest period was not given back.
+    It is due while the subscription runs, is the user's own (no duplicate), and the money on which its
+    period rests has not gone back.
     """
     running = subscription.status in {Status.TRIALING, Status.ACTIVE, Status.PAST_DUE}
     is_own = subscription.disposition == Subscription.Disposition.PRIMARY
@@ -68,21 +67,41 @@ def access_until(subscription: Subscription) -> datetime | None:
     return end + PERIOD_GRACE if end else None
 
 
-def is_taken_back(subscription: Subscription) -> bool:
-    """Return True if the latest payments for the current period were refunded in full.
+def is_taken_back(subscription: Subscription, *, for_good: bool = False) -> bool:
+    """Return whether money on which the current period rests has gone back.
 
-    Also if any payment for it is disputed, such as that of an earlier period whose unused value has
-    reduced the price of the current one.
+    The period rests on the payments of its own invoice, and on those of earlier periods whose unused
+    value an upgrade has deducted from its price. What had gone back of those before the upgrade was not
+    deducted, so that the period does not rest on it.
+
+    The money of an invoice has gone back when it was refunded in full, or when a bank holds any of it.
+    ``for_good`` leaves out what may still come back: refunds under way, and payments with a dispute
+    that the bank has not decided.
     """
-    paid = [payments for _, payments in paid_periods(subscription) if payments]
-    if not paid:
-        return False
-    refunded = sum(payment.refunded() for payment in paid[0])
-    refunded_in_full = refunded >= sum(payment.captured for payment in paid[0]) > 0
-    return refunded_in_full or any(
-        payment.has_undecided_dispute() or payment.has_lost_dispute()
-        for payment in chain.from_iterable(paid)
+    periods = paid_periods(subscription)
+    return any(
+        _has_gone_back(
+            payments, since=periods[0][0].created_at if is_earlier else None, for_good=for_good
+        )
+        for is_earlier, (_, payments) in enumerate(periods)
+        if payments
     )
+
+
+def _has_gone_back(payments: list[Payment], *, since: datetime | None, for_good: bool) -> bool:
+    """Return whether an invoice's payments were refunded in full, or are disputed, since a moment."""
+    statuses = [Refund.Status.SUCCEEDED] if for_good else Refund.COUNTS
+    refunds = Refund.objects.filter(payment__in=payments, status__in=statuses)
+    disputes = Dispute.objects.filter(payment__in=payments)
+    refunded = sum(refunds.values_list("amount", flat=True))
+    if since is not None:
+        refunds = refunds.filter(counted_at__gte=since)
+        disputes = disputes.filter(withdrawn_at__gte=since)
+    if refunded >= sum(payment.captured for payment in payments) > 0 and refunds.exists():
+        return True
+    if disputes.undecided().exists():
+        return not for_good
+    return disputes.lost().exists()
 
 
 def paid_periods(subscription: Subscription) -> list[tuple[Invoice, list[Payment]]]:

@@ -28,6 +28,23 @@ def cancel_by_schedule(stripe: "StripeStandIn", name: str) -> None:
     stripe.tell("customer.subscription.updated", subscription)
 
 
+def plan_end(subscription: dict, params: dict) -> None:
+    """Set the end of a subscription as an update of it asks for.
+
+    With ``cancel_at_period_end``, the moment ``cancel_at`` is the period's end, and moves with it. A
+    moment that was set by itself stays as it is.
+    """
+    was_with_period = subscription["cancel_at_period_end"]
+    if "cancel_at_period_end" in params:
+        subscription["cancel_at_period_end"] = params["cancel_at_period_end"] == "true"
+    if "cancel_at" in params:
+        subscription["cancel_at"] = int(params["cancel_at"]) if params["cancel_at"] else None
+    elif subscription["cancel_at_period_end"]:
+        subscription["cancel_at"] = subscription["items"]["data"][0]["current_period_end"]
+    elif was_with_period:
+        subscription["cancel_at"] = None
+
+
 def ends_now(subscription: dict) -> bool:
     """Return whether a subscription ends with the period that is over now.
 

@@ -284,7 +284,7 @@ class TestSubscriptions:
     ):
         """The hourly reconciliation asks for its payment once more."""
         with monkeypatch.context() as older:
-            older.setattr("payments.models.Payment.has_undecided_dispute", lambda payment: True)
+            older.setattr("payments.services.access.is_taken_back", lambda *args, **kwargs: False)
             self.lose(bank)
         first.refresh_from_db()
         assert first.status == "active"

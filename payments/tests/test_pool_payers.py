@@ -161,11 +161,25 @@ def test_a_refund_after_the_close_is_carried_into_the_next_month(world):
         assert pools.verify_month(month) == []
 
 
-def test_a_partial_refund_takes_the_money_and_leaves_the_watch_time(world):
+@pytest.mark.promise("only-kept-money-earns")
+@pytest.mark.parametrize("moment", ["2026-08-20 00:00", "2026-09-02 00:00"])
+def test_after_a_partial_refund_the_watch_time_weighs_like_the_money_that_stayed(world, moment):
+    """A subscriber who got half of the money back gives their creators half of the weight."""
     world.both_subscribe()
     world.watch()
-    world.refund(world.other, "2026-08-20 00:00", "5.00")
-    assert world.close() == [["1.09", "10.91"], ["8.00", "4.00"]]
+    world.refund(world.other, moment, "5.00")
+    assert world.close() == [["2.00", "10.00"], ["8.00", "4.00"]]  # 600 s and 3000 s
+
+
+@pytest.mark.promise("only-kept-money-earns")
+@pytest.mark.parametrize("moment", ["2026-08-25 00:00", "2026-09-02 00:00"])
+def test_a_cent_that_a_bank_has_left_weighs_like_a_cent(world, moment):
+    """The bank keeps 9.99 of 10.00: a thousandth of the money has a thousandth of the weight."""
+    world.both_subscribe()
+    dispute = world.dispute(world.other, "2026-08-20 00:00")
+    world.win(dispute, moment, reinstated=1)
+    world.watch()
+    assert world.close() == [["7.93", "0.08"], ["8.00", "0.01"]]  # 600 s and 6 s
 
 
 def test_a_refund_in_parts_is_a_refund(world):
@@ -182,6 +196,62 @@ def test_a_second_subscription_after_a_refund_counts(world):
     world.subscribe(world.other, "2026-08-05 01:00")
     world.watch()  # 5 to 31 August are 27 of the 31 days of the second period
     assert world.close() == [["1.36", "13.60"], ["8.00", "6.96"]]
+
+
+@pytest.mark.promise("only-kept-money-earns")
+def test_money_of_this_month_weighs_also_after_the_refund_of_an_earlier_one(world):
+    """A year is refunded in September, and a month bought the same day and kept: the refund lessens
+    September's pool, and the month weighs in it."""
+    for user in (world.honest, world.other):
+        world.subscribe(user, "2026-08-01 00:00", "yearly")
+    world.watch()
+    world.close()
+    world.refund(world.other, "2026-09-04 00:00")
+    world.subscribe(world.other, "2026-09-04 01:00")
+    world.watch(SEPTEMBER)
+    # 24.00 of the honest one and 7.20 of the other, less the 24.80 that August had earned.
+    assert world.close(SEPTEMBER) == [["0.58", "5.82"], ["4.92", "1.48"]]
+    assert pools.verify_month(AUGUST) == []
+
+
+@pytest.mark.promise("only-kept-money-earns")
+@pytest.mark.parametrize("price", [36_499, 36_501, 36_700])
+@pytest.mark.parametrize("interval", ["year"])
+def test_an_upgrade_moves_no_months_money_into_another(world, price, interval):
+    """A year that is upgraded feeds twelve months like a year that is not: each with a twelfth of the
+    money, and its payer weighs in each."""
+    Plan.objects.filter(code="yearly").update(amount=min(36_500, price - 1))
+    Plan.objects.create(code="dear", name="Dear", amount=price, currency="USD", interval=interval)
+    for user in (world.honest, world.other):
+        world.subscribe(user, "2026-08-01 00:00", "yearly")
+    with at("2026-08-02 00:00"):
+        client = world.client_for(world.other)
+        answer = client.post(f"{API}/subscription/change", {"plan": "dear"})
+        assert answer.status_code == 200, answer.data
+    for month, balance in ((AUGUST, 4960), (SEPTEMBER, 4800), (OCTOBER, 4960)):
+        world.watch(month)
+        prorata, by_user = world.close(month)
+        assert abs(Pool.objects.get(period=str(month)).amount - balance) <= 20
+        shares = [float(share) for share in prorata]
+        assert shares[1] == pytest.approx(10 * shares[0], rel=0.01)
+        assert float(by_user[0]) == pytest.approx(float(by_user[1]), rel=0.01)
+
+
+def test_all_of_an_upgraded_year_is_earned_when_its_new_period_ends(world):
+    Plan.objects.create(code="dear", name="Dear", amount=40_000, currency="USD")  # a month
+    world.subscribe(world.other, "2026-08-01 00:00", "yearly")
+    with at("2026-08-16 12:00"):
+        world.client_for(world.other).post(f"{API}/subscription/change", {"plan": "dear"})
+    paid = Invoice.objects.order_by("period_start")
+    unused, due = 36_500 - 1550, paid[1].amount
+    assert abs(unused + due - 40_000) <= 1
+    world.watch()
+    world.close()
+    august = 15 * 100 + (36_500 - 1500) * 16 // 31
+    assert [row.recognised for row in paid.all()] == [august, due * 16 // 31]
+    world.watch(SEPTEMBER)
+    world.close(SEPTEMBER)
+    assert [row.recognised for row in paid.all()][:2] == [36_500, due]
 
 
 def test_a_trial_pays_nothing(world):
@@ -221,8 +291,19 @@ def test_a_month_that_is_not_paid_for_does_not_count(world):
     assert world.close(SEPTEMBER) == [["24.00", ""]] * 2
 
 
+def test_a_month_closed_by_the_last_version_keeps_its_rule(world):
+    """Until this version, all payments of a user were summed up, and seconds weighed in full."""
+    world.both_subscribe()
+    world.watch()
+    world.refund(world.other, "2026-08-20 00:00", "5.00")
+    world.close()
+    Pool.objects.update(payers=Pool.Payers.KEPT)
+    lines = pools.verify_month(AUGUST)
+    assert any("total_seconds is stored as 3600, recomputed as 6600" in line for line in lines)
+
+
 def test_a_month_closed_by_an_older_version_keeps_its_rule(world):
-    """Until this version, a paid invoice was enough, also after its refund."""
+    """Before that, a paid invoice was enough, also after its refund."""
     world.both_subscribe()
     world.watch()
     world.refund(world.other, "2026-08-20 00:00")

@@ -1,6 +1,7 @@
 """The Stripe gateway against the stand-in: the contract of all gateways, and Stripe's own cases."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -395,18 +396,19 @@ class TestStripe(GatewayContract):
         assert begun.status == "active"
         assert self.changes("subscription") == [begun.external_id]
 
-    def test_an_upgrade_that_needs_authentication_changes_nothing(self):
+    def test_an_upgrade_that_needs_authentication_waits_for_it(self):
         begun = self.start()
         before = self.gateway.set_payment_method(
             begun.external_id, "pm_card_authenticationRequired", customer=self.customer()
         )
         self.stripe.asks_always = True
 
-        with pytest.raises(Declined) as declined:
-            self.change(begun, self.plan("large", 2999))
+        waiting = self.change(begun, self.plan("large", 2999))
 
-        assert declined.value.decline_code == "authentication_required"
-        assert self.gateway.fetch_subscription(begun.external_id) == before
+        *paid, asked = waiting.invoices
+        assert replace(waiting, invoices=tuple(paid)) == before
+        assert (asked.status, bool(asked.hosted_url)) == ("open", True)
+        assert self.change(begun, self.plan("large", 2999), key="again") == waiting
 
     def test_a_missing_or_archived_price_is_reported_as_a_plan_that_is_gone(self, caplog):
         archived = self.gateway.ensure_plan(self.plan())

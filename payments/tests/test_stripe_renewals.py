@@ -1,8 +1,11 @@
 """Renewals at Stripe that the bank asks about, or declines: the API and the mail show the way."""
 
+import time
+
 import pytest
 
-from payments.models import Entitlement, Notice, Subscription
+from payments.books import verification
+from payments.models import Entitlement, Invoice, Notice, Payment, Plan, Subscription
 from payments.tests.kit import VISA, balances
 
 pytestmark = pytest.mark.django_db
@@ -97,3 +100,95 @@ def test_a_first_payment_that_the_bank_asks_about_shows_its_page(
     (invoice,) = stripe_service.account.listing("invoice")["data"]
     assert answer.data["subscription"]["hosted_invoice_url"] == invoice["hosted_invoice_url"]
     assert client.get(MINE).data["hosted_invoice_url"] == invoice["hosted_invoice_url"]
+
+
+class TestUpgrade:
+    """An upgrade whose payment the bank asks about begins when the subscriber has confirmed it."""
+
+    @pytest.fixture
+    def upgrade(self, stripe_service, client_for, viewer):
+        """Subscribe, let the bank ask always, ask for the dearer plan, and return the answer."""
+        Plan.objects.create(code="large", name="Large", amount=2999, currency="USD")
+        client = client_for(viewer)
+        client.post("/api/v1/payments/subscribe", {"plan": "monthly", "payment_method": VISA})
+        card = {"payment_method": "pm_card_authenticationRequired"}
+        assert client.post(f"{MINE}/payment-method", card).status_code == 200
+        stripe_service.account.asks_always = True
+
+        def send():
+            time.sleep(1.1)  # no two periods begin in the same second
+            return client.post(f"{MINE}/change", {"plan": "large"})
+
+        return send
+
+    def invoice(self, service) -> dict:
+        return service.account.listing("invoice")["data"][0]
+
+    def test_the_answer_and_a_mail_show_the_way(self, upgrade, stripe_service, client_for, viewer):
+        answer = upgrade()
+
+        page = self.invoice(stripe_service)["hosted_invoice_url"]
+        assert (answer.status_code, answer.data["plan"]) == (202, "monthly"), answer.data
+        assert answer.data["status"] == "active"
+        assert answer.data["hosted_invoice_url"] == page
+        assert page in Notice.objects.get(subject="Please confirm your change of plan").body
+        rows = client_for(viewer).get("/api/v1/payments/invoices").data["results"]
+        assert [(row["status"], row["hosted_invoice_url"]) for row in rows] == [
+            ("open", page),
+            ("paid", None),
+        ]
+        assert Entitlement.objects.live().count() == 1
+        assert Invoice.objects.filter(ended_early_at=None).count() == 2
+        again = upgrade()
+        assert (again.status_code, again.data["hosted_invoice_url"]) == (202, page)
+        assert len(stripe_service.account.listing("invoice")["data"]) == 2
+        assert Notice.objects.filter(subject="Please confirm your change of plan").count() == 1
+
+    @pytest.mark.parametrize("reverse", [False, True])
+    def test_a_confirmed_upgrade_begins(self, upgrade, stripe_service, client_for, viewer, reverse):
+        upgrade()
+        stripe_service.deliver()
+        waiting = Payment.objects.get(status="requires_action")
+        stripe_service.account.authenticate(waiting.external_id)
+        stripe_service.deliver(times=2, reverse=reverse)
+
+        shown = client_for(viewer).get(MINE).data
+        assert (shown["plan"], shown["hosted_invoice_url"]) == ("large", None)
+        first, second = Invoice.objects.order_by("period_start")
+        assert (first.status, second.status) == ("paid", "paid")
+        assert first.ended_early_at == second.period_start
+        assert 1999 < second.amount < 2010
+        assert Entitlement.objects.live().count() == 1
+        assert verification.verify_ledger().discrepancies == 0
+
+    def test_an_upgrade_that_nobody_confirms_changes_nothing(
+        self, upgrade, stripe_service, client_for, viewer
+    ):
+        before = Subscription.objects.get().period_end
+        upgrade()
+        stripe_service.account.void_invoice(self.invoice(stripe_service)["id"])
+        stripe_service.deliver(times=2)
+
+        shown = client_for(viewer).get(MINE).data
+        assert (shown["plan"], shown["hosted_invoice_url"]) == ("monthly", None)
+        assert Subscription.objects.get().period_end == before
+        assert Entitlement.objects.live().count() == 1
+
+    def test_another_card_pays_it(self, upgrade, stripe_service, client_for, viewer):
+        upgrade()
+        answer = client_for(viewer).post(f"{MINE}/payment-method", {"payment_method": VISA})
+        assert answer.status_code == 200
+        assert answer.data["plan"] == "large"
+
+    @pytest.mark.parametrize(("path", "body"), [("cancel", {}), ("change", {"plan": "tiny"})])
+    def test_what_cannot_wait_is_declined_and_changes_nothing(
+        self, upgrade, client_for, viewer, path, body
+    ):
+        """Stripe holds no update back for a subscription that ends or changes with its period."""
+        Plan.objects.create(code="tiny", name="Tiny", amount=500, currency="USD")
+        assert client_for(viewer).post(f"{MINE}/{path}", body).status_code == 200
+        before = client_for(viewer).get(MINE).data
+        answer = upgrade()
+        assert (answer.status_code, answer.data["errors"][0]["code"]) == (402, "card_declined")
+        assert "confirm" in answer.data["errors"][0]["detail"]
+        assert client_for(viewer).get(MINE).data == before

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import stripe
 import time_machine
+from django.db.models import QuerySet
 
 from payments.books import verification
 from payments.gateways.base import Item, PlanTerms
 from payments.gateways.stripe import StripeGateway
-from payments.models import Invoice, Payment, Plan, Subscription
-from payments.services.gateway_news import changes
+from payments.models import Entitlement, Invoice, Payment, Plan, Subscription
+from payments.services.gateway_news import changes, followups
 from payments.tests import stripe_endings, stripe_stand_in
 from payments.tests.kit import balances
 
@@ -57,6 +58,10 @@ def post(client_for, viewer):
 
 def mine() -> Subscription:
     return Subscription.objects.get()
+
+
+def captured() -> QuerySet[Payment]:
+    return Payment.objects.filter(captured__gt=0).order_by("captured_at")
 
 
 def amounts() -> list[int]:
@@ -195,3 +200,128 @@ def test_a_cancellation_for_a_moment_within_the_period_can_be_undone(at_stripe, 
     assert follow().cancel_at_period_end
     assert post(f"{MINE}/resume")[1]["cancel_at_period_end"] is False
     assert subscription["cancel_at"] is None
+
+
+class TestRenewalsThatStripeHoldsBack:
+    """For about an hour the invoice of a renewal is a draft, while the subscription is active."""
+
+    @pytest.fixture
+    def draft(self, at_stripe, post, clock) -> dict:
+        post(URL, {"payment_method": VISA})
+        clock.shift(timedelta(days=30, minutes=1))
+        return at_stripe.begin_renewal(mine().external_id)
+
+    def collect(self, at_stripe, clock, draft) -> None:
+        """Let the hour pass, and the news of it arrive."""
+        clock.shift(timedelta(hours=1))
+        at_stripe.advance_invoice(draft["id"])
+        for _ in range(2):
+            followups.run()
+            follow()
+
+    def test_a_draft_is_collected_after_an_hour(self, at_stripe, clock, draft):
+        assert (follow().status, amounts()) == ("active", [999])
+        self.collect(at_stripe, clock, draft)
+        assert (draft["status"], amounts(), Payment.objects.count()) == ("paid", [999, 999], 2)
+
+    @pytest.mark.parametrize("has_news", [True, False])
+    def test_a_deactivated_user_pays_no_draft(
+        self, at_stripe, clock, draft, client_for, admin, viewer, has_news
+    ):
+        if has_news:
+            follow()
+        url = f"/api/v1/users/{viewer.pk}/status"
+        assert client_for(admin).patch(url, {"is_active": False}).status_code == 200
+        followups.run()
+        assert mine().status == "canceled"
+        followups.run()
+        assert draft["status"] == "void"
+        self.collect(at_stripe, clock, draft)
+        assert (draft["status"], [p.captured for p in captured()]) == ("void", [999])
+        assert balances()["deferred:USD"] == 999
+
+    def test_the_user_who_cancels_at_once_pays_no_draft(self, at_stripe, post, clock, draft):
+        status, data = post(f"{MINE}/cancel", {"at_period_end": False})
+        assert (status, data["status"], draft["status"]) == (200, "canceled", "void")
+        self.collect(at_stripe, clock, draft)
+        assert (draft["status"], captured().count()) == ("void", 1)
+
+
+@pytest.mark.parametrize("plan", ["large", "dear year", "dear month"])
+@pytest.mark.parametrize("days", [30, 45])
+def test_an_upgrade_after_a_cancellation_in_the_portal_lasts_its_whole_period(
+    at_stripe, post, clock, plan, days
+):
+    """Stripe's `cancel_at` is a moment that does not move: it must not cut the paid period short."""
+    terms = {"currency": "USD", "amount": 90_000}
+    Plan.objects.create(code="dear year", name="Year", interval="year", **terms)
+    Plan.objects.create(code="dear month", name="Month", **terms)
+    post(URL, {"payment_method": VISA})
+    subscription = at_stripe.objects[str(mine().external_id)]
+    stripe_endings.cancel_in_portal(at_stripe, subscription["id"])
+    subscription["cancel_at"] += (days - 30) * 86_400
+    follow()
+    clock.shift(timedelta(days=15))
+
+    status, data = post(f"{MINE}/change", {"plan": plan})
+
+    end = subscription["items"]["data"][0]["current_period_end"]
+    assert (status, data["plan"], data["cancel_at_period_end"]) == (200, plan, True)
+    assert subscription["cancel_at"] == end
+    assert data["current_period_end"] == f"{datetime.fromtimestamp(end, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    at_stripe.renew(subscription["id"])
+    assert (follow().status, len(amounts())) == ("canceled", 2)
+
+
+def test_a_year_that_was_canceled_in_the_portal_does_not_renew_as_a_dearer_month(
+    at_stripe, post, clock
+):
+    Plan.objects.create(code="year", name="Year", amount=9_900, currency="USD", interval="year")
+    Plan.objects.create(code="month", name="Month", amount=20_000, currency="USD")
+    post(URL, {"plan": "year", "payment_method": VISA})
+    stripe_endings.cancel_in_portal(at_stripe, str(mine().external_id))
+    follow()
+    clock.shift(timedelta(days=15))
+    assert post(f"{MINE}/change", {"plan": "month"})[0] == 200
+    clock.shift(timedelta(days=31))
+    at_stripe.renew(mine().external_id)
+    assert (follow().status, len(amounts())) == ("canceled", 2)
+
+
+def test_the_money_that_an_upgrade_deducted_ends_the_subscription_when_it_is_lost(
+    at_stripe, post, clock
+):
+    """As at the sandbox: the access waits for the bank, a loss ends it, and one can pay again."""
+    post(URL, {"payment_method": VISA})
+    first = Payment.objects.get()
+    clock.shift(timedelta(days=1))
+    assert post(f"{MINE}/change", {"plan": "large"})[0] == 200
+
+    def live() -> int:
+        return Entitlement.objects.live().count()
+
+    def dispute_of(payment: Payment, amount: int) -> str:
+        dispute = at_stripe.open_dispute(payment.external_id, amount)
+        return hear_of(dispute)
+
+    def hear_of(dispute: str) -> str:
+        payment = at_stripe.objects[dispute]["payment_intent"]
+        changes.process_change(gateway="stripe", kind="payment", external_id=payment)
+        return dispute
+
+    def lose(dispute: str) -> None:
+        at_stripe.objects[dispute]["status"] = "lost"
+        hear_of(dispute)
+
+    earlier = dispute_of(first, 999)
+    assert (live(), mine().status) == (0, "active")
+    assert post(f"{MINE}/change", {"plan": "huge"})[0] == 200
+    assert (live(), mine().plan.code) == (1, "huge")
+    lose(earlier)
+    assert (live(), mine().status) == (1, "active")
+    deducted = dispute_of(captured()[1], 100)
+    assert live() == 0
+    lose(deducted)
+    assert mine().status == "canceled"
+    followups.run()
+    assert post(URL, {"payment_method": VISA})[0] == 201

@@ -1,6 +1,7 @@
 """Subscribing to a plan, the caller's subscription, and refunds of invoices."""
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
@@ -123,10 +124,16 @@ class SubscriptionViewSet(GenericViewSet):
         description=(
             "A more expensive plan starts at once. The unused part of what was paid for the period, and"
             " neither refunded nor disputed, is deducted from its price. A cheaper plan starts with the"
-            " next period."
+            " next period. 202 if the bank asks the subscriber to confirm the payment: the new plan"
+            " starts when that is done at `hosted_invoice_url`, within 23 hours."
         ),
         request=ChangePlanSerializer,
-        responses=OpenApiResponse(SubscriptionSerializer, "With the new `plan` or `next_plan`."),
+        responses={
+            200: OpenApiResponse(SubscriptionSerializer, "With the new `plan` or `next_plan`."),
+            202: OpenApiResponse(
+                SubscriptionSerializer, "The subscriber must confirm the payment at their bank."
+            ),
+        },
     )
     @action(detail=False, methods=["post"])
     @refuses(*subscriptions.REFUSALS_OF_CHANGE)
@@ -134,7 +141,13 @@ class SubscriptionViewSet(GenericViewSet):
     def change(self, request):
         body = validated_body(ChangePlanSerializer, request)
         subscription = subscriptions.change(user=request.user, plan_code=body["plan"])
-        return Response(SubscriptionSerializer(subscription).data)
+        has_changed = body["plan"] in {
+            subscription.plan.code, getattr(subscription.next_plan, "code", ""),
+        }  # fmt: skip
+        return Response(
+            SubscriptionSerializer(subscription).data,
+            status.HTTP_200_OK if has_changed else status.HTTP_202_ACCEPTED,
+        )
 
     @extend_schema(
         summary="Pay my subscription with another card",
@@ -173,7 +186,10 @@ class InvoiceRefundView(APIView):
 
     @extend_schema(
         summary="Refund an invoice of a subscription, in full or in part",
-        description="A full refund of the current period ends the subscription and the access at once.",
+        description=(
+            "A full refund of the current period ends the subscription and the access at once, and so"
+            " does that of an earlier period whose unused value an upgrade has deducted."
+        ),
         request=RefundSerializer,
         responses=OpenApiResponse(InvoiceSerializer, "The invoice after the refund."),
     )

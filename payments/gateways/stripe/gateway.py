@@ -39,6 +39,7 @@ from payments.gateways.stripe import (
     disputes,
     doctor,
     mapping,
+    plan_changes,
     subscriptions,
     webhooks,
 )
@@ -260,7 +261,7 @@ class StripeGateway:
         period_value: int = 0,
     ) -> SubscriptionSnapshot:  # fmt: skip
         with sdk_errors_translated():
-            return subscriptions.change_plan(
+            return plan_changes.change_plan(
                 connect(), external_id, plan, key=key, at_period_end=at_period_end,
                 period_value=period_value,
             )  # fmt: skip

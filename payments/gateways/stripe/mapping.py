@@ -276,10 +276,16 @@ def ends_with_period(subscription: Json) -> bool:
 
     The Customer Portal sets only the moment ``cancel_at``.
     """
-    cancel_at = subscription.get("cancel_at")
-    until = _period_holder(subscription).get("current_period_end")
-    is_dated = isinstance(cancel_at, int) and isinstance(until, int) and cancel_at <= until
-    return bool(subscription.get("cancel_at_period_end")) or is_dated
+    until = moment(_period_holder(subscription), "current_period_end")
+    return bool(subscription.get("cancel_at_period_end")) or (
+        until is not None and ends_by(subscription, until)
+    )
+
+
+def ends_by(subscription: Json, at: datetime) -> bool:
+    """Return whether a Subscription was canceled to a moment that is not after the given one."""
+    cancel_at = moment(subscription, "cancel_at")
+    return cancel_at is not None and cancel_at <= at
 
 
 def is_scheduled(schedule: Json | None) -> bool:

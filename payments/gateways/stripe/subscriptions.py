@@ -3,11 +3,11 @@
 The functions raise the SDK's errors; `StripeGateway` translates them.
 """
 
-import time
+from contextlib import suppress
+from typing import Literal
 from uuid import uuid4
 
 import stripe
-from django.utils import timezone
 from stripe.params import (
     SubscriptionCreateParams,
     SubscriptionScheduleCreateParams,
@@ -26,7 +26,7 @@ from payments.gateways.json_fields import (
     text,
 )
 from payments.gateways.stripe import mapping
-from payments.gateways.stripe.amounts import chargeable, to_gateway
+from payments.gateways.stripe.amounts import to_gateway
 from payments.gateways.stripe.client import (
     ACTION_CODES,
     all_rows,
@@ -35,7 +35,6 @@ from payments.gateways.stripe.client import (
     with_key,
     with_new_key,
 )
-from payments.periods import unused_part
 
 ENDED = {"canceled", "incomplete_expired"}
 
@@ -149,14 +148,14 @@ def _make_default(client: stripe.StripeClient, customer: str, card: str) -> None
 
 def fetch(client: stripe.StripeClient, external_id: str) -> SubscriptionSnapshot:
     """Return the current state of a subscription, with its invoices and its planned change."""
-    subscription = _retrieve(client, external_id)
+    subscription = retrieve(client, external_id)
     invoices = client.v1.invoices.list(
         {"subscription": external_id, "limit": 100, "expand": ["data.payments"]}
     )
     return mapping.subscription(subscription, all_rows(invoices), _schedule(client, subscription))
 
 
-def _retrieve(client: stripe.StripeClient, external_id: str) -> Json:
+def retrieve(client: stripe.StripeClient, external_id: str) -> Json:
     return as_json(client.v1.subscriptions.retrieve(external_id))
 
 
@@ -176,7 +175,7 @@ def _schedule(client: stripe.StripeClient, subscription: Json) -> Json | None:
         return None
 
 
-def _release(client: stripe.StripeClient, subscription: Json) -> Json | None:
+def release(client: stripe.StripeClient, subscription: Json) -> Json | None:
     """Undo a planned change, and return its schedule; None if there was none.
 
     Stripe refuses to change or cancel a subscription that has a schedule.
@@ -192,9 +191,9 @@ def cancel(
     client: stripe.StripeClient, external_id: str, *, at_period_end: bool
 ) -> SubscriptionSnapshot:
     """Cancel a subscription: see `Gateway.cancel_subscription`."""
-    subscription = _retrieve(client, external_id)
+    subscription = retrieve(client, external_id)
     if subscription["status"] not in ENDED:
-        _release(client, subscription)
+        release(client, subscription)
         if at_period_end and mapping.ends_with_period(subscription):
             pass
         elif at_period_end and subscription["status"] != "incomplete":
@@ -207,109 +206,48 @@ def cancel(
 
 
 def _end(client: stripe.StripeClient, external_id: str) -> None:
-    """End a subscription at once, without a last invoice, and void its open invoices."""
+    """End a subscription at once, without a last invoice, and void its unpaid invoices.
+
+    Stripe collects the invoice of a renewal after about an hour as a draft. The draft of a subscription
+    cannot be deleted or voided, so it is finalised first, without being collected.
+    """
+    for invoice_id in _invoices(client, external_id, "draft"):
+        with suppress(stripe.InvalidRequestError):  # Stripe has finalised it in the meantime
+            client.v1.invoices.finalize_invoice(invoice_id, {"auto_advance": False}, with_new_key())
     client.v1.subscriptions.cancel(
         external_id, {"invoice_now": False, "prorate": False}, with_new_key()
     )
-    for invoice_id in _open_invoices(client, external_id):
-        try:
+    for invoice_id in _invoices(client, external_id, "open"):
+        # It may be paid or voided in the meantime: the caller fetches its state next.
+        with suppress(stripe.InvalidRequestError):
             client.v1.invoices.void_invoice(invoice_id, {}, with_new_key())
-        except stripe.InvalidRequestError:
-            continue  # paid or voided in the meantime: the caller fetches its state next
 
 
-def _open_invoices(client: stripe.StripeClient, external_id: str) -> list[str]:
-    """Return the ids of a subscription's unpaid invoices."""
-    page = client.v1.invoices.list({"subscription": external_id, "status": "open", "limit": 100})
+def _invoices(
+    client: stripe.StripeClient, external_id: str, status: Literal["draft", "open"]
+) -> list[str]:
+    """Return the ids of a subscription's invoices with a status."""
+    page = client.v1.invoices.list({"subscription": external_id, "status": status, "limit": 100})
     return [required_text(invoice, "id") for invoice in all_rows(page)]
 
 
 def resume(client: stripe.StripeClient, external_id: str) -> SubscriptionSnapshot:
     """Undo a cancellation: see `Gateway.resume_subscription`."""
-    subscription = _retrieve(client, external_id)
+    subscription = retrieve(client, external_id)
     if subscription["status"] not in ENDED and mapping.ends_with_period(subscription):
         # While a schedule decides about the end, Stripe refuses to change it at the subscription.
-        planned = _release(client, subscription)
+        planned = release(client, subscription)
         # The Customer Portal sets only `cancel_at`, and `cancel_at_period_end` does not clear that.
         undone: SubscriptionUpdateParams = {"cancel_at": ""}
         if subscription.get("cancel_at_period_end"):
             undone = {"cancel_at_period_end": False}
         client.v1.subscriptions.update(external_id, undone, with_new_key())
         if planned is not None and mapping.next_plan_code(planned):
-            _plan_again(client, subscription, planned)
+            plan_again(client, subscription, planned)
     return fetch(client, external_id)
 
 
-def change_plan(
-    client: stripe.StripeClient,
-    external_id: str,
-    plan: PlanTerms,
-    *,
-    at_period_end: bool,
-    period_value: int,
-    key: str,
-) -> SubscriptionSnapshot:
-    """Change the plan of a subscription: see `Gateway.change_plan`."""
-    subscription = _retrieve(client, external_id)
-    if subscription["status"] in ENDED:
-        pass
-    elif mapping.plan_code(subscription) == plan.code:
-        if at_period_end:
-            _release(client, subscription)
-    elif at_period_end:
-        _change_at_period_end(client, subscription, plan, key=key)
-    else:
-        params = _change_now(client, subscription, plan, period_value)
-        planned = _release(client, subscription)
-        try:
-            client.v1.subscriptions.update(external_id, params, with_key(key))
-        except stripe.IdempotencyError:  # an earlier request had the key, at another moment
-            if mapping.plan_code(_retrieve(client, external_id)) != plan.code:
-                raise key_is_used("change of plan") from None
-        except stripe.CardError:
-            if planned is not None:
-                _plan_again(client, subscription, planned)
-            raise
-    return fetch(client, external_id)
-
-
-def _change_now(
-    client: stripe.StripeClient, subscription: Json, plan: PlanTerms, period_value: int
-) -> SubscriptionUpdateParams:
-    """Return the request that replaces the plan, starts a new period and charges it at once.
-
-    Its price is reduced by the unused part of ``period_value``, as an invoice item of its own: Stripe's
-    proration counts prices, and knows nothing of refunds, disputes and earlier credits.
-    """
-    item = mapping.first_item(subscription)
-    params: SubscriptionUpdateParams = {
-        "items": [{"id": required_text(item, "id"), "price": ensure_plan(client, plan)}],
-        "metadata": {mapping.PLAN: plan.code},
-        "payment_behavior": "error_if_incomplete",
-        "proration_behavior": "none",
-    }
-    if subscription["status"] == "trialing":  # the trial goes on, and nothing is charged
-        return params
-    start, end = mapping.current_period(subscription)
-    # Stripe counts in seconds, and no two periods of a subscription may begin in the same one.
-    time.sleep(min(1, max(0, start.timestamp() + 1 - time.time())))
-    unused = unused_part(period_value, start, end, timezone.now())
-    credit = plan.amount - chargeable(plan.amount - unused, plan.currency)
-    params["billing_cycle_anchor"] = {"type": "now"}
-    if credit:
-        params["add_invoice_items"] = [
-            {
-                "price_data": {
-                    "currency": plan.currency.lower(),
-                    "product": id_of(nested(item, "price").get("product")),
-                    "unit_amount": -to_gateway(credit, plan.currency),
-                }
-            }
-        ]
-    return params
-
-
-def _change_at_period_end(
+def change_at_period_end(
     client: stripe.StripeClient, subscription: Json, plan: PlanTerms, *, key: str
 ) -> None:
     """Plan the change with a schedule: a phase up to the period's end, then one with the new plan."""
@@ -325,7 +263,7 @@ def _change_at_period_end(
     _plan_phase(client, schedule, next_phase, code=plan.code, key=key)
 
 
-def _plan_again(client: stripe.StripeClient, subscription: Json, planned: Json) -> None:
+def plan_again(client: stripe.StripeClient, subscription: Json, planned: Json) -> None:
     """Plan the change of a released schedule once more, because the change that replaced it failed."""
     phase = objects(planned["phases"])[-1]
     code = text(nested(planned, "metadata"), mapping.NEXT_PLAN)
@@ -388,9 +326,9 @@ def set_payment_method(
 
     Open invoices are paid before the card is replaced, so that a declined card replaces none.
     """
-    _retrieve(client, external_id)  # an unknown subscription must not leave a card attached
+    retrieve(client, external_id)  # an unknown subscription must not leave a card attached
     card = _attach(client, payment_method, customer=customer, key=str(uuid4()))
-    for invoice_id in _open_invoices(client, external_id):
+    for invoice_id in _invoices(client, external_id, "open"):
         client.v1.invoices.pay(invoice_id, {"payment_method": card}, with_new_key())
     client.v1.subscriptions.update(external_id, {"default_payment_method": card}, with_new_key())
     _make_default(client, customer, card)

@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 100
 CONFIRM_WITHIN = timedelta(hours=24)
 OPEN_CHECKOUT = Q(checkout_id__isnull=False, checkout_closed=False)
+# Payments that wait for the bank's answer; those of an invoice that must not be paid any more.
+WAITING = Payment.objects.filter(status=Payment.Status.REQUIRES_ACTION)
+UNPAYABLE = Q(invoice__status__in=Invoice.GIVEN_UP)
 
 # The worker runs the follow-ups every second. It must not wait for a silent gateway each time.
 PAUSE_SECONDS = 60.0
@@ -68,6 +71,7 @@ def run() -> int:
         + _each(_subscriptions_with_checkout_to_close(), _close_checkout)
         + _each(_subscriptions_to_end(), _end_at_gateway)
         + _each(deactivation.due(), deactivation.end_renewals_of)
+        + _each(_payments_of_deactivated(), _cancel_payment)
         + _each(evidence.due_submissions(), evidence.submit_at_gateway)
     )
 
@@ -79,11 +83,20 @@ def cancel_abandoned() -> int:
     Return the number of calls. A payment that is captured in the meantime is taken over. Safe to
     repeat. Raises OSError when a gateway does not answer.
     """
-    waiting = Payment.objects.filter(status=Payment.Status.REQUIRES_ACTION)
-    unpayable = Q(invoice__status__in=[Invoice.Status.VOID, Invoice.Status.UNCOLLECTIBLE])
     over = Q(order__expires_at__lte=timezone.now() - CONFIRM_WITHIN)
     closed = over & ~Q(order__status__in=Order.OPEN)
-    return _each(waiting.filter(closed | unpayable).order_by("pk")[:AT_ONCE], _cancel_payment)
+    return _each(WAITING.filter(closed | UNPAYABLE).order_by("pk")[:AT_ONCE], _cancel_payment)
+
+
+def _payments_of_deactivated() -> list[Payment]:
+    """Return payments that wait for a bank's answer, and that the deactivation of a user has closed.
+
+    The user is the payer, or the creator of the video: nothing is charged for it any more.
+    """
+    gone = Q(order__buyer__is_active=False) | Q(order__video__creator__is_active=False)
+    closed = gone & ~Q(order__status__in=Order.OPEN)
+    unpayable = UNPAYABLE & Q(invoice__subscription__user__is_active=False)
+    return list(WAITING.filter(closed | unpayable).order_by("pk")[:AT_ONCE])
 
 
 def _cancel_payment(payment: Payment) -> None:

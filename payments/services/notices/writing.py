@@ -5,7 +5,7 @@ from datetime import datetime
 
 from accounts.models import User
 from config import money
-from payments.models import Invoice, Notice, Order, Payment, Payout, Subscription
+from payments.models import Invoice, Notice, Order, Payment, Payout, Plan, Subscription
 
 
 def write(to: User | uuid.UUID, subject: str, body: str, *, dedupe_key: str) -> None:
@@ -63,8 +63,8 @@ def write_refund(order: Order) -> None:
 def write_subscription_change(subscription: Subscription, before: str) -> None:
     """Write the mail about a new status, unless the subscriber has just caused it themselves.
 
-    ``before`` is the former status. Mails tell of a first payment and an end for want of payment. The
-    mail about an unpaid renewal is written by `write_unpaid_renewal`.
+    ``before`` is the former status. Mails tell of a first payment, an end for want of payment, and the
+    end of free days without a card. `write_unpaid_renewal` and `write_end_after_return` write others.
     """
     until = f"{subscription.period_end:%d %B %Y}" if subscription.period_end else ""
     plan, Status = subscription.plan.name, Subscription.Status
@@ -77,10 +77,58 @@ def write_subscription_change(subscription: Subscription, before: str) -> None:
             f"Your subscription ({plan}) has ended, because its renewal could not be paid."
             " Subscribe again to continue watching.\n"
         )
+    elif subscription.status == Status.CANCELED and _trial_is_over(subscription, before):
+        subject = "Your free days are over"
+        text = (
+            f"Your free days of {plan} are over, and your subscription has ended: it had no card. You"
+            " have paid nothing. Subscribe with a card to continue watching.\n"
+        )
     else:
         return
     key = f"{subscription.pk}:{subscription.status}:{until}"
     write(subscription.user_id, subject, text, dedupe_key=key)
+
+
+def _trial_is_over(subscription: Subscription, before: str) -> bool:
+    """Return whether free days went by, and their subscriber has not canceled."""
+    ended, until = subscription.ended_at, subscription.period_end
+    return (
+        before == Subscription.Status.TRIALING
+        and not subscription.cancel_at_period_end
+        and ended is not None
+        and until is not None
+        and ended >= until
+    )
+
+
+def write_end_after_return(subscription: Subscription, payment: Payment) -> None:
+    """Write the mail about a subscription that has ended because money of a payment went back.
+
+    It was refunded in full, or the payer's bank has decided a dispute and kept it.
+    """
+    amount = f"{money.to_text(payment.captured, payment.currency)} {payment.currency}"
+    reason = f"your payment of {amount} was refunded in full. The money is on its way back to you."
+    if payment.has_lost_dispute():
+        reason = f"your bank has taken back money of your payment of {amount}."
+    write(
+        subscription.user,
+        "Your subscription has ended",
+        f"Your subscription ({subscription.plan.name}) has ended, because {reason} Subscribe again to"
+        " continue watching.\n",
+        dedupe_key=f"{subscription.pk}:returned",
+    )
+
+
+def write_upgrade_to_confirm(subscription: Subscription, plan: Plan) -> None:
+    """Write the mail about a change of plan whose payment the bank asks the subscriber to confirm."""
+    page = subscription.hosted_invoice_url
+    write(
+        subscription.user,
+        "Please confirm your change of plan",
+        f"Your bank asks you to confirm the payment for your change to {plan.name}. Confirm it here"
+        f" within 23 hours:\n{page}\n\nUntil then you keep {subscription.plan.name}.\n",
+        dedupe_key=f"{subscription.pk}:change:{page}"[:120],
+    )
 
 
 def write_unpaid_renewal(subscription: Subscription) -> None:

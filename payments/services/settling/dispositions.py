@@ -3,6 +3,7 @@
 import logging
 import uuid
 from collections.abc import Mapping
+from datetime import timedelta
 
 from django.db.models import Sum
 
@@ -11,6 +12,8 @@ from payments.models import Invoice, Order, Payment, Subscription
 
 logger = logging.getLogger(__name__)
 Disposition = Payment.Disposition
+# A subscription begins at most so long after its row: then its checkout is closed.
+FIRST_PAYMENT_WITHIN = timedelta(hours=24)
 
 
 def of(payment: Payment, orders: Mapping[uuid.UUID, Order]) -> Payment.Disposition:
@@ -60,8 +63,9 @@ def decided_again(payment: Payment) -> Payment.Disposition:
 def _of_invoice_payment(payment: Payment, invoice: Invoice) -> Payment.Disposition:
     """Decide how a captured payment of an invoice is used.
 
-    DUPLICATE: nothing must be paid, because the subscription is a duplicate or has ended. Otherwise as
-    `_fit_of`. Locks all subscriptions of the user, and the invoices of this one.
+    DUPLICATE: nothing must be paid, because the subscription is a duplicate, has ended or renews for a
+    deactivated user. Otherwise as `_fit_of`. Locks all subscriptions of the user, and the invoices of
+    this one.
     """
     invoice = _locked_invoices(invoice)[invoice.pk]
     if _must_not_be_paid(invoice, invoice.subscription):
@@ -115,12 +119,17 @@ def _is_order_paid(order: Order, orders: Mapping[uuid.UUID, Order]) -> bool:
 
 
 def _must_not_be_paid(invoice: Invoice, subscription: Subscription) -> bool:
-    """Return whether an invoice is of a duplicate subscription, or of a time after the end of its own.
+    """Return whether an invoice is of a duplicate subscription, of a time after the end of its own, or
+    the renewal of a deactivated user.
 
-    The gateway billed a period after the end, or after an end without any period, because it had not
-    heard of the end yet.
+    The gateway billed such a period because it had not heard of the end, or the deactivation, yet.
     """
     is_after_end = subscription.ended_at is not None and (
         subscription.period_end is None or invoice.period_start >= subscription.ended_at
     )
-    return is_after_end or subscription.disposition == Subscription.Disposition.DUPLICATE
+    is_renewal = invoice.period_start > subscription.created_at + FIRST_PAYMENT_WITHIN
+    return (
+        is_after_end
+        or subscription.disposition == Subscription.Disposition.DUPLICATE
+        or (is_renewal and not subscription.user.is_active)
+    )

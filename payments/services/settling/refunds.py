@@ -84,7 +84,8 @@ def refund_invoice(
 ) -> Invoice:
     """Give back ``amount`` minor units of a paid period of a subscription; None gives back the rest.
 
-    A full refund of the latest paid period ends the subscription. Otherwise as `refund_order`.
+    A full refund of money on which the current period rests ends the subscription: of the latest paid
+    period, or of one whose unused value an upgrade has deducted. Otherwise as `refund_order`.
     """
     if not Invoice.objects.filter(pk=invoice_id).exists():
         raise NotVisible()

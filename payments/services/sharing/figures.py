@@ -1,7 +1,7 @@
 """The figures of a month's pool and its shares, as they follow from the ledger and the watch time."""
 
 from collections import defaultdict
-from collections.abc import Container
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,7 +12,8 @@ from payments import modes
 from payments.ledger import accounts
 from payments.models import Invoice, LedgerAccount, Pool, Transfer, WatchDaily
 from payments.periods import Month
-from payments.services.sharing import allocation, recognition
+from payments.services.sharing import allocation, payers, recognition
+from payments.services.sharing.payers import Payer
 
 # A user who watches less of a video on a day only looks at it, and gives its creator no share.
 MIN_SECONDS = 30
@@ -63,36 +64,34 @@ def recomputed(pool: Pool, month: Month) -> Closing:
         ),
         month,
         balance=balance_of(account, month),
-        paid=_paid_by_subscriber(account, month),
+        paid=payers.of_month(pool.currency, month, pool.closed_at, rule=pool.payers),
     )
 
 
 def foreseen(month: Month, currency: str, now: datetime) -> Closing:
     """Return the closing of a month as it would be now, without writing anything."""
     account = LedgerAccount.objects.filter(role=Role.POOL, currency=currency).first()
-    balance = balance_of(account, month) if account else 0
-    paid = _paid_by_subscriber(account, month) if account else {}
-    for earning in recognition.expected(month, currency):
-        balance += earning.to_pool
-        user = str(earning.user_id)
-        paid[user] = paid.get(user, 0) + earning.to_pool
+    expected = list(recognition.expected(month, currency))
+    booked = balance_of(account, month) if account else 0
+    balance = booked + sum(earning.to_pool for earning in expected)
+    paid = payers.of_month(currency, month, now, expected=expected)
     pool = Pool(
         period=str(month), currency=currency, algorithm=settings.POOL_ALGORITHM, closed_at=now
     )
     return _computed(pool, month, balance=balance, paid=paid)
 
 
-def _computed(pool: Pool, month: Month, *, balance: int, paid: dict[str, int]) -> Closing:
+def _computed(pool: Pool, month: Month, *, balance: int, paid: dict[str, Payer]) -> Closing:
     """Give a pool that is not stored the figures that follow from its balance and the watch time.
 
-    ``paid`` is the part of the pool that each subscriber's money brought in the month. Only the watch
-    time of the pool's ``payers`` counts.
+    ``paid`` is what each subscriber's money brought in the month. The pool's ``payers`` say whose watch
+    time counts.
     """
-    if pool.payers == Pool.Payers.KEPT:
-        counted = {user for user, amount in paid.items() if amount > 0}
-    else:
-        counted = _invoiced(month, pool.currency, pool.closed_at)
+    counted = {user: payer for user, payer in paid.items() if payer.brought > 0}
+    if pool.payers == Pool.Payers.INVOICED:
+        counted = dict.fromkeys(_invoiced(month, pool.currency, pool.closed_at), Payer())
     watched = _watched_seconds(month, counted)
+    brought = {user: payer.brought for user, payer in paid.items()}
     weights: defaultdict[str, int] = defaultdict(int)
     for by_creator in watched.values():
         for creator, seconds in by_creator.items():
@@ -100,8 +99,8 @@ def _computed(pool: Pool, month: Month, *, balance: int, paid: dict[str, int]) -
     total = sum(weights.values())
     amount = balance if balance > 0 and total else 0
     if pool.algorithm == Pool.Algorithm.USER_CENTRIC:
-        amounts = allocation.user_centric(amount, paid if amount else {}, watched)
-        inputs = {user: paid.get(user, 0) for user in watched}
+        amounts = allocation.user_centric(amount, brought if amount else {}, watched)
+        inputs = {user: brought.get(user, 0) for user in watched}
         for user, by_creator in watched.items():
             inputs |= {f"{user}/{creator}": seconds for creator, seconds in by_creator.items()}
     else:
@@ -128,8 +127,8 @@ def _invoiced(month: Month, currency: str, closed_at: datetime) -> set[str]:
     return {str(user) for user in invoices.values_list("subscription__user", flat=True)}
 
 
-def _watched_seconds(month: Month, payers: Container[str]) -> dict[str, dict[str, int]]:
-    """Return the payers' seconds that count for a month's pool, by subscriber and then by creator."""
+def _watched_seconds(month: Month, counted: Mapping[str, Payer]) -> dict[str, dict[str, int]]:
+    """Return the seconds that weigh in a month's pool, by subscriber and then by creator."""
     rows = (
         WatchDaily.objects.filter(
             day__gte=month.first_day,
@@ -142,8 +141,8 @@ def _watched_seconds(month: Month, payers: Container[str]) -> dict[str, dict[str
     )
     watched: dict[str, dict[str, int]] = {}
     for user, creator, seconds in rows.order_by().iterator(chunk_size=BATCH):
-        if (name := str(user)) in payers:
-            watched.setdefault(name, {})[str(creator)] = seconds
+        if payer := counted.get(name := str(user)):
+            watched.setdefault(name, {})[str(creator)] = payer.weight(seconds)
     return watched
 
 
@@ -156,23 +155,3 @@ def balance_of(account: LedgerAccount, month: Month) -> int:
     earned = present & Q(entry__effective_at__lt=month.end)
     shared = Q(entry__key=f"pool:{month}:{account.currency}")
     return Transfer.objects.filter(earned, ~shared).net(account)
-
-
-def _paid_by_subscriber(account: LedgerAccount, month: Month) -> dict[str, int]:
-    """Return the part of the pool that each subscriber's money brought in the month, in minor units.
-
-    A refund or a dispute takes it away again, and one after the close takes it from the month in which
-    it happens: as in the statements.
-    """
-    rows = (
-        Transfer.objects.touching(pk=account.pk)
-        .filter(
-            modes.of_present("entry__effective_at", until=month.end),
-            entry__payment__invoice__isnull=False,
-            entry__effective_at__gte=month.start,
-            entry__effective_at__lt=month.end,
-        )
-        .values_list("entry__payment__invoice__subscription__user")
-        .annotate(total=Sum("net"))
-    )
-    return {str(user): total for user, total in rows.order_by()}

@@ -47,28 +47,49 @@ def earned_by_end_of(invoice: Invoice, *, left: int, month: Month) -> int:
 
     ``left`` is the paid amount without refunds and disputed money, and the most that can be earned. The
     part of it that is not recognised yet is earned evenly over the remaining days (UTC) of the period,
-    from this month on. All of it is earned by the end of the month in which the period ends, or was cut
-    short.
+    from this month on. Where an upgrade cut the period short, what is not earned by then belongs to the
+    period that the upgrade began, and is earned over its days. All is earned by the end of the month in
+    which the period ends, or was cut short by the end of the subscription.
     """
     earned = min(invoice.recognised, left)
-    unearned = left - earned
     if _is_recognised(invoice, month):
         return earned
-    if invoice.ended_early_at is not None and invoice.ended_early_at < month.end:
-        return left
-    begin = max(invoice.period_start.date(), month.first_day)
-    end = max(invoice.period_end.date(), invoice.period_start.date() + ONE_DAY)
-    days_left = (end - begin).days
-    days = (min(end, month.next().first_day) - begin).days
-    if days >= days_left:
-        return left
-    return earned + unearned * days // days_left
+    following = month.next().first_day
+    day = max(invoice.period_start.date(), month.first_day)
+    period: Invoice | None = invoice
+    while period is not None:
+        upgrade = _period_after_upgrade(period)
+        cut = period.ended_early_at
+        if upgrade is None and cut is not None and cut < month.end:
+            return left
+        begin = period.period_start.date()
+        end = max(period.period_end.date(), begin + ONE_DAY)
+        stop = min(following, cut.date() if upgrade is not None and cut is not None else end)
+        if stop > day:
+            earned += (left - earned) * (stop - day).days // (end - day).days
+            day = stop
+        if day >= following:
+            return earned
+        period = upgrade
+    return left
+
+
+def _period_after_upgrade(invoice: Invoice) -> Invoice | None:
+    """Return the period that an upgrade began by cutting this one short, if one did."""
+    if invoice.ended_early_at is None:
+        return None
+    return Invoice.objects.filter(
+        subscription=invoice.subscription_id,
+        period_start=invoice.ended_early_at,
+        status=Invoice.Status.PAID,
+    ).first()
 
 
 @dataclass(frozen=True, slots=True)
 class Earning:
-    """The amount in minor units that closing a month adds to the pool from one subscriber's invoice."""
+    """The amount in minor units that closing a month adds to the pool from one subscriber's payment."""
 
+    payment_id: uuid.UUID
     user_id: uuid.UUID
     to_pool: int
 
@@ -80,14 +101,10 @@ def expected(month: Month, currency: str) -> Iterator[Earning]:
         payments = invoice.payments.filter(disposition=Payment.Disposition.APPLIED)
         left = {payment: _left(payment) for payment in payments.order_by("pk")}
         after = earned_by_end_of(invoice, left=sum(left.values()), month=month)
-        yield Earning(
-            invoice.subscription.user_id,
-            sum(
-                creator_share(part, invoice.fee_bps)
-                - creator_share(min(payment.recognised, left[payment]), invoice.fee_bps)
-                for payment, part in _parts(after, left).items()
-            ),
-        )
+        for payment, part in _parts(after, left).items():
+            before = creator_share(min(payment.recognised, left[payment]), invoice.fee_bps)
+            added = creator_share(part, invoice.fee_bps) - before
+            yield Earning(payment.pk, invoice.subscription.user_id, added)
 
 
 def is_open(month: Month, currency: str) -> bool:

@@ -7,7 +7,7 @@ from django.db import transaction
 from accounts.models import User
 from payments import gateways, locks
 from payments.gateways.base import NotThere
-from payments.models import Subscription
+from payments.models import Invoice, Subscription
 from payments.services.subscribing.follow_gateway import end_subscription, sync_subscription
 
 Status = Subscription.Status
@@ -51,15 +51,25 @@ def due() -> list[Subscription]:
 def end_renewals_of(row: Subscription) -> None:
     """End a subscription with its period at its gateway; at once if its period is not paid.
 
-    Safe to repeat. Raises OSError when the gateway does not answer.
+    The gateway may have begun the next period and not charged it yet: Stripe holds the invoice of a
+    renewal back for about an hour. Safe to repeat. Raises OSError when the gateway does not answer.
     """
     if row.status in {Status.TRIALING, Status.ACTIVE} and row.external_id is not None:
         gateway = gateways.by_name(row.gateway)
         with suppress(NotThere):
             gateway.cancel_subscription(row.external_id, at_period_end=True)
-        sync_subscription(gateway=row.gateway, external_id=row.external_id)
-        return
+        row = sync_subscription(gateway=row.gateway, external_id=row.external_id) or row
+        if _is_paid(row):
+            return
     with transaction.atomic():
         locked = locks.lock_subscription(row.pk)
         if locked.status == row.status:
             end_subscription(locked, Status.CANCELED)
+
+
+def _is_paid(row: Subscription) -> bool:
+    """Return whether the current period of a subscription costs nothing more."""
+    if row.status != Status.ACTIVE:
+        return row.status != Status.PAST_DUE
+    paid = row.invoices.filter(status=Invoice.Status.PAID, ended_early_at=None)
+    return paid.filter(period_end__gt=row.period_start).exists()

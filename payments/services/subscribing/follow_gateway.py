@@ -15,7 +15,7 @@ from accounts.models import User
 from audit.actions import AuditAction
 from payments import gateways, locks
 from payments.gateways.base import InvoiceSnapshot, SubscriptionSnapshot
-from payments.models import Invoice, Payment, Plan, Refund, Subscription
+from payments.models import Invoice, Payment, Plan, Subscription
 from payments.services import access
 from payments.services.notices import writing
 from payments.services.settling import fetching
@@ -137,9 +137,11 @@ def _apply_snapshot(
     if status == Status.CANCELED and before in {Status.PAST_DUE, Status.EXPIRED}:
         status = Status.EXPIRED  # the gateway canceled it because the renewal was not paid
     row.closed_at_gateway = snapshot.is_gone or status not in Subscription.LIVE
-    ended_here = before not in Subscription.LIVE and row.period_end is not None
-    if ended_here and status in Subscription.LIVE:
-        status = before  # it was ended here, and a follow-up still has to cancel it at the gateway
+    never_ran = row.period_end is None
+    if before not in Subscription.LIVE and status in Subscription.LIVE:
+        # It was ended here, and a follow-up still has to cancel it at the gateway. One that never ran
+        # begins after all when it is paid: its money is real.
+        status = status if never_ran and status in Subscription.RUNNING else before
     if status in Subscription.RUNNING:
         _keep_one_primary(row, others)
     row.status = status
@@ -303,12 +305,8 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot, *, is_newest: bool
                 return None
             invoice.external_id, invoice.period_end = fact.external_id, fact.period_end
             invoice.save(update_fields=["external_id", "period_end"])
-        # An upgrade begins a new period inside the old one.
-        row.invoices.filter(
-            period_start__lt=fact.period_start,
-            period_end__gt=fact.period_start,
-            ended_early_at=None,
-        ).update(ended_early_at=fact.period_start)
+        if fact.status == Invoice.Status.PAID:
+            _cut_short(row, invoice)
     terms = ("amount", "hosted_url", "status", "paid_at")
     before = [getattr(invoice, name) for name in terms]
     if is_newest and invoice.status != Invoice.Status.PAID:
@@ -324,6 +322,13 @@ def _update_invoice(row: Subscription, fact: InvoiceSnapshot, *, is_newest: bool
     if [getattr(invoice, name) for name in terms] != before:
         invoice.save(update_fields=terms)
     return invoice
+
+
+def _cut_short(row: Subscription, paid: Invoice) -> None:
+    """End the period in which a paid one begins: that of an upgrade begins inside the old one."""
+    row.invoices.filter(
+        period_start__lt=paid.period_start, period_end__gt=paid.period_start, ended_early_at=None
+    ).update(ended_early_at=paid.period_start)
 
 
 def _is_replaced(invoice: Invoice, fact: InvoiceSnapshot) -> bool:
@@ -350,16 +355,17 @@ def _note_paid_elsewhere(invoice: Invoice) -> None:
         return
     locked.status, locked.paid_at = Invoice.Status.PAID, timezone.now()
     locked.save(update_fields=["status", "paid_at"])
+    _cut_short(row, locked)
     access.update_for_subscription(row)
 
 
 def update_from_payment(payment: Payment) -> None:
     """Update the invoice that a payment pays, and the subscription's access. Safe to repeat.
 
-    The invoice becomes paid when its payments sum up to its amount. The subscription ends if all
-    payments of its latest paid period were refunded in full, or if the payer's bank kept money of this
-    one: the user can then subscribe again. Money that comes back later starts nothing again, but is
-    shown in the review queue.
+    The invoice becomes paid when its payments sum up to its amount. The subscription ends if money on
+    which its period rests has gone back for good, or if the payer's bank kept money of a part of an
+    unpaid renewal: the user can then subscribe again. Money that comes back later starts nothing again,
+    but is shown in the review queue.
     """
     if payment.disposition != Payment.Disposition.APPLIED or payment.invoice is None:
         return
@@ -371,15 +377,13 @@ def update_from_payment(payment: Payment) -> None:
     if invoice.status != Invoice.Status.PAID and paid >= invoice.amount:
         invoice.status, invoice.paid_at = Invoice.Status.PAID, payment.captured_at
         invoice.save(update_fields=["status", "paid_at"])
-    latest = not row.invoices.filter(
-        period_start__gt=invoice.period_start, status=Invoice.Status.PAID, amount__gt=0
-    ).exists()
-    # A refund that is under way only revokes the access, and gives it back if the refund fails.
-    succeeded = Refund.objects.filter(payment__in=applied, status=Refund.Status.SUCCEEDED)
-    refunded = succeeded.aggregate(total=Sum("amount"))["total"] or 0
-    is_refunded = invoice.status == Invoice.Status.PAID and refunded >= paid
+        _cut_short(row, invoice)
+    is_unpaid = invoice.status != Invoice.Status.PAID
     is_lost = payment.has_lost_dispute() and not payment.has_undecided_dispute()
-    if latest and (is_refunded or is_lost):
+    # A refund that is under way only revokes the access, and gives it back if the refund fails.
+    if (is_unpaid and is_lost) or access.is_taken_back(row, for_good=True):
+        if row.status in Subscription.LIVE and row.disposition == Disposition.PRIMARY:
+            writing.write_end_after_return(row, payment)
         end_subscription(row, Status.CANCELED)
     else:
         access.update_for_subscription(row)

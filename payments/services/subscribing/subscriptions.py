@@ -32,6 +32,7 @@ from payments.gateways.base import (
 )
 from payments.gateways.translation import translate_errors
 from payments.models import Payment, Plan, Subscription
+from payments.services.notices import writing
 from payments.services.offers import gateway_plans
 from payments.services.settling import customers, payable
 from payments.services.settling.payable import NextAction
@@ -206,7 +207,9 @@ def _change(user: User, plan: Plan) -> Subscription:
         changed = _synced(subscription)
         if changed.closed_at_gateway:
             raise SubscriptionNotRunning(_why_not_running(changed))
-        return changed
+    if not later and changed.plan_id != plan.pk and changed.hosted_invoice_url:
+        writing.write_upgrade_to_confirm(changed, plan)
+    return changed
 
 
 def _changeable(user: User, plan: Plan) -> tuple[Subscription, str]:

@@ -169,15 +169,32 @@ def _is_subscribed(viewer: User, payments: list[Payment], now: datetime) -> bool
     until = running.grace_until if running.status == "past_due" else running.period_end + HOUR
     if until is None or now >= until:
         return False
-    paid = {
-        payment.invoice.period_start: payment
-        for payment in payments
-        if payment.invoice is not None
-        and payment.invoice.subscription_id == running.pk
-        and payment.disposition == APPLIED
-        and payment.invoice.status == Invoice.Status.PAID
-    }
-    return not paid or _counts(paid[max(paid)])  # without a paid period: its free days
+    return _pays_for_now(running, payments)
+
+
+def _pays_for_now(running: Subscription, payments: list[Payment]) -> bool:
+    """Return whether the money on which the current period rests has stayed; True in free days.
+
+    An upgrade deducts what earlier periods have left then. What goes back of that later was deducted.
+    """
+    invoices = running.invoices.filter(status=Invoice.Status.PAID).order_by("-period_start")
+    deducted_at, period_start = None, None
+    for invoice in invoices:
+        if period_start is not None and invoice.ended_early_at != period_start:
+            break
+        for payment in payments:
+            is_its_own = payment.invoice_id == invoice.pk and payment.disposition == APPLIED
+            if is_its_own and not _counts(payment) and _went_back_since(payment, deducted_at):
+                return False
+        deducted_at, period_start = deducted_at or invoice.created_at, invoice.period_start
+    return True
+
+
+def _went_back_since(payment: Payment, moment: datetime | None) -> bool:
+    held = [row.withdrawn_at for row in payment.disputes.all() if row.withdrawn > row.reinstated]
+    refunds = [row.counted_at for row in payment.refunds.all() if row.status in Refund.COUNTS]
+    back = held if refunded_of(payment) < payment.captured else held + refunds
+    return moment is None or any(at >= moment for at in back if at is not None)
 
 
 def reports_agree(world: World) -> None:

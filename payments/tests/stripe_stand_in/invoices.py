@@ -63,8 +63,13 @@ class Invoices(Payments):
             "parent": {"type": "subscription_item_details"},
         }  # fmt: skip
 
-    def bill(self, subscription: dict, lines: list[dict], *, asks: bool = True) -> dict:
-        """Make an invoice and collect it; raise Refused (402), with the open invoice as ``invoice``."""
+    def bill(
+        self, subscription: dict, lines: list[dict], *, asks: bool = True, is_draft: bool = False
+    ) -> dict:
+        """Make an invoice and collect it; raise Refused (402), with the open invoice as ``invoice``.
+
+        A draft is collected later, see `finalize_invoice` and `advance_invoice`.
+        """
         total = sum(line["amount"] for line in lines)
         now = int(time.time())
         customer = self.objects[subscription["customer"]]
@@ -87,12 +92,39 @@ class Invoices(Payments):
             },
         )  # fmt: skip
         invoice["hosted_invoice_url"] = f"https://invoice.stripe.test/{invoice['id']}"
+        if is_draft:
+            invoice.update(status="draft", auto_advance=True, hosted_invoice_url=None)
+            return invoice
+        return self.charge(subscription, invoice, asks=asks)
+
+    def charge(self, subscription: dict, invoice: dict, *, asks: bool, collects=True) -> dict:
+        """Give an invoice its payment, and collect it unless that was not asked for."""
+        due = invoice["amount_due"]
         if not due:
             invoice["status"] = "paid"
             return invoice
         intent = self.intent(due, subscription["currency"], {})
         self.add_payment(invoice, intent, is_default=True)
+        if not collects:
+            return invoice
         return self.collect(invoice, subscription["default_payment_method"], asks=asks)
+
+    def finalize_invoice(self, name: str, auto_advance: str = "true") -> dict:
+        """Open a draft. It is collected by itself if it advances automatically."""
+        invoice = self.find("invoice", name)
+        if invoice["status"] != "draft":
+            raise Refused(400, "This invoice is already finalized, you can't re-finalize it.")
+        subscription = self.objects[invoice["_subscription"]]
+        url = f"https://invoice.stripe.test/{name}"
+        invoice.update(status="open", auto_advance=auto_advance == "true", hosted_invoice_url=url)
+        return self.charge(subscription, invoice, asks=False, collects=invoice["auto_advance"])
+
+    def advance_invoice(self, name: str) -> dict:
+        """Let the hour of a draft pass: it is finalised and collected, unless that was stopped."""
+        invoice = self.find("invoice", name)
+        if invoice["status"] == "draft" and invoice["auto_advance"]:
+            self.finalize_invoice(name)
+        return invoice
 
     def add_payment(self, invoice: dict, intent: dict, *, is_default: bool = False) -> dict:
         return self.make(

@@ -63,6 +63,7 @@ ROUTES = [
     ("GET", "invoices", _of("InvoiceList"), S.list_invoices),
     ("GET", f"invoices/{ID}", (), _get("invoice")),
     ("POST", f"invoices/{ID}/pay", _of("InvoicePay"), S.pay_invoice),
+    ("POST", f"invoices/{ID}/finalize", _of("InvoiceFinalizeInvoice"), S.finalize_invoice),
     ("POST", f"invoices/{ID}/void", (), S.void_invoice),
     ("GET", "invoice_payments", _of("InvoicePaymentList"), S.list_invoice_payments),
     ("GET", "events", _of("EventList"), _list("event")),

@@ -7,6 +7,10 @@ from payments.tests import stripe_endings
 from payments.tests.stripe_stand_in.invoices import Invoices
 from payments.tests.stripe_stand_in.objects import DAY, Refused, asking
 
+PENDING = {
+    "payment_behavior", "proration_behavior", "proration_date", "billing_cycle_anchor", "items",
+    "trial_end", "trial_from_plan", "add_invoice_items",
+}  # fmt: skip
 LENGTH = {"month": 30 * DAY, "year": 365 * DAY}
 
 
@@ -59,12 +63,12 @@ class Subscriptions(Invoices):
         managed = {"items", "cancel_at_period_end", "cancel_at"}
         if subscription["schedule"] and set(params) & managed:
             raise Refused(400, "The subscription is managed by a subscription schedule.")
+        if params.get("payment_behavior") == "pending_if_incomplete":
+            return self.update_when_paid(subscription, params)
         before = deepcopy(self.objects)
         subscription["metadata"] |= params.get("metadata", {})
-        if "cancel_at_period_end" in params:
-            subscription["cancel_at_period_end"] = params["cancel_at_period_end"] == "true"
-        if "cancel_at" in params:
-            subscription["cancel_at"] = int(params["cancel_at"]) if params["cancel_at"] else None
+        if {"cancel_at", "cancel_at_period_end"} <= set(params):
+            raise Refused(400, "You may only specify one of: cancel_at_period_end, cancel_at.")
         if "default_payment_method" in params:
             self.card(params["default_payment_method"])
             subscription["default_payment_method"] = params["default_payment_method"]
@@ -74,10 +78,11 @@ class Subscriptions(Invoices):
         except Refused:
             self.objects = before  # error_if_incomplete promises that nothing changes
             raise
+        stripe_endings.plan_end(subscription, params)
         self.tell("customer.subscription.updated", subscription)
         return subscription
 
-    def change_price(self, subscription: dict, params: dict) -> None:
+    def change_price(self, subscription: dict, params: dict, *, pending: bool = False) -> None:
         item = subscription["items"]["data"][0]
         assert params["items"][0]["id"] == item["id"]
         price = self.usable_price(params["items"][0]["price"], "items[0][price]")
@@ -86,7 +91,6 @@ class Subscriptions(Invoices):
         if "billing_cycle_anchor" not in params:
             return
         assert params["billing_cycle_anchor"] == {"type": "now"}
-        assert params["payment_behavior"] == "error_if_incomplete"
         now, end = int(time.time()), item["current_period_end"]
         until = now + LENGTH[price["recurring"]["interval"]]
         item.update(current_period_start=now, current_period_end=until)
@@ -95,8 +99,40 @@ class Subscriptions(Invoices):
             self.find("product", added["price_data"]["product"], "add_invoice_items")
             assert added["price_data"]["currency"] == subscription["currency"]
             lines.append(self.line(int(added["price_data"]["unit_amount"]), now, end))
-        if self.bill(subscription, lines, asks=False)["status"] == "open":
+        if self.bill(subscription, lines, asks=False)["status"] == "open" and not pending:
             raise asking()
+
+    def update_when_paid(self, subscription: dict, params: dict) -> dict:
+        """Change a subscription when the invoice is paid; until then it stays as it is.
+
+        https://docs.stripe.com/billing/subscriptions/pending-updates-reference
+        """
+        if unknown := set(params) - PENDING:
+            raise Refused(400, f"Pending updates do not support {sorted(unknown)}.")
+        (item,) = subscription["items"]["data"]
+        now_item = dict(item)
+        self.change_price(subscription, params, pending=True)
+        new_item = dict(item)
+        invoice = self.listing("invoice", _subscription=subscription["id"])["data"][0]
+        if invoice["status"] != "paid":
+            item.clear()
+            item.update(now_item)
+            invoice["_update"] = new_item
+            price = {"id": item["id"], "price": new_item["price"]}
+            subscription["pending_update"] = {
+                "expires_at": int(time.time()) + 23 * 3600, "subscription_items": [price],
+            }  # fmt: skip
+        self.tell("customer.subscription.updated", subscription)
+        return subscription
+
+    def activate(self, invoice: dict) -> None:
+        subscription = self.objects[invoice["_subscription"]]
+        if invoice["status"] == "paid" and (update := invoice.pop("_update", None)):
+            subscription["items"]["data"][0].update(update)
+            subscription["pending_update"] = None
+            stripe_endings.plan_end(subscription, {})
+            self.tell("customer.subscription.updated", subscription)
+        super().activate(invoice)
 
     def renew(self, name: str) -> None:
         """End the period of a subscription: bill the next one, or cancel it if that was asked for."""
@@ -121,6 +157,18 @@ class Subscriptions(Invoices):
         except Refused:
             subscription["status"] = "past_due"
         self.tell("customer.subscription.updated", subscription)
+
+    def begin_renewal(self, name: str) -> dict:
+        """Begin the next period of a subscription, and return its invoice: a draft for about an hour."""
+        subscription = self.find("subscription", name)
+        item = subscription["items"]["data"][0]
+        start = item["current_period_end"]
+        end = start + LENGTH[item["price"]["recurring"]["interval"]]
+        item.update(current_period_start=start, current_period_end=end)
+        line = self.line(item["price"]["unit_amount"], start, end)
+        invoice = self.bill(subscription, [line], is_draft=True)
+        self.tell("customer.subscription.updated", subscription)
+        return invoice
 
     def cancel_subscription(self, name: str, **params) -> dict:
         subscription = self.find("subscription", name)
