@@ -207,8 +207,7 @@ class TestEndedHere:
         return send
 
     def statuses(self) -> list[tuple[str, str]]:
-        rows = Subscription.objects.order_by("created_at")
-        return list(rows.values_list("plan__code", "status"))
+        return sorted(Subscription.objects.values_list("plan__code", "status"))
 
     @pytest.mark.parametrize("card", ["", "pm_card_authenticationRequired", VISA])
     def test_late_events_of_a_replaced_unpaid_subscription_change_nothing(

@@ -4,7 +4,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Q, Sum
 
@@ -14,6 +14,9 @@ from payments.periods import Month
 from payments.services.sharing.recognition import Earning
 
 Role = LedgerAccount.Role
+# A transaction that has begun before a close may commit after it. What it books counts in full, so that
+# the close can be recomputed.
+UNDER_WAY = timedelta(minutes=1)
 # Together they hold what is left of an invoice's payment.
 _OF_INVOICES = (Role.DEFERRED, Role.POOL, Role.PLATFORM)
 
@@ -63,7 +66,7 @@ def of_month(
         for payment_id, amount in brought.items():
             payers[users[payment_id]].brought += amount
         return dict(payers)
-    parts = _parts_that_stayed(currency, closed_at)
+    parts = _parts_that_stayed(currency, closed_at - UNDER_WAY)
     for payment_id, amount in brought.items():
         if amount > 0:
             captured, kept = parts.get(payment_id, (1, 1))
