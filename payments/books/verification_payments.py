@@ -103,6 +103,7 @@ class _Case(NamedTuple):
             self.facts.disposition,
             captured=self.facts.captured,
             refunded=self.refunded,
+            disputed=self.disputed,
             is_undecided=self.is_undecided,
             is_lost=self.is_lost,
         )
@@ -303,6 +304,7 @@ def _order_if_wrong(payment_id: uuid.UUID) -> Order | None:
         payment.disposition,
         captured=payment.captured,
         refunded=payment.refunded(),
+        disputed=payment.disputed(),
         is_undecided=payment.has_undecided_dispute(),
         is_lost=payment.has_lost_dispute(),
     )

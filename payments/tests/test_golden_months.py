@@ -173,21 +173,27 @@ def digest() -> str:
     return hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()
 
 
-GOLDEN = {
-    "prorata-v1": "4b1d48604a7aa1719377c8038c0157c6412d38715660a6561e72e7d35081e93f",
-    "user-centric-v1": "b2f0b9bfa3b8bb74a05fde4f5d0d39fabf62978242f0ba67abbd0b88f153fc16",
+GOLDEN = {  # by the algorithm and the rule about payers
+    ("prorata-v1", "kept"): "4b1d48604a7aa1719377c8038c0157c6412d38715660a6561e72e7d35081e93f",
+    ("user-centric-v1", "kept"): "b2f0b9bfa3b8bb74a05fde4f5d0d39fabf62978242f0ba67abbd0b88f153fc16",
+    ("prorata-v1", "stayed"): "85743b5dd051555e39d2112c7926cbcf556fdb88b4bf9628c4077dc36bfb7cba",
+    (
+        "user-centric-v1",
+        "stayed",
+    ): "d6669ca556f93cc7c73edc044f440d1502416114dc7197235b009e0c6d95d74d",
 }
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("algorithm", GOLDEN)
+@pytest.mark.parametrize(("algorithm", "rule"), GOLDEN)
 @pytest.mark.promise("statement-reproducible")
 def test_closed_months_have_the_bytes_of_older_releases(
-    counted_ids, algorithm, settings, make_user, make_video, admin
+    counted_ids, algorithm, rule, settings, make_user, make_video, admin, monkeypatch
 ):
     """The shares, bookings and statements of four generated months are those of older releases, to the
     byte: both algorithms, three currencies, coupons, refunds, disputes, payouts, carried pools."""
     settings.POOL_ALGORITHM = algorithm
+    monkeypatch.setattr(Pool._meta.get_field("payers"), "_get_default", lambda: rule)
     story = Story(make_user, make_video, admin)
     for month in story.tell():
         close(month)
@@ -199,4 +205,4 @@ def test_closed_months_have_the_bytes_of_older_releases(
     assert {currency for currency, amount in held if amount} == set(CURRENCIES)
     assert {True, False} == {amount == 0 for _, amount in held}
     assert Statement.objects.count() > 30
-    assert digest() == GOLDEN[algorithm]
+    assert digest() == GOLDEN[algorithm, rule]

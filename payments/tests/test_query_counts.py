@@ -53,14 +53,14 @@ def test_a_purchase(known, make_video, creator, costs):
 
 def test_a_return(known, make_video, creator, costs):
     order_id = purchase(known, make_video(creator=creator, price=1999))
-    with costs(55):
+    with costs(57):
         answer = known.post(f"{PAYMENTS}/orders/{order_id}/refund")
     assert (answer.status_code, answer.data["status"]) == (200, "refunded")
 
 
 def test_a_subscription(known, client_for, make_user, subscribe, costs):
     subscribe(make_user(role="VIEWER"))
-    with costs(71):
+    with costs(81):
         answer = known.post(f"{PAYMENTS}/subscribe", {"plan": "monthly", "payment_method": VISA})
     assert (answer.status_code, answer.data["subscription"]["status"]) == (201, "active")
 
