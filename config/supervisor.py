@@ -47,9 +47,28 @@ def stop() -> None:
             os.kill(os.getppid(), signal.SIGTERM)
 
 
+def _stop_new_processes_at_once() -> None:
+    """Let SIGTERM end a process of the service from its fork on.
+
+    supervisord's own handler would take the signal until the new program runs, and forget it. So
+    whoever pressed Ctrl-C during the start waited until the processes were killed.
+    """
+
+    def become_mortal() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM}),
+        after_in_child=become_mortal,
+    )
+
+
 if __name__ == "__main__":
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        _stop_new_processes_at_once()
         from supervisor.supervisord import main  # type: ignore[import-untyped]  # it has no types
 
         main()

@@ -160,6 +160,27 @@ def test_ctrl_c_during_the_first_migration_is_quiet_and_the_next_start_goes_on(
     assert (seeded.returncode, seeded.stderr) == (0, "")
 
 
+def test_a_process_of_the_service_can_be_stopped_from_its_fork_on(start):
+    """Seen once: Ctrl-C right after the start. supervisord's handler took the signal in the new process,
+    before the program ran there, and the service stayed until it was killed."""
+    program = """
+import os, signal, time
+from config import supervisor
+signal.signal(signal.SIGTERM, lambda *_: None)
+supervisor._stop_new_processes_at_once()
+child = os.fork()
+if not child:
+    time.sleep(30)
+    os._exit(0)
+os.kill(child, signal.SIGTERM)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    begun = start("-c", program)
+
+    assert begun.process.wait(timeout=60) == 0
+    assert begun.said() == "-15\n"
+
+
 def test_ctrl_c_is_not_lost_while_the_supervisor_starts(start, port, tmp_path):
     """Seen once: the signal came between the two programs, and the service ran on."""
     program = """
