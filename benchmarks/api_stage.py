@@ -49,7 +49,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: what wrk sends, and what counts the statements."""
+    """One request. wrk sends it, and the count of statements is made with it, too."""
 
     method: str
     path: str

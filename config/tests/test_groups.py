@@ -17,7 +17,7 @@ def test_of_a_group(number):
 
 
 def test_the_tests_of_a_group_run_in_one_process(tmp_path):
-    """So that what they share is made once, such as a database server."""
+    """They share a database server, for example, which is then made once."""
     (tmp_path / "test_group.py").write_text(MODULE)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     options = ["-n", "2", "--dist", "loadgroup", "-p", "config.tests.programs"]
