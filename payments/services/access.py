@@ -81,9 +81,9 @@ def is_taken_back(subscription: Subscription, *, for_good: bool = False) -> bool
     periods = paid_periods(subscription)
     return any(
         _has_gone_back(
-            payments, since=periods[0][0].created_at if is_earlier else None, for_good=for_good
+            payments, since=periods[0][0].created_at if number else None, for_good=for_good
         )
-        for is_earlier, (_, payments) in enumerate(periods)
+        for number, (_, payments) in enumerate(periods)  # the current one is the first
         if payments
     )
 

@@ -68,7 +68,7 @@ def waiting_payment(
     snapshot = fetching.payment(row.gateway, row.external_id)
     if snapshot.status != Payment.Status.CANCELED:
         return snapshot
-    sync_payment(gateway=row.gateway, external_id=row.external_id)
+    sync_payment(gateway=row.gateway, external_id=row.external_id, snapshot=snapshot)
     payable.refresh_from_db(fields=["status", "attempt"])
     return None
 
