@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from config.command_line import INTERRUPTED
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -66,11 +68,10 @@ def _stop_new_processes_at_once() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        _stop_new_processes_at_once()
-        from supervisor.supervisord import main  # type: ignore[import-untyped]  # it has no types
+    # Until supervisord sets its own handler, before it starts a process. It has bare `except`s.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    _stop_new_processes_at_once()
+    from supervisor.supervisord import main  # type: ignore[import-untyped]  # it has no types
 
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    main()
