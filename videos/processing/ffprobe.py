@@ -12,7 +12,6 @@ class Container(TypedDict, total=False):
 
     format_name: str
     duration: str
-    start_time: str
 
 
 class Disposition(TypedDict, total=False):
@@ -28,12 +27,8 @@ class Tags(TypedDict, total=False):
 
     language: str
     title: str
+    DURATION: str
 
-
-class SideData(TypedDict, total=False):
-    """One piece of side data of a stream. ``rotation`` is in degrees."""
-
-    rotation: float
 
 
 class Stream(TypedDict, total=False):
@@ -44,18 +39,13 @@ class Stream(TypedDict, total=False):
     codec_name: str
     width: int
     height: int
-    sample_aspect_ratio: str
+    time_base: str
     r_frame_rate: str
-    avg_frame_rate: str
-    nb_frames: str
     duration: str
-    field_order: str
-    color_transfer: str
-    color_space: str
     channels: int
+    channel_layout: str
     disposition: Disposition
     tags: Tags
-    side_data_list: list[SideData]
 
 
 class Report(TypedDict):
@@ -63,10 +53,3 @@ class Report(TypedDict):
 
     format: Container
     streams: list[Stream]
-
-
-class Frame(TypedDict, total=False):
-    """One decoded picture (``-show_entries frame``)."""
-
-    best_effort_timestamp_time: str
-    interlaced_frame: int

@@ -6,14 +6,14 @@ Shaka Packager reads only files that ``encode`` has written, never the untrusted
 from collections.abc import Callable
 from pathlib import Path
 
-from . import cage, tools
-from .encode import Encoded
+from . import cage, playlists, tools
+from .encode import SHORTEST_SEGMENT_SECONDS, Encoded
 from .errors import ToolBroke, ToolFailed
 from .languages import UNDETERMINED
+from .playlists import MANIFEST
 from .probe import AudioTrack
 
 MASTER = "master.m3u8"
-MANIFEST = "manifest.mpd"
 SEGMENT_SECONDS = 4
 AUDIO_GROUP = "audio"
 
@@ -36,6 +36,9 @@ def package(encoded: Encoded, folder: Path, *, on_tick: Callable[[], None] | Non
         file_bytes=size + 1_000_000,
         on_tick=on_tick,
     )
+    if not done.returncode:
+        for number, (track, _) in enumerate(encoded.audios, 1):
+            playlists.join_short_end(folder, _audio_folder(number, track), SHORTEST_SEGMENT_SECONDS)
     if done.returncode or not (folder / MASTER).exists() or not (folder / MANIFEST).exists():
         raise ToolBroke(f"Packager ended with {done.returncode}. {done.stderr[-2000:]}")
 
@@ -48,7 +51,7 @@ def command(encoded: Encoded) -> list[str]:
         argv.append(f"{stream},iframe_playlist_name={rendition.name}-iframe.m3u8")
     tracks = zip(encoded.audios, audio_names(encoded), strict=True)
     for number, ((track, path), name) in enumerate(tracks, 1):
-        stream = _stream(path, "audio", f"audio-{number}-{track.language}")
+        stream = _stream(path, "audio", _audio_folder(number, track))
         argv.append(f"{stream},hls_group_id={AUDIO_GROUP},hls_name={name}{_spoken(track)}")
     if encoded.audios and encoded.audios[0][0].language != UNDETERMINED:
         argv += ["--default_language", encoded.audios[0][0].language]
@@ -56,7 +59,11 @@ def command(encoded: Encoded) -> list[str]:
     # By default it keeps 32 MB of address space for each file, and reaches the cage's limit with twenty.
     argv += ["--io_cache_size", str(2 * 1024 * 1024), "--io_block_size", str(64 * 1024)]
     argv += ["--hls_master_playlist_output", MASTER]
-    return [*argv, "--mpd_output", MANIFEST, "--generate_static_live_mpd"]
+    return [*argv, "--mpd_output", MANIFEST, "--generate_static_live_mpd", "--generate_sidx_in_media_segments=false"]
+
+
+def _audio_folder(number: int, track: AudioTrack) -> str:
+    return f"audio-{number}-{track.language}"
 
 
 def audio_names(encoded: Encoded) -> list[str]:

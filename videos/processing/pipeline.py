@@ -1,4 +1,4 @@
-"""From a source to a folder that can be published as it is: probe, encode, package, poster."""
+"""From a source to a folder that can be published as it is: probe, encode, check, package, poster."""
 
 import shutil
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from . import packager, playlists
-from .encode import Encoded, encode, too_much_output
+from . import gate, packager, playlists
+from .encode import Encoded, encode, seconds_allowed, too_much_output
 from .errors import ToolFailed
 from .ladder import ladder
 from .posters import make_poster, poster_source
@@ -15,7 +15,7 @@ from .probe import Probe, probe
 
 OUT = "out"
 # The percentage of the whole work at which each step begins.
-STEPS = {"probe": 0, "encode": 1, "package": 95, "poster": 99}
+STEPS = {"probe": 0, "encode": 1, "check": 90, "package": 96, "poster": 99}
 
 
 class RenditionDetails(TypedDict):
@@ -80,6 +80,12 @@ def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None])
         folders["encoded"],
         on_percent=lambda percent: on_progress("encode", _overall(percent)),
     )
+    on_progress("check", STEPS["check"])
+    gate.check(
+        encoded,
+        seconds=seconds_allowed(video),
+        on_tick=lambda: on_progress("check", STEPS["check"]),
+    )
     sizes = {rendition.name: path.stat().st_size for rendition, path in encoded.videos}
     _package(encoded, folders[OUT], on_progress)
     _refuse_segments(video, encoded, folders[OUT])
@@ -120,11 +126,11 @@ def _identity(source: Path) -> tuple[int, int, int]:
 
 
 def _output(video: Probe, encoded: Encoded, sizes: dict[str, int], out: Path) -> Output:
-    duration = playlists.duration_of(out / f"{encoded.videos[0][0].name}.m3u8")
+    duration = float(encoded.frames / encoded.frame_rate)
     codecs = playlists.codecs_by_playlist(out / packager.MASTER)
     return Output(
         directory=out,
-        duration_seconds=duration,
+        duration_seconds=round(duration, 6),
         width=video.width,
         height=video.height,
         frame_rate=float(video.frame_rate),
@@ -146,7 +152,7 @@ def _output(video: Probe, encoded: Encoded, sizes: dict[str, int], out: Path) ->
 
 def _overall(percent: int) -> int:
     """Return the percentage of the whole work that ``percent`` of the encode stands for."""
-    start, end = STEPS["encode"], STEPS["package"]
+    start, end = STEPS["encode"], STEPS["check"]
     return start + (end - start) * percent // 100
 
 

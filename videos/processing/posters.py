@@ -12,6 +12,8 @@ FIRST_SECONDS = 60
 SHORT_SIDE_MAX = 720
 MOST_BYTES = 4_000_000
 SECONDS_ALLOWED = 120
+# A JPEG file is in the colours of JFIF, the renditions are in those of television.
+JFIF = "scale=in_color_matrix=bt709:out_color_matrix=bt601:in_range=tv:out_range=pc,format=yuvj420p"
 # Selects the frames of which less than nine tenths are black.
 NOT_BLACK = (
     "blackframe=amount=0:threshold=32,"
@@ -59,6 +61,6 @@ def _command(rendition: Path, selection: str) -> list[str]:
         *(str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-v", "error", "-y"),
         *("-threads", "1", "-skip_frame", "nokey", "-t", str(FIRST_SECONDS)),
         *("-i", f"file:{rendition.absolute()}"),
-        *("-an", "-vf", f"{selection}thumbnail=n=30,format=yuvj420p", "-frames:v", "1"),
+        *("-an", "-vf", f"{selection}thumbnail=n=30,{JFIF}", "-frames:v", "1"),
         *("-map_metadata", "-1", "-q:v", "4", "-f", "image2", "-update", "1", POSTER),
     ]

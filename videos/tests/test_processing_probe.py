@@ -32,8 +32,8 @@ def test_a_plain_video_is_described(tmp_path):
         360,
     )
     assert video.frame_rate == Fraction(30000, 1001)
-    assert video.constant_frame_rate
-    assert not video.interlaced
+    assert video.timing.constant
+    assert not video.timing.picture.interlaced
     assert not video.hdr
     assert video.duration_seconds == pytest.approx(2, abs=0.05)
     assert video.size == path.stat().st_size
@@ -275,7 +275,7 @@ def test_interlaced_video_is_counted_in_frames_and_not_in_fields(tmp_path):
 
     video = probe(path)
 
-    assert video.interlaced
+    assert video.timing.picture.interlaced
     assert video.frame_rate == 25
 
 
@@ -295,7 +295,7 @@ def test_a_variable_rate_is_told_from_a_constant_one(tmp_path):
 
     video = probe(path)
 
-    assert not video.constant_frame_rate
+    assert not video.timing.constant
     assert video.frame_rate <= 60
 
 

@@ -1,0 +1,108 @@
+"""Decoding the first pictures and the first sound of a source: what it really looks like, and when."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+from . import cage, tools
+from .clock import Clock
+from .errors import LimitReached, Rejected
+from .formats import untrusted_input
+
+PICTURES = 32
+CPU_SECONDS = 120
+WALL_SECONDS = 240
+# The lines of FFmpeg's filters showinfo and ashowinfo that are read.
+_TICK = re.compile(r"showinfo@v @ .* config in time_base: (\d+/\d+)")
+_PICTURE = re.compile(
+    r"showinfo@v @ .* n: *\d+ pts: *(-?\d+) .* fmt:(\S+) .*sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(.)"
+)
+_COLOR = re.compile(r"showinfo@v @ .* color_range:(\S+) color_space:(\S+) .*color_trc:(\S+)")
+_SOUND = re.compile(r"showinfo@a @ .* n:\d+ pts:(-?\d+) .* rate:(\d+) ")
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The beginning of a source, decoded.
+
+    ``pictures_at`` are the times of the first pictures, in order, and ``sound_at`` is that of the first
+    sound, in seconds by the source's one clock; ``sound_at`` is None without sound. ``width`` and ``height`` are upright, in
+    the source's own pixels, each ``aspect`` times as wide as high. Colours have FFmpeg's names, "unknown" if untagged.
+    """
+
+    pictures_at: tuple[Fraction, ...]
+    sound_at: Fraction | None
+    width: int
+    height: int
+    aspect: Fraction
+    interlaced: bool
+    color_matrix: str
+    color_transfer: str
+
+    @property
+    def step(self) -> Fraction | None:
+        """The typical time between two pictures, or None with only one."""
+        steps = [later - earlier for earlier, later in pairwise(self.pictures_at)]
+        return median(steps) if steps else None
+
+
+def opening(source: Path, clock: Clock, video: int, sound: int | None) -> Opening:
+    """Decode the first PICTURES pictures of the stream ``video``, and the first sound of ``sound``.
+
+    Raises Rejected if there is no picture, and ToolFailed.
+    """
+    graph, maps = [f"[0:{video}]trim=end_frame={PICTURES},showinfo@v=checksum=0[v]"], ["-map", "[v]"]
+    if sound is not None:
+        graph.append(f"[0:{sound}]atrim=end_sample=1,ashowinfo@a[a]")
+        maps += ["-map", "[a]"]
+    argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-nostats", "-v", "info"]
+    argv += [*clock_arguments(clock), *untrusted_input(source)]
+    argv += ["-filter_complex", ";".join(graph), *maps]
+    done = cage.run(
+        [*argv, "-fps_mode", "passthrough", "-f", "null", "-"],
+        reads=[source],
+        cpu_seconds=CPU_SECONDS,
+        wall_seconds=WALL_SECONDS,
+    )
+    if done.ran_out_of_memory:
+        raise LimitReached("memory", f"FFmpeg ran out of memory. {done.stderr[-1000:]}")
+    pictures = list(_PICTURE.finditer(done.stderr))
+    tick = _TICK.search(done.stderr)
+    if not pictures or not tick:
+        raise Rejected(
+            "damaged",
+            "No picture of the video can be decoded. Export the video again and upload it.",
+        )
+    first = pictures[0]
+    heard = _SOUND.search(done.stderr)
+    color = _COLOR.search(done.stderr)
+    return Opening(
+        pictures_at=tuple(sorted({int(match[1]) * Fraction(tick[1]) for match in pictures})),
+        sound_at=Fraction(int(heard[1]), int(heard[2])) if heard else None,
+        width=int(first[5]),
+        height=int(first[6]),
+        aspect=Fraction(int(first[3]) or 1, int(first[4]) or 1) if first[3] != "0" else Fraction(1),
+        interlaced=any(match[7] in "TB" for match in pictures),
+        color_matrix=color[2] if color else "unknown",
+        color_transfer=color[3] if color else "unknown",
+    )
+
+
+def clock_arguments(clock: Clock) -> list[str]:
+    """Return FFmpeg's input arguments with which the times of a source are those of its one clock."""
+    argv = ["-copyts"]
+    indexes = {index for recording in clock.recordings for index in recording.pieces}
+    for index in sorted(indexes):
+        before, terms = Fraction(0), []
+        for number, shift in clock.shifts(index):
+            if shift != before:
+                terms.append(f"gte(N,{number})*round({float(shift - before):.9f}/TB)")
+            before = shift
+        if terms:
+            shift = "+".join(terms)
+            pts, dts = (f"if(eq({time},NOPTS),NOPTS,{time}+{shift})" for time in ("PTS", "DTS"))
+            argv += [f"-bsf:{index}", f"setts=pts='{pts}':dts='{dts}'"]
+    return argv
