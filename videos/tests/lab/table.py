@@ -172,7 +172,7 @@ def recorder(to: Path, encoder: tuple[object, ...]) -> Truth:
     """Write what MediaRecorder writes: milliseconds, no rate, no duration, no index."""
     ffmpeg(
         *pictures(120, 30, filters=UNEVEN), *sound(4), *encoder, "-c:a", "libopus",
-        "-fps_mode", "passthrough", "-f", "matroska", "-live", 1, to,
+        "-fps_mode", "passthrough", "-enc_time_base", "1:1000", "-f", "matroska", "-live", 1, to,
     )  # fmt: skip
     to.write_bytes(voided(voided(to.read_bytes(), "23E383"), "4489"))
     return Truth(4, (Pictures(120, 30),), ((Sound(4),),), rate=30, slack=0.03)

@@ -55,6 +55,9 @@ class Truth:
     damage: float = 0
     readable: bool = True  # too small, or in other colours: only counted
     refused: str = ""  # the code of the refusal; nothing else is asked then
+    also: tuple[
+        "Truth", ...
+    ] = ()  # what may come out instead, where the input can be read in two ways
 
     def shown(self) -> list[tuple[float, int, Pictures]]:
         """Return (start, number, its group) of each picture, by time."""
