@@ -36,17 +36,21 @@ run demo test test-fast test-journeys fuzz mutants: export PYTHONDONTWRITEBYTECO
 PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 test: $(VENV)/dev ## run all tests; `make test ARGS=audit` runs those of one app
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not journeys and not fuzz" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not journeys and not fuzz and not lab" $(ARGS)
 
 test-journeys: $(VENV)/dev ## use the service as people do: README, start, browser, generated clients (needs Node.js)
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m journeys $(ARGS)
 
 test-fast: $(VENV)/dev ## run the tests without other processes and without long sweeps
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not programs and not sweep and not journeys and not fuzz" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not programs and not sweep and not journeys and not fuzz and not lab" $(ARGS)
 
 fuzz: export FUZZ_REQUESTS ?= 20000
 fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fuzz FUZZ_REQUESTS=1500 FUZZ_SEED=1`
 	@$(BIN)/python -m pytest -n 0 -q -m fuzz $(ARGS)
+
+lab: export LAB_PAIRS ?= 200
+lab: $(VENV)/dev ## process odd but real inputs, and 200 random pairs, and play what comes out (minutes); `make lab LAB_PAIRS=10`
+	@$(BIN)/python -m pytest -n $(PROCESSES) videos/tests/test_lab.py $(ARGS)
 
 advisories: $(VENV)/dev ## ask an advisory database about the installed packages (needs the Internet)
 	@$(BIN)/python .ci/audit_pins.py
