@@ -30,7 +30,6 @@ class Tags(TypedDict, total=False):
     DURATION: str
 
 
-
 class Stream(TypedDict, total=False):
     """One stream: picture, sound, subtitles, a cover image or data (``-show_entries stream``)."""
 

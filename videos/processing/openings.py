@@ -29,8 +29,9 @@ class Opening:
     """The beginning of a source, decoded.
 
     ``pictures_at`` are the times of the first pictures, in order, and ``sound_at`` is that of the first
-    sound, in seconds by the source's one clock; ``sound_at`` is None without sound. ``width`` and ``height`` are upright, in
-    the source's own pixels, each ``aspect`` times as wide as high. Colours have FFmpeg's names, "unknown" if untagged.
+    sound, in seconds by the source's one clock; ``sound_at`` is None without sound. ``width`` and
+    ``height`` are upright, in the source's own pixels, each ``aspect`` times as wide as high. Colours
+    have FFmpeg's names, "unknown" if untagged.
     """
 
     pictures_at: tuple[Fraction, ...]
@@ -46,7 +47,7 @@ class Opening:
     def step(self) -> Fraction | None:
         """The typical time between two pictures, or None with only one."""
         steps = [later - earlier for earlier, later in pairwise(self.pictures_at)]
-        return median(steps) if steps else None
+        return Fraction(median(steps)) if steps else None
 
 
 def opening(source: Path, clock: Clock, video: int, sound: int | None) -> Opening:
@@ -54,7 +55,10 @@ def opening(source: Path, clock: Clock, video: int, sound: int | None) -> Openin
 
     Raises Rejected if there is no picture, and ToolFailed.
     """
-    graph, maps = [f"[0:{video}]trim=end_frame={PICTURES},showinfo@v=checksum=0[v]"], ["-map", "[v]"]
+    graph, maps = (
+        [f"[0:{video}]trim=end_frame={PICTURES},showinfo@v=checksum=0[v]"],
+        ["-map", "[v]"],
+    )
     if sound is not None:
         graph.append(f"[0:{sound}]atrim=end_sample=1,ashowinfo@a[a]")
         maps += ["-map", "[a]"]

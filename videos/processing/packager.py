@@ -58,8 +58,15 @@ def command(encoded: Encoded) -> list[str]:
     argv += ["--segment_duration", str(SEGMENT_SECONDS), "--hls_playlist_type", "VOD"]
     # By default it keeps 32 MB of address space for each file, and reaches the cage's limit with twenty.
     argv += ["--io_cache_size", str(2 * 1024 * 1024), "--io_block_size", str(64 * 1024)]
-    argv += ["--hls_master_playlist_output", MASTER]
-    return [*argv, "--mpd_output", MANIFEST, "--generate_static_live_mpd", "--generate_sidx_in_media_segments=false"]
+    # An index in a segment would no longer fit it when the next one is joined to it.
+    argv += ["--generate_sidx_in_media_segments=false", "--hls_master_playlist_output", MASTER]
+    return [
+        *argv,
+        "--mpd_output",
+        MANIFEST,
+        "--generate_static_live_mpd",
+        "--generate_sidx_in_media_segments=false",
+    ]
 
 
 def _audio_folder(number: int, track: AudioTrack) -> str:

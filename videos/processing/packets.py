@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from django.conf import settings
+
 from . import cage, tools
-from .errors import ToolBroke
+from .errors import Rejected, ToolBroke
 from .formats import untrusted_input
 
 STEP_AHEAD = Fraction(1)  # of the clock, in seconds; it begins a new piece, as each step back does
@@ -61,9 +63,7 @@ class Packets:
         decoded_at, shown_at = self._times(pts, dts)
         if "K" in flags:
             if self._keyframe is not None and shown_at > self._keyframe:
-                self.keyframe_gap = max(
-                    self.keyframe_gap, (shown_at - self._keyframe) * self.tick
-                )
+                self.keyframe_gap = max(self.keyframe_gap, (shown_at - self._keyframe) * self.tick)
             self._keyframe = shown_at
         if "D" in flags and not self.pieces:
             return  # decoded for the sake of others, and not shown
@@ -103,7 +103,7 @@ def read(source: Path, ticks: dict[int, Fraction]) -> dict[int, Packets]:
     """Read all packets of the streams in ``ticks``, whose values are the streams' time bases.
 
     Streams without packets are left out. A file that breaks off is read as far as it goes. Raises
-    ToolFailed.
+    Rejected as soon as a stream lasts longer than a video may, and ToolFailed.
     """
     return _read(source, ticks, untrusted_input(source))
 
@@ -121,9 +121,16 @@ def read_encoded(file: Path) -> Packets:
     return found[0]
 
 
+def too_long() -> Rejected:
+    hours = settings.MAX_DURATION_SECONDS / 3600
+    return Rejected(
+        "too_long", f"The video is longer than {hours:g} hours. Split it into several videos."
+    )
+
+
 def _read(source: Path, ticks: dict[int, Fraction], opened: list[str]) -> dict[int, Packets]:
     streams = {index: Packets(index, tick) for index, tick in ticks.items()}
-    at = 0
+    at, most_seconds = 0, settings.MAX_DURATION_SECONDS
 
     def note(line: str) -> bool:
         nonlocal at
@@ -131,6 +138,8 @@ def _read(source: Path, ticks: dict[int, Fraction], opened: list[str]) -> dict[i
         if (stream := streams.get(int(index))) and len(times) == 3:
             pts, dts, length = (None if time == "N/A" else int(time) for time in times)
             stream.note(at, pts, dts, length or 0, flags)
+            if stream.pieces and stream.pieces[-1].end - stream.pieces[-1].start > most_seconds:
+                raise too_long()
         at += 1
         return True
 

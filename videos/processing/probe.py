@@ -14,6 +14,7 @@ from .ffprobe import Report, Stream
 from .formats import AUDIO_CODECS, CONTAINERS, MOST_STREAMS, VIDEO_CODECS, untrusted_input
 from .languages import language_of
 from .openings import Opening
+from .packets import too_long
 from .timing import Timing, measure
 
 TOO_MANY_PIXELS = "The picture has too many pixels. Export the video in a smaller size."
@@ -27,11 +28,11 @@ SPARSE_SECONDS = 600
 SPARSE_BYTES = 20
 HDR_TRANSFERS = {"smpte2084", "arib-std-b67"}  # PQ and HLG (ITU-R BT.2100)
 # The channel layouts that FFmpeg's resampler mixes to stereo. Without a layout it guesses one up to 7.1.
-MIXABLE = frozenset(
-    "mono stereo 2.1 3.0 3.0(back) 4.0 quad quad(side) 3.1 5.0 5.0(side) 4.1 5.1 5.1(side) 6.0 "
-    "6.0(front) hexagonal 6.1 6.1(back) 6.1(front) 7.0 7.0(front) 7.1 7.1(wide) 7.1(wide-side) "
-    "octagonal downmix".split()
-)
+_MIXABLE = """
+mono stereo 2.1 3.0 3.0(back) 4.0 quad quad(side) 3.1 5.0 5.0(side) 4.1 5.1 5.1(side) 6.0 6.0(front)
+hexagonal 6.1 6.1(back) 6.1(front) 7.0 7.0(front) 7.1 7.1(wide) 7.1(wide-side) octagonal downmix
+"""
+MIXABLE = frozenset(_MIXABLE.split())
 # Only the entries that are read below, because other tags can hold megabytes and the owner's position.
 ENTRIES = (
     "format=format_name,duration:"
@@ -265,11 +266,7 @@ def _refuse_excess(timing: Timing, size: int) -> None:
     """Raise Rejected for a video that is too long, also for its size, or has too many frames."""
     duration = float(timing.duration)
     if duration > settings.MAX_DURATION_SECONDS:
-        hours = settings.MAX_DURATION_SECONDS / 3600
-        raise Rejected(
-            "too_long",
-            f"The video is longer than {hours:g} hours. Split it into several videos.",
-        )
+        raise too_long()
     if duration > SPARSE_SECONDS + size / SPARSE_BYTES:
         raise Rejected(
             "too_sparse",

@@ -63,9 +63,7 @@ class Timing:
         return self.frames / self.frame_rate
 
 
-def measure(
-    source: Path, container: Container, video: Stream, sounds: Sequence[Stream]
-) -> Timing:
+def measure(source: Path, container: Container, video: Stream, sounds: Sequence[Stream]) -> Timing:
     """Read all packets of the stream ``video`` and of ``sounds``, the main one first, and return the
     source's timing. Sound streams without packets are ignored.
 
@@ -173,7 +171,9 @@ def _frame_rate(video: Stream, picture: Packets, first: Opening) -> tuple[Fracti
 def _common_rate(picture: Packets, typical: Fraction) -> Fraction:
     """Return the common rate of the pictures that follow quickly, or the slowest one that is enough."""
     quick = {step: n for step, n in picture.steps.items() if step * picture.tick <= typical * 3 / 2}
-    average = Fraction(sum(quick.values()), sum(step * n for step, n in quick.items())) / picture.tick
+    average = (
+        Fraction(sum(quick.values()), sum(step * n for step, n in quick.items())) / picture.tick
+    )
     nearest = min(COMMON_RATES, key=lambda rate: abs(rate - average))
     if abs(nearest - average) <= nearest / 50:
         return nearest
@@ -231,8 +231,8 @@ def _compare(what: str, promised: float, there: float) -> None:
     if promised - there > max(MISSING_SECONDS, promised * MISSING_SHARE):
         raise Rejected(
             "truncated",
-            f"The {what} should last {promised:.1f} s, but its file ends after {there:.1f} s. Upload the "
-            "complete file.",
+            f"The {what} should last {promised:.1f} s, but its file ends after {there:.1f} s. Upload "
+            "the complete file.",
         )
 
 

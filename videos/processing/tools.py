@@ -44,9 +44,7 @@ def _resolve(setting: str, name: str) -> Path:
     if not chosen:
         chosen = _from_wheel(name)
         if chosen is None:
-            raise ToolMissing(
-                f"There is no {name}. Install requirements.txt, or set {setting}."
-            )
+            raise ToolMissing(f"There is no {name}. Install requirements.txt, or set {setting}.")
     path = Path(chosen)
     if not path.is_absolute() or not path.is_file():
         raise ToolMissing(

@@ -51,7 +51,12 @@ def test_a_plain_recording_is_left_alone():
 @pytest.mark.parametrize("sound", [150, 151, 149, 0])
 def test_a_clock_that_jumps_loses_and_adds_nothing(second, sound):
     """Two recordings of 3 s in a transport stream, the second one anywhere on the clock."""
-    runs = [("v", 1000, 75), ("a", 1000, sound), ("v", 1000 + second, 75), ("a", 1000 + second, sound)]
+    runs = [
+        ("v", 1000, 75),
+        ("a", 1000, sound),
+        ("v", 1000 + second, 75),
+        ("a", 1000 + second, sound),
+    ]
     if second == 2000:
         runs[2:] = [("v", 4000, 75), ("a", 4000, sound)]
 
