@@ -15,7 +15,7 @@ from .packets import Packets, Piece
 
 # A gap of all streams at once is a jump of the clock if it is longer. In a transport stream the clock
 # is sent all the time, so that nothing is shown for a while only if it has jumped.
-LONGEST_GAP = {"mpegts": Fraction(1), "mpeg": Fraction(1)}
+LONGEST_GAP = {"mpegts": Fraction(1, 2), "mpeg": Fraction(1, 2)}
 LONGEST_GAP_ELSE = Fraction(10)
 # With one stream alone, a long gap may as well be a picture that stands still. None: it always is.
 LONGEST_GAP_ALONE = {"mpegts": Fraction(10), "mpeg": Fraction(10)}

@@ -26,6 +26,7 @@ GOP_SECONDS = 2
 SHORTEST_SEGMENT_SECONDS = 0.5
 AUDIO_RATE = 48_000
 AUDIO_BITRATE = 128_000
+SOUND_JITTER = 0.015  # seconds by which the times of sound may be wrong without being put right
 # With more threads FFmpeg needs more memory for each rendition and is no faster.
 MOST_THREADS = 16
 # The part of the packets that may be impossible to decode: a fiftieth, or half a second.
@@ -119,7 +120,7 @@ def _run(
         stall_seconds=settings.FFMPEG_STALL_SECONDS,
         file_bytes=_largest_file(video, renditions),
         on_line=progress.note,
-        on_remark=evening.stop_if_shape_changes,
+        on_remark=evening.Watch(),
         processes=max(cage.PROCESSES, 128 + 12 * settings.FFMPEG_THREADS),
         on_tick=tick,
     )
@@ -224,7 +225,7 @@ def audio_graph(video: Probe, track: AudioTrack, number: int) -> str:
     """Return FFmpeg's filter graph of a sound track: stereo that lasts exactly as long as the video."""
     mix = evening.stereo(track)
     place = f"asetpts=PTS-({float(video.timing.start):.9f})/TB"
-    fill = f"aresample={AUDIO_RATE}:async=1:first_pts=0"
+    fill = f"aresample={AUDIO_RATE}:async=1:first_pts=0:min_hard_comp={SOUND_JITTER}"
     samples = round(video.timing.duration * AUDIO_RATE)
     last = f"apad=whole_len={samples},atrim=end_sample={samples}[a{number}]"
     if track.other_index is None:

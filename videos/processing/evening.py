@@ -6,6 +6,7 @@ whose picture has one size, fitted into that of the beginning, and whose sound i
 times of picture and sound stay. Only sources that need it pay for it: the encode finds out.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -30,6 +31,9 @@ MOST_BITS_A_PIXEL = 4  # of a picture in the even file
 ENCODER = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "8", "-bf", "0", "-g", "50")
 
 
+_SCALED = re.compile(r"\[Parsed_scale_(\d+) @ \S+\] w:\d+ h:\d+ .*?sar:(\d+/\d+) -> ")
+
+
 class ShapeChanged(Exception):
     """The picture's size or format, or the sound's layout, has changed in mid-stream."""
 
@@ -49,10 +53,23 @@ def as_it_is(source: Path, video: Probe) -> Opened:
     return Opened(source, tuple(arguments), video)
 
 
-def stop_if_shape_changes(remark: str) -> None:
-    """Raise ShapeChanged if FFmpeg says that it builds its filters anew."""
-    if "Reconfiguring filter graph" in remark:
-        raise ShapeChanged(remark)
+class Watch:
+    """Reads what FFmpeg says while it encodes, and raises ShapeChanged if a shape changes.
+
+    FFmpeg builds its filters anew for another size, format or layout. For pixels of another shape only
+    the scaler does, and says what it gets.
+    """
+
+    def __init__(self) -> None:
+        self._scaled: dict[str, str] = {}
+
+    def __call__(self, remark: str) -> None:
+        if "Reconfiguring filter graph" in remark:
+            raise ShapeChanged(remark)
+        if match := _SCALED.search(remark):
+            scaler, pixels = match.groups()
+            if self._scaled.setdefault(scaler, pixels) != pixels:
+                raise ShapeChanged(remark)
 
 
 def stereo(track: AudioTrack) -> str:
@@ -129,20 +146,22 @@ def _command(opened: Opened) -> list[str]:
 
 def _fit(video: Probe, start: str) -> str:
     """Return the filters that fit any picture into the size of the first one, with black bars."""
-    size = f"{video.width - video.width % 2}:{video.height - video.height % 2}"
-    square = "scale=w=iw*if(sar\\,sar\\,1):h=ih,setsar=1"
+    width, height = (side - side % 2 for side in (video.width, video.height))
+    shape = "if(sar,dar,iw/ih)"  # of the picture as it is shown
+    fitted = f"w='2*trunc(min({width},{height}*{shape})/2)':h='2*trunc(min({height},{width}/({shape}))/2)'"
     target = "out_color_matrix=bt709:out_range=tv"
     if video.hdr:
         target += ":out_primaries=bt709:out_transfer=bt709:intent=perceptual"
+    elif video.timing.picture.color_matrix in {"unknown", "unspecified"}:
+        target += f":in_color_matrix={video.color_matrix}"
     filters = ["bwdif=mode=send_frame:deint=interlaced"] if video.timing.picture.interlaced else []
     return ",".join(
         [
             *filters,
             f"setpts=PTS-{start}",
-            square,
-            f"scale={size}:force_original_aspect_ratio=decrease:force_divisible_by=2:{target}",
+            f"scale={fitted}:eval=frame:flags=bicubic:{target}",
             "format=yuv420p",
-            f"pad={size}:(ow-iw)/2:(oh-ih)/2",
+            f"pad={width}:{height}:(ow-iw)/2:(oh-ih)/2:eval=frame",
             "setsar=1",
         ]
     )

@@ -55,16 +55,13 @@ def opening(source: Path, clock: Clock, video: int, sound: int | None) -> Openin
 
     Raises Rejected if there is no picture, and ToolFailed.
     """
-    graph, maps = (
-        [f"[0:{video}]trim=end_frame={PICTURES},showinfo@v=checksum=0[v]"],
-        ["-map", "[v]"],
-    )
-    if sound is not None:
-        graph.append(f"[0:{sound}]atrim=end_sample=1,ashowinfo@a[a]")
-        maps += ["-map", "[a]"]
     argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-nostats", "-v", "info"]
     argv += [*clock_arguments(clock), *untrusted_input(source)]
-    argv += ["-filter_complex", ";".join(graph), *maps]
+    # A graph for each, because FFmpeg builds a whole graph anew when the shape of one input changes.
+    argv += ["-filter_complex", f"[0:{video}]trim=end_frame={PICTURES},showinfo@v=checksum=0[v]"]
+    argv += ["-map", "[v]"]
+    if sound is not None:
+        argv += ["-filter_complex", f"[0:{sound}]atrim=end_sample=1,ashowinfo@a[a]", "-map", "[a]"]
     done = cage.run(
         [*argv, "-fps_mode", "passthrough", "-f", "null", "-"],
         reads=[source],

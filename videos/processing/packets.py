@@ -15,7 +15,7 @@ from . import cage, tools
 from .errors import Rejected, ToolBroke
 from .formats import untrusted_input
 
-STEP_AHEAD = Fraction(1)  # of the clock, in seconds; it begins a new piece, as each step back does
+STEP_AHEAD = Fraction(2, 5)  # of the clock, in seconds; a longer one begins a new piece, as any back does
 MOST_PIECES = 1000  # of one stream; after so many, its clock is no longer followed
 MOST_STEPS = 10_000  # different lengths of pictures that are counted
 ALLOWED_SECONDS = 240
@@ -41,8 +41,8 @@ class Piece:
 class Packets:
     """The packets of one stream.
 
-    ``steps`` counts the ticks of the stream's clock between neighbours in a piece. ``keyframe_gap`` is
-    the longest time between two keyframes, in seconds.
+    ``steps`` counts the ticks of the stream's clock between neighbours in a piece; ``first_step`` is the
+    first of them. ``keyframe_gap`` is the longest time between two keyframes, in seconds.
     """
 
     index: int
@@ -50,6 +50,7 @@ class Packets:
     count: int = 0
     pieces: list[Piece] = field(default_factory=list)
     steps: Counter[int] = field(default_factory=Counter)
+    first_step: int = 0
     keyframe_gap: Fraction = Fraction(0)
     length: int = 0  # of the last packet, in ticks
     _decoded_at: int = 0
@@ -78,6 +79,7 @@ class Packets:
             self._step = max(0, decoded_at - self._decoded_at)
             if self._step and (self._step in self.steps or len(self.steps) < MOST_STEPS):
                 self.steps[self._step] += 1
+            self.first_step = self.first_step or self._step
         self._decoded_at, self.length = decoded_at, length
 
     def _times(self, pts: int | None, dts: int | None) -> tuple[int, int]:

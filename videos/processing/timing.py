@@ -86,7 +86,7 @@ def measure(source: Path, container: Container, video: Stream, sounds: Sequence[
     start = _first_frame(first.pictures_at, rate)
     frames = max(1, round((_end(clock, picture) - start) * rate))
     if main is not None and first.sound_at is not None:
-        before = _further(start - first.sound_at, rate)
+        before = _further(start - max(first.sound_at, _start(clock, tracks[0])), rate)
         after = _further(clock.end(main) - start - frames / rate, rate)
         start, frames = start - before / rate, frames + before + after
     lost = (first.pictures_at[0] - clock.start(picture.index)) * rate
@@ -109,6 +109,18 @@ def _first_frame(times: Sequence[Fraction], rate: Fraction) -> Fraction:
     """
     first = median(time - number / rate for number, time in enumerate(times))
     return first if abs(first - times[0]) < 1 / rate else times[0]
+
+
+def _start(clock: Clock, sound: Packets) -> Fraction:
+    """Return when the sound begins.
+
+    A muxer that writes fragments may let the first packet last until the picture begins. Its sound is as
+    long as that of the others, and belongs directly before the second one.
+    """
+    step = _typical_step(sound.steps)
+    more = sound.first_step - step
+    start = clock.start(sound.index)
+    return start + more * sound.tick if step < more < 10 * step else start
 
 
 def _end(clock: Clock, picture: Packets) -> Fraction:
