@@ -37,8 +37,9 @@ def test_what_comes_out_is_what_went_in(tmp_path, case: Case):
 
     output, refusal = process(tmp_path / "source", tmp_path / "work")
 
-    assert refusal.partition(":")[0] == truth.refused, refusal
+    truths = (truth, *truth.also)
+    assert refusal.partition(":")[0] in {one.refused for one in truths}, refusal
     if output:
         shown = played.play(output.directory)
-        faults = [checks.faults(shown, one, output) for one in (truth, *truth.also)]
+        faults = [checks.faults(shown, one, output) for one in truths if not one.refused]
         assert [] in faults, "\n".join(faults[0])

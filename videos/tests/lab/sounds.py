@@ -28,7 +28,6 @@ ROWS: dict[str, tuple[str, int, tuple[object, ...], float]] = {
     "vorbis_in_mkv": ("stereo", 44_100, ("-c:a", "libvorbis", *MKV), 0.03),
     "mulaw_in_mov": ("mono", 8_000, ("-c:a", "pcm_mulaw", *MOV), 0.01),
     "speech_in_speex_like_opus": ("mono", 16_000, ("-c:a", "libopus", "-b:a", "24k", *MKV), 0.03),
-    "wavpack_in_mkv": ("stereo", 48_000, ("-c:a", "wavpack", *MKV), 0.03),
 }
 
 

@@ -53,7 +53,8 @@ class Truth:
     red: bool = True  # the red corner is as red as it was
     # Pictures may be missing or unreadable, as far as this share of them.
     damage: float = 0
-    readable: bool = True  # too small, or in other colours: only counted
+    hums: bool = True  # False: the codec of the sound takes soft hum for noise
+    readable: bool = True  # False: too small, or in other colours: only counted
     refused: str = ""  # the code of the refusal; nothing else is asked then
     also: tuple[
         "Truth", ...
