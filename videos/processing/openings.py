@@ -55,31 +55,19 @@ def opening(source: Path, clock: Clock, video: int, sound: int | None) -> Openin
 
     Raises Rejected if there is no picture, and ToolFailed.
     """
-    argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-nostats", "-v", "info"]
-    argv += [*clock_arguments(clock), *untrusted_input(source)]
-    # A graph for each, because FFmpeg builds a whole graph anew when the shape of one input changes.
-    argv += ["-filter_complex", f"[0:{video}]trim=end_frame={PICTURES},showinfo@v=checksum=0[v]"]
-    argv += ["-map", "[v]"]
-    if sound is not None:
-        argv += ["-filter_complex", f"[0:{sound}]atrim=end_sample=1,ashowinfo@a[a]", "-map", "[a]"]
-    done = cage.run(
-        [*argv, "-fps_mode", "passthrough", "-f", "null", "-"],
-        reads=[source],
-        cpu_seconds=CPU_SECONDS,
-        wall_seconds=WALL_SECONDS,
-    )
-    if done.ran_out_of_memory:
-        raise LimitReached("memory", f"FFmpeg ran out of memory. {done.stderr[-1000:]}")
-    pictures = list(_PICTURE.finditer(done.stderr))
-    tick = _TICK.search(done.stderr)
+    filters = f"[0:{video}]trim=end_frame={PICTURES},showinfo@v=checksum=0"
+    remarks = _decode(source, clock, filters)
+    pictures = list(_PICTURE.finditer(remarks))
+    tick = _TICK.search(remarks)
     if not pictures or not tick:
         raise Rejected(
             "damaged",
             "No picture of the video can be decoded. Export the video again and upload it.",
         )
-    first = pictures[0]
-    heard = _SOUND.search(done.stderr)
-    color = _COLOR.search(done.stderr)
+    first, color = pictures[0], _COLOR.search(remarks)
+    heard = None
+    if sound is not None:  # by itself, because the two filters would write into each other's lines
+        heard = _SOUND.search(_decode(source, clock, f"[0:{sound}]atrim=end_sample=1,ashowinfo@a"))
     return Opening(
         pictures_at=tuple(sorted({int(match[1]) * Fraction(tick[1]) for match in pictures})),
         sound_at=Fraction(int(heard[1]), int(heard[2])) if heard else None,
@@ -90,6 +78,21 @@ def opening(source: Path, clock: Clock, video: int, sound: int | None) -> Openin
         color_matrix=color[2] if color else "unknown",
         color_transfer=color[3] if color else "unknown",
     )
+
+
+def _decode(source: Path, clock: Clock, filters: str) -> str:
+    """Decode as much as ``filters`` let through, and return what FFmpeg says."""
+    argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-nostats", "-v", "info"]
+    argv += [*clock_arguments(clock), *untrusted_input(source), "-filter_complex", f"{filters}[o]"]
+    done = cage.run(
+        [*argv, "-map", "[o]", "-fps_mode", "passthrough", "-f", "null", "-"],
+        reads=[source],
+        cpu_seconds=CPU_SECONDS,
+        wall_seconds=WALL_SECONDS,
+    )
+    if done.ran_out_of_memory:
+        raise LimitReached("memory", f"FFmpeg ran out of memory. {done.stderr[-1000:]}")
+    return done.stderr
 
 
 def clock_arguments(clock: Clock) -> list[str]:

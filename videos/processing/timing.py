@@ -27,6 +27,7 @@ COMMON_RATES = (
 FALLBACK_RATE = Fraction(25)  # for a video of one picture
 # A part of the pictures may be closer to each other than the frame rate tells, by chance.
 CHANCE_SHARE = 0.2
+MOST_CUT_OFF = 100
 SOUND_FRAME = Fraction(1024, 44_100)  # the last frame of AAC is filled up with silence
 # What may be missing at the end of a stream: a fiftieth, and in short videos half a second.
 MISSING_SHARE = 0.02
@@ -236,7 +237,9 @@ def _refuse_cut_off(
         return
     end = max(clock.end(stream["index"]) for stream in known)
     start = min(clock.start(stream["index"]) for stream in known)
-    _compare("video", promised, float(end if name == "matroska" else end - start))
+    there = float(end if name == "matroska" else end - start)
+    if promised < MOST_CUT_OFF * there:  # beyond that it is a wrong header
+        _compare("video", promised, there)
 
 
 def _compare(what: str, promised: float, there: float) -> None:
