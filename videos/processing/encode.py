@@ -6,8 +6,8 @@ picture or sound changes its shape on the way is made even first (``evening``).
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from django.conf import settings
 
 from config import processors
 
-from . import cage, evening, tools
+from . import cage, emptiness, evening, tools
+from .emptiness import Emptiness
 from .errors import LimitReached, Rejected, ToolBroke, ToolFailed
 from .evening import Opened, ShapeChanged
 from .ladder import Rendition
@@ -50,13 +51,15 @@ class Encoded:
     """The encoded MP4 files, not packaged yet.
 
     There is one file for each rendition, the largest first, and one for each sound track. Each lasts
-    ``frames`` pictures at ``frame_rate``.
+    ``frames`` pictures at ``frame_rate``. ``empty_seconds`` has how long the source's picture is black
+    ("v") and each sound track is silent ("a0", "a1", …).
     """
 
     videos: tuple[tuple[Rendition, Path], ...]
     audios: tuple[tuple[AudioTrack, Path], ...]
     frames: int
     frame_rate: Fraction
+    empty_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def encode(
@@ -75,12 +78,12 @@ def encode(
     """
     opened = evening.as_it_is(source, video)
     try:
-        _run(opened, renditions, folder, on_percent)
+        empty = _run(opened, renditions, folder, on_percent)
     except ShapeChanged:
         opened = evening.make_even(
             opened, folder, seconds=seconds_allowed(video), on_percent=lambda _: on_percent(0)
         )
-        _run(opened, renditions, folder, on_percent)
+        empty = _run(opened, renditions, folder, on_percent)
         opened.path.unlink()
     return Encoded(
         videos=tuple((rendition, folder / _video_name(rendition)) for rendition in renditions),
@@ -89,6 +92,7 @@ def encode(
         ),
         frames=video.timing.frames,
         frame_rate=video.frame_rate,
+        empty_seconds=empty.seconds,
     )
 
 
@@ -97,12 +101,17 @@ def _run(
     renditions: tuple[Rendition, ...],
     folder: Path,
     on_percent: Callable[[int], None],
-) -> None:
+) -> Emptiness:
     video = opened.video
+    watch, empty = evening.Watch(), Emptiness()
     progress = _Progress(video.duration_seconds)
     allowed = seconds_allowed(video)
     most = _largest_total(video, renditions)
     before = _size(folder)
+
+    def listen(remark: str) -> None:
+        watch(remark)
+        empty.note(remark)
 
     def tick() -> None:
         ahead = progress.seconds > video.duration_seconds + EXCESS_SECONDS
@@ -120,7 +129,7 @@ def _run(
         stall_seconds=settings.FFMPEG_STALL_SECONDS,
         file_bytes=_largest_file(video, renditions),
         on_line=progress.note,
-        on_remark=evening.Watch(),
+        on_remark=listen,
         processes=max(cage.PROCESSES, 128 + 12 * settings.FFMPEG_THREADS),
         on_tick=tick,
     )
@@ -132,6 +141,7 @@ def _run(
     if done.returncode:
         raise _failure(done)
     _refuse_damage(video, done.stderr)
+    return empty
 
 
 def seconds_allowed(video: Probe) -> float:
@@ -214,7 +224,8 @@ def video_graph(video: Probe, renditions: tuple[Rendition, ...]) -> str:
     graph = [
         f"[0:{video.video_stream_index}]{','.join(shared)},split={len(renditions)}{outputs}",
         *(
-            f"[s{number}]{_scale(video, rendition)},setsar=1,format=yuv420p,{BT709}[v{number}]"
+            f"[s{number}]{_scale(video, rendition)},setsar=1,format=yuv420p,{BT709}"
+            f"{',' + emptiness.black('v') if rendition is renditions[-1] else ''}[v{number}]"
             for number, rendition in enumerate(renditions)
         ),
     ]
@@ -227,7 +238,8 @@ def audio_graph(video: Probe, track: AudioTrack, number: int) -> str:
     place = f"asetpts=PTS-({float(video.timing.start):.9f})/TB"
     fill = f"aresample={AUDIO_RATE}:async=1:first_pts=0:min_hard_comp={SOUND_JITTER}"
     samples = round(video.timing.duration * AUDIO_RATE)
-    last = f"apad=whole_len={samples},atrim=end_sample={samples}[a{number}]"
+    last = f"apad=whole_len={samples},atrim=end_sample={samples},{emptiness.silence(f'a{number}')}"
+    last += f"[a{number}]"
     if track.other_index is None:
         return f"[0:{track.index}]{mix},{place},{fill},{last}"
     left = f"[0:{track.index}]{place},{fill},apad=whole_len={samples}[l]"

@@ -7,12 +7,15 @@ from pathlib import Path
 
 from config import processors
 
-from . import cage, packets, tools
+from . import cage, emptiness, packets, tools
+from .emptiness import Emptiness
 from .encode import AUDIO_RATE, Encoded
 from .errors import ToolBroke
 
 SOUND_FRAME = Fraction(1024, AUDIO_RATE)
 FLOOR_SECONDS = 120
+# By how much more a rendition may be black, or sound silent, than the source: encoding moves the edges.
+EMPTY_SECONDS, EMPTY_SHARE = 1.0, 0.05
 _ACCOUNT = re.compile(
     r"Input stream #(\d+):\d+ \((video|audio)\): \d+ packets read .*; (\d+) frames decoded.*; "
     r"(\d+) decode errors"
@@ -27,13 +30,20 @@ def check(encoded: Encoded, *, seconds: float, on_tick: Callable[[], None] | Non
     """Decode all encoded files once, and compare them with what they should be.
 
     Each rendition must have every picture of the video, one after another at the frame rate, from time 0
-    on; each sound track must last as long as the pictures, to one frame of AAC. ``seconds`` is how long
-    that may take. Raises Faulty, which names the file and the difference in numbers.
+    on; each sound track must last as long as the pictures, to one frame of AAC. The smallest rendition
+    must not be black, and no sound track silent, where the source is not. ``seconds`` is how long that
+    may take. Raises Faulty, which names the file and the difference in numbers.
     """
     videos = [path for _, path in encoded.videos]
     files = [*videos, *(path for _, path in encoded.audios)]
-    decoded = _decode(files, seconds + FLOOR_SECONDS, on_tick)
+    empty = Emptiness()
+    decoded = _decode(files, len(videos), empty, seconds + FLOOR_SECONDS, on_tick)
     duration = encoded.frames / encoded.frame_rate
+    for name, length in empty.seconds.items():
+        source = encoded.empty_seconds.get(name, 0.0)
+        if length - source > max(EMPTY_SECONDS, EMPTY_SHARE * float(duration)):
+            what = "black" if name == "v" else "silent"
+            raise Faulty(f"{name} is {what} for {length:.1f} s, and the source for {source:.1f} s.")
     for number, path in enumerate(files):
         kind, frames, errors = decoded.get(number, ("", 0, 0))
         if not kind or errors:
@@ -52,19 +62,34 @@ def check(encoded: Encoded, *, seconds: float, on_tick: Callable[[], None] | Non
 
 
 def _decode(
-    files: list[Path], seconds: float, on_tick: Callable[[], None] | None
+    files: list[Path],
+    videos: int,
+    empty: Emptiness,
+    seconds: float,
+    on_tick: Callable[[], None] | None,
 ) -> dict[int, tuple[str, int, int]]:
-    """Decode all files, and return kind, decoded frames and errors of each by its number."""
+    """Decode all files, and return kind, decoded frames and errors of each by its number.
+
+    The first ``videos`` of the files are renditions, the smallest last.
+    """
     argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-nostats", "-v", "verbose"]
     for path in files:
         argv += ["-f", "mp4", "-i", f"file:{path.absolute()}"]
+    maps: list[str] = []
     for number in range(len(files)):
-        argv += ["-map", str(number)]
+        if number < videos - 1:
+            maps += ["-map", str(number)]
+            continue
+        name = "v" if number < videos else f"a{number - videos}"
+        detect = emptiness.black(name) if name == "v" else emptiness.silence(name)
+        argv += ["-filter_complex", f"[{number}]{detect}[{name}]"]
+        maps += ["-map", f"[{name}]"]
     done = cage.run(
-        [*argv, "-fps_mode", "passthrough", "-f", "null", "-"],
+        [*argv, *maps, "-fps_mode", "passthrough", "-f", "null", "-"],
         reads=files,
         cpu_seconds=seconds * processors.count(),
         wall_seconds=seconds,
+        on_remark=empty.note,
         on_tick=on_tick,
     )
     if done.returncode:

@@ -9,7 +9,7 @@ from typing import TypedDict
 from . import gate, packager, playlists
 from .encode import Encoded, encode, seconds_allowed, too_much_output
 from .errors import ToolFailed
-from .ladder import ladder
+from .ladder import Rendition, ladder
 from .posters import make_poster, poster_source
 from .probe import Probe, probe
 
@@ -73,19 +73,14 @@ def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None])
     video = probe(upload)
     renditions = ladder(video.width, video.height, video.frame_rate)
     on_progress("encode", STEPS["encode"])
-    encoded = encode(
-        upload,
-        video,
-        renditions,
-        folders["encoded"],
-        on_percent=lambda percent: on_progress("encode", _overall(percent)),
-    )
-    on_progress("check", STEPS["check"])
-    gate.check(
-        encoded,
-        seconds=seconds_allowed(video),
-        on_tick=lambda: on_progress("check", STEPS["check"]),
-    )
+    try:
+        encoded = _encode_and_check(upload, video, renditions, folders["encoded"], on_progress)
+    except gate.Faulty:
+        # Once more: a fault of memory or of the disk does not come again, one of the encoder does.
+        folders["encoded"] = _fresh(folders["encoded"])
+        encoded = _encode_and_check(
+            upload, video, renditions, folders["encoded"], _never_falling(on_progress)
+        )
     sizes = {rendition.name: path.stat().st_size for rendition, path in encoded.videos}
     _package(encoded, folders[OUT], on_progress)
     _refuse_segments(video, encoded, folders[OUT])
@@ -95,6 +90,35 @@ def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None])
     shutil.rmtree(folders["in"])
     on_progress("poster", 100)
     return _output(video, encoded, sizes, folders[OUT])
+
+
+def _encode_and_check(
+    upload: Path,
+    video: Probe,
+    renditions: tuple[Rendition, ...],
+    folder: Path,
+    on_progress: Callable[[str, int], None],
+) -> Encoded:
+    """Encode all renditions and sound tracks, and decode each once. Raises gate.Faulty."""
+    encoded = encode(
+        upload,
+        video,
+        renditions,
+        folder,
+        on_percent=lambda percent: on_progress("encode", _overall(percent)),
+    )
+
+    def tick() -> None:
+        on_progress("check", STEPS["check"])
+
+    tick()
+    gate.check(encoded, seconds=seconds_allowed(video), on_tick=tick)
+    return encoded
+
+
+def _never_falling(on_progress: Callable[[str, int], None]) -> Callable[[str, int], None]:
+    """Return ``on_progress`` for a second encode, which stays where the first one ended."""
+    return lambda step, percent: on_progress(step, max(percent, STEPS["check"]))
 
 
 def _package(encoded: Encoded, out: Path, on_progress: Callable[[str, int], None]) -> None:
