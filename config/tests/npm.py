@@ -15,7 +15,7 @@ NODE = (20, 19)
 
 
 def installed(folder: Path) -> Path:
-    """Return the ``node_modules`` of the lock file in ``folder``, or skip the test for what is missing."""
+    """Return the ``node_modules`` of the lock file in ``folder``, or skip for what is missing."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         pytest.skip("missing: Node.js and npm")
