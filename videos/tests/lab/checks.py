@@ -14,7 +14,7 @@ LOWEST_RATE = 5  # pictures a second, below which players show nothing for too l
 BEEP_OFF = 0.006  # seconds between a flash and its beep that nobody notices and coding may add
 EDGE = 0.08  # seconds around the ends of a sound, in which an encoder's filter rings
 RED_OFF = 12
-POSTER_OFF = 120  # of 255, in each channel
+POSTER_OFF = 12  # of 255, in each channel
 
 
 def faults(played: Played, truth: Truth, output: Output) -> list[str]:

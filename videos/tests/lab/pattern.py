@@ -125,6 +125,10 @@ class Heard:
         part = self._part(start, end)
         return bool(part) and min(part) > 0.04
 
+    @property
+    def seconds_heard(self) -> float:
+        return sum(peak > 0.04 for peak in self.loudness) / 100
+
     def _part(self, start: float, end: float) -> tuple[float, ...]:
         return self.loudness[math.ceil(start * 100) : math.floor(end * 100)]
 

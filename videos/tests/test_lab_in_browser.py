@@ -1,0 +1,116 @@
+"""Players in a real Chromium play versions of the lab's inputs to their ends."""
+
+import contextlib
+import functools
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, TimeoutError
+
+from config.tests import browser, npm
+
+from .lab.sources import CASES
+from .lab.truth import Truth
+from .test_lab import process
+
+pytestmark = [pytest.mark.journeys, pytest.mark.xdist_group("players")]
+HERE = Path(__file__).parent / "lab" / "players"
+PLAYERS = ("hls.js", "Shaka HLS", "Shaka DASH", "dash.js", "native")
+SPEED = 2
+PATIENCE = 30  # seconds for all players of one version, which play at the same time
+CHOSEN = [case for case in CASES if case.browser]
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Sends the files of a folder with the types that players ask for."""
+
+    extensions_map = {
+        **SimpleHTTPRequestHandler.extensions_map,
+        ".m3u8": "application/vnd.apple.mpegurl",
+        ".mpd": "application/dash+xml",
+        ".m4s": "video/iso.segment",
+    }
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory) -> dict[str, tuple[Path, Truth, str]]:
+    """For each chosen input: the folder of its version, the truth, and a refusal."""
+    folder = tmp_path_factory.mktemp("versions")
+
+    def made(case) -> tuple[str, tuple[Path, Truth, str]]:
+        own = folder / case.name
+        own.mkdir()
+        truth = case.make(own / "source")
+        _, refusal = process(own / "source", own / "work")
+        return case.name, (own / "work" / "out", truth, refusal)
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(pool.map(made, CHOSEN))
+
+
+@pytest.fixture(scope="module")
+def site(versions) -> Iterator[str]:
+    """The address of a server that has the page, the players and the versions."""
+    root = next(iter(versions.values()))[0].parent.parent.parent
+    (root / "page.html").symlink_to(HERE / "page.html")
+    (root / "node_modules").symlink_to(npm.installed(HERE))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(root)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def running(chromium, site) -> Iterator[Browser]:
+    with browser.run(chromium) as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", [case.name for case in CHOSEN])
+def test_every_player_plays_it_to_its_end(running, site, versions, name):
+    _, truth, refusal = versions[name]
+    assert not refusal
+
+    pages = {player: running.new_page() for player in PLAYERS}
+    for player, page in pages.items():
+        page.goto(f"{site}/page.html?player={player}&folder={name}/work/out")
+        page.locator("video").evaluate(f"video => {{ video.defaultPlaybackRate = {SPEED} }}")
+    until = time.monotonic() + PATIENCE
+    for page in pages.values():
+        left = max(1, 1000 * (until - time.monotonic()))
+        with contextlib.suppress(TimeoutError):  # said below, for each player
+            page.wait_for_function("seen.ended || seen.error !== ''", timeout=left)
+    faults = [
+        f"{player}: {fault}" for player, page in pages.items() for fault in wrong(page, truth)
+    ]
+    for page in pages.values():
+        page.close()
+    assert not faults, "\n".join(faults)
+
+
+def wrong(page: Page, truth: Truth) -> list[str]:
+    """Return what a player did wrong, each as a sentence."""
+    seen = page.evaluate("seen")
+    duration, at, width, height = page.locator("video").evaluate(
+        "v => [v.duration, v.currentTime, v.videoWidth, v.videoHeight]"
+    )
+    faults = []
+    if seen["error"]:
+        faults.append(f"It reports {seen['error']}.")
+    if not seen["ended"]:
+        faults.append(f"It has not ended: it is at {at:.3f} of {duration} s.")
+    elif abs(at - truth.seconds) > 0.1 + truth.slack:
+        faults.append(f"It ended at {at:.3f} s instead of {truth.seconds:.3f} s.")
+    aspect = truth.aspect or (truth.size and truth.size[0] / truth.size[1])
+    if aspect and (not height or abs(width / height / aspect - 1) > 0.03):
+        faults.append(f"It shows {width}x{height}.")
+    return faults
