@@ -148,7 +148,8 @@ def _fit(video: Probe, start: str) -> str:
     """Return the filters that fit any picture into the size of the first one, with black bars."""
     width, height = (side - side % 2 for side in (video.width, video.height))
     shape = "if(sar,dar,iw/ih)"  # of the picture as it is shown
-    fitted = f"w='2*trunc(min({width},{height}*{shape})/2)':h='2*trunc(min({height},{width}/({shape}))/2)'"
+    fitted = f"w='2*trunc(min({width},{height}*{shape})/2)'"
+    fitted += f":h='2*trunc(min({height},{width}/({shape}))/2)'"
     target = "out_color_matrix=bt709:out_range=tv"
     if video.hdr:
         target += ":out_primaries=bt709:out_transfer=bt709:intent=perceptual"

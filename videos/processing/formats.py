@@ -15,7 +15,7 @@ CONTAINERS = ("mov", "matroska", "mpegts", "avi", "flv", "mpeg", "ogg", "asf", "
 # can be attacked.
 _VIDEO = """
 av1 cfhd dnxhd dvvideo ffv1 flv1 gif h263 h264 hevc huffyuv ffvhuff magicyuv mjpeg mpeg1video
-mpeg2video mpeg4 msmpeg4v2 msmpeg4v3 prores qtrle rawvideo svq3 theora utvideo v210 vc1 vp6
+mpeg2video mpeg4 msmpeg4v2 msmpeg4v3 png prores qtrle rawvideo svq3 theora utvideo v210 vc1 vp6
 vp6f vp8 vp9 vvc wmv1 wmv2 wmv3
 """
 _AUDIO = """

@@ -15,7 +15,9 @@ from . import cage, tools
 from .errors import Rejected, ToolBroke
 from .formats import untrusted_input
 
-STEP_AHEAD = Fraction(2, 5)  # of the clock, in seconds; a longer one begins a new piece, as any back does
+STEP_AHEAD = Fraction(
+    2, 5
+)  # of the clock, in seconds; a longer one begins a new piece, as any back does
 MOST_PIECES = 1000  # of one stream; after so many, its clock is no longer followed
 MOST_STEPS = 10_000  # different lengths of pictures that are counted
 ALLOWED_SECONDS = 240

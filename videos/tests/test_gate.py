@@ -83,11 +83,13 @@ def test_a_faulty_rendition_is_encoded_again_once(tmp_path, monkeypatch):
             raise faults.pop()
         real(encoded, **options)
 
-    monkeypatch.setattr(pipeline.gate, "check", check)
+    monkeypatch.setattr(gate, "check", check)
     (tmp_path / "work").mkdir()
     told = []
 
-    pipeline.transcode(source, tmp_path / "work", lambda step, percent: told.append((step, percent)))
+    pipeline.transcode(
+        source, tmp_path / "work", lambda step, percent: told.append((step, percent))
+    )
 
     assert [step for step, _ in told].count("check") > 1
     assert all(later >= earlier for (_, earlier), (_, later) in pairwise(told))
@@ -99,7 +101,7 @@ def test_what_is_faulty_twice_fails_with_the_reason(tmp_path, monkeypatch):
     def check(encoded, **options):
         raise Faulty("v-90p.mp4 has 49 pictures instead of 50.")
 
-    monkeypatch.setattr(pipeline.gate, "check", check)
+    monkeypatch.setattr(gate, "check", check)
     (tmp_path / "work").mkdir()
 
     with pytest.raises(ToolBroke, match="49 pictures instead of 50"):
