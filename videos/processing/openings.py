@@ -81,7 +81,13 @@ def opening(source: Path, clock: Clock, video: int, sound: int | None) -> Openin
 
 
 def _decode(source: Path, clock: Clock, filters: str) -> str:
-    """Decode as much as ``filters`` let through, and return what FFmpeg says."""
+    """Decode as much as ``filters`` let through, and return the lines of them that are read here."""
+    lines: list[str] = []
+
+    def note(remark: str) -> None:
+        if any(pattern.search(remark) for pattern in (_TICK, _PICTURE, _COLOR, _SOUND)):
+            lines.append(remark)
+
     argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-nostats", "-v", "info"]
     argv += [*clock_arguments(clock), *untrusted_input(source), "-filter_complex", f"{filters}[o]"]
     done = cage.run(
@@ -89,10 +95,11 @@ def _decode(source: Path, clock: Clock, filters: str) -> str:
         reads=[source],
         cpu_seconds=CPU_SECONDS,
         wall_seconds=WALL_SECONDS,
+        on_remark=note,
     )
     if done.ran_out_of_memory:
         raise LimitReached("memory", f"FFmpeg ran out of memory. {done.stderr[-1000:]}")
-    return done.stderr
+    return "\n".join(lines)
 
 
 def clock_arguments(clock: Clock) -> list[str]:
@@ -106,7 +113,7 @@ def clock_arguments(clock: Clock) -> list[str]:
                 terms.append(f"gte(N,{number})*round({float(shift - before):.9f}/TB)")
             before = shift
         if terms:
-            shift = "+".join(terms)
-            pts, dts = (f"if(eq({time},NOPTS),NOPTS,{time}+{shift})" for time in ("PTS", "DTS"))
+            sum_ = "+".join(terms)
+            pts, dts = (f"if(eq({time},NOPTS),NOPTS,{time}+{sum_})" for time in ("PTS", "DTS"))
             argv += [f"-bsf:{index}", f"setts=pts='{pts}':dts='{dts}'"]
     return argv
