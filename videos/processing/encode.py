@@ -54,11 +54,13 @@ def encode(
     folder: Path,
     *,
     on_percent: Callable[[int], None],
+    container: Callable[[str], list[str]] | None = None,
 ) -> Encoded:
     """Encode ``source`` into the existing, empty ``folder``.
 
     ``on_percent`` is called with 0 to 100 about twice a second; an exception in it stops FFmpeg and is
-    passed on. Raises Rejected if the video is damaged or truncated, and ToolFailed if FFmpeg fails for
+    passed on. ``container(name)`` returns FFmpeg's arguments for one output; by default a plain MP4.
+    Raises Rejected if the video is damaged or truncated, and ToolFailed if FFmpeg fails for
     another reason.
     """
     progress = _Progress(video.duration_seconds)
@@ -70,7 +72,7 @@ def encode(
         on_percent(progress.percent)
 
     done = cage.run(
-        command(source, video, renditions),
+        command(source, video, renditions, container),
         reads=[source],
         writes=[folder],
         cwd=folder,
@@ -86,6 +88,7 @@ def encode(
         raise Rejected(
             "damaged",
             "The video is damaged and cannot be decoded. Export the video again and upload it.",
+            said=done.stderr,
         )
     if done.returncode:
         raise _failure(done)
@@ -154,9 +157,14 @@ def _refuse_truncated(video: Probe, encoded: Encoded) -> None:
         )
 
 
-def command(source: Path, video: Probe, renditions: tuple[Rendition, ...]) -> list[str]:
+def command(
+    source: Path,
+    video: Probe,
+    renditions: tuple[Rendition, ...],
+    container: Callable[[str], list[str]] | None = None,
+) -> list[str]:
     """Return FFmpeg's arguments. The outputs are relative to its working directory."""
-    threads = _threads()
+    threads, container = _threads(), container or _mp4
     argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-v", "error", "-y"]
     argv += ["-progress", "pipe:1", "-stats_period", "0.5", "-nostats"]
     longest = max(0.0, video.video_delay_seconds) + video.duration_seconds + 1
@@ -166,10 +174,10 @@ def command(source: Path, video: Probe, renditions: tuple[Rendition, ...]) -> li
     argv += ["-filter_complex", video_graph(video, renditions)]
     for number, rendition in enumerate(renditions):
         argv += ["-map", f"[v{number}]", *_video_encoder(rendition, video.frame_rate), *threads]
-        argv += [*at_most, *_mp4(_video_name(rendition))]
+        argv += [*at_most, *container(_video_name(rendition))]
     for number, track in enumerate(video.audio_tracks):
         argv += ["-map", f"0:{track.index}", *_audio_encoder(video), *at_most]
-        argv += _mp4(_audio_name(number))
+        argv += container(_audio_name(number))
     return argv
 
 

@@ -182,7 +182,7 @@ def test_sixteen_sound_tracks_and_all_renditions_fit_into_the_packager(tmp_path,
 def test_names_of_sound_tracks_never_collide():
     tracks = [AudioTrack(n, "aac", "und", title, 2) for n, title in enumerate(("A 3", "A", "A"))]
 
-    names = packager.audio_names(Encoded((), tuple((track, None) for track in tracks), 0))  # type: ignore[misc]  # only the tracks are read
+    names = packager.audio_names(tracks)
 
     assert len(set(names)) == 3
 
