@@ -31,7 +31,7 @@ from videos import jobs, storage
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob
 from videos.processing import cage
-from videos.services import garbage, publishing
+from videos.services import garbage, publishing, purging
 from videos.signals import worker_tick
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ OWN_PARTS = {
     "second": (jobs.release_of_dead_workers, sealing.seal_in_worker),
     "minute": (forget_old_requests,),
     "hour": (
+        purging.purge_deleted,
         garbage.collect_garbage,
         jobs.forget_workers,
         checkpoints.make_hourly,
