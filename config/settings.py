@@ -257,6 +257,7 @@ MAX_STREAMS = env.number("MAX_STREAMS", 32, minimum=1)
 JOB_LEASE_SECONDS = env.number("JOB_LEASE_SECONDS", 30, minimum=3, maximum=3600)
 JOB_MAX_ATTEMPTS = env.number("JOB_MAX_ATTEMPTS", 4, minimum=1, maximum=100)
 WORKER_POLL_SECONDS = 1.0
+DELETED_RETENTION_DAYS = env.number("DELETED_RETENTION_DAYS", 30, maximum=36_500)  # 0 = for ever
 
 # --- streaming --------------------------------------------------------------------------------
 

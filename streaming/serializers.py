@@ -26,7 +26,8 @@ class StreamTokenSerializer(serializers.Serializer):
     )
     formats = serializers.ListField(
         child=serializers.ChoiceField(choices=FORMATS),
-        help_text="The values that the query parameter `format` of `stream_url` takes.",
+        help_text="The values that the query parameter `format` of `stream_url` takes for this video. "
+        "Only `hls` while its first rendition is still being made.",
     )
 
 
@@ -38,7 +39,10 @@ class PlaybackSerializer(serializers.Serializer):
         help_text="Opens this session's media files; send it as `Playback-Grant` with heartbeats."
     )
     hls_url = serializers.URLField()
-    dash_url = serializers.URLField()
+    dash_url = serializers.URLField(
+        allow_null=True,
+        help_text="Null while the first rendition of the video is still being made.",
+    )
     heartbeat_url = serializers.URLField()
     heartbeat_interval_seconds = serializers.IntegerField(
         help_text="Seconds between two heartbeats of a player."

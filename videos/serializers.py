@@ -4,7 +4,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.urls import reverse
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
@@ -14,6 +13,7 @@ from config.api.fields import BoundedListField, MoneyField
 from config.api.representation import Compiled
 from config.api.serializers import CompleteErrors
 from config.texts import validate_name
+from videos import estimates
 from videos.models import ProcessingJob, Video
 
 NIL = UUID(int=0)
@@ -77,11 +77,27 @@ ProcessingSerializer = inline_serializer(
         "percent": serializers.IntegerField(),
         "attempts": serializers.IntegerField(),
         "queue_position": serializers.IntegerField(allow_null=True),
-        "eta_seconds": serializers.IntegerField(allow_null=True),
+        "eta_seconds": serializers.IntegerField(
+            allow_null=True, help_text="Seconds until the video is READY, as far as that is known."
+        ),
         "error": inline_serializer(
             "ProcessingError",
             {"code": serializers.CharField(), "detail": serializers.CharField()},
             allow_null=True,
+        ),
+        "stage": serializers.ChoiceField(
+            choices=["first", "rest", "again"],
+            allow_null=True,
+            help_text="`first`: the first rendition, which makes the video playable. `rest`: all "
+            "renditions. `again`: all renditions, of a video that had them.",
+        ),
+        "still_to_come": serializers.ListField(
+            child=serializers.CharField(),
+            help_text="Names of the renditions that are not there yet, the largest first.",
+        ),
+        "last_line": serializers.CharField(
+            allow_null=True,
+            help_text="The last line that FFmpeg wrote when it failed, for whoever can read it.",
         ),
     },
 )
@@ -270,27 +286,31 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
         if job is None:
             return {
                 "step": None, "percent": 0, "attempts": 0, "queue_position": None,
-                "eta_seconds": None, "error": None,
+                "eta_seconds": None, "error": None, "stage": None, "still_to_come": [],
+                "last_line": None,
             }  # fmt: skip
-        queued = job.state == ProcessingJob.State.QUEUED
+        is_queued = job.state == ProcessingJob.State.QUEUED
+        is_open = is_queued or job.state == ProcessingJob.State.RUNNING
         return {
-            "step": "queued" if queued else job.step or None,
-            "percent": job.percent,
+            "step": "queued" if is_queued else job.step or None,
+            "percent": estimates.percent_of(job, video),
             "attempts": job.attempt,
-            "queue_position": self._places().get(job.pk) if queued else None,
-            "eta_seconds": _eta(job),
+            "queue_position": self._estimates.places.get(job.pk) if is_queued else None,
+            "eta_seconds": self._estimates.seconds_left(job, video) if is_open else None,
             "error": {"code": job.error_code, "detail": job.error_detail}
             if job.error_code
             else None,
+            "stage": ProcessingJob.Stage(job.stage).name.lower() if is_open else None,
+            "still_to_come": estimates.still_to_come(video) if is_open else [],
+            # It stays while a later attempt runs, which is compared with it.
+            "last_line": (job.last_line or None) if job.error_code else None,
         }
 
-    def _places(self) -> dict[UUID, int]:
-        """Return the place in the queue of each waiting job; read once for all videos of an answer."""
+    @property
+    def _estimates(self) -> estimates.Estimates:
+        """The estimates of all open jobs; read once for all videos of an answer."""
         shared = cast("dict[str, Any]", self.context)  # by all serializers of the answer
-        if "places" not in shared:
-            waiting = ProcessingJob.objects.waiting().in_turns()
-            shared["places"] = {pk: place for place, pk in enumerate(waiting, 1)}
-        return shared["places"]
+        return shared.setdefault("estimates", estimates.Estimates())
 
     @extend_schema_field(SourceSerializer)
     def get_source(self, video):
@@ -304,14 +324,6 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
             "video_codec": video.source_video_codec,
             "audio_codec": video.source_audio_codec,
         }
-
-
-def _eta(job: ProcessingJob) -> int | None:
-    """Return the seconds left at the average speed so far, or None before 3 % are done."""
-    if job.state != ProcessingJob.State.RUNNING or job.percent < 3 or job.started_at is None:
-        return None
-    elapsed = (timezone.now() - job.started_at).total_seconds()
-    return max(0, round(elapsed * (100 - job.percent) / job.percent))
 
 
 class OwnVideoSerializer(VideoSerializer):

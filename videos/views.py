@@ -16,6 +16,7 @@ from config.headers import FOR_OTHER_SITES
 from videos import jobs, reading, storage
 from videos.errors import (
     EmptyUpload,
+    FilesRemoved,
     LengthRequired,
     NoSource,
     NotFailed,
@@ -218,10 +219,12 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     @extend_schema(
         summary="Restore a deleted video",
-        description="Brings the video back as it was. A video that is not deleted stays unchanged.",
+        description="Brings the video back as it was. A video that is not deleted stays unchanged. "
+        "Answers 409 when its files were removed since.",
         request=None,
         responses=OwnVideoSerializer,
     )
+    @refuses(FilesRemoved)
     @action(detail=True, methods=["patch"], permission_classes=[MayRestoreVideos])
     def restore(self, request, pk):
         video = catalogue.restore_video(video_id=pk, actor=request.user)

@@ -138,7 +138,7 @@ def test_what_could_not_be_recorded_is_kept(stage):
 
 @pytest.fixture
 def session(viewer, make_video):
-    token = sessions.stream_token(user=viewer, video_id=make_video().pk)
+    token = sessions.stream_token(user=viewer, video_id=make_video().pk)[0]
     client = sessions.Client(AGENT, "127.0.0.1")
     return sessions.redeem(token=token, client=client)[0]
 
@@ -173,7 +173,7 @@ def test_two_web_processes_record_what_they_served(viewer, make_video, media):
     folder.mkdir(parents=True)
     for number in range(1, 7):
         (folder / f"{number}.m4s").write_bytes(SMALL)
-    token = sessions.stream_token(user=viewer, video_id=video.pk)
+    token = sessions.stream_token(user=viewer, video_id=video.pk)[0]
     session, grant = sessions.redeem(token=token, client=sessions.Client(AGENT, "127.0.0.1"))
     PlaybackSession.objects.update(created_at=timezone.now() - timedelta(seconds=60))
 

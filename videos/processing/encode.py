@@ -69,21 +69,23 @@ def encode(
     folder: Path,
     *,
     on_percent: Callable[[int], None],
+    container: Callable[[str], list[str]] | None = None,
 ) -> Encoded:
     """Encode ``source`` into the existing, empty ``folder``.
 
     ``on_percent`` is called with 0 to 100 about twice a second; an exception in it stops FFmpeg and is
-    passed on. Raises Rejected if the video is damaged or truncated, and ToolFailed if FFmpeg fails for
+    passed on. ``container(name)`` returns FFmpeg's arguments for one output; by default a plain MP4.
+    Raises Rejected if the video is damaged or truncated, and ToolFailed if FFmpeg fails for
     another reason.
     """
     opened = evening.as_it_is(source, video)
     try:
-        empty = _run(opened, renditions, folder, on_percent)
+        empty = _run(opened, renditions, folder, on_percent, container)
     except ShapeChanged:
         opened = evening.make_even(
             opened, folder, seconds=seconds_allowed(video), on_percent=lambda _: on_percent(0)
         )
-        empty = _run(opened, renditions, folder, on_percent)
+        empty = _run(opened, renditions, folder, on_percent, container)
         opened.path.unlink()
     return Encoded(
         videos=tuple((rendition, folder / _video_name(rendition)) for rendition in renditions),
@@ -101,6 +103,7 @@ def _run(
     renditions: tuple[Rendition, ...],
     folder: Path,
     on_percent: Callable[[int], None],
+    container: Callable[[str], list[str]] | None,
 ) -> Emptiness:
     video = opened.video
     watch, empty = evening.Watch(), Emptiness()
@@ -120,7 +123,7 @@ def _run(
         on_percent(progress.percent)
 
     done = cage.run(
-        command(opened, renditions),
+        command(opened, renditions, container),
         reads=[opened.path],
         writes=[folder],
         cwd=folder,
@@ -137,6 +140,7 @@ def _run(
         raise Rejected(
             "damaged",
             "The video is damaged and cannot be decoded. Export the video again and upload it.",
+            said=done.stderr,
         )
     if done.returncode:
         raise _failure(done)
@@ -188,9 +192,13 @@ def _refuse_damage(video: Probe, remarks: str) -> None:
             )
 
 
-def command(opened: Opened, renditions: tuple[Rendition, ...]) -> list[str]:
+def command(
+    opened: Opened,
+    renditions: tuple[Rendition, ...],
+    container: Callable[[str], list[str]] | None = None,
+) -> list[str]:
     """Return FFmpeg's arguments. The outputs are relative to its working directory."""
-    video, threads = opened.video, _threads()
+    video, threads, container = opened.video, _threads(), container or _mp4
     argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-v", "verbose", "-y"]
     argv += ["-progress", "pipe:1", "-stats_period", "0.5", "-nostats"]
     argv += [*threads, *opened.arguments]
@@ -199,10 +207,10 @@ def command(opened: Opened, renditions: tuple[Rendition, ...]) -> list[str]:
         argv += ["-filter_complex", audio_graph(video, track, number)]
     for number, rendition in enumerate(renditions):
         argv += ["-map", f"[v{number}]", *_video_encoder(rendition, video), *threads]
-        argv += _mp4(_video_name(rendition))
+        argv += container(_video_name(rendition))
     for number in range(len(video.audio_tracks)):
         argv += ["-map", f"[a{number}]", "-c:a", "aac", "-b:a", str(AUDIO_BITRATE)]
-        argv += _mp4(_audio_name(number))
+        argv += container(_audio_name(number))
     return argv
 
 

@@ -2,9 +2,9 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from . import gate, packager, playlists
 from .encode import Encoded, encode, seconds_allowed, too_much_output
@@ -12,6 +12,9 @@ from .errors import ToolFailed
 from .ladder import Rendition, ladder
 from .posters import make_poster, poster_source
 from .probe import Probe, probe
+
+if TYPE_CHECKING:
+    from .growing import Growing
 
 OUT = "out"
 # The percentage of the whole work at which each step begins.
@@ -37,7 +40,8 @@ class Output:
     """The result of ``transcode``: a finished version in ``directory``, and its properties.
 
     Size and frame rate are those of the source as displayed. ``container`` and the codecs are the
-    source's; ``audio_codec`` is "" for a silent video. ``renditions`` has the largest first.
+    source's; ``audio_codec`` is "" for a silent video. ``renditions`` has the largest first, and all of
+    the ladder if the version ``is_full``.
     """
 
     directory: Path
@@ -49,15 +53,24 @@ class Output:
     container: str
     video_codec: str
     audio_codec: str
+    segment_seconds: float = packager.SEGMENT_SECONDS  # on average
+    is_full: bool = True
 
 
-def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None]) -> Output:
+def transcode(
+    source: Path,
+    work: Path,
+    on_progress: Callable[[str, int], None],
+    growing: "Growing | None" = None,
+) -> Output:
     """Make a version of ``source`` in ``work/out``: renditions, sound tracks, playlists and poster.
 
     The source is only read. ``work`` is an existing directory that only this call uses; files that an
     earlier call left in it are removed. ``on_progress(step, percent)`` is called about twice a second
     with 0 to 100, never falling; an exception in it stops the work, kills all processes and is passed
     on.
+
+    With ``growing`` only the smallest rendition is made, and published while it is being encoded.
 
     Raises Rejected if the file is at fault, and ToolFailed if another attempt may succeed. After any
     exception ``work`` may hold unfinished files.
@@ -71,16 +84,26 @@ def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None])
     before = _identity(source)
     on_progress("probe", 0)
     video = probe(upload)
-    renditions = ladder(video.width, video.height, video.frame_rate)
+    whole = ladder(video.width, video.height, video.frame_rate)
+    renditions = whole[-1:] if growing else whole
     on_progress("encode", STEPS["encode"])
     try:
-        encoded = _encode_and_check(upload, video, renditions, folders["encoded"], on_progress)
+        encoded = _encode_and_check(
+            upload, video, renditions, folders["encoded"], on_progress, growing
+        )
     except gate.Faulty:
         # Once more: a fault of memory or of the disk does not come again, one of the encoder does.
         folders["encoded"] = _fresh(folders["encoded"])
         encoded = _encode_and_check(
-            upload, video, renditions, folders["encoded"], _never_falling(on_progress)
+            upload,
+            video,
+            renditions,
+            folders["encoded"],
+            _never_falling(on_progress),
+            growing,
         )
+    if growing:
+        growing.complete()
     sizes = {rendition.name: path.stat().st_size for rendition, path in encoded.videos}
     _package(encoded, folders[OUT], on_progress)
     _refuse_segments(video, encoded, folders[OUT])
@@ -89,7 +112,8 @@ def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None])
     shutil.rmtree(folders["encoded"])
     shutil.rmtree(folders["in"])
     on_progress("poster", 100)
-    return _output(video, encoded, sizes, folders[OUT])
+    made = _output(video, encoded, sizes, folders[OUT])
+    return replace(made, is_full=renditions == whole)
 
 
 def _encode_and_check(
@@ -98,19 +122,20 @@ def _encode_and_check(
     renditions: tuple[Rendition, ...],
     folder: Path,
     on_progress: Callable[[str, int], None],
+    growing: "Growing | None",
 ) -> Encoded:
     """Encode all renditions and sound tracks, and decode each once. Raises gate.Faulty."""
-    encoded = encode(
-        upload,
-        video,
-        renditions,
-        folder,
-        on_percent=lambda percent: on_progress("encode", _overall(percent)),
-    )
+
+    def on_percent(percent: int) -> None:
+        on_progress("encode", _overall(percent))
+        if growing:
+            growing.follow(folder, video, renditions[0], percent)
 
     def tick() -> None:
         on_progress("check", STEPS["check"])
 
+    container = growing.container if growing else None
+    encoded = encode(upload, video, renditions, folder, on_percent=on_percent, container=container)
     tick()
     gate.check(encoded, seconds=seconds_allowed(video), on_tick=tick)
     return encoded

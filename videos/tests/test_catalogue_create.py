@@ -42,6 +42,7 @@ def test_a_new_video_is_free_public_and_without_a_file(post, creator, trail):
         "processing": {
             "step": None, "percent": 0, "attempts": 0, "queue_position": None,
             "eta_seconds": None, "error": None,
+            "stage": None, "still_to_come": [], "last_line": None,
         },
         "source": None, "deleted_at": None,
     }  # fmt: skip

@@ -3,7 +3,6 @@
 import struct
 import time
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 
@@ -174,8 +173,7 @@ def test_sixteen_sound_tracks_and_all_renditions_fit_into_the_packager(tmp_path,
 def test_names_of_sound_tracks_never_collide():
     tracks = [AudioTrack(n, "aac", "und", title, 2) for n, title in enumerate(("A 3", "A", "A"))]
 
-    sounds = tuple((track, Path()) for track in tracks)
-    names = packager.audio_names(Encoded((), sounds, 0, Fraction(25)))
+    names = packager.audio_names(tracks)
 
     assert len(set(names)) == 3
 

@@ -90,7 +90,7 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
     events.deliver_due()
     free = videos[1]
     playing = [
-        sessions.redeem(token=sessions.stream_token(user=user, video_id=free.pk), client=PHONE)
+        sessions.redeem(token=sessions.stream_token(user=user, video_id=free.pk)[0], client=PHONE)
         for user in (viewer, creator, AnonymousUser())
         for _ in range(2)
     ]
@@ -108,7 +108,7 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
         "webhook-events": list(models.WebhookEvent.objects.values_list("pk", flat=True)),
         "users": [user.pk for user in bystanders],
         "sessions": list(PlaybackSession.objects.values_list("pk", flat=True)),
-        "play": [sessions.stream_token(user=AnonymousUser(), video_id=free.pk), *playing[0][1:]],
+        "play": [sessions.stream_token(user=AnonymousUser(), video_id=free.pk)[0], *playing[0][1:]],
         "pools": ["2026-08", "2026-09", "2026-10"],
         "statements": ["2026-08", "2026-09"],
         "creator": [creator.pk, bystanders[1].pk],
