@@ -192,8 +192,10 @@ def _displayed_size(picture: Opening) -> tuple[int, int]:
     width, height = picture.width, picture.height
     if width * height > settings.MAX_PIXELS:
         raise Rejected("too_large", TOO_MANY_PIXELS)
-    if Fraction(1, 8) <= picture.aspect <= 8:
+    if Fraction(3, 4) <= picture.aspect <= 8:
         width = round(width * picture.aspect)
+    elif Fraction(1, 8) <= picture.aspect:  # a wide picture that was turned: no column is lost
+        height = round(height / picture.aspect)
     if min(width, height) < SMALLEST_SIDE:
         raise Rejected(
             "too_small",
