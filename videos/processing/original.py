@@ -9,6 +9,7 @@ import logging
 import re
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from math import floor
 from pathlib import Path
@@ -174,6 +175,7 @@ def _copy(
         videos=((rendition, video),),
         audios=tuple((track, folder / f"a-{n}.mp4") for n, track in enumerate(tracks)),
         frames=len(shown.times),
+        frame_rate=Fraction(len(shown.times) / shown.end).limit_denominator(1001),
     )
     seconds = _segment_seconds(shown)
     packager.package(encoded, out, on_tick=on_tick, segment_seconds=seconds)
