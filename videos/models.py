@@ -9,6 +9,7 @@ from django.utils import timezone
 from config import money
 from config.ids import uuid7
 from config.texts import validate_name
+from videos.presentation.models import Caption, Presentation  # noqa: F401 - models of this app
 from videos.querysets import ProcessingJobQuerySet, VideoQuerySet, WorkerPresenceQuerySet
 
 
@@ -73,6 +74,8 @@ class Video(models.Model):
     source_container = models.CharField(max_length=80, blank=True)
     source_video_codec = models.CharField(max_length=40, blank=True)
     source_audio_codec = models.CharField(max_length=40, blank=True)
+    # Sentences about parts of the source that could not be taken over.
+    source_notes = models.JSONField(default=list, editable=False)
 
     # The version that viewers get, and its properties. A version never changes: publishing another
     # one is a single UPDATE of all these fields. Empty before the first one.
@@ -81,6 +84,13 @@ class Video(models.Model):
     width = models.PositiveIntegerField(null=True)
     height = models.PositiveIntegerField(null=True)
     renditions = models.JSONField(default=list)
+
+    # What is shown beside the picture (videos.presentation). ``poster_tag`` names the poster that the
+    # owner chose; without one the version's automatic poster is shown.
+    audio_tracks = models.JSONField(default=list, editable=False)
+    chapters = models.JSONField(default=list, editable=False)
+    poster_tag = models.CharField(max_length=32, blank=True, editable=False)
+    has_storyboard = models.BooleanField(default=False, editable=False)
 
     # Counted by the analytics app, which writes them with catalogue.set_counters.
     views = models.PositiveBigIntegerField(default=0)

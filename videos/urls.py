@@ -1,5 +1,7 @@
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from videos.presentation.views import CaptionViewSet
 from videos.views import VideoViewSet
 
 
@@ -18,4 +20,16 @@ class CollectionRouter(SimpleRouter):
 router = CollectionRouter()
 router.register("videos", VideoViewSet, basename="video")
 
-urlpatterns = router.urls
+urlpatterns = [
+    *router.urls,
+    path(
+        "videos/<id:video_id>/captions/",
+        CaptionViewSet.as_view({"get": "list", "post": "create"}),
+        name="caption-list",
+    ),
+    path(
+        "videos/<id:video_id>/captions/<id:pk>",
+        CaptionViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        name="caption-detail",
+    ),
+]

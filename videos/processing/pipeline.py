@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from . import packager, playlists
+from . import extras, packager, playlists
 from .encode import Encoded, encode, too_much_output
 from .errors import ToolFailed
 from .ladder import ladder
@@ -82,6 +82,9 @@ def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None])
     )
     sizes = {rendition.name: path.stat().st_size for rendition, path in encoded.videos}
     _package(encoded, folders[OUT], on_progress)
+    extras.take_out(
+        upload, encoded, folders[OUT], on_tick=lambda: on_progress("poster", STEPS["poster"])
+    )
     _refuse_segments(video, encoded, folders[OUT])
     if _identity(source) != before:
         raise ToolFailed("The source has changed while it was processed.")
