@@ -181,6 +181,16 @@ class Video(models.Model):
         return self.current_version != ""
 
     @property
+    def poster_name(self) -> str:
+        """The name of the poster that is shown, which another poster never has; "" without one."""
+        return "-".join(filter(None, (self.current_version, self.poster_tag)))
+
+    @property
+    def chosen_poster(self) -> Path:
+        """The file of the poster that the owner chose, if there is a ``poster_tag``."""
+        return settings.MEDIA_ROOT / "posters" / str(self.pk) / f"{self.poster_tag}.jpg"
+
+    @property
     def is_withdrawn(self) -> bool:
         """Whether the video has left the catalogue because its creator is deactivated."""
         return not self.creator.is_active

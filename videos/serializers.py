@@ -244,11 +244,11 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
 
     @extend_schema_field({"type": ["string", "null"], "format": "uri"})
     def get_poster_url(self, video):
-        if not video.is_playable:
+        if not video.poster_name:
             return None
         before, after = self._around_id
-        # The version in the address lets caches keep the picture: another version has another one.
-        return f"{before}{video.pk}{after}?v={video.current_version}"
+        # The name in the address lets caches keep the picture: another picture has another name.
+        return f"{before}{video.pk}{after}?v={video.poster_name}"
 
     @cached_property
     def _around_id(self) -> list[str]:

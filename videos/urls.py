@@ -1,6 +1,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from videos.presentation.poster_views import PosterView
 from videos.presentation.views import CaptionViewSet
 from videos.views import VideoViewSet
 
@@ -22,6 +23,11 @@ router.register("videos", VideoViewSet, basename="video")
 
 urlpatterns = [
     *router.urls,
+    path(
+        "videos/<id:video_id>/poster",
+        PosterView.as_view({"get": "retrieve", "put": "update", "delete": "destroy"}),
+        name="video-poster",
+    ),
     path(
         "videos/<id:video_id>/captions/",
         CaptionViewSet.as_view({"get": "list", "post": "create"}),

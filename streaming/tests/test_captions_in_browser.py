@@ -71,6 +71,7 @@ PLAYERS = {
           const player = dashjs.MediaPlayer().create();
           player.initialize(v, url, false);
           await new Promise((done) => player.on("allTextTracksAdded", done));
+          v.play(); // it appends no text before
           const forced = (track) => track.roles.some((role) => role.value === "forced-subtitle");
           const label = (track) => track.labels[0].text;
           window.pick = (language) => player.setTextTrack(player.getTracksFor("text").findIndex(
@@ -135,7 +136,6 @@ def test_a_player_lists_and_shows_captions_and_sound_tracks(chromium, video, nam
         page.add_script_tag(path=file)
         found = page.evaluate(code, session[address])
         assert found == {"texts": TEXTS, "sounds": SOUNDS}
-        page.evaluate("() => v.play()")  # dash.js shows no text that is chosen before
         for language, label in (("en", "English"), ("de", "Deutsch")):
             page.evaluate("(language) => pick(language)", language)
             processes.wait_for(partial(page.evaluate, LOADED, label))

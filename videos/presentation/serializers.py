@@ -1,3 +1,4 @@
+import math
 from itertools import pairwise
 
 import langcodes
@@ -9,6 +10,7 @@ from config.api.serializers import CompleteErrors
 from config.texts import validate_name
 from videos.presentation.cues import MOST_BYTES, MOST_SECONDS, Cue, NotCaptions, parse, read
 from videos.presentation.models import Caption
+from videos.presentation.posters import MOST_BYTES as MOST_IMAGE_BYTES
 from videos.processing.extras import MOST_CHAPTERS, TITLE_LETTERS
 
 
@@ -99,6 +101,37 @@ def _read(file) -> list[Cue]:
     if file.size > MOST_BYTES:
         raise NotCaptions(f"The file has more than {MOST_BYTES} bytes. Split it.")
     return read(file.read())
+
+
+class PosterSerializer(serializers.Serializer):
+    """A moment of the video, or an image."""
+
+    at_seconds = serializers.FloatField(required=False, min_value=0, max_value=MOST_SECONDS)
+    file = serializers.FileField(
+        required=False, help_text="JPEG, PNG or WebP, at most 5 MiB and 50 million pixels."
+    )
+
+    def validate_at_seconds(self, value):
+        seconds = self.context["video"].duration_seconds
+        if not math.isfinite(value) or (seconds is not None and value >= seconds):
+            raise serializers.ValidationError(
+                f"The video lasts {seconds or 0:.1f} seconds. Send a time before its end."
+            )
+        return value
+
+    def validate_file(self, file):
+        if file.size > MOST_IMAGE_BYTES:
+            raise serializers.ValidationError(
+                f"The image has more than {MOST_IMAGE_BYTES} bytes. Send a smaller one."
+            )
+        return file
+
+    def validate(self, attrs):
+        if len(attrs) != 1:
+            raise serializers.ValidationError(
+                {"at_seconds": "Send either at_seconds or an image as file."}, code="invalid"
+            )
+        return attrs
 
 
 class ChapterSerializer(serializers.Serializer):
