@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.http import HttpResponse
+from django.http import FileResponse, HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import NotAuthenticated
@@ -14,11 +14,13 @@ from config.headers import FOR_OTHER_SITES
 from streaming import sessions
 from streaming.errors import PurchaseRequired
 from streaming.models import PlaybackSession
-from videos import reading
+from videos import reading, storage
+from videos.errors import StorageAway
 from videos.models import Video
 from videos.permissions import MayBrowse
 from videos.presentation import cues
 from videos.presentation.models import Caption
+from videos.processing import storyboards
 
 WEBVTT = "text/vtt; charset=utf-8"
 CAPTION_DETAILS = ("id", "language", "label", "kind", "is_forced", "is_sdh", "is_default")
@@ -75,3 +77,48 @@ class CaptionTextView(OfWatchable):
         if request.query_params.get("download", "") not in ("", "0", "false"):
             headers["Content-Disposition"] = f'attachment; filename="{caption.language}.vtt"'
         return HttpResponse(text, content_type=WEBVTT, headers=headers)
+
+
+class StoryboardView(OfWatchable):
+    """The index of a video's storyboard."""
+
+    @extend_schema(
+        summary="Get a video's storyboard",
+        description="WebVTT whose cues name a picture for each part of the video, as "
+        "`sprite-1.jpg#xywh=x,y,width,height`, relative to this address. Like playback, it is refused "
+        "to those who may not watch the video. Players find it below the address of their session, too.",
+        responses={
+            (200, "text/vtt"): OpenApiResponse(OpenApiTypes.BINARY, description="The index.")
+        },
+    )
+    @refuses(NotAuthenticated, PurchaseRequired, StorageAway)
+    @sends_headers("Content-Disposition")
+    def get(self, request, video_id):
+        return _file(self.get_video(video_id), storyboards.INDEX, WEBVTT)
+
+
+class SpriteView(OfWatchable):
+    """A file of a storyboard's pictures."""
+
+    @extend_schema(
+        summary="Get pictures of a storyboard",
+        description="A file with up to 100 pictures, as the storyboard names it.",
+        responses={
+            (200, "image/jpeg"): OpenApiResponse(OpenApiTypes.BINARY, description="The pictures.")
+        },
+    )
+    @refuses(NotAuthenticated, PurchaseRequired, StorageAway)
+    @sends_headers("Content-Disposition")
+    def get(self, request, video_id, number):
+        return _file(self.get_video(video_id), f"sprite-{number}.jpg", "image/jpeg")
+
+
+def _file(video: Video, name: str, content_type: str) -> FileResponse:
+    path = video.version_folder / storyboards.FOLDER / name
+    with storage.refusing():
+        if not video.is_playable or not path.is_file():
+            storage.require()
+            raise NotVisible("This video has no such picture.")
+        file = path.open("rb")
+    headers = {**FOR_OTHER_SITES, "Cache-Control": "private, max-age=300"}
+    return FileResponse(file, content_type=content_type, headers=headers)

@@ -21,4 +21,14 @@ urlpatterns = [
         texts.CaptionTextView.as_view(),
         name="caption-text",
     ),
+    path(
+        "videos/<id:video_id>/storyboard/index.vtt",
+        texts.StoryboardView.as_view(),
+        name="storyboard-index",
+    ),
+    path(
+        "videos/<id:video_id>/storyboard/sprite-<int:number>.jpg",
+        texts.SpriteView.as_view(),
+        name="storyboard-sprite",
+    ),
 ]

@@ -9,7 +9,7 @@ from django.utils import timezone
 from config import money
 from config.ids import uuid7
 from config.texts import validate_name
-from videos.presentation.models import Caption, Presentation  # noqa: F401 - models of this app
+from videos.presentation.models import Caption
 from videos.querysets import ProcessingJobQuerySet, VideoQuerySet, WorkerPresenceQuerySet
 
 
@@ -106,7 +106,9 @@ class Video(models.Model):
     deleted_at = models.DateTimeField(null=True, editable=False)
 
     objects = VideoQuerySet.as_manager()
-    tag_names: list[str]  # in alphabetical order; only where `videos.reading` has read them
+    # Only where `videos.reading` has read them: the tags in alphabetical order, captions without texts.
+    tag_names: list[str]
+    caption_rows: list["Caption"]
 
     class Meta:
         permissions = [

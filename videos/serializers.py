@@ -3,7 +3,6 @@ from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, inline_serializer
 from rest_framework import serializers
@@ -15,8 +14,8 @@ from config.api.representation import Compiled
 from config.api.serializers import CompleteErrors
 from config.texts import validate_name
 from videos.models import ProcessingJob, Video
+from videos.presentation.fields import PresentedFields
 
-NIL = UUID(int=0)
 TAGS_MAX = 20
 TAG_LETTERS_MAX = 40
 
@@ -61,15 +60,6 @@ class RenditionSerializer(serializers.Serializer):
     )
 
 
-CaptionSerializer = inline_serializer(
-    "CaptionSummary",
-    {
-        "id": serializers.UUIDField(),
-        "language": serializers.CharField(),
-        "label": serializers.CharField(),
-    },
-    many=True,
-)
 ProcessingSerializer = inline_serializer(
     "Processing",
     {
@@ -94,6 +84,10 @@ SourceSerializer = inline_serializer(
         "container": serializers.CharField(),
         "video_codec": serializers.CharField(),
         "audio_codec": serializers.CharField(),
+        "notes": serializers.ListField(
+            child=serializers.CharField(),
+            help_text="What of the file could not be taken over, in words.",
+        ),
     },
     allow_null=True,
 )
@@ -115,7 +109,7 @@ A_PAID_VIDEO = OpenApiExample(
 )
 
 
-class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
+class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.ModelSerializer):
     """A video. Only its owner and administrators get `processing`, `source` and `deleted_at`."""
 
     creator = CreatorSerializer(read_only=True)
@@ -135,10 +129,7 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
         max_value=24 * 365,
         help_text="Hours that a rental lasts from the first playback. Needs `rental_price`.",
     )
-    poster_url = serializers.SerializerMethodField()
-    storyboard_url = serializers.SerializerMethodField()
     renditions = RenditionSerializer(many=True, read_only=True)
-    captions = serializers.SerializerMethodField()
     processing = serializers.SerializerMethodField()
     # DRF collects declared fields and removes them from the class, so this hides no Field.source.
     source = serializers.SerializerMethodField()  # type: ignore[assignment]  # see above
@@ -149,8 +140,8 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
             "id", "title", "description", "creator", "status", "playable", "visibility", "is_paid",
             "price", "currency", "rental_price", "rental_hours", "category", "tags",
             "duration_seconds", "width", "height", "poster_url", "storyboard_url", "renditions",
-            "captions", "views", "likes", "dislikes", "created_at", "published_at",
-            "processing", "source", "deleted_at",
+            "captions", "chapters", "audio_tracks", "views", "likes", "dislikes",
+            "created_at", "published_at", "processing", "source", "deleted_at",
         ]  # fmt: skip
         read_only_fields = [
             "status", "duration_seconds", "width", "height", "views", "likes", "dislikes",
@@ -242,28 +233,6 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
             return None
         return amount
 
-    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
-    def get_poster_url(self, video):
-        if not video.poster_name:
-            return None
-        before, after = self._around_id
-        # The name in the address lets caches keep the picture: another picture has another name.
-        return f"{before}{video.pk}{after}?v={video.poster_name}"
-
-    @cached_property
-    def _around_id(self) -> list[str]:
-        """The address of a poster before the video's id, and after it."""
-        address = self.context["request"].build_absolute_uri(reverse("video-poster", args=[NIL]))
-        return address.split(str(NIL))
-
-    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
-    def get_storyboard_url(self, video):
-        return None
-
-    @extend_schema_field(CaptionSerializer)
-    def get_captions(self, video):
-        return []
-
     @extend_schema_field(ProcessingSerializer)
     def get_processing(self, video):
         job = video.job
@@ -303,6 +272,7 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
             "container": video.source_container,
             "video_codec": video.source_video_codec,
             "audio_codec": video.source_audio_codec,
+            "notes": video.source_notes,
         }
 
 

@@ -2,7 +2,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from videos.presentation.poster_views import PosterView
-from videos.presentation.views import CaptionViewSet
+from videos.presentation.views import CaptionViewSet, ChaptersView
 from videos.views import VideoViewSet
 
 
@@ -23,6 +23,11 @@ router.register("videos", VideoViewSet, basename="video")
 
 urlpatterns = [
     *router.urls,
+    path(
+        "videos/<id:video_id>/chapters",
+        ChaptersView.as_view({"get": "list", "put": "update"}),
+        name="chapter-list",
+    ),
     path(
         "videos/<id:video_id>/poster",
         PosterView.as_view({"get": "retrieve", "put": "update", "delete": "destroy"}),

@@ -101,12 +101,12 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         pages = KeysetPagination()
         pages.read(Video, request, self)
         page = pages.page(reading.newest(request.user), PAGE_SIZE, None)
-        reading.add_tags(page)
+        reading.add_parts(page)
         return pages.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def paginate_queryset(self, queryset):
         page = super().paginate_queryset(queryset) or []
-        reading.add_tags(page)
+        reading.add_parts(page)
         return page
 
     def retrieve(self, request, pk):
@@ -116,7 +116,7 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         if video is None:
             raise Http404("No Video matches the given query.")
         self.check_object_permissions(request, video)
-        reading.add_tags([video])
+        reading.add_parts([video])
         return Response(self.get_serializer(video).data)
 
     @extend_schema(

@@ -22,7 +22,7 @@ from videos.errors import StorageAway
 from videos.models import Video
 from videos.presentation import cues
 from videos.presentation.models import Caption, Presentation
-from videos.processing import extras, manifests
+from videos.processing import extras, manifests, storyboards
 from videos.processing.extras import Extras, Sound
 from videos.processing.packager import MASTER
 
@@ -116,7 +116,7 @@ def _write(video: Video, due: Presentation, folder: Path) -> None:
             }
             for sound in sounds
         ],
-        "has_storyboard": (folder / "storyboard" / "index.vtt").is_file(),
+        "has_storyboard": (folder / storyboards.FOLDER / storyboards.INDEX).is_file(),
     }
     if any(getattr(video, name) != value for name, value in facts.items()):
         Video.objects.filter(pk=video.pk, current_version=folder.name).update(**facts)

@@ -1,4 +1,4 @@
-"""The captions of a video."""
+"""The captions and chapters of a video."""
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -14,9 +14,14 @@ from config.errors import TooLarge
 from videos.errors import TooManyCaptions
 from videos.models import Video
 from videos.permissions import MayBrowse, MayChangeParts, OwnsVideo
-from videos.presentation import captioning, cues
+from videos.presentation import captioning, chapters, cues
 from videos.presentation.models import Caption
-from videos.presentation.serializers import CaptionSerializer, refusal
+from videos.presentation.serializers import (
+    CaptionSerializer,
+    ChapterSerializer,
+    read_chapters,
+    refusal,
+)
 
 
 class OfVideo(GenericViewSet):
@@ -116,6 +121,37 @@ class CaptionViewSet(OfVideo):
     def destroy(self, request, video_id, pk):
         captioning.delete_caption(caption=self.get_object(), actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ChaptersView(OfVideo):
+    """The chapters of a video."""
+
+    queryset = Video.objects.none()
+    serializer_class = ChapterSerializer
+    pagination_class = None
+    filterset_class = None
+
+    @extend_schema(
+        summary="List a video's chapters",
+        description="In their order. The session's answer names the same as WebVTT (kind `chapters`).",
+        responses=ChapterSerializer(many=True),
+    )
+    def list(self, request, video_id):
+        return Response(self.get_video().chapters)
+
+    @extend_schema(
+        summary="Set a video's chapters",
+        description="Takes the place of all chapters, also of those from the video's file; an empty "
+        "list removes them. At most 500, in their order, each at its own time, before the video's end.",
+        request=ChapterSerializer(many=True),
+        responses=ChapterSerializer(many=True),
+    )
+    def update(self, request, video_id):
+        video = self.get_video()
+        found = read_chapters(request.data, seconds=video.duration_seconds)
+        return Response(
+            chapters.set_chapters(video=video, actor=request.user, chapters=found).chapters
+        )
 
 
 def _sent(request) -> str:

@@ -12,6 +12,7 @@ from .errors import ToolFailed
 from .ladder import ladder
 from .posters import make_poster, poster_source
 from .probe import Probe, probe
+from .storyboards import make_storyboard
 
 OUT = "out"
 # The percentage of the whole work at which each step begins.
@@ -101,6 +102,12 @@ def _package(encoded: Encoded, out: Path, on_progress: Callable[[str, int], None
     """
     on_progress("package", STEPS["package"])
     packager.package(encoded, out, on_tick=lambda: on_progress("package", STEPS["package"]))
+    make_storyboard(
+        encoded,
+        playlists.duration_of(out / f"{encoded.videos[0][0].name}.m3u8"),
+        out,
+        on_tick=lambda: on_progress("package", STEPS["package"]),
+    )
     of_poster = poster_source(encoded)
     for _, path in (*encoded.videos, *encoded.audios):
         if path != of_poster:

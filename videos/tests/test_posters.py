@@ -6,7 +6,7 @@ import subprocess
 import zlib
 from pathlib import Path
 
-import imageio_ffmpeg
+import imageio_ffmpeg  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
