@@ -12,6 +12,7 @@ from accounts.roles import MODERATOR, Role
 from config.tests import openapi
 from payments import models
 from payments.periods import Month
+from videos.models import Caption, Video
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sweep]
 
@@ -212,6 +213,9 @@ OPENS = {
     "videos.watch_any_video": set(),
     "videos.change_any_video": {
         "PATCH videos/{id}", "PUT videos/{id}", "PUT videos/{id}/file",
+        "PUT videos/{video_id}/poster", "DELETE videos/{video_id}/poster",
+        "PUT videos/{video_id}/chapters", "POST videos/{video_id}/captions/",
+        "PATCH videos/{video_id}/captions/{id}", "DELETE videos/{video_id}/captions/{id}",
     },
     "videos.delete_any_video": {"DELETE videos/{id}"},
     "videos.retry_any_video": {"POST videos/{id}/retry"},
@@ -334,6 +338,14 @@ class House:
         play = self.client_for().get(token["stream_url"], HTTP_ACCEPT="application/json")
         return play.data["session_id"]
 
+    def caption(self, video) -> uuid.UUID:
+        """Return the id of a new caption, or an unknown id for an unknown video."""
+        if not isinstance(video, Video):
+            return uuid.uuid4()
+        fields = {"language": "en", "label": "English", "cues": 1}
+        text = "WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n"
+        return Caption.objects.create(video=video, text=text, **fields).pk
+
     def row(self, folder: str):
         """Return a row for an operation under ``payments/…/<folder>/{id}`` that no call has changed."""
         if folder not in self.rows:
@@ -364,7 +376,9 @@ class House:
         return models.WebhookEvent.objects.create(**event)
 
     def url(self, operation: str, video) -> str:
-        path = operation.split(" ")[1].replace("{field}", "receipt")
+        path = operation.split(" ")[1].replace("{field}", "receipt").replace("{number}", "1")
+        if "captions/{id}" in path:
+            path = path.replace("{id}", str(self.caption(video)))
         if path.startswith("videos/{id}") or "{video_id}" in path:
             value = video.pk
         elif path.startswith("users/"):
