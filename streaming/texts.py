@@ -72,7 +72,7 @@ class CaptionTextView(OfWatchable):
         caption = Caption.objects.filter(video=video, pk=pk).first()
         if caption is None:
             raise NotVisible("This video has no such caption.")
-        text = cues.write(cues.parse(caption.text), until=video.duration_seconds)
+        text = cues.cut(caption.text, video.duration_seconds)
         headers = dict(FOR_OTHER_SITES)
         if request.query_params.get("download", "") not in ("", "0", "false"):
             headers["Content-Disposition"] = f'attachment; filename="{caption.language}.vtt"'

@@ -78,7 +78,7 @@ def delete_caption(*, caption: Caption, actor: User) -> None:
 
 def _lock(video: Video) -> None:
     """Lock the video's row, so that its captions change one after another."""
-    if not Video.objects.alive().select_for_update().filter(pk=video.pk).exists():
+    if not Video.objects.alive().select_for_update(no_key=True).filter(pk=video.pk).first():
         raise NotVisible()
 
 

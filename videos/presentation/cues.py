@@ -136,6 +136,19 @@ def write(cues: list[Cue], *, until: float | None = None, header: str = "") -> s
     return "\n\n".join(blocks) + "\n"
 
 
+def cut(text: str, until: float | None) -> str:
+    """Return a text that ``write`` has made, cut at ``until`` seconds.
+
+    A text that ends before is returned as it is: reading a long one takes a good part of a second.
+    """
+    if until is None:
+        return text
+    ends = (match.groups() for match in re.finditer(rf"^.* --> {_STAMP}", text, re.MULTILINE))
+    if all((_milliseconds(end) or 0) <= round(until * 1000) for end in ends):
+        return text
+    return write(parse(text), until=until)
+
+
 def stamp(milliseconds: int) -> str:
     """Return a time as WebVTT writes it.
 

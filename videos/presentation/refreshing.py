@@ -130,6 +130,8 @@ def _take_over(video: Video, due: Presentation, found: Extras) -> None:
     do chapters that the owner has set. A caption that the owner deletes does not come back when the
     same source is processed again.
     """
+    # In this order, as in every change of captions and chapters.
+    Video.objects.select_for_update(no_key=True).get(pk=video.pk)
     row = Presentation.objects.select_for_update().get(pk=due.pk)
     if row.source != due.source or row.taken_from == row.source:
         return
@@ -167,7 +169,7 @@ def _track(caption: Caption, seconds: float) -> manifests.TextTrack:
         name=str(caption.pk),
         language=caption.language,
         label=caption.label,
-        text=cues.write(cues.parse(caption.text), until=seconds),
+        text=cues.cut(caption.text, seconds),
         is_default=caption.is_default,
         is_forced=caption.is_forced,
         is_sdh=caption.is_sdh,

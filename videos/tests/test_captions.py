@@ -2,9 +2,11 @@
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from audit.models import AuditEntry
-from videos.presentation import captioning
+from videos.presentation import captioning, cues
 from videos.presentation.models import Caption
 
 SRT = "1\n00:00:01,000 --> 00:00:02,000\nGrüße\n\n2\n00:00:03,000 --> 00:00:04,500\nZwei\n"
@@ -245,3 +247,57 @@ def test_a_video_has_a_hundred_captions_at_most(client_for, creator, path, monke
     assert answer.status_code == 409
     assert answer.json()["errors"][0]["code"] == "too_many_captions"
     assert Caption.objects.count() == 1
+
+
+def test_a_long_text_that_fits_is_not_read_again():
+    blocks = [cues.Cue(1000 * n, 1000 * n + 900, f"a &amp; <b>{n}</b>") for n in range(20)]
+    text = cues.write(blocks)
+    assert cues.cut(text, 19.9) is text
+    assert cues.cut(text, None) is text
+    for until in (19.8, 10, 9.5, 0.5):
+        assert cues.cut(text, until) == cues.write(blocks, until=until)
+
+
+# What the two formats are made of, with characters that some programs take for ends of lines.
+LETTERS = "<>&;-:.,\n\r\t 0123456789abicvu/{}\\='\"ä\u2028\x85\x1c\ufeffWEBVTTNOTE"
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@unhurried
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3_600_000),
+            st.integers(1, 10_000),
+            st.text(LETTERS, max_size=60),
+            st.booleans(),
+        ),
+        max_size=5,
+    ),
+    st.sampled_from(["WEBVTT\n\n{}", "{}"]),
+)
+def test_a_file_is_refused_or_reads_the_same_again(found, frame):
+    """Whatever a text holds, the stored captions are WebVTT with the same cues and no HTML."""
+    blocks = "\n\n".join(
+        f"{number}\n{cues.stamp(start)} --> {cues.stamp(start + length)}\n"
+        f"{'<script>' if tag else ''}{text}"
+        for number, (start, length, text, tag) in enumerate(found, 1)
+    )
+    try:
+        read = cues.parse(frame.format(blocks))
+    except cues.NotCaptions:
+        return
+    stored = cues.write(read)
+    assert cues.parse(stored) == read
+    assert "<script" not in stored
+    assert stored.count("-->") == len(read)
+
+
+@unhurried
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(data):
+    for content in (data, b"WEBVTT\n\n00:01.000 --> 00:02.000\n" + data):
+        try:
+            cues.read(content)
+        except cues.NotCaptions:
+            continue
