@@ -1,6 +1,7 @@
 """The role-by-route matrix: every operation of the API document, for each kind of caller."""
 
 import uuid
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -36,7 +37,7 @@ SUBSCRIPTION = (
     "payments/subscription", "subscription/cancel", "payments/subscribe", "subscription/resume",
     "subscription/change", "subscription/payment-method",
 )  # fmt: skip
-MATRIX = {
+MATRIX: dict[str, tuple[Any, ...]] = {
     # accounts
     "POST auth/register": ({}, 400, 400, 400, 400, 400, 400),
     "POST auth/login": ({}, 400, 400, 400, 400, 400, 400),

@@ -61,6 +61,8 @@ def read_of_ffmpeg(data: bytes) -> list[Cue]:
     FFmpeg writes a cue as the file has it. One that is never shown is left out, and an empty line or
     an arrow in a text is no reason to refuse the others. Raises NotCaptions.
     """
+    if len(data) > MOST_BYTES:
+        raise NotCaptions(f"It has more than {MOST_BYTES} bytes.")
     text = _FORBIDDEN.sub("", decode(data))
     blocks = [block for _, block in _blocks(re.split("\r\n|\n|\r", text))][1:]
     cues = []
@@ -71,10 +73,11 @@ def read_of_ffmpeg(data: bytes) -> list[Cue]:
         )
         if match and start is not None and end is not None and end > start:
             payload = "\n".join(line.strip() for line in block[1:])[:MOST_LETTERS]
-            cues.append(Cue(start, end, markup.clean(payload), _settings(match[9] or "")))
+            text = _without_gaps(markup.clean(payload))
+            cues.append(Cue(start, end, text, _settings(match[9] or "")))
         elif not match and cues:
             last = cues.pop()
-            payload = markup.clean("\n".join(line.strip() for line in block))
+            payload = _without_gaps(markup.clean("\n".join(line.strip() for line in block)))
             joined = f"{last.text}\n{payload}"
             fits = len(joined) <= MOST_LETTERS
             cues.append(Cue(last.start, last.end, joined, last.settings) if fits else last)
@@ -246,7 +249,12 @@ def _cue(number: int, times: str, text: list[str], *, by_number: bool) -> Cue:
         payload, settings = markup.clean_subrip(payload)
     else:
         payload, settings = markup.clean(payload), _settings(match[9] or "")
-    return Cue(start, end, payload, settings)
+    return Cue(start, end, _without_gaps(payload), settings)
+
+
+def _without_gaps(text: str) -> str:
+    """Return a text without empty lines, which would end its cue; leaving a tag out can make one."""
+    return "\n".join(filter(None, (line.strip() for line in text.split("\n"))))
 
 
 def _milliseconds(parts: tuple[str | None, ...]) -> int | None:

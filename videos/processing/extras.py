@@ -6,6 +6,7 @@ all the same; a sentence says what is missing.
 """
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from . import cage, tools
 from .encode import Encoded
 from .errors import ToolFailed
 from .formats import untrusted_input
+
+logger = logging.getLogger(__name__)
 
 EXTRAS = "extras.json"
 MOST_TEXTS = 40
@@ -133,13 +136,16 @@ def _read(
                 )
     if len(wanted) > MOST_TEXTS:
         notes.append(f"Only the first {MOST_TEXTS} of {len(wanted)} text tracks were taken over.")
+    wanted = wanted[:MOST_TEXTS]
+    files = _extract(source, wanted, folder, on_tick)
     texts = []
-    for stream in wanted[:MOST_TEXTS]:
+    for stream, file in zip(wanted, files, strict=True):
         try:
-            texts.append(_text(source, stream, folder, on_tick))
-        except (ToolFailed, cues.NotCaptions) as error:
-            reason = str(error) if isinstance(error, cues.NotCaptions) else "It cannot be decoded."
-            notes.append(f"The text track {_named(stream)} was left out. {reason}")
+            if file is None:
+                raise cues.NotCaptions("It cannot be decoded.")
+            texts.append(_text(stream, cues.read_of_ffmpeg(file)))
+        except cues.NotCaptions as error:
+            notes.append(f"The text track {_named(stream)} was left out. {error}")
     return Extras(
         texts=texts,
         sounds=[_sound(streams.get(track.index, {})) for track, _ in encoded.audios],
@@ -161,17 +167,25 @@ def _ask(source: Path) -> Any:
     return json.loads(done.stdout or "{}")
 
 
-def _text(source: Path, stream: Any, folder: Path, on_tick: Callable[[], None] | None) -> Text:
-    """Return a text track as WebVTT. Raises ToolFailed and NotCaptions."""
-    file = folder / "embedded.vtt"
+def _extract(
+    source: Path, streams: list[Any], folder: Path, on_tick: Callable[[], None] | None
+) -> list[bytes | None]:
+    """Return each text track as FFmpeg writes it in WebVTT; None for one that it cannot decode.
+
+    All are read at once, because each reading goes through the whole source. If that fails, each is
+    read alone.
+    """
+    if not streams:
+        return []
+    names = [f"embedded-{stream['index']}.vtt" for stream in streams]
+    argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-v", "error", "-y"]
+    argv += untrusted_input(source)
+    for stream, name in zip(streams, names, strict=True):
+        argv += ["-map", f"0:{stream['index']}", "-c:s", "webvtt", "-map_metadata", "-1"]
+        argv += ["-t", str(settings.MAX_DURATION_SECONDS), "-f", "webvtt", name]
     try:
         done = cage.run(
-            [
-                *(str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-v", "error", "-y"),
-                *untrusted_input(source),
-                *("-map", f"0:{stream['index']}", "-c:s", "webvtt", "-map_metadata", "-1"),
-                *("-t", str(settings.MAX_DURATION_SECONDS), "-f", "webvtt", file.name),
-            ],
+            argv,
             reads=[source],
             writes=[folder],
             cwd=folder,
@@ -180,11 +194,20 @@ def _text(source: Path, stream: Any, folder: Path, on_tick: Callable[[], None] |
             file_bytes=2 * cues.MOST_BYTES,
             on_tick=on_tick,
         )
-        if done.returncode or not file.is_file():
-            raise ToolFailed(f"FFmpeg ended with {done.returncode}. {done.stderr[-500:]}")
-        found = cues.read_of_ffmpeg(file.read_bytes())
+        if not done.returncode:
+            return [(folder / name).read_bytes() for name in names]
+    except (ToolFailed, FileNotFoundError) as error:
+        logger.info("Text tracks cannot be read: %s", error)
     finally:
-        file.unlink(missing_ok=True)
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+    if len(streams) == 1:
+        return [None]
+    return [_extract(source, [stream], folder, on_tick)[0] for stream in streams]
+
+
+def _text(stream: Any, found: list[cues.Cue]) -> Text:
+    """Return a text track with what the source says of it."""
     flags, tags = stream.get("disposition", {}), stream.get("tags", {})
     return Text(
         language=language_tag(tags.get("language", "")),

@@ -167,6 +167,13 @@ def test_the_text_of_a_cue_has_only_tags_of_webvtt(client_for, creator, path):
     )
 
 
+def test_a_tag_that_is_left_out_leaves_no_empty_line(client_for, creator, path):
+    """An empty line would end the cue, and the next line would be no cue."""
+    subrip = "1\n00:00:01,000 --> 00:00:02,000\na\n<font color=red>\n{\\b1}\nb\n</font>\n"
+    text = shown(client_for, post(client_for, path, creator, subrip).json())
+    assert text == "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\na\nb\n"
+
+
 def test_cues_are_cut_at_the_end_of_the_video(client_for, creator, path):
     text = "WEBVTT\n\n00:59.000 --> 01:02.000\nlast\n\n01:00.000 --> 01:01.000\nnever\n"
     caption = post(client_for, path, creator, text).json()

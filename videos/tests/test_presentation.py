@@ -8,6 +8,8 @@ import pytest
 from videos.models import Video
 from videos.presentation import cues, refreshing
 from videos.presentation.models import Caption, Presentation
+from videos.processing import extras
+from videos.processing.encode import Encoded
 from videos.services import catalogue, sources
 from videos.tests.media import ffmpeg, h264, picture, tone
 
@@ -219,6 +221,44 @@ def test_embedded_texts_and_chapters_are_taken_over(publish, rich_clip, client_f
     ]  # fmt: skip
     chapters = (video.version_folder / "chapters.vtt").read_text()
     assert "00:00:00.000 --> 00:00:01.000\nOne &amp; &lt;two>\n" in chapters
+
+
+def test_embedded_texts_keep_their_time_where_a_file_begins_later(tmp_path):
+    (tmp_path / "de.srt").write_text(SRT % "de")
+    clip = tmp_path / "late.mkv"
+    ffmpeg(
+        *picture(), *tone(), "-i", "de.srt", "-map", "0", "-map", "1", "-map", "2", *h264(),
+        "-c:a", "aac", "-c:s", "srt", "-output_ts_offset", "10", clip, cwd=tmp_path,
+    )  # fmt: skip
+    extras.take_out(clip, Encoded(videos=(), audios=(), frames=0), tmp_path)
+    found = extras.load(tmp_path)
+    assert found is not None
+    assert "00:00:00.500 --> 00:00:01.500" in found.texts[0].text
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "written"),
+    [("mp4", "mov_text", "<i>de</i>"), ("mkv", "ass", "<i>de</i>"), ("mkv", "webvtt", "de")],
+)
+def test_texts_of_other_kinds_are_taken_over(publish, tmp_path, container, codec, written):
+    (tmp_path / "de.srt").write_text(SRT % "de")
+    clip = tmp_path / f"clip.{container}"
+    ffmpeg(
+        *picture(), "-i", "de.srt", *h264(), "-c:s", codec, "-metadata:s:s:0", "language=deu",
+        clip, cwd=tmp_path,
+    )  # fmt: skip
+    caption = Caption.objects.get(video=publish(clip))
+    assert (caption.language, caption.label) == ("de", "Deutsch")
+    assert "00:00:00.500 --> 00:00:01.500" in caption.text
+    assert written in caption.text
+
+
+def test_one_text_track_that_breaks_leaves_the_others(publish, rich_clip):
+    """Its codec says WebVTT, and its packets hold binary data; FFmpeg refuses to read all together."""
+    data = rich_clip.read_bytes().replace(b"S_TEXT/UTF8", b"S_TEXT/ASS\0", 1)
+    rich_clip.write_bytes(data)
+    video = publish(rich_clip)
+    assert "en" in set(Caption.objects.filter(video=video).values_list("language", flat=True))
 
 
 def test_sound_tracks_have_labels_that_differ_and_one_default(publish, rich_clip):
