@@ -115,6 +115,7 @@ def test_an_operation_with_several_kinds_of_bodies_has_an_optional_parameter(doc
         "POST /api/v1/videos/",
         "POST /api/v1/videos/{video_id}/captions/",
         "PATCH /api/v1/videos/{video_id}/captions/{id}",
+        "PUT /api/v1/videos/{video_id}/poster",
     }
     for name, operation in several.items():
         assert any(not each.get("required") for each in operation["parameters"]), name
