@@ -31,6 +31,19 @@ class StreamTokenSerializer(serializers.Serializer):
     )
 
 
+class PlayedTextSerializer(serializers.Serializer):
+    """A caption of a session, for players that do not take texts from the manifest."""
+
+    id = serializers.UUIDField()
+    language = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # DRF takes it from the class
+    kind = serializers.CharField()
+    is_forced = serializers.BooleanField()
+    is_sdh = serializers.BooleanField()
+    is_default = serializers.BooleanField()
+    url = serializers.URLField(help_text="The text as WebVTT.")
+
+
 class PlaybackSerializer(serializers.Serializer):
     """A playback session, the addresses of its manifests and the address for its heartbeats."""
 
@@ -46,6 +59,11 @@ class PlaybackSerializer(serializers.Serializer):
     heartbeat_url = serializers.URLField()
     heartbeat_interval_seconds = serializers.IntegerField(
         help_text="Seconds between two heartbeats of a player."
+    )
+    captions = PlayedTextSerializer(many=True)
+    chapters_url = serializers.URLField(allow_null=True, help_text="The chapters as WebVTT.")
+    storyboard_url = serializers.URLField(
+        allow_null=True, help_text="Small pictures of the whole video, as WebVTT that names them."
     )
 
 

@@ -158,13 +158,19 @@ def _get_video(videos: QuerySet[Video], video_id: uuid.UUID) -> Video:
     return video
 
 
-def _require_access(user: Caller, video: Video) -> Access:
-    """Return the user's access to a video that can be played, or raise the refusal."""
+def require_watching(user: Caller, video: Video) -> Access:
+    """Return the user's access to a video, or raise NotAuthenticated or PurchaseRequired."""
     access = can_watch(user, video)
     if access is None and not user.is_authenticated:
         raise NotAuthenticated("Sign in to watch this video.")
     if access is None:
         raise PurchaseRequired()
+    return access
+
+
+def _require_access(user: Caller, video: Video) -> Access:
+    """Return the user's access to a video that can be played, or raise the refusal."""
+    access = require_watching(user, video)
     if not video.is_playable:
         raise NotReady()
     return access

@@ -85,6 +85,20 @@ class EmptyUpload(DomainError):
     attr = "file"
 
 
+class TooManyCaptions(DomainError):
+    """Refusal of one more caption of a video that has as many as a video may have."""
+
+    default_code = "too_many_captions"
+    default_detail = "This video has 100 captions, and more are not possible. Delete one first."
+
+
+class NoVersion(DomainError):
+    """Refusal of what needs a published version, while the video has none."""
+
+    default_code = "not_ready"
+    default_detail = "This video has not been processed yet. Try again when it can be played."
+
+
 class StorageAway(ServiceUnavailable):
     """The folder of videos (MEDIA_DIR) cannot be used: not mounted, read-only, or broken."""
 

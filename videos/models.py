@@ -9,6 +9,7 @@ from django.utils import timezone
 from config import money
 from config.ids import uuid7
 from config.texts import validate_name
+from videos.presentation.models import Caption
 from videos.querysets import ProcessingJobQuerySet, VideoQuerySet, WorkerPresenceQuerySet
 
 GROWING = "g"  # begins the names of growing versions; those of all others are hexadecimal
@@ -88,6 +89,8 @@ class Video(models.Model):
     source_container = models.CharField(max_length=80, blank=True)
     source_video_codec = models.CharField(max_length=40, blank=True)
     source_audio_codec = models.CharField(max_length=40, blank=True)
+    # Sentences about parts of the source that could not be taken over.
+    source_notes = models.JSONField(default=list, editable=False)
 
     # The version that viewers get, and its properties. A version never changes, except that a growing
     # one gets longer: publishing another one is a single UPDATE of all these fields. Empty before the
@@ -102,6 +105,13 @@ class Video(models.Model):
     width = models.PositiveIntegerField(null=True)
     height = models.PositiveIntegerField(null=True)
     renditions = models.JSONField(default=list)
+
+    # What is shown beside the picture (videos.presentation). ``poster_tag`` names the poster that the
+    # owner chose; without one the version's automatic poster is shown.
+    audio_tracks = models.JSONField(default=list, editable=False)
+    chapters = models.JSONField(default=list, editable=False)
+    poster_tag = models.CharField(max_length=32, blank=True, editable=False)
+    has_storyboard = models.BooleanField(default=False, editable=False)
 
     # Counted by the analytics app, which writes them with catalogue.set_counters.
     views = models.PositiveBigIntegerField(default=0)
@@ -119,7 +129,9 @@ class Video(models.Model):
     purged_at = models.DateTimeField(null=True, editable=False)
 
     objects = VideoQuerySet.as_manager()
-    tag_names: list[str]  # in alphabetical order; only where `videos.reading` has read them
+    # Only where `videos.reading` has read them: the tags in alphabetical order, captions without texts.
+    tag_names: list[str]
+    caption_rows: list["Caption"]
 
     class Meta:
         permissions = [
@@ -192,6 +204,16 @@ class Video(models.Model):
     def is_playable(self) -> bool:
         """Whether the video has a version that can be played."""
         return self.current_version != ""
+
+    @property
+    def poster_name(self) -> str:
+        """The name of the poster that is shown, which another poster never has; "" without one."""
+        return "-".join(filter(None, (self.current_version, self.poster_tag)))
+
+    @property
+    def chosen_poster(self) -> Path:
+        """The file of the poster that the owner chose, if there is a ``poster_tag``."""
+        return settings.MEDIA_ROOT / "posters" / str(self.pk) / f"{self.poster_tag}.jpg"
 
     @property
     def is_withdrawn(self) -> bool:

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import User
+from videos.presentation.models import Caption
 from videos.signals import videos_kept
 
 if TYPE_CHECKING:
@@ -88,12 +89,14 @@ class VideoQuerySet(models.QuerySet["Video"]):
         return self.alive().filter(to_all | Q(creator=user_id) if sight is Sight.OWN else to_all)
 
     def for_output(self) -> Self:
-        """Load all that VideoSerializer reads, in two queries for any number of videos.
+        """Load all that VideoSerializer reads, in three queries for any number of videos.
 
         Only places in the queue and estimates take up to six more, when a video that is being processed
         is shown to its owner.
         """
-        return self.select_related("creator", "job").prefetch_related("tags")
+        return self.select_related("creator", "job").prefetch_related(
+            "tags", models.Prefetch("captions", Caption.objects.defer("text").order_by("pk"))
+        )
 
 
 class ProcessingJobQuerySet(models.QuerySet["ProcessingJob"]):

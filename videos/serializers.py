@@ -3,7 +3,6 @@ from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
@@ -15,8 +14,8 @@ from config.api.serializers import CompleteErrors
 from config.texts import validate_name
 from videos import estimates
 from videos.models import ProcessingJob, Video
+from videos.presentation.fields import PresentedFields
 
-NIL = UUID(int=0)
 TAGS_MAX = 20
 TAG_LETTERS_MAX = 40
 
@@ -61,15 +60,6 @@ class RenditionSerializer(serializers.Serializer):
     )
 
 
-CaptionSerializer = inline_serializer(
-    "CaptionSummary",
-    {
-        "id": serializers.UUIDField(),
-        "language": serializers.CharField(),
-        "label": serializers.CharField(),
-    },
-    many=True,
-)
 ProcessingSerializer = inline_serializer(
     "Processing",
     {
@@ -110,6 +100,10 @@ SourceSerializer = inline_serializer(
         "container": serializers.CharField(),
         "video_codec": serializers.CharField(),
         "audio_codec": serializers.CharField(),
+        "notes": serializers.ListField(
+            child=serializers.CharField(),
+            help_text="What of the file could not be taken over, in words.",
+        ),
     },
     allow_null=True,
 )
@@ -131,7 +125,7 @@ A_PAID_VIDEO = OpenApiExample(
 )
 
 
-class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
+class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.ModelSerializer):
     """A video. Only its owner and administrators get `processing`, `source` and `deleted_at`."""
 
     creator = CreatorSerializer(read_only=True)
@@ -151,10 +145,7 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
         max_value=24 * 365,
         help_text="Hours that a rental lasts from the first playback. Needs `rental_price`.",
     )
-    poster_url = serializers.SerializerMethodField()
-    storyboard_url = serializers.SerializerMethodField()
     renditions = RenditionSerializer(many=True, read_only=True)
-    captions = serializers.SerializerMethodField()
     processing = serializers.SerializerMethodField()
     # DRF collects declared fields and removes them from the class, so this hides no Field.source.
     source = serializers.SerializerMethodField()  # type: ignore[assignment]  # see above
@@ -165,8 +156,8 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
             "id", "title", "description", "creator", "status", "playable", "visibility", "is_paid",
             "price", "currency", "rental_price", "rental_hours", "category", "tags",
             "duration_seconds", "width", "height", "poster_url", "storyboard_url", "renditions",
-            "captions", "views", "likes", "dislikes", "created_at", "published_at",
-            "processing", "source", "deleted_at",
+            "captions", "chapters", "audio_tracks", "views", "likes", "dislikes",
+            "created_at", "published_at", "processing", "source", "deleted_at",
         ]  # fmt: skip
         read_only_fields = [
             "status", "duration_seconds", "width", "height", "views", "likes", "dislikes",
@@ -258,28 +249,6 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
             return None
         return amount
 
-    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
-    def get_poster_url(self, video):
-        if not video.is_playable:
-            return None
-        before, after = self._around_id
-        # The version in the address lets caches keep the picture: another version has another one.
-        return f"{before}{video.pk}{after}?v={video.current_version}"
-
-    @cached_property
-    def _around_id(self) -> list[str]:
-        """The address of a poster before the video's id, and after it."""
-        address = self.context["request"].build_absolute_uri(reverse("video-poster", args=[NIL]))
-        return address.split(str(NIL))
-
-    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
-    def get_storyboard_url(self, video):
-        return None
-
-    @extend_schema_field(CaptionSerializer)
-    def get_captions(self, video):
-        return []
-
     @extend_schema_field(ProcessingSerializer)
     def get_processing(self, video):
         job = video.job
@@ -323,6 +292,7 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
             "container": video.source_container,
             "video_codec": video.source_video_codec,
             "audio_codec": video.source_audio_codec,
+            "notes": video.source_notes,
         }
 
 

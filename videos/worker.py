@@ -30,6 +30,7 @@ from config import database
 from videos import jobs, storage
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob
+from videos.presentation import refreshing
 from videos.processing import cage
 from videos.services import garbage, publishing, purging
 from videos.signals import worker_tick
@@ -53,7 +54,7 @@ TICKS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 # The periodic work of this app and of those below it. Apps above this one connect to worker_tick.
 OWN_PARTS = {
     "second": (jobs.release_of_dead_workers, sealing.seal_in_worker),
-    "minute": (forget_old_requests,),
+    "minute": (forget_old_requests, refreshing.mend),
     "hour": (
         purging.purge_deleted,
         garbage.collect_garbage,

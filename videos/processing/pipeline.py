@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from . import gate, packager, playlists
+from . import extras, gate, packager, playlists
 from .encode import Encoded, encode, seconds_allowed, too_much_output
 from .errors import ToolFailed
 from .ladder import Rendition, ladder
 from .posters import make_poster, poster_source
 from .probe import Probe, probe
+from .storyboards import make_storyboard
 
 if TYPE_CHECKING:
     from .growing import Growing
@@ -106,6 +107,9 @@ def transcode(
         growing.complete()
     sizes = {rendition.name: path.stat().st_size for rendition, path in encoded.videos}
     _package(encoded, folders[OUT], on_progress)
+    extras.take_out(
+        upload, encoded, folders[OUT], on_tick=lambda: on_progress("poster", STEPS["poster"])
+    )
     _refuse_segments(video, encoded, folders[OUT])
     if _identity(source) != before:
         raise ToolFailed("The source has changed while it was processed.")
@@ -153,6 +157,12 @@ def _package(encoded: Encoded, out: Path, on_progress: Callable[[str, int], None
     """
     on_progress("package", STEPS["package"])
     packager.package(encoded, out, on_tick=lambda: on_progress("package", STEPS["package"]))
+    make_storyboard(
+        encoded,
+        playlists.duration_of(out / f"{encoded.videos[0][0].name}.m3u8"),
+        out,
+        on_tick=lambda: on_progress("package", STEPS["package"]),
+    )
     of_poster = poster_source(encoded)
     for _, path in (*encoded.videos, *encoded.audios):
         if path != of_poster:

@@ -69,3 +69,21 @@ def _join_in_manifest(manifest: Path, track: str) -> None:
             attributes = {"t": start} if not number else {}
             ElementTree.SubElement(timeline, f"{{{MPD}}}S", attributes | {"d": str(length)})
     tree.write(manifest, encoding="UTF-8", xml_declaration=True)
+
+
+def segment_at(playlist: Path, seconds: float) -> tuple[Path, Path, float]:
+    """Return the init segment, the segment that holds a time, and the time at which it begins.
+
+    After the end it is the last segment. Raises ValueError for a playlist without segments.
+    """
+    text = playlist.read_text(encoding="utf-8")
+    init = re.search(r'^#EXT-X-MAP:URI="([^"]+)"', text, re.MULTILINE)
+    found = re.findall(r"^#EXTINF:([0-9.]+).*\n([^#\n]+)$", text, re.MULTILINE)
+    if init is None or not found:
+        raise ValueError(f"{playlist.name} has no segments.")
+    start = 0.0
+    for length, segment in found[:-1]:
+        if seconds < start + float(length):
+            return playlist.parent / init[1], playlist.parent / segment, start
+        start += float(length)
+    return playlist.parent / init[1], playlist.parent / found[-1][1], start

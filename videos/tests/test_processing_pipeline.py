@@ -82,6 +82,7 @@ def test_only_the_files_to_publish_are_left(video):
     assert {path.name for path in output.directory.iterdir()} == {
         "master.m3u8", "manifest.mpd", "poster.jpg", "360p", "240p", "360p.m3u8", "240p.m3u8",
         "360p-iframe.m3u8", "240p-iframe.m3u8", "audio-1-und", "audio-1-und.m3u8",
+        "extras.json", "storyboard",
     }  # fmt: skip
     for directory in ("360p", "240p", "audio-1-und"):
         names = {path.name for path in (output.directory / directory).iterdir()}

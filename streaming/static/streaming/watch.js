@@ -59,6 +59,20 @@ async function start({ play }) {
   if (play) video.play().catch(() => {}); // A browser that forbids this leaves the play button.
 }
 
+/** Add captions and chapters to the player. A browser that takes captions from HLS has them already. */
+function addTexts() {
+  for (const old of video.querySelectorAll("track")) old.remove();
+  const fromHls = video.textTracks.length > 0;
+  const chapters = { kind: "chapters", label: "Chapters", language: "", url: session.chapters_url };
+  const texts = fromHls ? [] : session.captions;
+  for (const text of session.chapters_url ? [...texts, chapters] : texts) {
+    const track = document.createElement("track");
+    const { kind, label, language: srclang, url: src } = text;
+    Object.assign(track, { kind, label, srclang, src, default: Boolean(text.is_default) });
+    video.append(track);
+  }
+}
+
 /** End playback on this page and show why. A viewer who may need an account gets the sign-in form. */
 function stop(refusal, { retry = true } = {}) {
   clearInterval(timer);
@@ -112,6 +126,7 @@ function note() {
   lastTime = position;
 }
 
+video.addEventListener("loadedmetadata", () => session && addTexts());
 for (const name of ["playing", "timeupdate", "seeking", "seeked"]) video.addEventListener(name, note);
 video.addEventListener("pause", report);
 video.addEventListener("ended", report);
