@@ -14,7 +14,8 @@ from pathlib import Path
 
 from videos import durable
 
-from .packager import MANIFEST, MASTER
+from .packager import MASTER
+from .playlists import MANIFEST
 
 PACKAGED = {MASTER: "packaged.m3u8", MANIFEST: "packaged.mpd"}
 TEXTS = "text"  # the folder of text tracks, inside the version's folder

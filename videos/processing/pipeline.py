@@ -159,7 +159,7 @@ def _package(encoded: Encoded, out: Path, on_progress: Callable[[str, int], None
     packager.package(encoded, out, on_tick=lambda: on_progress("package", STEPS["package"]))
     make_storyboard(
         encoded,
-        playlists.duration_of(out / f"{encoded.videos[0][0].name}.m3u8"),
+        float(encoded.frames / encoded.frame_rate),
         out,
         on_tick=lambda: on_progress("package", STEPS["package"]),
     )

@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from fractions import Fraction
 
 import pytest
 
@@ -230,7 +231,9 @@ def test_embedded_texts_keep_their_time_where_a_file_begins_later(tmp_path):
         *picture(), *tone(), "-i", "de.srt", "-map", "0", "-map", "1", "-map", "2", *h264(),
         "-c:a", "aac", "-c:s", "srt", "-output_ts_offset", "10", clip, cwd=tmp_path,
     )  # fmt: skip
-    extras.take_out(clip, Encoded(videos=(), audios=(), frames=0), tmp_path)
+    extras.take_out(
+        clip, Encoded(videos=(), audios=(), frames=0, frame_rate=Fraction(25)), tmp_path
+    )
     found = extras.load(tmp_path)
     assert found is not None
     assert "00:00:00.500 --> 00:00:01.500" in found.texts[0].text
