@@ -20,6 +20,10 @@ class Disposition(TypedDict, total=False):
     default: int
     attached_pic: int
     timed_thumbnails: int
+    comment: int
+    dub: int
+    hearing_impaired: int
+    visual_impaired: int
 
 
 class Tags(TypedDict, total=False):

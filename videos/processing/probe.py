@@ -37,7 +37,8 @@ MIXABLE = frozenset(_MIXABLE.split())
 ENTRIES = (
     "format=format_name,duration:"
     "stream=index,codec_type,codec_name,width,height,time_base,r_frame_rate,duration,channels,"
-    "channel_layout:stream_disposition=default,attached_pic,timed_thumbnails:"
+    "channel_layout:stream_disposition=default,attached_pic,timed_thumbnails,comment,dub,"
+    "hearing_impaired,visual_impaired:"
     "stream_tags=language,title,DURATION"
 )
 
@@ -254,9 +255,15 @@ def _audio_tracks(sounds: list[Stream]) -> tuple[AudioTrack, ...]:
     )
     if len(tracks) == 2 and replace(tracks[1], index=tracks[0].index) == tracks[0]:
         left, right = tracks
-        if left.channels == 1 and not left.title:
+        if left.channels == 1 and not left.title and not any(map(_has_purpose, sounds)):
             return (replace(left, channels=2, other_index=right.index),)
     return tracks
+
+
+def _has_purpose(sound: Stream) -> bool:
+    """Return whether a sound stream is for a purpose of its own, such as an audio description."""
+    purposes = ("comment", "dub", "hearing_impaired", "visual_impaired")
+    return any(sound.get("disposition", {}).get(purpose) for purpose in purposes)
 
 
 def _title(tag: str) -> str:
