@@ -30,7 +30,7 @@ clip: $(VENV)/runtime ## write clip.mp4, a short video with sound to upload
 	@$(BIN)/python manage.py make_clip
 
 # Compiled modules are kept between runs, even where the environment says otherwise: it saves seconds.
-run demo test test-fast test-journeys fuzz mutants: export PYTHONDONTWRITEBYTECODE =
+run demo test test-fast test-journeys lab fuzz mutants: export PYTHONDONTWRITEBYTECODE =
 
 # One more than there are processors, because many tests wait for processes of their own.
 PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
@@ -50,7 +50,7 @@ fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fu
 
 lab: export LAB_PAIRS ?= 200
 lab: $(VENV)/dev ## process odd but real inputs, and 200 random pairs, and play what comes out (minutes); `make lab LAB_PAIRS=10`
-	@$(BIN)/python -m pytest -n $(PROCESSES) videos/tests/test_lab.py $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) videos/tests/test_lab.py videos/tests/test_lab_pairs.py $(ARGS)
 
 advisories: $(VENV)/dev ## ask an advisory database about the installed packages (needs the Internet)
 	@$(BIN)/python .ci/audit_pins.py

@@ -255,8 +255,8 @@ def ambisonic_opus(to: Path) -> Truth:
 @case(quick=True, browser=True)
 def av1_in_mp4(to: Path) -> Truth:
     ffmpeg(
-        *pictures(75), *sound(3), "-c:v", "libsvtav1", "-preset", 12, "-svtav1-params", "lp=1",
-        *AAC, "-f", "mp4", to,
+        *pictures(75), *sound(3), "-c:v", "libsvtav1", "-preset", 10, "-crf", 20,
+        "-svtav1-params", "lp=1", *AAC, "-f", "mp4", to,
     )  # fmt: skip
     return Truth(3, (Pictures(75),), ((Sound(3),),))
 
