@@ -14,7 +14,6 @@ from videos.presentation.models import Caption, Presentation
 from videos.processing import extras, manifests
 from videos.processing.encode import Encoded
 from videos.services import catalogue, sources
-from videos.tests import processes
 from videos.tests.media import ffmpeg, h264, picture, tone
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -165,17 +164,22 @@ def test_a_worker_mends_what_a_killed_process_left(publish, client_for, monkeypa
 
 
 def test_an_older_state_never_overwrites_a_newer_one(publish, client_for, monkeypatch):
-    """One process has read one caption and is slow; meanwhile another caption is added elsewhere."""
+    """A process has read one caption, and dies after it has written it, late; meanwhile another one
+    adds a caption. They take turns, so that the late one is not the last.
+    """
     video = publish()
-    compose, slow, go_on = manifests.compose, threading.Event(), threading.Event()
+    compose, slow, done = manifests.compose, threading.Event(), threading.Event()
 
-    def compose_slowly(folder, *, texts, **others):
-        if not slow.is_set():
-            slow.set()
-            go_on.wait(30)
+    def compose_late_and_die(folder, *, texts, **others):
+        if slow.is_set():
+            compose(folder, texts=texts, **others)
+            return
+        slow.set()
+        done.wait(5)  # without turns, the other one is done by then
         compose(folder, texts=texts, **others)
+        raise RuntimeError("killed")
 
-    monkeypatch.setattr(manifests, "compose", compose_slowly)
+    monkeypatch.setattr(manifests, "compose", compose_late_and_die)
 
     def add_in_thread(language: str) -> None:
         add(client_for, video, language=language)
@@ -185,8 +189,7 @@ def test_an_older_state_never_overwrites_a_newer_one(publish, client_for, monkey
         first = threads.submit(add_in_thread, "de")
         assert slow.wait(30)
         second = threads.submit(add_in_thread, "en")
-        processes.wait_for(lambda: Caption.objects.count() == 2)
-        go_on.set()
+        second.add_done_callback(lambda _: done.set())
         first.result()
         second.result()
 
