@@ -1,15 +1,18 @@
 """The files beside a version's segments: they follow the database, and segments stay as they are."""
 
 import re
+import threading
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import pytest
+from django.db import connections
 
 from videos.models import Video
 from videos.presentation import cues, refreshing
 from videos.presentation.models import Caption, Presentation
-from videos.processing import extras
+from videos.processing import extras, manifests
 from videos.processing.encode import Encoded
 from videos.services import catalogue, sources
 from videos.tests.media import ffmpeg, h264, picture, tone
@@ -159,6 +162,41 @@ def test_a_worker_mends_what_a_killed_process_left(publish, client_for, monkeypa
 
     assert [line["LANGUAGE"] for line in media_lines(video)] == ["de"]
     assert not Presentation.objects.filter(written=0).exists()
+
+
+def test_an_older_state_never_overwrites_a_newer_one(publish, client_for, monkeypatch):
+    """A process has read one caption, and dies after it has written it, late; meanwhile another one
+    adds a caption. They take turns, so that the late one is not the last.
+    """
+    video = publish()
+    compose, slow, done = manifests.compose, threading.Event(), threading.Event()
+
+    def compose_late_and_die(folder, *, texts, **others):
+        if slow.is_set():
+            compose(folder, texts=texts, **others)
+            return
+        slow.set()
+        done.wait(5)  # without turns, the other one is done by then
+        compose(folder, texts=texts, **others)
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(manifests, "compose", compose_late_and_die)
+
+    def add_in_thread(language: str) -> None:
+        add(client_for, video, language=language)
+        connections.close_all()
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(add_in_thread, "de")
+        assert slow.wait(30)
+        second = threads.submit(add_in_thread, "en")
+        second.add_done_callback(lambda _: done.set())
+        first.result()
+        second.result()
+
+    assert {line["LANGUAGE"] for line in media_lines(video)} == {"de", "en"}
+    row = Presentation.objects.get()
+    assert row.written == row.changed
 
 
 def test_the_next_version_has_the_captions_of_the_one_before(publish, client_for, clip):
