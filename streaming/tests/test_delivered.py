@@ -154,7 +154,7 @@ def test_recording_adds_each_segment_once(session):
 
 @pytest.mark.django_db
 def test_longer_segments_count_as_what_they_are(viewer, make_video):
-    """A copied source has a keyframe only every eight seconds; its full version has four-second parts."""
+    """A copied source has a keyframe only every eight seconds, its renditions have one every two."""
     video = make_video(segment_seconds=8.0, duration_seconds=60.0)
 
     def watch(parts: int) -> PlaybackSession:

@@ -52,9 +52,11 @@ class _Stream:
         segments = self.finished()
         whole = [size for _, _, size in segments]
         lengths = [length for length, _, _ in segments]
-        if complete and len(segments) > 1 and lengths[-1] < SHORTEST_SEGMENT_SECONDS:
+        if len(segments) > 1 and lengths[-1] < SHORTEST_SEGMENT_SECONDS:
             lengths[-2:], whole[-2:] = [sum(lengths[-2:])], [sum(whole[-2:])]
         ready = len(lengths) if complete else len(lengths) - 1
+        if ready <= len(self.lengths) and not complete:
+            return
         (folder / self.name).mkdir(exist_ok=True)
         with self.file.open("rb") as file:
             if not self.lengths and (init := _INIT.search(_text(_playlist_of(self.file)))):
@@ -134,6 +136,11 @@ class Growing:
         if self._folder is not None:
             for stream in self._streams:
                 stream.publish(self._folder, complete=True)
+
+    def abandon(self) -> None:
+        """Tell the players of the growing version, if there is one, that nothing more will come."""
+        if self._folder is not None:
+            end_playlists(self._folder)
 
     def _is_worth_it(self, percent: int) -> bool:
         ready = all(len(stream.finished()) > SEGMENTS_AT_START for stream in self._streams)
