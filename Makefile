@@ -105,6 +105,9 @@ bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 bench-pipeline: $(VENV)/dev ## measure processing against bare ffmpeg
 	@$(BIN)/python benchmarks/pipeline.py
 
+bench-early: $(VENV)/dev ## measure how soon a video can be played after its upload
+	@$(BIN)/python benchmarks/early.py $(ARGS)
+
 bench-ledger: $(VENV)/dev ## measure the books at a million transfers
 	@$(BIN)/python benchmarks/ledger.py
 

@@ -57,6 +57,8 @@ def configure(options: argparse.Namespace) -> None:
         MAX_DURATION_SECONDS=6 * 3600,
         MAX_PIXELS=35_651_584,
         MAX_STREAMS=32,
+        MAX_AUDIO_TRACKS=16,
+        PROCESSING_TIME_FACTOR=20,
     )
 
 

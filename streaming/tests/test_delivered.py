@@ -152,6 +152,31 @@ def test_recording_adds_each_segment_once(session):
     assert int.from_bytes(session.delivered, "little") == 0b101110 | 1 << 5000
 
 
+@pytest.mark.django_db
+def test_longer_segments_count_as_what_they_are(viewer, make_video):
+    """A copied source has a keyframe only every eight seconds, its renditions have one every two."""
+    video = make_video(segment_seconds=8.0, duration_seconds=60.0)
+
+    def watch(parts: int) -> PlaybackSession:
+        token = sessions.stream_token(user=viewer, video_id=video.pk)[0]
+        session = sessions.redeem(token=token, client=sessions.Client(AGENT, "127.0.0.1"))[0]
+        delivered.record({session.pk: parts})
+        session.refresh_from_db()
+        return session
+
+    def share() -> float:
+        return delivered.share(PlaybackSession.objects.all(), 60.0)
+
+    assert watch(0b10).delivered_seconds == 8
+    assert share() == 0  # the first part alone
+    assert watch(0b110).delivered_seconds == 16
+    assert share() == pytest.approx(16 / 60)
+
+    type(video).objects.update(segment_seconds=4.0)  # all renditions are ready
+    assert watch(0b111000).delivered_seconds == 12  # the seconds from 8 to 20
+    assert share() == pytest.approx(20 / 60)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_processes_that_record_at_once_lose_nothing(session):
     def record(number: int) -> None:

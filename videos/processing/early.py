@@ -25,4 +25,9 @@ def first_rendition(
     copied = original.copy(source, work, on_tick=lambda: on_progress("copy", 0))
     if copied is not None:
         return replace(copied, is_full=False)
-    return pipeline.transcode(source, work, on_progress, Growing(work, on_beginning))
+    growing = Growing(work, on_beginning)
+    try:
+        return pipeline.transcode(source, work, on_progress, growing)
+    except BaseException:
+        growing.abandon()
+        raise

@@ -21,6 +21,7 @@ from .pipeline import Output
 from .posters import make_poster
 from .probe import Probe
 
+ENCODED = "encoded"  # the folder in which `pipeline.transcode` encodes
 SEGMENTS_AT_START = 2  # that players load before they begin
 SHORTEST_SEGMENT_SECONDS = 0.5  # players stall on a shorter one
 # Not worth a version of its own: the encode is as good as done.
@@ -40,7 +41,7 @@ class _Stream:
 
     def finished(self) -> list[tuple[float, int, int]]:
         """Return length, offset and size of each segment that FFmpeg has finished."""
-        listed = _text(self.file.with_suffix(".m3u8"))
+        listed = _text(_playlist_of(self.file))
         return [(float(s), int(offset), int(size)) for s, size, offset in _SEGMENT.findall(listed)]
 
     def publish(self, folder: Path, *, complete: bool = False) -> None:
@@ -51,12 +52,14 @@ class _Stream:
         segments = self.finished()
         whole = [size for _, _, size in segments]
         lengths = [length for length, _, _ in segments]
-        if complete and len(segments) > 1 and lengths[-1] < SHORTEST_SEGMENT_SECONDS:
+        if len(segments) > 1 and lengths[-1] < SHORTEST_SEGMENT_SECONDS:
             lengths[-2:], whole[-2:] = [sum(lengths[-2:])], [sum(whole[-2:])]
         ready = len(lengths) if complete else len(lengths) - 1
+        if ready <= len(self.lengths) and not complete:
+            return
         (folder / self.name).mkdir(exist_ok=True)
         with self.file.open("rb") as file:
-            if not self.lengths and (init := _INIT.search(_text(self.file.with_suffix(".m3u8")))):
+            if not self.lengths and (init := _INIT.search(_text(_playlist_of(self.file)))):
                 _write(folder / self.name / "init.mp4", file.read(int(init[1])))
             for number in range(len(self.lengths), ready):
                 file.seek(segments[number][1])
@@ -101,13 +104,15 @@ class Growing:
         """
         if name not in self._names:  # an encode may begin anew
             self._names.append(name)
+        file = self._work / ENCODED / name
+        _playlist_of(file).parent.mkdir(parents=True, exist_ok=True)
         clean = ["-dn", "-sn", "-map_metadata", "-1", "-map_chapters", "-1"]
         return [
             *(*clean, "-avoid_negative_ts", "disabled"),
             *("-f", "hls", "-hls_time", str(packager.SEGMENT_SECONDS), "-hls_list_size", "0"),
             *("-hls_playlist_type", "event", "-hls_segment_type", "fmp4"),
-            *("-hls_flags", "single_file+temp_file", "-hls_segment_filename", name),
-            str(Path(name).with_suffix(".m3u8")),
+            *("-hls_flags", "single_file", "-hls_segment_filename", name),
+            str(_playlist_of(file).relative_to(file.parent)),
         ]
 
     def follow(self, encoded: Path, video: Probe, rendition: Rendition, percent: int) -> None:
@@ -131,6 +136,11 @@ class Growing:
         if self._folder is not None:
             for stream in self._streams:
                 stream.publish(self._folder, complete=True)
+
+    def abandon(self) -> None:
+        """Tell the players of the growing version, if there is one, that nothing more will come."""
+        if self._folder is not None:
+            end_playlists(self._folder)
 
     def _is_worth_it(self, percent: int) -> bool:
         ready = all(len(stream.finished()) > SEGMENTS_AT_START for stream in self._streams)
@@ -201,6 +211,15 @@ def end_playlists(folder: Path) -> None:
         text = _text(playlist)
         if "#EXT-X-PLAYLIST-TYPE:EVENT" in text and END not in text:
             _write(playlist, (text + END).encode())
+
+
+def _playlist_of(file: Path) -> Path:
+    """Return where FFmpeg writes the playlist of a stream.
+
+    It is a folder of its own, because FFmpeg renames a new playlist each time: whoever adds up the sizes
+    of the streams would miss a file.
+    """
+    return file.parent / "playlists" / f"{file.stem}.m3u8"
 
 
 def _codec(init: bytes) -> str:

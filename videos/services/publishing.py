@@ -122,11 +122,12 @@ def _switch(
     if completeness is Completeness.GROWING:
         version = GROWING + version[1:]
     folder = settings.MEDIA_ROOT / "videos" / str(job.video_id) / version
-    durable.sync_tree(output.directory)
+    is_full = completeness is Completeness.FULL
+    if is_full:  # after a power cut, the full version replaces an early one anyway
+        durable.sync_tree(output.directory)
     storage.make_folder(folder.parent)
     os.rename(output.directory, folder)
     durable.sync_names(folder.parent, up_to=settings.MEDIA_ROOT)
-    is_full = completeness is Completeness.FULL
     try:
         with transaction.atomic():
             end_attempt(job)

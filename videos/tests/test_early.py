@@ -250,6 +250,26 @@ class TestGrowing:
             assert min(lengths(text)) >= 0.5
         assert frame_count(first.version_folder / "240p.m3u8") == 26 * 25
 
+    def test_a_short_end_is_joined_whenever_it_comes(self, tmp_path):
+        """Seen: the last segment was lost when FFmpeg finished two of them between two looks."""
+        (tmp_path / "playlists").mkdir()
+        (tmp_path / "v.mp4").write_bytes(b"IIAABBC")
+        listed = '#EXTM3U\n#EXT-X-MAP:URI="v.mp4",BYTERANGE="2@0"\n'
+        stream = growing._Stream(tmp_path / "v.mp4", "240p")
+        segments = [(4.0, 2, 2), (4.0, 2, 4), (0.04, 1, 6)]
+        for count in (2, 3):
+            for seconds, size, offset in segments[count - 2 if count == 2 else 2 : count]:
+                listed += f"#EXTINF:{seconds:.6f},\n#EXT-X-BYTERANGE:{size}@{offset}\nv.mp4\n"
+            (tmp_path / "playlists" / "v.m3u8").write_text(listed)
+            stream.publish(tmp_path)
+            assert stream.lengths == [4.0]
+
+        stream.publish(tmp_path, complete=True)
+
+        assert stream.lengths == pytest.approx([4.0, 4.04])
+        assert (tmp_path / "240p" / "2.m4s").read_bytes() == b"BBC"
+        assert (tmp_path / "240p.m3u8").read_text().endswith("240p/2.m4s\n#EXT-X-ENDLIST\n")
+
     def test_a_short_encode_is_not_worth_it(self, add, process_stage, tmp_path, foreign_clip):
         growing_seconds = growing.SOON_SECONDS
         assert growing_seconds > 0
@@ -260,7 +280,11 @@ class TestGrowing:
         assert len(list(video.versions_folder.iterdir())) == 1
 
     def dies_while_it_grows(self, monkeypatch, error):
+        """Raise ``error`` in the attempt. SystemExit stands for a kill: nothing more runs after it."""
+
         def complete(self):
+            if isinstance(error, SystemExit):
+                self._folder = None
             raise error
 
         monkeypatch.setattr(Growing, "complete", complete)
@@ -316,6 +340,9 @@ class TestGrowing:
         video.refresh_from_db()
         assert (video.current_version, video.renditions) == ("", [])
         assert video.status == ("FAILED" if event == "failure" else "UPLOADED")
+        if event == "failure":  # who plays it is told that nothing more will come
+            (left,) = video.versions_folder.iterdir()
+            assert (left / "240p.m3u8").read_text().endswith("#EXT-X-ENDLIST\n")
         seen = shown(video, video.creator)
         assert not seen["playable"]
         assert seen["duration_seconds"] is None

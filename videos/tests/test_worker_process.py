@@ -246,7 +246,7 @@ def test_videos_wait_for_a_worker_and_none_is_forgotten(upload, clip, client_for
 def test_a_first_rendition_is_made_beside_all_renditions_of_another_video(upload, clip):
     """One worker, and one encode that takes long: a new upload does not wait for its end."""
     long = upload()
-    with worker(FFMPEG_PRESET="slower", FFMPEG_THREADS="1") as process:
+    with worker(FFMPEG_PRESET="slow", FFMPEG_THREADS="1") as process:
         tools = wait_for(lambda: has_begun(long))
         assert job_of(long).stage == ProcessingJob.Stage.REST
         assert all(tool.nice() == NICENESS for tool in tools)
@@ -265,7 +265,7 @@ def test_a_growing_version_survives_the_kill_of_its_worker(upload, tmp_path):
     path = tmp_path / "long.mkv"
     ffmpeg(*picture(seconds=90, size="640x360"), "-c:v", "mpeg4", path)
     video = upload(path)
-    with worker(FFMPEG_PRESET="veryslow", FFMPEG_THREADS="1") as process:
+    with worker(FFMPEG_PRESET="slow", FFMPEG_THREADS="1") as process:
         wait_for(lambda: Video.objects.get(pk=video.pk).is_playable)
         process.kill()
         process.wait()

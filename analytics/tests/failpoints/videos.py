@@ -68,7 +68,7 @@ class Replace(Upload):
 
 
 class Process(Upload):
-    """The worker's child process turns the source into a version."""
+    """The worker's child process makes the first rendition of the source."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -78,6 +78,14 @@ class Process(Upload):
         job = jobs.claim_next(jobs.worker_name())
         if job is not None:
             publishing.process(job)
+
+
+class ProcessRest(Process):
+    """The worker's child process makes all renditions of a video that has its first one."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.act()
 
 
 class SignIn(Flow):

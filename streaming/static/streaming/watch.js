@@ -7,6 +7,8 @@ const notice = document.getElementById("notice");
 const signIn = document.getElementById("sign-in");
 const again = document.getElementById("again");
 
+const GROWTH_MILLISECONDS = 2000; // Between two looks whether a growing video has more.
+
 let accessToken = ""; // Kept in memory only, so that it is gone when the page is closed.
 let session = null; // The API's answer at the start of the session; null while there is none.
 let timer = 0;
@@ -127,9 +129,36 @@ function note() {
 }
 
 video.addEventListener("loadedmetadata", () => session && addTexts());
+
+/** Return how many seconds of a growing video there are by now, and whether these are all. */
+async function grown() {
+  const read = async (address) => (await call(address)).text();
+  const name = (await read(session.hls_url)).split("\n").find((line) => line && !line.startsWith("#"));
+  const playlist = await read(new URL(name, session.hls_url));
+  const lengths = [...playlist.matchAll(/^#EXTINF:([0-9.]+)/gm)].map((found) => Number(found[1]));
+  return [lengths.reduce((sum, length) => sum + length, 0), playlist.includes("#EXT-X-ENDLIST")];
+}
+
+/** Go on with a growing video: Chromium reads its playlist once, and ends with what was there. */
+async function goOn() {
+  const grows = session; // A session without DASH is one of a video that was growing at its start.
+  while (session && session === grows && session.dash_url === null && video.ended) {
+    const [seconds, isWhole] = await grown().catch(() => [0, false]);
+    if (session === grows && seconds > position + 0.5) {
+      video.src = session.hls_url;
+      video.currentTime = position;
+      await video.play().catch(() => {});
+      return;
+    }
+    if (isWhole) return;
+    await new Promise((wake) => setTimeout(wake, GROWTH_MILLISECONDS));
+  }
+}
+
 for (const name of ["playing", "timeupdate", "seeking", "seeked"]) video.addEventListener(name, note);
 video.addEventListener("pause", report);
 video.addEventListener("ended", report);
+video.addEventListener("ended", goOn);
 addEventListener("pagehide", report);
 video.addEventListener("error", async () => {
   if (!session) return;
