@@ -80,6 +80,8 @@ def encode(
     """
     opened = evening.as_it_is(source, video)
     try:
+        if video.timing.picture.aspects:
+            raise ShapeChanged("The shape of the pixels changes.")
         empty = _run(opened, renditions, folder, on_percent, container)
     except ShapeChanged:
         opened = evening.make_even(

@@ -147,7 +147,7 @@ def _command(opened: Opened) -> list[str]:
 def _fit(video: Probe, start: str) -> str:
     """Return the filters that fit any picture into the size of the first one, with black bars."""
     width, height = (side - side % 2 for side in (video.width, video.height))
-    shape = "if(sar,dar,iw/ih)"  # of the picture as it is shown
+    shape = f"(iw/ih*{_aspect(video)})"  # of the picture as it is shown
     fitted = f"w='2*trunc(min({width},{height}*{shape})/2)'"
     fitted += f":h='2*trunc(min({height},{width}/({shape}))/2)'"
     target = "out_color_matrix=bt709:out_range=tv"
@@ -166,6 +166,18 @@ def _fit(video: Probe, start: str) -> str:
             "setsar=1",
         ]
     )
+
+
+def _aspect(video: Probe) -> str:
+    """Return FFmpeg's expression for how many times as wide as high a pixel is, at the time ``t``."""
+    expression = "if(sar,sar,1)"
+    start = video.timing.start - START
+    for number, (time, aspect) in enumerate(video.timing.picture.aspects):
+        value = f"{float(aspect):.6f}"
+        expression = (
+            f"if(gte(t,{float(time - start):.6f}),{value},{expression})" if number else value
+        )
+    return expression
 
 
 def _most_bytes(video: Probe) -> int:

@@ -32,8 +32,11 @@ PROBE_BYTES = 20_000_000
 PROBE_MICROSECONDS = 20_000_000
 
 
-def untrusted_input(source: Path) -> list[str]:
+def untrusted_input(source: Path, *, look: bool = True) -> list[str]:
     """Return the arguments with which FFmpeg and ffprobe open ``source``, and no other file or address.
+
+    Without ``look``, FFmpeg does not look into the streams in advance. Then it takes the shape of the
+    pixels from each picture, and not from the first one for all.
 
     ``file:`` keeps FFmpeg from reading a name like ``http:x`` as an address. The option of mov that
     opens files named in the upload (``enable_drefs``) is off by default and stays off.
@@ -43,7 +46,7 @@ def untrusted_input(source: Path) -> list[str]:
         *("-format_whitelist", ",".join(CONTAINERS)),
         *("-max_streams", str(MOST_STREAMS)),
         *("-max_pixels", str(settings.MAX_PIXELS)),
-        *("-probesize", str(PROBE_BYTES)),
-        *("-analyzeduration", str(PROBE_MICROSECONDS)),
+        *("-probesize", str(PROBE_BYTES if look else 32)),
+        *("-analyzeduration", str(PROBE_MICROSECONDS if look else 0)),
         *("-i", f"file:{source.absolute()}"),
     ]

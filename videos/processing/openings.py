@@ -13,8 +13,10 @@ from .errors import LimitReached, Rejected
 from .formats import untrusted_input
 
 PICTURES = 32
+MOST_ASPECTS = 40  # changes of the pixels' shape; more are noise
 CPU_SECONDS = 120
 WALL_SECONDS = 240
+READ_BYTES = 1_000_000  # a second, at least, when all keyframes are decoded
 # The lines of FFmpeg's filters showinfo and ashowinfo that are read.
 _TICK = re.compile(r"showinfo@v @ .* config in time_base: (\d+/\d+)")
 _PICTURE = re.compile(
@@ -42,6 +44,8 @@ class Opening:
     interlaced: bool
     color_matrix: str
     color_transfer: str
+    # From when on the pixels have another shape, as television changes between 16:9 and 4:3.
+    aspects: tuple[tuple[Fraction, Fraction], ...] = ()
 
     @property
     def step(self) -> Fraction | None:
@@ -50,8 +54,12 @@ class Opening:
         return Fraction(median(steps)) if steps else None
 
 
-def opening(source: Path, clock: Clock, video: int, sound: int | None) -> Opening:
+def opening(
+    source: Path, clock: Clock, video: int, sound: int | None, *, changing: bool
+) -> Opening:
     """Decode the first PICTURES pictures of the stream ``video``, and the first sound of ``sound``.
+
+    ``changing``: also decode the keyframes of the whole stream, and find where the pixels change.
 
     Raises Rejected if there is no picture, and ToolFailed.
     """
@@ -77,10 +85,23 @@ def opening(source: Path, clock: Clock, video: int, sound: int | None) -> Openin
         interlaced=any(match[7] in "TB" for match in pictures),
         color_matrix=color[2] if color else "unknown",
         color_transfer=color[3] if color else "unknown",
+        aspects=_aspects(source, clock, video) if changing else (),
     )
 
 
-def _decode(source: Path, clock: Clock, filters: str) -> str:
+def _aspects(source: Path, clock: Clock, video: int) -> tuple[tuple[Fraction, Fraction], ...]:
+    """Decode the keyframes, and return from when on the pixels have which shape; () if always one."""
+    remarks = _decode(source, clock, f"[0:{video}]showinfo@v=checksum=0", keyframes=True)
+    tick = _TICK.search(remarks)
+    found: list[tuple[Fraction, Fraction]] = []
+    for match in _PICTURE.finditer(remarks):
+        aspect = Fraction(int(match[3]) or 1, int(match[4]) or 1)
+        if tick and (not found or found[-1][1] != aspect):
+            found.append((int(match[1]) * Fraction(tick[1]), aspect))
+    return tuple(found) if 1 < len(found) <= MOST_ASPECTS else ()
+
+
+def _decode(source: Path, clock: Clock, filters: str, *, keyframes: bool = False) -> str:
     """Decode as much as ``filters`` let through, and return the lines of them that are read here."""
     lines: list[str] = []
 
@@ -89,12 +110,14 @@ def _decode(source: Path, clock: Clock, filters: str) -> str:
             lines.append(remark)
 
     argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-nostats", "-v", "info"]
-    argv += [*clock_arguments(clock), *untrusted_input(source), "-filter_complex", f"{filters}[o]"]
+    argv += ["-skip_frame", "nokey"] if keyframes else []
+    argv += [*clock_arguments(clock), *untrusted_input(source, look=not keyframes)]
+    argv += ["-filter_complex", f"{filters}[o]"]
     done = cage.run(
         [*argv, "-map", "[o]", "-fps_mode", "passthrough", "-f", "null", "-"],
         reads=[source],
-        cpu_seconds=CPU_SECONDS,
-        wall_seconds=WALL_SECONDS,
+        cpu_seconds=CPU_SECONDS + source.stat().st_size / READ_BYTES,
+        wall_seconds=WALL_SECONDS + source.stat().st_size / READ_BYTES,
         on_remark=note,
     )
     if done.ran_out_of_memory:

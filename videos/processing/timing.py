@@ -34,6 +34,7 @@ MISSING_SHARE = 0.02
 MISSING_SECONDS = 0.5
 # Containers that tell how long each stream is, or the whole file. FFmpeg guesses it for the others.
 TELLS_OF_STREAMS = {"mov", "avi", "matroska"}
+OF_TELEVISION = {"mpegts", "mpeg"}
 TELLS_OF_FILE = {"flv", "asf"}
 
 
@@ -82,7 +83,7 @@ def measure(source: Path, container: Container, video: Stream, sounds: Sequence[
     clock = one_clock((picture, *tracks), name)
     _refuse_cut_off(name, container, clock, (video, *sounds))
     main = tracks[0].index if tracks else None
-    first = opening(source, clock, picture.index, main)
+    first = opening(source, clock, picture.index, main, changing=name in OF_TELEVISION)
     rate, constant = _frame_rate(video, picture, first)
     start = _first_frame(first.pictures_at, rate)
     frames = max(1, round((_end(clock, picture) - start) * rate))
