@@ -146,7 +146,7 @@ def ts_is_cut_at_its_end(to: Path) -> Truth:
 
 @case
 def open_group_of_pictures_at_the_start(to: Path) -> Truth:
-    """The first pictures depend on a keyframe that is not there."""
+    """The first pictures depend on a keyframe that is not there; the sound begins 0.16 s before."""
     whole = to.with_name("whole.ts")
     ffmpeg(
         *pictures(150), *sound(6),
@@ -154,7 +154,8 @@ def open_group_of_pictures_at_the_start(to: Path) -> Truth:
         *AAC, *TS, whole,
     )  # fmt: skip
     ffmpeg("-ss", 2.02, "-i", whole, "-c", "copy", *TS, to)
-    return Truth(4, (Pictures(100, first=50),), ((Sound(4, first=2),),), slack=0.15)
+    sounds = ((Sound(4.16, first=1.84),),)
+    return Truth(4.16, (Pictures(100, at=0.16, first=50),), sounds, slack=0.15)
 
 
 @case

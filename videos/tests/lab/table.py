@@ -285,8 +285,9 @@ def animated_gif(to: Path) -> Truth:
 
 @case
 def animated_webp(to: Path) -> Truth:
+    """ffprobe has no reader for it, so that it is refused by its name."""
     ffmpeg(*pictures(60, 20), "-c:v", "libwebp_anim", "-f", "webp", to)
-    return Truth(3, (Pictures(60, 20),), rate=20)
+    return Truth(0, refused="not_a_video")
 
 
 @case(quick=True)
