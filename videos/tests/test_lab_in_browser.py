@@ -1,5 +1,6 @@
 """Players in a real Chromium play versions of the lab's inputs to their ends."""
 
+import base64
 import contextlib
 import functools
 import threading
@@ -14,6 +15,7 @@ from playwright.sync_api import Browser, Page, TimeoutError
 
 from config.tests import browser, npm
 
+from .lab import pattern, played
 from .lab.sources import CASES
 from .lab.truth import Truth
 from .test_lab import process
@@ -70,7 +72,7 @@ def site(versions) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def running(chromium, site) -> Iterator[Browser]:
+def running(chromium) -> Iterator[Browser]:
     with browser.run(chromium) as running:
         yield running
 
@@ -114,3 +116,36 @@ def wrong(page: Page, truth: Truth) -> list[str]:
     if aspect and (not height or abs(width / height / aspect - 1) > 0.03):
         faults.append(f"It shows {width}x{height}.")
     return faults
+
+
+@pytest.mark.parametrize("codec", ["vp8", "vp9"])
+def test_what_a_browser_records_is_there_whole(running, tmp_path, codec):
+    """A canvas of changing size, recorded by MediaRecorder; its numbers are hundredths of seconds."""
+    page = running.new_page()
+    page.goto((HERE / "recorder.html").as_uri())
+    sizes = [[320, 180], [640, 360], [320, 180]]
+    page.evaluate(
+        "asked => { record(...asked).then(made => (window.made = made)) }", [codec, sizes, 4]
+    )
+    page.wait_for_function("window.made")
+    recorded, seconds = page.evaluate("made")
+    page.close()
+    (tmp_path / "source").write_bytes(base64.b64decode(recorded))
+
+    output, refusal = process(tmp_path / "source", tmp_path / "work")
+
+    assert output, refusal
+    assert output.duration_seconds == pytest.approx(seconds, abs=0.4)
+    shown = played.play(output.directory)
+    assert len({listed.name for listed, _ in shown.audios}) == 1
+    for _, decoded in shown.videos:
+        read = [pattern.read_picture(frame) for frame in decoded.frames]
+        assert {seen.corners for seen in read} == {pattern.UPRIGHT}
+        numbers = [seen.number or 0 for seen in read]
+        assert numbers == sorted(numbers)
+        assert numbers[-1] / 100 == pytest.approx(seconds, abs=0.3)
+        # A busy machine draws late, but always by the same clock.
+        offs = [
+            number / 100 - start for number, (start, _) in zip(numbers, decoded.times, strict=True)
+        ]
+        assert max(offs) - min(offs) < 0.4

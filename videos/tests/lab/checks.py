@@ -29,6 +29,10 @@ def _of_whole(played: Played, truth: Truth, output: Output) -> Iterator[str]:
         yield f"It lasts {output.duration_seconds:.3f} s instead of {truth.seconds:.3f} s."
     if abs(played.manifest_seconds - output.duration_seconds) > frame + AAC_FRAME:
         yield f"DASH says {played.manifest_seconds:.3f} s, it lasts {output.duration_seconds:.3f} s."
+    last = max(decoded.end for _, decoded in (*played.videos, *played.audios))
+    if last > played.manifest_seconds + 0.002:
+        # dash.js 5.2.1 then sometimes goes back by half a second and pauses, without the event `ended`.
+        yield f"A track ends at {last:.3f} s, after the end that DASH states."
     for over in ("HLS", "DASH"):
         tracks = [listed for listed, _ in played.audios if listed.over == over]
         if len(tracks) != len(truth.sounds):
