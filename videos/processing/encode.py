@@ -27,6 +27,7 @@ GOP_SECONDS = 2
 SHORTEST_SEGMENT_SECONDS = 0.5
 AUDIO_RATE = 48_000
 AUDIO_BITRATE = 128_000
+AAC_FRAME = 1024  # samples
 SOUND_JITTER = 0.015  # seconds by which the times of sound may be wrong without being put right
 # With more threads FFmpeg needs more memory for each rendition and is no faster.
 MOST_THREADS = 16
@@ -243,11 +244,15 @@ def video_graph(video: Probe, renditions: tuple[Rendition, ...]) -> str:
 
 
 def audio_graph(video: Probe, track: AudioTrack, number: int) -> str:
-    """Return FFmpeg's filter graph of a sound track: stereo that lasts exactly as long as the video."""
+    """Return FFmpeg's filter graph of a sound track: stereo that lasts as long as the video.
+
+    It ends with the last whole frame of AAC that fits.
+    """
     mix = evening.stereo(track)
     place = f"asetpts=PTS-({float(video.timing.start):.9f})/TB"
     fill = f"aresample={AUDIO_RATE}:async=1:first_pts=0:min_hard_comp={SOUND_JITTER}"
-    samples = round(video.timing.duration * AUDIO_RATE)
+    # Whole frames of AAC: dash.js pauses before the end if sound outlasts what the manifest states.
+    samples = int(video.timing.duration * AUDIO_RATE) // AAC_FRAME * AAC_FRAME
     last = f"apad=whole_len={samples},atrim=end_sample={samples},{emptiness.silence(f'a{number}')}"
     last += f"[a{number}]"
     if track.other_index is None:

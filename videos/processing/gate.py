@@ -9,10 +9,10 @@ from config import processors
 
 from . import cage, emptiness, packets, tools
 from .emptiness import Emptiness
-from .encode import AUDIO_RATE, Encoded
+from .encode import AAC_FRAME, AUDIO_RATE, Encoded
 from .errors import ToolBroke
 
-SOUND_FRAME = Fraction(1024, AUDIO_RATE)
+SOUND_FRAME = Fraction(AAC_FRAME, AUDIO_RATE)
 FLOOR_SECONDS = 120
 # By how much more a rendition may be black, or sound silent, than the source: encoding moves the edges.
 EMPTY_SECONDS, EMPTY_SHARE = 1.0, 0.05
