@@ -3,6 +3,7 @@
 The players come from npm (`streaming/tests/players`), and play what the real service delivers.
 """
 
+import contextlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,21 @@ def shows(page: Page, texts: list[str]) -> bool:
     return page.evaluate(ACTIVE) == texts
 
 
+def choose(page: Page, language: str, label: str) -> None:
+    """Choose a text and wait until it is loaded.
+
+    On a busy machine Shaka Player now and then drops a choice that is made while it loads the text that
+    it has chosen by itself. Viewers would choose another one and come back.
+    """
+    for _ in range(5):
+        page.evaluate("(language) => pick(language)", language)
+        with contextlib.suppress(AssertionError):
+            processes.wait_for(partial(page.evaluate, LOADED, label), seconds=10)
+            return
+        page.evaluate("(language) => pick(language)", "de" if language == "en" else "en")
+    pytest.fail(f"The text {label} was not loaded.")
+
+
 @pytest.mark.parametrize("name", PLAYERS)
 def test_a_player_lists_and_shows_captions_and_sound_tracks(chromium, video, name):
     script, address, code = PLAYERS[name]
@@ -137,8 +153,7 @@ def test_a_player_lists_and_shows_captions_and_sound_tracks(chromium, video, nam
         found = page.evaluate(code, session[address])
         assert found == {"texts": TEXTS, "sounds": SOUNDS}
         for language, label in (("en", "English"), ("de", "Deutsch")):
-            page.evaluate("(language) => pick(language)", language)
-            processes.wait_for(partial(page.evaluate, LOADED, label))
+            choose(page, language, label)
             for second in (5, 9):
                 page.evaluate("(time) => { v.currentTime = time }", second + 0.6)
                 processes.wait_for(partial(shows, page, [f"{label} {second}"]))
