@@ -45,7 +45,7 @@ def make(folder: Path, kind: str, seconds: int) -> Path:
         subprocess.run([*ffmpeg, *inputs, *KINDS[kind], str(clip)], check=True)
     form = "mp4" if kind == "copied" else "matroska"
     repeats = str(seconds // CLIP_SECONDS - 1)
-    repeated = ["-stream_loop", repeats, "-i", clip, "-c", "copy", "-t", str(seconds)]
+    repeated = ["-stream_loop", repeats, "-i", str(clip), "-c", "copy", "-t", str(seconds)]
     subprocess.run([*ffmpeg, *repeated, "-f", form, source], check=True)
     return source
 

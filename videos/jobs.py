@@ -178,11 +178,13 @@ def cancel_open(video: Video) -> None:
 
 
 def _withdraw_growing(video_id: UUID) -> None:
-    """Leave a video without a version if its version grows: its end would never come."""
+    """Leave a video without a version if its version grows: its end would never come.
+
+    The length stays: what its viewers were sent is a share of it, when one of them wants a refund.
+    """
     Video.objects.filter(pk=video_id, completeness=Video.Completeness.GROWING).update(
         current_version="",
         completeness=Video.Completeness.FULL,
-        duration_seconds=None,
         width=None,
         height=None,
         renditions=[],
