@@ -27,6 +27,21 @@ MOST_FRAMES_A_SECOND = 480  # more than slow-motion cameras record
 SPARSE_SECONDS = 600
 SPARSE_BYTES = 20
 HDR_TRANSFERS = {"smpte2084", "arib-std-b67"}  # PQ and HLG (ITU-R BT.2100)
+# What people upload by mistake, by the bytes at the beginning: (offset, bytes), and what it is.
+KINDS = (
+    (((0, b"RIFF"), (8, b"WEBP")), "a WebP picture"),
+    (((0, b"RIFF"), (8, b"WAVE")), "a WAV sound"),
+    (((0, b"\x89PNG"),), "a PNG picture"),
+    (((0, b"\xff\xd8\xff"),), "a JPEG picture"),
+    (((4, b"ftyphei"),), "a HEIF picture"),
+    (((4, b"ftypavif"),), "an AVIF picture"),
+    (((0, b"ID3"),), "an MP3 sound"),
+    (((0, b"fLaC"),), "a FLAC sound"),
+    (((0, b".RMF"),), "a RealMedia file"),
+    (((0, b"PK\x03\x04"),), "a ZIP archive"),
+    (((0, b"Rar!"),), "a RAR archive"),
+    (((0, b"%PDF"),), "a PDF document"),
+)
 # The channel layouts that FFmpeg's resampler mixes to stereo. Without a layout it guesses one up to 7.1.
 _MIXABLE = """
 mono stereo 2.1 3.0 3.0(back) 4.0 quad quad(side) 3.1 5.0 5.0(side) 4.1 5.1 5.1(side) 6.0 6.0(front)
@@ -101,11 +116,7 @@ def probe(source: Path) -> Probe:
     report = _ask(source)
     container, streams = report["format"]["format_name"], report["streams"]
     if not set(container.split(",")) & set(CONTAINERS):
-        raise Rejected(
-            "not_a_video",
-            "Files of this kind are not supported. Upload an MP4, MOV, Matroska, WebM, MPEG, AVI, FLV "
-            "or Ogg file.",
-        )
+        raise _not_a_video(source)
     video, sounds = _video_stream(streams), _sound_streams(streams)
     timing = measure(source, report["format"], video, sounds)
     width, height = _displayed_size(timing.picture)
@@ -140,10 +151,7 @@ def _ask(source: Path) -> Report:
     if done.ran_out_of_memory:
         raise LimitReached("memory", f"ffprobe ran out of memory. {done.stderr[-1000:]}")
     if done.returncode or '"format_name"' not in done.stdout:
-        raise Rejected(
-            "not_a_video",
-            "The file cannot be read as a video. Check that it plays elsewhere, and upload it again.",
-        )
+        raise _not_a_video(source)
     answer = json.loads(done.stdout)
     report = Report(format=answer["format"], streams=answer.get("streams", []))
     kinds = [stream.get("codec_type") for stream in report["streams"]]
@@ -152,6 +160,21 @@ def _ask(source: Path) -> Report:
     if len(kinds) > MOST_STREAMS:  # in case a demuxer of FFmpeg does not obey -max_streams
         raise _too_many_streams(MOST_STREAMS)
     return report
+
+
+def _not_a_video(source: Path) -> Rejected:
+    """Return the refusal of a file, which names its kind where that is well known."""
+    with source.open("rb") as file:
+        head = file.read(16)
+    kind = next(
+        (kind for marks, kind in KINDS if all(head[at:].startswith(m) for at, m in marks)), ""
+    )
+    what = f"This is {kind}." if kind else "The file cannot be read as a video."
+    return Rejected(
+        "not_a_video",
+        f"{what} Upload an MP4, MOV, Matroska, WebM, MPEG, AVI, FLV, ASF (WMV), GIF, DV, MXF or Ogg "
+        "file that plays elsewhere.",
+    )
 
 
 def _too_many_streams(most: int) -> Rejected:

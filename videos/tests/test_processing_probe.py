@@ -63,6 +63,22 @@ def test_files_of_other_kinds_are_not_a_video(tmp_path, content, name):
     assert refusal(path) == "not_a_video"
 
 
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"RIFF\x10\0\0\0WEBPVP8X", "a WebP picture"),
+        (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b".RMF\0\0\0\x12", "a RealMedia file"),
+    ],
+)
+def test_a_file_of_a_known_kind_is_named(tmp_path, head, what):
+    (tmp_path / "source").write_bytes(head + bytes(4000))
+
+    with pytest.raises(Rejected, match=f"This is {what}. Upload an MP4"):
+        probe(tmp_path / "source")
+
+
 def test_an_archive_is_not_a_video(tmp_path):
     path = tmp_path / "video.mp4"
     with zipfile.ZipFile(path, "w") as archive:
