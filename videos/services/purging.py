@@ -10,6 +10,7 @@ from django.utils import timezone
 import audit.services as audit
 from audit.actions import AuditAction
 from videos.models import Video
+from videos.presentation.models import Caption, Presentation
 from videos.querysets import VideoQuerySet
 
 
@@ -29,9 +30,10 @@ def purge_deleted() -> int:
 
 
 def purge(video: Video) -> bool:
-    """Remove source and versions of a deleted video for good. Return False if another process did.
+    """Remove source, versions, captions and posters of a deleted video for good.
 
-    The row first says that there are no files; `garbage` removes those that a kill then leaves.
+    Returns False if another process did. The row first says that there are no files; `garbage` removes
+    those that a kill then leaves.
     """
     with transaction.atomic():
         purged = (
@@ -44,11 +46,16 @@ def purge(video: Video) -> bool:
                 current_version="",
                 completeness=Video.Completeness.FULL,
                 renditions=[],
+                chapters=[],
+                poster_tag="",
+                has_storyboard=False,
             )
         )
         if not purged:
             return False
+        Caption.objects.filter(video=video).delete()
+        Presentation.objects.filter(video=video).delete()
         audit.record(actor=None, action=AuditAction.VIDEO_PURGED, target=video)
-    for folder in ("videos", "sources"):
+    for folder in ("videos", "sources", "posters"):
         shutil.rmtree(settings.MEDIA_ROOT / folder / str(video.pk), ignore_errors=True)
     return True

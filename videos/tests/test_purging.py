@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from videos.models import Video
+from videos.presentation.models import Caption
 from videos.services import catalogue, purging
 from videos.worker import OWN_PARTS
 
@@ -36,6 +37,8 @@ def purge(*arguments) -> str:
 
 def test_the_files_go_after_the_time_and_the_row_stays(deleted, media, trail):
     video = deleted(31)
+    Caption.objects.create(video=video, language="de", label="Deutsch", text="WEBVTT\n", cues=0)
+    Video.objects.filter(pk=video.pk).update(chapters=[{"start_seconds": 0, "title": "One"}])
     assert "would be removed" in purge("--dry-run")
     assert f"sources/{video.pk}" in " ".join(media.files())
 
@@ -45,6 +48,7 @@ def test_the_files_go_after_the_time_and_the_row_stays(deleted, media, trail):
     video.refresh_from_db()
     assert (video.status, video.current_version, video.source_path) == ("CREATED", "", "")
     assert (video.title, video.deleted_at is None) == ("Uploaded", False)
+    assert (list(Caption.objects.all()), video.chapters) == ([], [])
     assert trail(video.pk)[-1] == "video.purged"
     assert purge() == "The files of 0 videos were removed.\n"
 
