@@ -11,6 +11,8 @@ import time_machine
 from payments.books import verification
 from payments.gateways.sandbox import charging
 from payments.models import Invoice, Payment, Plan, Subscription
+from payments.periods import Month
+from payments.services.sharing.recognition import earned_by_end_of
 from payments.tests.kit import VISA, code, nothing_changes, together
 
 URL = "/api/v1/payments/subscribe"
@@ -373,3 +375,15 @@ def test_without_refunds_each_plan_costs_its_price_for_its_time(desk, seed):
         )
     paid = sum(payment.captured for payment in desk.payments())
     assert abs(paid - cost) <= Fraction(len(names), 2)
+
+
+def test_a_period_that_ends_when_it_begins_is_earned(desk):
+    """Seen: it was taken for the period after it, and closing the month searched for ever."""
+    desk.subscribe()
+    invoice = Invoice.objects.get()
+    invoice.ended_early_at = invoice.period_start
+    invoice.save()
+
+    month = Month.of(invoice.period_start)
+
+    assert earned_by_end_of(invoice, left=invoice.amount, month=month) == invoice.amount

@@ -57,10 +57,8 @@ def earned_by_end_of(invoice: Invoice, *, left: int, month: Month) -> int:
     following = month.next().first_day
     day = max(invoice.period_start.date(), month.first_day)
     period: Invoice | None = invoice
-    seen: set[uuid.UUID] = set()  # periods that lasted no time may begin at the same moment
     while period is not None:
-        seen.add(period.pk)
-        upgrade = _period_after_upgrade(period, seen)
+        upgrade = _period_after_upgrade(period)
         cut = period.ended_early_at
         if upgrade is None and cut is not None and cut < month.end:
             return left
@@ -76,20 +74,16 @@ def earned_by_end_of(invoice: Invoice, *, left: int, month: Month) -> int:
     return left
 
 
-def _period_after_upgrade(invoice: Invoice, seen: set[uuid.UUID]) -> Invoice | None:
-    """Return the period that an upgrade began by cutting this one short; none of those ``seen``."""
+def _period_after_upgrade(invoice: Invoice) -> Invoice | None:
+    """Return the period that an upgrade began by cutting this one short, if one did."""
     if invoice.ended_early_at is None:
         return None
-    return (
-        Invoice.objects.filter(
-            subscription=invoice.subscription_id,
-            period_start=invoice.ended_early_at,
-            status=Invoice.Status.PAID,
-        )
-        .exclude(pk__in=seen)
-        .order_by("pk")
-        .first()
+    following = Invoice.objects.filter(
+        subscription=invoice.subscription_id,
+        period_start=invoice.ended_early_at,
+        status=Invoice.Status.PAID,
     )
+    return following.exclude(pk=invoice.pk).first()  # a period may end when it begins
 
 
 @dataclass(frozen=True, slots=True)
