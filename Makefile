@@ -105,6 +105,9 @@ bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 bench-pipeline: $(VENV)/dev ## measure processing against bare ffmpeg
 	@$(BIN)/python benchmarks/pipeline.py
 
+bench-codecs: $(VENV)/dev ## measure AV1 against H.264: bytes at equal quality, and CPU
+	@$(BIN)/python benchmarks/codecs.py $(ARGS)
+
 bench-early: $(VENV)/dev ## measure how soon a video can be played after its upload
 	@$(BIN)/python benchmarks/early.py $(ARGS)
 

@@ -51,6 +51,8 @@ def configure(options: argparse.Namespace) -> None:
         PACKAGER_PATH="",
         FFMPEG_SANDBOX=options.sandbox,
         FFMPEG_PRESET=options.preset,
+        LADDER_CODECS=["h264"],
+        AV1_PRESET=9,
         FFMPEG_THREADS=0,
         FFMPEG_MEMORY_MB=4096,
         FFMPEG_STALL_SECONDS=60,

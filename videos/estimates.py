@@ -9,9 +9,11 @@ from datetime import datetime
 from functools import cached_property
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 
 from videos.models import ProcessingJob, Video, WorkerPresence
+from videos.processing.batches import work
 from videos.processing.ladder import ladder
 
 Stage = ProcessingJob.Stage
@@ -25,8 +27,8 @@ def work_of(video: Video) -> float | None:
     """Return the pixels to encode for all renditions of a video, or None while its size is unknown."""
     if not video.duration_seconds or not video.width or not video.height:
         return None
-    pixels = sum(each.width * each.height for each in ladder(video.width, video.height))
-    return pixels * video.duration_seconds
+    renditions = ladder(video.width, video.height, codecs=settings.LADDER_CODECS)
+    return work(renditions) * video.duration_seconds
 
 
 def still_to_come(video: Video) -> list[str]:
@@ -35,8 +37,8 @@ def still_to_come(video: Video) -> list[str]:
     if full or not video.width or not video.height:
         return []
     there = {each["name"] for each in video.renditions}
-    names = [each.name for each in ladder(video.width, video.height)]
-    return [name for name in names if name not in there]
+    renditions = ladder(video.width, video.height, codecs=settings.LADDER_CODECS)
+    return [each.name for each in renditions if each.name not in there]
 
 
 def percent_of(job: ProcessingJob, video: Video) -> int:

@@ -1,4 +1,4 @@
-"""Encoding all renditions and sound tracks of a source with one FFmpeg process, decoding it once.
+"""Encoding all renditions and sound tracks of a source: in H.264 with one FFmpeg process.
 
 Every rendition and every sound track lasts exactly as long as the video (``timing``): where the source
 has no picture, the one before it is held, and where it has no sound there is silence. A source whose
@@ -7,7 +7,7 @@ picture or sound changes its shape on the way is made even first (``evening``).
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from django.conf import settings
 from config import processors
 
 from . import cage, emptiness, evening, tools
+from .batches import batches, work
 from .emptiness import Emptiness
 from .errors import LimitReached, Rejected, ToolBroke, ToolFailed
 from .evening import Opened, ShapeChanged
-from .ladder import Rendition
+from .ladder import AV1, Rendition
 from .probe import AudioTrack, Probe
 
 GOP_SECONDS = 2
@@ -83,12 +84,12 @@ def encode(
     try:
         if video.timing.picture.aspects:
             raise ShapeChanged("The shape of the pixels changes.")
-        empty = _run(opened, renditions, folder, on_percent, container)
+        empty = _run_all(opened, renditions, folder, on_percent, container)
     except ShapeChanged:
         opened = evening.make_even(
             opened, folder, seconds=seconds_allowed(video), on_percent=lambda _: on_percent(0)
         )
-        empty = _run(opened, renditions, folder, on_percent, container)
+        empty = _run_all(opened, renditions, folder, on_percent, container)
         opened.path.unlink()
     return Encoded(
         videos=tuple((rendition, folder / _video_name(rendition)) for rendition in renditions),
@@ -99,6 +100,31 @@ def encode(
         frame_rate=video.frame_rate,
         empty_seconds=empty.seconds,
     )
+
+
+def _run_all(
+    opened: Opened,
+    renditions: tuple[Rendition, ...],
+    folder: Path,
+    on_percent: Callable[[int], None],
+    container: Callable[[str], list[str]] | None,
+) -> Emptiness:
+    """Encode one batch of renditions after another; the first makes the sound as well."""
+    whole, done = work(renditions), 0.0
+    empty, current = None, opened
+    for batch in batches(renditions):
+        share = work(batch) / whole
+
+        def report(percent: int, before: float = done, share: float = share) -> None:
+            on_percent(int(before * 100 + share * percent))
+
+        found = _run(current, batch, folder, report, container)
+        empty = empty or found
+        done += share
+        current = replace(opened, video=replace(opened.video, audio_tracks=()))
+    if empty is None:
+        raise ValueError("There are no renditions to encode.")
+    return empty
 
 
 def _run(
@@ -276,12 +302,17 @@ def _scale(video: Probe, rendition: Rendition) -> str:
 
 def _video_encoder(rendition: Rendition, video: Probe) -> list[str]:
     last = video.duration_seconds - SHORTEST_SEGMENT_SECONDS
+    # Keyframes only where they are forced, which is at the same times in all renditions.
+    if rendition.codec == AV1:
+        codec = ["-c:v", "libsvtav1", "-preset", str(settings.AV1_PRESET)]
+        codec += ["-svtav1-params", "keyint=-1:scd=0:force-key-frames=1:lp=1"]
+    else:
+        codec = ["-c:v", "libx264", "-preset", settings.FFMPEG_PRESET, "-profile:v", "high"]
+        codec += ["-x264-params", "scenecut=0:open_gop=0:keyint=infinite:min-keyint=1"]
     return [
-        *("-c:v", "libx264", "-preset", settings.FFMPEG_PRESET, "-profile:v", "high"),
+        *codec,
         *("-crf", str(rendition.crf), "-maxrate", str(rendition.maxrate)),
         *("-bufsize", str(rendition.bufsize)),
-        # Keyframes only where they are forced, which is at the same times in all renditions.
-        *("-x264-params", "scenecut=0:open_gop=0:keyint=infinite:min-keyint=1"),
         *("-force_key_frames", f"expr:gte(t,n_forced*{GOP_SECONDS})*lte(t,{last:.6f})+eq(n,0)"),
         *("-fps_mode", "cfr", "-r", _text(video.frame_rate)),
     ]

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from django.conf import settings
+
 from . import extras, gate, packager, playlists
 from .encode import Encoded, encode, seconds_allowed, too_much_output
 from .errors import ToolFailed
@@ -85,7 +87,7 @@ def transcode(
     before = _identity(source)
     on_progress("probe", 0)
     video = probe(upload)
-    whole = ladder(video.width, video.height, video.frame_rate)
+    whole = ladder(video.width, video.height, video.frame_rate, settings.LADDER_CODECS)
     renditions = whole[-1:] if growing else whole
     on_progress("encode", STEPS["encode"])
     try:

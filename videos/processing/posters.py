@@ -7,6 +7,7 @@ from typing import TypedDict
 from . import cage, playlists, tools
 from .encode import Encoded
 from .errors import Rejected, ToolBroke
+from .ladder import H264
 
 POSTER = "poster.jpg"
 FIRST_SECONDS = 60
@@ -41,14 +42,18 @@ class RenditionSize(TypedDict):
     name: str
     width: int
     height: int
+    codecs: str
 
 
 def poster_source(encoded: Encoded) -> Path:
-    """Return the largest rendition with a short side of at most 720, or else the smallest one."""
+    """Return the largest with a short side of at most 720, or else the smallest, in H.264.
+
+    FFmpeg without a decoder for AV1 makes posters as well.
+    """
     small = [
         path
         for rendition, path in encoded.videos
-        if min(rendition.width, rendition.height) <= SHORT_SIDE_MAX
+        if rendition.codec == H264 and min(rendition.width, rendition.height) <= SHORT_SIDE_MAX
     ]
     return small[0] if small else encoded.videos[-1][1]
 
@@ -85,8 +90,9 @@ def poster_at(
 
     It is taken from the segment that holds it. Raises ToolFailed.
     """
-    small = [each for each in renditions if min(each["width"], each["height"]) <= SHORT_SIDE_MAX]
-    name = (small or list(renditions)[-1:])[0]["name"]
+    usable = [each for each in renditions if not each["codecs"].startswith("av01")]
+    small = [each for each in usable if min(each["width"], each["height"]) <= SHORT_SIDE_MAX]
+    name = (small or usable[-1:])[0]["name"]
     init, segment, start = playlists.segment_at(version / f"{name}.m3u8", seconds)
     joined = folder / "segment.mp4"
     joined.write_bytes(init.read_bytes() + segment.read_bytes())

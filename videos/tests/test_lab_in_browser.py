@@ -11,6 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from django.test import override_settings
 from playwright.sync_api import Browser, Page, TimeoutError
 
 from config.tests import browser, npm
@@ -116,6 +117,41 @@ def wrong(page: Page, truth: Truth) -> list[str]:
     if aspect and (not height or abs(width / height / aspect - 1) > 0.03):
         faults.append(f"It shows {width}x{height}.")
     return faults
+
+
+@pytest.fixture(scope="module")
+def two_codecs(site, versions) -> tuple[str, Truth]:
+    """A version with renditions in AV1 beside those in H.264: its folder on the site, and the truth."""
+    root = next(iter(versions.values()))[0].parent.parent.parent
+    own = root / "two-codecs"
+    own.mkdir()
+    (case,) = (case for case in CHOSEN if case.name == "fragmented_mp4_without_b_frames")
+    truth = case.make(own / "source")
+    with override_settings(LADDER_CODECS=["h264", "av1"]):
+        process(own / "source", own / "work")
+    return f"{own.name}/work/out", truth
+
+
+@pytest.mark.parametrize("player", PLAYERS)
+def test_every_player_plays_one_of_two_codecs(running, site, two_codecs, player):
+    folder, truth = two_codecs
+    page, asked = running.new_page(), set[bool]()
+    page.on(
+        "request",
+        lambda sent: (
+            asked.add("-av1/" in sent.url)
+            if sent.url.endswith(".m4s") and "audio" not in sent.url
+            else None
+        ),
+    )
+
+    page.goto(f"{site}/page.html?player={player}&folder={folder}")
+    page.wait_for_function("seen.ended || seen.error !== ''", timeout=1000 * PATIENCE)
+
+    faults = wrong(page, truth)
+    page.close()
+    assert not faults, "\n".join(faults)
+    assert asked == {True}, player
 
 
 @pytest.mark.parametrize("codec", ["vp8", "vp9"])
