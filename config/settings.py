@@ -256,6 +256,7 @@ MAX_AUDIO_TRACKS = env.number("MAX_AUDIO_TRACKS", 16, maximum=24)
 PROCESSING_TIME_FACTOR = env.number("PROCESSING_TIME_FACTOR", 20, minimum=1, maximum=1000)
 MAX_STREAMS = env.number("MAX_STREAMS", 32, minimum=1)
 
+CAPTIONS_MODEL = env.model("CAPTIONS_MODEL")
 JOB_LEASE_SECONDS = env.number("JOB_LEASE_SECONDS", 30, minimum=3, maximum=3600)
 JOB_MAX_ATTEMPTS = env.number("JOB_MAX_ATTEMPTS", 4, minimum=1, maximum=100)
 WORKER_POLL_SECONDS = 1.0

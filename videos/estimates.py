@@ -117,8 +117,11 @@ class Estimates:
     def _speed(self) -> float:
         """Pixels a second of the latest runs; 0 if there were none."""
         runs = ProcessingJob.objects.filter(
-            state=State.DONE, started_at__isnull=False, finished_at__isnull=False
-        ).exclude(stage=Stage.FIRST)
+            state=State.DONE,
+            started_at__isnull=False,
+            finished_at__isnull=False,
+            stage__in=(Stage.REST, Stage.AGAIN),
+        )
         pixels = seconds = 0.0
         for run in runs.select_related("video").order_by("-finished_at")[:RECENT_RUNS]:
             if run.started_at and run.finished_at and (work := work_of(run.video)):

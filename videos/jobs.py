@@ -23,6 +23,7 @@ from accounts.models import User
 from audit.actions import AuditAction
 from videos.errors import LeaseLost, QuotaExceeded
 from videos.models import ProcessingJob, Video, WorkerPresence
+from videos.querysets import ProcessingJobQuerySet
 
 # Error code and text for the creator.
 WORKER_LOST = (
@@ -83,8 +84,36 @@ def queue_again(video: Video) -> ProcessingJob:
     return _queue(video, video.source_path, ProcessingJob.Stage.AGAIN)
 
 
+def queue_captions(video: Video) -> ProcessingJob:
+    """Queue automatic captions of the video, behind all other work.
+
+    Call it with the row locked of a video that has no open job. The video's own job stays the one that
+    made its version.
+    """
+    kind = ProcessingJob.Kind.CAPTIONS
+    earlier = ProcessingJob.objects.filter(
+        video=video, source_path=video.source_path, kind=kind
+    ).count()
+    return ProcessingJob.objects.create(
+        key=f"{kind}:{video.source_path}:{earlier}",
+        kind=kind,
+        video=video,
+        source_path=video.source_path,
+        stage=ProcessingJob.Stage.CAPTIONS,
+        max_attempts=settings.JOB_MAX_ATTEMPTS,
+        not_before=Now(),
+    )
+
+
+def cancel_captions(video: Video) -> None:
+    """Cancel the job of automatic captions that is open, if there is one. Call it as ``cancel_open``."""
+    _cancel(ProcessingJob.objects.open().filter(video=video, kind=ProcessingJob.Kind.CAPTIONS))
+
+
 def _queue(video: Video, source_path: str, stage: ProcessingJob.Stage) -> ProcessingJob:
-    earlier = ProcessingJob.objects.filter(video=video, source_path=source_path).count()
+    earlier = ProcessingJob.objects.filter(
+        video=video, source_path=source_path, kind=ProcessingJob.Kind.TRANSCODE
+    ).count()
     job = ProcessingJob.objects.create(
         key=f"transcode:{source_path}:{earlier}",
         video=video,
@@ -102,11 +131,13 @@ def refuse_beyond_quota(creator: User, *, size: int, replaced: Video | None = No
     """Raise QuotaExceeded if a file of ``size`` bytes may not join the creator's unfinished videos.
 
     They may be CREATOR_QUEUE_VIDEOS, and have CREATOR_QUEUE_BYTES together; a single one may be larger.
-    The open job of ``replaced`` does not count, nor do versions that are made again. Uploads that arrive
-    at the same moment are counted when they are complete, so that none is refused after its last byte.
+    The open job of ``replaced`` does not count, nor do captions, nor versions that are made again.
+    Uploads that arrive at the same moment are counted when they are complete, so that none is refused
+    after its last byte.
     """
     unfinished = ProcessingJob.objects.open().filter(video__creator=creator)
-    unfinished = unfinished.exclude(stage=ProcessingJob.Stage.AGAIN)
+    again = (ProcessingJob.Stage.AGAIN, ProcessingJob.Stage.CAPTIONS)
+    unfinished = unfinished.exclude(stage__in=again)
     if replaced is not None:
         unfinished = unfinished.exclude(video=replaced)
     found = unfinished.aggregate(videos=Count("pk"), size=Sum("video__source_size"))
@@ -172,9 +203,11 @@ def cancel_open(video: Video) -> None:
     A growing version, which will not be finished, is withdrawn. Call it with the video's row locked.
     """
     _withdraw_growing(video.pk)
-    ProcessingJob.objects.open().filter(video=video).update(
-        state=ProcessingJob.State.CANCELED, lease_until=None, finished_at=Now()
-    )
+    _cancel(ProcessingJob.objects.open().filter(video=video))
+
+
+def _cancel(open_jobs: ProcessingJobQuerySet) -> None:
+    open_jobs.update(state=ProcessingJob.State.CANCELED, lease_until=None, finished_at=Now())
 
 
 def _withdraw_growing(video_id: UUID) -> None:
@@ -256,8 +289,8 @@ def give_up(job: ProcessingJob, code: str, detail: str, last_line: str = "") -> 
     """End the job and set its video to FAILED. ``code`` and ``detail`` tell the creator the reason.
 
     A version that was published before can still be played, but a growing one is withdrawn. A video
-    whose version should have been made again stays as it is. Raises LeaseLost if this attempt no longer
-    owns the job.
+    whose version should have been made again, or captioned, stays as it is. Raises LeaseLost if this
+    attempt no longer owns the job.
     """
     _lock_video(job)
     changed = ProcessingJob.objects.held(job).update(
@@ -271,6 +304,8 @@ def give_up(job: ProcessingJob, code: str, detail: str, last_line: str = "") -> 
     )
     if not changed:
         raise LeaseLost()
+    if job.kind == ProcessingJob.Kind.CAPTIONS:
+        return
     if job.stage != ProcessingJob.Stage.AGAIN:
         Video.objects.filter(pk=job.video_id, job=job).update(status=Video.Status.FAILED)
         _withdraw_growing(job.video_id)

@@ -241,7 +241,8 @@ class ProcessingJob(models.Model):
     Columns of the queue:
 
     * ``stage``: FIRST makes an early version, REST the full one; AGAIN makes the full version of a
-      video anew that had one. A job begins with FIRST if its video cannot be played;
+      video anew that had one. A job begins with FIRST if its video cannot be played. CAPTIONS is the
+      only stage of a job of that kind, which changes neither the video nor its version;
     * ``attempt``: claims at this stage so far, without those that were given back;
     * ``strikes``: attempts that failed by the job's own fault: a tool failed, or the job killed its
       process. With ``max_attempts`` strikes the job is FAILED. An attempt that ended because its
@@ -265,6 +266,7 @@ class ProcessingJob(models.Model):
 
     class Kind(models.TextChoices):
         TRANSCODE = "transcode", "transcode a video"
+        CAPTIONS = "captions", "write down what is said in a video"
 
     class Stage(models.IntegerChoices):
         """The stages, in the order in which workers prefer them."""
@@ -272,6 +274,7 @@ class ProcessingJob(models.Model):
         FIRST = 1, "first rendition"
         REST = 2, "all renditions"
         AGAIN = 3, "all renditions again"
+        CAPTIONS = 4, "automatic captions"
 
     MAX_ATTEMPTS_LOST = 50
 

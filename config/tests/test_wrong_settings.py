@@ -77,6 +77,7 @@ WRONG = [
     ("LADDER_CODECS", "av1", "a list of h264, av1, with h264 among them"),
     ("LADDER_CODECS", "h264,vp9", "a list of h264, av1, with h264 among them"),
     ("AV1_PRESET", "slow", "a whole number from 4 to 13"),
+    ("CAPTIONS_MODEL", "/proc", "a folder with the model.bin"),
     ("JOB_LEASE_SECONDS", "1", "from 3 to 3600"),
     ("PLAYBACK_GRANT_HOURS", "73", "from 1 to 72"),
     ("BIND_PLAYBACK", "yes", "one of device, network, none"),

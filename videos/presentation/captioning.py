@@ -50,7 +50,7 @@ def add_caption(*, video: Video, actor: User, **details: Unpack[CaptionDetails])
 
 @transaction.atomic
 def change_caption(*, caption: Caption, actor: User, **details: Unpack[CaptionDetails]) -> Caption:
-    """Change a caption; it counts as the owner's own from then on.
+    """Change a caption; it counts as the owner's own from then on, and a new text as no automatic one.
 
     Raises NotVisible if it or its video has been deleted, and NotCaptions as ``add_caption``.
     """
@@ -60,6 +60,8 @@ def change_caption(*, caption: Caption, actor: User, **details: Unpack[CaptionDe
     if columns.get("is_default"):
         video.captions.exclude(pk=caption.pk).filter(is_default=True).update(is_default=False)
     columns |= {"origin": Caption.Origin.UPLOADED, "updated_at": timezone.now()}
+    if "cues" in details:
+        columns["is_automatic"] = False
     if not Caption.objects.filter(pk=caption.pk).update(**columns):
         raise NotVisible()
     caption.refresh_from_db()

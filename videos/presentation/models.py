@@ -20,6 +20,7 @@ class Caption(models.Model):
     class Origin(models.TextChoices):
         UPLOADED = "uploaded", "sent by the owner, or edited by them"
         EMBEDDED = "embedded", "found in the video's file"
+        AUTOMATIC = "automatic", "heard in the video's sound"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     video = models.ForeignKey("videos.Video", on_delete=models.CASCADE, related_name="captions")

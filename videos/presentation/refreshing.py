@@ -135,7 +135,8 @@ def _take_over(video: Video, due: Presentation, found: Extras) -> None:
     row = Presentation.objects.select_for_update().get(pk=due.pk)
     if row.source != due.source or row.taken_from == row.source:
         return
-    Caption.objects.filter(video=video, origin=Caption.Origin.EMBEDDED).delete()
+    of_before = (Caption.Origin.EMBEDDED, Caption.Origin.AUTOMATIC)
+    Caption.objects.filter(video=video, origin__in=of_before).delete()
     may_be_default = not Caption.objects.filter(video=video, is_default=True).exists()
     for text in found.texts:
         is_default = text.is_default and may_be_default

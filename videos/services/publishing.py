@@ -1,4 +1,4 @@
-"""One attempt at a processing job: transcoding the source, and publishing the finished version."""
+"""One attempt at a processing job: transcoding the source and publishing the version, or captions."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ from videos.models import GROWING, ProcessingJob, Video
 from videos.processing import early, growing, pipeline
 from videos.processing.errors import Rejected, ToolFailed
 from videos.processing.pipeline import Output
-from videos.services import failures
+from videos.services import failures, transcribing
 from videos.services.failures import Ending
 from videos.signals import video_published
 
@@ -40,7 +40,7 @@ NO_FILE = ("file_missing", "The video's file is missing on the server. Upload it
 
 
 def process(job: ProcessingJob) -> None:
-    """Carry out a claimed job. Afterwards the video is READY or FAILED, or the job is due again.
+    """Carry out a claimed job. Afterwards it has ended, or is due again.
 
     ``failures`` decides what an error means for the job: the end, a strike, or waiting without one.
 
@@ -76,8 +76,8 @@ def process(job: ProcessingJob) -> None:
 
 
 def _carry_out(job: ProcessingJob) -> None:
-    """Transcode the source and publish the version. Raises what ``failures`` knows."""
-    if job.kind != ProcessingJob.Kind.TRANSCODE:
+    """Do the work of the job, and end it. Raises what ``failures`` knows."""
+    if job.kind not in ProcessingJob.Kind:
         raise Rejected(*UNKNOWN_JOB)
     source = settings.MEDIA_ROOT / job.source_path
     if not source.is_file():
@@ -89,7 +89,9 @@ def _carry_out(job: ProcessingJob) -> None:
         raise StorageFull()
     storage.make_folder(job.work_folder)
     report = _reporter(job)
-    if job.stage == ProcessingJob.Stage.FIRST:
+    if job.kind == ProcessingJob.Kind.CAPTIONS:
+        transcribing.carry_out(job, report)
+    elif job.stage == ProcessingJob.Stage.FIRST:
         publish(job, early.first_rendition(source, job.work_folder, report, partial(_grow, job)))
     else:
         publish(job, pipeline.transcode(source, job.work_folder, report))
@@ -151,6 +153,8 @@ def _switch(
             audit.record(actor=None, action=action, target=video, version=version)
             if is_full:
                 video_published.send(sender=Video, video=video)
+                if settings.CAPTIONS_MODEL:
+                    transcribing.queue(video)
     except LeaseLost:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -32,6 +32,7 @@ def reprocess(*, video: Video, actor: User | None) -> None:
     row = Video.objects.alive().select_for_update().filter(pk=video.pk).first()
     if row is None:
         raise NotVisible()
+    jobs.cancel_captions(row)  # they are queued again with the new version
     if ProcessingJob.objects.open().filter(video=row).exists():
         raise AlreadyQueued()
     if row.status != Video.Status.READY:
