@@ -36,6 +36,10 @@ class PosterView(OfVideo):
     pagination_class = None
     filterset_class = None
 
+    def get_object(self):
+        """Return the video, for OPTIONS."""
+        return self.get_video()
+
     @extend_schema(
         summary="Get a video's poster",
         description="The address in `poster_url` names the poster, so its answer can be cached for a "

@@ -9,7 +9,7 @@ from statistics import median
 
 from . import cage, tools
 from .clock import Clock
-from .errors import LimitReached, Rejected
+from .errors import LimitReached, Rejected, ToolBroke
 from .formats import untrusted_input
 
 PICTURES = 32
@@ -102,10 +102,16 @@ def _aspects(source: Path, clock: Clock, video: int) -> tuple[tuple[Fraction, Fr
 
 
 def _decode(source: Path, clock: Clock, filters: str, *, keyframes: bool = False) -> str:
-    """Decode as much as ``filters`` let through, and return the lines of them that are read here."""
+    """Decode as much as ``filters`` let through, and return the lines of them that are read here.
+
+    Raises ToolBroke if FFmpeg cannot even open the source, which ffprobe has read.
+    """
     lines: list[str] = []
+    opened = False
 
     def note(remark: str) -> None:
+        nonlocal opened
+        opened = opened or remark.startswith("Input #0")
         if any(pattern.search(remark) for pattern in (_TICK, _PICTURE, _COLOR, _SOUND)):
             lines.append(remark)
 
@@ -120,6 +126,8 @@ def _decode(source: Path, clock: Clock, filters: str, *, keyframes: bool = False
         wall_seconds=WALL_SECONDS + source.stat().st_size / READ_BYTES,
         on_remark=note,
     )
+    if done.returncode and not opened:
+        raise ToolBroke(f"FFmpeg ended with {done.returncode}. {done.stderr[-1000:]}")
     if done.ran_out_of_memory:
         raise LimitReached("memory", f"FFmpeg ran out of memory. {done.stderr[-1000:]}")
     return "\n".join(lines)

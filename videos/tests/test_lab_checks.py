@@ -20,9 +20,7 @@ def version(tmp_path_factory):
     ffmpeg(*pictures(100), *sound(4), *h264(), *AAC, "-f", "mp4", folder / "source")
     output, refusal = process(folder / "source", folder / "work")
     assert output, refusal
-    shown = played.play(output.directory)
-    # As long as its longest track, which is what the lab demands.
-    return replace(shown, manifest_seconds=max(decoded.end for _, decoded in shown.audios)), output
+    return played.play(output.directory), output
 
 
 def test_a_good_version_has_no_faults(version):
@@ -81,7 +79,7 @@ def test_a_changed_version_is_noticed(version):
         (changed(shown, "audios", decoded={"heard": silent}), "There is silence"),
         (changed(shown, "audios", decoded={"heard": late}), "+10 ms away."),
         (replace(shown, manifest_seconds=5.0), "DASH says 5.000 s"),
-        (replace(shown, manifest_seconds=4.0), "after the end that DASH states."),
+        (replace(shown, manifest_seconds=3.99), "after the end that DASH states."),
         (replace(shown, videos=shown.videos[:1]), "DASH has 0 of 1 renditions."),
     ):
         faults = checks.faults(changes, RIGHT, output)
