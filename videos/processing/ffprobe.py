@@ -45,6 +45,7 @@ class Stream(TypedDict, total=False):
     time_base: str
     r_frame_rate: str
     duration: str
+    nb_frames: str  # by the header: MP4 without fragments, and AVI
     channels: int
     channel_layout: str
     disposition: Disposition

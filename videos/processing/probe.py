@@ -51,7 +51,7 @@ MIXABLE = frozenset(_MIXABLE.split())
 # Only the entries that are read below, because other tags can hold megabytes and the owner's position.
 ENTRIES = (
     "format=format_name,duration:"
-    "stream=index,codec_type,codec_name,width,height,time_base,r_frame_rate,duration,channels,"
+    "stream=index,codec_type,codec_name,width,height,time_base,r_frame_rate,duration,nb_frames,channels,"
     "channel_layout:stream_disposition=default,attached_pic,timed_thumbnails,comment,dub,"
     "hearing_impaired,visual_impaired:"
     "stream_tags=language,title,DURATION"

@@ -229,6 +229,8 @@ def _refuse_cut_off(
         for number, stream in enumerate(known):
             index = stream["index"]
             there = float(clock.end(index) - clock.start(index))
+            if "nb_frames" not in stream:  # fragments: the clock may have run before the first one
+                there = max(there, float(clock.end(index)))
             _compare("sound" if number else "picture", _promised(stream), there)
         return
     promised = max(_promised(stream) for stream in known)

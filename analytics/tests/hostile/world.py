@@ -20,6 +20,8 @@ from payments.tests.months import AUGUST, at, close, watch
 from streaming import sessions
 from streaming.models import PlaybackSession
 from videos.models import Video
+from videos.presentation import captioning
+from videos.presentation.cues import Cue
 from videos.services import catalogue
 
 CALLERS = ("anonymous", "VIEWER", "CREATOR", MODERATOR, "ADMIN")
@@ -89,6 +91,11 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
     refunds.refund_order(order_id=old[0].pk, amount=500, reason="", actor=bystanders[0])
     events.deliver_due()
     free = videos[1]
+    captions = [
+        captioning.add_caption(video=video, actor=creator, language=tag, cues=[Cue(0, 900, "Hm.")])
+        for video in Video.objects.alive().filter(creator=creator)
+        for tag in ("en", "de")
+    ]
     playing = [
         sessions.redeem(token=sessions.stream_token(user=user, video_id=free.pk)[0], client=PHONE)
         for user in (viewer, creator, AnonymousUser())
@@ -97,6 +104,8 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
     family = tokens.issue(bystanders[0])
     world.values = {
         "videos": [video.pk for video in videos],
+        "captions": [caption.pk for caption in captions],
+        "number": [1, 2],
         "orders": [order.pk for order in orders],
         "payouts": [payout.pk for payout in drafts],
         "payments": [row.pk for row in models.Payment.objects.all()],

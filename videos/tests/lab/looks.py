@@ -123,7 +123,7 @@ def turned_and_anamorphic(to: Path) -> Truth:
 SHAPES: dict[str, tuple[str, str, tuple[int, int]]] = {
     "odd_641x361": ("641x361", "null", (640, 360)),
     "twice_as_wide_pixels": ("320x180", "scale=160:180,setsar=2", (320, 180)),
-    "half_as_wide_pixels": ("320x180", "scale=640:180,setsar=1/2", (320, 180)),
+    "half_as_wide_pixels": ("320x180", "scale=640:180,setsar=1/2", (640, 360)),
     "very_wide": ("1600x96", "null", (1600, 96)),
     "very_high": ("96x1600", "null", (96, 1600)),
     "square": ("240x240", "null", (240, 240)),

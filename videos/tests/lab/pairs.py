@@ -73,7 +73,7 @@ def make(pair: Pair, to: Path) -> None:
     parts, at = [], 10_000.0
     for number, clip in enumerate((pair.first, pair.second)):
         parts.append(to.with_name(f"{number}.part"))
-        _write(clip, parts[-1], at, SECOND * number, webm=pair.join == "webm")
+        _write(clip, parts[-1], at, SECOND * number, pair)
         at += clip.tenths / 10 + pair.gap
     if pair.join == "webm":
         concat(to, parts, "-f", "webm")
@@ -86,15 +86,17 @@ def make(pair: Pair, to: Path) -> None:
         ffmpeg("-i", stream, "-map", 0, "-c", "copy", "-f", "matroska", to)
 
 
-def _write(clip: Clip, to: Path, at: float, first: int, *, webm: bool) -> None:
+def _write(clip: Clip, to: Path, at: float, first: int, pair: Pair) -> None:
     arguments = pictures(clip.frames, clip.rate, clip.size, first)
     if clip.layout:
         arguments += sound(clip.tenths / 10, rate=clip.samples, layout=clip.layout)
-    if webm:
+    if pair.join == "webm":
         arguments += ["-c:v", "libvpx", "-threads", 1, "-deadline", "realtime", "-cpu-used", 8]
         ffmpeg(*arguments, "-b:v", "2M", "-c:a", "libopus", "-f", "webm", to)
     else:
-        ffmpeg(*arguments, *h264(bframes=clip.bframes), *AAC, "-output_ts_offset", at, *TS, to)
+        # The header of Matroska describes AAC once, for the whole file; AC-3 describes itself.
+        coded = ["-c:a", "ac3"] if "mkv" in pair.join else AAC
+        ffmpeg(*arguments, *h264(bframes=clip.bframes), *coded, "-output_ts_offset", at, *TS, to)
 
 
 def faults(pair: Pair, source: Path, played: Played, output: Output) -> list[str]:
