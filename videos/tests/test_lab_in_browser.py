@@ -25,7 +25,9 @@ pytestmark = [pytest.mark.journeys, pytest.mark.xdist_group("players")]
 HERE = Path(__file__).parent / "lab" / "players"
 PLAYERS = ("hls.js", "Shaka HLS", "Shaka DASH", "dash.js", "native")
 SPEED = 2
-PATIENCE = 90  # seconds for all players of one version, which play at the same time on a busy machine
+PATIENCE = (
+    90  # seconds for all players of one version, which play at the same time on a busy machine
+)
 CHOSEN = [case for case in CASES if case.browser]
 
 
