@@ -9,6 +9,7 @@ Rows are locked in the order video, job. An upload that replaces a video's file 
 
 import os
 import socket
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
@@ -23,7 +24,6 @@ from accounts.models import User
 from audit.actions import AuditAction
 from videos.errors import LeaseLost, QuotaExceeded
 from videos.models import ProcessingJob, Video, WorkerPresence
-from videos.querysets import ProcessingJobQuerySet
 
 # Error code and text for the creator.
 WORKER_LOST = (
@@ -107,7 +107,7 @@ def queue_captions(video: Video) -> ProcessingJob:
 
 def cancel_captions(video: Video) -> None:
     """Cancel the job of automatic captions that is open, if there is one. Call it as ``cancel_open``."""
-    _cancel(ProcessingJob.objects.open().filter(video=video, kind=ProcessingJob.Kind.CAPTIONS))
+    _cancel(video, [ProcessingJob.Kind.CAPTIONS])
 
 
 def _queue(video: Video, source_path: str, stage: ProcessingJob.Stage) -> ProcessingJob:
@@ -203,11 +203,13 @@ def cancel_open(video: Video) -> None:
     A growing version, which will not be finished, is withdrawn. Call it with the video's row locked.
     """
     _withdraw_growing(video.pk)
-    _cancel(ProcessingJob.objects.open().filter(video=video))
+    _cancel(video, ProcessingJob.Kind.values)
 
 
-def _cancel(open_jobs: ProcessingJobQuerySet) -> None:
-    open_jobs.update(state=ProcessingJob.State.CANCELED, lease_until=None, finished_at=Now())
+def _cancel(video: Video, kinds: Collection[str]) -> None:
+    ProcessingJob.objects.open().filter(video=video, kind__in=kinds).update(
+        state=ProcessingJob.State.CANCELED, lease_until=None, finished_at=Now()
+    )
 
 
 def _withdraw_growing(video_id: UUID) -> None:

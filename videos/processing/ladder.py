@@ -48,7 +48,7 @@ class _Nominal:
 
 
 # Maximum rates after Apple's "HLS Authoring Specification for Apple Devices", used as capped CRF. With
-# its av1_crf a rendition in AV1 has the VMAF of that in H.264 (benchmarks/codecs.py).
+# its av1_crf a rendition in AV1 has the VMAF of that in H.264 (benchmarks/av1.py).
 NOMINAL = (
     _Nominal(2160, 2160, 3840, 21, 34, 16_000_000),
     _Nominal(1440, 1440, 2560, 21, 34, 9_000_000),

@@ -6,11 +6,10 @@ itself, and the model is the operator's.
 
 import logging
 import textwrap
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from videos.presentation.cues import Cue, plain
 
@@ -33,14 +32,6 @@ SENTENCE_LETTERS = 30
 SHORTEST_SECONDS = 0.7
 SENTENCE_ENDS = ".?!\u3002\uff1f\uff01"
 INSTALL = "pip install -r requirements-captions.txt"
-
-
-class Word(Protocol):
-    """A word that a model has heard, in seconds from the beginning of what it was given."""
-
-    start: float
-    end: float
-    word: str  # with the space before it
 
 
 @dataclass(frozen=True)
@@ -124,35 +115,33 @@ def load(model: Path) -> Any:
         raise ToolMissing(f"CAPTIONS_MODEL={model} cannot be loaded: {error}") from error
 
 
-def _windows(samples: Path) -> "Iterator[tuple[int, array[int]]]":
+def _windows(samples: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the sound in windows: the number of the first sample, and the samples."""
-    begin, rest = 0, array("h")
+    begin, rest, size = 0, b"", WINDOW_SECONDS * RATE * SAMPLE_BYTES
     with samples.open("rb") as file:
         while True:
-            window = rest
-            window.frombytes(file.read((WINDOW_SECONDS * RATE - len(rest)) * SAMPLE_BYTES))
-            if len(window) < WINDOW_SECONDS * RATE:
+            window = rest + file.read(size - len(rest))
+            if len(window) < size:
                 if window:
                     yield begin, window
                 return
             end = _quietest(window)
-            yield begin, window[:end]
-            begin, rest = begin + end, window[end:]
+            yield begin, window[: end * SAMPLE_BYTES]
+            begin, rest = begin + end, window[end * SAMPLE_BYTES :]
 
 
-def _quietest(window: "array[int]") -> int:
+def _quietest(window: bytes) -> int:
     """Return the number of the sample in the middle of the quietest step near the end of a window."""
-    step = int(STEP_SECONDS * RATE)
-    first = len(window) - QUIET_SECONDS * RATE
-    places = range(first, len(window) - step, step)
-    best = min(places, key=lambda at: sum(map(abs, window[at : at + step])))
+    samples, step = memoryview(window).cast("h"), int(STEP_SECONDS * RATE)
+    places = range(len(samples) - QUIET_SECONDS * RATE, len(samples) - step, step)
+    best = min(places, key=lambda at: sum(map(abs, samples[at : at + step])))
     return best + step // 2
 
 
-def _floats(window: "array[int]") -> Any:
+def _floats(window: bytes) -> Any:
     import numpy  # it comes with faster-whisper
 
-    return numpy.frombuffer(window.tobytes(), dtype=numpy.int16).astype(numpy.float32) / 32768
+    return numpy.frombuffer(window, dtype=numpy.int16).astype(numpy.float32) / 32768
 
 
 def cues_of(words: Iterable[tuple[float, float, str]]) -> list[Cue]:

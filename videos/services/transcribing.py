@@ -55,9 +55,10 @@ def carry_out(job: ProcessingJob, report: Callable[[str, int], None]) -> None:
 
     A video that has captions in the language of its sound is left as it is.
     """
-    refreshing.refresh(
-        job.video_id
-    )  # takes the captions of the file over, if that has not been done
+    model = settings.CAPTIONS_MODEL
+    if model is None:
+        raise Rejected("captions_off", "Automatic captions have been switched off.")
+    refreshing.refresh(job.video_id)  # takes the captions of the file over, if nobody has yet
     video = Video.objects.get(pk=job.video_id)
     if is_captioned(video):
         jobs.finish(job)
@@ -79,7 +80,7 @@ def carry_out(job: ProcessingJob, report: Callable[[str, int], None]) -> None:
     spoken = _spoken(video)
     heard = speech.hear(
         samples,
-        settings.CAPTIONS_MODEL,
+        model,
         _primary(spoken),
         on_percent=lambda percent: report("hear", percent),
     )

