@@ -18,6 +18,10 @@ from .packager import MASTER
 from .playlists import MANIFEST
 
 PACKAGED = {MASTER: "packaged.m3u8", MANIFEST: "packaged.mpd"}
+# The master playlist without AV1, beside one with it: Chromium's own HLS player changes from one codec
+# to the other, and fails (version 156).
+ONE_CODEC = "h264.m3u8"
+AV1 = "av01."
 TEXTS = "text"  # the folder of text tracks, inside the version's folder
 GROUP = "text"
 # Says that a manifest is no packaged one.
@@ -81,7 +85,10 @@ def compose(
         playlist = _playlist(f"{track.name}.vtt", seconds)
         durable.replace(home / f"{track.name}.m3u8", playlist.encode())
         wanted |= {f"{track.name}.vtt", f"{track.name}.m3u8"}
-    durable.replace(folder / MASTER, master(packaged[MASTER], tracks, sounds).encode())
+    composed = master(packaged[MASTER], tracks, sounds)
+    if AV1 in composed:
+        durable.replace(folder / ONE_CODEC, without_av1(composed).encode())
+    durable.replace(folder / MASTER, composed.encode())
     if packaged[MANIFEST]:
         durable.replace(folder / MANIFEST, manifest(packaged[MANIFEST], tracks, sounds))
     for file in home.glob("*"):
@@ -168,6 +175,18 @@ def master(
         lines.append(line)
     lines.insert(1, f"## {MARK}")
     return "\n".join([*lines, *([""] if texts else []), *_text_lines(texts), ""])
+
+
+def without_av1(playlist: str) -> str:
+    """Return a master playlist without its variants in AV1."""
+    lines = playlist.splitlines()
+    kept, skips = [], False
+    for line in lines:
+        is_av1 = line.startswith("#EXT-X-") and f'CODECS="{AV1}' in line
+        if not is_av1 and not skips:
+            kept.append(line)
+        skips = is_av1 and line.startswith("#EXT-X-STREAM-INF:")  # its address is the next line
+    return "\n".join([*kept, ""])
 
 
 def _text_lines(texts: Sequence[tuple[TextTrack, str]]) -> list[str]:

@@ -7,7 +7,7 @@ from unittest import mock
 import pytest
 from django.test import override_settings
 
-from videos.processing import batches
+from videos.processing import batches, manifests
 from videos.processing.batches import batches as divided
 from videos.processing.ladder import ladder
 from videos.processing.pipeline import transcode
@@ -103,6 +103,21 @@ def test_both_manifests_offer_both_codecs(version):
         if one.get("contentType") == "video"
     ]
     assert sorted(found, key=min) == [{"av01"}, {"avc1"}]
+
+
+def test_a_player_of_one_codec_gets_a_playlist_without_av1(version):
+    output, _ = version
+    folder = output.directory
+
+    manifests.compose(folder, texts=[], sounds=manifests.sounds_of(folder), seconds=9.04)
+
+    both = (folder / "master.m3u8").read_text().splitlines()
+    one = (folder / "h264.m3u8").read_text().splitlines()
+    assert [line for line in both if line not in one] == [
+        line for line in both if "av01" in line or line.endswith("-av1.m3u8")
+    ]
+    assert [line for line in one if not line.startswith("#") and line] == ["360p.m3u8", "240p.m3u8"]
+    assert len(both) - len(one) == 6  # two variants of two lines, and two for trick play
 
 
 def test_a_poster_needs_no_decoder_for_av1(version, tmp_path):

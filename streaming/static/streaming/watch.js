@@ -43,6 +43,12 @@ async function call(url, options = {}) {
   );
 }
 
+/** Return the playlist with one codec: a browser's own player may not be able to change it on the way. */
+async function ofOneCodec(address) {
+  const playlist = await (await call(address)).text();
+  return playlist.includes('"av01') ? address.replace(/master\.m3u8$/, "h264.m3u8") : address;
+}
+
 /** Start a session, and go on at the viewer's place. A refusal is shown. */
 async function start({ play }) {
   try {
@@ -55,7 +61,7 @@ async function start({ play }) {
   }
   notice.hidden = true;
   lastTime = null;
-  video.src = session.hls_url;
+  video.src = await ofOneCodec(session.hls_url);
   video.currentTime = position;
   timer = setInterval(report, session.heartbeat_interval_seconds * 1000);
   if (play) video.play().catch(() => {}); // A browser that forbids this leaves the play button.
