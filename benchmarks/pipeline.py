@@ -51,12 +51,16 @@ def configure(options: argparse.Namespace) -> None:
         PACKAGER_PATH="",
         FFMPEG_SANDBOX=options.sandbox,
         FFMPEG_PRESET=options.preset,
+        LADDER_CODECS=["h264"],
+        AV1_PRESET=9,
         FFMPEG_THREADS=0,
         FFMPEG_MEMORY_MB=4096,
         FFMPEG_STALL_SECONDS=60,
         MAX_DURATION_SECONDS=6 * 3600,
         MAX_PIXELS=35_651_584,
         MAX_STREAMS=32,
+        MAX_AUDIO_TRACKS=16,
+        PROCESSING_TIME_FACTOR=20,
     )
 
 

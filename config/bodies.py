@@ -15,10 +15,12 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 BODY_MAX = 1024 * 1024  # bytes; larger bodies are uploads, which the upload application takes
-# A form with a file of evidence against a dispute. Few at a time, because they are held in memory.
+# A form with a poster, or with a file of evidence against a dispute. Few at a time, because they are
+# held in memory.
 LARGER_MAX = 6 * 1024 * 1024
 LARGER_PATHS = re.compile(
-    r"/api/v1/payments/admin/disputes/[^/]+/evidence/files/[^/]+|/admin/payments/dispute/[^/]+/evidence/"
+    r"/api/v1/videos/[^/]+/poster/?"
+    r"|/api/v1/payments/admin/disputes/[^/]+/evidence/files/[^/]+|/admin/payments/dispute/[^/]+/evidence/"
 )
 LARGER_AT_ONCE = 8
 BODY_SECONDS = 20.0  # for a whole body that is no upload

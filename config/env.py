@@ -181,6 +181,20 @@ def text(name: str, default: str = "") -> str:
     return read(name) or default
 
 
+def model(name: str) -> Path | None:
+    """Return the absolute path of a folder with a Whisper model (CTranslate2), or None without one."""
+    if not (chosen := read(name)):
+        return None
+    path = (BASE_DIR / chosen).resolve()
+    if not (path / "model.bin").is_file():
+        wrong(
+            name,
+            "it must be a folder with the model.bin of a Whisper model (CTranslate2)",
+            example="",
+        )
+    return path
+
+
 def folder(name: str, default: Path, *, written: bool = True, made: bool = True) -> Path:
     """Return the path of a folder, and create the folder if it does not exist.
 

@@ -1,6 +1,7 @@
 """Django's settings. `.env.example` explains every environment variable that is read here."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from config import env, env_urls, logs
@@ -245,6 +246,10 @@ FFMPEG_PRESET = env.choice(
     "veryfast",
     among=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"),
 )
+LADDER_CODECS: list[str] = env.choice("LADDER_CODECS", "h264", among=("h264", "h264,av1")).split(
+    ","
+)
+AV1_PRESET = env.number("AV1_PRESET", 9, minimum=4, maximum=13)
 FFMPEG_THREADS = env.number("FFMPEG_THREADS", 0, maximum=256)
 FFMPEG_MEMORY_MB = env.number("FFMPEG_MEMORY_MB", 4096, minimum=256)
 FFMPEG_STALL_SECONDS = env.number("FFMPEG_STALL_SECONDS", 60, minimum=5)
@@ -254,9 +259,11 @@ MAX_AUDIO_TRACKS = env.number("MAX_AUDIO_TRACKS", 16, maximum=24)
 PROCESSING_TIME_FACTOR = env.number("PROCESSING_TIME_FACTOR", 20, minimum=1, maximum=1000)
 MAX_STREAMS = env.number("MAX_STREAMS", 32, minimum=1)
 
+CAPTIONS_MODEL: Path | None = env.model("CAPTIONS_MODEL")
 JOB_LEASE_SECONDS = env.number("JOB_LEASE_SECONDS", 30, minimum=3, maximum=3600)
 JOB_MAX_ATTEMPTS = env.number("JOB_MAX_ATTEMPTS", 4, minimum=1, maximum=100)
 WORKER_POLL_SECONDS = 1.0
+DELETED_RETENTION_DAYS = env.number("DELETED_RETENTION_DAYS", 30, maximum=36_500)  # 0 = for ever
 
 # --- streaming --------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 
 Views and watch time count no second that was not delivered. A buyer's refund counts every part of which
 any byte was sent, once for all sessions. A part is a numbered segment; the same number in another
-rendition is the same part. Sent means handed to the kernel: a client that ends its connection may not
-have read all of it.
+rendition is the same part. All parts of a version count as equally long. Sent means handed to the
+kernel: a client that ends its connection may not have read all of it.
 """
 
 import uuid
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from django.db import transaction
 
-from streaming import heartbeats
+from streaming import heartbeats, intervals
 from streaming.models import PlaybackSession, PlaybackSessionQuerySet
 from videos.processing.packager import SEGMENT_SECONDS
 
@@ -39,12 +39,19 @@ def share(sessions: PlaybackSessionQuerySet, duration_seconds: float | None) -> 
     A single part counts nothing, unless it is more than half of the video: a player loads it before its
     viewer has decided anything.
     """
-    sent = 0
-    for parts in sessions.values_list("delivered", "begun"):
+    sent: dict[float, int] = {}  # by the length of their segments: versions differ in it
+    for length, *parts in sessions.values_list("segment_seconds", "delivered", "begun"):
         for bits in parts:
-            sent |= int.from_bytes(bits, "little")
-    seconds, duration = sent.bit_count() * SEGMENT_SECONDS, duration_seconds or SEGMENT_SECONDS
-    if seconds <= SEGMENT_SECONDS <= duration / 2:
+            sent[length] = sent.get(length, 0) | int.from_bytes(bits, "little")
+    merged = intervals.merge(
+        ((number - 1) * length, number * length)
+        for length, bits in sent.items()
+        for number in range(bits.bit_length())
+        if bits >> number & 1
+    )
+    seconds, longest = intervals.total(merged), max(sent, default=SEGMENT_SECONDS)
+    duration = duration_seconds or longest
+    if seconds <= longest <= duration / 2:
         return 0.0
     return min(1.0, seconds / duration)
 
@@ -63,7 +70,8 @@ def _record(batch: dict[uuid.UUID, int], field: str) -> dict[uuid.UUID, int]:
     with transaction.atomic():
         sessions = PlaybackSession.objects.filter(pk__in=batch)
         found = sessions.select_for_update(of=("self",), skip_locked=True).only(
-            field, "counted_seconds", "watched_seconds", "created_at", "last_heartbeat_at"
+            *(field, "segment_seconds", "counted_seconds", "watched_seconds"),
+            *("created_at", "last_heartbeat_at"),
         )
         left = set(batch)
         for session in found:
@@ -76,7 +84,7 @@ def _record(batch: dict[uuid.UUID, int], field: str) -> dict[uuid.UUID, int]:
             if field == "begun":
                 session.save(update_fields=["begun"])
                 continue
-            session.delivered_seconds = merged.bit_count() * SEGMENT_SECONDS
+            session.delivered_seconds = round(merged.bit_count() * session.segment_seconds)
             session.save(update_fields=["delivered", "delivered_seconds"])
             if heartbeats.countable(session) > session.counted_seconds:
                 late.append(session.pk)

@@ -98,6 +98,9 @@ class PlaybackSession(models.Model):
     rejected_seconds = models.FloatField(
         default=0, help_text="Reported seconds that the clock or the video's length does not allow."
     )
+    segment_seconds = models.FloatField(
+        default=4.0, help_text="The average length of the version's segments."
+    )
     delivered = models.BinaryField(
         default=b"", help_text="The segments that were sent: bit n stands for segment n."
     )

@@ -26,8 +26,22 @@ class StreamTokenSerializer(serializers.Serializer):
     )
     formats = serializers.ListField(
         child=serializers.ChoiceField(choices=FORMATS),
-        help_text="The values that the query parameter `format` of `stream_url` takes.",
+        help_text="The values that the query parameter `format` of `stream_url` takes for this video. "
+        "Only `hls` while its first rendition is still being made.",
     )
+
+
+class PlayedTextSerializer(serializers.Serializer):
+    """A caption of a session, for players that do not take texts from the manifest."""
+
+    id = serializers.UUIDField()
+    language = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # DRF takes it from the class
+    kind = serializers.CharField()
+    is_forced = serializers.BooleanField()
+    is_sdh = serializers.BooleanField()
+    is_default = serializers.BooleanField()
+    url = serializers.URLField(help_text="The text as WebVTT.")
 
 
 class PlaybackSerializer(serializers.Serializer):
@@ -38,10 +52,18 @@ class PlaybackSerializer(serializers.Serializer):
         help_text="Opens this session's media files; send it as `Playback-Grant` with heartbeats."
     )
     hls_url = serializers.URLField()
-    dash_url = serializers.URLField()
+    dash_url = serializers.URLField(
+        allow_null=True,
+        help_text="Null while the first rendition of the video is still being made.",
+    )
     heartbeat_url = serializers.URLField()
     heartbeat_interval_seconds = serializers.IntegerField(
         help_text="Seconds between two heartbeats of a player."
+    )
+    captions = PlayedTextSerializer(many=True)
+    chapters_url = serializers.URLField(allow_null=True, help_text="The chapters as WebVTT.")
+    storyboard_url = serializers.URLField(
+        allow_null=True, help_text="Small pictures of the whole video, as WebVTT that names them."
     )
 
 

@@ -30,7 +30,7 @@ from streaming.delivery.snapshot import SETTLED_SECONDS
 from streaming.errors import NotReady, PurchaseRequired, SessionEnded, StreamTokenInvalid
 from streaming.models import PlaybackSession, PlaybackSessionQuerySet
 from videos import reading
-from videos.models import Video
+from videos.models import Video, formats_of
 
 Reason = PlaybackSession.EndReason
 Caller = User | AnonymousUser
@@ -44,8 +44,8 @@ class Client:
     address: str
 
 
-def stream_token(*, user: Caller, video_id: uuid.UUID) -> str:
-    """Return a stream token for a user who has access to the video.
+def stream_token(*, user: Caller, video_id: uuid.UUID) -> tuple[str, list[str]]:
+    """Return a stream token for a user who has access to the video, and the formats that can be played.
 
     Raises NotVisible, NotAuthenticated (the caller is anonymous and the video is not free),
     PurchaseRequired (no access) and NotReady (no playable version).
@@ -54,21 +54,24 @@ def stream_token(*, user: Caller, video_id: uuid.UUID) -> str:
     if video is None:
         raise NotVisible()
     _require_access(user, video)
-    return tokens.issue(video_id=video.pk, user_id=user.pk if user.is_authenticated else None)
+    token = tokens.issue(video_id=video.pk, user_id=user.pk if user.is_authenticated else None)
+    return token, formats_of(video.current_version)
 
 
 @transaction.atomic
-def redeem(*, token: str, client: Client) -> tuple[PlaybackSession, str]:
+def redeem(*, token: str, client: Client, needs: str = "hls") -> tuple[PlaybackSession, str]:
     """Start the token's playback session, or continue it. Return the session and its grant.
 
     The start checks access again, because the viewer may have lost it since the token was issued.
     Safe to repeat: the same token continues the same session, for a client that BIND_PLAYBACK takes
     for the same device. Raises StreamTokenExpired, StreamTokenInvalid (a damaged token,
-    another device, a deactivated user), SessionEnded, and all that ``stream_token`` raises.
+    another device, a deactivated user), SessionEnded, and all that ``stream_token`` raises: NotReady
+    also when the version cannot be played yet in the format that the client ``needs``.
     """
     content = tokens.read(token)
     known = PlaybackSession.objects.filter(pk=content.session_id).first()
-    session = known or _start(content, client)
+    session = known or _start(content, client, needs)
+    _require_format(session.version, needs)
     if session.ended_at is not None:
         raise SessionEnded()
     grant = grants.mint(
@@ -92,7 +95,7 @@ def redeem(*, token: str, client: Client) -> tuple[PlaybackSession, str]:
     return session, grant
 
 
-def _start(content: tokens.StreamToken, client: Client) -> PlaybackSession:
+def _start(content: tokens.StreamToken, client: Client, needs: str) -> PlaybackSession:
     """Create the session of a token, as long as its user has access. Call it in a transaction."""
     # User, video and entitlement stay locked until the session is committed. A refund, a deletion
     # or a deactivation ends the running sessions, and could otherwise miss this one.
@@ -100,6 +103,7 @@ def _start(content: tokens.StreamToken, client: Client) -> PlaybackSession:
     videos = Video.objects.visible_to(user).select_for_update(of=("self",), no_key=True)
     video = _get_video(videos, content.video_id)
     access = _require_access(user, video)
+    _require_format(video.current_version, needs)
     now = timezone.now()
     access_ends_at = _lock_entitlement(access, now)
     grant_ends_at = now + timedelta(hours=settings.PLAYBACK_GRANT_HOURS)
@@ -109,6 +113,7 @@ def _start(content: tokens.StreamToken, client: Client) -> PlaybackSession:
             "user_id": content.user_id,
             "video": video,
             "version": video.current_version,
+            "segment_seconds": video.segment_seconds,
             "access": access.kind,
             "entitlement_id": access.entitlement_id,
             "viewer_key": viewer_key(content.user_id, client, now),
@@ -153,16 +158,31 @@ def _get_video(videos: QuerySet[Video], video_id: uuid.UUID) -> Video:
     return video
 
 
-def _require_access(user: Caller, video: Video) -> Access:
-    """Return the user's access to a video that can be played, or raise the refusal."""
+def require_watching(user: Caller, video: Video) -> Access:
+    """Return the user's access to a video, or raise NotAuthenticated or PurchaseRequired."""
     access = can_watch(user, video)
     if access is None and not user.is_authenticated:
         raise NotAuthenticated("Sign in to watch this video.")
     if access is None:
         raise PurchaseRequired()
+    return access
+
+
+def _require_access(user: Caller, video: Video) -> Access:
+    """Return the user's access to a video that can be played, or raise the refusal."""
+    access = require_watching(user, video)
     if not video.is_playable:
         raise NotReady()
     return access
+
+
+def _require_format(version: str, needs: str) -> None:
+    """Raise NotReady unless the version can be played in the format ``needs``."""
+    if needs not in formats_of(version):
+        raise NotReady(
+            "While its first rendition is being made, this video can be played as HLS. "
+            "Leave out `format`, or ask for a new stream token when the video is READY."
+        )
 
 
 def _lock_user(user_id: uuid.UUID | None) -> Caller:

@@ -27,7 +27,7 @@ from config.api.refusals import reads_header, refuses, sends_headers
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from config.headers import FOR_OTHER_SITES
-from streaming import heartbeats, reporting, sessions, tokens
+from streaming import heartbeats, reporting, sessions, texts, tokens
 from streaming.delivery import grants
 from streaming.errors import (
     NotReady,
@@ -44,6 +44,7 @@ from streaming.serializers import (
     SessionSerializer,
     StreamTokenSerializer,
 )
+from videos.models import formats_of
 from videos.permissions import MayBrowse
 
 MANIFESTS = {
@@ -80,12 +81,12 @@ class StreamTokenView(APIView):
     )
     @refuses(NotAuthenticated, PurchaseRequired, NotReady)
     def get(self, request, video_id):
-        token = sessions.stream_token(user=request.user, video_id=video_id)
+        token, formats = sessions.stream_token(user=request.user, video_id=video_id)
         answer = {
             "stream_token": token,
             "stream_url": reverse("stream-play", args=[token]),
             "expires_in_seconds": settings.STREAM_TOKEN_SECONDS,
-            "formats": FORMATS,
+            "formats": formats,
         }
         return Response(answer)
 
@@ -141,18 +142,22 @@ class PlayView(APIView):
     @sends_headers("Location")
     def get(self, request, token):
         manifest, _ = self._manifest(request)
-        session, grant = sessions.redeem(token=token, client=client_of(request))
+        as_json = "application/json" in request.headers.get("Accept", "")
+        needs = "dash" if manifest == MANIFESTS["dash"][0] and not as_json else "hls"
+        session, grant = sessions.redeem(token=token, client=client_of(request), needs=needs)
         folder = f"/media/{grant}/{session.video_id}/{session.version}"
-        if "application/json" not in request.headers.get("Accept", ""):
+        if not as_json:
             return HttpResponseRedirect(f"{folder}/{manifest}", headers=FOR_OTHER_SITES)
         absolute = request.build_absolute_uri
+        has_dash = "dash" in formats_of(session.version)
         answer = {
             "session_id": session.pk,
             "grant": grant,
             "hls_url": absolute(f"{folder}/master.m3u8"),
-            "dash_url": absolute(f"{folder}/manifest.mpd"),
+            "dash_url": absolute(f"{folder}/manifest.mpd") if has_dash else None,
             "heartbeat_url": absolute(reverse("stream-heartbeat", args=[session.pk])),
             "heartbeat_interval_seconds": settings.HEARTBEAT_SECONDS,
+            **texts.of_session(session, absolute(folder)),
         }
         return Response(answer)
 

@@ -1,13 +1,15 @@
 from contextlib import suppress
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.template.response import TemplateResponse
 from django.utils.html import format_html
 
 from config import money
-from config.admin import ReadOnlyAdmin
+from config.admin import ReadOnlyAdmin, act_on_each
 from config.errors import NotVisible
 from videos.models import ProcessingJob, Video
-from videos.services import catalogue
+from videos.services import catalogue, reprocessing
 
 
 class DeletedFilter(admin.SimpleListFilter):
@@ -31,7 +33,7 @@ class DeletedFilter(admin.SimpleListFilter):
 
 @admin.register(Video)
 class VideoAdmin(ReadOnlyAdmin):
-    """Videos, for looking at, deleting and restoring; both actions call the catalogue's services.
+    """Videos, for looking at, deleting, restoring and making again; the actions call services.
 
     There is no form: saving one would overwrite changes made since the page was opened.
     """
@@ -50,12 +52,15 @@ class VideoAdmin(ReadOnlyAdmin):
     list_select_related = ["creator", "job"]
     search_fields = ["title", "creator__email", "id"]
     date_hierarchy = "created_at"
-    actions = ["delete_videos", "restore_videos"]
+    actions = ["delete_videos", "restore_videos", "reprocess_videos"]
     exclude = ["price", "rental_price", "currency"]
     readonly_fields = ["price_with_currency", "rental_price_with_currency"]
 
     def has_delete_any_permission(self, request):
         return request.user.has_perm("videos.delete_any_video")
+
+    def has_retry_any_permission(self, request):
+        return request.user.has_perm("videos.retry_any_video")
 
     def has_restore_permission(self, request):
         return request.user.has_perm("videos.restore_video")
@@ -92,8 +97,39 @@ class VideoAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Restore deleted videos", permissions=["restore"])
     def restore_videos(self, request, queryset):
-        for video in queryset.deleted():
-            catalogue.restore_video(video_id=video.pk, actor=request.user)
+        act_on_each(
+            self,
+            request,
+            queryset.deleted(),
+            lambda video: catalogue.restore_video(video_id=video.pk, actor=request.user),
+            "Restored",
+        )
+
+    @admin.action(
+        description="Make all renditions again from the kept file", permissions=["retry_any"]
+    )
+    def reprocess_videos(self, request, queryset):
+        """Ask first: it may occupy the workers for days."""
+        videos = list(queryset.alive())
+        if "confirmed" in request.POST:
+            act_on_each(
+                self,
+                request,
+                videos,
+                lambda video: reprocessing.reprocess(video=video, actor=request.user),
+                "Queued",
+            )
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Make all renditions again?",
+            "opts": self.opts,
+            "videos": videos,
+            "seconds": sum(video.duration_seconds or 0 for video in videos),
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "media": self.media,
+        }
+        return TemplateResponse(request, "videos/admin/reprocess.html", context)
 
 
 @admin.register(ProcessingJob)
@@ -105,13 +141,14 @@ class ProcessingJobAdmin(ReadOnlyAdmin):
         "state",
         "step",
         "percent_done",
+        "stage",
         "attempt",
         "strikes",
         "worker",
         "error_code",
         "created_at",
     ]
-    list_filter = ["state", "error_code"]
+    list_filter = ["state", "stage", "error_code"]
     list_select_related = ["video"]
 
     @admin.display(description="progress", ordering="percent")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib.util import find_spec
 
 from django.conf import settings
 from django.db import connection
@@ -12,7 +13,7 @@ from django.utils import timezone
 from config.doctor import Finding, check, error, ok, warning
 from videos import storage
 from videos.models import ProcessingJob, WorkerPresence
-from videos.processing import cage, holes, tools
+from videos.processing import cage, holes, speech, tools
 from videos.processing.errors import ToolFailed, ToolMissing
 
 START = "Start one: python manage.py run_worker (`make run` starts one too)."
@@ -126,6 +127,21 @@ def programs() -> Iterator[Finding]:
         )
         return
     yield ok(", ".join(f"{name} {version}" for name, version in versions.items()) + " work.")
+
+
+@check("Videos", "captions")
+def automatic_captions() -> Iterator[Finding]:
+    """Check that a model that is named can be used."""
+    if not settings.CAPTIONS_MODEL:
+        return
+    if find_spec("faster_whisper") is None:
+        yield error(
+            f"CAPTIONS_MODEL={settings.CAPTIONS_MODEL} is set, but faster-whisper is not installed: "
+            "automatic captions wait.",
+            f"{speech.INSTALL} on the hosts of workers.",
+        )
+    else:
+        yield ok("Automatic captions are on.")
 
 
 @check("Videos", "ffmpeg", seconds=15.0)

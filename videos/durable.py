@@ -23,6 +23,22 @@ def sync_names(folder: Path, *, up_to: Path) -> None:
             return
 
 
+def replace(path: Path, content: bytes) -> bool:
+    """Make ``content`` the content of ``path`` at once, so that no reader finds half of it.
+
+    A file that has this content already is left alone. Return whether it was written. Two calls for
+    one path must not run at the same time.
+    """
+    if path.is_file() and path.read_bytes() == content:
+        return False
+    unfinished = path.with_name(f".{path.name}.new")
+    unfinished.write_bytes(content)
+    _sync(unfinished)
+    unfinished.rename(path)
+    _sync(path.parent)
+    return True
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

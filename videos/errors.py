@@ -1,5 +1,7 @@
 """Errors of the catalogue, of uploads and of the job queue."""
 
+from datetime import datetime
+
 from rest_framework import status
 
 from config.errors import DomainError, ServiceUnavailable
@@ -10,6 +12,33 @@ class NotFailed(DomainError):
 
     default_code = "not_failed"
     default_detail = "Only a FAILED video can be retried. Upload a new file to process this one."
+
+
+class NotReady(DomainError):
+    """Refusal to make a version again of a video that is not READY."""
+
+    default_code = "not_ready"
+    default_detail = "Only a READY video can be made again. Retry a FAILED one."
+
+
+class AlreadyQueued(DomainError):
+    """Refusal to make a version again while the video is being processed."""
+
+    default_code = "already_queued"
+    default_detail = "This video is being processed already. Wait until that has ended."
+
+
+class FilesRemoved(DomainError):
+    """Refusal to restore a video whose files were removed after DELETED_RETENTION_DAYS."""
+
+    default_code = "files_removed"
+
+    def __init__(self, *, on: datetime | None = None):
+        day = f" on {on:%Y-%m-%d}" if on else ""
+        super().__init__(
+            f"The files of this video were removed for good{day}, because it had been deleted too long "
+            "ago. It cannot be restored. Upload the file again as a new video."
+        )
 
 
 class NoSource(DomainError):
@@ -54,6 +83,20 @@ class EmptyUpload(DomainError):
     default_code = "empty"
     default_detail = "The uploaded file is empty. Upload a file that holds a video."
     attr = "file"
+
+
+class TooManyCaptions(DomainError):
+    """Refusal of one more caption of a video that has as many as a video may have."""
+
+    default_code = "too_many_captions"
+    default_detail = "This video has 100 captions, and more are not possible. Delete one first."
+
+
+class NoVersion(DomainError):
+    """Refusal of what needs a published version, while the video has none."""
+
+    default_code = "not_ready"
+    default_detail = "This video has not been processed yet. Try again when it can be played."
 
 
 class StorageAway(ServiceUnavailable):

@@ -9,8 +9,10 @@ Rows are locked in the order video, job. An upload that replaces a video's file 
 
 import os
 import socket
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -65,14 +67,58 @@ def forget_workers() -> int:
 def queue(video: Video, source_path: str) -> ProcessingJob:
     """Replace the video's open job by a new one. Call it with the video's row locked.
 
-    Two uploads of one video therefore run one after another.
+    Two uploads of one video therefore run one after another. The job begins with an early version unless
+    the video can be played: viewers keep what they have until all renditions of the new one are ready.
     """
     cancel_open(video)
-    earlier = ProcessingJob.objects.filter(video=video, source_path=source_path).count()
+    playable = Video.objects.exclude(current_version="").filter(pk=video.pk).exists()
+    stage = ProcessingJob.Stage.REST if playable else ProcessingJob.Stage.FIRST
+    return _queue(video, source_path, stage)
+
+
+def queue_again(video: Video) -> ProcessingJob:
+    """Queue the making of a new version from the source that the video has, behind all other work.
+
+    Call it with the row locked of a video that has no open job.
+    """
+    return _queue(video, video.source_path, ProcessingJob.Stage.AGAIN)
+
+
+def queue_captions(video: Video) -> ProcessingJob:
+    """Queue automatic captions of the video, behind all other work.
+
+    Call it with the row locked of a video that has no open job. The video's own job stays the one that
+    made its version.
+    """
+    kind = ProcessingJob.Kind.CAPTIONS
+    earlier = ProcessingJob.objects.filter(
+        video=video, source_path=video.source_path, kind=kind
+    ).count()
+    return ProcessingJob.objects.create(
+        key=f"{kind}:{video.source_path}:{earlier}",
+        kind=kind,
+        video=video,
+        source_path=video.source_path,
+        stage=ProcessingJob.Stage.CAPTIONS,
+        max_attempts=settings.JOB_MAX_ATTEMPTS,
+        not_before=Now(),
+    )
+
+
+def cancel_captions(video: Video) -> None:
+    """Cancel the job of automatic captions that is open, if there is one. Call it as ``cancel_open``."""
+    _cancel(video, [ProcessingJob.Kind.CAPTIONS])
+
+
+def _queue(video: Video, source_path: str, stage: ProcessingJob.Stage) -> ProcessingJob:
+    earlier = ProcessingJob.objects.filter(
+        video=video, source_path=source_path, kind=ProcessingJob.Kind.TRANSCODE
+    ).count()
     job = ProcessingJob.objects.create(
         key=f"transcode:{source_path}:{earlier}",
         video=video,
         source_path=source_path,
+        stage=stage,
         max_attempts=settings.JOB_MAX_ATTEMPTS,
         # By the database's clock: that of this host may be wrong, and the job would wait for it.
         not_before=Now(),
@@ -85,10 +131,13 @@ def refuse_beyond_quota(creator: User, *, size: int, replaced: Video | None = No
     """Raise QuotaExceeded if a file of ``size`` bytes may not join the creator's unfinished videos.
 
     They may be CREATOR_QUEUE_VIDEOS, and have CREATOR_QUEUE_BYTES together; a single one may be larger.
-    The open job of ``replaced`` does not count. Uploads that arrive at the same moment are counted when
-    they are complete, so that none is refused after its last byte.
+    The open job of ``replaced`` does not count, nor do captions, nor versions that are made again.
+    Uploads that arrive at the same moment are counted when they are complete, so that none is refused
+    after its last byte.
     """
     unfinished = ProcessingJob.objects.open().filter(video__creator=creator)
+    again = (ProcessingJob.Stage.AGAIN, ProcessingJob.Stage.CAPTIONS)
+    unfinished = unfinished.exclude(stage__in=again)
     if replaced is not None:
         unfinished = unfinished.exclude(video=replaced)
     found = unfinished.aggregate(videos=Count("pk"), size=Sum("video__source_size"))
@@ -102,14 +151,18 @@ def refuse_beyond_quota(creator: User, *, size: int, replaced: Video | None = No
         )
 
 
-def claim_next(worker: str) -> ProcessingJob | None:
+def claim_next(worker: str, *, first_due_for: timedelta | None = None) -> ProcessingJob | None:
     """Claim a due job for ``worker`` and return it, or None if there is none to claim.
 
-    Creators take turns (``in_turns``).
+    First renditions come before all others, and creators take turns (``in_turns``). With
+    ``first_due_for`` only a first rendition is claimed, and one that has been due for this time.
     A job with more than MAX_ATTEMPTS_LOST attempts is given up instead (worker_lost).
     """
     # Several candidates, because another worker may claim the first ones meanwhile.
-    for job_id in ProcessingJob.objects.due().in_turns()[:5]:
+    due = ProcessingJob.objects.due()
+    if first_due_for is not None:
+        due = due.filter(stage=ProcessingJob.Stage.FIRST, not_before__lte=Now() - first_due_for)
+    for job_id in due.in_turns()[:5]:
         if job := ProcessingJob.objects.claim(job_id, worker=worker, lease=lease()):
             if job.attempt > ProcessingJob.MAX_ATTEMPTS_LOST:
                 with suppress(LeaseLost):
@@ -147,10 +200,29 @@ def is_held(job: ProcessingJob) -> bool:
 def cancel_open(video: Video) -> None:
     """Cancel the open job of a video, whose work then stops within a second.
 
-    Call it with the video's row locked.
+    A growing version, which will not be finished, is withdrawn. Call it with the video's row locked.
     """
-    ProcessingJob.objects.open().filter(video=video).update(
+    _withdraw_growing(video.pk)
+    _cancel(video, ProcessingJob.Kind.values)
+
+
+def _cancel(video: Video, kinds: Collection[str]) -> None:
+    ProcessingJob.objects.open().filter(video=video, kind__in=kinds).update(
         state=ProcessingJob.State.CANCELED, lease_until=None, finished_at=Now()
+    )
+
+
+def _withdraw_growing(video_id: UUID) -> None:
+    """Leave a video without a version if its version grows: its end would never come.
+
+    The length stays: what its viewers were sent is a share of it, when one of them wants a refund.
+    """
+    Video.objects.filter(pk=video_id, completeness=Video.Completeness.GROWING).update(
+        current_version="",
+        completeness=Video.Completeness.FULL,
+        width=None,
+        height=None,
+        renditions=[],
     )
 
 
@@ -164,7 +236,11 @@ def report(job: ProcessingJob, step: str, percent: int) -> None:
 
 
 def give_back(
-    job: ProcessingJob, *, wait: timedelta | None = None, code: str = "", detail: str = ""
+    job: ProcessingJob,
+    *,
+    wait: timedelta | None = None,
+    code: str = "",
+    detail: str = "",
 ) -> None:
     """Return a claimed job to the queue without counting the attempt, due at once or after ``wait``.
 
@@ -185,7 +261,7 @@ def give_back(
 
 
 @transaction.atomic
-def strike(job: ProcessingJob, code: str, detail: str) -> None:
+def strike(job: ProcessingJob, code: str, detail: str, last_line: str = "") -> None:
     """Count a failure that is the job's own fault: queue the job again, or give it up.
 
     It is due again after BACKOFF, doubled with each strike; with ``max_attempts`` strikes it is given
@@ -194,7 +270,7 @@ def strike(job: ProcessingJob, code: str, detail: str) -> None:
     Changes nothing if this attempt no longer owns the job, except that giving up raises LeaseLost.
     """
     if job.strikes + 1 >= job.max_attempts:
-        give_up(job, code, detail)
+        give_up(job, code, detail, last_line)
         return
     wait = BACKOFF * 2**job.strikes
     ProcessingJob.objects.held(job).update(
@@ -206,15 +282,17 @@ def strike(job: ProcessingJob, code: str, detail: str) -> None:
         percent=0,
         error_code=code,
         error_detail=detail[:500],
+        last_line=last_line,
     )
 
 
 @transaction.atomic
-def give_up(job: ProcessingJob, code: str, detail: str) -> None:
+def give_up(job: ProcessingJob, code: str, detail: str, last_line: str = "") -> None:
     """End the job and set its video to FAILED. ``code`` and ``detail`` tell the creator the reason.
 
-    A version that was published before can still be played. Raises LeaseLost if this attempt no longer
-    owns the job.
+    A version that was published before can still be played, but a growing one is withdrawn. A video
+    whose version should have been made again, or captioned, stays as it is. Raises LeaseLost if this
+    attempt no longer owns the job.
     """
     _lock_video(job)
     changed = ProcessingJob.objects.held(job).update(
@@ -224,11 +302,46 @@ def give_up(job: ProcessingJob, code: str, detail: str) -> None:
         finished_at=Now(),
         error_code=code,
         error_detail=detail[:500],
+        last_line=last_line,
     )
     if not changed:
         raise LeaseLost()
-    Video.objects.filter(pk=job.video_id, job=job).update(status=Video.Status.FAILED)
+    if job.kind == ProcessingJob.Kind.CAPTIONS:
+        return
+    if job.stage != ProcessingJob.Stage.AGAIN:
+        Video.objects.filter(pk=job.video_id, job=job).update(status=Video.Status.FAILED)
+        _withdraw_growing(job.video_id)
     audit.record(actor=None, action=AuditAction.VIDEO_FAILED, target=job.video, code=code)
+
+
+def own(job: ProcessingJob) -> None:
+    """Make sure until the end of the transaction that this attempt owns its job.
+
+    Raises LeaseLost otherwise.
+    """
+    _lock_video(job)
+    if not ProcessingJob.objects.held(job).update(lease_until=Now() + lease()):
+        raise LeaseLost()
+
+
+def go_on(job: ProcessingJob) -> None:
+    """Return the job to the queue for its other renditions, with new attempts and strikes.
+
+    Call it in the transaction that publishes the early version. Raises LeaseLost as ``finish`` does.
+    """
+    _lock_video(job)
+    changed = ProcessingJob.objects.held(job).update(
+        state=ProcessingJob.State.QUEUED,
+        stage=ProcessingJob.Stage.REST,
+        attempt=0,
+        strikes=0,
+        not_before=Now(),
+        lease_until=None,
+        percent=0,
+        step="",
+    )
+    if not changed:
+        raise LeaseLost()
 
 
 def finish(job: ProcessingJob) -> None:

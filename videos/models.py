@@ -9,7 +9,15 @@ from django.utils import timezone
 from config import money
 from config.ids import uuid7
 from config.texts import validate_name
+from videos.presentation.models import Caption
 from videos.querysets import ProcessingJobQuerySet, VideoQuerySet, WorkerPresenceQuerySet
+
+GROWING = "g"  # begins the names of growing versions; those of all others are hexadecimal
+
+
+def formats_of(version: str) -> list[str]:
+    """Return the formats in which a version can be played: only HLS has playlists that grow."""
+    return ["hls"] if version.startswith(GROWING) else ["hls", "dash"]
 
 
 class Tag(models.Model):
@@ -28,7 +36,8 @@ class Video(models.Model):
 
     * a paid video has a price above zero, and the price of a free video is zero;
     * a rental has a price and hours, and only a paid video has a rental;
-    * a READY video has a current version, and a video with a current version has a publication time;
+    * a READY video has a full current version;
+    * a video with a current version has a publication time;
     * a video is CREATED exactly as long as it has no source.
     """
 
@@ -43,6 +52,13 @@ class Video(models.Model):
         PUBLIC = "public", "in the catalogue"
         UNLISTED = "unlisted", "by link only"
         PRIVATE = "private", "owner and administrators"
+
+    class Completeness(models.TextChoices):
+        """What the current version has of the video. An early version has one rendition."""
+
+        FULL = "full", "every rendition"
+        EARLY = "early", "one rendition, of the whole video"
+        GROWING = "growing", "one rendition, of which the end is still being encoded"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     creator = models.ForeignKey(
@@ -73,14 +89,29 @@ class Video(models.Model):
     source_container = models.CharField(max_length=80, blank=True)
     source_video_codec = models.CharField(max_length=40, blank=True)
     source_audio_codec = models.CharField(max_length=40, blank=True)
+    # Sentences about parts of the source that could not be taken over.
+    source_notes = models.JSONField(default=list, editable=False)
 
-    # The version that viewers get, and its properties. A version never changes: publishing another
-    # one is a single UPDATE of all these fields. Empty before the first one.
+    # The version that viewers get, and its properties. A version never changes, except that a growing
+    # one gets longer: publishing another one is a single UPDATE of all these fields. Empty before the
+    # first one.
     current_version = models.CharField(max_length=32, blank=True)
+    completeness = models.CharField(
+        max_length=8, choices=Completeness, default=Completeness.FULL, editable=False
+    )
+    # The average length of its segments. Those of a copied source end at the source's keyframes.
+    segment_seconds = models.FloatField(default=4.0, editable=False)
     duration_seconds = models.FloatField(null=True)
     width = models.PositiveIntegerField(null=True)
     height = models.PositiveIntegerField(null=True)
     renditions = models.JSONField(default=list)
+
+    # What is shown beside the picture (videos.presentation). ``poster_tag`` names the poster that the
+    # owner chose; without one the version's automatic poster is shown.
+    audio_tracks = models.JSONField(default=list, editable=False)
+    chapters = models.JSONField(default=list, editable=False)
+    poster_tag = models.CharField(max_length=32, blank=True, editable=False)
+    has_storyboard = models.BooleanField(default=False, editable=False)
 
     # Counted by the analytics app, which writes them with catalogue.set_counters.
     views = models.PositiveBigIntegerField(default=0)
@@ -94,9 +125,13 @@ class Video(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     published_at = models.DateTimeField(null=True, editable=False)
     deleted_at = models.DateTimeField(null=True, editable=False)
+    # When the files of a deleted video were removed for good.
+    purged_at = models.DateTimeField(null=True, editable=False)
 
     objects = VideoQuerySet.as_manager()
-    tag_names: list[str]  # in alphabetical order; only where `videos.reading` has read them
+    # Only where `videos.reading` has read them: the tags in alphabetical order, captions without texts.
+    tag_names: list[str]
+    caption_rows: list["Caption"]
 
     class Meta:
         permissions = [
@@ -127,7 +162,7 @@ class Video(models.Model):
             ),
             models.CheckConstraint(
                 name="video_ready_is_playable",
-                condition=~Q(status="READY") | ~Q(current_version=""),
+                condition=~Q(status="READY") | (~Q(current_version="") & Q(completeness="full")),
             ),
             models.CheckConstraint(
                 name="video_playable_is_published",
@@ -171,6 +206,16 @@ class Video(models.Model):
         return self.current_version != ""
 
     @property
+    def poster_name(self) -> str:
+        """The name of the poster that is shown, which another poster never has; "" without one."""
+        return "-".join(filter(None, (self.current_version, self.poster_tag)))
+
+    @property
+    def chosen_poster(self) -> Path:
+        """The file of the poster that the owner chose, if there is a ``poster_tag``."""
+        return settings.MEDIA_ROOT / "posters" / str(self.pk) / f"{self.poster_tag}.jpg"
+
+    @property
     def is_withdrawn(self) -> bool:
         """Whether the video has left the catalogue because its creator is deactivated."""
         return not self.creator.is_active
@@ -195,15 +240,20 @@ class ProcessingJob(models.Model):
 
     Columns of the queue:
 
-    * ``attempt``: claims so far, without those that were given back;
+    * ``stage``: FIRST makes an early version, REST the full one; AGAIN makes the full version of a
+      video anew that had one. A job begins with FIRST if its video cannot be played. CAPTIONS is the
+      only stage of a job of that kind, which changes neither the video nor its version;
+    * ``attempt``: claims at this stage so far, without those that were given back;
     * ``strikes``: attempts that failed by the job's own fault: a tool failed, or the job killed its
       process. With ``max_attempts`` strikes the job is FAILED. An attempt that ended because its
-      worker was killed is no strike, but after ``MAX_ATTEMPTS_LOST`` attempts the job is FAILED;
+      worker was killed is no strike, but after ``MAX_ATTEMPTS_LOST`` attempts the job is FAILED. Each
+      stage has its own strikes;
     * ``fence``: rises with each claim; only the holder of the newest fence may publish;
     * ``worker``, ``lease_until``: the owner of a RUNNING job, and the end of its time;
     * ``not_before``: the earliest time of the next claim;
-    * ``step``, ``percent``: the progress of the running attempt, for people;
+    * ``step``, ``percent``: the progress of the running attempt at its stage, for people;
     * ``error_code``, ``error_detail``: the reason of the last failure, for the creator;
+    * ``last_line``: the last line that a tool wrote when it failed, without paths of the server;
     * ``key``: one value for each source and retry, so that no work is queued twice.
     """
 
@@ -216,6 +266,15 @@ class ProcessingJob(models.Model):
 
     class Kind(models.TextChoices):
         TRANSCODE = "transcode", "transcode a video"
+        CAPTIONS = "captions", "write down what is said in a video"
+
+    class Stage(models.IntegerChoices):
+        """The stages, in the order in which workers prefer them."""
+
+        FIRST = 1, "first rendition"
+        REST = 2, "all renditions"
+        AGAIN = 3, "all renditions again"
+        CAPTIONS = 4, "automatic captions"
 
     MAX_ATTEMPTS_LOST = 50
 
@@ -225,6 +284,7 @@ class ProcessingJob(models.Model):
     video = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="jobs")
     source_path = models.CharField(max_length=200)
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    stage = models.PositiveSmallIntegerField(choices=Stage, default=Stage.REST)
     attempt = models.PositiveIntegerField(default=0)
     strikes = models.PositiveIntegerField(default=0)
     max_attempts = models.PositiveIntegerField(default=4)
@@ -236,6 +296,7 @@ class ProcessingJob(models.Model):
     percent = models.PositiveSmallIntegerField(default=0)
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
+    last_line = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)

@@ -24,6 +24,16 @@ class MayAddVideos(BasePermission):
         return request.user.is_authenticated
 
 
+class MayChangeParts(BasePermission):
+    """Reading the parts of a video is open to anyone, changing them to signed-in users.
+
+    Whose video it is, the view decides with OwnsVideo.
+    """
+
+    def has_permission(self, request, view):
+        return request.method in SAFE_METHODS or request.user.is_authenticated
+
+
 class OwnsVideo(BasePermission):
     """A video may be changed by its owner, and by users whose role has the action's own permission."""
 

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import User
+from videos.presentation.models import Caption
 from videos.signals import videos_kept
 
 if TYPE_CHECKING:
@@ -88,11 +89,14 @@ class VideoQuerySet(models.QuerySet["Video"]):
         return self.alive().filter(to_all | Q(creator=user_id) if sight is Sight.OWN else to_all)
 
     def for_output(self) -> Self:
-        """Load all that VideoSerializer reads, in two queries for any number of videos.
+        """Load all that VideoSerializer reads, in three queries for any number of videos.
 
-        Only places in the queue take two more, when a waiting video is shown to its owner.
+        Only places in the queue and estimates take up to six more, when a video that is being processed
+        is shown to its owner.
         """
-        return self.select_related("creator", "job").prefetch_related("tags")
+        return self.select_related("creator", "job").prefetch_related(
+            "tags", models.Prefetch("captions", Caption.objects.defer("text").order_by("pk"))
+        )
 
 
 class ProcessingJobQuerySet(models.QuerySet["ProcessingJob"]):
@@ -114,24 +118,26 @@ class ProcessingJobQuerySet(models.QuerySet["ProcessingJob"]):
         )
 
     def in_turns(self) -> list[UUID]:
-        """Return the ids of these jobs in the order in which workers take them: creators take turns.
+        """Return the ids of these jobs in the order in which workers take them.
 
-        A creator's oldest job has the first turn, the next one the second, and so on; each job of the
-        creator that runs already costs a turn. Of one turn, the creator comes first whose last job
-        began longest ago, then the older job. So no creator has several jobs running while another
-        one who has fewer waits.
+        The stages come one after another: the first rendition of every video is made before the other
+        renditions of any. Within a stage, creators take turns: a creator's oldest job has the first
+        turn, the next one the second, and so on; each job of the creator that runs already costs a turn.
+        Of one turn, the creator comes first whose last job began longest ago, then the older job. So no
+        creator has several jobs running while another one who has fewer waits.
         """
-        rows = self.order_by("created_at", "pk").values_list("pk", "video__creator")
+        rows = self.order_by("created_at", "pk").values_list("pk", "stage", "video__creator")
         jobs = self.model.objects.order_by()
         running = jobs.filter(state=self.model.State.RUNNING, lease_until__gte=Now())
-        turns = Counter(running.values_list("video__creator", flat=True))
+        begins_with = Counter(running.values_list("video__creator", flat=True))
+        turns = {stage: begins_with.copy() for stage in self.model.Stage}
         begun = jobs.exclude(started_at=None).order_by("-started_at")
         recent = list(begun.values_list("video__creator", flat=True)[:RECENT])
         ranked = []
-        for age, (pk, creator) in enumerate(rows):
-            turns[creator] += 1
+        for age, (pk, stage, creator) in enumerate(rows):
+            turns[stage][creator] += 1
             last_began = -recent.index(creator) if creator in recent else -RECENT
-            ranked.append((turns[creator], last_began, age, pk))
+            ranked.append((stage, turns[stage][creator], last_began, age, pk))
         return [pk for *_, pk in sorted(ranked)]
 
     def claim(self, job_id: UUID, *, worker: str, lease: timedelta) -> "ProcessingJob | None":

@@ -1,4 +1,4 @@
-"""Videos as the API shows them: two queries for any number, and no column that is not shown."""
+"""Videos as the API shows them: three queries for any number, and no column that is not shown."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from config.api.pagination import PAGE_SIZE
 from config.prepared import Prepared, stored
-from videos.models import ProcessingJob, Video
+from videos.models import Caption, ProcessingJob, Video
 from videos.querysets import Sight, VideoQuerySet, sight_of
 
 Caller = User | AnonymousUser
@@ -35,7 +35,11 @@ _LISTING: dict[Sight, dict[str, type]] = {sight: {} for sight in Sight} | {
     Sight.OWN: {"user": UUID}
 }
 _OPENING = _LISTING | {Sight.OWN: {"user": UUID, "now": datetime}}
-BATCHES = (1, 20, 100)  # of videos whose tags are asked for together; a page has at most 100
+# Of a caption in a video.
+CAPTION = (
+    "id", "language", "label", "kind", "is_forced", "is_sdh", "is_default", "is_automatic",
+)  # fmt: skip
+BATCHES = (1, 20, 100)  # of videos whose parts are asked for together; a page has at most 100
 
 
 def columns(sight: Sight) -> tuple[str, ...]:
@@ -142,15 +146,32 @@ def _tags(size: int) -> Prepared:
     )
 
 
-def add_tags(videos: Sequence[Video]) -> None:
-    """Give each video its ``tag_names``, in one query for a page."""
+@cache
+def _captions(size: int) -> Prepared:
+    return Prepared(
+        lambda **ids: (
+            Caption.objects.filter(video_id__in=list(ids.values()))
+            .order_by("pk")
+            .values_list("video_id", *CAPTION)
+        ),
+        **{f"video{number}": UUID for number in range(size)},
+    )
+
+
+def add_parts(videos: Sequence[Video]) -> None:
+    """Give each video its ``tag_names`` and its ``caption_rows``, in two queries for a page."""
     if not videos:
         return
     size = next(size for size in BATCHES if size >= len(videos))
     ids = [video.pk for video in videos]
     ids += ids[:1] * (size - len(ids))
+    asked = {f"video{number}": pk for number, pk in enumerate(ids)}
     names: dict[UUID, list[str]] = defaultdict(list)
-    for video_id, name in _tags(size).rows(**{f"video{n}": pk for n, pk in enumerate(ids)}):
+    for video_id, name in _tags(size).rows(**asked):
         names[video_id].append(name)
+    captions: dict[UUID, list[Caption]] = defaultdict(list)
+    for video_id, *columns_of_caption in _captions(size).rows(**asked):
+        captions[video_id].append(stored(Caption, CAPTION, columns_of_caption))
     for video in videos:
         video.tag_names = sorted(names[video.pk])
+        video.caption_rows = captions[video.pk]

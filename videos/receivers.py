@@ -6,6 +6,8 @@ from django.dispatch import receiver
 from config.signals import health_checked
 from videos import storage
 from videos.models import Video
+from videos.presentation import refreshing
+from videos.signals import video_published
 
 
 @receiver(health_checked, dispatch_uid="videos.state_of_storage")
@@ -13,6 +15,12 @@ def state_of_storage(sender, **kwargs):
     """Report MEDIA_DIR when something is wrong with it."""
     state = storage.state()
     return ("storage", state) if state != "ok" else None
+
+
+@receiver(video_published, dispatch_uid="videos.present_version")
+def present_version(sender, video, **kwargs):
+    """Give a new version the video's captions, chapters and labels, right after its publication."""
+    refreshing.mark(video, source=video.source_path)
 
 
 def adopt_media_dir(sender, using, **kwargs):

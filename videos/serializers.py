@@ -3,8 +3,6 @@ from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.urls import reverse
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
@@ -14,9 +12,10 @@ from config.api.fields import BoundedListField, MoneyField
 from config.api.representation import Compiled
 from config.api.serializers import CompleteErrors
 from config.texts import validate_name
+from videos import estimates
 from videos.models import ProcessingJob, Video
+from videos.presentation.fields import PresentedFields
 
-NIL = UUID(int=0)
 TAGS_MAX = 20
 TAG_LETTERS_MAX = 40
 
@@ -61,15 +60,6 @@ class RenditionSerializer(serializers.Serializer):
     )
 
 
-CaptionSerializer = inline_serializer(
-    "CaptionSummary",
-    {
-        "id": serializers.UUIDField(),
-        "language": serializers.CharField(),
-        "label": serializers.CharField(),
-    },
-    many=True,
-)
 ProcessingSerializer = inline_serializer(
     "Processing",
     {
@@ -77,11 +67,27 @@ ProcessingSerializer = inline_serializer(
         "percent": serializers.IntegerField(),
         "attempts": serializers.IntegerField(),
         "queue_position": serializers.IntegerField(allow_null=True),
-        "eta_seconds": serializers.IntegerField(allow_null=True),
+        "eta_seconds": serializers.IntegerField(
+            allow_null=True, help_text="Seconds until the video is READY, as far as that is known."
+        ),
         "error": inline_serializer(
             "ProcessingError",
             {"code": serializers.CharField(), "detail": serializers.CharField()},
             allow_null=True,
+        ),
+        "stage": serializers.ChoiceField(
+            choices=["first", "rest", "again"],
+            allow_null=True,
+            help_text="`first`: the first rendition, which makes the video playable. `rest`: all "
+            "renditions. `again`: all renditions, of a video that had them.",
+        ),
+        "still_to_come": serializers.ListField(
+            child=serializers.CharField(),
+            help_text="Names of the renditions that are not there yet, the largest first.",
+        ),
+        "last_line": serializers.CharField(
+            allow_null=True,
+            help_text="The last line that FFmpeg wrote when it failed, for whoever can read it.",
         ),
     },
 )
@@ -94,6 +100,10 @@ SourceSerializer = inline_serializer(
         "container": serializers.CharField(),
         "video_codec": serializers.CharField(),
         "audio_codec": serializers.CharField(),
+        "notes": serializers.ListField(
+            child=serializers.CharField(),
+            help_text="What of the file could not be taken over, in words.",
+        ),
     },
     allow_null=True,
 )
@@ -115,7 +125,7 @@ A_PAID_VIDEO = OpenApiExample(
 )
 
 
-class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
+class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.ModelSerializer):
     """A video. Only its owner and administrators get `processing`, `source` and `deleted_at`."""
 
     creator = CreatorSerializer(read_only=True)
@@ -135,10 +145,7 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
         max_value=24 * 365,
         help_text="Hours that a rental lasts from the first playback. Needs `rental_price`.",
     )
-    poster_url = serializers.SerializerMethodField()
-    storyboard_url = serializers.SerializerMethodField()
     renditions = RenditionSerializer(many=True, read_only=True)
-    captions = serializers.SerializerMethodField()
     processing = serializers.SerializerMethodField()
     # DRF collects declared fields and removes them from the class, so this hides no Field.source.
     source = serializers.SerializerMethodField()  # type: ignore[assignment]  # see above
@@ -149,8 +156,8 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
             "id", "title", "description", "creator", "status", "playable", "visibility", "is_paid",
             "price", "currency", "rental_price", "rental_hours", "category", "tags",
             "duration_seconds", "width", "height", "poster_url", "storyboard_url", "renditions",
-            "captions", "views", "likes", "dislikes", "created_at", "published_at",
-            "processing", "source", "deleted_at",
+            "captions", "chapters", "audio_tracks", "views", "likes", "dislikes",
+            "created_at", "published_at", "processing", "source", "deleted_at",
         ]  # fmt: skip
         read_only_fields = [
             "status", "duration_seconds", "width", "height", "views", "likes", "dislikes",
@@ -242,55 +249,37 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
             return None
         return amount
 
-    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
-    def get_poster_url(self, video):
-        if not video.is_playable:
-            return None
-        before, after = self._around_id
-        # The version in the address lets caches keep the picture: another version has another one.
-        return f"{before}{video.pk}{after}?v={video.current_version}"
-
-    @cached_property
-    def _around_id(self) -> list[str]:
-        """The address of a poster before the video's id, and after it."""
-        address = self.context["request"].build_absolute_uri(reverse("video-poster", args=[NIL]))
-        return address.split(str(NIL))
-
-    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
-    def get_storyboard_url(self, video):
-        return None
-
-    @extend_schema_field(CaptionSerializer)
-    def get_captions(self, video):
-        return []
-
     @extend_schema_field(ProcessingSerializer)
     def get_processing(self, video):
         job = video.job
         if job is None:
             return {
                 "step": None, "percent": 0, "attempts": 0, "queue_position": None,
-                "eta_seconds": None, "error": None,
+                "eta_seconds": None, "error": None, "stage": None, "still_to_come": [],
+                "last_line": None,
             }  # fmt: skip
-        queued = job.state == ProcessingJob.State.QUEUED
+        is_queued = job.state == ProcessingJob.State.QUEUED
+        is_open = is_queued or job.state == ProcessingJob.State.RUNNING
         return {
-            "step": "queued" if queued else job.step or None,
-            "percent": job.percent,
+            "step": "queued" if is_queued else job.step or None,
+            "percent": estimates.percent_of(job, video),
             "attempts": job.attempt,
-            "queue_position": self._places().get(job.pk) if queued else None,
-            "eta_seconds": _eta(job),
+            "queue_position": self._estimates.places.get(job.pk) if is_queued else None,
+            "eta_seconds": self._estimates.seconds_left(job, video) if is_open else None,
             "error": {"code": job.error_code, "detail": job.error_detail}
             if job.error_code
             else None,
+            "stage": ProcessingJob.Stage(job.stage).name.lower() if is_open else None,
+            "still_to_come": estimates.still_to_come(video) if is_open else [],
+            # It stays while a later attempt runs, which is compared with it.
+            "last_line": (job.last_line or None) if job.error_code else None,
         }
 
-    def _places(self) -> dict[UUID, int]:
-        """Return the place in the queue of each waiting job; read once for all videos of an answer."""
+    @property
+    def _estimates(self) -> estimates.Estimates:
+        """The estimates of all open jobs; read once for all videos of an answer."""
         shared = cast("dict[str, Any]", self.context)  # by all serializers of the answer
-        if "places" not in shared:
-            waiting = ProcessingJob.objects.waiting().in_turns()
-            shared["places"] = {pk: place for place, pk in enumerate(waiting, 1)}
-        return shared["places"]
+        return shared.setdefault("estimates", estimates.Estimates())
 
     @extend_schema_field(SourceSerializer)
     def get_source(self, video):
@@ -303,15 +292,8 @@ class VideoSerializer(Compiled, CompleteErrors, serializers.ModelSerializer):
             "container": video.source_container,
             "video_codec": video.source_video_codec,
             "audio_codec": video.source_audio_codec,
+            "notes": video.source_notes,
         }
-
-
-def _eta(job: ProcessingJob) -> int | None:
-    """Return the seconds left at the average speed so far, or None before 3 % are done."""
-    if job.state != ProcessingJob.State.RUNNING or job.percent < 3 or job.started_at is None:
-        return None
-    elapsed = (timezone.now() - job.started_at).total_seconds()
-    return max(0, round(elapsed * (100 - job.percent) / job.percent))
 
 
 class OwnVideoSerializer(VideoSerializer):

@@ -6,7 +6,8 @@ from django.dispatch import Signal
 # Sent by services/publishing.py inside the publishing transaction, with send(): a receiver that
 # raises undoes the publication.
 # Arguments: video (Video, as it is now).
-# Heard by, in this order: no receiver yet.
+# Heard by, in this order:
+# 1. videos.receivers.present_version: gives the version the captions, chapters and labels.
 video_published = Signal()
 
 # A video was deleted, so that no user may watch it any more. Sent by services/catalogue.py inside the

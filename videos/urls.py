@@ -1,5 +1,8 @@
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from videos.presentation.poster_views import PosterView
+from videos.presentation.views import CaptionViewSet, ChaptersView
 from videos.views import VideoViewSet
 
 
@@ -18,4 +21,26 @@ class CollectionRouter(SimpleRouter):
 router = CollectionRouter()
 router.register("videos", VideoViewSet, basename="video")
 
-urlpatterns = router.urls
+urlpatterns = [
+    *router.urls,
+    path(
+        "videos/<id:video_id>/chapters",
+        ChaptersView.as_view({"get": "list", "put": "update"}),
+        name="chapter-list",
+    ),
+    path(
+        "videos/<id:video_id>/poster",
+        PosterView.as_view({"get": "retrieve", "put": "update", "delete": "destroy"}),
+        name="video-poster",
+    ),
+    path(
+        "videos/<id:video_id>/captions/",
+        CaptionViewSet.as_view({"get": "list", "post": "create"}),
+        name="caption-list",
+    ),
+    path(
+        "videos/<id:video_id>/captions/<id:pk>",
+        CaptionViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        name="caption-detail",
+    ),
+]

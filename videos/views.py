@@ -1,7 +1,5 @@
-from django.conf import settings
-from django.http import FileResponse, Http404, HttpResponseNotModified
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from django.http import Http404
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
@@ -9,13 +7,13 @@ from rest_framework.response import Response
 
 from config.api.pagination import PAGE_SIZE, KeysetPagination
 from config.api.parsers import StrictJSONParser
-from config.api.refusals import refuses, sends_headers
+from config.api.refusals import refuses
 from config.api.views import GenericViewSet
-from config.errors import NotVisible, StorageFull, TooLarge
-from config.headers import FOR_OTHER_SITES
-from videos import jobs, reading, storage
+from config.errors import StorageFull, TooLarge
+from videos import jobs, reading
 from videos.errors import (
     EmptyUpload,
+    FilesRemoved,
     LengthRequired,
     NoSource,
     NotFailed,
@@ -51,7 +49,6 @@ UPLOAD_REFUSALS = (
     TooLarge,
     UploadInterrupted,
 )
-IMMUTABLE = "max-age=31536000, immutable"  # a year, the usual "for ever" (RFC 8246)
 
 
 @extend_schema_view(
@@ -105,12 +102,12 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         pages = KeysetPagination()
         pages.read(Video, request, self)
         page = pages.page(reading.newest(request.user), PAGE_SIZE, None)
-        reading.add_tags(page)
+        reading.add_parts(page)
         return pages.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def paginate_queryset(self, queryset):
         page = super().paginate_queryset(queryset) or []
-        reading.add_tags(page)
+        reading.add_parts(page)
         return page
 
     def retrieve(self, request, pk):
@@ -120,7 +117,7 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         if video is None:
             raise Http404("No Video matches the given query.")
         self.check_object_permissions(request, video)
-        reading.add_tags([video])
+        reading.add_parts([video])
         return Response(self.get_serializer(video).data)
 
     @extend_schema(
@@ -218,10 +215,12 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     @extend_schema(
         summary="Restore a deleted video",
-        description="Brings the video back as it was. A video that is not deleted stays unchanged.",
+        description="Brings the video back as it was. A video that is not deleted stays unchanged. "
+        "Answers 409 when its files were removed since.",
         request=None,
         responses=OwnVideoSerializer,
     )
+    @refuses(FilesRemoved)
     @action(detail=True, methods=["patch"], permission_classes=[MayRestoreVideos])
     def restore(self, request, pk):
         video = catalogue.restore_video(video_id=pk, actor=request.user)
@@ -239,34 +238,6 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         video = sources.retry_processing(video=self.get_object(), actor=request.user)
         return Response(self._fresh(video))
 
-    @extend_schema(
-        summary="Get a video's poster",
-        description="The address in `poster_url` names the version, so its answer can be cached for a "
-        "year. Without that parameter the answer must be revalidated.",
-        responses={
-            (200, "image/jpeg"): OpenApiResponse(OpenApiTypes.BINARY, description="The picture."),
-            304: OpenApiResponse(description="`If-None-Match` names the current picture."),
-        },
-    )
-    @refuses(StorageAway)
-    @sends_headers("ETag", "Content-Disposition")
-    @action(detail=True)
-    def poster(self, request, pk):
-        video = self.get_object()
-        path = video.version_folder / "poster.jpg"
-        with storage.refusing():
-            if not video.is_playable or not path.is_file():
-                storage.require()
-                raise NotVisible("This video has no poster until it has been processed.")
-            file = path.open("rb")
-        etag = f'"{video.current_version}"'
-        cache = {"ETag": etag, "Cache-Control": _poster_cache(request, video)}
-        headers = {**cache, **FOR_OTHER_SITES}
-        if request.headers.get("If-None-Match") == etag:
-            file.close()
-            return HttpResponseNotModified(headers=headers)
-        return FileResponse(file, content_type="image/jpeg", headers=headers)
-
     def _fresh(self, video: Video) -> dict:
         """Return the response body for a video that the caller has just changed.
 
@@ -275,14 +246,3 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         """
         row = Video.objects.for_output().get(pk=video.pk)
         return OwnVideoSerializer(row, context=self.get_serializer_context()).data
-
-
-def _poster_cache(request, video: Video) -> str:
-    """Return the Cache-Control value of a poster.
-
-    Shared caches may keep it only where everybody may see the video. It is immutable only under the
-    address with ``?v=<current version>``, because the plain address shows the next version's poster.
-    """
-    for_all = video.visibility == Video.Visibility.PUBLIC and settings.ANONYMOUS_PLAYBACK
-    this_version = request.query_params.get("v") == video.current_version
-    return f"{'public' if for_all else 'private'}, {IMMUTABLE if this_version else 'no-cache'}"

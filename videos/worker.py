@@ -1,5 +1,8 @@
 """The worker: takes due jobs from the queue, one at a time, and does the periodic work.
 
+While it makes all renditions of a video, which may take hours, it also makes the first rendition of
+another video that waits: one beside the other, and with priority.
+
 Each job runs in a child process. The worker itself only keeps the lease and waits, so a video cannot
 crash it. It therefore knows whether a job has killed its own process, which is a strike, or whether
 the worker was killed, which is not.
@@ -13,6 +16,7 @@ import os
 import signal
 import sys
 import time
+from datetime import timedelta
 from multiprocessing.context import ForkProcess
 from types import FrameType
 
@@ -26,8 +30,9 @@ from config import database
 from videos import jobs, storage
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob
+from videos.presentation import refreshing
 from videos.processing import cage
-from videos.services import garbage, publishing
+from videos.services import garbage, publishing, purging
 from videos.signals import worker_tick
 
 logger = logging.getLogger(__name__)
@@ -37,6 +42,8 @@ _PR_SET_PDEATHSIG = 1
 STOP_GRACE_SECONDS = 5
 ANNOUNCE_SECONDS = 10.0  # between two signs of life (videos.models.WorkerPresence)
 CHECK_SECONDS = 0.5  # between two looks whether the job was canceled
+# Of the processes that make all renditions: first renditions, and the web server, go before.
+NICENESS = 10
 DATABASE_AWAY = 3  # exit code of a child that could not write its result to the database
 # Error code and text for the creator.
 WORKER_KILLED = (
@@ -47,8 +54,9 @@ TICKS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 # The periodic work of this app and of those below it. Apps above this one connect to worker_tick.
 OWN_PARTS = {
     "second": (jobs.release_of_dead_workers, sealing.seal_in_worker),
-    "minute": (forget_old_requests,),
+    "minute": (forget_old_requests, refreshing.mend),
     "hour": (
+        purging.purge_deleted,
         garbage.collect_garbage,
         jobs.forget_workers,
         checkpoints.make_hourly,
@@ -70,6 +78,7 @@ class Worker:
     def __init__(self) -> None:
         self.name = jobs.worker_name()
         self.stopping = False
+        self._jobs: list[ProcessingJob] = []  # that are carried out: one, or two
         self._last = dict.fromkeys(TICKS, float("-inf"))
         self._announced_at = float("-inf")
 
@@ -116,9 +125,11 @@ class Worker:
         connections.close_all()  # a connection must not be shared with the child
         child = _FORK.Process(target=_run_job, args=(job, os.getpid()), daemon=False)
         child.start()
+        self._jobs.append(job)
         try:
             self._watch(child, job)
         finally:
+            self._jobs.remove(job)
             if child.exitcode is None:
                 _end(child)
         # The child normally writes the job's end itself; then these calls change nothing.
@@ -136,7 +147,10 @@ class Worker:
         child.close()
 
     def _watch(self, child: ForkProcess, job: ProcessingJob) -> None:
-        """Keep the lease until the child has ended, the lease is lost, or the worker shall stop."""
+        """Keep the lease until the child has ended, the lease is lost, or the worker shall stop.
+
+        A first rendition that waits meanwhile is made beside all renditions of another video.
+        """
         kept_at = checked_at = time.monotonic()
         while child.exitcode is None and not self.stopping:
             child.join(timeout=0.2)
@@ -146,9 +160,14 @@ class Worker:
                 checked_at = now
                 kept_at = now if prolongs else kept_at
                 try:
-                    if not (jobs.keep(job) if prolongs else jobs.is_held(job)):
+                    held = [
+                        jobs.keep(each) if prolongs else jobs.is_held(each) for each in self._jobs
+                    ]
+                    if not held[-1]:
                         logger.warning("Video %s: its job is no longer ours.", job.video_id)
                         return
+                    if job.stage != ProcessingJob.Stage.FIRST and (first := self._waiting_first()):
+                        self.work_on(first)
                 except DatabaseError:
                     logger.warning(
                         "Video %s: the lease of its job could not be prolonged.",
@@ -157,6 +176,12 @@ class Worker:
                     )
                     connections.close_all()
             self.tick()
+
+    def _waiting_first(self) -> ProcessingJob | None:
+        """Claim a job that needs its first rendition and that no idle worker has taken."""
+        return jobs.claim_next(
+            self.name, first_due_for=timedelta(seconds=settings.WORKER_POLL_SECONDS)
+        )
 
     def tick(self) -> None:
         """Do the periodic work that is due: OWN_PARTS, then the receivers of ``worker_tick``.
@@ -219,6 +244,8 @@ def _run_job(job: ProcessingJob, parent: int) -> None:
     Exit code 0 means that the job's row has the result, DATABASE_AWAY that it could not be written.
     """
     _die_with(parent)
+    if job.stage != ProcessingJob.Stage.FIRST:
+        os.nice(NICENESS)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(1))
     try:

@@ -16,7 +16,7 @@ def begin(user, video, *, client=PHONE, ago=60.0, delivered=600.0) -> PlaybackSe
 
     The first ``delivered`` seconds of the video were sent to it.
     """
-    token = sessions.stream_token(user=user or AnonymousUser(), video_id=video.pk)
+    token = sessions.stream_token(user=user or AnonymousUser(), video_id=video.pk)[0]
     session, _ = sessions.redeem(token=token, client=client)
     session.created_at -= timedelta(seconds=ago)
     session.save(update_fields=["created_at"])

@@ -6,27 +6,24 @@ they are run. Two linters check the document itself. `make test-journeys` runs t
 does not.
 """
 
-import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 
+from config.tests import npm
 from videos.tests import processes
 from videos.tests.media import make_clip
 
 pytestmark = [pytest.mark.journeys, pytest.mark.xdist_group("clients")]
 
 HERE = Path(__file__).parent / "clients"
-LOCKED = ("package.json", "package-lock.json", ".npmrc")
-NODE = (20, 19)
 # The warnings that are left, with their reasons in docs/testing.md.
 REDOCLY_WARNS = {"info-license"}
 SPECTRAL_WARNS = {"path-keys-no-trailing-slash"}
@@ -56,26 +53,8 @@ def document(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def node_modules() -> Path:
-    """The npm packages of the lock file. They are kept between runs, beside the Python packages."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if not node or not npm:
-        pytest.skip("missing: Node.js and npm")
-    version = run(node, "--version", cwd=HERE)
-    if tuple(map(int, re.findall(r"\d+", version)[:2])) < NODE:
-        pytest.skip(f"missing: Node.js {NODE[0]}.{NODE[1]} or newer; this is {version}")
-    lock = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()[:12]
-    packages = Path(sys.prefix) / "npm" / lock
-    if not packages.exists():
-        packages.parent.mkdir(exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=packages.parent))
-        for name in LOCKED:
-            shutil.copy(HERE / name, folder)
-        flags = ("--ignore-scripts", "--no-audit", "--no-fund")
-        if subprocess.run([npm, "ci", *flags], cwd=folder, check=False).returncode:
-            shutil.rmtree(folder)
-            pytest.skip("missing: the npm packages; `npm ci` failed, and its reason stands above")
-        folder.rename(packages)
-    return packages / "node_modules"
+    """The npm packages of the lock file."""
+    return npm.installed(HERE)
 
 
 @pytest.fixture(scope="module")

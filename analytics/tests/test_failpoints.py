@@ -59,6 +59,7 @@ FLOWS: list[type[Flow]] = [
     videos.Upload,
     videos.Replace,
     videos.Process,
+    videos.ProcessRest,
     videos.SignIn,
     videos.Refresh,
 ]
@@ -73,6 +74,7 @@ SOME = [
     billing.PayOut,
     billing.Webhook,
     videos.Process,
+    videos.ProcessRest,
     videos.Refresh,
 ]
 _tried: set[tuple[str, str]] = set()

@@ -92,6 +92,7 @@ def test_every_route_reads_ids_in_the_same_way():
     ids = {name: each for name, each in named.items() if name in {"pk", "video_id"}}
 
     assert set(ids) == {"pk", "video_id"}
+    assert type(named.pop("number")).__name__ == "IntConverter"  # of a file of the storyboard
     assert {type(each).__name__ for each in named.values()} <= {
         "IdConverter", "StringConverter", "SlugConverter",
     }  # fmt: skip

@@ -64,5 +64,6 @@ def test_a_video_is_uploaded_processed_bought_and_watched(
         "video.created",
         "video.uploaded",
         "video.processing",
+        "video.playable",
         "video.ready",
     ]

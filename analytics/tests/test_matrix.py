@@ -1,6 +1,7 @@
 """The role-by-route matrix: every operation of the API document, for each kind of caller."""
 
 import uuid
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -12,6 +13,7 @@ from accounts.roles import MODERATOR, Role
 from config.tests import openapi
 from payments import models
 from payments.periods import Month
+from videos.models import Caption, Video
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sweep]
 
@@ -35,7 +37,7 @@ SUBSCRIPTION = (
     "payments/subscription", "subscription/cancel", "payments/subscribe", "subscription/resume",
     "subscription/change", "subscription/payment-method",
 )  # fmt: skip
-MATRIX = {
+MATRIX: dict[str, tuple[Any, ...]] = {
     # accounts
     "POST auth/register": ({}, 400, 400, 400, 400, 400, 400),
     "POST auth/login": ({}, 400, 400, 400, 400, 400, 400),
@@ -56,7 +58,20 @@ MATRIX = {
     "PUT videos/{id}": ({"title": "New"}, 401, 403, 403, 200, 403, 200),
     "DELETE videos/{id}": (None, 401, 403, 403, 204, 403, 204),
     "PUT videos/{id}/file": ("form", 401, 403, 403, 400, 403, 400),
-    "GET videos/{id}/poster": (None, 404, 404, 404, 404, 404, 404),  # none on the disk here
+    "GET videos/{video_id}/poster": (None, 404, 404, 404, 404, 404, 404),  # none on the disk here
+    "PUT videos/{video_id}/poster": ({}, 401, 403, 403, 400, 403, 400),
+    "DELETE videos/{video_id}/poster": (None, 401, 403, 403, 200, 403, 200),
+    "GET videos/{video_id}/chapters": (None, 200, 200, 200, 200, 200, 200),
+    "PUT videos/{video_id}/chapters": ([], 401, 403, 403, 200, 403, 200),
+    "GET videos/{video_id}/captions/": (None, 200, 200, 200, 200, 200, 200),
+    "POST videos/{video_id}/captions/": ({}, 401, 403, 403, 400, 403, 400),
+    "GET videos/{video_id}/captions/{id}": (None, 200, 200, 200, 200, 200, 200),
+    "PATCH videos/{video_id}/captions/{id}": ({}, 401, 403, 403, 200, 403, 200),
+    "DELETE videos/{video_id}/captions/{id}": (None, 401, 403, 403, 204, 403, 204),
+    "GET videos/{video_id}/captions/{id}/text": (None, 200, 200, 200, 200, 200, 200),
+    # none on the disk here
+    "GET videos/{video_id}/storyboard/index.vtt": (None, 404, 404, 404, 404, 404, 404),
+    "GET videos/{video_id}/storyboard/sprite-{number}.jpg": (None, 404, 404, 404, 404, 404, 404),
     "PATCH videos/{id}/restore": (None, 401, 403, 403, 403, 403, 200),
     "POST videos/{id}/retry": (None, 401, 403, 403, 409, 403, 409),
     "PUT videos/{video_id}/reaction": ({"value": "like"}, 401, 200, 200, 200, 200, 200),
@@ -199,6 +214,9 @@ OPENS = {
     "videos.watch_any_video": set(),
     "videos.change_any_video": {
         "PATCH videos/{id}", "PUT videos/{id}", "PUT videos/{id}/file",
+        "PUT videos/{video_id}/poster", "DELETE videos/{video_id}/poster",
+        "PUT videos/{video_id}/chapters", "POST videos/{video_id}/captions/",
+        "PATCH videos/{video_id}/captions/{id}", "DELETE videos/{video_id}/captions/{id}",
     },
     "videos.delete_any_video": {"DELETE videos/{id}"},
     "videos.retry_any_video": {"POST videos/{id}/retry"},
@@ -270,7 +288,19 @@ HIDDEN = {
     "PUT videos/{id}": (401, 404, 404, 200, 404, 200),
     "DELETE videos/{id}": (401, 404, 404, 204, 404, 204),
     "PUT videos/{id}/file": (401, 404, 404, 400, 404, 400),
-    "GET videos/{id}/poster": (404, 404, 404, 404, 404, 404),
+    "GET videos/{video_id}/poster": (404, 404, 404, 404, 404, 404),
+    "PUT videos/{video_id}/poster": (401, 404, 404, 400, 404, 400),
+    "DELETE videos/{video_id}/poster": (401, 404, 404, 200, 404, 200),
+    "GET videos/{video_id}/chapters": (404, 404, 404, 200, 404, 200),
+    "PUT videos/{video_id}/chapters": (401, 404, 404, 200, 404, 200),
+    "GET videos/{video_id}/captions/": (404, 404, 404, 200, 404, 200),
+    "POST videos/{video_id}/captions/": (401, 404, 404, 400, 404, 400),
+    "GET videos/{video_id}/captions/{id}": (404, 404, 404, 200, 404, 200),
+    "PATCH videos/{video_id}/captions/{id}": (401, 404, 404, 200, 404, 200),
+    "DELETE videos/{video_id}/captions/{id}": (401, 404, 404, 204, 404, 204),
+    "GET videos/{video_id}/captions/{id}/text": (404, 404, 404, 200, 404, 200),
+    "GET videos/{video_id}/storyboard/index.vtt": (404, 404, 404, 404, 404, 404),
+    "GET videos/{video_id}/storyboard/sprite-{number}.jpg": (404, 404, 404, 404, 404, 404),
     "POST videos/{id}/retry": (401, 404, 404, 409, 404, 409),
     "PUT videos/{video_id}/reaction": (401, 404, 404, 200, 404, 200),
     "DELETE videos/{video_id}/reaction": (401, 404, 404, 200, 404, 200),
@@ -309,6 +339,14 @@ class House:
         play = self.client_for().get(token["stream_url"], HTTP_ACCEPT="application/json")
         return play.data["session_id"]
 
+    def caption(self, video) -> uuid.UUID:
+        """Return the id of a new caption, or an unknown id for an unknown video."""
+        if not isinstance(video, Video):
+            return uuid.uuid4()
+        fields = {"language": "en", "label": "English", "cues": 1}
+        text = "WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n"
+        return Caption.objects.create(video=video, text=text, **fields).pk
+
     def row(self, folder: str):
         """Return a row for an operation under ``payments/…/<folder>/{id}`` that no call has changed."""
         if folder not in self.rows:
@@ -339,7 +377,9 @@ class House:
         return models.WebhookEvent.objects.create(**event)
 
     def url(self, operation: str, video) -> str:
-        path = operation.split(" ")[1].replace("{field}", "receipt")
+        path = operation.split(" ")[1].replace("{field}", "receipt").replace("{number}", "1")
+        if "captions/{id}" in path:
+            path = path.replace("{id}", str(self.caption(video)))
         if path.startswith("videos/{id}") or "{video_id}" in path:
             value = video.pk
         elif path.startswith("users/"):

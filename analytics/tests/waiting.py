@@ -35,7 +35,7 @@ from payments.models import (
 from payments.services.gateway_news import followups, webhooks
 from payments.services.subscribing import lapsing
 from streaming.models import PlaybackSession
-from videos.models import ProcessingJob, Video
+from videos.models import Caption, ProcessingJob, Video
 
 State = tuple[type[Model], str, str]  # model, field, value; the value "NULL" is an empty field
 Overdue = Callable[[datetime], Q]  # the rows whose clock has run out at a moment
@@ -44,7 +44,8 @@ HOUR, TICK = timedelta(hours=1), timedelta(minutes=5)
 # Fields with choices that hold no state: they never change, or people set them at will.
 NO_STATE = {
     (AuditEntry, "action"), (AuditCheckpoint, "reason"), (Reaction, "value"), (Video, "visibility"),
-    (ProcessingJob, "kind"),
+    (ProcessingJob, "kind"), (ProcessingJob, "stage"),
+    (Caption, "kind"), (Caption, "origin"),
     (Order, "kind"), (money.JournalEntry, "kind"), (money.LedgerAccount, "kind"),
     (money.LedgerAccount, "role"), (money.Coupon, "funded_by"), (money.Plan, "interval"),
     (money.Entitlement, "source_type"), (money.Pool, "algorithm"), (money.Pool, "payers"),
@@ -71,6 +72,7 @@ FINAL: dict[tuple[type[Model], str], set[str]] = {
     (CouponRedemption, "state"): {"used", "released"},
     (ProcessingJob, "state"): {"done", "failed", "canceled"},
     (Video, "status"): {"READY", "FAILED"},
+    (Video, "completeness"): {"full"},
 }  # fmt: skip
 
 
@@ -151,6 +153,10 @@ WAITS: dict[State, Overdue | None] = {
         lambda now: Q(lease_until__lte=now - TICK, video__deleted_at=None)
     ),
     (Video, "status", "CREATED"): None,
+    (Video, "completeness", "growing"): lambda now: Q(deleted_at=None) & ~_has_open_job(),
+    (Video, "completeness", "early"): (
+        lambda now: Q(deleted_at=None, status="PROCESSING") & ~_has_open_job()
+    ),
     (Video, "status", "UPLOADED"): lambda now: Q(deleted_at=None) & ~_has_open_job(),
     (Video, "status", "PROCESSING"): lambda now: Q(deleted_at=None) & ~_has_open_job(),
     (PlaybackSession, "ended_at", "NULL"): (

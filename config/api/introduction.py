@@ -54,6 +54,8 @@ def tag_of(path: str) -> str:
 # The name of each list of values in the document, and where the list is.
 ENUM_NAMES = {
     "VideoStatusEnum": "videos.models.Video.Status",
+    "CaptionKindEnum": "videos.models.Caption.Kind",
+    "CaptionOriginEnum": "videos.models.Caption.Origin",
     "OrderKindEnum": "payments.models.Order.Kind",
     "OrderStatusEnum": "payments.models.Order.Status",
     "SubscriptionStatusEnum": "payments.models.Subscription.Status",

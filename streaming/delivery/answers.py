@@ -26,9 +26,9 @@ _PREFLIGHT: Headers = [
     (b"access-control-allow-headers", b"Range, If-Match, If-None-Match, If-Range, X-Request-ID"),
     (b"access-control-max-age", b"86400"),
 ]
-# A version never changes, but a grant opens it for one viewer only: no shared cache may keep it.
+# Segments never change, but a grant opens them for one viewer only: no shared cache may keep it.
 _SEGMENT_CACHE = b"private, max-age=31536000, immutable"
-_PLAYLIST_CACHE = b"private, max-age=2"
+_CHANGING_CACHE = b"private, max-age=2"
 _ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:\-]{8,128}")
 _RANGE = re.compile(rb"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 
@@ -120,7 +120,7 @@ def file_headers(file: OpenFile) -> Headers:
     Computed once for each open file: do not change the list.
     """
     if file.validator_headers is None:
-        cache = _PLAYLIST_CACHE if file.is_playlist else _SEGMENT_CACHE
+        cache = _CHANGING_CACHE if file.may_change else _SEGMENT_CACHE
         file.validator_headers = [
             *_EVERYWHERE,
             (b"etag", file.tag),

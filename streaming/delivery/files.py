@@ -26,7 +26,8 @@ CONTENT_TYPES = {
     "vtt": b"text/vtt",
     "jpg": b"image/jpeg",
 }
-PLAYLISTS = {"m3u8", "mpd"}
+# Files that may change while a version stays: the texts that the database decides (videos.presentation).
+CHANGING = {"m3u8", "mpd", "vtt"}
 
 # <video id>/<version>/<name>/…, in the characters that our packager writes. No part is empty or
 # begins with a dot, so "..", "." and hidden files never match; nor do backslash, NUL and percent sign.
@@ -64,7 +65,7 @@ class OpenFile:
     """
 
     __slots__ = (
-        "checked_at", "content", "content_type", "fd", "identity", "is_playlist", "mapping",
+        "checked_at", "content", "content_type", "fd", "identity", "mapping", "may_change",
         "nowait", "segment", "size", "tag", "validator_headers", "whole_headers", "whole_lines",
     )  # fmt: skip
 
@@ -79,7 +80,7 @@ class OpenFile:
         # No inode in it: hosts that hold copies with the same times give the same tag.
         self.tag = b'"%x-%x"' % (status.st_size, status.st_mtime_ns)
         self.content_type = CONTENT_TYPES[extension]
-        self.is_playlist = extension in PLAYLISTS
+        self.may_change = extension in CHANGING
         self.content = os.pread(fd, self.size, 0) if self.size <= KEPT_IN_MEMORY else None
         self.mapping = map_file(fd, status) if self.content is None else None
         self.nowait = True  # until the file system refuses RWF_NOWAIT

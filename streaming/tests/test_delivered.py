@@ -138,7 +138,7 @@ def test_what_could_not_be_recorded_is_kept(stage):
 
 @pytest.fixture
 def session(viewer, make_video):
-    token = sessions.stream_token(user=viewer, video_id=make_video().pk)
+    token = sessions.stream_token(user=viewer, video_id=make_video().pk)[0]
     client = sessions.Client(AGENT, "127.0.0.1")
     return sessions.redeem(token=token, client=client)[0]
 
@@ -150,6 +150,31 @@ def test_recording_adds_each_segment_once(session):
         session.refresh_from_db()
         assert session.delivered_seconds == seconds
     assert int.from_bytes(session.delivered, "little") == 0b101110 | 1 << 5000
+
+
+@pytest.mark.django_db
+def test_longer_segments_count_as_what_they_are(viewer, make_video):
+    """A copied source has a keyframe only every eight seconds, its renditions have one every two."""
+    video = make_video(segment_seconds=8.0, duration_seconds=60.0)
+
+    def watch(parts: int) -> PlaybackSession:
+        token = sessions.stream_token(user=viewer, video_id=video.pk)[0]
+        session = sessions.redeem(token=token, client=sessions.Client(AGENT, "127.0.0.1"))[0]
+        delivered.record({session.pk: parts})
+        session.refresh_from_db()
+        return session
+
+    def share() -> float:
+        return delivered.share(PlaybackSession.objects.all(), 60.0)
+
+    assert watch(0b10).delivered_seconds == 8
+    assert share() == 0  # the first part alone
+    assert watch(0b110).delivered_seconds == 16
+    assert share() == pytest.approx(16 / 60)
+
+    type(video).objects.update(segment_seconds=4.0)  # all renditions are ready
+    assert watch(0b111000).delivered_seconds == 12  # the seconds from 8 to 20
+    assert share() == pytest.approx(20 / 60)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -173,7 +198,7 @@ def test_two_web_processes_record_what_they_served(viewer, make_video, media):
     folder.mkdir(parents=True)
     for number in range(1, 7):
         (folder / f"{number}.m4s").write_bytes(SMALL)
-    token = sessions.stream_token(user=viewer, video_id=video.pk)
+    token = sessions.stream_token(user=viewer, video_id=video.pk)[0]
     session, grant = sessions.redeem(token=token, client=sessions.Client(AGENT, "127.0.0.1"))
     PlaybackSession.objects.update(created_at=timezone.now() - timedelta(seconds=60))
 

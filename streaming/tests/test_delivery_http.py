@@ -19,7 +19,7 @@ FILES = {
     "manifest.mpd": (b"<MPD/>", "application/dash+xml", "private, max-age=2"),
     "1080/init.mp4": (b"ftyp", "video/mp4", "private, max-age=31536000, immutable"),
     "1080/1.m4s": (SEGMENT, "video/iso.segment", "private, max-age=31536000, immutable"),
-    "captions/en.vtt": (b"WEBVTT\n", "text/vtt", "private, max-age=31536000, immutable"),
+    "captions/en.vtt": (b"WEBVTT\n", "text/vtt", "private, max-age=2"),
     "poster.jpg": (b"\xff\xd8", "image/jpeg", "private, max-age=31536000, immutable"),
 }
 EXPOSED = "Content-Length, Content-Range, ETag, Accept-Ranges, Retry-After, X-Request-ID"

@@ -33,7 +33,7 @@ def start(db):
     """A function that starts a session ``ago`` seconds ago and returns it with its grant."""
 
     def begin(user, video, *, ago=0.0):
-        token = sessions.stream_token(user=user, video_id=video.pk)
+        token = sessions.stream_token(user=user, video_id=video.pk)[0]
         session, grant = sessions.redeem(token=token, client=CLIENT)
         session.created_at -= timedelta(seconds=ago)
         session.save(update_fields=["created_at"])

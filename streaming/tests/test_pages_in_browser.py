@@ -13,7 +13,8 @@ from accounts import tokens
 from config.tests import browser
 from streaming.models import PlaybackSession
 from streaming.tests.player import play, seconds_played
-from videos.models import Video
+from videos.models import GROWING, Video
+from videos.processing import growing
 from videos.services import catalogue, sources
 from videos.tests import processes
 from videos.tests.media import ffmpeg, h264, tone
@@ -86,6 +87,46 @@ def test_a_visitor_finds_a_video_and_watches_it(chromium, process, make_user):
     assert played > 1
     assert session.watched_seconds == pytest.approx(played, abs=0.1)
     assert session.rejected_seconds == 0
+
+
+@pytest.fixture
+def growing_video(received, media, creator, tmp_path, process_stage, monkeypatch, settings):
+    """A growing version of which twelve seconds are there, and a function that adds the rest."""
+    monkeypatch.setattr(growing, "SOON_SECONDS", -1.0)
+    settings.FFMPEG_PRESET, settings.FFMPEG_THREADS = "slower", 1
+    clip = tmp_path / "clip.mkv"
+    ffmpeg("-f", "lavfi", "-i", TEST_PICTURE, *tone(seconds=24), "-c:v", "mpeg4", "-t", "24", clip)
+    video = catalogue.create_video(creator=creator, title="Fresh")
+    sources.attach_source(video=video, received=received(clip), actor=creator)
+    process_stage()
+    (folder,) = video.versions_folder.glob(f"{GROWING}*")
+    Video.objects.update(current_version=folder.name, completeness=Video.Completeness.GROWING)
+    whole = {path: path.read_text() for path in folder.glob("*.m3u8")}
+    for path, text in whole.items():
+        path.write_text("#EXTINF".join(text.split("#EXTINF")[:4]))
+
+    def grow() -> None:
+        for path, text in whole.items():
+            path.write_text(text)
+
+    return video, grow
+
+
+def test_a_visitor_watches_a_video_whose_end_is_still_being_encoded(chromium, growing_video):
+    video, grow = growing_video
+    with (
+        processes.web() as (_, port),
+        browser.run(chromium) as running,
+        browser.page(running, f"http://127.0.0.1:{port}/watch/{video.pk}") as page,
+    ):
+        page.locator("video").evaluate("video => { video.defaultPlaybackRate = 3 }")
+        play(page, seconds=0.1)
+        assert page.locator("video").evaluate("video => video.duration") < 13
+        processes.wait_for(lambda: page.locator("video").evaluate("video => video.ended"))
+        grow()
+        processes.wait_for(lambda: seconds_played(page) > 14)
+    session = PlaybackSession.objects.get()  # it is one and the same
+    assert session.version.startswith(GROWING)
 
 
 def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:

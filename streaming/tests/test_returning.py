@@ -45,7 +45,7 @@ def returns(client_for):
 
 
 def play(user, video) -> tuple[PlaybackSession, str]:
-    token = sessions.stream_token(user=user, video_id=video.pk)
+    token = sessions.stream_token(user=user, video_id=video.pk)[0]
     return sessions.redeem(token=token, client=sessions.Client(AGENT, "127.0.0.1"))
 
 

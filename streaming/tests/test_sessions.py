@@ -29,7 +29,7 @@ CLIENT = sessions.Client("Phone/1.0", "203.0.113.7")
 @pytest.fixture
 def watch(db):
     def start(user, video) -> PlaybackSession:
-        token = sessions.stream_token(user=user, video_id=video.pk)
+        token = sessions.stream_token(user=user, video_id=video.pk)[0]
         return sessions.redeem(token=token, client=CLIENT)[0]
 
     return start
@@ -167,7 +167,7 @@ def test_an_address_is_kept_as_its_network_only(viewer, make_video):
         ("2001:db8:1:2::3", "2001:db8:1::"),
         ("unix socket", None),
     ]:
-        token = sessions.stream_token(user=viewer, video_id=video.pk)
+        token = sessions.stream_token(user=viewer, video_id=video.pk)[0]
         session, _ = sessions.redeem(token=token, client=sessions.Client("x", address))
         session.refresh_from_db()
         assert session.network == kept
@@ -179,7 +179,7 @@ def test_a_session_that_starts_during_the_refund_does_not_outlive_it(
 ):
     """The session starts after the refund has ended all sessions, and before its commit."""
     order = buy(viewer, video := make_video(price=1999))
-    token = sessions.stream_token(user=viewer, video_id=video.pk)
+    token = sessions.stream_token(user=viewer, video_id=video.pk)[0]
     ended, tried = Event(), Event()
 
     def hold(**kwargs):

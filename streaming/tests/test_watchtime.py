@@ -27,7 +27,7 @@ def play(db):
         nonlocal played
         with time_machine.travel(timezone.now() + played, tick=False) as clock:
             played += timedelta(seconds=seconds)
-            token = sessions.stream_token(user=user, video_id=video.pk)
+            token = sessions.stream_token(user=user, video_id=video.pk)[0]
             session = sessions.redeem(token=token, client=CLIENT)[0]
             deliver(session.pk)
             for step in range(10, seconds + 1, 10):

@@ -160,6 +160,7 @@ def run(
     processes: int = PROCESSES,
     cwd: Path | None = None,
     on_line: Callable[[str], bool] | None = None,
+    on_remark: Callable[[str], None] | None = None,
     on_tick: Callable[[], None] | None = None,
 ) -> Finished:
     """Run ``argv`` in the cage, and return its result when it has ended by itself with any exit code.
@@ -169,8 +170,9 @@ def run(
     ``file_bytes``, and there may be ``processes`` at the same time, threads included.
 
     ``on_line`` receives each line of stdout and returns whether the line shows progress; after
-    ``stall_seconds`` without progress the program is killed. ``on_tick`` is called about twice a
-    second. Both may raise to stop the program; the exception is passed on.
+    ``stall_seconds`` without progress the program is killed. ``on_remark`` receives each line of stderr,
+    and ``on_tick`` is called about twice a second. All may raise to stop the program; the exception is
+    passed on.
 
     Raises LimitReached if a limit is exceeded, ToolBroke if the program aborts, ToolCrashed if it
     crashes, and ToolFailed if it stalls, is killed from outside or cannot be started. On return and on
@@ -179,7 +181,7 @@ def run(
     caged = describe().wrap(argv, reads=reads, writes=writes, cwd=cwd)
     group = _group(processes)
     began_at = time.monotonic()
-    listener = Listener(on_line)
+    listener = Listener(on_line, on_remark)
     try:
         limits = _Limits(cpu_seconds, file_bytes, processes)
         process = _start(caged, limits, group=group, cwd=cwd)

@@ -8,15 +8,18 @@ class Rejected(Exception):
     """The file is at fault: every attempt would end the same, so the job must not be tried again.
 
     ``code`` is stable and meant for clients; ``detail`` is English text for the owner and names no
-    path of the server. The codes: ``not_a_video``, ``no_video_stream``, ``unsupported_codec``,
-    ``damaged``, ``truncated``, ``too_long``, ``too_large``, ``too_small``, ``too_sparse``,
+    path of the server. ``said`` may be the output of the tool that found the fault.
+
+    The codes: ``not_a_video``, ``no_video_stream``, ``unsupported_codec``, ``damaged``, ``truncated``,
+    ``too_long``, ``too_large``, ``too_small``, ``too_sparse``,
     ``too_many_streams``, ``too_many_audio_tracks``, ``too_many_frames``, ``too_much_output``.
     """
 
-    def __init__(self, code: str, detail: str):
+    def __init__(self, code: str, detail: str, *, said: str = ""):
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+        self.said = said
 
 
 class ToolFailed(Exception):

@@ -12,7 +12,6 @@ class Container(TypedDict, total=False):
 
     format_name: str
     duration: str
-    start_time: str
 
 
 class Disposition(TypedDict, total=False):
@@ -21,6 +20,10 @@ class Disposition(TypedDict, total=False):
     default: int
     attached_pic: int
     timed_thumbnails: int
+    comment: int
+    dub: int
+    hearing_impaired: int
+    visual_impaired: int
 
 
 class Tags(TypedDict, total=False):
@@ -28,12 +31,7 @@ class Tags(TypedDict, total=False):
 
     language: str
     title: str
-
-
-class SideData(TypedDict, total=False):
-    """One piece of side data of a stream. ``rotation`` is in degrees."""
-
-    rotation: float
+    DURATION: str
 
 
 class Stream(TypedDict, total=False):
@@ -44,18 +42,14 @@ class Stream(TypedDict, total=False):
     codec_name: str
     width: int
     height: int
-    sample_aspect_ratio: str
+    time_base: str
     r_frame_rate: str
-    avg_frame_rate: str
-    nb_frames: str
     duration: str
-    field_order: str
-    color_transfer: str
-    color_space: str
+    nb_frames: str  # by the header: MP4 without fragments, and AVI
     channels: int
+    channel_layout: str
     disposition: Disposition
     tags: Tags
-    side_data_list: list[SideData]
 
 
 class Report(TypedDict):
@@ -63,10 +57,3 @@ class Report(TypedDict):
 
     format: Container
     streams: list[Stream]
-
-
-class Frame(TypedDict, total=False):
-    """One decoded picture (``-show_entries frame``)."""
-
-    best_effort_timestamp_time: str
-    interlaced_frame: int

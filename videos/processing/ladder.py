@@ -3,18 +3,24 @@
 Pure arithmetic. The table in ``tests/test_processing_ladder.py`` is its specification.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 # The largest width of H.264 level 5.2, which televisions and phones decode in hardware.
 LONGEST_SIDE = 4096
+H264, AV1 = "h264", "av1"
+CODECS = (H264, AV1)
+AV1_SHORTEST_SIDE = 64  # SVT-AV1 cannot encode the smallest pictures, and nobody needs it to
+AV1_RATE = Fraction(2, 3)  # of H.264's maximum rate, for the same quality
 
 
 @dataclass(frozen=True)
 class Rendition:
     """One encoding of a video: even sizes in square pixels, ``maxrate`` in bits per second.
 
-    ``crf`` is x264's constant quality (lower is better), ``bufsize`` its rate buffer in bits.
+    ``crf`` is the constant quality of the encoder of its ``codec``, "h264" or "av1" (lower is better),
+    ``bufsize`` the encoder's rate buffer in bits.
     """
 
     name: str
@@ -23,6 +29,7 @@ class Rendition:
     crf: int
     maxrate: int
     bufsize: int
+    codec: str = H264
 
 
 @dataclass(frozen=True)
@@ -36,40 +43,67 @@ class _Nominal:
     side: int
     width: int
     crf: int
+    av1_crf: int
     maxrate: int
 
 
-# Maximum rates after Apple's "HLS Authoring Specification for Apple Devices", used as capped CRF.
+# Maximum rates after Apple's "HLS Authoring Specification for Apple Devices", used as capped CRF. With
+# its av1_crf a rendition in AV1 has the VMAF of that in H.264 (benchmarks/av1.py).
 NOMINAL = (
-    _Nominal(2160, 2160, 3840, 21, 16_000_000),
-    _Nominal(1440, 1440, 2560, 21, 9_000_000),
-    _Nominal(1080, 1080, 1920, 21, 6_000_000),
-    _Nominal(720, 720, 1280, 22, 3_000_000),
-    _Nominal(480, 432, 768, 23, 1_100_000),  # 854x480 would not be 16:9
-    _Nominal(360, 360, 640, 24, 800_000),
-    _Nominal(240, 234, 416, 25, 200_000),
+    _Nominal(2160, 2160, 3840, 21, 34, 16_000_000),
+    _Nominal(1440, 1440, 2560, 21, 34, 9_000_000),
+    _Nominal(1080, 1080, 1920, 21, 34, 6_000_000),
+    _Nominal(720, 720, 1280, 22, 34, 3_000_000),
+    _Nominal(480, 432, 768, 23, 43, 1_100_000),  # 854x480 would not be 16:9
+    _Nominal(360, 360, 640, 24, 47, 800_000),
+    _Nominal(240, 234, 416, 25, 48, 200_000),
 )
 
 
-def ladder(width: int, height: int, frame_rate: Fraction | float = 30) -> tuple[Rendition, ...]:
+def ladder(
+    width: int,
+    height: int,
+    frame_rate: Fraction | float = 30,
+    codecs: Collection[str] = (H264,),
+) -> tuple[Rendition, ...]:
     """Return the renditions for a video displayed at ``width`` x ``height``, largest first.
 
-    There is at least one, and none is larger than the video. The largest keeps the video's own size
-    if its short side is at most the nominal ``number``. A video smaller than all nominal sizes gets
-    one rendition of its own size. The shape of the picture is kept as far as even sizes allow; if its
-    long side is over LONGEST_SIDE, all renditions are smaller in proportion.
+    There is at least one, and none is larger than the video. The largest keeps the video's own size if
+    its short side is at most the nominal ``number``. A video smaller than all nominal sizes gets one
+    rendition of its own size. The shape of the picture is kept as far as even sizes allow; if its long
+    side is over LONGEST_SIDE, all renditions are smaller in proportion.
+
+    All are in H.264, which every device plays. With "av1" among the ``codecs`` each has one in AV1 of
+    the same size before it, because a player changes sizes within one codec; tiny ones have not.
     """
     shrink = min(Fraction(1), Fraction(LONGEST_SIDE, max(width, height)))
     short = int(min(width, height) * shrink)
     eligible = [nominal for nominal in NOMINAL if nominal.side <= short]
     if not eligible:
         side = max(2, short - short % 2)
-        nominal = _Nominal(side, side, _even(Fraction(side * 16, 9)), 25, NOMINAL[-1].maxrate)
-        return (_rendition(nominal, width, height, side, frame_rate),)
-    top, *others = eligible
-    return (
-        _rendition(top, width, height, min(short, top.number), frame_rate),
-        *(_rendition(nominal, width, height, nominal.side, frame_rate) for nominal in others),
+        smallest = NOMINAL[-1]
+        width_of_side = _even(Fraction(side * 16, 9))
+        eligible = [replace(smallest, number=side, side=side, width=width_of_side)]
+    sides = [min(short, eligible[0].number), *(nominal.side for nominal in eligible[1:])]
+    made = []
+    for nominal, side in zip(eligible, sides, strict=True):
+        rendition = _rendition(nominal, width, height, side, frame_rate)
+        if AV1 in codecs and min(rendition.width, rendition.height) >= AV1_SHORTEST_SIDE:
+            made.append(_in_av1(rendition, nominal.av1_crf))
+        made.append(rendition)
+    return tuple(made)
+
+
+def _in_av1(rendition: Rendition, crf: int) -> Rendition:
+    """Return the same rendition in AV1."""
+    maxrate = round(rendition.maxrate * AV1_RATE / 1000) * 1000
+    return replace(
+        rendition,
+        name=f"{rendition.name}-av1",
+        codec=AV1,
+        crf=crf,
+        maxrate=maxrate,
+        bufsize=2 * maxrate,
     )
 
 

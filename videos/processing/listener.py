@@ -19,9 +19,11 @@ class Listener:
     """
 
     on_line: Callable[[str], bool] | None
+    on_remark: Callable[[str], None] | None = None
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
     alive_at: float = field(default_factory=time.monotonic)
+    _unfinished: bytes = b""  # the last line of stderr so far
 
     def hear_stdout(self, chunk: bytes) -> None:
         """Keep ``chunk``, or pass its complete lines to ``on_line``. ToolFailed over STDOUT_KEPT."""
@@ -39,6 +41,11 @@ class Listener:
                 self.alive_at = time.monotonic()
 
     def hear_stderr(self, chunk: bytes) -> None:
-        """Keep the last STDERR_KEPT bytes."""
+        """Keep the last STDERR_KEPT bytes, and pass complete lines to ``on_remark``."""
         self.stderr += chunk
         del self.stderr[:-STDERR_KEPT]
+        if self.on_remark:
+            *lines, unfinished = (self._unfinished + chunk).split(b"\n")
+            self._unfinished = unfinished[-LINE_KEPT:]
+            for line in lines:
+                self.on_remark(line.decode(errors="replace"))

@@ -3,31 +3,38 @@
 Shaka Packager reads only files that ``encode`` has written, never the untrusted source.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import cage, tools
-from .encode import Encoded
+from . import cage, playlists, tools
+from .encode import SHORTEST_SEGMENT_SECONDS, Encoded
 from .errors import ToolBroke, ToolFailed
 from .languages import UNDETERMINED
+from .playlists import MANIFEST
 from .probe import AudioTrack
 
 MASTER = "master.m3u8"
-MANIFEST = "manifest.mpd"
 SEGMENT_SECONDS = 4
 AUDIO_GROUP = "audio"
 
 
-def package(encoded: Encoded, folder: Path, *, on_tick: Callable[[], None] | None = None) -> None:
+def package(
+    encoded: Encoded,
+    folder: Path,
+    *,
+    on_tick: Callable[[], None] | None = None,
+    segment_seconds: float = SEGMENT_SECONDS,
+) -> None:
     """Write ``master.m3u8``, ``manifest.mpd``, media playlists and segments into ``folder``.
 
-    All addresses in the playlists are relative. ``on_tick`` as in ``cage.run``. Raises ToolFailed.
+    A segment ends at the first keyframe after a multiple of ``segment_seconds``. All addresses in the
+    playlists are relative. ``on_tick`` as in ``cage.run``. Raises ToolFailed.
     """
     files = [path for _, path in (*encoded.videos, *encoded.audios)]
     size = sum(path.stat().st_size for path in files)
     allowance = 120 + size / 1_000_000
     done = cage.run(
-        command(encoded),
+        command(encoded, segment_seconds),
         reads=files,
         writes=[folder],
         cwd=folder,
@@ -36,33 +43,47 @@ def package(encoded: Encoded, folder: Path, *, on_tick: Callable[[], None] | Non
         file_bytes=size + 1_000_000,
         on_tick=on_tick,
     )
+    if not done.returncode:
+        for number, (track, _) in enumerate(encoded.audios, 1):
+            playlists.join_short_end(folder, _audio_folder(number, track), SHORTEST_SEGMENT_SECONDS)
     if done.returncode or not (folder / MASTER).exists() or not (folder / MANIFEST).exists():
         raise ToolBroke(f"Packager ended with {done.returncode}. {done.stderr[-2000:]}")
 
 
-def command(encoded: Encoded) -> list[str]:
+def command(encoded: Encoded, segment_seconds: float = SEGMENT_SECONDS) -> list[str]:
     """Return Shaka Packager's arguments. The outputs are relative to its working directory."""
     argv = [str(tools.packager())]
     for rendition, path in encoded.videos:
         stream = _stream(path, "video", rendition.name)
         argv.append(f"{stream},iframe_playlist_name={rendition.name}-iframe.m3u8")
-    tracks = zip(encoded.audios, audio_names(encoded), strict=True)
+    tracks = zip(encoded.audios, audio_names([t for t, _ in encoded.audios]), strict=True)
     for number, ((track, path), name) in enumerate(tracks, 1):
-        stream = _stream(path, "audio", f"audio-{number}-{track.language}")
+        stream = _stream(path, "audio", _audio_folder(number, track))
         argv.append(f"{stream},hls_group_id={AUDIO_GROUP},hls_name={name}{_spoken(track)}")
     if encoded.audios and encoded.audios[0][0].language != UNDETERMINED:
         argv += ["--default_language", encoded.audios[0][0].language]
-    argv += ["--segment_duration", str(SEGMENT_SECONDS), "--hls_playlist_type", "VOD"]
+    argv += ["--segment_duration", str(segment_seconds), "--hls_playlist_type", "VOD"]
     # By default it keeps 32 MB of address space for each file, and reaches the cage's limit with twenty.
     argv += ["--io_cache_size", str(2 * 1024 * 1024), "--io_block_size", str(64 * 1024)]
-    argv += ["--hls_master_playlist_output", MASTER]
-    return [*argv, "--mpd_output", MANIFEST, "--generate_static_live_mpd"]
+    # An index in a segment would no longer fit it when the next one is joined to it.
+    argv += ["--generate_sidx_in_media_segments=false", "--hls_master_playlist_output", MASTER]
+    return [
+        *argv,
+        "--mpd_output",
+        MANIFEST,
+        "--generate_static_live_mpd",
+        "--generate_sidx_in_media_segments=false",
+    ]
 
 
-def audio_names(encoded: Encoded) -> list[str]:
+def _audio_folder(number: int, track: AudioTrack) -> str:
+    return f"audio-{number}-{track.language}"
+
+
+def audio_names(tracks: Sequence[AudioTrack]) -> list[str]:
     """Return a unique name for each sound track, as players show it: its title, or its language."""
     names: list[str] = []
-    for number, (track, _) in enumerate(encoded.audios, 1):
+    for number, track in enumerate(tracks, 1):
         name = track.title or ("Main" if track.language == UNDETERMINED else track.language)
         while name in names:  # also a title that looks like a number given here
             name = f"{name} {number}"

@@ -1,21 +1,27 @@
-"""From a source to a folder that can be published as it is: probe, encode, package, poster."""
+"""From a source to a folder that can be published as it is: probe, encode, check, package, poster."""
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
-from . import packager, playlists
-from .encode import Encoded, encode, too_much_output
+from django.conf import settings
+
+from . import extras, gate, packager, playlists
+from .encode import Encoded, encode, seconds_allowed, too_much_output
 from .errors import ToolFailed
-from .ladder import ladder
+from .ladder import Rendition, ladder
 from .posters import make_poster, poster_source
 from .probe import Probe, probe
+from .storyboards import make_storyboard
+
+if TYPE_CHECKING:
+    from .growing import Growing
 
 OUT = "out"
 # The percentage of the whole work at which each step begins.
-STEPS = {"probe": 0, "encode": 1, "package": 95, "poster": 99}
+STEPS = {"probe": 0, "encode": 1, "check": 90, "package": 96, "poster": 99}
 
 
 class RenditionDetails(TypedDict):
@@ -37,7 +43,8 @@ class Output:
     """The result of ``transcode``: a finished version in ``directory``, and its properties.
 
     Size and frame rate are those of the source as displayed. ``container`` and the codecs are the
-    source's; ``audio_codec`` is "" for a silent video. ``renditions`` has the largest first.
+    source's; ``audio_codec`` is "" for a silent video. ``renditions`` has the largest first, and all of
+    the ladder if the version ``is_full``.
     """
 
     directory: Path
@@ -49,15 +56,24 @@ class Output:
     container: str
     video_codec: str
     audio_codec: str
+    segment_seconds: float = packager.SEGMENT_SECONDS  # on average
+    is_full: bool = True
 
 
-def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None]) -> Output:
+def transcode(
+    source: Path,
+    work: Path,
+    on_progress: Callable[[str, int], None],
+    growing: "Growing | None" = None,
+) -> Output:
     """Make a version of ``source`` in ``work/out``: renditions, sound tracks, playlists and poster.
 
     The source is only read. ``work`` is an existing directory that only this call uses; files that an
     earlier call left in it are removed. ``on_progress(step, percent)`` is called about twice a second
     with 0 to 100, never falling; an exception in it stops the work, kills all processes and is passed
     on.
+
+    With ``growing`` only the smallest rendition is made, and published while it is being encoded.
 
     Raises Rejected if the file is at fault, and ToolFailed if another attempt may succeed. After any
     exception ``work`` may hold unfinished files.
@@ -71,24 +87,69 @@ def transcode(source: Path, work: Path, on_progress: Callable[[str, int], None])
     before = _identity(source)
     on_progress("probe", 0)
     video = probe(upload)
-    renditions = ladder(video.width, video.height, video.frame_rate)
+    whole = ladder(video.width, video.height, video.frame_rate, settings.LADDER_CODECS)
+    renditions = whole[-1:] if growing else whole
     on_progress("encode", STEPS["encode"])
-    encoded = encode(
-        upload,
-        video,
-        renditions,
-        folders["encoded"],
-        on_percent=lambda percent: on_progress("encode", _overall(percent)),
-    )
+    try:
+        encoded = _encode_and_check(
+            upload, video, renditions, folders["encoded"], on_progress, growing
+        )
+    except gate.Faulty:
+        # Once more: a fault of memory or of the disk does not come again, one of the encoder does.
+        folders["encoded"] = _fresh(folders["encoded"])
+        encoded = _encode_and_check(
+            upload,
+            video,
+            renditions,
+            folders["encoded"],
+            _never_falling(on_progress),
+            growing,
+        )
+    if growing:
+        growing.complete()
     sizes = {rendition.name: path.stat().st_size for rendition, path in encoded.videos}
     _package(encoded, folders[OUT], on_progress)
+    extras.take_out(
+        upload, encoded, folders[OUT], on_tick=lambda: on_progress("poster", STEPS["poster"])
+    )
     _refuse_segments(video, encoded, folders[OUT])
     if _identity(source) != before:
         raise ToolFailed("The source has changed while it was processed.")
     shutil.rmtree(folders["encoded"])
     shutil.rmtree(folders["in"])
     on_progress("poster", 100)
-    return _output(video, encoded, sizes, folders[OUT])
+    made = _output(video, encoded, sizes, folders[OUT])
+    return replace(made, is_full=renditions == whole)
+
+
+def _encode_and_check(
+    upload: Path,
+    video: Probe,
+    renditions: tuple[Rendition, ...],
+    folder: Path,
+    on_progress: Callable[[str, int], None],
+    growing: "Growing | None",
+) -> Encoded:
+    """Encode all renditions and sound tracks, and decode each once. Raises gate.Faulty."""
+
+    def on_percent(percent: int) -> None:
+        on_progress("encode", _overall(percent))
+        if growing:
+            growing.follow(folder, video, renditions[0], percent)
+
+    def tick() -> None:
+        on_progress("check", STEPS["check"])
+
+    container = growing.container if growing else None
+    encoded = encode(upload, video, renditions, folder, on_percent=on_percent, container=container)
+    tick()
+    gate.check(encoded, seconds=seconds_allowed(video), on_tick=tick)
+    return encoded
+
+
+def _never_falling(on_progress: Callable[[str, int], None]) -> Callable[[str, int], None]:
+    """Return ``on_progress`` for a second encode, which stays where the first one ended."""
+    return lambda step, percent: on_progress(step, max(percent, STEPS["check"]))
 
 
 def _package(encoded: Encoded, out: Path, on_progress: Callable[[str, int], None]) -> None:
@@ -98,6 +159,12 @@ def _package(encoded: Encoded, out: Path, on_progress: Callable[[str, int], None
     """
     on_progress("package", STEPS["package"])
     packager.package(encoded, out, on_tick=lambda: on_progress("package", STEPS["package"]))
+    make_storyboard(
+        encoded,
+        float(encoded.frames / encoded.frame_rate),
+        out,
+        on_tick=lambda: on_progress("package", STEPS["package"]),
+    )
     of_poster = poster_source(encoded)
     for _, path in (*encoded.videos, *encoded.audios):
         if path != of_poster:
@@ -120,11 +187,11 @@ def _identity(source: Path) -> tuple[int, int, int]:
 
 
 def _output(video: Probe, encoded: Encoded, sizes: dict[str, int], out: Path) -> Output:
-    duration = playlists.duration_of(out / f"{encoded.videos[0][0].name}.m3u8")
+    duration = float(encoded.frames / encoded.frame_rate)
     codecs = playlists.codecs_by_playlist(out / packager.MASTER)
     return Output(
         directory=out,
-        duration_seconds=duration,
+        duration_seconds=round(duration, 6),
         width=video.width,
         height=video.height,
         frame_rate=float(video.frame_rate),
@@ -146,7 +213,7 @@ def _output(video: Probe, encoded: Encoded, sizes: dict[str, int], out: Path) ->
 
 def _overall(percent: int) -> int:
     """Return the percentage of the whole work that ``percent`` of the encode stands for."""
-    start, end = STEPS["encode"], STEPS["package"]
+    start, end = STEPS["encode"], STEPS["check"]
     return start + (end - start) * percent // 100
 
 

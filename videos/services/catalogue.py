@@ -13,6 +13,7 @@ from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible
 from videos import jobs
+from videos.errors import FilesRemoved
 from videos.models import Tag, Video
 from videos.signals import video_removed, video_restricted
 
@@ -104,9 +105,12 @@ def restore_video(*, video_id: uuid.UUID, actor: User | None) -> Video:
     If its processing had not ended, it begins again.
 
     Safe to repeat: a video that is not deleted is returned unchanged. Raises NotVisible for an
-    unknown id.
+    unknown id, and FilesRemoved if its files were removed since.
     """
-    restored = Video.objects.deleted().filter(pk=video_id).update(deleted_at=None)
+    purged = Video.objects.deleted().exclude(purged_at=None).filter(pk=video_id).first()
+    if purged is not None:
+        raise FilesRemoved(on=purged.purged_at)
+    restored = Video.objects.deleted().filter(pk=video_id, purged_at=None).update(deleted_at=None)
     unfinished = Video.objects.filter(
         pk=video_id, status__in=[Video.Status.UPLOADED, Video.Status.PROCESSING]
     )

@@ -7,7 +7,8 @@ tried again: as a strike, or without one if the whole service is at fault and ev
 import enum
 import errno
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from config.errors import StorageFull
@@ -31,15 +32,19 @@ class Ending(enum.Enum):
 
 @dataclass(frozen=True)
 class Failure:
-    """The end of one attempt. ``code`` and ``detail`` are for the creator, ``wait`` is for WAIT."""
+    """The end of one attempt. ``code`` and ``detail`` are for the creator, ``wait`` is for WAIT.
+
+    ``last_line`` is the last line that the tool wrote, without paths of the server.
+    """
 
     ending: Ending
     code: str = ""
     detail: str = ""
     wait: timedelta = timedelta()
+    last_line: str = ""
 
 
-# The tools' own messages go only to the log: they may name paths of the server.
+# Of the tools' own messages creators get one line: the rest goes only to the log.
 FAILED = (
     "processing_failed",
     "Processing failed because of a fault in the service. If the video is FAILED, retry it later.",
@@ -84,16 +89,33 @@ LIMITS = {
     ),
 }
 FULL_TEXTS = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+# What the cage says of failures that are not the file's: a signal from outside, a machine without room.
+OUTSIDE = ("was killed by", "did not start", "could be started", "cgroup could be made")
 TOOL_WAIT = timedelta(minutes=1)
 STORAGE_WAIT = timedelta(seconds=5)
 SPACE_WAIT = timedelta(seconds=15)
 
 
-def failure_of(error: Exception, *, strikes: int) -> Failure:
+def failure_of(error: Exception, *, strikes: int, last_line: str = "") -> Failure:
     """Return the end of an attempt that raised ``error``, at a job that has ``strikes`` so far.
 
-    LeaseLost and errors of the database are not among them: they leave the job as it is.
+    ``last_line`` is that of the job's failure before: a tool that says the same again would say it a
+    third time. LeaseLost and errors of the database are not among the errors: they leave the job as it
+    is.
     """
+    said = last_line_of(getattr(error, "said", "") or getattr(error, "detail", ""))
+    is_again = bool(strikes and said and said == last_line)
+    return replace(_ending_of(error, strikes, is_again=is_again), last_line=said)
+
+
+def last_line_of(text: str) -> str:
+    """Return the last line with text of a tool's output: at most 200 letters, without paths."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    line = re.sub(r"(?:file:)?/[^\s:'\"]+", "…", lines[-1]) if lines else ""
+    return "".join(letter for letter in line if letter.isprintable())[:200]
+
+
+def _ending_of(error: Exception, strikes: int, *, is_again: bool) -> Failure:
     if _is_of_storage(error):
         return Failure(Ending.WAIT, *AWAY, wait=STORAGE_WAIT)
     match error:
@@ -114,6 +136,8 @@ def failure_of(error: Exception, *, strikes: int) -> Failure:
         case ToolBroke():
             return Failure(Ending.GIVE_UP, *BROKE)
         case ToolCrashed() if strikes:  # a crash may be a chance of threads, two are not
+            return Failure(Ending.GIVE_UP, *BROKE)
+        case ToolFailed() if is_again and not any(text in error.detail for text in OUTSIDE):
             return Failure(Ending.GIVE_UP, *BROKE)
         case ToolFailed() | OSError() | MemoryError():
             return Failure(Ending.STRIKE, *FAILED)

@@ -23,7 +23,7 @@ ORPHAN_SECONDS = 24 * 3600
 
 def collect_garbage() -> int:
     """Remove all files and folders that are not needed, and return their number."""
-    leftovers = [*_versions(), *_sources(), *_work(), *_uploads()]
+    leftovers = [*_versions(), *_sources(), *_work(), *_uploads(), *_posters()]
     for path in leftovers:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -78,6 +78,16 @@ def _uploads() -> Iterator[Path]:
     """Yield the files of uploads that were never completed."""
     for file in (settings.MEDIA_ROOT / "uploads").glob("*"):
         if _untouched(file, ORPHAN_SECONDS):
+            yield file
+
+
+def _posters() -> Iterator[Path]:
+    """Yield the posters that no video shows any more."""
+    for file in _below("posters"):
+        video_id = _uuid(file.parent.name)
+        if video_id is None or not _untouched(file, ORPHAN_SECONDS):
+            continue
+        if not Video.objects.filter(pk=video_id, poster_tag=file.stem).exists():
             yield file
 
 

@@ -1,4 +1,4 @@
-"""One attempt at a processing job: transcoding the source, and publishing the finished version."""
+"""One attempt at a processing job: transcoding the source and publishing the version, or captions."""
 
 import logging
 import os
@@ -7,6 +7,8 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections, transaction
@@ -17,14 +19,16 @@ from audit.actions import AuditAction
 from config.errors import StorageFull
 from videos import durable, jobs, storage
 from videos.errors import LeaseLost, StorageAway
-from videos.models import ProcessingJob, Video
-from videos.processing import pipeline
+from videos.models import GROWING, ProcessingJob, Video
+from videos.processing import early, growing, pipeline
 from videos.processing.errors import Rejected, ToolFailed
-from videos.services import failures
+from videos.processing.pipeline import Output
+from videos.services import failures, transcribing
 from videos.services.failures import Ending
 from videos.signals import video_published
 
 logger = logging.getLogger(__name__)
+Completeness = Video.Completeness
 
 REPORT_EVERY_SECONDS = 1.0
 # Error codes with texts for the creator.
@@ -36,7 +40,7 @@ NO_FILE = ("file_missing", "The video's file is missing on the server. Upload it
 
 
 def process(job: ProcessingJob) -> None:
-    """Carry out a claimed job. Afterwards the video is READY or FAILED, or the job is due again.
+    """Carry out a claimed job. Afterwards it has ended, or is due again.
 
     ``failures`` decides what an error means for the job: the end, a strike, or waiting without one.
 
@@ -49,7 +53,7 @@ def process(job: ProcessingJob) -> None:
     except (LeaseLost, OperationalError, InterfaceError):
         raise
     except Exception as error:
-        failure = failures.failure_of(error, strikes=job.strikes)
+        failure = failures.failure_of(error, strikes=job.strikes, last_line=job.last_line)
         known = isinstance(error, Rejected | ToolFailed | OSError)
         logger.log(
             logging.INFO if isinstance(error, Rejected) else logging.ERROR,
@@ -62,9 +66,9 @@ def process(job: ProcessingJob) -> None:
         if failure.ending is Ending.WAIT:
             jobs.give_back(job, wait=failure.wait, code=failure.code, detail=failure.detail)
         elif failure.ending is Ending.STRIKE:
-            jobs.strike(job, failure.code, failure.detail)
+            jobs.strike(job, failure.code, failure.detail, failure.last_line)
         else:
-            jobs.give_up(job, failure.code, failure.detail)
+            jobs.give_up(job, failure.code, failure.detail, failure.last_line)
     finally:
         shutil.rmtree(job.work_folder, ignore_errors=True)
         with suppress(OSError):  # a later attempt has its folder in it
@@ -72,8 +76,8 @@ def process(job: ProcessingJob) -> None:
 
 
 def _carry_out(job: ProcessingJob) -> None:
-    """Transcode the source and publish the version. Raises what ``failures`` knows."""
-    if job.kind != ProcessingJob.Kind.TRANSCODE:
+    """Do the work of the job, and end it. Raises what ``failures`` knows."""
+    if job.kind not in ProcessingJob.Kind:
         raise Rejected(*UNKNOWN_JOB)
     source = settings.MEDIA_ROOT / job.source_path
     if not source.is_file():
@@ -84,29 +88,57 @@ def _carry_out(job: ProcessingJob) -> None:
     if storage.state() == storage.NEARLY_FULL:  # rather than three attempts that find no space
         raise StorageFull()
     storage.make_folder(job.work_folder)
-    publish(job, pipeline.transcode(source, job.work_folder, _reporter(job)))
+    report = _reporter(job)
+    if job.kind == ProcessingJob.Kind.CAPTIONS:
+        transcribing.carry_out(job, report)
+    elif job.stage == ProcessingJob.Stage.FIRST:
+        publish(job, early.first_rendition(source, job.work_folder, report, partial(_grow, job)))
+    else:
+        publish(job, pipeline.transcode(source, job.work_folder, report))
 
 
-def publish(job: ProcessingJob, output: pipeline.Output) -> None:
+def publish(job: ProcessingJob, output: Output) -> None:
     """Publish a finished version: rename its folder, then switch the video to it in one transaction.
 
-    The transaction ends the job, which checks the fence, and sends ``video_published``. Raises
-    LeaseLost if this attempt no longer owns the job; the folder is removed then. After a kill or any
-    other error the folder stays, because the commit may have succeeded; ``garbage`` removes it if the
-    video does not name it.
+    The transaction ends the job, or returns it to the queue after an early version; both check the
+    fence. It sends ``video_published`` for a full version. Raises LeaseLost if this attempt no longer
+    owns the job; the folder is removed then. After a kill or any other error the folder stays, because
+    the commit may have succeeded; ``garbage`` removes it if the video does not name it.
     """
+    completeness = Completeness.FULL if output.is_full else Completeness.EARLY
+    _switch(job, output, completeness, jobs.finish if output.is_full else jobs.go_on)
+
+
+def _grow(job: ProcessingJob, output: Output) -> Path:
+    """Publish a growing version, and return its folder. The attempt goes on, if it owns the job."""
+    return _switch(job, output, Completeness.GROWING, jobs.own)
+
+
+def _switch(
+    job: ProcessingJob,
+    output: Output,
+    completeness: Video.Completeness,
+    end_attempt: Callable[[ProcessingJob], None],
+) -> Path:
     version = uuid.uuid4().hex[:12]
+    if completeness is Completeness.GROWING:
+        version = GROWING + version[1:]
     folder = settings.MEDIA_ROOT / "videos" / str(job.video_id) / version
-    durable.sync_tree(output.directory)
+    is_full = completeness is Completeness.FULL
+    if is_full:  # after a power cut, the full version replaces an early one anyway
+        durable.sync_tree(output.directory)
     storage.make_folder(folder.parent)
     os.rename(output.directory, folder)
     durable.sync_names(folder.parent, up_to=settings.MEDIA_ROOT)
     try:
         with transaction.atomic():
-            jobs.finish(job)
+            end_attempt(job)
+            before = Video.objects.get(pk=job.video_id)
             Video.objects.filter(pk=job.video_id, job=job).update(
-                status=Video.Status.READY,
+                status=Video.Status.READY if is_full else Video.Status.PROCESSING,
                 current_version=version,
+                completeness=completeness,
+                segment_seconds=output.segment_seconds,
                 published_at=Coalesce("published_at", Now()),
                 duration_seconds=output.duration_seconds,
                 width=output.width,
@@ -117,11 +149,19 @@ def publish(job: ProcessingJob, output: pipeline.Output) -> None:
                 source_audio_codec=output.audio_codec[:40],
             )
             video = Video.objects.get(pk=job.video_id)
-            audit.record(actor=None, action=AuditAction.VIDEO_READY, target=video, version=version)
-            video_published.send(sender=Video, video=video)
+            action = AuditAction.VIDEO_READY if is_full else AuditAction.VIDEO_PLAYABLE
+            audit.record(actor=None, action=action, target=video, version=version)
+            if is_full:
+                video_published.send(sender=Video, video=video)
+                if settings.CAPTIONS_MODEL:
+                    transcribing.queue(video)
     except LeaseLost:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    if before.completeness == Completeness.GROWING:
+        # An attempt that was killed left it without an end, for which players would wait.
+        growing.end_playlists(before.version_folder)
+    return folder
 
 
 def _reporter(job: ProcessingJob) -> Callable[[str, int], None]:

@@ -64,6 +64,7 @@ def attach_source(*, video: Video, received: ReceivedFile, actor: User) -> Video
                     source_container="",
                     source_video_codec="",
                     source_audio_codec="",
+                    source_notes=[],
                 )
             )
             if not changed:

@@ -343,6 +343,7 @@ class TestRetry:
         assert video["processing"] == {
             "step": "queued", "percent": 0, "attempts": 0, "queue_position": 1,
             "eta_seconds": None, "error": None,
+            "stage": "first", "still_to_come": [], "last_line": None,
         }  # fmt: skip
         assert sorted(ProcessingJob.objects.values_list("state", flat=True)) == ["failed", "queued"]
         assert trail(failed.pk)[-1] == "video.retried"

@@ -213,3 +213,15 @@ def test_the_real_tools_work_and_a_missing_one_is_found(settings):
     settings.PACKAGER_PATH = "/nowhere/packager"
     assert worst("tools") == "error"
     assert "Set PACKAGER_PATH" in said("tools")
+
+
+def test_a_model_without_the_package_is_an_error(settings, monkeypatch, tmp_path):
+    assert said("captions") == ""
+
+    settings.CAPTIONS_MODEL = tmp_path
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    assert worst("captions") == "error"
+    assert "faster-whisper is not installed" in said("captions")
+
+    monkeypatch.setattr(doctor, "find_spec", lambda name: object())
+    assert worst("captions") == "ok"

@@ -16,7 +16,7 @@ from videos.processing.errors import (
     ToolFailed,
     ToolMissing,
 )
-from videos.services.failures import LIMITS, Ending, failure_of
+from videos.services.failures import BROKE, LIMITS, Ending, failure_of, last_line_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 GIVE_UP, STRIKE, WAIT = Ending.GIVE_UP, Ending.STRIKE, Ending.WAIT
@@ -65,6 +65,44 @@ def test_only_a_cause_outside_of_the_file_is_tried_again(error, ending, code):
 
 def test_a_second_crash_ends_the_job():
     assert failure_of(ToolCrashed("SIGSEGV"), strikes=1).ending is GIVE_UP
+
+
+def test_a_tool_that_says_the_same_twice_would_say_it_a_third_time():
+    """Another cause than the file may be a chance; the same words twice are not."""
+    stalled = ToolFailed("FFmpeg ended with 255.\nExiting normally, received signal 15.")
+    first = failure_of(stalled, strikes=0)
+    assert (first.ending, first.last_line) == (STRIKE, "Exiting normally, received signal 15.")
+
+    second = failure_of(stalled, strikes=1, last_line=first.last_line)
+
+    assert (second.ending, second.detail) == (GIVE_UP, BROKE[1])
+    assert failure_of(stalled, strikes=1, last_line="something else").ending is STRIKE
+    killed = ToolFailed("ffmpeg was killed by SIGKILL. ")
+    before = failure_of(killed, strikes=0).last_line
+    assert failure_of(killed, strikes=1, last_line=before).ending is STRIKE
+
+
+def test_the_last_line_is_short_and_names_no_path():
+    text = "x\n[mov @ 0x55] Error in file:/srv/media/sources/1/source: moov atom\x00 not found\n\n"
+    assert last_line_of(text) == "[mov @ 0x55] Error in …: moov atom not found"
+    assert last_line_of("") == ""
+    assert len(last_line_of("a" * 1000)) == 200
+
+
+def test_the_owner_alone_sees_the_tools_last_line(
+    uploaded_video, process_next, settings, tmp_path, client_for
+):
+    tool = tmp_path / "ffmpeg"
+    tool.write_text(f"#!/bin/sh\necho {tmp_path}/x: cannot do it >&2; exit 1\n")
+    tool.chmod(0o755)
+    settings.FFMPEG_PATH, settings.FFMPEG_SANDBOX = str(tool), "limits"
+    assert process_next().state == "failed"
+
+    address = f"/api/v1/videos/{uploaded_video.pk}"
+    assert client_for(uploaded_video.creator).get(address).json()["processing"]["last_line"] == (
+        "FFmpeg ended with 1. …: cannot do it"
+    )
+    assert client_for().get(address).status_code == 404
 
 
 def test_whatever_fails_while_the_storage_is_away_waits(settings, tmp_path):

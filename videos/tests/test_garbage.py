@@ -13,6 +13,7 @@ from django.utils import timezone
 from videos.models import ProcessingJob
 from videos.services import garbage, sources
 from videos.tests.claims import claim_due
+from videos.tests.fixtures import drop_early
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 URL = "/api/v1/videos/"
@@ -27,6 +28,7 @@ def video(uploaded_video):
 def ready(video, process_next):
     assert process_next().state == "done"
     video.refresh_from_db()
+    drop_early(video)
     return video
 
 

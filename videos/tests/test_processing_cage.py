@@ -149,7 +149,7 @@ def test_the_size_of_files_is_limited(tmp_path):
 
 
 def test_memory_is_limited(settings):
-    settings.FFMPEG_MEMORY_MB = 64
+    settings.FFMPEG_MEMORY_MB = 256
 
     done = cage.run(
         [str(tools.ffmpeg()), "-v", "error", "-f", "lavfi", "-i", "color=size=8000x8000",

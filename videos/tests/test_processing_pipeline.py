@@ -70,7 +70,8 @@ def test_progress_never_falls_and_ends_at_a_hundred(video):
     percents = [percent for _, percent in told]
     assert percents == sorted(percents)
     assert (percents[0], percents[-1]) == (0, 100)
-    assert list(dict.fromkeys(step for step, _ in told)) == ["probe", "encode", "package", "poster"]
+    steps = ["probe", "encode", "check", "package", "poster"]
+    assert list(dict.fromkeys(step for step, _ in told)) == steps
 
 
 def test_only_the_files_to_publish_are_left(video):
@@ -81,6 +82,7 @@ def test_only_the_files_to_publish_are_left(video):
     assert {path.name for path in output.directory.iterdir()} == {
         "master.m3u8", "manifest.mpd", "poster.jpg", "360p", "240p", "360p.m3u8", "240p.m3u8",
         "360p-iframe.m3u8", "240p-iframe.m3u8", "audio-1-und", "audio-1-und.m3u8",
+        "extras.json", "storyboard",
     }  # fmt: skip
     for directory in ("360p", "240p", "audio-1-und"):
         names = {path.name for path in (output.directory / directory).iterdir()}
@@ -196,7 +198,7 @@ def test_every_language_is_a_choice_and_the_default_comes_first(tmp_path):
 
 
 def test_picture_and_sound_stay_together(tmp_path):
-    """A flash and a beep each second, the sound starting 0.4 s early in its container."""
+    """A flash and a beep each second, the sound starting 0.4 s early, and the video with it."""
     source = tmp_path / "source.mkv"
     flash = "drawbox=color=white:t=fill:enable='eq(mod(n,25),12)'"
     beep = "if(gte(mod(t,1),0.88)*lt(mod(t,1),0.92),cos(2*PI*1000*t),0)"
@@ -211,7 +213,7 @@ def test_picture_and_sound_stay_together(tmp_path):
     grays = [0, *brightness(output.directory / "master.m3u8")]
     flashes = [n / 25 for n, (old, new) in enumerate(pairwise(grays)) if new > 128 >= old]
     beeps = sound_starts(output.directory / "master.m3u8")
-    assert flashes == pytest.approx([0.48, 1.48, 2.48, 3.48], abs=0.001)
+    assert flashes == pytest.approx([0.88, 1.88, 2.88, 3.88], abs=0.001)
     assert beeps == pytest.approx(flashes, abs=0.005)
 
 

@@ -32,8 +32,8 @@ def test_a_plain_video_is_described(tmp_path):
         360,
     )
     assert video.frame_rate == Fraction(30000, 1001)
-    assert video.constant_frame_rate
-    assert not video.interlaced
+    assert video.timing.constant
+    assert not video.timing.picture.interlaced
     assert not video.hdr
     assert video.duration_seconds == pytest.approx(2, abs=0.05)
     assert video.size == path.stat().st_size
@@ -61,6 +61,22 @@ def test_files_of_other_kinds_are_not_a_video(tmp_path, content, name):
     path.write_bytes(content)
 
     assert refusal(path) == "not_a_video"
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"RIFF\x10\0\0\0WEBPVP8X", "a WebP picture"),
+        (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b".RMF\0\0\0\x12", "a RealMedia file"),
+    ],
+)
+def test_a_file_of_a_known_kind_is_named(tmp_path, head, what):
+    (tmp_path / "source").write_bytes(head + bytes(4000))
+
+    with pytest.raises(Rejected, match=f"This is {what}. Upload an MP4"):
+        probe(tmp_path / "source")
 
 
 def test_an_archive_is_not_a_video(tmp_path):
@@ -275,7 +291,7 @@ def test_interlaced_video_is_counted_in_frames_and_not_in_fields(tmp_path):
 
     video = probe(path)
 
-    assert video.interlaced
+    assert video.timing.picture.interlaced
     assert video.frame_rate == 25
 
 
@@ -295,7 +311,7 @@ def test_a_variable_rate_is_told_from_a_constant_one(tmp_path):
 
     video = probe(path)
 
-    assert not video.constant_frame_rate
+    assert not video.timing.constant
     assert video.frame_rate <= 60
 
 

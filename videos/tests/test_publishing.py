@@ -20,6 +20,7 @@ from videos.processing import pipeline
 from videos.services import garbage, publishing, sources
 from videos.signals import video_published
 from videos.tests.claims import claim_due
+from videos.tests.fixtures import drop_early
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 URL = "/api/v1/videos/"
@@ -34,6 +35,7 @@ def video(uploaded_video):
 def ready(video, process_next):
     assert process_next().state == "done"
     video.refresh_from_db()
+    drop_early(video)
     return video
 
 
@@ -86,11 +88,12 @@ class TestReady:
         assert shown["processing"] == {
             "step": None, "percent": 100, "attempts": 1, "queue_position": None,
             "eta_seconds": None, "error": None,
+            "stage": None, "still_to_come": [], "last_line": None,
         }  # fmt: skip
         assert shown["source"]["video_codec"] == "h264"
         assert versions(ready) == [ready.current_version]
         assert not (media / "work").exists() or os.listdir(media / "work") == []
-        assert trail(ready.pk)[2:] == ["video.processing", "video.ready"]
+        assert trail(ready.pk)[2:] == ["video.processing", "video.playable", "video.ready"]
         assert client_for().get(shown["poster_url"]).status_code == 200
 
     def test_a_new_version_keeps_the_time_of_the_first_publication(
@@ -218,7 +221,7 @@ class TestFence:
 
         video.refresh_from_db()
         assert versions(video) == [video.current_version]
-        assert AuditEntry.objects.filter(action="video.ready").count() == 1
+        assert AuditEntry.objects.filter(action="video.playable").count() == 1
 
     def test_work_on_a_replaced_file_cannot_be_published(self, finished, video, replace):
         job, output = finished

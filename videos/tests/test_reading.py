@@ -5,7 +5,7 @@ from django.contrib.auth.models import AnonymousUser
 
 from accounts.roles import Role
 from videos import reading
-from videos.models import ProcessingJob, Video
+from videos.models import Caption, ProcessingJob, Video
 from videos.querysets import Sight
 from videos.serializers import VideoSerializer
 
@@ -82,8 +82,8 @@ def test_the_first_page_leads_to_the_others(make_video, creator, client_for):
     assert seen == made[::-1]
 
 
-@pytest.mark.parametrize(("caller", "queries"), [("anonymous", 2), ("viewer", 3)])
-def test_a_video_costs_one_query_and_its_tags_another(
+@pytest.mark.parametrize(("caller", "queries"), [("anonymous", 3), ("viewer", 4)])
+def test_a_video_costs_one_query_and_its_tags_and_captions_two_more(
     caller, queries, people, catalogue, client_for, settings, django_assert_num_queries
 ):
     settings.AUDIT_READS = False
@@ -99,12 +99,16 @@ def test_strangers_cause_no_read_of_sources():
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 20, 21, 100])
-def test_tags_of_any_page_are_read_in_one_query(
+def test_tags_and_captions_of_any_page_are_read_in_two_queries(
     size, make_video, creator, django_assert_max_num_queries
 ):
     videos = [make_video(creator=creator, tags=["b", "a"] if n % 2 else []) for n in range(size)]
-    with django_assert_max_num_queries(1):
-        reading.add_tags(videos)
+    for video in videos[::3]:
+        Caption.objects.create(video=video, language="de", label="Deutsch", text="WEBVTT", cues=1)
+    with django_assert_max_num_queries(2):
+        reading.add_parts(videos)
+        labels = [[caption.label for caption in video.caption_rows] for video in videos]
+    assert labels == [[] if n % 3 else ["Deutsch"] for n in range(size)]
     assert [video.tag_names for video in videos] == [
         ["a", "b"] if n % 2 else [] for n in range(size)
     ]

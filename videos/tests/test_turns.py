@@ -101,7 +101,7 @@ def test_a_list_of_waiting_videos_costs_the_same_for_any_length(
     client = client_for(creator)
     client.get(URL)
 
-    with django_assert_max_num_queries(10):  # with the two of the log
+    with django_assert_max_num_queries(11):  # with the two of the log
         shown = client.get(URL).json()["results"]
 
     assert sorted(one["processing"]["queue_position"] for one in shown) == [*range(1, size + 1)]

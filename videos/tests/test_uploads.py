@@ -83,7 +83,7 @@ class TestStored:
             "filename": "clip.mp4",
             "size": len(content),
             "checksum": f"sha256:{hashlib.sha256(content).hexdigest()}",
-            "container": "", "video_codec": "", "audio_codec": "",
+            "container": "", "video_codec": "", "audio_codec": "", "notes": [],
         }  # fmt: skip
         assert shown["tags"] == ["fog", "night"]
         assert shown["processing"]["queue_position"] == 1
@@ -141,8 +141,34 @@ class TestStored:
         assert media.files() == [draft.source_path]
         assert draft.source.name == "source"
 
+    @pytest.mark.parametrize(
+        ("sent", "shown"),
+        [
+            ("filename*=UTF-8''na%C3%AFve%20%F0%9F%8E%AC.mp4", "naïve 🎬.mp4"),
+            ("filename=\"x.mp4\"; filename*=utf-8'de'%c3%a4.mp4", "ä.mp4"),
+            ("FILENAME* = iso-8859-1''%E4.mp4", "ä.mp4"),
+            ("filename*=UTF-8''" + "%C3%A4" * 600 + ".mp4", "ä" * 255),
+            ("filename*=UTF-8''" + "%F0%9F%8E%AC" * 300, "🎬" * 255),
+            ("filename*=UTF-8''..%2F..%5Cpasswd", "passwd"),
+            ("filename=\"a; filename*=UTF-8''b.mp4\"", "a; filename*=UTF-8''b.mp4"),
+            ('filename="say %22hi%22.mp4"', 'say "hi".mp4'),  # as browsers send it
+        ],
+    )
+    def test_an_extended_file_name_is_read(self, sent, shown, put, media):
+        response = put(part(f'form-data; name="file"; {sent}', b"video") + END)
+
+        assert response.status_code == 200, response.content
+        assert response.json()["source"]["filename"] == shown
+
 
 class TestRefused:
+    @pytest.mark.parametrize("value", ["x", "UTF-8''%ff", "x''y", "''y", "utf-8'x", "UTF-8''%C3"])
+    def test_an_extended_file_name_that_cannot_be_read(self, value, put, nothing_stored):
+        response = put(part(f'form-data; name="file"; filename*={value}', b"video") + END)
+
+        assert (response.status_code, errors(response)) == (400, [(None, "parse_error")])
+        nothing_stored()
+
     @pytest.mark.parametrize("fields", [("file", "file"), ("other", "file"), ("file", "other")])
     def test_a_file_that_would_be_dropped(self, fields, put, nothing_stored):
         parts = [part(f'form-data; name="{name}"; filename="f.mp4"', b"video") for name in fields]

@@ -15,8 +15,9 @@ from audit.models import AuditEntry
 from videos.models import ProcessingJob, Video, WorkerPresence
 from videos.services import catalogue, garbage, sources
 from videos.tests import processes
-from videos.tests.media import make_clip
+from videos.tests.media import ffmpeg, make_clip, picture
 from videos.tests.processes import wait_for, worker
+from videos.worker import NICENESS
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("media")]
 KILLS = 10
@@ -111,7 +112,8 @@ def test_ten_kills_at_random_moments_lose_nothing_and_do_nothing_twice(upload, m
         assert job_of(video).strikes == 0
         assert_ready_once(video)
         assert_one_version(video)
-    assert sum(job_of(video).attempt for video in videos) > len(videos)
+    # Each stage counts its own attempts, but the fence rises with every claim.
+    assert sum(job_of(video).fence for video in videos) > 2 * len(videos)
     assert processes.tools() == []
     assert not any((media / "work").rglob("*.mp4"))
 
@@ -162,7 +164,7 @@ def test_a_worker_that_slept_through_its_lease_cannot_publish(upload):
         asleep = processes.tools()
         with worker() as heir:
             wait_for(lambda: job_of(video).worker.endswith(f"/{heir.pid}"))
-            assert job_of(video).fence == 2
+            assert job_of(video).fence == 3  # the first rendition was made before
             wait_for(lambda: status(video) == "READY")
             live = Video.objects.get().current_version
             processes.signal_family(sleeper, signal.SIGCONT)
@@ -172,7 +174,7 @@ def test_a_worker_that_slept_through_its_lease_cannot_publish(upload):
             assert sleeper.poll() is None
 
     assert Video.objects.get().current_version == live
-    assert os.listdir(video.versions_folder) == [live]
+    assert_one_version(Video.objects.get())
     assert_ready_once(video)
     assert (job_of(video).attempt, job_of(video).strikes) == (2, 0)
 
@@ -240,6 +242,45 @@ def test_videos_wait_for_a_worker_and_none_is_forgotten(upload, clip, client_for
     for video in videos:
         assert_ready_once(video)
         assert job_of(video).attempt == 1
+
+
+def test_a_first_rendition_is_made_beside_all_renditions_of_another_video(upload, clip):
+    """One worker, and one encode that takes long: a new upload does not wait for its end."""
+    long = upload()
+    with worker(FFMPEG_PRESET="slow", FFMPEG_THREADS="1") as process:
+        tools = wait_for(lambda: has_begun(long))
+        assert job_of(long).stage == ProcessingJob.Stage.REST
+        assert all(tool.nice() == NICENESS for tool in tools)
+        new = upload(clip)
+        wait_for(lambda: Video.objects.get(pk=new.pk).is_playable)
+        assert status(long) == "PROCESSING"
+        assert job_of(long).worker.endswith(f"/{process.pid}")
+        assert job_of(new).state == "queued"  # its other renditions wait for their turn
+        wait_for(lambda: status(new) == "READY")
+    assert_ready_once(long)
+    assert (job_of(long).attempt, job_of(long).strikes) == (1, 0)
+
+
+def test_a_growing_version_survives_the_kill_of_its_worker(upload, tmp_path):
+    """It is played until the next worker publishes another one."""
+    path = tmp_path / "long.mkv"
+    ffmpeg(*picture(seconds=90, size="640x360"), "-c:v", "mpeg4", path)
+    video = upload(path)
+    with worker(FFMPEG_PRESET="slow", FFMPEG_THREADS="1") as process:
+        wait_for(lambda: Video.objects.get(pk=video.pk).is_playable)
+        process.kill()
+        process.wait()
+        wait_for(lambda: not processes.tools(), seconds=10)
+    left = Video.objects.get(pk=video.pk)
+    assert (left.completeness, left.status) == ("growing", "PROCESSING")
+    assert (left.version_folder / "240p" / "2.m4s").is_file()
+
+    done = processes.start("run_worker", "--until-idle", FFMPEG_PRESET="ultrafast")
+    assert done.wait(120) == 0
+
+    assert_ready_once(video)
+    assert "ENDLIST" in (left.version_folder / "240p.m3u8").read_text()
+    assert_one_version(video)
 
 
 def test_a_job_of_an_unknown_kind_fails_and_the_worker_lives(upload, clip):

@@ -10,6 +10,7 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -28,6 +29,9 @@ FIELD = "file"
 FORM_BYTES = 1024 * 1024  # of all other fields together
 CHECK_EVERY = 16 * 1024 * 1024  # bytes between two looks at the free space
 NAME_MAX = 255  # characters
+HEADER_BYTES = 8192  # of a part; a name's 255 characters may have twelve bytes each (RFC 8187)
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_EXTENDED = re.compile(rb";\s*filename\*\s*=\s*([^;\s]*)", re.IGNORECASE)
 PLAIN = {b"", b"7bit", b"8bit", b"binary"}  # encodings of a part that change nothing
 
 
@@ -113,6 +117,7 @@ class Form:
                 "on_part_end": self._part_ends,
                 "on_end": lambda: setattr(self, "_ended", True),
             },
+            max_header_size=HEADER_BYTES,
         )
         self._ended = False
         self._parts = self._field_bytes = 0
@@ -169,7 +174,10 @@ class Form:
         if self._headers.get(b"content-transfer-encoding", b"").strip().lower() not in PLAIN:
             raise ParseError("A part of the form is encoded. Send its bytes as they are.")
         self._name = _text(options[b"name"])
-        if b"filename" not in options:
+        sent = _extended_name(self._headers[b"content-disposition"])
+        if sent is None and b"filename" in options:
+            sent = html.unescape(_text(options[b"filename"])).replace("%22", '"')
+        if sent is None:
             self._value = bytearray()
             return
         if self._name != FIELD:
@@ -178,7 +186,7 @@ class Form:
             )
         if FIELD in self.files:
             raise ParseError("The form has several files. Send one.")
-        if name := _file_name(_text(options[b"filename"])):
+        if name := _file_name(sent):
             self._file = _FilePart(name)
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
@@ -205,8 +213,28 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")
 
 
+def _extended_name(disposition: bytes) -> str | None:
+    """Return the file name in ``filename*`` (RFC 8187), which counts more than ``filename``; or None.
+
+    RFC 7578 does not want it in forms, but some clients send names beyond ASCII so. Raises ParseError
+    if it cannot be read.
+    """
+    found = _EXTENDED.search(_QUOTED.sub(b'""', disposition))
+    if found is None:
+        return None
+    try:
+        charset, _, value = found[1].decode("ascii").split("'", 2)
+        if charset.lower() not in {"utf-8", "iso-8859-1"}:
+            raise ValueError(charset)
+        return unquote_to_bytes(value).decode(charset)
+    except ValueError:
+        raise ParseError(
+            "The file's name (filename*) cannot be read. Send it as UTF-8''name, percent-encoded."
+        ) from None
+
+
 def _file_name(sent: str) -> str:
     """Return the last part of a sent path without control characters; empty if nothing is left."""
-    name = html.unescape(sent).rsplit("/")[-1].rsplit("\\")[-1]
+    name = sent.rsplit("/")[-1].rsplit("\\")[-1]
     name = "".join(character for character in name if character.isprintable())
     return "" if re.fullmatch(r"\.{0,2}", name) else name[:NAME_MAX]

@@ -20,6 +20,8 @@ from payments.tests.months import AUGUST, at, close, watch
 from streaming import sessions
 from streaming.models import PlaybackSession
 from videos.models import Video
+from videos.presentation import captioning
+from videos.presentation.cues import Cue
 from videos.services import catalogue
 
 CALLERS = ("anonymous", "VIEWER", "CREATOR", MODERATOR, "ADMIN")
@@ -89,14 +91,21 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
     refunds.refund_order(order_id=old[0].pk, amount=500, reason="", actor=bystanders[0])
     events.deliver_due()
     free = videos[1]
+    captions = [
+        captioning.add_caption(video=video, actor=creator, language=tag, cues=[Cue(0, 900, "Hm.")])
+        for video in Video.objects.alive().filter(creator=creator)
+        for tag in ("en", "de")
+    ]
     playing = [
-        sessions.redeem(token=sessions.stream_token(user=user, video_id=free.pk), client=PHONE)
+        sessions.redeem(token=sessions.stream_token(user=user, video_id=free.pk)[0], client=PHONE)
         for user in (viewer, creator, AnonymousUser())
         for _ in range(2)
     ]
     family = tokens.issue(bystanders[0])
     world.values = {
         "videos": [video.pk for video in videos],
+        "captions": [caption.pk for caption in captions],
+        "number": [1, 2],
         "orders": [order.pk for order in orders],
         "payouts": [payout.pk for payout in drafts],
         "payments": [row.pk for row in models.Payment.objects.all()],
@@ -108,7 +117,7 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
         "webhook-events": list(models.WebhookEvent.objects.values_list("pk", flat=True)),
         "users": [user.pk for user in bystanders],
         "sessions": list(PlaybackSession.objects.values_list("pk", flat=True)),
-        "play": [sessions.stream_token(user=AnonymousUser(), video_id=free.pk), *playing[0][1:]],
+        "play": [sessions.stream_token(user=AnonymousUser(), video_id=free.pk)[0], *playing[0][1:]],
         "pools": ["2026-08", "2026-09", "2026-10"],
         "statements": ["2026-08", "2026-09"],
         "creator": [creator.pk, bystanders[1].pk],

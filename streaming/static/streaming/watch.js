@@ -7,6 +7,8 @@ const notice = document.getElementById("notice");
 const signIn = document.getElementById("sign-in");
 const again = document.getElementById("again");
 
+const GROWTH_MILLISECONDS = 2000; // Between two looks whether a growing video has more.
+
 let accessToken = ""; // Kept in memory only, so that it is gone when the page is closed.
 let session = null; // The API's answer at the start of the session; null while there is none.
 let timer = 0;
@@ -41,6 +43,12 @@ async function call(url, options = {}) {
   );
 }
 
+/** Return the playlist with one codec: a browser's own player may not be able to change it on the way. */
+async function ofOneCodec(address) {
+  const playlist = await (await call(address)).text();
+  return playlist.includes('"av01') ? address.replace(/master\.m3u8$/, "h264.m3u8") : address;
+}
+
 /** Start a session, and go on at the viewer's place. A refusal is shown. */
 async function start({ play }) {
   try {
@@ -53,10 +61,24 @@ async function start({ play }) {
   }
   notice.hidden = true;
   lastTime = null;
-  video.src = session.hls_url;
+  video.src = await ofOneCodec(session.hls_url);
   video.currentTime = position;
   timer = setInterval(report, session.heartbeat_interval_seconds * 1000);
   if (play) video.play().catch(() => {}); // A browser that forbids this leaves the play button.
+}
+
+/** Add captions and chapters to the player. A browser that takes captions from HLS has them already. */
+function addTexts() {
+  for (const old of video.querySelectorAll("track")) old.remove();
+  const fromHls = video.textTracks.length > 0;
+  const chapters = { kind: "chapters", label: "Chapters", language: "", url: session.chapters_url };
+  const texts = fromHls ? [] : session.captions;
+  for (const text of session.chapters_url ? [...texts, chapters] : texts) {
+    const track = document.createElement("track");
+    const { kind, label, language: srclang, url: src } = text;
+    Object.assign(track, { kind, label, srclang, src, default: Boolean(text.is_default) });
+    video.append(track);
+  }
 }
 
 /** End playback on this page and show why. A viewer who may need an account gets the sign-in form. */
@@ -112,9 +134,37 @@ function note() {
   lastTime = position;
 }
 
+video.addEventListener("loadedmetadata", () => session && addTexts());
+
+/** Return how many seconds of a growing video there are by now, and whether these are all. */
+async function grown() {
+  const read = async (address) => (await call(address)).text();
+  const name = (await read(session.hls_url)).split("\n").find((line) => line && !line.startsWith("#"));
+  const playlist = await read(new URL(name, session.hls_url));
+  const lengths = [...playlist.matchAll(/^#EXTINF:([0-9.]+)/gm)].map((found) => Number(found[1]));
+  return [lengths.reduce((sum, length) => sum + length, 0), playlist.includes("#EXT-X-ENDLIST")];
+}
+
+/** Go on with a growing video: Chromium reads its playlist once, and ends with what was there. */
+async function goOn() {
+  const grows = session; // A session without DASH is one of a video that was growing at its start.
+  while (session && session === grows && session.dash_url === null && video.ended) {
+    const [seconds, isWhole] = await grown().catch(() => [0, false]);
+    if (session === grows && seconds > position + 0.5) {
+      video.src = session.hls_url;
+      video.currentTime = position;
+      await video.play().catch(() => {});
+      return;
+    }
+    if (isWhole) return;
+    await new Promise((wake) => setTimeout(wake, GROWTH_MILLISECONDS));
+  }
+}
+
 for (const name of ["playing", "timeupdate", "seeking", "seeked"]) video.addEventListener(name, note);
 video.addEventListener("pause", report);
 video.addEventListener("ended", report);
+video.addEventListener("ended", goOn);
 addEventListener("pagehide", report);
 video.addEventListener("error", async () => {
   if (!session) return;

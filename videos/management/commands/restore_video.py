@@ -2,6 +2,7 @@ import uuid
 
 from django.core.management.base import BaseCommand, CommandError
 
+from videos.errors import FilesRemoved
 from videos.models import Video
 from videos.services import catalogue
 
@@ -28,8 +29,9 @@ class Command(BaseCommand):
     def list_deleted(self) -> None:
         videos = Video.objects.deleted().select_related("creator").order_by("-deleted_at")
         for video in videos:
+            lost = ", its files are removed" if video.purged_at else ""
             self.stdout.write(
-                f"{video.pk}  deleted {video.deleted_at:%Y-%m-%d %H:%M}Z  {video.title}"
+                f"{video.pk}  deleted {video.deleted_at:%Y-%m-%d %H:%M}Z{lost}  {video.title}"
                 f"  ({video.creator.public_name})"
             )
         if not videos:
@@ -45,6 +47,9 @@ class Command(BaseCommand):
             return f"There is no video {text}."
         if video.deleted_at is None:
             return f"{text}  {video.title}: is not deleted."
-        catalogue.restore_video(video_id=video.pk, actor=None)
+        try:
+            catalogue.restore_video(video_id=video.pk, actor=None)
+        except FilesRemoved as error:
+            return f"{text}  {video.title}: {error.detail}"
         self.stdout.write(self.style.SUCCESS(f"{video.pk}  {video.title}: no longer deleted."))
         return None

@@ -1,0 +1,124 @@
+"""The texts and pictures of a video that show its content: whoever may watch it may have them."""
+
+from uuid import UUID
+
+from django.http import FileResponse, HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import NotAuthenticated
+
+from config.api.refusals import refuses, sends_headers
+from config.api.views import APIView
+from config.errors import NotVisible
+from config.headers import FOR_OTHER_SITES
+from streaming import sessions
+from streaming.errors import PurchaseRequired
+from streaming.models import PlaybackSession
+from videos import reading, storage
+from videos.errors import StorageAway
+from videos.models import Video
+from videos.permissions import MayBrowse
+from videos.presentation import cues
+from videos.presentation.models import Caption
+from videos.processing import storyboards
+
+WEBVTT = "text/vtt; charset=utf-8"
+CAPTION_DETAILS = ("id", "language", "label", "kind", "is_forced", "is_sdh", "is_default")
+
+
+def of_session(session: PlaybackSession, folder: str) -> dict[str, object]:
+    """Return the addresses of captions, chapters and storyboard below that of the session's version."""
+    video = session.video
+    details = Caption.objects.filter(video=video).order_by("pk").values(*CAPTION_DETAILS)
+    return {
+        "captions": [{**each, "url": f"{folder}/text/{each['id']}.vtt"} for each in details],
+        "chapters_url": f"{folder}/chapters.vtt" if video.chapters else None,
+        "storyboard_url": f"{folder}/storyboard/index.vtt" if video.has_storyboard else None,
+    }
+
+
+class OfWatchable(APIView):
+    """A view of a part of a video's content, for those who may watch the video."""
+
+    permission_classes = [MayBrowse]
+
+    def get_video(self, video_id: UUID) -> Video:
+        """Return the video. Raises NotVisible, NotAuthenticated and PurchaseRequired."""
+        video = reading.find_to_watch(self.request.user, video_id)
+        if video is None:
+            raise NotVisible()
+        sessions.require_watching(self.request.user, video)
+        return video
+
+
+class CaptionTextView(OfWatchable):
+    """The text of a caption as players show it."""
+
+    @extend_schema(
+        summary="Get a caption's text",
+        description="The caption as WebVTT, cut at the video's end. Like playback, it is refused to "
+        "those who may not watch the video. Players find it below the address of their session, too.",
+        parameters=[
+            OpenApiParameter("download", bool, description="Whether browsers save it as a file.")
+        ],
+        responses={
+            (200, "text/vtt"): OpenApiResponse(OpenApiTypes.BINARY, description="The text.")
+        },
+    )
+    @refuses(NotAuthenticated, PurchaseRequired)
+    @sends_headers("Content-Disposition")
+    def get(self, request, video_id, pk):
+        video = self.get_video(video_id)
+        caption = Caption.objects.filter(video=video, pk=pk).first()
+        if caption is None:
+            raise NotVisible("This video has no such caption.")
+        text = cues.cut(caption.text, video.duration_seconds)
+        headers = dict(FOR_OTHER_SITES)
+        if request.query_params.get("download", "") not in ("", "0", "false"):
+            headers["Content-Disposition"] = f'attachment; filename="{caption.language}.vtt"'
+        return HttpResponse(text, content_type=WEBVTT, headers=headers)
+
+
+class StoryboardView(OfWatchable):
+    """The index of a video's storyboard."""
+
+    @extend_schema(
+        summary="Get a video's storyboard",
+        description="WebVTT whose cues name a picture for each part of the video, as "
+        "`sprite-1.jpg#xywh=x,y,width,height`, relative to this address. Like playback, it is refused "
+        "to those who may not watch the video. Players find it below the address of their session, too.",
+        responses={
+            (200, "text/vtt"): OpenApiResponse(OpenApiTypes.BINARY, description="The index.")
+        },
+    )
+    @refuses(NotAuthenticated, PurchaseRequired, StorageAway)
+    @sends_headers("Content-Disposition")
+    def get(self, request, video_id):
+        return _file(self.get_video(video_id), storyboards.INDEX, WEBVTT)
+
+
+class SpriteView(OfWatchable):
+    """A file of a storyboard's pictures."""
+
+    @extend_schema(
+        summary="Get pictures of a storyboard",
+        description="A file with up to 100 pictures, as the storyboard names it.",
+        responses={
+            (200, "image/jpeg"): OpenApiResponse(OpenApiTypes.BINARY, description="The pictures.")
+        },
+    )
+    @refuses(NotAuthenticated, PurchaseRequired, StorageAway)
+    @sends_headers("Content-Disposition")
+    def get(self, request, video_id, number):
+        return _file(self.get_video(video_id), f"sprite-{number}.jpg", "image/jpeg")
+
+
+def _file(video: Video, name: str, content_type: str) -> FileResponse:
+    path = video.version_folder / storyboards.FOLDER / name
+    with storage.refusing():
+        if not video.is_playable or not path.is_file():
+            storage.require()
+            raise NotVisible("This video has no such picture.")
+        file = path.open("rb")
+    headers = {**FOR_OTHER_SITES, "Cache-Control": "private, max-age=300"}
+    return FileResponse(file, content_type=content_type, headers=headers)

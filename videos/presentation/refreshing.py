@@ -1,0 +1,255 @@
+"""Bringing the files beside a version's segments in line with the database.
+
+A change calls ``mark`` in its transaction. The files are written after the commit, by ``refresh``. If
+the process dies in between, a worker finds the row by ``mend`` and writes them.
+"""
+
+import fcntl
+import logging
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from django.db import connections, transaction
+from django.db.models import F
+from django.utils.translation import get_language_info
+
+from videos import durable, storage
+from videos.errors import StorageAway
+from videos.models import Video
+from videos.presentation import cues
+from videos.presentation.models import Caption, Presentation
+from videos.processing import extras, manifests, storyboards
+from videos.processing.extras import Extras, Sound
+from videos.processing.packager import MASTER
+
+logger = logging.getLogger(__name__)
+
+ROUNDS = 5  # A change that is made while the files are written takes another round.
+MENDED_AT_ONCE = 100
+CHAPTERS = "chapters.vtt"
+LOCK = ".presentation.lock"  # No hidden file is ever delivered.
+_PURPOSES = {"commentary": "commentary", "description": "audio description"}
+
+
+def mark(video: Video, *, source: str | None = None) -> None:
+    """Note that what the video is presented with has changed, and refresh its files after the commit.
+
+    Call it in the transaction of the change. ``source`` is the source of a version that the
+    transaction publishes.
+    """
+    row, is_new = Presentation.objects.get_or_create(video=video)
+    if not is_new:
+        Presentation.objects.filter(pk=row.pk).update(changed=F("changed") + 1)
+    if source is not None:
+        Presentation.objects.filter(pk=row.pk).update(source=source)
+    transaction.on_commit(partial(_refresh_or_log, video.pk))
+
+
+def mend() -> None:
+    """Refresh the videos whose files are out of date. Safe in any number of workers at once."""
+    due = Presentation.objects.exclude(changed=F("written")).filter(video__deleted_at=None)
+    due = due.exclude(video__current_version="")
+    for video_id in list(due.order_by("?").values_list("pk", flat=True)[:MENDED_AT_ONCE]):
+        _refresh_or_log(video_id)
+
+
+def refresh(video_id: uuid.UUID) -> None:
+    """Write the texts and manifests of a video's current version as the database has them now.
+
+    Safe to repeat, and in any number of processes: one at a time reads the database and writes. It does
+    nothing for a video without a version; publishing one marks it again. Raises OSError and StorageAway.
+    """
+    video = Video.objects.alive().exclude(current_version="").filter(pk=video_id).first()
+    if video is None:
+        return
+    folder = video.version_folder
+    if not (folder / MASTER).is_file():
+        if storage.fault():
+            raise StorageAway()
+        logger.warning("Video %s: its version has no manifest to present.", video_id)
+        Presentation.objects.filter(pk=video_id).update(written=F("changed"))
+        return
+    with _alone(folder):
+        for _ in range(ROUNDS):
+            due = Presentation.objects.get(pk=video_id)
+            # Read after ``due``: a version that is published later has raised ``changed``.
+            video = Video.objects.get(pk=video_id)
+            if due.changed == due.written or video.current_version != folder.name:
+                return
+            _write(video, due, folder)
+            Presentation.objects.filter(pk=video_id, changed=due.changed).update(
+                written=due.changed
+            )
+
+
+def _refresh_or_log(video_id: uuid.UUID) -> None:
+    """Refresh, and leave it to ``mend`` if that fails: the change itself is committed."""
+    try:
+        refresh(video_id)
+    except Exception:
+        logger.exception("Video %s: its manifests could not be written; trying again.", video_id)
+        if not transaction.get_connection().in_atomic_block:
+            connections.close_all()
+
+
+def _write(video: Video, due: Presentation, folder: Path) -> None:
+    found = extras.load(folder)
+    if found is not None and due.source != due.taken_from:
+        _take_over(video, due, found)
+        video.refresh_from_db(fields=["chapters"])
+    sounds = _sounds(folder, found.sounds if found else [])
+    seconds = video.duration_seconds or 0.0
+    texts = [_track(caption, seconds) for caption in video.captions.order_by("pk")]
+    manifests.compose(folder, texts=texts, sounds=sounds, seconds=seconds)
+    _write_chapters(video, folder, seconds)
+    facts = {
+        "audio_tracks": [
+            {
+                "language": sound.language or "und",
+                "label": sound.label,
+                "is_default": sound.is_default,
+                "roles": list(sound.roles),
+            }
+            for sound in sounds
+        ],
+        "has_storyboard": (folder / storyboards.FOLDER / storyboards.INDEX).is_file(),
+    }
+    if any(getattr(video, name) != value for name, value in facts.items()):
+        Video.objects.filter(pk=video.pk, current_version=folder.name).update(**facts)
+
+
+@transaction.atomic
+def _take_over(video: Video, due: Presentation, found: Extras) -> None:
+    """Make rows of a source's embedded captions and chapters, once for each source.
+
+    They replace those of an earlier source. Captions that the owner has uploaded or edited stay, and so
+    do chapters that the owner has set. A caption that the owner deletes does not come back when the
+    same source is processed again.
+    """
+    # In this order, as in every change of captions and chapters.
+    Video.objects.select_for_update(no_key=True).get(pk=video.pk)
+    row = Presentation.objects.select_for_update().get(pk=due.pk)
+    if row.source != due.source or row.taken_from == row.source:
+        return
+    of_before = (Caption.Origin.EMBEDDED, Caption.Origin.AUTOMATIC)
+    Caption.objects.filter(video=video, origin__in=of_before).delete()
+    may_be_default = not Caption.objects.filter(video=video, is_default=True).exists()
+    for text in found.texts:
+        is_default = text.is_default and may_be_default
+        may_be_default = may_be_default and not is_default
+        Caption.objects.create(
+            video=video,
+            language=text.language,
+            label=text.title or language_name(text.language),
+            kind=Caption.Kind.CAPTIONS if text.is_sdh else Caption.Kind.SUBTITLES,
+            is_forced=text.is_forced,
+            is_sdh=text.is_sdh,
+            is_default=is_default,
+            origin=Caption.Origin.EMBEDDED,
+            text=text.text,
+            cues=text.cues,
+        )
+    changes: dict[str, object] = {"source_notes": found.notes}
+    if not row.chapters_are_own:
+        end = video.duration_seconds or 0.0
+        changes["chapters"] = [
+            {"start_seconds": start, "title": title}
+            for start, title in found.chapters
+            if start < end
+        ]
+    Video.objects.filter(pk=video.pk).update(**changes)
+    Presentation.objects.filter(pk=row.pk).update(taken_from=row.source)
+
+
+def _track(caption: Caption, seconds: float) -> manifests.TextTrack:
+    return manifests.TextTrack(
+        name=str(caption.pk),
+        language=caption.language,
+        label=caption.label,
+        text=cues.cut(caption.text, seconds),
+        is_default=caption.is_default,
+        is_forced=caption.is_forced,
+        is_sdh=caption.is_sdh,
+        is_caption=caption.kind == Caption.Kind.CAPTIONS,
+    )
+
+
+def _sounds(folder: Path, found: list[Sound]) -> list[manifests.SoundTrack]:
+    """Return the sound tracks with labels that differ, and exactly one default."""
+    packaged = manifests.sounds_of(folder)
+    if len(found) != len(packaged):  # a version of before, or one that is not complete yet
+        found = [
+            Sound(
+                language=sound.language,
+                title="" if sound.label == sound.language else sound.label,
+                is_default=sound.is_default,
+                roles=(),
+            )
+            for sound in packaged
+        ]
+    labels = manifests.unique_labels(_sound_label(sound) for sound in found)
+    plain = [place for place, each in enumerate(found) if not set(each.roles) & set(_PURPOSES)]
+    default = next((place for place in plain if found[place].is_default), None)
+    if default is None:
+        default = plain[0] if plain else 0
+    return [
+        manifests.SoundTrack(
+            folder=track.folder,
+            language="" if sound.language == "und" else sound.language,
+            label=label,
+            is_default=place == default,
+            roles=sound.roles,
+        )
+        for place, (track, sound, label) in enumerate(zip(packaged, found, labels, strict=True))
+    ]
+
+
+def _sound_label(sound: Sound) -> str:
+    if sound.title:
+        return sound.title
+    name = "Main" if sound.language in ("", "und") else language_name(sound.language)
+    purposes = [_PURPOSES[role] for role in sound.roles if role in _PURPOSES]
+    return f"{name} ({', '.join(purposes)})" if purposes else name
+
+
+def language_name(tag: str) -> str:
+    """Return the name of a language in itself, such as "Deutsch", or its tag if Django knows none."""
+    try:
+        name: str = get_language_info(tag.lower())["name_local"]
+    except KeyError:
+        return tag
+    return name[:1].upper() + name[1:]
+
+
+def _write_chapters(video: Video, folder: Path, seconds: float) -> None:
+    if video.chapters:
+        durable.replace(folder / CHAPTERS, chapters_as_webvtt(video.chapters, seconds).encode())
+    else:
+        (folder / CHAPTERS).unlink(missing_ok=True)
+
+
+def chapters_as_webvtt(chapters: list[dict[str, object]], seconds: float) -> str:
+    """Return chapters as WebVTT (kind "chapters"): each lasts until the next one begins."""
+    starts = [round(float(str(chapter["start_seconds"])) * 1000) for chapter in chapters]
+    ends = [*starts[1:], max(round(seconds * 1000), starts[-1] + 1) if starts else 0]
+    return cues.write(
+        [
+            cues.Cue(start, end, cues.plain(str(chapter["title"])))
+            for start, end, chapter in zip(starts, ends, chapters, strict=True)
+        ]
+    )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes and threads from writing into the folder. The lock ends with its process."""
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

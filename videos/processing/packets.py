@@ -1,0 +1,160 @@
+"""Reading when the packets of a source are shown, without decoding them.
+
+A stream's packets are joined into pieces: runs of packets in which the clock goes on. Between two pieces
+of a stream the clock jumps, or nothing is shown for a while; ``clock`` decides which it is.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from django.conf import settings
+
+from . import cage, tools
+from .errors import Rejected, ToolBroke
+from .formats import untrusted_input
+
+STEP_AHEAD = Fraction(
+    2, 5
+)  # of the clock, in seconds; a longer one begins a new piece, as any back does
+MOST_PIECES = 1000  # of one stream; after so many, its clock is no longer followed
+MOST_STEPS = 10_000  # different lengths of pictures that are counted
+ALLOWED_SECONDS = 240
+READ_BYTES = 10_000_000  # a second, at least, when a whole file is read
+
+
+@dataclass
+class Piece:
+    """A run of packets of one stream, with times in seconds by the source's clock.
+
+    ``number`` is the first packet's number in its stream, ``at`` its number in the whole file, ``last``
+    that of the last packet in the whole file. It is shown from ``start`` to ``end``.
+    """
+
+    number: int
+    at: int
+    last: int
+    start: Fraction
+    end: Fraction
+
+
+@dataclass
+class Packets:
+    """The packets of one stream.
+
+    ``steps`` counts the ticks of the stream's clock between neighbours in a piece; ``first_step`` is the
+    first of them. ``keyframe_gap`` is the longest time between two keyframes, in seconds.
+    """
+
+    index: int
+    tick: Fraction
+    count: int = 0
+    pieces: list[Piece] = field(default_factory=list)
+    steps: Counter[int] = field(default_factory=Counter)
+    first_step: int = 0
+    keyframe_gap: Fraction = Fraction(0)
+    length: int = 0  # of the last packet, in ticks
+    _decoded_at: int = 0
+    _step: int = 0  # to the last packet from the one before it
+    _keyframe: int | None = None
+
+    def note(self, at: int, pts: int | None, dts: int | None, length: int, flags: str) -> None:
+        """Add the next packet, which is packet ``at`` of the whole file. Times are in ticks."""
+        number = self.count
+        self.count += 1
+        decoded_at, shown_at = self._times(pts, dts)
+        if "K" in flags:
+            if self._keyframe is not None and shown_at > self._keyframe:
+                self.keyframe_gap = max(self.keyframe_gap, (shown_at - self._keyframe) * self.tick)
+            self._keyframe = shown_at
+        if "D" in flags and not self.pieces:
+            return  # decoded for the sake of others, and not shown
+        length = length or self._step  # browsers' recordings do not tell it
+        start, end = shown_at * self.tick, (shown_at + length) * self.tick
+        if not self.pieces or self._steps(decoded_at):
+            self.pieces.append(Piece(number, at, at, start, end))
+        else:
+            piece = self.pieces[-1]
+            piece.last = at
+            piece.start, piece.end = min(piece.start, start), max(piece.end, end)
+            self._step = max(0, decoded_at - self._decoded_at)
+            if self._step and (self._step in self.steps or len(self.steps) < MOST_STEPS):
+                self.steps[self._step] += 1
+            self.first_step = self.first_step or self._step
+        self._decoded_at, self.length = decoded_at, length
+
+    def _times(self, pts: int | None, dts: int | None) -> tuple[int, int]:
+        """Return when a packet is decoded and when it is shown, in ticks.
+
+        Matroska tells only when it is shown; ffprobe does not know the other time at the beginning.
+        """
+        if dts is not None:
+            return dts, dts if pts is None else pts
+        if pts is None:
+            return self._decoded_at + self.length, self._decoded_at + self.length
+        is_near = self.pieces and abs(pts - self._decoded_at) < STEP_AHEAD / self.tick
+        return self._decoded_at if is_near else pts, pts
+
+    def _steps(self, decoded_at: int) -> bool:
+        """Return whether the clock steps back or ahead to the next packet."""
+        back = decoded_at < self._decoded_at
+        ahead = decoded_at > self._decoded_at + self.length + STEP_AHEAD / self.tick
+        return (back or ahead) and len(self.pieces) < MOST_PIECES
+
+
+def read(source: Path, ticks: dict[int, Fraction]) -> dict[int, Packets]:
+    """Read all packets of the streams in ``ticks``, whose values are the streams' time bases.
+
+    Streams without packets are left out. A file that breaks off is read as far as it goes. Raises
+    Rejected as soon as a stream lasts longer than a video may, and ToolFailed.
+    """
+    return _read(source, ticks, untrusted_input(source))
+
+
+def read_encoded(file: Path) -> Packets:
+    """Read all packets of a file that ``encode`` has written, which has one stream. Raises ToolBroke."""
+    argv = [str(tools.ffprobe()), "-v", "error", "-of", "csv=p=0"]
+    argv += ["-show_entries", "stream=time_base", f"file:{file.absolute()}"]
+    done = cage.run(argv, reads=[file], cpu_seconds=60, wall_seconds=120)
+    if done.returncode:
+        raise ToolBroke(f"ffprobe cannot read an encoded file. {done.stderr[-1000:]}")
+    found = _read(file, {0: Fraction(done.stdout.strip())}, [f"file:{file.absolute()}"])
+    if 0 not in found:
+        raise ToolBroke(f"{file.name} is empty.")
+    return found[0]
+
+
+def too_long() -> Rejected:
+    hours = settings.MAX_DURATION_SECONDS / 3600
+    return Rejected(
+        "too_long", f"The video is longer than {hours:g} hours. Split it into several videos."
+    )
+
+
+def _read(source: Path, ticks: dict[int, Fraction], opened: list[str]) -> dict[int, Packets]:
+    streams = {index: Packets(index, tick) for index, tick in ticks.items()}
+    at, most_seconds = 0, settings.MAX_DURATION_SECONDS
+
+    def note(line: str) -> bool:
+        nonlocal at
+        index, *times, flags = line.rstrip(",").split(",")
+        if (stream := streams.get(int(index))) and len(times) == 3:
+            pts, dts, length = (None if time == "N/A" else int(time) for time in times)
+            stream.note(at, pts, dts, length or 0, flags)
+            if stream.pieces and stream.pieces[-1].end - stream.pieces[-1].start > most_seconds:
+                raise too_long()
+        at += 1
+        return True
+
+    allowed = ALLOWED_SECONDS + source.stat().st_size / READ_BYTES
+    argv = [str(tools.ffprobe()), "-v", "error", "-of", "csv=p=0"]
+    argv += ["-show_entries", "packet=stream_index,pts,dts,duration,flags"]
+    cage.run(
+        [*argv, *opened],
+        reads=[source],
+        cpu_seconds=allowed,
+        wall_seconds=allowed,
+        on_line=note,
+    )
+    return {index: stream for index, stream in streams.items() if stream.pieces}

@@ -1,0 +1,61 @@
+"""Removing the files of videos that were deleted long ago. Money, statistics and audit entries stay."""
+
+import shutil
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+import audit.services as audit
+from audit.actions import AuditAction
+from videos.models import Video
+from videos.presentation.models import Caption, Presentation
+from videos.querysets import VideoQuerySet
+
+
+def due() -> VideoQuerySet:
+    """Return the videos that were deleted more than DELETED_RETENTION_DAYS ago and still have files."""
+    videos = Video.objects.deleted().filter(purged_at=None)
+    if not settings.DELETED_RETENTION_DAYS:
+        return videos.none()
+    return videos.filter(
+        deleted_at__lt=timezone.now() - timedelta(days=settings.DELETED_RETENTION_DAYS)
+    )
+
+
+def purge_deleted() -> int:
+    """Remove the files of all videos that are due, and return their number. Safe to repeat."""
+    return sum(purge(video) for video in due().order_by("deleted_at"))
+
+
+def purge(video: Video) -> bool:
+    """Remove source, versions, captions and posters of a deleted video for good.
+
+    Returns False if another process did. The row first says that there are no files; `garbage` removes
+    those that a kill then leaves.
+    """
+    with transaction.atomic():
+        purged = (
+            due()
+            .filter(pk=video.pk)
+            .update(
+                purged_at=timezone.now(),
+                status=Video.Status.CREATED,
+                source_path="",
+                current_version="",
+                completeness=Video.Completeness.FULL,
+                renditions=[],
+                chapters=[],
+                poster_tag="",
+                has_storyboard=False,
+            )
+        )
+        if not purged:
+            return False
+        Caption.objects.filter(video=video).delete()
+        Presentation.objects.filter(video=video).delete()
+        audit.record(actor=None, action=AuditAction.VIDEO_PURGED, target=video)
+    for folder in ("videos", "sources", "posters"):
+        shutil.rmtree(settings.MEDIA_ROOT / folder / str(video.pk), ignore_errors=True)
+    return True

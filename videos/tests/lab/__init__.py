@@ -1,0 +1,1 @@
+"""The lab: odd but real inputs, made by FFmpeg, and the playing of what the pipeline makes of them."""

@@ -1,0 +1,148 @@
+"""Where a job is, and when it will be done, as its owner is told."""
+
+import time
+from datetime import timedelta
+from statistics import median
+
+import pytest
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from videos import estimates, jobs
+from videos.models import ProcessingJob, Video, WorkerPresence
+from videos.services import publishing, sources
+from videos.tests.claims import claim_due
+from videos.tests.media import make_clip
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
+URL = "/api/v1/videos/"
+WORK = 60 * (640 * 360 + 416 * 234)  # pixels of a video of 60 seconds, in both renditions
+
+
+@pytest.fixture
+def waiting(make_video):
+    """A function that makes a video that is playable, and whose other renditions wait."""
+
+    def make(seconds: float = 60.0, **fields) -> Video:
+        video = make_video(status="PROCESSING", duration_seconds=seconds)
+        job = ProcessingJob.objects.create(
+            key=str(video.pk),
+            video=video,
+            source_path=video.source_path,
+            not_before=Now(),
+            **fields,
+        )
+        Video.objects.filter(pk=video.pk).update(job=job, completeness="early")
+        return video
+
+    return make
+
+
+@pytest.fixture
+def earlier_run(make_video):
+    """A finished run of a video of 60 seconds that took 30."""
+    video = make_video()
+    end = timezone.now()
+    ProcessingJob.objects.create(
+        key="earlier", video=video, source_path="x", state="done",
+        started_at=end - timedelta(seconds=30), finished_at=end,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def a_worker():
+    jobs.announce("w")
+
+
+@pytest.fixture
+def told(client_for):
+    def get(video) -> dict:
+        return client_for(video.creator).get(f"{URL}{video.pk}").json()["processing"]
+
+    return get
+
+
+@pytest.mark.usefixtures("earlier_run", "a_worker")
+def test_a_waiting_video_is_told_the_time_of_all_before_it(waiting, told):
+    first, second = waiting(), waiting(120.0)
+
+    assert (told(first)["queue_position"], told(first)["eta_seconds"]) == (1, 30)
+    assert (told(second)["queue_position"], told(second)["eta_seconds"]) == (2, 90)
+
+    jobs.announce("another worker")
+    assert told(second)["eta_seconds"] == 75
+
+
+@pytest.mark.usefixtures("earlier_run", "a_worker")
+def test_a_running_video_goes_by_its_own_speed(waiting, told):
+    video, behind = waiting(), waiting()
+    job = claim_due("w")
+    ProcessingJob.objects.filter(pk=job.pk).update(
+        percent=20, started_at=timezone.now() - timedelta(seconds=25), step="encode"
+    )
+    assert told(video) == {
+        "step": "encode", "percent": 28, "attempts": 1, "queue_position": None,
+        "eta_seconds": pytest.approx(100, abs=2), "error": None, "stage": "rest",
+        "still_to_come": ["240p"], "last_line": None,
+    }  # fmt: skip
+    assert told(behind)["eta_seconds"] == pytest.approx(130, abs=2)
+
+
+def test_what_is_not_known_is_not_invented(waiting, told, earlier_run):
+    video = waiting()
+    assert told(video)["eta_seconds"] is None  # no worker runs
+    jobs.announce("w")
+    assert told(video)["eta_seconds"] == 30
+    ProcessingJob.objects.filter(key="earlier").delete()
+    assert told(video)["eta_seconds"] is None  # no speed is known
+    Video.objects.update(duration_seconds=None)
+    assert told(video)["eta_seconds"] is None
+    WorkerPresence.objects.all().delete()
+    assert told(video)["eta_seconds"] is None
+
+
+@pytest.mark.usefixtures("earlier_run", "a_worker")
+def test_it_is_never_negative_or_over_before_the_end(waiting, told):
+    video = waiting()
+    job = claim_due("w")
+    for percent, ahead in ((100, -50), (50, 3600), (3, 0)):
+        ProcessingJob.objects.filter(pk=job.pk).update(
+            percent=percent, started_at=timezone.now() + timedelta(seconds=ahead)
+        )
+        assert told(video)["eta_seconds"] >= 1
+
+
+def test_nothing_is_to_come_of_what_has_ended(make_video, told):
+    video = make_video()
+    assert told(video)["eta_seconds"] is None
+    assert estimates.still_to_come(video) == []
+
+
+def test_it_says_what_really_happens(
+    creator, received, tmp_path, process_stage, told, settings, monkeypatch
+):
+    """Within a factor of two, from a fifth of the work on."""
+    settings.FFMPEG_PRESET = "slower"
+    path = make_clip(tmp_path / "clip.mp4", seconds=12, size="640x360")
+    from videos.services import catalogue
+
+    video = catalogue.create_video(creator=creator, title="x")
+    sources.attach_source(video=video, received=received(path), actor=creator)
+    process_stage()
+    claimed = claim_due("w")
+    said: list[tuple[float, int]] = []
+    real = jobs.report
+
+    def report(job, step, percent):
+        real(job, step, percent)
+        eta = told(video)["eta_seconds"]
+        if percent >= 20 and step == "encode":
+            said.append((time.monotonic(), eta))
+
+    monkeypatch.setattr(jobs, "report", report)
+    publishing.process(claimed)
+    end = time.monotonic()
+
+    ratios = [eta / (end - at) for at, eta in said if end - at >= 1.5]
+    assert ratios, said
+    assert 0.5 <= median(ratios) <= 2, ratios

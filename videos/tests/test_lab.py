@@ -1,0 +1,45 @@
+"""The lab: odd but real inputs go through the pipeline, and what comes out is played whole.
+
+``make test`` runs the quick ones, ``make lab`` all of them.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from videos.processing.errors import Rejected
+from videos.processing.pipeline import Output, transcode
+
+from .lab import checks, played
+from .lab.sources import CASES
+from .lab.truth import Case
+
+
+def process(source: Path, work: Path) -> tuple[Output | None, str]:
+    """Return the finished version, or None and the code with which it was refused."""
+    work.mkdir()
+    try:
+        return transcode(source, work, lambda step, percent: None), ""
+    except Rejected as refusal:
+        return None, f"{refusal.code}: {refusal.detail}"
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=() if case.quick else pytest.mark.lab)
+        for case in CASES
+    ],
+)
+def test_what_comes_out_is_what_went_in(tmp_path, case: Case):
+    truth = case.make(tmp_path / "source")
+
+    output, refusal = process(tmp_path / "source", tmp_path / "work")
+
+    truths = (truth, *truth.also)
+    assert refusal.partition(":")[0] in {one.refused for one in truths}, refusal
+    if output:
+        shown = played.play(output.directory)
+        faults = [checks.faults(shown, one, output) for one in truths if not one.refused]
+        assert [] in faults, "\n".join(sorted(faults, key=len)[0])
