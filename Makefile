@@ -115,7 +115,7 @@ bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 bench-pipeline: $(VENV)/dev ## measure processing against bare ffmpeg
 	@$(BIN)/python benchmarks/pipeline.py
 
-bench-av1: $(VENV)/dev ## measure AV1 against H.264: bytes at equal quality, and CPU
+bench-codecs: $(VENV)/dev ## measure AV1 against H.264: bytes at equal quality, and CPU
 	@$(BIN)/python benchmarks/av1.py $(ARGS)
 
 bench-early: $(VENV)/dev ## measure how soon a video can be played after its upload

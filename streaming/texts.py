@@ -2,10 +2,18 @@
 
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import FileResponse, HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import NotAuthenticated
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    inline_serializer,
+)
+from rest_framework import serializers
+from rest_framework.exceptions import NotAuthenticated, ValidationError
+from rest_framework.response import Response
 
 from config.api.refusals import refuses, sends_headers
 from config.api.views import APIView
@@ -23,6 +31,9 @@ from videos.presentation.models import Caption
 from videos.processing import storyboards
 
 WEBVTT = "text/vtt; charset=utf-8"
+MOST_FOUND = 100
+MOST_LETTERS = 200  # of a search
+MOST_READ = 2_000_000  # letters of captions
 CAPTION_DETAILS = ("id", "language", "label", "kind", "is_forced", "is_sdh", "is_default")
 
 
@@ -35,6 +46,25 @@ def of_session(session: PlaybackSession, folder: str) -> dict[str, object]:
         "chapters_url": f"{folder}/chapters.vtt" if video.chapters else None,
         "storyboard_url": f"{folder}/storyboard/index.vtt" if video.has_storyboard else None,
     }
+
+
+FoundSerializer = inline_serializer(
+    "FoundInCaptions",
+    {
+        "results": inline_serializer(
+            "FoundCue",
+            {
+                "caption": serializers.UUIDField(),
+                "language": serializers.CharField(help_text="A tag of BCP 47."),
+                "start_seconds": serializers.FloatField(),
+                "end_seconds": serializers.FloatField(),
+                "text": serializers.CharField(),
+            },
+            many=True,
+        ),
+        "is_complete": serializers.BooleanField(),
+    },
+)
 
 
 class OfWatchable(APIView):
@@ -77,6 +107,64 @@ class CaptionTextView(OfWatchable):
         if request.query_params.get("download", "") not in ("", "0", "false"):
             headers["Content-Disposition"] = f'attachment; filename="{caption.language}.vtt"'
         return HttpResponse(text, content_type=WEBVTT, headers=headers)
+
+
+class CaptionSearchView(OfWatchable):
+    """The places of a video at which something is said."""
+
+    @extend_schema(
+        summary="Find what is said in a video",
+        description="The cues of the video's captions in which all words of `q` occur, in upper or "
+        f"lower case, by their time: the first {MOST_FOUND}. `is_complete` is false if there may be "
+        "more. Like playback, it is refused to those who may not watch the video.",
+        parameters=[
+            OpenApiParameter("q", str, required=True, description="Words, 200 characters at most."),
+            OpenApiParameter("language", str, description="A tag of BCP 47: captions in it alone."),
+        ],
+        responses=FoundSerializer,
+    )
+    @refuses(NotAuthenticated, PurchaseRequired, ValidationError)
+    def get(self, request, video_id):
+        video = self.get_video(video_id)
+        words = request.query_params.get("q", "").casefold().split()
+        if not words or len(request.query_params["q"]) > MOST_LETTERS:
+            raise ValidationError({"q": f"Send 1 to {MOST_LETTERS} characters, with a word."})
+        captions = video.captions.order_by("pk")
+        if language := request.query_params.get("language"):
+            captions = captions.filter(language__iexact=language)
+        found, is_complete = search(captions, words, video.duration_seconds)
+        return Response({"results": found, "is_complete": is_complete})
+
+
+def search(
+    captions: QuerySet[Caption], words: list[str], seconds: float | None
+) -> tuple[list[dict[str, object]], bool]:
+    """Return the cues that have all words, in casefolded form, and whether these are all.
+
+    At most MOST_READ letters of captions are read, so that no search takes long.
+    """
+    found, left, is_complete = [], MOST_READ, True
+    for caption in captions.iterator():
+        left -= len(caption.text)
+        if left < 0:
+            is_complete = False
+            break
+        for cue in cues.parse(caption.text):
+            text = cues.readable(cue.text)
+            if seconds is not None and cue.start >= seconds * 1000:
+                continue  # of a longer file
+            if all(word in text.casefold() for word in words):
+                found.append(
+                    {
+                        "caption": caption.pk,
+                        "language": caption.language,
+                        "start_seconds": cue.start / 1000,
+                        "end_seconds": cue.end / 1000,
+                        "text": text,
+                    }
+                )
+    found.sort(key=lambda each: each["start_seconds"])
+    return found[:MOST_FOUND], is_complete and len(found) <= MOST_FOUND
 
 
 class StoryboardView(OfWatchable):

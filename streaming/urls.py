@@ -22,6 +22,11 @@ urlpatterns = [
         name="caption-text",
     ),
     path(
+        "videos/<id:video_id>/captions/search",
+        texts.CaptionSearchView.as_view(),
+        name="caption-search",
+    ),
+    path(
         "videos/<id:video_id>/storyboard/index.vtt",
         texts.StoryboardView.as_view(),
         name="storyboard-index",

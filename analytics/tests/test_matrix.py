@@ -69,6 +69,7 @@ MATRIX: dict[str, tuple[Any, ...]] = {
     "PATCH videos/{video_id}/captions/{id}": ({}, 401, 403, 403, 200, 403, 200),
     "DELETE videos/{video_id}/captions/{id}": (None, 401, 403, 403, 204, 403, 204),
     "GET videos/{video_id}/captions/{id}/text": (None, 200, 200, 200, 200, 200, 200),
+    "GET videos/{video_id}/captions/search": (None, 400, 400, 400, 400, 400, 400),
     # none on the disk here
     "GET videos/{video_id}/storyboard/index.vtt": (None, 404, 404, 404, 404, 404, 404),
     "GET videos/{video_id}/storyboard/sprite-{number}.jpg": (None, 404, 404, 404, 404, 404, 404),
@@ -299,6 +300,7 @@ HIDDEN = {
     "PATCH videos/{video_id}/captions/{id}": (401, 404, 404, 200, 404, 200),
     "DELETE videos/{video_id}/captions/{id}": (401, 404, 404, 204, 404, 204),
     "GET videos/{video_id}/captions/{id}/text": (404, 404, 404, 200, 404, 200),
+    "GET videos/{video_id}/captions/search": (404, 404, 404, 400, 404, 400),
     "GET videos/{video_id}/storyboard/index.vtt": (404, 404, 404, 404, 404, 404),
     "GET videos/{video_id}/storyboard/sprite-{number}.jpg": (404, 404, 404, 404, 404, 404),
     "POST videos/{id}/retry": (401, 404, 404, 409, 404, 409),

@@ -4,6 +4,7 @@ A file is either understood as a whole or refused with the line that is wrong. S
 comments of WebVTT are left out.
 """
 
+import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -277,6 +278,11 @@ def _settings(text: str) -> str:
 
 def _short(line: str) -> str:
     return repr(line.strip()[:60])
+
+
+def readable(text: str) -> str:
+    """Return the text of a cue as a viewer reads it, in one line and without tags."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", text)).split())
 
 
 def plain(text: str) -> str:
