@@ -121,6 +121,9 @@ bench-codecs: $(VENV)/dev ## measure AV1 against H.264: bytes at equal quality, 
 bench-early: $(VENV)/dev ## measure how soon a video can be played after its upload
 	@$(BIN)/python benchmarks/early.py $(ARGS)
 
+bench-memory: $(VENV)/dev ## measure the memory that processing takes, by the length of the video
+	@$(BIN)/python benchmarks/memory.py $(ARGS)
+
 bench-ledger: $(VENV)/dev ## measure the books at a million transfers
 	@$(BIN)/python benchmarks/ledger.py
 
