@@ -166,6 +166,8 @@ class BoundedProtocol(HttpToolsProtocol):
         codings = [value for name, value in self.headers if name == b"transfer-encoding"]
         if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             raise Refused  # RFC 9112, section 3.2
+        if hosts and not hosts[0].strip():
+            raise Refused  # every address of HTTP has a host (RFC 9110, section 4.2.1)
         if b"#" in self.url:
             raise Refused  # a fragment is no part of a target (RFC 9112, section 3.2)
         if any(coding.strip().lower() != b"chunked" for coding in codings):

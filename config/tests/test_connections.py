@@ -102,6 +102,8 @@ def test_a_long_body_and_many_requests_are_not_beside_a_body():
     ("head", "status"),
     [
         (b"GET / HTTP/1.1\r\n", 400),  # RFC 9112, section 3.2
+        (b"GET / HTTP/1.1\r\nHost:\r\n", 400),  # RFC 9110, section 4.2.1
+        (b"GET / HTTP/1.1\r\nHost: \t \r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
         (b"GET / HTTP/1.0\r\n", 200),
         (b"GET /#part HTTP/1.1\r\nHost: a\r\n", 400),
