@@ -112,7 +112,10 @@ def wrong(page: Page, truth: Truth) -> list[str]:
     faults = []
     if seen["error"]:
         faults.append(f"It reports {seen['error']}.")
-    if not seen["ended"]:
+    # dash.js 5.2.1 tells the browser only once that nothing more comes, and not at all while a buffer is
+    # busy (MediaSourceController.signalEndOfStream): then it stays at the end without `ended`.
+    is_there = "player=dash.js" in page.url and at >= duration > 0
+    if not seen["ended"] and not is_there:
         faults.append(f"It has not ended: it is at {at:.3f} of {duration} s.")
     elif abs(at - truth.seconds) > 0.1 + truth.slack:
         faults.append(f"It ended at {at:.3f} s instead of {truth.seconds:.3f} s.")
@@ -150,7 +153,8 @@ def test_every_player_plays_one_of_two_codecs(running, site, two_codecs, player)
     page.on("request", note)
     native = f"&native={folder}/{manifests.ONE_CODEC}" if player == "native" else ""
     page.goto(f"{site}/page.html?player={player}&folder={folder}{native}")
-    page.wait_for_function("seen.ended || seen.error !== ''", timeout=1000 * PATIENCE)
+    with contextlib.suppress(TimeoutError):  # said below
+        page.wait_for_function("seen.ended || seen.error !== ''", timeout=1000 * PATIENCE)
 
     faults = wrong(page, truth)
     page.close()
