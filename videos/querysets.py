@@ -19,7 +19,7 @@ from videos.presentation.models import Caption
 from videos.signals import videos_kept
 
 if TYPE_CHECKING:
-    from videos.models import ProcessingJob, Video, WorkerPresence  # noqa: F401 - in the quoted type arguments
+    from videos.models import Chunk, ProcessingJob, Video, WorkerPresence  # noqa: F401 - in the quoted type arguments
 
 
 RECENT = 200  # starts of jobs that decide whose turn it is
@@ -169,6 +169,22 @@ class ProcessingJobQuerySet(models.QuerySet["ProcessingJob"]):
     def held(self, job: "ProcessingJob") -> Self:
         """Return the row of ``job`` as long as this attempt owns it, else no row."""
         return self.filter(pk=job.pk, fence=job.fence, state=self.model.State.RUNNING)
+
+
+class ChunkQuerySet(models.QuerySet["Chunk"]):
+    """Chunks of open jobs. Their leases use the database's clock, as those of jobs."""
+
+    def due(self) -> Self:
+        """Return the chunks that a worker may take now."""
+        return self.filter(state=self.model.State.OPEN, due_at__lte=Now())
+
+    def taken(self) -> Self:
+        """Return the chunks that workers are making."""
+        return self.filter(state=self.model.State.OPEN, due_at__gt=Now()).exclude(worker="")
+
+    def held(self, chunk: "Chunk") -> Self:
+        """Return the row of ``chunk`` as long as this attempt owns it, else no row."""
+        return self.filter(pk=chunk.pk, fence=chunk.fence, state=self.model.State.OPEN)
 
 
 class WorkerPresenceQuerySet(models.QuerySet["WorkerPresence"]):

@@ -179,7 +179,7 @@ def _run(
         processes=max(cage.PROCESSES, 128 + 12 * settings.FFMPEG_THREADS),
         on_tick=tick,
     )
-    is_empty = not progress.frames and not progress.seconds
+    is_empty = bool(renditions) and not progress.frames
     if done.returncode in DAMAGED_CODES or (not done.returncode and is_empty):
         raise Rejected(
             "damaged",
