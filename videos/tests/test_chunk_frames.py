@@ -3,6 +3,7 @@
 import struct
 import subprocess
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -74,7 +75,7 @@ def in_chunks(source, video, renditions, folder):
     plan = cutting.plan(source, video, renditions)
     assert plan is not None
     assert len(plan.parts) > 2
-    parts = []
+    parts: list[tuple[Part, Path]] = []
     for number, part in reversed(list(enumerate(plan.parts))):
         (folder / str(number)).mkdir(parents=True)
         cutting.encode_part(source, video, renditions, part, folder / str(number), print)

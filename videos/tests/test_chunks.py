@@ -38,6 +38,19 @@ def laid_out(rest):
     return rest
 
 
+def take(job, worker, *, helping=True) -> Chunk:
+    """Claim a chunk that is due."""
+    chunk = chunks.claim(job, worker, helping=helping)
+    assert chunk is not None
+    return chunk
+
+
+def helped(*declined) -> ProcessingJob:
+    job = chunks.job_to_help(declined)
+    assert job is not None
+    return job
+
+
 def lapse(chunk) -> None:
     Chunk.objects.filter(pk=chunk.pk).update(due_at=timezone.now() - timedelta(seconds=1))
 
@@ -52,13 +65,13 @@ class TestQueue:
         assert rows("number", "first_frame", "frames") == expected
 
     def test_a_new_attempt_keeps_what_is_done(self, laid_out):
-        chunks.finish(chunks.claim(laid_out, "host/1/2", helping=True), {"a-0.mp4": 3}, {})
+        chunks.finish(take(laid_out, "host/1/2"), {"a-0.mp4": 3}, {})
         before = rows("pk", "state", "fence")
         chunks.lay_out(laid_out, PLAN, has_sound=True)
         assert rows("pk", "state", "fence") == before
 
     def test_another_plan_replaces_all_chunks(self, laid_out):
-        held = chunks.claim(laid_out, "host/1/2", helping=True)
+        held = take(laid_out, "host/1/2")
         chunks.lay_out(laid_out, Plan(PLAN.parts, "b" * 64), has_sound=True)
         assert {plan for (plan,) in rows("plan")} == {"b" * 64}
         with pytest.raises(LeaseLost):
@@ -75,9 +88,9 @@ class TestQueue:
         assert [each.number if each else None for each in taken] == [0, 1, 2, 3, None]
 
     def test_a_stale_fence_ends_nothing(self, laid_out):
-        stale = chunks.claim(laid_out, "host/1/2", helping=True)
+        stale = take(laid_out, "host/1/2")
         lapse(stale)
-        heir = chunks.claim(laid_out, "host/1/3", helping=True)
+        heir = take(laid_out, "host/1/3")
         assert (heir.number, heir.fence) == (stale.number, stale.fence + 1)
         assert heir.folder != stale.folder
         for call in (
@@ -93,7 +106,7 @@ class TestQueue:
     def test_after_three_attempts_only_the_worker_of_the_job_takes_a_chunk(self, laid_out):
         Chunk.objects.exclude(number=0).delete()
         for _ in range(chunks.MOST_HELPED):
-            chunk = chunks.claim(laid_out, "host/1/2", helping=True)
+            chunk = take(laid_out, "host/1/2")
             chunks.put_back(chunk, counted=True)
             assert chunks.claim(laid_out, "host/1/2", helping=True) is None  # not at once
             lapse(chunk)
@@ -102,15 +115,15 @@ class TestQueue:
         assert chunks.claim(laid_out, "host/1/1", helping=False) == chunk
 
     def test_percent_is_the_share_of_pictures_of_all_workers(self, laid_out):
-        chunks.finish(chunks.claim(laid_out, "host/1/1", helping=False), {}, {})  # the sound
-        chunks.finish(chunks.claim(laid_out, "host/1/1", helping=False), {}, {})
-        chunks.report(chunks.claim(laid_out, "host/1/2", helping=True), 40)
+        chunks.finish(take(laid_out, "host/1/1", helping=False), {}, {})  # the sound
+        chunks.finish(take(laid_out, "host/1/1", helping=False), {}, {})
+        chunks.report(take(laid_out, "host/1/2"), 40)
         assert chunks.progress(laid_out).percent == (50 + 20) * 100 // 120
 
     def test_the_leases_of_a_dead_worker_end_at_once(self, laid_out):
-        alive = chunks.claim(laid_out, jobs.worker_name(), helping=True)
+        alive = take(laid_out, jobs.worker_name())
         dead = jobs.worker_name().rsplit("/", 1)[0] + "/999999999"
-        chunk = chunks.claim(laid_out, dead, helping=True)
+        chunk = take(laid_out, dead)
         ProcessingJob.objects.update(worker="host/1/1")
         assert jobs.release_of_dead_workers() == 1
         assert Chunk.objects.taken().get() == alive
@@ -123,11 +136,11 @@ class TestQueue:
             sources.attach_source(video=video, received=received(clip), actor=owner)
             videos.append(video)
             chunks.lay_out(_claim(video), PLAN, has_sound=False)
-        chunks.claim(laid_out, "host/1/2", helping=True)
-        assert chunks.job_to_help().video == videos[1]
-        chunks.claim(ProcessingJob.objects.get(video=videos[1]), "host/1/3", helping=True)
-        assert chunks.job_to_help() == laid_out
-        assert chunks.job_to_help({laid_out.pk}).video == videos[0]
+        take(laid_out, "host/1/2")
+        assert helped().video == videos[1]
+        take(ProcessingJob.objects.get(video=videos[1]), "host/1/3")
+        assert helped() == laid_out
+        assert helped(laid_out.pk).video == videos[0]
 
 
 def _claim(video) -> ProcessingJob:
