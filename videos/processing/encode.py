@@ -43,6 +43,7 @@ DAMAGED_CODES = {183, 69}
 _ACCOUNT = re.compile(
     r"Input stream #0:\d+ \((video|audio)\): (\d+) packets read .*; (\d+) decode errors"
 )
+LEAD_SECONDS = 2  # by which a part may be decoded too early, beside two keyframes
 LEAD_PICTURES = 2  # that are decoded before a part: bwdif looks at the one before
 TOLD_TO_STOP = 255  # FFmpeg's exit code after SIGTERM or SIGINT
 
@@ -245,16 +246,22 @@ def _refuse_inexact(video: Probe, part: Part, remarks: str) -> None:
     """Raise NotExact unless the pictures of ``part`` are those that the whole encode would have.
 
     The first picture that was decoded completely must be shown before the part begins, and must have the
-    shape of the video's first one. A part without damage is needed, because decoders repair damage with
-    pictures from before.
+    shape of the video's first one. It must not be shown long before, or each part would be decoded from
+    the beginning. A part without damage is needed, because decoders repair damage with pictures from
+    before.
     """
     if any(int(failed) for _, _, failed in _ACCOUNT.findall(remarks)):
         raise NotExact("There is damage in it.")
     found, first = first_picture(remarks), video.timing.picture
     if found is None:
         raise NotExact("No keyframe was decoded.")
-    if part.first and (found.at - video.timing.start) * video.frame_rate > part.first:
+    before = video.timing.start + part.first / video.frame_rate - found.at
+    if part.first and before < 0:
         raise NotExact(f"It begins at {float(found.at):.3f} s, after its first picture.")
+    if part.first and before > 2 * video.timing.keyframe_gap + LEAD_SECONDS:
+        raise NotExact(
+            f"FFmpeg came only to {float(found.at):.3f} s, and not near to its beginning."
+        )
     if (found.width, found.height, found.aspect) != (first.width, first.height, first.aspect):
         raise NotExact("The shape of the picture has changed.")
 

@@ -68,7 +68,26 @@ def webm(path):
            "-c:a", "libopus", "-f", "webm", path)  # fmt: skip
 
 
-SOURCES = [b_frames, open_gops, television_rate, held_pictures, late_picture, webm]
+def live_matroska(path):
+    """A recording of a browser: without an index of its keyframes."""
+    ffmpeg(*drawn(225), *h264("-bf", "2", "-g", "30"), "-f", "matroska", "-live", "1", path)
+
+
+def fragments(path):
+    ffmpeg(
+        *drawn(225), *h264("-bf", "2", "-g", "30"), "-movflags", "frag_keyframe+delay_moov", path
+    )
+
+
+def interlaced(path):
+    fields = ("-flags", "+ildct+ilme", "-x264opts", "tff=1:bff=0", "-g", "30")
+    ffmpeg(*drawn(225), *h264(*fields), "-vf", "setfield=tff", path)
+
+
+SOURCES = [
+    b_frames, open_gops, television_rate, held_pictures, late_picture, webm, live_matroska, fragments,
+    interlaced,
+]  # fmt: skip
 
 
 def in_chunks(source, video, renditions, folder):
