@@ -91,8 +91,8 @@ class VideoQuerySet(models.QuerySet["Video"]):
     def for_output(self) -> Self:
         """Load all that VideoSerializer reads, in three queries for any number of videos.
 
-        Only places in the queue and estimates take up to six more, when a video that is being processed
-        is shown to its owner.
+        Only places in the queue and estimates take up to seven more, when a video that is being
+        processed is shown to its owner.
         """
         return self.select_related("creator", "job").prefetch_related(
             "tags", models.Prefetch("captions", Caption.objects.defer("text").order_by("pk"))
