@@ -12,7 +12,7 @@ from videos.models import Chunk, ProcessingJob, Video
 from videos.processing.cutting import Plan
 from videos.processing.graphs import Part
 from videos.services import catalogue, chunking, publishing, sources
-from videos.tests.claims import claim_due
+from videos.tests.claims import at_once, claim_due
 from videos.tests.media import ffmpeg, frame_count, h264, picture, tone
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
@@ -86,6 +86,15 @@ class TestQueue:
     def test_each_chunk_has_one_owner(self, laid_out):
         taken = [chunks.claim(laid_out, f"host/1/{n}", helping=True) for n in range(5)]
         assert [each.number if each else None for each in taken] == [0, 1, 2, 3, None]
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_many_simultaneous_claims_each_chunk_has_one(self, laid_out):
+        def claim(number):
+            return chunks.claim(laid_out, f"host/1/{number}", helping=True)
+
+        won = [chunk for chunk in [*at_once(12, claim), claim(12)] if chunk]
+        assert sorted(chunk.number for chunk in won) == [0, 1, 2, 3]
+        assert {(number, attempt) for number, attempt in rows("fence", "attempt")} == {(1, 1)}
 
     def test_a_stale_fence_ends_nothing(self, laid_out):
         stale = take(laid_out, "host/1/2")

@@ -1,8 +1,10 @@
 """One video on several workers, as real processes: shared, killed, canceled."""
 
 import os
+import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from audit.models import AuditEntry
@@ -106,6 +108,22 @@ def test_a_helper_that_is_killed_loses_only_its_chunk(upload, media):
         wait_for(lambda: status(video) == "READY" and not left_over(media))
     assert_ready_once(video)
     assert (job().attempt, job().strikes) == (1, 0)
+
+
+def test_a_helper_that_slept_through_its_lease_ends_nothing(upload, media):
+    video = upload()
+    with worker(**SLOW) as owner, worker(**SLOW) as other:
+        wait_for(lambda: len(makers()) == 2)
+        sleeper = other if job().worker.endswith(f"/{owner.pid}") else owner
+        processes.signal_family(sleeper, signal.SIGSTOP)
+        wait_for(lambda: status(video) == "READY")
+        live = Video.objects.get().current_version
+        processes.signal_family(sleeper, signal.SIGCONT)
+        wait_for(lambda: not psutil.Process(sleeper.pid).children())
+        wait_for(lambda: not processes.tools() and not left_over(media))
+        assert sleeper.poll() is None
+    assert Video.objects.get().current_version == live
+    assert_ready_once(video)
 
 
 @pytest.mark.parametrize("how", ["delete", "replace"])
