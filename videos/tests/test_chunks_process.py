@@ -1,7 +1,9 @@
 """One video on several workers, as real processes: shared, killed, canceled."""
 
 import os
+import random
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -108,6 +110,30 @@ def test_a_helper_that_is_killed_loses_only_its_chunk(upload, media):
         wait_for(lambda: status(video) == "READY" and not left_over(media))
     assert_ready_once(video)
     assert (job().attempt, job().strikes) == (1, 0)
+
+
+def test_kills_at_random_moments_end_in_one_version(upload, media):
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"random seed {seed}")  # noqa: T201 - shown when the test fails
+    chance = random.Random(seed)  # noqa: S311 - moments, not secrets
+    video = upload()
+    for _ in range(4):
+        with worker(**SLOW) as one, worker(**SLOW) as other:  # both are killed at the end
+            wait_for(lambda: makers() or status(video) == "READY")
+            time.sleep(chance.uniform(0, 2))
+            victim = chance.choice([one, other])
+            victim.kill()
+            victim.wait()
+            time.sleep(chance.uniform(0, 2))
+        wait_for(lambda: not processes.tools(), seconds=10)
+
+    end = processes.start("run_worker", "--until-idle", **SLOW)
+    assert end.wait(120) == 0
+
+    assert_ready_once(video)
+    assert job().strikes == 0
+    assert left_over(media) == []
+    assert not Chunk.objects.exists()
 
 
 def test_a_helper_that_slept_through_its_lease_ends_nothing(upload, media):
