@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/chunks.py [--seconds 600] [--chunk 60] [--workers 1 2 4]
 
 A video of 1280x720 is uploaded to a service of its own, on SQLite, and real workers make all renditions
-of it. Of several workers, each uses its share of the processors (FFMPEG_THREADS). Wall time is that of
-the job, from its claim to READY. CPU time is that of the workers and all that they started, without
-bubblewrap, whose descendants the kernel would not count. Bytes are those of the version.
+of it. Wall time is that of the job, from its claim to READY. CPU time is that of the workers and all
+that they started, without bubblewrap, whose descendants the kernel would not count. Bytes are those of
+the version.
 """
 
 import argparse
@@ -71,13 +71,10 @@ def upload(source: Path, creator):
 
 def measure(video, workers: int, environment: dict[str, str]) -> tuple[float, float, int]:
     """Let workers process the video. Return wall time, CPU time and the bytes of the version."""
-    from config import processors
-
-    threads = "0" if workers == 1 else str(max(1, processors.count() // workers))
     started = [
         subprocess.Popen(
             [sys.executable, str(ROOT / "manage.py"), "run_worker"],
-            env={**environment, "FFMPEG_THREADS": threads},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from config import processors
 from videos import jobs
 from videos.errors import LeaseLost
-from videos.models import Chunk, ProcessingJob
+from videos.models import Chunk, ProcessingJob, WorkerPresence
 from videos.processing.cutting import Plan
 
 # Claims of one chunk. After them only the job's own worker takes it, whose failures are strikes.
@@ -165,3 +167,15 @@ def reopen(chunk: Chunk) -> None:
 def refuse(job_id: UUID) -> None:
     """Let a job encode its video whole. All attempts at its chunks stop. Safe to repeat."""
     Chunk.objects.filter(job=job_id).update(state=Chunk.State.REFUSED, worker="")
+
+
+def threads(worker: str) -> int:
+    """Return how many threads a chunk may have: the worker's share of the processors of its host.
+
+    0 leaves it to FFMPEG_THREADS, which goes before; so does a host with one worker.
+    """
+    neighbours = WorkerPresence.objects.alive().filter(
+        name__startswith=worker.rsplit("/", 1)[0] + "/"
+    )
+    count = neighbours.count()
+    return max(1, processors.count() // count) if count > 1 and not settings.FFMPEG_THREADS else 0

@@ -95,6 +95,8 @@ def encode_part(
     part: Part,
     folder: Path,
     on_percent: Callable[[int], None],
+    *,
+    threads: int = 0,
 ) -> dict[str, float]:
     """Encode the pictures of ``part`` in all renditions into the existing, empty ``folder``.
 
@@ -103,7 +105,7 @@ def encode_part(
     """
     silent = replace(video, audio_tracks=())
     opened = evening.as_it_is(source, silent)
-    empty = encode.run(opened, renditions, folder, on_percent, part=part)
+    empty = encode.run(opened, renditions, folder, on_percent, part=part, threads=threads)
     for rendition in renditions:
         file = packets.read_encoded(folder / encode.video_name(rendition))
         if file.count != part.frames or len(file.steps) > 1:

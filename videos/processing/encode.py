@@ -113,10 +113,12 @@ def run(
     on_percent: Callable[[int], None],
     container: Callable[[str], list[str]] | None = None,
     part: Part | None = None,
+    threads: int = 0,
 ) -> Emptiness:
     """Encode one batch of renditions after another; the first makes the sound as well.
 
-    With ``part`` only its pictures are encoded. Raises what ``encode`` does, ShapeChanged, and NotExact.
+    With ``part`` only its pictures are encoded; ``threads`` is as FFMPEG_THREADS, by default that.
+    Raises what ``encode`` does, ShapeChanged, and NotExact.
     """
     whole, done = work(renditions), 0.0
     empty, current = None, opened
@@ -126,7 +128,7 @@ def run(
         def report(percent: int, before: float = done, share: float = share) -> None:
             on_percent(int(before * 100 + share * percent))
 
-        found = _run(current, batch, folder, report, container, part)
+        found = _run(current, batch, folder, report, container, part, threads)
         empty = empty or found
         done += share
         current = replace(opened, video=replace(opened.video, audio_tracks=()))
@@ -147,6 +149,7 @@ def _run(
     on_percent: Callable[[int], None],
     container: Callable[[str], list[str]] | None,
     part: Part | None,
+    threads: int = 0,
 ) -> Emptiness:
     video = opened.video
     seconds = float(part.frames / video.frame_rate) if part else video.duration_seconds
@@ -167,7 +170,7 @@ def _run(
         on_percent(progress.percent)
 
     done = cage.run(
-        command(opened, renditions, container, part),
+        command(opened, renditions, container, part, threads),
         reads=[opened.path],
         writes=[folder],
         cwd=folder,
@@ -279,18 +282,20 @@ def command(
     renditions: tuple[Rendition, ...],
     container: Callable[[str], list[str]] | None = None,
     part: Part | None = None,
+    threads: int = 0,
 ) -> list[str]:
     """Return FFmpeg's arguments. The outputs are relative to its working directory."""
-    video, threads, container = opened.video, _threads(), container or _mp4
+    video, container = opened.video, container or _mp4
+    limit = _threads(threads or settings.FFMPEG_THREADS)
     argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-v", "verbose", "-y"]
     argv += ["-progress", "pipe:1", "-stats_period", "0.5", "-nostats"]
-    argv += [*threads, *_seek(video, part), *opened.arguments]
+    argv += [*limit, *_seek(video, part), *opened.arguments]
     if renditions:
         argv += ["-filter_complex", video_graph(video, renditions, part)]
     for number, track in enumerate(video.audio_tracks):
         argv += ["-filter_complex", audio_graph(video, track, number)]
     for number, rendition in enumerate(renditions):
-        argv += ["-map", f"[v{number}]", *video_encoder(rendition, video, part), *threads]
+        argv += ["-map", f"[v{number}]", *video_encoder(rendition, video, part), *limit]
         argv += container(video_name(rendition))
     for number in range(len(video.audio_tracks)):
         argv += ["-map", f"[a{number}]", "-c:a", "aac", "-b:a", str(AUDIO_BITRATE)]
@@ -334,9 +339,8 @@ def _mp4(name: str) -> list[str]:
     return [*clean, "-movflags", "+faststart", "-f", "mp4", name]
 
 
-def _threads() -> list[str]:
-    """Return the argument for FFMPEG_THREADS; 0 leaves the choice to FFmpeg, up to MOST_THREADS."""
-    count = settings.FFMPEG_THREADS
+def _threads(count: int) -> list[str]:
+    """Return the argument for so many threads; 0 leaves the choice to FFmpeg, up to MOST_THREADS."""
     if not count and processors.count() > MOST_THREADS:
         count = MOST_THREADS
     return ["-threads", str(count)] if count else []

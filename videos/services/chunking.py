@@ -87,7 +87,13 @@ class _Maker:
             return cutting.encode_sound(self._source, self._video, chunk.folder, on_percent)
         part = Part(chunk.first_frame, chunk.frames)
         return cutting.encode_part(
-            self._source, self._video, self._renditions, part, chunk.folder, on_percent
+            self._source,
+            self._video,
+            self._renditions,
+            part,
+            chunk.folder,
+            on_percent,
+            threads=chunks.threads(chunk.worker),
         )
 
 

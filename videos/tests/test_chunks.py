@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.roles import Role
+from config import processors
 from videos import chunks, jobs
 from videos.errors import LeaseLost
 from videos.models import Chunk, ProcessingJob, Video
@@ -137,6 +138,16 @@ class TestQueue:
         assert jobs.release_of_dead_workers() == 1
         assert Chunk.objects.taken().get() == alive
         assert chunks.claim(laid_out, "host/1/3", helping=True) == chunk
+
+    def test_workers_of_one_host_share_its_processors(self, db, settings, monkeypatch):
+        monkeypatch.setattr(processors, "count", lambda: 8)
+        jobs.announce("host/1/1")
+        assert chunks.threads("host/1/1") == 0  # as FFmpeg likes
+        for name in ("host/1/2", "host/1/3", "elsewhere/1/4"):
+            jobs.announce(name)
+        assert chunks.threads("host/1/1") == 2
+        settings.FFMPEG_THREADS = 5
+        assert chunks.threads("host/1/1") == 0  # the setting goes before
 
     def test_creators_take_turns(self, laid_out, creator, make_user, received, clip):
         videos = []
