@@ -27,6 +27,7 @@ from .ladder import Rendition
 from .probe import Probe
 
 FORMAT = 1  # of the files of parts; another number makes all of them useless
+MOST_PARTS = 1000
 # Containers with an index of their keyframes, or a mark at each: FFmpeg comes to the right one.
 CONTAINERS = {"mov", "matroska"}
 
@@ -56,7 +57,8 @@ def plan(source: Path, video: Probe, renditions: tuple[Rendition, ...]) -> Plan 
     jumps = any(recording.shift for recording in timing.clock.recordings)
     if video.container not in CONTAINERS or jumps or timing.picture.aspects:
         return None
-    length = ceil(Fraction(settings.CHUNK_SECONDS) / GOP_SECONDS) * GOP_SECONDS
+    seconds = max(Fraction(settings.CHUNK_SECONDS), timing.duration / MOST_PARTS)
+    length = ceil(seconds / GOP_SECONDS) * GOP_SECONDS
     parts = _parts(timing.frames, timing.frame_rate, length)
     if len(parts) < 2 or timing.keyframe_gap > length:
         return None

@@ -65,7 +65,8 @@ class _Maker:
                 chunks.refuse(chunk.job_id)
                 return
             with suppress(OperationalError, InterfaceError):
-                chunks.put_back(chunk, counted=isinstance(error, Exception))
+                failed = isinstance(error, Exception) and not isinstance(error, LeaseLost)
+                chunks.put_back(chunk, counted=failed)
             raise
 
     def _encode(self, chunk: Chunk) -> dict[str, float]:

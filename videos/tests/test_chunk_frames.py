@@ -198,6 +198,12 @@ def test_what_cannot_be_cut_exactly_is_encoded_whole(plan_of, settings):
     assert plan_of(*clip) is None
 
 
+def test_a_video_has_a_bounded_number_of_chunks(plan_of, monkeypatch):
+    monkeypatch.setattr(cutting, "MOST_PARTS", 2)
+    plan = plan_of(*picture(seconds=6, size="160x90"), *h264("-g", "25"))
+    assert plan.parts == (Part(0, 100), Part(100, 50))
+
+
 def test_another_setting_of_the_encoder_is_another_plan(plan_of, settings):
     clip = (*picture(seconds=6, size="160x90"), *h264("-g", "25"))
     first, again = plan_of(*clip, name="a.mp4"), plan_of(*clip, name="b.mp4")

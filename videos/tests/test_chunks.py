@@ -261,6 +261,24 @@ class TestEncode:
         assert Video.objects.get(pk=job.video_id).status == "READY"
         assert not list((media / "work").glob("*"))
 
+    def test_an_attempt_that_loses_its_job_gives_its_chunk_back(
+        self, job_for, six_seconds, monkeypatch
+    ):
+        job = job_for(six_seconds)
+        encode_part = chunking.cutting.encode_part
+
+        def lose(*arguments, **more):
+            ProcessingJob.objects.filter(pk=job.pk).update(fence=job.fence + 1)
+            monkeypatch.setattr(publishing, "REPORT_EVERY_SECONDS", 0)
+            return encode_part(*arguments, **more)
+
+        monkeypatch.setattr(chunking.cutting, "encode_part", lose)
+        with pytest.raises(LeaseLost):
+            publishing.process(job)
+        expected = [("done", 1), ("open", 0), ("open", 0), ("open", 0)]
+        assert rows("state", "attempt") == expected
+        assert len(list(job.chunks_folder.glob("*/*"))) == 1
+
     def test_a_change_of_shape_is_encoded_whole(self, job_for, tmp_path, media, monkeypatch):
         for name, size in (("a", "160x90"), ("b", "320x180")):
             clip = picture(seconds=4, size=size)
