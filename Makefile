@@ -112,6 +112,9 @@ tour: $(VENV)/runtime ## run the commands of the README, and write their output 
 bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 	@$(BIN)/python benchmarks/delivery.py
 
+bench-chunks: $(VENV)/dev ## measure one video in chunks on 1, 2 and 4 workers against the whole encode
+	@$(BIN)/python benchmarks/chunks.py $(ARGS)
+
 bench-pipeline: $(VENV)/dev ## measure processing against bare ffmpeg
 	@$(BIN)/python benchmarks/pipeline.py
 
@@ -120,9 +123,6 @@ bench-av1: $(VENV)/dev ## measure AV1 against H.264: bytes at equal quality, and
 
 bench-early: $(VENV)/dev ## measure how soon a video can be played after its upload
 	@$(BIN)/python benchmarks/early.py $(ARGS)
-
-bench-chunks: $(VENV)/dev ## measure one video in chunks on 1, 2 and 4 workers against the whole encode
-	@$(BIN)/python benchmarks/chunks.py $(ARGS)
 
 bench-ledger: $(VENV)/dev ## measure the books at a million transfers
 	@$(BIN)/python benchmarks/ledger.py
