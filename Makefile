@@ -112,6 +112,9 @@ tour: $(VENV)/runtime ## run the commands of the README, and write their output 
 bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 	@$(BIN)/python benchmarks/delivery.py
 
+bench-chunks: $(VENV)/dev ## measure one video in chunks on 1, 2 and 4 workers against the whole encode
+	@$(BIN)/python benchmarks/chunks.py $(ARGS)
+
 bench-pipeline: $(VENV)/dev ## measure processing against bare ffmpeg
 	@$(BIN)/python benchmarks/pipeline.py
 

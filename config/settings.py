@@ -251,6 +251,8 @@ LADDER_CODECS: list[str] = env.choice("LADDER_CODECS", "h264", among=("h264", "h
 )
 AV1_PRESET = env.number("AV1_PRESET", 9, minimum=4, maximum=13)
 FFMPEG_THREADS = env.number("FFMPEG_THREADS", 0, maximum=256)
+CHUNKS_FROM_SECONDS = env.number("CHUNKS_FROM_SECONDS", 600, minimum=1)
+CHUNK_SECONDS = env.number("CHUNK_SECONDS", 60)
 FFMPEG_MEMORY_MB = env.number("FFMPEG_MEMORY_MB", 4096, minimum=256)
 FFMPEG_STALL_SECONDS = env.number("FFMPEG_STALL_SECONDS", 60, minimum=5)
 MAX_DURATION_SECONDS = env.number("MAX_DURATION_SECONDS", 6 * 3600, minimum=1)

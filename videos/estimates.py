@@ -10,11 +10,13 @@ from functools import cached_property
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
-from videos.models import ProcessingJob, Video, WorkerPresence
+from videos.models import Chunk, ProcessingJob, Video, WorkerPresence
 from videos.processing.batches import work
 from videos.processing.ladder import ladder
+from videos.processing.pipeline import STEPS
 
 Stage = ProcessingJob.Stage
 State = ProcessingJob.State
@@ -76,9 +78,10 @@ class Estimates:
 
     def _left_of_running(self, job: ProcessingJob, video: Video) -> float | None:
         """Return the rest of a run at its own speed so far, or at that of recent runs."""
-        if job.started_at is not None and job.percent >= MEASURABLE_PERCENT:
+        percent = job.percent - self._before.get(job.pk, 0)
+        if job.started_at is not None and percent >= MEASURABLE_PERCENT:
             elapsed = (self.now - job.started_at).total_seconds()
-            return max(0.0, elapsed) * (100 - job.percent) / job.percent
+            return max(0.0, elapsed) * (100 - job.percent) / percent
         return self._expected(video)
 
     def _left_of_waiting(self, job: ProcessingJob, video: Video) -> float | None:
@@ -104,6 +107,16 @@ class Estimates:
     def _expected(self, video: Video) -> float | None:
         work = work_of(video)
         return None if work is None or not self._speed else work / self._speed
+
+    @cached_property
+    def _before(self) -> dict[UUID, int]:
+        """The percentage of each running job that was done in chunks before its present run began."""
+        earlier = Q(state=Chunk.State.DONE, finished_at__lt=F("job__started_at"))
+        rows = Chunk.objects.values_list("job").annotate(
+            Sum("frames"), before=Sum("frames", filter=earlier)
+        )
+        share = STEPS["check"] - STEPS["encode"]
+        return {job: share * (before or 0) // max(1, frames) for job, frames, before in rows}
 
     @cached_property
     def _workers(self) -> int:

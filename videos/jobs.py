@@ -23,7 +23,7 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from videos.errors import LeaseLost, QuotaExceeded
-from videos.models import ProcessingJob, Video, WorkerPresence
+from videos.models import Chunk, ProcessingJob, Video, WorkerPresence
 
 # Error code and text for the creator.
 WORKER_LOST = (
@@ -210,6 +210,7 @@ def _cancel(video: Video, kinds: Collection[str]) -> None:
     ProcessingJob.objects.open().filter(video=video, kind__in=kinds).update(
         state=ProcessingJob.State.CANCELED, lease_until=None, finished_at=Now()
     )
+    Chunk.objects.filter(job__video=video, job__state=ProcessingJob.State.CANCELED).delete()
 
 
 def _withdraw_growing(video_id: UUID) -> None:
@@ -306,6 +307,7 @@ def give_up(job: ProcessingJob, code: str, detail: str, last_line: str = "") -> 
     )
     if not changed:
         raise LeaseLost()
+    Chunk.objects.filter(job=job).delete()
     if job.kind == ProcessingJob.Kind.CAPTIONS:
         return
     if job.stage != ProcessingJob.Stage.AGAIN:
@@ -355,6 +357,7 @@ def finish(job: ProcessingJob) -> None:
     )
     if not changed:
         raise LeaseLost()
+    Chunk.objects.filter(job=job).delete()
 
 
 def _lock_video(job: ProcessingJob) -> None:
@@ -362,10 +365,10 @@ def _lock_video(job: ProcessingJob) -> None:
 
 
 def release_of_dead_workers() -> int:
-    """End the leases of jobs of dead worker processes, so that they are due at once.
+    """End the leases of jobs and chunks of dead worker processes, so that they are due at once.
 
-    Returns the number of these jobs. Checks only workers of this host and process namespace, because
-    a process id has no meaning in another one. Does nothing outside of Linux.
+    Returns the number of these jobs and chunks. Checks only workers of this host and process namespace,
+    because a process id has no meaning in another one. Does nothing outside of Linux.
     """
     mine = worker_name().rsplit("/", 1)[0] + "/"
     if mine.endswith("//"):  # no namespace
@@ -375,14 +378,18 @@ def release_of_dead_workers() -> int:
         state=ProcessingJob.State.RUNNING, worker__startswith=mine
     )
     for job in running:
-        if not _is_alive(int(job.worker.rsplit("/", 1)[1])):
+        if not _is_alive(job.worker):
             released += ProcessingJob.objects.held(job).update(lease_until=Now() - lease())
+    for chunk in Chunk.objects.taken().filter(worker__startswith=mine):
+        if not _is_alive(chunk.worker):
+            released += Chunk.objects.held(chunk).update(due_at=Now(), worker="")
     return released
 
 
-def _is_alive(pid: int) -> bool:
+def _is_alive(worker: str) -> bool:
+    """Return whether a worker of this host and process namespace is alive."""
     try:
-        os.kill(pid, 0)
+        os.kill(int(worker.rsplit("/", 1)[1]), 0)
     except ProcessLookupError:
         return False
     except PermissionError:  # it is alive and belongs to another user

@@ -9,8 +9,8 @@ from django.utils import timezone
 from config import money
 from config.ids import uuid7
 from config.texts import validate_name
+from videos import querysets
 from videos.presentation.models import Caption
-from videos.querysets import ProcessingJobQuerySet, VideoQuerySet, WorkerPresenceQuerySet
 
 GROWING = "g"  # begins the names of growing versions; those of all others are hexadecimal
 
@@ -128,7 +128,7 @@ class Video(models.Model):
     # When the files of a deleted video were removed for good.
     purged_at = models.DateTimeField(null=True, editable=False)
 
-    objects = VideoQuerySet.as_manager()
+    objects = querysets.VideoQuerySet.as_manager()
     # Only where `videos.reading` has read them: the tags in alphabetical order, captions without texts.
     tag_names: list[str]
     caption_rows: list["Caption"]
@@ -301,7 +301,7 @@ class ProcessingJob(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
-    objects = ProcessingJobQuerySet.as_manager()
+    objects = querysets.ProcessingJobQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -334,6 +334,53 @@ class ProcessingJob(models.Model):
         """The folder of this attempt alone, for unfinished files."""
         return settings.MEDIA_ROOT / "work" / str(self.pk) / str(self.fence)
 
+    @property
+    def chunks_folder(self) -> Path:
+        """The folder of the job's chunks, which outlives an attempt."""
+        return settings.MEDIA_ROOT / "work" / str(self.pk) / "chunks"
+
+
+class Chunk(models.Model):
+    """A part of a job's encode that any worker can make: ``frames`` pictures, or all sound (no frames).
+
+    ``plan`` is the signature of the plan that cut the encode. An OPEN chunk is due from ``due_at`` on:
+    that is also the end of the lease of the worker that makes it. ``fence`` and ``attempt`` are as those
+    of a job. DONE, ``made`` has the ``sizes`` of its files, and the ``empty`` seconds of its pictures or
+    sound. REFUSED, the encode cannot be cut, and the job makes it whole. Rows end with their job.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "waiting, or being made"
+        DONE = "done", "done"
+        REFUSED = "refused", "only a whole encode can be right"
+
+    job = models.ForeignKey(ProcessingJob, on_delete=models.CASCADE, related_name="chunks")
+    number = models.PositiveIntegerField()
+    plan = models.CharField(max_length=64)
+    first_frame = models.PositiveIntegerField()
+    frames = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    worker = models.CharField(max_length=120, blank=True)
+    due_at = models.DateTimeField(default=timezone.now)
+    fence = models.PositiveIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=0)
+    percent = models.PositiveSmallIntegerField(default=0)
+    made = models.JSONField(default=dict)
+    finished_at = models.DateTimeField(null=True)
+
+    objects = querysets.ChunkQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "number"], name="chunk_once")]
+
+    def __str__(self):
+        return f"chunk {self.number} of {self.job_id}"
+
+    @property
+    def folder(self) -> Path:
+        """The folder that only this attempt at the chunk writes."""
+        return self.job.chunks_folder / self.plan[:12] / f"{self.number}-{self.fence}"
+
 
 class WorkerPresence(models.Model):
     """A worker process, and when it last gave a sign of life.
@@ -346,7 +393,7 @@ class WorkerPresence(models.Model):
     started_at = models.DateTimeField("first seen (UTC)")
     seen_at = models.DateTimeField("last seen (UTC)")
 
-    objects = WorkerPresenceQuerySet.as_manager()
+    objects = querysets.WorkerPresenceQuerySet.as_manager()
 
     def __str__(self):
         return self.name

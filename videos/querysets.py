@@ -19,7 +19,7 @@ from videos.presentation.models import Caption
 from videos.signals import videos_kept
 
 if TYPE_CHECKING:
-    from videos.models import ProcessingJob, Video, WorkerPresence  # noqa: F401 - in the quoted type arguments
+    from videos.models import Chunk, ProcessingJob, Video, WorkerPresence  # noqa: F401 - in the quoted type arguments
 
 
 RECENT = 200  # starts of jobs that decide whose turn it is
@@ -91,8 +91,8 @@ class VideoQuerySet(models.QuerySet["Video"]):
     def for_output(self) -> Self:
         """Load all that VideoSerializer reads, in three queries for any number of videos.
 
-        Only places in the queue and estimates take up to six more, when a video that is being processed
-        is shown to its owner.
+        Only places in the queue and estimates take up to seven more, when a video that is being
+        processed is shown to its owner.
         """
         return self.select_related("creator", "job").prefetch_related(
             "tags", models.Prefetch("captions", Caption.objects.defer("text").order_by("pk"))
@@ -169,6 +169,22 @@ class ProcessingJobQuerySet(models.QuerySet["ProcessingJob"]):
     def held(self, job: "ProcessingJob") -> Self:
         """Return the row of ``job`` as long as this attempt owns it, else no row."""
         return self.filter(pk=job.pk, fence=job.fence, state=self.model.State.RUNNING)
+
+
+class ChunkQuerySet(models.QuerySet["Chunk"]):
+    """Chunks of open jobs. Their leases use the database's clock, as those of jobs."""
+
+    def due(self) -> Self:
+        """Return the chunks that a worker may take now."""
+        return self.filter(state=self.model.State.OPEN, due_at__lte=Now())
+
+    def taken(self) -> Self:
+        """Return the chunks that workers are making."""
+        return self.filter(state=self.model.State.OPEN, due_at__gt=Now()).exclude(worker="")
+
+    def held(self, chunk: "Chunk") -> Self:
+        """Return the row of ``chunk`` as long as this attempt owns it, else no row."""
+        return self.filter(pk=chunk.pk, fence=chunk.fence, state=self.model.State.OPEN)
 
 
 class WorkerPresenceQuerySet(models.QuerySet["WorkerPresence"]):

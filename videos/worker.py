@@ -1,7 +1,8 @@
 """The worker: takes due jobs from the queue, one at a time, and does the periodic work.
 
 While it makes all renditions of a video, which may take hours, it also makes the first rendition of
-another video that waits: one beside the other, and with priority.
+another video that waits: one beside the other, and with priority. When no job is due, it makes chunks
+of the jobs of other workers.
 
 Each job runs in a child process. The worker itself only keeps the lease and waits, so a video cannot
 crash it. It therefore knows whether a job has killed its own process, which is a strike, or whether
@@ -19,6 +20,7 @@ import time
 from datetime import timedelta
 from multiprocessing.context import ForkProcess
 from types import FrameType
+from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
@@ -27,12 +29,12 @@ from accounts.forgetting import forget_admin_sessions, forget_old_sign_ins
 from audit import checkpoints, partitions, pruning, sealing
 from audit.forgetting import forget_old_requests
 from config import database
-from videos import jobs, storage
+from videos import chunks, jobs, storage
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob
 from videos.presentation import refreshing
 from videos.processing import cage
-from videos.services import garbage, publishing, purging
+from videos.services import chunking, garbage, publishing, purging
 from videos.signals import worker_tick
 
 logger = logging.getLogger(__name__)
@@ -79,6 +81,7 @@ class Worker:
         self.name = jobs.worker_name()
         self.stopping = False
         self._jobs: list[ProcessingJob] = []  # that are carried out: one, or two
+        self._declined: set[UUID] = set()  # jobs with whose chunks this worker could not help
         self._last = dict.fromkeys(TICKS, float("-inf"))
         self._announced_at = float("-inf")
 
@@ -99,9 +102,11 @@ class Worker:
         while not self.stopping:
             try:
                 self.tick()
-                job = jobs.claim_next(self.name)
+                job, helped = jobs.claim_next(self.name), None
                 if job is not None:
                     self.work_on(job)
+                elif helped := chunks.job_to_help(self._declined):
+                    self.help_with(helped)
                 elif until_idle:
                     return
             except DatabaseError as error:
@@ -111,8 +116,8 @@ class Worker:
                     continue
                 logger.warning("The database is not reachable; trying again.", exc_info=True)
                 connections.close_all()
-                job = None
-            if job is None:
+                job = helped = None
+            if job is None and helped is None:
                 self._sleep(settings.WORKER_POLL_SECONDS)
         logger.info("Worker %s has stopped.", self.name)
 
@@ -132,6 +137,8 @@ class Worker:
             self._jobs.remove(job)
             if child.exitcode is None:
                 _end(child)
+        if job.stage != ProcessingJob.Stage.FIRST:
+            chunks.release(self.name)  # normally there are none
         # The child normally writes the job's end itself; then these calls change nothing.
         if self.stopping:
             jobs.give_back(job)
@@ -146,8 +153,24 @@ class Worker:
                 jobs.strike(job, *WORKER_KILLED)
         child.close()
 
+    def help_with(self, job: ProcessingJob) -> None:
+        """Make chunks of another worker's job in a child process, and keep their leases meanwhile."""
+        logger.info("Video %s: helping with its chunks.", job.video_id)
+        connections.close_all()  # a connection must not be shared with the child
+        child = _FORK.Process(target=_run_help, args=(job, self.name, os.getpid()), daemon=False)
+        child.start()
+        try:
+            self._watch(child, job)
+        finally:
+            if child.exitcode is None:
+                _end(child)
+        chunks.release(self.name)
+        if child.exitcode != 0 and not self.stopping:
+            self._declined.add(job.pk)
+        child.close()
+
     def _watch(self, child: ForkProcess, job: ProcessingJob) -> None:
-        """Keep the lease until the child has ended, the lease is lost, or the worker shall stop.
+        """Keep the leases until the child has ended, that of its job is lost, or the worker shall stop.
 
         A first rendition that waits meanwhile is made beside all renditions of another video.
         """
@@ -163,7 +186,9 @@ class Worker:
                     held = [
                         jobs.keep(each) if prolongs else jobs.is_held(each) for each in self._jobs
                     ]
-                    if not held[-1]:
+                    if prolongs:
+                        chunks.keep(self.name)
+                    if job in self._jobs and not held[-1]:
                         logger.warning("Video %s: its job is no longer ours.", job.video_id)
                         return
                     if job.stage != ProcessingJob.Stage.FIRST and (first := self._waiting_first()):
@@ -243,11 +268,7 @@ def _run_job(job: ProcessingJob, parent: int) -> None:
 
     Exit code 0 means that the job's row has the result, DATABASE_AWAY that it could not be written.
     """
-    _die_with(parent)
-    if job.stage != ProcessingJob.Stage.FIRST:
-        os.nice(NICENESS)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(1))
+    _prepare_child(parent, nice=job.stage != ProcessingJob.Stage.FIRST)
     try:
         publishing.process(job)
     except LeaseLost:
@@ -255,6 +276,35 @@ def _run_job(job: ProcessingJob, parent: int) -> None:
     except (OperationalError, InterfaceError):
         logger.warning("Video %s: the database is not reachable.", job.video_id, exc_info=True)
         sys.exit(DATABASE_AWAY)
+
+
+def _run_help(job: ProcessingJob, worker: str, parent: int) -> None:
+    """Make chunks of a job as the child process of a helper. Exit code 0 means that it could help."""
+    _prepare_child(parent, nice=True)
+    try:
+        chunking.help_with(job, worker)
+    except LeaseLost:
+        logger.info("Video %s: its chunk is no longer ours.", job.video_id)
+    except chunking.CannotHelp:
+        logger.warning(
+            "Video %s: this worker cannot help. It has other settings, tools or software than the "
+            "worker of the job.",
+            job.video_id,
+        )
+        sys.exit(1)
+    except (OperationalError, InterfaceError):
+        logger.warning("Video %s: the database is not reachable.", job.video_id, exc_info=True)
+    except Exception:
+        logger.exception("Video %s: its chunk could not be made here.", job.video_id)
+        sys.exit(1)
+
+
+def _prepare_child(parent: int, *, nice: bool) -> None:
+    _die_with(parent)
+    if nice:
+        os.nice(NICENESS)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(1))
 
 
 def _die_with(parent: int) -> None:

@@ -60,6 +60,7 @@ FLOWS: list[type[Flow]] = [
     videos.Replace,
     videos.Process,
     videos.ProcessRest,
+    videos.ProcessInChunks,
     videos.SignIn,
     videos.Refresh,
 ]
@@ -75,6 +76,7 @@ SOME = [
     billing.Webhook,
     videos.Process,
     videos.ProcessRest,
+    videos.ProcessInChunks,
     videos.Refresh,
 ]
 _tried: set[tuple[str, str]] = set()

@@ -35,7 +35,7 @@ from payments.models import (
 from payments.services.gateway_news import followups, webhooks
 from payments.services.subscribing import lapsing
 from streaming.models import PlaybackSession
-from videos.models import Caption, ProcessingJob, Video
+from videos.models import Caption, Chunk, ProcessingJob, Video
 
 State = tuple[type[Model], str, str]  # model, field, value; the value "NULL" is an empty field
 Overdue = Callable[[datetime], Q]  # the rows whose clock has run out at a moment
@@ -71,6 +71,7 @@ FINAL: dict[tuple[type[Model], str], set[str]] = {
     (WebhookEvent, "status"): {"processed", "ignored"},
     (CouponRedemption, "state"): {"used", "released"},
     (ProcessingJob, "state"): {"done", "failed", "canceled"},
+    (Chunk, "state"): {"done", "refused"},
     (Video, "status"): {"READY", "FAILED"},
     (Video, "completeness"): {"full"},
 }  # fmt: skip
@@ -152,6 +153,7 @@ WAITS: dict[State, Overdue | None] = {
     (ProcessingJob, "state", "running"): (
         lambda now: Q(lease_until__lte=now - TICK, video__deleted_at=None)
     ),
+    (Chunk, "state", "open"): lambda now: ~Q(job__state__in=["queued", "running"]),
     (Video, "status", "CREATED"): None,
     (Video, "completeness", "growing"): lambda now: Q(deleted_at=None) & ~_has_open_job(),
     (Video, "completeness", "early"): (

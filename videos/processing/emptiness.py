@@ -8,9 +8,9 @@ LEAST_SECONDS = 0.5
 _FOUND = re.compile(r"detect@(\w+) @ .*(?:black|silence)_duration: ?(\d+(?:\.\d+)?)")
 
 
-def black(name: str) -> str:
-    """Return the filter that tells of black pictures by ``name``."""
-    return f"blackdetect@{name}=d={LEAST_SECONDS}"
+def black(name: str, *, least: float = LEAST_SECONDS) -> str:
+    """Return the filter that tells of ``least`` seconds of black pictures or more by ``name``."""
+    return f"blackdetect@{name}=d={least}"
 
 
 def silence(name: str) -> str:

@@ -15,21 +15,20 @@ from django.conf import settings
 
 from config import processors
 
-from . import cage, emptiness, evening, tools
+from . import cage, evening, tools
 from .batches import batches, work
 from .emptiness import Emptiness
 from .errors import LimitReached, Rejected, ToolBroke, ToolFailed
 from .evening import Opened, ShapeChanged
+from .graphs import Part, audio_graph, rate_text, video_graph
 from .ladder import AV1, Rendition
+from .openings import first_picture
 from .probe import AudioTrack, Probe
 
 GOP_SECONDS = 2
 # Players stall on a segment of one or two pictures, so no keyframe begins one so close to the end.
 SHORTEST_SEGMENT_SECONDS = 0.5
-AUDIO_RATE = 48_000
 AUDIO_BITRATE = 128_000
-AAC_FRAME = 1024  # samples
-SOUND_JITTER = 0.015  # seconds by which the times of sound may be wrong without being put right
 # With more threads FFmpeg needs more memory for each rendition and is no faster.
 MOST_THREADS = 16
 # The part of the packets that may be impossible to decode: a fiftieth, or half a second.
@@ -44,8 +43,13 @@ DAMAGED_CODES = {183, 69}
 _ACCOUNT = re.compile(
     r"Input stream #0:\d+ \((video|audio)\): (\d+) packets read .*; (\d+) decode errors"
 )
+LEAD_SECONDS = 2  # by which a part may be decoded too early, beside two keyframes
+LEAD_PICTURES = 2  # that are decoded before a part: bwdif looks at the one before
 TOLD_TO_STOP = 255  # FFmpeg's exit code after SIGTERM or SIGINT
-BT709 = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
+
+
+class NotExact(Exception):
+    """A part, encoded by itself, would not have the pictures that it has in the whole video."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +88,17 @@ def encode(
     try:
         if video.timing.picture.aspects:
             raise ShapeChanged("The shape of the pixels changes.")
-        empty = _run_all(opened, renditions, folder, on_percent, container)
+        empty = run(opened, renditions, folder, on_percent, container)
     except ShapeChanged:
         opened = evening.make_even(
             opened, folder, seconds=seconds_allowed(video), on_percent=lambda _: on_percent(0)
         )
-        empty = _run_all(opened, renditions, folder, on_percent, container)
+        empty = run(opened, renditions, folder, on_percent, container)
         opened.path.unlink()
     return Encoded(
-        videos=tuple((rendition, folder / _video_name(rendition)) for rendition in renditions),
+        videos=tuple((rendition, folder / video_name(rendition)) for rendition in renditions),
         audios=tuple(
-            (track, folder / _audio_name(number)) for number, track in enumerate(video.audio_tracks)
+            (track, folder / audio_name(number)) for number, track in enumerate(video.audio_tracks)
         ),
         frames=video.timing.frames,
         frame_rate=video.frame_rate,
@@ -102,14 +106,20 @@ def encode(
     )
 
 
-def _run_all(
+def run(
     opened: Opened,
     renditions: tuple[Rendition, ...],
     folder: Path,
     on_percent: Callable[[int], None],
-    container: Callable[[str], list[str]] | None,
+    container: Callable[[str], list[str]] | None = None,
+    part: Part | None = None,
+    threads: int = 0,
 ) -> Emptiness:
-    """Encode one batch of renditions after another; the first makes the sound as well."""
+    """Encode one batch of renditions after another; the first makes the sound as well.
+
+    With ``part`` only its pictures are encoded; ``threads`` is as FFMPEG_THREADS, by default that.
+    Raises what ``encode`` does, ShapeChanged, and NotExact.
+    """
     whole, done = work(renditions), 0.0
     empty, current = None, opened
     for batch in batches(renditions):
@@ -118,7 +128,7 @@ def _run_all(
         def report(percent: int, before: float = done, share: float = share) -> None:
             on_percent(int(before * 100 + share * percent))
 
-        found = _run(current, batch, folder, report, container)
+        found = _run(current, batch, folder, report, container, part, threads)
         empty = empty or found
         done += share
         current = replace(opened, video=replace(opened.video, audio_tracks=()))
@@ -127,18 +137,26 @@ def _run_all(
     return empty
 
 
+def run_sound(opened: Opened, folder: Path, on_percent: Callable[[int], None]) -> Emptiness:
+    """Encode only the sound tracks. Raises what ``encode`` does, and ShapeChanged."""
+    return _run(opened, (), folder, on_percent, None, None)
+
+
 def _run(
     opened: Opened,
     renditions: tuple[Rendition, ...],
     folder: Path,
     on_percent: Callable[[int], None],
     container: Callable[[str], list[str]] | None,
+    part: Part | None,
+    threads: int = 0,
 ) -> Emptiness:
     video = opened.video
+    seconds = float(part.frames / video.frame_rate) if part else video.duration_seconds
     watch, empty = evening.Watch(), Emptiness()
-    progress = _Progress(video.duration_seconds)
-    allowed = seconds_allowed(video)
-    most = _largest_total(video, renditions)
+    progress = _Progress(seconds)
+    allowed = seconds_allowed(video, seconds)
+    most = _largest_total(video, renditions, seconds)
     before = _size(folder)
 
     def listen(remark: str) -> None:
@@ -146,26 +164,27 @@ def _run(
         empty.note(remark)
 
     def tick() -> None:
-        ahead = progress.seconds > video.duration_seconds + EXCESS_SECONDS
+        ahead = progress.seconds > seconds + EXCESS_SECONDS
         if ahead or _size(folder) - before > most:
             raise too_much_output()
         on_percent(progress.percent)
 
     done = cage.run(
-        command(opened, renditions, container),
+        command(opened, renditions, container, part, threads),
         reads=[opened.path],
         writes=[folder],
         cwd=folder,
         cpu_seconds=allowed * processors.count(),
         wall_seconds=allowed,
         stall_seconds=settings.FFMPEG_STALL_SECONDS,
-        file_bytes=_largest_file(video, renditions),
+        file_bytes=_largest_file(renditions, seconds),
         on_line=progress.note,
         on_remark=listen,
         processes=max(cage.PROCESSES, 128 + 12 * settings.FFMPEG_THREADS),
         on_tick=tick,
     )
-    if done.returncode in DAMAGED_CODES or (not done.returncode and not progress.frames):
+    is_empty = bool(renditions) and not progress.frames
+    if done.returncode in DAMAGED_CODES or (not done.returncode and is_empty):
         raise Rejected(
             "damaged",
             "The video is damaged and cannot be decoded. Export the video again and upload it.",
@@ -173,19 +192,24 @@ def _run(
         )
     if done.returncode:
         raise _failure(done)
-    _refuse_damage(video, done.stderr)
+    if part:
+        _refuse_inexact(video, part, done.stderr)
+    else:
+        _refuse_damage(video, done.stderr)
     return empty
 
 
-def seconds_allowed(video: Probe) -> float:
-    """Return how long the encode may take: PROCESSING_TIME_FACTOR seconds for each of a 1080p video.
+def seconds_allowed(video: Probe, seconds: float | None = None) -> float:
+    """Return how long the encode of the video, or of ``seconds`` of it, may take.
+
+    That is PROCESSING_TIME_FACTOR seconds for each of a 1080p video, beside FLOOR_SECONDS.
 
     It is in proportion to the pixels a second: at least a quarter of that, because sound and decoding
     cost something in any size, and at most eight times, because no rendition is larger than 4K.
     """
     share = video.width * video.height * float(video.frame_rate) / (1920 * 1080 * 30)
     factor = settings.PROCESSING_TIME_FACTOR * min(8.0, max(0.25, share))
-    return FLOOR_SECONDS + video.duration_seconds * factor
+    return FLOOR_SECONDS + (video.duration_seconds if seconds is None else seconds) * factor
 
 
 def _size(folder: Path) -> int:
@@ -221,87 +245,72 @@ def _refuse_damage(video: Probe, remarks: str) -> None:
             )
 
 
+def _refuse_inexact(video: Probe, part: Part, remarks: str) -> None:
+    """Raise NotExact unless the pictures of ``part`` are those that the whole encode would have.
+
+    The first picture that was decoded completely must be shown before the part begins, and must have the
+    shape of the video's first one. It must not be shown long before, or each part would be decoded from
+    the beginning. A part without damage is needed, because decoders repair damage with pictures from
+    before.
+    """
+    if any(int(failed) for _, _, failed in _ACCOUNT.findall(remarks)):
+        raise NotExact("There is damage in it.")
+    found, first = first_picture(remarks), video.timing.picture
+    if found is None:
+        raise NotExact("No keyframe was decoded.")
+    before = video.timing.start + part.first / video.frame_rate - found.at
+    if part.first and before < 0:
+        raise NotExact(f"It begins at {float(found.at):.3f} s, after its first picture.")
+    if part.first and before > 2 * video.timing.keyframe_gap + LEAD_SECONDS:
+        raise NotExact(
+            f"FFmpeg came only to {float(found.at):.3f} s, and not near to its beginning."
+        )
+    if (found.width, found.height, found.aspect) != (first.width, first.height, first.aspect):
+        raise NotExact("The shape of the picture has changed.")
+
+
+def _seek(video: Probe, part: Part | None) -> list[str]:
+    """Return FFmpeg's input arguments to begin at a keyframe well before the part."""
+    if not part or part.first <= LEAD_PICTURES:
+        return []
+    at = video.timing.start + (part.first - LEAD_PICTURES) / video.frame_rate
+    return ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{float(at):.6f}"]
+
+
 def command(
     opened: Opened,
     renditions: tuple[Rendition, ...],
     container: Callable[[str], list[str]] | None = None,
+    part: Part | None = None,
+    threads: int = 0,
 ) -> list[str]:
     """Return FFmpeg's arguments. The outputs are relative to its working directory."""
-    video, threads, container = opened.video, _threads(), container or _mp4
+    video, container = opened.video, container or _mp4
+    limit = _threads(threads or settings.FFMPEG_THREADS)
     argv = [str(tools.ffmpeg()), "-nostdin", "-hide_banner", "-v", "verbose", "-y"]
     argv += ["-progress", "pipe:1", "-stats_period", "0.5", "-nostats"]
-    argv += [*threads, *opened.arguments]
-    argv += ["-filter_complex", video_graph(video, renditions)]
+    argv += [*limit, *_seek(video, part), *opened.arguments]
+    if renditions:
+        argv += ["-filter_complex", video_graph(video, renditions, part)]
     for number, track in enumerate(video.audio_tracks):
         argv += ["-filter_complex", audio_graph(video, track, number)]
     for number, rendition in enumerate(renditions):
-        argv += ["-map", f"[v{number}]", *_video_encoder(rendition, video), *threads]
-        argv += container(_video_name(rendition))
+        argv += ["-map", f"[v{number}]", *video_encoder(rendition, video, part), *limit]
+        argv += container(video_name(rendition))
     for number in range(len(video.audio_tracks)):
         argv += ["-map", f"[a{number}]", "-c:a", "aac", "-b:a", str(AUDIO_BITRATE)]
-        argv += container(_audio_name(number))
+        argv += container(audio_name(number))
     return argv
 
 
-def video_graph(video: Probe, renditions: tuple[Rendition, ...]) -> str:
-    """Return FFmpeg's filter graph from the decoded picture to one output for each rendition.
-
-    Deinterlacing and the pictures' times are done once for all renditions, then each is scaled. FFmpeg
-    itself turns pictures upright before the first filter.
-    """
-    timing = video.timing
-    shared = ["bwdif=mode=send_frame:deint=interlaced"] if timing.picture.interlaced else []
-    shared += [
-        f"setpts=PTS-({float(timing.start):.9f})/TB",
-        f"fps=fps={_text(timing.frame_rate)}:start_time=0",
-        "tpad=stop=-1:stop_mode=clone",
-        f"trim=end_frame={timing.frames}",
-    ]
-    outputs = "".join(f"[s{number}]" for number in range(len(renditions)))
-    graph = [
-        f"[0:{video.video_stream_index}]{','.join(shared)},split={len(renditions)}{outputs}",
-        *(
-            f"[s{number}]{_scale(video, rendition)},setsar=1,format=yuv420p,{BT709}"
-            f"{',' + emptiness.black('v') if rendition is renditions[-1] else ''}[v{number}]"
-            for number, rendition in enumerate(renditions)
-        ),
-    ]
-    return ";".join(graph)
-
-
-def audio_graph(video: Probe, track: AudioTrack, number: int) -> str:
-    """Return FFmpeg's filter graph of a sound track: stereo that lasts as long as the video.
-
-    It ends with the last whole frame of AAC that fits.
-    """
-    mix = evening.stereo(track)
-    place = f"asetpts=PTS-({float(video.timing.start):.9f})/TB"
-    fill = f"aresample={AUDIO_RATE}:async=1:first_pts=0:min_hard_comp={SOUND_JITTER}"
-    # Whole frames of AAC: dash.js pauses before the end if sound outlasts what the manifest states.
-    samples = int(video.timing.duration * AUDIO_RATE) // AAC_FRAME * AAC_FRAME
-    last = f"apad=whole_len={samples},atrim=end_sample={samples},{emptiness.silence(f'a{number}')}"
-    last += f"[a{number}]"
-    if track.other_index is None:
-        return f"[0:{track.index}]{mix},{place},{fill},{last}"
-    left = f"[0:{track.index}]{place},{fill},apad=whole_len={samples}[l]"
-    right = f"[0:{track.other_index}]{place},{fill},apad=whole_len={samples}[r]"
-    return f"{left};{right};[l][r]join=inputs=2:channel_layout=stereo,{last}"
-
-
-def _text(rate: Fraction) -> str:
-    return f"{rate.numerator}/{rate.denominator}"
-
-
-def _scale(video: Probe, rendition: Rendition) -> str:
-    size = f"{rendition.width}:{rendition.height}"
-    scale = f"scale={size}:flags=bicubic:out_color_matrix=bt709:out_range=tv"
-    if video.hdr:  # for tone mapping, swscale needs the complete target
-        return f"{scale}:out_primaries=bt709:out_transfer=bt709:intent=perceptual"
-    return f"{scale}:in_color_matrix={video.color_matrix}"
-
-
-def _video_encoder(rendition: Rendition, video: Probe) -> list[str]:
+def video_encoder(rendition: Rendition, video: Probe, part: Part | None = None) -> list[str]:
+    """Return FFmpeg's arguments to encode one rendition, with the keyframes of the whole video."""
     last = video.duration_seconds - SHORTEST_SEGMENT_SECONDS
+    now, forced = "t", "n_forced"
+    if part and part.first:
+        # A whole encode would have forced one for each GOP before; the slack is for rounding.
+        begins = part.first / video.frame_rate
+        now, forced = f"(t+{float(begins):.6f}+0.0001)", f"(n_forced+{begins // GOP_SECONDS})"
     # Keyframes only where they are forced, which is at the same times in all renditions.
     if rendition.codec == AV1:
         codec = ["-c:v", "libsvtav1", "-preset", str(settings.AV1_PRESET)]
@@ -313,8 +322,11 @@ def _video_encoder(rendition: Rendition, video: Probe) -> list[str]:
         *codec,
         *("-crf", str(rendition.crf), "-maxrate", str(rendition.maxrate)),
         *("-bufsize", str(rendition.bufsize)),
-        *("-force_key_frames", f"expr:gte(t,n_forced*{GOP_SECONDS})*lte(t,{last:.6f})+eq(n,0)"),
-        *("-fps_mode", "cfr", "-r", _text(video.frame_rate)),
+        *(
+            "-force_key_frames",
+            f"expr:gte({now},{forced}*{GOP_SECONDS})*lte({now},{last:.6f})+eq(n,0)",
+        ),
+        *("-fps_mode", "cfr", "-r", rate_text(video.frame_rate)),
     ]
 
 
@@ -327,35 +339,34 @@ def _mp4(name: str) -> list[str]:
     return [*clean, "-movflags", "+faststart", "-f", "mp4", name]
 
 
-def _threads() -> list[str]:
-    """Return the argument for FFMPEG_THREADS; 0 leaves the choice to FFmpeg, up to MOST_THREADS."""
-    count = settings.FFMPEG_THREADS
+def _threads(count: int) -> list[str]:
+    """Return the argument for so many threads; 0 leaves the choice to FFmpeg, up to MOST_THREADS."""
     if not count and processors.count() > MOST_THREADS:
         count = MOST_THREADS
     return ["-threads", str(count)] if count else []
 
 
-def _largest_file(video: Probe, renditions: tuple[Rendition, ...]) -> int:
+def _largest_file(renditions: tuple[Rendition, ...], seconds: float) -> int:
     """Return the number of bytes that no encoded file may exceed.
 
     It is half as much again as the largest rendition has at its maximum rate, and 64 MiB.
     """
-    maxrate = max(rendition.maxrate for rendition in renditions)
-    return int(video.duration_seconds * maxrate / 8 * 1.5) + 64 * 1024 * 1024
+    maxrate = max((rendition.maxrate for rendition in renditions), default=AUDIO_BITRATE)
+    return int(seconds * maxrate / 8 * 1.5) + 64 * 1024 * 1024
 
 
-def _largest_total(video: Probe, renditions: tuple[Rendition, ...]) -> int:
+def _largest_total(video: Probe, renditions: tuple[Rendition, ...], seconds: float) -> int:
     """Return the number of bytes that all encoded files together may not exceed, as _largest_file."""
     rates = sum(rendition.maxrate for rendition in renditions)
     rates += AUDIO_BITRATE * len(video.audio_tracks)
-    return int(video.duration_seconds * rates / 8 * 1.5) + 64 * 1024 * 1024
+    return int(seconds * rates / 8 * 1.5) + 64 * 1024 * 1024
 
 
-def _video_name(rendition: Rendition) -> str:
+def video_name(rendition: Rendition) -> str:
     return f"v-{rendition.name}.mp4"
 
 
-def _audio_name(number: int) -> str:
+def audio_name(number: int) -> str:
     return f"a-{number}.mp4"
 
 

@@ -9,8 +9,9 @@ from config import processors
 
 from . import cage, emptiness, packets, tools
 from .emptiness import Emptiness
-from .encode import AAC_FRAME, AUDIO_RATE, Encoded
+from .encode import Encoded
 from .errors import ToolBroke
+from .graphs import AAC_FRAME, AUDIO_RATE
 
 SOUND_FRAME = Fraction(AAC_FRAME, AUDIO_RATE)
 FLOOR_SECONDS = 120

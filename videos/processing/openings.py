@@ -54,6 +54,29 @@ class Opening:
         return Fraction(median(steps)) if steps else None
 
 
+@dataclass(frozen=True)
+class FirstPicture:
+    """A decoded picture: when it is shown, and its shape."""
+
+    at: Fraction
+    width: int
+    height: int
+    aspect: Fraction
+
+
+def first_picture(remarks: str) -> FirstPicture | None:
+    """Return the first picture that the filter showinfo@v tells of in FFmpeg's remarks, if it does."""
+    tick, picture = _TICK.search(remarks), _PICTURE.search(remarks)
+    if not tick or not picture:
+        return None
+    return FirstPicture(
+        at=int(picture[1]) * Fraction(tick[1]),
+        width=int(picture[5]),
+        height=int(picture[6]),
+        aspect=_aspect(picture),
+    )
+
+
 def opening(
     source: Path, clock: Clock, video: int, sound: int | None, *, changing: bool
 ) -> Opening:
@@ -81,7 +104,7 @@ def opening(
         sound_at=Fraction(int(heard[1]), int(heard[2])) if heard else None,
         width=int(first[5]),
         height=int(first[6]),
-        aspect=Fraction(int(first[3]) or 1, int(first[4]) or 1) if first[3] != "0" else Fraction(1),
+        aspect=_aspect(first),
         interlaced=any(match[7] in "TB" for match in pictures),
         color_matrix=color[2] if color else "unknown",
         color_transfer=color[3] if color else "unknown",
@@ -99,6 +122,11 @@ def _aspects(source: Path, clock: Clock, video: int) -> tuple[tuple[Fraction, Fr
         if tick and (not found or found[-1][1] != aspect):
             found.append((int(match[1]) * Fraction(tick[1]), aspect))
     return tuple(found) if 1 < len(found) <= MOST_ASPECTS else ()
+
+
+def _aspect(picture: re.Match[str]) -> Fraction:
+    """Return how many times as wide as high a pixel is; unknown is square."""
+    return Fraction(int(picture[3]), int(picture[4]) or 1) if picture[3] != "0" else Fraction(1)
 
 
 def _decode(source: Path, clock: Clock, filters: str, *, keyframes: bool = False) -> str:

@@ -44,7 +44,7 @@ class Packets:
     """The packets of one stream.
 
     ``steps`` counts the ticks of the stream's clock between neighbours in a piece; ``first_step`` is the
-    first of them. ``keyframe_gap`` is the longest time between two keyframes, in seconds.
+    first of them. ``keyframe_gap`` is the longest time between two keyframes so far, in seconds.
     """
 
     index: int
@@ -58,6 +58,12 @@ class Packets:
     _decoded_at: int = 0
     _step: int = 0  # to the last packet from the one before it
     _keyframe: int | None = None
+
+    @property
+    def longest_without_keyframe(self) -> Fraction:
+        """The longest time between two keyframes, or from the last one to the end, in seconds."""
+        last = self.pieces[-1].start if self._keyframe is None else self._keyframe * self.tick
+        return max(self.keyframe_gap, self.pieces[-1].end - last)
 
     def note(self, at: int, pts: int | None, dts: int | None, length: int, flags: str) -> None:
         """Add the next packet, which is packet ``at`` of the whole file. Times are in ticks."""

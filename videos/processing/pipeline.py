@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from .growing import Growing
 
 OUT = "out"
+# Encodes a source in chunks, as ``encode`` does, or returns None if it must be encoded whole.
+InChunks = Callable[
+    [Path, Probe, tuple[Rendition, ...], Path, Callable[[int], None]], Encoded | None
+]
 # The percentage of the whole work at which each step begins.
 STEPS = {"probe": 0, "encode": 1, "check": 90, "package": 96, "poster": 99}
 
@@ -65,6 +69,7 @@ def transcode(
     work: Path,
     on_progress: Callable[[str, int], None],
     growing: "Growing | None" = None,
+    in_chunks: InChunks | None = None,
 ) -> Output:
     """Make a version of ``source`` in ``work/out``: renditions, sound tracks, playlists and poster.
 
@@ -73,7 +78,8 @@ def transcode(
     with 0 to 100, never falling; an exception in it stops the work, kills all processes and is passed
     on.
 
-    With ``growing`` only the smallest rendition is made, and published while it is being encoded.
+    With ``growing`` only the smallest rendition is made, and published while it is being encoded. With
+    ``in_chunks`` other workers may take a part in the encode.
 
     Raises Rejected if the file is at fault, and ToolFailed if another attempt may succeed. After any
     exception ``work`` may hold unfinished files.
@@ -92,10 +98,11 @@ def transcode(
     on_progress("encode", STEPS["encode"])
     try:
         encoded = _encode_and_check(
-            upload, video, renditions, folders["encoded"], on_progress, growing
+            upload, video, renditions, folders["encoded"], on_progress, growing, in_chunks
         )
     except gate.Faulty:
-        # Once more: a fault of memory or of the disk does not come again, one of the encoder does.
+        # Once more, and whole: a fault of memory or of the disk does not come again, one of the encoder
+        # does.
         folders["encoded"] = _fresh(folders["encoded"])
         encoded = _encode_and_check(
             upload,
@@ -129,11 +136,15 @@ def _encode_and_check(
     folder: Path,
     on_progress: Callable[[str, int], None],
     growing: "Growing | None",
+    in_chunks: InChunks | None = None,
 ) -> Encoded:
     """Encode all renditions and sound tracks, and decode each once. Raises gate.Faulty."""
+    reached = 0
 
     def on_percent(percent: int) -> None:
-        on_progress("encode", _overall(percent))
+        nonlocal reached
+        reached = max(reached, percent)  # a whole encode may follow one in chunks
+        on_progress("encode", _overall(reached))
         if growing:
             growing.follow(folder, video, renditions[0], percent)
 
@@ -141,7 +152,11 @@ def _encode_and_check(
         on_progress("check", STEPS["check"])
 
     container = growing.container if growing else None
-    encoded = encode(upload, video, renditions, folder, on_percent=on_percent, container=container)
+    encoded = in_chunks(upload, video, renditions, folder, on_percent) if in_chunks else None
+    if encoded is None:
+        encoded = encode(
+            upload, video, renditions, folder, on_percent=on_percent, container=container
+        )
     tick()
     gate.check(encoded, seconds=seconds_allowed(video), on_tick=tick)
     return encoded

@@ -99,7 +99,7 @@ def measure(source: Path, container: Container, video: Stream, sounds: Sequence[
         frame_rate=rate,
         constant=constant,
         picture=first,
-        keyframe_gap=picture.keyframe_gap,
+        keyframe_gap=picture.longest_without_keyframe,
         packets=max(1, picture.count - round(lost)),
     )
 

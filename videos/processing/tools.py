@@ -23,13 +23,18 @@ def packager() -> Path:
     return _resolve("PACKAGER_PATH", "packager")
 
 
+def ffmpeg_version() -> str:
+    """Return the version of FFmpeg, as it reports it. Raises as ``versions`` does."""
+    return _version(ffmpeg(), "-version")
+
+
 def versions() -> dict[str, str]:
     """Return the version of each tool by its name, as the tool reports it.
 
     Raises ToolMissing if one is not there, and ToolFailed if one does not start.
     """
     return {
-        "ffmpeg": _version(ffmpeg(), "-version"),
+        "ffmpeg": ffmpeg_version(),
         "ffprobe": _version(ffprobe(), "-version"),
         "packager": _version(packager(), "--version"),
     }

@@ -6,7 +6,6 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from videos.models import GROWING, ProcessingJob, Video
 from videos.processing import early, growing, pipeline
 from videos.processing.errors import Rejected, ToolFailed
 from videos.processing.pipeline import Output
-from videos.services import failures, transcribing
+from videos.services import chunking, failures, transcribing
 from videos.services.failures import Ending
 from videos.signals import video_published
 
@@ -45,7 +44,8 @@ def process(job: ProcessingJob) -> None:
     ``failures`` decides what an error means for the job: the end, a strike, or waiting without one.
 
     Raises LeaseLost if this attempt no longer owns the job, and OperationalError or InterfaceError if
-    the database is not reachable. The work folder is removed in any case.
+    the database is not reachable. The work folder is removed in any case; finished chunks stay
+    as long as the job is open.
     """
     jobs.begin(job)
     try:
@@ -71,8 +71,7 @@ def process(job: ProcessingJob) -> None:
             jobs.give_up(job, failure.code, failure.detail, failure.last_line)
     finally:
         shutil.rmtree(job.work_folder, ignore_errors=True)
-        with suppress(OSError):  # a later attempt has its folder in it
-            job.work_folder.parent.rmdir()
+        chunking.clean(job)
 
 
 def _carry_out(job: ProcessingJob) -> None:
@@ -94,7 +93,8 @@ def _carry_out(job: ProcessingJob) -> None:
     elif job.stage == ProcessingJob.Stage.FIRST:
         publish(job, early.first_rendition(source, job.work_folder, report, partial(_grow, job)))
     else:
-        publish(job, pipeline.transcode(source, job.work_folder, report))
+        in_chunks = partial(chunking.encode, job)
+        publish(job, pipeline.transcode(source, job.work_folder, report, in_chunks=in_chunks))
 
 
 def publish(job: ProcessingJob, output: Output) -> None:

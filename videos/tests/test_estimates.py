@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from videos import estimates, jobs
-from videos.models import ProcessingJob, Video, WorkerPresence
+from videos.models import Chunk, ProcessingJob, Video, WorkerPresence
 from videos.services import publishing, sources
 from videos.tests.claims import claim_due
 from videos.tests.media import make_clip
@@ -86,6 +86,23 @@ def test_a_running_video_goes_by_its_own_speed(waiting, told):
         "still_to_come": ["240p"], "last_line": None,
     }  # fmt: skip
     assert told(behind)["eta_seconds"] == pytest.approx(130, abs=2)
+
+
+@pytest.mark.usefixtures("earlier_run", "a_worker")
+def test_chunks_of_an_earlier_attempt_are_no_speed_of_this_one(waiting, told):
+    """Half of the video was done before; a tenth of it took this attempt 25 seconds."""
+    video = waiting()
+    job = claim_due("w")
+    now = timezone.now()
+    ProcessingJob.objects.filter(pk=job.pk).update(
+        percent=54, started_at=now - timedelta(seconds=25), step="encode"
+    )
+    Chunk.objects.create(
+        job=job, number=1, first_frame=0, frames=500, state="done",
+        finished_at=now - timedelta(seconds=60),
+    )  # fmt: skip
+    Chunk.objects.create(job=job, number=2, first_frame=500, frames=500)
+    assert told(video)["eta_seconds"] == pytest.approx(115, abs=2)
 
 
 def test_what_is_not_known_is_not_invented(waiting, told, earlier_run):

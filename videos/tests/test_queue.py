@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,25 +17,10 @@ from videos import jobs
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob, Video
 from videos.services import catalogue, sources
-from videos.tests.claims import claim_due
+from videos.tests.claims import at_once, claim_due
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 LEASE = timedelta(seconds=30)
-
-
-def at_once(number, call):
-    """Return the results of ``call(0..number-1)``, started together in threads of their own."""
-    start = threading.Barrier(number)
-
-    def run(index):
-        try:
-            start.wait()
-            return call(index)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(number) as pool:
-        return list(pool.map(run, range(number)))
 
 
 def state(job) -> tuple:

@@ -1,14 +1,21 @@
 """Flows of videos and sign-ins."""
 
+import tempfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from unittest.mock import patch
+
+from django.test import override_settings
 
 from accounts.roles import Role
 from analytics.tests.failpoints.flow import Flow
 from payments.models import Coupon
 from payments.services.buying import checkout
 from videos import jobs
-from videos.models import Video
-from videos.services import catalogue, publishing, sources
+from videos.models import Chunk, Video
+from videos.services import catalogue, chunking, publishing, sources
+from videos.tests import media
 
 PASSWORD = "correct horse battery"
 
@@ -90,6 +97,28 @@ class ProcessRest(Process):
     def prepare(self) -> None:
         super().prepare()
         self.act()
+
+
+class ProcessInChunks(ProcessRest):
+    """The worker's child process makes all renditions of a longer video, in chunks."""
+
+    def prepare(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            clip = Path(folder) / "clip.mp4"
+            media.ffmpeg(*media.picture(seconds=4, size="160x90"), *media.h264("-g", "25"), clip)
+            received = partial(self.scene.received, clip)
+            self.scene = replace(self.scene, received=received)
+            super().prepare()
+
+    def act(self) -> None:
+        with (
+            override_settings(CHUNK_SECONDS=2, CHUNKS_FROM_SECONDS=1),
+            patch.object(chunking, "REPORT_EVERY_SECONDS", float("inf")),
+        ):
+            super().act()
+
+    def check(self, *, came_back: bool) -> None:
+        assert not Chunk.objects.exclude(job__state__in=["queued", "running"]).exists()
 
 
 class SignIn(Flow):
