@@ -1,5 +1,6 @@
 """The texts and pictures of a video that show its content: whoever may watch it may have them."""
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -138,12 +139,13 @@ class CaptionSearchView(OfWatchable):
 
 def search(
     captions: QuerySet[Caption], words: list[str], seconds: float | None
-) -> tuple[list[dict[str, object]], bool]:
+) -> tuple[list[dict[str, Any]], bool]:
     """Return the cues that have all words, in casefolded form, and whether these are all.
 
     At most MOST_READ letters of captions are read, so that no search takes long.
     """
-    found, left, is_complete = [], MOST_READ, True
+    found: list[dict[str, Any]] = []
+    left, is_complete = MOST_READ, True
     for caption in captions.iterator():
         left -= len(caption.text)
         if left < 0:
