@@ -141,6 +141,17 @@ def choose(page: Page, language: str, label: str) -> None:
     pytest.fail(f"The text {label} was not loaded.")
 
 
+def seek(page: Page, language: str, label: str, second: int) -> None:
+    """Go to the text of a second. A text that a busy player lost on the way is chosen again."""
+    for _ in range(5):
+        page.evaluate("(time) => { v.currentTime = time }", second + 0.6)
+        with contextlib.suppress(AssertionError):
+            processes.wait_for(partial(shows, page, [f"{label} {second}"]), seconds=15)
+            return
+        choose(page, language, label)
+    pytest.fail(f"It shows {page.evaluate(ACTIVE)} instead of {label} {second}.")
+
+
 @pytest.mark.parametrize("name", PLAYERS)
 def test_a_player_lists_and_shows_captions_and_sound_tracks(chromium, video, name):
     script, address, code = PLAYERS[name]
@@ -155,8 +166,7 @@ def test_a_player_lists_and_shows_captions_and_sound_tracks(chromium, video, nam
         for language, label in (("en", "English"), ("de", "Deutsch")):
             choose(page, language, label)
             for second in (5, 9):
-                page.evaluate("(time) => { v.currentTime = time }", second + 0.6)
-                processes.wait_for(partial(shows, page, [f"{label} {second}"]))
+                seek(page, language, label, second)
                 page.evaluate("(time) => { v.currentTime = time }", second + 0.95)
                 processes.wait_for(partial(shows, page, []))
 
