@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -14,12 +15,14 @@ from videos.models import Chunk, ProcessingJob, Video
 from videos.services import catalogue, sources
 from videos.tests import processes
 from videos.tests.media import ffmpeg, frame_count, h264, picture, tone
-from videos.tests.processes import wait_for, worker
+from videos.tests.processes import worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("media")]
 SETTINGS = {"CHUNKS_FROM_SECONDS": "3", "CHUNK_SECONDS": "2", "FFMPEG_THREADS": "1"}
 SLOW = {**SETTINGS, "FFMPEG_PRESET": "slow"}
 SECONDS = 16
+# These encodes are slow on purpose, and several run at once in the suite.
+wait_for = partial(processes.wait_for, seconds=180)
 
 
 @pytest.fixture(scope="session")
