@@ -146,7 +146,7 @@ def search(
     """
     found: list[dict[str, Any]] = []
     left, is_complete = MOST_READ, True
-    for caption in captions.iterator():
+    for caption in captions.iterator(chunk_size=1):  # each may have a megabyte
         left -= len(caption.text)
         if left < 0:
             is_complete = False

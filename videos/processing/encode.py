@@ -1,4 +1,4 @@
-"""Encoding all renditions and sound tracks of a source: in H.264 with one FFmpeg process.
+"""Encoding the renditions and sound tracks of a source, in as few FFmpeg processes as memory allows.
 
 Every rendition and every sound track lasts exactly as long as the video (``timing``): where the source
 has no picture, the one before it is held, and where it has no sound there is silence. A source whose

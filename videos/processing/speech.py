@@ -36,7 +36,7 @@ INSTALL = "pip install -r requirements-captions.txt"
 
 @dataclass(frozen=True)
 class Heard:
-    """What is said in a sound track. ``language`` is Whisper's code, such as "en"."""
+    """The text of a sound track. ``language`` is a code of Whisper, such as "en"."""
 
     language: str
     cues: list[Cue]

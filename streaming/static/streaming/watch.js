@@ -51,17 +51,19 @@ async function ofOneCodec(address) {
 
 /** Start a session, and go on at the viewer's place. A refusal is shown. */
 async function start({ play }) {
+  let playlist;
   try {
     const headers = accessToken ? { Authorization: `Bearer ${accessToken}` } : {};
     const token = await (await call(video.dataset.stream, { headers })).json();
     session = await (await call(token.stream_url)).json();
+    playlist = await ofOneCodec(session.hls_url);
   } catch (refusal) {
     stop(refusal);
     return;
   }
   notice.hidden = true;
   lastTime = null;
-  video.src = await ofOneCodec(session.hls_url);
+  video.src = playlist;
   video.currentTime = position;
   timer = setInterval(report, session.heartbeat_interval_seconds * 1000);
   if (play) video.play().catch(() => {}); // A browser that forbids this leaves the play button.
