@@ -16,7 +16,7 @@ from django.core.exceptions import (
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import DataError
 from django.http.multipartparser import MultiPartParserError
-from drf_standardized_errors.formatter import ExceptionFormatter
+from drf_standardized_errors.formatter import ExceptionFormatter, flatten_errors
 from drf_standardized_errors.handler import ExceptionHandler
 from drf_standardized_errors.types import Error, ErrorResponse
 from rest_framework import exceptions, serializers, status
@@ -83,11 +83,23 @@ def challenge(exc: exceptions.APIException) -> str:
     return f'{BEARER}, error="invalid_token", error_description="{exc.detail}"'
 
 
+def with_text_keys(detail: Any) -> Any:
+    """Return an error's detail with the places of a list's items as text: ``{0: …}`` is ``{"0": …}``.
+
+    REST framework counts items with numbers, but ``attr`` is text (and 0 would pass for "no name").
+    """
+    if isinstance(detail, dict):
+        return {str(key): with_text_keys(value) for key, value in detail.items()}
+    if isinstance(detail, list):
+        return [with_text_keys(item) for item in detail]
+    return detail
+
+
 class ApiExceptionFormatter(ExceptionFormatter):
     """The writer of the error body, with the ``attr`` and ``extra`` of a DomainError."""
 
     def get_errors(self) -> list[Error]:
-        errors = super().get_errors()
+        errors: list[Error] = flatten_errors(with_text_keys(self.exc.detail))
         if isinstance(self.exc, DomainError) and self.exc.attr:
             errors[0].attr = self.exc.attr
         return errors

@@ -52,6 +52,19 @@ def test_wrong_chapters_are_refused_and_nothing_changes(path, client_for, creato
     assert AuditEntry.objects.filter(action="video.changed").count() == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "attr"),
+    [
+        ([None], "0"),
+        ([{"start_seconds": 1, "title": ""}], "0.title"),
+        ([*CHAPTERS, {"start_seconds": 20, "title": ""}], "2.title"),
+    ],
+)
+def test_the_error_names_the_chapter_and_its_field(path, client_for, creator, body, attr):
+    answer = client_for(creator).put(path, body, format="json")
+    assert [error["attr"] for error in answer.json()["errors"]] == [attr]
+
+
 def test_only_the_owner_sets_chapters(path, client_for, make_user, admin):
     for user, status in ((None, 401), (make_user(), 403), (make_user("CREATOR"), 403)):
         assert client_for(user).put(path, CHAPTERS, format="json").status_code == status
