@@ -643,6 +643,15 @@ def test_a_method_cannot_be_smuggled_in(house):
     assert house.video.deleted_at is None
 
 
+def test_options_describes_every_address_to_everybody(house):
+    described = {200, 204, 401, 403, 404}
+    for operation in MATRIX:
+        for caller, user in house.people.items():
+            answer = house.client_for(user).options(house.url(operation, house.video), [{}])
+            assert answer.status_code in described, (operation, caller)
+            assert answer.status_code != 200 or "actions" not in answer.json()
+
+
 def test_tokens_of_a_deactivated_administrator_open_nothing(house):
     admin = house.people["admin"]
     access = tokens.issue(admin).access

@@ -16,7 +16,6 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
 
 from config import money
-from config.api.metadata import ViewOnlyMetadata
 from config.api.refusals import refuses
 from config.api.views import GenericViewSet
 from config.errors import NotVisible
@@ -42,7 +41,6 @@ class PoolViewSet(ListModelMixin, GenericViewSet):
     permission_classes = [MayClosePools]
     queryset = Pool.objects.filter(status=Pool.Status.CLOSED).annotate(creators=Count("shares"))
     serializer_class = PoolSerializer
-    metadata_class = ViewOnlyMetadata
     filterset_class = PoolFilter
     ordering = "-closed_at"
     lookup_url_kwarg = "period"

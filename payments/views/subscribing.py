@@ -6,7 +6,6 @@ from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
 
-from config.api.metadata import ViewOnlyMetadata
 from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
 from payments import examples, modes
@@ -75,7 +74,6 @@ class SubscriptionViewSet(GenericViewSet):
     """The caller's own subscription, of which there is at most one at a time."""
 
     serializer_class = SubscriptionSerializer
-    metadata_class = ViewOnlyMetadata
 
     @extend_schema(
         summary="Show my subscription",
