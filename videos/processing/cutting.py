@@ -108,8 +108,8 @@ def encode_part(
     silent = replace(video, audio_tracks=())
     opened = evening.as_it_is(source, silent)
     empty = encode.run(opened, renditions, folder, on_percent, part=part, threads=threads)
-    for rendition in renditions:
-        file = packets.read_encoded(folder / encode.video_name(rendition))
+    files = packets.read_encoded([folder / encode.video_name(each) for each in renditions])
+    for rendition, file in zip(renditions, files, strict=True):
         if file.count != part.frames or len(file.steps) > 1:
             raise NotExact(f"{rendition.name} has {file.count} pictures instead of {part.frames}.")
     return dict(empty.seconds)

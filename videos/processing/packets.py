@@ -5,6 +5,7 @@ of a stream the clock jumps, or nothing is shown for a while; ``clock`` decides 
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -115,30 +116,6 @@ def read(source: Path, ticks: dict[int, Fraction]) -> dict[int, Packets]:
     Streams without packets are left out. A file that breaks off is read as far as it goes. Raises
     Rejected as soon as a stream lasts longer than a video may, and ToolFailed.
     """
-    return _read(source, ticks, untrusted_input(source))
-
-
-def read_encoded(file: Path) -> Packets:
-    """Read all packets of a file that ``encode`` has written, which has one stream. Raises ToolBroke."""
-    argv = [str(tools.ffprobe()), "-v", "error", "-of", "csv=p=0"]
-    argv += ["-show_entries", "stream=time_base", f"file:{file.absolute()}"]
-    done = cage.run(argv, reads=[file], cpu_seconds=60, wall_seconds=120)
-    if done.returncode:
-        raise ToolBroke(f"ffprobe cannot read an encoded file. {done.stderr[-1000:]}")
-    found = _read(file, {0: Fraction(done.stdout.strip())}, [f"file:{file.absolute()}"])
-    if 0 not in found:
-        raise ToolBroke(f"{file.name} is empty.")
-    return found[0]
-
-
-def too_long() -> Rejected:
-    hours = settings.MAX_DURATION_SECONDS / 3600
-    return Rejected(
-        "too_long", f"The video is longer than {hours:g} hours. Split it into several videos."
-    )
-
-
-def _read(source: Path, ticks: dict[int, Fraction], opened: list[str]) -> dict[int, Packets]:
     streams = {index: Packets(index, tick) for index, tick in ticks.items()}
     at, most_seconds = 0, settings.MAX_DURATION_SECONDS
 
@@ -157,10 +134,75 @@ def _read(source: Path, ticks: dict[int, Fraction], opened: list[str]) -> dict[i
     argv = [str(tools.ffprobe()), "-v", "error", "-of", "csv=p=0"]
     argv += ["-show_entries", "packet=stream_index,pts,dts,duration,flags"]
     cage.run(
-        [*argv, *opened],
+        [*argv, *untrusted_input(source)],
         reads=[source],
         cpu_seconds=allowed,
         wall_seconds=allowed,
         on_line=note,
     )
     return {index: stream for index, stream in streams.items() if stream.pieces}
+
+
+class Copied:
+    """The packets of files that ``encode`` has written, each with one stream, as FFmpeg copies them.
+
+    FFmpeg gets ``arguments`` after its inputs, which are the ``count`` files, and ``note`` its lines:
+    so the packets are read by the same process that decodes the files. Its muxer ``framecrc`` writes a
+    line for each packet, with its times in ticks of the stream's time base.
+    """
+
+    BEFORE_INPUTS = ("-copyts",)
+    KEY, DISCARD = 1, 4  # AV_PKT_FLAG_…
+
+    def __init__(self, count: int) -> None:
+        maps = [argument for number in range(count) for argument in ("-map", str(number))]
+        self.arguments = [*maps, "-c", "copy", "-f", "framecrc", "pipe:1"]
+        self._streams: dict[int, Packets] = {}
+        self._at = 0
+
+    def note(self, line: str) -> bool:
+        """Read one line: "#tb 0: 1/12800", or "0, dts, pts, length, bytes, checksum, F=flags"."""
+        if line.startswith("#tb "):
+            number, _, tick = line.removeprefix("#tb ").partition(":")
+            self._streams[int(number)] = Packets(int(number), Fraction(tick.strip()))
+        elif line[:1].isdigit():
+            number, dts, pts, length, *rest = (each.strip() for each in line.split(","))
+            told = [each.removeprefix("F=") for each in rest if each.startswith("F=")]
+            flags = int(told[0], 16) if told else self.KEY
+            letters = "K" * bool(flags & self.KEY) + "D" * bool(flags & self.DISCARD)
+            self._streams[int(number)].note(self._at, int(pts), int(dts), int(length), letters)
+            self._at += 1
+        return True
+
+    def of(self, number: int, file: Path) -> Packets:
+        """Return the packets of a file. Raises ToolBroke if there are none."""
+        found = self._streams.get(number)
+        if found is None or not found.pieces:
+            raise ToolBroke(f"{file.name} is empty.")
+        return found
+
+
+def read_encoded(files: Sequence[Path]) -> list[Packets]:
+    """Read all packets of files that ``encode`` has written, without decoding. Raises ToolBroke."""
+    copied = Copied(len(files))
+    argv = [str(tools.ffmpeg()), "-nostdin", "-v", "error", *copied.BEFORE_INPUTS]
+    for file in files:
+        argv += ["-f", "mp4", "-i", f"file:{file.absolute()}"]
+    allowed = ALLOWED_SECONDS + sum(file.stat().st_size for file in files) / READ_BYTES
+    done = cage.run(
+        [*argv, *copied.arguments],
+        reads=files,
+        cpu_seconds=allowed,
+        wall_seconds=allowed,
+        on_line=copied.note,
+    )
+    if done.returncode:
+        raise ToolBroke(f"FFmpeg cannot read its own files. {done.stderr[-1000:]}")
+    return [copied.of(number, file) for number, file in enumerate(files)]
+
+
+def too_long() -> Rejected:
+    hours = settings.MAX_DURATION_SECONDS / 3600
+    return Rejected(
+        "too_long", f"The video is longer than {hours:g} hours. Split it into several videos."
+    )
