@@ -30,19 +30,22 @@ clip: $(VENV)/runtime ## write clip.mp4, a short video with sound to upload
 	@$(BIN)/python manage.py make_clip
 
 # Compiled modules are kept between runs, even where the environment says otherwise: it saves seconds.
-run demo test test-fast test-journeys lab fuzz mutants: export PYTHONDONTWRITEBYTECODE =
+run demo test test-long test-fast test-journeys lab fuzz mutants: export PYTHONDONTWRITEBYTECODE =
 
 # One more than there are processors, because many tests wait for processes of their own.
 PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
-test: $(VENV)/dev ## run all tests; `make test ARGS=audit` runs those of one app
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not journeys and not fuzz and not lab and not captions" $(ARGS)
+test: $(VENV)/dev ## run the tests; `make test ARGS=audit` runs those of one app
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not long and not journeys and not fuzz and not lab and not captions" $(ARGS)
+
+test-long: $(VENV)/dev ## kill workers, stop servers, encode in chunks, play histories of money (minutes)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m long $(ARGS)
 
 test-journeys: $(VENV)/dev ## use the service as people do: README, start, browser, generated clients (needs Node.js)
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m journeys $(ARGS)
 
 test-fast: $(VENV)/dev ## run the tests without other processes and without long sweeps
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not programs and not sweep and not journeys and not fuzz and not lab and not captions" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not programs and not sweep and not long and not journeys and not fuzz and not lab and not captions" $(ARGS)
 
 $(VENV)/captions: requirements-captions.txt $(VENV)/dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-captions.txt $(WHISPER)
@@ -68,6 +71,10 @@ advisories: $(VENV)/dev ## ask an advisory database about the installed packages
 failpoints: export FAILPOINTS = all
 failpoints: $(VENV)/dev ## kill a process before and after every commit of every flow, with each way to recover (minutes)
 	@$(BIN)/python -m pytest -n auto -q analytics/tests/test_failpoints.py $(ARGS)
+
+kills: export KILLS ?= 40
+kills: $(VENV)/dev ## kill real workers at 40 random moments and more; `make kills KILLS=10`
+	@$(BIN)/python -m pytest -n auto -q -k kills_at_random_moments videos/tests $(ARGS)
 
 histories: export HISTORY_SEEDS ?= 10000
 histories: export HISTORY_STEPS ?= 25

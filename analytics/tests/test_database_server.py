@@ -25,7 +25,8 @@ LIST, REGISTER, LIVE, READY = (
     "/health/ready",
 )
 numbers = itertools.count()
-pytestmark = pytest.mark.xdist_group("database_server")  # one process makes the server, for all
+# One process makes the server, for all.
+pytestmark = [pytest.mark.xdist_group("database_server"), pytest.mark.long]
 
 
 class Service:

@@ -23,6 +23,8 @@ from payments.services.subscribing import lapsing
 from videos import jobs
 from videos.services import publishing
 
+pytestmark = pytest.mark.long
+
 FLOWS: list[type[Flow]] = [
     buying.Buy,
     buying.BuyWithCoupon,

@@ -15,6 +15,8 @@ from config import database
 from config.http import OneLineFormatter, RepetitionFilter
 from config.tests.test_env import python
 
+pytestmark = pytest.mark.long
+
 MIGRATE = "`make run`, or `python manage.py migrate`"
 
 

@@ -18,6 +18,8 @@ from payments.tests.histories import invariants
 from payments.tests.histories.steps import STEPS, begin, work
 from payments.tests.histories.world import BEGUN, START, World, frozen_at
 
+pytestmark = pytest.mark.long
+
 CHUNKS = 8  # they run on as many processes
 SEEDS = int(os.environ.get("HISTORY_SEEDS", "40"))
 FIRST = int(os.environ.get("HISTORY_FIRST", "0"))

@@ -112,6 +112,7 @@ def a_few_segments_again_and_again(player: Player) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.long
 def test_what_was_sent_counts_however_it_was_fetched(make_user, make_video, media, buy, returns):
     video = make_video(price=1999)
     for rendition in ("360", "1080"):

@@ -1,7 +1,10 @@
 """Fixtures of videos: rows that are READY without processing, and a video that is really processed."""
 
+import hashlib
 import shutil
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PosixPath
 
 import pytest
@@ -12,6 +15,8 @@ from accounts.roles import Role
 from audit.models import AuditEntry
 from videos import jobs, storage
 from videos.models import ProcessingJob, Tag, Video
+from videos.processing import early, pipeline
+from videos.processing.pipeline import Output
 from videos.services import catalogue, publishing, sources
 from videos.tests.media import make_clip
 from videos.uploads.received import ReceivedFile
@@ -121,6 +126,46 @@ def drop_early(video: Video) -> None:
     for folder in video.versions_folder.iterdir():
         if folder.name != video.current_version:
             shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def finished_versions(tmp_path_factory) -> tuple[Path, dict[str, Output]]:
+    """The folder of the versions that ``encoded_once`` keeps, and what they are, by their keys."""
+    return tmp_path_factory.mktemp("finished"), {}
+
+
+@pytest.fixture
+def encoded_once(monkeypatch, settings, finished_versions):
+    """Lets this process encode the same file once, and copy the finished version for later tests.
+
+    For tests of what happens with a version, not of how it is made: no chunks, and none that grows.
+    """
+    home, kept = finished_versions
+    transcode, first_rendition = pipeline.transcode, early.first_rendition
+
+    def once(what: str, source: Path, work: Path, make: Callable[[], Output]) -> Output:
+        told = (what, settings.LADDER_CODECS, settings.MAX_DURATION_SECONDS, source.read_bytes())
+        key = hashlib.sha256(repr(told).encode()).hexdigest()
+        if key not in kept:
+            output = make()
+            shutil.copytree(output.directory, home / key)
+            kept[key] = output
+            return output
+        shutil.copytree(home / key, work / "out")
+        return replace(kept[key], directory=work / "out")
+
+    def transcode_once(source, work, on_progress, growing=None, in_chunks=None):
+        if growing:
+            return transcode(source, work, on_progress, growing)
+        return once("all", source, work, lambda: transcode(source, work, on_progress))
+
+    def first_once(source, work, on_progress, on_beginning):
+        return once(
+            "first", source, work, lambda: first_rendition(source, work, on_progress, on_beginning)
+        )
+
+    monkeypatch.setattr(pipeline, "transcode", transcode_once)
+    monkeypatch.setattr(early, "first_rendition", first_once)
 
 
 @pytest.fixture

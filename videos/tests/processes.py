@@ -17,6 +17,8 @@ from django.db import connection
 
 TOOLS = ("ffmpeg", "ffprobe", "packager")
 PATIENCE = 60  # seconds; the machine may be busy
+# How often each test that kills workers at random moments does so; `make kills` does it more often.
+KILLS = int(os.environ.get("KILLS", "4"))
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -50,14 +50,14 @@ def listener(on, monkeypatch):
 
 
 @pytest.fixture
-def ready(media, on, uploaded_video, process_next):
+def ready(media, on, encoded_once, uploaded_video, process_next):
     assert process_next().state == "done"
     uploaded_video.refresh_from_db()
     return uploaded_video
 
 
 @pytest.fixture
-def german(media, on, creator, clip, received, process_next, tmp_path):
+def german(media, on, encoded_once, creator, clip, received, process_next, tmp_path):
     """A READY video whose sound is marked as German."""
     ffmpeg("-i", clip, "-c", "copy", "-metadata:s:a:0", "language=deu", tmp_path / "german.mp4")
     video = catalogue.create_video(creator=creator, title="Deutsch")

@@ -15,6 +15,8 @@ from videos.processing.posters import poster_at
 
 from .media import ffprobe, make_clip
 
+pytestmark = pytest.mark.long
+
 MPD = "{urn:mpeg:dash:schema:mpd:2011}"
 BOTH = ("h264", "av1")
 

@@ -10,7 +10,7 @@ from videos.processing import storyboards
 from videos.services import catalogue, sources
 from videos.tests.media import ffmpeg, ffprobe, h264
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("encoded_once")]
 CHAPTERS = [{"start_seconds": 0, "title": "Start"}, {"start_seconds": 12.5, "title": "<b> & end"}]
 
 

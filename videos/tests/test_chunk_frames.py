@@ -16,6 +16,8 @@ from videos.processing.probe import probe
 from .lab import pattern
 from .media import ffmpeg, ffprobe, h264, picture
 
+pytestmark = pytest.mark.long
+
 SECONDS = 2  # of a chunk
 
 

@@ -17,19 +17,23 @@ from videos.tests import processes
 from videos.tests.media import ffmpeg, frame_count, h264, picture, tone
 from videos.tests.processes import worker
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("media")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("media"),
+    pytest.mark.long,
+]
 SETTINGS = {"CHUNKS_FROM_SECONDS": "3", "CHUNK_SECONDS": "2", "FFMPEG_THREADS": "1"}
 SLOW = {**SETTINGS, "FFMPEG_PRESET": "slow"}
-SECONDS = 16
+SECONDS = 10
 # These encodes are slow on purpose, and several run at once in the suite.
 wait_for = partial(processes.wait_for, seconds=180)
 
 
 @pytest.fixture(scope="session")
 def long_clip(tmp_path_factory):
-    """A video of eight chunks and sound."""
+    """A video of five chunks and sound."""
     path = tmp_path_factory.mktemp("clips") / "long.mp4"
-    shown, heard = picture(seconds=SECONDS, size="640x360"), tone(seconds=SECONDS)
+    shown, heard = picture(seconds=SECONDS, size="480x270"), tone(seconds=SECONDS)
     ffmpeg(*shown, *heard, *h264("-g", "25", "-bf", "2"), "-c:a", "aac", path)
     return path
 
@@ -120,7 +124,7 @@ def test_kills_at_random_moments_end_in_one_version(upload, media):
     print(f"random seed {seed}")  # noqa: T201 - shown when the test fails
     chance = random.Random(seed)  # noqa: S311 - moments, not secrets
     video = upload()
-    for _ in range(4):
+    for _ in range(max(2, processes.KILLS // 2)):
         with worker(**SLOW) as one, worker(**SLOW) as other:  # both are killed at the end
             wait_for(lambda: makers() or status(video) == "READY")
             time.sleep(chance.uniform(0, 2))

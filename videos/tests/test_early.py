@@ -203,6 +203,7 @@ def test_the_tables_of_a_file_say_what_its_packets_say(tmp_path):
     assert samples.end == pytest.approx(3)
 
 
+@pytest.mark.long
 class TestGrowing:
     def test_it_can_be_played_before_its_end_is_encoded(
         self, add, process_stage, shown, client_for, foreign_clip, monkeypatch, always_grow

@@ -14,7 +14,7 @@ from videos.services import publishing, sources
 from videos.tests.claims import claim_due
 from videos.tests.media import make_clip
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media"), pytest.mark.long]
 URL = "/api/v1/videos/"
 WORK = 60 * (640 * 360 + 416 * 234)  # pixels of a video of 60 seconds, in both renditions
 

@@ -15,7 +15,7 @@ from videos.services import garbage, sources
 from videos.tests.claims import claim_due
 from videos.tests.fixtures import drop_early
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media", "encoded_once")]
 URL = "/api/v1/videos/"
 
 

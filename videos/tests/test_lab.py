@@ -1,6 +1,6 @@
 """The lab: odd but real inputs go through the pipeline, and what comes out is played whole.
 
-``make test`` runs the quick ones, ``make lab`` all of them.
+``make test`` runs some quick ones, ``make lab`` all of them.
 """
 
 from pathlib import Path

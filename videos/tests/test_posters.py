@@ -16,7 +16,7 @@ from videos.models import Video
 from videos.services import catalogue, garbage, sources
 from videos.tests.media import ffmpeg, ffprobe, h264, tone
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("encoded_once")]
 RED, BLUE = (254, 0, 0), (0, 0, 254)
 
 

@@ -17,7 +17,7 @@ from videos.processing.encode import Encoded
 from videos.services import catalogue, sources
 from videos.tests.media import ffmpeg, h264, picture, tone
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("encoded_once")]
 VTT = "WEBVTT\n\n00:00.500 --> 00:01.500\nHello\n"
 SRT = "1\n00:00:00,500 --> 00:00:01,500\n<i>%s</i>\n"
 MPD = "{urn:mpeg:dash:schema:mpd:2011}"

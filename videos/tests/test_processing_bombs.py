@@ -16,7 +16,7 @@ from videos.services.failures import Ending, failure_of
 
 from .media import ffmpeg, h264, make_clip, picture, tone
 
-pytestmark = pytest.mark.usefixtures("media")
+pytestmark = [pytest.mark.usefixtures("media"), pytest.mark.long]
 TWO_FRAMES = ["-f", "lavfi", "-i", "color=size=64x64:rate=1:duration=2"]
 DURATION = bytes.fromhex("4489")  # Matroska's element, with an eight-byte number
 

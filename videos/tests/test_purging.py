@@ -12,7 +12,7 @@ from videos.presentation.models import Caption
 from videos.services import catalogue, purging
 from videos.worker import OWN_PARTS
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media", "encoded_once")]
 URL = "/api/v1/videos/"
 
 

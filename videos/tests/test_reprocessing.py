@@ -12,7 +12,7 @@ from videos.services import reprocessing
 from videos.tests.fixtures import drop_early
 from videos.tests.media import frame_count
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media", "encoded_once")]
 URL = "/api/v1/videos/"
 
 

@@ -11,7 +11,7 @@ from videos.models import ProcessingJob, Video
 from videos.tests import processes
 from videos.tests.processes import wait_for
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media"), pytest.mark.long]
 URL = "/api/v1/videos/"
 
 

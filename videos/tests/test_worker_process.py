@@ -19,8 +19,11 @@ from videos.tests.media import ffmpeg, make_clip, picture
 from videos.tests.processes import wait_for, worker
 from videos.worker import NICENESS
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("media")]
-KILLS = 10
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("media"),
+    pytest.mark.long,
+]
 
 
 @pytest.fixture(scope="session")
@@ -87,14 +90,13 @@ def assert_one_version(video) -> None:
     assert os.listdir(video.versions_folder) == [video.current_version]
 
 
-@pytest.mark.parametrize("half", [1, 2])  # so that two test processes share the kills
-def test_ten_kills_at_random_moments_lose_nothing_and_do_nothing_twice(upload, media, half):
+def test_kills_at_random_moments_lose_nothing_and_do_nothing_twice(upload, media):
     """kill -9 of the worker, from the moment it has the job to the moment after it is done."""
     seed = random.SystemRandom().randrange(2**32)
     print(f"random seed {seed}")  # noqa: T201 - shown when the test fails
     chance = random.Random(seed)  # noqa: S311 - moments, not secrets
     videos, longest = [], 1.5
-    for _ in range(KILLS // 2):
+    for _ in range(processes.KILLS):
         if not ProcessingJob.objects.open().exists():
             videos.append(upload())
         video = videos[-1]

@@ -36,7 +36,7 @@ def whole(pieces: int, **more) -> Truth:
     return Truth(seconds, (Pictures(25 * seconds),), ((Sound(seconds),),), slack=0.05, **more)
 
 
-@case(quick=True)
+@case
 def size_turns_to_portrait_in_ts(to: Path) -> Truth:
     """The phone is turned: the upright picture is fitted into the shape of the beginning."""
     sized(to, [LARGE, LARGE, "360x640"])
@@ -89,7 +89,7 @@ def pixel_format_changes_in_ts(to: Path) -> Truth:
     return whole(2)
 
 
-@case(quick=True)
+@case
 def sample_rate_changes_in_ts(to: Path) -> Truth:
     pieces(to, [*h264(), *AAC], [*h264(), *AAC, "-ar", 44_100], [*h264(), *AAC])
     return whole(3)

@@ -34,8 +34,8 @@ def without_sound(to: Path, kind: str) -> Truth:
 
 
 for kind in CONTAINERS:
-    case.add(f"gap_in_picture_in_{kind}", partial(without_picture, kind=kind), quick=kind == "ts")
-    case.add(f"gap_in_sound_in_{kind}", partial(without_sound, kind=kind), quick=kind == "mkv")
+    case.add(f"gap_in_picture_in_{kind}", partial(without_picture, kind=kind))
+    case.add(f"gap_in_sound_in_{kind}", partial(without_sound, kind=kind))
 
 
 def jumping(to: Path, by: float) -> Truth:
@@ -56,7 +56,7 @@ for name, by in (
     ("20_s_back", -20),
     ("1_h_back", -3600),
 ):
-    case.add(f"clock_jumps_{name}", partial(jumping, by=by), quick=name == "1_h_ahead")
+    case.add(f"clock_jumps_{name}", partial(jumping, by=by))
 
 
 def jumping_silently(to: Path, by: float) -> Truth:
@@ -105,7 +105,7 @@ def clock_restarts_without_sound(to: Path) -> Truth:
     return Truth(6, (Pictures(75), Pictures(75, at=3)), slack=0.05)
 
 
-@case(quick=True)
+@case
 def clock_wraps_around(to: Path) -> Truth:
     """A transport stream's clock begins again after 26.5 hours."""
     ts(to, frames=100, at=WRAP - 2)

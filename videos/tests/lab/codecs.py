@@ -65,7 +65,6 @@ ROWS: dict[str, tuple[tuple[object, ...], float]] = {
     "mpeg2_in_mxf": (("-c:v", "mpeg2video", "-b:v", "8M", "-pix_fmt", "yuv420p",
                      "-c:a", "pcm_s16le", "-f", "mxf"), 0.03),
 }  # fmt: skip
-QUICK = {"hevc_10_bit_in_mp4", "theora_in_ogg"}
 
 
 def encoded(to: Path, arguments: tuple[object, ...], slack: float) -> Truth:
@@ -77,12 +76,11 @@ for name, (arguments, slack) in ROWS.items():
     case.add(
         name,
         partial(encoded, arguments=arguments, slack=slack),
-        quick=name in QUICK,
         browser=name == "hevc_10_bit_in_mp4",
     )
 
 
-@case(quick=True)
+@case
 def dvd(to: Path) -> Truth:
     """PAL in widescreen: interlaced, and its pixels are wider than they are high."""
     ffmpeg(

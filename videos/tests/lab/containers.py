@@ -21,7 +21,7 @@ def cut(to: Path, share: float) -> None:
     to.write_bytes(data[: int(len(data) * share)])
 
 
-@case(quick=True)
+@case
 def truncated_mp4(to: Path) -> Truth:
     plain(to, "-movflags", "faststart", "-f", "mp4", frames=150)
     cut(to, 0.6)
@@ -67,7 +67,7 @@ def clock_of_an_mp4_starts_later(to: Path) -> Truth:
     )
 
 
-@case(quick=True)
+@case
 def mp4_cut_between_keyframes_by_its_edit_list(to: Path) -> Truth:
     """`ffmpeg -ss 1.72 -c copy`: the pictures from 1 s on are there, and the edit list hides them."""
     whole = to.with_name("whole.mp4")

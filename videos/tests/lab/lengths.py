@@ -26,12 +26,11 @@ for frames in (99, 100, 101, 110, 201):
         case.add(
             name.replace(" ", "_"),
             partial(of_length, frames=frames, sound_off=off),
-            quick=(frames, off) in ((100, 0.1), (201, 0)),
             browser=(frames, off) == (100, 0.1),
         )
 
 
-@case(quick=True)
+@case
 def sound_starts_late_in_mp4(to: Path) -> Truth:
     ffmpeg(*pictures(125), *sound(3, offset=2), *h264(), *AAC, "-f", "mp4", to)
     return Truth(5, (Pictures(125),), ((Sound(3, at=2),),), slack=0.03)
@@ -50,7 +49,7 @@ def sound_is_at_the_end_only(to: Path) -> Truth:
     return Truth(8, (Pictures(200),), ((Sound(0.6, at=7.4, first=0.2),),))
 
 
-@case(quick=True)
+@case
 def picture_starts_late_in_mp4(to: Path) -> Truth:
     """An empty edit stands for the time without a picture."""
     ffmpeg(*pictures(75, offset=1), *sound(4), *h264(), *AAC, "-f", "mp4", to)

@@ -38,12 +38,11 @@ for rate, out in RATES.items():
     case.add(
         f"{rate.replace('/', '_')}_pictures_a_second",
         partial(at_rate, rate=Fraction(rate), out=Fraction(out)),
-        quick=rate in ("30000/1001", "240"),
         browser=rate == "60000/1001",
     )
 
 
-@case(quick=True)
+@case
 def phone_with_an_uneven_rate(to: Path) -> Truth:
     """A phone in the dark: around 30 pictures a second, each up to 8 ms late."""
     uneven = "settb=1/90000,setpts='90000*(N/30+0.008*random(0))'"
@@ -93,7 +92,7 @@ def turned_in_the_stream(to: Path, degrees: int) -> Truth:
 
 
 for degrees in ROTATIONS:
-    case.add(f"turned_by_{degrees}_degrees", partial(turned, degrees=degrees), quick=degrees == 90)
+    case.add(f"turned_by_{degrees}_degrees", partial(turned, degrees=degrees))
     case.add(
         f"turned_by_{degrees}_degrees_in_the_stream", partial(turned_in_the_stream, degrees=degrees)
     )
@@ -146,7 +145,6 @@ for name, (size, filters, shown) in SHAPES.items():
     case.add(
         f"shape_{name}",
         partial(shaped, size=size, filters=filters, shown=shown),
-        quick=name == "odd_641x361",
     )
 
 
@@ -185,7 +183,6 @@ for name, (size, filters, tags) in COLORS.items():
     case.add(
         f"colors_{name}",
         partial(colored, size=size, filters=filters, tags=tags),
-        quick=name == "full_range",
     )
 
 

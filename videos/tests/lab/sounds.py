@@ -42,7 +42,6 @@ for name, (layout, rate, arguments, slack) in ROWS.items():
     case.add(
         name,
         partial(with_sound, layout=layout, rate=rate, arguments=arguments, slack=slack),
-        quick=name == "pcm_of_16_channels_in_mov",
     )
 
 
@@ -67,7 +66,7 @@ def two_mono_tracks_in_mov(to: Path) -> Truth:
     return Truth(3, (Pictures(75),), one, also=(Truth(3, (Pictures(75),), both),))
 
 
-@case(quick=True, browser=True)
+@case(browser=True)
 def three_languages(to: Path) -> Truth:
     ffmpeg(
         *pictures(75), *sound(3), "-map", 0, "-map", 1, "-map", 1, "-map", 1, *h264(),
