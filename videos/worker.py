@@ -44,6 +44,9 @@ _PR_SET_PDEATHSIG = 1
 STOP_GRACE_SECONDS = 5
 ANNOUNCE_SECONDS = 10.0  # between two signs of life (videos.models.WorkerPresence)
 CHECK_SECONDS = 0.5  # between two looks whether the job was canceled
+# A child whose job is no longer its own has so long to notice, clean up and end. It may have ended the
+# job itself a moment ago, and terminated in its cleaning up it would leave files.
+FAREWELL_SECONDS = 5.0
 # Of the processes that make all renditions: first renditions, and the web server, go before.
 NICENESS = 10
 DATABASE_AWAY = 3  # exit code of a child that could not write its result to the database
@@ -170,11 +173,13 @@ class Worker:
         child.close()
 
     def _watch(self, child: ForkProcess, job: ProcessingJob) -> None:
-        """Keep the leases until the child has ended, that of its job is lost, or the worker shall stop.
+        """Keep the leases until the child has ended, or the worker shall stop.
 
+        Returns FAREWELL_SECONDS after the job was lost, too.
         A first rendition that waits meanwhile is made beside all renditions of another video.
         """
         kept_at = checked_at = time.monotonic()
+        lost_at = None
         while child.exitcode is None and not self.stopping:
             child.join(timeout=0.2)
             now = time.monotonic()
@@ -189,9 +194,13 @@ class Worker:
                     if prolongs:
                         chunks.keep(self.name)
                     if job in self._jobs and not held[-1]:
-                        logger.warning("Video %s: its job is no longer ours.", job.video_id)
-                        return
-                    if job.stage != ProcessingJob.Stage.FIRST and (first := self._waiting_first()):
+                        lost_at = now if lost_at is None else lost_at
+                        if now - lost_at >= FAREWELL_SECONDS:
+                            logger.warning("Video %s: its job is no longer ours.", job.video_id)
+                            return
+                    elif job.stage != ProcessingJob.Stage.FIRST and (
+                        first := self._waiting_first()
+                    ):
                         self.work_on(first)
                 except DatabaseError:
                     logger.warning(
