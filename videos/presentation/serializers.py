@@ -1,7 +1,6 @@
 import math
 from itertools import pairwise
 
-import langcodes
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
@@ -12,6 +11,7 @@ from videos.presentation.cues import MOST_BYTES, MOST_SECONDS, Cue, NotCaptions,
 from videos.presentation.models import Caption
 from videos.presentation.posters import MOST_BYTES as MOST_IMAGE_BYTES
 from videos.processing.extras import MOST_CHAPTERS, TITLE_LETTERS
+from videos.processing.languages import standard_tag
 
 
 class LanguageField(serializers.CharField):
@@ -28,12 +28,7 @@ class LanguageField(serializers.CharField):
 
     def to_internal_value(self, data):
         tag = super().to_internal_value(data)
-        try:
-            if langcodes.tag_is_valid(tag):
-                return langcodes.standardize_tag(tag)
-        except ValueError:
-            pass
-        return self.fail("invalid_language")
+        return standard_tag(tag) or self.fail("invalid_language")
 
 
 class CaptionSerializer(CompleteErrors, serializers.ModelSerializer):

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import langcodes
 from django.conf import settings
 
 from videos.presentation import cues
@@ -21,6 +20,7 @@ from . import cage, tools
 from .encode import Encoded
 from .errors import ToolFailed
 from .formats import untrusted_input
+from .languages import UNDETERMINED, standard_tag
 
 logger = logging.getLogger(__name__)
 
@@ -102,18 +102,6 @@ def load(folder: Path) -> Extras | None:
         chapters=[(start, title) for start, title in found["chapters"]],
         notes=found["notes"],
     )
-
-
-def language_tag(tag: str) -> str:
-    """Return a language tag of BCP 47 for that of a file; "und" if it is unknown.
-
-    >>> language_tag("ger"), language_tag("pt_BR"), language_tag("English")
-    ('de', 'pt-BR', 'und')
-    """
-    try:
-        return langcodes.standardize_tag(tag) if langcodes.tag_is_valid(tag) else "und"
-    except ValueError:
-        return "und"
 
 
 def _read(
@@ -210,7 +198,7 @@ def _text(stream: Any, found: list[cues.Cue]) -> Text:
     """Return a text track with what the source says of it."""
     flags, tags = stream.get("disposition", {}), stream.get("tags", {})
     return Text(
-        language=language_tag(tags.get("language", "")),
+        language=standard_tag(tags.get("language", "")) or UNDETERMINED,
         title=_title(tags.get("title", ""))[:60],
         is_default=bool(flags.get("default")),
         is_forced=bool(flags.get("forced")),
@@ -223,7 +211,7 @@ def _text(stream: Any, found: list[cues.Cue]) -> Text:
 def _sound(stream: Any) -> Sound:
     flags, tags = stream.get("disposition", {}), stream.get("tags", {})
     return Sound(
-        language=language_tag(tags.get("language", "")),
+        language=standard_tag(tags.get("language", "")) or UNDETERMINED,
         title=_title(tags.get("title", ""))[:60],
         is_default=bool(flags.get("default")),
         roles=tuple(role for flag, role in ROLES.items() if flags.get(flag)),
@@ -248,7 +236,7 @@ def _title(text: str) -> str:
 
 def _named(stream: Any) -> str:
     tags = stream.get("tags", {})
-    language = language_tag(tags.get("language", ""))
+    language = standard_tag(tags.get("language", "")) or UNDETERMINED
     title = _title(tags.get("title", ""))[:40]
     return f"no. {stream['index']} ({language}{', ' + title if title else ''})"
 

@@ -1,4 +1,4 @@
-"""Language codes: from the tags of a video to the two-letter codes of playlists and Shaka Packager."""
+"""Language codes: tags of BCP 47, and the two-letter codes of playlists and Shaka Packager."""
 
 # ISO 639-2 → ISO 639-1, both spellings where there are two (bibliographic and terminological).
 # Packager refuses languages outside of ISO 639-1.
@@ -33,3 +33,17 @@ def language_of(tag: str) -> str:
     if primary in SHORT.values():
         return primary
     return SHORT.get(primary, UNDETERMINED)
+
+
+def standard_tag(tag: str) -> str | None:
+    """Return a language tag in its standard form (RFC 5646, section 4.5), or None if it is none.
+
+    >>> standard_tag("ger"), standard_tag("pt_BR"), standard_tag("English")
+    ('de', 'pt-BR', None)
+    """
+    import langcodes  # its tables take a tenth of the start of every process, and few need them
+
+    try:
+        return langcodes.standardize_tag(tag) if langcodes.tag_is_valid(tag) else None
+    except ValueError:
+        return None
