@@ -359,6 +359,19 @@ def test_the_discount_of_a_used_coupon_cannot_be_changed(office, client_for, mak
     assert Coupon.objects.get().redeemed == 1
 
 
+def test_a_coupon_cannot_be_limited_to_fewer_uses_than_it_has_had(office):
+    made = office.post(f"{BASE}/coupons", {"code": "HALF", "percent_bps": 5000})
+    Coupon.objects.update(redeemed=2)
+    url = f"{BASE}/coupons/{made.data['id']}"
+
+    with nothing_changes():
+        answer = office.patch(url, {"max_redemptions": 1})
+
+    assert (answer.status_code, answer.data["errors"][0]["attr"]) == (400, "max_redemptions")
+    assert "at least 2" in answer.data["errors"][0]["detail"]
+    assert office.patch(url, {"max_redemptions": 2}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -405,6 +418,9 @@ def test_a_plan_is_made_renamed_and_no_longer_offered(office, admin, client_for)
         "99.00",
     )
     assert trail("plan.changed") == [(admin.pk, made.data["id"])] * 2
+    first, last = AuditEntry.objects.filter(action="plan.changed").order_by("id")
+    assert (first.data["amount"], first.data["currency"]) == (9900, "USD")
+    assert (last.data["fields"], last.data["is_active"]) == (["is_active", "name"], False)
     assert len(office.get(f"{BASE}/plans").data["results"]) == 2
     offered = client_for().get("/api/v1/payments/plans").data["results"]
     assert [plan["code"] for plan in offered] == ["monthly"]

@@ -284,8 +284,10 @@ def test_the_gateway_is_asked_for_open_disputes(viewer, make_video, buy):
     charging.close_dispute(dispute.pk, reinstated=1000)
     SandboxPayment.objects.update(changed_at=timezone.now() - timedelta(days=30))
 
-    reconciliation.reconcile(timezone.now() - timedelta(hours=3))
+    told: list[str] = []
+    reconciliation.reconcile(timezone.now() - timedelta(hours=3), on_step=told.append)
 
+    assert told == [f"sandbox payment {payment.external_id}"]
     assert payment.disputes.get().status == "won"
     assert Order.objects.get().status == "paid"
 

@@ -132,6 +132,8 @@ class TestDisputes:
     def test_the_platform_pays_the_dispute_fee(self, sale):
         dispute = sale.dispute(fee=1500)
         assert sale.sync() == "disputed"
+        opened = AuditEntry.objects.get(action="dispute.opened")
+        assert (opened.data["amount"], opened.data["currency"]) == (1999, "USD")
         assert balances() == {"clearing:USD": 1500, "fees:USD": -1500}
         charging.close_dispute(dispute.pk, reinstated=1999)
         sale.sync()

@@ -6,6 +6,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from payments.gateways.base import NotThere
 from payments.models import (
     Dispute,
     DisputeEvidence,
@@ -17,6 +18,7 @@ from payments.models import (
     Subscription,
 )
 from payments.services.gateway_news import followups, reconciliation
+from payments.services.settling import fetching
 from payments.services.settling.facts import sync_payment
 from payments.services.settling.fetching import DISPUTE_OVER_AFTER
 from payments.services.subscribing import lapsing
@@ -293,3 +295,8 @@ def test_a_follow_up_that_the_gateway_refuses_stops_no_other(shop, make_video, m
     followups.run_unless_silent()
     closed = Order.objects.values_list("checkout_closed", flat=True)
     assert sorted(closed) == [False, True]
+
+
+def test_a_checkout_that_nobody_began_is_not_there(db):
+    with pytest.raises(NotThere):
+        fetching.checkout("sandbox", "cs_of_nobody")

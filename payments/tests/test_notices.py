@@ -130,6 +130,18 @@ def test_a_recipient_who_is_refused_for_good_is_given_up_and_the_row_says_why(se
     assert server.tried == ["odd@example.com", "b@example.com"]
 
 
+def test_an_address_that_no_mail_can_have_is_given_up_at_once(server, write):
+    (notice,) = write("a")
+    User.objects.filter(pk=notice.user_id).update(email="a@-.example..com")
+
+    assert sending.send_due() == 0
+
+    notice.refresh_from_db()
+    assert (notice.sent_at, notice.attempts) == (None, 1)
+    assert notice.failed_at is not None
+    assert server.tried == []
+
+
 @pytest.mark.parametrize("stage", ["recipient", "data"])
 def test_a_mail_that_is_refused_for_now_waits_alone_and_longer_each_time(server, write, stage):
     answers = server.answers if stage == "recipient" else server.data_answers

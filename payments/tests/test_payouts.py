@@ -190,17 +190,40 @@ class TestThePath:
         assert made.requested_by is None
         assert payouts.approve(payout_id=made.pk, actor=admin).status == "approved"
 
-    def test_a_receiver_that_fails_undoes_the_step(self, approved, admin):
+    @pytest.mark.parametrize("step", ["paid", "failed"])
+    def test_a_receiver_that_fails_undoes_the_step(self, approved, admin, step):
         def fail(**kwargs):
             raise Killed
 
+        steps = {
+            "paid": lambda: payouts.mark_paid(payout_id=approved.pk, external_ref="x", actor=admin),
+            "failed": lambda: payouts.mark_failed(payout_id=approved.pk, reason="", actor=admin),
+        }
         payout_changed.connect(fail)
         try:
             with nothing_changes(), pytest.raises(Killed):
-                payouts.mark_paid(payout_id=approved.pk, external_ref="x", actor=admin)
+                steps[step]()
         finally:
             payout_changed.disconnect(fail)
         assert Payout.objects.get().status == "approved"
+
+    def test_one_reference_of_the_bank_may_pay_several_payouts(
+        self, sale, creator, make_user, make_video, buy, admin
+    ):
+        """A bank's batch has one reference. Repeating it is about the same payout only."""
+        with at(SOLD):
+            buy(make_user(), make_video(creator=make_user("CREATOR"), price=1999))
+        with at(RIPE):
+            made = payouts.run()
+        for each in made:
+            payouts.approve(payout_id=each.pk, actor=admin)
+
+        for each in made * 2:
+            paid = payouts.mark_paid(payout_id=each.pk, external_ref="batch-7", actor=admin)
+            assert paid.pk == each.pk
+
+        assert len(made) == 2
+        assert set(Payout.objects.values_list("status", flat=True)) == {"paid"}
 
 
 class TestDebts:
