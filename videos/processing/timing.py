@@ -24,6 +24,7 @@ COMMON_RATES = (
     *(Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30)),
     *(Fraction(48), Fraction(50), Fraction(60000, 1001), Fraction(60)),
 )
+BLUR = Fraction(1, 100_000)  # of a rate: less than a picture in twenty minutes
 FALLBACK_RATE = Fraction(25)  # for a video of one picture
 # A part of the pictures may be closer to each other than the frame rate tells, by chance.
 CHANCE_SHARE = 0.2
@@ -173,13 +174,19 @@ def _frame_rate(video: Stream, picture: Packets, first: Opening) -> tuple[Fracti
         rate = min(fitting or FALLBACK_RATE, Fraction(HIGHEST_RATE))
         return _fast_enough(rate), False
     if fitting and abs(typical * fitting - 1) < Fraction(1, 20) + picture.tick / typical:
-        rate = fitting
+        rate = _without_blur(fitting)
         constant = _share_of_odd(picture, rate) < CHANCE_SHARE / 10
     else:
         rate, constant = _common_rate(picture, typical), False
     if rate > HIGHEST_RATE:
         rate = rate / -(-rate // HIGHEST_RATE) if constant else Fraction(HIGHEST_RATE)
     return _fast_enough(rate), constant
+
+
+def _without_blur(rate: Fraction) -> Fraction:
+    """Return the common rate that FFmpeg sees as ``rate``, by times that are rounded to milliseconds."""
+    nearest = min(COMMON_RATES, key=lambda common: abs(common - rate))
+    return nearest if abs(nearest - rate) <= nearest * BLUR else rate
 
 
 def _common_rate(picture: Packets, typical: Fraction) -> Fraction:

@@ -295,6 +295,14 @@ def test_interlaced_video_is_counted_in_frames_and_not_in_fields(tmp_path):
     assert video.frame_rate == 25
 
 
+@pytest.mark.parametrize("rate", ["60000/1001", "30000/1001", "24000/1001", "25", "17"])
+def test_a_rate_is_exact_though_the_container_counts_milliseconds(tmp_path, rate):
+    path = tmp_path / "a.mkv"
+    ffmpeg(*picture(rate=rate, seconds=3), *h264("-bf", "2"), path)
+
+    assert probe(path).frame_rate == Fraction(rate)
+
+
 @pytest.mark.parametrize(("rate", "expected"), [(120, 60), (100, 50), (90, 45), ("60000/1001", 0)])
 def test_rates_beyond_sixty_are_divided(tmp_path, rate, expected):
     path = make_clip(tmp_path / "source", seconds=1, size="64x64", rate=rate)
