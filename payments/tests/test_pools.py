@@ -166,8 +166,12 @@ class TestSharing:
         watch(viewers[2], videos[1], "2026-08-15", 50)
         watch(viewers[2], videos[1], "2026-09-01", 150)  # another month's
 
-        (closing,) = close(AUGUST)
+        told: list[str] = []
+        (closing,) = close(AUGUST, on_step=told.append)
 
+        assert told == [
+            "USD: recognising invoices", "USD: sharing the pool", "USD: writing the statements",
+        ]  # fmt: skip
         assert shares(closing) == {
             str(videos[0].creator_id): 1800,
             str(videos[1].creator_id): 600,
@@ -182,7 +186,11 @@ class TestSharing:
         held_until = set(entry.transfers.values_list("available_on", flat=True))
         assert held_until == {AUGUST.end + timedelta(days=14)}
         assert Statement.objects.count() == 2
-        assert AuditEntry.objects.get(action="pool.closed").data["creators"] == 2
+        closed = AuditEntry.objects.get(action="pool.closed").data
+        assert closed == {
+            "period": "2026-08", "currency": "USD", "balance": 2400, "amount": 2400, "creators": 2,
+            "input_sha256": pool.input_sha256,
+        }  # fmt: skip
         assert pools.verify_month(AUGUST) == []
         assert_books_balance()
 
