@@ -81,6 +81,19 @@ class TestSubscriber:
         assert SandboxPayment.objects.count() == Invoice.objects.count() == 1
         assert balances() == {"clearing:USD": -999, "deferred:USD": 999}
 
+    def test_only_subscriptions_that_would_renew_are_noted(self, make_user, subscribe):
+        ending, renewing, others = (make_user() for _ in range(3))
+        for user in (ending, renewing, others):
+            subscribe(user)
+        Subscription.objects.filter(user=ending).update(cancel_at_period_end=True)
+        for user in (ending, renewing):
+            past_the_service(user, client_for=None, client=None, admin=None)
+
+        assert deactivation.note_deactivated() == 1
+        assert deactivation.note_deactivated() == 0
+
+        assert Subscription.objects.get(must_not_renew=True).user == renewing
+
     def test_the_audit_entry_names_the_administrator(self, set_active, viewer, subscribe, admin):
         subscribe(viewer)
         set_active(viewer, False)

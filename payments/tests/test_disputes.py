@@ -250,6 +250,12 @@ class TestGivingBackOneself:
         with nothing_changes():
             assert code(self.ask(client_for, sale)) == "not_refundable"
 
+    def test_what_was_watched_before_the_purchase_does_not_count(self, sale, client_for):
+        """By a rental that is over, for example."""
+        self.watch(sale, 0.9)
+        WatchDaily.objects.update(day=sale.order.paid_at.date() - timedelta(days=1))
+        assert self.ask(client_for, sale).data["status"] == "refunded"
+
     def test_an_order_cannot_be_returned_after_the_refund_window(self, sale, client_for):
         with time_machine.travel(timezone.now() + timedelta(days=14, seconds=1)):
             with nothing_changes():
