@@ -25,17 +25,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
-from accounts.forgetting import forget_admin_sessions, forget_old_sign_ins
-from audit import checkpoints, partitions, pruning, sealing
-from audit.forgetting import forget_old_requests
 from config import database
-from videos import chunks, jobs, storage
+from videos import chunks, jobs, periodic, presence, storage
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob
-from videos.presentation import refreshing
 from videos.processing import cage
-from videos.services import chunking, garbage, publishing, purging
-from videos.signals import worker_tick
+from videos.services import chunking, publishing
 
 logger = logging.getLogger(__name__)
 
@@ -52,22 +47,6 @@ WORKER_KILLED = (
     "worker_killed",
     "The process that worked on the video was killed. If the video is FAILED, retry it later.",
 )
-TICKS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
-# The periodic work of this app and of those below it. Apps above this one connect to worker_tick.
-OWN_PARTS = {
-    "second": (jobs.release_of_dead_workers, sealing.seal_in_worker),
-    "minute": (forget_old_requests, refreshing.mend),
-    "hour": (
-        purging.purge_deleted,
-        garbage.collect_garbage,
-        jobs.forget_workers,
-        checkpoints.make_hourly,
-        pruning.prune_by_setting,
-        partitions.make_ahead,
-        forget_old_sign_ins,
-        forget_admin_sessions,
-    ),
-}
 
 
 class NotMigrated(Exception):
@@ -78,11 +57,11 @@ class Worker:
     """One worker process."""
 
     def __init__(self) -> None:
-        self.name = jobs.worker_name()
+        self.name = presence.worker_name()
         self.stopping = False
         self._jobs: list[ProcessingJob] = []  # that are carried out: one, or two
         self._declined: set[UUID] = set()  # jobs with whose chunks this worker could not help
-        self._last = dict.fromkeys(TICKS, float("-inf"))
+        self._last = dict.fromkeys(periodic.SECONDS, float("-inf"))
         self._announced_at = float("-inf")
 
     def run(self, *, until_idle: bool = False) -> None:
@@ -205,33 +184,32 @@ class Worker:
     def _waiting_first(self) -> ProcessingJob | None:
         """Claim a job that needs its first rendition and that no idle worker has taken."""
         return jobs.claim_next(
-            self.name, first_due_for=timedelta(seconds=settings.WORKER_POLL_SECONDS)
+            self.name,
+            due_for=timedelta(seconds=settings.WORKER_POLL_SECONDS),
+            stages=[ProcessingJob.Stage.FIRST],
         )
 
     def tick(self) -> None:
-        """Do the periodic work that is due: OWN_PARTS, then the receivers of ``worker_tick``.
-
-        Each part is safe to run in any number of workers at the same time. A part that raises is
-        logged and tried again the next time; the other parts still run.
-        """
+        """Do the periodic work that is due (``periodic.run``), and give a sign of life."""
         now = time.monotonic()
-        for every, seconds in TICKS.items():
+        for every, seconds in periodic.SECONDS.items():
             if now - self._last[every] >= seconds:
                 self._last[every] = now
-                own = (self.announce,) if every == "second" else ()
-                for part in (*own, *OWN_PARTS.get(every, ())):
-                    try:
-                        part()
-                    except Exception:
-                        logger.exception("%s failed", part.__qualname__)
-                        connections.close_all()
-                worker_tick.send_robust(sender=Worker, every=every)  # logs exceptions
+                if every == "second":
+                    self.announce()
+                periodic.run(every)
 
     def announce(self) -> None:
-        """Give a sign of life, every ANNOUNCE_SECONDS."""
+        """Give a sign of life, every ANNOUNCE_SECONDS. Logs its failure."""
         now = time.monotonic()
-        if now - self._announced_at >= ANNOUNCE_SECONDS:
-            jobs.announce(self.name)
+        if now - self._announced_at < ANNOUNCE_SECONDS:
+            return
+        try:
+            presence.announce(self.name)
+        except DatabaseError:
+            logger.exception("The worker could not give a sign of life.")
+            connections.close_all()
+        else:
             self._announced_at = now
 
     def _await_tables(self) -> bool:
