@@ -10,7 +10,8 @@ from config import money
 from config.ids import uuid7
 from config.texts import validate_name
 from videos import querysets
-from videos.engines.models import WorkerPresence as WorkerPresence  # a model of this app
+from videos.engines.models import Period as Period  # a model of this app, as the next
+from videos.engines.models import WorkerPresence as WorkerPresence
 from videos.presentation.models import Caption
 
 GROWING = "g"  # begins the names of growing versions; those of all others are hexadecimal

@@ -12,16 +12,17 @@ from videos.models import Chunk, ProcessingJob, WorkerPresence
 FORGET_WORKERS = timedelta(days=7)
 
 
-def worker_name() -> str:
-    """Return the name of this process in the queue: "<host>/<process namespace>/<process id>".
+def worker_name(process: int | None = None) -> str:
+    """Return the name of a process in the queue: "<host>/<process namespace>/<process id>".
 
+    Without a process id, it is the name of this process.
     Outside of Linux the namespace is empty.
     """
     try:
         namespace = str(os.stat("/proc/self/ns/pid").st_ino)
     except OSError:
         namespace = ""
-    return f"{socket.gethostname()}/{namespace}/{os.getpid()}"[:120]
+    return f"{socket.gethostname()}/{namespace}/{process or os.getpid()}"[:120]
 
 
 def announce(worker: str) -> None:

@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection
 from datetime import timedelta
 from multiprocessing.context import ForkProcess
 from types import FrameType
@@ -42,6 +43,7 @@ CHECK_SECONDS = 0.5  # between two looks whether the job was canceled
 # Of the processes that make all renditions: first renditions, and the web server, go before.
 NICENESS = 10
 DATABASE_AWAY = 3  # exit code of a child that could not write its result to the database
+ALL_STAGES = tuple(ProcessingJob.Stage)
 # Error code and text for the creator.
 WORKER_KILLED = (
     "worker_killed",
@@ -58,11 +60,16 @@ class Worker:
 
     def __init__(self) -> None:
         self.name = presence.worker_name()
-        self.stopping = False
+        self._is_told_to_stop = False
         self._jobs: list[ProcessingJob] = []  # that are carried out: one, or two
         self._declined: set[UUID] = set()  # jobs with whose chunks this worker could not help
         self._last = dict.fromkeys(periodic.SECONDS, float("-inf"))
         self._announced_at = float("-inf")
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker is told to stop."""
+        return self._is_told_to_stop
 
     def run(self, *, until_idle: bool = False) -> None:
         """Claim and carry out jobs until SIGTERM or SIGINT, or with ``until_idle`` until none is due.
@@ -70,8 +77,7 @@ class Worker:
         Survives a database that is not reachable, and waits for one that is not migrated: it tries
         again every WORKER_POLL_SECONDS. With ``until_idle`` it raises NotMigrated instead.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+        self._listen()
         if until_idle and database.pending_migrations():
             raise NotMigrated
         if not self._await_tables():
@@ -79,14 +85,11 @@ class Worker:
         storage.adopt()
         logger.info("Worker %s is ready. FFmpeg's cage: %s.", self.name, cage.describe().detail)
         while not self.stopping:
+            worked = False
             try:
                 self.tick()
-                job, helped = jobs.claim_next(self.name), None
-                if job is not None:
-                    self.work_on(job)
-                elif helped := chunks.job_to_help(self._declined):
-                    self.help_with(helped)
-                elif until_idle:
+                worked = self.do_one()
+                if until_idle and not worked:
                     return
             except DatabaseError as error:
                 # Unreachable or busy. Jobs and leases are in the table, so nothing is lost.
@@ -95,10 +98,37 @@ class Worker:
                     continue
                 logger.warning("The database is not reachable; trying again.", exc_info=True)
                 connections.close_all()
-                job = helped = None
-            if job is None and helped is None:
+            if not worked:
                 self._sleep(settings.WORKER_POLL_SECONDS)
         logger.info("Worker %s has stopped.", self.name)
+
+    def run_one(self) -> bool:
+        """Carry out one due job, at its present stage, and return whether there was one.
+
+        Does no periodic work, and gives the job back at SIGTERM or SIGINT (``stopping`` tells). Raises
+        NotMigrated, and DatabaseError when the database is away.
+        """
+        self._listen()
+        if database.pending_migrations():
+            raise NotMigrated
+        storage.adopt()
+        self.announce()
+        return not self.stopping and self.do_one(helps=False)
+
+    def do_one(
+        self, stages: Collection[ProcessingJob.Stage] = ALL_STAGES, *, helps: bool = True
+    ) -> bool:
+        """Carry out one due job, or else make chunks of another worker's job if this one ``helps``.
+
+        Return False if nothing was due.
+        """
+        if job := jobs.claim_next(self.name, stages=stages):
+            self.work_on(job)
+            return True
+        if helps and (helped := chunks.job_to_help(self._declined)):
+            self.help_with(helped)
+            return True
+        return False
 
     def work_on(self, job: ProcessingJob) -> None:
         """Carry out one claimed job in a child process, and keep its lease meanwhile.
@@ -232,13 +262,22 @@ class Worker:
             self._sleep(settings.WORKER_POLL_SECONDS)
         return False
 
+    def _listen(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        self.stopping = True
+        self._is_told_to_stop = True
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while not self.stopping and time.monotonic() < end:
             time.sleep(0.05)
+
+
+def may_fork() -> None:
+    """Let this process have children, although it is a child of a pool that forbids it (Celery's)."""
+    multiprocessing.current_process().daemon = False
 
 
 def _run_job(job: ProcessingJob, parent: int) -> None:

@@ -4,8 +4,11 @@ Whatever the engine, the table ProcessingJob is the queue: a job is claimed ther
 and ends there. An engine only carries wake-ups, which may get lost, come twice or come late.
 """
 
+from functools import cache
 from typing import Protocol
 from uuid import UUID
+
+from django.conf import settings
 
 from videos.engines.database import DatabaseEngine
 
@@ -29,6 +32,15 @@ class Engine(Protocol):
         """Return why no wake-up can be sent now, in a few words, or an empty string."""
 
 
-def current() -> Engine:
-    """Return the engine of this installation."""
+@cache
+def _named(name: str) -> Engine:
+    if name == "celery":
+        from videos.engines.celery import CeleryEngine  # imported late: Celery is optional
+
+        return CeleryEngine()
     return DatabaseEngine()
+
+
+def current() -> Engine:
+    """Return the engine of this installation (QUEUE_ENGINE)."""
+    return _named(settings.QUEUE_ENGINE)

@@ -20,3 +20,17 @@ class WorkerPresence(models.Model):
 
     def __str__(self):
         return self.name
+
+
+class Period(models.Model):
+    """When the periodic work of each second, minute and hour is to be sent next, and who sent it last.
+
+    Only beat of QUEUE_ENGINE=celery uses it. The clock is the database's.
+    """
+
+    every = models.CharField(primary_key=True, max_length=10)  # periodic.SECONDS
+    due_at = models.DateTimeField("due (UTC)")
+    beat = models.CharField(max_length=120, blank=True)  # presence.worker_name
+
+    def __str__(self):
+        return f"each {self.every}"
