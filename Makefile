@@ -140,6 +140,9 @@ bench-ledger: $(VENV)/dev ## measure the books at a million transfers
 bench-api: $(VENV)/dev ## measure the API against a bare application of Django and REST framework
 	@$(BIN)/python benchmarks/api.py $(ARGS)
 
+bench-queue: $(VENV)/celery ## measure claims a second on PostgreSQL, and the time from upload to claim, beside Celery alone
+	@$(BIN)/python benchmarks/job_queue.py $(ARGS)
+
 attack: $(VENV)/dev ## attack a service of its own, and show what was seen; `make attack ARGS="--short half"`
 	@$(BIN)/python -m attacks $(ARGS)
 

@@ -1,7 +1,8 @@
 """The engines of the queue: how workers learn that a job waits, and who does the periodic work.
 
 Whatever the engine, the table ProcessingJob is the queue: a job is claimed there, keeps its lease there
-and ends there. An engine only carries wake-ups, which may get lost, come twice or come late.
+and ends there (`docs/adr/0023-the-table-stays-the-queue.md`). An engine only carries wake-ups, which may
+get lost, come twice or come late.
 """
 
 from functools import cache

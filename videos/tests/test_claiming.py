@@ -22,7 +22,9 @@ State = ProcessingJob.State
 def fill(make_user):
     """A function that makes a queue by chance: jobs at all stages, waiting, running, lost and done."""
 
-    def make(seed: int, *, size: int = 60, creators: int = 5) -> None:
+    def make(
+        seed: int, *, size: int = 60, creators: int = 5, stages=tuple(ProcessingJob.Stage)
+    ) -> None:
         chance = random.Random(seed)  # noqa: S311 - a queue, not a secret
         users = [make_user("CREATOR") for _ in range(creators)]
         now = timezone.now()
@@ -31,12 +33,13 @@ def fill(make_user):
             video = Video.objects.create(creator=creator, title=str(number))
             state = chance.choices(["queued", "running", "done"], [6, 2, 2])[0]
             begun = state != "queued" or chance.random() < 0.3
+            ago = timedelta(seconds=chance.randrange(1, 500), microseconds=number)  # never the same
             ProcessingJob.objects.create(
                 key=str(number),
                 video=video,
                 creator=creator,
                 source_path="x",
-                stage=chance.choice(list(ProcessingJob.Stage)),
+                stage=chance.choice(stages),
                 state=state,
                 # A few of those that wait are due later, and some are equally old.
                 not_before=now
@@ -44,7 +47,7 @@ def fill(make_user):
                     seconds=chance.choice([-60, -60, -60, 600 if state == "queued" else -60])
                 ),
                 created_at=now - timedelta(seconds=chance.randrange(20)),
-                started_at=now - timedelta(seconds=chance.randrange(1, 500)) if begun else None,
+                started_at=now - ago if begun else None,
                 lease_until=now + timedelta(seconds=chance.choice([-9, 600]))
                 if state == "running"
                 else None,
@@ -54,9 +57,13 @@ def fill(make_user):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("seed", range(5))
-def test_the_statement_takes_jobs_in_their_turns(fill, seed):
-    fill(seed)
+@pytest.mark.parametrize(
+    ("seed", "size", "creators"), [(0, 60, 5), (1, 60, 5), (2, 60, 3), (3, 60, 1), (4, 130, 60)]
+)
+def test_the_statement_takes_jobs_in_their_turns(fill, seed, size, creators):
+    """Also with more creators at one stage than a claim looks at jobs."""
+    stages = [ProcessingJob.Stage.REST] if creators > 32 else tuple(ProcessingJob.Stage)
+    fill(seed, size=size, creators=creators, stages=stages)
     taken = 0
     while expected := ProcessingJob.objects.due().in_turns():
         job = jobs.claim_next("w")
