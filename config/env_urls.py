@@ -17,6 +17,7 @@ _SCHEMES = {
     "sqlite": "sqlite", "sqlite3": "sqlite",
 }  # fmt: skip
 _EXAMPLE = "postgres://user:password@host:5432/name"
+A_BROKER = "redis://127.0.0.1:6379/1"
 # Options of a PostgreSQL URL that Django itself uses; libpq knows the others.
 _OF_DJANGO = {"conn_max_age", "conn_health_checks", "disable_server_side_cursors", "pool"}
 
@@ -123,6 +124,25 @@ def redis(name: str) -> str:
     if url and not good:
         allowed = "it must be the URL of a Redis server, or empty for a local file"
         wrong(name, allowed, example="redis://127.0.0.1:6379/0", shown=f"={masked(url)}")
+        return ""
+    return url
+
+
+def broker(name: str) -> str:
+    """Return the URL of a message broker, Redis (also Valkey) or RabbitMQ, or an empty string."""
+    url = text(name)
+    try:
+        parts = urlsplit(url)
+        good = bool(parts.hostname) and parts.port != 0
+        is_redis = parts.scheme in {"redis", "rediss"}
+        if is_redis:
+            good = good and (parts.path in ("", "/") or parts.path[1:].isdecimal())
+        good = good and (is_redis or parts.scheme in {"amqp", "amqps"})
+    except ValueError:
+        good = False
+    if url and not good:
+        allowed = "it must be the URL of a Redis, Valkey or RabbitMQ server"
+        wrong(name, allowed, example=A_BROKER, shown=f"={masked(url)}")
         return ""
     return url
 

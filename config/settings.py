@@ -1,6 +1,7 @@
 """Django's settings. `.env.example` explains every environment variable that is read here."""
 
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,16 @@ MAX_AUDIO_TRACKS = env.number("MAX_AUDIO_TRACKS", 16, maximum=24)
 PROCESSING_TIME_FACTOR = env.number("PROCESSING_TIME_FACTOR", 20, minimum=1, maximum=1000)
 MAX_STREAMS = env.number("MAX_STREAMS", 32, minimum=1)
 
+QUEUE_ENGINE = env.choice("QUEUE_ENGINE", "database", among=("database", "celery"))
+CELERY_BROKER_URL = env_urls.broker("CELERY_BROKER_URL")
+if QUEUE_ENGINE == "celery" and not CELERY_BROKER_URL:
+    env.wrong("QUEUE_ENGINE", "it needs CELERY_BROKER_URL", example="database")
+elif QUEUE_ENGINE == "celery" and find_spec("celery") is None:
+    env.wrong(
+        "QUEUE_ENGINE",
+        "it needs Celery: pip install -r requirements-celery.txt",
+        example="database",
+    )
 CAPTIONS_MODEL: Path | None = env.model("CAPTIONS_MODEL")
 JOB_LEASE_SECONDS = env.number("JOB_LEASE_SECONDS", 30, minimum=3, maximum=3600)
 JOB_MAX_ATTEMPTS = env.number("JOB_MAX_ATTEMPTS", 4, minimum=1, maximum=100)

@@ -8,6 +8,6 @@ from django.dispatch import Signal
 # A receiver returns (name, state) of one part of its app, or None if it has nothing to report. The state
 # is "ok" or a few words without details that would help an attacker. Such a part is informational: it
 # never makes the service unready.
-# Heard by, in this order: videos.receivers.state_of_storage, payments.receivers.state_of_the_mode,
-# payments.receivers.state_of_the_books.
+# Heard by, in this order: videos.receivers.state_of_storage, videos.receivers.state_of_broker,
+# payments.receivers.state_of_the_mode, payments.receivers.state_of_the_books.
 health_checked = Signal()

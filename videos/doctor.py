@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection
@@ -11,14 +12,15 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from config.doctor import Finding, check, error, ok, warning
-from videos import storage
-from videos.models import ProcessingJob, WorkerPresence
+from videos import engines, storage
+from videos.models import Period, ProcessingJob, WorkerPresence
 from videos.processing import cage, holes, speech, tools
 from videos.processing.errors import ToolFailed, ToolMissing
 
 START = "Start one: python manage.py run_worker (`make run` starts one too)."
 WAITING = timedelta(minutes=15)
 LATELY = timedelta(days=1)
+BEAT_IS_LATE = timedelta(minutes=2)
 
 
 @check("Videos", "worker", needs_tables=True)
@@ -77,6 +79,29 @@ def queue() -> Iterator[Finding]:
         )
         remedy = "See the reasons on the admin site (processing jobs), and the worker's log."
         yield warning(text, remedy) if lost >= max(5, done) else ok(text)
+
+
+@check("Videos", "broker", needs_tables=True, seconds=6.0)
+def broker() -> Iterator[Finding]:
+    """Check the broker of QUEUE_ENGINE=celery, and that a beat sends the periodic work."""
+    if settings.QUEUE_ENGINE != "celery":
+        return
+    place = urlsplit(settings.CELERY_BROKER_URL).netloc.rpartition("@")[2]
+    if fault := engines.current().fault():
+        yield error(
+            f"The broker {place} cannot be used ({fault}): jobs wait, and so does the periodic work.",
+            "Start it, or correct CELERY_BROKER_URL. Nothing is lost: what waits is sent again.",
+        )
+    else:
+        yield ok(f"The broker {place} answers.")
+    late = Period.objects.filter(due_at__lt=Now() - BEAT_IS_LATE)
+    if late.exists() or not Period.objects.exists():
+        yield error(
+            "No beat sends the periodic work: mails, renewals and lost jobs wait.",
+            "Start one, or two: celery -A config beat",
+        )
+    else:
+        yield ok("A beat sends the periodic work.")
 
 
 @check("Videos", "media_dir", at_start=True, needs_tables=True)

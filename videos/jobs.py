@@ -7,8 +7,6 @@ that applies only while the attempt owns its job.
 Rows are locked in the order video, job. An upload that replaces a video's file uses the same order.
 """
 
-import os
-import socket
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
@@ -22,46 +20,21 @@ from django.db.models.functions import Now
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
+from videos import engines
 from videos.errors import LeaseLost, QuotaExceeded
-from videos.models import Chunk, ProcessingJob, Video, WorkerPresence
+from videos.models import Chunk, ProcessingJob, Video
 
 # Error code and text for the creator.
 WORKER_LOST = (
     "worker_lost",
     "Processing was interrupted too often, because its worker was killed each time. Retry the video.",
 )
-FORGET_WORKERS = timedelta(days=7)
 BACKOFF = timedelta(seconds=5)  # the wait after the first strike; doubled with each further one
 
 
 def lease() -> timedelta:
     """Return the time for which a claimed job belongs to its worker (JOB_LEASE_SECONDS)."""
     return timedelta(seconds=settings.JOB_LEASE_SECONDS)
-
-
-def worker_name() -> str:
-    """Return the name of this process in the queue: "<host>/<process namespace>/<process id>".
-
-    Outside of Linux the namespace is empty.
-    """
-    try:
-        namespace = str(os.stat("/proc/self/ns/pid").st_ino)
-    except OSError:
-        namespace = ""
-    return f"{socket.gethostname()}/{namespace}/{os.getpid()}"[:120]
-
-
-def announce(worker: str) -> None:
-    """Write that a worker is alive. Safe to repeat, as its row may be gone."""
-    if not WorkerPresence.objects.filter(name=worker).update(seen_at=Now()):
-        WorkerPresence.objects.get_or_create(
-            name=worker, defaults={"started_at": Now(), "seen_at": Now()}
-        )
-
-
-def forget_workers() -> int:
-    """Delete the rows of workers that were not seen for FORGET_WORKERS. Return their number."""
-    return WorkerPresence.objects.filter(seen_at__lt=Now() - FORGET_WORKERS).delete()[0]
 
 
 def queue(video: Video, source_path: str) -> ProcessingJob:
@@ -94,15 +67,19 @@ def queue_captions(video: Video) -> ProcessingJob:
     earlier = ProcessingJob.objects.filter(
         video=video, source_path=video.source_path, kind=kind
     ).count()
-    return ProcessingJob.objects.create(
+    job = ProcessingJob.objects.create(
         key=f"{kind}:{video.source_path}:{earlier}",
         kind=kind,
         video=video,
+        creator_id=video.creator_id,
         source_path=video.source_path,
         stage=ProcessingJob.Stage.CAPTIONS,
         max_attempts=settings.JOB_MAX_ATTEMPTS,
         not_before=Now(),
+        dispatched_at=Now(),
     )
+    engines.current().wake(job.pk, job.stage)
+    return job
 
 
 def cancel_captions(video: Video) -> None:
@@ -117,13 +94,16 @@ def _queue(video: Video, source_path: str, stage: ProcessingJob.Stage) -> Proces
     job = ProcessingJob.objects.create(
         key=f"transcode:{source_path}:{earlier}",
         video=video,
+        creator_id=video.creator_id,
         source_path=source_path,
         stage=stage,
         max_attempts=settings.JOB_MAX_ATTEMPTS,
         # By the database's clock: that of this host may be wrong, and the job would wait for it.
         not_before=Now(),
+        dispatched_at=Now(),
     )
     Video.objects.filter(pk=video.pk).update(job=job)
+    engines.current().wake(job.pk, job.stage)
     return job
 
 
@@ -151,24 +131,25 @@ def refuse_beyond_quota(creator: User, *, size: int, replaced: Video | None = No
         )
 
 
-def claim_next(worker: str, *, first_due_for: timedelta | None = None) -> ProcessingJob | None:
+def claim_next(
+    worker: str,
+    *,
+    due_for: timedelta = timedelta(0),
+    stages: Collection[ProcessingJob.Stage] = tuple(ProcessingJob.Stage),
+) -> ProcessingJob | None:
     """Claim a due job for ``worker`` and return it, or None if there is none to claim.
 
-    First renditions come before all others, and creators take turns (``in_turns``). With
-    ``first_due_for`` only a first rendition is claimed, and one that has been due for this time.
+    First renditions come before all others, and creators take turns (``in_turns``). Only jobs at one of
+    ``stages`` are claimed, and those that have been due for ``due_for``.
     A job with more than MAX_ATTEMPTS_LOST attempts is given up instead (worker_lost).
     """
-    # Several candidates, because another worker may claim the first ones meanwhile.
-    due = ProcessingJob.objects.due()
-    if first_due_for is not None:
-        due = due.filter(stage=ProcessingJob.Stage.FIRST, not_before__lte=Now() - first_due_for)
-    for job_id in due.in_turns()[:5]:
-        if job := ProcessingJob.objects.claim(job_id, worker=worker, lease=lease()):
-            if job.attempt > ProcessingJob.MAX_ATTEMPTS_LOST:
-                with suppress(LeaseLost):
-                    give_up(job, *WORKER_LOST)
-                continue
+    while job := ProcessingJob.objects.claim_next(
+        worker=worker, lease=lease(), stages=stages, due_for=due_for
+    ):
+        if job.attempt <= ProcessingJob.MAX_ATTEMPTS_LOST:
             return job
+        with suppress(LeaseLost):
+            give_up(job, *WORKER_LOST)
     return None
 
 
@@ -338,12 +319,14 @@ def go_on(job: ProcessingJob) -> None:
         attempt=0,
         strikes=0,
         not_before=Now(),
+        dispatched_at=Now(),
         lease_until=None,
         percent=0,
         step="",
     )
     if not changed:
         raise LeaseLost()
+    engines.current().wake(job.pk, ProcessingJob.Stage.REST)
 
 
 def finish(job: ProcessingJob) -> None:
@@ -362,36 +345,3 @@ def finish(job: ProcessingJob) -> None:
 
 def _lock_video(job: ProcessingJob) -> None:
     Video.objects.select_for_update().filter(pk=job.video_id).values_list("pk").first()
-
-
-def release_of_dead_workers() -> int:
-    """End the leases of jobs and chunks of dead worker processes, so that they are due at once.
-
-    Returns the number of these jobs and chunks. Checks only workers of this host and process namespace,
-    because a process id has no meaning in another one. Does nothing outside of Linux.
-    """
-    mine = worker_name().rsplit("/", 1)[0] + "/"
-    if mine.endswith("//"):  # no namespace
-        return 0
-    released = 0
-    running = ProcessingJob.objects.filter(
-        state=ProcessingJob.State.RUNNING, worker__startswith=mine
-    )
-    for job in running:
-        if not _is_alive(job.worker):
-            released += ProcessingJob.objects.held(job).update(lease_until=Now() - lease())
-    for chunk in Chunk.objects.taken().filter(worker__startswith=mine):
-        if not _is_alive(chunk.worker):
-            released += Chunk.objects.held(chunk).update(due_at=Now(), worker="")
-    return released
-
-
-def _is_alive(worker: str) -> bool:
-    """Return whether a worker of this host and process namespace is alive."""
-    try:
-        os.kill(int(worker.rsplit("/", 1)[1]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is alive and belongs to another user
-        return True
-    return True

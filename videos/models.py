@@ -10,6 +10,8 @@ from config import money
 from config.ids import uuid7
 from config.texts import validate_name
 from videos import querysets
+from videos.engines.models import Period as Period  # a model of this app, as the next
+from videos.engines.models import WorkerPresence as WorkerPresence
 from videos.presentation.models import Caption
 
 GROWING = "g"  # begins the names of growing versions; those of all others are hexadecimal
@@ -251,6 +253,7 @@ class ProcessingJob(models.Model):
     * ``fence``: rises with each claim; only the holder of the newest fence may publish;
     * ``worker``, ``lease_until``: the owner of a RUNNING job, and the end of its time;
     * ``not_before``: the earliest time of the next claim;
+    * ``dispatched_at``: when workers were last told of the job since its last claim (``engines``);
     * ``step``, ``percent``: the progress of the running attempt at its stage, for people;
     * ``error_code``, ``error_detail``: the reason of the last failure, for the creator;
     * ``last_line``: the last line that a tool wrote when it failed, without paths of the server;
@@ -282,6 +285,10 @@ class ProcessingJob(models.Model):
     key = models.CharField(max_length=120, unique=True)
     kind = models.CharField(max_length=20, choices=Kind, default=Kind.TRANSCODE)
     video = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="jobs")
+    # A copy, so that turns can be read from this table's indexes alone. The row goes with its video.
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, "+", db_constraint=False, db_index=False
+    )
     source_path = models.CharField(max_length=200)
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     stage = models.PositiveSmallIntegerField(choices=Stage, default=Stage.REST)
@@ -292,6 +299,7 @@ class ProcessingJob(models.Model):
     worker = models.CharField(max_length=120, blank=True)
     lease_until = models.DateTimeField(null=True)
     not_before = models.DateTimeField(default=timezone.now)
+    dispatched_at = models.DateTimeField(null=True)
     step = models.CharField(max_length=20, blank=True)
     percent = models.PositiveSmallIntegerField(default=0)
     error_code = models.CharField(max_length=40, blank=True)
@@ -318,12 +326,20 @@ class ProcessingJob(models.Model):
             ),
         ]
         indexes = [
-            # jobs.claim_next: the oldest due job.
+            # The open jobs of all creators, the oldest first.
             models.Index(
                 fields=["created_at"],
                 name="job_open",
                 condition=Q(state__in=["queued", "running"]),
             ),
+            # claiming.claim_first: the oldest waiting job of each stage and creator, and what they run.
+            models.Index(
+                fields=["stage", "creator", "created_at", "id"],
+                name="job_waiting",
+                condition=Q(state="queued"),
+            ),
+            models.Index(fields=["creator"], name="job_running", condition=Q(state="running")),
+            models.Index(fields=["creator", "-started_at"], name="job_begun"),
         ]
 
     def __str__(self):
@@ -380,20 +396,3 @@ class Chunk(models.Model):
     def folder(self) -> Path:
         """The folder that only this attempt at the chunk writes."""
         return self.job.chunks_folder / self.plan[:12] / f"{self.number}-{self.fence}"
-
-
-class WorkerPresence(models.Model):
-    """A worker process, and when it last gave a sign of life.
-
-    A worker writes its row every ten seconds, by the database's clock. The row stays when it ends, so
-    that an operator can read since when no worker has run.
-    """
-
-    name = models.CharField(primary_key=True, max_length=120)  # jobs.worker_name
-    started_at = models.DateTimeField("first seen (UTC)")
-    seen_at = models.DateTimeField("last seen (UTC)")
-
-    objects = querysets.WorkerPresenceQuerySet.as_manager()
-
-    def __str__(self):
-        return self.name

@@ -1,6 +1,7 @@
 """The rules about many rows, each written only here: who sees a video, and which jobs are due."""
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import reduce
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Self, cast
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db import models
-from django.db.models import F, Q
+from django.db import connections, models
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import User
+from videos import claiming
 from videos.presentation.models import Caption
 from videos.signals import videos_kept
 
@@ -126,13 +128,13 @@ class ProcessingJobQuerySet(models.QuerySet["ProcessingJob"]):
         Of one turn, the creator comes first whose last job began longest ago, then the older job. So no
         creator has several jobs running while another one who has fewer waits.
         """
-        rows = self.order_by("created_at", "pk").values_list("pk", "stage", "video__creator")
+        rows = self.order_by("created_at", "pk").values_list("pk", "stage", "creator")
         jobs = self.model.objects.order_by()
         running = jobs.filter(state=self.model.State.RUNNING, lease_until__gte=Now())
-        begins_with = Counter(running.values_list("video__creator", flat=True))
+        begins_with = Counter(running.values_list("creator", flat=True))
         turns = {stage: begins_with.copy() for stage in self.model.Stage}
         begun = jobs.exclude(started_at=None).order_by("-started_at")
-        recent = list(begun.values_list("video__creator", flat=True)[:RECENT])
+        recent = list(begun.values_list("creator", flat=True)[:RECENT])
         ranked = []
         for age, (pk, stage, creator) in enumerate(rows):
             turns[stage][creator] += 1
@@ -147,24 +149,24 @@ class ProcessingJobQuerySet(models.QuerySet["ProcessingJob"]):
         begins a new attempt with a higher fence: an earlier attempt that still runs has the older
         fence and can no longer publish. A job of a killed worker becomes due when its lease expires.
         """
-        claimed = (
-            self.due()
-            .filter(pk=job_id)
-            .update(
-                state=self.model.State.RUNNING,
-                worker=worker,
-                # Counted before the work, so that a job that kills its worker is counted as well.
-                attempt=F("attempt") + 1,
-                fence=F("fence") + 1,
-                lease_until=Now() + lease,
-                started_at=Now(),
-                step="",
-                percent=0,
-                error_code="",
-                error_detail="",
-            )
-        )
+        claimed = self.due().filter(pk=job_id).update(**claiming.changes(worker, lease))
         return self.select_related("video").get(pk=job_id) if claimed else None
+
+    def claim_next(
+        self, *, worker: str, lease: timedelta, stages: Collection[int], due_for: timedelta
+    ) -> "ProcessingJob | None":
+        """Claim the due job whose turn it is (``in_turns``), among these stages; None without one.
+
+        On PostgreSQL one statement finds and claims it, and passes over those that others are claiming.
+        """
+        if connections[self.db].vendor == "postgresql":
+            return claiming.claim_first(self.model, worker, lease, stages, due_for)
+        due = self.due().filter(stage__in=stages)
+        if due_for:
+            due = due.filter(not_before__lte=Now() - due_for)
+        # Several candidates, because another worker may claim the first ones meanwhile.
+        claims = (self.claim(pk, worker=worker, lease=lease) for pk in due.in_turns()[:5])
+        return next((job for job in claims if job is not None), None)
 
     def held(self, job: "ProcessingJob") -> Self:
         """Return the row of ``job`` as long as this attempt owns it, else no row."""

@@ -4,7 +4,7 @@ from django.db import connections
 from django.dispatch import receiver
 
 from config.signals import health_checked
-from videos import storage
+from videos import engines, storage
 from videos.models import Video
 from videos.presentation import refreshing
 from videos.signals import video_published
@@ -15,6 +15,12 @@ def state_of_storage(sender, **kwargs):
     """Report MEDIA_DIR when something is wrong with it."""
     state = storage.state()
     return ("storage", state) if state != "ok" else None
+
+
+@receiver(health_checked, dispatch_uid="videos.state_of_broker")
+def state_of_broker(sender, **kwargs):
+    """Report the broker of QUEUE_ENGINE=celery when it is away: jobs are accepted, and wait for it."""
+    return ("broker", "unavailable") if engines.current().fault() else None
 
 
 @receiver(video_published, dispatch_uid="videos.present_version")

@@ -34,10 +34,10 @@ video_restricted = Signal()
 # 1. payments.receivers.keep_bought_videos: those that the user has bought, or rents now.
 videos_kept = Signal()
 
-# Time for periodic work. Sent by worker.py with send_robust(), outside of any transaction, about
-# every second, minute and hour as long as a worker runs. Each worker sends it, so that receivers may
-# run at the same time in several processes. An exception of a receiver is logged and stops neither
-# the other receivers nor the worker.
+# Time for periodic work. Sent by periodic.py with send_robust(), outside of any transaction, about
+# every second, minute and hour as long as a worker runs. Each embedded worker sends it, so that
+# receivers may run at the same time in several processes. An exception of a receiver is logged and
+# stops neither the other receivers nor the worker.
 # Arguments: every (str: "second", "minute" or "hour").
 # Heard by, in this order:
 # 1. payments.receivers.run_periodic_work: each second delivers the sandbox's events, runs

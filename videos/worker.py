@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection
 from datetime import timedelta
 from multiprocessing.context import ForkProcess
 from types import FrameType
@@ -25,17 +26,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
-from accounts.forgetting import forget_admin_sessions, forget_old_sign_ins
-from audit import checkpoints, partitions, pruning, sealing
-from audit.forgetting import forget_old_requests
 from config import database
-from videos import chunks, jobs, storage
+from videos import chunks, jobs, periodic, presence, storage
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob
-from videos.presentation import refreshing
 from videos.processing import cage
-from videos.services import chunking, garbage, publishing, purging
-from videos.signals import worker_tick
+from videos.services import chunking, publishing
 
 logger = logging.getLogger(__name__)
 
@@ -50,27 +46,12 @@ FAREWELL_SECONDS = 5.0
 # Of the processes that make all renditions: first renditions, and the web server, go before.
 NICENESS = 10
 DATABASE_AWAY = 3  # exit code of a child that could not write its result to the database
+ALL_STAGES = tuple(ProcessingJob.Stage)
 # Error code and text for the creator.
 WORKER_KILLED = (
     "worker_killed",
     "The process that worked on the video was killed. If the video is FAILED, retry it later.",
 )
-TICKS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
-# The periodic work of this app and of those below it. Apps above this one connect to worker_tick.
-OWN_PARTS = {
-    "second": (jobs.release_of_dead_workers, sealing.seal_in_worker),
-    "minute": (forget_old_requests, refreshing.mend),
-    "hour": (
-        purging.purge_deleted,
-        garbage.collect_garbage,
-        jobs.forget_workers,
-        checkpoints.make_hourly,
-        pruning.prune_by_setting,
-        partitions.make_ahead,
-        forget_old_sign_ins,
-        forget_admin_sessions,
-    ),
-}
 
 
 class NotMigrated(Exception):
@@ -81,12 +62,17 @@ class Worker:
     """One worker process."""
 
     def __init__(self) -> None:
-        self.name = jobs.worker_name()
-        self.stopping = False
+        self.name = presence.worker_name()
+        self._is_told_to_stop = False
         self._jobs: list[ProcessingJob] = []  # that are carried out: one, or two
         self._declined: set[UUID] = set()  # jobs with whose chunks this worker could not help
-        self._last = dict.fromkeys(TICKS, float("-inf"))
+        self._last = dict.fromkeys(periodic.SECONDS, float("-inf"))
         self._announced_at = float("-inf")
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker is told to stop."""
+        return self._is_told_to_stop
 
     def run(self, *, until_idle: bool = False) -> None:
         """Claim and carry out jobs until SIGTERM or SIGINT, or with ``until_idle`` until none is due.
@@ -94,8 +80,7 @@ class Worker:
         Survives a database that is not reachable, and waits for one that is not migrated: it tries
         again every WORKER_POLL_SECONDS. With ``until_idle`` it raises NotMigrated instead.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+        self._listen()
         if until_idle and database.pending_migrations():
             raise NotMigrated
         if not self._await_tables():
@@ -103,14 +88,11 @@ class Worker:
         storage.adopt()
         logger.info("Worker %s is ready. FFmpeg's cage: %s.", self.name, cage.describe().detail)
         while not self.stopping:
+            worked = False
             try:
                 self.tick()
-                job, helped = jobs.claim_next(self.name), None
-                if job is not None:
-                    self.work_on(job)
-                elif helped := chunks.job_to_help(self._declined):
-                    self.help_with(helped)
-                elif until_idle:
+                worked = self.do_one()
+                if until_idle and not worked:
                     return
             except DatabaseError as error:
                 # Unreachable or busy. Jobs and leases are in the table, so nothing is lost.
@@ -119,10 +101,37 @@ class Worker:
                     continue
                 logger.warning("The database is not reachable; trying again.", exc_info=True)
                 connections.close_all()
-                job = helped = None
-            if job is None and helped is None:
+            if not worked:
                 self._sleep(settings.WORKER_POLL_SECONDS)
         logger.info("Worker %s has stopped.", self.name)
+
+    def run_one(self) -> bool:
+        """Carry out one due job, at its present stage, and return whether there was one.
+
+        Does no periodic work, and gives the job back at SIGTERM or SIGINT (``stopping`` tells). Raises
+        NotMigrated, and DatabaseError when the database is away.
+        """
+        self._listen()
+        if database.pending_migrations():
+            raise NotMigrated
+        storage.adopt()
+        self.announce()
+        return not self.stopping and self.do_one(helps=False)
+
+    def do_one(
+        self, stages: Collection[ProcessingJob.Stage] = ALL_STAGES, *, helps: bool = True
+    ) -> bool:
+        """Carry out one due job, or else make chunks of another worker's job if this one ``helps``.
+
+        Return False if nothing was due.
+        """
+        if job := jobs.claim_next(self.name, stages=stages):
+            self.work_on(job)
+            return True
+        if helps and (helped := chunks.job_to_help(self._declined)):
+            self.help_with(helped)
+            return True
+        return False
 
     def work_on(self, job: ProcessingJob) -> None:
         """Carry out one claimed job in a child process, and keep its lease meanwhile.
@@ -214,33 +223,32 @@ class Worker:
     def _waiting_first(self) -> ProcessingJob | None:
         """Claim a job that needs its first rendition and that no idle worker has taken."""
         return jobs.claim_next(
-            self.name, first_due_for=timedelta(seconds=settings.WORKER_POLL_SECONDS)
+            self.name,
+            due_for=timedelta(seconds=settings.WORKER_POLL_SECONDS),
+            stages=[ProcessingJob.Stage.FIRST],
         )
 
     def tick(self) -> None:
-        """Do the periodic work that is due: OWN_PARTS, then the receivers of ``worker_tick``.
-
-        Each part is safe to run in any number of workers at the same time. A part that raises is
-        logged and tried again the next time; the other parts still run.
-        """
+        """Do the periodic work that is due (``periodic.run``), and give a sign of life."""
         now = time.monotonic()
-        for every, seconds in TICKS.items():
+        for every, seconds in periodic.SECONDS.items():
             if now - self._last[every] >= seconds:
                 self._last[every] = now
-                own = (self.announce,) if every == "second" else ()
-                for part in (*own, *OWN_PARTS.get(every, ())):
-                    try:
-                        part()
-                    except Exception:
-                        logger.exception("%s failed", part.__qualname__)
-                        connections.close_all()
-                worker_tick.send_robust(sender=Worker, every=every)  # logs exceptions
+                if every == "second":
+                    self.announce()
+                periodic.run(every)
 
     def announce(self) -> None:
-        """Give a sign of life, every ANNOUNCE_SECONDS."""
+        """Give a sign of life, every ANNOUNCE_SECONDS. Logs its failure."""
         now = time.monotonic()
-        if now - self._announced_at >= ANNOUNCE_SECONDS:
-            jobs.announce(self.name)
+        if now - self._announced_at < ANNOUNCE_SECONDS:
+            return
+        try:
+            presence.announce(self.name)
+        except DatabaseError:
+            logger.exception("The worker could not give a sign of life.")
+            connections.close_all()
+        else:
             self._announced_at = now
 
     def _await_tables(self) -> bool:
@@ -263,13 +271,22 @@ class Worker:
             self._sleep(settings.WORKER_POLL_SECONDS)
         return False
 
+    def _listen(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        self.stopping = True
+        self._is_told_to_stop = True
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while not self.stopping and time.monotonic() < end:
             time.sleep(0.05)
+
+
+def may_fork() -> None:
+    """Let this process have children, although it is a child of a pool that forbids it (Celery's)."""
+    multiprocessing.current_process().daemon = False
 
 
 def _run_job(job: ProcessingJob, parent: int) -> None:

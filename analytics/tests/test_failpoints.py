@@ -20,7 +20,7 @@ from payments.services.buying import orders
 from payments.services.gateway_news import reconciliation, webhooks
 from payments.services.settling import refunds
 from payments.services.subscribing import lapsing
-from videos import jobs
+from videos import jobs, presence
 from videos.services import publishing
 
 pytestmark = pytest.mark.long
@@ -176,7 +176,7 @@ def recover(flow: Flow, mails: Path, killed: kills.Point | None, *, comes_back: 
         with time_machine.travel(now + later):
             if comes_back and number == 0:
                 flow.act()
-            jobs.release_of_dead_workers()
+            presence.release_of_dead_workers()
             if number == 1:
                 for event in SandboxEvent.objects.order_by("pk"):
                     body, headers = events.message(event)
@@ -184,7 +184,7 @@ def recover(flow: Flow, mails: Path, killed: kills.Point | None, *, comes_back: 
             # The database's clock does not travel, so what is compared with it comes nearer.
             Notice.objects.update(not_before=F("not_before") - later)
             tick(*work)
-            while (job := jobs.claim_next(jobs.worker_name())) is not None:
+            while (job := jobs.claim_next(presence.worker_name())) is not None:
                 publishing.process(job)
     with time_machine.travel(now + later + timedelta(minutes=1)):  # after the work above
         flow.check(came_back=comes_back or killed is None)

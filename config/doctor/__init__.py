@@ -177,5 +177,6 @@ def _secrets() -> Iterator[str]:
     hold += [*settings.SECRET_KEY_FALLBACKS, *settings.STRIPE_WEBHOOK_SECRETS]
     hold += settings.SANDBOX_WEBHOOK_SECRETS
     hold += [settings.DATABASES["default"].get("PASSWORD"), urlsplit(settings.CACHE_URL).password]
+    hold.append(urlsplit(settings.CELERY_BROKER_URL).password)
     # A shorter one could be a part of any word; no check shows one anyway.
     yield from (text for text in map(str, filter(None, hold)) if len(text) >= 6)

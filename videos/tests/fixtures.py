@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.roles import Role
 from audit.models import AuditEntry
-from videos import jobs, storage
+from videos import jobs, presence, storage
 from videos.models import ProcessingJob, Tag, Video
 from videos.processing import early, pipeline
 from videos.processing.pipeline import Output
@@ -176,7 +176,7 @@ def process_stage(db):
     """
 
     def process() -> ProcessingJob | None:
-        job = jobs.claim_next(jobs.worker_name())
+        job = jobs.claim_next(presence.worker_name())
         if job is not None:
             publishing.process(job)
             job.refresh_from_db()
@@ -196,7 +196,7 @@ def process_next(process_stage):
         job = process_stage()
         if job is not None and job.stage == ProcessingJob.Stage.REST and job.state == "queued":
             claimed = ProcessingJob.objects.claim(
-                job.pk, worker=jobs.worker_name(), lease=jobs.lease()
+                job.pk, worker=presence.worker_name(), lease=jobs.lease()
             )
             if claimed is None:  # it waits
                 return job

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts.roles import Role
 from config import processors
-from videos import chunks, jobs
+from videos import chunks, jobs, presence
 from videos.errors import LeaseLost
 from videos.models import Chunk, ProcessingJob, Video
 from videos.processing.cutting import Plan
@@ -131,20 +131,20 @@ class TestQueue:
         assert chunks.progress(laid_out).percent == (50 + 20) * 100 // 120
 
     def test_the_leases_of_a_dead_worker_end_at_once(self, laid_out):
-        alive = take(laid_out, jobs.worker_name())
-        dead = jobs.worker_name().rsplit("/", 1)[0] + "/999999999"
+        alive = take(laid_out, presence.worker_name())
+        dead = presence.worker_name().rsplit("/", 1)[0] + "/999999999"
         chunk = take(laid_out, dead)
         ProcessingJob.objects.update(worker="host/1/1")
-        assert jobs.release_of_dead_workers() == 1
+        assert presence.release_of_dead_workers() == 1
         assert Chunk.objects.taken().get() == alive
         assert chunks.claim(laid_out, "host/1/3", helping=True) == chunk
 
     def test_workers_of_one_host_share_its_processors(self, db, settings, monkeypatch):
         monkeypatch.setattr(processors, "count", lambda: 8)
-        jobs.announce("host/1/1")
+        presence.announce("host/1/1")
         assert chunks.threads("host/1/1") == 0  # as FFmpeg likes
         for name in ("host/1/2", "host/1/3", "elsewhere/1/4"):
-            jobs.announce(name)
+            presence.announce(name)
         assert chunks.threads("host/1/1") == 2
         settings.FFMPEG_THREADS = 5
         assert chunks.threads("host/1/1") == 0  # the setting goes before

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from config.tests.doctoring import said, worst
-from videos import doctor, jobs
+from videos import doctor, jobs, presence
 from videos.models import ProcessingJob, WorkerPresence
 from videos.processing import cage, holes, tools
 from videos.processing.errors import ToolFailed, ToolMissing
@@ -21,7 +21,7 @@ FORBIDDEN = Isolation("limits", "bubblewrap does not work here (no permissions)"
 
 
 def seen(name: str, *, ago: timedelta) -> None:
-    jobs.announce(name)
+    presence.announce(name)
     WorkerPresence.objects.filter(name=name).update(seen_at=timezone.now() - ago)
 
 
@@ -76,7 +76,7 @@ def test_a_worker_that_gave_a_sign_of_life_is_good_and_a_silent_one_is_not(job):
 def test_announcing_again_prolongs_and_makes_no_second_row():
     seen("one/ns/1", ago=timedelta(minutes=5))
     started = WorkerPresence.objects.get().started_at
-    jobs.announce("one/ns/1")
+    presence.announce("one/ns/1")
 
     assert worst("worker") == "ok"
     assert WorkerPresence.objects.get().started_at == started
@@ -86,13 +86,13 @@ def test_rows_of_old_workers_are_deleted():
     seen("old/ns/1", ago=timedelta(days=8))
     seen("new/ns/1", ago=timedelta(days=6))
 
-    assert jobs.forget_workers() == 1
+    assert presence.forget_workers() == 1
     assert WorkerPresence.objects.get().name == "new/ns/1"
 
 
 def test_workers_of_two_hosts_need_a_shared_database_and_cache(settings, monkeypatch):
     for host in ("one", "two"):
-        jobs.announce(f"{host}/ns/1")
+        presence.announce(f"{host}/ns/1")
     monkeypatch.setattr(doctor, "connection", SimpleNamespace(vendor="sqlite"))
     assert worst("worker") == "error"
 
@@ -113,9 +113,11 @@ def test_a_video_that_waits_for_long_is_a_warning(job):
 
 def test_many_failed_jobs_are_a_warning(make_video):
     for number in range(5):
+        video = make_video()
         ProcessingJob.objects.create(
             key=str(number),
-            video=make_video(),
+            video=video,
+            creator=video.creator,
             source_path="x",
             state="failed",
             error_code="damaged",

@@ -8,7 +8,7 @@ import pytest
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from videos import estimates, jobs
+from videos import estimates, jobs, presence
 from videos.models import Chunk, ProcessingJob, Video, WorkerPresence
 from videos.services import publishing, sources
 from videos.tests.claims import claim_due
@@ -28,6 +28,7 @@ def waiting(make_video):
         job = ProcessingJob.objects.create(
             key=str(video.pk),
             video=video,
+            creator=video.creator,
             source_path=video.source_path,
             not_before=Now(),
             **fields,
@@ -44,14 +45,14 @@ def earlier_run(make_video):
     video = make_video()
     end = timezone.now()
     ProcessingJob.objects.create(
-        key="earlier", video=video, source_path="x", state="done",
+        key="earlier", video=video, creator=video.creator, source_path="x", state="done",
         started_at=end - timedelta(seconds=30), finished_at=end,
     )  # fmt: skip
 
 
 @pytest.fixture
 def a_worker():
-    jobs.announce("w")
+    presence.announce("w")
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_a_waiting_video_is_told_the_time_of_all_before_it(waiting, told):
     assert (told(first)["queue_position"], told(first)["eta_seconds"]) == (1, 30)
     assert (told(second)["queue_position"], told(second)["eta_seconds"]) == (2, 90)
 
-    jobs.announce("another worker")
+    presence.announce("another worker")
     assert told(second)["eta_seconds"] == 75
 
 
@@ -108,7 +109,7 @@ def test_chunks_of_an_earlier_attempt_are_no_speed_of_this_one(waiting, told):
 def test_what_is_not_known_is_not_invented(waiting, told, earlier_run):
     video = waiting()
     assert told(video)["eta_seconds"] is None  # no worker runs
-    jobs.announce("w")
+    presence.announce("w")
     assert told(video)["eta_seconds"] == 30
     ProcessingJob.objects.filter(key="earlier").delete()
     assert told(video)["eta_seconds"] is None  # no speed is known

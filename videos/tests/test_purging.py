@@ -8,9 +8,9 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from videos.models import Video
+from videos.periodic import OWN_PARTS
 from videos.presentation.models import Caption
 from videos.services import catalogue, purging
-from videos.worker import OWN_PARTS
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media", "encoded_once")]
 URL = "/api/v1/videos/"

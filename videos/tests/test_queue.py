@@ -13,7 +13,7 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from videos import jobs
+from videos import jobs, presence
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob, Video
 from videos.services import catalogue, sources
@@ -191,18 +191,18 @@ class TestLease:
     def test_the_lease_of_a_dead_process_of_this_host_ends_at_once(self, job, claim):
         dead = subprocess.Popen(["true"])
         dead.wait()
-        place = jobs.worker_name().rsplit("/", 1)[0]
+        place = presence.worker_name().rsplit("/", 1)[0]
         claim(f"{place}/{dead.pid}")
 
-        assert jobs.release_of_dead_workers() == 1
+        assert presence.release_of_dead_workers() == 1
         assert claim_due("w").attempt == 2
         assert job.strikes == 0
 
     def test_the_lease_of_a_living_process_or_of_another_host_stays(self, job, claim):
-        place = jobs.worker_name().rsplit("/", 1)[0]
+        place = presence.worker_name().rsplit("/", 1)[0]
         for worker in (f"{place}/{os.getpid()}", "elsewhere/1/999999", f"{place}0/999999"):
             claim(worker)
-            assert jobs.release_of_dead_workers() == 0
+            assert presence.release_of_dead_workers() == 0
             assert jobs.claim_next("w") is None
             lapse(job)
 
@@ -210,10 +210,10 @@ class TestLease:
     def test_many_workers_may_end_the_leases_of_dead_processes_at_once(self, job, claim):
         dead = subprocess.Popen(["true"])
         dead.wait()
-        claim(f"{jobs.worker_name().rsplit('/', 1)[0]}/{dead.pid}")
+        claim(f"{presence.worker_name().rsplit('/', 1)[0]}/{dead.pid}")
 
         def sweep_and_claim(number):
-            jobs.release_of_dead_workers()
+            presence.release_of_dead_workers()
             return jobs.claim_next(f"host/1/{number}")
 
         won = [one for one in at_once(8, sweep_and_claim) if one]

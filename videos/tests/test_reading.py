@@ -35,7 +35,9 @@ def catalogue(people, make_video):
         make_video(creator=owner, title="unlisted", visibility="unlisted", tags=["fog"]),
         make_video(title="of another", visibility="private"),
     ]
-    job = ProcessingJob.objects.create(key="k", video=videos[0], source_path="s", percent=7)
+    job = ProcessingJob.objects.create(
+        key="k", video=videos[0], creator=videos[0].creator, source_path="s", percent=7
+    )
     Video.objects.filter(pk=videos[0].pk).update(job=job)
     return videos
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from videos import jobs, worker
+from videos import jobs, presence, worker
 from videos.services import publishing
 from videos.worker import Worker
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def claimed(uploaded_video):
-    return jobs.claim_next(jobs.worker_name())
+    return jobs.claim_next(presence.worker_name())
 
 
 def test_a_child_that_has_ended_its_job_may_clean_up(claimed, media, monkeypatch):

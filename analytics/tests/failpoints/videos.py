@@ -12,7 +12,7 @@ from accounts.roles import Role
 from analytics.tests.failpoints.flow import Flow
 from payments.models import Coupon
 from payments.services.buying import checkout
-from videos import jobs
+from videos import jobs, presence
 from videos.models import Chunk, Video
 from videos.services import catalogue, chunking, publishing, sources
 from videos.tests import media
@@ -84,7 +84,7 @@ class Process(Upload):
         sources.create_with_source(creator=self.user, received=self.file, title="New")
 
     def act(self) -> None:
-        job = jobs.claim_next(jobs.worker_name())
+        job = jobs.claim_next(presence.worker_name())
         # Without the progress of each second, the flow has the same commits every time.
         with patch.object(publishing, "REPORT_EVERY_SECONDS", float("inf")):
             if job is not None:

@@ -1,0 +1,56 @@
+"""The periodic work: what is done each second, minute and hour, by whichever process the engine chooses.
+
+An embedded worker runs it between its jobs. With Celery, beat sends each period to one worker.
+"""
+
+import logging
+
+from django.db import connections
+
+from accounts.forgetting import forget_admin_sessions, forget_old_sign_ins
+from audit import checkpoints, partitions, pruning, sealing
+from audit.forgetting import forget_old_requests
+from videos import engines, presence
+from videos.presentation import refreshing
+from videos.services import garbage, purging
+from videos.signals import worker_tick
+
+logger = logging.getLogger(__name__)
+
+SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+
+
+def _wake_again() -> None:
+    engines.current().wake_again()
+
+
+# The periodic work of this app and of those below it. Apps above this one connect to worker_tick.
+OWN_PARTS = {
+    "second": (presence.release_of_dead_workers, _wake_again, sealing.seal_in_worker),
+    "minute": (forget_old_requests, refreshing.mend),
+    "hour": (
+        purging.purge_deleted,
+        garbage.collect_garbage,
+        presence.forget_workers,
+        checkpoints.make_hourly,
+        pruning.prune_by_setting,
+        partitions.make_ahead,
+        forget_old_sign_ins,
+        forget_admin_sessions,
+    ),
+}
+
+
+def run(every: str) -> None:
+    """Do the work of one period ("second", "minute" or "hour"): OWN_PARTS, then ``worker_tick``.
+
+    Each part is safe to run in any number of processes at the same time, too often, and late. A part
+    that raises is logged and tried again in the next period; the other parts still run.
+    """
+    for part in OWN_PARTS[every]:
+        try:
+            part()
+        except Exception:
+            logger.exception("%s failed", part.__qualname__)
+            connections.close_all()
+    worker_tick.send_robust(sender=None, every=every)  # logs exceptions
