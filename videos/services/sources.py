@@ -1,10 +1,9 @@
 """The source of a video: storing the uploaded file, and queueing its processing job."""
 
-import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Unpack
 
-from django.conf import settings
 from django.db import transaction
 
 import audit.services as audit
@@ -38,7 +37,7 @@ def create_with_source(
 def attach_source(*, video: Video, received: ReceivedFile, actor: User) -> Video:
     """Make an uploaded file the source of a video (UPLOADED) and queue its processing job.
 
-    The file is durable on the disk before the row names it. An open job of an earlier source is
+    The file is durable in the store before the row names it. An open job of an earlier source is
     canceled; a published version can be played until the new one is ready.
 
     Raises EmptyUpload for a file of zero bytes, StorageFull and StorageAway. Raises NotVisible if the
@@ -48,8 +47,7 @@ def attach_source(*, video: Video, received: ReceivedFile, actor: User) -> Video
     if received.size == 0:
         raise EmptyUpload()
     path = f"sources/{video.pk}/{uuid7().hex}/source"
-    target = settings.MEDIA_ROOT / path
-    received.keep(target)
+    received.keep(path)
     try:
         with transaction.atomic():
             changed = (
@@ -78,7 +76,8 @@ def attach_source(*, video: Video, received: ReceivedFile, actor: User) -> Video
             )
             jobs.queue(video, path)
     except NotVisible:
-        shutil.rmtree(target.parent, ignore_errors=True)
+        with suppress(OSError):  # then ``garbage`` removes it
+            storage.store().remove(path.removesuffix("/source"))
         raise
     return video
 
@@ -94,7 +93,7 @@ def retry_processing(*, video: Video, actor: User) -> Video:
     if not video.source_path:
         raise NoSource()
     with storage.refusing():
-        if not video.source.is_file():
+        if not storage.store().exists(video.source_path):
             storage.require()
             raise NoSource()
     jobs.refuse_beyond_quota(video.creator, size=video.source_size or 0)

@@ -1,6 +1,5 @@
 """A complete uploaded file on the disk, and the room for it."""
 
-import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from config.errors import StorageFull, TooLarge
-from videos import durable, storage
+from videos import storage
 
 
 @dataclass
@@ -24,15 +23,13 @@ class ReceivedFile:
     size: int
     checksum: str
 
-    def keep(self, target: Path) -> None:
-        """Move the file to ``target``, below MEDIA_ROOT, by an atomic rename.
+    def keep(self, name: str) -> None:
+        """Move the file into the store, under this name.
 
         When this returns, the file would survive a power cut. Raises StorageFull and StorageAway.
         """
         with storage.refusing():
-            storage.make_folder(target.parent)
-            os.replace(self.path, target)
-            durable.sync_names(target.parent, up_to=settings.MEDIA_ROOT)
+            storage.store().keep(self.path, name)
 
     def close(self) -> None:
         with suppress(OSError):  # gone, or the storage is away; then ``garbage`` removes it
