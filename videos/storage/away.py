@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.apps import apps
+from django.conf import settings
 
 from config.errors import ServiceUnavailable, StorageFull
 from videos.errors import StorageAway
@@ -18,6 +19,8 @@ NEARLY_FULL = "nearly full"
 
 def trouble() -> str:
     """Return why the storage as a whole cannot be used now, as a sentence for its operator; or ""."""
+    if settings.STORAGE != "local" and folder.fault():
+        folder.adopt(is_new=True)  # it has only what can be had again
     if reason := folder.fault():
         return f"MEDIA_DIR cannot be used: {reason}."
     return store().trouble()
@@ -27,7 +30,7 @@ def adopt() -> None:
     """Make MEDIA_DIR and the store ready for a new installation. Safe to repeat; it logs what fails."""
     # By its name, because processes without Django's apps read published files too.
     is_new = not apps.get_model("videos", "Video").objects.exclude(source_path="").exists()
-    folder.adopt(is_new=is_new)
+    folder.adopt(is_new=is_new or settings.STORAGE != "local")
     try:
         store().adopt(is_new=is_new)
     except OSError as error:

@@ -56,6 +56,9 @@ class Store(Protocol):
     def adopt(self, *, is_new: bool) -> None:
         """Make the store ready. ``is_new``: no video of the database has a file yet."""
 
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Look closely at the store, and yield what is wrong with it and what to do about it."""
+
     def delivered(self) -> tuple[Path, Callable[[str], object] | None]:
         """Return the folder from which the delivery sends the files of versions.
 

@@ -24,6 +24,9 @@ class LocalStore:
     def adopt(self, *, is_new: bool) -> None:
         """Do nothing: `folder` makes MEDIA_DIR."""
 
+    def faults(self) -> Iterator[tuple[str, str]]:
+        return iter(())  # `config.doctor` looks at MEDIA_DIR
+
     def delivered(self) -> tuple[Path, Callable[[str], object] | None]:
         return self._path(VERSIONS), None
 
