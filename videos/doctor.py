@@ -15,6 +15,7 @@ from videos import storage
 from videos.models import ProcessingJob, WorkerPresence
 from videos.processing import cage, holes, speech, tools
 from videos.processing.errors import ToolFailed, ToolMissing
+from videos.storage import both
 
 START = "Start one: python manage.py run_worker (`make run` starts one too)."
 WAITING = timedelta(minutes=15)
@@ -94,6 +95,11 @@ def bucket() -> Iterator[Finding]:
     if settings.STORAGE == "local":
         return
     found = [error(fault, remedy) for fault, remedy in storage.store().faults()]
+    if both.has_files(settings.MEDIA_ROOT):
+        yield warning(
+            "Some files of videos are still in MEDIA_DIR, where other hosts do not find them.",
+            "Move them to the bucket: python manage.py move_storage.",
+        )
     yield from found or [ok(f"The bucket {settings.S3_BUCKET} can be written, and is private.")]
 
 

@@ -144,6 +144,26 @@ def test_the_example_of_a_line_is_accepted(monkeypatch, tmp_path, name, value, w
     settings_with(monkeypatch, tmp_path, **{name: example})
 
 
+@pytest.mark.parametrize("given", ["S3_ACCESS_KEY", "S3_SECRET_KEY"])
+def test_half_a_key_of_a_bucket_is_not_enough(monkeypatch, tmp_path, given):
+    lacks = ({"S3_ACCESS_KEY", "S3_SECRET_KEY"} - {given}).pop()
+    values = {"STORAGE": "s3", "S3_BUCKET": "vod-media", given: "hunter2"}
+    monkeypatch.setattr("config.env_storage.find_spec", lambda name: object())
+
+    (line,) = refusal(monkeypatch, tmp_path, **values)
+
+    assert line.startswith(f"{lacks} (not set): S3_ACCESS_KEY and S3_SECRET_KEY belong together")
+    assert "hunter2" not in line
+
+
+def test_a_bucket_needs_boto3(monkeypatch, tmp_path):
+    monkeypatch.setattr("config.env_storage.find_spec", lambda name: None)
+
+    (line,) = refusal(monkeypatch, tmp_path, STORAGE="s3", S3_BUCKET="vod-media")
+
+    assert line.startswith("STORAGE=s3: it needs boto3: pip install -r requirements-s3.txt")
+
+
 def test_all_wrong_settings_are_named_at_once(monkeypatch, tmp_path):
     values = {
         "PORT": "70000",

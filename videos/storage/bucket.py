@@ -6,13 +6,10 @@ was replaced while it was read.
 """
 
 import errno
-import hashlib
-import re
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,8 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from videos.storage.objects import Sent, Stored, digests, part_bytes
+
 CONTENT_TYPES = {
     "m3u8": "application/vnd.apple.mpegurl",
     "mpd": "application/dash+xml",
@@ -33,51 +32,11 @@ CONTENT_TYPES = {
     "jpg": "image/jpeg",
     "json": "application/json",
 }
-PART_BYTES = 16 * 1024**2  # larger files are sent in parts, several at a time
-MOST_PARTS = 9_000  # S3 allows 10,000
 PIECE = 1024 * 1024
 CONNECTIONS = 32
 # Of a download that breaks: it goes on where it broke, as long as each attempt brings something.
 ATTEMPTS, PAUSE_SECONDS = 5, 0.5
-_PLAIN_MD5 = re.compile(r"[0-9a-f]{32}(-\d+)?")
 _MISSING = {"NoSuchKey", "NoSuchUpload", "404", "NotFound"}
-
-
-@dataclass(frozen=True)
-class Stored:
-    """The facts of a stored object. ``changed_at`` is in seconds since 1970."""
-
-    name: str
-    size: int
-    etag: str
-    changed_at: float
-
-    @property
-    def time_ns(self) -> int:
-        """The time of change of each copy of this object, on every machine: its time and ETag."""
-        content = int.from_bytes(hashlib.sha256(self.etag.encode()).digest()[:8], "big")
-        return int(self.changed_at) * 1_000_000_000 + content % 1_000_000_000
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A file that was sent to the bucket. ``etag`` is what S3 calls its content."""
-
-    name: str
-    size: int
-    etag: str
-
-    def check(self, stored: Stored) -> None:
-        """Raise OSError if the server has other content: by its size, and by the MD5 in its ETag."""
-        # Servers that encrypt have other ETags than MD5, and then only the size can be compared.
-        is_md5 = _PLAIN_MD5.fullmatch(stored.etag) and stored.etag.count("-") == self.etag.count(
-            "-"
-        )
-        if stored.size != self.size or (is_md5 and stored.etag != self.etag):
-            raise OSError(
-                errno.EIO,
-                f"{self.name} arrived as {stored.size} of {self.size} bytes, ETag {stored.etag}",
-            )
 
 
 class Bucket:
@@ -183,11 +142,11 @@ class Bucket:
 
     # --- putting ----------------------------------------------------------------------------------
 
-    def put(self, file: Path, name: str) -> "Sent":
+    def put(self, file: Path, name: str) -> Sent:
         """Store a file under a name. ``Sent.check`` tells then whether all of it has arrived."""
         size = file.stat().st_size
-        part = max(PART_BYTES, -(-size // MOST_PARTS))
-        md5, etag = _digests(file, part)
+        part = part_bytes(size)
+        md5, etag = digests(file, part)
         kind = CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream")
         key = self.prefix + name
         with _as_os_errors(name):
@@ -238,12 +197,14 @@ class Bucket:
         file: Path,
         *,
         etag: str = "",
+        attempts: int = ATTEMPTS,
         on_bytes: Callable[[int, int], None] = lambda done, size: None,
     ) -> Stored:
         """Write an object into a file, and return its facts.
 
         What the file has already is the beginning of the object with this ``etag``; without one the file
-        begins anew. A connection that breaks is taken up where it broke. ``on_bytes`` is called with the
+        begins anew. A connection that breaks is taken up where it broke, until ``attempts`` in a row
+        have brought nothing. ``on_bytes`` is called with the
         bytes so far and the size of the object; an exception in it leaves the file as it is.
         """
         stored: Stored | None = None
@@ -267,7 +228,7 @@ class Bucket:
                     if error.errno != errno.EHOSTDOWN:
                         raise
                     failures = 0 if offset > before else failures + 1
-                    if failures == ATTEMPTS:
+                    if failures == attempts:
                         raise
                     time.sleep(PAUSE_SECONDS * failures)
         return stored
@@ -347,19 +308,6 @@ def _stored(name: str, answer: dict[str, Any]) -> Stored:
         etag=answer["ETag"].strip('"'),
         changed_at=answer["LastModified"].timestamp(),
     )
-
-
-def _digests(file: Path, part: int) -> tuple[bytes, str]:
-    """Return the MD5 of a file, and the ETag that S3 gives it when it is sent in parts of this size."""
-    whole, parts = hashlib.md5(usedforsecurity=False), []
-    with file.open("rb") as content:
-        while piece := content.read(part):
-            whole.update(piece)
-            parts.append(hashlib.md5(piece, usedforsecurity=False).digest())
-    if len(parts) <= 1:
-        return whole.digest(), whole.hexdigest()
-    joined = hashlib.md5(b"".join(parts), usedforsecurity=False).hexdigest()
-    return whole.digest(), f"{joined}-{len(parts)}"
 
 
 def _batches(names: Iterator[str]) -> Iterator[list[str]]:

@@ -107,7 +107,8 @@ class Cache:
         self._looked_at[witness] = time.monotonic()
 
     def _fetch(self, name: str, part: Path, path: Path) -> None:
-        stored = self._bucket.download(name, part)
+        # One attempt after another would take a minute, for which no player waits.
+        stored = self._bucket.download(name, part, attempts=1)
         try:
             self._listings.check(name, part)
         except Damaged as error:

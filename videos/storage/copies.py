@@ -12,7 +12,7 @@ from django.conf import settings
 from config.errors import StorageFull
 from videos.storage.base import SOURCES, Damaged
 from videos.storage.bucket import Bucket
-from videos.storage.listing import sha256_of
+from videos.storage.objects import sha256_of
 
 SHA256 = "sha256:"
 

@@ -3,13 +3,13 @@
 A bucket gives what lies in it, also when that is not what was put there. The list tells.
 """
 
-import hashlib
 import json
 from collections import OrderedDict
 from pathlib import Path
 
 from videos.storage.base import VERSIONS, Damaged
 from videos.storage.bucket import Bucket
+from videos.storage.objects import sha256_of
 
 LISTING = "files.json"  # No file of this kind is ever delivered.
 UNCHANGING = (".m4s", ".mp4", ".jpg")
@@ -24,11 +24,6 @@ def facts_of(folder: Path) -> Facts:
         for path in sorted(folder.rglob("*"))
         if path.suffix in UNCHANGING
     }
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Listings:

@@ -4,7 +4,6 @@ Names are keys, below S3_PREFIX. MEDIA_DIR holds what a machine works on, and co
 sources of the jobs that it carries out, ``cache`` published files.
 """
 
-import fcntl
 import os
 import shutil
 import time
@@ -16,19 +15,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 from django.conf import settings
-from django.db import DatabaseError, connection
 
 from videos.storage import folder as media_dir
 from videos.storage.base import VERSIONS, WORK, Reading, Writing
-from videos.storage.bucket import Bucket, Sent, Stored
+from videos.storage.bucket import Bucket
 from videos.storage.cache import Cache
 from videos.storage.copies import Copies
 from videos.storage.listing import LISTING, UNCHANGING, Listings, encoded, facts_of
+from videos.storage.locks import alone
+from videos.storage.objects import Sent, Stored, sent_as
 
 AT_ONCE = 8  # files that are sent or fetched at the same time
 SWEEP_SECONDS = 23 * 3600.0
 SWEPT = ".swept"
-LOCKS = 64
 MANIFESTS = (".m3u8", ".mpd")
 
 
@@ -152,7 +151,7 @@ class S3Store:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Writing]:
-        with self._alone(name), self._folder(name) as folder:
+        with alone(self._root / "scratch" / "locks", name), self._folder(name) as folder:
             texts = [
                 each.name
                 for each in self._bucket.entries(f"{name}/")
@@ -191,6 +190,41 @@ class S3Store:
                 return f"{each} is missing"
             if there[each].size != size:
                 return f"{each} is damaged"
+        return ""
+
+    # --- moving -----------------------------------------------------------------------------------
+
+    def holds(self, name: str) -> bool:
+        """Return whether there is an object of this name, or below it."""
+        return self.exists(name) or next(self._bucket.entries(f"{name}/"), None) is not None
+
+    def take(self, folder: Path, name: str) -> None:
+        """Copy a folder that stays where it is. What the bucket has of it already is not sent again."""
+        there = {each.name: each for each in self._bucket.entries(f"{name}/")}
+        pairs = [(file, f"{name}/{_inside(folder, file)}") for file in _files(folder)]
+        self._put([pair for pair in pairs if not _is_same(*pair, there.get(pair[1]))])
+        if name.startswith(f"{VERSIONS}/"):
+            self._bucket.write(f"{name}/{LISTING}", encoded(facts_of(folder)))
+
+    def take_file(self, file: Path, name: str) -> None:
+        """Copy a file that stays where it is."""
+        self._put([(file, name)])
+
+    def give(self, name: str, copy: Path) -> str:
+        """Copy a folder or file of the bucket. Return which file of a version is missing or damaged."""
+        names = [each.name for each in self._bucket.entries(f"{name}/")]
+        names = [each for each in names if not each.endswith(f"/{LISTING}")]
+        if not names:
+            self._get([(name, copy)])
+            return ""
+        self._get([(each, copy / each.removeprefix(f"{name}/")) for each in names])
+        if not name.startswith(f"{VERSIONS}/"):
+            return ""
+        listed = Listings(self._bucket).of(name)
+        found = facts_of(copy)
+        for each in found.keys() | (listed or found).keys():
+            if listed is not None and found.get(each) != listed.get(each):
+                return f"{each} is missing or damaged"
         return ""
 
     # --- work in flight ---------------------------------------------------------------------------
@@ -283,37 +317,6 @@ class S3Store:
         finally:
             shutil.rmtree(outer, ignore_errors=True)
 
-    @contextmanager
-    def _alone(self, name: str) -> Iterator[None]:
-        """Keep other processes from changing a version: by a file, and on other machines by PostgreSQL.
-
-        SQLite has processes on one machine only.
-        """
-        folder = self._root / "scratch" / "locks"
-        media_dir.make_folder(folder)
-        place = folder / str(uuid.uuid5(uuid.NAMESPACE_URL, name).int % LOCKS)
-        handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            with _advisory_lock(name):
-                yield
-        finally:
-            os.close(handle)
-
-
-@contextmanager
-def _advisory_lock(name: str) -> Iterator[None]:
-    if connection.vendor != "postgresql":
-        yield
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
-    try:
-        yield
-    finally:
-        with suppress(DatabaseError), connection.cursor() as cursor:  # it ends with the connection
-            cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
-
 
 def from_settings() -> S3Store:
     """Return the store that the settings describe."""
@@ -334,6 +337,17 @@ def _check(sent: Sent, there: dict[str, Stored]) -> None:
     if stored is None:
         raise FileNotFoundError(2, f"{sent.name} has not arrived")
     sent.check(stored)
+
+
+def _is_same(file: Path, name: str, stored: Stored | None) -> bool:
+    """Return whether the bucket has this file, as far as size and ETag tell."""
+    if stored is None:
+        return False
+    try:
+        sent_as(file, name).check(stored, strictly=True)
+    except OSError:
+        return False
+    return True
 
 
 def _files(folder: Path) -> list[Path]:

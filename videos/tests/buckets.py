@@ -169,12 +169,12 @@ def running(kind: type[Server], folder: Path) -> Iterator[Server]:
         server.kill()
 
 
-def use(settings, server: Server) -> Store:
-    """Let this process use the server, with a prefix of its own, and return the store."""
+def use(settings, server: Server, *, is_new: bool = True) -> Store:
+    """Let this process use the server, for a service that ``is_new``, and return the store."""
     for name, value in server.settings().items():
         setattr(settings, name, value)
     settings.S3_REGION, settings.S3_PATH_STYLE = "us-east-1", True
-    store().adopt(is_new=True)
+    store().adopt(is_new=is_new)
     return store()
 
 

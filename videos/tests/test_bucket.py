@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("boto3", reason="missing: boto3")
 
-from videos.storage import Damaged
+from videos.storage import Damaged, objects
 from videos.storage import bucket as bucket_module
 from videos.storage.cache import Cache
 from videos.storage.copies import Copies
@@ -63,7 +63,7 @@ def test_a_file_goes_in_and_comes_out(bucket, tmp_path):
 
 
 def test_a_large_file_goes_in_parts_and_its_etag_is_checked(bucket, tmp_path, monkeypatch):
-    monkeypatch.setattr(bucket_module, "PART_BYTES", 5 * 1024**2)
+    monkeypatch.setattr(objects, "PART_BYTES", 5 * 1024**2)
     (tmp_path / "source").write_bytes(content := os.urandom(12 * 1024**2))
 
     sent = bucket.put(tmp_path / "source", "sources/a/b/source")

@@ -2,12 +2,12 @@
 
 import hashlib
 import os
+import re
 import shutil
 import time
 import uuid
 from datetime import timedelta
 
-import httpx
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
@@ -17,13 +17,13 @@ pytest.importorskip("boto3", reason="missing: boto3")
 from videos import doctor, jobs, storage
 from videos.models import Chunk, ProcessingJob, Video
 from videos.presentation import captioning, cues, refreshing
+from videos.processing import growing
 from videos.services import catalogue, garbage, publishing, reprocessing, sources
+from videos.storage import bucket as bucket_module
 from videos.storage.listing import LISTING
-from videos.tests import processes
 from videos.tests.buckets import Rclone, SeaweedFS, bucket_of, running, use
 from videos.tests.claims import claim_due
 from videos.tests.media import ffmpeg, h264, picture, tone
-from videos.tests.processes import wait_for
 from videos.uploads.received import ReceivedFile
 
 pytestmark = [pytest.mark.s3, pytest.mark.django_db]
@@ -244,67 +244,89 @@ def test_chunks_of_another_machine_are_joined(bucket, upload, settings, tmp_path
     assert not names(bucket, "work/")
 
 
-class TestServed:
-    """A web server and a worker as processes, with folders of their own."""
+def test_a_growing_version_is_played_from_the_bucket(
+    bucket, upload, settings, tmp_path, monkeypatch
+):
+    settings.FFMPEG_PRESET, settings.FFMPEG_THREADS = "slower", 1
+    monkeypatch.setattr(growing, "SOON_SECONDS", -1.0)
+    path = tmp_path / "clip.mkv"
+    ffmpeg(
+        *picture(seconds=26, size="640x360"), *tone(seconds=26), *h264("-g", "50"), "-c:a", "ac3",
+        path,
+    )  # fmt: skip
+    video = upload(path)
+    seen: list[tuple[str, set[str], str]] = []
+    complete = growing.Growing.complete
 
-    pytestmark = pytest.mark.django_db(transaction=True)
+    def look(self):
+        row = Video.objects.get(pk=video.pk)
+        version = storage.version_name(row)
+        playlist = bucket.read(f"{version}/240p.m3u8").decode()
+        seen.append((row.completeness, names(bucket, version), playlist))
+        complete(self)
 
-    @pytest.fixture
-    def run(self, bucket, server, media, tmp_path):
-        """A function that starts the web server and the worker; they share the bucket only."""
+    monkeypatch.setattr(growing.Growing, "complete", look)
+    publishing.process(claim_due("host/1/1"))
 
-        def environment(machine: str) -> dict[str, str]:
-            folder = tmp_path / machine
-            folder.mkdir(exist_ok=True)
-            return {**server.settings(), "MEDIA_DIR": str(folder / "media")}
+    ((completeness, there, playlist),) = seen
+    version = os.path.commonpath(there)
+    named = re.findall(r"^(240p/.*\.m4s)$", playlist, re.MULTILINE)
+    assert completeness == "growing"
+    assert len(named) >= 2
+    assert "ENDLIST" not in playlist
+    assert {f"{version}/{name}" for name in named} <= there
+    ended = bucket.read(f"{version}/240p.m3u8").decode()
+    assert ended.endswith("#EXT-X-ENDLIST\n")
+    assert {
+        f"{version}/{name}" for name in re.findall(r"^(240p/.*)$", ended, re.MULTILINE)
+    } <= names(bucket, version)
+    video.refresh_from_db()
+    assert video.completeness == "early"
 
-        return environment
 
-    def play_all(self, port: int, address: str) -> dict[str, bytes]:
-        """Return every file that the master playlist names, as a player gets them."""
-        base = f"http://127.0.0.1:{port}"
-        with httpx.Client(follow_redirects=True, timeout=60) as client:
-            answer = client.get(base + address)
-            assert answer.status_code == 200, answer.text
-            root, found, queue = str(answer.url).rpartition("/")[0], {}, ["master.m3u8"]
-            while queue:
-                name = queue.pop()
-                got = client.get(f"{root}/{name}")
-                assert got.status_code == 200, (name, got.status_code, got.text)
-                found[name] = got.content
-                if name.endswith(".m3u8"):
-                    folder = name.rpartition("/")[0]
-                    for child in reprocessing._NAMED.findall(got.text):
-                        path = os.path.normpath(f"{folder}/{child[0] or child[1].strip()}").lstrip(
-                            "/"
-                        )
-                        if path not in found:
-                            queue.append(path)
-        return found
+@pytest.mark.parametrize("after", [0, 3, 10_000])
+def test_a_crash_while_a_version_is_sent_leaves_orphans_and_a_job(
+    bucket, upload, clip, monkeypatch, after
+):
+    """As after kill -9: with some files sent, or with all of them and no row that names them."""
+    video = upload(clip)
+    ProcessingJob.objects.update(stage=ProcessingJob.Stage.REST)
+    put = bucket_module.Bucket.put
+    sent: list[str] = []
 
-    def test_upload_process_and_play_every_byte(
-        self, run, bucket, clip, creator, client_for, transactional_db
-    ):
-        token = client_for(creator)._credentials["HTTP_AUTHORIZATION"]
-        with processes.web(**run("web")) as (_, port), processes.worker(**run("worker")):
-            base = f"http://127.0.0.1:{port}"
-            with httpx.Client(headers={"Authorization": token}, timeout=60) as client:
-                answer = client.post(
-                    f"{base}{URL}",
-                    data={"title": "Served"},
-                    files={"file": ("clip.mp4", clip.read_bytes(), "video/mp4")},
-                )
-                assert answer.status_code == 201, answer.text
-                video = Video.objects.get(pk=answer.json()["id"])
-                wait_for(lambda: Video.objects.get(pk=video.pk).status in ("READY", "FAILED"))
-                video.refresh_from_db()
-                assert video.status == "READY", processes.log()
-                stream = client.get(f"{base}/api/v1/stream/{video.pk}").json()["stream_url"]
-            played = self.play_all(port, stream.removeprefix(base))
-            version = storage.version_name(video)
-            stored = {name: bucket.read(f"{version}/{name}") for name in played}
-            assert played == stored
-            assert len([name for name in played if name.endswith(".m4s")]) >= 2
+    class Killed(BaseException):
+        pass
+
+    def put_some(self, file, name):
+        if len(sent) >= after:
+            raise Killed
+        sent.append(name)
+        return put(self, file, name)
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bucket_module.Bucket, "put", put_some)
+        patch.setattr(jobs, "finish", kill)
+        with pytest.raises(Killed):
+            publishing.process(claim_due("host/1/1"))
+    video.refresh_from_db()
+    assert (video.current_version, video.job.state) == ("", "running")
+    orphans = names(bucket, "videos/")
+    assert bool(orphans) == bool(after)
+
+    ProcessingJob.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    process_all()
+    video.refresh_from_db()
+    assert video.status == "READY"
+    assert orphans <= names(bucket)
+
+    ProcessingJob.objects.update(finished_at=timezone.now() - timedelta(days=9))
+    monkeypatch.setattr(garbage.time, "time", lambda: timezone.now().timestamp() + 9 * 86_400)
+    garbage.collect_garbage()
+    assert not orphans & names(bucket)
+    assert reprocessing.fault_of(video) == ""
 
 
 def test_without_the_server_all_is_refused_clearly_and_comes_back(
