@@ -226,3 +226,65 @@ def test_the_server_dies_while_a_video_is_uploaded(server, machine, creator, cli
         assert last.status_code == 201, last.text
         for video_id in [*taken, last.json()["id"]]:
             ready(video_id)
+
+
+def test_a_file_that_is_sent_slowly_holds_nobody_up(server, machine, creator):
+    """The bytes go to the bucket before Django is asked: it has few threads, and SQLite one writer."""
+    with processes.web(**machine("web")) as (_, port):
+        client = Client(port, creator)
+        made = client.http.post(f"{client.base}{API}/videos/", json={"title": "A draft"})
+        assert made.status_code == 201, made.text
+        boundary = "x" * 20
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="title"\r\n\r\nSlow\r\n'
+            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n'
+            "Content-Type: video/mp4\r\n\r\n"
+        ).encode()
+        tail = f"\r\n--{boundary}--\r\n".encode()
+        body = head + os.urandom(1_000_000) + tail
+        half, whole = threading.Event(), threading.Event()
+
+        def parts_of_body():
+            yield body[:500_000]
+            half.set()
+            whole.wait(30)
+            yield body[500_000:]
+
+        def upload():
+            return client.http.post(
+                f"{client.base}{API}/videos/",
+                content=parts_of_body(),
+                headers={
+                    "Content-Type": f"multipart/form-data; boundary={boundary}",
+                    "Content-Length": str(len(body)),
+                },
+            )
+
+        with ThreadPoolExecutor(1) as threads:
+            sending = threads.submit(upload)
+            assert half.wait(30)
+            spool = Path(machine("web")["MEDIA_DIR"]) / "uploads"
+            wait_for(lambda: list(spool.glob("*")))  # it has been let in
+            with server.stopped():
+                whole.set()
+                time.sleep(1.5)
+                began = time.monotonic()
+                for number in range(4):
+                    changed = Client(port, creator).http.patch(
+                        f"{client.base}{API}/videos/{made.json()['id']}",
+                        json={"title": f"Title {number}"},
+                    )
+                    assert changed.status_code == 200, changed.text
+                assert time.monotonic() - began < 5
+                assert not sending.done(), sending.result().text
+            answer = sending.result()
+        assert answer.status_code == 201, answer.text
+        assert bucket_of(server).find(Video.objects.get(title="Slow").source_path)
+
+
+def test_a_file_of_a_refused_form_leaves_the_bucket(server, machine, creator, clip):
+    with processes.web(**machine("web")) as (_, port):
+        answer = Client(port, creator).upload(clip, price="-1", is_paid="true")
+
+    assert answer.status_code == 400, answer.text
+    assert not list(bucket_of(server).entries("sources/"))

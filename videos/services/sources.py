@@ -10,7 +10,6 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible
-from config.ids import uuid7
 from videos import jobs, storage
 from videos.errors import EmptyUpload, NoSource, NotFailed
 from videos.models import Video
@@ -30,7 +29,7 @@ def create_with_source(
 
     Raises EmptyUpload for a file of zero bytes.
     """
-    video = catalogue.create_video(creator=creator, tags=tags, **fields)
+    video = catalogue.create_video(creator=creator, tags=tags, pk=received.video_id, **fields)
     return attach_source(video=video, received=received, actor=creator)
 
 
@@ -46,8 +45,7 @@ def attach_source(*, video: Video, received: ReceivedFile, actor: User) -> Video
     """
     if received.size == 0:
         raise EmptyUpload()
-    path = f"sources/{video.pk}/{uuid7().hex}/source"
-    received.keep(path)
+    path = received.keep(video.pk)
     try:
         with transaction.atomic():
             changed = (

@@ -15,12 +15,12 @@ from videos.storage.away import (
     state,
     trouble,
 )
-from videos.storage.base import Damaged, Store, poster_name, version_name
+from videos.storage.base import Damaged, Store, poster_name, source_name, version_name
 from videos.storage.chosen import store
 from videos.storage.folder import AWAY, FULL, MARK, REMEDY, fault, make_folder
 
 __all__ = [
     "AWAY", "FULL", "MARK", "NEARLY_FULL", "REMEDY", "Damaged", "Store", "adopt", "fault",
-    "make_folder", "poster_name", "refusal_of", "refusing", "require", "state", "store", "trouble",
-    "version_name",
+    "make_folder", "poster_name", "refusal_of", "refusing", "require", "source_name", "state", "store",
+    "trouble", "version_name",
 ]  # fmt: skip

@@ -1,9 +1,12 @@
 """What a store of files promises. ``local`` and ``s3`` keep it."""
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+
+from config.ids import uuid7
 
 if TYPE_CHECKING:
     from videos.models import Video
@@ -14,6 +17,11 @@ VERSIONS, SOURCES, POSTERS, WORK = "videos", "sources", "posters", "work"
 def version_name(video: "Video", version: str = "") -> str:
     """Return the name of the folder of a version, by default of the current one."""
     return f"{VERSIONS}/{video.pk}/{version or video.current_version}"
+
+
+def source_name(video_id: uuid.UUID) -> str:
+    """Return a new name for a source of the video with this id."""
+    return f"{SOURCES}/{video_id}/{uuid7().hex}/source"
 
 
 def poster_name(video: "Video", tag: str = "") -> str:
@@ -49,6 +57,8 @@ class Store(Protocol):
     Names are relative, with slashes. Whatever fails raises OSError: FileNotFoundError for a file that is
     not there, an error of ``storage.AWAY`` if the store cannot be reached.
     """
+
+    is_far: bool  # keeping a file takes as long as sending its bytes
 
     def trouble(self) -> str:
         """Return why the store as a whole cannot be used now, as a sentence; "" if it can."""

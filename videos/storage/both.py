@@ -24,6 +24,7 @@ class BothStore:
     ) -> None:
         self.local, self.bucket, self._root = local, bucket, root
         self._new: Store = bucket if to_bucket else local
+        self.is_far = to_bucket
 
     def _at(self, name: str) -> Store:
         """Return the store in which the version, source or poster of this name is."""

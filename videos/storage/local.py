@@ -18,6 +18,8 @@ LOCK = ".presentation.lock"  # No hidden file is ever delivered.
 
 
 class LocalStore:
+    is_far = False
+
     def trouble(self) -> str:
         return ""  # `away` looks at MEDIA_DIR with every store
 

@@ -32,6 +32,8 @@ MANIFESTS = (".m3u8", ".mpd")
 
 
 class S3Store:
+    is_far = True
+
     def __init__(self, bucket: Bucket, root: Path, cache_bytes: int) -> None:
         self._bucket, self._root = bucket, root
         self._cache = Cache(bucket, root / "cache", cache_bytes)

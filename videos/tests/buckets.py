@@ -7,6 +7,7 @@ signatures strictly.
 import contextlib
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -14,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from videos.storage import Store
 from videos.storage.chosen import store
+from videos.tests.processes import end, signal_family
 
 ACCESS, SECRET = "key-of-tests", "secret-of-tests"
 BUCKET = "vod-media"
@@ -54,12 +55,18 @@ class Server:
 
     def kill(self) -> None:
         if self._process is not None:
-            for each in psutil.Process(self._process.pid).children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    each.kill()
-            self._process.kill()
-            self._process.wait()
+            end(self._process)
             self._process = None
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let the server answer nothing, without ending a connection."""
+        assert self._process is not None
+        signal_family(self._process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            signal_family(self._process, signal.SIGCONT)
 
     def anonymous_status(self, path: str = "") -> int:
         """Return the status of the answer to somebody without a key."""
