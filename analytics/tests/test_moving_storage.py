@@ -240,3 +240,33 @@ def test_texts_that_change_while_they_move_arrive(server, bucket, settings, vide
 def test_with_one_store_there_is_nothing_to_move(db, media, capsys):
     call_command("move_storage")
     assert "Nothing to move" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("to", ["s3", "local"])
+def test_a_file_that_moves_while_it_is_asked_for_is_found(
+    server, bucket, settings, videos, media, monkeypatch, to
+):
+    video = videos[0]
+    name, before = f"{video.pk}/{video.current_version}/180p/1.m4s", digests(media)
+    use(settings, server, is_new=False)
+    if to == "local":
+        call_command("move_storage")
+    settings.STORAGE = to
+    store = moving.stores()
+    root, bring = store.delivered()
+    looks: list[bool] = []
+    is_local = type(store).is_local
+
+    def move_after_the_look(self, looked_up):
+        found = is_local(self, looked_up)
+        if not looks:
+            looks.append(found)
+            call_command("move_storage")
+        return found
+
+    monkeypatch.setattr(type(store), "is_local", move_after_the_look)
+    assert bring is not None
+    bring(name)
+
+    digest = hashlib.sha256((root / name).read_bytes()).hexdigest()
+    assert (looks, digest) == ([to == "s3"], before[f"videos/{name}"])

@@ -151,15 +151,19 @@ class Files:
             # One request compares it with the disk; meanwhile the others take it from the cache.
             known.checked_at = time.monotonic()
         loop = asyncio.get_running_loop()
-        try:
-            if self._bring is not None:
-                await self._await_brought(name, self._bring)
-            file = await loop.run_in_executor(
-                self._threads, open_published, self._root, name, extension, known
-            )
-        except FileNotFoundError:
-            self._open.pop(name, None)
-            raise
+        # What was brought may be gone when it is opened, as its place was needed: then once more.
+        for is_last in (True,) if self._bring is None else (False, True):
+            try:
+                if self._bring is not None:
+                    await self._await_brought(name, self._bring)
+                file = await loop.run_in_executor(
+                    self._threads, open_published, self._root, name, extension, known
+                )
+                break
+            except FileNotFoundError:
+                if is_last:
+                    self._open.pop(name, None)
+                    raise
         self._open[name] = file
         while len(self._open) > self._capacity:
             self._open.popitem(last=False)

@@ -17,7 +17,7 @@ DAMAGED = (
 def source_of(job: ProcessingJob, report: Callable[[str, int], None] | None = None) -> Path:
     """Return the path of a job's source on this machine. A copy that was cut off is completed.
 
-    ``report`` is called with the step and its percentage; an exception in it stops the copy. Raises
+    ``report`` is called with the step and 0 percent; an exception in it stops the copy. Raises
     Rejected if the stored file is not the one that was uploaded, and OSError.
     """
     facts = Video.objects.filter(pk=job.video_id, source_path=job.source_path)
@@ -25,7 +25,7 @@ def source_of(job: ProcessingJob, report: Callable[[str, int], None] | None = No
 
     def on_percent(percent: int) -> None:
         if report is not None:
-            report(STEP, percent)
+            report(STEP, 0)  # percentages are of the work, which has not begun
 
     try:
         return storage.store().fetch(

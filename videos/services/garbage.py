@@ -25,20 +25,21 @@ ORPHAN_SECONDS = 24 * 3600
 
 def collect_garbage() -> int:
     """Remove all files and folders that are not needed, and return their number."""
-    unnamed = []
-    if storage.store().begin_sweep(time.time() - ORPHAN_SECONDS):
-        unnamed = [*_versions(), *_sources(), *_posters(), *_shared_work()]
-    for name in unnamed:
-        storage.store().remove(name)
-    for name in storage.store().copies():
-        if not ProcessingJob.objects.open().filter(source_path=name).exists():
-            storage.store().let_go(name)
     leftovers = [*_work(), *_uploads()]
     for path in leftovers:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+    for name in storage.store().copies():
+        if not ProcessingJob.objects.open().filter(source_path=name).exists():
+            storage.store().let_go(name)
+    # Last, because a store that is away raises OSError.
+    unnamed = []
+    if storage.store().begin_sweep(time.time() - ORPHAN_SECONDS):
+        unnamed = [*_versions(), *_sources(), *_posters(), *_shared_work()]
+    for name in unnamed:
+        storage.store().remove(name)
     return len(unnamed) + len(leftovers)
 
 

@@ -48,10 +48,16 @@ class BothStore:
 
         def bring_either(name: str) -> None:
             here, there = self._root / VERSIONS / name, cache / name
-            if self.is_local(f"{VERSIONS}/{name}"):
-                _link(here, there)
-            elif bring is not None:
-                bring(name)
+            for is_last in (False, True):
+                try:
+                    if self.is_local(f"{VERSIONS}/{name}"):
+                        _link(here, there)
+                    elif bring is not None:
+                        bring(name)
+                    return
+                except FileNotFoundError:  # perhaps it has moved between the two steps
+                    if is_last:
+                        raise
 
         return cache, bring_either
 
@@ -59,7 +65,8 @@ class BothStore:
         self._new.keep(file, name)
 
     def exists(self, name: str) -> bool:
-        return self._at(name).exists(name)
+        # Asked again, because it may have moved between the two steps.
+        return self._at(name).exists(name) or self._at(name).exists(name)
 
     def open(self, name: str) -> BinaryIO:
         with suppress(FileNotFoundError):

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 CHANGING = (".m3u8", ".mpd", ".vtt")  # files that may change while a version stays
 FRESH_SECONDS = 2.0  # between two looks whether such a file has changed
 ALIVE_SECONDS = 300.0  # between two looks whether a version has been removed
+AWAY_SECONDS = 10.0  # without a look after one that failed: a server that hangs holds requests up
 TOUCH_SECONDS = 60.0
 ROOM = 0.9  # the part of the limit that is kept when it was reached
 ABANDONED_SECONDS = 3600.0
@@ -93,7 +94,7 @@ class Cache:
             raise
         except OSError as error:
             logger.warning("%s cannot be compared with the bucket: %s", name, error)
-            self._note(witness)
+            self._note(witness, AWAY_SECONDS)
             return True
         is_same = (status.st_mtime_ns, status.st_size) == (found.time_ns, found.size)
         if witness == name and not is_same:
@@ -101,10 +102,10 @@ class Cache:
         self._note(witness)
         return True
 
-    def _note(self, witness: str) -> None:
+    def _note(self, witness: str, pause: float = 0.0) -> None:
         if len(self._looked_at) > 10_000:
             self._looked_at.clear()
-        self._looked_at[witness] = time.monotonic()
+        self._looked_at[witness] = time.monotonic() + pause
 
     def _fetch(self, name: str, part: Path, path: Path) -> None:
         # One attempt after another would take a minute, for which no player waits.
