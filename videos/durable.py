@@ -8,8 +8,8 @@ def sync_tree(folder: Path) -> None:
     """Write ``folder`` and all files and folders below it to the disk (fsync)."""
     for root, _, names in os.walk(folder):
         for name in names:
-            _sync(Path(root, name))
-        _sync(Path(root))
+            sync(Path(root, name))
+        sync(Path(root))
 
 
 def sync_names(folder: Path, *, up_to: Path) -> None:
@@ -18,7 +18,7 @@ def sync_names(folder: Path, *, up_to: Path) -> None:
     A new folder is an entry in its parent, and without that entry its files would be lost.
     """
     for place in (folder, *folder.parents):
-        _sync(place)
+        sync(place)
         if place == up_to:
             return
 
@@ -33,13 +33,14 @@ def replace(path: Path, content: bytes) -> bool:
         return False
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.write_bytes(content)
-    _sync(unfinished)
+    sync(unfinished)
     unfinished.rename(path)
-    _sync(path.parent)
+    sync(path.parent)
     return True
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Write a file or the entries of a folder to the disk (fsync)."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -42,7 +42,7 @@ os.environ.update(
         "LOG_LEVEL": "WARNING",
     }
 )
-for _name in ("MEDIA_DIR", "CACHE_URL", "ALLOWED_HOSTS", "DEBUG"):
+for _name in ("MEDIA_DIR", "STORAGE", "CACHE_URL", "ALLOWED_HOSTS", "DEBUG"):
     os.environ.pop(_name, None)
 
 

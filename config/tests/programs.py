@@ -29,6 +29,7 @@ STARTERS = {
     "videos.processing.probe",
     "videos.processing.tools",
     "videos.services.publishing",
+    "videos.tests.buckets",
     "videos.tests.media",
     "videos.tests.processes",
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from config import dotenv, env, env_urls
+from config import dotenv, env, env_storage, env_urls
 
 GOOD = {"SECRET_KEY": "k7Jq2mZx-9vTnB4rWsLdPf8gHyCaEuRi3oXt6wQz1NbMvKjYhGpSd0"}
 
@@ -101,10 +101,19 @@ def test_the_models_have_all_their_migrations():
 # Read from the environment, but no line of a .env: the name of the .env itself, and what the supervisor
 # tells its programs.
 NOT_IN_THE_FILE = {"ENV_FILE", "SUPERVISOR_PIDFILE"}
-NO_READERS = {"wrong", "finish", "load", "masked", "printable", "derived_key", "make_folder"}
+NO_READERS = {
+    "wrong",
+    "finish",
+    "load",
+    "masked",
+    "printable",
+    "derived_key",
+    "make_folder",
+    "require_all",
+}
 OF_CONFIG = {
     f"{module.__name__.removeprefix('config.')}.{name}"
-    for module in (env, env_urls)
+    for module in (env, env_storage, env_urls)
     for name, value in vars(module).items()
     if inspect.isfunction(value) and name[0] != "_" and name not in NO_READERS
 }

@@ -66,6 +66,15 @@ WRONG = [
     ("DATA_DIR", "/dev/null", "/dev/null: it is a file"),
     ("DATA_DIR", "/proc/vod", "/proc/vod: No such file"),
     ("MEDIA_DIR", "/dev/null/media", "/dev/null/media: Not a directory"),
+    ("STORAGE", "ftp", "one of local, s3"),
+    ("STORAGE", "s3", "it needs S3_BUCKET"),
+    ("S3_ENDPOINT", "s3.example.com", URL),
+    ("S3_ENDPOINT", "https://s3.example.com/bucket", "without a path"),
+    ("S3_BUCKET", "My_Bucket", "the name of a bucket"),
+    ("S3_REGION", "Frankfurt!", "the name of a region"),
+    ("S3_PREFIX", "../other", "folders of letters"),
+    ("S3_PATH_STYLE", "perhaps", "must be true or false"),
+    ("MEDIA_CACHE_BYTES", "1000", "from 67108864"),
     ("ALGORITHM", "none", "one of HS256, HS384, HS512"),
     ("ACCESS_TOKEN_EXPIRE_MINUTES", "0", "from 1 to 1440"),
     ("REFRESH_TOKEN_EXPIRE_DAYS", "365", "from 1 to 90"),
@@ -139,6 +148,26 @@ def test_the_example_of_a_line_is_accepted(monkeypatch, tmp_path, name, value, w
         return
 
     settings_with(monkeypatch, tmp_path, **{name: example})
+
+
+@pytest.mark.parametrize("given", ["S3_ACCESS_KEY", "S3_SECRET_KEY"])
+def test_half_a_key_of_a_bucket_is_not_enough(monkeypatch, tmp_path, given):
+    lacks = ({"S3_ACCESS_KEY", "S3_SECRET_KEY"} - {given}).pop()
+    values = {"STORAGE": "s3", "S3_BUCKET": "vod-media", given: "hunter2"}
+    monkeypatch.setattr("config.env_storage.find_spec", lambda name: object())
+
+    (line,) = refusal(monkeypatch, tmp_path, **values)
+
+    assert line.startswith(f"{lacks} (not set): S3_ACCESS_KEY and S3_SECRET_KEY belong together")
+    assert "hunter2" not in line
+
+
+def test_a_bucket_needs_boto3(monkeypatch, tmp_path):
+    monkeypatch.setattr("config.env_storage.find_spec", lambda name: None)
+
+    (line,) = refusal(monkeypatch, tmp_path, STORAGE="s3", S3_BUCKET="vod-media")
+
+    assert line.startswith("STORAGE=s3: it needs boto3: pip install -r requirements-s3.txt")
 
 
 def test_all_wrong_settings_are_named_at_once(monkeypatch, tmp_path):

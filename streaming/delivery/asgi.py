@@ -21,6 +21,7 @@ from streaming.delivery.answers import Refusal
 from streaming.delivery.grants import GrantRefused, Grants, grants_for
 from streaming.delivery.messages import Headers, Receive, Scope, Send
 from streaming.delivery.snapshot import Snapshot, database_snapshot
+from videos.storage.chosen import store
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +65,17 @@ class Connection(Protocol):
 class Delivery:
     """The ASGI application of one process: its snapshot, its open files, its running transfers."""
 
-    def __init__(self, *, checker: Grants, snapshot: Snapshot, root: Path, origins: list[str]):
+    def __init__(
+        self,
+        *,
+        checker: Grants,
+        snapshot: Snapshot,
+        root: Path,
+        origins: list[str],
+        bring: Callable[[str], object] | None = None,
+    ):
         self._checker, self._snapshot = checker, snapshot
-        self._files = files.Files(root)
+        self._files = files.Files(root, bring=bring)
         self.cors, self.request_ids = answers.Cors(origins), answers.RequestIds()
         # The tasks that send long bodies, and the connections whose clients have not read all of a
         # short one, each with its session: what to stop when a session ends.
@@ -361,10 +370,12 @@ class LazyDelivery:
             origins = list(settings.CORS_ALLOWED_ORIGINS)
             if settings.CORS_ALLOW_ALL_ORIGINS:
                 origins.append("*")
+            root, bring = store().delivered()
             self.delivery = Delivery(
                 checker=grants_for(settings.GRANT_KEY, settings.BIND_PLAYBACK),
                 snapshot=database_snapshot(),
-                root=Path(settings.MEDIA_ROOT) / "videos",
+                root=root,
+                bring=bring,
                 origins=origins,
             )
         await self.delivery(scope, receive, send)

@@ -11,6 +11,7 @@ import re
 import stat
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -113,10 +114,22 @@ def identity(status: os.stat_result) -> Identity:
 class Files:
     """A bounded cache of the open files under ``root``, least recently used files leave first."""
 
-    def __init__(self, root: Path, *, capacity: int = _CACHED_FILES, chunk: int = CHUNK):
+    def __init__(
+        self,
+        root: Path,
+        *,
+        bring: Callable[[str], object] | None = None,
+        capacity: int = _CACHED_FILES,
+        chunk: int = CHUNK,
+    ):
+        """``bring`` is called in a thread with each name before it is opened, to put the file there."""
         self._root, self._capacity, self.chunk = str(root), capacity, chunk
         self._open: OrderedDict[str, OpenFile] = OrderedDict()
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="delivery-disk")
+        self._bring = bring
+        # The names that are being brought, in threads of their own: those for the disk must not wait.
+        self._brought: dict[str, asyncio.Future[object]] = {}
+        self._bringing = ThreadPoolExecutor(16, thread_name_prefix="delivery-bring")
 
     def cached(self, name: str) -> OpenFile | None:
         """Return the file if it is open and was compared with the disk in the last two seconds."""
@@ -138,21 +151,37 @@ class Files:
             # One request compares it with the disk; meanwhile the others take it from the cache.
             known.checked_at = time.monotonic()
         loop = asyncio.get_running_loop()
-        try:
-            file = await loop.run_in_executor(
-                self._threads, open_published, self._root, name, extension, known
-            )
-        except FileNotFoundError:
-            self._open.pop(name, None)
-            raise
+        # What was brought may be gone when it is opened, as its place was needed: then once more.
+        for is_last in (True,) if self._bring is None else (False, True):
+            try:
+                if self._bring is not None:
+                    await self._await_brought(name, self._bring)
+                file = await loop.run_in_executor(
+                    self._threads, open_published, self._root, name, extension, known
+                )
+                break
+            except FileNotFoundError:
+                if is_last:
+                    self._open.pop(name, None)
+                    raise
         self._open[name] = file
         while len(self._open) > self._capacity:
             self._open.popitem(last=False)
         return file
 
+    async def _await_brought(self, name: str, bring: Callable[[str], object]) -> None:
+        """Wait until a file has been brought: once, however many requests wait for it."""
+        brought = self._brought.get(name)
+        if brought is None:
+            brought = asyncio.get_running_loop().run_in_executor(self._bringing, bring, name)
+            self._brought[name] = brought
+            brought.add_done_callback(lambda _: self._brought.pop(name, None))
+        await asyncio.shield(brought)  # a client that leaves does not take it from the others
+
     def close(self) -> None:
         """Forget all files and let the threads end after their current reads."""
         self._open.clear()
+        self._bringing.shutdown(wait=False, cancel_futures=True)
         self._threads.shutdown(wait=False)
 
     # --- reading --------------------------------------------------------------------------------

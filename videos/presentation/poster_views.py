@@ -1,5 +1,6 @@
 """The poster of a video."""
 
+from contextlib import suppress
 from functools import partial
 
 from django.conf import settings
@@ -54,12 +55,14 @@ class PosterView(OfVideo):
     @sends_headers("ETag", "Content-Disposition")
     def retrieve(self, request, video_id):
         video = self.get_video()
-        path = video.chosen_poster if video.poster_tag else video.version_folder / "poster.jpg"
         with storage.refusing():
-            if not video.poster_name or not path.is_file():
+            file = None
+            if video.poster_name:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    file = storage.store().open(storage.poster_name(video))
+            if file is None:
                 storage.require()
                 raise NotVisible("This video has no poster until it has been processed.")
-            file = path.open("rb")
         etag = f'"{video.poster_name}"'
         cache = {"ETag": etag, "Cache-Control": _cache(request, video)}
         headers = {**cache, **FOR_OTHER_SITES}

@@ -4,7 +4,6 @@ It is a file of its own beside the versions, so it stays when the video is proce
 """
 
 import logging
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -18,11 +17,12 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible, ServiceUnavailable
-from videos import durable, storage
+from videos import storage
 from videos.errors import NoVersion
 from videos.models import Video
 from videos.processing import posters
 from videos.processing.errors import LimitReached, Rejected, ToolFailed
+from videos.processing.packager import MASTER
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +38,12 @@ def choose_moment(*, video: Video, actor: User, at_seconds: float) -> Video:
     if not video.is_playable:
         raise NoVersion()
     with storage.refusing(), _busy(), _folder() as folder:
-        if not video.version_folder.is_dir():
+        name = storage.version_name(video)
+        if not storage.store().exists(f"{name}/{MASTER}"):
             storage.require()
             raise NoVersion("The video's files are missing on the server. Upload the video again.")
-        made = posters.poster_at(video.version_folder, video.renditions, at_seconds, folder)
+        with storage.store().reading(name) as (version, bring):
+            made = posters.poster_at(version, video.renditions, at_seconds, folder, bring=bring)
         return _keep(video, actor, made)
 
 
@@ -65,11 +67,7 @@ def forget_choice(*, video: Video, actor: User) -> Video:
 def _keep(video: Video, actor: User, made: Path) -> Video:
     """Put a finished poster in its place, and let the row name it. An earlier one becomes garbage."""
     tag = uuid.uuid4().hex[:12]
-    target = settings.MEDIA_ROOT / "posters" / str(video.pk) / f"{tag}.jpg"
-    storage.make_folder(target.parent)
-    os.replace(made, target)
-    durable.sync_tree(target.parent)
-    durable.sync_names(target.parent, up_to=settings.MEDIA_ROOT)
+    storage.store().keep(made, storage.poster_name(video, tag))
     return _set(video, actor, tag)
 
 

@@ -4,12 +4,8 @@ A change calls ``mark`` in its transaction. The files are written after the comm
 the process dies in between, a worker finds the row by ``mend`` and writes them.
 """
 
-import fcntl
 import logging
-import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +27,6 @@ logger = logging.getLogger(__name__)
 ROUNDS = 5  # A change that is made while the files are written takes another round.
 MENDED_AT_ONCE = 100
 CHAPTERS = "chapters.vtt"
-LOCK = ".presentation.lock"  # No hidden file is ever delivered.
 _PURPOSES = {"commentary": "commentary", "description": "audio description"}
 
 
@@ -66,21 +61,23 @@ def refresh(video_id: uuid.UUID) -> None:
     video = Video.objects.alive().exclude(current_version="").filter(pk=video_id).first()
     if video is None:
         return
-    folder = video.version_folder
-    if not (folder / MASTER).is_file():
-        if storage.fault():
+    version = video.current_version
+    name = storage.version_name(video)
+    if not storage.store().exists(f"{name}/{MASTER}"):
+        if storage.trouble():
             raise StorageAway()
         logger.warning("Video %s: its version has no manifest to present.", video_id)
         Presentation.objects.filter(pk=video_id).update(written=F("changed"))
         return
-    with _alone(folder):
+    with storage.store().writing(name) as (folder, save):
         for _ in range(ROUNDS):
             due = Presentation.objects.get(pk=video_id)
             # Read after ``due``: a version that is published later has raised ``changed``.
             video = Video.objects.get(pk=video_id)
-            if due.changed == due.written or video.current_version != folder.name:
+            if due.changed == due.written or video.current_version != version:
                 return
             _write(video, due, folder)
+            save()
             Presentation.objects.filter(pk=video_id, changed=due.changed).update(
                 written=due.changed
             )
@@ -242,14 +239,3 @@ def chapters_as_webvtt(chapters: list[dict[str, object]], seconds: float) -> str
             for start, end, chapter in zip(starts, ends, chapters, strict=True)
         ]
     )
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes and threads from writing into the folder. The lock ends with its process."""
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -87,11 +87,17 @@ class Growing:
     """Publishes a growing version as soon as it can be played, and then its further segments.
 
     ``start`` is called at most once, with the finished beginning of the version: it publishes the folder
-    and returns where it is now. An exception in it stops the encode.
+    and returns where it is now. An exception in it stops the encode. ``extend`` is called with that
+    folder whenever there is more in it.
     """
 
-    def __init__(self, work: Path, start: Callable[[Output], Path]) -> None:
-        self._work, self._start = work, start
+    def __init__(
+        self,
+        work: Path,
+        start: Callable[[Output], Path],
+        extend: Callable[[Path], object] = str,
+    ) -> None:
+        self._work, self._start, self._extend = work, start, extend
         self._folder: Path | None = None
         self._names: list[str] = []  # of FFmpeg's files: the picture, then the sound tracks
         self._streams: list[_Stream] = []
@@ -124,6 +130,7 @@ class Growing:
             self._streams = [_Stream(encoded / file, name) for file, name in pairs]
         if self._folder is not None:
             self._publish(self._folder)
+            self._extend(self._folder)
         elif self._is_worth_it(percent):
             folder = self._work / "growing"
             shutil.rmtree(folder, ignore_errors=True)
@@ -136,11 +143,13 @@ class Growing:
         if self._folder is not None:
             for stream in self._streams:
                 stream.publish(self._folder, complete=True)
+            self._extend(self._folder)
 
     def abandon(self) -> None:
         """Tell the players of the growing version, if there is one, that nothing more will come."""
         if self._folder is not None:
             end_playlists(self._folder)
+            self._extend(self._folder)
 
     def _is_worth_it(self, percent: int) -> bool:
         ready = all(len(stream.finished()) > SEGMENTS_AT_START for stream in self._streams)

@@ -1,6 +1,6 @@
 """The poster: a still picture of the video."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -84,16 +84,25 @@ def make_poster(
 
 
 def poster_at(
-    version: Path, renditions: Sequence[RenditionSize], seconds: float, folder: Path
+    version: Path,
+    renditions: Sequence[RenditionSize],
+    seconds: float,
+    folder: Path,
+    *,
+    bring: Callable[[Iterable[Path]], object] = list,
 ) -> Path:
     """Write ``poster.jpg`` into ``folder``: the picture that the version shows at ``seconds``.
 
-    It is taken from the segment that holds it. Raises ToolFailed.
+    It is taken from the segment that holds it. ``bring`` is called with the files of the version before
+    they are read. Raises ToolFailed.
     """
     usable = [each for each in renditions if not each["codecs"].startswith("av01")]
     small = [each for each in usable if min(each["width"], each["height"]) <= SHORT_SIDE_MAX]
     name = (small or usable[-1:])[0]["name"]
-    init, segment, start = playlists.segment_at(version / f"{name}.m3u8", seconds)
+    playlist = version / f"{name}.m3u8"
+    bring([playlist])
+    init, segment, start = playlists.segment_at(playlist, seconds)
+    bring([init, segment])
     joined = folder / "segment.mp4"
     joined.write_bytes(init.read_bytes() + segment.read_bytes())
     into = seconds - start + 0.0005

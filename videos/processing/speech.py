@@ -43,15 +43,26 @@ class Heard:
 
 
 def samples_of(
-    version: Path, track: str, folder: Path, *, seconds: float, on_tick: Callable[[], None]
+    version: Path,
+    track: str,
+    folder: Path,
+    *,
+    seconds: float,
+    on_tick: Callable[[], None],
+    bring: Callable[[Iterable[Path]], object] = list,
 ) -> Path:
     """Decode the sound track of a version into a file of 16-bit samples, RATE a second, one channel.
 
-    ``track`` is the name of its playlist without the ending. Raises ToolFailed.
+    ``track`` is the name of its playlist without the ending. ``bring`` is called with the files of the
+    version before they are read. Raises ToolFailed.
     """
     joined, decoded = folder / "sound.mp4", folder / "sound.pcm"
+    playlist = version / f"{track}.m3u8"
+    bring([playlist])
+    files = playlists.files_of(playlist)
+    bring(files)
     with joined.open("wb") as whole:
-        for file in playlists.files_of(version / f"{track}.m3u8"):
+        for file in files:
             whole.write(file.read_bytes())
     allowed = 60 + seconds
     done = cage.run(

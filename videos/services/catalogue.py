@@ -12,6 +12,7 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible
+from config.ids import uuid7
 from videos import jobs
 from videos.errors import FilesRemoved
 from videos.models import Tag, Video
@@ -34,10 +35,14 @@ class VideoDetails(TypedDict, total=False):
 
 @transaction.atomic
 def create_video(
-    *, creator: User, tags: Sequence[str] = (), **fields: Unpack[VideoDetails]
+    *,
+    creator: User,
+    tags: Sequence[str] = (),
+    pk: uuid.UUID | None = None,
+    **fields: Unpack[VideoDetails],
 ) -> Video:
-    """Create a video without a source (CREATED)."""
-    video = Video.objects.create(creator=creator, **fields)
+    """Create a video without a source (CREATED), with a new id unless one is given."""
+    video = Video.objects.create(pk=pk or uuid7(), creator=creator, **fields)
     _set_tags(video, tags)
     audit.record(actor=creator, action=AuditAction.VIDEO_CREATED, target=video)
     return video

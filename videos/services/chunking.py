@@ -23,7 +23,7 @@ from videos.processing.encode import Encoded
 from videos.processing.graphs import Part
 from videos.processing.ladder import Rendition, ladder
 from videos.processing.probe import Probe, probe
-from videos.services import failures
+from videos.services import failures, fetching
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ class _Maker:
         try:
             empty = self._encode(chunk)
             sizes = {file.name: file.stat().st_size for file in chunk.folder.iterdir()}
+            storage.store().share(chunk.folder)
             chunks.finish(chunk, sizes, empty)
         except BaseException as error:
             shutil.rmtree(chunk.folder, ignore_errors=True)
@@ -131,7 +132,8 @@ def encode(
         on_percent(chunks.progress(job).percent)
 
     maker = _Maker(source, video, renditions, tell)
-    while not (now := chunks.progress(job)).is_done:
+    # Another look at the files, because other machines have made some of them.
+    while not (now := chunks.progress(job)).is_done or not _check_files(job, plan.signature):
         on_percent(now.percent)
         if now.is_refused:
             shutil.rmtree(job.chunks_folder, ignore_errors=True)
@@ -148,15 +150,32 @@ def encode(
     return _join(job, video, renditions, folder, tell)
 
 
-def _check_files(job: ProcessingJob, signature: str) -> None:
-    """Return finished chunks to the queue whose files are gone, and remove the files of other plans."""
+def _check_files(job: ProcessingJob, signature: str) -> bool:
+    """Return finished chunks to the queue whose files are gone, and remove the files of other plans.
+
+    Return whether all files are there.
+    """
+    are_there = True
     for chunk in Chunk.objects.select_related("job").filter(job=job, state=Chunk.State.DONE):
-        sizes = {file.name: file.stat().st_size for file in chunk.folder.glob("*")}
-        if sizes != chunk.made["sizes"]:
+        if not _has_files(chunk):
             chunks.reopen(chunk)
+            are_there = False
     for folder in job.chunks_folder.glob("*"):
         if folder.name != signature[:12]:
             shutil.rmtree(folder, ignore_errors=True)
+    return are_there
+
+
+def _has_files(chunk: Chunk) -> bool:
+    """Return whether the files of a finished chunk are on this machine; get them if they are not."""
+
+    def is_whole() -> bool:
+        sizes = {file.name: file.stat().st_size for file in chunk.folder.glob("*")}
+        return bool(sizes == chunk.made["sizes"])
+
+    if not is_whole():
+        storage.store().bring(chunk.folder)
+    return is_whole()
 
 
 def _join(
@@ -188,8 +207,8 @@ def help_with(job: ProcessingJob, worker: str) -> None:
     Raises CannotHelp, LeaseLost if a chunk was taken away or the job has ended, and what ``failures``
     knows: a chunk that fails is due again.
     """
-    source = settings.MEDIA_ROOT / job.source_path
     try:
+        source = fetching.source_of(job)
         video = probe(source)
         renditions = ladder(video.width, video.height, video.frame_rate, settings.LADDER_CODECS)
         plan = cutting.plan(source, video, renditions)
@@ -212,5 +231,8 @@ def clean(job: ProcessingJob) -> None:
     with suppress(OperationalError, InterfaceError):
         if not ProcessingJob.objects.open().filter(pk=job.pk).exists():
             shutil.rmtree(job.chunks_folder, ignore_errors=True)
+            with suppress(OSError):  # then ``garbage`` removes them
+                storage.store().unshare(job.chunks_folder)
+            fetching.let_go(job)
     with suppress(OSError):  # a later attempt, or chunks, have their folders in it
         job.work_folder.parent.rmdir()

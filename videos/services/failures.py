@@ -150,7 +150,7 @@ def _is_of_storage(error: Exception) -> bool:
     return (
         isinstance(error, StorageAway)
         or (isinstance(error, OSError) and error.errno in storage.AWAY)
-        or bool(storage.fault())
+        or bool(storage.trouble())
     )
 
 

@@ -15,7 +15,9 @@ from django.conf import settings
 from django.db.models import Max
 from django.utils import timezone
 
+from videos import storage
 from videos.models import ProcessingJob, Video
+from videos.storage.base import POSTERS, SOURCES, VERSIONS, WORK
 
 # A file is written before the row that names it. A younger file may still get its row.
 ORPHAN_SECONDS = 24 * 3600
@@ -23,52 +25,77 @@ ORPHAN_SECONDS = 24 * 3600
 
 def collect_garbage() -> int:
     """Remove all files and folders that are not needed, and return their number."""
-    leftovers = [*_versions(), *_sources(), *_work(), *_uploads(), *_posters()]
+    leftovers = [*_work(), *_uploads()]
     for path in leftovers:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-    return len(leftovers)
+    for name in storage.store().copies():
+        if not ProcessingJob.objects.open().filter(source_path=name).exists():
+            storage.store().let_go(name)
+    # Last, because a store that is away raises OSError.
+    unnamed = []
+    if storage.store().begin_sweep(time.time() - ORPHAN_SECONDS):
+        unnamed = [*_versions(), *_sources(), *_posters(), *_shared_work()]
+    for name in unnamed:
+        storage.store().remove(name)
+    return len(unnamed) + len(leftovers)
 
 
-def _versions() -> Iterator[Path]:
+def _versions() -> Iterator[str]:
     """Yield the folders of versions that are not current and that no playback grant can open.
 
     A grant for a replaced version is valid for at most PLAYBACK_GRANT_HOURS after the newer version
     was published. The age of the folder says nothing about that time.
     """
     grants = timedelta(hours=settings.PLAYBACK_GRANT_HOURS)
-    for folder in _below("videos"):
-        video_id = _uuid(folder.parent.name)
-        if video_id is None or not _untouched(folder, grants.total_seconds()):
+    for name, video_id, version in _below(VERSIONS):
+        if Video.objects.filter(pk=video_id, current_version=version).exists():
             continue
         switched_at = ProcessingJob.objects.filter(
             video=video_id, state=ProcessingJob.State.DONE
         ).aggregate(at=Max("finished_at"))["at"]
         if switched_at is not None and switched_at > timezone.now() - grants:
             continue
-        if not Video.objects.filter(pk=video_id, current_version=folder.name).exists():
-            yield folder
+        if _untouched(storage.store().changed_at(name), grants.total_seconds()):
+            yield name
 
 
-def _sources() -> Iterator[Path]:
+def _sources() -> Iterator[str]:
     """Yield the folders of sources that belong to no video and to no open job."""
-    for folder in _below("sources"):
-        video_id = _uuid(folder.parent.name)
-        if video_id is None or not _untouched(folder, ORPHAN_SECONDS):
+    for name, video_id, _ in _below(SOURCES):
+        path = f"{name}/source"
+        if Video.objects.filter(pk=video_id, source_path=path).exists():
             continue
-        path = (folder / "source").relative_to(settings.MEDIA_ROOT).as_posix()
-        named = Video.objects.filter(pk=video_id, source_path=path).exists()
-        if not named and not ProcessingJob.objects.open().filter(source_path=path).exists():
-            yield folder
+        if ProcessingJob.objects.open().filter(source_path=path).exists():
+            continue
+        if _untouched(storage.store().changed_at(name), ORPHAN_SECONDS):
+            yield name
+
+
+def _posters() -> Iterator[str]:
+    """Yield the posters that no video shows any more."""
+    for name, video_id, file in _below(POSTERS):
+        if Video.objects.filter(pk=video_id, poster_tag=file.removesuffix(".jpg")).exists():
+            continue
+        if _untouched(storage.store().changed_at(name), ORPHAN_SECONDS):
+            yield name
+
+
+def _shared_work() -> Iterator[str]:
+    """Yield the folders in which jobs that have ended shared files with other machines."""
+    for name in storage.store().shared_work():
+        job_id = _uuid(name.rpartition("/")[2])
+        if job_id and not ProcessingJob.objects.open().filter(pk=job_id).exists():
+            yield name
 
 
 def _work() -> Iterator[Path]:
     """Yield the work folders of jobs that have ended."""
-    for folder in (settings.MEDIA_ROOT / "work").glob("*"):
+    for folder in (settings.MEDIA_ROOT / WORK).glob("*"):
         job_id = _uuid(folder.name)
-        if job_id is None or not _untouched(folder, ORPHAN_SECONDS):
+        if job_id is None or not _untouched(_modified(folder), ORPHAN_SECONDS):
             continue
         if not ProcessingJob.objects.open().filter(pk=job_id).exists():
             yield folder
@@ -77,30 +104,31 @@ def _work() -> Iterator[Path]:
 def _uploads() -> Iterator[Path]:
     """Yield the files of uploads that were never completed."""
     for file in (settings.MEDIA_ROOT / "uploads").glob("*"):
-        if _untouched(file, ORPHAN_SECONDS):
+        if _untouched(_modified(file), ORPHAN_SECONDS):
             yield file
 
 
-def _posters() -> Iterator[Path]:
-    """Yield the posters that no video shows any more."""
-    for file in _below("posters"):
-        video_id = _uuid(file.parent.name)
-        if video_id is None or not _untouched(file, ORPHAN_SECONDS):
-            continue
-        if not Video.objects.filter(pk=video_id, poster_tag=file.stem).exists():
-            yield file
+def _below(kind: str) -> Iterator[tuple[str, uuid.UUID, str]]:
+    """Yield each file or folder of a kind with the id of its video and the last part of its name.
+
+    What this app has not made is left out.
+    """
+    for name in storage.store().below(kind):
+        _, owner, last = name.split("/")
+        if (video_id := _uuid(owner)) is not None:
+            yield name, video_id, last
 
 
-def _below(name: str) -> Iterator[Path]:
-    return (settings.MEDIA_ROOT / name).glob("*/*")
-
-
-def _untouched(path: Path, seconds: float) -> bool:
-    """Return whether ``path`` was last modified more than ``seconds`` ago; False if it is gone."""
+def _modified(path: Path) -> float | None:
     try:
-        return path.stat().st_mtime < time.time() - seconds
+        return path.stat().st_mtime
     except FileNotFoundError:  # another worker has removed it
-        return False
+        return None
+
+
+def _untouched(changed_at: float | None, seconds: float) -> bool:
+    """Return whether something was last changed more than ``seconds`` ago; False if it is gone."""
+    return changed_at is not None and changed_at < time.time() - seconds
 
 
 def _uuid(name: str) -> uuid.UUID | None:

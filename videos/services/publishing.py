@@ -1,11 +1,11 @@
 """One attempt at a processing job: transcoding the source and publishing the version, or captions."""
 
 import logging
-import os
 import shutil
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from django.db.models.functions import Coalesce, Now
 import audit.services as audit
 from audit.actions import AuditAction
 from config.errors import StorageFull
-from videos import durable, jobs, storage
+from videos import jobs, storage
 from videos.errors import LeaseLost, StorageAway
 from videos.models import GROWING, ProcessingJob, Video
 from videos.processing import early, growing, pipeline
 from videos.processing.errors import Rejected, ToolFailed
 from videos.processing.pipeline import Output
-from videos.services import chunking, failures, transcribing
+from videos.services import chunking, failures, fetching, transcribing
 from videos.services.failures import Ending
 from videos.signals import video_published
 
@@ -78,10 +78,9 @@ def _carry_out(job: ProcessingJob) -> None:
     """Do the work of the job, and end it. Raises what ``failures`` knows."""
     if job.kind not in ProcessingJob.Kind:
         raise Rejected(*UNKNOWN_JOB)
-    source = settings.MEDIA_ROOT / job.source_path
-    if not source.is_file():
-        if reason := storage.fault():
-            raise StorageAway(f"MEDIA_DIR cannot be used: {reason}.")
+    if not storage.store().exists(job.source_path):
+        if reason := storage.trouble():
+            raise StorageAway(reason)
         raise Rejected(*NO_FILE)
     _remove_earlier_attempts(job)
     if storage.state() == storage.NEARLY_FULL:  # rather than three attempts that find no space
@@ -90,8 +89,14 @@ def _carry_out(job: ProcessingJob) -> None:
     report = _reporter(job)
     if job.kind == ProcessingJob.Kind.CAPTIONS:
         transcribing.carry_out(job, report)
-    elif job.stage == ProcessingJob.Stage.FIRST:
-        publish(job, early.first_rendition(source, job.work_folder, report, partial(_grow, job)))
+        return
+    source = fetching.source_of(job, report)
+    if job.stage == ProcessingJob.Stage.FIRST:
+        grower = _Grower(job)
+        publish(
+            job,
+            early.first_rendition(source, job.work_folder, report, grower.begin, grower.extend),
+        )
     else:
         in_chunks = partial(chunking.encode, job)
         publish(job, pipeline.transcode(source, job.work_folder, report, in_chunks=in_chunks))
@@ -109,9 +114,25 @@ def publish(job: ProcessingJob, output: Output) -> None:
     _switch(job, output, completeness, jobs.finish if output.is_full else jobs.go_on)
 
 
-def _grow(job: ProcessingJob, output: Output) -> Path:
-    """Publish a growing version, and return its folder. The attempt goes on, if it owns the job."""
-    return _switch(job, output, Completeness.GROWING, jobs.own)
+class _Grower:
+    """Publishes a growing version and what is added to it. The attempt goes on, if it owns the job."""
+
+    def __init__(self, job: ProcessingJob) -> None:
+        self._job, self._version = job, GROWING + uuid.uuid4().hex[1:12]
+
+    def begin(self, output: Output) -> Path:
+        """Publish the version, and return the folder in which it grows."""
+        return _switch(self._job, output, Completeness.GROWING, jobs.own, self._version)
+
+    def extend(self, folder: Path) -> None:
+        """Publish what is new in the folder.
+
+        What fails is tried again with the next part. The version that comes after this one needs none.
+        """
+        try:
+            storage.store().extend(folder, storage.version_name(self._job.video, self._version))
+        except OSError as error:
+            logger.warning("Video %s: its growing version waits. %s", self._job.video_id, error)
 
 
 def _switch(
@@ -119,17 +140,13 @@ def _switch(
     output: Output,
     completeness: Video.Completeness,
     end_attempt: Callable[[ProcessingJob], None],
+    version: str = "",
 ) -> Path:
-    version = uuid.uuid4().hex[:12]
-    if completeness is Completeness.GROWING:
-        version = GROWING + version[1:]
-    folder = settings.MEDIA_ROOT / "videos" / str(job.video_id) / version
+    version = version or uuid.uuid4().hex[:12]
     is_full = completeness is Completeness.FULL
-    if is_full:  # after a power cut, the full version replaces an early one anyway
-        durable.sync_tree(output.directory)
-    storage.make_folder(folder.parent)
-    os.rename(output.directory, folder)
-    durable.sync_names(folder.parent, up_to=settings.MEDIA_ROOT)
+    name = storage.version_name(job.video, version)
+    # After a power cut, the full version replaces an early one anyway.
+    folder = storage.store().publish(output.directory, name, lasting=is_full)
     try:
         with transaction.atomic():
             end_attempt(job)
@@ -156,11 +173,17 @@ def _switch(
                 if settings.CAPTIONS_MODEL:
                     transcribing.queue(video)
     except LeaseLost:
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # then ``garbage`` removes it
+            storage.store().remove(name)
         raise
     if before.completeness == Completeness.GROWING:
         # An attempt that was killed left it without an end, for which players would wait.
-        growing.end_playlists(before.version_folder)
+        with (
+            suppress(OSError),
+            storage.store().writing(storage.version_name(before)) as (old, save),
+        ):
+            growing.end_playlists(old)
+            save()
     return folder
 
 

@@ -1,6 +1,6 @@
 """Removing the files of videos that were deleted long ago. Money, statistics and audit entries stay."""
 
-import shutil
+from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
@@ -9,9 +9,11 @@ from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
+from videos import storage
 from videos.models import Video
 from videos.presentation.models import Caption, Presentation
 from videos.querysets import VideoQuerySet
+from videos.storage.base import POSTERS, SOURCES, VERSIONS
 
 
 def due() -> VideoQuerySet:
@@ -56,6 +58,7 @@ def purge(video: Video) -> bool:
         Caption.objects.filter(video=video).delete()
         Presentation.objects.filter(video=video).delete()
         audit.record(actor=None, action=AuditAction.VIDEO_PURGED, target=video)
-    for folder in ("videos", "sources", "posters"):
-        shutil.rmtree(settings.MEDIA_ROOT / folder / str(video.pk), ignore_errors=True)
+    with suppress(OSError):  # `garbage` removes the others
+        for folder in (VERSIONS, SOURCES, POSTERS):
+            storage.store().remove(f"{folder}/{video.pk}")
     return True

@@ -38,7 +38,7 @@ def reprocess(*, video: Video, actor: User | None) -> None:
     if row.status != Video.Status.READY:
         raise NotReady()
     with storage.refusing():
-        if not row.source.is_file():
+        if not storage.store().exists(row.source_path):
             storage.require()
             raise NoSource()
     jobs.queue_again(row)
@@ -48,8 +48,12 @@ def reprocess(*, video: Video, actor: User | None) -> None:
 def fault_of(video: Video) -> str:
     """Return which file of the video's current version is missing or damaged, in words; "" if none is.
 
-    Reads the playlists, and of each file that they name its length and the lengths of its parts.
+    Reads the playlists, and of each file that they name its length and the lengths of its parts. A store
+    that keeps a list of the files compares them with it instead.
     """
+    damage = storage.store().damage(storage.version_name(video))
+    if damage is not None:
+        return damage
     folder = video.version_folder
     for name in ALWAYS:
         if not (folder / name).is_file():

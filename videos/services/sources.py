@@ -1,17 +1,15 @@
 """The source of a video: storing the uploaded file, and queueing its processing job."""
 
-import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Unpack
 
-from django.conf import settings
 from django.db import transaction
 
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible
-from config.ids import uuid7
 from videos import jobs, storage
 from videos.errors import EmptyUpload, NoSource, NotFailed
 from videos.models import Video
@@ -31,14 +29,14 @@ def create_with_source(
 
     Raises EmptyUpload for a file of zero bytes.
     """
-    video = catalogue.create_video(creator=creator, tags=tags, **fields)
+    video = catalogue.create_video(creator=creator, tags=tags, pk=received.video_id, **fields)
     return attach_source(video=video, received=received, actor=creator)
 
 
 def attach_source(*, video: Video, received: ReceivedFile, actor: User) -> Video:
     """Make an uploaded file the source of a video (UPLOADED) and queue its processing job.
 
-    The file is durable on the disk before the row names it. An open job of an earlier source is
+    The file is durable in the store before the row names it. An open job of an earlier source is
     canceled; a published version can be played until the new one is ready.
 
     Raises EmptyUpload for a file of zero bytes, StorageFull and StorageAway. Raises NotVisible if the
@@ -47,9 +45,7 @@ def attach_source(*, video: Video, received: ReceivedFile, actor: User) -> Video
     """
     if received.size == 0:
         raise EmptyUpload()
-    path = f"sources/{video.pk}/{uuid7().hex}/source"
-    target = settings.MEDIA_ROOT / path
-    received.keep(target)
+    path = received.keep(video.pk)
     try:
         with transaction.atomic():
             changed = (
@@ -78,7 +74,8 @@ def attach_source(*, video: Video, received: ReceivedFile, actor: User) -> Video
             )
             jobs.queue(video, path)
     except NotVisible:
-        shutil.rmtree(target.parent, ignore_errors=True)
+        with suppress(OSError):  # then ``garbage`` removes it
+            storage.store().remove(path.removesuffix("/source"))
         raise
     return video
 
@@ -94,7 +91,7 @@ def retry_processing(*, video: Video, actor: User) -> Video:
     if not video.source_path:
         raise NoSource()
     with storage.refusing():
-        if not video.source.is_file():
+        if not storage.store().exists(video.source_path):
             storage.require()
             raise NoSource()
     jobs.refuse_beyond_quota(video.creator, size=video.source_size or 0)

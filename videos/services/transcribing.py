@@ -1,18 +1,20 @@
 """Automatic captions as a job: queueing it, and carrying it out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
 
 import audit.services as audit
 from audit.actions import AuditAction
-from videos import jobs
+from videos import jobs, storage
 from videos.errors import LeaseLost
 from videos.models import Caption, ProcessingJob, Video
 from videos.presentation import cues, refreshing
 from videos.processing import manifests, speech
 from videos.processing.errors import Rejected
+from videos.processing.packager import MASTER
 from videos.processing.speech import Heard
 
 UNKNOWN = ("", "und", "mul", "zxx", "mis")
@@ -63,20 +65,8 @@ def carry_out(job: ProcessingJob, report: Callable[[str, int], None]) -> None:
     if is_captioned(video):
         jobs.finish(job)
         return
-    version = video.version_folder
-    tracks = manifests.sounds_of(version)
-    default = [place for place, track in enumerate(video.audio_tracks) if track["is_default"]]
-    if not tracks:
-        raise Rejected("no_sound", "The video has no sound.")
-    track = tracks[default[0] if default and default[0] < len(tracks) else 0]
-    report("sound", 0)
-    samples = speech.samples_of(
-        version,
-        track.folder,
-        job.work_folder,
-        seconds=video.duration_seconds or 0.0,
-        on_tick=lambda: report("sound", 0),
-    )
+    with storage.store().reading(storage.version_name(video)) as (version, bring):
+        samples = _samples(job, video, version, bring, report)
     spoken = _spoken(video)
     heard = speech.hear(
         samples,
@@ -85,6 +75,31 @@ def carry_out(job: ProcessingJob, report: Callable[[str, int], None]) -> None:
         on_percent=lambda percent: report("hear", percent),
     )
     _finish(job, heard, spoken or heard.language)
+
+
+def _samples(
+    job: ProcessingJob,
+    video: Video,
+    version: Path,
+    bring: Callable[[Iterable[Path]], object],
+    report: Callable[[str, int], None],
+) -> Path:
+    """Decode the sound track that players choose. Raises Rejected without sound, and ToolFailed."""
+    bring([version / name for name in (MASTER, manifests.PACKAGED[MASTER])])
+    tracks = manifests.sounds_of(version)
+    default = [place for place, track in enumerate(video.audio_tracks) if track["is_default"]]
+    if not tracks:
+        raise Rejected("no_sound", "The video has no sound.")
+    track = tracks[default[0] if default and default[0] < len(tracks) else 0]
+    report("sound", 0)
+    return speech.samples_of(
+        version,
+        track.folder,
+        job.work_folder,
+        seconds=video.duration_seconds or 0.0,
+        on_tick=lambda: report("sound", 0),
+        bring=bring,
+    )
 
 
 @transaction.atomic

@@ -361,7 +361,7 @@ class TestGrowing:
         assert output is not None
 
         with pytest.raises(jobs.LeaseLost):
-            publishing._grow(slow, output)
+            publishing._Grower(slow).begin(output)
 
         video.refresh_from_db()
         assert video.current_version == ""

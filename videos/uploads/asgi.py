@@ -45,6 +45,7 @@ class Uploads:
     def __init__(self, bridge: Bridge):
         self._bridge, self._waiting = bridge, Waiting()
         self._files = ThreadPoolExecutor(THREADS, thread_name_prefix="uploads")
+        self._sending = ThreadPoolExecutor(THREADS, thread_name_prefix="uploads-send")
 
     def takes(self, scope: Scope) -> bool:
         """Return whether the request is an upload of a form to one of the routes for videos."""
@@ -63,6 +64,8 @@ class Uploads:
                     outcome = await self._take_in(scope, environ, receive)
         except BodyRefused as refusal:
             outcome = refusal_of(refusal)
+        if isinstance(outcome, Form):
+            outcome = await self._sent(outcome, environ)
         is_read = isinstance(outcome, Form)
         environ[ENVIRON_KEY] = outcome
         try:
@@ -70,6 +73,24 @@ class Uploads:
         finally:
             if isinstance(outcome, Form):
                 outcome.discard()  # a stored file has moved away, and stays
+
+    async def _sent(self, form: Form, environ: Environ) -> Form | APIException:
+        """Send a form's file to the store before Django is asked, whose threads are few.
+
+        Return the form, or the reason why the file could not be sent.
+        """
+        match = _ROUTES[environ["REQUEST_METHOD"]].fullmatch(environ["PATH_INFO"])
+        named = match and match.groupdict().get("video")
+        loop = asyncio.get_running_loop()
+        try:
+            video_id = uuid.UUID(named) if named else ids.uuid7()
+            await loop.run_in_executor(self._sending, form.send, video_id)
+        except BaseException as error:
+            await loop.run_in_executor(self._files, form.discard)
+            if isinstance(error, APIException):
+                return error
+            raise
+        return form
 
     async def _take_in(
         self, scope: Scope, environ: Environ, receive: Receive

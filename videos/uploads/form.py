@@ -8,6 +8,7 @@ import html
 import io
 import os
 import re
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -137,6 +138,12 @@ class Form:
         """Note that the body is complete."""
         if not self._ended:
             raise UploadInterrupted()
+
+    def send(self, video_id: uuid.UUID) -> None:
+        """Send the file, if there is one, to a store that is far. Raises StorageFull and StorageAway."""
+        for _, uploads in self.files.lists():
+            for upload in uploads:
+                upload.received.send(video_id)
 
     def discard(self) -> None:
         """Remove all files of the form from the disk, also the unfinished one."""

@@ -1,9 +1,12 @@
 """The parser of REST framework for a form with a video file in it."""
 
+import uuid
+
 from django.http import UnreadablePostError
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser, DataAndFiles
 
+from config.ids import uuid7
 from videos.errors import LengthRequired, UploadInterrupted
 from videos.uploads.form import Form
 from videos.uploads.received import check_room
@@ -28,11 +31,11 @@ class SourceMultiPartParser(BaseParser):
         outcome = request.META.get(ENVIRON_KEY)
         if isinstance(outcome, Exception):
             raise outcome
-        form = outcome or _read(request, media_type)
+        form = outcome or _read(request, media_type, parser_context["kwargs"].get("pk"))
         return DataAndFiles(form.fields, form.files)
 
 
-def _read(request, content_type: str) -> Form:
+def _read(request, content_type: str, video_id: str | None) -> Form:
     """Read the request's body as a form.
 
     A WSGI server reports a broken connection as the end of the body. The bytes are therefore counted
@@ -49,6 +52,7 @@ def _read(request, content_type: str) -> Form:
             left -= len(data)
             form.feed(data)
         form.complete()
+        form.send(uuid.UUID(str(video_id)) if video_id else uuid7())
     except UnreadablePostError as error:
         form.discard()
         raise UploadInterrupted() from error

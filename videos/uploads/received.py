@@ -1,7 +1,7 @@
 """A complete uploaded file on the disk, and the room for it."""
 
-import os
 import shutil
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,34 +9,51 @@ from pathlib import Path
 from django.conf import settings
 
 from config.errors import StorageFull, TooLarge
-from videos import durable, storage
+from videos import storage
 
 
 @dataclass
 class ReceivedFile:
     """A complete uploaded file, still in the uploads folder: size in bytes, checksum "sha256:<hex>".
 
-    Call ``keep`` to move it to its final place. ``close`` removes it if it was not moved.
+    Call ``keep`` to move it to its final place. ``close`` removes it if it was not moved. Call ``send``
+    before, where a thread may wait: to a store that is far, a large file takes minutes.
     """
 
     path: Path
     name: str
     size: int
     checksum: str
+    video_id: uuid.UUID | None = None  # of the video for which it was sent
+    _sent_as: str = ""
+    _is_kept: bool = False
 
-    def keep(self, target: Path) -> None:
-        """Move the file to ``target``, below MEDIA_ROOT, by an atomic rename.
+    def send(self, video_id: uuid.UUID) -> None:
+        """Send the file to a store that is far, as a source of this video. Raises as ``keep``."""
+        if not storage.store().is_far:
+            return
+        self.video_id, self._sent_as = video_id, storage.source_name(video_id)
+        with storage.refusing():
+            storage.store().keep(self.path, self._sent_as)
+
+    def keep(self, video_id: uuid.UUID) -> str:
+        """Move the file into the store as a source of this video, and return its name.
 
         When this returns, the file would survive a power cut. Raises StorageFull and StorageAway.
         """
-        with storage.refusing():
-            storage.make_folder(target.parent)
-            os.replace(self.path, target)
-            durable.sync_names(target.parent, up_to=settings.MEDIA_ROOT)
+        if self.video_id != video_id:
+            self._sent_as = storage.source_name(video_id)
+            with storage.refusing():
+                storage.store().keep(self.path, self._sent_as)
+        self._is_kept = True
+        return self._sent_as
 
     def close(self) -> None:
         with suppress(OSError):  # gone, or the storage is away; then ``garbage`` removes it
             self.path.unlink()
+        if self._sent_as and not self._is_kept:
+            with suppress(OSError):
+                storage.store().remove(self._sent_as.removesuffix("/source"))
 
 
 FORM_OVERHEAD = 1024 * 1024  # bytes of a form beside its file

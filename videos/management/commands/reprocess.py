@@ -35,8 +35,8 @@ class Command(BaseCommand):
     def handle(self, *args, **options):
         if bool(options["video_id"]) == (options["all"] or options["missing"]):
             raise CommandError("Name ids of videos, or --missing, or --all.")
-        if reason := storage.fault():
-            raise CommandError(f"MEDIA_DIR cannot be used: {reason}. {storage.REMEDY}")
+        if reason := storage.trouble():
+            raise CommandError(f"{reason} {storage.REMEDY}")
         self.refused = 0
         queued = list(self.queue(options))
         verb = "would be made again" if options["dry_run"] else "queued"

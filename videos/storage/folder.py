@@ -8,15 +8,9 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
-
-from config.errors import ServiceUnavailable, StorageFull
-from videos.errors import StorageAway
-from videos.models import Video
 
 logger = logging.getLogger(__name__)
 
@@ -47,16 +41,16 @@ def fault() -> str:
     return ""
 
 
-def adopt() -> None:
+def adopt(*, is_new: bool) -> None:
     """Make MEDIA_DIR and its mark, for a new installation; mark the folder of an older version.
 
-    Changes nothing while the database has videos whose files are not there: their disk is away.
+    Unless it ``is_new``, changes nothing without files of videos in it: their disk is away.
     """
     root = settings.MEDIA_ROOT
     if not fault():
         return
     has_files = (root / "sources").is_dir() or (root / "videos").is_dir()
-    if not has_files and Video.objects.exclude(source_path="").exists():
+    if not has_files and not is_new:
         logger.error("MEDIA_DIR=%s cannot be used: %s. %s", root, fault(), REMEDY)
         return
     try:
@@ -64,27 +58,6 @@ def adopt() -> None:
         (root / MARK).touch()
     except OSError as error:
         logger.error("MEDIA_DIR=%s cannot be made: %s.", root, error.strerror)
-
-
-def require() -> None:
-    """Raise StorageAway if MEDIA_DIR as a whole cannot be used now."""
-    if reason := fault():
-        logger.error("MEDIA_DIR cannot be used: %s. %s", reason, REMEDY)
-        raise StorageAway()
-
-
-@contextmanager
-def refusing() -> Iterator[None]:
-    """Turn an error of the file system into the refusal for a client: StorageFull or StorageAway."""
-    try:
-        yield
-    except OSError as error:
-        raise refusal_of(error) from error
-
-
-def refusal_of(error: OSError) -> ServiceUnavailable:
-    logger.error("MEDIA_DIR cannot be used: %s.", error.strerror or error)
-    return StorageFull() if error.errno in FULL else StorageAway()
 
 
 def make_folder(folder: Path) -> None:
@@ -98,13 +71,7 @@ def make_folder(folder: Path) -> None:
         settings.MEDIA_ROOT.joinpath(*parts[:count]).mkdir(exist_ok=True)
 
 
-def state() -> str:
-    """Return the state of MEDIA_DIR for the readiness report: "ok", "unavailable" or "nearly full"."""
-    if fault():
-        return "unavailable"
-    try:
-        free = os.statvfs(settings.MEDIA_ROOT)
-    except OSError:
-        return "unavailable"
-    too_little = free.f_bavail * free.f_frsize < settings.STORAGE_RESERVE_BYTES
-    return NEARLY_FULL if too_little else "ok"
+def is_nearly_full() -> bool:
+    """Return whether less than STORAGE_RESERVE_BYTES are free. Raises OSError if that is not known."""
+    free = os.statvfs(settings.MEDIA_ROOT)
+    return bool(free.f_bavail * free.f_frsize < settings.STORAGE_RESERVE_BYTES)
