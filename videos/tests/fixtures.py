@@ -159,9 +159,9 @@ def encoded_once(monkeypatch, settings, finished_versions):
             return transcode(source, work, on_progress, growing)
         return once("all", source, work, lambda: transcode(source, work, on_progress))
 
-    def first_once(source, work, on_progress, on_beginning):
+    def first_once(source, work, on_progress, *growth):
         return once(
-            "first", source, work, lambda: first_rendition(source, work, on_progress, on_beginning)
+            "first", source, work, lambda: first_rendition(source, work, on_progress, *growth)
         )
 
     monkeypatch.setattr(pipeline, "transcode", transcode_once)
