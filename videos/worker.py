@@ -27,7 +27,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from config import database
-from videos import chunks, jobs, periodic, presence, storage
+from videos import admission, chunks, jobs, periodic, presence, storage
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob
 from videos.processing import cage
@@ -65,6 +65,7 @@ class Worker:
         self.name = presence.worker_name()
         self._is_told_to_stop = False
         self._jobs: list[ProcessingJob] = []  # that are carried out: one, or two
+        self._refusal = ""  # why this machine has no room for another encode
         self._declined: set[UUID] = set()  # jobs with whose chunks this worker could not help
         self._last = dict.fromkeys(periodic.SECONDS, float("-inf"))
         self._announced_at = float("-inf")
@@ -123,12 +124,20 @@ class Worker:
     ) -> bool:
         """Carry out one due job, or else make chunks of another worker's job if this one ``helps``.
 
-        Return False if nothing was due.
+        Return False if nothing was due, or only what this machine has no room for (``admission``).
         """
-        if job := jobs.claim_next(self.name, stages=stages):
+        refusal = admission.refusal(self.name)
+        if refusal != self._refusal:
+            self._refusal = refusal
+            if refusal:
+                logger.warning("Encodes of all renditions wait: %s.", refusal)
+        job = jobs.claim_next(self.name, stages=admission.light(stages) if refusal else stages)
+        if job is None and refusal:
+            job = jobs.claim_next(self.name, stages=stages, due_for=admission.PATIENCE)
+        if job is not None:
             self.work_on(job)
             return True
-        if helps and (helped := chunks.job_to_help(self._declined)):
+        if helps and not refusal and (helped := chunks.job_to_help(self._declined)):
             self.help_with(helped)
             return True
         return False
