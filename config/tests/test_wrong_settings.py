@@ -139,7 +139,9 @@ def test_one_line_explains_a_wrong_setting(monkeypatch, tmp_path, name, value, w
 
 @pytest.mark.parametrize(("name", "value", "words"), WRONG)
 def test_the_example_of_a_line_is_accepted(monkeypatch, tmp_path, name, value, words):
-    """A user pastes the example, and it works. Folders and programs are those of another machine."""
+    """A user pastes the example, and it works. Folders, programs and optional packages are those of
+    another machine."""
+    monkeypatch.setattr("config.env_storage.find_spec", lambda name: object())
     if name in {"DATA_DIR", "MEDIA_DIR", "FFMPEG_PATH", "FFPROBE_PATH", "PACKAGER_PATH"}:
         return
     (line,) = refusal(monkeypatch, tmp_path, **{name: value})
