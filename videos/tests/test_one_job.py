@@ -3,9 +3,7 @@
 import signal
 import time
 
-import kubernetes_validate
 import pytest
-import yaml
 from django.conf import settings as project
 
 from videos.models import ProcessingJob, Video
@@ -48,12 +46,3 @@ def test_told_to_stop_it_gives_the_job_back(uploaded_video):
 
 def test_without_tables_it_fails(tmp_path):
     assert status_of_one(DATABASE_URL=f"sqlite:///{tmp_path / 'none.sqlite3'}") == 1
-
-
-def test_the_manifest_is_one_that_kubernetes_takes():
-    """Each document of deploy/kubernetes against the schemas of Kubernetes, without unknown fields."""
-    files = sorted((project.BASE_DIR / "deploy" / "kubernetes").glob("*.yaml"))
-    documents = [each for file in files for each in yaml.safe_load_all(file.read_text())]
-    assert documents
-    for document in documents:
-        kubernetes_validate.validate(document, "1.31", strict=True)
