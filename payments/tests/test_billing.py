@@ -273,6 +273,17 @@ class TestEnding:
         sync_payment(gateway="sandbox", external_id=Payment.objects.get().external_id)
         assert (mine().status, may_watch(viewer)) == ("active", True)
 
+    def test_subscriptions_end_with_their_grace_and_are_counted(self, subscribe, make_user):
+        for _ in range(3):
+            subscribe(make_user())
+        rows = Subscription.objects.order_by("pk")
+        over = timezone.now() - timedelta(seconds=1)
+        rows.update(status="past_due", grace_until=over)
+        rows.filter(pk=rows.last().pk).update(grace_until=over + timedelta(hours=1))
+
+        assert lapsing.end_lapsed() == 2
+        assert [row.status for row in rows] == ["expired", "expired", "past_due"]
+
     def test_a_partial_refund_of_an_invoice_ends_nothing(self, subscribe, viewer, admin):
         subscribe(viewer)
         for _ in range(2):  # the second call, with the same key, continues the first one

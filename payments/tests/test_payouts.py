@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from audit.models import AuditEntry
 from payments.errors import NoDebt, NothingToPayOut, PayoutNotOpen, SamePerson
+from payments.ledger import posting
 from payments.models import JournalEntry, Payout
 from payments.services.payouts import payouts
 from payments.services.settling import refunds
@@ -205,6 +206,19 @@ class TestThePath:
                 steps[step]()
         finally:
             payout_changed.disconnect(fail)
+        assert Payout.objects.get().status == "approved"
+
+    @pytest.mark.parametrize("step", ["paid", "failed"])
+    def test_a_step_that_cannot_be_booked_is_not_made(self, approved, admin, monkeypatch, step):
+        def fail(*arguments, **options):
+            raise Killed
+
+        monkeypatch.setattr(posting, "post", fail)
+        with nothing_changes(), pytest.raises(Killed):
+            if step == "paid":
+                payouts.mark_paid(payout_id=approved.pk, external_ref="x", actor=admin)
+            else:
+                payouts.mark_failed(payout_id=approved.pk, reason="", actor=admin)
         assert Payout.objects.get().status == "approved"
 
     def test_one_reference_of_the_bank_may_pay_several_payouts(
