@@ -1,6 +1,7 @@
 """Payouts: requests, steps, approval, debts and simultaneous runs."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -191,34 +192,32 @@ class TestThePath:
         assert made.requested_by is None
         assert payouts.approve(payout_id=made.pk, actor=admin).status == "approved"
 
-    @pytest.mark.parametrize("step", ["paid", "failed"])
-    def test_a_receiver_that_fails_undoes_the_step(self, approved, admin, step):
+    @pytest.fixture(params=["paid", "failed"])
+    def step(self, request, approved, admin):
+        """A step of the approved payout that books something."""
+        if request.param == "paid":
+            return partial(payouts.mark_paid, payout_id=approved.pk, external_ref="x", actor=admin)
+        return partial(payouts.mark_failed, payout_id=approved.pk, reason="", actor=admin)
+
+    def test_a_receiver_that_fails_undoes_the_step(self, step):
         def fail(**kwargs):
             raise Killed
 
-        steps = {
-            "paid": lambda: payouts.mark_paid(payout_id=approved.pk, external_ref="x", actor=admin),
-            "failed": lambda: payouts.mark_failed(payout_id=approved.pk, reason="", actor=admin),
-        }
         payout_changed.connect(fail)
         try:
             with nothing_changes(), pytest.raises(Killed):
-                steps[step]()
+                step()
         finally:
             payout_changed.disconnect(fail)
         assert Payout.objects.get().status == "approved"
 
-    @pytest.mark.parametrize("step", ["paid", "failed"])
-    def test_a_step_that_cannot_be_booked_is_not_made(self, approved, admin, monkeypatch, step):
+    def test_a_step_that_cannot_be_booked_is_not_made(self, step, monkeypatch):
         def fail(*arguments, **options):
             raise Killed
 
         monkeypatch.setattr(posting, "post", fail)
         with nothing_changes(), pytest.raises(Killed):
-            if step == "paid":
-                payouts.mark_paid(payout_id=approved.pk, external_ref="x", actor=admin)
-            else:
-                payouts.mark_failed(payout_id=approved.pk, reason="", actor=admin)
+            step()
         assert Payout.objects.get().status == "approved"
 
     def test_one_reference_of_the_bank_may_pay_several_payouts(
