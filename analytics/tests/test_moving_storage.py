@@ -198,7 +198,11 @@ def test_what_is_in_work_or_damaged_stays(server, bucket, settings, videos, medi
     use(settings, server, is_new=False)
     assert [finding.level.name for finding in doctor.bucket()] == ["WARNING", "OK"]
     ProcessingJob.objects.create(
-        key="again", video=busy, source_path=busy.source_path, stage=ProcessingJob.Stage.AGAIN
+        key="again",
+        video=busy,
+        creator=busy.creator,
+        source_path=busy.source_path,
+        stage=ProcessingJob.Stage.AGAIN,
     )
     (media / damaged.source_path).write_bytes(b"not what was uploaded")
 
