@@ -163,6 +163,8 @@ def test_a_subscription_that_is_gone_says_so_and_another_can_be_bought(shop, ope
         told = answer.data["errors"][0]["detail"]
         assert "subscribe" in told.lower()
         assert "Pay first" not in told
+        ends_on = f"It ends on {shop.subscription.period_end:%d %B %Y}"
+        assert (ends_on in told) == (shop.subscription.status in Subscription.LIVE)
     assert (shop.subscription.next_plan, shop.subscription.closed_at_gateway) == (None, True)
     if gone == "customer" or operation == "cancel now":
         assert (shop.subscription.status, Entitlement.objects.live().count()) == ("canceled", 0)
