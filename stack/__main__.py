@@ -19,8 +19,8 @@ def start(folder: Path, first_port: int | None) -> int:
         return 0
     with plan.alone(folder):
         chosen = plan.make(folder, first_port)
-        for part in parts.all_of(chosen):  # a supervisor that was killed leaves them
-            launch.end_leftovers(parts.folder_of(chosen, part))
+        for name in ("conductor", *(part.name for part in parts.all_of(chosen))):
+            launch.end_leftovers(folder / name)  # a supervisor that was killed leaves them
         if taken := plan.in_use(chosen):
             name, port = next(iter(taken.items()))
             raise Refused(

@@ -6,7 +6,7 @@ import time
 from itertools import groupby
 
 from config import supervisor
-from stack import health, parts, status
+from stack import health, launch, parts, status
 from stack.control import Supervisor
 from stack.parts import Part
 from stack.plan import ADMIN, BASE_DIR, BUCKET, DATABASE, Plan
@@ -24,6 +24,9 @@ def conduct(plan: Plan) -> int:
     A part that does not work in time ends the whole stack, with the last lines of its log.
     """
     started = time.monotonic()
+    folder = plan.folder / "conductor"
+    folder.mkdir(exist_ok=True)
+    launch.take_over(folder)
     try:
         for step, members in groupby(parts.all_of(plan), key=lambda part: part.step):
             _before(plan, step)
@@ -65,7 +68,7 @@ def _fault(plan: Plan, part: Part) -> str | None:
 
 def _before(plan: Plan, step: str) -> None:
     """Make what the parts of a step need inside the servers that work already."""
-    if step == "valkey":
+    if step == "valkey":  # PostgreSQL works then
         with health.connected(plan, "postgres") as connection:
             known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
             if known.fetchone() is None:

@@ -301,4 +301,4 @@ def _supervisor(plan: Plan) -> None:
 
 def _quoted(text: str) -> str:
     """Return a word of a command in supervisord's configuration."""
-    return "'" + text.replace("%", "%%").replace("'", "'\\''") + "'"
+    return "'" + text.replace("%", "%%") + "'"

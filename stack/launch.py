@@ -25,11 +25,7 @@ def become(
     user: str = "",
 ) -> NoReturn:
     """Replace this process by the program, as another user if one is named."""
-    end_leftovers(folder)
-    if os.getpgrp() != os.getpid():
-        os.setpgrp()
-    note = {"group": os.getpid(), "begun": _begun(os.getpid()), "boot": _boot()}
-    (folder / "process.json").write_text(json.dumps(note))
+    take_over(folder)
     os.chdir(directory)
     if user:
         entry = pwd.getpwnam(user)
@@ -37,6 +33,15 @@ def become(
         os.setgid(entry.pw_gid)
         os.setuid(entry.pw_uid)
     os.execve(command[0], command, environment)  # noqa: S606 - our own list of programs
+
+
+def take_over(folder: Path) -> None:
+    """End the part's earlier run, and note that this process and its children are the part now."""
+    end_leftovers(folder)
+    if os.getpgrp() != os.getpid():
+        os.setpgrp()
+    note = {"group": os.getpid(), "begun": _begun(os.getpid()), "boot": _boot()}
+    (folder / "process.json").write_text(json.dumps(note))
 
 
 def end_leftovers(folder: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class Plan:
 
     folder: Path
     ports: dict[str, int]
-    secrets: dict[str, str]
+    secrets: dict[str, str] = field(repr=False)
 
     @property
     def url(self) -> str:
@@ -124,6 +124,8 @@ def make(folder: Path, first_port: int | None) -> Plan:
     The ports follow each other from ``first_port`` on, 0 stands for any free ones, and None for those of
     the last start.
     """
+    if any(character in str(folder) for character in "'\n"):
+        raise Refused(f"The folder's name may have no quote and no line break: {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)  # the users of PostgreSQL and nginx pass through it to their own folders
     kept: dict[str, Any] = {}
