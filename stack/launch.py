@@ -53,7 +53,9 @@ def end_leftovers(folder: Path) -> None:
         return
     # While a process of the group lives, no other program gets its number. So the group is ours unless
     # the number belongs to a process that began later, or the machine was started again.
-    if boot != _boot() or group == os.getpgrp() or _begun(group) not in (0, begun):
+    if group <= 1 or group == os.getpgrp():  # 0 stands for this group
+        return
+    if boot != _boot() or _begun(group) not in (0, begun):
         return
     give_up_at = time.monotonic() + END_SECONDS
     with contextlib.suppress(ProcessLookupError, PermissionError):
