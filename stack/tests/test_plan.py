@@ -1,4 +1,4 @@
-"""The folder, ports, secrets and settings of a stack, and the ends of an earlier run, without servers."""
+"""The folder, ports, secrets and settings of a stack, and the end of an earlier run, without servers."""
 
 import json
 import os
