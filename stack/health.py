@@ -14,6 +14,14 @@ class Unwell(Exception):
     """A part answers, but not as it should; the text says how."""
 
 
+def load_clients() -> None:
+    """Import the clients, before threads do: celery's module fails when two threads are the first."""
+    import boto3  # noqa: F401
+    import psycopg  # noqa: F401
+    import redis  # noqa: F401
+    from celery import Celery  # noqa: F401
+
+
 def postgresql(plan: Plan, database: str = "postgres") -> str:
     """Let the server answer a query."""
     with connected(plan, database) as connection:

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from rich.console import Console
 from rich.table import Table
 
-from stack import parts
+from stack import health, parts
 from stack.control import Process, Supervisor
 from stack.plan import HOST, Plan
 
@@ -50,6 +50,7 @@ def rows(plan: Plan) -> list[Row]:
     except OSError:
         processes = {}
     found = parts.all_of(plan)
+    health.load_clients()
     with ThreadPoolExecutor(len(found)) as pool:
         return list(pool.map(lambda part: _row(plan, part, processes.get(part.name)), found))
 
@@ -109,16 +110,16 @@ def serve(plan: Plan) -> None:
 def _row(plan: Plan, part: parts.Part, process: Process | None) -> Row:
     is_well = process is not None and process.state == "RUNNING"
     try:
-        health = part.health(plan)
+        found = part.health(plan)
     except Exception as error:  # noqa: BLE001 - each client raises errors of its own
-        is_well, health = False, _first_line(error)
+        is_well, found = False, _first_line(error)
     if process is None:
         shown = "no supervisor"
     else:
         shown = f"{process.pid}, {_time(process.seconds)}" if process.pid else process.state.lower()
     address = f"{HOST}:{part.port}" if part.port else "-"
     folder = str(parts.folder_of(plan, part))
-    return Row((part.name, address, shown, health, _version(part.name, part), folder), is_well)
+    return Row((part.name, address, shown, found, _version(part.name, part), folder), is_well)
 
 
 _versions: dict[str, str] = {}
