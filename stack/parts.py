@@ -159,7 +159,7 @@ def _celery(plan: Plan) -> list[Part]:
             version=lambda: version("celery"),
             directory=BASE_DIR,
             environment={"DATA_DIR": str(plan.folder / name)},
-            stop_seconds=30,  # docs/operations.md, Workers on many hosts
+            stop_seconds=8,  # a worker that is killed then loses no job: its lease ends
         )
 
     def worker(name: str, queues: str, processes: int) -> Part:

@@ -224,8 +224,9 @@ def test_what_is_uploaded_after_the_kills_is_processed(stack, video):
 def test_ctrl_c_stops_everything_and_the_next_start_has_the_data(stack, video):
     family, secrets = stack.family(), stack.plan.secrets
     seconds = stack.stop()
-    assert seconds < STOP_SECONDS
-    assert "WARN killing" not in stack.text()  # each part ended by itself
+    assert seconds < STOP_SECONDS, stack.text()
+    # Whatever holds data ended by itself.
+    assert not re.search("WARN killing '(postgresql|valkey|seaweedfs)'", stack.text())
     assert [process for process in family if process.is_running()] == []
     assert plan.in_use(stack.plan) == {}
     stack.start()
