@@ -23,7 +23,8 @@ def known_settings() -> set[str]:
 
 
 def compose() -> dict:
-    return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    content: dict = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    return content
 
 
 def manifests() -> list[dict]:

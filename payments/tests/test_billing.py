@@ -279,7 +279,8 @@ class TestEnding:
         rows = Subscription.objects.order_by("pk")
         over = timezone.now() - timedelta(seconds=1)
         rows.update(status="past_due", grace_until=over)
-        rows.filter(pk=rows.last().pk).update(grace_until=over + timedelta(hours=1))
+        later = Subscription.objects.latest("pk")
+        rows.filter(pk=later.pk).update(grace_until=over + timedelta(hours=1))
 
         assert lapsing.end_lapsed() == 2
         assert [row.status for row in rows] == ["expired", "expired", "past_due"]

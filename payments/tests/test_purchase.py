@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.roles import Role
+from payments.errors import VideoNotFound
 from payments.models import Entitlement, Order, Payment, SandboxCheckout, SandboxPayment
 from payments.services.buying import checkout
 from payments.services.settling.facts import sync_payment
@@ -21,6 +22,7 @@ from payments.tests.kit import (
     code,
     nothing_changes,
 )
+from videos.models import Video
 from videos.services import catalogue
 
 pytestmark = pytest.mark.django_db
@@ -113,6 +115,17 @@ def test_a_creator_cannot_buy_their_own_video(client_for, creator, video):
     with nothing_changes():
         answer = client_for(creator).post(url(video), {"payment_method": VISA})
     assert (answer.status_code, code(answer)) == (403, "own_video")
+
+
+def test_an_open_order_of_a_deleted_video_is_not_charged(viewer, video):
+    """An order that was begun before its video was deleted is not charged."""
+    checkout.purchase(buyer=viewer, video_id=video.pk, options=checkout.PurchaseOptions())
+    Video.objects.update(deleted_at=timezone.now())
+    order = Order.objects.get()
+
+    with nothing_changes(), pytest.raises(VideoNotFound):
+        checkout.pay(order=order, payment_method=VISA)
+    assert Order.objects.get().status == "pending"
 
 
 @pytest.mark.promise("invisible-video-not-sold")
