@@ -28,7 +28,7 @@ from payments.periods import next_renewal
 from payments.services.gateway_news import followups
 from payments.services.settling import refunds
 from payments.services.settling.facts import sync_payment
-from payments.services.subscribing import follow_gateway, lapsing
+from payments.services.subscribing import follow_gateway, lapsing, proration
 from payments.tests.kit import (
     VISA,
     assert_books_balance,
@@ -272,6 +272,7 @@ class TestEnding:
         charging.resolve_refund(SandboxRefund.objects.get().pk, succeeds=False)
         sync_payment(gateway="sandbox", external_id=Payment.objects.get().external_id)
         assert (mine().status, may_watch(viewer)) == ("active", True)
+        assert proration.period_value(mine()) == invoice.amount  # none of it has gone back
 
     def test_subscriptions_end_with_their_grace_and_are_counted(self, subscribe, make_user):
         for _ in range(3):
