@@ -12,6 +12,7 @@ from payments.books import verification
 from payments.gateways.base import GatewayAway
 from payments.gateways.sandbox import SandboxGateway, charging, events, subscriptions
 from payments.models import (
+    Invoice,
     JournalEntry,
     Order,
     Payment,
@@ -138,6 +139,8 @@ class TestRenewals:
             for _ in range(2):
                 sync_subscription(gateway="sandbox", external_id=subscription.external_id)
             assert self.renewed() == number
+        # Each period ends where the next one begins, and none before.
+        assert not Invoice.objects.exclude(ended_early_at=None).exists()
 
     def test_an_upgrade_is_no_renewal(self, subscribe, viewer, client_for):
         Plan.objects.create(code="better", name="Better", amount=1999, currency="USD")

@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+import time_machine
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -12,6 +13,7 @@ from payments.errors import NoDebt, NothingToPayOut, PayoutNotOpen, SamePerson
 from payments.ledger import posting
 from payments.models import JournalEntry, Payout
 from payments.services.payouts import payouts
+from payments.services.payouts.waiting import OVERDUE_AFTER, overdue
 from payments.services.settling import refunds
 from payments.signals import payout_changed
 from payments.tests.kit import Killed, assert_books_balance, balances, nothing_changes, together
@@ -191,6 +193,16 @@ class TestThePath:
             (made,) = payouts.run()
         assert made.requested_by is None
         assert payouts.approve(payout_id=made.pk, actor=admin).status == "approved"
+
+    def test_a_payout_is_overdue_after_exactly_its_time(self, payout, admin):
+        with time_machine.travel(payout.created_at + OVERDUE_AFTER, tick=False):
+            assert list(overdue()) == [payout]
+            payouts.approve(payout_id=payout.pk, actor=admin)
+            assert list(overdue()) == []
+        since = Payout.objects.get().approved_at
+        assert since is not None
+        with time_machine.travel(since + OVERDUE_AFTER, tick=False):
+            assert list(overdue()) == [payout]
 
     @pytest.fixture(params=["paid", "failed"])
     def step(self, request, approved, admin):
