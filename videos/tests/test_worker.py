@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from django.db import transaction
 
 from videos import jobs, presence, worker
 from videos.services import publishing
@@ -19,7 +20,8 @@ def claimed(uploaded_video):
 def test_a_child_that_has_ended_its_job_may_clean_up(claimed, media, monkeypatch):
     def process(job):
         jobs.begin(job)
-        jobs.finish(job)
+        with transaction.atomic():
+            jobs.finish(job)
         time.sleep(2 * worker.CHECK_SECONDS + 0.2)  # longer than it takes to see that it is done
         (media / "cleaned").touch()
 
@@ -35,7 +37,8 @@ def test_a_child_that_has_ended_its_job_may_clean_up(claimed, media, monkeypatch
 def test_a_child_that_does_not_notice_that_its_job_is_lost_is_ended(claimed, media, monkeypatch):
     def process(job):
         jobs.begin(job)
-        jobs.cancel_open(job.video)
+        with transaction.atomic():
+            jobs.cancel_open(job.video)
         time.sleep(60)
         (media / "cleaned").touch()
 
