@@ -119,16 +119,16 @@ def _row(plan: Plan, part: parts.Part, process: Process | None) -> Row:
         shown = f"{process.pid}, {_time(process.seconds)}" if process.pid else process.state.lower()
     address = f"{HOST}:{part.port}" if part.port else "-"
     folder = str(parts.folder_of(plan, part))
-    return Row((part.name, address, shown, found, _version(part.name, part), folder), is_well)
+    return Row((part.name, address, shown, found, _version(part), folder), is_well)
 
 
 _versions: dict[str, str] = {}
 
 
-def _version(name: str, part: parts.Part) -> str:
-    if name not in _versions:
-        _versions[name] = part.version()
-    return _versions[name]
+def _version(part: parts.Part) -> str:
+    if part.name not in _versions:
+        _versions[part.name] = part.version()
+    return _versions[part.name]
 
 
 def _first_line(error: Exception) -> str:

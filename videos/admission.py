@@ -52,8 +52,8 @@ def refusal(worker: str) -> str:
 def memory() -> tuple[int, int]:
     """Return how many bytes of memory are free for programs, and how many there are in all.
 
-    In a container with a limit, those within it. Where the system does not tell (it is not Linux), all
-    of no bytes is free.
+    In a container with a limit, those within it. (0, 0) where the system does not tell; then nothing is
+    asked for.
     """
     try:
         lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())

@@ -19,7 +19,7 @@ from videos import doctor, storage
 from videos.models import ProcessingJob, Video
 from videos.services import catalogue, moving
 from videos.tests import processes
-from videos.tests.buckets import SeaweedFS, bucket_of, running, use
+from videos.tests.buckets import SeaweedFS, emptied, running, use
 from videos.tests.fixtures import drop_early
 from videos.tests.processes import wait_for
 
@@ -36,9 +36,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def bucket(server):
-    found = bucket_of(server)
-    found.remove("")
-    return found
+    return emptied(server)
 
 
 @pytest.fixture

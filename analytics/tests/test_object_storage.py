@@ -18,7 +18,7 @@ from payments.services.settling import refunds
 from videos import storage
 from videos.models import Video
 from videos.tests import processes
-from videos.tests.buckets import Rclone, SeaweedFS, bucket_of, running, use
+from videos.tests.buckets import Rclone, SeaweedFS, bucket_of, emptied, running, use
 from videos.tests.processes import wait_for
 
 pytestmark = [pytest.mark.s3, pytest.mark.django_db(transaction=True)]
@@ -35,7 +35,7 @@ def server(request, tmp_path_factory):
 @pytest.fixture
 def machine(server, settings, media, tmp_path):
     """A function that returns the environment of a machine with a MEDIA_DIR of its own."""
-    bucket_of(server).remove("")
+    emptied(server)
     use(settings, server)
 
     def make(name: str) -> dict[str, str]:

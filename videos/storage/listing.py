@@ -1,6 +1,6 @@
 """The list of a version's files that never change, with size and SHA-256: an object beside them.
 
-A bucket gives what lies in it, also when that is not what was put there. The list tells.
+A server of object storage may return other bytes than it was sent. The list makes that visible.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Objects of a bucket as facts: what is stored, and what a file would be there."""
+"""Facts about objects of a bucket: those of a stored object, and those that a file must have there."""
 
 import errno
 import hashlib

@@ -153,6 +153,13 @@ def _program(name: str) -> str:
     return found
 
 
+def emptied(server: Server):
+    """Return the bucket of a server, without objects."""
+    found = bucket_of(server)
+    found.remove("")
+    return found
+
+
 def bucket_of(server: Server):
     """Return the bucket of a server."""
     from videos.storage.bucket import Bucket

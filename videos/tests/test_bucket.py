@@ -16,7 +16,7 @@ from videos.storage import bucket as bucket_module
 from videos.storage.cache import Cache
 from videos.storage.copies import Copies
 from videos.storage.listing import LISTING, encoded, facts_of
-from videos.tests.buckets import BUCKET, Rclone, SeaweedFS, bucket_of, running
+from videos.tests.buckets import BUCKET, Rclone, SeaweedFS, bucket_of, emptied, running
 
 pytestmark = pytest.mark.s3
 VERSION = "videos/0190a0b0-0000-7000-8000-000000000001/0123456789ab"
@@ -30,9 +30,7 @@ def server(request, tmp_path_factory):
 
 @pytest.fixture
 def bucket(server):
-    found = bucket_of(server)
-    found.remove("")
-    return found
+    return emptied(server)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from videos.processing import growing
 from videos.services import catalogue, garbage, publishing, reprocessing, sources
 from videos.storage import bucket as bucket_module
 from videos.storage.listing import LISTING
-from videos.tests.buckets import Rclone, SeaweedFS, bucket_of, running, use
+from videos.tests.buckets import Rclone, SeaweedFS, emptied, running, use
 from videos.tests.claims import claim_due
 from videos.tests.media import ffmpeg, h264, picture, tone
 from videos.uploads.received import ReceivedFile
@@ -40,8 +40,7 @@ def server(request, tmp_path_factory):
 @pytest.fixture
 def bucket(server, settings, media):
     """The empty bucket of a service with STORAGE=s3."""
-    found = bucket_of(server)
-    found.remove("")
+    found = emptied(server)
     use(settings, server)
     return found
 
