@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 from django.conf import settings  # noqa: E402 (the path comes first)
 
 HALF_SECOND = 0.5
+A_FIFTH = 20  # percent of the work, from which on the time left is told well
 REAPING_SECONDS = 5
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -155,12 +156,17 @@ def run_bare(source: Path) -> dict:
 def run_pipeline(source: Path) -> dict:
     from videos.processing import pipeline
 
+    reports: list[tuple[float, int]] = []
+
+    def noted(step: str, percent: int) -> None:
+        reports.append((time.monotonic(), percent))
+
     with tempfile.TemporaryDirectory() as folder:
+        begun = time.monotonic()
         with EncodedSize() as encoded:
-            figures = measured(
-                lambda: pipeline.transcode(source, Path(folder), lambda step, percent: None)
-            )
+            figures = measured(lambda: pipeline.transcode(source, Path(folder), noted))
         output = figures["result"]
+        figures["told"] = estimates_to_truth(begun, reports, begun + figures["wall"])
         media = [*output.directory.rglob("*.m4s"), *output.directory.rglob("init.mp4")]
         figures["encoded_bytes"] = encoded.bytes
         figures["media_bytes"] = sum(path.stat().st_size for path in media)
@@ -169,6 +175,17 @@ def run_pipeline(source: Path) -> dict:
             for made in output.renditions
         }
     return figures
+
+
+def estimates_to_truth(begun: float, reports: list[tuple[float, int]], end: float) -> list[float]:
+    """Return the time left as told, divided by the true one, of each report from a fifth on."""
+    from videos.processing.pipeline import STEPS, rest_at_own_speed
+
+    return [
+        rest_at_own_speed(at - begun, percent, percent) / (end - at)
+        for at, percent in reports
+        if A_FIFTH <= percent < STEPS["check"]
+    ]
 
 
 class EncodedSize:
@@ -229,6 +246,13 @@ def median(runs: list[dict], key: str) -> float:
     return round(statistics.median(run[key] for run in runs), 3)
 
 
+def told(pipelines: list[dict]) -> dict:
+    """Return the least, the median and the most of the times left that were told, against the truth."""
+    ratios = [ratio for run in pipelines for ratio in run["told"]] or [0.0]
+    figures = {"least": min(ratios), "median": statistics.median(ratios), "most": max(ratios)}
+    return {name: round(ratio, 2) for name, ratio in figures.items()}
+
+
 def summarise(pipelines: list[dict], bares: list[dict], frames_in: int) -> dict:
     last = pipelines[-1]
     medians = {
@@ -244,6 +268,7 @@ def summarise(pipelines: list[dict], bares: list[dict], frames_in: int) -> dict:
         "cpu_ratio": round(medians["pipeline_cpu"] / medians["bare_cpu"], 4),
         "wall_ratio": round(medians["pipeline_wall"] / medians["bare_wall"], 4),
         "packaging_overhead": round(last["media_bytes"] / last["encoded_bytes"] - 1, 6),
+        "told_to_truth": told(pipelines),
         "frames_in": frames_in,
         "frames_out": last["frames"],
     }
@@ -258,6 +283,8 @@ def show(facts: dict, figures: dict) -> None:
         print(f"{key + ', s (median)':26}{own:12.2f}{bare:14.2f}{ratio:9.3f}{bar:>8}")
     overhead = figures["packaging_overhead"]
     print(f"{'packaging, bytes':26}{overhead:+12.4%}{'':23}{'+0.5%':>8}")
+    least, middle, most = figures["told_to_truth"].values()
+    print(f"{'time left, told / true':26}{middle:12.2f}{f'{least} to {most}':>23}{'0.5-2':>8}")
     exact = set(figures["frames_out"].values()) == {figures["frames_in"]}
     print(f"{'frames out = in':26}{'exact' if exact else figures['frames_out']!s:>12}")
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from videos.models import Chunk, ProcessingJob, Video, WorkerPresence
 from videos.processing.batches import work
 from videos.processing.ladder import ladder
-from videos.processing.pipeline import STEPS
+from videos.processing.pipeline import STEPS, rest_at_own_speed
 
 Stage = ProcessingJob.Stage
 State = ProcessingJob.State
@@ -81,7 +81,7 @@ class Estimates:
         percent = job.percent - self._before.get(job.pk, 0)
         if job.started_at is not None and percent >= MEASURABLE_PERCENT:
             elapsed = (self.now - job.started_at).total_seconds()
-            return max(0.0, elapsed) * (100 - job.percent) / percent
+            return rest_at_own_speed(elapsed, percent, job.percent)
         return self._expected(video)
 
     def _left_of_waiting(self, job: ProcessingJob, video: Video) -> float | None:

