@@ -142,6 +142,19 @@ def test_an_address_that_no_mail_can_have_is_given_up_at_once(server, write):
     assert server.tried == []
 
 
+def test_a_mail_that_cannot_be_made_is_given_up_at_once(server, write):
+    odd, _ = write("odd", "b")
+    Notice.objects.filter(pk=odd.pk).update(subject="Two\nlines")
+
+    assert sending.send_due() == 1
+
+    odd.refresh_from_db()
+    assert (odd.sent_at, odd.attempts) == (None, 1)
+    assert odd.failed_at is not None
+    assert "newlines" in odd.failure
+    assert server.tried == ["b@example.com"]
+
+
 @pytest.mark.parametrize("stage", ["recipient", "data"])
 def test_a_mail_that_is_refused_for_now_waits_alone_and_longer_each_time(server, write, stage):
     answers = server.answers if stage == "recipient" else server.data_answers

@@ -6,6 +6,7 @@ from rest_framework.exceptions import NotFound
 
 from audit.models import AuditEntry
 from payments.errors import NothingToRefund
+from payments.gateways.base import Change
 from payments.gateways.sandbox import checkouts
 from payments.models import (
     Entitlement,
@@ -19,9 +20,10 @@ from payments.models import (
     Subscription,
 )
 from payments.receivers import order_follows_payment, split_revenue
-from payments.services.gateway_news import changes, followups
+from payments.services.gateway_news import changes, followups, reconciliation
 from payments.services.settling import refunds
 from payments.services.settling.facts import sync_payment
+from payments.services.subscribing import follow_gateway
 from payments.signals import entitlement_granted, payment_facts_changed
 from payments.tests.kit import VISA, SilentGateway, balances, checkout_of, code, nothing_changes
 
@@ -258,3 +260,27 @@ def test_the_second_of_two_paid_subscriptions_is_refunded(client_for, viewer):
     assert Entitlement.objects.live().get().source_id == yearly.pk
     with nothing_changes():
         followups.run()
+
+
+def test_news_of_one_checkout_are_none_of_another(subscribe, viewer, admin):
+    """What is compared before and after a change is that of the change's own checkout."""
+    for user, checkout in ((viewer, "page_1"), (admin, "page_2")):
+        Subscription.objects.filter(pk=subscribe(user).pk).update(checkout_id=checkout)
+    (row,) = reconciliation._state("sandbox", Change("checkout", "page_1"))
+
+    assert row[0] == Subscription.objects.get(user=viewer).pk
+
+
+def test_two_gateways_may_give_the_same_id(subscribe, viewer, admin):
+    """A subscription is found by its gateway and its id there, never by the id alone."""
+    own, other = subscribe(viewer), subscribe(admin)
+    Subscription.objects.filter(pk=own.pk).update(gateway="stripe", external_id="sub_own")
+    Subscription.objects.filter(pk=other.pk).update(external_id="sub_same")
+    own.refresh_from_db()
+
+    found = follow_gateway._claim_row("stripe", "sub_same", own)
+
+    assert (found.gateway, found.external_id, found.user_id) == ("stripe", "sub_same", viewer.pk)
+    assert found.disposition == "duplicate"
+    other.refresh_from_db()
+    assert (other.gateway, other.external_id, other.user_id) == ("sandbox", "sub_same", admin.pk)

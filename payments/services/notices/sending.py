@@ -140,15 +140,11 @@ def _send(notice: Notice, connection: BaseEmailBackend) -> None:
         _raise_for_answer(error.smtp_code, error.smtp_error)
     except smtplib.SMTPServerDisconnected as error:
         raise ServerAway(_text(error), blames_mail=True) from error
-    except smtplib.SMTPException as error:  # the server cannot do what the mail needs
+    except (smtplib.SMTPException, ValueError, MessageError) as error:
+        # The server cannot do what the mail needs, or no mail can be made of it (as of UnicodeError).
         raise Refused(_text(error), for_good=True) from error
-    except OSError as error:
+    except OSError as error:  # below SMTPException, which is one
         raise ServerAway(_text(error)) from error
-    except (
-        ValueError,
-        MessageError,
-    ) as error:  # no mail can be made of it; UnicodeError is among them
-        raise Refused(_text(error), for_good=True) from error
 
 
 def _raise_for_answer(code: int, answer: bytes | str) -> None:
