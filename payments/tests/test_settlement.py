@@ -280,6 +280,7 @@ def test_two_gateways_may_give_the_same_id(subscribe, viewer, admin):
 
     found = follow_gateway._claim_row("stripe", "sub_same", own)
 
+    assert found is not None
     assert (found.gateway, found.external_id, found.user_id) == ("stripe", "sub_same", viewer.pk)
     assert found.disposition == "duplicate"
     other.refresh_from_db()

@@ -149,7 +149,7 @@ def test_a_real_run_is_told_by_its_own_speed_at_each_step(
     def report(job, step, percent):
         real(job, step, percent)
         row = ProcessingJob.objects.get(pk=job.pk)
-        if row.percent < 20:
+        if row.started_at is None or row.percent < 20:
             return
         least = timezone.now() - row.started_at
         eta = told(video)["eta_seconds"]
