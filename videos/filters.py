@@ -8,6 +8,7 @@ from rest_framework.exceptions import PermissionDenied
 
 from config.api.filters import AskedFilterSet, TrueFalseFilter
 from videos.models import Video
+from videos.presentation import words
 from videos.querysets import Sight, VideoQuerySet
 from videos.reading import rows_of
 
@@ -63,7 +64,8 @@ class VideoFilter(AskedFilterSet):
     search = filters.CharFilter(
         method="matching",
         max_length=200,
-        help_text="Words that must all occur in the title or the description. "
+        help_text="Words that must all occur in the title, the description or, as whole words, the "
+        "captions. "
         f"Words after the first {SEARCH_WORDS_MAX} are ignored.",
     )
 
@@ -80,7 +82,10 @@ class VideoFilter(AskedFilterSet):
 
     def matching(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:
         for word in value.split()[:SEARCH_WORDS_MAX]:
-            queryset = queryset.filter(Q(title__icontains=word) | Q(description__icontains=word))
+            found = Q(title__icontains=word) | Q(description__icontains=word)
+            if parts := words.of_text(word):
+                found |= Q(*(Q(pk__in=words.videos_with(part)) for part in parts))
+            queryset = queryset.filter(found)
         return queryset
 
     def only_deleted(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:

@@ -11,7 +11,7 @@ from audit.actions import AuditAction
 from config.errors import NotVisible
 from videos.errors import TooManyCaptions
 from videos.models import Video
-from videos.presentation import cues, refreshing
+from videos.presentation import cues, refreshing, words
 from videos.presentation.models import Caption
 
 MOST_CAPTIONS = 100
@@ -44,6 +44,7 @@ def add_caption(*, video: Video, actor: User, **details: Unpack[CaptionDetails])
     if columns.get("is_default"):
         video.captions.filter(is_default=True).update(is_default=False)
     caption = Caption.objects.create(video=video, **columns)
+    words.index(caption)
     _note(video, actor, caption)
     return caption
 
@@ -65,6 +66,8 @@ def change_caption(*, caption: Caption, actor: User, **details: Unpack[CaptionDe
     if not Caption.objects.filter(pk=caption.pk).update(**columns):
         raise NotVisible()
     caption.refresh_from_db()
+    if "cues" in details:
+        words.index(caption)
     _note(video, actor, caption)
     return caption
 

@@ -52,6 +52,17 @@ class Caption(models.Model):
         return f"{self.label} ({self.language})"
 
 
+class CaptionWord(models.Model):
+    """A word that occurs in a caption, as `words.of_text` writes it."""
+
+    pk = models.CompositePrimaryKey("word", "caption_id")
+    word = models.CharField(max_length=40)
+    caption = models.ForeignKey(Caption, on_delete=models.CASCADE, related_name="words")
+
+    def __str__(self):
+        return self.word
+
+
 class Presentation(models.Model):
     """Whether the files beside a video's segments say what the database says.
 

@@ -16,7 +16,7 @@ from django.utils.translation import get_language_info
 from videos import durable, storage
 from videos.errors import StorageAway
 from videos.models import Video
-from videos.presentation import cues
+from videos.presentation import cues, words
 from videos.presentation.models import Caption, Presentation
 from videos.processing import extras, manifests, storyboards
 from videos.processing.extras import Extras, Sound
@@ -138,7 +138,7 @@ def _take_over(video: Video, due: Presentation, found: Extras) -> None:
     for text in found.texts:
         is_default = text.is_default and may_be_default
         may_be_default = may_be_default and not is_default
-        Caption.objects.create(
+        caption = Caption.objects.create(
             video=video,
             language=text.language,
             label=text.title or language_name(text.language),
@@ -150,6 +150,7 @@ def _take_over(video: Video, due: Presentation, found: Extras) -> None:
             text=text.text,
             cues=text.cues,
         )
+        words.index(caption)
     changes: dict[str, object] = {"source_notes": found.notes}
     if not row.chapters_are_own:
         end = video.duration_seconds or 0.0

@@ -11,7 +11,7 @@ from audit.actions import AuditAction
 from videos import jobs, storage
 from videos.errors import LeaseLost
 from videos.models import Caption, ProcessingJob, Video
-from videos.presentation import cues, refreshing
+from videos.presentation import cues, refreshing, words
 from videos.processing import manifests, speech
 from videos.processing.errors import Rejected
 from videos.processing.packager import MASTER
@@ -124,6 +124,7 @@ def _finish(job: ProcessingJob, heard: Heard, language: str) -> None:
         text=text,
         cues=len(heard.cues),
     )
+    words.index(caption)
     audit.record(
         actor=None,
         action=AuditAction.VIDEO_CHANGED,

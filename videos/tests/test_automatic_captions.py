@@ -11,6 +11,7 @@ from videos.errors import LeaseLost
 from videos.models import Caption, ProcessingJob, Video
 from videos.presentation import captioning, cues, refreshing
 from videos.presentation.cues import Cue
+from videos.presentation.models import CaptionWord
 from videos.processing import speech
 from videos.processing.errors import ToolMissing
 from videos.processing.speech import Heard, cues_of, samples_of
@@ -82,6 +83,7 @@ def test_a_new_video_is_captioned_after_it_is_ready(ready, listener, process_nex
     (caption,) = captions_of(client_for, ready)
     assert (caption["language"], caption["kind"]) == ("en", "captions")
     assert (caption["label"], caption["is_automatic"]) == ("English (automatic)", True)
+    assert CaptionWord.objects.filter(caption=caption["id"]).exists()
     assert not caption["is_default"]
     assert caption["cues"] == 2
     refreshing.refresh(ready.pk)

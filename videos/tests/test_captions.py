@@ -1,12 +1,14 @@
 """Captions over HTTP: adding, changing, deleting, and every way in which a file can be wrong."""
 
+import doctest
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit.models import AuditEntry
-from videos.presentation import captioning, cues
+from videos.presentation import captioning, cues, words
 from videos.presentation.models import Caption
 
 SRT = "1\n00:00:01,000 --> 00:00:02,000\nGrüße\n\n2\n00:00:03,000 --> 00:00:04,500\nZwei\n"
@@ -308,3 +310,63 @@ def test_any_bytes_are_read_or_refused(data):
             cues.read(content)
         except cues.NotCaptions:
             continue
+
+
+class TestBeingFound:
+    """`GET /videos/?search=` finds a video by what is said in it."""
+
+    SAID = (
+        "WEBVTT\n\n00:01.000 --> 00:02.000 align:start\nThe <i>Häfen</i> of Kyōto&amp;co, "
+        "don't\n\n00:03.000 --> 00:04.000\n東京の海 STRASSE\n"
+    )
+
+    @pytest.fixture
+    def found(self, client_for):
+        def ask(words: str, user=None) -> list[str]:
+            answer = client_for(user).get("/api/v1/videos/", {"search": words})
+            assert answer.status_code == 200, answer.content
+            return [each["id"] for each in answer.json()["results"]]
+
+        return ask
+
+    @pytest.mark.parametrize(
+        ("words", "is_found"),
+        [
+            ("häfen", True), ("HÄFEN", True), ("ha\u0308fen", True), ("kyōto", True), ("co", True),
+            ("don't", True), ("東京", True), ("海", True), ("straße", True), ("\uff34he", True),
+            ("the kyōto", True), ("häfen strasse", True), ("the mountains", False),
+            ("häf", False), ("align", False), ("00", False), ("amp", False), ("!", False),
+        ],
+    )  # fmt: skip
+    def test_by_whole_words(self, client_for, creator, video, path, found, words, is_found):
+        post(client_for, path, creator, self.SAID)
+        assert found(words) == ([str(video.pk)] if is_found else [])
+
+    def test_words_may_be_in_the_title_and_in_what_is_said(
+        self, client_for, creator, make_video, found
+    ):
+        video = make_video(creator=creator, title="Harbours")
+        post(client_for, f"/api/v1/videos/{video.pk}/captions/", creator, VTT)
+        assert found("harbour hello") == [str(video.pk)]
+        assert found("harbour hell") == []
+
+    def test_only_what_is_said_now(self, client_for, creator, video, path, found):
+        caption = post(client_for, path, creator, VTT).json()
+        one = f"{path}{caption['id']}"
+        client_for(creator).patch(one, {"text": SRT}, format="json")
+        assert (found("hello"), found("zwei")) == ([], [str(video.pk)])
+        client_for(creator).patch(one, {"label": "Other"}, format="json")
+        assert found("zwei") == [str(video.pk)]
+        client_for(creator).delete(one)
+        assert found("zwei") == []
+
+    def test_by_nobody_who_may_not_see_the_video(
+        self, client_for, creator, viewer, make_video, found
+    ):
+        video = make_video(creator=creator, visibility="private")
+        post(client_for, f"/api/v1/videos/{video.pk}/captions/", creator, VTT)
+        assert found("hello", viewer) == []
+        assert found("hello", creator) == [str(video.pk)]
+
+    def test_the_examples(self):
+        assert doctest.testmod(words).failed == 0

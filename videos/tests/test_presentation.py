@@ -11,7 +11,7 @@ from django.db import connections
 
 from videos.models import Video
 from videos.presentation import cues, refreshing
-from videos.presentation.models import Caption, Presentation
+from videos.presentation.models import Caption, CaptionWord, Presentation
 from videos.processing import extras, manifests
 from videos.processing.encode import Encoded
 from videos.services import catalogue, sources
@@ -245,6 +245,7 @@ def test_embedded_texts_and_chapters_are_taken_over(publish, rich_clip, client_f
     path = f"/api/v1/videos/{video.pk}/captions/"
     german, english = client_for(None).get(path).json()
     assert (german["language"], german["label"], german["origin"]) == ("de", "Deutsch", "embedded")
+    assert CaptionWord.objects.filter(caption=german["id"]).exists()
     assert (german["is_forced"], german["is_sdh"], german["is_default"]) == (True, False, False)
     assert (english["language"], english["label"]) == ("en", "English (SDH)")
     assert (english["is_sdh"], english["is_default"]) == (True, True)
