@@ -1,6 +1,8 @@
 """Invoices of Stripe that change, that several payments pay, or that are paid elsewhere, over HTTP."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from payments import gateways
 from payments.books.verification import verify_ledger
@@ -257,3 +259,26 @@ def test_a_period_that_is_billed_anew_after_a_void_invoice_is_paid(subscriber):
 
     assert subscriber.shown() == [("9.99", "paid"), ("7.00", "paid")]
     assert balances()["deferred:USD"] == 1699
+
+
+def test_news_of_an_old_subscription_cost_no_more_than_of_a_new_one(subscriber):
+    """Neither statements nor requests to Stripe grow with the periods that are paid."""
+
+    def cost() -> tuple[int, int]:
+        asked = len(subscriber.stripe.requests)
+        with CaptureQueriesContext(connection) as statements:
+            follow_gateway.sync_subscription(
+                gateway="stripe", external_id=subscriber.row.external_id
+            )
+        return len(statements), len(subscriber.stripe.requests) - asked
+
+    subscriber.renew()
+    subscriber.hear()
+    new = cost()
+    for _ in range(6):
+        subscriber.renew()
+    subscriber.hear()
+
+    assert cost() == new
+    assert subscriber.shown() == [("9.99", "paid")] * 8
+    assert balances()["deferred:USD"] == 8 * 999

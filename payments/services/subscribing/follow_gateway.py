@@ -20,6 +20,7 @@ from payments.services import access
 from payments.services.notices import writing
 from payments.services.settling import fetching
 from payments.services.settling.facts import sync_payment
+from payments.services.subscribing import invoices
 from payments.signals import subscription_changed
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,9 @@ def sync_subscription(
 
     Each fetch takes a ticket before it asks, and only the answer to the highest ticket is applied.
     Every change at the gateway is followed by a fetch, so that the answer applied last is true.
+
+    Payments of earlier periods that are settled are not fetched again, so that old subscriptions cost no
+    more than new ones. News of those, as of a refund or a dispute, name the payment itself.
     """
     row = Subscription.objects.filter(gateway=gateway, external_id=external_id).first()
     if row is None:
@@ -54,11 +58,15 @@ def sync_subscription(
     Subscription.objects.filter(pk=row.pk).update(sync_ticket=F("sync_ticket") + 1)
     ticket = Subscription.objects.values_list("sync_ticket", flat=True).get(pk=row.pk)
     snapshot = fetching.subscription(row, external_id)
-    for invoice, fact in _apply_if_newest(row.pk, ticket, snapshot):
+    billed = _apply_if_newest(row.pk, ticket, snapshot)
+    settled = invoices.settled_payments(row)
+    for number, (invoice, fact) in enumerate(billed, 1):
+        was_open = invoice.status != Invoice.Status.PAID
         for payment_id in fact.payment_ids:
-            sync_payment(gateway=gateway, external_id=payment_id, invoice=invoice)
-        if fact.status == Invoice.Status.PAID:
-            _note_paid_elsewhere(invoice)
+            if number == len(billed) or payment_id not in settled:
+                sync_payment(gateway=gateway, external_id=payment_id, invoice=invoice)
+        if was_open and fact.status == Invoice.Status.PAID:
+            invoices.note_paid_elsewhere(invoice)
     row = Subscription.objects.select_related("plan", "next_plan", "user").get(pk=row.pk)
     if row.status == Status.PAST_DUE and row.disposition == Disposition.PRIMARY:
         # Not before its invoice and payment are known. A process that dies here loses nothing: the
@@ -114,8 +122,9 @@ def _apply_if_newest(
     user_id = Subscription.objects.values_list("user_id", flat=True).get(pk=pk)
     # All subscriptions of the user are locked, because a running one ends an unpaid one.
     rows = locks.lock_subscriptions_of(user_id)
-    locks.lock_invoices_of(rows)
+    locked = locks.lock_invoices_of(rows)
     row = rows.pop(pk)
+    known = {each.external_id: each for each in locked.values() if each.subscription_id == pk}
     is_newest = ticket > row.applied_ticket
     if is_newest:
         row.applied_ticket = ticket
@@ -123,7 +132,7 @@ def _apply_if_newest(
     return [
         (invoice, fact)
         for fact in snapshot.invoices
-        if (invoice := _update_invoice(row, fact, is_newest=is_newest)) is not None
+        if (invoice := invoices.update_invoice(row, known, fact, is_newest=is_newest)) is not None
     ]
 
 
@@ -278,87 +287,6 @@ def end_subscription(row: Subscription, status: str) -> None:
     _apply_status_effects(row, before, by=by)
 
 
-def _update_invoice(row: Subscription, fact: InvoiceSnapshot, *, is_newest: bool) -> Invoice | None:
-    """Return the row of an invoice of the gateway, created or updated.
-
-    Return None for an invoice of 0 that is not paid and has no row, and for a second invoice of a
-    period: a period has one invoice. An answer that is not the newest updates nothing.
-    """
-    invoice = row.invoices.filter(external_id=fact.external_id).first()
-    if invoice is None:
-        if not fact.amount and fact.status != Invoice.Status.PAID:
-            return None
-        invoice, created = Invoice.objects.get_or_create(
-            subscription=row,
-            period_start=fact.period_start,
-            defaults={
-                "external_id": fact.external_id,
-                "period_end": fact.period_end,
-                "amount": fact.amount,
-                "currency": fact.currency,
-                "fee_bps": settings.PLATFORM_FEE_BPS,
-            },
-        )
-        if not created:
-            is_free = invoice.external_id is None or _is_replaced(invoice, fact)
-            if not is_free:
-                return None
-            invoice.external_id, invoice.period_end = fact.external_id, fact.period_end
-            invoice.save(update_fields=["external_id", "period_end"])
-        if fact.status == Invoice.Status.PAID:
-            _cut_short(row, invoice)
-    terms = ("amount", "hosted_url", "status", "paid_at")
-    before = [getattr(invoice, name) for name in terms]
-    if is_newest and invoice.status != Invoice.Status.PAID:
-        invoice.amount = fact.amount or invoice.amount
-        invoice.hosted_url = fact.hosted_url[:2000]
-        # PAID is set together with the payment, or by `_note_paid_elsewhere`. An invoice of 0 has none.
-        if fact.status != Invoice.Status.PAID:
-            invoice.status = fact.status
-        elif not invoice.amount:
-            invoice.status, invoice.paid_at = Invoice.Status.PAID, invoice.period_start
-        elif invoice.status in Invoice.GIVEN_UP:
-            invoice.status = Invoice.Status.OPEN  # it was collected after all
-    if [getattr(invoice, name) for name in terms] != before:
-        invoice.save(update_fields=terms)
-    return invoice
-
-
-def _cut_short(row: Subscription, paid: Invoice) -> None:
-    """End the period in which a paid one begins: that of an upgrade begins inside the old one."""
-    row.invoices.filter(
-        period_start__lt=paid.period_start, period_end__gt=paid.period_start, ended_early_at=None
-    ).update(ended_early_at=paid.period_start)
-
-
-def _is_replaced(invoice: Invoice, fact: InvoiceSnapshot) -> bool:
-    """Return whether the gateway bills a period anew whose earlier invoice was given up unpaid."""
-    return (
-        invoice.status in Invoice.GIVEN_UP
-        and fact.status not in Invoice.GIVEN_UP
-        and not invoice.payments.exclude(disposition=Payment.Disposition.NONE).exists()
-    )
-
-
-@transaction.atomic
-def _note_paid_elsewhere(invoice: Invoice) -> None:
-    """Mark an invoice as paid that the gateway calls paid although its payments do not sum up to it.
-
-    The missing part was paid outside of the gateway, or from the customer's balance there. It is not
-    in the books: no money has come in. An invoice with a payment in suspense, or one that goes back,
-    stays as it is.
-    """
-    row = locks.lock_subscriptions_of(invoice.subscription.user_id)[invoice.subscription_id]
-    locked = locks.lock_invoices_of([row.pk])[invoice.pk]
-    unfit = (Payment.Disposition.DUPLICATE, Payment.Disposition.UNMATCHED)
-    if locked.status == Invoice.Status.PAID or locked.payments.filter(disposition__in=unfit):
-        return
-    locked.status, locked.paid_at = Invoice.Status.PAID, timezone.now()
-    locked.save(update_fields=["status", "paid_at"])
-    _cut_short(row, locked)
-    access.update_for_subscription(row)
-
-
 def update_from_payment(payment: Payment) -> None:
     """Update the invoice that a payment pays, and the subscription's access. Safe to repeat.
 
@@ -377,7 +305,7 @@ def update_from_payment(payment: Payment) -> None:
     if invoice.status != Invoice.Status.PAID and paid >= invoice.amount:
         invoice.status, invoice.paid_at = Invoice.Status.PAID, payment.captured_at
         invoice.save(update_fields=["status", "paid_at"])
-        _cut_short(row, invoice)
+        invoices.cut_short(row, invoice)
     is_unpaid = invoice.status != Invoice.Status.PAID
     is_lost = payment.has_lost_dispute() and not payment.has_undecided_dispute()
     # A refund that is under way only revokes the access, and gives it back if the refund fails.
