@@ -30,7 +30,7 @@ clip: $(VENV)/runtime ## write clip.mp4, a short video with sound to upload
 	@$(BIN)/python manage.py make_clip
 
 # Compiled modules are kept between runs, even where the environment says otherwise: it saves seconds.
-run demo test test-long test-fast test-journeys lab fuzz mutants: export PYTHONDONTWRITEBYTECODE =
+run demo test test-long test-postgres test-fast test-journeys lab fuzz mutants: export PYTHONDONTWRITEBYTECODE =
 
 # One more than there are processors, because many tests wait for processes of their own.
 PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
@@ -43,6 +43,13 @@ test: $(VENV)/dev ## run the tests; `make test ARGS=audit` runs those of one app
 
 test-long: $(VENV)/dev ## kill workers, stop servers, encode in chunks, play histories of money (minutes)
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m long $(ARGS)
+
+# What the databases may do differently; the whole is `make test-postgres REPEATED=database`.
+REPEATED ?= database and (twice or not long and not sweep)
+OF_OTHERS := not journeys and not fuzz and not captions and not celery and not s3 and not stack
+
+test-postgres: $(VENV)/dev ## repeat on PostgreSQL the tests that use the database; all: `make test-postgres REPEATED=database`
+	@$(BIN)/python .ci/with_postgres.py -- $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "$(REPEATED) and $(OF_OTHERS)" -q $(ARGS)
 
 test-journeys: $(VENV)/dev ## use the service as people do: README, start, browser, generated clients (needs Node.js)
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m journeys $(ARGS)

@@ -120,6 +120,7 @@ def kill(make_user, make_video, client_for, received, settings, media, tmp_path)
     return everywhere
 
 
+@pytest.mark.twice
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "flow_class", FLOWS if ALL else SOME, ids=lambda flow_class: flow_class.__name__

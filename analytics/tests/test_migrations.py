@@ -53,6 +53,7 @@ def migrated(url: str, *arguments: str) -> dict[str, str]:
 @pytest.mark.sweep
 @pytest.mark.django_db
 @pytest.mark.long
+@pytest.mark.twice
 def test_a_new_database_is_what_all_steps_make(empty_databases):
     at_once = migrated(empty_databases[0])
     by_steps = migrated(empty_databases[1], "--steps")

@@ -18,7 +18,7 @@ from payments.tests.histories import invariants
 from payments.tests.histories.steps import STEPS, begin, work
 from payments.tests.histories.world import BEGUN, START, World, frozen_at
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.twice]
 
 CHUNKS = 8  # they run on as many processes
 SEEDS = int(os.environ.get("HISTORY_SEEDS", "40"))
