@@ -130,6 +130,7 @@ class SeaweedFS(Server):
                 "-s3.config=s3.json",
             ),
             *("-s3.port.iceberg=0", "-s3.port.lance=0"),
+            "-master.telemetry=false",  # it would tell its makers of the tests
         ]
 
 
