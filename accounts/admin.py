@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -10,6 +11,7 @@ from django.http import HttpRequest
 from accounts import services
 from accounts.errors import LastAdmin, WrongCredentials
 from accounts.models import RefreshFamily, User
+from accounts.roles import Role
 from config.admin import HouseAdmin, ReadOnlyAdmin
 from config.api.ratelimit import RateLimited
 from config.errors import ServiceUnavailable
@@ -46,20 +48,23 @@ admin.site.login_form = SignInForm
 
 @admin.register(User)
 class UserAdmin(HouseAdmin[User]):
-    """Users. The page edits the display name only; the actions change the status.
+    """Users. The page edits the display name only; the actions change role and status."""
 
-    The role is changed by the API (`PATCH /users/{id}/role`).
-    """
-
-    list_display = ["email", "display_name", "role", "is_active", "is_staff", "created_at"]
-    list_filter = ["role", "is_active", "is_staff"]
+    list_display = ["email", "display_name", "role", "is_moderator", "is_active", "created_at"]
+    list_filter = ["role", "is_moderator", "is_active"]
     list_select_related = ["role"]
     search_fields = ["email", "display_name"]
     fields = [
-        "id", "email", "display_name", "role", "is_active", "groups", "created_at", "last_login",
+        "id", "email", "display_name", "role", "is_moderator", "is_active", "groups", "created_at",
+        "last_login",
     ]  # fmt: skip
-    readonly_fields = ["id", "email", "role", "is_active", "groups", "created_at", "last_login"]
-    actions = ["activate", "deactivate"]
+    readonly_fields = [
+        "id", "email", "role", "is_moderator", "is_active", "groups", "created_at", "last_login",
+    ]  # fmt: skip
+    actions = [
+        "make_viewer", "make_creator", "make_administrator", "appoint_moderator",
+        "dismiss_moderator", "activate", "deactivate",
+    ]  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -67,26 +72,55 @@ class UserAdmin(HouseAdmin[User]):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
+    @admin.action(description="Make viewer", permissions=["change"])
+    def make_viewer(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._change(request, queryset, services.set_role, role=Role.VIEWER)
+
+    @admin.action(description="Make creator (may upload and sell)", permissions=["change"])
+    def make_creator(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._change(request, queryset, services.set_role, role=Role.CREATOR)
+
+    @admin.action(description="Make administrator (may do everything)", permissions=["change"])
+    def make_administrator(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._change(request, queryset, services.set_role, role=Role.ADMIN)
+
+    @admin.action(description="Appoint moderator, beside the role", permissions=["change"])
+    def appoint_moderator(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._change(request, queryset, services.set_moderator, is_moderator=True)
+
+    @admin.action(description="Dismiss as moderator", permissions=["change"])
+    def dismiss_moderator(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._change(request, queryset, services.set_moderator, is_moderator=False)
+
     @admin.action(description="Activate", permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._set_active(request, queryset, is_active=True)
+        self._change(request, queryset, services.set_active, is_active=True)
 
     @admin.action(
         description="Deactivate (ends tokens, playback and renewals, and withdraws the videos)",
         permissions=["change"],
     )
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._set_active(request, queryset, is_active=False)
+        self._change(request, queryset, services.set_active, is_active=False)
 
-    def _set_active(
-        self, request: HttpRequest, queryset: QuerySet[User], *, is_active: bool
+    def _change(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[User],
+        service: Callable[..., User],
+        **change: object,
     ) -> None:
+        """Call the service for each user, and say for how many it was done and for whom not."""
         actor = request.user if isinstance(request.user, User) else None
+        done = 0
         for user in queryset:
             try:
-                services.set_active(user_id=user.pk, is_active=is_active, actor=actor)
+                service(user_id=user.pk, actor=actor, **change)
+                done += 1
             except LastAdmin as error:
                 self.message_user(request, f"{user}: {error.detail}", messages.ERROR)
+        if done:
+            self.message_user(request, f"Done for {done} user{'s' if done > 1 else ''}.")
 
 
 @admin.register(RefreshFamily)

@@ -3,11 +3,12 @@ import uuid
 
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
-from django.contrib.auth.models import AnonymousUser, Permission
+from django.contrib.auth.models import AnonymousUser, Group, Permission
 from django.db.models import Model
 from django.http import HttpRequest
 
 from accounts.models import User
+from accounts.roles import MODERATOR
 
 # Seconds for which a process remembers a role's permissions. An operator's change to a role takes effect
 # after this time at the latest.
@@ -29,6 +30,12 @@ def role_permissions(role_id: int) -> frozenset[str]:
     return names
 
 
+def _moderator_permissions(user: User) -> frozenset[str]:
+    if not user.is_moderator:
+        return frozenset()
+    return role_permissions(Group.objects.values_list("pk", flat=True).get(name=MODERATOR))
+
+
 def forget_role_permissions() -> None:
     """Make this process read all roles again. Other processes do so after ROLE_CACHE_SECONDS."""
     _roles.clear()
@@ -37,7 +44,7 @@ def forget_role_permissions() -> None:
 class RoleBackend(ModelBackend):
     """An authentication back end that gives a user the permissions of their role.
 
-    Staff also have the permissions of their further groups (`accounts.roles.MODERATOR`).
+    A moderator also has those of the group MODERATOR, and staff those of further groups.
     """
 
     def authenticate(
@@ -67,7 +74,7 @@ class RoleBackend(ModelBackend):
     ) -> set[str]:
         if isinstance(user_obj, AnonymousUser) or not user_obj.is_active or obj is not None:
             return set()
-        names = set(role_permissions(user_obj.role_id))
+        names = {*role_permissions(user_obj.role_id), *_moderator_permissions(user_obj)}
         if not user_obj.is_staff:
             return names
         return names | super().get_all_permissions(user_obj)
@@ -77,7 +84,7 @@ class RoleBackend(ModelBackend):
         # for the further groups of staff.
         if isinstance(user_obj, AnonymousUser) or not user_obj.is_active or obj is not None:
             return False
-        if perm in role_permissions(user_obj.role_id):
+        if perm in role_permissions(user_obj.role_id) or perm in _moderator_permissions(user_obj):
             return True
         return user_obj.is_staff and super().has_perm(user_obj, perm, obj)
 

@@ -9,6 +9,7 @@ from config.api.filters import TrueFalseFilter
 
 class UserFilter(filters.FilterSet):
     role = filters.ChoiceFilter(field_name="role__name", choices=Role.choices)
+    is_moderator = TrueFalseFilter(method="by_moderation")
     is_active = TrueFalseFilter(method="by_status")
     search = filters.CharFilter(
         method="by_text",
@@ -23,6 +24,9 @@ class UserFilter(filters.FilterSet):
     # `value` has no type, because drf-spectacular would then document a string instead of a boolean.
     def by_status(self, queryset: QuerySet[User], name: str, value) -> QuerySet[User]:
         return queryset.filter(is_active=value == "true")
+
+    def by_moderation(self, queryset: QuerySet[User], name: str, value) -> QuerySet[User]:
+        return queryset.filter(is_moderator=value == "true")
 
     def by_text(self, queryset: QuerySet[User], name: str, value: str) -> QuerySet[User]:
         in_email = Q(email__icontains=value.strip()) | Q(email__icontains=emails.in_ascii(value))

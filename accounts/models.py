@@ -67,7 +67,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     The role is a Django group with named permissions (`accounts.roles`). It is a column and not a group
     membership, so that the database enforces exactly one role and no further query reads it (see
-    docs/adr/0001-roles-are-a-column.md). ``groups`` holds groups beside the role (MODERATOR).
+    docs/adr/0001-roles-are-a-column.md). A moderator has the permissions of the group MODERATOR too.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -78,6 +78,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     role = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+")
     is_staff = models.BooleanField("may open the admin site", default=False)
     is_active = models.BooleanField(default=True)
+    is_moderator = models.BooleanField("moderates videos", default=False)  # beside the role
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = UserManager()

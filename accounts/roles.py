@@ -15,7 +15,7 @@ class Role(models.TextChoices):
     VIEWER = "VIEWER", "Viewer"
 
 
-# A group that staff may have beside their role, to see the videos on the admin site.
+# The group whose permissions a user has beside the role as long as ``is_moderator`` is set.
 MODERATOR = "MODERATOR"
 
 _CREATOR = {

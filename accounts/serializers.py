@@ -48,8 +48,10 @@ class UserSerializer(Compiled, serializers.ModelSerializer):
 
     class Meta:
         model = User
-        fields = ["id", "email", "display_name", "role", "is_active", "created_at"]
-        read_only_fields = ["id", "email", "is_active", "created_at"]
+        fields = [
+            "id", "email", "display_name", "role", "is_moderator", "is_active", "created_at",
+        ]  # fmt: skip
+        read_only_fields = ["id", "email", "is_moderator", "is_active", "created_at"]
         extra_kwargs = {"display_name": {"required": True}}
 
 
@@ -124,6 +126,10 @@ class PasswordSerializer(CompleteErrors):
 
 class RoleSerializer(serializers.Serializer):
     role = serializers.ChoiceField(choices=Role.choices)
+
+
+class ModeratorSerializer(serializers.Serializer):
+    is_moderator = serializers.BooleanField()
 
 
 class StatusSerializer(serializers.Serializer):

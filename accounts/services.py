@@ -13,7 +13,7 @@ import audit.services as audit
 from accounts import attacks, limits, tokens
 from accounts.errors import LastAdmin, WrongCredentials, WrongPassword
 from accounts.models import User
-from accounts.roles import MODERATOR, Role
+from accounts.roles import Role
 from accounts.signals import user_deactivated
 from audit.actions import AuditAction
 from config.errors import NotVisible
@@ -102,11 +102,28 @@ def set_role(*, user_id: uuid.UUID, role: Role, actor: User | None) -> User:
         raise LastAdmin()
     before = user.role_name
     user.role, _ = Group.objects.get_or_create(name=role)
-    user.is_staff = role == Role.ADMIN or user.groups.filter(name=MODERATOR).exists()
+    user.is_staff = role == Role.ADMIN or user.is_moderator
     user.save(update_fields=["role", "is_staff"])
     audit.record(
         actor=actor, action=AuditAction.ROLE_CHANGED, target=user, before=before, after=str(role)
     )
+    return user
+
+
+@transaction.atomic
+def set_moderator(*, user_id: uuid.UUID, is_moderator: bool, actor: User | None) -> User:
+    """Appoint or dismiss a moderator, who may open the admin site. Safe to repeat.
+
+    Raises NotVisible for an unknown user.
+    """
+    user, _ = _locked(user_id)
+    if user.is_moderator == is_moderator:
+        return user
+    user.is_moderator = is_moderator
+    user.is_staff = is_moderator or user.role_name == Role.ADMIN
+    user.save(update_fields=["is_moderator", "is_staff"])
+    action = AuditAction.MODERATOR_APPOINTED if is_moderator else AuditAction.MODERATOR_DISMISSED
+    audit.record(actor=actor, action=action, target=user)
     return user
 
 

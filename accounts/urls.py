@@ -12,5 +12,6 @@ urlpatterns = [
     path("users/", views.UserViewSet.as_view({"get": "list"})),
     path("users/<id:pk>", views.UserViewSet.as_view({"get": "retrieve"})),
     path("users/<id:pk>/role", views.UserViewSet.as_view({"patch": "set_role"})),
+    path("users/<id:pk>/moderator", views.UserViewSet.as_view({"patch": "set_moderator"})),
     path("users/<id:pk>/status", views.UserViewSet.as_view({"patch": "set_status"})),
 ]

@@ -21,6 +21,7 @@ from accounts.models import User
 from accounts.permissions import MayManageUsers
 from accounts.serializers import (
     LoginSerializer,
+    ModeratorSerializer,
     PasswordSerializer,
     RefreshSerializer,
     RegisterSerializer,
@@ -206,6 +207,19 @@ class UserViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         serializer = RoleSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         user = services.set_role(user_id=pk, actor=request.user, **serializer.validated_data)
+        return Response(UserSerializer(user).data)
+
+    @extend_schema(
+        summary="Appoint or dismiss a moderator",
+        description="A moderator may open the admin site beside their role. It holds from the user's"
+        " next request on.",
+        request=ModeratorSerializer,
+        responses=UserSerializer,
+    )
+    def set_moderator(self, request, pk):
+        serializer = ModeratorSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        user = services.set_moderator(user_id=pk, actor=request.user, **serializer.validated_data)
         return Response(UserSerializer(user).data)
 
     @extend_schema(

@@ -20,6 +20,8 @@ class AuditAction(models.TextChoices):
     PASSWORD_CHANGED = "user.password_changed", "Password changed"
     PROFILE_CHANGED = "user.profile_changed", "Profile changed"
     ROLE_CHANGED = "user.role_changed", "Role changed"
+    MODERATOR_APPOINTED = "user.moderator_appointed", "Moderator appointed"
+    MODERATOR_DISMISSED = "user.moderator_dismissed", "Moderator dismissed"
     USER_ACTIVATED = "user.activated", "User activated"
     USER_DEACTIVATED = "user.deactivated", "User deactivated"
 

@@ -44,7 +44,7 @@ def test_the_list_shows_the_facts_of_each_user(site, make_user):
     table = site.get(f"{USERS}?q=carl").content.decode().partition('id="result_list"')[2]
 
     columns = re.findall(r'column-(\w+)"', table)
-    assert columns == ["email", "display_name", "role", "is_active", "is_staff", "created_at"]
+    assert columns == ["email", "display_name", "role", "is_moderator", "is_active", "created_at"]
     for text in (user.email, "The Great Carl", "CREATOR"):
         assert text in table
 
@@ -57,9 +57,9 @@ def test_users_are_found_by_address_and_name_and_filtered(site, make_user):
     assert listed(site, "q=great") == {"carl@example.com"}
     assert listed(site, f"role__id__exact={role.pk}") == {"vera@example.com"}
     assert "carl@example.com" not in listed(site, "is_active__exact=0")
-    assert not {"carl@example.com", "vera@example.com"} & listed(site, "is_staff__exact=1")
+    assert not {"carl@example.com", "vera@example.com"} & listed(site, "is_moderator__exact=1")
     page = site.get(USERS).content.decode()
-    for name in ("role__id__exact", "is_active__exact", "is_staff__exact"):
+    for name in ("role__id__exact", "is_active__exact", "is_moderator__exact"):
         assert f"?{name}=" in page
 
 
@@ -83,7 +83,8 @@ def test_the_page_of_a_user_changes_the_display_name_only(site, viewer):
     page = site.get(path).content.decode()
     fields = re.findall(r"form-row field-(\w+)", page)
     assert fields == [
-        "id", "email", "display_name", "role", "is_active", "groups", "created_at", "last_login",
+        "id", "email", "display_name", "role", "is_moderator", "is_active", "groups", "created_at",
+        "last_login",
     ]  # fmt: skip
     before = User.objects.values("email", "role", "is_active", "is_staff").get(pk=viewer.pk)
 
@@ -123,10 +124,61 @@ def test_the_actions_change_the_status_of_the_chosen_users(site, admin, make_use
     }
 
 
+@pytest.mark.parametrize(
+    ("action", "role"),
+    [("make_viewer", "VIEWER"), ("make_creator", "CREATOR"), ("make_administrator", "ADMIN")],
+)
+def test_the_actions_change_the_role_of_the_chosen_users(site, admin, make_user, action, role):
+    chosen = [make_user("CREATOR" if role == "VIEWER" else "VIEWER") for _ in range(2)]
+
+    answer = site.post(
+        USERS, {"action": action, "_selected_action": [str(u.pk) for u in chosen]}, follow=True
+    )
+
+    assert "Done for 2 users." in answer.content.decode()
+    assert {User.objects.get(pk=user.pk).role_name for user in chosen} == {role}
+    entries = AuditEntry.objects.filter(action="user.role_changed")
+    assert set(entries.values_list("actor_id", "target_id")) == {
+        (admin.pk, str(user.pk)) for user in chosen
+    }
+
+
+def test_the_last_administrator_is_named_and_keeps_the_role(site, admin):
+    User.objects.filter(role__name="ADMIN").exclude(pk=admin.pk).update(is_active=False)
+
+    answer = site.post(
+        USERS, {"action": "make_viewer", "_selected_action": [str(admin.pk)]}, follow=True
+    )
+
+    assert "last active administrator" in answer.content.decode()
+    assert "Done for" not in answer.content.decode()
+    assert User.objects.get(pk=admin.pk).role_name == "ADMIN"
+
+
+def test_a_moderator_is_appointed_and_dismissed(site, viewer):
+    chosen = {"_selected_action": [str(viewer.pk)]}
+    site.post(USERS, {"action": "appoint_moderator", **chosen})
+    appointed = User.objects.get(pk=viewer.pk)
+    assert (appointed.is_moderator, appointed.is_staff, appointed.role_name) == (
+        True,
+        True,
+        "VIEWER",
+    )
+
+    site.post(USERS, {"action": "dismiss_moderator", **chosen})
+    dismissed = User.objects.get(pk=viewer.pk)
+    assert (dismissed.is_moderator, dismissed.is_staff) == (False, False)
+
+
 def test_the_actions_have_names(site, viewer):
     page = site.get(USERS).content.decode()
 
     assert re.findall(r'<option value="(\w+)">([^<]+)</option>', page) == [
+        ("make_viewer", "Make viewer"),
+        ("make_creator", "Make creator (may upload and sell)"),
+        ("make_administrator", "Make administrator (may do everything)"),
+        ("appoint_moderator", "Appoint moderator, beside the role"),
+        ("dismiss_moderator", "Dismiss as moderator"),
         ("activate", "Activate"),
         ("deactivate", "Deactivate (ends tokens, playback and renewals, and withdraws the videos)"),
     ]

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import AnonymousUser, Group, Permission
 
-from accounts import backends
+from accounts import backends, services
 from accounts.backends import RoleBackend
 from accounts.hashers import OwaspArgon2Hasher
 from accounts.models import User
@@ -70,6 +70,19 @@ def test_only_staff_have_the_permissions_of_further_groups(make_user):
     assert staff.has_perm(SEE)
     assert other.get_all_permissions() == set()
     assert not other.has_perm(SEE)
+
+
+def test_a_moderator_has_the_permissions_of_the_group_beside_the_role(make_user):
+    user = make_user(Role.CREATOR)
+    own = user.get_all_permissions()
+    moderator = services.set_moderator(user_id=user.pk, is_moderator=True, actor=None)
+
+    assert moderator.get_all_permissions() == own | {SEE}
+    assert moderator.has_perm(SEE)
+    assert moderator.has_perm("videos.add_video")
+    dismissed = services.set_moderator(user_id=user.pk, is_moderator=False, actor=None)
+    assert dismissed.get_all_permissions() == own
+    assert not dismissed.has_perm(SEE)
 
 
 def test_nobody_else_has_permissions(make_user):

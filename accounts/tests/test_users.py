@@ -33,7 +33,9 @@ def test_an_administrator_sees_users_without_their_secrets(client_for, admin, vi
     answer = client_for(admin).get(f"{URL}{viewer.pk}")
 
     assert answer.status_code == 200
-    assert set(answer.json()) == {"id", "email", "display_name", "role", "is_active", "created_at"}
+    assert set(answer.json()) == {
+        "id", "email", "display_name", "role", "is_moderator", "is_active", "created_at",
+    }  # fmt: skip
     assert answer.json()["role"] == "VIEWER"
 
 
@@ -44,6 +46,7 @@ def test_an_administrator_sees_users_without_their_secrets(client_for, admin, vi
         ("role=VIEWER", ["vera@example.com", "gone@example.com"]),
         ("role=VIEWER&is_active=false", ["gone@example.com"]),
         ("role=VIEWER&is_active=true", ["vera@example.com"]),
+        ("is_moderator=true", ["vera@example.com"]),
         ("search=VERA", ["vera@example.com"]),
         ("search=the+great", ["carl@example.com"]),
         ("search=%25", []),
@@ -59,7 +62,7 @@ def test_the_list_is_filtered_and_sorted(client_for, make_user, query, expected)
     User.objects.filter(email="root@example.com").update(email="admin-0@example.com")
     boss = make_user(Role.ADMIN, email="admin@example.com")
     make_user(email="gone@example.com", is_active=False)
-    make_user(email="vera@example.com")
+    make_user(email="vera@example.com", is_moderator=True)
     make_user(Role.CREATOR, email="carl@example.com", display_name="The Great Carl")
 
     answer = client_for(boss).get(f"{URL}?{query}")
@@ -277,3 +280,46 @@ def test_rows_that_name_a_user_are_written_while_the_user_is_locked(viewer):
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         services._locked(viewer.pk)
         pool.submit(write).result()  # with a lock that foreign keys wait for: lock_timeout
+
+
+def test_a_moderator_is_appointed_and_dismissed_beside_the_role(client_for, admin, creator):
+    path = f"{URL}{creator.pk}/moderator"
+    for is_moderator, action in ((True, "appointed"), (False, "dismissed")):
+        for _ in range(2):
+            answer = client_for(admin).patch(path, {"is_moderator": is_moderator})
+            assert (answer.status_code, answer.json()["is_moderator"]) == (200, is_moderator)
+            assert answer.json()["role"] == "CREATOR"
+        creator.refresh_from_db()
+        assert (creator.is_moderator, creator.is_staff) == (is_moderator, is_moderator)
+        (entry,) = AuditEntry.objects.filter(action=f"user.moderator_{action}")
+        assert (entry.actor_id, entry.target_id) == (admin.pk, str(creator.pk))
+    assert client_for(creator).get("/api/v1/auth/me").json()["is_moderator"] is False
+
+
+def test_an_administrator_who_is_no_moderator_any_more_keeps_the_admin_site(client_for, admin):
+    path = f"{URL}{admin.pk}/moderator"
+    client_for(admin).patch(path, {"is_moderator": True})
+    client_for(admin).patch(path, {"is_moderator": False})
+    admin.refresh_from_db()
+    assert (admin.is_moderator, admin.is_staff) == (False, True)
+
+
+def test_a_moderator_who_loses_a_role_keeps_the_admin_site(client_for, admin, make_user):
+    other = make_user("ADMIN")
+    client_for(admin).patch(f"{URL}{other.pk}/moderator", {"is_moderator": True})
+    client_for(admin).patch(f"{URL}{other.pk}/role", {"role": "VIEWER"})
+    other.refresh_from_db()
+    assert (other.role_name, other.is_moderator, other.is_staff) == ("VIEWER", True, True)
+
+
+@pytest.mark.parametrize("body", [{}, {"is_moderator": "maybe"}, {"is_moderator": None}, []])
+def test_what_says_nothing_of_a_moderator_is_refused(client_for, admin, viewer, body):
+    answer = client_for(admin).patch(f"{URL}{viewer.pk}/moderator", body)
+    assert answer.status_code == 400
+    viewer.refresh_from_db()
+    assert (viewer.is_moderator, viewer.is_staff) == (False, False)
+
+
+def test_an_unknown_user_becomes_no_moderator(client_for, admin):
+    path = f"{URL}00000000-0000-7000-8000-000000000000/moderator"
+    assert client_for(admin).patch(path, {"is_moderator": True}).status_code == 404

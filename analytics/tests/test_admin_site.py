@@ -3,12 +3,11 @@
 import pytest
 from django.apps import apps
 from django.contrib import admin as site
-from django.contrib.auth.models import Group
 from django.urls import reverse
 
-from accounts import tokens
+from accounts import services, tokens
 from accounts.models import User
-from accounts.roles import MODERATOR, Role
+from accounts.roles import Role
 from audit.models import AuditEntry
 from videos.models import Video
 
@@ -26,9 +25,7 @@ def page(model, name: str, *args) -> str:
 @pytest.fixture
 def moderator(make_user):
     user = make_user(email="mod@example.com", password=PASSWORD)
-    User.objects.filter(pk=user.pk).update(is_staff=True)
-    user.groups.add(Group.objects.get(name=MODERATOR))
-    return user
+    return services.set_moderator(user_id=user.pk, is_moderator=True, actor=None)
 
 
 def sign_in(client, email: str, password: str = PASSWORD):

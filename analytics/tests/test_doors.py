@@ -156,7 +156,7 @@ def test_the_admin_site_filters_by_what_it_shows(client, boss, query):
 
 
 @pytest.mark.parametrize(
-    "query", ["role__id__exact=1", "is_active__exact=1", "is_staff__exact=0", "q=boss", "o=-1"]
+    "query", ["role__id__exact=1", "is_active__exact=1", "is_moderator__exact=0", "q=boss", "o=-1"]
 )
 def test_the_filters_of_the_admin_site_work(client, boss, query):
     client.force_login(boss)

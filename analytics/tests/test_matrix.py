@@ -7,9 +7,9 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 from django.utils import timezone
 
-from accounts import tokens
+from accounts import services, tokens
 from accounts.models import User
-from accounts.roles import MODERATOR, Role
+from accounts.roles import Role
 from config.tests import openapi
 from payments import models
 from payments.periods import Month
@@ -49,6 +49,7 @@ MATRIX: dict[str, tuple[Any, ...]] = {
     "GET users/": (None, 401, 403, 403, 403, 403, 200),
     "GET users/{id}": (None, 401, 403, 403, 403, 403, 200),
     "PATCH users/{id}/role": ({"role": "CREATOR"}, 401, 403, 403, 403, 403, 200),
+    "PATCH users/{id}/moderator": ({"is_moderator": True}, 401, 403, 403, 403, 403, 200),
     "PATCH users/{id}/status": ({"is_active": False}, 401, 403, 403, 403, 403, 200),
     # videos
     "GET videos/": (None, 200, 200, 200, 200, 200, 200),
@@ -204,7 +205,8 @@ MATRIX: dict[str, tuple[Any, ...]] = {
 # permission. The bodies and the statuses are those of MATRIX.
 OPENS = {
     "accounts.manage_users": {
-        "GET users/", "GET users/{id}", "PATCH users/{id}/role", "PATCH users/{id}/status",
+        "GET users/", "GET users/{id}", "PATCH users/{id}/role", "PATCH users/{id}/moderator",
+        "PATCH users/{id}/status",
     },
     "audit.view_auditentry": {"GET audit/"},
     "videos.add_video": {
@@ -328,8 +330,7 @@ class House:
             "admin": make_user(Role.ADMIN),
         }
         moderator, self.owner = self.people["moderator"], self.people["owner"]
-        moderator.groups.add(Group.objects.get(name=MODERATOR))
-        User.objects.filter(pk=moderator.pk).update(is_staff=True)
+        services.set_moderator(user_id=moderator.pk, is_moderator=True, actor=None)
         self.make_video, self.buy, self.subscribe = make_video, buy, subscribe
         self.make_user = make_user
         self.video = make_video(creator=self.owner)

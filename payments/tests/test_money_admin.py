@@ -9,9 +9,9 @@ from django.contrib.auth.models import Group
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import services
 from accounts.backends import forget_role_permissions
-from accounts.models import User
-from accounts.roles import MODERATOR, Role
+from accounts.roles import Role
 from audit.models import AuditEntry
 from payments import models
 from payments.books import charts, figures
@@ -472,9 +472,7 @@ def test_other_roles_see_and_change_nothing(
     client, make_user, world, payout, order, event, coupon, who
 ):
     if who == "moderator":
-        user = make_user()
-        user.groups.add(Group.objects.get(name=MODERATOR))
-        User.objects.filter(pk=user.pk).update(is_staff=True)
+        user = services.set_moderator(user_id=make_user().pk, is_moderator=True, actor=None)
     else:
         user = {"creator": payout.creator, "viewer": order.buyer, "nobody": None}[who]
     if user:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, Group
 
-from accounts import tokens
+from accounts import services, tokens
 from accounts.models import User
 from accounts.roles import MODERATOR, Role
 from payments import models
@@ -63,8 +63,7 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
     for caller in CALLERS[1:]:
         world.people[caller] = make_user(_role(caller), password=PASSWORD)
     moderator = world.people[MODERATOR]
-    moderator.groups.add(Group.objects.get(name=MODERATOR))
-    User.objects.filter(pk=moderator.pk).update(is_staff=True)
+    services.set_moderator(user_id=moderator.pk, is_moderator=True, actor=None)
     viewer, creator = world.people["VIEWER"], world.people["CREATOR"]
     bystanders = [make_user(password=PASSWORD), make_user(Role.CREATOR, password=PASSWORD)]
     videos = _videos(make_video, creator)
