@@ -1,8 +1,10 @@
 """The authentication back end: the permissions of roles, and how long a process remembers them."""
 
+import importlib
 import time
 
 import pytest
+from django.apps import apps
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import AnonymousUser, Group, Permission
 
@@ -83,6 +85,23 @@ def test_a_moderator_has_the_permissions_of_the_group_beside_the_role(make_user)
     dismissed = services.set_moderator(user_id=user.pk, is_moderator=False, actor=None)
     assert dismissed.get_all_permissions() == own
     assert not dismissed.has_perm(SEE)
+
+
+def test_the_moderators_of_before_are_taken_over(make_user):
+    """They were staff in the group, whose members are nobody from now on."""
+    staff, other = make_user(), make_user()
+    staff.is_staff = True
+    staff.save()
+    for user in (staff, other):
+        user.groups.add(Group.objects.get(name=MODERATOR))
+    migration = importlib.import_module("accounts.migrations.0006_moderators")
+
+    for _ in range(2):
+        migration.appoint(apps, None)
+
+    for user, is_moderator in ((staff, True), (other, False)):
+        user.refresh_from_db()
+        assert (user.is_moderator, user.groups.count()) == (is_moderator, 0)
 
 
 def test_nobody_else_has_permissions(make_user):
