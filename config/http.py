@@ -25,13 +25,19 @@ from config.ids import uuid7
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 logger = logging.getLogger(__name__)
 FROM_OTHER_MACHINES = "docs/operations.md, From other machines"
+SCOPE, ROUTE = (
+    "vod.scope",
+    "vod.route",
+)  # the ASGI scope in request.META, and the route in the scope
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:\-]{8,128}")
+_VARYING = re.compile(r"<[^>]*>")
 
 
 class RequestIdMiddleware:
     """Gives every request an id and returns it in ``X-Request-ID``.
 
-    The client's own ``X-Request-ID`` is used if it has 8 to 128 letters, digits and ``._:-``.
+    The client's own ``X-Request-ID`` is used if it has 8 to 128 letters, digits and ``._:-``. Tells the
+    server the route of the request, for its counters.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -44,8 +50,15 @@ class RequestIdMiddleware:
             response = self.get_response(request)
         finally:
             request_id.reset(token)
+        if (scope := request.META.get(SCOPE)) is not None and request.resolver_match is not None:
+            scope[ROUTE] = route_name(request.resolver_match.route)
         response["X-Request-ID"] = name
         return response
+
+
+def route_name(route: str) -> str:
+    """Return a route of Django with * for its parameters, or * for all paths that have no route."""
+    return "/api/*" if route.startswith("^") else f"/{_VARYING.sub('*', route)}"
 
 
 def request_id_for(given: str) -> str:
@@ -90,7 +103,8 @@ class TransportSecurityMiddleware(SecurityMiddleware):
     * API calls are refused instead of redirected: by the time of a redirect, the password or token has
       already crossed the network unencrypted (OWASP ASVS 5.0, 4.1.2).
     * Without a proxy (TRUSTED_PROXIES), nothing here speaks HTTPS, so pages are refused too.
-    * Health checks are served: they carry no secret, and probes often cannot use TLS.
+    * Health checks and metrics are served: probes often cannot use TLS. They carry no secret but
+      METRICS_TOKEN, which opens figures only.
 
     The headers of `config.headers` are added to every answer.
     """
@@ -107,7 +121,7 @@ class TransportSecurityMiddleware(SecurityMiddleware):
     ) -> HttpResponse | None:
         if not self.redirect or request.is_secure() or is_loopback(request):
             return None
-        if request.path.startswith("/health/"):
+        if request.path.startswith(("/health/", "/metrics")):
             return None
         if request.path.startswith("/api/") or not settings.TRUSTED_PROXIES:
             return error_response(403, "https_required", http_refused(request))
