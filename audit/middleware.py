@@ -12,7 +12,8 @@ from audit import buffer
 from audit.context import Origin, reset_origin, set_origin
 from audit.tally import Call
 from config import addresses
-from config.http import mask_secrets, request_id, route_name
+from config.http import mask_secrets, route_name
+from config.log_context import request_id
 
 _RECORDED = "/api/v1/"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -6,7 +6,6 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any
 
 from corsheaders.middleware import CorsMiddleware as CorsHeadersMiddleware
@@ -20,9 +19,8 @@ from django.utils.cache import patch_vary_headers
 
 from config import database, headers
 from config.ids import uuid7
+from config.log_context import request_id, user_id
 
-# The id of the request that the current code answers; "-" outside a request.
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
 logger = logging.getLogger(__name__)
 FROM_OTHER_MACHINES = "docs/operations.md, From other machines"
 SCOPE, ROUTE = (
@@ -45,11 +43,12 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         name = request_id_for(request.META.get("HTTP_X_REQUEST_ID", ""))
-        token = request_id.set(name)
+        token, of_nobody = request_id.set(name), user_id.set("")
         try:
             response = self.get_response(request)
         finally:
             request_id.reset(token)
+            user_id.reset(of_nobody)
         if (scope := request.META.get(SCOPE)) is not None and request.resolver_match is not None:
             scope[ROUTE] = route_name(request.resolver_match.route)
         response["X-Request-ID"] = name
@@ -185,14 +184,6 @@ def error_response(status: int, code: str, detail: str) -> HttpResponse:
     return JsonResponse({"type": kind, "errors": errors}, status=status)
 
 
-class RequestIdFilter(logging.Filter):
-    """A logging filter that adds the request's id to each record and drops none."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = request_id.get()
-        return True
-
-
 class RepetitionFilter(logging.Filter):
     """A logging filter that passes one line a minute of each text about a part that is away.
 
@@ -207,7 +198,7 @@ class RepetitionFilter(logging.Filter):
         self._last: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name not in self.LOGGERS:
+        if record.name not in self.LOGGERS or hasattr(record, "outage"):  # OutageFilter has seen it
             return True
         key, now = (record.name, record.getMessage()), time.monotonic()
         last, left_out = self._last.get(key, (float("-inf"), 0))
@@ -239,6 +230,18 @@ def mask_secrets(text: str) -> str:
     return _SECRET_IN_PATH.sub(r"\1***", text)
 
 
+def explained(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a record with the reason in place of a traceback, if it is about a part that is away."""
+    error = record.exc_info[1] if record.exc_info else None
+    reason = database.unavailability(error)
+    if reason or (error is not None and hasattr(record, "outage")):
+        record = copy.copy(record)
+        words = f"{reason} ({error})" if reason else f"{type(error).__name__}: {error}"
+        record.msg, record.args = f"{record.getMessage()} {words}", None
+        record.exc_info = record.exc_text = None
+    return record
+
+
 class OneLineFormatter(logging.Formatter):
     """A formatter that masks secrets and writes one line for each record without a traceback.
 
@@ -247,11 +250,7 @@ class OneLineFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        error = record.exc_info[1] if record.exc_info else None
-        if reason := database.unavailability(error):
-            record = copy.copy(record)
-            record.msg, record.args = f"{record.getMessage()} {reason} ({error})", None
-            record.exc_info = record.exc_text = None
+        record = explained(record)
         line = super().format(record)
         masked = mask_secrets(line)
         return masked.replace("\r", "\\r").replace("\n", "\\n") if not record.exc_info else masked

@@ -378,7 +378,8 @@ X_FRAME_OPTIONS = "DENY"
 # --- logging ----------------------------------------------------------------------------------
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", among=("DEBUG", "INFO", "WARNING", "ERROR"))
-LOGGING = logs.configuration(LOG_LEVEL)
+LOG_FORMAT = env.choice("LOG_FORMAT", "text", among=logs.FORMATS)
+LOGGING = logs.configuration(LOG_LEVEL, LOG_FORMAT)
 
 # --- operations -------------------------------------------------------------------------------
 

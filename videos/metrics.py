@@ -72,7 +72,7 @@ def processing() -> Iterator[Metric]:
     )
     ended = Counter((state, code) for state, _, code, _, end in rows if end is not None)
     text = f"Jobs of the last day that have ended, of the newest {TO_READ}, by state and reason."
-    yield gauges("processing_ended_jobs", text, ["state", "reason"], dict(ended))
+    yield gauges("processing_ended_jobs", text, ["state", "reason"], ended)
     whole = [
         (end - begin).total_seconds()
         for state, kind, _, begin, end in rows

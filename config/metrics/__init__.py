@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -71,9 +72,9 @@ def gauge(name: str, text: str, value: float | None) -> GaugeMetricFamily:
 
 
 def gauges(
-    name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], float]
+    name: str, text: str, labels: list[str], values: Mapping[Any, float]
 ) -> GaugeMetricFamily:
-    """Return a figure with labels."""
+    """Return a figure with labels. The keys of ``values`` are tuples of their values, in this order."""
     family = GaugeMetricFamily(f"vod_{name}", text, labels=labels)
     for key, value in values.items():
         family.add_metric(list(key), float(value))

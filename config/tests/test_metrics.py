@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from config import counting
+from config import bounded, counting
 from config.metrics import Figures, all_figures, processes, scraping
 from config.tests import exposition
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 URL = "/metrics"
 TOKEN = "hK3v9QmT2xWb7LrZ5nYc8PfJ4sDg6aXe"
 HERE = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1:2001"}
-REAL_READING, REAL_BEGIN = scraping._from_tables, scraping.bounded.begin
+REAL_READING, REAL_BEGIN = scraping._from_tables, bounded.begin
 STATEMENTS, AGAIN = 52, 22  # of a process's first scrape, and of one a moment later
 
 
@@ -27,7 +27,7 @@ STATEMENTS, AGAIN = 52, 22  # of a process's first scrape, and of one a moment l
 def new(monkeypatch):
     """Nothing has been read yet. The database is read in the transaction of the test."""
     monkeypatch.setattr(scraping, "scrapes", scraping.Scrapes())
-    monkeypatch.setattr(scraping.bounded, "begin", at_once)
+    monkeypatch.setattr(bounded, "begin", at_once)
     monkeypatch.setattr(scraping, "_from_tables", scraping._read)
     for each in all_figures():
         each.forget()
@@ -35,7 +35,7 @@ def new(monkeypatch):
 
 def at_once(work):
     """Do work in this thread, and return its future."""
-    future = Future()
+    future: Future = Future()
     try:
         future.set_result(work())
     except Exception as error:  # noqa: BLE001 - raised again where the result is wanted
@@ -142,7 +142,7 @@ def test_figures_that_write_are_refused_by_the_database(make_user):
         yield type(user).objects.update(display_name="changed")
 
     wanted = [Figures("writing", writing, 0.0, True), *all_figures()]
-    parts = REAL_READING(each for each in wanted if each.needs_tables).parts
+    parts = REAL_READING([each for each in wanted if each.needs_tables]).parts
 
     assert [part for part, could in parts.items() if not could] == [("writing",)]
     user.refresh_from_db()
@@ -178,7 +178,7 @@ def test_without_its_database_the_service_still_answers(client, monkeypatch):
 
 
 def test_a_database_that_hangs_is_away_after_a_moment_and_holds_one_thread(client, monkeypatch):
-    monkeypatch.setattr(scraping.bounded, "begin", REAL_BEGIN)
+    monkeypatch.setattr(bounded, "begin", REAL_BEGIN)
     monkeypatch.setattr(scraping, "GIVE_UP_SECONDS", 0.5)
     monkeypatch.setattr(scraping, "SHARED_SECONDS", 0.0)
     end, begun = threading.Event(), []
