@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from accounts import tokens
 from accounts.errors import TokenExpired, TokenInvalid
 from accounts.models import RefreshFamily, User
+from config import log_context
 from config.headers import BEARER
 from config.prepared import Prepared, stored
 
@@ -49,6 +50,7 @@ class BearerAuthentication(BaseAuthentication):
         user = stored(User, _COLUMNS, rows[0])
         role = stored(Group, ("id", "name"), (user.role_id, rows[0][-1]))
         user._state.fields_cache["role"] = role
+        log_context.user_id.set(str(user.pk))
         return user, claims
 
     def authenticate_header(self, request: Request) -> str:

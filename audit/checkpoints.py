@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from audit import chain, keys
-from audit.models import AuditCheckpoint, AuditEntry
+from audit.models import AuditCheck, AuditCheckpoint, AuditEntry
 
 logger = logging.getLogger(__name__)
 
@@ -195,14 +195,17 @@ def append(path: Path, checkpoint: AuditCheckpoint) -> None:
 def make_hourly() -> None:
     """Make a checkpoint, log it, and add it to AUDIT_CHECKPOINT_FILE. For the worker.
 
-    A chain that is broken is an error in the log, every hour until a person has looked.
+    A chain that is broken is an error in the log, every hour until a person has looked, and `AuditCheck`
+    says so to `GET /metrics`.
     """
     before = AuditCheckpoint.objects.order_by("pk").last()
     try:
         checkpoint = make()
     except (chain.BrokenEntry, keys.UnknownKey, NoCheckpoint) as error:
         logger.error("The audit log cannot be proved: %s. Run `manage.py verify_audit`.", error)
+        _note_check(str(error))
         return
+    _note_check("")
     if before and before.pk == checkpoint.pk:
         return
     logger.info("Audit checkpoint: %s", as_line(checkpoint))
@@ -211,6 +214,11 @@ def make_hourly() -> None:
             append(Path(settings.AUDIT_CHECKPOINT_FILE), checkpoint)
         except OSError as error:
             logger.error("AUDIT_CHECKPOINT_FILE cannot be written: %s.", error)
+
+
+def _note_check(reason: str) -> None:
+    found = {"at": timezone.now(), "reason": reason[:500]}
+    AuditCheck.objects.update_or_create(pk=AuditCheck.ONLY, defaults=found)
 
 
 def missing_tail(end: int, checkpoint: AuditCheckpoint, origin: str = "a stored checkpoint") -> str:

@@ -1,6 +1,5 @@
 """The recording of API requests in the audit log."""
 
-import re
 import time
 import uuid
 from collections.abc import Callable
@@ -13,12 +12,12 @@ from audit import buffer
 from audit.context import Origin, reset_origin, set_origin
 from audit.tally import Call
 from config import addresses
-from config.http import mask_secrets, request_id
+from config.http import mask_secrets, route_name
+from config.log_context import request_id
 
 _RECORDED = "/api/v1/"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PATH_MAX = 200  # characters of a recorded request; audit entries have more room
-_VARYING = re.compile(r"<[^>]*>")
 
 
 def _address(text: str) -> str | None:
@@ -69,7 +68,7 @@ class ActivityMiddleware:
                 user_agent=origin.user_agent,
                 method=origin.method,
                 path=origin.path[:_PATH_MAX],
-                route=_route(match.route) if match else "",
+                route=route_name(match.route) if match else "",
                 status=response.status_code,
                 duration_ms=round(seconds * 1000),
                 request_id=origin.request_id,
@@ -89,8 +88,3 @@ def _actor_id(request: HttpRequest) -> uuid.UUID | None:
     if user is not None and user.is_authenticated:
         return user.pk
     return getattr(request, "caller_id", None)
-
-
-def _route(route: str) -> str:
-    """Return a route of Django with * for its parameters, or * for all paths that have no route."""
-    return "/api/*" if route.startswith("^") else f"/{_VARYING.sub('*', route)}"

@@ -6,7 +6,7 @@ from audit.actions import AuditAction
 from audit.requests import ApiRequest, Caller
 from config.ids import uuid7
 
-__all__ = ["ApiRequest", "AuditEntry", "Caller"]
+__all__ = ["ApiRequest", "AuditCheck", "AuditEntry", "Caller"]
 
 
 class AuditEntry(models.Model):
@@ -129,3 +129,23 @@ class AuditCheckpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.reason} {self.position}"
+
+
+class AuditCheck(models.Model):
+    """What the worker's latest check of the chain's newest part found, for `GET /metrics`. One row.
+
+    It is no proof: who can write to the database can write here, too. `verify_audit` proves.
+    """
+
+    ONLY = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
+    at = models.DateTimeField()
+    reason = models.CharField("why the chain cannot be proved", max_length=500, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.reason or 'proved'}"
+
+    @property
+    def is_broken(self) -> bool:
+        return bool(self.reason)

@@ -7,6 +7,7 @@ The API does not run under Django's own ASGI handler, where a request costs seve
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +15,10 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from config import health, processors
-from config.bodies import Receive, Scope
-from config.bridge import Bridge, Lane, Lanes, Send, headers_without_django
+from config.bodies import BodyRefused, Receive, Scope
+from config.bridge import Bridge, Lane, Lanes, Send, headers_without_django, refuse
+from config.http import ROUTE
+from config.metrics import processes, scraping
 from config.wsgi import application as django
 
 # Hashing a password occupies a processor, so all processes together run as many at once as there are, or
@@ -57,10 +60,40 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await media(scope, receive, _recording(send))
     elif scope["type"] != "http":
         return  # uvicorn refuses a WebSocket that is not accepted
-    elif scope["path"].startswith("/media/"):
+    elif scope["path"].startswith("/media/"):  # which counts its requests itself
         await media(scope, receive, send)
-    elif scope["path"].startswith("/health/") and scope["method"] in {"GET", "HEAD"}:
+    else:
+        await _counted(scope, receive, send)
+
+
+async def _counted(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request, and count the answer."""
+    begun, statuses = time.perf_counter(), []
+
+    async def noting(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+        await send(message)
+
+    try:
+        await _answer(scope, receive, noting)
+    except Exception:
+        statuses.append(500)  # unless an answer had begun
+        raise
+    finally:
+        if statuses:  # else the client has gone before
+            static = scope["path"].startswith(settings.STATIC_URL)
+            route = scope.get(ROUTE, f"{settings.STATIC_URL}*" if static else processes.NO_ROUTE)
+            seconds = time.perf_counter() - begun
+            processes.count_request(scope["method"], route, statuses[0], seconds)
+
+
+async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
+    reads = scope["method"] in {"GET", "HEAD"}
+    if scope["path"].startswith("/health/") and reads:
         await _health(scope, receive, send)
+    elif scope["path"].rstrip("/") == scraping.PATH and reads:
+        await _metrics(scope, receive, send)
     elif uploads.takes(scope):
         await uploads(scope, receive, send)
     else:
@@ -84,6 +117,8 @@ def _recording(send: Send) -> Send:
 async def _health(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer without a thread of Django: it does so when all threads are busy."""
     path = scope["path"].rstrip("/")
+    if path in {"/health/live", "/health/ready"}:
+        scope[ROUTE] = path
     if path == "/health/live":
         await _send_json(scope, send, 200, {"status": "ok"}, {})
     elif path == "/health/ready":
@@ -96,12 +131,30 @@ async def _health(scope: Scope, receive: Receive, send: Send) -> None:
         await api(scope, receive, send)
 
 
+async def _metrics(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a scrape without a thread of Django, as health checks are answered."""
+    scope[ROUTE] = scraping.PATH
+    given = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    if refused := scraping.refusal((scope.get("client") or ("",))[0], given):
+        await refuse(scope, send, BodyRefused(*refused), unread=receive)
+        return
+    asked = scraping.scrapes.asked()
+    if not asked.done():
+        await asyncio.wait([asyncio.wrap_future(asked)])
+    await _send(scope, send, 200, asked.result(), scraping.HEADERS)
+
+
 async def _send_json(
     scope: Scope, send: Send, status: int, content: dict[str, object], headers: Mapping[str, str]
 ) -> None:
     body = json.dumps(content).encode()
+    await _send(scope, send, status, body, {"Content-Type": "application/json", **headers})
+
+
+async def _send(
+    scope: Scope, send: Send, status: int, body: bytes, headers: Mapping[str, str]
+) -> None:
     pairs = [
-        (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         *((name.lower().encode(), value.encode()) for name, value in headers.items()),
         *headers_without_django(scope),

@@ -30,7 +30,7 @@ from config.bodies import (
     take_small,
 )
 from config.headers import WITHOUT_DJANGO
-from config.http import request_id_for
+from config.http import SCOPE, request_id_for
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Environ = dict[str, Any]
@@ -292,6 +292,7 @@ def environ_of(scope: Scope) -> Environ:
         "REMOTE_ADDR": client[0],
         "REMOTE_PORT": str(client[1]),
         "wsgi.url_scheme": scope["scheme"],
+        SCOPE: scope,
         **_OF_ALL,
     }
     for raw_name, raw_value in scope["headers"]:

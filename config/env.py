@@ -111,10 +111,10 @@ def read(name: str) -> str:
     return os.environ.get(name, "").strip()
 
 
-def secret(name: str, *, at_least: int, default: str = "") -> str:
+def secret(name: str, *, at_least: int, default: str = "", optional: bool = False) -> str:
     """Return a secret. Wrong is one that is shorter than ``at_least`` characters or easy to guess."""
     value = read(name)
-    if default and not value:
+    if (default or optional) and not value:
         return default
     repeats = value in (value + value)[1:-1]  # true for a text that repeats a shorter one
     guessable = repeats or len(set(value)) < 10 or any(w in value.lower() for w in _GUESSABLE)

@@ -22,6 +22,20 @@ A_BROKER = "redis://127.0.0.1:6379/1"
 _OF_DJANGO = {"conn_max_age", "conn_health_checks", "disable_server_side_cursors", "pool"}
 
 
+def cache(url: str, folder: Path) -> dict[str, Any]:
+    """Return an entry of Django's CACHES: the Redis server of a URL, else a file in a folder."""
+    if not url:
+        return {
+            "BACKEND": "config.cache.SQLiteCache",
+            "LOCATION": str(folder / "cache.sqlite3"),
+        }
+    return {
+        "BACKEND": "config.cache.ForgivingRedisCache",
+        "LOCATION": url,
+        "OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
+    }
+
+
 def database(name: str, default: str) -> dict[str, Any]:
     """Return an entry of Django's DATABASES from ``sqlite:///path`` or ``postgres://user:pass@host/name``.
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from django.conf import settings
 from django.core.cache import cache
@@ -28,12 +28,21 @@ HEADERS = {"Cache-Control": "no-store"}
 _PROBE = "health"
 
 
+class Part(NamedTuple):
+    """The state of a part, "ok" or a few words; and for a person, why it is not ok."""
+
+    name: str
+    state: str = "ok"
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
-    """The state of the service and of each of its parts."""
+    """The state of the service and of each of its parts, with reasons for those that are not ok."""
 
     status: str = "unavailable"
     parts: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_ready(self) -> bool:
@@ -49,7 +58,8 @@ class State:
 
     @property
     def body(self) -> dict[str, object]:
-        return {"status": self.status, "parts": self.parts}
+        reasons = {"reasons": self.reasons} if self.reasons else {}
+        return {"status": self.status, "parts": self.parts, **reasons}
 
 
 @without_page_limit
@@ -102,8 +112,8 @@ class Readiness:
         """Ask all parts.
 
         Parts reported by apps (``config.signals.health_checked``) are informational. If one of them is
-        not "ok", such as the books after a failed check, the status is ``degraded`` and the service
-        stays ready: to take it away would stop all payments and repair nothing.
+        not "ok", such as the books after a failed check or the workers, the status is ``degraded`` and
+        the service stays ready: to take a web server away would stop all payments and repair nothing.
         """
         give_up_at = time.monotonic() + PROBE_SECONDS
         begun = {name: self._begin(name, ask) for name, ask in REQUIRED.items()}
@@ -112,16 +122,21 @@ class Readiness:
             for name, asked in begun.items()
         }
         works = all(state == "ok" for state in required.values())
-        reported: dict[str, str] = {}
+        reported: list[Part] = []
         if required["database"] == "ok":
-            hanging = {"reported": "unavailable"}
+            hanging = [Part("reported", "unavailable", "A part of the service hangs.")]
             asked = self._begin("reported", reported_parts)
             reported = self._wait("reported", asked, give_up_at, hanging)
         if not works:
             status = "unavailable"
         else:
-            status = "ok" if all(state == "ok" for state in reported.values()) else "degraded"
-        return State(status, {**required, **reported})
+            status = "ok" if all(part.state == "ok" for part in reported) else "degraded"
+        found = [*(_required(name, state) for name, state in required.items()), *reported]
+        return State(
+            status,
+            {part.name: part.state for part in found},
+            {part.name: part.reason for part in found if part.reason},
+        )
 
     def _begin(self, name: str, ask: Callable[[], Result]) -> "Future[Result] | None":
         """Ask a part, or return None if an earlier question still hangs."""
@@ -142,6 +157,16 @@ class Readiness:
             return otherwise
 
 
+def _required(name: str, state: str) -> Part:
+    if state == "ok":
+        return Part(name)
+    reasons = {
+        "unavailable": f"The {name} does not answer.",
+        "migrations pending": "The database does not have the tables of this version yet.",
+    }
+    return Part(name, state, reasons[state])
+
+
 def _database() -> str:
     """Return "ok", "migrations pending" or "unavailable"."""
     try:
@@ -156,10 +181,11 @@ def _cache() -> str:
     return "ok" if cache.get(_PROBE) == 1 else "unavailable"
 
 
-def reported_parts() -> dict[str, str]:
-    """Return the parts that apps report, by name. An app whose receiver fails is left out."""
+def reported_parts() -> list[Part]:
+    """Return the parts that apps report. An app whose receiver fails is left out."""
     answers = (answer for _, answer in health_checked.send_robust(sender=None))
-    return dict(answer for answer in answers if answer and not isinstance(answer, Exception))
+    known = (answer for answer in answers if answer and not isinstance(answer, Exception))
+    return [part for answer in known for part in answer]
 
 
 REQUIRED = {"database": _database, "cache": _cache}

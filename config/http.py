@@ -6,7 +6,6 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any
 
 from corsheaders.middleware import CorsMiddleware as CorsHeadersMiddleware
@@ -20,18 +19,23 @@ from django.utils.cache import patch_vary_headers
 
 from config import database, headers
 from config.ids import uuid7
+from config.log_context import request_id, user_id
 
-# The id of the request that the current code answers; "-" outside a request.
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
 logger = logging.getLogger(__name__)
 FROM_OTHER_MACHINES = "docs/operations.md, From other machines"
+SCOPE, ROUTE = (
+    "vod.scope",
+    "vod.route",
+)  # the ASGI scope in request.META, and the route in the scope
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:\-]{8,128}")
+_VARYING = re.compile(r"<[^>]*>")
 
 
 class RequestIdMiddleware:
     """Gives every request an id and returns it in ``X-Request-ID``.
 
-    The client's own ``X-Request-ID`` is used if it has 8 to 128 letters, digits and ``._:-``.
+    The client's own ``X-Request-ID`` is used if it has 8 to 128 letters, digits and ``._:-``. Tells the
+    server the route of the request, for its counters.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -39,13 +43,21 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         name = request_id_for(request.META.get("HTTP_X_REQUEST_ID", ""))
-        token = request_id.set(name)
+        token, of_nobody = request_id.set(name), user_id.set("")
         try:
             response = self.get_response(request)
         finally:
             request_id.reset(token)
+            user_id.reset(of_nobody)
+        if (scope := request.META.get(SCOPE)) is not None and request.resolver_match is not None:
+            scope[ROUTE] = route_name(request.resolver_match.route)
         response["X-Request-ID"] = name
         return response
+
+
+def route_name(route: str) -> str:
+    """Return a route of Django with * for its parameters, or * for all paths that have no route."""
+    return "/api/*" if route.startswith("^") else f"/{_VARYING.sub('*', route)}"
 
 
 def request_id_for(given: str) -> str:
@@ -90,7 +102,8 @@ class TransportSecurityMiddleware(SecurityMiddleware):
     * API calls are refused instead of redirected: by the time of a redirect, the password or token has
       already crossed the network unencrypted (OWASP ASVS 5.0, 4.1.2).
     * Without a proxy (TRUSTED_PROXIES), nothing here speaks HTTPS, so pages are refused too.
-    * Health checks are served: they carry no secret, and probes often cannot use TLS.
+    * Health checks and metrics are served: probes often cannot use TLS. They carry no secret but
+      METRICS_TOKEN, which opens figures only.
 
     The headers of `config.headers` are added to every answer.
     """
@@ -107,7 +120,7 @@ class TransportSecurityMiddleware(SecurityMiddleware):
     ) -> HttpResponse | None:
         if not self.redirect or request.is_secure() or is_loopback(request):
             return None
-        if request.path.startswith("/health/"):
+        if request.path.startswith(("/health/", "/metrics")):
             return None
         if request.path.startswith("/api/") or not settings.TRUSTED_PROXIES:
             return error_response(403, "https_required", http_refused(request))
@@ -171,14 +184,6 @@ def error_response(status: int, code: str, detail: str) -> HttpResponse:
     return JsonResponse({"type": kind, "errors": errors}, status=status)
 
 
-class RequestIdFilter(logging.Filter):
-    """A logging filter that adds the request's id to each record and drops none."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = request_id.get()
-        return True
-
-
 class RepetitionFilter(logging.Filter):
     """A logging filter that passes one line a minute of each text about a part that is away.
 
@@ -193,7 +198,7 @@ class RepetitionFilter(logging.Filter):
         self._last: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name not in self.LOGGERS:
+        if record.name not in self.LOGGERS or hasattr(record, "outage"):  # OutageFilter has seen it
             return True
         key, now = (record.name, record.getMessage()), time.monotonic()
         last, left_out = self._last.get(key, (float("-inf"), 0))
@@ -225,6 +230,18 @@ def mask_secrets(text: str) -> str:
     return _SECRET_IN_PATH.sub(r"\1***", text)
 
 
+def explained(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a record with the reason in place of a traceback, if it is about a part that is away."""
+    error = record.exc_info[1] if record.exc_info else None
+    reason = database.unavailability(error)
+    if reason or (error is not None and hasattr(record, "outage")):
+        record = copy.copy(record)
+        words = f"{reason} ({error})" if reason else f"{type(error).__name__}: {error}"
+        record.msg, record.args = f"{record.getMessage()} {words}", None
+        record.exc_info = record.exc_text = None
+    return record
+
+
 class OneLineFormatter(logging.Formatter):
     """A formatter that masks secrets and writes one line for each record without a traceback.
 
@@ -233,11 +250,7 @@ class OneLineFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        error = record.exc_info[1] if record.exc_info else None
-        if reason := database.unavailability(error):
-            record = copy.copy(record)
-            record.msg, record.args = f"{record.getMessage()} {reason} ({error})", None
-            record.exc_info = record.exc_text = None
+        record = explained(record)
         line = super().format(record)
         masked = mask_secrets(line)
         return masked.replace("\r", "\\r").replace("\n", "\\n") if not record.exc_info else masked

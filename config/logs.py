@@ -2,28 +2,32 @@
 
 from typing import Any
 
+FORMATS = ("text", "json")
 
-def configuration(level: str) -> dict[str, Any]:
-    """Return the configuration; messages below ``level`` are not written."""
+
+def configuration(level: str, form: str) -> dict[str, Any]:
+    """Return the configuration; messages below ``level`` are not written. ``form``: of FORMATS."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {
-            "request_id": {"()": "config.http.RequestIdFilter"},
+            "context": {"()": "config.log_records.ContextFilter"},
+            "outages": {"()": "config.log_records.OutageFilter"},
             "no_invalid_requests": {"()": "config.http.InvalidRequestFilter"},
             "no_repetition": {"()": "config.http.RepetitionFilter"},
         },
         "formatters": {
-            "line": {
+            "json": {"()": "config.log_records.JsonLineFormatter"},
+            "text": {
                 "()": "config.http.OneLineFormatter",
                 "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
-            }
+            },
         },
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
-                "formatter": "line",
-                "filters": ["request_id", "no_repetition"],
+                "formatter": form,
+                "filters": ["context", "outages", "no_repetition"],
             }
         },
         "root": {"handlers": ["stderr"], "level": level},

@@ -112,21 +112,7 @@ ATOMIC_REQUESTS = False
 
 # Every process counts rate limits in this cache: a file for one host, Redis for several hosts.
 CACHE_URL = env_urls.redis("CACHE_URL")
-if CACHE_URL:
-    CACHES = {
-        "default": {
-            "BACKEND": "config.cache.ForgivingRedisCache",
-            "LOCATION": CACHE_URL,
-            "OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
-        }
-    }
-else:
-    CACHES = {
-        "default": {
-            "BACKEND": "config.cache.SQLiteCache",
-            "LOCATION": str(DATA_DIR / "cache.sqlite3"),
-        }
-    }
+CACHES = {"default": env_urls.cache(CACHE_URL, DATA_DIR)}
 
 # --- accounts ---------------------------------------------------------------------------------
 
@@ -392,6 +378,11 @@ X_FRAME_OPTIONS = "DENY"
 # --- logging ----------------------------------------------------------------------------------
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", among=("DEBUG", "INFO", "WARNING", "ERROR"))
-LOGGING = logs.configuration(LOG_LEVEL)
+LOG_FORMAT = env.choice("LOG_FORMAT", "text", among=logs.FORMATS)
+LOGGING = logs.configuration(LOG_LEVEL, LOG_FORMAT)
+
+# --- operations -------------------------------------------------------------------------------
+
+METRICS_TOKEN = env.secret("METRICS_TOKEN", at_least=32, optional=True)  # empty: this machine only
 
 env.finish()

@@ -5,9 +5,10 @@ from django.dispatch import Signal
 # Sent at most once a second when readiness is asked for (GET /health/ready) and the database answers,
 # in a thread of its own, with send_robust():
 # a receiver that raises an error is left out of the answer. Arguments: none.
-# A receiver returns (name, state) of one part of its app, or None if it has nothing to report. The state
-# is "ok" or a few words without details that would help an attacker. Such a part is informational: it
-# never makes the service unready.
+# A receiver returns the states of parts of its app as a list of config.health.Part, which may be empty.
+# A state is "ok" or a few words, and its reason a sentence, without details that would help an attacker.
+# Such a part is informational: it never makes the service unready.
 # Heard by, in this order: videos.receivers.state_of_storage, videos.receivers.state_of_broker,
-# payments.receivers.state_of_the_mode, payments.receivers.state_of_the_books.
+# videos.receivers.state_of_the_work, payments.receivers.state_of_the_mode,
+# payments.receivers.state_of_the_books.
 health_checked = Signal()

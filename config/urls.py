@@ -9,6 +9,7 @@ from config.api.document_view import DocumentView
 from config.api.slashes import UNKNOWN
 from config.api.views import UnknownRoute
 from config.ids import IdConverter
+from config.metrics import scraping
 
 register_converter(IdConverter, "id")
 api_v1 = [
@@ -29,6 +30,7 @@ urlpatterns = [
     path("api/redoc/redoc.js", redoc_script, name="redoc-script"),
     re_path(r"^health/live/?$", health.live),
     re_path(r"^health/ready/?$", health.ready),
+    re_path(r"^metrics/?$", scraping.view),
     path("admin/", admin.site.urls),
     re_path(r"^api/", UnknownRoute.as_view(), name=UNKNOWN),
 ]

@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 import threading
+import time
 
 import uvicorn
 from django.conf import settings
@@ -16,7 +17,7 @@ from django.utils.log import configure_logging
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from config import listening, supervisor
+from config import counting, listening, supervisor
 
 FILES_MAX = 65536  # more would need more memory than it brings
 
@@ -33,6 +34,12 @@ def main(*, announce: bool) -> int:
         return 1
     listener.set_inheritable(True)
     _allow_many_connections()
+    counting.prepare(
+        settings.DATA_DIR,
+        port=settings.PORT,
+        processes=settings.WEB_WORKERS,
+        started_at=time.time(),
+    )
     config = uvicorn.Config(
         "config.asgi:application",
         workers=settings.WEB_WORKERS,

@@ -17,6 +17,7 @@ from accounts.signals import (
     seeding,
     user_deactivated,
 )
+from config.health import Part
 from config.signals import health_checked
 from payments import entitlements, gateways, idempotency, scheduled
 from payments.books import review
@@ -162,10 +163,19 @@ def seed_first_plan(sender, **kwargs):
 @receiver(health_checked, dispatch_uid="payments.state_of_the_mode")
 def state_of_the_mode(sender, **kwargs):
     """Return that payments are closed, if they are."""
-    return None if gateways.are_open() else ("payments", "closed: another mode than the database's")
+    if gateways.are_open():
+        return []
+    reason = "The gateway and the database have money of different modes."
+    return [Part("payments", "closed: another mode than the database's", reason)]
 
 
 @receiver(health_checked, dispatch_uid="payments.state_of_the_books")
 def state_of_the_books(sender, **kwargs):
-    """Return the state of the ledger by its latest check."""
-    return review.state_of_the_books()
+    """Return the state of the ledger by its latest check, if there is one."""
+    check = review.latest_check()
+    if check is None:
+        return []
+    if not check.discrepancies:
+        return [Part("ledger")]
+    reason = "The latest check of the books found discrepancies: `manage.py verify_ledger`."
+    return [Part("ledger", "check failed", reason)]

@@ -36,6 +36,7 @@ from streaming.errors import (
     StreamTokenExpired,
     StreamTokenInvalid,
 )
+from streaming.metrics import CountsDecisions
 from streaming.models import PlaybackSession
 from streaming.serializers import (
     FORMATS,
@@ -64,9 +65,10 @@ def client_of(request) -> sessions.Client:
     )
 
 
-class StreamTokenView(APIView):
+class StreamTokenView(CountsDecisions, APIView):
     """Gives a stream token to every caller who has access to the video."""
 
+    step = "token"
     permission_classes = [MayBrowse]
     rate_group = "stream"
 
@@ -91,13 +93,14 @@ class StreamTokenView(APIView):
         return Response(answer)
 
 
-class PlayView(APIView):
+class PlayView(CountsDecisions, APIView):
     """Redeems a stream token.
 
     A player is redirected to the manifest. A client that accepts `application/json` gets the
     addresses of the session instead. The same token continues its session, on the same device.
     """
 
+    step = "session"
     permission_classes = [AllowAny]
     authentication_classes = []
     rate_group = "stream"

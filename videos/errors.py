@@ -102,6 +102,7 @@ class NoVersion(DomainError):
 class StorageAway(ServiceUnavailable):
     """The folder of videos (MEDIA_DIR) cannot be used: not mounted, read-only, or broken."""
 
+    outage = "storage"  # the part that is away, for the log (config.log_records)
     default_code = "storage_unavailable"
     default_detail = (
         "The service cannot reach the storage of its videos at the moment. Nothing was changed or lost. "

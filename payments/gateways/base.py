@@ -185,9 +185,13 @@ class GatewayAway(OSError):
     In the subclass OutcomeUnknown something may have changed.
     """
 
+    outage = "gateway"  # the part that is away, for the log (config.log_records)
+
 
 class RequestRefused(GatewayAway):
     """The gateway refuses this request, and would refuse it each time. Nothing was done."""
+
+    outage = ""
 
 
 class ReferenceGone(GatewayAway):

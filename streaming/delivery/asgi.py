@@ -16,6 +16,7 @@ from typing import Protocol
 
 from django.conf import settings
 
+from config.metrics.processes import MediaTally
 from streaming.delivery import answers, files
 from streaming.delivery.answers import Refusal
 from streaming.delivery.grants import GrantRefused, Grants, grants_for
@@ -29,6 +30,7 @@ PREFIX = "/media/"
 CUT = "cut"  # an extension of the scope: a function that closes the connection (`Connection.cut`)
 _START_SECONDS = 5.0  # The first requests wait so long for the first load of the snapshot.
 _PARTLY_MAX = 10_000  # Segments that clients have begun to take in parts; the oldest are forgotten.
+_COUNT_SECONDS = 1.0  # after which the counted requests are written for `GET /metrics`
 _FAIR_BYTES = 1024 * 1024  # After so many bytes for a fast client, other requests get their turn.
 
 
@@ -83,6 +85,7 @@ class Delivery:
         self.draining: dict[Connection, bytes] = {}
         # The bytes that were served of a segment that clients take in parts.
         self._partly: dict[tuple[bytes, int], int] = {}
+        self.tally = MediaTally()
         self._started: asyncio.Future[bool] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,6 +107,7 @@ class Delivery:
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await asyncio.to_thread(self._snapshot.stop)
+                self.tally.flush()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -114,11 +118,16 @@ class Delivery:
         """
         if self._started is None:
             self._snapshot.start()
+            self._write_counts()
             self._snapshot.on_ended(partial(_call_in, asyncio.get_running_loop(), self._stop_ended))
             self._started = asyncio.ensure_future(
                 asyncio.to_thread(self._snapshot.wait_until_loaded, _START_SECONDS)
             )
         await asyncio.shield(self._started)
+
+    def _write_counts(self) -> None:
+        self.tally.flush()
+        asyncio.get_running_loop().call_later(_COUNT_SECONDS, self._write_counts)
 
     def _stop_ended(self) -> None:
         """Stop all transfers of ended sessions, also the transfers that wait for a slow client."""
@@ -144,6 +153,7 @@ class Delivery:
                 headers = answers.preflight() + common
                 await send({"type": "http.response.start", "status": 204, "headers": headers})
                 await send({"type": "http.response.body"})
+                self.tally.count("OPTIONS", 204, "")
                 return
             if scope["method"] not in {"GET", "HEAD"}:
                 raise Refusal("method_not_allowed")
@@ -155,6 +165,7 @@ class Delivery:
             text = refusal.body()
             headers = answers.refused(refusal, text) + common
             status = refusal.status
+            self.tally.count(scope["method"], status, refusal.code)
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": text})
 
@@ -216,6 +227,7 @@ class Delivery:
             )
         except Refusal:
             return None
+        self.tally.sent += 1
         return session, file
 
     async def _send_file(
@@ -240,6 +252,7 @@ class Delivery:
                     status, (start, length) = 206, requested
                     headers = answers.part(file, start, length)
         headers = headers + common
+        self.tally.count(method, status, "granted")
         await transfer.send({"type": "http.response.start", "status": status, "headers": headers})
         if method == "HEAD" or not length:
             await transfer.send({"type": "http.response.body"})

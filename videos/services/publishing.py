@@ -24,6 +24,7 @@ from videos.processing.errors import Rejected, ToolFailed
 from videos.processing.pipeline import Output
 from videos.services import chunking, failures, fetching, transcribing
 from videos.services.failures import Ending
+from videos.services.finished import Clock, bytes_of, tell_finished
 from videos.signals import video_published
 
 logger = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ def _carry_out(job: ProcessingJob) -> None:
     if storage.state() == storage.NEARLY_FULL:  # rather than three attempts that find no space
         raise StorageFull()
     storage.make_folder(job.work_folder)
-    report = _reporter(job)
+    report = _Reporter(job)
     if job.kind == ProcessingJob.Kind.CAPTIONS:
         transcribing.carry_out(job, report)
         return
@@ -96,22 +97,30 @@ def _carry_out(job: ProcessingJob) -> None:
         publish(
             job,
             early.first_rendition(source, job.work_folder, report, grower.begin, grower.extend),
+            report.clock,
         )
     else:
         in_chunks = partial(chunking.encode, job)
-        publish(job, pipeline.transcode(source, job.work_folder, report, in_chunks=in_chunks))
+        output = pipeline.transcode(source, job.work_folder, report, in_chunks=in_chunks)
+        publish(job, output, report.clock)
 
 
-def publish(job: ProcessingJob, output: Output) -> None:
+def publish(job: ProcessingJob, output: Output, clock: Clock | None = None) -> None:
     """Publish a finished version: rename its folder, then switch the video to it in one transaction.
 
     The transaction ends the job, or returns it to the queue after an early version; both check the
     fence. It sends ``video_published`` for a full version. Raises LeaseLost if this attempt no longer
     owns the job; the folder is removed then. After a kill or any other error the folder stays, because
-    the commit may have succeeded; ``garbage`` removes it if the video does not name it.
+    the commit may have succeeded; ``garbage`` removes it if the video does not name it. The ``clock`` of
+    the attempt is told in the log, and in one line about a finished video.
     """
     completeness = Completeness.FULL if output.is_full else Completeness.EARLY
-    _switch(job, output, completeness, jobs.finish if output.is_full else jobs.go_on)
+    size = bytes_of(output.directory)
+    seconds = clock.seconds() if clock else {}
+    end = jobs.finish if output.is_full else jobs.go_on
+    _switch(job, output, completeness, end, seconds=seconds)
+    if output.is_full:
+        tell_finished(job, output, seconds, size)
 
 
 class _Grower:
@@ -141,6 +150,7 @@ def _switch(
     completeness: Video.Completeness,
     end_attempt: Callable[[ProcessingJob], None],
     version: str = "",
+    seconds: dict[str, float] | None = None,
 ) -> Path:
     version = version or uuid.uuid4().hex[:12]
     is_full = completeness is Completeness.FULL
@@ -167,7 +177,8 @@ def _switch(
             )
             video = Video.objects.get(pk=job.video_id)
             action = AuditAction.VIDEO_READY if is_full else AuditAction.VIDEO_PLAYABLE
-            audit.record(actor=None, action=action, target=video, version=version)
+            times = {"seconds": seconds} if seconds else {}
+            audit.record(actor=None, action=action, target=video, version=version, **times)
             if is_full:
                 video_published.send(sender=Video, video=video)
                 if settings.CAPTIONS_MODEL:
@@ -187,27 +198,32 @@ def _switch(
     return folder
 
 
-def _reporter(job: ProcessingJob) -> Callable[[str, int], None]:
-    """Return a progress callback that writes each new step, and the percentage once a second.
+class _Reporter:
+    """A progress callback that writes each new step, and the percentage once a second.
 
-    The callback raises LeaseLost if this attempt no longer owns the job, which stops the work.
+    It raises LeaseLost if this attempt no longer owns the job, which stops the work.
     """
-    last_step, written_at = "", 0.0
 
-    def report(step: str, percent: int) -> None:
-        nonlocal last_step, written_at
+    def __init__(self, job: ProcessingJob) -> None:
+        self.clock = Clock()
+        self._job, self._step, self._written_at = job, "", 0.0
+
+    def __call__(self, step: str, percent: int) -> None:
         now = time.monotonic()
-        if step != last_step or now - written_at >= REPORT_EVERY_SECONDS:
-            last_step, written_at = step, now
+        self.clock.enter(step)
+        if step != self._step or now - self._written_at >= REPORT_EVERY_SECONDS:
+            self._step, self._written_at = step, now
             try:
-                jobs.report(job, step, percent)
-            except (OperationalError, InterfaceError):
+                jobs.report(self._job, step, percent)
+            except (OperationalError, InterfaceError) as error:
                 # Progress is only information, so an unreachable database does not stop the encode.
                 # The worker watches over the lease.
-                logger.warning("The progress of video %s could not be written.", job.video_id)
+                logger.warning(
+                    "The progress of video %s could not be written.",
+                    self._job.video_id,
+                    exc_info=error,
+                )
                 connections.close_all()
-
-    return report
 
 
 def _remove_earlier_attempts(job: ProcessingJob) -> None:

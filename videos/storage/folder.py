@@ -71,7 +71,12 @@ def make_folder(folder: Path) -> None:
         settings.MEDIA_ROOT.joinpath(*parts[:count]).mkdir(exist_ok=True)
 
 
+def space() -> tuple[int, int]:
+    """Return the bytes of MEDIA_DIR's file system: free ones, and all. Raises OSError if not known."""
+    found = os.statvfs(settings.MEDIA_ROOT)
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+
 def is_nearly_full() -> bool:
     """Return whether less than STORAGE_RESERVE_BYTES are free. Raises OSError if that is not known."""
-    free = os.statvfs(settings.MEDIA_ROOT)
-    return bool(free.f_bavail * free.f_frsize < settings.STORAGE_RESERVE_BYTES)
+    return space()[0] < settings.STORAGE_RESERVE_BYTES

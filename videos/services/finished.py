@@ -1,0 +1,64 @@
+"""What an attempt took, step by step, and the line of the log about a finished video."""
+
+import logging
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from videos.models import ProcessingJob
+from videos.processing.pipeline import Output
+
+logger = logging.getLogger(__name__)
+
+
+class Clock:
+    """The seconds that the steps of one attempt take, by their names."""
+
+    def __init__(self) -> None:
+        self._spent: defaultdict[str, float] = defaultdict(float)
+        self._step, self._since = "", time.monotonic()
+
+    def enter(self, step: str) -> None:
+        """Note that a step goes on, or that the next one begins."""
+        if step != self._step:
+            self._stop()
+            self._step = step
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of each step so far."""
+        self._stop()
+        return {step: round(seconds, 2) for step, seconds in self._spent.items()}
+
+    def _stop(self) -> None:
+        now = time.monotonic()
+        if self._step:
+            self._spent[self._step] += now - self._since
+        self._since = now
+
+
+def bytes_of(folder: Path) -> int:
+    """Return the bytes of all files in a folder and below."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def tell_finished(job: ProcessingJob, output: Output, seconds: dict[str, float], size: int) -> None:
+    """Write the line of the log about a video that has all its renditions."""
+    names = [each["name"] for each in output.renditions]
+    data = {
+        "duration_seconds": round(output.duration_seconds, 2),
+        "renditions": names,
+        "steps": seconds,
+        "source_bytes": job.video.source_size,
+        "version_bytes": size,
+    }
+    steps = ", ".join(f"{step} {spent:.1f} s" for step, spent in seconds.items())
+    logger.info(
+        "Video %s is ready: %.1f s long, %s; %s; %s bytes from a source of %s.",
+        job.video_id,
+        output.duration_seconds,
+        ", ".join(names),
+        steps or "no steps",
+        size,
+        job.video.source_size,
+        extra={"data": data},
+    )

@@ -1,0 +1,43 @@
+"""The close look at the bucket, as the doctor takes it, every ten minutes: it costs several requests."""
+
+import threading
+import time
+from concurrent.futures import Future
+
+from django.conf import settings
+
+from config import bounded
+from videos.storage.chosen import store
+
+EVERY_SECONDS = 600.0
+FAULTY = "Strangers can read the bucket, or it cannot be written. `manage.py doctor` says which."
+
+
+class CloseLook:
+    """The latest result, and at most one look under way."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._begun_at = float("-inf")
+        self._asked: Future[bool] | None = None
+        self._is_faulty = False
+
+    def fault(self) -> str:
+        """Return what is wrong by the latest look, or "". Never waits: a look goes on by itself."""
+        if settings.STORAGE == "local":
+            return ""
+        with self._lock:
+            if self._asked is not None and self._asked.done():
+                self._is_faulty = self._asked.exception() is None and self._asked.result()
+                self._asked = None
+            if self._asked is None and time.monotonic() - self._begun_at >= EVERY_SECONDS:
+                self._begun_at = time.monotonic()
+                self._asked = bounded.begin(lambda: any(store().faults()))
+            return FAULTY if self._is_faulty else ""
+
+
+_look = CloseLook()
+
+
+def fault() -> str:
+    return _look.fault()
