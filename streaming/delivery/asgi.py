@@ -297,15 +297,18 @@ class Delivery:
             raise RuntimeError("A response must be sent inside an asyncio task.")
         self._transfers[task] = transfer
         try:
-            return await self._send_body(transfer, start, end)
+            sent = await self._send_body(transfer, start, end)
+            # It may have noticed the end itself, before `_stop_ended` came to it.
+            if start + sent < end and transfer.cut and self._snapshot.is_ended(transfer.session):
+                transfer.cut()
         except asyncio.CancelledError:
-            # If the session has ended, this is our own cancellation: return with a short body, and
-            # the server closes the connection. Any other cancellation goes on.
+            # Our own, when the session has ended: a short body. Any other cancellation goes on.
             if not self._snapshot.is_ended(transfer.session):
                 raise
             return 0
         finally:
             del self._transfers[task]
+        return sent
 
     async def _send_body(self, transfer: "_Transfer", offset: int, end: int) -> int:
         """Send the file's bytes from ``offset`` to ``end``, and return how many were sent.

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from streaming.delivery import files
+from streaming.delivery.protocol import DeliveryProtocol
 from streaming.tests.delivery_kit import (
     AGENT,
     Connection,
@@ -378,6 +379,39 @@ def test_the_end_of_a_session_drops_what_the_kernel_holds_of_a_long_transfer(sta
 
     client.head()
     assert len(client.read(len(CONTENTS["longer.mp4"]))) < RECEIVED_AT_MOST
+    client.close()
+
+
+def test_a_transfer_that_notices_the_end_itself_drops_what_the_kernel_holds(
+    stage, fast_port, monkeypatch
+):
+    """It may do so before the news of the end have come to the event loop."""
+
+    class Unseen(dict):
+        def items(self):
+            return {}.items()
+
+    cut, real = [], DeliveryProtocol.cut
+
+    def noted(self):
+        cut.append(self)
+        real(self)
+
+    monkeypatch.setattr(DeliveryProtocol, "cut", noted)
+    monkeypatch.setattr(stage.app, "_transfers", Unseen())
+    session = uuid4()
+    client = Connection(fast_port, receive_buffer=16_384)
+    client.ask(stage.path("longer.mp4", grant=stage.grant(session=session)))
+    wait_until(lambda: stage.app._transfers)
+
+    stage.sessions.end(session)
+    wait_until(lambda: stage.app._snapshot.is_ended(session.bytes))
+    client.head()
+    taken = client.read(len(CONTENTS["longer.mp4"]))
+
+    wait_until(lambda: not stage.app._transfers)
+    assert len(cut) == 1
+    assert len(taken) < len(CONTENTS["longer.mp4"])
     client.close()
 
 
