@@ -136,7 +136,7 @@ def test_the_dashboard_is_whole():
     """Each panel has a title, a place of its own and a data source that can be chosen."""
     shown = panels()
     assert len({panel["id"] for panel in shown}) == len(shown)
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in shown:
         place = panel["gridPos"]
         assert panel["title"]
