@@ -16,7 +16,7 @@ $(VENV)/runtime: requirements.txt
 	@$(PYTHON) deploy/install.py $(VENV) requirements.txt
 	@touch $@
 
-$(VENV)/dev: requirements-dev.txt $(VENV)/runtime
+$(VENV)/dev: requirements-dev.txt requirements-tracing.txt $(VENV)/runtime
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

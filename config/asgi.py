@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from config import health, processors
+from config import health, processors, tracing
 from config.bodies import BodyRefused, Receive, Scope
 from config.bridge import Bridge, Lane, Lanes, Send, headers_without_django, refuse
 from config.http import ROUTE
@@ -109,6 +109,7 @@ def _recording(send: Send) -> Send:
     async def send_after_recording(message: dict[str, Any]) -> None:
         if message["type"] == "lifespan.shutdown.complete":
             await asyncio.to_thread(record_the_rest)
+            await asyncio.to_thread(tracing.flush)
         await send(message)
 
     return send_after_recording

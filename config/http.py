@@ -17,7 +17,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.security import SecurityMiddleware
 from django.utils.cache import patch_vary_headers
 
-from config import database, headers
+from config import database, headers, tracing
 from config.ids import uuid7
 from config.log_context import request_id, user_id
 
@@ -44,15 +44,35 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         name = request_id_for(request.META.get("HTTP_X_REQUEST_ID", ""))
         token, of_nobody = request_id.set(name), user_id.set("")
+        match = None
         try:
-            response = self.get_response(request)
+            with tracing.span(f"{request.method}", vod__request_id=name) as span:
+                response = self.get_response(request)
+                match = request.resolver_match
+                _describe(span, request, response, route_name(match.route) if match else "")
         finally:
             request_id.reset(token)
             user_id.reset(of_nobody)
-        if (scope := request.META.get(SCOPE)) is not None and request.resolver_match is not None:
-            scope[ROUTE] = route_name(request.resolver_match.route)
+        if (scope := request.META.get(SCOPE)) is not None and match is not None:
+            scope[ROUTE] = route_name(match.route)
         response["X-Request-ID"] = name
         return response
+
+
+def _describe(
+    span: tracing.Span, request: HttpRequest, response: HttpResponseBase, route: str
+) -> None:
+    """Tell the span of a request what it was, by the names of OpenTelemetry's conventions."""
+    if route:
+        span.rename(f"{request.method} {route}")
+    span.set(
+        http__request__method=request.method,
+        http__route=route,
+        http__response__status_code=response.status_code,
+        user__id=user_id.get(),
+    )
+    if response.status_code >= 500:
+        span.fail()
 
 
 def route_name(route: str) -> str:

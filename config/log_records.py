@@ -63,6 +63,8 @@ class OutageFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         kind = getattr(record, "outage", "") or outage_of(error)
+        if record.name.startswith("opentelemetry."):  # it tells of each batch that it cannot send
+            kind = "traces"
         if not kind:
             return True
         now = time.monotonic()

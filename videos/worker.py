@@ -26,7 +26,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
-from config import database, log_context
+from config import database, log_context, tracing
 from videos import admission, chunks, jobs, periodic, presence, storage
 from videos.errors import LeaseLost
 from videos.models import ProcessingJob
@@ -316,6 +316,8 @@ def _run_job(job: ProcessingJob, parent: int) -> None:
     except (OperationalError, InterfaceError):
         logger.warning("Video %s: the database is not reachable.", job.video_id, exc_info=True)
         sys.exit(DATABASE_AWAY)
+    finally:
+        tracing.flush()
 
 
 def _run_help(job: ProcessingJob, worker: str, parent: int) -> None:

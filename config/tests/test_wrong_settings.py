@@ -112,6 +112,7 @@ WRONG = [
     ("AUDIT_ACTIVITY_DAYS", "-1", "must be a whole number from 0 to 3650"),
     ("METRICS_TOKEN", "short", "(5 characters long)"),
     ("LOG_LEVEL", "LOUD", "one of DEBUG, INFO"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", URL),
     ("LOG_FORMAT", "xml", "one of text, json"),
     ("LOG_LEVEL", "INFO\nDEBUG", "LOG_LEVEL=INFO\\nDEBUG: "),
 ]

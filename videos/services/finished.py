@@ -5,10 +5,12 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+from config import tracing
 from videos.models import ProcessingJob
 from videos.processing.pipeline import Output
 
 logger = logging.getLogger(__name__)
+INTERVALS_MAX = 200
 
 
 class Clock:
@@ -17,6 +19,8 @@ class Clock:
     def __init__(self) -> None:
         self._spent: defaultdict[str, float] = defaultdict(float)
         self._step, self._since = "", time.monotonic()
+        self._begun_at = time.time_ns()
+        self._intervals: list[tracing.Interval] = []
 
     def enter(self, step: str) -> None:
         """Note that a step goes on, or that the next one begins."""
@@ -29,11 +33,19 @@ class Clock:
         self._stop()
         return {step: round(seconds, 2) for step, seconds in self._spent.items()}
 
+    def trace(self) -> None:
+        """Add the steps so far to the current span."""
+        self._stop()
+        tracing.add(self._intervals)
+        self._intervals = []
+
     def _stop(self) -> None:
-        now = time.monotonic()
+        now, moment = time.monotonic(), time.time_ns()
         if self._step:
             self._spent[self._step] += now - self._since
-        self._since = now
+            if len(self._intervals) < INTERVALS_MAX:
+                self._intervals.append((self._step, self._begun_at, moment))
+        self._since, self._begun_at = now, moment
 
 
 def bytes_of(folder: Path) -> int:

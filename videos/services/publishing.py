@@ -15,6 +15,7 @@ from django.db.models.functions import Coalesce, Now
 
 import audit.services as audit
 from audit.actions import AuditAction
+from config import tracing
 from config.errors import StorageFull
 from videos import jobs, storage
 from videos.errors import LeaseLost, StorageAway
@@ -48,6 +49,17 @@ def process(job: ProcessingJob) -> None:
     the database is not reachable. The work folder is removed in any case; finished chunks stay
     as long as the job is open.
     """
+    with tracing.span(
+        "process video",
+        vod__job_id=str(job.pk),
+        vod__video_id=str(job.video_id),
+        vod__stage=job.get_stage_display(),
+        vod__attempt=job.attempt,
+    ) as span:
+        _process(job, span)
+
+
+def _process(job: ProcessingJob, span: tracing.Span) -> None:
     jobs.begin(job)
     try:
         _carry_out(job)
@@ -56,6 +68,9 @@ def process(job: ProcessingJob) -> None:
     except Exception as error:
         failure = failures.failure_of(error, strikes=job.strikes, last_line=job.last_line)
         known = isinstance(error, Rejected | ToolFailed | OSError)
+        span.set(vod__ending=failure.ending.value, vod__code=failure.code)
+        if not isinstance(error, Rejected):
+            span.fail()
         logger.log(
             logging.INFO if isinstance(error, Rejected) else logging.ERROR,
             "Video %s: %s. %s",
@@ -88,6 +103,13 @@ def _carry_out(job: ProcessingJob) -> None:
         raise StorageFull()
     storage.make_folder(job.work_folder)
     report = _Reporter(job)
+    try:
+        _work(job, report)
+    finally:
+        report.clock.trace()
+
+
+def _work(job: ProcessingJob, report: "_Reporter") -> None:
     if job.kind == ProcessingJob.Kind.CAPTIONS:
         transcribing.carry_out(job, report)
         return
