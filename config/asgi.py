@@ -1,6 +1,7 @@
 """The ASGI application: it passes each request to the part that answers it.
 
-``/media/`` goes to the delivery, uploads to the upload application, and other requests to Django in
+``/media/`` goes to the delivery, the notes of nginx to its link (DELIVERY=nginx), uploads to the upload
+application, and other requests to Django in
 threads. Bytes of clients wait on the event loop: a few slow clients would occupy all threads.
 The API does not run under Django's own ASGI handler, where a request costs several times as much.
 """
@@ -48,6 +49,7 @@ LANES = Lanes(
 
 api = Bridge(django, LANES)
 media = import_string("streaming.delivery.asgi.application")
+link = import_string("streaming.delivery.nginx.link.application")
 uploads = import_string("videos.uploads.asgi.Uploads")(api)
 prepare_document = import_string("config.api.document.prepare")
 record_the_rest = import_string("audit.buffer.record_the_rest")
@@ -94,6 +96,8 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
         await _health(scope, receive, send)
     elif scope["path"].rstrip("/") == scraping.PATH and reads:
         await _metrics(scope, receive, send)
+    elif link.takes(scope):
+        await link(scope, receive, send)
     elif uploads.takes(scope):
         await uploads(scope, receive, send)
     else:

@@ -1,9 +1,9 @@
-"""Readers of the settings of the object storage (STORAGE=s3). A key is never shown."""
+"""Readers of the settings of the object storage (STORAGE=s3) and the delivery. A key is never shown."""
 
 import re
 from importlib.util import find_spec
 
-from config.env import read, wrong
+from config.env import choice, read, wrong
 
 # The names that Amazon allows and servers of others too (S3 user guide, bucket naming rules).
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -31,6 +31,17 @@ def prefix(name: str) -> str:
         wrong(name, allowed, example="vod/")
         return ""
     return found
+
+
+def delivery(name: str, *, is_local: bool) -> str:
+    """Return who sends the files of videos: ``embedded`` or ``nginx``. nginx needs them on its disk."""
+    value = choice(name, "embedded", among=("embedded", "nginx"))
+    if value == "nginx" and not is_local:
+        allowed = (
+            "it needs STORAGE=local without S3_BUCKET, because nginx sends the files of MEDIA_DIR"
+        )
+        wrong(name, allowed, example="embedded")
+    return value
 
 
 def require_all(*, bucket: str, access_key: str, secret_key: str) -> None:

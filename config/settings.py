@@ -285,6 +285,8 @@ PLAYBACK_GRANT_HOURS = env.number("PLAYBACK_GRANT_HOURS", 12, minimum=1, maximum
 SESSION_IDLE_SECONDS = env.number("SESSION_IDLE_SECONDS", 1800, minimum=30)
 BIND_PLAYBACK = env.choice("BIND_PLAYBACK", "device", among=("device", "network", "none"))
 HEARTBEAT_SECONDS = 10
+# Who sends the published files: the web server itself, or nginx (`manage.py nginx_config`).
+DELIVERY = env_storage.delivery("DELIVERY", is_local=STORAGE == "local" and not S3_BUCKET)
 
 # --- money ------------------------------------------------------------------------------------
 

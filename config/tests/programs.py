@@ -21,6 +21,7 @@ STARTERS = {
     "multiprocessing",
     "playwright.sync_api",
     "subprocess",
+    "streaming.tests.nginx_kit",
     "videos.processing.cage",
     "videos.processing.encode",
     "videos.processing.packager",

@@ -95,6 +95,7 @@ WRONG = [
     ("JOB_LEASE_SECONDS", "1", "from 3 to 3600"),
     ("PLAYBACK_GRANT_HOURS", "73", "from 1 to 72"),
     ("BIND_PLAYBACK", "yes", "one of device, network, none"),
+    ("DELIVERY", "apache", "one of embedded, nginx"),
     ("PAYMENT_GATEWAY", "paypal", "one of sandbox, stripe"),
     ("PAYMENT_GATEWAY", "stripe", "needs STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRETS"),
     ("STRIPE_API_BASE", "api.stripe.com", URL),
@@ -169,6 +170,17 @@ def test_half_a_key_of_a_bucket_is_not_enough(monkeypatch, tmp_path, given):
 
     assert line.startswith(f"{lacks} (not set): S3_ACCESS_KEY and S3_SECRET_KEY belong together")
     assert "hunter2" not in line
+
+
+def test_nginx_sends_no_files_of_a_bucket(monkeypatch, tmp_path):
+    (line,) = [
+        each
+        for each in refusal(
+            monkeypatch, tmp_path, DELIVERY="nginx", STORAGE="s3", S3_BUCKET="vod-media"
+        )
+        if each.startswith("DELIVERY")
+    ]
+    assert "it needs STORAGE=local" in line
 
 
 def test_a_bucket_needs_boto3(monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ from streaming.delivery.files import OpenFile
 from streaming.delivery.messages import Headers
 
 METHODS = b"GET, HEAD, OPTIONS"
-_EVERYWHERE: Headers = [
+EVERYWHERE: Headers = [
     (b"referrer-policy", b"no-referrer"),  # A referrer would pass on the grant in the path.
     (b"x-content-type-options", b"nosniff"),
     (b"cross-origin-resource-policy", b"cross-origin"),  # Players of other sites fetch the files.
@@ -27,8 +27,8 @@ _PREFLIGHT: Headers = [
     (b"access-control-max-age", b"86400"),
 ]
 # Segments never change, but a grant opens them for one viewer only: no shared cache may keep it.
-_SEGMENT_CACHE = b"private, max-age=31536000, immutable"
-_CHANGING_CACHE = b"private, max-age=2"
+SEGMENT_CACHE = b"private, max-age=31536000, immutable"
+CHANGING_CACHE = b"private, max-age=2"
 _ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:\-]{8,128}")
 _RANGE = re.compile(rb"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 
@@ -76,6 +76,29 @@ class Refusal(Exception):
         return json.dumps({"type": kind, "errors": [error]}).encode()
 
 
+def table() -> dict[str, dict[str, object]]:
+    """Return every answer without a file by its code, as another server sends it.
+
+    Each has ``status``, ``body`` (a text) and ``headers``, without those of EVERYWHERE and of CORS.
+    """
+    given: dict[str, tuple[int, str, Headers]] = {
+        "not_modified": (304, "", []),
+        "preflight": (204, "", [*_PREFLIGHT, (b"allow", METHODS)]),
+    }
+    for code in _REFUSALS:
+        refusal = Refusal(code)
+        headers = [(b"cache-control", b"no-store"), *refusal.headers]
+        given[code] = refusal.status, refusal.body().decode(), headers
+    return {
+        code: {
+            "status": status,
+            "body": body,
+            "headers": {name.decode().title(): value.decode() for name, value in headers},
+        }
+        for code, (status, body, headers) in given.items()
+    }
+
+
 class Cors:
     """The CORS headers (Fetch standard) for a list of allowed origins; ``*`` allows all.
 
@@ -120,9 +143,9 @@ def file_headers(file: OpenFile) -> Headers:
     Computed once for each open file: do not change the list.
     """
     if file.validator_headers is None:
-        cache = _CHANGING_CACHE if file.may_change else _SEGMENT_CACHE
+        cache = CHANGING_CACHE if file.may_change else SEGMENT_CACHE
         file.validator_headers = [
-            *_EVERYWHERE,
+            *EVERYWHERE,
             (b"etag", file.tag),
             (b"cache-control", cache),
             (b"accept-ranges", b"bytes"),
@@ -157,7 +180,7 @@ def part(file: OpenFile, start: int, length: int) -> Headers:
 def refused(refusal: Refusal, body: bytes) -> Headers:
     """Return the headers of a refusal with this body."""
     return [
-        *_EVERYWHERE,
+        *EVERYWHERE,
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
@@ -167,7 +190,7 @@ def refused(refusal: Refusal, body: bytes) -> Headers:
 
 def preflight() -> Headers:
     """Return the headers of the answer to OPTIONS, without those that depend on the origin."""
-    return [*_EVERYWHERE, *_PREFLIGHT, (b"allow", METHODS)]
+    return [*EVERYWHERE, *_PREFLIGHT, (b"allow", METHODS)]
 
 
 def is_unmodified(tag: bytes, if_none_match: bytes) -> bool:

@@ -96,6 +96,11 @@ class Delivery:
         else:
             raise ValueError(f"cannot serve {scope['type']!r}")
 
+    @property
+    def snapshot(self) -> Snapshot:
+        """The process's snapshot, which also records what nginx has sent."""
+        return self._snapshot
+
     # --- start and end of the process -----------------------------------------------------------
 
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:

@@ -32,10 +32,10 @@ CHANGING = {"m3u8", "mpd", "vtt"}
 
 # <video id>/<version>/<name>/…, in the characters that our packager writes. No part is empty or
 # begins with a dot, so "..", "." and hidden files never match; nor do backslash, NUL and percent sign.
-_PART = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
+PART = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
 PUBLISHED = re.compile(
     rf"(?P<video>{ids.FORM})"
-    rf"/{_PART}(?:/{_PART}){{0,7}}\.(?P<extension>{'|'.join(CONTENT_TYPES)})"
+    rf"/{PART}(?:/{PART}){{0,7}}\.(?P<extension>{'|'.join(CONTENT_TYPES)})"
 )
 
 SEGMENT_DIGITS = 5  # a video of six hours has 5,400 segments

@@ -1,0 +1,245 @@
+"""nginx's configuration for DELIVERY=nginx, made from the settings.
+
+It consists of three files: ``nginx.conf``, ``delivery.js`` with the check, and ``delivery.json`` with
+the facts that the check needs. Only the last one holds secrets, and only its owner can read it. nginx
+reads it when it starts, before it gives up root's rights.
+"""
+
+import json
+import os
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from config import ids
+from streaming.delivery import answers, files, snapshot
+from streaming.delivery.nginx import link
+from videos.storage.chosen import store
+
+HERE = Path(__file__).resolve().parent
+SCRIPT, FACTS = "delivery.js", "delivery.json"
+EXCHANGE_MS = int(snapshot.PERIOD_SECONDS * 1000)
+RUN_MS = 5000  # of several exchanges; their memory is given back when a run ends
+NOTES_OF_AN_EXCHANGE = 5000
+# The path is rewritten after nginx has decoded it: a question mark or line break in place of the grant
+# could end it, or become a header of another request. Such a path is no address of a file.
+_GRANT = "[A-Za-z0-9_.~!*(),:@=+-]*"
+_ERRORS = {
+    "599": "refuse",
+    "403 404": "missing",
+    "412": "changed",
+    "416": "outside",
+    "500 503": "broken",
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where nginx listens, where the web servers are, and what nginx may use.
+
+    ``web`` are origins like http://127.0.0.1:2001. ``certificate`` and ``certificate_key`` are files;
+    without them nginx speaks plain HTTP. ``ended_memory`` bounds the number of ended sessions: 8 MB hold
+    31,000.
+    """
+
+    folder: Path
+    web: list[str]
+    listen: str = "443"
+    certificate: Path | None = None
+    certificate_key: Path | None = None
+    resolver: str = ""
+    user: str = ""
+    ended_memory: str = "64m"
+
+
+def facts(site: Site) -> dict[str, Any]:
+    """Return the facts for the check inside nginx: keys, limits, and the answers that are refusals."""
+    root, _ = store().delivered()
+    return {
+        "key": _base64(settings.GRANT_KEY),
+        "secret": link.secret(),
+        "binding": settings.BIND_PLAYBACK,
+        "root": str(root),
+        "web": [origin.rstrip("/") for origin in site.web],
+        "path": link.PATH,
+        "stale_ms": int(snapshot.STALE_SECONDS * 1000),
+        "full_ms": int(snapshot.FULL_LOAD_SECONDS * 1000),
+        "exchange_ms": EXCHANGE_MS,
+        "run_ms": RUN_MS,
+        "batch": NOTES_OF_AN_EXCHANGE,
+        "changing": dict.fromkeys(sorted(files.CHANGING), True),  # preloaded lists have no methods
+        "answers": answers.table(),
+    }
+
+
+def _base64(value: bytes) -> str:
+    return b64encode(value).decode()
+
+
+def write(site: Site) -> None:
+    """Write the script and the facts into the site's folder, each whole or not at all."""
+    (site.folder / "tmp").mkdir(parents=True, exist_ok=True)
+    _replace(site.folder / FACTS, json.dumps(facts(site), indent=1, sort_keys=True), 0o600)
+    _replace(site.folder / SCRIPT, (HERE / SCRIPT).read_text(encoding="utf-8"), 0o644)
+
+
+def is_current(folder: Path) -> bool | None:
+    """Return whether the written files still follow the settings; None when there are none."""
+    try:
+        written = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        script = (folder / SCRIPT).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    expected = facts(Site(folder, written.get("web", [])))
+    return bool(written == expected and script == (HERE / SCRIPT).read_text(encoding="utf-8"))
+
+
+def _replace(path: Path, text: str, mode: int) -> None:
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        file.write(text)
+    new.replace(path)
+
+
+def render(site: Site) -> str:
+    """Return nginx.conf. It holds no secret. Raises ValueError for a text that nginx would misread."""
+    root, _ = store().delivered()
+    is_any = settings.CORS_ALLOW_ALL_ORIGINS
+    given = {
+        "folder_quoted": _quoted(str(site.folder)),
+        "script": _quoted(str(site.folder / SCRIPT)),
+        "facts": _quoted(str(site.folder / FACTS)),
+        "pid": _quoted(str(site.folder / "nginx.pid")),
+        "temporary": _quoted(str(site.folder / "tmp"))[1:-1],
+        "user": f"user {_word(site.user)};\n" if site.user else "",
+        "resolver": f"    resolver {_word(site.resolver)} valid=10s;\n" if site.resolver else "",
+        "ended_memory": _word(site.ended_memory),
+        "upstreams": "\n".join(f"        server {_host(each)};" for each in site.web),
+        "origins": "\n".join(
+            f"        {_quoted(origin)} {_quoted(origin)};"
+            for origin in settings.CORS_ALLOWED_ORIGINS
+            if origin != "null"
+        ),
+        "other_origins": '"*"' if is_any else '""',
+        "vary": "" if is_any else "Origin",
+        "listen": _listen(site),
+        "types": "\n".join(
+            f"        {kind.decode()} {extension};"
+            for extension, kind in files.CONTENT_TYPES.items()
+        ),
+        "run_ms": str(RUN_MS),
+        "locations": _locations(str(root)),
+    }
+    text = _MAIN
+    for name, value in given.items():
+        text = text.replace(f"@{{{name}}}", value)
+    return text
+
+
+def _listen(site: Site) -> str:
+    lines = [f"        listen {_word(site.listen)}{' ssl' if site.certificate else ''};"]
+    if site.certificate and site.certificate_key:
+        lines += [
+            "        http2 on;",
+            f"        ssl_certificate {_quoted(str(site.certificate))};",
+            f"        ssl_certificate_key {_quoted(str(site.certificate_key))};",
+            "        ssl_protocols TLSv1.2 TLSv1.3;",
+            "        ssl_session_cache shared:vod_tls:10m;",
+        ]
+    return "\n".join(lines)
+
+
+def _locations(root: str) -> str:
+    """Return the locations of published files: of texts and of the others, each with and without ranges.
+
+    nginx reads Range otherwise than the embedded engine (several ranges, HEAD, malformed ones), so it
+    gets to see only those that both read alike.
+    """
+    video = f"(?<media_video>{ids.FORM})"
+    changing = "|".join(sorted(files.CHANGING))
+    fixed = "|".join(sorted(set(files.CONTENT_TYPES) - files.CHANGING))
+    parts = []
+    for is_ranged in (False, True):
+        for extensions, is_changing in ((changing, True), (fixed, False)):
+            path = rf"{files.PART}(?:/{files.PART}){{0,7}}\.(?<media_extension>{extensions})"
+            prefix = "/ranged" if is_ranged else ""
+            cache = answers.CHANGING_CACHE if is_changing else answers.SEGMENT_CACHE
+            lines = [
+                "internal;" if is_ranged else "set $media_path $uri;",
+                "" if is_ranged else "if ($media_ranged) { rewrite ^ /ranged$uri last; }",
+                "max_ranges 1;" if is_ranged else "max_ranges 0;",
+                "" if is_ranged else _header("Accept-Ranges", "bytes"),
+                f'set $media_cache "{cache.decode()}";',
+                _header("Cache-Control", "$media_cache"),
+                # A text may change at any moment: its tag is made before the file is opened.
+                "etag off; open_file_cache off;" if is_changing else "",
+                _header("ETag", "$media_tag") if is_changing else "",
+                "js_access media.judge;",
+                "js_header_filter media.begun;",
+                "access_log /dev/null nothing if=$media_noted;",
+                f'disable_symlinks on "from={_quoted(root)[1:-1]}";',
+                f'alias "{_quoted(root)[1:-1]}/$media_file";',
+                _errors(),
+                _common(),
+            ]
+            body = "\n".join(f"            {line}" for line in lines if line)
+            pattern = f"^{prefix}/media/(?<media_grant>{_GRANT})/{video}/(?<media_name>{path})$"
+            parts.append(f'        location ~ "{pattern}" {{\n{body}\n        }}')
+    for name in ("refuse", "missing", "changed", "outside", "broken"):
+        parts.append(
+            f"        location @{name} {{\n            js_content media.{name};\n"
+            f"            {_common()}\n        }}"
+        )
+    parts.append(
+        "        location /media/ {\n"
+        "            set $media_path /;  # no published name: every method but OPTIONS is refused\n"
+        "            js_access media.judge;\n"
+        f"            {_errors()}\n            {_common()}\n        }}"
+    )
+    return "\n".join(parts)
+
+
+def _errors() -> str:
+    """Return where refusals go. nginx's own log would name the address, which holds a grant."""
+    pages = [f"error_page {codes} = @{name};" for codes, name in _ERRORS.items()]
+    return "\n            ".join([*pages, "error_log /dev/null emerg;"])
+
+
+def _common() -> str:
+    """Return the headers of every answer."""
+    headers = {name.decode(): value.decode() for name, value in answers.EVERYWHERE}
+    headers |= {
+        "Access-Control-Allow-Origin": "$media_origin",
+        "Vary": "$media_vary",
+        "X-Request-ID": "$media_request_id",
+        "Last-Modified": "",
+    }
+    return "\n            ".join(_header(name, value) for name, value in headers.items())
+
+
+def _header(name: str, value: str) -> str:
+    return f'add_header {name} "{value}" always;'
+
+
+def _host(origin: str) -> str:
+    return _word(origin.removeprefix("http://").rstrip("/"))
+
+
+def _word(text: str) -> str:
+    """Return a text that stands in nginx.conf without quotes."""
+    if not text or any(character in text for character in "\"'\\;{}$#\n"):
+        raise ValueError(f"nginx cannot read this text: {text!r}")
+    return text
+
+
+def _quoted(text: str) -> str:
+    if any(character in text for character in '"\\$\n'):
+        raise ValueError(f"nginx cannot read this text: {text!r}")
+    return f'"{text}"'
+
+
+_MAIN = (HERE / "nginx.conf.template").read_text(encoding="utf-8")

@@ -1,0 +1,225 @@
+"""The exchange between nginx and the web server, and the command that writes nginx's configuration."""
+
+import asyncio
+import json
+import stat
+from datetime import timedelta
+from io import StringIO
+from uuid import uuid4
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from config.tests.doctoring import said, worst
+from streaming.delivery.asgi import LazyDelivery
+from streaming.delivery.nginx import configuration, link
+from streaming.models import PlaybackSession
+from streaming.tests import nginx_kit
+from streaming.tests.delivery_kit import Stage
+
+SESSION = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def _nginx(settings):
+    settings.DELIVERY = "nginx"
+
+
+@pytest.fixture
+def stage(tmp_path):
+    made = Stage(tmp_path)
+    yield made
+    made.close()
+
+
+def scope_of(secret=None, *, path=link.PATH, method="POST"):
+    given = link.secret() if secret is None else secret
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "headers": [(b"authorization", f"Bearer {given}".encode())],
+    }
+
+
+def exchange(stage, body, ended=lambda since: {"now": 1.0, "ended": []}):
+    lazy = LazyDelivery()
+    lazy.delivery = stage.app
+    application, sent = link.Link(lazy, ended), []
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    parts = [text[:10], text[10:]]
+
+    async def receive():
+        if not parts:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(application(scope_of(), receive, send))
+    return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+@pytest.mark.parametrize(
+    ("change", "taken"),
+    [
+        ({}, True),
+        ({"secret": "x"}, False),
+        ({"secret": ""}, False),
+        ({"path": link.PATH + "/"}, False),
+        ({"method": "GET"}, False),
+    ],
+)
+def test_only_nginx_with_its_secret_is_answered(stage, change, taken):
+    assert link.Link(LazyDelivery()).takes(scope_of(**change)) is taken
+
+
+def test_with_the_embedded_engine_there_is_no_such_address(settings):
+    settings.DELIVERY = "embedded"
+    assert not link.Link(LazyDelivery()).takes(scope_of())
+
+
+def test_notes_reach_the_snapshot(stage):
+    notes = [f"s{SESSION}:7", f"b{SESSION}:9", f"t{'f' * 32}", "nonsense", f"s{SESSION}:123456", ""]
+
+    assert exchange(stage, {"since": None, "notes": notes, "lost": 3})[0] == 200
+
+    assert list(stage.snapshot._served) == [(bytes.fromhex(SESSION), 7)]
+    assert list(stage.snapshot._begun) == [(bytes.fromhex(SESSION), 9)]
+    assert set(stage.snapshot._touched) == {bytes.fromhex(SESSION), b"\xff" * 16}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[]", b"{}", b"{", b"\xff", {"since": "x", "notes": [], "lost": 0},
+        {"since": None, "notes": [1], "lost": 0}, {"since": 1e300, "notes": [], "lost": 0},
+        {"since": None, "notes": ["t" * 3_000_000], "lost": 0},
+    ],
+)  # fmt: skip
+def test_a_damaged_question_is_refused_and_changes_nothing(stage, body):
+    assert exchange(stage, body)[0] == 400
+    assert not stage.snapshot._touched
+
+
+def test_a_database_that_is_away_is_a_503(stage):
+    def away(since):
+        raise ConnectionError("away")
+
+    assert exchange(stage, {"since": None, "notes": [], "lost": 0}, away)[0] == 503
+
+
+def test_the_ended_sessions_of_the_database(make_video):
+    now, video = timezone.now(), make_video()
+
+    def session(**times):
+        times["end_reason"] = "stopped" if "ended_at" in times else ""
+        return PlaybackSession.objects.create(
+            id=uuid4(), video=video, version="v1", access="free", viewer_key="x", **times
+        ).pk.hex
+
+    soon = now + timedelta(hours=1)
+    session(expires_at=soon)  # runs
+    session(
+        expires_at=now - timedelta(hours=1), ended_at=now - timedelta(hours=2)
+    )  # no grant is left
+    old = session(expires_at=soon, ended_at=now - timedelta(hours=5))
+    new = session(expires_at=soon, ended_at=now - timedelta(seconds=20))
+
+    everything, lately = link._ended(None), link._ended(now)
+
+    assert {each for each, _ in everything["ended"]} == {old, new}
+    # A transaction commits up to so long after the moment that it wrote down.
+    assert [each for each, _ in lately["ended"]] == [new]
+    seconds = lately["ended"][0][1]
+    assert 3600 < seconds < 3700
+    assert abs(lately["now"] - now.timestamp()) < 60
+
+
+# --- the command --------------------------------------------------------------------------------------
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_the_configuration_is_one_that_nginx_takes(tmp_path, settings, with_tls):
+    settings.CORS_ALLOWED_ORIGINS = ["https://app.example", "https://b.example:8443"]
+    settings.MEDIA_ROOT = tmp_path / "media with a space"
+    folder = tmp_path / "site"
+    more = {"certificate": nginx_kit.certificate(tmp_path)[0]} if with_tls else {}
+    if with_tls:
+        more["certificate_key"] = nginx_kit.certificate(tmp_path)[1]
+    web = ["http://127.0.0.1:2001", "http://[::1]:2002/"]
+
+    conf = nginx_kit.tested(
+        nginx_kit.site(folder, web=web, port=8443, resolver="127.0.0.1", **more)
+    )
+
+    text = conf.read_text()
+    facts = json.loads((folder / "delivery.json").read_text())
+    assert facts["web"] == ["http://127.0.0.1:2001", "http://[::1]:2002"]
+    assert facts["key"] not in text
+    assert facts["secret"] not in text
+    assert stat.S_IMODE((folder / "delivery.json").stat().st_mode) == 0o600
+
+
+def test_the_command_writes_the_three_files(tmp_path, settings):
+    settings.MEDIA_ROOT = tmp_path / "media"
+    output, out = tmp_path / "nginx.conf", StringIO()
+
+    call_command(
+        "nginx_config", "--output", str(output), "--folder", str(tmp_path / "n"), stdout=out
+    )
+    call_command("nginx_config", "--folder", str(tmp_path / "n"), stdout=out)
+
+    assert out.getvalue() == output.read_text()
+    assert f'disable_symlinks on "from={tmp_path}/media/videos";' in out.getvalue()
+    assert {path.name for path in (tmp_path / "n").iterdir()} >= {"delivery.js", "delivery.json"}
+    assert configuration.is_current(tmp_path / "n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--certificate", "a.pem"], "--certificate-key"),
+        (["--web", "http://a;b"], "nginx cannot read"),
+        (["--listen", "443; return 200"], "nginx cannot read"),
+        (["--user", "x;"], "nginx cannot read"),
+    ],
+)
+def test_the_command_refuses_what_nginx_would_misread(tmp_path, arguments, text):
+    with pytest.raises(CommandError, match=text):
+        call_command("nginx_config", "--folder", str(tmp_path), *arguments)
+    assert not (tmp_path / "delivery.json").exists()
+
+
+def test_the_command_needs_the_setting(settings, tmp_path):
+    settings.DELIVERY = "embedded"
+    with pytest.raises(CommandError, match="DELIVERY=nginx"):
+        call_command("nginx_config", "--folder", str(tmp_path))
+
+
+def test_files_that_no_longer_follow_the_settings_are_noticed(tmp_path, settings):
+    settings.MEDIA_ROOT = tmp_path
+    assert configuration.is_current(tmp_path) is None
+    configuration.write(configuration.Site(tmp_path, ["http://127.0.0.1:2001"]))
+    assert configuration.is_current(tmp_path) is True
+
+    settings.BIND_PLAYBACK = "none"
+    assert configuration.is_current(tmp_path) is False
+
+
+def test_the_doctor_says_who_sends_the_files(settings, tmp_path):
+    settings.DATA_DIR, settings.TRUSTED_PROXIES = tmp_path, ["127.0.0.1"]
+    assert "not written here" in said("delivery")
+    configuration.write(configuration.Site(tmp_path / "nginx", ["http://127.0.0.1:2001"]))
+    assert worst("delivery") == "ok"
+
+    settings.BIND_PLAYBACK = "none"
+    assert "do not follow" in said("delivery")
+    configuration.write(configuration.Site(tmp_path / "nginx", ["http://127.0.0.1:2001"]))
+    settings.TRUSTED_PROXIES = []
+    assert "TRUSTED_PROXIES is empty" in said("delivery")
+    settings.DELIVERY = "embedded"
+    assert worst("delivery") == "ok"
