@@ -1,8 +1,8 @@
 """The ASGI application: it passes each request to the part that answers it.
 
 ``/media/`` goes to the delivery, the notes of nginx to its link (DELIVERY=nginx), uploads to the upload
-application, and other requests to Django in
-threads. Bytes of clients wait on the event loop: a few slow clients would occupy all threads.
+application, and other requests to Django in threads. Bytes of clients wait on the event loop: a few slow
+clients would occupy all threads.
 The API does not run under Django's own ASGI handler, where a request costs several times as much.
 """
 
