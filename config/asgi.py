@@ -1,8 +1,8 @@
 """The ASGI application: it passes each request to the part that answers it.
 
 ``/media/`` goes to the delivery, the notes of nginx to its link (DELIVERY=nginx), uploads to the upload
-application, and other requests to Django in threads. Bytes of clients wait on the event loop: a few slow
-clients would occupy all threads.
+applications, and other requests to Django in threads. Bytes of clients wait on the event loop: a few
+slow clients would occupy all threads.
 The API does not run under Django's own ASGI handler, where a request costs several times as much.
 """
 
@@ -51,6 +51,7 @@ api = Bridge(django, LANES)
 media = import_string("streaming.delivery.asgi.application")
 link = import_string("streaming.delivery.nginx.link.application")
 uploads = import_string("videos.uploads.asgi.Uploads")(api)
+resumable = import_string("videos.uploads.resumable.ResumableUploads")(api)
 prepare_document = import_string("config.api.document.prepare")
 record_the_rest = import_string("audit.buffer.record_the_rest")
 
@@ -59,7 +60,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Pass one connection on. The delivery also gets the start and stop of the process (lifespan)."""
     if scope["type"] == "lifespan":
         prepare_document()
+        clock = asyncio.create_task(resumable.keep_time())
         await media(scope, receive, _recording(send))
+        clock.cancel()
     elif scope["type"] != "http":
         return  # uvicorn refuses a WebSocket that is not accepted
     elif scope["path"].startswith("/media/"):  # which counts its requests itself
@@ -100,6 +103,8 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
         await link(scope, receive, send)
     elif uploads.takes(scope):
         await uploads(scope, receive, send)
+    elif resumable.takes(scope):
+        await resumable(scope, receive, send)
     else:
         await api(scope, receive, send)
 

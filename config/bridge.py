@@ -35,6 +35,7 @@ from config.http import SCOPE, request_id_for
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Environ = dict[str, Any]
 WsgiApplication = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+Given = TypeVar("Given")
 Result = TypeVar("Result")
 MEMORY_MAX = 256 * 1024  # bytes of an answer that wait in memory for a slow client
 CHUNK = 64 * 1024
@@ -168,7 +169,7 @@ class Bridge:
 
     async def look_up(self, work: Callable[[Environ], Result], environ: Environ) -> Result:
         """Run ``work``, which may use the database, in a thread for reading. Raises BodyRefused."""
-        return await self._lanes.reads.run(_with_connections(work), environ)
+        return await self._lanes.reads.run(with_connections(work), environ)
 
     def _call(self, environ: Environ) -> Answer:
         """Run Django in this thread, and collect the whole answer."""
@@ -212,13 +213,13 @@ def _collected(parts: Iterable[bytes]) -> bytes | IO[bytes]:
     return file
 
 
-def _with_connections(work: Callable[[Environ], Result]) -> Callable[[Environ], Result]:
+def with_connections(work: Callable[[Given], Result]) -> Callable[[Given], Result]:
     """Return ``work`` with the care for database connections that Django takes around a request."""
 
-    def run(environ: Environ) -> Result:
+    def run(given: Given) -> Result:
         close_old_connections()
         try:
-            return work(environ)
+            return work(given)
         finally:
             close_old_connections()
 

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from config import env, env_operations, env_storage, env_urls, logs
+from config import cors, env, env_operations, env_storage, env_urls, logs
 from config.api.introduction import API_DESCRIPTION, API_TAGS, ENUM_NAMES
 
 BASE_DIR = env.BASE_DIR
@@ -169,14 +169,8 @@ SILENCED_SYSTEM_CHECKS = [
 CORS_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", ("*",), wildcard="*")  # without cookies
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ORIGINS
 CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ORIGINS if origin != "*"]
-CORS_ALLOW_HEADERS = [
-    "accept", "authorization", "content-type", "idempotency-key", "if-none-match",
-    "playback-grant", "range", "x-request-id",
-]  # fmt: skip
-CORS_EXPOSE_HEADERS = [
-    "content-range", "etag", "idempotent-replayed", "ratelimit-limit", "ratelimit-remaining",
-    "ratelimit-reset", "retry-after", "x-request-id",
-]  # fmt: skip
+CORS_ALLOW_HEADERS = cors.ALLOWED
+CORS_EXPOSE_HEADERS = cors.EXPOSED
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
@@ -234,6 +228,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 20 * 1024**3, minimum=1)
 CREATOR_QUEUE_VIDEOS = env.number("CREATOR_QUEUE_VIDEOS", 100, minimum=1)
 CREATOR_QUEUE_BYTES = env.number("CREATOR_QUEUE_BYTES", 200 * 1024**3, minimum=1)
+UPLOAD_QUOTA_BYTES = env.number("UPLOAD_QUOTA_BYTES", 100 * 1024**3, minimum=1)
+UPLOAD_EXPIRE_HOURS = env.number("UPLOAD_EXPIRE_HOURS", 24, minimum=1, maximum=24 * 30)
 STORAGE_RESERVE_BYTES = env.number("STORAGE_RESERVE_BYTES", 512 * 1024**2)
 
 FFMPEG_PATH = env.program("FFMPEG_PATH")

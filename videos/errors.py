@@ -85,6 +85,96 @@ class EmptyUpload(DomainError):
     attr = "file"
 
 
+class InvalidHeader(DomainError):
+    """Refusal of a request of the tus protocol with a header that is missing or cannot be read."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "invalid_header"
+
+    def __init__(self, header: str, detail: str):
+        super().__init__(f"{header} {detail}")
+        self.attr = header
+
+
+class TusVersion(DomainError):
+    """Refusal of a request that does not speak the version of tus that is served."""
+
+    status_code = status.HTTP_412_PRECONDITION_FAILED
+    default_code = "tus_version"
+    default_detail = "Send the header Tus-Resumable: 1.0.0. No other version of tus is spoken here."
+
+
+class OffsetMismatch(DomainError):
+    """Refusal of bytes that do not follow those that are there."""
+
+    default_code = "offset_mismatch"
+
+    def __init__(self, offset: int = 0):
+        super().__init__(f"The upload has {offset} bytes. Send the rest from there.")
+
+
+class ChecksumMismatch(DomainError):
+    """Refusal of bytes that are not those of their checksum. They are forgotten."""
+
+    status_code = 460
+    default_code = "checksum_mismatch"
+    default_detail = (
+        "The bytes are not those of Upload-Checksum, and were not kept. Send them again."
+    )
+
+
+class UploadBusy(DomainError):
+    """Refusal of a second writer of an upload."""
+
+    status_code = status.HTTP_423_LOCKED
+    default_code = "upload_busy"
+    default_detail = (
+        "Another request writes this upload at the moment. Try again when it has ended."
+    )
+    retry_after = 2
+
+
+class UploadCut(DomainError):
+    """The end of a request whose client has gone. What had arrived is kept."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "upload_interrupted"
+    default_detail = (
+        "The connection ended. Ask for the upload's offset, and send the rest from there."
+    )
+
+
+class UploadGone(DomainError):
+    """Refusal of an upload that has expired or failed, or whose bytes are gone."""
+
+    status_code = status.HTTP_410_GONE
+    default_code = "upload_gone"
+    default_detail = "This upload has ended. Begin a new one."
+
+
+class UploadQuotaExceeded(DomainError):
+    """Refusal of an upload beyond UPLOAD_QUOTA_BYTES of its creator."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "upload_quota_exceeded"
+    default_detail = "Too many bytes are under way. Finish or end other uploads first."
+
+
+class JoinedUpload(DomainError):
+    """Refusal of bytes for an upload that is joined from others."""
+
+    status_code = status.HTTP_403_FORBIDDEN
+    default_code = "joined_upload"
+    default_detail = "This upload is joined from others, and takes no bytes."
+
+
+class NotJoinable(DomainError):
+    """Refusal to join uploads that are no complete parts, or are parts of another upload."""
+
+    default_code = "not_joinable"
+    default_detail = "Only complete partial uploads of your own can be joined, and only once."
+
+
 class TooManyCaptions(DomainError):
     """Refusal of one more caption of a video that has as many as a video may have."""
 

@@ -13,6 +13,7 @@ from videos import querysets
 from videos.engines.models import Period as Period  # a model of this app, as the next
 from videos.engines.models import WorkerPresence as WorkerPresence
 from videos.presentation.models import Caption
+from videos.uploads.models import Upload as Upload
 
 GROWING = "g"  # begins the names of growing versions; those of all others are hexadecimal
 

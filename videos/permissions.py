@@ -5,6 +5,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 from config.api.permissions import requires
 
+MayUpload = requires("videos.add_video", "Only creators and administrators may upload videos.")
 MayRestoreVideos = requires("videos.restore_video", "Only administrators may restore videos.")
 
 

@@ -3,6 +3,7 @@ from rest_framework.routers import SimpleRouter
 
 from videos.presentation.poster_views import PosterView
 from videos.presentation.views import CaptionViewSet, ChaptersView
+from videos.uploads.views import UploadViewSet
 from videos.views import VideoViewSet
 
 
@@ -20,6 +21,7 @@ class CollectionRouter(SimpleRouter):
 
 router = CollectionRouter()
 router.register("videos", VideoViewSet, basename="video")
+router.register("uploads", UploadViewSet, basename="upload")
 
 urlpatterns = [
     *router.urls,

@@ -13,7 +13,7 @@ from accounts.roles import Role
 from config.tests import openapi
 from payments import models
 from payments.periods import Month
-from videos.models import Caption, Video
+from videos.models import Caption, Upload, Video
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sweep]
 
@@ -59,6 +59,11 @@ MATRIX: dict[str, tuple[Any, ...]] = {
     "PUT videos/{id}": ({"title": "New"}, 401, 403, 403, 200, 403, 200),
     "DELETE videos/{id}": (None, 401, 403, 403, 204, 403, 204),
     "PUT videos/{id}/file": ("form", 401, 403, 403, 400, 403, 400),
+    # without the header of the protocol
+    "POST uploads/": (None, 401, 403, 412, 412, 403, 412),
+    "GET uploads/{id}": (None, 401, 403, 404, 200, 403, 404),
+    "PATCH uploads/{id}": (None, 401, 403, 412, 412, 403, 412),
+    "DELETE uploads/{id}": (None, 401, 403, 412, 412, 403, 412),
     "GET videos/{video_id}/poster": (None, 404, 404, 404, 404, 404, 404),  # none on the disk here
     "PUT videos/{video_id}/poster": ({}, 401, 403, 403, 400, 403, 400),
     "DELETE videos/{video_id}/poster": (None, 401, 403, 403, 200, 403, 200),
@@ -212,6 +217,7 @@ OPENS = {
     "videos.add_video": {
         "POST videos/", "GET payments/creator/videos/{video_id}/offers",
         "PUT payments/creator/videos/{video_id}/offers",
+        "POST uploads/", "GET uploads/{id}", "PATCH uploads/{id}", "DELETE uploads/{id}",
     },
     "videos.view_any_video": set(),  # see test_seeing_and_watching_any_video_are_two_permissions
     "videos.watch_any_video": set(),
@@ -342,6 +348,11 @@ class House:
         play = self.client_for().get(token["stream_url"], HTTP_ACCEPT="application/json")
         return play.data["session_id"]
 
+    def upload(self) -> uuid.UUID:
+        now = timezone.now()
+        fields = {"state": "done", "expires_at": now, "ended_at": now, "video_id": self.video.pk}
+        return Upload.objects.create(user=self.owner, length=1, offset=1, **fields).pk
+
     def caption(self, video) -> uuid.UUID:
         """Return the id of a new caption, or an unknown id for an unknown video."""
         if not isinstance(video, Video):
@@ -385,6 +396,8 @@ class House:
             path = path.replace("{id}", str(self.caption(video)))
         if path.startswith("videos/{id}") or "{video_id}" in path:
             value = video.pk
+        elif path.startswith("uploads/{"):
+            value = self.upload()
         elif path.startswith("users/"):
             value = self.bystander.pk
         elif path.startswith("stream/play"):

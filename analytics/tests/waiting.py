@@ -35,7 +35,8 @@ from payments.models import (
 from payments.services.gateway_news import followups, webhooks
 from payments.services.subscribing import lapsing
 from streaming.models import PlaybackSession
-from videos.models import Caption, Chunk, ProcessingJob, Video
+from videos.models import Caption, Chunk, ProcessingJob, Upload, Video
+from videos.services import resuming
 
 State = tuple[type[Model], str, str]  # model, field, value; the value "NULL" is an empty field
 Overdue = Callable[[datetime], Q]  # the rows whose clock has run out at a moment
@@ -44,7 +45,7 @@ HOUR, TICK = timedelta(hours=1), timedelta(minutes=5)
 # Fields with choices that hold no state: they never change, or people set them at will.
 NO_STATE = {
     (AuditEntry, "action"), (AuditCheckpoint, "reason"), (Reaction, "value"), (Video, "visibility"),
-    (ProcessingJob, "kind"), (ProcessingJob, "stage"),
+    (ProcessingJob, "kind"), (ProcessingJob, "stage"), (Upload, "kind"),
     (Caption, "kind"), (Caption, "origin"),
     (Order, "kind"), (money.JournalEntry, "kind"), (money.LedgerAccount, "kind"),
     (money.LedgerAccount, "role"), (money.Coupon, "funded_by"), (money.Plan, "interval"),
@@ -72,6 +73,7 @@ FINAL: dict[tuple[type[Model], str], set[str]] = {
     (CouponRedemption, "state"): {"used", "released"},
     (ProcessingJob, "state"): {"done", "failed", "canceled"},
     (Chunk, "state"): {"done", "refused"},
+    (Upload, "state"): {"done", "failed", "expired"},
     (Video, "status"): {"READY", "FAILED"},
     (Video, "completeness"): {"full"},
 }  # fmt: skip
@@ -154,6 +156,9 @@ WAITS: dict[State, Overdue | None] = {
         lambda now: Q(lease_until__lte=now - TICK, video__deleted_at=None)
     ),
     (Chunk, "state", "open"): lambda now: ~Q(job__state__in=["queued", "running"]),
+    (Upload, "state", "open"): (
+        lambda now: Q(expires_at__lte=now - resuming.KEPT - TICK, joined=None)
+    ),
     (Video, "status", "CREATED"): None,
     (Video, "completeness", "growing"): lambda now: Q(deleted_at=None) & ~_has_open_job(),
     (Video, "completeness", "early"): (

@@ -33,6 +33,14 @@ HEADERS = {
     ),
     "Content-Disposition": ("string", "The name under which to save the file."),
     "Location": ("string", "The address to go on to."),
+    "Tus-Resumable": ("string", "The version of tus: `1.0.0`."),
+    "Upload-Offset": ("integer", "Bytes of the upload that have come."),
+    "Upload-Length": ("integer", "Bytes of the whole upload, if they are known."),
+    "Upload-Defer-Length": ("integer", "`1` if the length is not known yet."),
+    "Upload-Metadata": ("string", "The metadata, as it was sent."),
+    "Upload-Concat": ("string", "`partial`, or `final;` and the parts, as it was sent."),
+    "Upload-Expires": ("string", "When the upload ends if nothing more comes (RFC 9110 date)."),
+    "Video-Id": ("string", "The id of the video to which the upload goes."),
 }
 REQUEST_ID: Document = {
     "name": "X-Request-ID",
@@ -54,6 +62,7 @@ HEADERS_OF_STATUS = {
     **dict.fromkeys((400, 402, 403, 404, 422), ("Idempotent-Replayed",)),
     401: ("WWW-Authenticate",),
     409: ("Idempotent-Replayed", "Retry-After"),
+    423: ("Retry-After",),
     429: ("Retry-After",),
     503: ("Retry-After",),
 }

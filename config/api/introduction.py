@@ -18,6 +18,7 @@ Upload, transcode, sell and stream videos.
 API_TAGS = [
     {"name": "auth", "description": "Create an account, sign in, renew and revoke tokens."},
     {"name": "videos", "description": "The catalogue, uploads, processing, and likes."},
+    {"name": "uploads", "description": "Uploads that go on after a cut (tus 1.0.0)."},
     {"name": "stream", "description": "Start playback, report it, and end it."},
     {
         "name": "payments",

@@ -18,8 +18,12 @@ ErrorClass = type[exceptions.APIException]
 
 REASONS = {
     status: HTTPStatus(status).phrase
-    for status in (400, 401, 402, 403, 404, 408, 409, 410, 411, 415, 429, 500, 503)
-} | {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110 has renamed these two
+    for status in (400, 401, 402, 403, 404, 408, 409, 410, 411, 412, 415, 423, 429, 500, 503)
+} | {
+    413: "Content Too Large",  # RFC 9110 has renamed these two
+    422: "Unprocessable Content",
+    460: "Checksum Mismatch",  # of tus
+}
 
 # Why each status is answered: the description of the response that all operations share.
 MEANINGS = {
@@ -32,10 +36,13 @@ MEANINGS = {
     409: "The current state does not allow this.",
     410: "The thing has ended and will not come back.",
     411: "The length of the body is not known before it is sent.",
+    412: "The request does not name a version of the protocol that is spoken here.",
     413: "The body is too large.",
     415: "The body's `Content-Type` is not one that this operation reads.",
     422: "The request is well formed, and a rule of the domain refuses it.",
+    423: "Another request is changing the thing.",
     429: "Too many requests. `Retry-After` says how long to wait.",
+    460: "The bytes are not those of their checksum.",
     500: "The service has failed. The failure is in its log, under the `X-Request-ID`.",
     503: "A part of the service is busy or away. Repeat the request after `Retry-After`.",
 }
@@ -51,10 +58,13 @@ EXAMPLES = {
     409: ("already_owned", "You own this video already."),
     410: ("session_ended", "This playback session has ended. Start playback again."),
     411: ("length_required", "Send the length of the body in Content-Length."),
+    412: ("tus_version", "Send the header Tus-Resumable: 1.0.0."),
     413: ("too_large", "The request is too large."),
     415: ("unsupported_media_type", 'Unsupported media type "text/plain" in request.'),
     422: ("not_for_sale", "This video is not for sale."),
+    423: ("upload_busy", "Another request writes this upload at the moment."),
     429: ("throttled", "Request was throttled. Expected available in 12 seconds."),
+    460: ("checksum_mismatch", "The bytes are not those of Upload-Checksum."),
     500: ("error", "The service failed to answer this request. The failure has been logged."),
     503: ("unavailable", "A part of the service is busy. Try again in a moment."),
 }

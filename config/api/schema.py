@@ -11,6 +11,7 @@ from typing import Any
 from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
 from drf_spectacular.plumbing import get_lib_doc_excludes, is_serializer
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import Direction
 from drf_standardized_errors.openapi import AutoSchema as StandardizedErrorsSchema
 from drf_standardized_errors.openapi_utils import (
@@ -144,7 +145,8 @@ class AutoSchema(StandardizedErrorsSchema):
         inputs: list[Any] = [each for each in self.get_override_parameters() if is_serializer(each)]
         if self.method in WITH_BODY:
             body = self.get_request_serializer()
-            inputs += body.values() if isinstance(body, dict) else [body]
+            bodies: list[Any] = [*body.values()] if isinstance(body, dict) else [body]
+            inputs += [each for each in bodies if each is not OpenApiTypes.BINARY]
             fields: list[InputDataField] = []
         else:
             fields = super()._determine_fields_with_error_codes()

@@ -18,7 +18,8 @@ from django.test import Client
 from config.tests.openapi import document
 
 PREFIX = "/api/v1/"
-# Headers of HTTP itself and of the middleware for browsers; they say nothing about an operation.
+# Headers of HTTP itself, of tus (in every answer to it, refusals included) and of the middleware for
+# browsers; they say nothing about an operation.
 UNDECLARED = {
     "access-control-allow-credentials",
     "access-control-allow-origin",
@@ -34,6 +35,8 @@ UNDECLARED = {
     "permissions-policy",
     "referrer-policy",
     "strict-transport-security",
+    "tus-resumable",
+    "tus-version",
     "vary",
     "x-content-type-options",
     "x-frame-options",

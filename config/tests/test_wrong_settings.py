@@ -84,6 +84,8 @@ WRONG = [
     ("DEFAULT_ADMIN_EMAIL", "Ann <ann@example.com>", "an e-mail address"),
     ("DEFAULT_FROM_EMAIL", "Videos", "an e-mail address"),
     ("UPLOAD_MAX_BYTES", "20G", "a whole number from 1"),
+    ("UPLOAD_QUOTA_BYTES", "0", "a whole number from 1"),
+    ("UPLOAD_EXPIRE_HOURS", "721", "from 1 to 720"),
     ("FFMPEG_PATH", "/nope", "a program that can be run"),
     ("FFPROBE_PATH", "/dev", "a program that can be run"),
     ("PACKAGER_PATH", "/etc/passwd", "a program that can be run"),

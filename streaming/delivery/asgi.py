@@ -20,7 +20,7 @@ from config.metrics.processes import MediaTally
 from streaming.delivery import answers, files
 from streaming.delivery.answers import Refusal
 from streaming.delivery.grants import GrantRefused, Grants, grants_for
-from streaming.delivery.messages import Headers, Receive, Scope, Send
+from streaming.delivery.messages import Headers, Receive, Scope, Send, wait_for_disconnect
 from streaming.delivery.snapshot import Snapshot, database_snapshot
 from videos.storage.chosen import store
 
@@ -340,7 +340,7 @@ class Delivery:
                     # A server accepts pieces for a client that has disconnected without an error, so
                     # only receive() tells.
                     if disconnected is None:
-                        disconnected = asyncio.ensure_future(_wait_for_disconnect(transfer.receive))
+                        disconnected = asyncio.ensure_future(wait_for_disconnect(transfer.receive))
                     await asyncio.sleep(0)
             return sent
         finally:
@@ -370,11 +370,6 @@ def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> N
     """Call ``function`` on the event loop, from another thread."""
     with suppress(RuntimeError):  # The loop is closed, so there is no transfer to stop.
         loop.call_soon_threadsafe(function)
-
-
-async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 class LazyDelivery:

@@ -54,3 +54,9 @@ class LifespanComplete(TypedDict):
 
 Receive = Callable[[], Awaitable[Received]]
 Send = Callable[[ResponseStart | ResponseBody | LifespanComplete], Awaitable[None]]
+
+
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client has gone. Messages before that are dropped."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

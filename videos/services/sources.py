@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Unpack
+from uuid import UUID
 
 from django.db import transaction
 
@@ -23,13 +24,15 @@ def create_with_source(
     creator: User,
     received: ReceivedFile,
     tags: Sequence[str] = (),
+    pk: UUID | None = None,
     **fields: Unpack[catalogue.VideoDetails],
 ) -> Video:
     """Create a video together with its source and queue its processing job: all of it or nothing.
 
-    Raises EmptyUpload for a file of zero bytes.
+    Without ``pk`` its id is the one for which the file was sent, or a new one. Raises EmptyUpload for a
+    file of zero bytes.
     """
-    video = catalogue.create_video(creator=creator, tags=tags, pk=received.video_id, **fields)
+    video = catalogue.create_video(creator=creator, tags=tags, pk=pk or received.video_id, **fields)
     return attach_source(video=video, received=received, actor=creator)
 
 

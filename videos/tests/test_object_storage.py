@@ -18,7 +18,7 @@ from videos import doctor, jobs, presence, storage
 from videos.models import ProcessingJob, Video
 from videos.presentation import captioning, cues, refreshing
 from videos.processing import growing
-from videos.services import catalogue, garbage, publishing, reprocessing, sources
+from videos.services import catalogue, completing, garbage, publishing, reprocessing, sources
 from videos.storage import bucket as bucket_module
 from videos.storage.listing import LISTING
 from videos.tests.buckets import Rclone, SeaweedFS, emptied, running, use
@@ -361,3 +361,27 @@ def test_without_the_server_all_is_refused_clearly_and_comes_back(
     process_all()
     waiting.refresh_from_db()
     assert waiting.status == "READY"
+
+
+def test_a_resumable_upload_waits_for_the_bucket_and_is_queued_once(
+    server, bucket, client_for, creator, media, monkeypatch
+):
+    """All bytes are here and acknowledged when the bucket goes away."""
+    client, tus = client_for(creator), {"HTTP_TUS_RESUMABLE": "1.0.0"}
+    begin = {"HTTP_UPLOAD_LENGTH": "3", "HTTP_UPLOAD_METADATA": "title QQ=="}
+    url = client.generic("POST", "/api/v1/uploads/", **begin, **tus)["Location"]
+    monkeypatch.setattr("videos.uploads.receiving.check_room", lambda announced: None)
+    kind, offset = "application/offset+octet-stream", {"HTTP_UPLOAD_OFFSET": "0"}
+    server.kill()
+    last = client.generic("PATCH", url, b"abc", content_type=kind, **offset, **tus)
+    assert (last.status_code, last["Upload-Offset"]) == (204, "3")
+    assert completing.complete_interrupted() == 0
+    assert not Video.objects.exists()
+
+    server.start()
+    assert completing.complete_interrupted() == 1
+    assert completing.complete_interrupted() == 0
+    video = Video.objects.get()
+    assert names(bucket, "sources/") == {video.source_path}
+    assert (str(video.pk), video.jobs.count()) == (last["Video-Id"], 1)
+    assert media.files() == []

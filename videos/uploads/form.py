@@ -193,7 +193,7 @@ class Form:
             )
         if FIELD in self.files:
             raise ParseError("The form has several files. Send one.")
-        if name := _file_name(sent):
+        if name := file_name(sent):
             self._file = _FilePart(name)
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
@@ -240,7 +240,7 @@ def _extended_name(disposition: bytes) -> str | None:
         ) from None
 
 
-def _file_name(sent: str) -> str:
+def file_name(sent: str) -> str:
     """Return the last part of a sent path without control characters; empty if nothing is left."""
     name = sent.rsplit("/")[-1].rsplit("\\")[-1]
     name = "".join(character for character in name if character.isprintable())

@@ -1,0 +1,554 @@
+"""tus 1.0.0 at /api/v1/uploads/: each rule of the protocol, and that a refusal changes nothing.
+
+Here Django takes in the bytes itself. `test_tus_served` has the upload application.
+"""
+
+import base64
+import errno
+import hashlib
+import os
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.utils import timezone
+
+from accounts.roles import Role
+from audit.models import AuditEntry
+from videos.models import ProcessingJob, Upload, Video
+from videos.services import completing
+from videos.uploads import spool
+
+pytestmark = pytest.mark.django_db
+URL = "/api/v1/uploads/"
+BYTES = "application/offset+octet-stream"
+TUS = {"HTTP_TUS_RESUMABLE": "1.0.0"}
+
+
+def meta(**values: str) -> str:
+    return ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in values.items())
+
+
+def checksum(data: bytes, algorithm: str = "sha1") -> str:
+    digest = hashlib.new(algorithm, data, usedforsecurity=False).digest()
+    return f"{algorithm} {base64.b64encode(digest).decode()}"
+
+
+def code(response) -> str:
+    return response.json()["errors"][0]["code"]
+
+
+class Tus:
+    """One user's requests."""
+
+    def __init__(self, client):
+        self.client = client
+        client.raise_request_exception = False
+
+    def post(self, data=b"", *, title="A film", tus=True, **headers):
+        headers.setdefault("HTTP_UPLOAD_METADATA", meta(filename="film.mp4", title=title))
+        return self.client.generic(
+            "POST", URL, data, content_type=BYTES if data else "", **(TUS if tus else {}), **headers
+        )
+
+    def begin(self, length: int, **headers) -> str:
+        response = self.post(HTTP_UPLOAD_LENGTH=str(length), **headers)
+        assert response.status_code == 201, response.content
+        return response["Location"]
+
+    def head(self, url, **headers):
+        return self.client.head(url, **(headers or TUS))
+
+    def patch(self, url, offset, data=b"", *, kind=BYTES, tus=True, **headers):
+        return self.client.generic(
+            "PATCH", url, data, content_type=kind, HTTP_UPLOAD_OFFSET=str(offset),
+            **(TUS if tus else {}), **headers,
+        )  # fmt: skip
+
+    def delete(self, url):
+        return self.client.delete(url, **TUS)
+
+    def offset(self, url) -> int:
+        return int(self.head(url)["Upload-Offset"])
+
+
+@pytest.fixture
+def tus(client_for, creator, media, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)  # a busy disk takes a second for each
+    return Tus(client_for(creator))
+
+
+def writer_of(upload: Upload) -> spool.Writer:
+    writer = spool.Writer.of(upload.pk)
+    assert writer is not None
+    return writer
+
+
+def jobs() -> int:
+    return ProcessingJob.objects.count()
+
+
+class TestUpload:
+    def test_in_pieces_to_a_new_video(self, tus, creator, media, trail):
+        url = tus.begin(10)
+        head = tus.head(url)
+        assert (head.status_code, head["Upload-Offset"], head["Upload-Length"]) == (200, "0", "10")
+        assert (head["Cache-Control"], head["Tus-Resumable"]) == ("no-store", "1.0.0")
+        assert head["Upload-Metadata"] == meta(filename="film.mp4", title="A film")
+
+        first = tus.patch(url, 0, b"0123")
+        assert (first.status_code, first["Upload-Offset"]) == (204, "4")
+        assert tus.offset(url) == 4
+        assert not Video.objects.exists()
+        last = tus.patch(url, 4, b"456789")
+
+        assert (last.status_code, last["Upload-Offset"]) == (204, "10")
+        video = Video.objects.get(pk=last["Video-Id"])
+        assert (video.creator, video.title, video.status) == (creator, "A film", "UPLOADED")
+        assert (video.source_filename, video.source_size) == ("film.mp4", 10)
+        assert video.source_checksum == f"sha256:{hashlib.sha256(b'0123456789').hexdigest()}"
+        assert video.source.read_bytes() == b"0123456789"
+        assert media.files() == [video.source_path]
+        assert trail(video.pk) == ["video.created", "video.uploaded"]
+        assert AuditEntry.objects.filter(target_id=str(video.pk), actor_id=creator.pk).count() == 2
+        assert jobs() == 1
+        assert (tus.offset(url), tus.head(url)["Upload-Length"]) == (10, "10")
+
+    def test_for_a_video_that_is_there(self, tus, creator, make_video, media):
+        video = make_video(creator=creator, ready=False)
+        url = tus.begin(3, HTTP_UPLOAD_METADATA=meta(filename="f.mp4", video_id=str(video.pk)))
+        assert tus.patch(url, 0, b"abc").status_code == 204
+        video.refresh_from_db()
+        assert (video.status, video.source.read_bytes(), jobs()) == ("UPLOADED", b"abc", 1)
+        assert Video.objects.count() == 1
+
+    def test_with_the_creation(self, tus):
+        made = tus.post(b"abc", HTTP_UPLOAD_LENGTH="5")
+        assert (made.status_code, made["Upload-Offset"]) == (201, "3")
+        assert tus.patch(made["Location"], 3, b"de").status_code == 204
+        assert Video.objects.get().source.read_bytes() == b"abcde"
+
+    def test_with_a_length_that_is_told_later(self, tus):
+        made = tus.post(HTTP_UPLOAD_DEFER_LENGTH="1")
+        url = made["Location"]
+        assert made["Upload-Defer-Length"] == "1"
+        assert tus.patch(url, 0, b"abc")["Upload-Defer-Length"] == "1"
+        assert "Upload-Length" not in tus.head(url)
+        assert code(tus.patch(url, 3, b"", HTTP_UPLOAD_LENGTH="2")) == "invalid_header"
+        assert tus.patch(url, 3, b"de", HTTP_UPLOAD_LENGTH="5").status_code == 204
+        assert Video.objects.get().source.read_bytes() == b"abcde"
+
+    def test_the_title_is_the_file_name_if_none_is_sent(self, tus):
+        url = tus.begin(1, HTTP_UPLOAD_METADATA=meta(filename="C:\\films\\harbour.mp4"))
+        tus.patch(url, 0, b"x")
+        video = Video.objects.get()
+        assert (video.title, video.source_filename) == ("harbour.mp4", "harbour.mp4")
+
+    def test_a_long_file_name_is_cut_for_the_title(self, tus):
+        tus.patch(tus.begin(1, HTTP_UPLOAD_METADATA=meta(filename="ü" * 250)), 0, b"x")
+        video = Video.objects.get()
+        assert (len(video.title), len(video.source_filename)) == (200, 250)
+
+    def test_a_last_byte_that_is_sent_twice_queues_once(self, tus):
+        url = tus.begin(3)
+        tus.patch(url, 0, b"abc")
+        assert tus.patch(url, 0, b"abc").status_code == 409
+        assert tus.patch(url, 3, b"").status_code == 409
+        assert (jobs(), Video.objects.count(), tus.offset(url)) == (1, 1, 3)
+
+    def test_its_state_as_json(self, tus):
+        url = tus.begin(3)
+        body = tus.client.get(url).json()
+        assert (body["state"], body["offset"], body["length"], body["error"]) == (
+            "open",
+            0,
+            3,
+            None,
+        )
+        tus.patch(url, 0, b"abc")
+        assert tus.client.get(url).json()["state"] == "done"
+
+
+class TestRefused:
+    def test_without_the_protocol_version(self, tus):
+        url = tus.begin(3)
+        for response in (
+            tus.post(tus=False, HTTP_UPLOAD_LENGTH="3"),
+            tus.patch(url, 0, b"abc", tus=False),
+            tus.client.delete(url),
+            tus.patch(url, 0, b"abc", tus=False, HTTP_TUS_RESUMABLE="0.2.2"),
+            tus.head(url, HTTP_TUS_RESUMABLE=""),
+        ):
+            assert (response.status_code, response["Tus-Version"]) == (412, "1.0.0")
+        assert (tus.offset(url), Upload.objects.count()) == (0, 1)
+
+    @pytest.mark.parametrize("offset", ["1", "2", "4"])
+    def test_bytes_at_another_place(self, tus, offset):
+        url = tus.begin(9)
+        tus.patch(url, 0, b"abc")
+        response = tus.patch(url, offset, b"xyz")
+        assert (response.status_code, code(response)) == (409, "offset_mismatch")
+        assert tus.offset(url) == 3
+
+    def test_more_bytes_than_the_length(self, tus, media):
+        url = tus.begin(3)
+        assert tus.patch(url, 0, b"abcd").status_code == 413
+        assert tus.offset(url) == 0
+
+    def test_another_content_type(self, tus):
+        url = tus.begin(3)
+        assert tus.patch(url, 0, b"abc", kind="video/mp4").status_code == 415
+        assert tus.offset(url) == 0
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"HTTP_UPLOAD_LENGTH": "-1"},
+            {"HTTP_UPLOAD_LENGTH": "1e3"},
+            {"HTTP_UPLOAD_LENGTH": "9" * 30},
+            {"HTTP_UPLOAD_LENGTH": "3", "HTTP_UPLOAD_DEFER_LENGTH": "1"},
+            {"HTTP_UPLOAD_DEFER_LENGTH": "2"},
+            {"HTTP_UPLOAD_LENGTH": "3", "HTTP_UPLOAD_METADATA": "title ==="},
+            {"HTTP_UPLOAD_LENGTH": "3", "HTTP_UPLOAD_METADATA": "title YQ==,title YQ=="},
+            {"HTTP_UPLOAD_LENGTH": "3", "HTTP_UPLOAD_METADATA": "title gIA="},
+            {"HTTP_UPLOAD_LENGTH": "3", "HTTP_UPLOAD_METADATA": ""},
+            {"HTTP_UPLOAD_LENGTH": "3", "HTTP_UPLOAD_METADATA": meta(title="a\x00b")},
+            {"HTTP_UPLOAD_LENGTH": "3", "HTTP_UPLOAD_METADATA": meta(title="x" * 201)},
+            {"HTTP_UPLOAD_LENGTH": "3", "HTTP_UPLOAD_METADATA": meta(video_id="1")},
+            {"HTTP_UPLOAD_LENGTH": "3", "HTTP_UPLOAD_CONCAT": "whole"},
+            {"HTTP_UPLOAD_CONCAT": "final;"},
+            {"HTTP_UPLOAD_CONCAT": "final;http://[/x"},
+            {"HTTP_UPLOAD_CONCAT": "final;/api/v1/videos/"},
+            {"HTTP_UPLOAD_LENGTH": "0"},
+        ],
+    )
+    def test_headers_that_cannot_be_read(self, tus, media, headers):
+        response = tus.post(**headers)
+        expected = "empty" if headers.get("HTTP_UPLOAD_LENGTH") == "0" else "invalid_header"
+        assert (response.status_code, code(response)) == (400, expected)
+        assert (Upload.objects.count(), media.files()) == (0, [])
+
+    def test_strangers(self, tus, client_for, viewer, make_user, admin):
+        url = tus.begin(3)
+        for user, status in ((None, 401), (viewer, 403)):
+            other = Tus(client_for(user))
+            assert other.post(HTTP_UPLOAD_LENGTH="3").status_code == status
+            assert other.patch(url, 0, b"abc").status_code == status
+            assert other.head(url).status_code == status
+        for user in (make_user(Role.CREATOR), admin):
+            other = Tus(client_for(user))
+            assert other.patch(url, 0, b"abc").status_code == 404
+            assert other.head(url).status_code == 404
+            assert other.delete(url).status_code == 404
+            assert other.client.get(url).status_code == 404
+        assert (tus.offset(url), Upload.objects.count()) == (0, 1)
+
+    def test_a_video_of_another_creator(self, tus, make_video, client_for, admin):
+        hidden, seen = make_video(ready=False), make_video()
+        for video, status in ((hidden, 404), (seen, 403)):
+            metadata = meta(filename="f", video_id=str(video.pk))
+            made = tus.post(HTTP_UPLOAD_LENGTH="3", HTTP_UPLOAD_METADATA=metadata)
+            assert made.status_code == status
+        assert not Upload.objects.exists()
+        url = Tus(client_for(admin)).begin(3, HTTP_UPLOAD_METADATA=metadata)
+        assert Tus(client_for(admin)).patch(url, 0, b"abc").status_code == 204
+
+    def test_a_file_that_is_too_large(self, tus, settings, media):
+        settings.UPLOAD_MAX_BYTES = 10
+        response = tus.post(HTTP_UPLOAD_LENGTH="11")
+        assert (response.status_code, code(response)) == (413, "too_large")
+        url = tus.post(HTTP_UPLOAD_DEFER_LENGTH="1")["Location"]
+        assert tus.patch(url, 0, b"x" * 11).status_code == 413
+        assert tus.patch(url, 0, b"x", HTTP_UPLOAD_LENGTH="11").status_code == 413
+        assert tus.offset(url) == 0
+
+    def test_more_than_the_quota(self, tus, settings, client_for, make_user, media):
+        settings.UPLOAD_QUOTA_BYTES = 10
+        first = tus.begin(6)
+        response = tus.post(HTTP_UPLOAD_LENGTH="5")
+        assert (response.status_code, code(response)) == (413, "upload_quota_exceeded")
+        assert tus.post(b"abcde", HTTP_UPLOAD_LENGTH="5").status_code == 413
+        assert (Upload.objects.count(), len(media.files())) == (1, 1)
+        later = tus.post(HTTP_UPLOAD_DEFER_LENGTH="1")["Location"]
+        assert tus.patch(later, 0, b"abcde").status_code == 413
+        assert tus.patch(later, 0, b"a", HTTP_UPLOAD_LENGTH="5").status_code == 413
+        assert tus.offset(later) == 0
+        assert Tus(client_for(make_user(Role.CREATOR))).begin(10)  # each creator has their own
+        tus.delete(first)
+        assert tus.patch(later, 0, b"abcde", HTTP_UPLOAD_LENGTH="10").status_code == 204
+        assert tus.patch(later, 5, b"fghij").status_code == 204
+        assert tus.begin(10)  # what is finished does not count
+
+    def test_a_disk_that_is_nearly_full(self, tus, settings, media):
+        settings.STORAGE_RESERVE_BYTES = 10**18
+        assert code(tus.post(HTTP_UPLOAD_LENGTH="5")) == "storage_full"
+        assert (Upload.objects.count(), media.files()) == (0, [])
+
+    def test_a_creator_with_too_many_videos_in_work(self, tus, settings):
+        settings.CREATOR_QUEUE_VIDEOS = 1
+        tus.patch(tus.begin(3), 0, b"abc")
+        assert code(tus.post(HTTP_UPLOAD_LENGTH="3")) == "quota_exceeded"
+
+    def test_a_second_writer(self, tus):
+        url = tus.begin(6)
+        writer = writer_of(Upload.objects.get())
+        try:
+            response = tus.patch(url, 0, b"abc")
+            assert (response.status_code, code(response)) == (423, "upload_busy")
+            assert tus.delete(url).status_code == 423
+            assert tus.offset(url) == 0
+        finally:
+            writer.close()
+        assert tus.patch(url, 0, b"abc").status_code == 204
+
+
+class TestChecksum:
+    @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "md5"])
+    def test_is_compared(self, tus, algorithm):
+        url = tus.begin(6)
+        wrong = tus.patch(url, 0, b"abc", HTTP_UPLOAD_CHECKSUM=checksum(b"abd", algorithm))
+        assert (wrong.status_code, code(wrong)) == (460, "checksum_mismatch")
+        assert tus.offset(url) == 0
+        right = tus.patch(url, 0, b"abc", HTTP_UPLOAD_CHECKSUM=checksum(b"abc", algorithm))
+        assert right.status_code == 204
+        assert tus.offset(url) == 3
+
+    @pytest.mark.parametrize("text", ["crc32 AAAA", "sha1", "sha1 !", "sha1 YQ=="])
+    def test_that_cannot_be_read(self, tus, text):
+        url = tus.begin(6)
+        assert tus.patch(url, 0, b"abc", HTTP_UPLOAD_CHECKSUM=text).status_code == 400
+        assert tus.offset(url) == 0
+
+    def test_with_the_creation(self, tus, media):
+        wrong = tus.post(b"abc", HTTP_UPLOAD_LENGTH="3", HTTP_UPLOAD_CHECKSUM=checksum(b"x"))
+        assert wrong.status_code == 460
+        assert (Upload.objects.count(), media.files()) == (0, [])
+
+    def test_bytes_of_a_process_that_was_killed_before_the_check_do_not_count(self, tus):
+        url = tus.begin(6)
+        tus.patch(url, 0, b"ab")
+        writer = writer_of(Upload.objects.get())
+        writer.doubt()
+        writer.write(b"??")
+        writer.close()  # as the end of the process does
+        assert tus.offset(url) == 2
+        assert tus.patch(url, 2, b"cdef").status_code == 204
+        assert Video.objects.get().source.read_bytes() == b"abcdef"
+
+
+class TestEnd:
+    def test_on_demand(self, tus, media):
+        url = tus.begin(6)
+        tus.patch(url, 0, b"abc")
+        assert tus.delete(url).status_code == 204
+        assert (media.files(), Upload.objects.count()) == ([], 0)
+        assert tus.head(url).status_code == 404
+        assert tus.patch(url, 3, b"def").status_code == 404
+        assert tus.delete(url).status_code == 404
+
+    def test_of_a_finished_one_leaves_its_video(self, tus):
+        url = tus.begin(3)
+        tus.patch(url, 0, b"abc")
+        assert tus.delete(url).status_code == 204
+        assert Video.objects.get().source.read_bytes() == b"abc"
+
+    def test_by_the_clock(self, tus, settings, media):
+        settings.UPLOAD_EXPIRE_HOURS = 2
+        url, other = tus.begin(6), tus.begin(6)
+        expires = tus.head(url)["Upload-Expires"]
+        assert expires.endswith(" GMT")
+        tus.patch(url, 0, b"abc")
+        Upload.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+        assert tus.head(url).status_code == 410  # also before the worker has come
+        tus_id = url.rsplit("/")[-1]
+        Upload.objects.exclude(pk=tus_id).update(expires_at=timezone.now() + timedelta(hours=1))
+
+        assert completing.sweep() == 1
+        assert completing.sweep() == 0
+        response = tus.patch(url, 3, b"def")
+        assert (response.status_code, code(response)) == (410, "upload_gone")
+        assert tus.client.get(url).json()["state"] == "expired"
+        assert len(media.files()) == 1
+        assert tus.offset(other) == 0
+        Upload.objects.filter(pk=tus_id).update(ended_at=timezone.now() - timedelta(days=8))
+        completing.sweep()
+        assert tus.head(url).status_code == 404
+
+    def test_each_request_lets_the_time_begin_anew(self, tus):
+        url = tus.begin(6)
+        Upload.objects.update(expires_at=timezone.now() + timedelta(seconds=9))
+        tus.patch(url, 0, b"a")
+        assert Upload.objects.get().expires_at > timezone.now() + timedelta(hours=1)
+
+    def test_never_while_it_is_written(self, tus):
+        tus.begin(6)
+        Upload.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+        writer = writer_of(Upload.objects.get())
+        try:
+            assert completing.sweep() == 0
+        finally:
+            writer.close()
+        assert completing.sweep() == 1
+
+    def test_a_video_that_is_deleted_meanwhile(self, tus, make_video, creator, media):
+        video = make_video(creator=creator, ready=False)
+        url = tus.begin(3, HTTP_UPLOAD_METADATA=meta(filename="f", video_id=str(video.pk)))
+        Video.objects.update(deleted_at=timezone.now())
+        assert tus.patch(url, 0, b"abc").status_code == 404
+        assert (jobs(), media.files()) == (0, [])
+        assert tus.head(url).status_code == 410
+        assert tus.client.get(url).json()["error"]["code"] == "not_found"
+
+
+class TestInterrupted:
+    def test_a_complete_file_that_nobody_finished_is_finished_by_the_clock(self, tus, media):
+        """The process died after the last byte, before the answer."""
+        tus.begin(3)
+        upload = Upload.objects.get()
+        writer = writer_of(upload)
+        writer.write(b"abc")
+        assert completing.complete_interrupted() == 0  # somebody is at it
+        writer.close()
+
+        Upload.objects.update(expires_at=timezone.now() - timedelta(days=1))
+        assert completing.sweep() == 0  # it is not abandoned
+        assert completing.complete_interrupted() == 1
+        assert completing.complete_interrupted() == 0
+        assert (jobs(), Video.objects.get().source.read_bytes()) == (1, b"abc")
+        assert media.files() == [Video.objects.get().source_path]
+
+    def test_a_death_between_the_move_and_the_commit_loses_nothing(self, tus, media, monkeypatch):
+        url = tus.begin(3)
+
+        def die(*args, **fields):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr("videos.jobs.queue", die)
+            with pytest.raises(KeyboardInterrupt):
+                tus.patch(url, 0, b"abc")
+        assert (jobs(), Video.objects.count(), Upload.objects.get().state) == (0, 0, "open")
+        assert completing.complete_interrupted() == 1
+        assert (jobs(), Video.objects.get().source.read_bytes()) == (1, b"abc")
+
+    def test_files_without_a_row_are_removed_after_an_hour(self, tus, media):
+        url = tus.begin(3)
+        Upload.objects.all().delete()
+        completing.sweep()
+        assert len(media.files()) == 1
+        os.utime(spool.path_of(UUID(url.rsplit("/")[-1])), (1, 1))
+        completing.sweep()
+        assert media.files() == []
+
+    def test_it_waits_while_the_storage_is_away(self, tus, media, monkeypatch):
+        """The last byte is acknowledged, because it is safe; the processing is queued later."""
+        url = tus.begin(3)
+        with monkeypatch.context() as patched:
+            patched.setattr("videos.services.completing._second_name", away)
+            assert tus.patch(url, 0, b"abc").status_code == 204
+            assert tus.offset(url) == 3
+            patched.setattr("videos.storage.trouble", lambda: "It is away.")
+            assert completing.complete_interrupted() == 0
+        assert jobs() == 0
+        assert completing.complete_interrupted() == 1
+        assert (jobs(), Video.objects.get().source.read_bytes()) == (1, b"abc")
+
+
+def away(path):
+    raise OSError(errno.ESTALE, "Stale file handle")
+
+
+class TestJoined:
+    def parts(self, tus, *contents: bytes) -> list[str]:
+        urls = []
+        for content in contents:
+            url = tus.begin(len(content), HTTP_UPLOAD_CONCAT="partial", HTTP_UPLOAD_METADATA="")
+            assert tus.patch(url, 0, content).status_code == 204
+            urls.append(url)
+        return urls
+
+    def test_parts_become_one_file(self, tus, media):
+        urls = self.parts(tus, b"abc", b"de", b"fghi")
+        assert (jobs(), Video.objects.count()) == (0, 0)
+        assert tus.head(urls[0])["Upload-Concat"] == "partial"
+        concat = f"final;{urls[1]} https://example.com{urls[0]} {urls[2]}"
+        made = tus.post(HTTP_UPLOAD_CONCAT=concat)
+        assert (made.status_code, made["Upload-Length"]) == (201, "9")
+        url = made["Location"]
+        head = tus.head(url)
+        assert (head["Upload-Concat"], "Upload-Offset" in head) == (concat, False)
+        assert tus.patch(url, 0, b"x").status_code == 403
+        assert tus.delete(urls[0]).status_code == 409
+        again = tus.post(HTTP_UPLOAD_CONCAT=concat)
+        assert (again.status_code, again["Location"]) == (201, url)
+
+        assert completing.complete_interrupted() == 1
+        assert Video.objects.get().source.read_bytes() == b"deabcfghi"
+        assert media.files() == [Video.objects.get().source_path]
+        assert tus.head(url)["Upload-Offset"] == "9"
+        assert tus.head(urls[0]).status_code == 404
+        assert jobs() == 1
+
+    def test_goes_on_where_a_killed_process_has_stopped(self, tus, media):
+        urls = self.parts(tus, b"abc", b"defg")
+        tus.post(HTTP_UPLOAD_CONCAT=f"final;{urls[0]} {urls[1]}")
+        joined = Upload.objects.get(kind="joined")
+        writer = completing.join_writer(joined)
+        assert writer is not None
+        writer.write(b"abcde")
+        spool.remove(Upload.objects.get(position=0, kind="part").pk)
+        writer.close()
+        assert completing.complete_interrupted() == 1
+        assert Video.objects.get().source.read_bytes() == b"abcdefg"
+
+    def test_refused(self, tus, client_for, make_user):
+        done, whole = self.parts(tus, b"abc")[0], tus.begin(3)
+        half = tus.begin(3, HTTP_UPLOAD_CONCAT="partial", HTTP_UPLOAD_METADATA="")
+        unknown = URL + "0" * 8 + "-0000-7000-8000-" + "0" * 12
+        for others in (whole, half, unknown):
+            response = tus.post(HTTP_UPLOAD_CONCAT=f"final;{done} {others}")
+            assert (response.status_code, code(response)) == (409, "not_joinable")
+        stranger = Tus(client_for(make_user(Role.CREATOR)))
+        assert stranger.post(HTTP_UPLOAD_CONCAT=f"final;{done}").status_code == 409
+        assert tus.post(HTTP_UPLOAD_CONCAT=f"final;{done}").status_code == 201
+        other = self.parts(tus, b"x")[0]
+        assert tus.post(HTTP_UPLOAD_CONCAT=f"final;{done} {other}").status_code == 409
+        assert Upload.objects.filter(kind="joined").count() == 1
+
+    def test_ended_before_it_is_joined(self, tus, media):
+        urls = self.parts(tus, b"abc", b"de")
+        url = tus.post(HTTP_UPLOAD_CONCAT=f"final;{urls[0]} {urls[1]}")["Location"]
+        assert tus.delete(url).status_code == 204
+        assert (media.files(), Upload.objects.count(), jobs()) == ([], 0, 0)
+
+
+def test_options_tell_what_is_spoken(client_for, settings, media):
+    settings.UPLOAD_MAX_BYTES = 1234
+    response = client_for().options(URL)
+    assert (response.status_code, response.content) == (204, b"")
+    assert response["Tus-Version"] == "1.0.0"
+    assert response["Tus-Max-Size"] == "1234"
+    assert response["Tus-Checksum-Algorithm"] == "sha1,sha256,md5"
+    assert set(response["Tus-Extension"].split(",")) == {
+        "creation", "creation-with-upload", "creation-defer-length", "checksum", "expiration",
+        "termination", "concatenation",
+    }  # fmt: skip
+
+
+def test_pages_of_other_origins_may_speak_it(tus):
+    preflight = tus.client.options(
+        URL, HTTP_ORIGIN="https://studio.example", HTTP_ACCESS_CONTROL_REQUEST_METHOD="PATCH"
+    )
+    allowed = {word.strip() for word in preflight["Access-Control-Allow-Headers"].split(",")}
+    assert {
+        "tus-resumable", "upload-length", "upload-offset", "upload-metadata", "upload-concat",
+        "upload-checksum", "upload-defer-length", "authorization", "content-type",
+    } <= allowed  # fmt: skip
+    assert {"PATCH", "DELETE", "POST"} <= {*preflight["Access-Control-Allow-Methods"].split(", ")}
+    made = tus.post(HTTP_UPLOAD_LENGTH="3", HTTP_ORIGIN="https://studio.example")
+    exposed = {word.strip() for word in made["Access-Control-Expose-Headers"].split(",")}
+    assert {
+        "location", "upload-offset", "upload-length", "upload-expires", "tus-resumable", "video-id",
+        "tus-version", "tus-extension", "tus-max-size", "upload-metadata", "upload-concat",
+    } <= exposed  # fmt: skip
