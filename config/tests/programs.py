@@ -33,6 +33,7 @@ STARTERS = {
     "videos.tests.buckets",
     "videos.tests.media",
     "videos.tests.processes",
+    "videos.tests.tus_client",
 }
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
 EVENTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"}

@@ -17,7 +17,7 @@ from tusclient import client as tuspy
 from accounts import tokens
 from videos.models import ProcessingJob, Upload, Video
 from videos.tests import processes
-from videos.tests.tus_client import URL, TusClient, metadata
+from videos.tests.tus_client import URL, TusClient, free_port, metadata
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MEGABYTE = 1024**2
@@ -168,9 +168,7 @@ def test_twenty_random_cuts_and_five_deaths_of_all_processes(token, media):
     """Identical bytes, queued once. What a HEAD has acknowledged is there after each death."""
     chance = random.Random(13)  # noqa: S311 - a repeatable walk
     content = chance.randbytes(40 * MEGABYTE)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     deaths = {chance.randrange(20) for _ in range(30)}
     deaths = set(sorted(deaths)[:5])
 

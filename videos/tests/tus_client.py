@@ -4,7 +4,11 @@ import base64
 import http.client
 import socket
 import struct
-from contextlib import suppress
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from videos.tests import processes
 
 BYTES = "application/offset+octet-stream"
 URL = "/api/v1/uploads/"
@@ -14,6 +18,23 @@ def metadata(**values: str) -> str:
     return ",".join(
         f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in values.items()
     )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(port: int) -> Iterator[subprocess.Popen]:
+    """Run a web server of two processes on this port, which another one may have had before."""
+    server = processes.start("run_web", PORT=str(port), WEB_WORKERS="2", RATE_LIMIT_DEFAULT="0")
+    try:
+        processes.wait_for(lambda: processes._answers(port))
+        yield server
+    finally:
+        processes.end(server)
 
 
 class TusClient:
