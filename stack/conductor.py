@@ -11,7 +11,7 @@ from stack.control import Supervisor
 from stack.parts import Part
 from stack.plan import ADMIN, BASE_DIR, BUCKET, DATABASE, Plan
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 class StartFailed(Exception):

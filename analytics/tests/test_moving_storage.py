@@ -1,6 +1,7 @@
 """`manage.py move_storage`, there and back, killed on the way, while every video is played."""
 
 import hashlib
+import os
 import shutil
 import threading
 import time
@@ -25,7 +26,7 @@ from videos.tests.processes import wait_for
 
 pytestmark = [pytest.mark.s3, pytest.mark.django_db(transaction=True)]
 API = "/api/v1"
-VIDEOS = 12
+VIDEOS = int(os.environ.get("MOVE_VIDEOS", "12"))
 
 
 @pytest.fixture(scope="module")
