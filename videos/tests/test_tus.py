@@ -432,6 +432,23 @@ class TestInterrupted:
         assert completing.complete_interrupted() == 1
         assert (jobs(), Video.objects.get().source.read_bytes()) == (1, b"abc")
 
+    def test_of_two_that_finish_the_same_upload_one_queues_it(
+        self, tus, media, make_video, creator
+    ):
+        """As if the lock did not hold: on a file system that lost it."""
+        video = make_video(creator=creator, ready=False)
+        tus.begin(3, HTTP_UPLOAD_METADATA=meta(filename="f", video_id=str(video.pk)))
+        upload, twin = Upload.objects.get(), Upload.objects.get()
+        writer = writer_of(upload)
+        writer.write(b"abc")
+        first, second = (completing.settle(each, writer) for each in (upload, twin))
+        writer.close()
+        completing.finish(upload, first)
+        completing.finish(twin, second)
+        video.refresh_from_db()
+        assert (jobs(), upload.state, twin.state) == (1, "done", "done")
+        assert media.files() == [video.source_path]
+
     def test_files_without_a_row_are_removed_after_an_hour(self, tus, media):
         url = tus.begin(3)
         Upload.objects.all().delete()
