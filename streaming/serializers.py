@@ -11,6 +11,7 @@ from streaming.heartbeats import Heartbeat
 from streaming.models import PlaybackSession
 
 FORMATS = ["hls", "dash"]
+STATES = ["playing", "paused", "buffering", "ended"]  # of a player
 SECONDS_MAX = 10_000_000
 
 
@@ -128,7 +129,7 @@ class HeartbeatSerializer(serializers.Serializer):
     """A player's report since its last heartbeat."""
 
     position_seconds = SecondsField()
-    state = serializers.ChoiceField(choices=["playing", "paused", "buffering", "ended"])
+    state = serializers.ChoiceField(choices=STATES)
     watched = BoundedListField(
         child=IntervalField(),
         max_length=100,

@@ -55,6 +55,9 @@ def tag_of(path: str) -> str:
 # The name of each list of values in the document, and where the list is.
 ENUM_NAMES = {
     "VideoStatusEnum": "videos.models.Video.Status",
+    "StateEnum": "streaming.serializers.STATES",
+    "UploadStateEnum": "videos.models.Upload.State",
+    "UploadKindEnum": "videos.models.Upload.Kind",
     "CaptionKindEnum": "videos.models.Caption.Kind",
     "CaptionOriginEnum": "videos.models.Caption.Origin",
     "OrderKindEnum": "payments.models.Order.Kind",

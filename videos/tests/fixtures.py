@@ -1,6 +1,7 @@
 """Fixtures of videos: rows that are READY without processing, and a video that is really processed."""
 
 import hashlib
+import os
 import shutil
 import uuid
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from videos.processing import early, pipeline
 from videos.processing.pipeline import Output
 from videos.services import catalogue, publishing, sources
 from videos.tests.media import make_clip
+from videos.tests.tus_kit import Tus
 from videos.uploads.received import ReceivedFile
 
 RENDITION = {
@@ -206,3 +208,10 @@ def process_next(process_stage):
         return job
 
     return process
+
+
+@pytest.fixture
+def tus(client_for, creator, media, monkeypatch):
+    """The creator as a client of tus, on a disk that does not wait."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)  # a busy disk takes a second for each
+    return Tus(client_for(creator))
