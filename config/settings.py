@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from config import cors, env, env_operations, env_storage, env_urls, logs
+from config import cors, env, env_storage, env_urls, logs
 from config.api.introduction import API_DESCRIPTION, API_TAGS, ENUM_NAMES
 
 BASE_DIR = env.BASE_DIR
@@ -381,7 +381,12 @@ LOGGING = logs.configuration(LOG_LEVEL, LOG_FORMAT)
 
 # --- operations -------------------------------------------------------------------------------
 
-OTEL_EXPORTER_OTLP_ENDPOINT = env_operations.collector("OTEL_EXPORTER_OTLP_ENDPOINT")
+OTEL_EXPORTER_OTLP_ENDPOINT = env.origin("OTEL_EXPORTER_OTLP_ENDPOINT")
+if OTEL_EXPORTER_OTLP_ENDPOINT and not (
+    find_spec("opentelemetry") and find_spec("opentelemetry.sdk")
+):
+    needed = "it needs OpenTelemetry: pip install -r requirements-tracing.txt"
+    env.wrong("OTEL_EXPORTER_OTLP_ENDPOINT", needed, example="")
 METRICS_TOKEN = env.secret("METRICS_TOKEN", at_least=32, optional=True)  # empty: this machine only
 
 env.finish()

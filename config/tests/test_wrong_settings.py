@@ -162,6 +162,12 @@ def test_the_example_of_a_line_is_accepted(monkeypatch, tmp_path, name, value, w
     settings_with(monkeypatch, tmp_path, **{name: example})
 
 
+def test_traces_without_opentelemetry_name_the_package(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (line,) = refusal(monkeypatch, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
+    assert "pip install -r requirements-tracing.txt" in line
+
+
 @pytest.mark.parametrize("given", ["S3_ACCESS_KEY", "S3_SECRET_KEY"])
 def test_half_a_key_of_a_bucket_is_not_enough(monkeypatch, tmp_path, given):
     lacks = ({"S3_ACCESS_KEY", "S3_SECRET_KEY"} - {given}).pop()
