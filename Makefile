@@ -102,7 +102,7 @@ stack-demo: $(VENV)/stack ## show upload, purchase, playback and books on the ru
 # All of them, or `stack_short`: one start, the demo, one kill and one stop.
 STACK_TESTS ?= stack
 
-test-stack: $(VENV)/stack $(VENV)/dev ## start the stack, kill each of its servers (minutes); `make test-stack STACK_TESTS=stack_short`
+test-stack: $(VENV)/stack $(VENV)/dev ## start the stack, kill each of its servers, also under load (minutes); `make test-stack STACK_TESTS=stack_short`
 	@$(BIN)/python -m pytest -n 0 -q -m $(STACK_TESTS) stack $(ARGS)
 
 fuzz: export FUZZ_REQUESTS ?= 20000
