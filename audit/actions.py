@@ -27,6 +27,8 @@ class AuditAction(models.TextChoices):
 
     VIDEO_CREATED = "video.created", "Video created"
     VIDEO_CHANGED = "video.changed", "Video changed"
+    VIDEO_IMPORTED = "video.import_requested", "Import from an address requested"
+    IMPORT_FAILED = "video.import_failed", "Import from an address failed"
     VIDEO_UPLOADED = "video.uploaded", "File uploaded"
     VIDEO_PROCESSING = "video.processing", "Processing started"
     VIDEO_PLAYABLE = "video.playable", "First rendition playable"

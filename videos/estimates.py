@@ -124,7 +124,9 @@ class Estimates:
 
     @cached_property
     def _open(self) -> list[ProcessingJob]:
-        return list(ProcessingJob.objects.open().select_related("video"))
+        # The time that an import takes depends on others. It is short beside what comes after it.
+        open_jobs = ProcessingJob.objects.open().exclude(kind=ProcessingJob.Kind.IMPORT)
+        return list(open_jobs.select_related("video"))
 
     @cached_property
     def _speed(self) -> float:

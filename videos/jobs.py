@@ -20,6 +20,7 @@ from django.db.models.functions import Now
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
+from config.ids import uuid7
 from videos import engines
 from videos.errors import LeaseLost, QuotaExceeded
 from videos.models import Chunk, ProcessingJob, Video
@@ -78,6 +79,27 @@ def queue_captions(video: Video) -> ProcessingJob:
         not_before=Now(),
         dispatched_at=Now(),
     )
+    engines.current().wake(job.pk, job.stage)
+    return job
+
+
+def queue_import(video: Video, url: str) -> ProcessingJob:
+    """Queue the fetching of a new source from an address.
+
+    Call it with the row locked of a video that has no open job. The video's status does not change.
+    """
+    job = ProcessingJob.objects.create(
+        key=f"{ProcessingJob.Kind.IMPORT}:{uuid7()}",
+        kind=ProcessingJob.Kind.IMPORT,
+        video=video,
+        creator_id=video.creator_id,
+        url=url,
+        stage=ProcessingJob.Stage.FIRST,
+        max_attempts=settings.JOB_MAX_ATTEMPTS,
+        not_before=Now(),
+        dispatched_at=Now(),
+    )
+    Video.objects.filter(pk=video.pk).update(job=job)
     engines.current().wake(job.pk, job.stage)
     return job
 
@@ -273,8 +295,8 @@ def give_up(job: ProcessingJob, code: str, detail: str, last_line: str = "") -> 
     """End the job and set its video to FAILED. ``code`` and ``detail`` tell the creator the reason.
 
     A version that was published before can still be played, but a growing one is withdrawn. A video
-    whose version should have been made again, or captioned, stays as it is. Raises LeaseLost if this
-    attempt no longer owns the job.
+    whose version should have been made again, or captioned, or imported, stays as it is. Raises
+    LeaseLost if this attempt no longer owns the job.
     """
     _lock_video(job)
     changed = ProcessingJob.objects.held(job).update(
@@ -290,6 +312,9 @@ def give_up(job: ProcessingJob, code: str, detail: str, last_line: str = "") -> 
         raise LeaseLost()
     Chunk.objects.filter(job=job).delete()
     if job.kind == ProcessingJob.Kind.CAPTIONS:
+        return
+    if job.kind == ProcessingJob.Kind.IMPORT:
+        audit.record(actor=None, action=AuditAction.IMPORT_FAILED, target=job.video, code=code)
         return
     if job.stage != ProcessingJob.Stage.AGAIN:
         Video.objects.filter(pk=job.video_id, job=job).update(status=Video.Status.FAILED)

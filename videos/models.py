@@ -239,13 +239,11 @@ class Video(models.Model):
 
 
 class ProcessingJob(models.Model):
-    """The work that turns one source into a version. The table of jobs is the queue.
-
-    Columns of the queue:
+    """The work that turns one source into a version. The table of jobs is the queue. Its columns:
 
     * ``stage``: FIRST makes an early version, REST the full one; AGAIN makes the full version of a
       video anew that had one. A job begins with FIRST if its video cannot be played. CAPTIONS is the
-      only stage of a job of that kind, which changes neither the video nor its version;
+      only stage of its kind, which changes neither the video nor its version; an import has only FIRST;
     * ``attempt``: claims at this stage so far, without those that were given back;
     * ``strikes``: attempts that failed by the job's own fault: a tool failed, or the job killed its
       process. With ``max_attempts`` strikes the job is FAILED. An attempt that ended because its
@@ -271,6 +269,7 @@ class ProcessingJob(models.Model):
     class Kind(models.TextChoices):
         TRANSCODE = "transcode", "transcode a video"
         CAPTIONS = "captions", "write down what is said in a video"
+        IMPORT = "import", "fetch the file of a video from an address"
 
     class Stage(models.IntegerChoices):
         """The stages, in the order in which workers prefer them."""
@@ -291,6 +290,7 @@ class ProcessingJob(models.Model):
         settings.AUTH_USER_MODEL, models.DO_NOTHING, "+", db_constraint=False, db_index=False
     )
     source_path = models.CharField(max_length=200)
+    url = models.CharField(max_length=2000, blank=True)  # of the file, for a job of the kind IMPORT
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     stage = models.PositiveSmallIntegerField(choices=Stage, default=Stage.REST)
     attempt = models.PositiveIntegerField(default=0)

@@ -48,6 +48,7 @@ class OwnsVideo(BasePermission):
         "upload": "videos.change_any_video",
         "destroy": "videos.delete_any_video",
         "retry": "videos.retry_any_video",
+        "import_file": "videos.change_any_video",
     }
 
     def has_object_permission(self, request, view, obj):

@@ -1,5 +1,6 @@
 from functools import cached_property
 from typing import Any, ClassVar, cast
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -309,6 +310,18 @@ class VideoUploadSerializer(VideoSerializer):
 
     class Meta(VideoSerializer.Meta):
         fields = [*VideoSerializer.Meta.fields, "file"]
+
+
+class ImportSerializer(serializers.Serializer):
+    url = serializers.URLField(max_length=2000, help_text="An http or https address of the file.")
+
+    def validate_url(self, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"}:
+            raise serializers.ValidationError("Use an http or https address.")
+        if parts.username is not None:
+            raise serializers.ValidationError("Leave the user and the password out of the address.")
+        return value
 
 
 class FileSerializer(serializers.Serializer):

@@ -12,6 +12,7 @@ from config.api.views import GenericViewSet
 from config.errors import StorageFull, TooLarge
 from videos import jobs, reading
 from videos.errors import (
+    AlreadyQueued,
     EmptyUpload,
     FilesRemoved,
     LengthRequired,
@@ -28,11 +29,12 @@ from videos.querysets import sight_of
 from videos.serializers import (
     A_PAID_VIDEO,
     FileSerializer,
+    ImportSerializer,
     OwnVideoSerializer,
     VideoSerializer,
     VideoUploadSerializer,
 )
-from videos.services import catalogue, sources
+from videos.services import catalogue, importing, sources
 from videos.uploads.parser import (
     SourceMultiPartParser,
     announced_length,
@@ -237,6 +239,24 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     def retry(self, request, pk):
         video = sources.retry_processing(video=self.get_object(), actor=request.user)
         return Response(self._fresh(video))
+
+    @extend_schema(
+        summary="Import a video's file from an address",
+        description="A worker fetches the file, over http or https from the public Internet, and then "
+        "processes it like an uploaded one; `processing` shows how far it is, and why it failed. The "
+        "old version plays until the new one is ready. Answers 409 while the video is being processed.",
+        request=ImportSerializer,
+        responses={202: OwnVideoSerializer},
+    )
+    @refuses(AlreadyQueued, QuotaExceeded, StorageAway, StorageFull)
+    @action(detail=True, methods=["post"], url_path="import")
+    def import_file(self, request, pk):
+        serializer = ImportSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        video = importing.request_import(
+            video=self.get_object(), actor=request.user, **serializer.validated_data
+        )
+        return Response(self._fresh(video), status=status.HTTP_202_ACCEPTED)
 
     def _fresh(self, video: Video) -> dict:
         """Return the response body for a video that the caller has just changed.

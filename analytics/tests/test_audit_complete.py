@@ -17,6 +17,8 @@ ELSEWHERE = {
     Action.API_REQUEST: "audit/tests/test_activity.py",
     Action.REQUESTS_DROPPED: "audit/tests/test_buffer.py",
     Action.REFRESH_REUSED: "accounts/tests/test_refresh.py",
+    Action.VIDEO_IMPORTED: "videos/tests/test_imports.py",
+    Action.IMPORT_FAILED: "videos/tests/test_imports.py",
     Action.VIDEO_UPLOADED: "videos/tests/test_uploads.py",
     Action.VIDEO_PROCESSING: "videos/tests/test_publishing.py",
     Action.VIDEO_PLAYABLE: "videos/tests/test_publishing.py",

@@ -81,6 +81,7 @@ MATRIX: dict[str, tuple[Any, ...]] = {
     "GET videos/{video_id}/storyboard/sprite-{number}.jpg": (None, 404, 404, 404, 404, 404, 404),
     "PATCH videos/{id}/restore": (None, 401, 403, 403, 403, 403, 200),
     "POST videos/{id}/retry": (None, 401, 403, 403, 409, 403, 409),
+    "POST videos/{id}/import": ({"url": "https://example.com/a.mp4"}, 401, 403, 403, 202, 403, 202),
     "PUT videos/{video_id}/reaction": ({"value": "like"}, 401, 200, 200, 200, 200, 200),
     "DELETE videos/{video_id}/reaction": (None, 401, 200, 200, 200, 200, 200),
     # streaming
@@ -222,7 +223,7 @@ OPENS = {
     "videos.view_any_video": set(),  # see test_seeing_and_watching_any_video_are_two_permissions
     "videos.watch_any_video": set(),
     "videos.change_any_video": {
-        "PATCH videos/{id}", "PUT videos/{id}", "PUT videos/{id}/file",
+        "PATCH videos/{id}", "PUT videos/{id}", "PUT videos/{id}/file", "POST videos/{id}/import",
         "PUT videos/{video_id}/poster", "DELETE videos/{video_id}/poster",
         "PUT videos/{video_id}/chapters", "POST videos/{video_id}/captions/",
         "PATCH videos/{video_id}/captions/{id}", "DELETE videos/{video_id}/captions/{id}",
@@ -312,6 +313,7 @@ HIDDEN = {
     "GET videos/{video_id}/storyboard/index.vtt": (404, 404, 404, 404, 404, 404),
     "GET videos/{video_id}/storyboard/sprite-{number}.jpg": (404, 404, 404, 404, 404, 404),
     "POST videos/{id}/retry": (401, 404, 404, 409, 404, 409),
+    "POST videos/{id}/import": (401, 404, 404, 202, 404, 202),
     "PUT videos/{video_id}/reaction": (401, 404, 404, 200, 404, 200),
     "DELETE videos/{video_id}/reaction": (401, 404, 404, 200, 404, 200),
     "GET stream/{video_id}": (404, 404, 404, 409, 404, 409),

@@ -60,3 +60,16 @@ class ToolMissing(ToolFailed):
 
     ``detail`` names the setting to change.
     """
+
+
+class FetchFailed(Exception):
+    """An address did not give the file of an import this time; another attempt may succeed.
+
+    ``code`` and ``detail`` are for the owner.
+    """
+
+    code = "import_failed"
+
+    def __init__(self, detail: str):
+        super().__init__(detail)
+        self.detail = detail

@@ -15,6 +15,7 @@ from config.errors import StorageFull
 from videos import storage
 from videos.errors import StorageAway
 from videos.processing.errors import (
+    FetchFailed,
     LimitReached,
     Rejected,
     ToolBroke,
@@ -127,6 +128,8 @@ def _ending_of(error: Exception, strikes: int, *, is_again: bool) -> Failure:
             return Failure(Ending.WAIT, wait=TOOL_WAIT)
         case LimitReached():
             return Failure(Ending.GIVE_UP, *_limit(error))
+        case FetchFailed():
+            return Failure(Ending.STRIKE, error.code, error.detail)
         case ToolFailed() if any(text in error.detail for text in FULL_TEXTS):
             return Failure(Ending.STRIKE, *NO_SPACE)
         case OSError() if error.errno in storage.FULL:
@@ -145,7 +148,7 @@ def _ending_of(error: Exception, strikes: int, *, is_again: bool) -> Failure:
 
 
 def _is_of_storage(error: Exception) -> bool:
-    if isinstance(error, Rejected | ToolMissing):
+    if isinstance(error, Rejected | ToolMissing | FetchFailed):
         return False
     return (
         isinstance(error, StorageAway)

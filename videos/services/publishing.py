@@ -21,9 +21,9 @@ from videos import jobs, storage
 from videos.errors import LeaseLost, StorageAway
 from videos.models import GROWING, ProcessingJob, Video
 from videos.processing import early, growing, pipeline
-from videos.processing.errors import Rejected, ToolFailed
+from videos.processing.errors import FetchFailed, Rejected, ToolFailed
 from videos.processing.pipeline import Output
-from videos.services import chunking, failures, fetching, transcribing
+from videos.services import chunking, failures, fetching, importing, transcribing
 from videos.services.failures import Ending
 from videos.services.finished import Clock, bytes_of, tell_finished
 from videos.signals import video_published
@@ -67,7 +67,7 @@ def _process(job: ProcessingJob, span: tracing.Span) -> None:
         raise
     except Exception as error:
         failure = failures.failure_of(error, strikes=job.strikes, last_line=job.last_line)
-        known = isinstance(error, Rejected | ToolFailed | OSError)
+        known = isinstance(error, Rejected | FetchFailed | ToolFailed | OSError)
         span.set(vod__ending=failure.ending.value, vod__code=failure.code)
         if not isinstance(error, Rejected):
             span.fail()
@@ -94,6 +94,9 @@ def _carry_out(job: ProcessingJob) -> None:
     """Do the work of the job, and end it. Raises what ``failures`` knows."""
     if job.kind not in ProcessingJob.Kind:
         raise Rejected(*UNKNOWN_JOB)
+    if job.kind == ProcessingJob.Kind.IMPORT:
+        importing.carry_out(job, _Reporter(job))
+        return
     if not storage.store().exists(job.source_path):
         if reason := storage.trouble():
             raise StorageAway(reason)

@@ -36,7 +36,7 @@ def create_with_source(
     return attach_source(video=video, received=received, actor=creator)
 
 
-def attach_source(*, video: Video, received: ReceivedFile, actor: User) -> Video:
+def attach_source(*, video: Video, received: ReceivedFile, actor: User | None) -> Video:
     """Make an uploaded file the source of a video (UPLOADED) and queue its processing job.
 
     The file is durable in the store before the row names it. An open job of an earlier source is
