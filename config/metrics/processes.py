@@ -17,7 +17,8 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 NO_ROUTE = "none"  # no route matched, or the request was refused before one was looked for
 MEDIA = "/media/*"
 
-disable_created_metrics()  # several processes have none: a counter shows the same in both modes
+# Several processes have none, so a counter shows the same in both modes.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 own = CollectorRegistry()
 REQUESTS = Counter(
     "vod_http_requests",
