@@ -17,21 +17,28 @@ def run(tmp_path, creator):
     def call(text, *more, owner=creator):
         file, output = tmp_path / "list.csv", io.StringIO()
         file.write_text(text)
-        report = tmp_path / "report.csv"
-        arguments = [str(file), "--creator", owner.email, "--report", str(report), *more]
-        try:
-            call_command("import_videos", *arguments, stdout=output)
-        finally:
-            call.report = list(csv.DictReader(report.open())) if report.exists() else []
+        report = str(tmp_path / "report.csv")
+        call_command(
+            "import_videos", str(file), "--creator", owner.email, "--report", report, *more,
+            stdout=output,
+        )  # fmt: skip
         return output.getvalue().splitlines()
 
     return call
 
 
-def test_the_lines_become_videos_and_a_second_run_makes_none(run, origin, creator, process_next):  # noqa: F811
+@pytest.fixture
+def report(tmp_path):
+    """A function that returns the lines of the report."""
+    return lambda: list(csv.DictReader((tmp_path / "report.csv").open()))
+
+
+def test_the_lines_become_videos_and_a_second_run_makes_none(
+    run, report, origin, creator, process_next,  # noqa: F811
+):  # fmt: skip
     text = f"url,title,tags\n{origin.url},One,fog sea\n{origin.url}?2,Two,\n"
     assert run(text)[-1] == "2 queued"
-    assert [row["result"] for row in run.report] == ["queued", "queued"]
+    assert [row["result"] for row in report()] == ["queued", "queued"]
     one = Video.objects.get(title="One")
     assert (one.creator, [tag.name for tag in one.tags.all()]) == (creator, ["fog", "sea"])
     assert run(text)[-1] == "2 there before"
@@ -52,14 +59,14 @@ def test_a_failed_line_is_tried_again_with_its_video(run, origin, process_next):
     assert Video.objects.get().status == "UPLOADED"
 
 
-def test_what_is_wrong_is_named_and_the_rest_is_imported(run, origin):  # noqa: F811
+def test_what_is_wrong_is_named_and_the_rest_is_imported(run, report, origin):  # noqa: F811
     text = f"url,title\nftp://x.example/a,One\n{origin.url},\n{origin.url},Two,more\n{origin.url},Three\n"
     with pytest.raises(CommandError, match="3 of 4 were not imported"):
         run(text)
-    assert [row["result"] for row in run.report] == ["refused", "refused", "refused", "queued"]
-    assert run.report[0]["detail"].startswith("url: ")
-    assert run.report[1]["detail"].startswith("title: ")
-    assert run.report[2]["line"] == "4"
+    assert [row["result"] for row in report()] == ["refused", "refused", "refused", "queued"]
+    assert report()[0]["detail"].startswith("url: ")
+    assert report()[1]["detail"].startswith("title: ")
+    assert report()[2]["line"] == "4"
     assert Video.objects.get().title == "Three"
 
 

@@ -97,9 +97,8 @@ class Command(BaseCommand):
         if "" in values or None in values.values():
             row.detail = "The line has more or fewer values than there are columns."
             return row
-        given = {name: value for name, value in values.items() if value and name != "url"}
-        if "tags" in given:
-            given["tags"] = given["tags"].split()
+        filled = {name: value for name, value in values.items() if value and name != "url"}
+        given = {name: text.split() if name == "tags" else text for name, text in filled.items()}
         address, video = ImportSerializer(data={"url": row.url}), VideoSerializer(data=given)
         if not (address.is_valid() and video.is_valid()):
             faults = {**address.errors, **(video.errors if address.is_valid() else {})}
