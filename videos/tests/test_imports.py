@@ -186,13 +186,20 @@ def test_what_would_happen_again_ends_the_import(
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "[::1]", "2130706433"])  # noqa: S104 - no binding
 def test_this_machine_is_no_address(ask, video, origin, process_stage, monkeypatch, host):
     monkeypatch.setattr(importing, "ALLOW_LOOPBACK", False)
-    for name, value in (("http_proxy", origin.url), ("no_proxy", "")):
-        for each in (name, name.upper()):  # a proxy would connect unchecked
-            monkeypatch.setenv(each, value)
     answer = ask(video, origin.url.replace("127.0.0.1", host))
     if answer.status_code == 202:
         assert process_stage().error_code == "import_refused"
     assert origin.ranges == []
+
+
+def test_a_proxy_of_the_environment_is_not_used(tmp_path, monkeypatch):
+    """It would look the name up once more, and connect unchecked."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    download = importing.Download("http://example.com/x", tmp_path / "x", lambda percent: None)
+    asked = download._session.merge_environment_settings(
+        "http://example.com/x", {}, None, None, None
+    )
+    assert asked["proxies"] == {}
 
 
 @pytest.mark.parametrize("way", ["whole", "endless"])
