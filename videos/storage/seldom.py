@@ -1,4 +1,7 @@
-"""The close look at the bucket, as the doctor takes it, every ten minutes: it costs several requests."""
+"""The close look at the bucket, as the doctor takes it, every ten minutes: it costs several requests.
+
+A fault is looked at again soon: a bucket that went away in mid-look seemed to be faulty.
+"""
 
 import threading
 import time
@@ -9,7 +12,7 @@ from django.conf import settings
 from config import bounded
 from videos.storage.chosen import store
 
-EVERY_SECONDS = 600.0
+EVERY_SECONDS, AGAIN_SECONDS = 600.0, 10.0
 FAULTY = "Strangers can read the bucket, or it cannot be written. `manage.py doctor` says which."
 
 
@@ -30,7 +33,8 @@ class CloseLook:
             if self._asked is not None and self._asked.done():
                 self._is_faulty = self._asked.exception() is None and self._asked.result()
                 self._asked = None
-            if self._asked is None and time.monotonic() - self._begun_at >= EVERY_SECONDS:
+            pause = AGAIN_SECONDS if self._is_faulty else EVERY_SECONDS
+            if self._asked is None and time.monotonic() - self._begun_at >= pause:
                 self._begun_at = time.monotonic()
                 self._asked = bounded.begin(lambda: any(store().faults()))
             return FAULTY if self._is_faulty else ""

@@ -9,6 +9,7 @@ import pytest
 
 from accounts.roles import Role
 from audit.models import AuditEntry
+from config.ids import uuid7
 from videos.models import Upload, Video
 from videos.tests.tus_kit import URL, Tus, code, jobs, meta, writer_of
 
@@ -259,3 +260,12 @@ def test_pages_of_other_origins_may_speak_it(tus):
         "location", "upload-offset", "upload-length", "upload-expires", "tus-resumable", "video-id",
         "tus-version", "tus-extension", "tus-max-size", "upload-metadata", "upload-concat",
     } <= exposed  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["put", "post", "trace", "query"])
+def test_a_method_that_uploads_do_not_have_is_refused_whatever_the_version(
+    client_for, creator, method
+):
+    path = f"/api/v1/uploads/{uuid7()}"
+    answer = client_for(creator).generic(method.upper(), path)
+    assert answer.status_code == 405

@@ -73,8 +73,12 @@ def test_the_bucket_is_looked_at_seldom_and_nobody_waits_for_it(monkeypatch, set
     assert "Strangers" in look.fault()
     assert len(looks) == 1
 
-    look._begun_at -= seldom.EVERY_SECONDS
+    look._begun_at -= seldom.AGAIN_SECONDS  # a fault is looked at again soon, and no fault seldom
     assert "Strangers" in look.fault()  # until the next look has ended
     looks[1].set_result(False)
     assert look.fault() == ""
+    look._begun_at -= seldom.AGAIN_SECONDS
+    assert look.fault() == ""
     assert len(looks) == 2
+    look._begun_at -= seldom.EVERY_SECONDS
+    assert (look.fault(), len(looks)) == ("", 3)

@@ -87,7 +87,7 @@ class UploadViewSet(GenericViewSet[Upload]):
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
-        if request.method not in {"GET", "OPTIONS"}:
+        if request.method != "GET" and request.method.lower() in self.action_map:
             tus.require_version(request.headers)
 
     def finalize_response(self, request, response, *args, **kwargs):

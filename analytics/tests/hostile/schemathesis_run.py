@@ -28,6 +28,10 @@ CHECKS = (
 )  # fmt: skip
 
 
+# Bytes of tus are bytes to send as they are.
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
+
 class Run:
     """About ``size`` requests of one caller: of the phases coverage, fuzzing and stateful.
 

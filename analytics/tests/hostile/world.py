@@ -3,13 +3,16 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, Group
+from django.utils import timezone
 
 from accounts import services, tokens
 from accounts.models import User
 from accounts.roles import MODERATOR, Role
+from config.ids import uuid7
 from payments import models
 from payments.gateways.sandbox import charging, events
 from payments.services.buying import checkout
@@ -19,10 +22,10 @@ from payments.tests.kit import DECLINED, VISA
 from payments.tests.months import AUGUST, at, close, watch
 from streaming import sessions
 from streaming.models import PlaybackSession
-from videos.models import Video
+from videos.models import Upload, Video
 from videos.presentation import captioning
 from videos.presentation.cues import Cue
-from videos.services import catalogue
+from videos.services import catalogue, resuming
 
 CALLERS = ("anonymous", "VIEWER", "CREATOR", MODERATOR, "ADMIN")
 PASSWORD = "a long pass phrase"
@@ -100,9 +103,13 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
         for user in (viewer, creator, AnonymousUser())
         for _ in range(2)
     ]
+    uploads = [
+        _upload(user, length) for user in (creator, world.people["ADMIN"]) for length in (9, 0)
+    ]
     family = tokens.issue(bystanders[0])
     world.values = {
         "videos": [video.pk for video in videos],
+        "uploads": [upload.pk for upload in uploads],
         "captions": [caption.pk for caption in captions],
         "number": [1, 2],
         "orders": [order.pk for order in orders],
@@ -144,6 +151,16 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
 
 def _role(caller: str) -> str:
     return caller if caller in Role.values else Role.VIEWER
+
+
+def _upload(user: User, length: int) -> Upload:
+    """Return an upload under way, whose length is not known yet if ``length`` is 0."""
+    return resuming.begin(
+        Upload(
+            user=user, length=length or None, filename="a.mp4", title="A", makes_video=True,
+            video_id=uuid7(), expires_at=timezone.now() + timedelta(hours=1),
+        )
+    )  # fmt: skip
 
 
 def _videos(make_video: Make, creator: User) -> list[Video]:
