@@ -45,7 +45,7 @@ test-long: $(VENV)/dev ## kill workers, stop servers, encode in chunks, play his
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m long $(ARGS)
 
 # What the databases may do differently; the whole is `make test-postgres REPEATED=database`.
-REPEATED ?= database and (twice or not long and not sweep)
+REPEATED ?= database and (twice or postgres or not long and not sweep and not programs)
 OF_OTHERS := not journeys and not fuzz and not captions and not celery and not s3 and not stack
 
 test-postgres: $(VENV)/dev ## repeat on PostgreSQL the tests that use the database; all: `make test-postgres REPEATED=database`
