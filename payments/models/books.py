@@ -172,9 +172,13 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
         return dict(net)
 
     def net_by_account(self) -> dict[LedgerAccount, int]:
-        """Return credits minus debits by account, in minor units. One query; for few transfers."""
+        """Return credits minus debits by account, in minor units. One query; for few transfers.
+
+        The accounts come in the order in which they were first booked on, so that a repeated booking
+        makes its transfers in the same order on every database.
+        """
         net: defaultdict[LedgerAccount, int] = defaultdict(int)
-        for transfer in self.select_related("debit", "credit"):
+        for transfer in self.select_related("debit", "credit").order_by("pk"):
             net[transfer.credit] += transfer.amount
             net[transfer.debit] -= transfer.amount
         return dict(net)
