@@ -3,7 +3,7 @@ import uuid
 
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
-from django.contrib.auth.models import AnonymousUser, Group, Permission
+from django.contrib.auth.models import AnonymousUser, Permission
 from django.db.models import Model
 from django.http import HttpRequest
 
@@ -14,26 +14,26 @@ from accounts.roles import MODERATOR
 # after this time at the latest.
 ROLE_CACHE_SECONDS = 5.0
 
-# By the role's id: the time of reading (time.monotonic) and the permission names.
-_roles: dict[int, tuple[float, frozenset[str]]] = {}
+# By the role's id, or the group's name: the time of reading (time.monotonic) and the permission names.
+_roles: dict[int | str, tuple[float, frozenset[str]]] = {}
 
 
 def role_permissions(role_id: int) -> frozenset[str]:
     """Return the names of a role's permissions ("app.codename"), at most ROLE_CACHE_SECONDS old."""
-    read_at, names = _roles.get(role_id, (float("-inf"), frozenset()))
+    return _remembered(role_id, group=role_id)
+
+
+def _remembered(key: int | str, **group: int | str) -> frozenset[str]:
+    read_at, names = _roles.get(key, (float("-inf"), frozenset()))
     if time.monotonic() - read_at > ROLE_CACHE_SECONDS:
-        rows = Permission.objects.filter(group=role_id).values_list(
-            "content_type__app_label", "codename"
-        )
+        rows = Permission.objects.filter(**group).values_list("content_type__app_label", "codename")
         names = frozenset(f"{app}.{codename}" for app, codename in rows)
-        _roles[role_id] = (time.monotonic(), names)
+        _roles[key] = (time.monotonic(), names)
     return names
 
 
 def _moderator_permissions(user: User) -> frozenset[str]:
-    if not user.is_moderator:
-        return frozenset()
-    return role_permissions(Group.objects.values_list("pk", flat=True).get(name=MODERATOR))
+    return _remembered(MODERATOR, group__name=MODERATOR) if user.is_moderator else frozenset()
 
 
 def forget_role_permissions() -> None:

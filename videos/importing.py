@@ -26,7 +26,7 @@ MOST_REDIRECTS = 5
 MOST_RESUMES = 20  # after cuts, within one attempt
 CHUNK = 1024 * 1024
 ALLOW_LOOPBACK = False  # the tests fetch from servers of their own
-# Not worth another attempt, unlike 408, 425, 429 and 5xx.
+# Answers that another attempt may not get, as those from 500 on.
 PASSING = {408, 425, 429}
 
 

@@ -15,7 +15,7 @@ from videos.presentation import cues
 from videos.presentation.models import Caption, CaptionWord
 
 MOST_LETTERS = 40  # of a word, whose rest is left out
-MOST_WORDS = 20_000  # different ones of a caption; a long film has 3,000
+MOST_WORDS = 20_000  # different ones of a caption; a video of two hours has about 3,000
 BATCH = 2_000
 _SIGN = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
 _WORD = re.compile(rf"{_SIGN}|(?:(?!{_SIGN})[^\W_])+")

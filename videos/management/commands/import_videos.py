@@ -116,12 +116,12 @@ class Command(BaseCommand):
             self.queue(row, last.video if last else None, owner, video.validated_data)
         return row
 
-    def queue(self, row: Row, video: Video | None, owner: User, fields: dict) -> None:
-        """Queue the import of a video, a new one unless it is given; wait for room in the queue."""
+    def queue(self, row: Row, earlier: Video | None, owner: User, fields: dict) -> None:
+        """Queue the import of a new video, or of an earlier one; wait for room in the queue."""
         while True:
             try:
                 with transaction.atomic():
-                    video = video or catalogue.create_video(creator=owner, **fields)
+                    video = earlier or catalogue.create_video(creator=owner, **fields)
                     importing.request_import(video=video, url=row.url, actor=owner)
             except QuotaExceeded:
                 if not WorkerPresence.objects.alive().exists():
@@ -129,7 +129,6 @@ class Command(BaseCommand):
                         "The creator's queue is full, and no worker is running. Start one: python "
                         "manage.py run_worker. Then run this command again."
                     ) from None
-                video = video if video and Video.objects.filter(pk=video.pk).exists() else None
                 time.sleep(WATCH_SECONDS)
             except (DomainError, NotVisible, ServiceUnavailable) as error:
                 row.detail = str(error.detail)
