@@ -77,7 +77,8 @@ def test_counts_are_whole_whichever_process_answers_and_survive_one_that_is_kill
     )
     for _ in range(20):
         processes.wait_for(lambda: server.ask("/api/v1/videos/")[0] == 200)
-    assert counted(server.scrape(), "/api/v1/videos/", "2xx") >= 50
+    # an answer that is younger than a second is given once more
+    processes.wait_for(lambda: counted(server.scrape(), "/api/v1/videos/", "2xx") >= 50)
 
 
 def test_what_is_refused_before_django_is_counted_too(server):
