@@ -8,7 +8,7 @@ from payments import gateways
 from payments.books.verification import verify_ledger
 from payments.models import Entitlement, Invoice, Payment, Refund, Subscription
 from payments.periods import Month
-from payments.services.gateway_news import followups
+from payments.services.gateway_news import changes, followups
 from payments.services.sharing.recognition import recognise
 from payments.services.subscribing import follow_gateway
 from payments.tests.kit import VISA, balances, code, nothing_changes
@@ -282,3 +282,15 @@ def test_news_of_an_old_subscription_cost_no_more_than_of_a_new_one(subscriber):
     assert cost() == new
     assert subscriber.shown() == [("9.99", "paid")] * 8
     assert balances()["deferred:USD"] == 8 * 999
+
+
+def test_news_of_a_payment_ask_for_it_once(subscriber):
+    subscriber.renew()
+    subscriber.hear()
+    payment = subscriber.row.invoices.order_by("-period_start")[0].payments.get()
+    before = len(subscriber.stripe.requests)
+
+    changes.process_change(gateway="stripe", kind="payment", external_id=payment.external_id)
+
+    asked = [path for _, path, *_ in subscriber.stripe.requests[before:]]
+    assert asked.count(f"payment_intents/{payment.external_id}") == 1, asked

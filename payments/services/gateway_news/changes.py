@@ -70,5 +70,5 @@ def _sync_payment_with_subscription(gateway: str, external_id: str) -> None:
     """Sync a payment; if it pays a subscription, sync that first, because the invoice comes with it."""
     snapshot = fetching.payment(gateway, external_id)
     if snapshot.subscription_id:
-        sync_subscription(gateway=gateway, external_id=snapshot.subscription_id)
+        sync_subscription(gateway=gateway, external_id=snapshot.subscription_id, payment=snapshot)
     sync_payment(gateway=gateway, external_id=external_id, snapshot=snapshot)

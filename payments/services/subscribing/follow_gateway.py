@@ -14,7 +14,7 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from payments import gateways, locks
-from payments.gateways.base import InvoiceSnapshot, SubscriptionSnapshot
+from payments.gateways.base import InvoiceSnapshot, PaymentSnapshot, SubscriptionSnapshot
 from payments.models import Invoice, Payment, Plan, Subscription
 from payments.services import access
 from payments.services.notices import writing
@@ -34,11 +34,17 @@ _ACTIONS: dict[str, AuditAction] = {
 
 
 def sync_subscription(
-    *, gateway: str, external_id: str, subscription: Subscription | None = None
+    *,
+    gateway: str,
+    external_id: str,
+    subscription: Subscription | None = None,
+    payment: PaymentSnapshot | None = None,
 ) -> Subscription | None:
     """Fetch a subscription from its gateway, and apply its state, invoices and payments.
 
     ``subscription`` is the row that it was started for; without it the gateway's reference tells.
+    ``payment`` is the gateway's latest answer about one of its payments; once captured, it is not
+    fetched again. One that is still open is: the invoice may have been paid by it meanwhile.
     Return the row, or None when the subscription is not one of ours. Safe to repeat and to run at the
     same time. Raises OSError when the gateway does not answer, and NotThere for a subscription that was
     never known here; for one that is gone see `fetching`.
@@ -60,11 +66,17 @@ def sync_subscription(
     snapshot = fetching.subscription(row, external_id)
     billed = _apply_if_newest(row.pk, ticket, snapshot)
     settled = invoices.settled_payments(row)
+    answered = {payment.external_id: payment} if payment is not None and payment.captured else {}
     for number, (invoice, fact) in enumerate(billed, 1):
         was_open = invoice.status != Invoice.Status.PAID
         for payment_id in fact.payment_ids:
             if number == len(billed) or payment_id not in settled:
-                sync_payment(gateway=gateway, external_id=payment_id, invoice=invoice)
+                sync_payment(
+                    gateway=gateway,
+                    external_id=payment_id,
+                    invoice=invoice,
+                    snapshot=answered.get(payment_id),
+                )
         if was_open and fact.status == Invoice.Status.PAID:
             invoices.note_paid_elsewhere(invoice)
     row = Subscription.objects.select_related("plan", "next_plan", "user").get(pk=row.pk)
