@@ -170,6 +170,9 @@ bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
 bench-chunks: $(VENV)/dev ## measure one video in chunks on 1, 2 and 4 workers against the whole encode
 	@$(BIN)/python benchmarks/chunks.py $(ARGS)
 
+bench-machines: $(VENV)/stack $(VENV)/dev ## measure one video in chunks on two machines that share servers alone, against one machine
+	@$(BIN)/python benchmarks/machines.py $(ARGS)
+
 bench-pipeline: $(VENV)/dev ## measure processing against bare ffmpeg
 	@$(BIN)/python benchmarks/pipeline.py
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,9 +62,12 @@ def upload(source: Path, creator):
     folder = settings.MEDIA_ROOT / "uploads"
     folder.mkdir(parents=True, exist_ok=True)
     copy = folder / f"{time.monotonic_ns()}"
-    copy.write_bytes(source.read_bytes())
+    content = source.read_bytes()
+    copy.write_bytes(content)
     video = catalogue.create_video(creator=creator, title="A long video")
-    received = ReceivedFile(copy, source.name, copy.stat().st_size, "sha256:benchmark")
+    received = ReceivedFile(
+        copy, source.name, len(content), f"sha256:{sha256(content).hexdigest()}"
+    )
     sources.attach_source(video=video, received=received, actor=creator)
     ProcessingJob.objects.filter(video=video).update(stage=ProcessingJob.Stage.REST)
     return video

@@ -43,3 +43,8 @@ class Supervisor:
         """Start a part that does not run yet, without a wait."""
         if self.processes()[part.name].state in {"STOPPED", "EXITED", "FATAL"}:
             self._calls.startProcess(f"{part.step}:{part.name}", False)
+
+    def stop(self, part: Part) -> None:
+        """Stop a part, and wait for its end. Does nothing if it does not run."""
+        if self.processes()[part.name].pid:
+            self._calls.stopProcess(f"{part.step}:{part.name}", True)
