@@ -345,7 +345,7 @@ def test_dashboards_cost_the_same_for_any_number_of_videos(
         view(viewer, video)
     clients = {CREATOR: client_for(creator), ADMIN: client_for(admin)}
     clients[video_url(video)] = clients[CREATOR]
-    for (url, client), cost in zip(clients.items(), (9, 12, 10), strict=True):
+    for (url, client), cost in zip(clients.items(), (13, 16, 11), strict=True):
         client.get(url)
         with statements(exactly=cost):
             assert client.get(url).status_code == 200
