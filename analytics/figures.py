@@ -14,7 +14,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Least
 
 from analytics.models import Reaction, VideoView
-from analytics.rows import Quality, Retention, Source
+from analytics.rows import PlaybackSource, Quality, Retention
 from analytics.steps import Steps, before
 from payments.books import reports as money_reports
 from streaming.intervals import within
@@ -123,14 +123,16 @@ def by_video(scope: Scope) -> dict[UUID, Figures]:
     return {video_id: row for (video_id, _), row in rows.items()}
 
 
-def by_source(scope: Scope) -> list[Source]:
+def by_source(scope: Scope) -> list[PlaybackSource]:
     """Return the sessions by what gave them access, most sessions first: one query."""
     rows = (
         scope.sessions.values_list("access")
         .annotate(sessions=Count("pk"), watch_seconds=Sum(DELIVERED_SECONDS))
         .order_by("-sessions", "access")
     )
-    return [Source(access, sessions, round(seconds, 1)) for access, sessions, seconds in rows]
+    return [
+        PlaybackSource(access, sessions, round(seconds, 1)) for access, sessions, seconds in rows
+    ]
 
 
 def _figures(

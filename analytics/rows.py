@@ -158,7 +158,7 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PlaybackSource:
     """The playback that one kind of access made: free, order or subscription."""
 
     access: str
@@ -193,7 +193,7 @@ class Report:
 
     totals: Totals
     series: list[Bucket]
-    sources: list[Source] = field(metadata={"help_text": "Playback by what gave access."})
+    sources: list[PlaybackSource] = field(metadata={"help_text": "Playback by what gave access."})
     quality: Quality
     comparison: Comparison | None = field(
         metadata={"help_text": "With `compare=previous`: the period before. Otherwise null."}

@@ -5,7 +5,7 @@ import functools
 import zoneinfo
 from datetime import UTC, datetime, timedelta, tzinfo
 from types import NoneType
-from typing import ClassVar, get_args, get_origin, get_type_hints
+from typing import ClassVar, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from django.utils import timezone
@@ -61,7 +61,7 @@ class ZonedField(serializers.DateTimeField):
     def enforce_timezone(self, value: datetime) -> datetime:
         if value.tzinfo is None:
             # REST framework would refuse a midnight that the clock skips.
-            value = value.replace(tzinfo=self.parent.zone)
+            value = value.replace(tzinfo=cast(ScopeSerializer, self.parent).zone)
         try:
             return value.astimezone(UTC)
         except OverflowError:
@@ -213,8 +213,8 @@ class ComparisonSerializer(RowSerializer):
     row = rows.Comparison
 
 
-class SourceSerializer(RowSerializer):
-    row = rows.Source
+class PlaybackSourceSerializer(RowSerializer):
+    row = rows.PlaybackSource
 
 
 class EarningSerializer(RowSerializer):

@@ -3,7 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from analytics.models import VideoView
@@ -80,8 +80,8 @@ def _watched(session: PlaybackSession) -> float:
 
 
 def recount(
-    videos: Iterable[Video], start: datetime, end: datetime, interval: str, zone: tzinfo
-) -> dict[datetime, tuple[int, int, int, float]]:
+    videos: Iterable[Video], start: datetime, end: datetime, interval: str, zone: ZoneInfo
+) -> dict[datetime | None, tuple[int, int, int, float]]:
     """Return views, unique viewers, sessions and watched seconds by step, and None for the whole."""
     wanted = {video.pk for video in videos}
     sessions: dict = defaultdict(list)
