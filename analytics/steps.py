@@ -8,12 +8,19 @@ is constant, and groups by the local time of each.
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
-from django.db.models import Case, DateTimeField, IntegerField, Value, When
+from django.db.models import Case, DateTimeField, F, Func, IntegerField, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWeek
 
 TRUNC = {"hour": TruncHour, "day": TruncDay, "week": TruncWeek, "month": TruncMonth}
 HOUR = timedelta(hours=1)
+# How SQLite finds the begin of a step. "weekday 0" is the Sunday that ends the week.
+SQLITE = {
+    "hour": ("%Y-%m-%d %H:00:00", ()),
+    "day": ("%Y-%m-%d 00:00:00", ()),
+    "week": ("%Y-%m-%d 00:00:00", ("weekday 0", "-6 days")),
+    "month": ("%Y-%m-01 00:00:00", ()),
+}
 LOOK_EVERY = timedelta(days=5)  # no zone changes its offset twice within this time
 
 
@@ -52,6 +59,33 @@ def _change(low: datetime, high: datetime, zone: tzinfo) -> datetime:
         middle = low + (high - low) / 2
         low, high = (middle, high) if _offset(middle, zone) == before else (low, middle)
     return high.replace(microsecond=0)
+
+
+class LocalBegin(Func):
+    """The begin of a step on a clock with a fixed offset from UTC, for the moment in a field.
+
+    Django's own functions for this are Python code on SQLite, which costs ten times as much a row.
+    """
+
+    output_field = DateTimeField()
+
+    def __init__(self, field: str, interval: str, offset: timedelta, **extra: object) -> None:
+        super().__init__(F(field), **extra)
+        self.interval, self.offset = interval, offset
+
+    def as_sql(self, compiler, connection, **context):
+        """Return the SQL of Django's function."""
+        (source,) = self.get_source_expressions()
+        trunc = TRUNC[self.interval](source, tzinfo=timezone(self.offset))
+        return compiler.compile(trunc.resolve_expression(compiler.query))
+
+    def as_sqlite(self, compiler, connection, **context):
+        (source,) = self.get_source_expressions()
+        column, params = compiler.compile(source)
+        form, modifiers = SQLITE[self.interval]
+        shift = f"{int(self.offset.total_seconds()):+d} seconds"
+        holes = ", ".join(["%s"] * (1 + len(modifiers)))
+        return f"strftime(%s, {column}, {holes})", (form, *params, shift, *modifiers)
 
 
 @dataclass(frozen=True, slots=True)
