@@ -137,10 +137,12 @@ def _query(asked: dict[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return the query of the API for that of a page, whose ``through`` is the last day, and errors."""
     zone_name = asked.get("tz") or "UTC"
     query = {"tz": zone_name, "interval": asked.get("interval") or "day"}
+    if asked.get("from"):
+        query["from"] = asked["from"]
     if asked.get("creator"):
         query["creator"] = asked["creator"]
     if zone_name not in time_zones():
-        return query, [f"There is no time zone “{zone_name}”."]
+        return {**query, "tz": "UTC"}, [f"There is no time zone “{zone_name}”."]
     today = timezone.now().astimezone(_zone(zone_name)).date()
     try:
         last = date.fromisoformat(asked["through"]) if asked.get("through") else today

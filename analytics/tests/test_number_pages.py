@@ -62,6 +62,13 @@ def test_a_creator_signs_in_and_sees_what_the_api_says(client, client_for, make_
     data = client_for(ann).get("/api/v1/analytics/creator", {**SAME, "tz": "Asia/Kolkata"}).json()
     shown = cards(html)
     assert shown["Views"] == str(data["totals"]["views"]) != "0"
+    data = (
+        client_for(ann)
+        .get("/api/v1/analytics/creator", {**SAME, "tz": "Asia/Kolkata", "compare": "previous"})
+        .json()
+    )
+    assert data["comparison"]["begins_at"] == "2026-05-02T00:00:00+05:30"
+    assert "2026-05-02 to just before 2026-06-01" in html
     assert shown["Unique viewers"] == str(data["totals"]["unique_viewers"])
     assert shown["Sessions with reports"] == str(data["quality"]["sessions"])
     steps = re.findall(r'<time datetime="(.*?)".*?<td>(\d+)</td>', html)
@@ -156,7 +163,12 @@ def test_a_wrong_question_is_explained(client, creator, query):
     client.force_login(creator)
     answer = client.get(OWN, query)
     assert answer.status_code == 400
-    assert 'role="alert"' in answer.content.decode()
+    html = answer.content.decode()
+    assert 'role="alert"' in html
+    if query.get("from"):
+        assert f'value="{query["from"]}"' in html  # what was asked is not lost
+    if query.get("through"):
+        assert f'value="{query["through"]}"' in html
 
 
 def test_a_wrong_password_is_refused_and_recorded(client, make_user):
