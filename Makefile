@@ -200,6 +200,9 @@ attack: $(VENV)/dev ## attack a service of its own, and show what was seen; `mak
 soak: $(VENV)/dev ## ten minutes of traffic, slow clients and restarts; `make soak ARGS="--seconds 60"`
 	@$(BIN)/python -m attacks.soak $(ARGS)
 
+bench-dashboards: $(VENV)/dev ## measure the dashboards at a million views, and what a longer history costs
+	@$(BIN)/python benchmarks/dashboards.py $(ARGS)
+
 bench-audit: $(VENV)/dev ## measure the audit log at a million entries
 	@$(BIN)/python benchmarks/audit_log.py
 

@@ -1,46 +1,27 @@
 from collections.abc import Callable
-from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.models import Group
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts import services
-from accounts.errors import LastAdmin, WrongCredentials
+from accounts.errors import LastAdmin
+from accounts.forms import CheckedSignIn
 from accounts.models import RefreshFamily, User
 from accounts.roles import Role
 from config.admin import HouseAdmin, ReadOnlyAdmin
-from config.api.ratelimit import RateLimited
-from config.errors import ServiceUnavailable
 
 admin.site.site_header = admin.site.site_title = "Video on demand"
 admin.site.index_title = "Administration"
 admin.site.unregister(Group)
 
 
-class SignInForm(AdminAuthenticationForm):
-    """The sign-in of the admin site, with the limits and the records of the API's sign-in."""
+class SignInForm(CheckedSignIn, AdminAuthenticationForm):
+    """The sign-in of the admin site."""
 
-    def clean(self) -> dict[str, Any]:
-        data = self.cleaned_data
-        if data.get("username") and data.get("password") and self.request is not None:
-            try:
-                self.user_cache = services.user_of(
-                    self.request, email=data["username"], password=data["password"], only_staff=True
-                )
-            except WrongCredentials:
-                raise self.get_invalid_login_error() from None
-            except ServiceUnavailable as away:
-                raise ValidationError(str(away.detail)) from None
-            except RateLimited as limited:
-                raise ValidationError(
-                    f"Too many attempts. Try again in {limited.usage.reset_seconds} seconds."
-                ) from None
-            services.record_sign_in(self.user_cache)
-        return data
+    only_staff = True
 
 
 admin.site.login_form = SignInForm

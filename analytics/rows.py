@@ -71,6 +71,50 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
+class AmountChange:
+    """How much an amount of one currency has changed."""
+
+    currency: str
+    percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The changes from the period before, in percent of its figures. null: its figure was 0."""
+
+    views: float | None
+    unique_viewers: float | None
+    watch_seconds: float | None
+    likes: float | None
+    dislikes: float | None
+    purchases: float | None
+    gross: list[AmountChange]
+    earnings: list[AmountChange]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The totals of the period before, which is as long on the clock of the report's time zone."""
+
+    begins_at: datetime
+    ends_at: datetime = field(metadata={"help_text": "Not included: the begin of the period."})
+    totals: Totals
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class RevenueLine:
+    """The revenue of the platform, or of one video, in one currency."""
+
+    currency: str
+    gross: str
+    refunds: str
+    disputes: str
+    creator_share: str
+    platform_share: str
+
+
+@dataclass(frozen=True, slots=True)
 class VideoRow:
     """One video of a dashboard, with its figures of the period."""
 
@@ -82,18 +126,7 @@ class VideoRow:
     likes: int
     dislikes: int
     purchases: int
-
-
-@dataclass(frozen=True, slots=True)
-class RevenueLine:
-    """The platform's revenue in one currency."""
-
-    currency: str
-    gross: str
-    refunds: str
-    disputes: str
-    creator_share: str
-    platform_share: str
+    revenue: list[RevenueLine] = field(metadata={"help_text": "Of the orders of this video."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +158,24 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaybackSource:
+    """The playback that one kind of access made: free, order or subscription."""
+
+    access: str
+    sessions: int
+    watch_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Earning:
+    """The earnings from one source, sales or subscriptions, in one currency."""
+
+    source: str
+    currency: str
+    amount: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quality:
     """Start-up and stalling, as the players reported them."""
 
@@ -142,6 +193,11 @@ class Report:
 
     totals: Totals
     series: list[Bucket]
+    sources: list[PlaybackSource] = field(metadata={"help_text": "Playback by what gave access."})
+    quality: Quality
+    comparison: Comparison | None = field(
+        metadata={"help_text": "With `compare=previous`: the period before. Otherwise null."}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +205,7 @@ class CreatorReport(Report):
     """The dashboard of one creator."""
 
     videos: list[VideoRow]
+    earnings_by_source: list[Earning]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,4 +223,3 @@ class VideoReport(Report):
     """The report of one video."""
 
     retention: list[Retention]
-    quality: Quality

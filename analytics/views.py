@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from accounts.models import User
 from analytics import reactions, reports
+from analytics.figures import Scope
 from analytics.permissions import MaySeeOwnAnalytics, MaySeePlatformAnalytics
 from analytics.rows import Bucket, Report
 from analytics.serializers import (
@@ -22,6 +23,7 @@ from analytics.serializers import (
     ScopeSerializer,
     VideoReportSerializer,
 )
+from analytics.steps import TRUNC
 from config.api.csv import csv_response, json_or_csv
 from config.api.refusals import refuses, sends_headers
 from config.api.views import APIView
@@ -51,9 +53,22 @@ PARAMETERS = [
     OpenApiParameter(
         "interval",
         str,
-        enum=sorted(reports.TRUNC),
+        enum=sorted(TRUNC),
         default="day",
         description="The length of a step of the series.",
+    ),
+    OpenApiParameter(
+        "tz",
+        str,
+        default="UTC",
+        description="The time zone of the steps, and of moments without an offset, by its IANA name"
+        " such as `Europe/Berlin`. A day has 23 or 25 hours where the clock is changed.",
+    ),
+    OpenApiParameter(
+        "compare",
+        str,
+        enum=["previous"],
+        description="`previous` adds the totals of the period before, and the changes in percent.",
     ),
     OpenApiParameter(
         "format",
@@ -76,23 +91,34 @@ CREATOR = OpenApiParameter(
 class ReportView(APIView):
     """The base of all reports: reads the scope from the query, answers as JSON or CSV."""
 
-    def scope(self, **fixed) -> reports.Scope:
+    parameters = PARAMETERS
+
+    def scope(self, **fixed) -> Scope:
         """Return the scope that the query asks for; ``fixed`` fields override the query.
 
         Raises ValidationError for a bad query.
         """
-        serializer = ScopeSerializer(data=self.request.query_params)
+        names = [parameter.name for parameter in self.parameters]
+        serializer = ScopeSerializer(data=self.request.query_params, context={"parameters": names})
         serializer.is_valid(raise_exception=True)
         return serializer.scope(**fixed)
 
-    def answer(
-        self, name: str, scope: reports.Scope, report: Report
-    ) -> Response | StreamingHttpResponse:
+    @property
+    def compares(self) -> bool:
+        """Whether the query asks for the period before. Read it after ``scope``."""
+        return "compare" in self.request.query_params
+
+    def answer(self, name: str, scope: Scope, report: Report) -> Response | StreamingHttpResponse:
         """Answer with the whole report as JSON, or with its series as the CSV file ``name``."""
         if self.request.query_params.get("format") == "csv":
             columns = [field.name for field in fields(Bucket)]
             return csv_response(name, columns, (astuple(bucket) for bucket in report.series))
-        head = {"from": scope.start, "to": scope.end, "interval": scope.interval}
+        head = {
+            "from": scope.start.astimezone(scope.zone),
+            "to": scope.end.astimezone(scope.zone),
+            "interval": scope.interval,
+            "tz": str(scope.zone),
+        }
         return Response({**head, **asdict(report)})
 
 
@@ -100,11 +126,12 @@ class CreatorDashboardView(ReportView):
     """The dashboard of one creator."""
 
     permission_classes = [MaySeeOwnAnalytics]
+    parameters = [*PARAMETERS, VIDEO, CREATOR]
 
     @extend_schema(
         summary="Get a creator's dashboard",
         description=DEFINITIONS,
-        parameters=[*PARAMETERS, VIDEO, CREATOR],
+        parameters=parameters,
         responses=json_or_csv(CreatorReportSerializer),
     )
     @sends_headers("Content-Disposition")
@@ -113,24 +140,27 @@ class CreatorDashboardView(ReportView):
         sees_all = request.user.has_perm("analytics.view_platform_analytics")
         # `creator` is for administrators; a creator who sends it gets their own dashboard.
         creator_id = (sees_all and scope.creator_id) or request.user.pk
-        return self.answer("creator", scope, reports.creator_report(scope, creator_id))
+        report = reports.creator_report(scope, creator_id, compares=self.compares)
+        return self.answer("creator", scope, report)
 
 
 class PlatformDashboardView(ReportView):
     """The dashboard over all videos."""
 
     permission_classes = [MaySeePlatformAnalytics]
+    parameters = [*PARAMETERS, VIDEO]
 
     @extend_schema(
         summary="Get the platform's dashboard",
         description=DEFINITIONS,
-        parameters=[*PARAMETERS, VIDEO],
+        parameters=parameters,
         responses=json_or_csv(PlatformReportSerializer),
     )
     @sends_headers("Content-Disposition")
     def get(self, request):
         scope = self.scope(creator_id=None)
-        return self.answer("platform", scope, reports.platform_report(scope))
+        report = reports.platform_report(scope, compares=self.compares)
+        return self.answer("platform", scope, report)
 
 
 class VideoReportView(ReportView):
@@ -153,7 +183,8 @@ class VideoReportView(ReportView):
         ):
             raise PermissionDenied("Only the owner of this video may see its report.")
         scope = self.scope(video_id=video.pk, creator_id=None)
-        return self.answer("video", scope, reports.video_report(scope, video))
+        report = reports.video_report(scope, video, compares=self.compares)
+        return self.answer("video", scope, report)
 
 
 class ReactionView(APIView):

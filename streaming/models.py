@@ -172,6 +172,8 @@ class PlaybackSession(models.Model):
             ),
             # Reports sum the sessions of a video over a period; deletion ends those that run.
             models.Index(fields=["video", "created_at"], name="session_of_video"),
+            # Reports of the platform sum all sessions of a period.
+            models.Index(fields=["created_at"], name="session_created"),
         ]
 
     def __str__(self) -> str:

@@ -345,7 +345,10 @@ def test_dashboards_cost_the_same_for_any_number_of_videos(
         view(viewer, video)
     clients = {CREATOR: client_for(creator), ADMIN: client_for(admin)}
     clients[video_url(video)] = clients[CREATOR]
-    for (url, client), cost in zip(clients.items(), (9, 12, 10), strict=True):
+    costs = zip(clients.items(), ((13, 18), (16, 22), (11, 16)), strict=True)
+    for (url, client), (cost, with_comparison) in costs:
         client.get(url)
         with statements(exactly=cost):
             assert client.get(url).status_code == 200
+        with statements(exactly=with_comparison):
+            assert client.get(url, {"compare": "previous", "tz": "Asia/Tokyo"}).status_code == 200

@@ -21,6 +21,17 @@ Role = LedgerAccount.Role
 EARNED = Q(entry__payout__isnull=True) & ~Q(entry__kind=Kind.WRITE_OFF)
 
 
+# The video and the source of a transfer.
+OF_VIDEO = Coalesce("entry__payment__order__video_id", "entry__order__video_id")
+SOURCE = Case(
+    When(
+        Q(entry__pool__isnull=False) | Q(entry__payment__invoice__isnull=False),
+        then=Value("subscriptions"),
+    ),
+    default=Value("sales"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class SalesRow:
     """Sales and their refunds in one currency; `docs/glossary.md` defines each figure."""
@@ -186,6 +197,31 @@ def purchases(
     ]
 
 
+def purchases_by_video(
+    period: Period, *, creator_id: uuid.UUID | None = None, video_id: uuid.UUID | None = None
+) -> dict[uuid.UUID, list[RevenueRow]]:
+    """Return the rows of `purchases` by video. Their sums are its figures. One query."""
+    transfers = _purchase_transfers(period, creator_id=creator_id, video_id=video_id).annotate(
+        video=OF_VIDEO
+    )
+    booked = _booked(RevenueRow, transfers, "video")
+    rows: dict[uuid.UUID, list[RevenueRow]] = defaultdict(list)
+    for video, currency in sorted(booked):
+        rows[video].append(RevenueRow(currency=currency, **_with_net(booked[video, currency])))
+    return dict(rows)
+
+
+def platform_by_source(
+    period: Period, video_id: uuid.UUID | None = None
+) -> dict[tuple[str, str], int]:
+    """Return the platform's share by source (``sales``, ``subscriptions``) and currency. One query."""
+    transfers = _earning_transfers(period, video_id).annotate(source=SOURCE)
+    return {
+        key: values["platform_share"]
+        for key, values in sorted(_booked(RevenueRow, transfers, "source").items())
+    }
+
+
 def sold(
     period: Period, *, creator_id: uuid.UUID | None = None, video_id: uuid.UUID | None = None
 ) -> QuerySet[Order]:
@@ -196,17 +232,20 @@ def sold(
     return Order.objects.sold().filter(present, period.of("paid_at"), **chosen)
 
 
-def creator_series(creator_id: uuid.UUID, period: Period, group_by: str) -> list[EarningsRow]:
-    """Return a creator's earnings by currency and ``day``, ``video`` or ``source``. One query."""
+def creator_series(
+    creator_id: uuid.UUID, period: Period, group_by: str, video_id: uuid.UUID | None = None
+) -> list[EarningsRow]:
+    """Return a creator's earnings by currency and ``day``, ``video`` or ``source``. One query.
+
+    They are those of all videos or of one, as in `creator_earned`.
+    """
     key = {
         "day": TruncDay("entry__effective_at"),
-        "video": Coalesce("entry__payment__order__video_id", "entry__order__video_id"),
-        "source": Case(
-            When(entry__pool__isnull=False, then=Value("subscriptions")), default=Value("sales")
-        ),
+        "video": OF_VIDEO,
+        "source": SOURCE,
     }[group_by]
     rows = (
-        _earning_transfers(period)
+        _earning_transfers(period, video_id)
         .touching(owner_id=creator_id, role=Role.CREATOR)
         .annotate(bucket=key)
         .values_list("bucket", "currency")
