@@ -129,6 +129,13 @@ def begin_rental(entitlement: Entitlement, now: datetime) -> Entitlement:
         entitlement.begun_at = now
         entitlement.ends_at = now + timedelta(hours=entitlement.rental_hours)
         entitlement.save(update_fields=["begun_at", "ends_at"])
+        audit.record(
+            actor=entitlement.user_id,
+            action=AuditAction.RENTAL_BEGUN,
+            target=entitlement,
+            until=entitlement.ends_at.isoformat(),
+            video=str(entitlement.video_id),
+        )
     return entitlement
 
 
@@ -175,6 +182,7 @@ def _announce(entitlement: Entitlement, *, granted: bool) -> None:
         target=entitlement,
         source=entitlement.source_type,
         video=str(entitlement.video_id) if entitlement.video_id else None,
+        until=entitlement.ends_at.isoformat() if granted and entitlement.ends_at else None,
     )
     signal = entitlement_granted if granted else entitlement_revoked
     signal.send(sender=Entitlement, entitlement=entitlement)
