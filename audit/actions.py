@@ -11,6 +11,7 @@ class AuditAction(models.TextChoices):
 
     API_REQUEST = "api.request", "API request"
     REQUESTS_DROPPED = "audit.dropped", "API requests that could not be recorded"
+    LOG_EXPORTED = "audit.exported", "Audit log exported from the admin site"
 
     USER_REGISTERED = "user.registered", "User registered"
     LOGIN_SUCCEEDED = "login.succeeded", "Login succeeded"
@@ -81,6 +82,7 @@ class AuditAction(models.TextChoices):
     SUBSCRIPTION_ENDED = "subscription.ended", "Subscription ended"
     ENTITLEMENT_GRANTED = "entitlement.granted", "Entitlement granted"
     ENTITLEMENT_REVOKED = "entitlement.revoked", "Entitlement revoked"
+    ENTITLEMENT_EXPIRED = "entitlement.expired", "Entitlement or rental expired"
     RENTAL_BEGUN = "rental.begun", "Hours of a rental begun"
 
     PLAYBACK_STARTED = "playback.started", "Playback started"

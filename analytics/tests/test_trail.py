@@ -277,6 +277,7 @@ COMMANDS = {
     "verify_ledger": ("", "reads, and keeps its result"),
     "verify_pool": ("", "reads"),
     "verify_audit": ("", "reads"),
+    "verify_audit_export": ("", "reads"),
     "audit_checkpoint": ("", "signs the log itself: a checkpoint is its own proof"),
     "audit_prune": ("", "a signed checkpoint says what was deleted"),
     "nginx_config": ("", "prints"),

@@ -49,7 +49,7 @@ class Command(BaseCommand):
             held = set(group.permissions.values_list("pk", flat=True))
             before = {name for name, permission in known.items() if permission.pk in held}
             group.permissions.set(known[name] for name in names)
-            if before != names:
+            if before != names and not created:  # a new installation has changed nothing
                 audit.record(
                     actor=None,
                     action=AuditAction.ROLE_DEFINED,
