@@ -139,7 +139,8 @@ class AuditEntryAdmin(LogAdmin[AuditEntry]):
         if not self.has_view_permission(request) or request.method not in {"GET", "HEAD"}:
             raise PermissionDenied
         if entry is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            missing = self._get_obj_does_not_exist_redirect  # type: ignore[attr-defined]  # not in the stubs
+            return missing(request, self.opts, object_id)
         data = entry.data if isinstance(entry.data, dict) else {"data": entry.data}
         context = {
             **self.admin_site.each_context(request),

@@ -161,6 +161,15 @@ def test_the_form_of_the_admin_site_records_whose_name_an_administrator_changed(
     assert AuditEntry.objects.filter(action="user.profile_changed").count() == 1
 
 
+def test_a_sign_out_of_the_admin_site_is_recorded_once(client, admin):
+    client.force_login(admin)
+    for _ in range(2):
+        client.post("/admin/logout/")
+
+    entry = AuditEntry.objects.get(action="user.logged_out")
+    assert (entry.actor_id, entry.target_id) == (admin.pk, str(admin.pk))
+
+
 def test_the_first_administrator_and_the_roles_are_recorded_once(db, settings):
     User.objects.filter(email=settings.DEFAULT_ADMIN_EMAIL).delete()
     Group.objects.get(name=Role.CREATOR).permissions.clear()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from html.parser import HTMLParser
+from urllib.parse import quote
 
 import pytest
 from django.apps import apps
@@ -51,7 +52,7 @@ def order_for(make_video):
             buyer=buyer,
             video_id=video.pk,
             options=checkout.PurchaseOptions(**options),
-            payment_method=None,
+            payment_method="",
         )
         return order
 
@@ -249,6 +250,27 @@ def test_no_action_of_the_admin_site_changes_anything_without_a_row(
 
     assert not silent
     assert wrote, "No action did anything: this test cannot fail."
+
+
+def test_the_history_of_every_row_of_the_admin_site_is_its_part_of_the_log(
+    client, admin, make_user, one_of_each
+):
+    moderator = services.set_moderator(user_id=make_user().pk, is_moderator=True, actor=None)
+    log = reverse("admin:audit_auditentry_changelist")
+    for model in site.site._registry:
+        meta = model._meta
+        row = model._default_manager.all()[0]
+        page = reverse(f"admin:{meta.app_label}_{meta.model_name}_history", args=[row.pk])
+        client.force_login(admin)
+        answer = client.get(page)
+        if meta.label == "audit.ApiRequest":  # nothing happens to a request
+            assert answer.status_code == 403
+        else:
+            about = f"target_type={meta.model_name}&target_id={quote(str(row.pk))}"
+            assert (answer.status_code, answer["Location"]) == (302, f"{log}?{about}"), meta.label
+            assert client.get(answer["Location"]).status_code == 200
+        client.force_login(moderator)
+        assert client.get(page).status_code in {200, 403}
 
 
 # What each command changes of money, access, roles, passwords or existence: the action that the log has

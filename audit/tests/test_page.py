@@ -19,7 +19,7 @@ from audit import addresses, buffer, exporting, sealing
 from audit.actions import AuditAction
 from audit.models import AuditEntry
 from audit.tests.kit import call
-from audit.tests.log import attack, write
+from audit.tests.log import attack, run, write
 
 pytestmark = pytest.mark.django_db
 
@@ -424,6 +424,20 @@ class TestVerification:
         settings.AUDIT_KEYS = [b"another key" * 4]
         with pytest.raises(CommandError, match="key that is not known"):
             verify(export)
+
+    def test_an_export_outlives_the_entries(self, export, boss, tmp_path):
+        """After a deletion of old entries, their exports are still proved, and so is a new one."""
+        while sealing.seal():
+            pass
+        run("audit_checkpoint", "--output", str(tmp_path / "kept.jsonl"))
+        run("audit_prune", "--before", "2026-06-01")
+        assert not AuditEntry.objects.filter(at__lt="2026-06-01T00:00Z").exists()
+
+        assert "4 of them have been deleted from the log since" in verify(export)
+        answer = boss.get(f"{EXPORT}?format=ndjson")
+        export.write_bytes(answer.getvalue())
+        sealed = AuditEntry.objects.exclude(position=None).count()
+        assert f"{sealed} entries are proved" in verify(export)
 
     @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "{}\n", "{", '{"id": 1}\n'])
     def test_another_file_is_refused(self, tmp_path, text):

@@ -6,6 +6,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+import audit.services as audit
 from audit.models import AuditEntry
 from payments.models import Entitlement
 from payments.services import access
@@ -68,6 +69,7 @@ def test_a_renewed_subscription_expires_again_at_its_next_end(make_user, subscri
     entitlement = Entitlement.objects.get(source_id=subscription.pk)
     for _ in range(2):
         entitlement.refresh_from_db()
+        assert entitlement.ends_at
         with time_machine.travel(entitlement.ends_at + timedelta(minutes=1)):
             assert access.record_expired() == 1
             assert access.record_expired() == 0
@@ -95,7 +97,7 @@ def test_an_end_that_cannot_be_recorded_is_recorded_later(grant, monkeypatch):
         raise RuntimeError("the log is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(access.audit, "record", fails)
+        patch.setattr(audit, "record", fails)
         with pytest.raises(RuntimeError):
             access.record_expired()
 
