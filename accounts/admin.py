@@ -1,8 +1,10 @@
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth.models import Group
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser, Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -11,7 +13,7 @@ from accounts.errors import LastAdmin
 from accounts.forms import CheckedSignIn
 from accounts.models import RefreshFamily, User
 from accounts.roles import Role
-from config.admin import HouseAdmin, ReadOnlyAdmin
+from config.admin import ReadOnlyAdmin, ServiceAdmin
 
 admin.site.site_header = admin.site.site_title = "Video on demand"
 admin.site.index_title = "Administration"
@@ -28,7 +30,7 @@ admin.site.login_form = SignInForm
 
 
 @admin.register(User)
-class UserAdmin(HouseAdmin[User]):
+class UserAdmin(ServiceAdmin[User]):
     """Users. The page edits the display name only; the actions change role and status."""
 
     list_display = ["email", "display_name", "role", "is_moderator", "is_active", "created_at"]
@@ -50,8 +52,11 @@ class UserAdmin(HouseAdmin[User]):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return False
+    def change_row(
+        self, actor: AbstractBaseUser | AnonymousUser, row: User, fields: dict[str, Any]
+    ) -> User:
+        by = actor if isinstance(actor, User) else None
+        return services.change_profile(user=row, actor=by, **fields) if fields else row
 
     @admin.action(description="Make viewer", permissions=["change"])
     def make_viewer(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

@@ -5,4 +5,5 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import schema  # noqa: F401 - registers BearerScheme with drf-spectacular
+        # schema registers BearerScheme with drf-spectacular, and importing receivers connects them
+        from accounts import receivers, schema  # noqa: F401

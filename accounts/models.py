@@ -99,6 +99,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the row; a new password together with its entry in the log (`accounts.passwords`)."""
+        if self._password is None:  # Django's note of a new password
+            super().save(*args, **kwargs)
+            return
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+
     def set_password(self, raw_password: str | None) -> None:
         """Set the password in its normal form, or none. Raises ValidationError if it has no form."""
         form = None if raw_password is None else precis.opaque_string(raw_password)

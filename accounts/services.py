@@ -15,6 +15,7 @@ from accounts.errors import LastAdmin, WrongCredentials, WrongPassword
 from accounts.models import User
 from accounts.roles import Role
 from accounts.signals import user_deactivated
+from audit import addresses
 from audit.actions import AuditAction
 from config.errors import NotVisible
 
@@ -35,8 +36,9 @@ def register(*, email: str, password: str, display_name: str = "") -> User:
 def user_of(request: HttpRequest, *, email: str, password: str, only_staff: bool = False) -> User:
     """Return the user with this address and password, for every door of the service.
 
-    Counts the attempt (`accounts.limits`) and records a failure; the caller records the success, with
-    what it makes of it (`record_sign_in`). A refusal takes the same time for unknown and known
+    Counts the attempt (`accounts.limits`) and records a failure with the account that was tried, or with
+    the keyed hash of an address that has none; the caller records the success, with what it makes of it
+    (`record_sign_in`). A refusal takes the same time for unknown and known
     addresses, because Django's back end hashes the password in both cases. Raises RateLimited, and
     WrongCredentials, also for a user who is not staff where ``only_staff`` is set.
     """
@@ -45,7 +47,8 @@ def user_of(request: HttpRequest, *, email: str, password: str, only_staff: bool
     if not isinstance(user, User) or (only_staff and not user.is_staff):
         limits.count_failure(request, email)
         attacks.note_failure(email, network=limits.network_of(request))
-        audit.record(actor=None, action=AuditAction.LOGIN_FAILED)
+        tried = User.objects.with_address(email) or addresses.named(email)
+        audit.record(actor=None, action=AuditAction.LOGIN_FAILED, target=tried)
         raise WrongCredentials()
     attacks.note_success(user, network=limits.network_of(request))
     return user
@@ -81,11 +84,17 @@ def change_password(*, user: User, current_password: str, new_password: str) -> 
 
 
 @transaction.atomic
-def change_profile(*, user: User, display_name: str) -> User:
-    """Set the display name."""
+def change_profile(*, user: User, display_name: str, actor: User | None = None) -> User:
+    """Set the display name. ``actor`` is an administrator who does it for the user.
+
+    The log has neither the old nor the new name: it is personal, and the log is kept.
+    """
     user.display_name = display_name
     user.save(update_fields=["display_name"])
-    audit.record(actor=user, action=AuditAction.PROFILE_CHANGED, target=user)
+    changed: dict[str, dict[str, object]] = {"display_name": {}}
+    audit.record(
+        actor=actor or user, action=AuditAction.PROFILE_CHANGED, target=user, changes=changed
+    )
     return user
 
 

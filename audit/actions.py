@@ -11,6 +11,7 @@ class AuditAction(models.TextChoices):
 
     API_REQUEST = "api.request", "API request"
     REQUESTS_DROPPED = "audit.dropped", "API requests that could not be recorded"
+    LOG_EXPORTED = "audit.exported", "Audit log exported from the admin site"
 
     USER_REGISTERED = "user.registered", "User registered"
     LOGIN_SUCCEEDED = "login.succeeded", "Login succeeded"
@@ -20,6 +21,7 @@ class AuditAction(models.TextChoices):
     PASSWORD_CHANGED = "user.password_changed", "Password changed"
     PROFILE_CHANGED = "user.profile_changed", "Profile changed"
     ROLE_CHANGED = "user.role_changed", "Role changed"
+    ROLE_DEFINED = "role.defined", "Permissions of a role changed"
     MODERATOR_APPOINTED = "user.moderator_appointed", "Moderator appointed"
     MODERATOR_DISMISSED = "user.moderator_dismissed", "Moderator dismissed"
     USER_ACTIVATED = "user.activated", "User activated"
@@ -44,6 +46,11 @@ class AuditAction(models.TextChoices):
     ORDER_PAID = "order.paid", "Order paid"
     ORDER_REFUNDED = "order.refunded", "Order refunded"
     ORDER_CANCELED = "order.canceled", "Order canceled"
+    ORDER_EXPIRED = "order.expired", "Order expired unpaid"
+    ORDER_SUPERSEDED = "order.superseded", "Open order replaced by a paid one"
+    ORDER_VOIDED = "order.voided", "Order voided by a switch of mode"
+    PAYMENT_CANCELED = "payment.canceled", "Payment canceled by a switch of mode"
+    REFUND_CANCELED = "refund.canceled", "Refund canceled by a switch of mode"
     PAYMENT_CAPTURED = "payment.captured", "Payment captured"
     PAYMENT_DECLINED = "payment.declined", "Payment declined"
     REFUND_SUCCEEDED = "refund.succeeded", "Refund succeeded"
@@ -75,6 +82,8 @@ class AuditAction(models.TextChoices):
     SUBSCRIPTION_ENDED = "subscription.ended", "Subscription ended"
     ENTITLEMENT_GRANTED = "entitlement.granted", "Entitlement granted"
     ENTITLEMENT_REVOKED = "entitlement.revoked", "Entitlement revoked"
+    ENTITLEMENT_EXPIRED = "entitlement.expired", "Entitlement or rental expired"
+    RENTAL_BEGUN = "rental.begun", "Hours of a rental begun"
 
     PLAYBACK_STARTED = "playback.started", "Playback started"
     PLAYBACK_ENDED = "playback.ended", "Playback ended"

@@ -32,6 +32,11 @@ def current() -> Key:
     return _ring(tuple(settings.AUDIT_KEYS))[0]
 
 
+def known() -> list[Key]:
+    """Return all keys of the settings, the current one first."""
+    return _ring(tuple(settings.AUDIT_KEYS))
+
+
 def age(key_id: str) -> int:
     """Return the place of a key in the list of keys: 0 is the current one. Raises UnknownKey."""
     for place, key in enumerate(_ring(tuple(settings.AUDIT_KEYS))):

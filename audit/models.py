@@ -65,6 +65,8 @@ class AuditEntry(models.Model):
             models.Index(fields=["target_id", "-at"], name="audit_by_target"),
             models.Index(fields=["action", "-at", "method", "status"], name="audit_by_action"),
             models.Index(fields=["method", "-at"], name="audit_by_method"),
+            # The admin site's search by the id of a request.
+            models.Index(fields=["request_id", "-at"], name="audit_by_request"),
             # Only entries of the time when requests were entries have a status.
             models.Index(
                 fields=["status", "-at", "method"],

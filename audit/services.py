@@ -1,6 +1,9 @@
 """The writing of the audit log."""
 
 import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
@@ -10,12 +13,22 @@ from audit.actions import AuditAction
 from audit.context import origin
 from audit.models import AuditEntry
 
+Actor = AbstractBaseUser | AnonymousUser | uuid.UUID | None
+_BATCH = 500
+
+
+class Named(NamedTuple):
+    """A target that is no row of a table, such as the address of a failed sign-in without an account."""
+
+    type: str
+    id: str
+
 
 def record(
     *,
-    actor: AbstractBaseUser | AnonymousUser | uuid.UUID | None,
+    actor: Actor,
     action: AuditAction,
-    target: models.Model | None = None,
+    target: models.Model | Named | None = None,
     **data: object,
 ) -> AuditEntry:
     """Write an entry about a change, in the transaction of the change.
@@ -25,14 +38,65 @@ def record(
     ``data`` must be JSON, without secrets and personal data. Address and request id come from the
     current request, if any.
     """
+    entry = _entry(actor, action, target, data)
+    entry.save(force_insert=True)
+    return entry
+
+
+def record_each(
+    *, actor: Actor, action: AuditAction, targets: Iterable[models.Model], **data: object
+) -> int:
+    """Write one entry about each target of a change of many rows, as `record` does; return the number.
+
+    ``data`` is in each of the entries.
+    """
+    entries = [_entry(actor, action, target, data) for target in targets]
+    AuditEntry.objects.bulk_create(entries, batch_size=_BATCH)
+    return len(entries)
+
+
+def changes(
+    before: Mapping[str, Any], after: Mapping[str, Any], *, hidden: Iterable[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Return the fields that differ, for ``changes`` of `record`: ``{field: {"before", "after"}}``.
+
+    Times, ids and rows become text; other values must be JSON. A field in ``hidden`` is
+    named without its values: they are personal or secret, or too long for the log.
+    """
+    unnamed = set(hidden)
+    return {
+        name: {}
+        if name in unnamed
+        else {"before": _plain(before.get(name)), "after": _plain(after[name])}
+        for name in sorted(after)
+        if before.get(name) != after[name]
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, models.Model):
+        return str(value.pk)
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return str(value) if isinstance(value, uuid.UUID) else value
+
+
+def _entry(
+    actor: Actor,
+    action: AuditAction,
+    target: models.Model | Named | None,
+    data: dict[str, object],
+) -> AuditEntry:
     source = origin()
     if actor is not None and not isinstance(actor, uuid.UUID):
         actor = actor.pk if actor.is_authenticated else None
-    return AuditEntry.objects.create(
+    if isinstance(target, models.Model):
+        target = Named(target._meta.model_name or "", str(target.pk))
+    return AuditEntry(
         actor_id=actor,
         action=action,
-        target_type=(target._meta.model_name or "") if target is not None else "",
-        target_id=str(target.pk) if target is not None else "",
+        target_type=target.type if target else "",
+        target_id=target.id if target else "",
         method=source.method,
         path=source.path,
         ip=source.ip,

@@ -4,6 +4,7 @@ from typing import Any
 from django.db import DatabaseError
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import ParseError
 from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 
@@ -46,6 +47,7 @@ class AuditViewSet(ListModelMixin, GenericViewSet[AuditEntry]):
             " the days that the operator has set. Heartbeats, and requests of a caller who makes very"
             " many, are counted: one entry stands for those of an hour, with `count` and `until` (the"
             " last of them) in `data`, the first one's time in `at`, and * in `path` for what varies."
+            " An unknown filter is refused with 400."
         ),
         parameters=[
             OpenApiParameter(
@@ -58,6 +60,7 @@ class AuditViewSet(ListModelMixin, GenericViewSet[AuditEntry]):
     def list(  # type: ignore[override]  # CSV is streamed, which a Response cannot do
         self, request: Request, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
+        _refuse_unknown(request)
         with suppress(DatabaseError):  # reading does not need a database that can be written
             buffer.flush(patience=1)  # what waits in this process belongs to the answer
         log = self.log(request)
@@ -71,8 +74,20 @@ class AuditViewSet(ListModelMixin, GenericViewSet[AuditEntry]):
         return pages.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def log(self, request: Request) -> Log:
-        """Return the lines that the filters let through. Raises ValidationError for a wrong filter."""
+        """Return the lines that the filters let through. Raises ValidationError for a wrong value."""
         entries = self.filter_queryset(self.get_queryset())
         requests = ApiRequest.objects.prefetch_related("caller__actor")
         wanted = RequestFilter(request.query_params, requests, request=request)
         return Log(entries, wanted.qs, wanted.callers())
+
+
+def _refuse_unknown(request: Request) -> None:
+    """Raise ParseError for a query parameter that the list does not have.
+
+    A misspelt filter would otherwise show the whole log as if it were the answer.
+    """
+    known = {*AuditFilter.get_filters(), "cursor", "page_size", "ordering"}
+    if unknown := sorted(set(request.query_params) - known):
+        raise ParseError(
+            f"There is no filter {unknown[0][:40]!r}. The filters are {', '.join(sorted(known))}."
+        )

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
@@ -13,7 +15,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
@@ -66,6 +69,16 @@ class HouseAdmin(ModelAdmin[Row]):
             return found, has_repeats
         more, more_repeats = super().get_search_results(request, queryset, stored)
         return found | more, has_repeats or more_repeats
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Send readers of the audit log to what happened to the row; others see Django's own history."""
+        if not request.user.has_perm("audit.view_auditentry"):
+            return super().history_view(request, object_id, extra_context)
+        about = {"target_type": self.opts.model_name, "target_id": unquote(object_id)}
+        log = reverse(f"{self.admin_site.name}:audit_auditentry_changelist")
+        return HttpResponseRedirect(f"{log}?{urlencode(about)}")
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Return the list page. A filter value that cannot be read redirects to the unfiltered list."""

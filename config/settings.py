@@ -344,6 +344,8 @@ AUDIT_FLUSH_SECONDS = 0.25
 AUDIT_KEY = env.secret("AUDIT_KEY", at_least=32, default=SECRET_KEY)
 AUDIT_KEY_FALLBACKS = [*env.words("AUDIT_KEY_FALLBACKS"), SECRET_KEY, *SECRET_KEY_FALLBACKS]
 AUDIT_KEYS = [env.derived_key(key, "audit") for key in (AUDIT_KEY, *AUDIT_KEY_FALLBACKS)]
+# Hashes the addresses of failed sign-ins to no account (`audit/addresses.py`).
+ADDRESS_NAME_KEY = env.derived_key(SECRET_KEY, "address-name")
 AUDIT_KEEP_DAYS = env.number("AUDIT_KEEP_DAYS", 0, maximum=36_500)  # 0 = for ever
 AUDIT_CHECKPOINT_FILE = env.file("AUDIT_CHECKPOINT_FILE")
 

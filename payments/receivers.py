@@ -24,6 +24,7 @@ from payments.books import review
 from payments.gateways.sandbox import events as sandbox_events
 from payments.gateways.sandbox import subscriptions as sandbox_subscriptions
 from payments.models import Order, Payment, Payout, Subscription
+from payments.services import access
 from payments.services.buying import orders as buying
 from payments.services.gateway_news import followups, reconciliation, webhooks
 from payments.services.notices import sending, writing
@@ -145,6 +146,7 @@ def run_periodic_work(sender, every: str, **kwargs):
         webhooks.process_waiting()
         reconciliation.reopen_lost_charges()
         buying.expire_orders()
+        access.record_expired()
         sandbox_subscriptions.run_due()
         lapsing.end_lapsed()
         deactivation.note_deactivated()

@@ -223,19 +223,35 @@ def _network_prefix(address: str) -> str | None:
     return None if addresses.parse(address) is None else grants.network_of(address)
 
 
-@transaction.atomic
 def stop(*, session: PlaybackSession, actor: Caller) -> None:
-    """End one session at its viewer's request, and record that. Safe to repeat."""
-    if end(PlaybackSession.objects.filter(pk=session.pk), Reason.STOPPED):
-        audit.record(actor=actor, action=AuditAction.PLAYBACK_ENDED, target=session)
+    """End one session at its viewer's request. Safe to repeat."""
+    end(PlaybackSession.objects.filter(pk=session.pk), Reason.STOPPED, actor=actor)
 
 
-def end(sessions: PlaybackSessionQuerySet, reason: PlaybackSession.EndReason) -> int:
+@transaction.atomic
+def end(
+    sessions: PlaybackSessionQuerySet,
+    reason: PlaybackSession.EndReason,
+    *,
+    actor: Caller | None = None,
+) -> int:
     """End the sessions that have not ended yet, and return their number. Safe to repeat.
 
-    Within two seconds after the commit the delivery refuses their files and cuts their transfers.
+    Within two seconds after the commit the delivery refuses their files and cuts their transfers. Each
+    session that was running gets an entry in the audit log. Idleness and the end of a grant are nobody's
+    deed: the session's own row says when and why.
     """
-    return sessions.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason)
+    now = timezone.now()
+    number = sessions.filter(ended_at=None).update(ended_at=now, end_reason=reason)
+    if number and reason != Reason.IDLE:
+        ended = sessions.filter(ended_at=now, end_reason=reason, expires_at__gt=now)
+        audit.record_each(
+            actor=actor,
+            action=AuditAction.PLAYBACK_ENDED,
+            targets=ended.order_by("pk").only("pk"),
+            reason=reason.value,
+        )
+    return number
 
 
 def stop_and_measure(video: Video, order_ids: list[uuid.UUID]) -> float:

@@ -1,6 +1,11 @@
 """Each change of an account is recorded: by whom, about whom, and in the transaction of the change."""
 
+import hashlib
+from urllib.parse import quote
+
 import pytest
+from django.contrib.auth.models import Group
+from django.core.management import call_command
 from django.test import RequestFactory
 
 import audit.services as audit
@@ -8,6 +13,7 @@ from accounts import services, tokens
 from accounts.models import RefreshFamily, User
 from accounts.roles import Role
 from accounts.signals import user_deactivated
+from audit import addresses
 from audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
@@ -63,7 +69,7 @@ def steal(ann, admin):
 CHANGES = [
     (sign_in, "login.succeeded", False, {}),
     (sign_out, "user.logged_out", False, {}),
-    (change_profile, "user.profile_changed", False, {}),
+    (change_profile, "user.profile_changed", False, {"changes": {"display_name": {}}}),
     (set_role, "user.role_changed", True, {"before": "VIEWER", "after": "CREATOR"}),
     (deactivate, "user.deactivated", True, {}),
     (activate, "user.activated", True, {}),
@@ -91,11 +97,106 @@ def test_a_registration_is_recorded_as_the_new_users(ann):
     assert new.display_name == "New"
 
 
-def test_a_wrong_password_is_recorded_without_a_person(client_for, ann):
-    client_for().post("/api/v1/auth/login", {"email": ann.email, "password": NEW})
+def try_api(client, email):
+    body = {"email": email, "password": NEW}
+    client.post("/api/v1/auth/login", body, content_type="application/json")
+
+
+def try_oauth_form(client, email):
+    form = f"username={quote(email)}&password={quote(NEW)}"
+    client.post("/api/v1/auth/login", form, content_type="application/x-www-form-urlencoded")
+
+
+def try_admin_site(client, email):
+    client.post("/admin/login/", {"username": email, "password": NEW})
+
+
+DOORS = [try_api, try_oauth_form, try_admin_site]
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("spelling", ["ann@example.com", "Ann@Example.COM "])
+def test_a_failed_sign_in_names_the_account_that_was_tried(client, ann, door, spelling):
+    door(client, spelling)
 
     entry = AuditEntry.objects.get(action="login.failed")
-    assert (entry.actor_id, entry.target_type, entry.target_id) == (None, "", "")
+    assert (entry.actor_id, entry.target_type, entry.target_id) == (None, "user", str(ann.pk))
+
+
+def test_the_account_of_a_deactivated_user_is_named_too(client, ann):
+    User.objects.filter(pk=ann.pk).update(is_active=False)
+    try_api(client, ann.email)
+
+    assert AuditEntry.objects.get(action="login.failed").target_id == str(ann.pk)
+
+
+def test_an_address_without_an_account_is_a_keyed_hash_at_every_door(client, ann, settings):
+    for door in DOORS:
+        door(client, "bob@example.com")
+    try_api(client, "BOB@EXAMPLE.com")
+    try_api(client, "eve@example.com")
+
+    entries = AuditEntry.objects.filter(action="login.failed")
+    assert set(entries.values_list("target_type", flat=True)) == {"address"}
+    bob, eve = addresses.named("bob@example.com").id, addresses.named("eve@example.com").id
+    assert sorted(entries.values_list("target_id", flat=True)) == sorted([bob] * 4 + [eve])
+    stored = repr(list(AuditEntry.objects.values()))
+    assert "bob" not in stored.lower()
+    assert hashlib.sha256(b"bob@example.com").hexdigest()[:40] not in stored
+    settings.ADDRESS_NAME_KEY = b"another key"
+    assert addresses.named("bob@example.com").id != bob
+
+
+def test_the_form_of_the_admin_site_records_whose_name_an_administrator_changed(client, ann, admin):
+    client.force_login(admin)
+    url = f"/admin/accounts/user/{ann.pk}/change/"
+    assert client.post(url, {"display_name": "Annie"}).status_code == 302
+
+    ann.refresh_from_db()
+    assert ann.display_name == "Annie"
+    entry = AuditEntry.objects.get(action="user.profile_changed")
+    assert (entry.actor_id, entry.target_id) == (admin.pk, str(ann.pk))
+    assert "Annie" not in repr(entry.data)
+    client.post(url, {"display_name": "Annie"})
+    assert AuditEntry.objects.filter(action="user.profile_changed").count() == 1
+
+
+def test_a_sign_out_of_the_admin_site_is_recorded_once(client, admin):
+    client.force_login(admin)
+    for _ in range(2):
+        client.post("/admin/logout/")
+
+    entry = AuditEntry.objects.get(action="user.logged_out")
+    assert (entry.actor_id, entry.target_id) == (admin.pk, str(admin.pk))
+
+
+def test_the_first_administrator_and_the_roles_are_recorded_once(db, settings):
+    User.objects.filter(email=settings.DEFAULT_ADMIN_EMAIL).delete()
+    Group.objects.get(name=Role.CREATOR).permissions.clear()
+    before = set(AuditEntry.objects.values_list("pk", flat=True))
+
+    for _ in range(2):
+        call_command("seed", verbosity=0)
+
+    new = AuditEntry.objects.exclude(pk__in=before)
+    root = User.objects.get(email=settings.DEFAULT_ADMIN_EMAIL)
+    assert new.get(action="user.registered").target_id == str(root.pk)
+    defined = new.get(action="role.defined")
+    assert (defined.data["role"], defined.data["taken"]) == ("CREATOR", [])
+    assert "videos.add_video" in defined.data["given"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_password_that_cannot_be_recorded_is_not_set_by_any_door(ann, monkeypatch):
+    def fails(**kwargs):
+        raise RuntimeError("the log is full")
+
+    monkeypatch.setattr(audit, "record", fails)
+    ann.set_password(NEW)  # what the admin site's form and `manage.py changepassword` do
+    with pytest.raises(RuntimeError):
+        ann.save()
+
+    assert User.objects.get(pk=ann.pk).check_password(OLD)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import Group
 from django.core.cache import cache
-from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
@@ -17,6 +16,7 @@ from accounts.backends import forget_role_permissions
 from audit import buffer
 from audit import protection as audit_protection
 from config import append_only, bounded
+from config.tests import database
 from config.tests.fixtures import QUICK_HASHER
 from payments.ledger import protection
 from payments.tests.rows import make_admin_rows
@@ -66,7 +66,7 @@ def _house(request, settings, monkeypatch):
     buffer.forget()
     forget_role_permissions()
     if not Group.objects.filter(name="ADMIN").exists():
-        call_command("seed", verbosity=0)
+        database.seed()
     yield
     if transactional:
         # The clean-up deletes all rows. The post_migrate signal after it creates the triggers again.

@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 
 from accounts.roles import Role
+from analytics.tests.watching import watched_writes
 from audit.actions import AuditAction as Action
 from audit.models import AuditEntry
 from payments.tests.kit import DECLINED, VISA
@@ -16,6 +17,15 @@ PASSWORD = "a long pass phrase"
 ELSEWHERE = {
     Action.API_REQUEST: "audit/tests/test_activity.py",
     Action.REQUESTS_DROPPED: "audit/tests/test_buffer.py",
+    Action.LOG_EXPORTED: "audit/tests/test_page.py",
+    Action.ROLE_DEFINED: "accounts/tests/test_recorded.py",
+    Action.ORDER_EXPIRED: "analytics/tests/test_trail.py",
+    Action.ORDER_SUPERSEDED: "analytics/tests/test_trail.py",
+    Action.ORDER_VOIDED: "analytics/tests/test_trail.py",
+    Action.PAYMENT_CANCELED: "analytics/tests/test_trail.py",
+    Action.REFUND_CANCELED: "analytics/tests/test_trail.py",
+    Action.ENTITLEMENT_EXPIRED: "payments/tests/test_expiring.py",
+    Action.RENTAL_BEGUN: "analytics/tests/test_trail.py",
     Action.REFRESH_REUSED: "accounts/tests/test_refresh.py",
     Action.VIDEO_IMPORTED: "videos/tests/test_imports.py",
     Action.IMPORT_FAILED: "videos/tests/test_imports.py",
@@ -54,12 +64,14 @@ class Story:
     def __call__(self, user, method: str, path: str, body=None, **more) -> Counter[str]:
         before = set(AuditEntry.objects.values_list("pk", flat=True))
         client = self.client_for(user)
-        self.answer = getattr(client, method)(f"{API}/{path}", body, **more)
+        with watched_writes() as written:
+            self.answer = getattr(client, method)(f"{API}/{path}", body, **more)
         new = AuditEntry.objects.exclude(pk__in=before).exclude(action=Action.API_REQUEST)
         for entry in new:
             assert entry.request_id == self.answer["X-Request-ID"], entry.action
             assert (entry.ip, entry.path) == ("127.0.0.1", f"{API}/{path}"), entry.action
             assert entry.actor_id in {None, *([user.pk] if user else []), self.owner}, entry.action
+        assert new or not written, f"{path} wrote to {written} without an entry"
         actions = Counter(new.values_list("action", flat=True))
         self.seen += actions
         return actions

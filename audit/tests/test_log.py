@@ -9,6 +9,7 @@ import pytest
 
 from audit import buffer, services
 from audit.actions import AuditAction
+from audit.filters import AuditFilter, RequestFilter
 from audit.models import AuditEntry
 from audit.tests.kit import call
 
@@ -115,6 +116,9 @@ def test_the_filter_by_actor(client_for, admin, log, creator):
         "to=0001-01-01T00:00:00%2B23:59",
         "target_id=%00",
         "target_id=" + "x" * 65,
+        "nothing=1",
+        "Action=login.failed",
+        "action__exact=login.failed",
         "ordering=data",
         "format=xml",
     ],
@@ -127,6 +131,15 @@ def test_an_invalid_filter_is_a_400(client_for, admin, log, query, suffix):
 
     assert answer.status_code == 400, b"".join(answer)[:300]
     assert set(answer.json()) == {"type", "errors"}
+    assert "results" not in answer.json()
+
+
+def test_it_has_the_filters_of_the_contract_and_no_others():
+    contract = {
+        "actor", "action", "target_type", "target_id", "method", "status", "ip", "from", "to", "format",
+    }  # fmt: skip
+    assert set(AuditFilter.get_filters()) == contract
+    assert set(RequestFilter.get_filters()) == contract
 
 
 @pytest.mark.parametrize("role", ["VIEWER", "CREATOR"])

@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest import mock
 
 import pytest
 from django.core.management import call_command
@@ -26,6 +27,12 @@ def alone() -> Iterator[None]:
     with (RUN / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def seed() -> None:
+    """Seed the database without entries in the audit log: every test begins with an empty one."""
+    with mock.patch("audit.services.record"):
+        call_command("seed", verbosity=0)
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +63,6 @@ def _make() -> str:
     """Create, migrate and seed the database that is copied, and return its name."""
     name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     with override_settings(PASSWORD_HASHERS=[QUICK_HASHER]):
-        call_command("seed", verbosity=0)
+        seed()
     connection.close()
     return name

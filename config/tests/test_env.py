@@ -54,9 +54,10 @@ def test_a_good_environment_is_used(monkeypatch, tmp_path):
 
 def test_no_two_purposes_share_a_key(monkeypatch, tmp_path):
     values = settings_with(monkeypatch, tmp_path)
-    keys = [values["SIMPLE_JWT"]["SIGNING_KEY"], values["STREAM_KEY"], values["GRANT_KEY"].hex()]
+    keys = [values["SIMPLE_JWT"]["SIGNING_KEY"], values["STREAM_KEY"]]
+    keys += [values[name].hex() for name in ("GRANT_KEY", "ADDRESS_NAME_KEY")]
 
-    assert len({*keys, values["SECRET_KEY"]}) == 4
+    assert len({*keys, values["SECRET_KEY"]}) == 5
     assert {len(key) for key in keys} == {64}
 
 

@@ -47,6 +47,10 @@ class Entitlement(models.Model):
     # The hours of a rental run from its first play. Until then ends_at is the last moment to start it.
     rental_hours = models.PositiveIntegerField(null=True)
     begun_at = models.DateTimeField(null=True)
+    expired_at = models.DateTimeField(
+        null=True,
+        help_text="When the audit log got the entry that its time is over. Access needs no job to end.",
+    )
 
     objects = EntitlementQuerySet.as_manager()
 
@@ -60,6 +64,12 @@ class Entitlement(models.Model):
             # For `can_watch`: the entitlements of one user to one video.
             models.Index(
                 fields=["user", "video"], name="entitlement_live", condition=Q(revoked_at=None)
+            ),
+            # payments.services.access.record_expired
+            models.Index(
+                fields=["ends_at"],
+                name="entitlement_to_expire",
+                condition=Q(revoked_at=None, expired_at=None),
             ),
         ]
 

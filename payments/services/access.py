@@ -4,6 +4,7 @@ import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 import audit.services as audit
@@ -14,6 +15,7 @@ from payments.signals import entitlement_granted, entitlement_revoked
 
 # A renewal is often paid a little after the period's end. Playback must not stop meanwhile.
 PERIOD_GRACE = timedelta(hours=1)
+EXPIRED_AT_ONCE = 500
 Status = Subscription.Status
 
 
@@ -129,7 +131,38 @@ def begin_rental(entitlement: Entitlement, now: datetime) -> Entitlement:
         entitlement.begun_at = now
         entitlement.ends_at = now + timedelta(hours=entitlement.rental_hours)
         entitlement.save(update_fields=["begun_at", "ends_at"])
+        audit.record(
+            actor=entitlement.user_id,
+            action=AuditAction.RENTAL_BEGUN,
+            target=entitlement,
+            until=entitlement.ends_at.isoformat(),
+            video=str(entitlement.video_id),
+        )
     return entitlement
+
+
+@transaction.atomic
+def record_expired() -> int:
+    """Record that the time of entitlements is over, each end once; return their number.
+
+    Access has ended by the clock, with or without this job. A call records at most EXPIRED_AT_ONCE, the
+    earliest ends first. Safe to repeat, and to run twice at once.
+    """
+    now = timezone.now()
+    due = Entitlement.objects.filter(revoked_at=None, expired_at=None, ends_at__lte=now)
+    some = list(due.order_by("ends_at").values_list("pk", flat=True)[:EXPIRED_AT_ONCE])
+    due.filter(pk__in=some).update(expired_at=now)
+    expired = Entitlement.objects.filter(pk__in=some, expired_at=now).order_by("ends_at", "pk")
+    for entitlement in expired:
+        audit.record(
+            actor=None,
+            action=AuditAction.ENTITLEMENT_EXPIRED,
+            target=entitlement,
+            source=entitlement.source_type,
+            video=str(entitlement.video_id) if entitlement.video_id else None,
+            until=entitlement.ends_at.isoformat() if entitlement.ends_at else None,
+        )
+    return len(expired)
 
 
 def _update_entitlement(
@@ -158,10 +191,12 @@ def _update_entitlement(
         _announce(entitlement, granted=True)
         return
     was_granted = entitlement.revoked_at is None
-    if entitlement.begun_at is None:  # a rental that was started keeps its hours
+    # A rental that was started keeps its hours.
+    if entitlement.begun_at is None and entitlement.ends_at != ends_at:
         entitlement.ends_at = ends_at
+        entitlement.expired_at = None  # a renewal: the next end is another one
     entitlement.revoked_at = None if is_due else entitlement.revoked_at or timezone.now()
-    entitlement.save(update_fields=["ends_at", "revoked_at"])
+    entitlement.save(update_fields=["ends_at", "revoked_at", "expired_at"])
     if was_granted != is_due:
         _announce(entitlement, granted=is_due)
 
@@ -175,6 +210,7 @@ def _announce(entitlement: Entitlement, *, granted: bool) -> None:
         target=entitlement,
         source=entitlement.source_type,
         video=str(entitlement.video_id) if entitlement.video_id else None,
+        until=entitlement.ends_at.isoformat() if granted and entitlement.ends_at else None,
     )
     signal = entitlement_granted if granted else entitlement_revoked
     signal.send(sender=Entitlement, entitlement=entitlement)

@@ -60,8 +60,10 @@ def change_video(
 
     Raises NotVisible if the video has been deleted since it was read. If the video becomes private or
     paid, ``video_restricted`` is sent, by which the playback of viewers ends. A change writes one audit
-    entry with the names of the changed fields and the price. Repeating a change writes nothing.
+    entry with each changed field before and after, of the description its name alone. Repeating a change
+    writes nothing.
     """
+    before = {name: getattr(video, name) for name in fields}
     new = {name: value for name, value in fields.items() if getattr(video, name) != value}
     # All fields are written, not only the changed ones: is_paid, price and currency follow one rule,
     # and of two simultaneous changes the later must not keep a part of the earlier one.
@@ -72,15 +74,17 @@ def change_video(
         setattr(video, name, value)
     if became_private or new.get("is_paid"):
         video_restricted.send(sender=Video, video=video)
-    changed = list(new)
+    changed = audit.changes(before, new, hidden=["description"])
+    tags_before = sorted(tag.name for tag in video.tags.all()) if tags is not None else []
     if tags is not None and _set_tags(video, tags):
-        changed.append("tags")
+        changed["tags"] = {"before": tags_before, "after": sorted(set(tags))}
     if changed:
         audit.record(
             actor=actor,
             action=AuditAction.VIDEO_CHANGED,
             target=video,
             fields=sorted(changed),
+            changes=changed,
             price=video.price,
             currency=video.currency,
         )

@@ -7,10 +7,12 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+import audit.services as audit
 from accounts.backends import forget_role_permissions
 from accounts.models import User
-from accounts.roles import PERMISSIONS, Role
+from accounts.roles import PERMISSIONS
 from accounts.signals import seeding
+from audit.actions import AuditAction
 
 
 class Command(BaseCommand):
@@ -44,7 +46,18 @@ class Command(BaseCommand):
                     f"{role}: unknown permissions {sorted(missing)}. Correct accounts/roles.py."
                 )
             group, created = Group.objects.get_or_create(name=role)
+            held = set(group.permissions.values_list("pk", flat=True))
+            before = {name for name, permission in known.items() if permission.pk in held}
             group.permissions.set(known[name] for name in names)
+            if before != names and not created:  # a new installation has changed nothing
+                audit.record(
+                    actor=None,
+                    action=AuditAction.ROLE_DEFINED,
+                    target=group,
+                    role=role,
+                    given=sorted(names - before),
+                    taken=sorted(before - names),
+                )
             self.say(f"{role}: {'created' if created else 'up to date'}")
         forget_role_permissions()
 
@@ -70,5 +83,5 @@ class Command(BaseCommand):
                 f" {' '.join(error.messages)} Set another one, such as the output of"
                 " `openssl rand -base64 18`, and try again. Nothing was created."
             ) from None
-        User.objects.create_user(email, password, role=Role.ADMIN, display_name="Administrator")
+        User.objects.create_superuser(email, password, display_name="Administrator")
         self.say(f"Administrator {email}: created")

@@ -71,6 +71,7 @@ def update_from_payment(
             logger.error("Order %s is paid beside another of the same video.", order.pk)
             order.status = Status.SUPERSEDED
             order.save(update_fields=["status"])
+            audit.record(actor=order.buyer_id, action=AuditAction.ORDER_SUPERSEDED, target=order)
             access.update_for_order(order)
             return
         superseded = _supersede_rivals(order, rivals)
@@ -146,6 +147,12 @@ def _supersede_rivals(order: Order, rivals: list[Order]) -> list[Order]:
         if rival.status in Order.OPEN and gives_way:
             rival.status = Status.SUPERSEDED
             rival.save(update_fields=["status"])
+            audit.record(
+                actor=order.buyer_id,
+                action=AuditAction.ORDER_SUPERSEDED,
+                target=rival,
+                by=str(order.pk),
+            )
     return [rival for rival in rivals if rival.status == Status.SUPERSEDED]
 
 
@@ -251,6 +258,8 @@ def _close(order_ids: Iterable[uuid.UUID], status: Status) -> int:
         if _closable_orders().filter(pk=pk).update(status=status):
             order.status = status
             closed.append(order)
+    if status == Status.EXPIRED:  # who cancels an order is recorded by the caller
+        audit.record_each(actor=None, action=AuditAction.ORDER_EXPIRED, targets=closed)
     coupons.update_redemptions(*closed)
     return len(closed)
 

@@ -5,7 +5,6 @@ because its messages are refused. The balances are brought to zero by journal en
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -44,6 +43,10 @@ from payments.services.payouts import payouts
 from payments.services.sharing import pools
 
 WHY = "made before the switch of mode"
+_ORDER_ENDED = {
+    Order.Status.EXPIRED: AuditAction.ORDER_EXPIRED,
+    Order.Status.VOID: AuditAction.ORDER_VOIDED,
+}
 AN_INSTANT = timedelta(microseconds=1)
 
 
@@ -93,22 +96,35 @@ def _close_payables() -> None:
         row.next_plan = row.changing_by = row.past_due_since = row.grace_until = None
         row.save()
         access.update_for_subscription(row)
+        audit.record(
+            actor=None,
+            action=AuditAction.SUBSCRIPTION_ENDED,
+            target=row,
+            status=row.status,
+            reason=WHY,
+        )
 
 
-def _end_orders(orders: Iterable[Order], status: Order.Status) -> None:
+def _end_orders(orders: list[Order], status: Order.Status) -> None:
     for order in orders:
         order.status = status
         order.save(update_fields=["status"])
         access.update_for_order(order)
+    action = _ORDER_ENDED[status]
+    audit.record_each(actor=None, action=action, targets=orders, reason=WHY)
     coupons.update_redemptions(*orders)
 
 
 def _close_payments() -> None:
     """End what still waits for the gateway. The books of each payment stay as its facts are."""
     finished = [Payment.Status.CAPTURED, Payment.Status.FAILED, Payment.Status.CANCELED]
+    waiting = list(Payment.objects.exclude(status__in=finished).order_by("pk"))
     Payment.objects.exclude(status__in=finished).update(status=Payment.Status.CANCELED)
+    audit.record_each(actor=None, action=AuditAction.PAYMENT_CANCELED, targets=waiting, reason=WHY)
     requested = Refund.objects.filter(status=Refund.Status.REQUESTED)
+    unsent = list(requested.order_by("pk"))
     requested.update(status=Refund.Status.CANCELED)
+    audit.record_each(actor=None, action=AuditAction.REFUND_CANCELED, targets=unsent, reason=WHY)
     evidence = DisputeEvidence.objects.filter(status=DisputeEvidence.Status.SUBMITTING)
     evidence.update(status=DisputeEvidence.Status.DRAFT)
 

@@ -120,7 +120,8 @@ def change_coupon(*, coupon_id: uuid.UUID, actor: User, **changes: object) -> Co
     coupon = locks.lock_coupon(coupon_id)
     if coupon is None:
         raise NotVisible()
-    changed = {name: new for name, new in changes.items() if getattr(coupon, name) != new}
+    before = {name: getattr(coupon, name) for name in changes}
+    changed = {name: new for name, new in changes.items() if before[name] != new}
     if not changed:
         return coupon
     fixed = [name for name in changed if name in FIXED_ONCE_USED]
@@ -135,7 +136,7 @@ def change_coupon(*, coupon_id: uuid.UUID, actor: User, **changes: object) -> Co
             code="invalid",
         )
     _save_coupon(coupon, changed)
-    _record_change(actor, coupon, changed)
+    _record_change(actor, coupon, changed, changes=audit.changes(before, changed))
     return coupon
 
 
@@ -163,7 +164,7 @@ def _save_coupon(coupon: Coupon, changed: Iterable[str] | None = None) -> None:
         raise taken from error
 
 
-def _record_change(actor: User, coupon: Coupon, fields: Iterable[str]) -> None:
+def _record_change(actor: User, coupon: Coupon, fields: Iterable[str], **more: object) -> None:
     """Write the audit entry of a new or changed coupon."""
     values = model_to_dict(coupon, ["percent_bps", "amount", "currency", "funded_by", "is_active"])
     audit.record(
@@ -172,4 +173,5 @@ def _record_change(actor: User, coupon: Coupon, fields: Iterable[str]) -> None:
         target=coupon,
         fields=sorted(fields),
         **values,
+        **more,
     )

@@ -17,6 +17,7 @@ from payments.models import Plan
 FIRST_PLAN = "monthly"
 
 
+@transaction.atomic
 def seed_first_plan() -> str:
     """Create the monthly plan at SUBSCRIPTION_PRICE unless it exists. Return a line for the operator."""
     currency = settings.DEFAULT_CURRENCY
@@ -29,6 +30,14 @@ def seed_first_plan() -> str:
             "interval": Plan.Interval.MONTH,
         },
     )
+    if created:
+        audit.record(
+            actor=None,
+            action=AuditAction.PLAN_CHANGED,
+            target=plan,
+            amount=plan.amount,
+            currency=plan.currency,
+        )
     price = f"{money.to_text(plan.amount, plan.currency)} {plan.currency}"
     return f"Plan {plan.code} ({price}): {'created' if created else 'up to date'}"
 
@@ -65,11 +74,9 @@ def change_plan(
     if plan is None:
         raise NotVisible()
     wanted = {"name": name, "is_active": is_active}
-    changed = [
-        field
-        for field, value in wanted.items()
-        if value is not None and getattr(plan, field) != value
-    ]
+    before = {field: getattr(plan, field) for field in wanted}
+    given = {field: value for field, value in wanted.items() if value is not None}
+    changed = audit.changes(before, given)
     if not changed:
         return plan
     for field in changed:
@@ -82,5 +89,6 @@ def change_plan(
         target=plan,
         fields=sorted(changed),
         is_active=plan.is_active,
+        changes=changed,
     )
     return plan
