@@ -30,14 +30,14 @@ from config import money
 from payments.books import reports as money_reports
 from payments.books.reports import RevenueRow
 from streaming.intervals import within
-from streaming.models import PlaybackSession
+from streaming.models import UNCOUNTED, PlaybackSession
 from videos.models import Video
 
 TRUNC = {"hour": TruncHour, "day": TruncDay, "week": TruncWeek, "month": TruncMonth}
 REAL = FloatField()
 # The watched seconds of a session, without those that were never delivered to it.
 DELIVERED_SECONDS = Least("watched_seconds", Cast("delivered_seconds", REAL))
-COUNTED = ~Q(access__in=["owner", "admin"])  # the sessions with PlaybackSession.counts, in SQL
+COUNTED = ~Q(access__in=UNCOUNTED)  # the sessions with PlaybackSession.counts, in SQL
 VIDEOS_MAX = 100
 TOP_CREATORS = 10
 RETENTION_BUCKETS = 200

@@ -17,7 +17,14 @@ from accounts.models import User
 from audit.actions import AuditAction
 from config.money import EXPONENTS, to_decimal, to_text
 from payments import gateways, locks, modes
-from payments.errors import NoDebt, NothingToPayOut, PartialReturn, PayoutNotOpen, SamePerson
+from payments.errors import (
+    NoDebt,
+    NothingToPayOut,
+    PartialReturn,
+    PayoutNotOpen,
+    PayoutsOnHold,
+    SamePerson,
+)
 from payments.ledger import accounts, posting
 from payments.models import JournalEntry, LedgerAccount, Payout, Transfer
 from payments.signals import payout_changed
@@ -69,10 +76,12 @@ def available(creator_id: uuid.UUID) -> dict[str, Balance]:
 def request(creator: User) -> list[Payout]:
     """Create a payout for each currency if the creator reaches the minimum in it.
 
-    No second payout is created beside one under way. Raises NothingToPayOut if none is created, and
-    PaymentsClosed.
+    No second payout is created beside one under way. Raises NothingToPayOut if none is created,
+    PayoutsOnHold while the creator is suspended, and PaymentsClosed.
     """
     gateways.require_open()
+    if creator.suspended_at is not None:
+        raise PayoutsOnHold()
     rows = LedgerAccount.objects.filter(owner=creator, role=Role.CREATOR).order_by("currency")
     drafts = [_draft(pk, requested_by=creator) for pk in rows.values_list("pk", flat=True)]
     payouts = [draft for draft in drafts if draft is not None]
@@ -105,9 +114,11 @@ def approve(*, payout_id: uuid.UUID, actor: User) -> Payout:
     """Approve a payout, so that it may be sent to the bank.
 
     Raises SamePerson if the actor requested the payout or is paid by it, PayoutNotOpen if it does not
-    wait for approval.
+    wait for approval, PayoutsOnHold while the creator is suspended.
     """
-    payout = Payout.objects.get(pk=payout_id)
+    payout = Payout.objects.select_related("creator").get(pk=payout_id)
+    if payout.creator.suspended_at is not None:
+        raise PayoutsOnHold()
     if actor.pk in {payout.requested_by_id, payout.creator_id}:
         raise SamePerson()
     payout = _change_status(
@@ -284,7 +295,7 @@ def _candidates(now: datetime) -> list[int]:
     waiting = set(
         Payout.objects.filter(status__in=Payout.IN_FLIGHT).values_list("creator_id", "currency")
     )
-    rows = LedgerAccount.objects.filter(role=Role.CREATOR).order_by("pk")
+    rows = LedgerAccount.objects.filter(role=Role.CREATOR, owner__suspended_at=None).order_by("pk")
     return [
         pk
         for pk, owner_id, currency in rows.values_list("pk", "owner_id", "currency")
