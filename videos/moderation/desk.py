@@ -99,7 +99,7 @@ def _as_action(name: str):
 class ModerationCaseAdmin(ReadOnlyAdmin):
     """Reported videos. The queue shows the most reported first, and of these the oldest."""
 
-    list_display = ["title", "creator_name", "number", "reasons", "age", "state"]
+    list_display = ["title", "number", "age", "reasons", "state", "creator_name"]
     list_filter = [QueueFilter, ReasonFilter]
     search_fields = ["video__title", "video__id"]
     list_per_page = 50
@@ -122,6 +122,11 @@ class ModerationCaseAdmin(ReadOnlyAdmin):
 
     def get_ordering(self, request):
         return [F("reported").desc(), "opened_at", "pk"]
+
+    def changelist_view(self, request, extra_context=None):
+        return super().changelist_view(
+            request, {"title": "Reported videos", **(extra_context or {})}
+        )
 
     @admin.display(description="video", ordering="video__title")
     def title(self, case):
