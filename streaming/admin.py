@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest, JsonResponse
 from django.urls import path, reverse
 
+from accounts.models import User
 from config.admin import ReadOnlyAdmin
 from config.errors import NotVisible
 from streaming import sessions
@@ -52,6 +53,8 @@ class PlaybackSessionAdmin(ReadOnlyAdmin):
     def review(self, request: HttpRequest, video_id: UUID) -> JsonResponse:
         """Answer the player of the moderators' desk as the API answers that of a viewer."""
         try:
+            if not isinstance(request.user, User):
+                raise NotVisible()
             token = sessions.review_token(moderator=request.user, video_id=video_id)
         except (NotVisible, NotReady) as refusal:
             error = {"code": refusal.get_codes(), "detail": str(refusal.detail)}

@@ -109,6 +109,17 @@ class TestTakeDown:
         assert order.status == "refunded"
         assert_books_balance()
 
+    def test_a_buyer_takes_the_money_back_themselves(
+        self, video, take_down, buy, viewer, client_for
+    ):
+        order = buy(viewer, video)
+        take_down(video)
+        answer = client_for(viewer).post(f"{API}/payments/orders/{order.pk}/refund")
+        assert answer.status_code == 200
+        order.refresh_from_db()
+        assert order.status == "refunded"
+        assert_books_balance()
+
     def test_the_owner_and_administrators_are_offered_nothing_either(
         self, video, take_down, client_for, admin
     ):

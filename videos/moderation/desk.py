@@ -18,8 +18,9 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.timesince import timesince
 
+from accounts.models import User
 from audit.models import AuditEntry
-from config.admin import ReadOnlyAdmin, act_on_each
+from config.admin import ReadOnlyAdmin
 from config.errors import DomainError, NotVisible
 from videos.models import Video
 from videos.moderation import cases, decisions, waiting
@@ -87,11 +88,13 @@ def _as_action(name: str):
 
     @admin.action(description=decision.label, permissions=["view"])
     def lead(page: "ModerationCaseAdmin", request: HttpRequest, chosen: QuerySet[ModerationCase]):
-        query = urlencode([("case", pk) for pk in chosen.values_list("pk", flat=True)])
+        query = urlencode([("case", str(pk)) for pk in chosen.values_list("pk", flat=True)])
         address = reverse("admin:videos_moderationcase_decide", args=[name])
         return HttpResponseRedirect(f"{address}?{query}")
 
     lead.__name__ = name.replace("-", "_")
+    # The page that asks before it acts.
+    lead.asks_on = "videos_moderationcase_decide"  # type: ignore[attr-defined]  # a mark
     return lead
 
 
@@ -169,16 +172,19 @@ class ModerationCaseAdmin(ReadOnlyAdmin):
         ]
         return [*own, *super().get_urls()]
 
-    def _require_moderator(self, request: HttpRequest) -> None:
-        if not self.has_view_permission(request):
+    def _moderator(self, request: HttpRequest) -> User:
+        """Return the caller. Raises PermissionDenied for a user who is no moderator."""
+        user = request.user
+        if not isinstance(user, User) or not self.has_view_permission(request):
             raise PermissionDenied
+        return user
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         """Show a case: the video, its reports and history, its creator's others, the decisions."""
-        self._require_moderator(request)
+        moderator = self._moderator(request)
         case = self.get_object(request, object_id)
         if case is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return super().change_view(request, object_id)  # which says so
         video = case.video
         context = {
             **self.admin_site.each_context(request),
@@ -199,13 +205,13 @@ class ModerationCaseAdmin(ReadOnlyAdmin):
             "others": _others(video),
             "suspensions": Suspension.objects.filter(creator=video.creator).order_by("-created_at"),
             "decisions": [(name, decisions.DECISIONS[name]) for name in decisions.possible(case)],
-            "is_own": video.creator_id == request.user.pk,
+            "is_own": video.creator_id == moderator.pk,
         }
         return TemplateResponse(request, "videos/admin/case.html", context)
 
     def decide(self, request: HttpRequest, name: str) -> HttpResponse:
         """Say what a decision will do to the chosen cases, ask for it, and carry it out."""
-        self._require_moderator(request)
+        moderator = self._moderator(request)
         decision = decisions.DECISIONS.get(name)
         if decision is None:
             raise Http404
@@ -219,13 +225,7 @@ class ModerationCaseAdmin(ReadOnlyAdmin):
         form = DecisionForm(request.POST or None, decision=decision)
         if request.method == "POST" and form.is_valid():
             reason, note = form.cleaned_data.get("reason", ""), form.cleaned_data.get("note", "")
-            act_on_each(
-                self,
-                request,
-                chosen,
-                lambda case: decision.act(case, request.user, reason, note),
-                decision.done,
-            )
+            self._carry_out(request, moderator, decision, chosen, reason, note)
             return HttpResponseRedirect(back)
         context = {
             **self.admin_site.each_context(request),
@@ -239,6 +239,27 @@ class ModerationCaseAdmin(ReadOnlyAdmin):
         }
         return TemplateResponse(request, "videos/admin/decide.html", context)
 
+    def _carry_out(
+        self,
+        request: HttpRequest,
+        moderator: User,
+        decision: decisions.Decision,
+        chosen: list[ModerationCase],
+        reason: str,
+        note: str,
+    ) -> None:
+        """Decide each case for itself, and say how many were decided, and why others were not."""
+        done = 0
+        for case in chosen:
+            try:
+                decision.act(case, moderator, reason, note)
+                done += 1
+            except (DomainError, NotVisible) as refusal:
+                text = f"{case.video.title}: {refusal.detail}"
+                self.message_user(request, text, messages.ERROR)
+        if done:
+            self.message_user(request, f"{decision.done}: {done}.", messages.SUCCESS)
+
     def _chosen(self, request: HttpRequest) -> list[ModerationCase]:
         asked = request.POST if request.method == "POST" else request.GET
         try:
@@ -249,11 +270,11 @@ class ModerationCaseAdmin(ReadOnlyAdmin):
 
     def open(self, request: HttpRequest, video_id: UUID) -> HttpResponse:
         """Open a case about a video that nobody has reported, at a moderator's own wish."""
-        self._require_moderator(request)
+        moderator = self._moderator(request)
         if request.method != "POST":
             raise Http404
         try:
-            case = cases.open_case(video_id=video_id, actor=request.user)
+            case = cases.open_case(video_id=video_id, actor=moderator)
         except (DomainError, NotVisible) as refusal:
             self.message_user(request, str(refusal.detail), messages.ERROR)
             return HttpResponseRedirect(reverse("admin:videos_moderationcase_changelist"))
@@ -272,9 +293,7 @@ def _history(video: Video) -> list[dict[str, Any]]:
     """Return what has happened to a video, from the audit log, the newest first."""
     entries = AuditEntry.objects.filter(target_type="video", target_id=str(video.pk))
     rows = list(entries.order_by("-at").values("at", "action", "actor_id", "data")[:100])
-    people = Video.creator.field.related_model.objects.in_bulk(
-        {row["actor_id"] for row in rows if row["actor_id"]}
-    )
+    people = User.objects.in_bulk({row["actor_id"] for row in rows if row["actor_id"]})
     labels = dict(AuditEntry._meta.get_field("action").flatchoices)
     return [
         {

@@ -165,16 +165,15 @@ class TestDecisions:
     def test_a_decision_names_the_state_that_it_expects(self, case, moderator, other_moderator):
         cases.warn(case_id=case.pk, actor=moderator, **ILLEGAL)
         before = snapshot()
-        who = {"case_id": case.pk, "actor": other_moderator}
-        for decide in (
-            lambda: cases.take_down(**who, **ILLEGAL),
-            lambda: cases.dismiss(**who),
-            lambda: cases.warn(**who, **ILLEGAL),
-            lambda: cases.restore(**who),
-            lambda: appealing.reject(**who, note=""),
+        for decide, words in (
+            (cases.take_down, ILLEGAL),
+            (cases.dismiss, {}),
+            (cases.warn, ILLEGAL),
+            (cases.restore, {}),
+            (appealing.reject, {"note": ""}),
         ):
             with pytest.raises(AlreadyDecided, match=r"faster.*creator warned"):
-                decide()
+                decide(case_id=case.pk, actor=other_moderator, **words)
         assert snapshot() == before
 
     def test_nobody_judges_their_own_video(self, video, creator, viewer, moderator, case):

@@ -17,16 +17,10 @@ from accounts.models import User
 from audit.actions import AuditAction
 from config.money import EXPONENTS, to_decimal, to_text
 from payments import gateways, locks, modes
-from payments.errors import (
-    NoDebt,
-    NothingToPayOut,
-    PartialReturn,
-    PayoutNotOpen,
-    PayoutsOnHold,
-    SamePerson,
-)
+from payments.errors import NoDebt, NothingToPayOut, PartialReturn, PayoutNotOpen, SamePerson
 from payments.ledger import accounts, posting
 from payments.models import JournalEntry, LedgerAccount, Payout, Transfer
+from payments.services.payouts.holding import refuse_on_hold
 from payments.signals import payout_changed
 
 EntryKind = JournalEntry.Kind
@@ -77,11 +71,10 @@ def request(creator: User) -> list[Payout]:
     """Create a payout for each currency if the creator reaches the minimum in it.
 
     No second payout is created beside one under way. Raises NothingToPayOut if none is created,
-    PayoutsOnHold while the creator is suspended, and PaymentsClosed.
+    PayoutsOnHold, and PaymentsClosed.
     """
     gateways.require_open()
-    if creator.suspended_at is not None:
-        raise PayoutsOnHold()
+    refuse_on_hold(creator)
     rows = LedgerAccount.objects.filter(owner=creator, role=Role.CREATOR).order_by("currency")
     drafts = [_draft(pk, requested_by=creator) for pk in rows.values_list("pk", flat=True)]
     payouts = [draft for draft in drafts if draft is not None]
@@ -114,11 +107,10 @@ def approve(*, payout_id: uuid.UUID, actor: User) -> Payout:
     """Approve a payout, so that it may be sent to the bank.
 
     Raises SamePerson if the actor requested the payout or is paid by it, PayoutNotOpen if it does not
-    wait for approval, PayoutsOnHold while the creator is suspended.
+    wait for approval, PayoutsOnHold.
     """
-    payout = Payout.objects.select_related("creator").get(pk=payout_id)
-    if payout.creator.suspended_at is not None:
-        raise PayoutsOnHold()
+    payout = Payout.objects.get(pk=payout_id)
+    refuse_on_hold(payout.creator)
     if actor.pk in {payout.requested_by_id, payout.creator_id}:
         raise SamePerson()
     payout = _change_status(
