@@ -80,6 +80,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_moderator = models.BooleanField("moderates videos", default=False)  # beside the role
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # Since then the user's videos are out of the shop, by a moderator's decision.
+    suspended_at = models.DateTimeField("suspended since (UTC)", null=True, editable=False)
 
     objects = UserManager()
 
@@ -126,6 +128,11 @@ class User(AbstractBaseUser, PermissionsMixin):
                     self.save(update_fields=["password"])
                 return True
         return False
+
+    @property
+    def may_offer(self) -> bool:
+        """Whether the user's videos are in the catalogue and the shop."""
+        return self.is_active and self.suspended_at is None
 
     @property
     def readable_email(self) -> str:

@@ -42,6 +42,7 @@ PERMISSIONS: dict[str, set[str]] = {
         "videos.retry_any_video",
         "videos.watch_any_video",
         "videos.restore_video",
+        "videos.moderate_video",
         "videos.view_video",
         "videos.change_video",
         "videos.view_processingjob",
@@ -85,5 +86,5 @@ PERMISSIONS: dict[str, set[str]] = {
         "analytics.view_videoview",
         "analytics.view_reaction",
     },
-    MODERATOR: {"videos.view_video"},
+    MODERATOR: {"videos.moderate_video"},
 }

@@ -14,7 +14,7 @@ from accounts import attacks, limits, tokens
 from accounts.errors import LastAdmin, WrongCredentials, WrongPassword
 from accounts.models import User
 from accounts.roles import Role
-from accounts.signals import user_deactivated
+from accounts.signals import moderator_dismissed, user_deactivated
 from audit import addresses
 from audit.actions import AuditAction
 from config.errors import NotVisible
@@ -123,6 +123,8 @@ def set_role(*, user_id: uuid.UUID, role: Role, actor: User | None) -> User:
 def set_moderator(*, user_id: uuid.UUID, is_moderator: bool, actor: User | None) -> User:
     """Appoint or dismiss a moderator, who may open the admin site. Safe to repeat.
 
+    A dismissal ends the playback at the moderators' desk.
+
     Raises NotVisible for an unknown user.
     """
     user, _ = _locked(user_id)
@@ -133,6 +135,8 @@ def set_moderator(*, user_id: uuid.UUID, is_moderator: bool, actor: User | None)
     user.save(update_fields=["is_moderator", "is_staff"])
     action = AuditAction.MODERATOR_APPOINTED if is_moderator else AuditAction.MODERATOR_DISMISSED
     audit.record(actor=actor, action=action, target=user)
+    if not is_moderator:
+        moderator_dismissed.send(sender=User, user=user)
     return user
 
 

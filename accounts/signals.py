@@ -10,6 +10,11 @@ from django.dispatch import Signal
 #    the user's videos that rests on no purchase.
 user_deactivated = Signal()
 
+# Sent when a user has been dismissed as a moderator, inside the transaction, with send().
+# Arguments: user (User).
+# Heard by, in this order: streaming.receivers.end_sessions_of_dismissed_moderator.
+moderator_dismissed = Signal()
+
 # Sent when strangers' networks have sent many wrong passwords for an account, once a day at most, with
 # send_robust(): the sign-in has its answer whatever becomes of the mail.
 # Arguments: user (User), failures (int), networks (int), since (datetime).

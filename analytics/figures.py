@@ -18,12 +18,12 @@ from analytics.rows import PlaybackSource, Quality, Retention
 from analytics.steps import Steps, before
 from payments.books import reports as money_reports
 from streaming.intervals import within
-from streaming.models import PlaybackSession
+from streaming.models import UNCOUNTED, PlaybackSession
 
 REAL = FloatField()
 # The watched seconds of a session, without those that were never delivered to it.
 DELIVERED_SECONDS = Least("watched_seconds", Cast("delivered_seconds", REAL))
-COUNTED = ~Q(access__in=["owner", "admin"])  # the sessions with PlaybackSession.counts, in SQL
+COUNTED = ~Q(access__in=UNCOUNTED)  # the sessions with PlaybackSession.counts, in SQL
 RETENTION_BUCKETS = 200
 
 

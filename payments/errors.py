@@ -310,6 +310,16 @@ class NothingToPayOut(DomainError):
     default_detail = "No balance reaches the minimum, or its payout is under way. Try later."
 
 
+class PayoutsOnHold(DomainError):
+    """Refusal of a payout to a creator whom a moderator has suspended."""
+
+    default_code = "payouts_on_hold"
+    default_detail = (
+        "This creator is suspended, so payouts wait. The balance is kept and can be paid out when the "
+        "suspension is lifted."
+    )
+
+
 class PayoutNotOpen(DomainError):
     default_code = "payout_state"
     default_detail = "This payout's status does not allow this step. See its status."

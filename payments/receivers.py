@@ -27,7 +27,7 @@ from payments.models import Order, Payment, Payout, Subscription
 from payments.services import access
 from payments.services.buying import orders as buying
 from payments.services.gateway_news import followups, reconciliation, webhooks
-from payments.services.notices import sending, writing
+from payments.services.notices import moderation, sending, writing
 from payments.services.offers import plans
 from payments.services.settling import split
 from payments.services.subscribing import deactivation, follow_gateway, lapsing
@@ -39,7 +39,15 @@ from payments.signals import (
     subscription_changed,
 )
 from videos.models import Video
-from videos.signals import video_removed, videos_kept, worker_tick
+from videos.signals import (
+    creator_suspended,
+    moderation_decided,
+    moderation_waits,
+    video_removed,
+    video_taken_down,
+    videos_kept,
+    worker_tick,
+)
 
 
 @receiver(payment_facts_changed, dispatch_uid="payments.split_revenue")
@@ -73,6 +81,32 @@ def subscription_follows_payment(sender, payment: Payment, **kwargs):
 def close_orders(sender, video: Video, **kwargs):
     """Expire the open orders of the video."""
     buying.expire_orders_of(video)
+
+
+@receiver(video_taken_down, dispatch_uid="payments.close_orders_of_taken_down_video")
+def close_orders_of_taken_down_video(sender, video: Video, **kwargs):
+    """Expire the open orders of the video."""
+    buying.expire_orders_of(video)
+
+
+@receiver(creator_suspended, dispatch_uid="payments.close_orders_of_suspended_creator")
+def close_orders_of_suspended_creator(sender, creator: User, **kwargs):
+    """Expire the open orders of the creator's videos. The creator's own purchases go on."""
+    buying.expire_orders_of_creator(creator)
+
+
+@receiver(moderation_decided, dispatch_uid="payments.tell_of_moderation")
+def tell_of_moderation(
+    sender, kind: str, creator_id: UUID, title: str, reason: str, note: str, key: str, **kwargs
+):
+    """Write the mail that tells a creator of a moderator's decision."""
+    moderation.write_decision(creator_id, kind=kind, title=title, reason=reason, note=note, key=key)
+
+
+@receiver(moderation_waits, dispatch_uid="payments.remind_moderators")
+def remind_moderators(sender, cases: int, appeals: int, **kwargs):
+    """Write to the moderators that reports or appeals have waited for too long."""
+    moderation.write_reminder(cases=cases, appeals=appeals)
 
 
 @receiver(user_deactivated, dispatch_uid="payments.stop_money_of_deactivated_user")

@@ -6,7 +6,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from config import batches
-from streaming.models import PlaybackSession
+from streaming.models import UNCOUNTED, PlaybackSession
 
 KEPT = timedelta(days=30)  # after the session has ended
 
@@ -21,7 +21,7 @@ def forget_devices() -> int:
     old = PlaybackSession.objects.filter(
         ended_at__lt=timezone.now() - KEPT, network__isnull=False
     ).order_by("ended_at")
-    uncounted = old.filter(access__in=["owner", "admin"], counted_seconds=F("folded_seconds"))
+    uncounted = old.filter(access__in=UNCOUNTED, counted_seconds=F("folded_seconds"))
     return batches.delete(uncounted) + batches.in_batches(
         old, lambda batch: batch.update(network=None, user_agent="")
     )

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from config.metrics import figures, gauges, processes
 from streaming.models import PlaybackSession
 
-ACCESS = ("free", "owner", "admin", "order", "subscription")
+ACCESS = ("free", "owner", "admin", "moderator", "order", "subscription")
 
 
 @figures("sessions")

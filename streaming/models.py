@@ -11,6 +11,9 @@ from config.ids import uuid7
 from payments.models import Entitlement
 from videos.models import Video
 
+# Playback with these reasons for access is no view, earns nothing and is in no figure.
+UNCOUNTED = ("owner", "admin", "moderator")
+
 
 class PlaybackSessionQuerySet(models.QuerySet["PlaybackSession"]):
     """Playback sessions, filtered by their state."""
@@ -50,7 +53,7 @@ class PlaybackSession(models.Model):
     )
     access = models.CharField(
         max_length=12,
-        help_text="The reason for access: free, owner, admin, order or subscription.",
+        help_text="The reason for access: free, owner, admin, moderator, order or subscription.",
     )
     entitlement = models.ForeignKey(
         Entitlement,
@@ -185,7 +188,7 @@ class PlaybackSession(models.Model):
 
         Playback by the video's owner or an administrator makes neither, so it earns no money.
         """
-        return self.access not in {"owner", "admin"}
+        return self.access not in UNCOUNTED
 
     @property
     def earns(self) -> bool:

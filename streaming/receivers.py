@@ -9,13 +9,19 @@ from uuid import UUID
 from django.dispatch import receiver
 
 from accounts.models import User
-from accounts.signals import user_deactivated
+from accounts.signals import moderator_dismissed, user_deactivated
 from payments.models import Entitlement
 from payments.signals import entitlement_revoked, order_returning
 from streaming import forgetting, sessions, watchtime
-from streaming.models import PlaybackSession
+from streaming.models import UNCOUNTED, PlaybackSession
 from videos.models import Video
-from videos.signals import video_removed, video_restricted, worker_tick
+from videos.signals import (
+    creator_suspended,
+    video_removed,
+    video_restricted,
+    video_taken_down,
+    worker_tick,
+)
 
 Reason = PlaybackSession.EndReason
 
@@ -47,16 +53,40 @@ def end_sessions_of_restricted_video(sender, video: Video, **kwargs):
     """
     lost = PlaybackSession.objects.filter(video=video, access="free")
     if video.visibility == Video.Visibility.PRIVATE:
-        lost = PlaybackSession.objects.filter(video=video).exclude(access__in=["owner", "admin"])
+        lost = PlaybackSession.objects.filter(video=video).exclude(access__in=UNCOUNTED)
     sessions.end(lost, Reason.RESTRICTED)
+
+
+@receiver(video_taken_down, dispatch_uid="streaming.end_sessions_of_taken_down_video")
+def end_sessions_of_taken_down_video(sender, video: Video, **kwargs):
+    """End all sessions of the video but those of its owner, administrators and moderators."""
+    watching = PlaybackSession.objects.filter(video=video).exclude(access__in=UNCOUNTED)
+    sessions.end(watching, Reason.RESTRICTED)
+
+
+@receiver(creator_suspended, dispatch_uid="streaming.end_sessions_of_suspended_creator")
+def end_sessions_of_suspended_creator(sender, creator: User, **kwargs):
+    """End the sessions of the creator's videos that rest on no purchase."""
+    _end_unbought(creator)
+
+
+@receiver(moderator_dismissed, dispatch_uid="streaming.end_sessions_of_dismissed_moderator")
+def end_sessions_of_dismissed_moderator(sender, user: User, **kwargs):
+    """End the playback at the desk."""
+    watching = PlaybackSession.objects.filter(user=user, access="moderator")
+    sessions.end(watching, Reason.RESTRICTED)
 
 
 @receiver(user_deactivated, dispatch_uid="streaming.end_sessions_of_deactivated_user")
 def end_sessions_of_deactivated_user(sender, user: User, **kwargs):
     """End all sessions of the user, and those of the user's videos that rest on no purchase."""
     sessions.end(PlaybackSession.objects.filter(user=user), Reason.DEACTIVATED)
+    _end_unbought(user)
+
+
+def _end_unbought(creator: User) -> None:
     lost = PlaybackSession.objects.filter(
-        video__in=Video.objects.filter(creator=user), access__in=["free", "subscription"]
+        video__in=Video.objects.filter(creator=creator), access__in=["free", "subscription"]
     )
     sessions.end(lost, Reason.RESTRICTED)
 

@@ -58,6 +58,17 @@ def stream_token(*, user: Caller, video_id: uuid.UUID) -> tuple[str, list[str]]:
     return token, formats_of(video.current_version)
 
 
+def review_token(*, moderator: User, video_id: uuid.UUID) -> str:
+    """Return a stream token by which a moderator watches a reported video, whatever its visibility.
+
+    Such playback never counts. Raises NotVisible (also for users who are no moderators) and NotReady.
+    """
+    video = _get_video(Video.objects.reviewable_by(moderator), video_id)
+    if not video.is_playable:
+        raise NotReady()
+    return tokens.issue(video_id=video.pk, user_id=moderator.pk, is_review=True)
+
+
 @transaction.atomic
 def redeem(*, token: str, client: Client, needs: str = "hls") -> tuple[PlaybackSession, str]:
     """Start the token's playback session, or continue it. Return the session and its grant.
@@ -100,9 +111,10 @@ def _start(content: tokens.StreamToken, client: Client, needs: str) -> PlaybackS
     # User, video and entitlement stay locked until the session is committed. A refund, a deletion
     # or a deactivation ends the running sessions, and could otherwise miss this one.
     user = _lock_user(content.user_id)
-    videos = Video.objects.visible_to(user).select_for_update(of=("self",), no_key=True)
+    of_user = Video.objects.reviewable_by if content.is_review else Video.objects.visible_to
+    videos = of_user(user).select_for_update(of=("self",), no_key=True)
     video = _get_video(videos, content.video_id)
-    access = _require_access(user, video)
+    access = Access("moderator") if content.is_review else _require_access(user, video)
     _require_format(video.current_version, needs)
     now = timezone.now()
     access_ends_at = _lock_entitlement(access, now)

@@ -14,6 +14,7 @@ from config.ids import uuid7
 from streaming.errors import StreamTokenExpired, StreamTokenInvalid
 
 SALT = "stream-token"
+REVIEW = "review"
 CLOCK_SECONDS = 10  # by how much the clocks of two web servers may differ
 
 
@@ -27,14 +28,17 @@ class StreamToken:
     session_id: uuid.UUID
     video_id: uuid.UUID
     user_id: uuid.UUID | None
+    is_review: bool = False  # a moderator's, from the desk
 
 
-def issue(*, video_id: uuid.UUID, user_id: uuid.UUID | None) -> str:
+def issue(*, video_id: uuid.UUID, user_id: uuid.UUID | None, is_review: bool = False) -> str:
     """Return a signed token for this video and user (None: anonymous).
 
     It is good for STREAM_TOKEN_SECONDS and names a new session id.
     """
     content = [uuid7().hex, video_id.hex, user_id.hex if user_id else ""]
+    if is_review:
+        content.append(REVIEW)
     return _signer().sign_object(content)
 
 
@@ -45,10 +49,16 @@ def read(token: str) -> StreamToken:
     a token from the future: a clock that is wrong by more than CLOCK_SECONDS would lengthen its minute.
     """
     try:
-        session, video, user = _signer().unsign_object(token, max_age=settings.STREAM_TOKEN_SECONDS)
+        content = _signer().unsign_object(token, max_age=settings.STREAM_TOKEN_SECONDS)
+        session, video, user, *marks = content
         if signing.b62_decode(token.split(":")[1]) > time.time() + CLOCK_SECONDS:
             raise StreamTokenInvalid()
-        return StreamToken(uuid.UUID(session), uuid.UUID(video), uuid.UUID(user) if user else None)
+        return StreamToken(
+            uuid.UUID(session),
+            uuid.UUID(video),
+            uuid.UUID(user) if user else None,
+            is_review=REVIEW in marks,
+        )
     except signing.SignatureExpired:
         raise StreamTokenExpired() from None
     except (signing.BadSignature, ValueError, TypeError):

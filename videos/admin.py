@@ -9,6 +9,7 @@ from config import money
 from config.admin import ReadOnlyAdmin, act_on_each
 from config.errors import NotVisible
 from videos.models import ProcessingJob, Video
+from videos.moderation import desk as desk  # registers its page
 from videos.services import catalogue, reprocessing
 
 

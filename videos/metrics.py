@@ -17,6 +17,7 @@ from audit.models import AuditEntry
 from config.metrics import figures, gauge, gauges, id_after
 from videos import storage
 from videos.models import ProcessingJob, Video, WorkerPresence
+from videos.moderation import waiting
 from videos.storage import folder
 
 DAY = timedelta(days=1)
@@ -113,6 +114,21 @@ def videos() -> Iterator[Metric]:
     found = {(status,): 0.0 for status in Video.Status.values}
     found |= {(status,): number for status, number in rows}
     yield gauges("videos", "Videos that are not deleted, by status.", ["status"], found)
+
+
+@figures("moderation", every=15.0)
+def moderation() -> Iterator[Metric]:
+    """Two statements, over the indexes of what is open."""
+    waits = {("case",): waiting.cases(), ("appeal",): waiting.appeals()}
+    now = timezone.now()
+    age = {
+        kind: max(0.0, (now - since).total_seconds()) if since else 0.0
+        for kind, (_, since) in waits.items()
+    }
+    text = "Reported videos and appeals that wait for a moderator."
+    yield gauges("moderation_waiting", text, ["kind"], {k: w.number for k, w in waits.items()})
+    text = "Age of the oldest of them; 0 without one."
+    yield gauges("moderation_oldest_seconds", text, ["kind"], age)
 
 
 @figures("storage", needs_tables=False)

@@ -128,8 +128,8 @@ class Video(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     published_at = models.DateTimeField(null=True, editable=False)
     deleted_at = models.DateTimeField(null=True, editable=False)
-    # When the files of a deleted video were removed for good.
-    purged_at = models.DateTimeField(null=True, editable=False)
+    purged_at = models.DateTimeField(null=True, editable=False)  # its files were removed for good
+    taken_down_at = models.DateTimeField(null=True, editable=False)  # by a moderator
 
     objects = querysets.VideoQuerySet.as_manager()
     # Only where `videos.reading` has read them: the tags in alphabetical order, captions without texts.
@@ -220,8 +220,8 @@ class Video(models.Model):
 
     @property
     def is_withdrawn(self) -> bool:
-        """Whether the video has left the catalogue because its creator is deactivated."""
-        return not self.creator.is_active
+        """Whether it is sold no more: taken down, or its creator is deactivated or suspended."""
+        return not self.creator.may_offer or self.taken_down_at is not None
 
     @property
     def source(self) -> Path:

@@ -11,6 +11,7 @@ from accounts.forgetting import forget_admin_sessions, forget_old_sign_ins
 from audit import checkpoints, partitions, pruning, sealing
 from audit.forgetting import forget_old_requests
 from videos import engines, presence
+from videos.moderation import waiting
 from videos.presentation import refreshing
 from videos.services import completing, garbage, purging
 from videos.signals import worker_tick
@@ -37,6 +38,7 @@ OWN_PARTS = {
         partitions.make_ahead,
         forget_old_sign_ins,
         forget_admin_sessions,
+        waiting.remind,
     ),
 }
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from videos import claiming
+from videos.moderation.models import ModerationCase
 from videos.presentation.models import Caption
 from videos.signals import videos_kept
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from videos.models import Chunk, ProcessingJob, Video, WorkerPresence  # noqa: F401 - in the quoted type arguments
 
 
+# The creator's videos are in the catalogue and the shop, as User.may_offer says of one creator.
+IS_OFFERED = Q(creator__is_active=True, creator__suspended_at=None)
 RECENT = 200  # starts of jobs that decide whose turn it is
 
 
@@ -53,10 +56,11 @@ class VideoQuerySet(models.QuerySet["Video"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Return the videos that ``user`` may open by their id.
 
-        Anyone may open a video that can be played and is not private, unless it is withdrawn: its
-        creator is deactivated. Who keeps a withdrawn video may still open it (`signals.videos_kept`).
-        Owners may also open all their own videos, administrators all videos. No user may open a deleted
-        one: administrators find those with ``deleted``.
+        Anyone may open a video that can be played and is not private, unless it is taken down or
+        withdrawn: its creator is deactivated or suspended. Who keeps a withdrawn video may still open
+        it (`signals.videos_kept`), but not one that is taken down. Owners may also open all their own
+        videos, administrators all videos. No user may open a deleted one: administrators find those with
+        ``deleted``.
         """
         return self.visible_by(sight_of(user), user.pk)
 
@@ -65,12 +69,12 @@ class VideoQuerySet(models.QuerySet["Video"]):
     ) -> Self:
         """Return what ``visible_to`` returns at ``now`` for a user with this sight and this id."""
         open_to_all = ~Q(current_version="") & ~Q(visibility=self.model.Visibility.PRIVATE)
-        offered = Q(creator__is_active=True)
+        offered = IS_OFFERED
         if sight is Sight.OWN:
             asked = videos_kept.send(self.model, user_id=user_id, now=now or timezone.now())
             answers = cast("list[tuple[object, Q]]", asked)
             offered = reduce(or_, (kept for _, kept in answers), offered)
-        return self._seen(sight, user_id, open_to_all & offered)
+        return self._seen(sight, user_id, open_to_all & offered & Q(taken_down_at=None))
 
     def listed_for(self, user: User | AnonymousUser) -> Self:
         """Return the catalogue as ``user`` sees it: as ``visible_to``, without unlisted videos.
@@ -83,7 +87,13 @@ class VideoQuerySet(models.QuerySet["Video"]):
     def listed_by(self, sight: Sight, user_id: UUID | None = None) -> Self:
         """Return what ``listed_for`` returns for a user with this sight and this id."""
         listed = ~Q(current_version="") & Q(visibility=self.model.Visibility.PUBLIC)
-        return self._seen(sight, user_id, listed & Q(creator__is_active=True))
+        return self._seen(sight, user_id, listed & IS_OFFERED & Q(taken_down_at=None))
+
+    def reviewable_by(self, user: User | AnonymousUser) -> Self:
+        """Return the videos that a moderator may watch at the desk: those that were ever reported."""
+        if not user.has_perm("videos.moderate_video"):
+            return self.none()
+        return self.alive().filter(pk__in=ModerationCase.objects.values("video"))
 
     def _seen(self, sight: Sight, user_id: UUID | None, to_all: Q) -> Self:
         if sight is Sight.ALL:

@@ -15,6 +15,7 @@ from accounts.models import User
 from config.api.pagination import PAGE_SIZE
 from config.prepared import Prepared, stored
 from videos.models import Caption, ProcessingJob, Video
+from videos.moderation import standing
 from videos.querysets import Sight, VideoQuerySet, sight_of
 
 Caller = User | AnonymousUser
@@ -23,7 +24,9 @@ _ALL = tuple(field.attname for field in Video._meta.concrete_fields)
 _CREATOR = ("display_name",)
 _JOB = tuple(field.attname for field in ProcessingJob._meta.concrete_fields)
 # Only the owner and administrators see these, so that they are not read for others.
-_OF_INSIDERS = frozenset(name for name in _ALL if name.startswith(("source_", "deleted_at")))
+_OF_INSIDERS = frozenset(
+    name for name in _ALL if name.startswith(("source_", "deleted_at", "taken_down_at"))
+)
 _COLUMNS = {
     Sight.PUBLIC: tuple(name for name in _ALL if name not in _OF_INSIDERS),
     Sight.OWN: _ALL,
@@ -159,7 +162,10 @@ def _captions(size: int) -> Prepared:
 
 
 def add_parts(videos: Sequence[Video]) -> None:
-    """Give each video its ``tag_names`` and its ``caption_rows``, in two queries for a page."""
+    """Give each video its ``tag_names`` and its ``caption_rows``, in two queries for a page.
+
+    Two more if videos are taken down, for the owner or administrator who is shown them.
+    """
     if not videos:
         return
     size = next(size for size in BATCHES if size >= len(videos))
@@ -175,3 +181,4 @@ def add_parts(videos: Sequence[Video]) -> None:
     for video in videos:
         video.tag_names = sorted(names[video.pk])
         video.caption_rows = captions[video.pk]
+    standing.add(videos)

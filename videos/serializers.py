@@ -15,6 +15,8 @@ from config.api.serializers import CompleteErrors
 from config.texts import validate_name
 from videos import estimates
 from videos.models import ProcessingJob, Video
+from videos.moderation import standing
+from videos.moderation.serializers import ModerationSerializer
 from videos.presentation.fields import PresentedFields
 
 TAGS_MAX = 20
@@ -127,7 +129,8 @@ A_PAID_VIDEO = OpenApiExample(
 
 
 class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.ModelSerializer):
-    """A video. Only its owner and administrators get `processing`, `source` and `deleted_at`."""
+    """A video. Only its owner and administrators get `processing`, `source`, `deleted_at` and
+    `moderation`."""
 
     creator = CreatorSerializer(read_only=True)
     price = MoneyField(required=False)
@@ -148,6 +151,9 @@ class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.Mod
     )
     renditions = RenditionSerializer(many=True, read_only=True)
     processing = serializers.SerializerMethodField()
+    moderation = serializers.SerializerMethodField(
+        help_text="Why the video is taken down, and the latest appeal; null for every other video."
+    )
     # DRF collects declared fields and removes them from the class, so this hides no Field.source.
     source = serializers.SerializerMethodField()  # type: ignore[assignment]  # see above
 
@@ -158,7 +164,7 @@ class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.Mod
             "price", "currency", "rental_price", "rental_hours", "category", "tags",
             "duration_seconds", "width", "height", "poster_url", "storyboard_url", "renditions",
             "captions", "chapters", "audio_tracks", "views", "likes", "dislikes",
-            "created_at", "published_at", "processing", "source", "deleted_at",
+            "created_at", "published_at", "processing", "source", "deleted_at", "moderation",
         ]  # fmt: skip
         read_only_fields = [
             "status", "duration_seconds", "width", "height", "views", "likes", "dislikes",
@@ -166,7 +172,9 @@ class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.Mod
         ]  # fmt: skip
 
     # Only the owner and administrators get these (config.api.schema).
-    NOT_ALWAYS_SENT: ClassVar[tuple[str, ...]] = ("processing", "source", "deleted_at")
+    NOT_ALWAYS_SENT: ClassVar[tuple[str, ...]] = (
+        "processing", "source", "deleted_at", "moderation",
+    )  # fmt: skip
 
     def to_representation(self, video):
         return self.represent(
@@ -275,6 +283,10 @@ class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.Mod
             # It stays while a later attempt runs, which is compared with it.
             "last_line": (job.last_line or None) if job.error_code else None,
         }
+
+    @extend_schema_field(ModerationSerializer)
+    def get_moderation(self, video):
+        return standing.of(video)
 
     @property
     def _estimates(self) -> estimates.Estimates:

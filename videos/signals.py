@@ -26,6 +26,33 @@ video_removed = Signal()
 #    what is gone.
 video_restricted = Signal()
 
+# A moderator has taken a video down, so that only its owner, administrators and moderators see it.
+# Sent by moderation/cases.py inside the transaction, with send().
+# Arguments: video (Video, as it is now).
+# Heard by, in this order:
+# 1. payments.receivers.close_orders_of_taken_down_video: expires the open orders of the video.
+# 2. streaming.receivers.end_sessions_of_taken_down_video: ends the playback of all others.
+video_taken_down = Signal()
+
+# A creator was suspended, so that their videos are out of the shop. Sent by moderation/suspending.py
+# inside the transaction, with send(). Arguments: creator (User).
+# Heard by, in this order:
+# 1. payments.receivers.close_orders_of_suspended_creator: expires the open orders of the videos.
+# 2. streaming.receivers.end_sessions_of_suspended_creator: ends the playback of the videos that rests on
+#    no purchase.
+creator_suspended = Signal()
+
+# A moderator has decided what a creator must be told. Sent by moderation/ inside the transaction, with
+# send(). Arguments: kind (str), creator_id (UUID), title (str, of the video, or ""), reason (str, for
+# people), note (str), key (str, of this decision alone).
+# Heard by, in this order: payments.receivers.tell_of_moderation: writes the creator's mail.
+moderation_decided = Signal()
+
+# Reports or appeals have waited for too long. Sent by moderation/waiting.py each hour, with send().
+# Arguments: cases (int), appeals (int).
+# Heard by, in this order: payments.receivers.remind_moderators: writes one mail a day to each of them.
+moderation_waits = Signal()
+
 # Asks which videos a user keeps that were withdrawn from the catalogue because their creator was
 # deactivated. Sent by querysets.py for each query of the videos that a user may open, with send().
 # Arguments: user_id (UUID), now (datetime). A receiver returns a condition on videos (Q), whose shape

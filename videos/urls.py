@@ -1,6 +1,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from videos.moderation.views import AppealView, ReportView
 from videos.presentation.poster_views import PosterView
 from videos.presentation.views import CaptionViewSet, ChaptersView
 from videos.uploads.views import UploadViewSet
@@ -35,6 +36,8 @@ urlpatterns = [
         PosterView.as_view({"get": "retrieve", "put": "update", "delete": "destroy"}),
         name="video-poster",
     ),
+    path("videos/<id:video_id>/reports", ReportView.as_view(), name="video-report"),
+    path("videos/<id:video_id>/appeal", AppealView.as_view(), name="video-appeal"),
     path(
         "videos/<id:video_id>/captions/",
         CaptionViewSet.as_view({"get": "list", "post": "create"}),

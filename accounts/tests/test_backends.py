@@ -15,7 +15,7 @@ from accounts.models import User
 from accounts.roles import MODERATOR, Role
 
 pytestmark = pytest.mark.django_db
-MANAGE, SEE = "accounts.manage_users", "videos.view_video"
+MANAGE, SEE = "accounts.manage_users", "videos.moderate_video"
 PASSWORD = "a long pass phrase"
 
 

@@ -22,6 +22,7 @@ from payments.ledger import protection
 from payments.tests.rows import make_admin_rows
 from streaming.models import PlaybackSession
 from streaming.tests.kit import deliver
+from videos.moderation import cases
 
 PROTECTED = (*audit_protection.TABLES, *protection.TABLES)
 
@@ -97,4 +98,5 @@ def one_of_each(
     refund = f"/api/v1/payments/admin/orders/{order.pk}/refund"
     client_for(admin).post(refund, {"reason": "requested"})
     make_admin_rows(order, fan)
+    cases.report(video=video, reporter=fan, reason="spam")
     return video

@@ -36,6 +36,7 @@ from payments.services.gateway_news import followups, webhooks
 from payments.services.subscribing import lapsing
 from streaming.models import PlaybackSession
 from videos.models import Caption, Chunk, ProcessingJob, Upload, Video
+from videos.moderation.models import Appeal, ModerationCase, Report, Suspension
 from videos.services import resuming
 
 State = tuple[type[Model], str, str]  # model, field, value; the value "NULL" is an empty field
@@ -52,6 +53,7 @@ NO_STATE = {
     (money.Entitlement, "source_type"), (money.Pool, "algorithm"), (money.Pool, "payers"),
     (PlaybackSession, "end_reason"), (Subscription, "disposition"),
     (money.MoneyMode, "mode"),
+    (ModerationCase, "reason"), (Report, "reason"), (Suspension, "reason"),
 }  # fmt: skip
 
 # States that wait for nothing.
@@ -75,6 +77,8 @@ FINAL: dict[tuple[type[Model], str], set[str]] = {
     (Chunk, "state"): {"done", "refused"},
     (Upload, "state"): {"done", "failed", "expired"},
     (Video, "status"): {"READY", "FAILED"},
+    (ModerationCase, "status"): {"dismissed", "warned", "restored", "moot"},
+    (Appeal, "status"): {"granted", "rejected", "moot"},
     (Video, "completeness"): {"full"},
 }  # fmt: skip
 
@@ -159,6 +163,13 @@ WAITS: dict[State, Overdue | None] = {
     (Upload, "state", "open"): (
         lambda now: Q(expires_at__lte=now - resuming.KEPT - TICK, joined=None)
     ),
+    # Only a person can decide: `videos.moderation.waiting` reminds the moderators each day.
+    (ModerationCase, "status", "open"): lambda now: Q(video__deleted_at__isnull=False),
+    (Appeal, "status", "open"): lambda now: (
+        Q(case__video__deleted_at__isnull=False) | ~Q(case__status="taken_down")
+    ),
+    # Until a moderator restores the video, or its appeal is granted.
+    (ModerationCase, "status", "taken_down"): lambda now: Q(video__taken_down_at=None),
     (Video, "status", "CREATED"): None,
     (Video, "completeness", "growing"): lambda now: Q(deleted_at=None) & ~_has_open_job(),
     (Video, "completeness", "early"): (

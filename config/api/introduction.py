@@ -58,6 +58,8 @@ ENUM_NAMES = {
     "StateEnum": "streaming.serializers.STATES",
     "UploadStateEnum": "videos.models.Upload.State",
     "UploadKindEnum": "videos.models.Upload.Kind",
+    "AppealStatusEnum": "videos.moderation.models.Appeal.Status",
+    "ReportReasonEnum": "videos.moderation.models.Reason",
     "CaptionKindEnum": "videos.models.Caption.Kind",
     "CaptionOriginEnum": "videos.models.Caption.Origin",
     "OrderKindEnum": "payments.models.Order.Kind",

@@ -86,7 +86,7 @@ def test_errors_have_one_body(document):
 
 def test_viewers_are_not_promised_the_owners_fields(document):
     schemas = document["components"]["schemas"]
-    private = {"processing", "source", "deleted_at"}
+    private = {"processing", "source", "deleted_at", "moderation"}
 
     assert private <= set(schemas["Video"]["properties"])
     assert not private & set(schemas["Video"]["required"])

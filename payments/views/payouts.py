@@ -28,6 +28,7 @@ from payments.errors import (
     PartialReturn,
     PaymentsClosed,
     PayoutNotOpen,
+    PayoutsOnHold,
     SamePerson,
 )
 from payments.filters import PayoutFilter
@@ -179,7 +180,7 @@ class PayoutViewSet(ListModelMixin, GenericViewSet):
         request=None,
         responses={201: OpenApiResponse(RequestedPayoutsSerializer, "The new payouts.")},
     )
-    @refuses(NothingToPayOut, PaymentsClosed)
+    @refuses(NothingToPayOut, PayoutsOnHold, PaymentsClosed)
     @idempotent
     def create(self, request):
         made = payouts.request(request.user)
@@ -224,7 +225,7 @@ class AdminPayoutViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         responses=OpenApiResponse(AdminPayoutSerializer, "The approved payout."),
     )
     @action(detail=True, methods=["post"])
-    @refuses(SamePerson, PayoutNotOpen, PaymentsClosed)
+    @refuses(SamePerson, PayoutNotOpen, PayoutsOnHold, PaymentsClosed)
     @idempotent
     def approve(self, request, pk):
         return self._move(payouts.approve, actor=request.user)

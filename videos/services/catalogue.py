@@ -16,6 +16,7 @@ from config.ids import uuid7
 from videos import jobs
 from videos.errors import FilesRemoved
 from videos.models import Tag, Video
+from videos.moderation import cases
 from videos.signals import video_removed, video_restricted
 
 
@@ -95,7 +96,7 @@ def change_video(
 def delete_video(*, video: Video, actor: User | None) -> None:
     """Mark a video as deleted and send ``video_removed``, by which its playback ends.
 
-    Its processing stops within a second.
+    Its processing stops within a second, and what waits for moderators about it ends.
 
     Files, orders, payments and statistics are kept. Raises NotVisible if it is deleted already.
     """
@@ -103,6 +104,7 @@ def delete_video(*, video: Video, actor: User | None) -> None:
     if not deleted:
         raise NotVisible()
     jobs.cancel_open(video)
+    cases.close_of_deleted(video)
     audit.record(actor=actor, action=AuditAction.VIDEO_DELETED, target=video)
     video_removed.send(sender=Video, video=video)
 

@@ -232,7 +232,7 @@ def expire_orders() -> int:
 
 
 def expire_orders_of(video: Video) -> None:
-    """Expire the open orders of a deleted video. `gateway_news.followups` closes their checkouts."""
+    """Expire the open orders of a lost video. `gateway_news.followups` closes their checkouts."""
     _close(_closable_orders().filter(video=video).values_list("pk", flat=True), Status.EXPIRED)
 
 
@@ -240,6 +240,11 @@ def expire_orders_of_user(user: User) -> None:
     """Expire the open orders of a deactivated user, and all open orders of the user's videos."""
     orders = _closable_orders().filter(Q(buyer=user) | Q(creator=user))
     _close(orders.values_list("pk", flat=True), Status.EXPIRED)
+
+
+def expire_orders_of_creator(creator: User) -> None:
+    """Expire all open orders of the videos of a suspended creator."""
+    _close(_closable_orders().filter(creator=creator).values_list("pk", flat=True), Status.EXPIRED)
 
 
 def expire(order: Order) -> bool:

@@ -91,9 +91,15 @@ def cancel_abandoned() -> int:
 def _payments_of_deactivated() -> list[Payment]:
     """Return payments that wait for a bank's answer, and that the deactivation of a user has closed.
 
-    The user is the payer, or the creator of the video: nothing is charged for it any more.
+    The user is the payer, or the creator of the video: nothing is charged for it any more. A suspended
+    creator, and a video that is taken down, close them as well.
     """
-    gone = Q(order__buyer__is_active=False) | Q(order__video__creator__is_active=False)
+    gone = (
+        Q(order__buyer__is_active=False)
+        | Q(order__video__creator__is_active=False)
+        | Q(order__video__creator__suspended_at__isnull=False)
+        | Q(order__video__taken_down_at__isnull=False)
+    )
     closed = gone & ~Q(order__status__in=Order.OPEN)
     unpayable = UNPAYABLE & Q(invoice__subscription__user__is_active=False)
     return list(WAITING.filter(closed | unpayable).order_by("pk")[:AT_ONCE])

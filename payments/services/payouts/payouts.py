@@ -20,6 +20,7 @@ from payments import gateways, locks, modes
 from payments.errors import NoDebt, NothingToPayOut, PartialReturn, PayoutNotOpen, SamePerson
 from payments.ledger import accounts, posting
 from payments.models import JournalEntry, LedgerAccount, Payout, Transfer
+from payments.services.payouts.holding import refuse_on_hold
 from payments.signals import payout_changed
 
 EntryKind = JournalEntry.Kind
@@ -69,10 +70,11 @@ def available(creator_id: uuid.UUID) -> dict[str, Balance]:
 def request(creator: User) -> list[Payout]:
     """Create a payout for each currency if the creator reaches the minimum in it.
 
-    No second payout is created beside one under way. Raises NothingToPayOut if none is created, and
-    PaymentsClosed.
+    No second payout is created beside one under way. Raises NothingToPayOut if none is created,
+    PayoutsOnHold, and PaymentsClosed.
     """
     gateways.require_open()
+    refuse_on_hold(creator)
     rows = LedgerAccount.objects.filter(owner=creator, role=Role.CREATOR).order_by("currency")
     drafts = [_draft(pk, requested_by=creator) for pk in rows.values_list("pk", flat=True)]
     payouts = [draft for draft in drafts if draft is not None]
@@ -105,9 +107,10 @@ def approve(*, payout_id: uuid.UUID, actor: User) -> Payout:
     """Approve a payout, so that it may be sent to the bank.
 
     Raises SamePerson if the actor requested the payout or is paid by it, PayoutNotOpen if it does not
-    wait for approval.
+    wait for approval, PayoutsOnHold.
     """
     payout = Payout.objects.get(pk=payout_id)
+    refuse_on_hold(payout.creator)
     if actor.pk in {payout.requested_by_id, payout.creator_id}:
         raise SamePerson()
     payout = _change_status(
@@ -284,7 +287,7 @@ def _candidates(now: datetime) -> list[int]:
     waiting = set(
         Payout.objects.filter(status__in=Payout.IN_FLIGHT).values_list("creator_id", "currency")
     )
-    rows = LedgerAccount.objects.filter(role=Role.CREATOR).order_by("pk")
+    rows = LedgerAccount.objects.filter(role=Role.CREATOR, owner__suspended_at=None).order_by("pk")
     return [
         pk
         for pk, owner_id, currency in rows.values_list("pk", "owner_id", "currency")

@@ -1,5 +1,6 @@
-// The player page of one video: gets a playback session from the API, plays its HLS address with the
-// browser's own player, and reports the seconds that were played (heartbeats).
+// The player of one video, on its page and at the moderators' desk: gets a playback session from the API,
+// plays its HLS address with the browser's own player, and reports the seconds that were played
+// (heartbeats).
 "use strict";
 
 const video = document.querySelector("video");
@@ -195,10 +196,12 @@ signIn.addEventListener("submit", async (event) => {
   await start({ play: true });
 });
 
-if (video.canPlayType("application/vnd.apple.mpegurl")) {
-  start({ play: false });
-} else {
+if (!video.canPlayType("application/vnd.apple.mpegurl")) {
   const sentence =
     "This browser cannot play HLS by itself. Chrome, Chromium and Edge can from version 142 on, and so can Safari.";
   stop(new Refusal(sentence), { retry: false });
+} else if (video.dataset.waits) {
+  stop(new Refusal(video.dataset.waits)); // The page starts no session before its reader wants one.
+} else {
+  start({ play: false });
 }

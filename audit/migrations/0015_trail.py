@@ -13,7 +13,7 @@ def wait(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audit', '0013_imports'),
+        ('audit', '0014_moderation'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

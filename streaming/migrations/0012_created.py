@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('payments', '0020_money_that_stayed'),
-        ('streaming', '0010_segments'),
+        ('streaming', '0011_moderation'),
         ('videos', '0014_imports'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
