@@ -18,6 +18,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from config import emails, money
+from config.confirming import ConfirmingAdmin
 from config.errors import DomainError, NotVisible
 
 Row = TypeVar("Row", bound=Model)
@@ -40,7 +41,7 @@ COMPARISONS = {
 }  # fmt: skip
 
 
-class HouseAdmin(ModelAdmin[Row]):
+class HouseAdmin(ConfirmingAdmin, ModelAdmin[Row]):
     """The base of every page of the admin site."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
@@ -143,30 +144,6 @@ class ServiceAdmin(HouseAdmin[Row]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
         return False
-
-
-def act_on_each(
-    model_admin: ModelAdmin[Any],
-    request: HttpRequest,
-    rows: Iterable[Row],
-    act: Callable[[Row], object],
-    done: str,
-) -> None:
-    """Call ``act`` once for each row, and show the administrator how many rows it accepted.
-
-    A row that ``act`` refuses by a DomainError or NotVisible gets its own message, and the next row is
-    tried. ``done`` says what happened to the accepted rows, such as "Refunded".
-    """
-    accepted = 0
-    for row in rows:
-        try:
-            act(row)
-        except (DomainError, NotVisible) as error:
-            model_admin.message_user(request, f"{row}: {error.detail}", messages.ERROR)
-        else:
-            accepted += 1
-    if accepted:
-        model_admin.message_user(request, f"{done}: {accepted}.", messages.SUCCESS)
 
 
 def money_text(minor: int, currency: str) -> str:

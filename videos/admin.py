@@ -1,15 +1,17 @@
-from contextlib import suppress
-
 from django.contrib import admin
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.template.response import TemplateResponse
 from django.utils.html import format_html
 
-from config import money
-from config.admin import ReadOnlyAdmin, act_on_each
+from config import humans, money
+from config.admin import ReadOnlyAdmin
+from config.confirming import asks_first
 from config.errors import NotVisible
 from videos.models import ProcessingJob, Video
 from videos.services import catalogue, reprocessing
+
+
+def _length(videos):
+    seconds = sum(video.duration_seconds or 0 for video in videos)
+    return f"{humans.duration_text(seconds)} of video"
 
 
 class DeletedFilter(admin.SimpleListFilter):
@@ -86,50 +88,47 @@ class VideoAdmin(ReadOnlyAdmin):
             return "-"
         return f"{money.to_text(video.rental_price, video.currency)} {video.currency}"
 
-    @admin.action(
-        description="Delete (playback stops within seconds; can be restored)",
-        permissions=["delete_any"],
+    @asks_first(
+        "Delete …",
+        permission="delete_any",
+        title="Delete these videos?",
+        effect="Playback stops within seconds and they leave the shop. Buyers keep their orders. They"
+        " can be restored until their files are removed.",
+        button="Delete",
+        done="Deleted",
     )
-    def delete_videos(self, request, queryset):
-        for video in queryset.alive():
-            with suppress(NotVisible):  # another administrator or the owner was faster
-                catalogue.delete_video(video=video, actor=request.user)
+    def delete_videos(self, actor, video):
+        catalogue.delete_video(video=video, actor=actor)
 
-    @admin.action(description="Restore deleted videos", permissions=["restore"])
-    def restore_videos(self, request, queryset):
-        act_on_each(
-            self,
-            request,
-            queryset.deleted(),
-            lambda video: catalogue.restore_video(video_id=video.pk, actor=request.user),
-            "Restored",
-        )
-
-    @admin.action(
-        description="Make all renditions again from the kept file", permissions=["retry_any"]
+    @asks_first(
+        "Restore …",
+        permission="restore",
+        title="Restore these deleted videos?",
+        effect="They can be watched again by everybody who may, and are sold again.",
+        button="Restore",
+        done="Restored",
+        ends_something=False,
     )
-    def reprocess_videos(self, request, queryset):
-        """Ask first: it may occupy the workers for days."""
-        videos = list(queryset.alive())
-        if "confirmed" in request.POST:
-            act_on_each(
-                self,
-                request,
-                videos,
-                lambda video: reprocessing.reprocess(video=video, actor=request.user),
-                "Queued",
-            )
-            return None
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Make all renditions again?",
-            "opts": self.opts,
-            "videos": videos,
-            "seconds": sum(video.duration_seconds or 0 for video in videos),
-            "checkbox": ACTION_CHECKBOX_NAME,
-            "media": self.media,
-        }
-        return TemplateResponse(request, "videos/admin/reprocess.html", context)
+    def restore_videos(self, actor, video):
+        if video.deleted_at is None:
+            raise NotVisible("This video is not deleted.")
+        catalogue.restore_video(video_id=video.pk, actor=actor)
+
+    @asks_first(
+        "Make all renditions again …",
+        permission="retry_any",
+        title="Make all renditions of these videos again?",
+        effect="They are encoded again from the kept files, which may occupy the workers for days."
+        " Uploads are processed before. Viewers keep the renditions that are there until then.",
+        button="Make them again",
+        about=_length,
+        done="Queued",
+        ends_something=False,
+    )
+    def reprocess_videos(self, actor, video):
+        if video.deleted_at is not None:
+            raise NotVisible("This video is deleted. Restore it first.")
+        reprocessing.reprocess(video=video, actor=actor)
 
 
 @admin.register(ProcessingJob)

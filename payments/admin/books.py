@@ -11,8 +11,10 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 
 from config import money
-from config.admin import ReadOnlyAdmin, act_on_each, money_text
+from config.admin import ReadOnlyAdmin, money_text
+from config.confirming import asks_first
 from payments import models
+from payments.admin import left
 from payments.books import charts, figures, reports, review
 from payments.books.columns import amounts, as_text, columns
 from payments.errors import NoDebt
@@ -43,16 +45,20 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
     def has_write_off_permission(self, request):
         return request.user.has_perm("payments.write_off_debt")
 
-    @admin.action(description="Write off the debts of creators", permissions=["write_off"])
-    def write_off(self, request, queryset):
-        def write_off_debt(account):
-            if account.role != account.Role.CREATOR:
-                raise NoDebt("Only the debt of a creator can be written off.")
-            payouts.write_off(
-                creator_id=account.owner_id, currency=account.currency, actor=request.user
-            )
-
-        act_on_each(self, request, queryset, write_off_debt, "Written off")
+    @asks_first(
+        "Write off the debt …",
+        permission="write_off",
+        title="Write off the debts of these creators?",
+        effect="The platform bears the loss, for good. Later earnings of the creator are no longer kept"
+        " back for it.",
+        button="Write off",
+        done="Written off",
+        amount=left.of_debt,
+    )
+    def write_off(self, actor, account):
+        if account.role != account.Role.CREATOR:
+            raise NoDebt("Only the debt of a creator can be written off.")
+        payouts.write_off(creator_id=account.owner_id, currency=account.currency, actor=actor)
 
 
 @admin.register(models.JournalEntry)
