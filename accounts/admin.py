@@ -1,10 +1,10 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from unfold.forms import AuthenticationForm
 
 from accounts import services
 from accounts.errors import WrongCredentials
@@ -15,12 +15,11 @@ from config.api.ratelimit import RateLimited
 from config.confirming import asks_first
 from config.errors import ServiceUnavailable
 
-admin.site.site_header = admin.site.site_title = "Video on demand"
-admin.site.index_title = "Administration"
+admin.site.index_title = "What needs attention"
 admin.site.unregister(Group)
 
 
-class SignInForm(AdminAuthenticationForm):
+class SignInForm(AuthenticationForm):
     """The sign-in of the admin site, with the limits and the records of the API's sign-in."""
 
     def clean(self) -> dict[str, Any]:
@@ -78,6 +77,7 @@ class UserAdmin(HouseAdmin[User]):
         effect="They can no longer upload, sell or administer anything. Their videos stay.",
         button="Make viewer",
         done="Made viewer",
+        offered=lambda user: user.role_name != Role.VIEWER,
     )
     def make_viewer(self, actor: User, user: User) -> None:
         services.set_role(user_id=user.pk, role=Role.VIEWER, actor=actor)
@@ -89,6 +89,7 @@ class UserAdmin(HouseAdmin[User]):
         effect="They may upload and sell videos. Administrators lose every other right.",
         button="Make creator",
         done="Made creator",
+        offered=lambda user: user.role_name != Role.CREATOR,
     )
     def make_creator(self, actor: User, user: User) -> None:
         services.set_role(user_id=user.pk, role=Role.CREATOR, actor=actor)
@@ -100,6 +101,7 @@ class UserAdmin(HouseAdmin[User]):
         effect="They may do everything: see all users, move money, and end anybody's access.",
         button="Make administrator",
         done="Made administrator",
+        offered=lambda user: user.role_name != Role.ADMIN,
     )
     def make_administrator(self, actor: User, user: User) -> None:
         services.set_role(user_id=user.pk, role=Role.ADMIN, actor=actor)
@@ -111,6 +113,7 @@ class UserAdmin(HouseAdmin[User]):
         effect="Beside their role, they may sign in here and see what moderators see.",
         button="Appoint moderator",
         done="Appointed",
+        offered=lambda user: not user.is_moderator,
         ends_something=False,
     )
     def appoint_moderator(self, actor: User, user: User) -> None:
@@ -123,6 +126,7 @@ class UserAdmin(HouseAdmin[User]):
         effect="They can no longer sign in here, unless they are administrators.",
         button="Dismiss",
         done="Dismissed",
+        offered=lambda user: user.is_moderator,
     )
     def dismiss_moderator(self, actor: User, user: User) -> None:
         services.set_moderator(user_id=user.pk, is_moderator=False, actor=actor)
@@ -134,6 +138,7 @@ class UserAdmin(HouseAdmin[User]):
         effect="They can sign in again.",
         button="Activate",
         done="Activated",
+        offered=lambda user: not user.is_active,
         ends_something=False,
     )
     def activate(self, actor: User, user: User) -> None:
@@ -147,6 +152,7 @@ class UserAdmin(HouseAdmin[User]):
         " videos leave the shop. They can be activated again.",
         button="Deactivate",
         done="Deactivated",
+        offered=lambda user: user.is_active,
     )
     def deactivate(self, actor: User, user: User) -> None:
         services.set_active(user_id=user.pk, is_active=False, actor=actor)

@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from config import emails, money
+from config import desk, emails, money
 from config.confirming import ConfirmingAdmin
 from config.errors import DomainError, NotVisible
 
@@ -26,8 +26,9 @@ Row = TypeVar("Row", bound=Model)
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin
 else:
+    from unfold.admin import ModelAdmin as UnfoldAdmin
 
-    class ModelAdmin(admin.ModelAdmin):
+    class ModelAdmin(UnfoldAdmin):
         """Django's class, with the type parameter that its stubs give it."""
 
         def __class_getitem__(cls, model):
@@ -71,10 +72,12 @@ class HouseAdmin(ConfirmingAdmin, ModelAdmin[Row]):
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Return the list page. A filter value that cannot be read redirects to the unfiltered list."""
         try:
-            return super().get_changelist_instance(request)
+            changelist = super().get_changelist_instance(request)
         except (ValueError, OverflowError) as error:
             # Django does not catch these, so that ?created_at__year=0 would be an error page.
             raise IncorrectLookupParameters from error
+        changelist.title = desk.title_of(self.opts.label) or changelist.title
+        return changelist
 
 
 class ReadOnlyAdmin(HouseAdmin[Row]):
@@ -201,6 +204,5 @@ def html_table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> SafeStr
     titles = format_html_join("", '<th scope="col">{}</th>', ((title,) for title in head))
     lines = ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows)
     body = format_html_join("", "<tr>{}</tr>", lines)
-    return format_html_join(
-        "", "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", [(titles, body)]
-    )
+    table = "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
+    return format_html_join("", f'<div class="wide" tabindex="0">{table}</div>', [(titles, body)])

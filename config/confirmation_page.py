@@ -50,6 +50,7 @@ class Confirmation:
     amount: Callable[[Any], Amount | None] | None = None
     prefetch: Sequence[str] = ()  # what `amount` reads of the rows' relations
     about: Callable[[Sequence[Any]], str] | None = None  # a further fact about the chosen rows
+    offered: Callable[[Any], bool] | None = None  # whether a row's page has the button
     questions: Sequence[Question] = ()
     ends_something: bool = True
     # Of tasks alone: the fields of the form, and what the act would do with their values.

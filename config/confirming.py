@@ -15,7 +15,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 
-from config import confirmation_page
+from config import confirmation_page, desk
 from config.confirmation_page import ROWS_MAX, Act, Confirmation, Question, prefix
 
 __all__ = ["ConfirmingAdmin", "Question", "asks_first", "task"]
@@ -35,6 +35,7 @@ def asks_first(
     ``questions``, and refuses a row by a DomainError or NotVisible. ``permission`` names the page's
     ``has_..._permission``. ``title`` is the question of the page, ``effect`` says what happens and what
     cannot be undone, ``done`` begins the report, as in "Refunded". ``amount`` returns a row's money.
+    ``offered`` tells whether a row's page has the button; the service refuses all the same.
     """
 
     def decorate(act: Act) -> Act:
@@ -125,6 +126,7 @@ class ConfirmingAdmin(_Base):
             {"label": each.label, "url": reverse(f"admin:{prefix(self)}_act", args=[name]) + query}
             for name, each in self.acts(request).items()
             if each.is_task is (row is None)
+            and (row is None or each.offered is None or each.offered(row))
         ]
 
     def changelist_view(
@@ -138,4 +140,5 @@ class ConfirmingAdmin(_Base):
     ) -> HttpResponse:
         row = more.get("obj")
         context["act_buttons"] = self.buttons(request, row) if row else []
+        context["row_links"] = desk.links(request, self.opts.label, row.pk) if row else []
         return super().render_change_form(request, context, *args, **more)

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from config import cors, env, env_storage, env_urls, logs
+from config import cors, desk, env, env_storage, env_urls, logs
 from config.api.introduction import API_DESCRIPTION, API_TAGS, ENUM_NAMES
 
 BASE_DIR = env.BASE_DIR
@@ -47,7 +47,8 @@ USE_I18N = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
-    "config",  # before the admin site: its templates come first
+    "config",  # its templates come before those of the admin site
+    "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -117,6 +118,7 @@ CACHES = {"default": env_urls.cache(CACHE_URL, DATA_DIR)}
 # --- accounts ---------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
+UNFOLD = desk.UNFOLD  # the admin site
 AUTHENTICATION_BACKENDS = ["accounts.backends.RoleBackend"]
 PASSWORD_HASHERS = [
     "accounts.hashers.OwaspArgon2Hasher",

@@ -5,6 +5,7 @@ from datetime import datetime
 from django.contrib import admin
 
 from config.admin import ReadOnlyAdmin
+from config.humans import duration_text
 from streaming.models import PlaybackSession
 
 
@@ -23,12 +24,13 @@ class PlaybackSessionAdmin(ReadOnlyAdmin):
         "end_reason",
     ]
     list_filter = ["access", "end_reason"]
+    search_fields = ["video__title", "user__email"]
     list_select_related = ["video", "user"]
     date_hierarchy = "created_at"
 
-    @admin.display(description="seconds watched", ordering="watched_seconds")
-    def seconds_watched(self, session: PlaybackSession) -> int:
-        return round(session.watched_seconds)
+    @admin.display(description="watched", ordering="watched_seconds")
+    def seconds_watched(self, session: PlaybackSession) -> str:
+        return duration_text(session.watched_seconds)
 
     @admin.display(description="started (UTC)", ordering="created_at")
     def started(self, session: PlaybackSession) -> datetime:

@@ -1,12 +1,11 @@
 """Every act of the admin site that changes money, access or existence asks first."""
 
 import pytest
-from django.apps import apps
-from django.contrib import admin as site
 from django.test import RequestFactory
-from django.urls import get_resolver, reverse
+from django.urls import reverse
 
 from accounts.models import User
+from analytics.tests import admin_addresses as addresses
 from audit.models import AuditEntry
 from config import confirmation_page
 from config.tests import desk
@@ -14,19 +13,10 @@ from videos.models import Video
 
 pytestmark = pytest.mark.django_db
 
-# Pages that Django makes for each model. Adding and changing are forms, which say what they save;
-# nothing is deleted by Django's own page (`test_nothing_is_deleted_from_the_admin_site`).
-OWN = {"changelist", "add", "history", "delete", "change"}
-# Views of the whole site: none of them changes a row of the product.
-OF_THE_SITE = {
-    "index", "login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n",
-    "view_on_site", "app_list",
-}  # fmt: skip
 # Our other pages. Each is posted to below, and must change nothing.
 READ_ONLY = {"payments_revenue", "payments_review"}
 # A form that says what it saves: the draft of an evidence. Submitting it is an act of disputes.
 FORMS = {"payments_dispute_evidence"}
-PAGES = sorted(site.site._registry.values(), key=lambda page: page.opts.label)
 
 
 @pytest.fixture
@@ -36,35 +26,10 @@ def request_of(admin):
     return request
 
 
-def names_of_views() -> set[str]:
-    """Return the names of all addresses of the admin site."""
-    (tree,) = (
-        each for each in get_resolver().url_patterns if getattr(each, "app_name", "") == "admin"
-    )
-    names, waiting = set(), list(tree.url_patterns)
-    while waiting:
-        each = waiting.pop()
-        if hasattr(each, "url_patterns"):
-            waiting += each.url_patterns
-        elif each.name:
-            names.add(each.name)
-    return names
-
-
-def everything() -> dict[str, list]:
-    """Return all rows of the product's tables, without Django's own."""
-    own = {"sessions", "admin", "contenttypes", "auth"}
-    return {
-        model._meta.label: list(model._default_manager.order_by("pk").values())
-        for model in apps.get_models()
-        if model._meta.app_label not in own and model is not apps.get_model("audit.ApiRequest")
-    }
-
-
 def test_every_action_of_a_list_is_declared_with_its_question(request_of):
     unasked = [
         f"{page.opts.label}: {name}"
-        for page in PAGES
+        for page in addresses.PAGES
         for name, (function, *_) in page.get_actions(request_of).items()
         if not hasattr(function, "asks_first")
     ]
@@ -73,18 +38,17 @@ def test_every_action_of_a_list_is_declared_with_its_question(request_of):
 
 def test_every_view_is_known():
     """A new view must be an act, read-only, or a form; this test makes its author say which."""
-    names = names_of_views() - OF_THE_SITE - READ_ONLY - FORMS
-    for page in PAGES:
-        prefix = f"{page.opts.app_label}_{page.opts.model_name}"
-        names -= {f"{prefix}_{name}" for name in (*OWN, "act")}
+    names = addresses.names() - addresses.OF_THE_SITE - READ_ONLY - FORMS
+    for page in addresses.PAGES:
+        names -= {f"{addresses.prefix(page)}_{name}" for name in (*addresses.OWN, "act")}
     assert names == set()
 
 
 def test_nothing_happens_before_the_question_is_answered(client, admin, request_of, one_of_each):
     """Chosen in a list, opened from a row, or posted without a reason: each act only asks."""
     client.force_login(admin)
-    before, asked = everything(), 0
-    for page in PAGES:
+    before, asked = addresses.everything(), 0
+    for page in addresses.PAGES:
         row = page.model._default_manager.first()
         for name, act in page.acts(request_of).items():
             path = reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_act", args=[name])
@@ -98,15 +62,15 @@ def test_nothing_happens_before_the_question_is_answered(client, admin, request_
                 assert act.effect, name
             asked += 1
     assert asked > 20
-    assert everything() == before
+    assert addresses.everything() == before
 
 
 @pytest.mark.parametrize("name", sorted(READ_ONLY))
 def test_a_page_that_is_read_only_changes_nothing(client, admin, one_of_each, name):
     client.force_login(admin)
-    before = everything()
+    before = addresses.everything()
     client.post(reverse(f"admin:{name}"), {"days": "7", "action": "delete_selected"})
-    assert everything() == before
+    assert addresses.everything() == before
 
 
 def test_a_page_says_how_many_and_keeps_its_reason_in_the_audit_log(client, admin, make_video):
@@ -138,7 +102,7 @@ def test_the_report_says_what_was_refused_and_why(client, admin, make_video):
 
     assert "Deleted: 1." in report
     assert "Refused: 1." in report
-    assert "(Gone)" in report
+    assert "(Gone (deleted))" in report
     assert AuditEntry.objects.filter(action="video.deleted").count() == 2
 
 
@@ -212,6 +176,8 @@ def test_several_hundred_rows_are_one_act(client, admin, make_user):
 
 
 def test_the_limit_of_fields_has_room_for_every_act(request_of, settings):
-    answers = max(len(act.questions) for page in PAGES for act in page.acts(request_of).values())
+    answers = max(
+        len(act.questions) for page in addresses.PAGES for act in page.acts(request_of).values()
+    )
     fields = confirmation_page.ROWS_MAX * answers + 20
     assert fields < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS

@@ -5,7 +5,7 @@ from django.contrib import admin
 from config.admin import MoneyAdmin, money_column, percent_column
 from config.confirming import asks_first
 from payments import models
-from payments.admin import left
+from payments.admin.settling import PAYMENTS, left_of_bought
 from payments.services.buying import orders
 
 
@@ -39,8 +39,8 @@ class OrderAdmin(MoneyAdmin):
         " at once. Free orders are taken back. A refund cannot be undone.",
         button="Refund in full",
         done="Refunded",
-        amount=left.of_bought,
-        prefetch=left.PAYMENTS,
+        amount=left_of_bought,
+        prefetch=PAYMENTS,
     )
     def refund_in_full(self, actor, order):
         orders.give_back(

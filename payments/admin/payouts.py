@@ -9,9 +9,14 @@ from django.contrib import admin
 from config.admin import MoneyAdmin, ReadOnlyAdmin, html_table, money_column, money_text
 from config.confirming import Question, asks_first, task
 from payments import models
-from payments.admin import left
 from payments.services.payouts import payouts, statements
 from videos.models import Video
+
+Status = models.Payout.Status
+
+
+def _amount(payout):
+    return payout.amount, payout.currency
 
 
 @admin.register(models.Payout)
@@ -66,8 +71,9 @@ class PayoutAdmin(MoneyAdmin):
         effect="They can be sent to the bank from then on. Nobody approves a payout of their own, or one"
         " that they requested.",
         button="Approve",
+        offered=lambda payout: payout.status == Status.DRAFT,
         done="Approved",
-        amount=left.of_payout,
+        amount=_amount,
         ends_something=False,
     )
     def approve(self, actor, payout):
@@ -79,8 +85,9 @@ class PayoutAdmin(MoneyAdmin):
         title="Mark these payouts as sent to the bank?",
         effect="Say so only when the bank has the order. They can no longer be canceled.",
         button="Mark as sent",
+        offered=lambda payout: payout.status == Status.APPROVED,
         done="Sent to the bank",
-        amount=left.of_payout,
+        amount=_amount,
         ends_something=False,
     )
     def processing(self, actor, payout):
@@ -92,8 +99,9 @@ class PayoutAdmin(MoneyAdmin):
         title="Has the bank paid these payouts?",
         effect="The money leaves the books with the bank's reference.",
         button="Mark as paid",
+        offered=lambda payout: payout.status in {Status.APPROVED, Status.PROCESSING},
         done="Paid",
-        amount=left.of_payout,
+        amount=_amount,
         questions=[Question("reference", "The bank's reference", 120)],
         ends_something=False,
     )
@@ -106,8 +114,9 @@ class PayoutAdmin(MoneyAdmin):
         title="Has the bank refused these payouts?",
         effect="The money returns to the creators' balances, and the creators read the bank's reason.",
         button="Mark as failed",
+        offered=lambda payout: payout.status in {Status.APPROVED, Status.PROCESSING},
         done="Returned to the balance",
-        amount=left.of_payout,
+        amount=_amount,
         questions=[Question("why", "The bank's reason", 200)],
     )
     def mark_failed(self, actor, payout, why):
@@ -119,8 +128,9 @@ class PayoutAdmin(MoneyAdmin):
         title="Have the creators' banks returned these paid payouts?",
         effect="The money returns to the creators' balances, and the creators read the bank's reason.",
         button="Mark as returned",
+        offered=lambda payout: payout.status == Status.PAID,
         done="Returned to the balance",
-        amount=left.of_payout,
+        amount=_amount,
         questions=[
             Question("reference", "The bank's reference of the return", 120),
             Question("why", "The bank's reason", 200),
@@ -135,8 +145,9 @@ class PayoutAdmin(MoneyAdmin):
         title="Cancel these payouts?",
         effect="The money returns to the creators' balances. A later run creates new payouts of it.",
         button="Cancel the payouts",
+        offered=lambda payout: payout.status in {Status.DRAFT, Status.APPROVED},
         done="Canceled",
-        amount=left.of_payout,
+        amount=_amount,
     )
     def cancel(self, actor, payout):
         payouts.cancel(payout_id=payout.pk, actor=actor)

@@ -16,9 +16,24 @@ from config.admin import MoneyAdmin, money_column, money_text
 from config.confirming import asks_first, task
 from config.errors import DomainError
 from payments import models
-from payments.admin import left
 from payments.services.gateway_news import reconciliation
 from payments.services.settling import evidence, refunds
+
+# What `left_of_bought` reads of an order's or invoice's relations.
+PAYMENTS = ("payments__refunds", "payments__disputes")
+
+
+def left_of_payment(payment):
+    """Return the part of a payment that can still be refunded."""
+    return max(0, payment.refundable()), payment.currency
+
+
+def left_of_bought(row):
+    """Return the part of an order's or invoice's applied payments that can still be refunded."""
+    applied = models.Payment.Disposition.APPLIED
+    payments = [each for each in row.payments.all() if each.disposition == applied]
+    return sum(max(0, payment.refundable()) for payment in payments), row.currency
+
 
 HOURS_MAX = 24 * 366  # of a reconciliation
 LINES_MAX = 20  # of its report
@@ -79,7 +94,7 @@ class PaymentAdmin(MoneyAdmin):
         " order or invoice. A refund cannot be undone.",
         button="Refund",
         done="Refunded",
-        amount=left.of_payment,
+        amount=left_of_payment,
         prefetch=["refunds", "disputes"],
     )
     def send_back(self, actor, payment):

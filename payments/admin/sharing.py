@@ -7,6 +7,7 @@ from django.utils.html import format_html
 
 from config.admin import MoneyAdmin, ReadOnlyAdmin, html_table, money_column, money_text
 from config.confirming import task
+from config.humans import duration_text
 from payments import models
 from payments.periods import Month, add_months
 from payments.services.sharing import pools
@@ -38,14 +39,14 @@ def _closing_lines(closings):
 @admin.register(models.Pool)
 class PoolAdmin(MoneyAdmin):
     list_display = [
-        "period", "currency", "balance_text", "amount_text", "total_seconds", "algorithm",
+        "period", "currency", "balance_text", "amount_text", "watched", "algorithm",
         "status", "closed_at", "closed_by",
     ]  # fmt: skip
     list_filter = ["currency", "status", "algorithm"]
     list_select_related = ["closed_by"]
     search_fields = ["period"]
     fields = [
-        "period", "currency", "balance", "amount", "total_seconds", "algorithm", "payers",
+        "period", "currency", "balance", "amount", "watched", "algorithm", "payers",
         "input_sha256", "status", "closed_at", "closed_by", "shares",
     ]  # fmt: skip
 
@@ -77,15 +78,23 @@ class PoolAdmin(MoneyAdmin):
     def close_month(self, actor, period):
         return _closing_lines(pools.close_month(Month.named(period), actor=actor))
 
+    @admin.display(description="watch time", ordering="total_seconds")
+    def watched(self, pool):
+        return duration_text(pool.total_seconds)
+
     @admin.display(description="shares")
     def shares(self, pool):
         """Return a table of the shares, the largest first, cut after SHARES_MAX."""
         rows = pool.shares.select_related("creator").order_by("-amount", "creator_id")
         total = rows.count()
         table = html_table(
-            ("creator", "seconds watched", "share"),
+            ("creator", "watch time", "share"),
             (
-                (share.creator, share.seconds, money_text(share.amount, pool.currency))
+                (
+                    share.creator,
+                    duration_text(share.seconds),
+                    money_text(share.amount, pool.currency),
+                )
                 for share in rows[:SHARES_MAX]
             ),
         )
@@ -96,7 +105,15 @@ class PoolAdmin(MoneyAdmin):
 
 @admin.register(models.WatchDaily)
 class WatchDailyAdmin(ReadOnlyAdmin):
-    list_display = ["day", "user", "video", "creator", "seconds", "plan_seconds"]
+    list_display = ["day", "user", "video", "creator", "watched", "watched_on_a_plan"]
     list_select_related = ["user", "video", "creator"]
     search_fields = ["user__email", "creator__email", "video__title"]
     date_hierarchy = "day"
+
+    @admin.display(description="watch time", ordering="seconds")
+    def watched(self, row):
+        return duration_text(row.seconds)
+
+    @admin.display(description="on a subscription", ordering="plan_seconds")
+    def watched_on_a_plan(self, row):
+        return duration_text(row.plan_seconds)

@@ -5,7 +5,7 @@ from django.contrib import admin
 from config.admin import MoneyAdmin, ReadOnlyAdmin, money_column, percent_column
 from config.confirming import asks_first
 from payments import models
-from payments.admin import left
+from payments.admin.settling import PAYMENTS, left_of_bought
 from payments.errors import NoSubscription
 from payments.services.settling import refunds
 from payments.services.subscribing import subscriptions
@@ -67,8 +67,8 @@ class InvoiceAdmin(MoneyAdmin):
         " the subscription at once. A refund cannot be undone.",
         button="Refund in full",
         done="Refunded",
-        amount=left.of_bought,
-        prefetch=left.PAYMENTS,
+        amount=left_of_bought,
+        prefetch=PAYMENTS,
     )
     def refund_in_full(self, actor, invoice):
         refunds.refund_invoice(
