@@ -101,7 +101,7 @@ def test_an_administrator_signs_in_and_deletes_a_video_by_keyboard(
         browser.page(running, f"http://127.0.0.1:{port}/admin/") as page,
     ):
         assert_accessible(page, axe)
-        page.get_by_label("E-mail").fill("boss@example.com")
+        page.get_by_label("Email").fill("boss@example.com")
         page.get_by_label("Password").fill(PASSWORD)
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="What needs attention")).to_be_visible()

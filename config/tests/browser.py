@@ -39,7 +39,10 @@ def page(
     size, scheme = {"width": width, "height": 800}, "dark" if dark else "light"
     opened = running.new_page(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]  # literals
     if session:
-        opened.context.add_cookies([{"name": "sessionid", "value": session, "url": address}])
+        site = (
+            f"http://{urlsplit(address).netloc}/"  # with a path, the cookie would be for it alone
+        )
+        opened.context.add_cookies([{"name": "sessionid", "value": session, "url": site}])
     errors: list[str] = []
     hosts: set[str] = set()
     opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
