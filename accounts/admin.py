@@ -1,26 +1,23 @@
-from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib import admin
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, Group
-from django.db.models import QuerySet
 from django.http import HttpRequest
+from unfold.forms import AuthenticationForm
 
 from accounts import services
-from accounts.errors import LastAdmin
 from accounts.forms import CheckedSignIn
 from accounts.models import RefreshFamily, User
 from accounts.roles import Role
 from config.admin import ReadOnlyAdmin, ServiceAdmin
+from config.confirming import asks_first
 
-admin.site.site_header = admin.site.site_title = "Video on demand"
-admin.site.index_title = "Administration"
+admin.site.index_title = "What needs attention"
 admin.site.unregister(Group)
 
 
-class SignInForm(CheckedSignIn, AdminAuthenticationForm):
+class SignInForm(CheckedSignIn, AuthenticationForm):
     """The sign-in of the admin site."""
 
     only_staff = True
@@ -58,55 +55,92 @@ class UserAdmin(ServiceAdmin[User]):
         by = actor if isinstance(actor, User) else None
         return services.change_profile(user=row, actor=by, **fields) if fields else row
 
-    @admin.action(description="Make viewer", permissions=["change"])
-    def make_viewer(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._change(request, queryset, services.set_role, role=Role.VIEWER)
-
-    @admin.action(description="Make creator (may upload and sell)", permissions=["change"])
-    def make_creator(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._change(request, queryset, services.set_role, role=Role.CREATOR)
-
-    @admin.action(description="Make administrator (may do everything)", permissions=["change"])
-    def make_administrator(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._change(request, queryset, services.set_role, role=Role.ADMIN)
-
-    @admin.action(description="Appoint moderator, beside the role", permissions=["change"])
-    def appoint_moderator(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._change(request, queryset, services.set_moderator, is_moderator=True)
-
-    @admin.action(description="Dismiss as moderator", permissions=["change"])
-    def dismiss_moderator(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._change(request, queryset, services.set_moderator, is_moderator=False)
-
-    @admin.action(description="Activate", permissions=["change"])
-    def activate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._change(request, queryset, services.set_active, is_active=True)
-
-    @admin.action(
-        description="Deactivate (ends tokens, playback and renewals, and withdraws the videos)",
-        permissions=["change"],
+    @asks_first(
+        "Make viewer …",
+        permission="change",
+        title="Make these users viewers?",
+        effect="They can no longer upload, sell or administer anything. Their videos stay.",
+        button="Make viewer",
+        done="Made viewer",
+        offered=lambda user: user.role_name != Role.VIEWER,
     )
-    def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._change(request, queryset, services.set_active, is_active=False)
+    def make_viewer(self, actor: User, user: User) -> None:
+        services.set_role(user_id=user.pk, role=Role.VIEWER, actor=actor)
 
-    def _change(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[User],
-        service: Callable[..., User],
-        **change: object,
-    ) -> None:
-        """Call the service for each user, and say for how many it was done and for whom not."""
-        actor = request.user if isinstance(request.user, User) else None
-        done = 0
-        for user in queryset:
-            try:
-                service(user_id=user.pk, actor=actor, **change)
-                done += 1
-            except LastAdmin as error:
-                self.message_user(request, f"{user}: {error.detail}", messages.ERROR)
-        if done:
-            self.message_user(request, f"Done for {done} user{'s' if done > 1 else ''}.")
+    @asks_first(
+        "Make creator …",
+        permission="change",
+        title="Make these users creators?",
+        effect="They may upload and sell videos. Administrators lose every other right.",
+        button="Make creator",
+        done="Made creator",
+        offered=lambda user: user.role_name != Role.CREATOR,
+    )
+    def make_creator(self, actor: User, user: User) -> None:
+        services.set_role(user_id=user.pk, role=Role.CREATOR, actor=actor)
+
+    @asks_first(
+        "Make administrator …",
+        permission="change",
+        title="Make these users administrators?",
+        effect="They may do everything: see all users, move money, and end anybody's access.",
+        button="Make administrator",
+        done="Made administrator",
+        offered=lambda user: user.role_name != Role.ADMIN,
+    )
+    def make_administrator(self, actor: User, user: User) -> None:
+        services.set_role(user_id=user.pk, role=Role.ADMIN, actor=actor)
+
+    @asks_first(
+        "Appoint moderator …",
+        permission="change",
+        title="Appoint these users moderators?",
+        effect="Beside their role, they may sign in here and see what moderators see.",
+        button="Appoint moderator",
+        done="Appointed",
+        offered=lambda user: not user.is_moderator,
+        ends_something=False,
+    )
+    def appoint_moderator(self, actor: User, user: User) -> None:
+        services.set_moderator(user_id=user.pk, is_moderator=True, actor=actor)
+
+    @asks_first(
+        "Dismiss as moderator …",
+        permission="change",
+        title="Dismiss these moderators?",
+        effect="They can no longer sign in here, unless they are administrators.",
+        button="Dismiss",
+        done="Dismissed",
+        offered=lambda user: user.is_moderator,
+    )
+    def dismiss_moderator(self, actor: User, user: User) -> None:
+        services.set_moderator(user_id=user.pk, is_moderator=False, actor=actor)
+
+    @asks_first(
+        "Activate …",
+        permission="change",
+        title="Activate these users?",
+        effect="They can sign in again.",
+        button="Activate",
+        done="Activated",
+        offered=lambda user: not user.is_active,
+        ends_something=False,
+    )
+    def activate(self, actor: User, user: User) -> None:
+        services.set_active(user_id=user.pk, is_active=True, actor=actor)
+
+    @asks_first(
+        "Deactivate …",
+        permission="change",
+        title="Deactivate these users?",
+        effect="Their sign-ins and playback end at once, their subscriptions are not renewed, and their"
+        " videos leave the shop. They can be activated again.",
+        button="Deactivate",
+        done="Deactivated",
+        offered=lambda user: user.is_active,
+    )
+    def deactivate(self, actor: User, user: User) -> None:
+        services.set_active(user_id=user.pk, is_active=False, actor=actor)
 
 
 @admin.register(RefreshFamily)

@@ -12,6 +12,7 @@ from django.db import models
 from audit.actions import AuditAction
 from audit.context import origin
 from audit.models import AuditEntry
+from config import reasons
 
 Actor = AbstractBaseUser | AnonymousUser | uuid.UUID | None
 _BATCH = 500
@@ -36,7 +37,8 @@ def record(
     Call it inside that transaction: change and entry are then committed together or not at all.
     ``actor`` is a user or a user's id, and None for the service itself; ``target`` is the changed row.
     ``data`` must be JSON, without secrets and personal data. Address and request id come from the
-    current request, if any.
+    current request, if any. The reason that an administrator gave for the act on the admin site is kept
+    in ``data`` as ``admin_reason``.
     """
     entry = _entry(actor, action, target, data)
     entry.save(force_insert=True)
@@ -88,6 +90,8 @@ def _entry(
     data: dict[str, object],
 ) -> AuditEntry:
     source = origin()
+    if reason := reasons.given():
+        data["admin_reason"] = reason
     if actor is not None and not isinstance(actor, uuid.UUID):
         actor = actor.pk if actor.is_authenticated else None
     if isinstance(target, models.Model):

@@ -20,7 +20,8 @@ from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from config import emails, money
+from config import desk, emails, money
+from config.confirming import ConfirmingAdmin
 from config.errors import DomainError, NotVisible
 
 Row = TypeVar("Row", bound=Model)
@@ -28,8 +29,9 @@ Row = TypeVar("Row", bound=Model)
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin
 else:
+    from unfold.admin import ModelAdmin as UnfoldAdmin
 
-    class ModelAdmin(admin.ModelAdmin):
+    class ModelAdmin(UnfoldAdmin):
         """Django's class, with the type parameter that its stubs give it."""
 
         def __class_getitem__(cls, model):
@@ -43,7 +45,7 @@ COMPARISONS = {
 }  # fmt: skip
 
 
-class HouseAdmin(ModelAdmin[Row]):
+class HouseAdmin(ConfirmingAdmin, ModelAdmin[Row]):
     """The base of every page of the admin site."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
@@ -83,10 +85,12 @@ class HouseAdmin(ModelAdmin[Row]):
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Return the list page. A filter value that cannot be read redirects to the unfiltered list."""
         try:
-            return super().get_changelist_instance(request)
+            changelist = super().get_changelist_instance(request)
         except (ValueError, OverflowError) as error:
             # Django does not catch these, so that ?created_at__year=0 would be an error page.
             raise IncorrectLookupParameters from error
+        changelist.title = desk.title_of(self.opts.label) or changelist.title
+        return changelist
 
 
 class ReadOnlyAdmin(HouseAdmin[Row]):
@@ -158,30 +162,6 @@ class ServiceAdmin(HouseAdmin[Row]):
         return False
 
 
-def act_on_each(
-    model_admin: ModelAdmin[Any],
-    request: HttpRequest,
-    rows: Iterable[Row],
-    act: Callable[[Row], object],
-    done: str,
-) -> None:
-    """Call ``act`` once for each row, and show the administrator how many rows it accepted.
-
-    A row that ``act`` refuses by a DomainError or NotVisible gets its own message, and the next row is
-    tried. ``done`` says what happened to the accepted rows, such as "Refunded".
-    """
-    accepted = 0
-    for row in rows:
-        try:
-            act(row)
-        except (DomainError, NotVisible) as error:
-            model_admin.message_user(request, f"{row}: {error.detail}", messages.ERROR)
-        else:
-            accepted += 1
-    if accepted:
-        model_admin.message_user(request, f"{done}: {accepted}.", messages.SUCCESS)
-
-
 def money_text(minor: int, currency: str) -> str:
     """Return an amount for people: ``money_text(1999, "USD")`` is "19.99 USD"."""
     return f"{money.to_text(minor, currency)} {currency}"
@@ -237,6 +217,5 @@ def html_table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> SafeStr
     titles = format_html_join("", '<th scope="col">{}</th>', ((title,) for title in head))
     lines = ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows)
     body = format_html_join("", "<tr>{}</tr>", lines)
-    return format_html_join(
-        "", "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", [(titles, body)]
-    )
+    table = "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
+    return format_html_join("", f'<div class="wide" tabindex="0">{table}</div>', [(titles, body)])

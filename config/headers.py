@@ -17,7 +17,8 @@ PAGE = (
     " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 # Django's admin site is such a page, too. Its style sheets draw some pictures from data: addresses.
-ADMIN = PAGE.replace("img-src 'self'", "img-src 'self' data:")
+# Its fonts are files of this host.
+ADMIN = PAGE.replace("img-src 'self'", "img-src 'self' data:") + "; font-src 'self'"
 NO_DEVICES = ", ".join(
     f"{name}=()"
     for name in (

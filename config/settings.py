@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from config import cors, env, env_storage, env_urls, logs
+from config import cors, desk, env, env_storage, env_urls, logs
 from config.api.introduction import API_DESCRIPTION, API_TAGS, ENUM_NAMES
 
 BASE_DIR = env.BASE_DIR
@@ -47,6 +47,8 @@ USE_I18N = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
+    "config",  # its templates come before those of the admin site
+    "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -59,7 +61,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "drf_standardized_errors",
-    "config",
     "audit",
     "accounts",
     "videos",
@@ -117,6 +118,7 @@ CACHES = {"default": env_urls.cache(CACHE_URL, DATA_DIR)}
 # --- accounts ---------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
+UNFOLD = desk.UNFOLD  # the admin site
 AUTHENTICATION_BACKENDS = ["accounts.backends.RoleBackend"]
 PASSWORD_HASHERS = [
     "accounts.hashers.OwaspArgon2Hasher",
@@ -173,7 +175,7 @@ CORS_ALLOW_HEADERS = cors.ALLOWED
 CORS_EXPOSE_HEADERS = cors.EXPOSED
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2500  # config.confirmation_page: two answers to each of 1000 rows
 DATA_UPLOAD_MAX_NUMBER_FILES = 5
 
 REST_FRAMEWORK = {

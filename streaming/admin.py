@@ -10,6 +10,7 @@ from django.urls import path, reverse
 from accounts.models import User
 from config.admin import ReadOnlyAdmin
 from config.errors import NotVisible
+from config.humans import duration_text
 from streaming import sessions
 from streaming.errors import NotReady
 from streaming.models import PlaybackSession
@@ -30,12 +31,13 @@ class PlaybackSessionAdmin(ReadOnlyAdmin):
         "end_reason",
     ]
     list_filter = ["access", "end_reason"]
+    search_fields = ["video__title", "user__email"]
     list_select_related = ["video", "user"]
     date_hierarchy = "created_at"
 
-    @admin.display(description="seconds watched", ordering="watched_seconds")
-    def seconds_watched(self, session: PlaybackSession) -> int:
-        return round(session.watched_seconds)
+    @admin.display(description="watched", ordering="watched_seconds")
+    def seconds_watched(self, session: PlaybackSession) -> str:
+        return duration_text(session.watched_seconds)
 
     @admin.display(description="started (UTC)", ordering="created_at")
     def started(self, session: PlaybackSession) -> datetime:

@@ -1,16 +1,23 @@
-from contextlib import suppress
-
+from django.conf import settings
 from django.contrib import admin
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 
-from config import money
-from config.admin import ReadOnlyAdmin, act_on_each
+from config import humans, money
+from config.admin import ReadOnlyAdmin
+from config.attention import Tile, count, needs_attention
+from config.confirming import asks_first
 from config.errors import NotVisible
-from videos.models import ProcessingJob, Video
+from videos.models import ProcessingJob, Video, WorkerPresence
 from videos.moderation import desk as desk  # registers its page
 from videos.services import catalogue, reprocessing
+from videos.storage import folder
+
+
+def _length(videos):
+    seconds = sum(video.duration_seconds or 0 for video in videos)
+    return f"{humans.duration_text(seconds)} of video"
 
 
 class DeletedFilter(admin.SimpleListFilter):
@@ -40,22 +47,25 @@ class VideoAdmin(ReadOnlyAdmin):
     """
 
     list_display = [
-        "title",
-        "creator",
-        "status",
-        "progress",
-        "visibility",
-        "price_with_currency",
-        "views",
-        "created_at",
-    ]
+        "name", "creator", "state", "price_with_currency", "length", "views", "created_at",
+    ]  # fmt: skip
     list_filter = [DeletedFilter, "status", "visibility", "is_paid"]
     list_select_related = ["creator", "job"]
     search_fields = ["title", "creator__email", "id"]
     date_hierarchy = "created_at"
     actions = ["delete_videos", "restore_videos", "reprocess_videos"]
-    exclude = ["price", "rental_price", "currency"]
-    readonly_fields = ["price_with_currency", "rental_price_with_currency"]
+    # The columns that an operator asks for; the rest of the row is of use to programs.
+    fields = [
+        "title", "creator", "state", "description", "category", "tags", "price_with_currency",
+        "rental_price_with_currency", "rental_hours", "length", "picture", "renditions", "views",
+        "likes", "dislikes", "source_filename", "size", "source_container", "source_video_codec",
+        "source_audio_codec", "source_notes", "source_path", "source_checksum", "current_version",
+        "created_at", "published_at", "deleted_at", "id",
+    ]  # fmt: skip
+    readonly_fields = [
+        "state", "price_with_currency", "rental_price_with_currency", "length", "size", "picture",
+        "source_notes", "created_at", "published_at", "deleted_at", "id",
+    ]  # fmt: skip
 
     def has_delete_any_permission(self, request):
         return request.user.has_perm("videos.delete_any_video")
@@ -66,14 +76,38 @@ class VideoAdmin(ReadOnlyAdmin):
     def has_restore_permission(self, request):
         return request.user.has_perm("videos.restore_video")
 
-    @admin.display(description="processing")
-    def progress(self, video):
+    @admin.display(description="title", ordering="title")
+    def name(self, video):
+        return str(video)
+
+    @admin.display(description="state", ordering="status")
+    def state(self, video):
+        """Return where the video is: deleted, being processed and how far, failed and why, or ready."""
+        if video.purged_at is not None:
+            return f"deleted on {video.deleted_at:%Y-%m-%d}, files removed"
+        if video.deleted_at is not None:
+            return f"deleted on {video.deleted_at:%Y-%m-%d}, can be restored"
         job = video.job
-        if job is None:
-            return "-"
-        if job.error_code:
-            return format_html('<span title="{}">{}</span>', job.error_detail, job.error_code)
-        return f"{job.step or job.get_state_display()} {job.percent} %"
+        if job is not None and job.error_code and video.status == Video.Status.FAILED:
+            return format_html(
+                'failed: <span title="{}">{}</span>', job.error_detail, job.error_code
+            )
+        if job is not None and job.finished_at is None:
+            return f"{job.step or job.get_state_display()}, {job.percent} %"
+        return f"{video.get_status_display()}, {video.get_visibility_display()}"
+
+    @admin.display(description="length", ordering="duration_seconds")
+    def length(self, video):
+        seconds = video.duration_seconds
+        return "-" if seconds is None else humans.duration_text(seconds)
+
+    @admin.display(description="picture")
+    def picture(self, video):
+        return f"{video.width} x {video.height}" if video.width else "-"
+
+    @admin.display(description="size of the source", ordering="source_size")
+    def size(self, video):
+        return "-" if video.source_size is None else humans.size_text(video.source_size)
 
     @admin.display(description="price", ordering="price")
     def price_with_currency(self, video):
@@ -87,50 +121,50 @@ class VideoAdmin(ReadOnlyAdmin):
             return "-"
         return f"{money.to_text(video.rental_price, video.currency)} {video.currency}"
 
-    @admin.action(
-        description="Delete (playback stops within seconds; can be restored)",
-        permissions=["delete_any"],
+    @asks_first(
+        "Delete …",
+        permission="delete_any",
+        title="Delete these videos?",
+        effect="Playback stops within seconds and they leave the shop. Buyers keep their orders. They"
+        " can be restored until their files are removed.",
+        button="Delete",
+        done="Deleted",
+        offered=lambda video: video.deleted_at is None,
     )
-    def delete_videos(self, request, queryset):
-        for video in queryset.alive():
-            with suppress(NotVisible):  # another administrator or the owner was faster
-                catalogue.delete_video(video=video, actor=request.user)
+    def delete_videos(self, actor, video):
+        catalogue.delete_video(video=video, actor=actor)
 
-    @admin.action(description="Restore deleted videos", permissions=["restore"])
-    def restore_videos(self, request, queryset):
-        act_on_each(
-            self,
-            request,
-            queryset.deleted(),
-            lambda video: catalogue.restore_video(video_id=video.pk, actor=request.user),
-            "Restored",
-        )
-
-    @admin.action(
-        description="Make all renditions again from the kept file", permissions=["retry_any"]
+    @asks_first(
+        "Restore …",
+        permission="restore",
+        title="Restore these deleted videos?",
+        effect="They can be watched again by everybody who may, and are sold again.",
+        button="Restore",
+        done="Restored",
+        offered=lambda video: video.deleted_at is not None,
+        ends_something=False,
     )
-    def reprocess_videos(self, request, queryset):
-        """Ask first: it may occupy the workers for days."""
-        videos = list(queryset.alive())
-        if "confirmed" in request.POST:
-            act_on_each(
-                self,
-                request,
-                videos,
-                lambda video: reprocessing.reprocess(video=video, actor=request.user),
-                "Queued",
-            )
-            return None
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Make all renditions again?",
-            "opts": self.opts,
-            "videos": videos,
-            "seconds": sum(video.duration_seconds or 0 for video in videos),
-            "checkbox": ACTION_CHECKBOX_NAME,
-            "media": self.media,
-        }
-        return TemplateResponse(request, "videos/admin/reprocess.html", context)
+    def restore_videos(self, actor, video):
+        if video.deleted_at is None:
+            raise NotVisible("This video is not deleted.")
+        catalogue.restore_video(video_id=video.pk, actor=actor)
+
+    @asks_first(
+        "Make all renditions again …",
+        permission="retry_any",
+        title="Make all renditions of these videos again?",
+        effect="They are encoded again from the kept files, which may occupy the workers for days."
+        " Uploads are processed before. Viewers keep the renditions that are there until then.",
+        button="Make them again",
+        about=_length,
+        done="Queued",
+        offered=lambda video: video.deleted_at is None and video.status == Video.Status.READY,
+        ends_something=False,
+    )
+    def reprocess_videos(self, actor, video):
+        if video.deleted_at is not None:
+            raise NotVisible("This video is deleted. Restore it first.")
+        reprocessing.reprocess(video=video, actor=actor)
 
 
 @admin.register(ProcessingJob)
@@ -138,20 +172,51 @@ class ProcessingJobAdmin(ReadOnlyAdmin):
     """Processing jobs, for looking at."""
 
     list_display = [
-        "video",
-        "state",
-        "step",
-        "percent_done",
-        "stage",
-        "attempt",
-        "strikes",
-        "worker",
-        "error_code",
+        "video", "state", "step", "percent_done", "stage", "attempt", "worker", "error_code",
         "created_at",
-    ]
+    ]  # fmt: skip
     list_filter = ["state", "stage", "error_code"]
     list_select_related = ["video"]
+    search_fields = ["video__title", "video__id", "worker"]
 
     @admin.display(description="progress", ordering="percent")
     def percent_done(self, job):
         return f"{job.percent} %"
+
+
+@needs_attention("Videos", permission="videos.view_processingjob")
+def processing(request):
+    """Yield the queue, and the videos that could not be processed."""
+    jobs = ProcessingJob.objects.open()
+    oldest = jobs.order_by("created_at").values_list("created_at", flat=True).first()
+    waits = humans.duration_text((timezone.now() - oldest).total_seconds()) if oldest else ""
+    workers = WorkerPresence.objects.alive().count()
+    number, state = jobs.count(), "good"
+    if number and not workers:
+        state = "urgent"
+    say = f"{workers} workers." + (f" The oldest waits for {waits}." if waits else "")
+    yield Tile("Videos being processed", number, state, _jobs("?state__exact=queued"), say)
+    failed = Video.objects.alive().filter(status=Video.Status.FAILED)
+    number, state = count(failed.count(), state="look")
+    url = f"{reverse('admin:videos_video_changelist')}?status__exact={Video.Status.FAILED}"
+    yield Tile("Failed videos", number, state, url, "Their creators were told the reason.")
+
+
+@needs_attention("Service", permission="videos.view_processingjob")
+def disk(request):
+    """Yield the free space of the folder of the media."""
+    try:
+        free, total = folder.space()
+    except OSError as error:
+        yield Tile("Disk of the media", "away", "urgent", _jobs(""), str(error.strerror))
+        return
+    reserve = settings.STORAGE_RESERVE_BYTES
+    state = (
+        "urgent" if free <= reserve else "look" if free < max(2 * reserve, total // 10) else "good"
+    )
+    say = f"Free of {humans.size_text(total)}. Uploads stop at {humans.size_text(reserve)}."
+    yield Tile("Disk of the media", humans.size_text(free), state, _jobs(""), say)
+
+
+def _jobs(query):
+    return reverse("admin:videos_processingjob_changelist") + query

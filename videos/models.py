@@ -201,7 +201,7 @@ class Video(models.Model):
         ]
 
     def __str__(self):
-        return self.title
+        return self.title if self.deleted_at is None else f"{self.title} (deleted)"
 
     @property
     def is_playable(self) -> bool:

@@ -9,6 +9,7 @@ from accounts import services, tokens
 from accounts.models import User
 from accounts.roles import Role
 from audit.models import AuditEntry
+from config.tests import desk
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db
@@ -186,8 +187,7 @@ def test_the_admin_site_deactivates_a_user_through_the_service(client, admin, vi
     client.force_login(admin)
     pair = tokens.issue(viewer)
 
-    action = {"action": "deactivate", "_selected_action": [str(viewer.pk)]}
-    client.post(page(User, "changelist"), action)
+    desk.act(client, "deactivate", viewer)
 
     viewer.refresh_from_db()
     assert not viewer.is_active
@@ -195,14 +195,14 @@ def test_the_admin_site_deactivates_a_user_through_the_service(client, admin, vi
     assert client.get("/api/v1/auth/me", **bearer).status_code == 401
     entry = AuditEntry.objects.get(action="user.deactivated")
     assert (entry.actor_id, entry.target_id) == (admin.pk, str(viewer.pk))
+    assert entry.data["admin_reason"] == desk.REASON
 
 
 def test_the_admin_site_does_not_deactivate_the_last_administrator(client, admin):
     User.objects.exclude(pk=admin.pk).update(is_active=False)
     client.force_login(admin)
 
-    action = {"action": "deactivate", "_selected_action": [str(admin.pk)]}
-    answer = client.post(page(User, "changelist"), action, follow=True)
+    answer = desk.act(client, "deactivate", admin)
 
     assert b"last active administrator" in answer.content
     admin.refresh_from_db()

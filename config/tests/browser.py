@@ -23,15 +23,26 @@ def run(chromium: str) -> Iterator[Browser]:
 
 @contextlib.contextmanager
 def page(
-    running: Browser, address: str, *, width: int = 1280, dark: bool = False, forgive: str = "\0"
+    running: Browser,
+    address: str,
+    *,
+    width: int = 1280,
+    dark: bool = False,
+    forgive: str = "\0",
+    session: str = "",
 ) -> Iterator[Page]:
     """Open an address, and fail at the end if the page misbehaved.
 
     It may neither report an error, except one with the text ``forgive``, nor ask another host for
-    anything, nor be wider than its window.
+    anything, nor be wider than its window. ``session`` is the key of a session of the admin site.
     """
     size, scheme = {"width": width, "height": 800}, "dark" if dark else "light"
     opened = running.new_page(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]  # literals
+    if session:
+        site = (
+            f"http://{urlsplit(address).netloc}/"  # with a path, the cookie would be for it alone
+        )
+        opened.context.add_cookies([{"name": "sessionid", "value": session, "url": site}])
     errors: list[str] = []
     hosts: set[str] = set()
     opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
@@ -39,7 +50,9 @@ def page(
     opened.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
     opened.goto(address, wait_until="networkidle")
     yield opened
-    assert [text for text in errors if forgive not in text] == []
-    assert hosts - {""} == {urlsplit(address).netloc}
-    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    unforgiven = [text for text in errors if forgive not in text]
+    assert unforgiven == [], unforgiven
+    assert hosts - {""} == {urlsplit(address).netloc}, hosts
+    found = opened.evaluate("document.documentElement.scrollWidth")
+    assert found <= width, f"the page is {found} pixels wide"
     opened.close()

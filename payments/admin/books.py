@@ -1,17 +1,19 @@
 """The books in the admin site, with the revenue overview and the review queue."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html_join
 
 from config import money
-from config.admin import ReadOnlyAdmin, act_on_each, money_text
+from config.admin import ReadOnlyAdmin, money_text
+from config.attention import Tile, count, needs_attention
+from config.confirming import asks_first
 from payments import models
 from payments.books import charts, figures, reports, review
 from payments.books.columns import amounts, as_text, columns
@@ -43,16 +45,20 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
     def has_write_off_permission(self, request):
         return request.user.has_perm("payments.write_off_debt")
 
-    @admin.action(description="Write off the debts of creators", permissions=["write_off"])
-    def write_off(self, request, queryset):
-        def write_off_debt(account):
-            if account.role != account.Role.CREATOR:
-                raise NoDebt("Only the debt of a creator can be written off.")
-            payouts.write_off(
-                creator_id=account.owner_id, currency=account.currency, actor=request.user
-            )
-
-        act_on_each(self, request, queryset, write_off_debt, "Written off")
+    @asks_first(
+        "Write off the debt …",
+        permission="write_off",
+        title="Write off the debts of these creators?",
+        effect="The platform bears the loss, for good. Later earnings of the creator are no longer kept"
+        " back for it.",
+        button="Write off",
+        done="Written off",
+        amount=lambda account: (max(0, -account.balance), account.currency),
+    )
+    def write_off(self, actor, account):
+        if account.role != account.Role.CREATOR:
+            raise NoDebt("Only the debt of a creator can be written off.")
+        payouts.write_off(creator_id=account.owner_id, currency=account.currency, actor=actor)
 
 
 @admin.register(models.JournalEntry)
@@ -253,3 +259,56 @@ def _table(days: list[reports.RevenueDay]) -> list[tuple[datetime, list[object]]
         for day in reversed(days)
         if any(getattr(day, name) for name in names)
     ]
+
+
+SOON = timedelta(days=3)  # a dispute that is due by then is urgent
+
+
+@needs_attention("Money", permission="payments.view_revenue")
+def money_review(request):
+    """Yield the review queue, and the latest check of the books."""
+    queue = review.queue()
+    by_name = {
+        "in suspense": queue.suspense,
+        "failed refunds": queue.failed_refunds,
+        "superseded orders": queue.superseded,
+        "ended subscriptions": queue.ended_subscriptions,
+        "debts": queue.negative_creators,
+        "payouts that wait": queue.payouts,
+        "webhook events": queue.failed_events,
+    }
+    found = {name: len(rows) for name, rows in by_name.items() if rows}
+    number, state = count(sum(found.values()), state="look")
+    say = ", ".join(f"{number} {name}" for name, number in found.items())
+    yield Tile("Money to review", number, state, reverse("admin:payments_review"), say)
+    check = review.latest_check()
+    books = reverse("admin:payments_ledgercheck_changelist")
+    if check is None:
+        yield Tile("Books", "unchecked", "look", books, "The ledger has not been checked yet.")
+    else:
+        number, state = count(check.discrepancies, state="urgent")
+        say = f"Checked {check.started_at:%Y-%m-%d %H:%M} UTC. {check.first}".strip()
+        yield Tile("Discrepancies of the books", number, state, books, say)
+
+
+@needs_attention("Money", permission="payments.manage_payouts")
+def payouts_to_approve(request):
+    """Yield the payouts that wait for an approval."""
+    drafts = models.Payout.objects.filter(status=models.Payout.Status.DRAFT)
+    number, state = count(drafts.count(), state="look")
+    url = f"{reverse('admin:payments_payout_changelist')}?status__exact=draft"
+    yield Tile("Payouts to approve", number, state, url)
+
+
+@needs_attention("Money", permission="payments.answer_dispute")
+def disputes_to_answer(request):
+    """Yield the disputes whose evidence is due, and the first one's time."""
+    now = timezone.now()
+    due = models.Dispute.objects.undecided().filter(evidence_due__gt=now)
+    first = due.order_by("evidence_due").first()
+    soon = first is not None and first.evidence_due < now + SOON
+    number, state = count(due.count(), state="urgent" if soon else "look")
+    say = f"The first is due {first.evidence_due:%Y-%m-%d %H:%M} UTC." if first else ""
+    yield Tile(
+        "Disputes to answer", number, state, reverse("admin:payments_dispute_changelist"), say
+    )

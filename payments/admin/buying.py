@@ -2,8 +2,10 @@
 
 from django.contrib import admin
 
-from config.admin import MoneyAdmin, act_on_each, money_column, percent_column
+from config.admin import MoneyAdmin, money_column, percent_column
+from config.confirming import asks_first
 from payments import models
+from payments.admin.settling import PAYMENTS, left_of_bought
 from payments.services.buying import orders
 
 
@@ -23,20 +25,24 @@ class OrderAdmin(MoneyAdmin):
     discount_text = money_column("discount", "discount")
     fee_bps_text = percent_column("fee_bps", "platform's share")
 
+    def name_of(self, order):
+        return f"{order.video} for {order.buyer}"
+
     def has_refund_permission(self, request):
         return request.user.has_perm("payments.refund_order")
 
-    @admin.action(
-        description="Refund in full, or take free orders back: the buyer's access ends at once",
-        permissions=["refund"],
+    @asks_first(
+        "Refund in full …",
+        permission="refund",
+        title="Refund these orders in full?",
+        effect="The buyers get back what they paid and has not been refunded yet, and their access ends"
+        " at once. Free orders are taken back. A refund cannot be undone.",
+        button="Refund in full",
+        done="Refunded",
+        amount=left_of_bought,
+        prefetch=PAYMENTS,
     )
-    def refund_in_full(self, request, queryset):
-        def refund(order):
-            orders.give_back(
-                order_id=order.pk,
-                amount=None,
-                reason=models.Refund.ON_ADMIN_SITE,
-                actor=request.user,
-            )
-
-        act_on_each(self, request, queryset, refund, "Refunded")
+    def refund_in_full(self, actor, order):
+        orders.give_back(
+            order_id=order.pk, amount=None, reason=models.Refund.ON_ADMIN_SITE, actor=actor
+        )

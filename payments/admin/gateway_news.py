@@ -2,7 +2,8 @@
 
 from django.contrib import admin
 
-from config.admin import ReadOnlyAdmin, act_on_each
+from config.admin import ReadOnlyAdmin
+from config.confirming import asks_first
 from payments import models
 from payments.services.gateway_news import webhooks
 
@@ -18,9 +19,15 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     def has_replay_permission(self, request):
         return request.user.has_perm("payments.replay_webhookevent")
 
-    @admin.action(description="Process again (safe to repeat)", permissions=["replay"])
-    def take_in_again(self, request, queryset):
-        def process(event):
-            webhooks.replay_event(event, actor=request.user)
-
-        act_on_each(self, request, queryset, process, "Processed")
+    @asks_first(
+        "Process again …",
+        permission="replay",
+        title="Process these webhook events again?",
+        effect="Each event's object is fetched from the gateway, and booked as it is there now. What is"
+        " booked already is not booked twice.",
+        button="Process again",
+        done="Processed",
+        ends_something=False,
+    )
+    def take_in_again(self, actor, event):
+        webhooks.replay_event(event, actor=actor)

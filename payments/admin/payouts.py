@@ -2,24 +2,21 @@
 
 import json
 import uuid
-from collections.abc import Callable
+from collections import Counter
 
-from django import forms
 from django.contrib import admin
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.template.response import TemplateResponse
 
-from config.admin import (
-    MoneyAdmin,
-    ReadOnlyAdmin,
-    act_on_each,
-    html_table,
-    money_column,
-    money_text,
-)
+from config.admin import MoneyAdmin, ReadOnlyAdmin, html_table, money_column, money_text
+from config.confirming import Question, asks_first, task
 from payments import models
 from payments.services.payouts import payouts, statements
 from videos.models import Video
+
+Status = models.Payout.Status
+
+
+def _amount(payout):
+    return payout.amount, payout.currency
 
 
 @admin.register(models.Payout)
@@ -35,119 +32,125 @@ class PayoutAdmin(MoneyAdmin):
 
     amount_text = money_column("amount", "amount")
 
+    tasks = ["run_payouts"]
+
     def has_manage_permission(self, request):
         return request.user.has_perm("payments.manage_payouts")
 
-    @admin.action(description="Approve", permissions=["manage"])
-    def approve(self, request, queryset):
-        self._move_each(request, queryset, payouts.approve, "Approved")
+    def name_of(self, payout):
+        return f"{payout.creator} ({payout.get_status_display()})"
 
-    @admin.action(description="Mark as sent to the bank", permissions=["manage"])
-    def processing(self, request, queryset):
-        self._move_each(request, queryset, payouts.mark_processing, "Sent to the bank")
+    def would_be_run(self):
+        totals, number = Counter(), 0
+        for amount, currency in payouts.foreseen():
+            totals[currency] += amount
+            number += 1
+        yield f"{number} new payout{'' if number == 1 else 's'}"
+        for currency, amount in sorted(totals.items()):
+            yield money_text(amount, currency)
 
-    @admin.action(description="Mark as paid …", permissions=["manage"])
-    def mark_paid(self, request, queryset):
-        def pay(payout, reference):
-            payouts.mark_paid(payout_id=payout.pk, external_ref=reference, actor=request.user)
-
-        return self._ask_for_each(
-            request, queryset, pay, action="mark_paid", title="Payouts that the bank has paid",
-            questions=[("The bank's reference", 120)], done="Paid",
-        )  # fmt: skip
-
-    @admin.action(description="Mark as failed …", permissions=["manage"])
-    def mark_failed(self, request, queryset):
-        def fail(payout, reason):
-            payouts.mark_failed(payout_id=payout.pk, reason=reason, actor=request.user)
-
-        return self._ask_for_each(
-            request, queryset, fail, action="mark_failed", title="Payouts that the bank refused",
-            questions=[("The bank's reason", 200)], done="Returned to the balance",
-        )  # fmt: skip
-
-    @admin.action(description="Mark as returned by the creator's bank …", permissions=["manage"])
-    def mark_returned(self, request, queryset):
-        def take_back(payout, reference, reason):
-            payouts.mark_returned(
-                payout_id=payout.pk, external_ref=reference, reason=reason, actor=request.user
-            )
-
-        return self._ask_for_each(
-            request, queryset, take_back, action="mark_returned",
-            title="Paid payouts that the creators' banks have returned",
-            questions=[("The bank's reference of the return", 120), ("The bank's reason", 200)],
-            done="Returned to the balance",
-        )  # fmt: skip
-
-    @admin.action(
-        description="Cancel: the money returns to the creator's balance", permissions=["manage"]
+    @task(
+        "Create the payouts that are due …",
+        permission="manage",
+        title="Create a payout for every creator who is owed enough?",
+        effect="Every creator and currency that has reached the minimum gets a payout of all that is"
+        " available, unless one is under way. Each waits for the approval of another administrator.",
+        button="Create the payouts",
+        done="The payouts were created.",
+        preview=would_be_run,
+        ends_something=False,
     )
-    def cancel(self, request, queryset):
-        self._move_each(request, queryset, payouts.cancel, "Canceled")
+    def run_payouts(self, actor):
+        created = payouts.run(actor=actor)
+        return [f"{len(created)} created; each waits for approval."]
 
-    def _move_each(self, request, queryset, move: Callable, done: str) -> None:
-        def move_one(payout):
-            move(payout_id=payout.pk, actor=request.user)
+    @asks_first(
+        "Approve …",
+        permission="manage",
+        title="Approve these payouts?",
+        effect="They can be sent to the bank from then on. Nobody approves a payout of their own, or one"
+        " that they requested.",
+        button="Approve",
+        offered=lambda payout: payout.status == Status.DRAFT,
+        done="Approved",
+        amount=_amount,
+        ends_something=False,
+    )
+    def approve(self, actor, payout):
+        payouts.approve(payout_id=payout.pk, actor=actor)
 
-        act_on_each(self, request, queryset, move_one, done)
+    @asks_first(
+        "Mark as sent to the bank …",
+        permission="manage",
+        title="Mark these payouts as sent to the bank?",
+        effect="Say so only when the bank has the order. They can no longer be canceled.",
+        button="Mark as sent",
+        offered=lambda payout: payout.status == Status.APPROVED,
+        done="Sent to the bank",
+        amount=_amount,
+        ends_something=False,
+    )
+    def processing(self, actor, payout):
+        payouts.mark_processing(payout_id=payout.pk, actor=actor)
 
-    def _ask_for_each(
-        self,
-        request,
-        queryset,
-        act: Callable[..., object],
-        *,
-        action: str,
-        title: str,
-        questions: list[tuple[str, int]],
-        done: str,
-    ) -> TemplateResponse | None:
-        """Show a page with the questions about each payout, then call ``act`` with each one's answers.
+    @asks_first(
+        "Mark as paid …",
+        permission="manage",
+        title="Has the bank paid these payouts?",
+        effect="The money leaves the books with the bank's reference.",
+        button="Mark as paid",
+        offered=lambda payout: payout.status in {Status.APPROVED, Status.PROCESSING},
+        done="Paid",
+        amount=_amount,
+        questions=[Question("reference", "The bank's reference", 120)],
+        ends_something=False,
+    )
+    def mark_paid(self, actor, payout, reference):
+        payouts.mark_paid(payout_id=payout.pk, external_ref=reference, actor=actor)
 
-        A question is a label and the longest answer. Returns the page, or None once ``act`` was called
-        for each payout.
-        """
-        rows = list(queryset)
-        is_answer = "words" in request.POST
-        form = _text_form(rows, questions)(request.POST if is_answer else None)
-        if is_answer and form.is_valid():
-            texts = form.cleaned_data
+    @asks_first(
+        "Mark as failed …",
+        permission="manage",
+        title="Has the bank refused these payouts?",
+        effect="The money returns to the creators' balances, and the creators read the bank's reason.",
+        button="Mark as failed",
+        offered=lambda payout: payout.status in {Status.APPROVED, Status.PROCESSING},
+        done="Returned to the balance",
+        amount=_amount,
+        questions=[Question("why", "The bank's reason", 200)],
+    )
+    def mark_failed(self, actor, payout, why):
+        payouts.mark_failed(payout_id=payout.pk, reason=why, actor=actor)
 
-            def act_with_answers(row):
-                act(row, *(texts[_field_name(row, number)] for number in range(len(questions))))
+    @asks_first(
+        "Mark as returned by the creator's bank …",
+        permission="manage",
+        title="Have the creators' banks returned these paid payouts?",
+        effect="The money returns to the creators' balances, and the creators read the bank's reason.",
+        button="Mark as returned",
+        offered=lambda payout: payout.status == Status.PAID,
+        done="Returned to the balance",
+        amount=_amount,
+        questions=[
+            Question("reference", "The bank's reference of the return", 120),
+            Question("why", "The bank's reason", 200),
+        ],
+    )
+    def mark_returned(self, actor, payout, reference, why):
+        payouts.mark_returned(payout_id=payout.pk, external_ref=reference, reason=why, actor=actor)
 
-            act_on_each(self, request, rows, act_with_answers, done)
-            return None
-        context = {
-            **self.admin_site.each_context(request),
-            "title": title,
-            "opts": self.opts,
-            "form": form,
-            "rows": rows,
-            "action": action,
-            "checkbox": ACTION_CHECKBOX_NAME,
-            "media": self.media,
-        }
-        return TemplateResponse(request, "payments/admin/payout_words.html", context)
-
-
-def _text_form(rows: list[models.Payout], questions: list[tuple[str, int]]) -> type[forms.Form]:
-    """Return a form with one required text for each payout and question."""
-    fields = {
-        _field_name(row, number): forms.CharField(
-            label=f"{label}: {money_text(row.amount, row.currency)} to {row.creator}",
-            max_length=max_length,
-        )
-        for row in rows
-        for number, (label, max_length) in enumerate(questions)
-    }
-    return type("TextForm", (forms.Form,), fields)
-
-
-def _field_name(row: models.Payout, number: int) -> str:
-    """Return the name of a form's field: the payout's id, for further questions with their number."""
-    return f"{row.pk}-{number}" if number else str(row.pk)
+    @asks_first(
+        "Cancel …",
+        permission="manage",
+        title="Cancel these payouts?",
+        effect="The money returns to the creators' balances. A later run creates new payouts of it.",
+        button="Cancel the payouts",
+        offered=lambda payout: payout.status in {Status.DRAFT, Status.APPROVED},
+        done="Canceled",
+        amount=_amount,
+    )
+    def cancel(self, actor, payout):
+        payouts.cancel(payout_id=payout.pk, actor=actor)
 
 
 @admin.register(models.Statement)

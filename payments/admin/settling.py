@@ -1,5 +1,7 @@
 """Payments, refunds, conversions, disputes and evidence in the admin site."""
 
+from datetime import timedelta
+
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -7,12 +9,34 @@ from django.http import HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 
-from config.admin import MoneyAdmin, act_on_each, money_column, money_text
+from config.admin import MoneyAdmin, money_column, money_text
+from config.confirming import asks_first, task
 from config.errors import DomainError
 from payments import models
+from payments.services.gateway_news import reconciliation
 from payments.services.settling import evidence, refunds
+
+# What `left_of_bought` reads of an order's or invoice's relations.
+PAYMENTS = ("payments__refunds", "payments__disputes")
+
+
+def left_of_payment(payment):
+    """Return the part of a payment that can still be refunded."""
+    return max(0, payment.refundable()), payment.currency
+
+
+def left_of_bought(row):
+    """Return the part of an order's or invoice's applied payments that can still be refunded."""
+    applied = models.Payment.Disposition.APPLIED
+    payments = [each for each in row.payments.all() if each.disposition == applied]
+    return sum(max(0, payment.refundable()) for payment in payments), row.currency
+
+
+HOURS_MAX = 24 * 366  # of a reconciliation
+LINES_MAX = 20  # of its report
 
 
 @admin.register(models.Payment)
@@ -25,6 +49,36 @@ class PaymentAdmin(MoneyAdmin):
     search_fields = ["external_id", "order__id", "id"]
     actions = ["send_back"]
 
+    tasks = ["reconcile"]
+
+    def has_reconcile_permission(self, request):
+        return request.user.has_perm("payments.replay_webhookevent")
+
+    @task(
+        "Reconcile with the gateway …",
+        permission="reconcile",
+        title="Reconcile with the gateways?",
+        effect="The gateways are asked for everything that has changed in these hours, and what webhook"
+        " events have missed is corrected: payments, refunds, disputes and subscriptions.",
+        button="Reconcile",
+        done="Reconciled.",
+        fields=lambda: {
+            "hours": forms.IntegerField(
+                label="Hours to look back", min_value=1, max_value=HOURS_MAX, initial=48
+            )
+        },
+        preview=lambda page, hours: [f"Everything that has changed in the last {hours} hours"],
+        ends_something=False,
+    )
+    def reconcile(self, actor, hours):
+        found = reconciliation.reconcile(timezone.now() - timedelta(hours=hours))
+        return [
+            f"{found.looked_at} checked, {len(found.changed)} corrected, {len(found.failed)} not"
+            " checked.",
+            *(f"corrected: {line}" for line in found.changed[:LINES_MAX]),
+            *(f"failed: {line}" for line in found.failed[:LINES_MAX]),
+        ]
+
     amount_text = money_column("amount", "amount")
     captured_text = money_column("captured", "captured")
     fee_text = money_column("fee", "gateway's fee")
@@ -32,14 +86,19 @@ class PaymentAdmin(MoneyAdmin):
     def has_refund_permission(self, request):
         return request.user.has_perm("payments.refund_order")
 
-    @admin.action(
-        description="Refund payments that are unmatched or duplicates", permissions=["refund"]
+    @asks_first(
+        "Refund an unmatched payment …",
+        permission="refund",
+        title="Refund these payments that are unmatched or duplicates?",
+        effect="The payers get everything back. A payment that bought something is refused: refund its"
+        " order or invoice. A refund cannot be undone.",
+        button="Refund",
+        done="Refunded",
+        amount=left_of_payment,
+        prefetch=["refunds", "disputes"],
     )
-    def send_back(self, request, queryset):
-        def refund(payment):
-            refunds.refund_unapplied(payment_id=payment.pk, actor=request.user)
-
-        act_on_each(self, request, queryset, refund, "Refunded")
+    def send_back(self, actor, payment):
+        refunds.refund_unapplied(payment_id=payment.pk, actor=actor)
 
 
 @admin.register(models.Refund)
@@ -118,11 +177,28 @@ class DisputeAdmin(MoneyAdmin):
     readonly_fields = ["evidence_page"]
     list_filter = ["status"]
     search_fields = ["external_id", "payment__external_id"]
+    actions = ["submit_evidence"]
 
     amount_text = money_column("amount", "disputed amount", currency="payment.currency")
     withdrawn_text = money_column("withdrawn", "taken by the bank", currency="payment.currency")
     reinstated_text = money_column("reinstated", "given back", currency="payment.currency")
     fee_text = money_column("fee", "gateway's fee", currency="payment.currency")
+
+    def has_answer_permission(self, request):
+        return request.user.has_perm("payments.answer_dispute")
+
+    @asks_first(
+        "Submit the evidence …",
+        permission="answer",
+        title="Submit the evidence to the bank?",
+        effect="The bank decides with the draft as it is saved now. It takes evidence once: nothing can"
+        " be added or changed afterwards.",
+        button="Submit to the bank",
+        done="Submitted to the bank",
+        amount=lambda dispute: (dispute.amount, dispute.payment.currency),
+    )
+    def submit_evidence(self, actor, dispute):
+        evidence.submit(dispute_id=dispute.pk, actor=actor)
 
     @admin.display(description="held by the bank")
     def held(self, dispute):
@@ -145,7 +221,7 @@ class DisputeAdmin(MoneyAdmin):
         ]
 
     def edit_evidence(self, request, pk):
-        """Show the evidence of a dispute; save it as a draft, or submit it to the bank."""
+        """Show the evidence of a dispute, and save it as a draft; submitting it asks first."""
         if not request.user.has_perm("payments.answer_dispute"):
             raise PermissionDenied
         dispute = get_object_or_404(models.Dispute.objects.select_related("payment"), pk=pk)
@@ -157,16 +233,14 @@ class DisputeAdmin(MoneyAdmin):
         if request.method == "POST" and form.is_valid():
             try:
                 form.save(dispute_id=pk, actor=request.user)
-                if "submit" in request.POST:
-                    evidence.submit(dispute_id=pk, actor=request.user)
             except DomainError as error:
                 messages.error(request, str(error.detail))
-            else:
-                submitted = "submit" in request.POST
-                messages.success(
-                    request, "Submitted to the bank." if submitted else "Saved as a draft."
-                )
-            return HttpResponseRedirect(request.path)
+                return HttpResponseRedirect(request.path)
+            messages.success(request, "Saved as a draft.")
+            asks = reverse("admin:payments_dispute_act", args=["submit_evidence"])
+            return HttpResponseRedirect(
+                f"{asks}?rows={pk}" if "submit" in request.POST else request.path
+            )
         context = {
             **self.admin_site.each_context(request),
             "title": f"Evidence against {dispute.external_id}",

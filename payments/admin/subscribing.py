@@ -2,8 +2,10 @@
 
 from django.contrib import admin
 
-from config.admin import MoneyAdmin, ReadOnlyAdmin, act_on_each, money_column, percent_column
+from config.admin import MoneyAdmin, ReadOnlyAdmin, money_column, percent_column
+from config.confirming import asks_first
 from payments import models
+from payments.admin.settling import PAYMENTS, left_of_bought
 from payments.errors import NoSubscription
 from payments.services.settling import refunds
 from payments.services.subscribing import subscriptions
@@ -19,19 +21,25 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     search_fields = ["user__email", "external_id"]
     actions = ["cancel_now"]
 
+    def name_of(self, subscription):
+        return f"{subscription.plan} of {subscription.user}"
+
     def has_end_permission(self, request):
         return request.user.has_perm("payments.cancel_any_subscription")
 
-    @admin.action(
-        description="Cancel now: the subscriber's access ends at once", permissions=["end"]
+    @asks_first(
+        "Cancel now …",
+        permission="end",
+        title="Cancel these subscriptions now?",
+        effect="The subscribers lose their access at once, and are not charged again. Nothing is"
+        " refunded: refund the invoice for that.",
+        button="Cancel now",
+        done="Canceled",
     )
-    def cancel_now(self, request, queryset):
-        def cancel(subscription):
-            if subscriptions.current(subscription.user).pk != subscription.pk:
-                raise NoSubscription("This subscription is not running.")
-            subscriptions.cancel(user=subscription.user, at_period_end=False, actor=request.user)
-
-        act_on_each(self, request, queryset.select_related("user"), cancel, "Canceled")
+    def cancel_now(self, actor, subscription):
+        if subscriptions.current(subscription.user).pk != subscription.pk:
+            raise NoSubscription("This subscription is not running.")
+        subscriptions.cancel(user=subscription.user, at_period_end=False, actor=actor)
 
 
 @admin.register(models.Invoice)
@@ -51,17 +59,18 @@ class InvoiceAdmin(MoneyAdmin):
     def has_refund_permission(self, request):
         return request.user.has_perm("payments.refund_order")
 
-    @admin.action(
-        description="Refund in full: refunding the current period also ends the subscription",
-        permissions=["refund"],
+    @asks_first(
+        "Refund in full …",
+        permission="refund",
+        title="Refund these invoices in full?",
+        effect="The subscribers get back what was not refunded yet. Refunding the current period ends"
+        " the subscription at once. A refund cannot be undone.",
+        button="Refund in full",
+        done="Refunded",
+        amount=left_of_bought,
+        prefetch=PAYMENTS,
     )
-    def refund_in_full(self, request, queryset):
-        def refund(invoice):
-            refunds.refund_invoice(
-                invoice_id=invoice.pk,
-                amount=None,
-                reason=models.Refund.ON_ADMIN_SITE,
-                actor=request.user,
-            )
-
-        act_on_each(self, request, queryset, refund, "Refunded")
+    def refund_in_full(self, actor, invoice):
+        refunds.refund_invoice(
+            invoice_id=invoice.pk, amount=None, reason=models.Refund.ON_ADMIN_SITE, actor=actor
+        )

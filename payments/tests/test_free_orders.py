@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from audit.models import AuditEntry
+from config.tests import desk
 from payments.books import verification
 from payments.models import Coupon, Entitlement, JournalEntry, Notice, Order, Refund
 from payments.periods import Month
@@ -107,12 +108,11 @@ class TestTakingBack:
     def test_the_admin_site_takes_it_back(self, gift, client, admin):
         order = gift()
         client.force_login(admin)
-        form = {"action": "refund_in_full", "_selected_action": [str(order.pk)]}
-        answer = client.post("/admin/payments/order/", form, follow=True)
+        answer = desk.act(client, "refund_in_full", order)
         assert b"Refunded" in answer.content
         assert_taken_back(order)
         with nothing_changes():
-            again = client.post("/admin/payments/order/", form, follow=True)
+            again = desk.act(client, "refund_in_full", order)
         assert b"cost nothing, and was taken back already" in again.content
 
     def test_a_statement_shows_the_share_that_was_taken_back(self, gift, take_back, creator):

@@ -13,6 +13,7 @@ from accounts import services
 from accounts.backends import forget_role_permissions
 from accounts.roles import Role
 from audit.models import AuditEntry
+from config.tests import desk as desk_kit
 from payments import models
 from payments.books import charts, figures
 from payments.books.reports import RevenueDay
@@ -40,9 +41,8 @@ def page(model, name: str = "changelist", *args) -> str:
     return reverse(f"admin:payments_{model._meta.model_name}_{name}", args=args)
 
 
-def act(client, row, action: str, **words):
-    form = {"action": action, "_selected_action": [str(row.pk)], **words}
-    return client.post(page(type(row)), form, follow=True)
+def act(client, row, action: str, **answers):
+    return desk_kit.act(client, action, row, **answers)
 
 
 def trail(action: str) -> list[tuple]:
@@ -167,12 +167,13 @@ def test_canceling_an_ended_subscription_leaves_the_running_one(desk, subscribe,
 def test_a_payout_is_approved_sent_and_marked_paid(desk, admin, payout):
     act(desk, payout, "approve")
     act(desk, payout, "processing")
-    asked = act(desk, payout, "mark_paid")
-    assert b"The bank&#x27;s reference: 16.00 USD" in asked.content
+    asked = desk_kit.choose(desk, "mark_paid", payout)
+    assert b"The bank&#x27;s reference" in asked.content
+    assert b"<strong>16.00 USD</strong>" in asked.content
     payout.refresh_from_db()
     assert payout.status == "processing"
 
-    act(desk, payout, "mark_paid", words="yes", **{str(payout.pk): "SEPA-1"})
+    act(desk, payout, "mark_paid", **{"same-reference": "SEPA-1"})
 
     payout.refresh_from_db()
     assert (payout.status, payout.external_ref) == ("paid", "SEPA-1")
@@ -180,10 +181,34 @@ def test_a_payout_is_approved_sent_and_marked_paid(desk, admin, payout):
     assert_books_balance()
 
 
+def test_a_hundred_payouts_are_marked_paid_at_once(desk, make_user, settings):
+    settings.PAYOUT_HOLD_DAYS = 0
+    made = [
+        models.Payout.objects.create(
+            creator=make_user(Role.CREATOR), currency="USD", amount=1000 + number, status="processing",
+            cutoff=timezone.now(),
+        )
+        for number in range(100)
+    ]  # fmt: skip
+    asked = desk_kit.choose(desk, "mark_paid", *made)
+    assert b"<strong>100 payouts</strong>, <strong>1049.50 USD</strong>" in asked.content
+    last = {f"{made[-1].pk}-reference": "OWN"}
+
+    with nothing_changes():
+        again = desk_kit.confirm(desk, asked, **last)
+    assert again.content.count(b"Answer this, or answer for all above.") == 99
+
+    answer = desk_kit.confirm(desk, asked, **{"same-reference": "BATCH-7", **last})
+    assert b"Paid: 100, 1049.50 USD." in answer.content
+    paid = models.Payout.objects.filter(status="paid")
+    assert paid.filter(external_ref="BATCH-7").count() == 99
+    assert paid.get(external_ref="OWN") == made[-1]
+
+
 def test_marking_a_payout_paid_needs_the_banks_reference(desk, admin, payout):
     payouts.approve(payout_id=payout.pk, actor=admin)
     with nothing_changes():
-        answer = act(desk, payout, "mark_paid", words="yes", **{str(payout.pk): " "})
+        answer = act(desk, payout, "mark_paid", **{"same-reference": " "})
     assert b"This field is required" in answer.content
 
 
@@ -191,7 +216,7 @@ def test_marking_a_payout_paid_needs_the_banks_reference(desk, admin, payout):
 def test_a_failed_or_canceled_payout_returns_to_the_balance(desk, admin, creator, payout, how):
     payouts.approve(payout_id=payout.pk, actor=admin)
 
-    act(desk, payout, how, words="yes", **{str(payout.pk): "no such account"})
+    act(desk, payout, how, **{"same-why": "no such account"})
 
     payout.refresh_from_db()
     assert payout.status == {"mark_failed": "failed", "cancel": "canceled"}[how]
@@ -217,12 +242,11 @@ def test_one_refusal_does_not_stop_the_others(desk, admin, order, make_user, mak
     buy(make_user(), make_video(creator=creator, price=5000))
     (other,) = payouts.request(creator)
 
-    form = {"action": "approve", "_selected_action": [str(own.pk), str(other.pk)]}
-    answer = desk.post(page(models.Payout), form, follow=True)
+    answer = desk_kit.act(desk, "approve", own, other)
 
     statuses = dict(models.Payout.objects.values_list("pk", "status"))
     assert statuses == {own.pk: "draft", other.pk: "approved"}
-    assert b"Approved: 1." in answer.content
+    assert b"Approved: 1, 40.00 USD." in answer.content
 
 
 def test_a_payout_step_out_of_order_is_explained(desk, payout):

@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from config.errors import NotVisible
+from config.tests import desk
 from videos.models import ProcessingJob, Video
 from videos.services import catalogue
 from videos.signals import video_removed
@@ -298,15 +299,14 @@ class TestAdminSite:
         return client
 
     def act(self, site, action, video, query=""):
-        body = {"action": action, "_selected_action": [str(video.pk)]}
-        return site.post(f"/admin/videos/video/{query}", body)
+        return desk.act(site, action, video, query=query)
 
     def test_videos_are_deleted_and_restored_by_actions(self, site, make_video, trail):
         video = make_video()
 
-        assert self.act(site, "delete_videos", video).status_code == 302
+        assert b"Deleted: 1." in self.act(site, "delete_videos", video).content
         assert Video.objects.get().deleted_at is not None
-        assert self.act(site, "restore_videos", video, "?deleted=yes").status_code == 302
+        assert b"Restored: 1." in self.act(site, "restore_videos", video, "?deleted=yes").content
         assert Video.objects.get().deleted_at is None
         assert trail(video.pk) == ["video.deleted", "video.restored"]
 

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.urls import reverse
 
+from config.tests import desk
 from videos.models import ProcessingJob, Video
 from videos.services import reprocessing
 from videos.tests.fixtures import drop_early
@@ -158,21 +158,12 @@ def test_it_waits_for_the_workers(ready, reprocess, monkeypatch, process_next):
 
 
 class TestAdmin:
-    @pytest.fixture
-    def post(self, client, admin):
+    def test_it_asks_first(self, client, admin, ready):
         client.force_login(admin)
-
-        def send(video, **fields):
-            fields |= {"action": "reprocess_videos", "_selected_action": [str(video.pk)]}
-            return client.post(reverse("admin:videos_video_changelist"), fields)
-
-        return send
-
-    def test_it_asks_first(self, post, ready):
-        page = post(ready)
-        assert page.status_code == 200
-        assert b"1 video, 2 seconds together, will be" in page.content
+        page = desk.choose(client, "reprocess_videos", ready)
+        assert b"<strong>1 video</strong>" in page.content
+        assert b"<strong>2 s of video</strong>" in page.content
         assert not ProcessingJob.objects.open().exists()
 
-        assert post(ready, confirmed="yes").status_code == 302
+        assert b"Queued: 1." in desk.confirm(client, page).content
         assert ProcessingJob.objects.open().get().stage == ProcessingJob.Stage.AGAIN

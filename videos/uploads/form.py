@@ -29,6 +29,7 @@ from videos.uploads.received import ReceivedFile, check_room, too_large
 FIELD = "file"
 FORM_BYTES = 1024 * 1024  # of all other fields together
 CHECK_EVERY = 16 * 1024 * 1024  # bytes between two looks at the free space
+PARTS_MAX = 200
 NAME_MAX = 255  # characters
 HEADER_BYTES = 8192  # of a part; a name's 255 characters may have twelve bytes each (RFC 8187)
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
@@ -159,7 +160,7 @@ class Form:
     def _part_begins(self) -> None:
         self._headers, self._file, self._value = {}, None, None
         self._parts += 1
-        if self._parts > settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:
+        if self._parts > PARTS_MAX:
             raise ParseError("The form has too many fields.")
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:

@@ -95,7 +95,7 @@ def run(
     gateways.require_open()
     payouts = []
     candidates = _candidates(timezone.now())
-    for number, account_id in enumerate(candidates, start=1):
+    for number, (account_id, _, _) in enumerate(candidates, start=1):
         if (draft := _draft(account_id, requested_by=actor)) is not None:
             payouts.append(draft)
         on_step(number, len(candidates))
@@ -278,8 +278,16 @@ def _matured(now: datetime) -> Q:
     return Q(available_on=None) | Q(available_on__lte=now)
 
 
-def _candidates(now: datetime) -> list[int]:
-    """Return accounts that may have enough for a payout; `_draft` checks each under its lock."""
+def foreseen() -> list[tuple[int, str]]:
+    """Return the payouts that `run` would create now: each one's amount in minor units and currency."""
+    return [(amount, currency) for _, amount, currency in _candidates(timezone.now())]
+
+
+def _candidates(now: datetime) -> list[tuple[int, int, str]]:
+    """Return accounts that may have enough for a payout; `_draft` checks each under its lock.
+
+    Each comes with the amount that may be paid out now, and its currency.
+    """
     present = modes.of_present("entry__effective_at")
     transfers = Transfer.objects.filter(present).touching(role=Role.CREATOR)
     balances = transfers.net_by(account=("pk",))
@@ -289,9 +297,9 @@ def _candidates(now: datetime) -> list[int]:
     )
     rows = LedgerAccount.objects.filter(role=Role.CREATOR, owner__suspended_at=None).order_by("pk")
     return [
-        pk
+        (pk, amount, currency)
         for pk, owner_id, currency in rows.values_list("pk", "owner_id", "currency")
-        if min(balances.get((pk,), 0), matured.get((pk,), 0)) >= minimum(currency)
+        if (amount := min(balances.get((pk,), 0), matured.get((pk,), 0))) >= minimum(currency)
         and (owner_id, currency) not in waiting
     ]
 

@@ -1,0 +1,118 @@
+"""The admin site in a real Chromium: at two widths, light and dark, by keyboard, checked by axe-core.
+
+With DESK_PICTURES, the folder that they go to, every page leaves a picture.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from django.contrib import admin as site
+from django.urls import reverse
+from playwright.sync_api import expect
+
+from config.tests import browser, npm
+from videos.models import Video
+from videos.tests import processes
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.journeys]
+LOOKS = [(1280, True), (390, False)]  # of every page: both widths, and both colour schemes
+PASSWORD = "a long pass phrase"
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    return (npm.installed(Path(__file__).parent / "desk") / "axe-core" / "axe.min.js").read_text()
+
+
+@pytest.fixture
+def session(client, admin):
+    client.force_login(admin)
+    return client.session.session_key
+
+
+def assert_accessible(page, axe: str) -> None:
+    """Fail for what axe-core calls a serious or critical violation."""
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    assert [
+        (each["id"], [node["html"][:200] for node in each["nodes"][:3]])
+        for each in found["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ] == []
+
+
+def addresses() -> list[str]:
+    """Return the start page, the pages of money, and of every model its list and a row's page."""
+    found = [
+        reverse("admin:index"),
+        reverse("admin:payments_revenue"),
+        reverse("admin:payments_review"),
+    ]
+    for page in sorted(site.site._registry.values(), key=lambda page: page.opts.label):
+        prefix = f"admin:{page.opts.app_label}_{page.opts.model_name}"
+        row = page.model._default_manager.first()
+        found += [reverse(f"{prefix}_changelist"), reverse(f"{prefix}_change", args=[row.pk])]
+    return found
+
+
+def acts() -> list[str]:
+    video = Video.objects.first()
+    return [
+        f"{reverse('admin:videos_video_act', args=['delete_videos'])}?rows={video.pk}",
+        reverse("admin:payments_pool_act", args=["close_month"]),
+        reverse("admin:payments_payout_act", args=["run_payouts"]),
+    ]
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+def test_every_page_fits_and_is_accessible(chromium, session, one_of_each, axe, width, dark):
+    pages = [*addresses(), *acts()]
+    wrong = {}
+    with processes.web(RATE_LIMIT_DEFAULT="0") as (_, port), browser.run(chromium) as running:
+        for number, path in enumerate(pages):
+            try:
+                look = {"width": width, "dark": dark, "session": session}
+                with browser.page(running, f"http://127.0.0.1:{port}{path}", **look) as page:
+                    keep(
+                        page, f"{number:02}{path.partition('?')[0].replace('/', '-')}", width, dark
+                    )
+                    assert_accessible(page, axe)
+            except AssertionError as error:
+                wrong[path] = str(error)[:600]
+    assert wrong == {}
+
+
+def keep(page, name: str, width: int, dark: bool) -> None:
+    if folder := os.environ.get("DESK_PICTURES"):
+        page.screenshot(
+            path=f"{folder}/{width}{'-dark' if dark else ''}-{name}.png", full_page=True
+        )
+
+
+def test_an_administrator_signs_in_and_deletes_a_video_by_keyboard(
+    chromium, make_user, make_video, axe
+):
+    make_user("ADMIN", email="boss@example.com", password=PASSWORD)
+    video = make_video(title="A walk along the coast")
+    with (
+        processes.web(RATE_LIMIT_DEFAULT="0") as (_, port),
+        browser.run(chromium) as running,
+        browser.page(running, f"http://127.0.0.1:{port}/admin/") as page,
+    ):
+        assert_accessible(page, axe)
+        page.get_by_label("Email").fill("boss@example.com")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="What needs attention")).to_be_visible()
+        page.get_by_role("link", name="Failed videos").focus()
+        page.keyboard.press("Enter")
+        page.goto(f"http://127.0.0.1:{port}/admin/videos/video/{video.pk}/change/")
+        page.get_by_role("link", name="Delete …").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("1 video", exact=True)).to_be_visible()
+        page.get_by_label("Reason").fill("The owner asked for it")
+        page.get_by_role("button", name="Delete").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("Deleted: 1.")).to_be_visible()
+    assert Video.objects.get().deleted_at is not None
