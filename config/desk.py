@@ -21,6 +21,7 @@ MENU: dict[str, list[Entry]] = {
     "": [Entry("index", "What needs attention", "home")],
     "Videos": [
         Entry("videos.Video", "Videos", "movie"),
+        Entry("videos.ModerationCase", "Reported videos", "flag"),
         Entry("videos.ProcessingJob", "Processing", "manufacturing"),
         Entry("streaming.PlaybackSession", "Playback sessions", "play_circle"),
         Entry("analytics.VideoView", "Views", "visibility"),
@@ -64,9 +65,10 @@ MENU: dict[str, list[Entry]] = {
     ],
 }
 MORE = "More"
+AUDIT_LOG = "audit.AuditEntry"
 
 # Links of a row's page to the lists of what belongs to it, and to other pages. ``{pk}`` is the row's
-# key. A link to a list is shown to those who may see the list.
+# key. A link to a list is shown to those who may see the list. Each row has a link to its trail, too.
 LINKS: dict[str, list[tuple[str, str, str]]] = {
     "videos.Video": [
         ("Orders", "payments.Order", "?video__id__exact={pk}"),
@@ -74,7 +76,6 @@ LINKS: dict[str, list[tuple[str, str, str]]] = {
         ("Playback sessions", "streaming.PlaybackSession", "?video__id__exact={pk}"),
         ("Views", "analytics.VideoView", "?video__id__exact={pk}"),
         ("Processing jobs", "videos.ProcessingJob", "?video__id__exact={pk}"),
-        ("Audit trail", "audit.AuditEntry", "?target_id__exact={pk}"),
         ("Watch it", "", "/watch/{pk}"),
     ],
     "accounts.User": [
@@ -85,23 +86,18 @@ LINKS: dict[str, list[tuple[str, str, str]]] = {
         ("Payouts", "payments.Payout", "?creator__id__exact={pk}"),
         ("Sign-ins", "accounts.RefreshFamily", "?user__id__exact={pk}"),
         ("Mails", "payments.Notice", "?user__id__exact={pk}"),
-        ("What was done to the account", "audit.AuditEntry", "?target_id__exact={pk}"),
-        ("What the user did", "audit.AuditEntry", "?actor__id__exact={pk}"),
+        ("What the user did", "audit.AuditEntry", "?actor={pk}"),
     ],
     "payments.Order": [
         ("Payments", "payments.Payment", "?q={pk}"),
-        ("Audit trail", "audit.AuditEntry", "?target_id__exact={pk}"),
     ],
     "payments.Payment": [
         ("Refunds", "payments.Refund", "?payment__id__exact={pk}"),
         ("Disputes", "payments.Dispute", "?payment__id__exact={pk}"),
-        ("Audit trail", "audit.AuditEntry", "?target_id__exact={pk}"),
     ],
     "payments.Subscription": [
         ("Invoices", "payments.Invoice", "?subscription__id__exact={pk}"),
-        ("Audit trail", "audit.AuditEntry", "?target_id__exact={pk}"),
     ],
-    "payments.Payout": [("Audit trail", "audit.AuditEntry", "?target_id__exact={pk}")],
 }
 
 
@@ -125,9 +121,10 @@ def titles_by_address() -> dict[str, str]:
 def links(request: HttpRequest, label: str, pk: object) -> list[dict[str, str]]:
     """Return the links of the page of a row that the user may follow."""
     from django.contrib import admin  # the settings import this module
+    from django.contrib.admin.utils import quote
 
     pages = {page.opts.label: page for page in admin.site._registry.values()}
-    return [
+    found = [
         {
             "label": title,
             "url": (_list_address(target) if target else "") + query.format(pk=pk),
@@ -135,6 +132,10 @@ def links(request: HttpRequest, label: str, pk: object) -> list[dict[str, str]]:
         for title, target, query in LINKS.get(label, [])
         if not target or (target in pages and pages[target].has_view_permission(request))
     ]
+    if label != AUDIT_LOG and pages[AUDIT_LOG].has_view_permission(request):
+        history = reverse(f"admin:{label.lower().replace('.', '_')}_history", args=[quote(pk)])
+        found.append({"label": "What happened to it", "url": history})
+    return found
 
 
 def menu(request: HttpRequest) -> list[dict[str, Any]]:

@@ -20,7 +20,9 @@ from django.utils.timesince import timesince
 
 from accounts.models import User
 from audit.models import AuditEntry
+from config import humans
 from config.admin import ReadOnlyAdmin
+from config.attention import Tile, count, needs_attention
 from config.errors import DomainError, NotVisible
 from videos.models import Video
 from videos.moderation import cases, decisions, waiting
@@ -279,6 +281,23 @@ class ModerationCaseAdmin(ReadOnlyAdmin):
             self.message_user(request, str(refusal.detail), messages.ERROR)
             return HttpResponseRedirect(reverse("admin:videos_moderationcase_changelist"))
         return HttpResponseRedirect(reverse("admin:videos_moderationcase_change", args=[case.pk]))
+
+
+@needs_attention("Reports", permission="videos.moderate_video")
+def reports(request: HttpRequest):
+    """Yield the cases and the appeals that wait for a moderator."""
+    queue = reverse("admin:videos_moderationcase_changelist")
+    for title, found, query in (
+        ("Reported videos", waiting.cases(), ""),
+        ("Appeals", waiting.appeals(), "?state=appealed"),
+    ):
+        number, state = count(found.number, state="look")
+        say = ""
+        if found.since is not None:
+            age = timezone.now() - found.since
+            state = "urgent" if age >= waiting.OVERDUE_AFTER else state
+            say = f"The oldest waits for {humans.duration_text(age.total_seconds())}."
+        yield Tile(title, number, state, queue + query, say)
 
 
 def _waits_since(case: ModerationCase):
