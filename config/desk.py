@@ -133,7 +133,7 @@ def links(request: HttpRequest, label: str, pk: object) -> list[dict[str, str]]:
         if not target or (target in pages and pages[target].has_view_permission(request))
     ]
     if label != AUDIT_LOG and pages[AUDIT_LOG].has_view_permission(request):
-        history = reverse(f"admin:{label.lower().replace('.', '_')}_history", args=[quote(pk)])
+        history = reverse(f"admin:{label.lower().replace('.', '_')}_history", args=[quote(str(pk))])
         found.append({"label": "What happened to it", "url": history})
     return found
 
