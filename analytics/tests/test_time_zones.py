@@ -28,7 +28,7 @@ CHANGES = [
 ]
 
 
-def seen(rows: list[dict]) -> dict[datetime, tuple]:
+def seen(rows: list[dict]) -> dict[datetime | None, tuple]:
     names = ("views", "unique_viewers", "sessions", "watch_seconds")
     return {
         datetime.fromisoformat(row["bucket"]).astimezone(UTC): tuple(row[name] for name in names)
@@ -67,8 +67,8 @@ def test_reports_agree_with_a_recount(client_for, admin, make_user, make_video, 
             assert (totals["views"], totals["unique_viewers"]) == whole[:2]
             assert totals["watch_seconds"] == pytest.approx(whole[3], abs=0.11)
             assert sum(row["sessions"] for row in data["sources"]) == whole[2]
-            listed = data.get("videos", [])
-            assert sum(row["views"] for row in listed) in {whole[0], 0 if not listed else whole[0]}
+            if "videos" in data:
+                assert sum(row["views"] for row in data["videos"]) == whole[0]
 
 
 @pytest.mark.parametrize(
