@@ -152,6 +152,22 @@ def test_a_filter_of_another_report_is_refused(client_for, admin, make_video):
         assert [error["attr"] for error in answer.json()["errors"]] == [name]
 
 
+def test_late_events_change_their_own_step_alone(client_for, creator, make_video):
+    video, begin = make_video(creator=creator), datetime(2026, 6, 1, tzinfo=UTC)
+    dice = random.Random(11)  # noqa: S311 - repeatable
+    histories.make([video], begin, begin + timedelta(days=20), 200, dice)
+    query = {"from": "2026-06-01", "to": "2026-06-22", "tz": "America/New_York"}
+    before = seen(client_for(creator).get(CREATOR, query).json()["series"])
+    late = datetime(2026, 6, 6, 3, 30, tzinfo=UTC)  # still the fifth of June in New York
+    histories.make([video], late, late + timedelta(minutes=1), 40, dice)
+    after = seen(client_for(creator).get(CREATOR, query).json()["series"])
+    changed = {moment for moment in after if after[moment] != before[moment]}
+    # A view is counted up to two hours after its session began.
+    own, next_day = (datetime(2026, 6, day, 4, tzinfo=UTC) for day in (5, 6))
+    assert own in changed <= {own, next_day}
+    assert after.keys() == before.keys()
+
+
 def test_a_series_in_a_zone_as_csv(client_for, creator, make_video):
     dice = random.Random(1)  # noqa: S311 - repeatable
     begin = datetime(2026, 6, 1, tzinfo=UTC)
