@@ -7,6 +7,7 @@ is constant, and groups by the local time of each.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any
 
 from django.db.models import Case, DateTimeField, F, Func, IntegerField, Value, When
 from django.db.models.expressions import Combinable
@@ -69,11 +70,11 @@ class LocalBegin(Func):
 
     output_field = DateTimeField()
 
-    def __init__(self, field: str, interval: str, offset: timedelta, **extra: object) -> None:
+    def __init__(self, field: str, interval: str, offset: timedelta, **extra: Any) -> None:
         super().__init__(F(field), **extra)
         self.interval, self.offset = interval, offset
 
-    def as_sql(self, compiler, connection, **context):
+    def as_sql(self, compiler, connection, **context):  # type: ignore[override]  # Func has more options
         """Return the SQL of Django's function."""
         (source,) = self.get_source_expressions()
         trunc = TRUNC[self.interval](source, tzinfo=timezone(self.offset))

@@ -264,6 +264,30 @@ def test_all_reports_say_the_same(world, client_for, admin, client):
         of_sales = [of_totals(row["totals"], "gross") for row in dashboards.values()]
         assert added(*of_sales, of_plans) == added(by_currency(revenue["totals"], "gross"))
 
+        # Money by source and by video
+        for report in (platform, *dashboards.values()):
+            by_source = added(
+                *(
+                    {row["currency"]: {"earnings": Decimal(row["amount"])}}
+                    for row in report["earnings_by_source"]
+                )
+            )
+            assert by_source == added(of_totals(report["totals"], "earnings"))
+            assert {row["source"] for row in report["earnings_by_source"]} <= {
+                "sales", "subscriptions",
+            }  # fmt: skip
+            of_rows = {
+                row["id"]: by_currency(row["revenue"], *came_in, *shares)
+                for row in report["videos"]
+            }
+            for video in world.videos:
+                if str(video.pk) in of_rows:
+                    own = of_totals(of_video[video.pk]["totals"], *came_in, *shares)
+                    assert of_rows[str(video.pk)] == own
+        for report in dashboards.values():
+            listed = (by_currency(row["revenue"], *came_in) for row in report["videos"])
+            assert added(*listed) == added(of_totals(report["totals"], *came_in))
+
         # Likes
         reactions = Reaction.objects.filter(at__gte=start, at__lt=end)
         for report in (platform, *dashboards.values()):
