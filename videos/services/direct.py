@@ -169,10 +169,12 @@ def complete_waiting() -> int:
     """
     count = 0
     way = storage.store().direct()
+    if way is None:
+        return 0
     waiting = Upload.objects.filter(
         kind=Upload.Kind.DIRECT, state=Upload.State.OPEN, offset__gt=0
     ).select_related("user")
-    for upload in list(waiting) if way is not None else []:
+    for upload in list(waiting):
         try:
             with _alone(upload), storage.refusing():
                 if upload.state == Upload.State.OPEN and upload.is_complete:

@@ -2,7 +2,9 @@
 
 import httpx
 
+from videos import storage
 from videos.models import Upload
+from videos.storage.direct import Direct
 
 URL = "/api/v1/uploads/"
 DIRECT = {"HTTP_UPLOAD_MODE": "direct"}
@@ -56,3 +58,10 @@ def put(part: dict, content: bytes) -> dict:
 
 def row(upload: dict) -> Upload:
     return Upload.objects.get(pk=upload["id"])
+
+
+def way() -> Direct:
+    """Return the way of clients into the bucket of this process."""
+    found = storage.store().direct()
+    assert found is not None
+    return found

@@ -16,13 +16,13 @@ pytest.importorskip("boto3", reason="missing: boto3")
 from accounts.roles import Role
 from accounts.services import set_role
 from audit.models import AuditEntry
-from videos import jobs, presence, storage
+from videos import jobs, presence
 from videos.errors import StorageAway
 from videos.models import ProcessingJob, Upload, Video
 from videos.services import completing, direct, garbage, publishing, resuming
 from videos.storage.objects import etag_of_parts
 from videos.tests.buckets import Rclone, SeaweedFS, emptied, running, use
-from videos.tests.direct_kit import PART, URL, DirectClient, put, row
+from videos.tests.direct_kit import PART, URL, DirectClient, put, row, way
 from videos.tests.tus_kit import TUS, Tus, code
 
 pytestmark = [pytest.mark.s3, pytest.mark.django_db]
@@ -112,7 +112,7 @@ class TestUpload:
         process_all()
 
         video.refresh_from_db()
-        assert video.status == "READY", video.job.error_detail
+        assert video.status == "READY", ProcessingJob.objects.get().error_detail
         assert video.source_checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"
 
     def test_for_a_video_that_is_there(self, client, bucket, creator, make_video):
@@ -221,7 +221,7 @@ class TestOnlyTheBucketIsBelieved:
         bucket.write(Video.objects.get().source_path, b"xyz")
         process_all()
         if "md5-parts" in Video.objects.get().source_checksum:
-            assert Video.objects.get().job.error_code == "file_damaged"
+            assert ProcessingJob.objects.get().error_code == "file_damaged"
 
 
 class TestRefused:
@@ -327,7 +327,7 @@ class TestEnds:
 
     def test_the_daily_search_leaves_those_under_way(self, client, bucket, monkeypatch):
         upload = client.begin(3)
-        lost = storage.store().direct().begin("sources/x/y/source")
+        lost = way().begin("sources/x/y/source")
         monkeypatch.setattr(garbage, "ORPHAN_SECONDS", -60)
 
         garbage.collect_garbage()
@@ -341,7 +341,7 @@ class TestEnds:
         upload = client.begin(3)
         sent = client.send(upload, b"abc")
         found = row(upload)
-        storage.store().direct().give_up(found.object_name, found.multipart_id)
+        way().give_up(found.object_name, found.multipart_id)
         assert client.complete(upload, sent).status_code == 410
         assert (row(upload).state, row(upload).error_code) == ("failed", "upload_gone")
         assert not Video.objects.exists()
@@ -359,7 +359,7 @@ class TestCutOff:
         def fail(*args, **kwargs):
             raise StorageAway() if step == "finish" else OSError(errno.EHOSTDOWN, "away")
 
-        target = completing if step == "finish" else type(storage.store().direct())
+        target = completing if step == "finish" else type(way())
         monkeypatch.setattr(target, step, fail)
 
     @pytest.mark.parametrize("step", ["assemble", "find", "finish"])
@@ -423,7 +423,7 @@ class TestCutOff:
             self.cut(patched, "assemble")
             client.complete(upload, parts)
         found = row(upload)
-        storage.store().direct().give_up(found.object_name, found.multipart_id)
+        way().give_up(found.object_name, found.multipart_id)
         assert client.complete(upload, parts).status_code == 503
         assert row(upload).state == "open"
         Upload.objects.update(expires_at=row(upload).expires_at - direct.LOST_AFTER)

@@ -1,4 +1,4 @@
-"""tus and direct uploads with STORAGE=s3 through the real server: processes and the bucket are killed."""
+"""tus and direct uploads with STORAGE=s3 through the real server, while it and the bucket are killed."""
 
 import os
 import random
@@ -13,12 +13,12 @@ import pytest
 pytest.importorskip("boto3", reason="missing: boto3")
 
 from accounts import tokens
-from videos import storage
 from videos.models import ProcessingJob, Upload, Video
 from videos.services import direct
 from videos.tests import processes
 from videos.tests.buckets import SeaweedFS, emptied, running, use
-from videos.tests.tus_client import TusClient, free_port, serving
+from videos.tests.direct_kit import way
+from videos.tests.tus_client import URL, TusClient, free_port, metadata, serving
 
 pytestmark = [pytest.mark.s3, pytest.mark.django_db(transaction=True)]
 MEGABYTE = 1024**2
@@ -34,7 +34,9 @@ def server(tmp_path_factory):
 def bucket(server, settings, media):
     found = emptied(server)
     use(settings, server)
-    return found
+    yield found
+    server.kill()  # a test may have done so
+    server.start()
 
 
 @pytest.fixture
@@ -66,13 +68,20 @@ def test_tus_survives_the_death_of_all_processes_and_of_the_bucket(bucket, serve
             connection.sendall(content[there : there + MEGABYTE])
             processes.signal_family(web, signal.SIGKILL)
         web.wait()
-    server.kill()
     with serving(port, **server.settings()):
-        offset = tus.offset(url)  # also without the bucket
+        offset = tus.offset(url)
         assert there <= offset <= there + MEGABYTE
-        assert tus.patch(url, offset, content[offset:]).status == 204
-        assert tus.offset(url) == len(content)
-        assert not Video.objects.exists()
+        with tus.open_patch(url, offset, len(content) - offset) as connection:
+            connection.sendall(content[offset : offset + MEGABYTE])
+            processes.wait_for(lambda: tus.offset(url) > offset)
+            server.kill()
+            connection.sendall(content[offset + MEGABYTE :])
+            assert b" 204 " in connection.recv(1000).splitlines()[0]
+        assert tus.offset(url) == len(content)  # also without the bucket
+        named = metadata(filename="late.mp4")
+        late = tus.ask("POST", URL, Upload_Length="3", Upload_Metadata=named)
+        assert late.status == 503  # new ones have to wait
+    assert not Video.objects.exists()
     assert (media / "resumable" / Upload.objects.get().pk.hex).read_bytes() == content
     server.start()
     with serving(port, **server.settings()):
@@ -149,7 +158,7 @@ def test_a_completion_outlives_its_process(bucket, server, token):
         upload = sender.begin(len(content))
         sender.send(upload, content)
     found = Upload.objects.get()
-    parts = storage.store().direct().parts(found.object_name, found.multipart_id)
+    parts = way().parts(found.object_name, found.multipart_id)
     direct._accept(found, parts)
     with serving(port, **server.settings()):
         processes.wait_for(ProcessingJob.objects.exists)

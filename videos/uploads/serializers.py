@@ -97,4 +97,6 @@ class SentPartSerializer(serializers.Serializer):
 
 
 class SentPartsSerializer(serializers.Serializer):
-    parts = SentPartSerializer(many=True, allow_empty=False, max_length=direct.PARTS_MAX)
+    parts = serializers.ListField(
+        child=SentPartSerializer(), allow_empty=False, max_length=direct.PARTS_MAX
+    )
