@@ -134,6 +134,12 @@ mutants: export MUTANTS_SEED ?= 1
 mutants: $(VENV)/dev ## put faults into the code and see the tests notice (long); `make mutants MUTANTS=50 ARGS=accounts`
 	@nice -n 19 $(BIN)/python -m mutants --sample $(MUTANTS) --seed $(MUTANTS_SEED) $(ARGS)
 
+test-uploads: export TUS_MEGABYTES ?= 200
+test-uploads: export TUS_CUTS ?= 20
+test-uploads: export SLOW_UPLOADS ?= 1000
+test-uploads: $(VENV)/dev ## send 200 MB with tuspy, tus-js-client and Uppy through 20 cuts and 5 deaths, and 1,000 slow uploads (minutes; needs Node.js)
+	@$(BIN)/python -m pytest -n 0 -q -s videos/tests/test_tus_clients.py videos/tests/test_slow_uploads.py $(ARGS)
+
 lint: $(VENV)/dev ## check style, formatting and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
 
@@ -193,6 +199,9 @@ bench-api: $(VENV)/dev ## measure the API against a bare application of Django a
 
 bench-queue: $(VENV)/celery ## measure claims a second on PostgreSQL, and the time from upload to claim, beside Celery alone
 	@$(BIN)/python benchmarks/job_queue.py $(ARGS)
+
+bench-uploads: $(VENV)/storage ## measure tus and direct uploads against raw nginx PUT, with the same bytes
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/uploads.py $(ARGS)
 
 attack: $(VENV)/dev ## attack a service of its own, and show what was seen; `make attack ARGS="--short half"`
 	@$(BIN)/python -m attacks $(ARGS)

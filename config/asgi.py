@@ -37,6 +37,8 @@ WRITERS = 2 if SQLITE else 8
 READERS = 4 if SQLITE else 8
 # A refund waits until the delivery has noted what it sent, and an upgrade for the next second.
 PAUSING_PATHS = ("/refund", "/subscription/change")
+# A bucket makes one object of the parts of a direct upload. Large ones take it minutes.
+FAR_PATHS = ("/complete",)
 LANES = Lanes(
     passwords=Lane("passwords", threads=HASHERS, queue=32, nice=10),
     writes=Lane("writes", threads=WRITERS, queue=128),
@@ -45,6 +47,8 @@ LANES = Lanes(
     password_paths=PASSWORD_PATHS,
     writing_paths=("/api/v1/stream/play/",),
     pausing_paths=PAUSING_PATHS,
+    far=Lane("far", threads=8, queue=32),
+    far_paths=FAR_PATHS,
 )
 
 api = Bridge(django, LANES)

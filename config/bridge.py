@@ -106,7 +106,8 @@ class Lanes:
     ``password_paths`` are the endings of paths whose forms hash one, and ``writing_paths`` the
     beginnings of paths where reading writes, too. ``pausing_paths`` are the endings of paths where
     writing waits for a moment that must come first: ``pauses`` has their threads, so that they keep no
-    thread from other writers.
+    thread from other writers. In the same way ``far_paths`` have threads for writing that asks a server
+    elsewhere.
     """
 
     passwords: Lane
@@ -116,6 +117,8 @@ class Lanes:
     password_paths: tuple[str, ...] = ()
     writing_paths: tuple[str, ...] = ()
     pausing_paths: tuple[str, ...] = ()
+    far: Lane | None = None
+    far_paths: tuple[str, ...] = ()
 
     def of(self, scope: Scope) -> Lane:
         if scope["method"] in READING:
@@ -123,6 +126,8 @@ class Lanes:
         path = scope["path"].rstrip("/")
         if self.pauses is not None and path.endswith(self.pausing_paths):
             return self.pauses
+        if self.far is not None and path.endswith(self.far_paths):
+            return self.far
         return self.passwords if path.endswith(self.password_paths) else self.writes
 
 

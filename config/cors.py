@@ -5,7 +5,7 @@ ALLOWED = [
     "range", "x-request-id",
     # tus
     "tus-resumable", "upload-checksum", "upload-concat", "upload-defer-length", "upload-length",
-    "upload-metadata", "upload-offset", "x-http-method-override",
+    "upload-metadata", "upload-mode", "upload-offset", "x-http-method-override",
 ]  # fmt: skip
 EXPOSED = [
     "content-range", "etag", "idempotent-replayed", "ratelimit-limit", "ratelimit-remaining",

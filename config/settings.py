@@ -34,6 +34,7 @@ S3_ACCESS_KEY = env.text("S3_ACCESS_KEY")
 S3_SECRET_KEY = env.text("S3_SECRET_KEY")
 S3_PREFIX = env_storage.prefix("S3_PREFIX")
 S3_PATH_STYLE = env.flag("S3_PATH_STYLE", default=bool(S3_ENDPOINT))
+S3_PUBLIC_ENDPOINT = env.origin("S3_PUBLIC_ENDPOINT")  # empty: clients reach S3_ENDPOINT, too
 MEDIA_CACHE_BYTES = env.number("MEDIA_CACHE_BYTES", 10 * 1024**3, minimum=64 * 1024**2)
 if STORAGE == "s3" or S3_BUCKET:
     env_storage.require_all(bucket=S3_BUCKET, access_key=S3_ACCESS_KEY, secret_key=S3_SECRET_KEY)

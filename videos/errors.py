@@ -124,7 +124,7 @@ class ChecksumMismatch(DomainError):
 
 
 class UploadBusy(DomainError):
-    """Refusal of a second writer of an upload."""
+    """Refusal of a second writer of an upload, and of ending one that is being completed."""
 
     status_code = status.HTTP_423_LOCKED
     default_code = "upload_busy"
@@ -173,6 +173,50 @@ class NotJoinable(DomainError):
 
     default_code = "not_joinable"
     default_detail = "Only complete partial uploads of your own can be joined, and only once."
+
+
+class DirectUnavailable(DomainError):
+    """Refusal of a direct upload by a service that keeps its files on a disk."""
+
+    default_code = "direct_unavailable"
+    default_detail = (
+        "This service has no object storage to which files could be sent directly (STORAGE=local). "
+        "Upload by tus to this address, without Upload-Mode, or with a form."
+    )
+
+
+class DirectUpload(DomainError):
+    """Refusal of bytes by tus for an upload whose parts go to the bucket."""
+
+    default_code = "direct_upload"
+    default_detail = (
+        "The parts of this upload are sent to the addresses that it has told, and not to this one."
+    )
+
+
+class NotDirect(DomainError):
+    """Refusal of a request that only direct uploads know."""
+
+    default_code = "not_direct"
+    default_detail = "This is no direct upload. Send its bytes by tus."
+
+
+class PartsMismatch(DomainError):
+    """Refusal to complete a direct upload whose parts are not in the bucket as they must be."""
+
+    default_code = "parts_mismatch"
+    default_detail = (
+        "Some parts changed while the upload was completed. Complete it again when all are there."
+    )
+    attr = "parts"
+
+
+class UploadDamaged(DomainError):
+    """The end of a direct upload: the bucket has made another object of its parts."""
+
+    status_code = status.HTTP_410_GONE
+    default_code = "upload_damaged"
+    default_detail = "The object is not what its parts are together. Begin a new upload."
 
 
 class TooManyCaptions(DomainError):

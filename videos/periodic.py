@@ -13,7 +13,7 @@ from audit.forgetting import forget_old_requests
 from videos import engines, presence
 from videos.moderation import waiting
 from videos.presentation import refreshing
-from videos.services import completing, garbage, purging
+from videos.services import completing, direct, garbage, purging
 from videos.signals import worker_tick
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def _wake_again() -> None:
 # The periodic work of this app and of those below it. Apps above this one connect to worker_tick.
 OWN_PARTS = {
     "second": (presence.release_of_dead_workers, _wake_again, sealing.seal_in_worker),
-    "minute": (forget_old_requests, refreshing.mend, completing.sweep),
+    "minute": (forget_old_requests, refreshing.mend, completing.sweep, direct.sweep),
     "hour": (
         purging.purge_deleted,
         garbage.collect_garbage,

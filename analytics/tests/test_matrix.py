@@ -64,6 +64,16 @@ MATRIX: dict[str, tuple[Any, ...]] = {
     "GET uploads/{id}": (None, 401, 403, 404, 200, 403, 404),
     "PATCH uploads/{id}": (None, 401, 403, 412, 412, 403, 412),
     "DELETE uploads/{id}": (None, 401, 403, 412, 412, 403, 412),
+    "POST uploads/{id}/parts": ({"numbers": [1]}, 401, 403, 404, 409, 403, 404),
+    "POST uploads/{id}/complete": (
+        {"parts": [{"number": 1, "etag": "x"}]},
+        401,
+        403,
+        404,
+        409,
+        403,
+        404,
+    ),
     "GET videos/{video_id}/poster": (None, 404, 404, 404, 404, 404, 404),  # none on the disk here
     "PUT videos/{video_id}/poster": ({}, 401, 403, 403, 400, 403, 400),
     "DELETE videos/{video_id}/poster": (None, 401, 403, 403, 200, 403, 200),
@@ -221,6 +231,7 @@ OPENS = {
         "POST videos/", "GET payments/creator/videos/{video_id}/offers",
         "PUT payments/creator/videos/{video_id}/offers",
         "POST uploads/", "GET uploads/{id}", "PATCH uploads/{id}", "DELETE uploads/{id}",
+        "POST uploads/{id}/parts", "POST uploads/{id}/complete",
     },
     "videos.view_any_video": set(),  # see test_seeing_and_watching_any_video_are_two_permissions
     "videos.watch_any_video": set(),

@@ -71,6 +71,8 @@ def test_nobody_waits_long_for_a_thread(monkeypatch):
         ("POST", "/api/v1/payments/orders/019a/refund/", LANES.pauses),
         ("POST", "/api/v1/payments/subscription/change", LANES.pauses),
         ("POST", "/api/v1/payments/orders/019a/cancel", LANES.writes),
+        ("POST", "/api/v1/uploads/019a/complete", LANES.far),
+        ("POST", "/api/v1/uploads/019a/parts", LANES.writes),
         ("GET", "/api/v1/stream/019a2b3c-0000-7000-8000-000000000000", LANES.reads),
         ("GET", "/api/v1/stream/play/x", LANES.writes),
     ],

@@ -112,6 +112,7 @@ def test_an_operation_with_several_kinds_of_bodies_has_an_optional_parameter(doc
     }
     assert set(several) == {
         "POST /api/v1/auth/login",
+        "POST /api/v1/uploads/",
         "POST /api/v1/videos/",
         "POST /api/v1/videos/{video_id}/captions/",
         "PATCH /api/v1/videos/{video_id}/captions/{id}",

@@ -74,6 +74,7 @@ WRONG = [
     ("S3_REGION", "Frankfurt!", "the name of a region"),
     ("S3_PREFIX", "../other", "folders of letters"),
     ("S3_PATH_STYLE", "perhaps", "must be true or false"),
+    ("S3_PUBLIC_ENDPOINT", "https://s3.example.com/bucket", "without a path"),
     ("MEDIA_CACHE_BYTES", "1000", "from 67108864"),
     ("ALGORITHM", "none", "one of HS256, HS384, HS512"),
     ("ACCESS_TOKEN_EXPIRE_MINUTES", "0", "from 1 to 1440"),

@@ -27,7 +27,7 @@ from videos.errors import NotJoinable
 from videos.models import Upload
 from videos.services import resuming, sources
 from videos.uploads import spool
-from videos.uploads.received import ReceivedFile
+from videos.uploads.received import Received, ReceivedFile
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def settle(upload: Upload, writer: spool.Writer, sha256: str = "") -> ReceivedFi
     return received
 
 
-def finish(upload: Upload, received: ReceivedFile) -> None:
+def finish(upload: Upload, received: Received) -> None:
     """Make a settled upload the source of its video and queue the processing: once, or not at all.
 
     ``upload`` is then DONE. Raises what `sources` raises, and PermissionDenied: the upload is FAILED
@@ -79,7 +79,7 @@ def finish(upload: Upload, received: ReceivedFile) -> None:
     except ServiceUnavailable:
         raise
     except APIException as refusal:
-        _fail(upload, refusal)
+        fail(upload, refusal)
         raise
     finally:
         received.close()
@@ -129,7 +129,7 @@ def complete(upload: Upload, writer: spool.Writer) -> None:
         logger.warning("The upload %s waits: %s", upload.pk, refusal.detail)
     except APIException as refusal:
         logger.warning("The upload %s was refused: %s", upload.pk, refusal.detail)
-        _fail(upload, refusal)
+        fail(upload, refusal)
     finally:
         writer.close()
 
@@ -140,7 +140,8 @@ def complete_interrupted() -> int:
     Safe in any number of processes at the same time. It waits until the storage can be used.
     """
     count = 0
-    waiting = Upload.objects.filter(state=Upload.State.OPEN).exclude(kind=Upload.Kind.PART)
+    here = (Upload.Kind.WHOLE, Upload.Kind.JOINED)
+    waiting = Upload.objects.filter(state=Upload.State.OPEN, kind__in=here)
     for upload in waiting.select_related("user").order_by("created_at"):
         writer = None
         with suppress(OSError):
@@ -213,7 +214,7 @@ def _remove_unknown(path: Path) -> None:
             writer.close()
 
 
-def _attach(upload: Upload, received: ReceivedFile) -> None:
+def _attach(upload: Upload, received: Received) -> None:
     user = upload.user
     if not (user.is_active and user.has_perm("videos.add_video")):
         raise PermissionDenied("The creator may not add videos any more.")
@@ -231,7 +232,8 @@ def _attach(upload: Upload, received: ReceivedFile) -> None:
         sources.attach_source(video=video, received=received, actor=user)
 
 
-def _fail(upload: Upload, refusal: APIException) -> None:
+def fail(upload: Upload, refusal: APIException) -> None:
+    """Mark an open upload as refused for good, and forget its bytes on this machine."""
     code, detail = str(refusal.get_codes())[:40], str(refusal.detail)[:500]
     upload.state = Upload.State.FAILED
     Upload.objects.filter(pk=upload.pk, state=Upload.State.OPEN).update(

@@ -6,6 +6,7 @@ from pathlib import Path
 from videos import storage
 from videos.models import ProcessingJob, Video
 from videos.processing.errors import Rejected
+from videos.storage.objects import SHA256, sha256_of
 
 STEP = "fetch"
 DAMAGED = (
@@ -16,6 +17,8 @@ DAMAGED = (
 
 def source_of(job: ProcessingJob, report: Callable[[str, int], None] | None = None) -> Path:
     """Return the path of a job's source on this machine. A copy that was cut off is completed.
+
+    The first one that has a file which its client sent to the bucket hashes it, for all that come later.
 
     ``report`` is called with the step and 0 percent; an exception in it stops the copy. Raises
     Rejected if the stored file is not the one that was uploaded, and OSError.
@@ -28,11 +31,14 @@ def source_of(job: ProcessingJob, report: Callable[[str, int], None] | None = No
             report(STEP, 0)  # percentages are of the work, which has not begun
 
     try:
-        return storage.store().fetch(
+        path = storage.store().fetch(
             job.source_path, size=size, checksum=checksum, on_percent=on_percent
         )
     except storage.Damaged as error:
         raise Rejected(*DAMAGED) from error
+    if storage.store().is_far and not checksum.startswith(SHA256):
+        facts.filter(source_checksum=checksum).update(source_checksum=SHA256 + sha256_of(path))
+    return path
 
 
 def let_go(job: ProcessingJob) -> None:

@@ -16,7 +16,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from videos import storage
-from videos.models import ProcessingJob, Video
+from videos.models import ProcessingJob, Upload, Video
 from videos.storage.base import POSTERS, SOURCES, VERSIONS, WORK
 
 # A file is written before the row that names it. A younger file may still get its row.
@@ -36,11 +36,17 @@ def collect_garbage() -> int:
             storage.store().let_go(name)
     # Last, because a store that is away raises OSError.
     unnamed = []
-    if storage.store().begin_sweep(time.time() - ORPHAN_SECONDS):
+    if storage.store().begin_sweep(time.time() - ORPHAN_SECONDS, _sent_by_clients("multipart_id")):
         unnamed = [*_versions(), *_sources(), *_posters(), *_shared_work()]
     for name in unnamed:
         storage.store().remove(name)
     return len(unnamed) + len(leftovers)
+
+
+def _sent_by_clients(field: str) -> set[str]:
+    """Return this field of all direct uploads that are under way: they have clocks of their own."""
+    under_way = Upload.objects.filter(kind=Upload.Kind.DIRECT, state=Upload.State.OPEN)
+    return {*under_way.values_list(field, flat=True)}
 
 
 def _versions() -> Iterator[str]:
@@ -64,8 +70,11 @@ def _versions() -> Iterator[str]:
 
 def _sources() -> Iterator[str]:
     """Yield the folders of sources that belong to no video and to no open job."""
+    arriving = _sent_by_clients("object_name")
     for name, video_id, _ in _below(SOURCES):
         path = f"{name}/source"
+        if path in arriving:
+            continue
         if Video.objects.filter(pk=video_id, source_path=path).exists():
             continue
         if ProcessingJob.objects.open().filter(source_path=path).exists():

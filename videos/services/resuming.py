@@ -16,6 +16,7 @@ from config.errors import NotVisible
 from config.ids import parse, uuid7
 from videos import jobs, storage
 from videos.errors import (
+    DirectUpload,
     EmptyUpload,
     InvalidHeader,
     JoinedUpload,
@@ -49,7 +50,7 @@ def plan(user: User, wanted: Wanted) -> Upload:
         length=wanted.length,
         metadata=wanted.metadata,
         concat=wanted.concat,
-        expires_at=_expiry(),
+        expires_at=expiry(),
     )
     creator, video = user, None
     if upload.kind != Upload.Kind.PART:
@@ -63,6 +64,9 @@ def plan(user: User, wanted: Wanted) -> Upload:
         jobs.refuse_beyond_quota(creator, size=upload.length or 0, replaced=video)
     if upload.kind != Upload.Kind.JOINED:
         refuse_beyond_quota(upload, upload.length or 0)
+    if upload.kind == Upload.Kind.DIRECT:
+        storage.require()
+    elif upload.kind != Upload.Kind.JOINED:
         check_room(upload.length or 0)
     return upload
 
@@ -139,7 +143,7 @@ def get(user: User, upload_id: UUID) -> Upload:
     upload = Upload.objects.filter(pk=upload_id, user=user).select_related("user").first()
     if upload is None:
         raise NotVisible()
-    if upload.state == Upload.State.OPEN and not upload.joined_id and not is_joined(upload):
+    if upload.state == Upload.State.OPEN and not upload.joined_id and has_file(upload):
         try:
             upload.offset = spool.offset_of(upload.pk)
         except OSError as error:
@@ -166,6 +170,11 @@ def is_joined(upload: Upload) -> bool:
     return upload.kind == Upload.Kind.JOINED
 
 
+def has_file(upload: Upload) -> bool:
+    """Return whether the bytes of an open upload are in a file of its own on a web host."""
+    return upload.kind in {Upload.Kind.WHOLE, Upload.Kind.PART}
+
+
 def writer_of(upload: Upload) -> spool.Writer:
     """Return the writer of an upload that is under way. Raises UploadBusy and UploadGone."""
     try:
@@ -179,7 +188,7 @@ def writer_of(upload: Upload) -> spool.Writer:
 
 def note(upload: Upload, *, offset: int) -> None:
     """Write down what has arrived, and let the time until the upload expires begin anew."""
-    upload.offset, upload.expires_at = offset, _expiry()
+    upload.offset, upload.expires_at = offset, expiry()
     Upload.objects.filter(pk=upload.pk, state=Upload.State.OPEN).update(
         offset=upload.offset, length=upload.length, expires_at=upload.expires_at
     )
@@ -213,9 +222,11 @@ def terminate(upload: Upload) -> None:
 
 
 def refuse_bytes(upload: Upload) -> None:
-    """Raise JoinedUpload if the upload takes no bytes."""
+    """Raise JoinedUpload or DirectUpload if the upload takes no bytes here."""
     if is_joined(upload):
         raise JoinedUpload()
+    if upload.kind == Upload.Kind.DIRECT:
+        raise DirectUpload()
 
 
 def _target(user: User, upload: Upload, wanted: Wanted) -> Video | None:
@@ -290,7 +301,8 @@ def _is_overdue(upload: Upload) -> bool:
     return upload.expires_at + (KEPT if waits else timedelta(0)) <= timezone.now()
 
 
-def _expiry() -> datetime:
+def expiry() -> datetime:
+    """Return when an upload expires that has just heard from its client."""
     return timezone.now() + timedelta(hours=settings.UPLOAD_EXPIRE_HOURS)
 
 

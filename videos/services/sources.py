@@ -15,14 +15,14 @@ from videos import jobs, storage
 from videos.errors import EmptyUpload, NoSource, NotFailed
 from videos.models import Video
 from videos.services import catalogue
-from videos.uploads.received import ReceivedFile
+from videos.uploads.received import Received
 
 
 @transaction.atomic
 def create_with_source(
     *,
     creator: User,
-    received: ReceivedFile,
+    received: Received,
     tags: Sequence[str] = (),
     pk: UUID | None = None,
     **fields: Unpack[catalogue.VideoDetails],
@@ -36,7 +36,7 @@ def create_with_source(
     return attach_source(video=video, received=received, actor=creator)
 
 
-def attach_source(*, video: Video, received: ReceivedFile, actor: User | None) -> Video:
+def attach_source(*, video: Video, received: Received, actor: User | None) -> Video:
     """Make an uploaded file the source of a video (UPLOADED) and queue its processing job.
 
     The file is durable in the store before the row names it. An open job of an earlier source is

@@ -1,7 +1,7 @@
 """What a store of files promises. ``local`` and ``s3`` keep it."""
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
@@ -10,6 +10,7 @@ from config.ids import uuid7
 
 if TYPE_CHECKING:
     from videos.models import Video
+    from videos.storage.direct import Direct  # it needs boto3, which is optional
 
 VERSIONS, SOURCES, POSTERS, WORK = "videos", "sources", "posters", "work"
 
@@ -142,11 +143,14 @@ class Store(Protocol):
     def copies(self) -> Iterator[str]:
         """Yield the names of sources of which this machine has copies."""
 
-    def begin_sweep(self, older_than: float) -> bool:
+    def begin_sweep(self, older_than: float, under_way: Collection[str]) -> bool:
         """Return whether it is time to look for files in the store that no row names.
 
-        It gives up uploads that began before ``older_than`` and never ended.
+        It gives up uploads in parts that began before ``older_than``, but not those ``under_way``.
         """
+
+    def direct(self) -> "Direct | None":
+        """Return the way on which clients send files themselves, or None if there is none."""
 
 
 class Damaged(Exception):

@@ -6,7 +6,7 @@ whole wherever it is read, in both directions.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -15,6 +15,7 @@ from videos.storage.base import POSTERS, SOURCES, VERSIONS, Reading, Store, Writ
 from videos.storage.local import LocalStore
 
 if TYPE_CHECKING:  # it needs boto3, which is optional
+    from videos.storage.direct import Direct
     from videos.storage.s3 import S3Store
 
 
@@ -122,8 +123,11 @@ class BothStore:
     def copies(self) -> Iterator[str]:
         return self.bucket.copies()
 
-    def begin_sweep(self, older_than: float) -> bool:
-        return self.bucket.begin_sweep(older_than)
+    def begin_sweep(self, older_than: float, under_way: Collection[str]) -> bool:
+        return self.bucket.begin_sweep(older_than, under_way)
+
+    def direct(self) -> "Direct | None":
+        return self._new.direct()
 
 
 def has_files(root: Path) -> bool:

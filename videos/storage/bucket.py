@@ -8,7 +8,7 @@ was replaced while it was read.
 import errno
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -55,8 +55,10 @@ class Bucket:
         access_key: str = "",
         secret_key: str = "",
         path_style: bool = True,
+        public_endpoint: str = "",
     ) -> None:
         self.bucket, self.prefix = bucket, prefix
+        self._public_endpoint = public_endpoint
         self._options: dict[str, Any] = {
             "endpoint_url": endpoint or None,
             "region_name": region,
@@ -65,7 +67,9 @@ class Bucket:
         }
         self._style = {"addressing_style": "path" if path_style else "virtual"}
 
-    def _new_client(self, *, timeout: float, attempts: int, **options: Any) -> Any:
+    def _new_client(
+        self, *, timeout: float, attempts: int, endpoint: str = "", **options: Any
+    ) -> Any:
         config = Config(
             connect_timeout=min(5.0, timeout),
             read_timeout=timeout,
@@ -77,23 +81,31 @@ class Bucket:
             response_checksum_validation="when_required",
             **options,
         )
-        return boto3.session.Session().client("s3", config=config, **self._options)
+        places = {**self._options, "endpoint_url": endpoint or self._options["endpoint_url"]}
+        return boto3.session.Session().client("s3", config=config, **places)
 
     @cached_property
-    def _client(self) -> Any:
+    def client(self) -> Any:
         return self._new_client(timeout=30.0, attempts=5)
 
     @cached_property
-    def _hasty(self) -> Any:
+    def hasty(self) -> Any:
         """A client for looks at the server's health, whose answers must not wait."""
         return self._new_client(timeout=2.0, attempts=1)
+
+    @cached_property
+    def signing(self) -> Any:
+        """A client that signs addresses for people's clients, under the host that they can reach."""
+        return self._new_client(
+            timeout=2.0, attempts=1, endpoint=self._public_endpoint, signature_version="s3v4"
+        )
 
     # --- looking ----------------------------------------------------------------------------------
 
     def find(self, name: str, *, hastily: bool = False) -> Stored:
         """Return the facts of an object. Raises FileNotFoundError."""
-        client = self._hasty if hastily else self._client
-        with _as_os_errors(name):
+        client = self.hasty if hastily else self.client
+        with as_os_errors(name):
             answer = client.head_object(Bucket=self.bucket, Key=self.prefix + name)
         return _stored(name, answer)
 
@@ -117,10 +129,10 @@ class Bucket:
                 yield each["Key"].removeprefix(self.prefix)
 
     def _pages(self, name: str, **options: str) -> Iterator[dict[str, Any]]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(
+        pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=self.prefix + name, **options
         )
-        with _as_os_errors(name):
+        with as_os_errors(name):
             yield from pages
 
     def strangers_may(self) -> list[str]:
@@ -149,10 +161,10 @@ class Bucket:
         md5, etag = digests(file, part)
         kind = CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream")
         key = self.prefix + name
-        with _as_os_errors(name):
+        with as_os_errors(name):
             if size <= part:
                 with file.open("rb") as body:
-                    self._client.put_object(
+                    self.client.put_object(
                         Bucket=self.bucket,
                         Key=key,
                         Body=body,
@@ -161,7 +173,7 @@ class Bucket:
                         ContentMD5=b64encode(md5).decode(),
                     )
             else:
-                self._client.upload_file(
+                self.client.upload_file(
                     str(file),
                     self.bucket,
                     key,
@@ -174,8 +186,8 @@ class Bucket:
 
     def write(self, name: str, content: bytes) -> None:
         """Store a short text under a name."""
-        with _as_os_errors(name):
-            self._client.put_object(
+        with as_os_errors(name):
+            self.client.put_object(
                 Bucket=self.bucket,
                 Key=self.prefix + name,
                 Body=content,
@@ -186,8 +198,8 @@ class Bucket:
 
     def read(self, name: str) -> bytes:
         """Return the content of a short object."""
-        with _as_os_errors(name):
-            body = self._client.get_object(Bucket=self.bucket, Key=self.prefix + name)["Body"]
+        with as_os_errors(name):
+            body = self.client.get_object(Bucket=self.bucket, Key=self.prefix + name)["Body"]
             content: bytes = body.read()
         return content
 
@@ -215,7 +227,7 @@ class Bucket:
             while stored is None or offset < stored.size:
                 before = offset
                 try:
-                    with _as_os_errors(name):
+                    with as_os_errors(name):
                         stored, body = self._get(name, offset, etag)
                         etag = stored.etag
                         while piece := body.read(PIECE):
@@ -246,7 +258,7 @@ class Bucket:
             if offset == found.size:
                 return found, _Empty()
             options |= {"Range": f"bytes={offset}-", "IfMatch": f'"{etag}"'}
-        answer = self._client.get_object(**options)
+        answer = self.client.get_object(**options)
         stored = _stored(name, answer)
         if offset:
             total = int(answer["ContentRange"].rpartition("/")[2])
@@ -259,8 +271,8 @@ class Bucket:
         """Remove all objects whose names begin with ``name``, and return their number."""
         count = 0
         for batch in _batches(each.name for each in self.entries(name)):
-            with _as_os_errors(name):
-                answer = self._client.delete_objects(
+            with as_os_errors(name):
+                answer = self.client.delete_objects(
                     Bucket=self.bucket,
                     Delete={
                         "Objects": [{"Key": self.prefix + each} for each in batch],
@@ -274,20 +286,24 @@ class Bucket:
 
     def delete(self, name: str) -> None:
         """Remove one object. Safe to repeat."""
-        with _as_os_errors(name):
-            self._client.delete_object(Bucket=self.bucket, Key=self.prefix + name)
+        with as_os_errors(name):
+            self.client.delete_object(Bucket=self.bucket, Key=self.prefix + name)
 
-    def abort_uploads(self, older_than: float) -> int:
-        """Give up uploads in parts that began before a time, and return their number."""
+    def abort_uploads(self, older_than: float, keep: Collection[str] = ()) -> int:
+        """Give up uploads in parts that began before a time, but those with the ids ``keep``.
+
+        Return their number.
+        """
         count = 0
-        pages = self._client.get_paginator("list_multipart_uploads").paginate(
+        pages = self.client.get_paginator("list_multipart_uploads").paginate(
             Bucket=self.bucket, Prefix=self.prefix
         )
-        with _as_os_errors("uploads in parts"):
+        with as_os_errors("uploads in parts"):
             for page in pages:
                 for each in page.get("Uploads", ()):
-                    if each["Initiated"].timestamp() < older_than:
-                        self._client.abort_multipart_upload(
+                    is_old = each["Initiated"].timestamp() < older_than
+                    if is_old and each["UploadId"] not in keep:
+                        self.client.abort_multipart_upload(
                             Bucket=self.bucket, Key=each["Key"], UploadId=each["UploadId"]
                         )
                         count += 1
@@ -322,7 +338,7 @@ def _batches(names: Iterator[str]) -> Iterator[list[str]]:
 
 
 @contextmanager
-def _as_os_errors(name: str) -> Iterator[None]:
+def as_os_errors(name: str) -> Iterator[None]:
     """Turn errors of boto3 into OSErrors; errors of the disk pass through."""
     try:
         yield

@@ -13,7 +13,7 @@ _LOCAL = LocalStore()
 # All that a store in a bucket depends on.
 _NAMES = (
     "STORAGE", "S3_ENDPOINT", "S3_BUCKET", "S3_REGION", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_PREFIX",
-    "S3_PATH_STYLE", "MEDIA_ROOT", "MEDIA_CACHE_BYTES",
+    "S3_PATH_STYLE", "S3_PUBLIC_ENDPOINT", "MEDIA_ROOT", "MEDIA_CACHE_BYTES",
 )  # fmt: skip
 
 

@@ -12,9 +12,7 @@ from django.conf import settings
 from config.errors import StorageFull
 from videos.storage.base import SOURCES, Damaged
 from videos.storage.bucket import Bucket
-from videos.storage.objects import sha256_of
-
-SHA256 = "sha256:"
+from videos.storage.objects import has_checksum
 
 
 class Copies:
@@ -86,7 +84,7 @@ def _fault(part: Path, size: int | None, checksum: str) -> str:
     found = part.stat().st_size
     if size is not None and found != size:
         return f"has {found} of {size} bytes"
-    if checksum.startswith(SHA256) and SHA256 + sha256_of(part) != checksum:
+    if not has_checksum(part, checksum):
         return "has another checksum"
     return ""
 

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -117,8 +117,11 @@ class LocalStore:
     def copies(self) -> Iterator[str]:
         return iter(())
 
-    def begin_sweep(self, older_than: float) -> bool:
+    def begin_sweep(self, older_than: float, under_way: Collection[str]) -> bool:
         return True
+
+    def direct(self) -> None:
+        return None
 
     def _path(self, name: str) -> Path:
         path: Path = settings.MEDIA_ROOT / name

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +21,7 @@ from videos.storage.base import VERSIONS, WORK, Reading, Writing
 from videos.storage.bucket import Bucket
 from videos.storage.cache import Cache
 from videos.storage.copies import Copies
+from videos.storage.direct import Direct
 from videos.storage.listing import LISTING, UNCHANGING, Listings, encoded, facts_of
 from videos.storage.locks import alone
 from videos.storage.objects import Sent, Stored, sent_as
@@ -271,14 +272,17 @@ class S3Store:
     def copies(self) -> Iterator[str]:
         yield from self._copies.names()
 
-    def begin_sweep(self, older_than: float) -> bool:
+    def begin_sweep(self, older_than: float, under_way: Collection[str]) -> bool:
         with suppress(FileNotFoundError):
             if self._bucket.find(SWEPT).changed_at > time.time() - SWEEP_SECONDS:
                 return False
         self._bucket.write(SWEPT, b"The last search for files that nobody needs began now.\n")
         with suppress(FileNotFoundError):  # rclone says so where there is none
-            self._bucket.abort_uploads(older_than)
+            self._bucket.abort_uploads(older_than, under_way)
         return True
+
+    def direct(self) -> Direct:
+        return Direct(self._bucket)
 
     # --- how --------------------------------------------------------------------------------------
 
@@ -330,6 +334,7 @@ def from_settings() -> S3Store:
         access_key=settings.S3_ACCESS_KEY,
         secret_key=settings.S3_SECRET_KEY,
         path_style=settings.S3_PATH_STYLE,
+        public_endpoint=settings.S3_PUBLIC_ENDPOINT,
     )
     return S3Store(bucket, Path(settings.MEDIA_ROOT), settings.MEDIA_CACHE_BYTES)
 

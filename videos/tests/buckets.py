@@ -79,7 +79,7 @@ class Server:
             return False
 
     def make_bucket(self) -> bool:
-        client = bucket_of(self)._client
+        client = bucket_of(self).client
         try:
             names = [each["Name"] for each in client.list_buckets()["Buckets"]]
             if BUCKET not in names:

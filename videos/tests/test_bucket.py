@@ -56,7 +56,7 @@ def test_a_file_goes_in_and_comes_out(bucket, tmp_path):
     sent.check(bucket.find("videos/x/a.m4s"))
     bucket.download("videos/x/a.m4s", tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == content
-    kind = bucket._client.head_object(Bucket=BUCKET, Key="vod/videos/x/a.m4s")["ContentType"]
+    kind = bucket.client.head_object(Bucket=BUCKET, Key="vod/videos/x/a.m4s")["ContentType"]
     assert kind in ("video/iso.segment", "application/octet-stream")
 
 

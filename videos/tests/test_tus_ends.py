@@ -252,3 +252,32 @@ class TestJoined:
         url = tus.post(HTTP_UPLOAD_CONCAT=f"final;{urls[0]} {urls[1]}")["Location"]
         assert tus.delete(url).status_code == 204
         assert (media.files(), Upload.objects.count(), jobs()) == ([], 0, 0)
+
+
+class TestDirectWithoutObjectStorage:
+    """STORAGE=local. The rest is in `test_direct`, with real servers."""
+
+    def test_it_is_refused_and_says_why(self, tus):
+        response = tus.client.post(
+            URL, {"filename": "f.mp4", "length": 3}, format="json", HTTP_UPLOAD_MODE="direct"
+        )
+        assert (response.status_code, code(response)) == (409, "direct_unavailable")
+        assert "STORAGE=local" in response.json()["errors"][0]["detail"]
+        assert not Upload.objects.exists()
+
+    def test_an_unknown_mode(self, tus):
+        response = tus.post(HTTP_UPLOAD_LENGTH="3", HTTP_UPLOAD_MODE="fast")
+        assert (response.status_code, code(response)) == (400, "invalid_header")
+        assert not Upload.objects.exists()
+
+    def test_an_upload_by_tus_answers_with_its_state(self, tus):
+        made = tus.post(HTTP_UPLOAD_LENGTH="3").json()
+        assert (made["kind"], made["length"], made["direct"]) == ("whole", 3, None)
+        upload = {"id": made["id"]}
+        for path, body in (
+            ("parts", {"numbers": [1]}),
+            ("complete", {"parts": [{"number": 1, "etag": "x"}]}),
+        ):
+            response = tus.client.post(f"{URL}{upload['id']}/{path}", body, format="json")
+            assert (response.status_code, code(response)) == (409, "not_direct")
+        assert Upload.objects.get().offset == 0

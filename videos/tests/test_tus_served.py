@@ -10,7 +10,6 @@ import threading
 import time
 from functools import partial
 
-import psutil
 import pytest
 from tusclient import client as tuspy
 
@@ -213,27 +212,3 @@ def test_a_death_after_the_last_byte_is_repaired_by_the_next_process(token, medi
     with processes.web(WEB_WORKERS="2"):
         processes.wait_for(ProcessingJob.objects.exists)
     only_video(content)
-
-
-@pytest.mark.long
-def test_ninety_slow_uploads_hold_no_thread_of_django(token, creator, media):
-    with processes.web(RATE_LIMIT_DEFAULT="0") as (server, port):
-        tus = TusClient(port, token)
-        tus.patch(tus.begin(1), 0, b"x")
-        family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
-
-        def memory() -> int:
-            return sum(process.memory_info().rss for process in family)
-
-        idle = memory()
-        connections = []
-        for _ in range(90):  # 100 of one address may wait
-            connection = tus.open_patch(tus.begin(MEGABYTE), 0, MEGABYTE)
-            connection.sendall(bytes(1000))
-            connections.append(connection)
-        begun = time.monotonic()
-        assert tus.ask("GET", "/api/v1/videos/").status == 200
-        assert time.monotonic() - begun < 5
-        assert memory() - idle < 100 * MEGABYTE
-        for connection in connections:
-            connection.close()

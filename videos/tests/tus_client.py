@@ -27,9 +27,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(port: int) -> Iterator[subprocess.Popen]:
+def serving(port: int, **changes: str) -> Iterator[subprocess.Popen]:
     """Run a web server of two processes on this port, which another one may have had before."""
-    server = processes.start("run_web", PORT=str(port), WEB_WORKERS="2", RATE_LIMIT_DEFAULT="0")
+    own = {"PORT": str(port), "WEB_WORKERS": "2", "RATE_LIMIT_DEFAULT": "0", **changes}
+    server = processes.start("run_web", **own)
     try:
         processes.wait_for(lambda: processes._answers(port))
         yield server

@@ -1,4 +1,4 @@
-"""The rows of uploads that arrive in several requests."""
+"""The rows of uploads that arrive in several requests, here or in the bucket."""
 
 from django.conf import settings
 from django.db import models
@@ -9,19 +9,24 @@ from config.ids import uuid7
 
 
 class Upload(models.Model):
-    """A file that arrives by the tus protocol, in any number of requests.
+    """A file that arrives in any number of requests: by the tus protocol, or DIRECT in the bucket.
 
-    Its bytes are in `videos.uploads.spool`, and how many there are is the size of that file alone:
-    ``offset`` is what the last answered request left, for people and for the quota. ``length`` is None
-    as long as the client has not told it. ``metadata`` and ``concat`` are the client's headers as they
-    came. ``video_id`` is the video to which the file goes; with ``makes_video`` it is made then. A PART
-    goes to no video: once joined it is a part of ``joined``, at ``position``.
+    Of tus, the bytes are in `videos.uploads.spool`, and how many there are is the size of that file
+    alone: ``offset`` is what the last answered request left, for people and for the quota. ``length`` is
+    None as long as the client has not told it. ``metadata`` and ``concat`` are the client's headers as
+    they came. ``video_id`` is the video to which the file goes; with ``makes_video`` it is made then. A
+    PART goes to no video: once joined it is a part of ``joined``, at ``position``.
+
+    A DIRECT one is the bucket's upload in parts ``multipart_id``, for the object ``object_name``. Its
+    ``offset`` is 0 until its client has said that all parts are there, and the bucket has said so too:
+    then it is ``length``, and ``parts_etag`` is what tells these parts from others.
     """
 
     class Kind(models.TextChoices):
         WHOLE = "whole", "a whole file"
         PART = "part", "a part of a file"
         JOINED = "joined", "a file joined from parts"
+        DIRECT = "direct", "a file that is sent to the bucket"
 
     class State(models.TextChoices):
         OPEN = "open", "under way"
@@ -43,6 +48,10 @@ class Upload(models.Model):
     makes_video = models.BooleanField(default=False)
     joined = models.ForeignKey("self", models.CASCADE, null=True, related_name="parts")
     position = models.PositiveSmallIntegerField(default=0)
+    object_name = models.CharField(max_length=255, blank=True)
+    multipart_id = models.TextField(blank=True)
+    part_size = models.BigIntegerField(null=True)
+    parts_etag = models.CharField(max_length=80, blank=True)
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -58,6 +67,11 @@ class Upload(models.Model):
             models.CheckConstraint(
                 name="upload_part_has_no_video",
                 condition=Q(kind="part", video_id=None) | (~Q(kind="part") & ~Q(video_id=None)),
+            ),
+            models.CheckConstraint(
+                name="upload_direct_has_object",
+                condition=(Q(kind="direct") & ~Q(object_name="") & Q(part_size__gt=0))
+                | (~Q(kind="direct") & Q(object_name="", part_size=None)),
             ),
             models.CheckConstraint(
                 name="upload_ended_at",

@@ -5,11 +5,47 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from django.conf import settings
 
 from config.errors import StorageFull, TooLarge
 from videos import storage
+
+
+class Received(Protocol):
+    """A complete uploaded file that becomes a source: its size in bytes, and its checksum."""
+
+    name: str
+    size: int
+    checksum: str
+    video_id: uuid.UUID | None
+
+    def keep(self, video_id: uuid.UUID) -> str:
+        """Make it durable in the store as a source of this video, and return its name there."""
+
+    def close(self) -> None:
+        """Let go of what was not kept."""
+
+
+@dataclass
+class ArrivedObject:
+    """A file that its client has sent to the store: it lies at its place, and is the only copy.
+
+    ``checksum`` is `videos.storage.objects.parts_checksum`, or empty if the store does not tell one.
+    """
+
+    stored_as: str
+    name: str
+    size: int
+    checksum: str
+    video_id: uuid.UUID | None
+
+    def keep(self, video_id: uuid.UUID) -> str:
+        return self.stored_as
+
+    def close(self) -> None:
+        """Do nothing: another attempt may need it. Who refuses it for good removes it."""
 
 
 @dataclass

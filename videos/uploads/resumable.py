@@ -25,7 +25,7 @@ from config.errors import ServiceUnavailable
 from config.http import Request as HttpRequest
 from videos.errors import UploadCut
 from videos.models import Upload
-from videos.services import completing
+from videos.services import completing, direct
 from videos.uploads import receiving
 from videos.uploads.asgi import THREADS, WRITE_BYTES, refusal_of
 from videos.uploads.receiving import JOINED_KEY, KEY, ROUTE, Transfer
@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 MEND_SECONDS = 15.0  # between two looks for complete uploads whose process was killed
 SWEEP_SECONDS = 3600.0
 OVERRIDE = b"x-http-method-override"  # for clients that cannot send PATCH
+DIRECT = b"upload-mode"  # its bytes go to the bucket, and Django reads the JSON that begins it
 
 
 class ResumableUploads:
@@ -52,7 +53,7 @@ class ResumableUploads:
         if match is None:
             return False
         if match["upload"] is None:
-            return bool(scope["method"] == "POST")
+            return scope["method"] == "POST" and not _header(scope, DIRECT)
         if scope["method"] == "POST":
             scope["method"] = _header(scope, OVERRIDE).decode("latin-1") or "POST"
         return scope["method"] in {"HEAD", "PATCH"}
@@ -63,6 +64,7 @@ class ResumableUploads:
         swept_at = loop.time()
         while True:
             await self._unless_away(completing.complete_interrupted)
+            await self._unless_away(direct.complete_waiting)
             if loop.time() - swept_at >= SWEEP_SECONDS:
                 swept_at = loop.time()
                 await self._unless_away(completing.sweep)
