@@ -128,7 +128,9 @@ def render(site: Site) -> str:
         "user": f"user {_word(site.user)};\n" if site.user else "",
         "resolver": f"    resolver {_word(site.resolver)} valid=10s;\n" if site.resolver else "",
         "ended_memory": _word(site.ended_memory),
-        "upstreams": "\n".join(f"        server {_host(each)};" for each in site.web),
+        "upstreams": "\n".join(
+            f"        server {_host(each)} max_fails=1 fail_timeout=2s;" for each in site.web
+        ),
         "origins": "\n".join(
             f"        {_quoted(origin)} {_quoted(origin)};"
             for origin in settings.CORS_ALLOWED_ORIGINS
