@@ -90,8 +90,8 @@ $(VENV)/stack: requirements-stack.txt requirements-s3.txt requirements-celery.tx
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-stack.txt
 	@touch $@
 
-stack: $(VENV)/stack ## start a large installation on this machine: https://127.0.0.1:2443; `make stack STACK_PORT=3443`
-	@exec $(BIN)/python -m stack start $(if $(STACK_PORT),--port $(STACK_PORT)) $(ARGS)
+stack: $(VENV)/stack ## start a large installation on this machine: https://127.0.0.1:2443; `make stack STACK_PORT=3443 STACK_STORAGE=local`
+	@exec $(BIN)/python -m stack start $(if $(STACK_PORT),--port $(STACK_PORT)) $(if $(STACK_STORAGE),--storage $(STACK_STORAGE)) $(ARGS)
 
 stack-status: $(VENV)/stack ## show what runs where in the stack, with health
 	@$(BIN)/python -m stack status $(ARGS)

@@ -33,13 +33,21 @@ def prefix(name: str) -> str:
     return found
 
 
-def delivery(name: str, *, is_local: bool) -> str:
-    """Return who sends the files of videos: ``embedded`` or ``nginx``. nginx needs them on its disk."""
+def delivery(name: str, *, storage: str, bucket: str, access_key: str) -> str:
+    """Return who sends the files of videos: ``embedded`` or ``nginx``.
+
+    nginx needs them all on its disk, or all in a bucket for which it has a key.
+    """
     value = choice(name, "embedded", among=("embedded", "nginx"))
-    if value == "nginx" and not is_local:
+    if value != "nginx":
+        return value
+    if storage == "local" and bucket:
         allowed = (
-            "it needs STORAGE=local without S3_BUCKET, because nginx sends the files of MEDIA_DIR"
+            "it needs STORAGE=s3, or STORAGE=local without S3_BUCKET: nginx looks in one place"
         )
+        wrong(name, allowed, example="embedded")
+    elif storage == "s3" and not access_key:
+        allowed = "with STORAGE=s3 it needs S3_ACCESS_KEY and S3_SECRET_KEY, with which nginx signs"
         wrong(name, allowed, example="embedded")
     return value
 

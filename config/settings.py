@@ -285,7 +285,9 @@ SESSION_IDLE_SECONDS = env.number("SESSION_IDLE_SECONDS", 1800, minimum=30)
 BIND_PLAYBACK = env.choice("BIND_PLAYBACK", "device", among=("device", "network", "none"))
 HEARTBEAT_SECONDS = 10
 # Who sends the published files: the web server itself, or nginx (`manage.py nginx_config`).
-DELIVERY = env_storage.delivery("DELIVERY", is_local=STORAGE == "local" and not S3_BUCKET)
+DELIVERY = env_storage.delivery(
+    "DELIVERY", storage=STORAGE, bucket=S3_BUCKET, access_key=S3_ACCESS_KEY
+)
 
 # --- money ------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from stack import files, launch, parts, plan, status
 from stack.plan import BASE_DIR, Plan, Refused
 
 
-def start(folder: Path, first_port: int | None) -> int:
+def start(folder: Path, first_port: int | None, storage: str) -> int:
     """Prepare the folder, and become the supervisor."""
     for process, _ in supervisor.running(folder):
         sys.stdout.write(
@@ -18,7 +18,7 @@ def start(folder: Path, first_port: int | None) -> int:
         )
         return 0
     with plan.alone(folder):
-        chosen = plan.make(folder, first_port)
+        chosen = plan.make(folder, first_port, storage)
         for name in ("conductor", *(part.name for part in parts.all_of(chosen))):
             launch.end_leftovers(folder / name)  # a supervisor that was killed leaves them
         if taken := plan.in_use(chosen):
@@ -76,6 +76,8 @@ def main() -> int:
                 f"the first of its ports, 0 for free ones; default {plan.FIRST_PORT}, then the same"
             )
             command.add_argument("--port", type=int, help=text)
+            text = "where videos lie: s3 (a bucket, the default) or local (a folder)"
+            command.add_argument("--storage", choices=plan.STORAGES, default="", help=text)
         if name == "run":
             command.add_argument("part")
     options, others = parser.parse_known_args()
@@ -84,7 +86,7 @@ def main() -> int:
     folder = options.folder.resolve()
     try:
         if options.command == "start":
-            return start(folder, options.port)
+            return start(folder, options.port, options.storage)
         chosen = plan.load(folder)
         if options.command == "status":
             return 0 if status.show(chosen) else 1

@@ -1,5 +1,6 @@
 """The first process of the supervisor: it starts the others, each step when the one before works."""
 
+import os
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from config import supervisor
 from stack import health, launch, parts, status
 from stack.control import Supervisor
 from stack.parts import Part
-from stack.plan import ADMIN, BASE_DIR, BUCKET, DATABASE, Plan
+from stack.plan import ADMIN, BASE_DIR, BUCKET, DATABASE, HOST, Plan
 
 PATIENCE = 300.0
 
@@ -74,9 +75,32 @@ def _before(plan: Plan, step: str) -> None:
             if known.fetchone() is None:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
     elif step == "celery":
-        _make_bucket(plan)
+        if plan.storage == "s3":
+            _make_bucket(plan)
         _manage(plan, "migrate", "--no-input", "-v", "0")
         _manage(plan, "seed", "-v", "0")
+    elif step == "nginx":
+        _manage(plan, "nginx_config", *_nginx(plan))
+
+
+def _nginx(plan: Plan) -> list[str]:
+    """Return the arguments that make nginx's configuration: TLS, both web servers, and its folder."""
+    folder = plan.folder / "nginx"
+    arguments = {
+        "--output": folder / "nginx.conf",
+        "--folder": folder,
+        "--listen": f"{HOST}:{plan.ports['nginx']}",
+        "--certificate": plan.certificate,
+        "--certificate-key": folder / "key.pem",
+    }
+    if os.geteuid() == 0 and plan.storage == "local":
+        arguments["--user"] = "root"  # the user of the files, as of all that root starts here
+    webs = [
+        each
+        for name in ("web-1", "web-2")
+        for each in ("--web", f"http://{HOST}:{plan.ports[name]}")
+    ]
+    return [*webs, *(str(each) for pair in arguments.items() for each in pair)]
 
 
 def _make_bucket(plan: Plan) -> None:

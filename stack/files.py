@@ -8,7 +8,6 @@ import subprocess
 import sys
 import warnings
 from datetime import UTC, datetime, timedelta
-from grp import getgrgid
 from pathlib import Path
 
 from stack import parts
@@ -16,50 +15,6 @@ from stack.plan import ACCESS_KEY, BASE_DIR, HOST, Plan, Refused, write_private
 
 CERTIFICATE_DAYS = 365
 RENEW_DAYS = 30
-
-NGINX = """
-# Written at each start. nginx only passes requests on: it keeps no body and no answer.
-daemon off;
-{user}worker_processes 2;
-pid nginx.pid;
-error_log stderr error;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;  # the service's own log records more, and masks the secrets in paths
-  server_tokens off;
-  tcp_nodelay on;
-  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-  upstream web {{
-    server {host}:{web_1} max_fails=1 fail_timeout=2s;
-    server {host}:{web_2} max_fails=1 fail_timeout=2s;
-    keepalive 32;
-  }}
-  server {{
-    listen {host}:{port} ssl;
-    http2 on;
-    ssl_certificate certificate.pem;
-    ssl_certificate_key key.pem;
-    ssl_protocols TLSv1.2 TLSv1.3;
-    client_max_body_size 0;  # the service has limits of its own
-    large_client_header_buffers 4 32k;
-    proxy_http_version 1.1;
-    proxy_set_header Connection "";
-    proxy_set_header Host $http_host;
-    proxy_set_header X-Forwarded-For $remote_addr;
-    proxy_set_header X-Forwarded-Proto $scheme;
-    proxy_request_buffering off;
-    proxy_buffering off;
-    proxy_connect_timeout 3s;
-    proxy_read_timeout 300s;
-    proxy_send_timeout 300s;
-    location / {{ proxy_pass http://web; }}
-    # An error names the address, and these addresses hold grants and tokens.
-    location /media/ {{ error_log /dev/null emerg; proxy_pass http://web; }}
-    location /api/v1/stream/play/ {{ error_log /dev/null emerg; proxy_pass http://web; }}
-  }}
-}}
-"""
 
 VALKEY = """
 # Written at each start.
@@ -139,7 +94,8 @@ def prepare(plan: Plan) -> None:
         folder.mkdir(exist_ok=True)
         folder.chmod(0o700)
     for name in ("valkey", "seaweedfs"):
-        (plan.folder / name / "data").mkdir(exist_ok=True)
+        if (plan.folder / name).exists():
+            (plan.folder / name / "data").mkdir(exist_ok=True)
     (plan.folder / "commands").mkdir(exist_ok=True)
     # The quotes keep characters that have a meaning in such a file, as in a folder's name.
     lines = [f"{name}='{value}'" for name, value in plan.settings().items()]
@@ -148,7 +104,8 @@ def prepare(plan: Plan) -> None:
     _postgresql(plan)
     values = {"host": HOST, "port": plan.ports["valkey"], "password": plan.secrets["valkey"]}
     write_private(plan.folder / "valkey" / "valkey.conf", VALKEY.format(**values))
-    _storage(plan)
+    if plan.storage == "s3":
+        _storage(plan)
     _nginx(plan)
     _supervisor(plan)
 
@@ -214,17 +171,11 @@ def _storage(plan: Plan) -> None:
 
 
 def _nginx(plan: Plan) -> None:
-    user = ""
-    if os.geteuid() == 0:  # nginx's default group exists on some systems only
-        nobody = pwd.getpwnam("nobody")
-        user = f"user nobody {getgrgid(nobody.pw_gid).gr_name};\n"
-    ports = {
-        "port": plan.ports["nginx"],
-        "web_1": plan.ports["web-1"],
-        "web_2": plan.ports["web-2"],
-    }
-    text = NGINX.format(host=HOST, user=user, **ports)
-    write_private(plan.folder / "nginx" / "nginx.conf", text)
+    """Let nginx's workers pass to their copies, and make its certificate.
+
+    The conductor writes the configuration, which follows from the settings.
+    """
+    (plan.folder / "nginx").chmod(0o711)
     if not _is_valid(plan.certificate):
         _make_certificate(plan)
 

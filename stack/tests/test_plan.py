@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from stack import launch, plan
+from stack import launch, parts, plan
 from stack.plan import BASE_DIR, HOST, Refused
 
 
@@ -70,6 +70,21 @@ def test_the_stack_decides_its_settings_and_passes_others_on(tmp_path, monkeypat
     environment = plan.make(tmp_path / "stack", 0).environment(PORT="1")
     assert not {"DATABASE_URL", "MEDIA_DIR", "SECRET_KEY"} & environment.keys()
     assert (environment["FFMPEG_PRESET"], environment["PORT"]) == ("fast", "1")
+
+
+def test_the_storage_stays_what_it_was(tmp_path, monkeypatch):
+    monkeypatch.setenv("S3_BUCKET", "of-somebody-else")
+    made = plan.make(tmp_path / "stack", 0, "local")
+    assert made.settings()["MEDIA_DIR"] == str(tmp_path / "stack" / "media")
+    assert "S3_BUCKET" not in made.environment()
+    assert plan.make(tmp_path / "stack", None).storage == "local"
+    assert plan.load(tmp_path / "stack").storage == "local"
+    before = (tmp_path / "stack" / "stack.json").read_text()
+    with pytest.raises(Refused, match="STACK_STORAGE=local"):
+        plan.make(tmp_path / "stack", None, "s3")
+    assert (tmp_path / "stack" / "stack.json").read_text() == before
+    assert "seaweedfs" not in [part.name for part in parts.all_of(made)]
+    assert plan.make(tmp_path / "another", 0).storage == "s3"
 
 
 def test_its_settings_exist(tmp_path):

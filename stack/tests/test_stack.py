@@ -60,8 +60,9 @@ def test_strangers_see_nothing_of_the_bucket(stack, video):
 
 @SHORT
 def test_secrets_are_private(stack):
-    for path in ("stack.json", "settings.env", "supervisord.conf", "nginx/key.pem", "seaweedfs/s3.json",
-                 "valkey/valkey.conf"):  # fmt: skip
+    for path in ("stack.json", "settings.env", "supervisord.conf", "nginx/key.pem",
+                 "nginx/delivery.json",
+                 "seaweedfs/s3.json", "valkey/valkey.conf"):  # fmt: skip
         assert stat.S_IMODE((stack.folder / path).stat().st_mode) == 0o600, path
     lines = [" ".join(process.cmdline()) for process in stack.family()]
     for secret in stack.plan.secrets.values():

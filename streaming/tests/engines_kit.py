@@ -1,8 +1,12 @@
-"""Both engines of the delivery over the same files, and what all of their answers have."""
+"""All engines of the delivery over the same files, and what all of their answers have.
+
+nginx-s3 is nginx over a real server of object storage (`make test-storage`).
+"""
 
 import contextlib
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +25,15 @@ from streaming.tests.delivery_kit import (
     serving,
     wait_until,
 )
+from videos.storage.base import VERSIONS
+from videos.storage.folder import MARK
 
-ENGINES = ["embedded", pytest.param("nginx", marks=pytest.mark.programs)]
+IN_BUCKET = "nginx-s3"
+WITH_NGINX = [
+    pytest.param("nginx", marks=pytest.mark.programs),
+    pytest.param(IN_BUCKET, marks=[pytest.mark.programs, pytest.mark.s3]),
+]
+ENGINES = ["embedded", *WITH_NGINX]
 ORIGIN = "https://app.example"
 HERE = "127.0.0.1"
 SEGMENT = random_bytes(100_000)
@@ -46,6 +57,19 @@ class Engine:
         self.name, self.stage, self.port = name, stage, port
         self.process: Any = None  # of nginx
         self.site: Any = None
+        self.bucket: Any = None  # of nginx-s3
+        self.server: Any = None
+
+    @property
+    def is_nginx(self) -> bool:
+        return self.name != "embedded"
+
+    def publish(self, name: str, content: bytes) -> Path:
+        """Publish a file; return its path on the disk."""
+        path = self.stage.publish(name, content)
+        if self.bucket is not None:
+            self.bucket.write(f"{VERSIONS}/{path.relative_to(self.stage.root)}", content)
+        return path
 
     def fetch(self, path: str, method: str = "GET", headers: dict[str, str] | None = None):
         client = Connection(self.port)
@@ -82,16 +106,35 @@ def link_to(stage: Stage) -> link.Link:
 
 
 @contextlib.contextmanager
-def started(name, folder, *, binding="device", **more):
-    """Run an engine over some published files until the block ends; ``more`` is of nginx's site."""
-    with override_settings(**settings_for(folder) | {"BIND_PLAYBACK": binding}):
-        yield from running(name, folder, **more)
+def started(name, folder, *, binding="device", server=None, settings=None, wait=True, **more):
+    """Run an engine over some published files until the block ends; ``more`` is of nginx's site.
+
+    ``server`` has the bucket of nginx-s3; None: one of its own. ``settings`` change those that the
+    engine gets. ``wait`` until a file can be had.
+    """
+    with contextlib.ExitStack() as stack:
+        changed = dict(settings or {})
+        if name == IN_BUCKET:
+            pytest.importorskip("boto3", reason="missing: boto3")
+            from videos.tests import buckets
+
+            server = server or stack.enter_context(
+                buckets.running(buckets.SeaweedFS, folder / "server")
+            )
+            changed = (
+                {"S3_REGION": "us-east-1", "S3_PATH_STYLE": True} | server.settings() | changed
+            )
+        given = settings_for(folder) | {"BIND_PLAYBACK": binding} | changed
+        stack.enter_context(override_settings(**given))
+        yield from running(name, folder, server, wait and "certificate" not in more, **more)
 
 
 def settings_for(folder):
     return {
         "DELIVERY": "nginx",
-        "MEDIA_ROOT": folder,
+        "STORAGE": "local",
+        "S3_BUCKET": "",
+        "MEDIA_ROOT": folder / "media",
         "GRANT_KEY": KEY,
         "BIND_PLAYBACK": "device",
         "CORS_ALLOWED_ORIGINS": [ORIGIN],
@@ -99,12 +142,20 @@ def settings_for(folder):
     }
 
 
-def running(name, folder, **more):
+def running(name, folder, server, wait, **more):
     """Yield a running engine over some published files."""
-    (folder / "videos").mkdir()
-    stage = Stage(folder / "videos", mode=settings.BIND_PLAYBACK, origins=[ORIGIN])
+    # nginx finds nothing of a bucket on the disk, where only the stage has it.
+    root = folder / ("media" if server is None else "stage") / VERSIONS
+    root.mkdir(parents=True)
+    stage = Stage(root, mode=settings.BIND_PLAYBACK, origins=[ORIGIN])
+    made = Engine(name, stage, 0)
+    if server is not None:
+        from videos.tests import buckets
+
+        made.server, made.bucket = server, buckets.emptied(server)
+        made.bucket.write(MARK, b"")
     for path, (content, _) in FILES.items():
-        stage.publish(path, content)
+        made.publish(path, content)
     stage.snapshot.start()
     exchange = link_to(stage)
 
@@ -115,16 +166,17 @@ def running(name, folder, **more):
             await stage.app(scope, receive, send)
 
     with serving(app, http=protocol_of(stage), lifespan="off") as port:
-        if name == "embedded":
-            yield Engine(name, stage, port)
+        if not made.is_nginx:
+            made.port = port
+            yield made
         else:
             site = nginx_kit.site(
                 folder / "nginx", web=[f"http://{HERE}:{port}"], port=nginx_kit.free_port(), **more
             )
             with nginx_kit.serving(site) as process:
-                made = Engine(name, stage, int(site.listen.rpartition(":")[2]))
+                made.port = int(site.listen.rpartition(":")[2])
                 made.process, made.site = process, site
-                if not more:  # then it speaks TLS
+                if wait:
                     wait_until(lambda: made.get("poster.jpg")[0] == 200)  # the first exchange
                 yield made
     stage.close()

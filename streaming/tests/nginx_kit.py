@@ -87,7 +87,7 @@ def _listens(port: int) -> bool:
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """Return a certificate for 127.0.0.1 that it signs itself, and its key."""
+    """Return a certificate for 127.0.0.1 and localhost that it signs itself, and its key."""
     from datetime import timedelta
     from ipaddress import ip_address
 
@@ -110,7 +110,10 @@ def certificate(folder: Path) -> tuple[Path, Path]:
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]
+            ),
+            False,
         )
         .sign(key, hashes.SHA256())
     )

@@ -1,4 +1,4 @@
-"""Sessions that end, and what was sent to them, with both engines; then nginx alone."""
+"""Sessions that end, and what was sent to them, with all engines; then nginx alone."""
 
 import os
 import signal
@@ -13,7 +13,15 @@ import pytest
 from streaming.delivery.nginx import link
 from streaming.tests import nginx_kit
 from streaming.tests.delivery_kit import AGENT, Connection, Stage, random_bytes, wait_until
-from streaming.tests.engines_kit import ENGINES, HERE, SEGMENT, assert_refused, started
+from streaming.tests.engines_kit import (
+    ENGINES,
+    HERE,
+    IN_BUCKET,
+    SEGMENT,
+    WITH_NGINX,
+    assert_refused,
+    started,
+)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -107,7 +115,7 @@ def test_head_and_refusals_deliver_nothing(engine, recorded):
 
 def test_a_segment_that_is_still_being_read_counts_as_begun(engine, recorded):
     """A buyer who opens all segments, reads none of them and asks for the money back."""
-    engine.stage.publish("1080/9.m4s", random_bytes(12_000_000))
+    engine.publish("1080/9.m4s", random_bytes(12_000_000))
     session = uuid4()
     client = Connection(engine.port, receive_buffer=16_384)
     client.ask(engine.path("1080/9.m4s", session=session))
@@ -127,17 +135,21 @@ def test_a_file_marks_its_session_active(engine):
 
 
 def test_a_text_that_changes_within_a_second_gets_another_tag(engine):
-    path = engine.stage.publish("growing.m3u8", b"#EXTM3U\n#1\n")
+    path = engine.publish("growing.m3u8", b"#EXTM3U\n#1\n")
     tags, at = set(), int(datetime.now(UTC).timestamp()) * 10**9
     for number in range(3):
+        text = b"#EXTM3U\n#%d\n" % number
         new = path.with_name(".new")
-        new.write_bytes(b"#EXTM3U\n#%d\n" % number)
+        new.write_bytes(text)
         os.utime(new, ns=(at + number * 10**7, at + number * 10**7))
         new.replace(path)
         if engine.name == "embedded":
             engine.stage.app._files._open.clear()  # it compares a file with the disk every two seconds
+        elif engine.name == IN_BUCKET:
+            engine.publish("growing.m3u8", text)
+            wait_until(lambda text=text: engine.get("growing.m3u8")[2] == text, seconds=4)
         _status, headers, body = engine.get("growing.m3u8")
-        assert body == b"#EXTM3U\n#%d\n" % number
+        assert body == text
         tags.add(headers["etag"])
     assert len(tags) == 3
 
@@ -145,11 +157,11 @@ def test_a_text_that_changes_within_a_second_gets_another_tag(engine):
 # --- nginx alone ----------------------------------------------------------------------------------
 
 
-@pytest.mark.programs
-def test_http_2_over_tls(tmp_path):
+@pytest.mark.parametrize("name", WITH_NGINX)
+def test_http_2_over_tls(name, tmp_path):
     """The same answers over TLS with HTTP/2, and the segment is recorded."""
     chain, key = nginx_kit.certificate(tmp_path)
-    with started("nginx", tmp_path, certificate=chain, certificate_key=key) as engine:
+    with started(name, tmp_path, certificate=chain, certificate_key=key) as engine:
         recorded, session = Recorded(engine.stage), uuid4()
         path = engine.path("1080/1.m4s", session=session)
         headers = ssl.create_default_context(cafile=str(chain))
@@ -170,9 +182,9 @@ def test_http_2_over_tls(tmp_path):
         wait_until(lambda: recorded.served.get(session) == 0b10, seconds=5)
 
 
-@pytest.mark.programs
-def test_a_reload_forgets_no_ended_session_and_a_start_knows_them_before_it_serves(tmp_path):
-    with started("nginx", tmp_path) as engine:
+@pytest.mark.parametrize("name", WITH_NGINX)
+def test_a_reload_forgets_no_ended_session_and_a_start_knows_them_before_it_serves(name, tmp_path):
+    with started(name, tmp_path) as engine:
         session = uuid4()
         path = engine.path("1080/1.m4s", session=session)
         engine.stage.sessions.end(session)
@@ -210,7 +222,7 @@ def test_the_folder_of_videos_that_is_away_is_a_503(tmp_path):
         assert engine.fetch(path)[0] == 200
 
 
-@pytest.mark.programs
+@pytest.mark.parametrize("name", WITH_NGINX)
 @pytest.mark.parametrize(
     ("mode", "changed", "status"),
     [
@@ -220,14 +232,14 @@ def test_the_folder_of_videos_that_is_away_is_a_503(tmp_path):
         ("network", {}, 200),
     ],
 )
-def test_the_other_modes_of_binding(tmp_path, mode, changed, status):
-    with started("nginx", tmp_path, binding=mode) as engine:
+def test_the_other_modes_of_binding(name, tmp_path, mode, changed, status):
+    with started(name, tmp_path, binding=mode) as engine:
         assert engine.get("1080/1.m4s", **changed)[0] == status
 
 
-@pytest.mark.programs
-def test_the_link_cannot_be_reached_through_nginx(tmp_path):
-    with started("nginx", tmp_path) as engine:
+@pytest.mark.parametrize("name", WITH_NGINX)
+def test_the_link_cannot_be_reached_through_nginx(name, tmp_path):
+    with started(name, tmp_path) as engine:
         given = {"Authorization": f"Bearer {link.secret()}", "Content-Length": "2"}
         for path in (
             link.PATH,

@@ -164,7 +164,71 @@ def test_the_configuration_is_one_that_nginx_takes(tmp_path, settings, with_tls)
     assert stat.S_IMODE((folder / "delivery.json").stat().st_mode) == 0o600
 
 
-def test_the_command_writes_the_three_files(tmp_path, settings):
+@pytest.fixture
+def bucket(settings, tmp_path):
+    """The settings of an installation at a provider, without a server."""
+    settings.STORAGE, settings.S3_BUCKET, settings.S3_ENDPOINT = "s3", "vod-media", ""
+    settings.S3_REGION, settings.S3_PATH_STYLE = "eu-central-1", False
+    settings.S3_ACCESS_KEY, settings.S3_SECRET_KEY = "the-access-key", "the-secret-key"
+    settings.S3_PREFIX, settings.MEDIA_ROOT = "vod/", tmp_path / "media"
+    return settings
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("path_style", [False, True])
+def test_the_configuration_for_a_bucket_is_one_that_nginx_takes(tmp_path, bucket, path_style):
+    bucket.S3_PATH_STYLE = path_style
+    folder, web = tmp_path / "a site", ["http://127.0.0.1:2001"]
+    authority = nginx_kit.certificate(tmp_path)[0]
+
+    conf = nginx_kit.tested(
+        nginx_kit.site(folder, web=web, port=8443, resolver="127.0.0.1", bucket_ca=authority)
+    )
+
+    text = conf.read_text()
+    assert "server %s:443 resolve;" % (
+        "s3.eu-central-1.amazonaws.com"
+        if path_style
+        else "vod-media.s3.eu-central-1.amazonaws.com"
+    ) in text  # fmt: skip
+    assert f'proxy_ssl_trusted_certificate "{authority}";' in text
+    assert f"max_size={bucket.MEDIA_CACHE_BYTES} " in text
+    for secret in ("the-access-key", "the-secret-key"):
+        assert secret not in text
+        assert secret in (folder / "delivery.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "text"),
+    [
+        ({}, [], "--resolver"),
+        ({"S3_ENDPOINT": "http://seaweedfs:8333"}, [], "--resolver"),
+        ({"S3_ENDPOINT": "https://10.0.0.5:8333", "S3_PATH_STYLE": True}, [], "10.0.0.5"),
+    ],
+)
+def test_a_bucket_that_nginx_could_not_ask_is_refused(tmp_path, bucket, changes, arguments, text):
+    for name, value in changes.items():
+        setattr(bucket, name, value)
+    with pytest.raises(CommandError, match=text):
+        call_command("nginx_config", "--folder", str(tmp_path / "n"), *arguments)
+    assert not (tmp_path / "n").exists()
+
+
+def test_files_that_have_not_moved_to_the_bucket_are_not_forgotten(tmp_path, bucket):
+    (tmp_path / "media" / "videos" / "v" / "1").mkdir(parents=True)
+    with pytest.raises(CommandError, match="move_storage"):
+        call_command("nginx_config", "--folder", str(tmp_path / "n"), "--resolver", "127.0.0.1")
+    assert not (tmp_path / "n").exists()
+
+
+def test_a_new_key_of_the_bucket_is_noticed(tmp_path, bucket):
+    configuration.write(configuration.Site(tmp_path, ["http://127.0.0.1:2001"]))
+    assert configuration.is_current(tmp_path) is True
+    bucket.S3_SECRET_KEY = "another"
+    assert configuration.is_current(tmp_path) is False
+
+
+def test_the_command_writes_the_files(tmp_path, settings):
     settings.MEDIA_ROOT = tmp_path / "media"
     output, out = tmp_path / "nginx.conf", StringIO()
 

@@ -1,8 +1,8 @@
 """nginx's configuration for DELIVERY=nginx, made from the settings.
 
-It consists of three files: ``nginx.conf``, ``delivery.js`` with the check, and ``delivery.json`` with
-the facts that the check needs. Only the last one holds secrets, and only its owner can read it. nginx
-reads it when it starts, before it gives up root's rights.
+It consists of ``nginx.conf``, ``delivery.js`` with the check, ``bucket.js`` for files in a bucket, and
+``delivery.json`` with the facts that they need. Only the last one holds secrets, and only its owner can
+read it. nginx reads it when it starts, before it gives up root's rights.
 """
 
 import json
@@ -16,17 +16,19 @@ from django.conf import settings
 
 from config import ids
 from streaming.delivery import answers, files, snapshot
-from streaming.delivery.nginx import link
+from streaming.delivery.nginx import bucket, link
 from videos.storage.chosen import store
 
 HERE = Path(__file__).resolve().parent
 SCRIPT, FACTS = "delivery.js", "delivery.json"
+SCRIPTS = (SCRIPT, bucket.SCRIPT)
 EXCHANGE_MS = int(snapshot.PERIOD_SECONDS * 1000)
 RUN_MS = 5000  # of several exchanges; their memory is given back when a run ends
 NOTES_OF_AN_EXCHANGE = 5000
 # The path is rewritten after nginx has decoded it: a question mark or line break in place of the grant
 # could end it, or become a header of another request. Such a path is no address of a file.
 _GRANT = "[A-Za-z0-9_.~!*(),:@=+-]*"
+_NO_LOG = "error_log /dev/null emerg;"  # a line would name the address, which holds a grant
 _ERRORS = {
     "599": "refuse",
     "403 404": "missing",
@@ -42,7 +44,7 @@ class Site:
 
     ``web`` are origins like http://127.0.0.1:2001. ``certificate`` and ``certificate_key`` are files;
     without them nginx speaks plain HTTP. ``ended_memory`` bounds the number of ended sessions: 8 MB hold
-    31,000.
+    31,000. ``bucket_ca`` has the certificates that may vouch for the bucket; None: those of the system.
     """
 
     folder: Path
@@ -53,16 +55,17 @@ class Site:
     resolver: str = ""
     user: str = ""
     ended_memory: str = "64m"
+    bucket_ca: Path | None = None
 
 
 def facts(site: Site) -> dict[str, Any]:
     """Return the facts for the check inside nginx: keys, limits, and the answers that are refusals."""
-    root, _ = store().delivered()
+    where = {"root": "", "bucket": bucket.facts()} if bucket.is_used() else {"root": _root()}
     return {
         "key": _base64(settings.GRANT_KEY),
         "secret": link.secret(),
         "binding": settings.BIND_PLAYBACK,
-        "root": str(root),
+        **where,
         "web": [origin.rstrip("/") for origin in site.web],
         "path": link.PATH,
         "stale_ms": int(snapshot.STALE_SECONDS * 1000),
@@ -75,26 +78,32 @@ def facts(site: Site) -> dict[str, Any]:
     }
 
 
+def _root() -> str:
+    return str(store().delivered()[0])
+
+
 def _base64(value: bytes) -> str:
     return b64encode(value).decode()
 
 
 def write(site: Site) -> None:
-    """Write the script and the facts into the site's folder, each whole or not at all."""
+    """Write the scripts and the facts into the site's folder, each whole or not at all."""
     (site.folder / "tmp").mkdir(parents=True, exist_ok=True)
     _replace(site.folder / FACTS, json.dumps(facts(site), indent=1, sort_keys=True), 0o600)
-    _replace(site.folder / SCRIPT, (HERE / SCRIPT).read_text(encoding="utf-8"), 0o644)
+    for name in SCRIPTS:
+        _replace(site.folder / name, (HERE / name).read_text(encoding="utf-8"), 0o644)
 
 
 def is_current(folder: Path) -> bool | None:
     """Return whether the written files still follow the settings; None when there are none."""
     try:
         written = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        script = (folder / SCRIPT).read_text(encoding="utf-8")
+        scripts = [(folder / name).read_text(encoding="utf-8") for name in SCRIPTS]
     except FileNotFoundError:
         return None
     expected = facts(Site(folder, written.get("web", [])))
-    return bool(written == expected and script == (HERE / SCRIPT).read_text(encoding="utf-8"))
+    ours = [(HERE / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    return bool(written == expected and scripts == ours)
 
 
 def _replace(path: Path, text: str, mode: int) -> None:
@@ -107,7 +116,8 @@ def _replace(path: Path, text: str, mode: int) -> None:
 
 def render(site: Site) -> str:
     """Return nginx.conf. It holds no secret. Raises ValueError for a text that nginx would misread."""
-    root, _ = store().delivered()
+    if bucket.is_used():
+        bucket.require_moved()
     is_any = settings.CORS_ALLOW_ALL_ORIGINS
     given = {
         "folder_quoted": _quoted(str(site.folder)),
@@ -118,7 +128,9 @@ def render(site: Site) -> str:
         "user": f"user {_word(site.user)};\n" if site.user else "",
         "resolver": f"    resolver {_word(site.resolver)} valid=10s;\n" if site.resolver else "",
         "ended_memory": _word(site.ended_memory),
-        "upstreams": "\n".join(f"        server {_host(each)};" for each in site.web),
+        "upstreams": "\n".join(
+            f"        server {_host(each)} max_fails=1 fail_timeout=2s;" for each in site.web
+        ),
         "origins": "\n".join(
             f"        {_quoted(origin)} {_quoted(origin)};"
             for origin in settings.CORS_ALLOWED_ORIGINS
@@ -132,7 +144,11 @@ def render(site: Site) -> str:
             for extension, kind in files.CONTENT_TYPES.items()
         ),
         "run_ms": str(RUN_MS),
-        "locations": _locations(str(root)),
+        "bucket": _bucket(site),
+        "periodic": f" js_periodic bucket.report interval={bucket.REPORT};"
+        if bucket.is_used()
+        else "",
+        "locations": _locations(site),
     }
     text = _MAIN
     for name, value in given.items():
@@ -153,7 +169,16 @@ def _listen(site: Site) -> str:
     return "\n".join(lines)
 
 
-def _locations(root: str) -> str:
+def _bucket(site: Site) -> str:
+    """Return what the block http has for a bucket."""
+    if not bucket.is_used():
+        return ""
+    folder, script = _quoted(str(site.folder))[1:-1], _quoted(str(site.folder / bucket.SCRIPT))
+    resolver = _word(site.resolver) if site.resolver else ""
+    return "\n".join(f"    {line}" for line in bucket.http(folder, script, resolver)) + "\n"
+
+
+def _locations(site: Site) -> str:
     """Return the locations of published files: of texts and of the others, each with and without ranges.
 
     nginx reads Range otherwise than the embedded engine (several ranges, HEAD, malformed ones), so it
@@ -162,6 +187,7 @@ def _locations(root: str) -> str:
     video = f"(?<media_video>{ids.FORM})"
     changing = "|".join(sorted(files.CHANGING))
     fixed = "|".join(sorted(set(files.CONTENT_TYPES) - files.CHANGING))
+    module, has_tag = ("bucket", False) if bucket.is_used() else ("media", True)
     parts = []
     for is_ranged in (False, True):
         for extensions, is_changing in ((changing, True), (fixed, False)):
@@ -175,14 +201,14 @@ def _locations(root: str) -> str:
                 "" if is_ranged else _header("Accept-Ranges", "bytes"),
                 f'set $media_cache "{cache.decode()}";',
                 _header("Cache-Control", "$media_cache"),
+                "open_file_cache off;" if is_changing else "",
                 # A text may change at any moment: its tag is made before the file is opened.
-                "etag off; open_file_cache off;" if is_changing else "",
-                _header("ETag", "$media_tag") if is_changing else "",
+                "etag off;" if is_changing and has_tag else "",
+                _header("ETag", "$media_tag") if is_changing and has_tag else "",
                 "js_access media.judge;",
-                "js_header_filter media.begun;",
+                f"js_header_filter {module}.begun;",
                 "access_log /dev/null nothing if=$media_noted;",
-                f'disable_symlinks on "from={_quoted(root)[1:-1]}";',
-                f'alias "{_quoted(root)[1:-1]}/$media_file";',
+                *(_from_bucket(site, is_changing) if bucket.is_used() else _from_folder()),
                 _errors(),
                 _common(),
             ]
@@ -191,9 +217,11 @@ def _locations(root: str) -> str:
             parts.append(f'        location ~ "{pattern}" {{\n{body}\n        }}')
     for name in ("refuse", "missing", "changed", "outside", "broken"):
         parts.append(
-            f"        location @{name} {{\n            js_content media.{name};\n"
-            f"            {_common()}\n        }}"
+            f"        location @{name} {{\n            js_content {module}.{name};\n"
+            f"            {_NO_LOG}\n            {_common()}\n        }}"
         )
+    if bucket.is_used():
+        parts.append(bucket.mark(_authority(site)))
     parts.append(
         "        location /media/ {\n"
         "            set $media_path /;  # no published name: every method but OPTIONS is refused\n"
@@ -203,10 +231,27 @@ def _locations(root: str) -> str:
     return "\n".join(parts)
 
 
+def _from_folder() -> list[str]:
+    root = _quoted(_root())[1:-1]
+    return [f'disable_symlinks on "from={root}";', f'alias "{root}/$media_file";']
+
+
+def _from_bucket(site: Site, is_changing: bool) -> list[str]:
+    return bucket.location(is_changing=is_changing, authority=_authority(site))
+
+
+def _authority(site: Site) -> str:
+    """Return the file of the certificates that vouch for the bucket, if it speaks TLS."""
+    if not bucket.is_encrypted():
+        return ""
+    return _quoted(str(site.bucket_ca or bucket.authorities()))
+
+
 def _errors() -> str:
-    """Return where refusals go. nginx's own log would name the address, which holds a grant."""
-    pages = [f"error_page {codes} = @{name};" for codes, name in _ERRORS.items()]
-    return "\n            ".join([*pages, "error_log /dev/null emerg;"])
+    """Return where refusals go."""
+    answered = bucket.errors() if bucket.is_used() else _ERRORS
+    pages = [f"error_page {codes} = @{name};" for codes, name in answered.items()]
+    return "\n            ".join([*pages, _NO_LOG])
 
 
 def _common() -> str:

@@ -51,7 +51,8 @@ function refusalOf(r) {
     const number = /\/(\d{1,5})\.m4s$/.exec(file);
     r.variables.media_file = file;
     r.variables.media_note = known.session + (number ? ':' + Number(number[1]) : '');
-    return delivery.changing[r.variables.media_extension] ? conditionsOf(r, file) : '';
+    // An object of a bucket has a tag of its own, which nginx knows.
+    return delivery.root && delivery.changing[r.variables.media_extension] ? conditionsOf(r, file) : '';
 }
 
 // Return the session and the expiry of a genuine grant of this video and client, or the refusal.
@@ -192,9 +193,9 @@ function refuse(r) {
 
 // What nginx itself did not find, or may not read. The whole folder may be away, too.
 function missing(r) {
-    let isThere = false;
+    let isThere = !delivery.root;  // bucket.js has looked whether the bucket is there
     try {
-        isThere = fs.statSync(delivery.root).isDirectory();
+        isThere = isThere || fs.statSync(delivery.root).isDirectory();
     } catch (e) {
         isThere = false;
     }
@@ -222,6 +223,7 @@ function answer(r, code) {
         r.headersOut.ETag = r.variables.media_tag;
         r.headersOut['Cache-Control'] = r.variables.media_cache;
     }
+    r.status = refusal.status;  // return() alone would keep the first line of a bucket's answer
     r.return(refusal.status, refusal.body);
 }
 

@@ -13,8 +13,8 @@ from streaming.delivery.nginx import configuration
 class Command(BaseCommand):
     help = (
         "Write nginx's configuration for DELIVERY=nginx: nginx.conf to the standard output or to "
-        "--output, and into --folder the check (delivery.js) with its keys, which only their owner can "
-        "read (delivery.json). Run it again after a change of the settings, then reload nginx."
+        "--output, and into --folder the check (delivery.js, bucket.js) with its keys, which only their "
+        "owner can read (delivery.json). Run it again after a change of the settings, then reload nginx."
     )
 
     def add_arguments(self, parser):
@@ -30,7 +30,14 @@ class Command(BaseCommand):
         parser.add_argument("--listen", help="Address and port: 443, or with plain HTTP 8080.")
         parser.add_argument("--certificate", type=Path, help="The certificate chain, as PEM.")
         parser.add_argument("--certificate-key", type=Path, help="The certificate's key, as PEM.")
-        parser.add_argument("--resolver", default="", help="A DNS server, if --web has names.")
+        parser.add_argument(
+            "--resolver", default="", help="A DNS server, if --web or S3_ENDPOINT has a name."
+        )
+        parser.add_argument(
+            "--bucket-ca",
+            type=Path,
+            help="The certificates (PEM) that may vouch for an https S3_ENDPOINT: those of the system.",
+        )
         parser.add_argument("--user", help="The user of nginx's workers, when root starts nginx.")
         parser.add_argument(
             "--ended-memory", default="64m", help="Memory of ended sessions (8m for 31,000): 64m."
@@ -53,6 +60,7 @@ class Command(BaseCommand):
             resolver=options["resolver"],
             user=_user() if options["user"] is None else options["user"],
             ended_memory=options["ended_memory"],
+            bucket_ca=options["bucket_ca"] and options["bucket_ca"].resolve(),
         )
         try:
             text = configuration.render(site)
