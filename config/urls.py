@@ -23,6 +23,7 @@ api_v1 = [
 
 urlpatterns = [
     path("", include("streaming.page_urls")),
+    path("account/", include("accounts.page_urls")),
     path("api/v1/", include(api_v1)),
     path("api/schema/", DocumentView.as_view(), name="schema"),
     path("api/docs/", SwaggerView.as_view(url_name="schema"), name="docs"),
