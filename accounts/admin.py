@@ -35,11 +35,12 @@ class UserAdmin(ServiceAdmin[User]):
     list_select_related = ["role"]
     search_fields = ["email", "display_name"]
     fields = [
-        "id", "email", "display_name", "role", "is_moderator", "is_active", "groups", "created_at",
-        "last_login",
+        "id", "email", "display_name", "role", "is_moderator", "email_verified", "is_active", "groups",
+        "created_at", "last_login",
     ]  # fmt: skip
     readonly_fields = [
-        "id", "email", "role", "is_moderator", "is_active", "groups", "created_at", "last_login",
+        "id", "email", "role", "is_moderator", "email_verified", "is_active", "groups", "created_at",
+        "last_login",
     ]  # fmt: skip
     actions = [
         "make_viewer", "make_creator", "make_administrator", "appoint_moderator",

@@ -36,6 +36,33 @@ class TokenReused(AuthenticationFailed):
     )
 
 
+class LinkInvalid(DomainError):
+    """The one answer to every token of a mail that cannot be used (any more)."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "link_invalid"
+    default_detail = (
+        "This link was used, has expired, or was replaced by a newer one. Ask for a new one."
+    )
+    attr = "token"
+
+
+class EmailTaken(DomainError):
+    default_code = "email_taken"
+    default_detail = (
+        "Another account has this address now, so yours keeps its own. Sign in to that account, or"
+        " choose another address."
+    )
+
+
+class AlreadyVerified(DomainError):
+    default_code = "already_verified"
+    default_detail = (
+        "Your address is verified, so there is no link to send. For a link to a new address, ask for the"
+        " change again."
+    )
+
+
 class LastAdmin(DomainError):
     default_code = "last_admin"
     default_detail = (

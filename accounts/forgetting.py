@@ -1,4 +1,4 @@
-"""Forgetting sign-ins that are over. Both functions delete a bounded number of rows a call."""
+"""Forgetting sign-ins and links that are over. Each function deletes a bounded number of rows a call."""
 
 from datetime import timedelta
 
@@ -6,11 +6,12 @@ from django.contrib.sessions.models import Session
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts.models import RefreshFamily
+from accounts.models import MailedLink, RefreshFamily
 from config import batches
 
 KEPT = timedelta(days=30)  # after the last token of a sign-in has expired
 NETWORK_KEPT = timedelta(days=365)
+LINKS_KEPT = timedelta(days=1)
 
 
 def forget_old_sign_ins() -> int:
@@ -25,6 +26,14 @@ def forget_old_sign_ins() -> int:
     )
     needless = Q(network="") | Q(expires_at__lt=now - NETWORK_KEPT) | Exists(newer)
     return batches.delete(RefreshFamily.objects.filter(needless, expires_at__lt=now - KEPT))
+
+
+def forget_old_links() -> int:
+    """Delete the mailed links that expired LINKS_KEPT ago, used or not, and return how many.
+
+    Among them are requests that no worker took in time. Safe to repeat.
+    """
+    return batches.delete(MailedLink.objects.filter(expires_at__lt=timezone.now() - LINKS_KEPT))
 
 
 def forget_admin_sessions() -> int:

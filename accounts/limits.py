@@ -17,10 +17,16 @@ def count_attempt(request: HttpRequest, email: str) -> None:
     from which its owner has signed in before may try.
     """
     network = network_of(request)
-    ratelimit.count(request, group=GROUP, key=f"account:{_account(email)}|{network}")
+    count_request(request, email)
     failures = _failures(request, email, increment=False)
     if failures is not None and failures.remaining == 0 and not _is_known(email, network):
         raise ratelimit.RateLimited(failures)
+
+
+def count_request(request: HttpRequest, email: str) -> None:
+    """Count one request about an account from a network. Raises RateLimited. Reads no account."""
+    key = f"account:{_account(email)}|{network_of(request)}"
+    ratelimit.count(request, group=GROUP, key=key)
 
 
 def network_of(request: HttpRequest) -> str:

@@ -55,6 +55,7 @@ class UserManager(BaseUserManager["User"]):
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """Create an administrator (`manage.py createsuperuser`), and record it."""
         with transaction.atomic():
+            fields.setdefault("email_verified", True)  # by the operator, who has the shell
             user = self.create_user(email, password, role=Role.ADMIN, **fields)
             audit.record(
                 actor=None, action=AuditAction.USER_REGISTERED, target=user, role=Role.ADMIN.value
@@ -79,6 +80,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField("may open the admin site", default=False)
     is_active = models.BooleanField(default=True)
     is_moderator = models.BooleanField("moderates videos", default=False)  # beside the role
+    # Somebody who reads this mailbox has said so by a link (accounts.recovery).
+    email_verified = models.BooleanField("address verified", default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     # Since then the user's videos are out of the shop, by a moderator's decision.
     suspended_at = models.DateTimeField("suspended since (UTC)", null=True, editable=False)
@@ -165,6 +168,7 @@ class RefreshFamily(models.Model):
     previous = models.CharField("id of the refresh token before it", max_length=32, blank=True)
     rotated_at = models.DateTimeField("last refresh (UTC)", null=True)
     network = models.CharField("signed in from this network", max_length=64, blank=True)
+    user_agent = models.CharField("signed in with this program", max_length=200, blank=True)
     created_at = models.DateTimeField("signed in (UTC)", default=timezone.now, editable=False)
     expires_at = models.DateTimeField("expires (UTC)")
     revoked_at = models.DateTimeField("ended (UTC)", null=True)
@@ -182,3 +186,46 @@ class RefreshFamily(models.Model):
 
     def __str__(self) -> str:
         return f"sign-in of {self.user_id} at {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class MailedLink(models.Model):
+    """A request for a link that is mailed to a person, and the one use of that link.
+
+    The row of a forgotten password is the same for every address; the worker finds out whether it has
+    an account (`accounts.links`). The token of the link is made from the row's id and a key of the
+    service, when the mail is sent, so neither the row nor the stored mail holds it.
+    """
+
+    class Purpose(models.TextChoices):
+        RESET_PASSWORD = "reset_password", "set a new password"
+        VERIFY_EMAIL = "verify_email", "verify the address"
+        CHANGE_EMAIL = "change_email", "change to this address"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    purpose = models.CharField(max_length=20, choices=Purpose.choices)
+    # Of a forgotten password, until the worker has looked: what was sent, and no user.
+    email = models.CharField("mailed to", max_length=emails.LENGTH_MAX)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField("expires (UTC)")
+    mailed_at = models.DateTimeField("taken by the worker (UTC)", null=True)
+    ended_at = models.DateTimeField("used or replaced (UTC)", null=True)
+
+    class Meta:
+        indexes = [
+            # accounts.links.prepare_due: the requests that the worker has not seen.
+            models.Index(
+                fields=["id"], name="link_waiting", condition=models.Q(mailed_at__isnull=True)
+            ),
+            # accounts.links: the links that one address got in the last hour.
+            models.Index(fields=["email", "mailed_at"], name="link_by_address"),
+            # accounts.links.end_all: the live links of a user.
+            models.Index(
+                fields=["user"], name="link_live", condition=models.Q(ended_at__isnull=True)
+            ),
+            # accounts.forgetting: the links that are over.
+            models.Index(fields=["expires_at"], name="link_by_end"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} of {self.created_at:%Y-%m-%d %H:%M}"

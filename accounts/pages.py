@@ -1,11 +1,15 @@
-"""The pages on which a user signs in to pages, and out again. The API never reads this session."""
+"""The pages on which a user signs in to pages and out again, and those behind mailed links.
+
+The API never reads the session of the first. The others are the same for everybody: the token is in the
+fragment of the address, which browsers send to no server, and their script gives it to the API.
+"""
 
 from django.contrib import auth
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import get_token
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.csrf import csrf_protect
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.forms import CheckedSignIn
 from config.pages import html_page
@@ -41,3 +45,17 @@ def private_page(template: str, context: dict[str, object], *, status: int = 200
     page = html_page(template, context, status=status)
     page["Cache-Control"] = "no-store"
     return page
+
+
+@csrf_exempt  # no cookie is read, so that any other method is a 405
+@require_safe
+def reset(request: HttpRequest) -> HttpResponse:
+    """Show the form for a new password."""
+    return html_page("accounts/reset.html")
+
+
+@csrf_exempt
+@require_safe
+def verify(request: HttpRequest) -> HttpResponse:
+    """Show the button that verifies an address. A program that only opens links presses no button."""
+    return html_page("accounts/verify.html")

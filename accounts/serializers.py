@@ -1,4 +1,5 @@
 import unicodedata
+from datetime import datetime
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -6,8 +7,8 @@ from django.core.validators import EmailValidator
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from accounts import precis, services
-from accounts.models import User
+from accounts import precis, recovery, services
+from accounts.models import RefreshFamily, User
 from accounts.roles import Role
 from config import emails
 from config.api.representation import Compiled
@@ -49,9 +50,12 @@ class UserSerializer(Compiled, serializers.ModelSerializer):
     class Meta:
         model = User
         fields = [
-            "id", "email", "display_name", "role", "is_moderator", "is_active", "created_at",
+            "id", "email", "display_name", "role", "is_moderator", "email_verified", "is_active",
+            "created_at",
         ]  # fmt: skip
-        read_only_fields = ["id", "email", "is_moderator", "is_active", "created_at"]
+        read_only_fields = [
+            "id", "email", "is_moderator", "email_verified", "is_active", "created_at",
+        ]  # fmt: skip
         extra_kwargs = {"display_name": {"required": True}}
 
 
@@ -122,6 +126,51 @@ class PasswordSerializer(CompleteErrors):
     def validate(self, attrs):
         _check_password("new_password", attrs, self.context["request"].user)
         return attrs
+
+
+class ForgotSerializer(serializers.Serializer):
+    # As at a sign-in: any text, because accounts of old may have addresses without a normal form.
+    email = serializers.CharField(max_length=emails.LENGTH_MAX)
+
+
+class LinkTokenSerializer(serializers.Serializer):
+    token = serializers.CharField(max_length=200, help_text="What the link has after `#token=`.")
+
+
+class ResetSerializer(LinkTokenSerializer):
+    new_password = PasswordField()
+
+    def validate(self, attrs):
+        _check_password("new_password", attrs, recovery.owner_of(attrs["token"]))
+        return attrs
+
+
+class EmailSerializer(serializers.Serializer):
+    email = AddressField()
+    current_password = PasswordField()
+
+
+class SignInSerializer(serializers.ModelSerializer):
+    last_used_at = serializers.SerializerMethodField()
+    is_current = serializers.SerializerMethodField(help_text="Whether this request belongs to it.")
+
+    class Meta:
+        model = RefreshFamily
+        fields = [
+            "id", "created_at", "last_used_at", "expires_at", "network", "user_agent", "is_current",
+        ]  # fmt: skip
+        read_only_fields = fields
+        extra_kwargs = {
+            "network": {"help_text": "Where it began: an IPv4 address, or an IPv6 /64 network."},
+            "user_agent": {"help_text": "The program, as it named itself."},
+        }
+
+    def get_last_used_at(self, sign_in: RefreshFamily) -> datetime:
+        return sign_in.rotated_at or sign_in.created_at
+
+    def get_is_current(self, sign_in: RefreshFamily) -> bool:
+        claims = self.context["request"].auth
+        return claims is not None and claims.family_id == sign_in.pk
 
 
 class RoleSerializer(serializers.Serializer):

@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from rest_framework.exceptions import ValidationError
 
 import audit.services as audit
-from accounts import attacks, limits, tokens
+from accounts import attacks, limits, links, tokens
 from accounts.errors import LastAdmin, WrongCredentials, WrongPassword
-from accounts.models import User
+from accounts.models import MailedLink, User
 from accounts.roles import Role
 from accounts.signals import moderator_dismissed, user_deactivated
 from audit import addresses
@@ -23,11 +23,15 @@ EMAIL_TAKEN = "A user with this e-mail address already exists. Sign in, or use a
 
 
 def register(*, email: str, password: str, display_name: str = "") -> User:
-    """Create a VIEWER. Raises ValidationError (code ``unique``) if the address is in use."""
+    """Create a VIEWER, who gets a mail to verify the address.
+
+    Raises ValidationError (code ``unique``) if the address is in use.
+    """
     try:
         with transaction.atomic():
             user = User.objects.create_user(email, password, display_name=display_name)
             audit.record(actor=user, action=AuditAction.USER_REGISTERED, target=user)
+            links.request(MailedLink.Purpose.VERIFY_EMAIL, email=user.email, user=user)
     except IntegrityError:
         raise ValidationError({"email": [EMAIL_TAKEN]}, code="unique") from None
     return user
@@ -64,7 +68,8 @@ def sign_in(request: HttpRequest, *, email: str, password: str) -> tokens.Pair:
     user = user_of(request, email=email, password=password)
     with transaction.atomic():
         record_sign_in(user)
-        return tokens.issue(user, network=limits.network_of(request))
+        network, agent = limits.network_of(request), request.META.get("HTTP_USER_AGENT", "")
+        return tokens.issue(user, network=network, user_agent=agent)
 
 
 @transaction.atomic
@@ -72,6 +77,21 @@ def sign_out(*, refresh_token: str) -> None:
     """Revoke all tokens of one sign-in. Safe to repeat. Raises TokenInvalid and TokenExpired."""
     if user := tokens.end(refresh_token):
         audit.record(actor=user, action=AuditAction.LOGGED_OUT, target=user)
+
+
+@transaction.atomic
+def end_sign_in(*, user: User, sign_in_id: uuid.UUID) -> None:
+    """Revoke all tokens of one live sign-in of the user. Raises NotVisible for every other id."""
+    if not tokens.end_one(user, sign_in_id):
+        raise NotVisible()
+    audit.record(actor=user, action=AuditAction.LOGGED_OUT, target=user)
+
+
+@transaction.atomic
+def end_all_sign_ins(*, user: User) -> None:
+    """Revoke all tokens of the user, those of this request too. Safe to repeat."""
+    tokens.end_all(user)
+    audit.record(actor=user, action=AuditAction.LOGGED_OUT_EVERYWHERE, target=user)
 
 
 @transaction.atomic
@@ -160,6 +180,7 @@ def set_active(*, user_id: uuid.UUID, is_active: bool, actor: User | None) -> Us
     audit.record(actor=actor, action=action, target=user)
     if not is_active:
         tokens.end_all(user)
+        links.end_all(user)
         user_deactivated.send(sender=User, user=user, actor=actor)
     return user
 

@@ -26,6 +26,27 @@ account_attacked = Signal()
 # Heard by, in this order: payments.receivers.tell_of_strange_sign_in.
 attacked_account_opened = Signal()
 
+# Sent when the worker has looked at a request for a link, inside its transaction, with send():
+# a receiver that fails leaves the request to the next second. The receiver writes the mail; its link is
+# made when the mail is sent (accounts.links.url_of). Arguments: user (User), link (MailedLink).
+# Heard by, in this order: payments.receivers.mail_link.
+link_requested = Signal()
+
+# Sent in place of the mail to a new address that has an account already, like link_requested.
+# Arguments: user (User, who has the address), link (MailedLink).
+# Heard by, in this order: payments.receivers.tell_of_used_address.
+address_in_use = Signal()
+
+# Sent when a user has another address, inside the transaction, with send().
+# Arguments: user (User), before (str, the address until now), link (MailedLink).
+# Heard by, in this order: payments.receivers.tell_former_address.
+email_changed = Signal()
+
+# Sent when a mailed link has set a new password, inside the transaction, with send().
+# Arguments: user (User), link (MailedLink).
+# Heard by, in this order: payments.receivers.tell_of_new_password.
+password_reset = Signal()
+
 # Sent by `manage.py seed` after roles and administrator, inside its transaction, with send().
 # Arguments: none. A receiver creates the first rows of its app unless they exist, and returns one line
 # for the operator.

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
@@ -41,14 +42,15 @@ class Pair:
     expires_in: int
 
 
-def issue(user: User, *, network: str = "") -> Pair:
+def issue(user: User, *, network: str = "", user_agent: str = "") -> Pair:
     """Start a sign-in and return its first tokens. The caller has verified the user's password.
 
-    ``network`` is that of the request (`accounts.limits`).
+    ``network`` is that of the request (`accounts.limits`). Of the user agent 200 characters are kept.
     """
     family = RefreshFamily.objects.create(
         user=user,
         network=network,
+        user_agent=user_agent.replace("\x00", "")[:200],
         current=uuid.uuid4().hex,
         expires_at=timezone.now() + settings.REFRESH_TOKEN_LIFETIME,
     )
@@ -120,6 +122,16 @@ def end(refresh_token: str) -> User | None:
         revoked_at=timezone.now()
     )
     return family.user if family and ended else None
+
+
+def live(user: User) -> QuerySet[RefreshFamily]:
+    """Return the user's sign-ins whose tokens are valid."""
+    return RefreshFamily.objects.filter(user=user, revoked_at=None, expires_at__gt=timezone.now())
+
+
+def end_one(user: User, family_id: uuid.UUID) -> bool:
+    """Revoke one live sign-in of the user. Return whether there was one."""
+    return bool(live(user).filter(pk=family_id).update(revoked_at=timezone.now()))
 
 
 def end_all(user: User) -> int:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import views
+from accounts import recovery_views, views
 
 urlpatterns = [
     path("auth/register", views.RegisterView.as_view()),
@@ -8,6 +8,16 @@ urlpatterns = [
     path("auth/refresh", views.RefreshView.as_view()),
     path("auth/logout", views.LogoutView.as_view()),
     path("auth/password", views.PasswordView.as_view()),
+    path("auth/password/forgot", recovery_views.ForgotView.as_view()),
+    path("auth/password/reset", recovery_views.ResetView.as_view()),
+    path("auth/email", recovery_views.EmailView.as_view()),
+    path("auth/email/verify", recovery_views.VerifyView.as_view()),
+    path("auth/email/resend", recovery_views.ResendView.as_view()),
+    path(
+        "auth/sessions/",
+        recovery_views.SignInViewSet.as_view({"get": "list", "delete": "destroy_all"}),
+    ),
+    path("auth/sessions/<id:pk>", recovery_views.SignInViewSet.as_view({"delete": "destroy"})),
     path("auth/me", views.MeView.as_view()),
     path("users/", views.UserViewSet.as_view({"get": "list"})),
     path("users/<id:pk>", views.UserViewSet.as_view({"get": "retrieve"})),

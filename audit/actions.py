@@ -24,6 +24,13 @@ class AuditAction(models.TextChoices):
     ROLE_DEFINED = "role.defined", "Permissions of a role changed"
     MODERATOR_APPOINTED = "user.moderator_appointed", "Moderator appointed"
     MODERATOR_DISMISSED = "user.moderator_dismissed", "Moderator dismissed"
+    PASSWORD_RESET_ASKED = "user.password_reset_asked", "Link for a new password requested"
+    PASSWORD_RESET = "user.password_reset", "Password set by a mailed link"
+    EMAIL_LINK_ASKED = "user.email_link_asked", "Link to verify an address requested again"
+    EMAIL_VERIFIED = "user.email_verified", "Address verified"
+    EMAIL_CHANGE_ASKED = "user.email_change_asked", "Change of address requested"
+    EMAIL_CHANGED = "user.email_changed", "Address changed"
+    LOGGED_OUT_EVERYWHERE = "user.logged_out_everywhere", "Logged out everywhere"
     USER_ACTIVATED = "user.activated", "User activated"
     USER_DEACTIVATED = "user.deactivated", "User deactivated"
 

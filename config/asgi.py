@@ -26,7 +26,8 @@ from config.wsgi import application as django
 # one each.
 HASHERS = max(1, processors.count() // settings.WEB_WORKERS)
 PASSWORD_PATHS = (
-    "/auth/login", "/auth/register", "/password", "/admin/login", "/password_change", "/user/add",
+    "/auth/login", "/auth/register", "/password", "/password/reset", "/auth/email", "/admin/login",
+    "/password_change", "/user/add",
 )  # fmt: skip
 # SQLite has one writer at a time, and those who wait for it look again and again, the unlucky for
 # seconds. In the queue of the lane they wait in their order.

@@ -22,6 +22,8 @@ ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 READY_SECONDS = 1.0  # how old the state may be that GET /health/ready answers with
 PUBLIC_URL = env.origin("PUBLIC_URL")  # empty: the address of the current request
+# Where mailed links lead: the origin whose /account/ has the pages. Empty: this service's own.
+ACCOUNT_PAGES_URL = env.origin("ACCOUNT_PAGES_URL")
 DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
 # Uploads, sources, work in progress and published videos share one file system, because files move
 # between their folders by an atomic rename.
@@ -153,6 +155,8 @@ SIMPLE_JWT = {
     "LEEWAY": 10,
     "USER_ID_CLAIM": "sub",
 }
+
+MAILED_LINK_KEY = env.derived_key(SECRET_KEY, "mailed-link")
 
 # --- API --------------------------------------------------------------------------------------
 

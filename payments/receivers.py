@@ -10,10 +10,14 @@ from uuid import UUID
 
 from django.dispatch import receiver
 
-from accounts.models import User
+from accounts.models import MailedLink, User
 from accounts.signals import (
     account_attacked,
+    address_in_use,
     attacked_account_opened,
+    email_changed,
+    link_requested,
+    password_reset,
     seeding,
     user_deactivated,
 )
@@ -27,7 +31,7 @@ from payments.models import Order, Payment, Payout, Subscription
 from payments.services import access
 from payments.services.buying import orders as buying
 from payments.services.gateway_news import followups, reconciliation, webhooks
-from payments.services.notices import moderation, sending, writing
+from payments.services.notices import account, moderation, sending, writing
 from payments.services.offers import plans
 from payments.services.settling import split
 from payments.services.subscribing import deactivation, follow_gateway, lapsing
@@ -156,6 +160,30 @@ def tell_of_attack(sender, user: User, failures: int, networks: int, since: date
 def tell_of_strange_sign_in(sender, user: User, network: str, at: datetime, **kwargs):
     """Write to the owner that one of those who guess may have found the password."""
     writing.write_strange_sign_in(user, network=network, at=at)
+
+
+@receiver(link_requested, dispatch_uid="payments.mail_link")
+def mail_link(sender, user: User, link: MailedLink, **kwargs):
+    """Write the mail with a link, and tell the present address of a change to another."""
+    account.write_link(user, link)
+
+
+@receiver(address_in_use, dispatch_uid="payments.tell_of_used_address")
+def tell_of_used_address(sender, user: User, link: MailedLink, **kwargs):
+    """Write to the owner of an address that another account asked to change to."""
+    account.write_address_in_use(user, link)
+
+
+@receiver(email_changed, dispatch_uid="payments.tell_former_address")
+def tell_former_address(sender, user: User, before: str, link: MailedLink, **kwargs):
+    """Write to the address that a user had until now."""
+    account.write_address_changed(user, before, link)
+
+
+@receiver(password_reset, dispatch_uid="payments.tell_of_new_password")
+def tell_of_new_password(sender, user: User, link: MailedLink, **kwargs):
+    """Write to the owner that a mailed link has set a new password."""
+    account.write_password_reset(user, link)
 
 
 @receiver(sandbox_events.message_sent, dispatch_uid="payments.sandbox_webhook")

@@ -7,7 +7,8 @@ import logging
 
 from django.db import connections
 
-from accounts.forgetting import forget_admin_sessions, forget_old_sign_ins
+from accounts import links
+from accounts.forgetting import forget_admin_sessions, forget_old_links, forget_old_sign_ins
 from audit import checkpoints, partitions, pruning, sealing
 from audit.forgetting import forget_old_requests
 from videos import engines, presence
@@ -27,7 +28,12 @@ def _wake_again() -> None:
 
 # The periodic work of this app and of those below it. Apps above this one connect to worker_tick.
 OWN_PARTS = {
-    "second": (presence.release_of_dead_workers, _wake_again, sealing.seal_in_worker),
+    "second": (
+        presence.release_of_dead_workers,
+        _wake_again,
+        sealing.seal_in_worker,
+        links.prepare_due,  # before the worker_tick that sends the mails
+    ),
     "minute": (forget_old_requests, refreshing.mend, completing.sweep, direct.sweep),
     "hour": (
         purging.purge_deleted,
@@ -37,6 +43,7 @@ OWN_PARTS = {
         pruning.prune_by_setting,
         partitions.make_ahead,
         forget_old_sign_ins,
+        forget_old_links,
         forget_admin_sessions,
         waiting.remind,
     ),

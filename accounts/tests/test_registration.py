@@ -32,6 +32,7 @@ def test_a_new_user_is_an_active_viewer(client_for):
         "display_name": "Ann",
         "role": "VIEWER",
         "is_moderator": False,
+        "email_verified": False,
         "is_active": True,
         "created_at": answer.json()["created_at"],
     }

@@ -5,6 +5,8 @@ from collections import Counter
 import pytest
 from django.conf import settings
 
+from accounts import links, tokens
+from accounts.models import MailedLink, User
 from accounts.roles import Role
 from analytics.tests.watching import watched_writes
 from audit.actions import AuditAction as Action
@@ -95,6 +97,12 @@ def do(client_for, db):
     return Story(client_for)
 
 
+def mailed() -> str:
+    """Return the token of the newest mailed link, once the worker has taken it."""
+    links.prepare_due()
+    return links.token_of(MailedLink.objects.latest("pk").pk)
+
+
 def test_deeds_of_people(do, make_user, admin):
     user = make_user(email="ann@example.com", password=PASSWORD)
     do.owner = user.pk
@@ -107,6 +115,21 @@ def test_deeds_of_people(do, make_user, admin):
     assert do(user, "patch", "auth/me", {"display_name": "A"}) == {"user.profile_changed": 1}
     new = {"current_password": PASSWORD, "new_password": "another pass phrase"}
     assert do(user, "post", "auth/password", new) == {"user.password_changed": 1}
+    address = {"email": "ann@example.com"}
+    assert do(None, "post", "auth/password/forgot", address) == {"user.password_reset_asked": 1}
+    reset = {"token": mailed(), "new_password": PASSWORD}
+    done = {"user.password_reset": 1, "user.password_changed": 1}
+    assert do(None, "post", "auth/password/reset", reset) == done
+    User.objects.filter(pk=user.pk).update(email_verified=False)
+    assert do(user, "post", "auth/email/resend") == {"user.email_link_asked": 1}
+    assert do(None, "post", "auth/email/verify", {"token": mailed()}) == {"user.email_verified": 1}
+    change = {"email": "anna@example.com", "current_password": PASSWORD}
+    user.refresh_from_db()
+    assert do(user, "put", "auth/email", change) == {"user.email_change_asked": 1}
+    assert do(None, "post", "auth/email/verify", {"token": mailed()}) == {"user.email_changed": 1}
+    sign_in = tokens.family_of(tokens.issue(user).refresh)
+    assert do(user, "delete", f"auth/sessions/{sign_in}") == {"user.logged_out": 1}
+    assert do(user, "delete", "auth/sessions/") == {"user.logged_out_everywhere": 1}
     role = {"role": "CREATOR"}
     assert do(admin, "patch", f"users/{user.pk}/role", role) == {"user.role_changed": 1}
     assert do(admin, "patch", f"users/{user.pk}/role", role) == {}  # nothing has changed

@@ -44,6 +44,14 @@ MATRIX: dict[str, tuple[Any, ...]] = {
     "POST auth/refresh": ({}, 400, 400, 400, 400, 400, 400),
     "POST auth/logout": ({}, 400, 400, 400, 400, 400, 400),
     "POST auth/password": ({}, 401, 400, 400, 400, 400, 400),
+    "POST auth/password/forgot": ({"email": "a@example.com"}, 202, 202, 202, 202, 202, 202),
+    "POST auth/password/reset": ({}, 400, 400, 400, 400, 400, 400),
+    "PUT auth/email": ({}, 401, 400, 400, 400, 400, 400),
+    "POST auth/email/verify": ({}, 400, 400, 400, 400, 400, 400),
+    "POST auth/email/resend": (None, 401, 202, 202, 202, 202, 202),
+    "GET auth/sessions/": (None, 401, 200, 200, 200, 200, 200),
+    "DELETE auth/sessions/": (None, 401, 204, 204, 204, 204, 204),
+    "DELETE auth/sessions/{id}": (None, 401, 404, 404, 204, 404, 404),
     "GET auth/me": (None, 401, 200, 200, 200, 200, 200),
     "PATCH auth/me": ({"display_name": "Me"}, 401, 200, 200, 200, 200, 200),
     "GET users/": (None, 401, 403, 403, 403, 403, 200),
@@ -426,6 +434,8 @@ class House:
             value = url.rsplit("/", 1)[1]
         elif path.startswith("stream/sessions/{"):
             value = self.session()
+        elif path.startswith("auth/sessions/{"):
+            value = tokens.family_of(tokens.issue(self.owner).refresh)
         elif "orders/{" in path:
             value = self.row("orders").pk
         elif "{period}" in path:

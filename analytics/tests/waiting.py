@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Model, Q
 
-from accounts.models import RefreshFamily
+from accounts.forgetting import LINKS_KEPT
+from accounts.models import MailedLink, RefreshFamily
 from analytics.models import Reaction
 from audit.models import AuditCheckpoint, AuditEntry
 from payments import models as money
@@ -52,7 +53,7 @@ NO_STATE = {
     (money.LedgerAccount, "role"), (money.Coupon, "funded_by"), (money.Plan, "interval"),
     (money.Entitlement, "source_type"), (money.Pool, "algorithm"), (money.Pool, "payers"),
     (PlaybackSession, "end_reason"), (Subscription, "disposition"),
-    (money.MoneyMode, "mode"),
+    (money.MoneyMode, "mode"), (MailedLink, "purpose"),
     (ModerationCase, "reason"), (Report, "reason"), (Suspension, "reason"),
 }  # fmt: skip
 
@@ -183,6 +184,10 @@ WAITS: dict[State, Overdue | None] = {
         )
     ),
     (RefreshFamily, "revoked_at", "NULL"): None,
+    (MailedLink, "mailed_at", "NULL"): (
+        lambda now: Q(created_at__lte=now - TICK, ended_at=None, expires_at__gt=now)
+    ),
+    (MailedLink, "ended_at", "NULL"): lambda now: Q(expires_at__lte=now - LINKS_KEPT - HOUR - TICK),
     (AuditEntry, "position", "NULL"): lambda now: Q(at__lte=now - TICK),
     (SandboxCheckout, "status", "open"): None,
     (SandboxPayment, "status", "requires_action"): None,

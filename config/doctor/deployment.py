@@ -52,7 +52,8 @@ def https() -> Iterator[Finding]:
     url, is_for_others = settings.PUBLIC_URL, _is_for_others()
     if not url and is_for_others:
         yield warning(
-            "PUBLIC_URL is empty: links in answers have the address of each request.",
+            "PUBLIC_URL is empty: links in answers have the address of each request, and links in mails"
+            " lead to this machine.",
             "Set PUBLIC_URL=https://<the name that clients use>",
         )
     elif url.startswith("http://") and not listening.is_local(urlsplit(url).hostname or ""):

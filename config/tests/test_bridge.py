@@ -60,6 +60,10 @@ def test_nobody_waits_long_for_a_thread(monkeypatch):
     [
         ("POST", "/api/v1/auth/login/", LANES.passwords),
         ("POST", "/api/v1/auth/password", LANES.passwords),
+        ("POST", "/api/v1/auth/password/reset", LANES.passwords),
+        ("PUT", "/api/v1/auth/email", LANES.passwords),
+        ("POST", "/api/v1/auth/password/forgot", LANES.writes),
+        ("POST", "/api/v1/auth/email/verify", LANES.writes),
         ("POST", "/admin/login/", LANES.passwords),
         ("POST", "/admin/password_change/", LANES.passwords),
         ("POST", "/admin/accounts/user/019a/password/", LANES.passwords),

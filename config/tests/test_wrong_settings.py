@@ -40,6 +40,8 @@ WRONG = [
     ("TRUSTED_PROXIES", "10.0.0.0/33", "an IP address or a network"),
     ("PUBLIC_URL", "vod.example.com", URL),
     ("PUBLIC_URL", "https://vod.example.com/videos", "without a path"),
+    ("ACCOUNT_PAGES_URL", "shop.example.com", URL),
+    ("ACCOUNT_PAGES_URL", "https://shop.example.com/account", "without a path"),
     ("CORS_ALLOWED_ORIGINS", "localhost:5173", URL),
     ("CORS_ALLOWED_ORIGINS", "https://*.example.com", URL),
     ("CSRF_TRUSTED_ORIGINS", "*", URL),

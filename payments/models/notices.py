@@ -13,6 +13,10 @@ class Notice(models.Model):
     """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    # Empty: the address that the user has when the mail is sent.
+    address = models.CharField("to another address", max_length=254, blank=True)
+    # accounts.MailedLink whose address stands in the mail in place of LINK. The body never holds it.
+    link_id = models.UUIDField(null=True)
     subject = models.CharField(max_length=200)
     body = models.TextField()
     dedupe_key = models.CharField(max_length=120, unique=True)

@@ -15,8 +15,10 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from accounts import links
 from config import emails
 from payments.models import Notice
+from payments.services.notices.writing import LINK
 
 logger = logging.getLogger(__name__)
 
@@ -121,14 +123,15 @@ def _send(notice: Notice, connection: BaseEmailBackend) -> None:
     """Send one mail. Raises Refused and ServerAway."""
     try:
         # Django would write to another mailbox, by MIME's encoding of letters or by IDNA 2003.
-        address = emails.normal(notice.user.email)
+        address = emails.normal(notice.address or notice.user.email)
     except ValidationError as error:
         raise Refused(error.messages[0], for_good=True) from error
+    body = _body(notice)
     sender = settings.DEFAULT_FROM_EMAIL
     domain = parseaddr(sender)[1].rpartition("@")[2]
     identity = f"<notice-{notice.pk}-{notice.created_at:%Y%m%d%H%M%S%f}@{domain}>"
     message = mail.EmailMessage(
-        notice.subject, notice.body, sender, [address], headers={"Message-ID": identity}
+        notice.subject, body, sender, [address], headers={"Message-ID": identity}
     )
     try:
         connection.send_messages([message])
@@ -145,6 +148,16 @@ def _send(notice: Notice, connection: BaseEmailBackend) -> None:
         raise Refused(_text(error), for_good=True) from error
     except OSError as error:  # below SMTPException, which is one
         raise ServerAway(_text(error)) from error
+
+
+def _body(notice: Notice) -> str:
+    """Return the text of a mail, with its link. Raises Refused for a link that is over by now."""
+    if notice.link_id is None:
+        return notice.body
+    url = links.url_of(notice.link_id)
+    if url is None:
+        raise Refused("The link of this mail was used, replaced, or has expired.", for_good=True)
+    return notice.body.replace(LINK, url)
 
 
 def _raise_for_answer(code: int, answer: bytes | str) -> None:
@@ -166,7 +179,10 @@ def _claim(notice: Notice) -> bool:
 
 def _put_off(notice: Notice, reason: str, *, for_good: bool) -> None:
     """Let a mail that could not be sent wait for its next attempt, or give it up."""
-    logger.warning("Mail %s could not be sent: %s", notice.pk, reason)
+    shown = reason
+    for address in filter(None, (notice.address, notice.user.email)):
+        shown = shown.replace(address, "(the address)")  # servers repeat it
+    logger.warning("Mail %s could not be sent: %s", notice.pk, shown)
     row = Notice.objects.filter(pk=notice.pk)
     if for_good or notice.attempts >= MAX_ATTEMPTS:
         row.update(failed_at=Now(), failure=reason)

@@ -7,17 +7,34 @@ from accounts.models import User
 from config import money
 from payments.models import Invoice, Notice, Order, Payment, Payout, Plan, Subscription
 
+LINK = "{link}"  # where the link of a mail stands that has one
 
-def write(to: User | uuid.UUID, subject: str, body: str, *, dedupe_key: str) -> None:
+
+def write(
+    to: User | uuid.UUID,
+    subject: str,
+    body: str,
+    *,
+    dedupe_key: str,
+    address: str = "",
+    link_id: uuid.UUID | None = None,
+) -> None:
     """Store a mail to a user, or to a user's id, to be sent later.
 
-    A second mail with the same ``dedupe_key`` is dropped.
+    It goes to ``address``, or to the one that the user has then. With a ``link_id`` the link's address
+    takes the place of LINK when the mail is sent, so that no row holds a token. A second mail with the
+    same ``dedupe_key`` is dropped.
     """
     user_id = to.pk if isinstance(to, User) else to
-    Notice.objects.bulk_create(
-        [Notice(user_id=user_id, subject=subject[:200], body=body, dedupe_key=dedupe_key)],
-        ignore_conflicts=True,
+    notice = Notice(
+        user_id=user_id,
+        subject=subject[:200],
+        body=body,
+        dedupe_key=dedupe_key,
+        address=address,
+        link_id=link_id,
     )
+    Notice.objects.bulk_create([notice], ignore_conflicts=True)
 
 
 def write_receipt(order: Order) -> None:

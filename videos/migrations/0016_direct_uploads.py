@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('videos', '0014_imports'),
+        ('videos', '0015_moderation'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
