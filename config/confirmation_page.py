@@ -5,6 +5,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from django import forms
@@ -174,7 +175,7 @@ def _form(
                     max_length=each.max_length,
                     required=False,
                 )
-    form = type("ActForm", (_Form,), fields)(answers, initial=dict(initial))
+    form: forms.Form = type("ActForm", (_Form,), fields)(answers, initial=dict(initial))
     if answers is not None and form.is_valid() and len(rows) > 1:
         for each in what.questions:
             if form.cleaned_data[SAME.format(each.name)]:
@@ -225,14 +226,8 @@ def _act(
     report = Report()
     with reasons.because(data["reason"]):
         if what.is_task:
-            _try(
-                report,
-                what,
-                page,
-                request,
-                lambda: _run(page, request, what, data, report),
-                what.label,
-            )
+            act = partial(_run, page, request, what, data)
+            _try(report, what, act, what.label)
             lines = [] if report.refused else [what.done]
         else:
             for row in rows:
@@ -242,11 +237,8 @@ def _act(
                 }
                 before = Counter[str]()
                 _add(before, what, row)
-                if _try(
-                    report, what, page, request,
-                    lambda row=row, answers=answers: what.act(page, request.user, row, **answers),
-                    page.name_of(row),
-                ):  # fmt: skip
+                act = partial(what.act, page, request.user, row, **answers)
+                if _try(report, what, act, page.name_of(row)):
                     report.done += 1
                     report.amounts += before
             money_text = f", {_total_text(report.amounts)}" if report.amounts else ""
@@ -259,25 +251,12 @@ def _act(
         page.message_user(request, text, messages.ERROR)
 
 
-def _run(
-    page: Page,
-    request: HttpRequest,
-    what: Confirmation,
-    data: Mapping[str, Any],
-    report: Report,
-) -> None:
+def _run(page: Page, request: HttpRequest, what: Confirmation, data: Mapping[str, Any]) -> None:
     for line in what.act(page, request.user, **{name: data[name] for name in what.fields()}):
         page.message_user(request, line, messages.INFO)
 
 
-def _try(
-    report: Report,
-    what: Confirmation,
-    page: Page,
-    request: HttpRequest,
-    act: Callable[[], object],
-    name: str,
-) -> bool:
+def _try(report: Report, what: Confirmation, act: Callable[[], object], name: str) -> bool:
     """Call ``act``, and return whether it was accepted. The report gets the refusal.
 
     An error that nobody foresaw is logged and reported too, because the report of the other rows, which

@@ -98,8 +98,8 @@ class ConfirmingAdmin(_Base):
         """Return the acts that the user may do here, by name."""
         allowed = {
             name: function.asks_first
-            for name, (function, *_) in self.get_actions(request).items()
-            if hasattr(function, "asks_first")
+            for name, action in self.get_actions(request).items()
+            if action is not None and hasattr(function := action[0], "asks_first")
         }
         for name in self.tasks:
             function = getattr(self, name)
@@ -135,7 +135,7 @@ class ConfirmingAdmin(_Base):
         extra = {**(extra_context or {}), "act_buttons": self.buttons(request)}
         return super().changelist_view(request, extra)
 
-    def render_change_form(  # type: ignore[override]  # the stub names each parameter
+    def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **more: Any
     ) -> HttpResponse:
         row = more.get("obj")

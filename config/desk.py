@@ -7,7 +7,7 @@ from django.urls import reverse
 
 
 class Entry(NamedTuple):
-    """A line of the menu: a model's list by "app.Model", or a page by the name of its address."""
+    """A line of the menu: a model's list by "app.Model", a page by its name, or a path."""
 
     target: str
     title: str
@@ -18,7 +18,7 @@ class Entry(NamedTuple):
 # In the order of the day's work, by the words of those who work here. A list that is not named here
 # appears under MORE by the name of its model.
 MENU: dict[str, list[Entry]] = {
-    "": [Entry("index", "What needs attention", "home")],
+    "": [Entry("index", "What needs attention", "home"), Entry("/", "View site", "public")],
     "Videos": [
         Entry("videos.Video", "Videos", "movie"),
         Entry("videos.ModerationCase", "Reported videos", "flag"),
@@ -167,6 +167,8 @@ def _may_open(request: HttpRequest, page: Entry) -> bool:
 
 
 def _address(entry: Entry) -> str:
+    if entry.target.startswith("/"):
+        return entry.target
     if "." not in entry.target:
         return reverse(f"admin:{entry.target}")
     return _list_address(entry.target)

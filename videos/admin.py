@@ -6,7 +6,7 @@ from django.utils.html import format_html
 
 from config import humans, money
 from config.admin import ReadOnlyAdmin
-from config.attention import Tile, count, needs_attention
+from config.attention import State, Tile, count, needs_attention
 from config.confirming import asks_first
 from config.errors import NotVisible
 from videos.models import ProcessingJob, Video, WorkerPresence
@@ -191,9 +191,7 @@ def processing(request):
     oldest = jobs.order_by("created_at").values_list("created_at", flat=True).first()
     waits = humans.duration_text((timezone.now() - oldest).total_seconds()) if oldest else ""
     workers = WorkerPresence.objects.alive().count()
-    number, state = jobs.count(), "good"
-    if number and not workers:
-        state = "urgent"
+    number, state = count(jobs.count(), state="good" if workers else "urgent")
     say = f"{workers} workers." + (f" The oldest waits for {waits}." if waits else "")
     yield Tile("Videos being processed", number, state, _jobs("?state__exact=queued"), say)
     failed = Video.objects.alive().filter(status=Video.Status.FAILED)
@@ -211,9 +209,9 @@ def disk(request):
         yield Tile("Disk of the media", "away", "urgent", _jobs(""), str(error.strerror))
         return
     reserve = settings.STORAGE_RESERVE_BYTES
-    state = (
-        "urgent" if free <= reserve else "look" if free < max(2 * reserve, total // 10) else "good"
-    )
+    state: State = "good"
+    if free < max(2 * reserve, total // 10):
+        state = "urgent" if free <= reserve else "look"
     say = f"Free of {humans.size_text(total)}. Uploads stop at {humans.size_text(reserve)}."
     yield Tile("Disk of the media", humans.size_text(free), state, _jobs(""), say)
 

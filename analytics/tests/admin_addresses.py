@@ -1,5 +1,7 @@
 """Every address of the admin site, for tests that walk over them."""
 
+from typing import Any
+
 from django.apps import apps
 from django.contrib import admin as site
 from django.urls import get_resolver, reverse
@@ -11,15 +13,15 @@ OF_THE_SITE = {
     "index", "login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n",
     "view_on_site", "app_list", "search",
 }  # fmt: skip
-PAGES = sorted(site.site._registry.values(), key=lambda page: page.opts.label)
+PAGES: list[Any] = sorted(site.site._registry.values(), key=lambda page: page.opts.label)
 
 
 def names() -> set[str]:
     """Return the names of all addresses of the admin site."""
-    (tree,) = (
-        each for each in get_resolver().url_patterns if getattr(each, "app_name", "") == "admin"
-    )
-    found, waiting = set(), list(tree.url_patterns)
+    trees: list[Any] = get_resolver().url_patterns
+    (tree,) = (each for each in trees if getattr(each, "app_name", "") == "admin")
+    found: set[str] = set()
+    waiting: list[Any] = list(tree.url_patterns)
     while waiting:
         each = waiting.pop()
         if hasattr(each, "url_patterns"):

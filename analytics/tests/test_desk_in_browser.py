@@ -57,7 +57,7 @@ def addresses() -> list[str]:
 
 
 def acts() -> list[str]:
-    video = Video.objects.first()
+    video = Video.objects.all()[0]
     return [
         f"{reverse('admin:videos_video_act', args=['delete_videos'])}?rows={video.pk}",
         reverse("admin:payments_pool_act", args=["close_month"]),

@@ -37,7 +37,7 @@ def sign_in(page: Page, address: str) -> None:
     page.locator("#id_username").fill("boss@example.com")
     page.locator("#id_password").fill(PASSWORD)
     page.locator("[type=submit]").click()
-    expect(page).to_have_title("Administration | Video on demand")
+    expect(page).to_have_title("What needs attention | Video on demand")
 
 
 @pytest.fixture
@@ -60,6 +60,7 @@ def test_an_administrator_signs_in_with_cookies_that_no_script_reads(
             assert (cookie["httpOnly"], cookie["path"]) == (True, "/")
             assert (cookie["secure"], cookie["sameSite"]) == (bool(prefix), "Lax")
         assert page.evaluate("document.cookie") == ""
+        page.get_by_text("boss@example.com").first.click()
         page.locator("#logout-form button").click()
         expect(page).to_have_url(f"{address}/admin/logout/")
         assert errors == NOTHING
@@ -82,7 +83,7 @@ def test_every_page_of_the_admin_site_keeps_its_policy(chromium, boss, one_of_ea
             assert answer is not None
             assert (answer.status, errors) == (200, NOTHING), path
         page.goto(f"{address}{reverse('admin:payments_revenue')}")
-        width = page.locator(".chart > svg").first.evaluate("svg => svg.clientWidth")
+        width = page.locator(".money-chart > svg").first.evaluate("svg => svg.clientWidth")
         assert width > 600  # the style sheet has arrived
 
 

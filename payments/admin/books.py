@@ -1,6 +1,7 @@
 """The books in the admin site, with the revenue overview and the review queue."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -268,7 +269,7 @@ SOON = timedelta(days=3)  # a dispute that is due by then is urgent
 def money_review(request):
     """Yield the review queue, and the latest check of the books."""
     queue = review.queue()
-    by_name = {
+    by_name: dict[str, list[Any]] = {
         "in suspense": queue.suspense,
         "failed refunds": queue.failed_refunds,
         "superseded orders": queue.superseded,
@@ -305,10 +306,10 @@ def disputes_to_answer(request):
     """Yield the disputes whose evidence is due, and the first one's time."""
     now = timezone.now()
     due = models.Dispute.objects.undecided().filter(evidence_due__gt=now)
-    first = due.order_by("evidence_due").first()
-    soon = first is not None and first.evidence_due < now + SOON
+    first = due.order_by("evidence_due").values_list("evidence_due", flat=True).first()
+    soon = first is not None and first < now + SOON
     number, state = count(due.count(), state="urgent" if soon else "look")
-    say = f"The first is due {first.evidence_due:%Y-%m-%d %H:%M} UTC." if first else ""
+    say = f"The first is due {first:%Y-%m-%d %H:%M} UTC." if first else ""
     yield Tile(
         "Disputes to answer", number, state, reverse("admin:payments_dispute_changelist"), say
     )

@@ -41,7 +41,8 @@ class PayoutAdmin(MoneyAdmin):
         return f"{payout.creator} ({payout.get_status_display()})"
 
     def would_be_run(self):
-        totals, number = Counter(), 0
+        totals: Counter[str] = Counter()
+        number = 0
         for amount, currency in payouts.foreseen():
             totals[currency] += amount
             number += 1

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.models import AuditEntry
+from config.tests import desk
 from payments.gateways.sandbox import charging
 from payments.models import Dispute, DisputeEvidence, Payment, SandboxDispute
 from payments.services.gateway_news import followups
@@ -265,7 +266,11 @@ class TestAdminSite:
         assert site.post(self.url, sent).status_code == 302
         assert DisputeEvidence.objects.get().status == "draft"
         assert "r.pdf" in site.get(self.url).content.decode()
-        assert site.post(self.url, {"customer_name": "B", "submit": "yes"}).status_code == 302
+        asked = site.post(self.url, {"customer_name": "B", "submit": "yes"}, follow=True)
+        assert b"It takes evidence once" in asked.content
+        assert DisputeEvidence.objects.get().status == "draft"
+        report = desk.confirm(site, asked)
+        assert b"Submitted to the bank: 1" in report.content
         row = DisputeEvidence.objects.get()
         assert (row.status, row.texts, set(row.files)) == (
             "submitted", {"customer_name": "B"}, {"receipt"},
