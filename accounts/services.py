@@ -14,7 +14,7 @@ from accounts import attacks, limits, tokens
 from accounts.errors import LastAdmin, WrongCredentials, WrongPassword
 from accounts.models import User
 from accounts.roles import Role
-from accounts.signals import user_deactivated
+from accounts.signals import user_deactivated, user_registered
 from audit.actions import AuditAction
 from config.errors import NotVisible
 
@@ -27,6 +27,7 @@ def register(*, email: str, password: str, display_name: str = "") -> User:
         with transaction.atomic():
             user = User.objects.create_user(email, password, display_name=display_name)
             audit.record(actor=user, action=AuditAction.USER_REGISTERED, target=user)
+            user_registered.send(sender=User, user=user)
     except IntegrityError:
         raise ValidationError({"email": [EMAIL_TAKEN]}, code="unique") from None
     return user
