@@ -8,5 +8,6 @@ pytest_plugins = [
     "accounts.tests.fixtures",
     "videos.tests.fixtures",
     "payments.tests.fixtures",
+    "webhooks.tests.fixtures",
     "analytics.tests.fixtures",
 ]

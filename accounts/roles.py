@@ -23,6 +23,7 @@ _CREATOR = {
     "payments.view_own_earnings",
     "payments.request_payout",
     "analytics.view_own_analytics",
+    "webhooks.receive_own_events",
 }
 
 PERMISSIONS: dict[str, set[str]] = {
@@ -81,6 +82,12 @@ PERMISSIONS: dict[str, set[str]] = {
         "payments.view_ledgeraccount",
         "payments.view_journalentry",
         "payments.view_transfer",
+        "webhooks.receive_any_event",
+        "webhooks.replay_delivery",
+        "webhooks.view_endpoint",
+        "webhooks.change_endpoint",
+        "webhooks.view_event",
+        "webhooks.view_delivery",
         "streaming.view_playbacksession",
         "analytics.view_platform_analytics",
         "analytics.view_videoview",

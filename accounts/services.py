@@ -14,7 +14,7 @@ from accounts import attacks, limits, links, tokens
 from accounts.errors import LastAdmin, WrongCredentials, WrongPassword
 from accounts.models import MailedLink, User
 from accounts.roles import Role
-from accounts.signals import moderator_dismissed, user_deactivated
+from accounts.signals import moderator_dismissed, user_deactivated, user_registered
 from audit import addresses
 from audit.actions import AuditAction
 from config.errors import NotVisible
@@ -32,6 +32,7 @@ def register(*, email: str, password: str, display_name: str = "") -> User:
             user = User.objects.create_user(email, password, display_name=display_name)
             audit.record(actor=user, action=AuditAction.USER_REGISTERED, target=user)
             links.request(MailedLink.Purpose.VERIFY_EMAIL, email=user.email, user=user)
+            user_registered.send(sender=User, user=user)
     except IntegrityError:
         raise ValidationError({"email": [EMAIL_TAKEN]}, code="unique") from None
     return user

@@ -2,11 +2,17 @@
 
 from django.dispatch import Signal
 
+# Sent when somebody has registered, inside the transaction, with send(): a receiver that fails undoes
+# the registration. Arguments: user (User).
+# Heard by, in this order: webhooks.receivers.tell_of_new_user.
+user_registered = Signal()
+
 # Sent when a user has been deactivated, inside the transaction, with send(): a receiver that fails
 # undoes the deactivation. Arguments: user (User), actor (User, or None for the system).
 # Heard by, in this order:
 # 1. payments.receivers.stop_money_of_deactivated_user: expires open orders, and stops renewals.
-# 2. streaming.receivers.end_sessions_of_deactivated_user: ends the user's playback, and the playback of
+# 2. webhooks.receivers.tell_of_deactivated_user: announces it to webhooks.
+# 3. streaming.receivers.end_sessions_of_deactivated_user: ends the user's playback, and the playback of
 #    the user's videos that rests on no purchase.
 user_deactivated = Signal()
 

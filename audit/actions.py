@@ -103,5 +103,12 @@ class AuditAction(models.TextChoices):
     ENTITLEMENT_EXPIRED = "entitlement.expired", "Entitlement or rental expired"
     RENTAL_BEGUN = "rental.begun", "Hours of a rental begun"
 
+    WEBHOOK_ENDPOINT_CREATED = "webhook_endpoint.created", "Webhook endpoint created"
+    WEBHOOK_ENDPOINT_CHANGED = "webhook_endpoint.changed", "Webhook endpoint changed"
+    WEBHOOK_ENDPOINT_DELETED = "webhook_endpoint.deleted", "Webhook endpoint deleted"
+    WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled", "Dead webhook endpoint disabled"
+    WEBHOOK_SECRET_ROTATED = "webhook_endpoint.rotated", "Secret of a webhook endpoint rotated"
+    WEBHOOK_REDELIVERED = "webhook_delivery.replayed", "Webhook sent again"
+
     PLAYBACK_STARTED = "playback.started", "Playback started"
     PLAYBACK_ENDED = "playback.ended", "Playback ended"

@@ -55,9 +55,14 @@ MENU: dict[str, list[Entry]] = {
         Entry("payments.LedgerAccount", "Accounts", "account_balance_wallet"),
         Entry("payments.JournalEntry", "Journal", "menu_book"),
         Entry("payments.LedgerCheck", "Checks of the books", "fact_check"),
-        Entry("payments.WebhookEvent", "Gateway's events", "webhook"),
+        Entry("payments.WebhookEvent", "Gateway's events", "inbox"),
         Entry("payments.Conversion", "Conversions", "currency_exchange"),
         Entry("payments.WatchDaily", "Watch time by day", "schedule"),
+    ],
+    "Webhooks": [
+        Entry("webhooks.Endpoint", "Endpoints", "webhook"),
+        Entry("webhooks.Delivery", "Deliveries", "send"),
+        Entry("webhooks.Event", "Events", "event"),
     ],
     "Records": [
         Entry("audit.AuditEntry", "Audit log", "history"),

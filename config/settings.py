@@ -68,6 +68,7 @@ INSTALLED_APPS = [
     "accounts",
     "videos",
     "payments",
+    "webhooks",
     "streaming",
     "analytics",
 ]
@@ -327,6 +328,11 @@ if PAYMENT_GATEWAY == "stripe" and not (STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SEC
         " to try the service without an account, use the sandbox",
         example="sandbox",
     )
+
+# --- outgoing webhooks --------------------------------------------------------------------------
+
+WEBHOOK_ENDPOINTS_MAX = env.number("WEBHOOK_ENDPOINTS_MAX", 10, maximum=1000)
+WEBHOOK_ALLOW_LOCAL = env.flag("WEBHOOK_ALLOW_LOCAL", default=False)
 
 # --- mail -------------------------------------------------------------------------------------
 

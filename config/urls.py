@@ -17,6 +17,7 @@ api_v1 = [
     path("", include("videos.urls")),
     path("", include("streaming.urls")),
     path("", include("payments.urls")),
+    path("", include("webhooks.urls")),
     path("", include("analytics.urls")),
     path("", include("audit.urls")),
 ]

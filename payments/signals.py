@@ -23,7 +23,16 @@ payment_facts_changed = Signal()
 # Arguments: subscription (Subscription), before (str: its status before the change).
 # Heard by, in this order:
 # 1. payments.receivers.tell_subscriber: writes a mail about its begin, a failed renewal or its end.
+# 2. webhooks.receivers.tell_of_subscription: announces it to webhooks.
 subscription_changed = Signal()
+
+# Sent by services/subscribing/follow_gateway.py when a new period of an active subscription has begun
+# where the last one ended. A renewal that was past due changes the status, and is no such news.
+# The subscription's row is locked and saved.
+# Arguments: subscription (Subscription).
+# Heard by, in this order:
+# 1. webhooks.receivers.tell_of_renewal: announces it to webhooks.
+subscription_renewed = Signal()
 
 # Sent by services/access.py when an entitlement has begun, or holds again after it was revoked.
 # Arguments: entitlement (Entitlement, saved).
@@ -42,6 +51,7 @@ entitlement_revoked = Signal()
 # Arguments: order (Order, locked and saved).
 # Heard by, in this order:
 # 1. payments.receivers.send_receipt: writes the receipt to the buyer.
+# 2. webhooks.receivers.tell_of_paid_order: announces it to webhooks.
 order_paid = Signal()
 
 # Sent by services/buying/orders.py, outside of any transaction, when a buyer asks for an order's money
@@ -56,10 +66,12 @@ order_returning = Signal()
 # Arguments: order (Order, locked and saved).
 # Heard by, in this order:
 # 1. payments.receivers.tell_of_refund: writes a mail to the buyer.
+# 2. webhooks.receivers.tell_of_refunded_order: announces it to webhooks.
 order_refunded = Signal()
 
 # Sent by services/payouts/payouts.py when a payout was drafted or has changed its status.
 # Arguments: payout (Payout, saved), before (str: its status before the change; "" for a new one).
 # Heard by, in this order:
 # 1. payments.receivers.tell_creator: writes a mail when a payout was paid or has failed.
+# 2. webhooks.receivers.tell_of_payout: announces one that was paid to webhooks.
 payout_changed = Signal()

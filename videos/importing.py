@@ -1,9 +1,4 @@
-"""Fetching a file from an address that somebody has given.
-
-The address may name anything, so each connection is checked when it is made, redirects included: only
-http and https, to public addresses, by the address that was resolved for it (`requests_hardened`). A
-name that points elsewhere a moment later changes nothing.
-"""
+"""Fetching a file from an address that somebody has given, which must lead to the public Internet."""
 
 import hashlib
 import time
@@ -13,11 +8,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import requests
-import requests_hardened  # type: ignore[import-untyped]  # it ships no types
 import urllib3
 from django.conf import settings
-from requests_hardened.ip_filter import InvalidIPAddress  # type: ignore[import-untyped]
 
+from config import outgoing
 from videos.processing.errors import FetchFailed, Rejected
 
 CONNECT_SECONDS, SILENCE_SECONDS = 10.0, 30.0
@@ -42,17 +36,12 @@ class Download:
         self.name, self.size = "", 0
         self._hash, self._validator = hashlib.sha256(), ""
         self._end = time.monotonic() + MOST_SECONDS
-        manager = requests_hardened.Manager(
-            requests_hardened.Config(
-                default_timeout=(CONNECT_SECONDS, SILENCE_SECONDS),
-                never_redirect=False,
-                ip_filter_enable=True,
-                ip_filter_allow_loopback_ips=ALLOW_LOOPBACK,
-                user_agent_override="vod-import",
-            )
+        self._session = outgoing.session(
+            user_agent="vod-import",
+            timeouts=(CONNECT_SECONDS, SILENCE_SECONDS),
+            follows_redirects=True,
+            allows_loopback=ALLOW_LOOPBACK,
         )
-        self._session = manager.get_session()
-        self._session.trust_env = False  # a proxy would connect unchecked, and .netrc holds secrets
         self._session.max_redirects = MOST_REDIRECTS
 
     @property
@@ -72,7 +61,7 @@ class Download:
                         return
                     except _Cut:
                         time.sleep(0.5)
-        except InvalidIPAddress:
+        except outgoing.InvalidIPAddress:
             raise Rejected(
                 "import_refused",
                 "The address leads to a machine that is not on the public Internet. Use another one.",

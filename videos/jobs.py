@@ -24,6 +24,7 @@ from config.ids import uuid7
 from videos import engines
 from videos.errors import LeaseLost, QuotaExceeded
 from videos.models import Chunk, ProcessingJob, Video
+from videos.signals import video_failed
 
 # Error code and text for the creator.
 WORKER_LOST = (
@@ -320,6 +321,7 @@ def give_up(job: ProcessingJob, code: str, detail: str, last_line: str = "") -> 
         Video.objects.filter(pk=job.video_id, job=job).update(status=Video.Status.FAILED)
         _withdraw_growing(job.video_id)
     audit.record(actor=None, action=AuditAction.VIDEO_FAILED, target=job.video, code=code)
+    video_failed.send(sender=Video, video=Video.objects.select_related("job").get(pk=job.video_id))
 
 
 def own(job: ProcessingJob) -> None:

@@ -8,14 +8,24 @@ from django.dispatch import Signal
 # Arguments: video (Video, as it is now).
 # Heard by, in this order:
 # 1. videos.receivers.present_version: gives the version the captions, chapters and labels.
+# 2. webhooks.receivers.tell_of_ready_video: announces it to webhooks.
 video_published = Signal()
+
+# The processing of a video has failed, and is not tried again by itself. Sent by jobs.py inside the
+# transaction that ends the job, with send(): a receiver that raises undoes the end. The video is FAILED,
+# unless a version should have been made again: then it stays READY.
+# Arguments: video (Video, as it is now).
+# Heard by, in this order:
+# 1. webhooks.receivers.tell_of_failed_video: announces it to webhooks.
+video_failed = Signal()
 
 # A video was deleted, so that no user may watch it any more. Sent by services/catalogue.py inside the
 # deleting transaction, with send(): a receiver that raises undoes the deletion.
 # Arguments: video (Video, as the caller of delete_video read it: without the new deleted_at).
 # Heard by, in this order:
 # 1. payments.receivers.close_orders: expires the open orders of the video.
-# 2. streaming.receivers.end_sessions_of_removed_video: ends its playback sessions.
+# 2. webhooks.receivers.tell_of_removed_video: announces it to webhooks.
+# 3. streaming.receivers.end_sessions_of_removed_video: ends its playback sessions.
 video_removed = Signal()
 
 # A video became private, or costs money now. Sent by services/catalogue.py inside the changing
@@ -72,6 +82,8 @@ videos_kept = Signal()
 #    whose charge was lost, expires orders, runs the sandbox's billing, ends lapsed subscriptions, notes
 #    those of deactivated users, cancels abandoned payments and forgets old idempotency keys; each hour
 #    runs the scheduled checks.
-# 2. streaming.receivers.maintain_sessions: each minute ends idle sessions and folds watch time;
+# 2. webhooks.receivers.run_periodic_work: each second sends the webhooks that are due, each minute gives
+#    up those that have waited for three days, and each hour removes old rows.
+# 3. streaming.receivers.maintain_sessions: each minute ends idle sessions and folds watch time;
 #    each hour forgets the devices of old sessions.
 worker_tick = Signal()

@@ -14,6 +14,7 @@ from config.tests import openapi
 from payments import models
 from payments.periods import Month
 from videos.models import Caption, Upload, Video
+from webhooks import models as webhooks
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sweep]
 
@@ -220,6 +221,16 @@ MATRIX: dict[str, tuple[Any, ...]] = {
     "POST payments/admin/webhook-events/{id}/replay": (None, 401, 403, 403, 403, 403, 200),
     "POST payments/admin/reconcile": ({}, 401, 403, 403, 403, 403, 200),
     "GET payments/admin/review": (None, 401, 403, 403, 403, 403, 200),
+    # webhooks: the endpoints and deliveries are the owner's
+    "GET webhooks/endpoints/": (None, 401, 403, 200, 200, 403, 200),
+    "POST webhooks/endpoints/": (
+        {"url": "https://example.com/hook"},
+        *(401, 403, 201, 201, 403, 201),
+    ),
+    "PATCH webhooks/endpoints/{id}": ({"description": "x"}, 401, 403, 404, 200, 403, 200),
+    "DELETE webhooks/endpoints/{id}": (None, 401, 403, 404, 204, 403, 204),
+    "GET webhooks/deliveries/": (None, 401, 403, 200, 200, 403, 200),
+    "POST webhooks/deliveries/{id}/replay": (None, 401, 403, 404, 200, 403, 200),
     # analytics and audit
     "GET analytics/creator": (None, 401, 403, 200, 200, 403, 200),
     "GET analytics/admin": (None, 401, 403, 403, 403, 403, 200),
@@ -304,6 +315,13 @@ OPENS = {
         "GET payments/admin/webhook-events", "POST payments/admin/webhook-events/{id}/replay",
         "POST payments/admin/reconcile",
     },
+    "webhooks.receive_own_events": {
+        "GET webhooks/endpoints/", "POST webhooks/endpoints/", "PATCH webhooks/endpoints/{id}",
+        "DELETE webhooks/endpoints/{id}", "GET webhooks/deliveries/",
+        "POST webhooks/deliveries/{id}/replay",
+    },
+    "webhooks.receive_any_event": set(),  # of those lists, all rows instead of one's own
+    "webhooks.replay_delivery": set(),  # an action of the admin site
     "analytics.view_own_analytics": {"GET analytics/creator"},
     "analytics.view_platform_analytics": {
         "GET analytics/admin", "GET analytics/videos/{video_id}",
@@ -390,6 +408,15 @@ class House:
         text = "WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n"
         return Caption.objects.create(video=video, text=text, **fields).pk
 
+    def webhook(self, folder: str) -> uuid.UUID:
+        """Return the id of a new endpoint of the owner, or of a delivery to it that has ended."""
+        endpoint = webhooks.Endpoint.objects.create(owner=self.owner, url="https://example.com/")
+        if folder == "endpoints":
+            return endpoint.pk
+        event = webhooks.Event.objects.create(key=uuid.uuid4().hex, type="x", about="x", body="{}")
+        ended = {"status": "failed", "finished_at": timezone.now()}
+        return webhooks.Delivery.objects.create(endpoint=endpoint, event=event, **ended).pk
+
     def row(self, folder: str):
         """Return a row for an operation under ``payments/…/<folder>/{id}`` that no call has changed."""
         if folder not in self.rows:
@@ -427,6 +454,8 @@ class House:
             value = video.pk
         elif path.startswith("uploads/{"):
             value = self.upload()
+        elif path.startswith("webhooks/") and "{id}" in path:
+            value = self.webhook(path.split("/")[1])
         elif path.startswith("users/"):
             value = self.bystander.pk
         elif path.startswith("stream/play"):

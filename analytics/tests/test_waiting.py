@@ -8,7 +8,7 @@ from django.utils import timezone
 from analytics.tests.waiting import FINAL, NO_STATE, WAITS, overdue
 
 SECTION = "## What waits, and what ends it"
-OWN_APPS = {"accounts", "videos", "payments", "streaming", "analytics", "audit"}
+OWN_APPS = {"accounts", "videos", "payments", "webhooks", "streaming", "analytics", "audit"}
 
 
 def states() -> set[tuple]:

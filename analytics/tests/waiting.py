@@ -39,6 +39,8 @@ from streaming.models import PlaybackSession
 from videos.models import Caption, Chunk, ProcessingJob, Upload, Video
 from videos.moderation.models import Appeal, ModerationCase, Report, Suspension
 from videos.services import resuming
+from webhooks import sending
+from webhooks.models import Delivery, Endpoint
 
 State = tuple[type[Model], str, str]  # model, field, value; the value "NULL" is an empty field
 Overdue = Callable[[datetime], Q]  # the rows whose clock has run out at a moment
@@ -81,6 +83,7 @@ FINAL: dict[tuple[type[Model], str], set[str]] = {
     (ModerationCase, "status"): {"dismissed", "warned", "restored", "moot"},
     (Appeal, "status"): {"granted", "rejected", "moot"},
     (Video, "completeness"): {"full"},
+    (Delivery, "status"): {"delivered", "failed"},
 }  # fmt: skip
 
 
@@ -156,6 +159,9 @@ WAITS: dict[State, Overdue | None] = {
         lambda now: Q(started_at__lte=now - timedelta(hours=24) - TICK)
     ),
     (Notice, "sent_at", "NULL"): lambda now: Q(created_at__lte=now - HOUR, attempts__lt=1),
+    (Delivery, "status", "waiting"): lambda now: Q(due_since__lte=now - sending.PATIENCE - TICK),
+    (Endpoint, "deleted_at", "set"): lambda now: Q(deleted_at__lte=now - 2 * HOUR - TICK),
+    (Endpoint, "previous_until", "set"): lambda now: Q(previous_until__lte=now - HOUR - TICK),
     (ProcessingJob, "state", "queued"): None,
     (ProcessingJob, "state", "running"): (
         lambda now: Q(lease_until__lte=now - TICK, video__deleted_at=None)

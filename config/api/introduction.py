@@ -26,6 +26,10 @@ API_TAGS = [
     },
     {"name": "creators", "description": "A creator's prices, earnings, statements and payouts."},
     {"name": "analytics", "description": "What was watched and earned."},
+    {
+        "name": "webhooks",
+        "description": "Have other systems told of events, and see what was sent.",
+    },
     {"name": "users", "description": "All users, for administrators."},
     {
         "name": "money administration",
@@ -80,5 +84,7 @@ ENUM_NAMES = {
     "PayoutStatusEnum": "payments.models.Payout.Status",
     "PoolAlgorithmEnum": "payments.models.Pool.Algorithm",
     "RefundStatusEnum": "payments.models.Refund.Status",
+    "DeliveryStatusEnum": "webhooks.models.Delivery.Status",
+    "EventTypeEnum": "webhooks.catalogue.EventType",
     "WebhookEventStatusEnum": "payments.models.WebhookEvent.Status",
 }

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-APPS = ("audit", "accounts", "videos", "payments", "streaming", "analytics")
+APPS = ("audit", "accounts", "videos", "payments", "webhooks", "streaming", "analytics")
 
 _SQLITE = """
     SELECT type || ' ' || name || ' of ' || tbl_name, coalesce(sql, '') FROM sqlite_master

@@ -9,7 +9,7 @@ from django.core import management as core_management
 from django.core.management import find_commands
 from importlinter.cli import lint_imports
 
-APPS = ["config", "audit", "accounts", "videos", "payments", "streaming", "analytics"]
+APPS = ["config", "audit", "accounts", "videos", "payments", "webhooks", "streaming", "analytics"]
 FILE_LINES_MAX = 400
 
 # The flows of payments. A file of a layer is named after a flow, or after a table that serves them all.

@@ -21,7 +21,7 @@ from payments.services.notices import writing
 from payments.services.settling import fetching
 from payments.services.settling.facts import sync_payment
 from payments.services.subscribing import invoices
-from payments.signals import subscription_changed
+from payments.signals import subscription_changed, subscription_renewed
 
 logger = logging.getLogger(__name__)
 Status = Subscription.Status
@@ -239,6 +239,8 @@ def _record_renewal(row: Subscription, begins: datetime, end_before: datetime) -
             target=row,
             period_start=begins.isoformat(),
         )
+        if row.disposition == Disposition.PRIMARY:
+            subscription_renewed.send(sender=Subscription, subscription=row)
 
 
 def _apply_status_effects(row: Subscription, before: str, *, by: User | None = None) -> None:
