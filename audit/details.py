@@ -81,7 +81,7 @@ def summary(action: str, data: dict[str, Any]) -> str:
     if isinstance(fields, list):
         return ", ".join(_words(str(name)) for name in fields)
     amount = _text("amount", data["amount"], data) if "amount" in data else ""
-    return str(data.get("reason") or amount)[:80]
+    return str(data.get("reason") or data.get("admin_reason") or amount)[:80]
 
 
 def _words(name: str) -> str:
