@@ -77,7 +77,7 @@ class ScopeSerializer(CompleteErrors):
 
     to = ZonedField(required=False)
     interval = serializers.ChoiceField(choices=INTERVALS, default="day")
-    tz = serializers.CharField(default="UTC", max_length=64)
+    tz = serializers.CharField(default="UTC")
     compare = serializers.ChoiceField(choices=["previous"], required=False)
     video = serializers.UUIDField(required=False)
     creator = serializers.UUIDField(required=False)

@@ -465,7 +465,7 @@ def test_a_bucket_that_is_away_refuses_and_nothing_is_lost(
 
 
 def process_all() -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 900  # the machine may be busy
     while (job := jobs.claim_next(presence.worker_name())) is not None:
         publishing.process(job)
         assert time.monotonic() < deadline
