@@ -156,7 +156,7 @@ class ServiceAdmin(HouseAdmin[Row]):
         except ValidationError as error:
             refusal = " ".join(error.messages)
         self.message_user(request, refusal, messages.ERROR)
-        return self.response_post_save_change(request, None)  # type: ignore[arg-type]  # is not read
+        return self.response_post_save_change(request, None)  # the row is not read
 
     def has_delete_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
         return False
