@@ -140,8 +140,8 @@ def test_deeds_of_people(do, make_user, admin):
     assert do(admin, "patch", f"users/{user.pk}/role", role) == {"user.role_changed": 1}
     assert do(admin, "patch", f"users/{user.pk}/role", role) == {}  # nothing has changed
     for is_moderator, action in ((True, "appointed"), (False, "dismissed")):
-        change = {"is_moderator": is_moderator}
-        done = do(admin, "patch", f"users/{user.pk}/moderator", change)
+        appointment = {"is_moderator": is_moderator}
+        done = do(admin, "patch", f"users/{user.pk}/moderator", appointment)
         assert done == {f"user.moderator_{action}": 1}
     for active, action in ((False, "user.deactivated"), (True, "user.activated")):
         status = {"is_active": active}
