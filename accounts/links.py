@@ -34,7 +34,7 @@ PAGES = {  # below /account/, of ACCOUNT_PAGES_URL or of this service (accounts.
 }
 # Further requests are dropped, and the last link stays valid: strangers neither fill a mailbox nor
 # replace the owner's link again and again.
-MAILS_PER_HOUR = 3  # to one address, for one purpose
+MAILS_PER_HOUR = 3  # to one address, and for one user, of one purpose
 BATCH = 50
 TOKEN_CHARS = 64  # 48 bytes: the id and 32 bytes of HMAC
 
@@ -76,6 +76,8 @@ def _lock_user(link: MailedLink) -> User | None:
 
 def lock(user_id: uuid.UUID | None) -> User | None:
     """Lock and return a user: before the links, in every transaction that has both."""
+    if user_id is None:
+        return None
     # NO KEY, for the reason that accounts.services._locked gives.
     return User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
 
@@ -109,8 +111,8 @@ def _is_needless(link: MailedLink, user: User) -> bool:
 
 
 def _is_flooded(link: MailedLink) -> bool:
-    """Return whether the address has got its links of this hour."""
-    same = MailedLink.objects.filter(email=link.email, purpose=link.purpose)
+    """Return whether the address, or the user, has got the links of this hour."""
+    same = MailedLink.objects.filter(Q(email=link.email) | Q(user=link.user), purpose=link.purpose)
     since = timezone.now() - timedelta(hours=1)
     return same.filter(mailed_at__gt=since).exclude(pk=link.pk).count() >= MAILS_PER_HOUR
 

@@ -92,7 +92,7 @@ class EmailView(APIView):
         summary="Change my address",
         description="A link goes to the new address, which counts when it was followed; until then one"
         " signs in with the present address. The present address is told. An address that another"
-        " account has gets a mail without a link.",
+        " account has gets a mail without a link. At most three changes an hour are mailed.",
         request=EmailSerializer,
         responses={202: None},
     )

@@ -158,6 +158,15 @@ def test_a_new_password_ends_a_change_of_address(ann, change, verify, client_for
     assert User.objects.get(pk=ann.pk).email == "ann@example.com"
 
 
+def test_one_user_writes_to_three_new_addresses_an_hour(ann, change):
+    for number in range(5):
+        assert change(ann, f"stranger{number}@example.com").status_code == 202
+        links.prepare_due()
+    assert set(MailedLink.objects.values_list("email", flat=True)) == {
+        f"stranger{number}@example.com" for number in range(3)
+    }
+
+
 def test_nobody_verifies_by_the_api(ann, client_for):
     client_for(ann).patch(f"{API}/me", {"email_verified": True, "display_name": "A"})
     body = {"email": "b@example.com", "password": PASSWORD, "email_verified": True}

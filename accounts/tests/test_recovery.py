@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import links, tokens
+from accounts.errors import LinkInvalid
 from accounts.forgetting import LINKS_KEPT, forget_old_links
 from accounts.models import MailedLink, RefreshFamily, User
 from accounts.signals import link_requested
@@ -87,6 +88,14 @@ def test_a_link_works_once(ann, forgot, reset):
     reset(token)
     assert refused(reset(token, "a third pass phrase"))
     assert knows(NEW)
+
+
+def test_of_two_calls_that_have_read_a_link_one_uses_it(ann, forgot):
+    forgot()
+    link = links.read(newest(), Purpose.RESET_PASSWORD)
+    links.use(link)
+    with pytest.raises(LinkInvalid):
+        links.use(link)
 
 
 def test_a_link_lives_for_an_hour(ann, forgot, reset):
@@ -220,7 +229,7 @@ def test_known_unknown_and_deactivated_addresses_get_one_answer_for_one_work(
     forgot()  # what a process does once
     seen = {}
     for email in ("ann@example.com", "nobody@example.com", "gone@example.com", "no address"):
-        answers = []
+        answers: list = []
         shapes = statements(lambda email=email, answers=answers: answers.append(forgot(email)))
         [answer] = answers
         assert not any("accounts_user" in shape for shape in shapes)
