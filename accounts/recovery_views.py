@@ -130,8 +130,8 @@ class SignInViewSet(ListModelMixin, DestroyModelMixin, GenericViewSet):
     def destroy(self, request, *args, **kwargs):
         return super().destroy(request, *args, **kwargs)
 
-    def perform_destroy(self, instance):
-        services.end_sign_in(user=self.request.user, sign_in_id=instance.pk)
+    def perform_destroy(self, instance: RefreshFamily) -> None:
+        services.end_sign_in(user=instance.user, sign_in_id=instance.pk)
 
     @extend_schema(
         operation_id="auth_sessions_destroy_all",
