@@ -1,4 +1,4 @@
-import django_filters as filters
+import django_filters as filters  # type: ignore[import-untyped]  # ships no types
 
 from webhooks.catalogue import EventType
 from webhooks.models import Delivery

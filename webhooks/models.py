@@ -140,6 +140,7 @@ class Delivery(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="deliveries")
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries")
+    about = models.CharField(max_length=80)  # as the event's, so that one index gives the order
     status = models.CharField(max_length=10, choices=Status, default=Status.WAITING)
     attempts = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField("created (UTC)", default=timezone.now, editable=False)
@@ -166,9 +167,17 @@ class Delivery(models.Model):
             ),
         ]
         indexes = [
-            # webhooks.sending: the deliveries that are due.
+            # webhooks.sending: which endpoints have deliveries that are due, and which these are.
             models.Index(
-                fields=["not_before"], name="delivery_waiting", condition=Q(status="waiting")
+                fields=["endpoint", "not_before"],
+                name="delivery_waiting",
+                condition=Q(status="waiting"),
+            ),
+            # webhooks.sending: whether an earlier delivery about the same object waits.
+            models.Index(
+                fields=["endpoint", "about", "event"],
+                name="delivery_order",
+                condition=Q(status="waiting"),
             ),
             # webhooks.sweeping
             models.Index(fields=["finished_at"], name="delivery_finished"),

@@ -52,7 +52,13 @@ def announce(
         if is_new:
             Delivery.objects.bulk_create(
                 [
-                    Delivery(endpoint=endpoint, event=event, created_at=now, due_since=now)
+                    Delivery(
+                        endpoint=endpoint,
+                        event=event,
+                        about=event.about,
+                        created_at=now,
+                        due_since=now,
+                    )
                     for endpoint in endpoints
                 ]
             )

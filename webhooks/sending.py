@@ -6,6 +6,7 @@ database, stores the outcomes, and returns after a few seconds: the worker has o
 
 import logging
 import threading
+import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -24,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 16  # deliveries of one round
 PER_ENDPOINT = 4
-LOOKED_AT = 200  # the longest due ones, of which a round chooses
 # The worker may be killed while it sends: then others send the delivery after this time.
 LEASE = timedelta(minutes=1)
 PATIENCE = timedelta(days=3)
@@ -82,36 +82,31 @@ def give_up_old() -> int:
 
 
 def _chosen() -> list[Delivery]:
-    """Return due deliveries: of each object the first alone, and of a failing endpoint only one."""
-    earlier = Delivery.objects.waiting().filter(
-        endpoint=OuterRef("endpoint"),
-        event__about=OuterRef("event__about"),
-        event__lt=OuterRef("event"),
-    )
+    """Return due deliveries: of each object the first alone, and of a failing endpoint only one.
+
+    The endpoints come in an order of chance, so that one with much to be sent holds up no other.
+    """
     due = (
         Delivery.objects.waiting()
-        .filter(
-            ~Exists(earlier),
-            not_before__lte=Now(),
-            due_since__gt=timezone.now() - PATIENCE,
-            endpoint__disabled_at=None,
-            endpoint__not_before__lte=Now(),
-        )
-        .select_related("endpoint__owner", "event")
-        .order_by("not_before", "event")[:LOOKED_AT]
+        .filter(not_before__lte=Now(), due_since__gt=timezone.now() - PATIENCE)
+        .order_by("event")
+    )
+    endpoints = Endpoint.objects.filter(
+        Exists(due.filter(endpoint=OuterRef("pk"))), disabled_at=None, not_before__lte=Now()
+    )
+    earlier = Delivery.objects.waiting().filter(
+        endpoint=OuterRef("endpoint"), about=OuterRef("about"), event__lt=OuterRef("event")
     )
     chosen: list[Delivery] = []
-    taken: dict[object, int] = {}
-    for delivery in due:
-        number = taken.get(delivery.endpoint_id, 0)
-        if number < (1 if delivery.endpoint.failures else PER_ENDPOINT):
-            taken[delivery.endpoint_id] = number + 1
-            chosen.append(delivery)
-    return chosen[:AT_ONCE]
+    for endpoint in endpoints.order_by("?")[:AT_ONCE]:
+        most = min(1 if endpoint.failures else PER_ENDPOINT, AT_ONCE - len(chosen))
+        rows = due.filter(~Exists(earlier), endpoint=endpoint)
+        chosen += rows.select_related("endpoint__owner", "event")[:most]
+    return chosen
 
 
 def _claimed(delivery: Delivery) -> _Task | None:
-    """Count an attempt at a delivery; return None if another process was first, or must not be sent."""
+    """Count an attempt at a delivery. Return None if another process was first, or if it is given up."""
     now, endpoint, event = timezone.now(), delivery.endpoint, delivery.event
     mine = Delivery.objects.waiting().filter(
         pk=delivery.pk, attempts=delivery.attempts, not_before__lte=Now()
@@ -169,7 +164,7 @@ def _wait(failures: int, longest: timedelta) -> timedelta:
 
 
 @transaction.atomic
-def _note_failure(endpoint_id: object, *, is_gone: bool) -> None:
+def _note_failure(endpoint_id: uuid.UUID, *, is_gone: bool) -> None:
     """Let an endpoint pause after a failure. Disable it when it is dead.
 
     That is after PATIENCE without a success, or when it answers that it is gone (410).

@@ -23,6 +23,7 @@ from payments.tests.rows import make_admin_rows
 from streaming.models import PlaybackSession
 from streaming.tests.kit import deliver
 from videos.moderation import cases
+from webhooks import services as webhooks
 
 PROTECTED = (*audit_protection.TABLES, *protection.TABLES)
 
@@ -80,6 +81,7 @@ def one_of_each(
     make_user, make_video, buy, subscribe, client_for, admin, process_next, uploaded_video
 ):
     """A row in every table that the admin site shows."""
+    webhooks.create_endpoint(owner=admin, url="https://example.com/hook")
     buyer, fan = make_user(), make_user()
     video = make_video(price=1999, title="<b>Bold</b>", tags=["fog"])
     order = buy(buyer, video)

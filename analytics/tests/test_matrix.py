@@ -413,7 +413,8 @@ class House:
         endpoint = webhooks.Endpoint.objects.create(owner=self.owner, url="https://example.com/")
         if folder == "endpoints":
             return endpoint.pk
-        event = webhooks.Event.objects.create(key=uuid.uuid4().hex, type="x", about="x", body="{}")
+        body = '{"type": "x", "timestamp": "2026-11-27T00:00:00Z", "data": {}}'
+        event = webhooks.Event.objects.create(key=uuid.uuid4().hex, type="x", about="x", body=body)
         ended = {"status": "failed", "finished_at": timezone.now()}
         return webhooks.Delivery.objects.create(endpoint=endpoint, event=event, **ended).pk
 

@@ -374,6 +374,20 @@ class TestTheWorker:
         assert len(receiver.requests) == sending.PER_ENDPOINT + 1
 
 
+def test_an_endpoint_with_much_to_be_sent_holds_up_no_other(make_endpoint, admin, receiver):
+    for _ in range(6):
+        make_endpoint(admin)
+    busy = Endpoint.objects.first()
+    for number in range(60):
+        tell(str(number))
+    Delivery.objects.exclude(endpoint=busy).exclude(about="user:59").delete()
+    for _ in range(4):
+        sending.send_due()
+    waiting = Delivery.objects.waiting().exclude(endpoint=busy)
+    assert not waiting.exists()
+    assert Delivery.objects.waiting().filter(endpoint=busy).count() >= 60 - 4 * sending.PER_ENDPOINT
+
+
 def test_no_secret_and_no_address_is_logged(endpoint, receiver, caplog, admin):
     caplog.set_level(logging.DEBUG)
     Endpoint.objects.update(url=f"{receiver.url}?token=hidden")
