@@ -3,7 +3,7 @@
 from drf_spectacular.utils import extend_schema
 from drf_standardized_errors.openapi_validation_errors import extend_validation_errors
 from rest_framework import status
-from rest_framework.mixins import DestroyModelMixin, ListModelMixin
+from rest_framework.mixins import ListModelMixin
 from rest_framework.response import Response
 
 from accounts import recovery, services, tokens
@@ -104,7 +104,7 @@ class EmailView(APIView):
         return Response(status=status.HTTP_202_ACCEPTED)
 
 
-class SignInViewSet(ListModelMixin, DestroyModelMixin, GenericViewSet):
+class SignInViewSet(ListModelMixin, GenericViewSet):
     """The caller's live sign-ins; every other one answers 404."""
 
     queryset = RefreshFamily.objects.none()
@@ -126,12 +126,11 @@ class SignInViewSet(ListModelMixin, DestroyModelMixin, GenericViewSet):
     @extend_schema(
         summary="Sign out there",
         description="Revokes all tokens of one of my sign-ins, which may be that of this request.",
+        responses={204: None},
     )
-    def destroy(self, request, *args, **kwargs):
-        return super().destroy(request, *args, **kwargs)
-
-    def perform_destroy(self, instance: RefreshFamily) -> None:
-        services.end_sign_in(user=instance.user, sign_in_id=instance.pk)
+    def destroy(self, request, pk):
+        services.end_sign_in(user=request.user, sign_in_id=pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(
         operation_id="auth_sessions_destroy_all",

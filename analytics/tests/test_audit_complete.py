@@ -129,9 +129,9 @@ def test_deeds_of_people(do, make_user, admin):
     User.objects.filter(pk=user.pk).update(email_verified=False)
     assert do(user, "post", "auth/email/resend") == {"user.email_link_asked": 1}
     assert do(None, "post", "auth/email/verify", {"token": mailed()}) == {"user.email_verified": 1}
-    change = {"email": "anna@example.com", "current_password": PASSWORD}
+    move = {"email": "anna@example.com", "current_password": PASSWORD}
     user.refresh_from_db()
-    assert do(user, "put", "auth/email", change) == {"user.email_change_asked": 1}
+    assert do(user, "put", "auth/email", move) == {"user.email_change_asked": 1}
     assert do(None, "post", "auth/email/verify", {"token": mailed()}) == {"user.email_changed": 1}
     sign_in = tokens.family_of(tokens.issue(user).refresh)
     assert do(user, "delete", f"auth/sessions/{sign_in}") == {"user.logged_out": 1}
