@@ -1,6 +1,7 @@
 """Readers of the settings that are URLs of servers. A password in them is never shown."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -8,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import environ  # type: ignore[import-untyped]  # django-environ ships no types
 from django.core.exceptions import ImproperlyConfigured
 
-from config.env import BASE_DIR, make_folder, masked, read, text, wrong
+from config.env import BASE_DIR, make_folder, masked, origin, read, text, wrong
 
 POSTGRES = "django.db.backends.postgresql"
 SQLITE = "django.db.backends.sqlite3"
@@ -197,3 +198,12 @@ def mail(name: str, default: str) -> MailServer:
         use_ssl=bool(parsed.get("EMAIL_USE_SSL", False)),
         file_path=parsed["EMAIL_FILE_PATH"],
     )
+
+
+def collector(name: str) -> str:
+    """Return the origin of a collector of traces, or "". One needs OpenTelemetry to be installed."""
+    place = origin(name)
+    if place and not (find_spec("opentelemetry") and find_spec("opentelemetry.sdk")):
+        needed = "it needs OpenTelemetry: pip install -r requirements-tracing.txt"
+        wrong(name, needed, example="")
+    return place

@@ -322,15 +322,11 @@ STRIPE_PUBLISHABLE_KEY = env.text("STRIPE_PUBLISHABLE_KEY")
 STRIPE_WEBHOOK_SECRETS = env.words("STRIPE_WEBHOOK_SECRETS")
 STRIPE_API_BASE = env.origin("STRIPE_API_BASE")
 if PAYMENT_GATEWAY == "stripe" and not (STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRETS):
-    env.wrong(
-        "PAYMENT_GATEWAY",
+    needed = (
         "it needs STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRETS (docs/operations.md, Stripe);"
-        " to try the service without an account, use the sandbox",
-        example="sandbox",
+        " to try the service without an account, use the sandbox"
     )
-
-# --- outgoing webhooks --------------------------------------------------------------------------
-
+    env.wrong("PAYMENT_GATEWAY", needed, example="sandbox")
 WEBHOOK_ENDPOINTS_MAX = env.number("WEBHOOK_ENDPOINTS_MAX", 10, maximum=1000)
 WEBHOOK_ALLOW_LOCAL = env.flag("WEBHOOK_ALLOW_LOCAL", default=False)
 
@@ -396,14 +392,7 @@ LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", among=("DEBUG", "INFO", "WARNING", "
 LOG_FORMAT = env.choice("LOG_FORMAT", "text", among=logs.FORMATS)
 LOGGING = logs.configuration(LOG_LEVEL, LOG_FORMAT)
 
-# --- operations -------------------------------------------------------------------------------
-
-OTEL_EXPORTER_OTLP_ENDPOINT = env.origin("OTEL_EXPORTER_OTLP_ENDPOINT")
-if OTEL_EXPORTER_OTLP_ENDPOINT and not (
-    find_spec("opentelemetry") and find_spec("opentelemetry.sdk")
-):
-    needed = "it needs OpenTelemetry: pip install -r requirements-tracing.txt"
-    env.wrong("OTEL_EXPORTER_OTLP_ENDPOINT", needed, example="")
+OTEL_EXPORTER_OTLP_ENDPOINT = env_urls.collector("OTEL_EXPORTER_OTLP_ENDPOINT")
 METRICS_TOKEN = env.secret("METRICS_TOKEN", at_least=32, optional=True)  # empty: this machine only
 
 env.finish()

@@ -4,14 +4,17 @@ from django.urls import path
 
 from webhooks import views
 
-one = {"patch": "partial_update", "delete": "destroy"}
 urlpatterns = [
     path(
         "webhooks/endpoints/",
         views.EndpointViewSet.as_view({"get": "list", "post": "create"}),
         name="webhook-endpoints",
     ),
-    path("webhooks/endpoints/<id:pk>", views.EndpointViewSet.as_view(one), name="webhook-endpoint"),
+    path(
+        "webhooks/endpoints/<id:pk>",
+        views.EndpointViewSet.as_view({"patch": "partial_update", "delete": "destroy"}),
+        name="webhook-endpoint",
+    ),
     path(
         "webhooks/deliveries/",
         views.DeliveryViewSet.as_view({"get": "list"}),
