@@ -3,6 +3,7 @@
 from typing import Self
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -19,10 +20,10 @@ MAY_RECEIVE = "webhooks.receive_own_events"
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
     """Endpoints, filtered by who may see them."""
 
-    def visible_to(self, user: User) -> Self:
+    def visible_to(self, user: User | AnonymousUser) -> Self:
         """Return the user's own endpoints, and every endpoint for administrators."""
         rows = self.filter(deleted_at=None)
-        return rows if user.has_perm(SEES_ALL) else rows.filter(owner=user)
+        return rows if user.has_perm(SEES_ALL) else rows.filter(owner=user.pk)
 
 
 class Endpoint(models.Model):
@@ -114,10 +115,10 @@ class Event(models.Model):
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     """Deliveries, filtered by who may see them and by what is due."""
 
-    def visible_to(self, user: User) -> Self:
+    def visible_to(self, user: User | AnonymousUser) -> Self:
         """Return the deliveries to the user's own endpoints, and every delivery for administrators."""
         rows = self.filter(endpoint__deleted_at=None)
-        return rows if user.has_perm(SEES_ALL) else rows.filter(endpoint__owner=user)
+        return rows if user.has_perm(SEES_ALL) else rows.filter(endpoint__owner=user.pk)
 
     def waiting(self) -> Self:
         """Return the deliveries that are not made and not given up."""

@@ -354,6 +354,7 @@ class TestTheWorker:
         tell("a")
         (chosen,) = sending._chosen()
         late = sending._claimed(chosen)
+        assert late is not None
         pass_time(sending.LEASE)
         assert send_all() == 1
         sending._store(late.delivery, posting.Answer(failure="too late"))
