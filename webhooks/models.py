@@ -25,7 +25,7 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         if isinstance(user, AnonymousUser):
             return self.none()
         rows = self.filter(deleted_at=None)
-        return rows if user.has_perm(SEES_ALL) else rows.filter(owner=user)
+        return rows if user.has_perm(SEES_ALL) else rows.filter(owner=user.pk)
 
 
 class Endpoint(models.Model):
@@ -122,7 +122,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         if isinstance(user, AnonymousUser):
             return self.none()
         rows = self.filter(endpoint__deleted_at=None)
-        return rows if user.has_perm(SEES_ALL) else rows.filter(endpoint__owner=user)
+        return rows if user.has_perm(SEES_ALL) else rows.filter(endpoint__owner=user.pk)
 
     def waiting(self) -> Self:
         """Return the deliveries that are not made and not given up."""
