@@ -54,6 +54,7 @@ def test_the_permissions_are_those_of_the_role(make_user):
         "payments.view_own_earnings",
         "payments.request_payout",
         "analytics.view_own_analytics",
+        "webhooks.receive_own_events",
     }
     assert creator.has_perm("videos.add_video")
     assert not creator.has_perm(MANAGE)
