@@ -35,11 +35,11 @@ class UserAdmin(ServiceAdmin[User]):
     list_select_related = ["role"]
     search_fields = ["email", "display_name"]
     fields = [
-        "id", "email", "display_name", "role", "is_moderator", "email_verified", "is_active", "groups",
+        "id", "email", "email_verified", "display_name", "role", "is_moderator", "is_active", "groups",
         "created_at", "last_login",
     ]  # fmt: skip
     readonly_fields = [
-        "id", "email", "role", "is_moderator", "email_verified", "is_active", "groups", "created_at",
+        "id", "email", "email_verified", "role", "is_moderator", "is_active", "groups", "created_at",
         "last_login",
     ]  # fmt: skip
     actions = [
