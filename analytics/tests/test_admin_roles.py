@@ -20,8 +20,8 @@ OF_MODERATORS = {
     "app_list videos", "videos_moderationcase_changelist", "videos_moderationcase_change",
     "videos_moderationcase_history", "videos_moderationcase_decide",
 }  # fmt: skip
-# These answer otherwise than with a page: they need a parameter, lead elsewhere, or are for a script or a
-# button of the moderators' desk (analytics/tests/test_moderation_desk.py).
+# These answer otherwise than with a page: they need a parameter, lead elsewhere, or are for a script or
+# a button of the moderators' desk (analytics/tests/test_moderation_desk.py).
 NO_PAGES = {
     "autocomplete", "view_on_site", "logout", "streaming_playbacksession_review",
     "videos_moderationcase_open",
