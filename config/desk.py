@@ -137,7 +137,8 @@ def links(request: HttpRequest, label: str, pk: object) -> list[dict[str, str]]:
         for title, target, query in LINKS.get(label, [])
         if not target or (target in pages and pages[target].has_view_permission(request))
     ]
-    if label != AUDIT_LOG and pages[AUDIT_LOG].has_view_permission(request):
+    log = pages.get(AUDIT_LOG)
+    if label != AUDIT_LOG and log is not None and log.has_view_permission(request):
         history = reverse(f"admin:{label.lower().replace('.', '_')}_history", args=[quote(str(pk))])
         found.append({"label": "What happened to it", "url": history})
     return found

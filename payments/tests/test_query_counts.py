@@ -95,6 +95,6 @@ def test_a_webhook_with_a_refund(known, client, make_video, creator, costs):
 
 def test_a_registration(client, costs):
     account = {"email": "new@example.com", "password": "a-long-word-of-nobody", "display_name": "N"}
-    with costs(5):
+    with costs(6):
         answer = client.post("/api/v1/auth/register", account, content_type="application/json")
     assert answer.status_code == 201, answer.content

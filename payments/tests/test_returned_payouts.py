@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.roles import Role
 from audit.models import AuditEntry
+from config.tests import desk
 from config.tests.doctoring import said, worst
 from payments.books import figures, reports
 from payments.errors import PayoutNotOpen
@@ -19,7 +20,6 @@ from payments.services.payouts import payouts
 from payments.services.sharing import pools
 from payments.tests.kit import assert_books_balance, balances, code, nothing_changes, together
 from payments.tests.months import at, close
-from payments.tests.test_money_admin import act
 from payments.tests.test_statements import assert_adds_up, of
 from videos.signals import worker_tick
 
@@ -183,12 +183,13 @@ def test_the_money_returns_to_the_gateway_that_it_was_taken_from(paid, send_back
 
 def test_a_return_is_an_action_of_the_admin_site(paid, client, admin, creator):
     client.force_login(admin)
-    asked = act(client, paid, "mark_returned")
-    assert b"The bank&#x27;s reference of the return: 16.00 USD" in asked.content
+    asked = desk.choose(client, "mark_returned", paid)
+    assert b"The bank&#x27;s reference of the return" in asked.content
+    assert b"<strong>16.00 USD</strong>" in asked.content
+    reference = {"same-reference": "RETURN-1"}
     with nothing_changes():
-        act(client, paid, "mark_returned", words="yes", **{str(paid.pk): "RETURN-1"})
-    words = {str(paid.pk): "RETURN-1", f"{paid.pk}-1": REASON}
-    act(client, paid, "mark_returned", words="yes", **words)
+        desk.confirm(client, asked, **reference)
+    desk.confirm(client, asked, **reference, **{"same-why": REASON})
     paid.refresh_from_db()
     assert (paid.status, paid.return_ref, paid.failure) == ("returned", "RETURN-1", REASON)
     assert payouts.available(creator.pk)["USD"]["available"] == 1600
