@@ -168,7 +168,7 @@ def test_the_example_of_a_line_is_accepted(monkeypatch, tmp_path, name, value, w
 
 
 def test_traces_without_opentelemetry_name_the_package(monkeypatch, tmp_path):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("config.env_urls.find_spec", lambda name: None)
     (line,) = refusal(monkeypatch, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
     assert "pip install -r requirements-tracing.txt" in line
 

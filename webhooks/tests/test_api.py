@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.roles import Role
 from audit.models import AuditEntry
+from config.tests import desk
 from webhooks import outbox, sending, services, sweeping
 from webhooks.catalogue import EventType
 from webhooks.models import Delivery, Endpoint, Event
@@ -214,9 +215,7 @@ class TestAdminSite:
         client.force_login(admin)
         send_all()
         for action, is_active in (("disable", False), ("enable", True)):
-            form = {"action": action, "_selected_action": [delivery.endpoint_id]}
-            client.post("/admin/webhooks/endpoint/", form)
+            desk.act(client, action, delivery.endpoint)
             assert Endpoint.objects.get().is_active is is_active
-        form = {"action": "send_again", "_selected_action": [delivery.pk]}
-        client.post("/admin/webhooks/delivery/", form)
+        desk.act(client, "send_again", delivery)
         assert Delivery.objects.get().status == "waiting"
