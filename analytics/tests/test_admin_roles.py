@@ -10,7 +10,7 @@ from analytics.tests import admin_addresses as addresses
 from config.tests import desk
 from videos.moderation.models import ModerationCase
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 SIGN_IN = "/admin/login/"
 OPEN = {"login"}  # to everybody
 # A moderator decides about reported videos, and may change their own password. A page belongs here when

@@ -266,6 +266,7 @@ def outside_the_api(routes=None, before: str = "/") -> Iterator[str]:
             yield f"{before}{route}"
 
 
+@pytest.mark.long
 @pytest.mark.sweep
 @pytest.mark.parametrize("path", sorted(set(outside_the_api())))
 def test_no_method_breaks_a_route_outside_the_api(client, admin, path):

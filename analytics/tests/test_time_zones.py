@@ -36,6 +36,8 @@ def seen(rows: list[dict]) -> dict[datetime | None, tuple]:
     }
 
 
+@pytest.mark.long
+@pytest.mark.twice
 @pytest.mark.parametrize(("name", "day"), CHANGES)
 def test_reports_agree_with_a_recount(client_for, admin, make_user, make_video, name, day):
     zone, middle = ZoneInfo(name), datetime.fromisoformat(day).replace(tzinfo=UTC)

@@ -14,7 +14,7 @@ from audit.protection import CHECKPOINTS, ENTRIES
 from audit.tests.log import attack, record, refusal, run, sql, write
 from config import append_only
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long, pytest.mark.twice]
 
 
 @pytest.fixture

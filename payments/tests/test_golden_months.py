@@ -184,6 +184,8 @@ GOLDEN = {  # by the algorithm and the rule about payers
 }
 
 
+@pytest.mark.long
+@pytest.mark.twice
 @pytest.mark.django_db
 @pytest.mark.parametrize(("algorithm", "rule"), GOLDEN)
 @pytest.mark.promise("statement-reproducible")

@@ -13,7 +13,7 @@ from payments.ledger import protection
 from payments.tests import corruptions
 from payments.tests.corruptions import BOOKS, FACTS, settle_constraints
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.twice]
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=transfer )\d+")
 
 
