@@ -26,6 +26,8 @@ from videos.models import Upload, Video
 from videos.presentation import captioning
 from videos.presentation.cues import Cue
 from videos.services import catalogue, resuming
+from webhooks import services as webhooks
+from webhooks.models import Delivery
 
 CALLERS = ("anonymous", "VIEWER", "CREATOR", MODERATOR, "ADMIN")
 PASSWORD = "a long pass phrase"
@@ -68,6 +70,10 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
     moderator = world.people[MODERATOR]
     services.set_moderator(user_id=moderator.pk, is_moderator=True, actor=None)
     viewer, creator = world.people["VIEWER"], world.people["CREATOR"]
+    endpoints = [
+        webhooks.create_endpoint(owner=owner, url="https://hooks.invalid/vod")
+        for owner in (creator, world.people["ADMIN"])
+    ]
     bystanders = [make_user(password=PASSWORD), make_user(Role.CREATOR, password=PASSWORD)]
     videos = _videos(make_video, creator)
     paid = videos[0]
@@ -121,6 +127,8 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
         "disputes": list(models.Dispute.objects.values_list("pk", flat=True)),
         "field": ["receipt", "refund_policy"],
         "webhook-events": list(models.WebhookEvent.objects.values_list("pk", flat=True)),
+        "endpoints": [endpoint.pk for endpoint in endpoints],
+        "deliveries": list(Delivery.objects.values_list("pk", flat=True)),
         "users": [user.pk for user in bystanders],
         "sessions": list(PlaybackSession.objects.values_list("pk", flat=True)),
         "play": [sessions.stream_token(user=AnonymousUser(), video_id=free.pk)[0], *playing[0][1:]],
