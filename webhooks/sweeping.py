@@ -1,4 +1,4 @@
-"""Removing what nobody needs any more."""
+"""Removing deliveries, events and endpoints that are over, and secrets that were replaced."""
 
 from datetime import timedelta
 
