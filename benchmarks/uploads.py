@@ -237,7 +237,7 @@ def direct(port: int, token: str, path: Path) -> None:
     """Send the parts to the bucket, and complete the upload."""
     user = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     size = path.stat().st_size
-    wanted = json.dumps({"filename": "film.mp4", "length": size})
+    wanted = json.dumps({"filename": "clip.mp4", "length": size})
     begun = ask(port, "POST", "/api/v1/uploads/", wanted, {**user, "Upload-Mode": "direct"})
     upload = json.loads(begun.content)  # type: ignore[attr-defined]
     part_size = upload["direct"]["part_size"]

@@ -22,7 +22,7 @@ class DirectClient:
         return self.client.post(URL + path, body, format="json", **headers)
 
     def begin(self, length: int, **body) -> dict:
-        body = {"filename": "film.mp4", "title": "A film", **body}
+        body = {"filename": "clip.mp4", "title": "A video", **body}
         if "video_id" in body:
             del body["title"]
         response = self.post(length=length, **body)

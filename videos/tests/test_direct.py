@@ -83,8 +83,8 @@ class TestUpload:
         assert done.status_code == 200, done.content
         assert (done.json()["state"], done.json()["offset"]) == ("done", len(CONTENT))
         video = Video.objects.get(pk=upload["video_id"])
-        assert (video.creator, video.title, video.status) == (creator, "A film", "UPLOADED")
-        assert (video.source_filename, video.source_size) == ("film.mp4", len(CONTENT))
+        assert (video.creator, video.title, video.status) == (creator, "A video", "UPLOADED")
+        assert (video.source_filename, video.source_size) == ("clip.mp4", len(CONTENT))
         assert bucket.read(video.source_path) == CONTENT
         assert objects(bucket) == [video.source_path]
         assert trail(video.pk) == ["video.created", "video.uploaded"]
@@ -205,7 +205,7 @@ class TestOnlyTheBucketIsBelieved:
     def test_a_file_that_is_no_video_is_refused_as_any_upload(self, client, bucket, client_for):
         """By the same step, with the same code."""
         content = b"This is a text. " * 100
-        upload = client.begin(len(content), filename="film.mp4")
+        upload = client.begin(len(content), filename="clip.mp4")
         client.complete(upload, client.send(upload, content))
         other = Tus(client.client)
         other.patch(other.begin(len(content)), 0, content)

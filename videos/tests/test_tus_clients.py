@@ -41,7 +41,7 @@ class Trial:
         chance = random.Random(SIZE + CUTS)  # noqa: S311 - a repeatable walk
         self.token = tokens.issue(creator).access
         self.content, self.folder = chance.randbytes(SIZE), folder
-        (folder / "film.mp4").write_bytes(self.content)
+        (folder / "clip.mp4").write_bytes(self.content)
         self.cuts = sorted(chance.sample(range(SIZE // 50, SIZE), CUTS))
         self.deaths = {*chance.sample(range(1, CUTS + 1), DEATHS)}
         self.killed = 0
@@ -73,7 +73,7 @@ class Trial:
         """Identical bytes, and queued once."""
         video = Video.objects.get()
         assert hashlib.sha256(video.source.read_bytes()).digest() == self.digest
-        assert (video.title, video.source_size) == ("A film", SIZE)
+        assert (video.title, video.source_size) == ("A video", SIZE)
         assert ProcessingJob.objects.count() == 1
         assert media.files() == [video.source_path]
 
@@ -91,9 +91,9 @@ def test_tuspy(trial, media):
     with trial.running() as address:
         client = tuspy.TusClient(address, headers={"Authorization": f"Bearer {trial.token}"})
         uploader = client.uploader(
-            str(trial.folder / "film.mp4"),
+            str(trial.folder / "clip.mp4"),
             chunk_size=4 * MEGABYTE,
-            metadata={"filename": "film.mp4", "title": "A film"},
+            metadata={"filename": "clip.mp4", "title": "A video"},
         )
         deadline = time.monotonic() + PATIENCE
         while uploader.offset < SIZE:
@@ -129,10 +129,10 @@ def test_tus_js_client(trial, media, node_modules):
             "upload.mjs",
             address,
             trial.token,
-            "film.mp4",
+            "clip.mp4",
             "1",
             str(4 * MEGABYTE),
-            "A film",
+            "A video",
         ]
         client = subprocess.run(
             command, cwd=trial.folder, capture_output=True, text=True, timeout=PATIENCE, check=False
@@ -162,7 +162,7 @@ def in_browser(trial: Trial, chromium: str, address: str) -> str:
         page = running.new_page()
         page.set_content("<input type=file>")
         page.add_script_tag(path=trial.folder / "bundle.js")
-        page.set_input_files("input", trial.folder / "film.mp4")
+        page.set_input_files("input", trial.folder / "clip.mp4")
         page.evaluate("([address, token]) => begin(address, token)", [address, trial.token])
         found = page.wait_for_function("window.outcome", timeout=PATIENCE * 1000)
         return str(found.json_value())

@@ -102,7 +102,7 @@ class Sender:
         self.headers = {"Authorization": f"Bearer {token}"}
 
     def begin(self, length: int) -> dict:
-        body = {"filename": "film.mp4", "title": "Direct", "length": length}
+        body = {"filename": "clip.mp4", "title": "Direct", "length": length}
         mode = {**self.headers, "Upload-Mode": "direct"}
         answer = httpx.post(self.url, json=body, headers=mode, timeout=60)
         assert answer.status_code == 201, answer.text

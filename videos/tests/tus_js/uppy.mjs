@@ -15,5 +15,5 @@ window.begin = (endpoint, token) => {
     window.outcome = failed.length ? String(failed[0].error) : successful[0].uploadURL;
   });
   const file = document.querySelector("input").files[0];
-  uppy.addFile({ name: file.name, type: file.type, data: file, meta: { filename: "film.mp4", title: "A film" } });
+  uppy.addFile({ name: file.name, type: file.type, data: file, meta: { filename: "clip.mp4", title: "A video" } });
 };
