@@ -3,10 +3,9 @@
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from config import cors, desk, env, env_storage, env_urls, logs
-from config.api.introduction import API_DESCRIPTION, API_TAGS, ENUM_NAMES
+from config.api import framework
 
 BASE_DIR = env.BASE_DIR
 
@@ -184,52 +183,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2500  # config.confirmation_page: two answers to each of 1000 rows
 DATA_UPLOAD_MAX_NUMBER_FILES = 5
 
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["config.api.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["config.api.renderers.QuickJSONRenderer"],
-    "DEFAULT_FILTER_BACKENDS": ["config.api.filters.FilterBackend"],
-    "DEFAULT_PAGINATION_CLASS": "config.api.pagination.KeysetPagination",
-    "DEFAULT_METADATA_CLASS": "config.api.metadata.ViewOnlyMetadata",
-    "DEFAULT_SCHEMA_CLASS": "config.api.schema.AutoSchema",
-    "DEFAULT_VERSIONING_CLASS": None,
-    "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
-    "URL_FORMAT_OVERRIDE": None,  # views read ?format=csv and ?format=dash themselves
-    "TEST_REQUEST_DEFAULT_FORMAT": "json",
-    "COERCE_DECIMAL_TO_STRING": True,
-}
-DRF_STANDARDIZED_ERRORS = {
-    "EXCEPTION_HANDLER_CLASS": "config.api.exceptions.ApiExceptionHandler",
-    "EXCEPTION_FORMATTER_CLASS": "config.api.exceptions.ApiExceptionFormatter",
-    "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
-}
-SPECTACULAR_SETTINGS: dict[str, Any] = {
-    "OAS_VERSION": "3.1.0",
-    "TITLE": "Video on demand",
-    "DESCRIPTION": API_DESCRIPTION,
-    "VERSION": "1.0.0",
-    "SERVERS": [{"url": PUBLIC_URL or "/", "description": "This service"}],
-    "TAGS": API_TAGS,
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "PATH_CONVERTER_OVERRIDES": {"id": {"type": "string", "format": "uuid"}},
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
-    "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "filter": True},
-    "COMPONENT_SPLIT_REQUEST": True,
-    "GET_LIB_DOC_EXCLUDES": "config.api.schema.classes_without_description",
-    "ENUM_NAME_OVERRIDES": ENUM_NAMES,
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.api.components.document_errors",
-        "config.api.components.drop_unused",
-        "config.api.examples.add_examples",
-    ],
-}
+REST_FRAMEWORK = framework.REST_FRAMEWORK
+DRF_STANDARDIZED_ERRORS = framework.STANDARDIZED_ERRORS
 
 # --- uploads and processing -------------------------------------------------------------------
 
@@ -342,9 +297,7 @@ EMAIL_USE_TLS = _mail_server.use_tls
 EMAIL_USE_SSL = _mail_server.use_ssl
 EMAIL_FILE_PATH = _mail_server.file_path
 DEFAULT_FROM_EMAIL = env.email("DEFAULT_FROM_EMAIL", "vod@localhost", named=True)
-SPECTACULAR_SETTINGS["CONTACT"] = {"name": "The operator of this service"}
-if "." in DEFAULT_FROM_EMAIL.rpartition("@")[2]:  # people cannot write to vod@localhost
-    SPECTACULAR_SETTINGS["CONTACT"]["email"] = DEFAULT_FROM_EMAIL
+SPECTACULAR_SETTINGS = framework.spectacular(PUBLIC_URL, DEFAULT_FROM_EMAIL)
 
 # --- audit ------------------------------------------------------------------------------------
 
