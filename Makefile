@@ -170,8 +170,8 @@ screenshot: $(VENV)/dev ## take the picture of the start page in README.md again
 tour: $(VENV)/runtime ## run the commands of the README, and write their output into it again
 	@$(BIN)/python -m config.tests.tour
 
-bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
-	@$(BIN)/python benchmarks/delivery.py
+bench-delivery: $(VENV)/dev ## measure delivery, embedded and by nginx, against raw nginx; over a bucket too: `ARGS="--engines checked checked-s3"` after test-storage
+	@$(BIN)/python benchmarks/delivery.py $(ARGS)
 
 bench-chunks: $(VENV)/dev ## measure one video in chunks on 1, 2 and 4 workers against the whole encode
 	@$(BIN)/python benchmarks/chunks.py $(ARGS)
