@@ -53,7 +53,7 @@ def watch(request: HttpRequest, video_id: str) -> HttpResponse:
         "oembed_url": f"{reverse('oembed')}?url={quote(page, safe='')}&format=json",
         "embed": None,
     }
-    return html_page("streaming/watch.html", context | _facts(video))
+    return html_page("streaming/watch.html", {**context, **_facts(video)})
 
 
 @csrf_exempt
@@ -74,8 +74,8 @@ def embed(request: HttpRequest, video_id: str) -> HttpResponse:
         "page_url": reverse("watch", args=[video.pk]),
     }
     policy = PAGE.replace(NO_FRAMES, frame_ancestors(domains))
-    page = html_page("streaming/embed.html", context | _facts(video), policy=policy)
-    page.xframe_options_exempt = True  # type: ignore[attr-defined]  # Django's own mark
+    page = html_page("streaming/embed.html", {**context, **_facts(video)}, policy=policy)
+    page.xframe_options_exempt = True
     return page
 
 
@@ -125,7 +125,9 @@ def _next(video: Video) -> dict[str, str] | None:
         creator=video.creator_id, created_at__gt=video.created_at
     )
     found = later.order_by("created_at", "id").only("id", "title").first()
-    return found and {"title": found.title, "url": reverse("watch", args=[found.pk])}
+    if found is None:
+        return None
+    return {"title": found.title, "url": reverse("watch", args=[found.pk])}
 
 
 def _told(sentence: str, *, status: int) -> HttpResponse:

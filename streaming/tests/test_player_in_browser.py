@@ -223,7 +223,7 @@ def test_a_buyer_pays_goes_on_elsewhere_and_hears_of_the_refund(chromium, make, 
         with browser.page(running, address, dark=True, forgive=REFUSED) as page:
             sign_in(page, "bea@example.com")
             expect(page.locator("#toast")).to_contain_text("You were at 0:0")
-            play(page, seconds=stopped_at)
+            processes.wait_for(lambda: seconds_played(page) > stopped_at)  # it plays by itself
             shoot(page, "desktop-dark-resumed")
             orders = page.request.get(
                 f"{site}/api/v1/payments/orders",

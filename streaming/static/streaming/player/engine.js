@@ -6,6 +6,7 @@ import { call } from "./api.js";
 
 const BEFORE_PLAY_SECONDS = 1; // One segment: what is delivered counts, so a page alone takes no more.
 const BUFFER_SECONDS = 30;
+const BUFFER_BYTES = 60_000_000;
 const LOST_MILLISECONDS = 2000; // Between two tries while the network is away.
 const REFUSALS = [401, 403, 404, 410];
 
@@ -30,15 +31,15 @@ class HlsJs {
     addEventListener("online", () => this.#isLost && this.#retry());
   }
 
-  load(address, position, { isEager = false } = {}) {
+  load(address, position) {
     this.unload();
     const { Hls } = globalThis;
     const hls = new Hls({
       enableWorker: false, // A worker would come from a blob: address, which our policy forbids.
       startPosition: position,
-      maxBufferLength: isEager ? BUFFER_SECONDS : BEFORE_PLAY_SECONDS,
-      maxMaxBufferLength: isEager ? 2 * BUFFER_SECONDS : BEFORE_PLAY_SECONDS,
-      maxBufferSize: isEager ? 60_000_000 : 1,
+      maxBufferLength: BEFORE_PLAY_SECONDS,
+      maxMaxBufferLength: BEFORE_PLAY_SECONDS,
+      maxBufferSize: 1,
       backBufferLength: 60,
       capLevelToPlayerSize: false,
       enableCEA708Captions: false,
@@ -55,12 +56,10 @@ class HlsJs {
     hls.attachMedia(this.video);
   }
 
-  /** Load ahead as far as playing needs: the viewer has pressed play. */
+  /** Load ahead as far as playing needs: the video plays. */
   hurry() {
-    if (!this.#hls) return;
-    const { config } = this.#hls;
-    Object.assign(config, { maxBufferLength: BUFFER_SECONDS, maxMaxBufferLength: 2 * BUFFER_SECONDS });
-    config.maxBufferSize = 60_000_000;
+    const ahead = { maxBufferLength: BUFFER_SECONDS, maxMaxBufferLength: 2 * BUFFER_SECONDS };
+    if (this.#hls) Object.assign(this.#hls.config, ahead, { maxBufferSize: BUFFER_BYTES });
   }
 
   /** Drop the video and everything that was loaded of it. */
@@ -108,19 +107,20 @@ class HlsJs {
     const { Hls } = globalThis;
     const status = data.response?.code ?? 0;
     if (REFUSALS.includes(status)) this.report.refused(status);
-    else if (data.type === Hls.ErrorTypes.NETWORK_ERROR) this.#lose(data.fatal);
+    else if (data.type === Hls.ErrorTypes.NETWORK_ERROR) this.#lose(status, data.fatal);
     else if (data.fatal && data.type === Hls.ErrorTypes.MEDIA_ERROR && !this.hasRecovered) {
       this.hasRecovered = true;
       hls.recoverMediaError();
     } else if (data.fatal) this.report.broken();
   }
 
-  #lose(isFatal) {
-    if (!isFatal) return;
+  /** Say that the network is away. hls.js tries again by itself, up to an error that is fatal to it. */
+  #lose(status, isFatal) {
+    if (!isFatal && status !== 0) return;
     if (!this.#isLost) this.report.lost();
     this.#isLost = true;
     clearTimeout(this.#again);
-    this.#again = setTimeout(() => this.#retry(), LOST_MILLISECONDS);
+    if (isFatal) this.#again = setTimeout(() => this.#retry(), LOST_MILLISECONDS);
   }
 
   #retry() {

@@ -55,7 +55,7 @@ export class Playback extends EventTarget {
     const from = this.position ?? session.resume_seconds ?? 0;
     this.resumedAt = this.position === null && from > 0 ? from : null;
     this.position = from;
-    this.engine.load(session.hls_url, from, { isEager: play });
+    this.engine.load(session.hls_url, from);
     this.heartbeats.begin(session);
     this.#emit("started");
     if (play) video.play().catch(() => {}); // A browser that forbids this leaves the play button.
@@ -94,8 +94,9 @@ export class Playback extends EventTarget {
     if (!session) return;
     try {
       await call(session.hls_url);
+      throw new Refusal(BROKEN, -1, "broken");
     } catch (refusal) {
-      if (session === this.session && !refusal.passes) this.#ended(refusal);
+      if (session === this.session) await this.#ended(refusal);
     }
   }
 
@@ -110,6 +111,7 @@ export class Playback extends EventTarget {
       return;
     }
     this.stop(refusal);
+    if (refusal.passes || refusal.code === "broken") return;
     try {
       await this.account.call(this.streamUrl);
     } catch (reason) {

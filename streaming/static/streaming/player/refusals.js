@@ -1,6 +1,7 @@
 // What the page shows when the video cannot be played: the API's sentence, and the way on.
 
 import { Paywall } from "./paywall.js";
+import { lastSession, rememberSession } from "./texts.js";
 
 const LOOK_MILLISECONDS = 5000; // Between two looks whether a video has been processed.
 const LOOKS_MOST = 360; // Half an hour of them.
@@ -34,7 +35,9 @@ export class Refusals {
     const asksSignIn = status === 401 && !this.account.isSignedIn;
     const isUnpaid = code === "purchase_required";
     this.tell(isUnpaid && wasPlaying ? `${LOST_ACCESS} ${refusal.message}` : refusal.message);
+    const hadFocus = this.stage.contains(document.activeElement);
     this.stage.classList.add("refused");
+    if (hadFocus) this.notice.focus(); // The button that had it is gone.
     this.#part("#sign-in", asksSignIn);
     this.#part("#elsewhere", code === "too_many_streams");
     this.#part("#offers", false);
@@ -50,6 +53,7 @@ export class Refusals {
 
   #clear() {
     clearTimeout(this.#waiting);
+    rememberSession(this.playback.session.session_id);
     this.#looks = 0;
     this.notice.hidden = true;
     this.stage.classList.remove("refused");
@@ -76,28 +80,31 @@ export class Refusals {
     } catch (refusal) {
       return this.tell(refusal.message);
     }
+    // The page that this tab showed before has left its session behind: nobody watches there any more.
+    const own = running.find(({ id }) => id === lastSession());
+    if (own) return this.#takeOver(`${sessions}${own.id}`, this.find("#again"), { play: false });
     for (const session of running) {
       const [item, button] = ["li", "button"].map((name) => document.createElement(name));
       const since = new Date(session.created_at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
       button.type = "button";
       button.textContent = "Stop it and watch here instead";
       button.addEventListener("click", () => this.#takeOver(`${sessions}${session.id}`, button));
-      item.append(`${session.video_title}, since ${since}, on ${deviceOf(session.user_agent)} `, button);
+      item.append(`${session.video_title}, since ${since}, on ${session.device || deviceOf(session.user_agent)} `, button);
       list.append(item);
     }
   }
 
-  async #takeOver(address, button) {
+  async #takeOver(address, button, { play = true } = {}) {
     button.disabled = true;
+    rememberSession("");
     try {
       await this.account.call(address, { method: "DELETE" });
     } catch (refusal) {
-      if (refusal.status !== 404) { // It has ended by itself.
-        button.disabled = false;
-        return this.tell(refusal.message);
-      }
+      if (refusal.status !== 404) return this.tell(refusal.message); // With 404 it has ended by itself.
+    } finally {
+      button.disabled = false;
     }
-    return this.playback.start({ play: true });
+    return this.playback.start({ play });
   }
 
   /** Say how far the processing is, and look again until the video can be played. */

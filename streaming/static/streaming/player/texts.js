@@ -56,6 +56,24 @@ export function cueAt(cues, seconds) {
 }
 
 const STORE = "player";
+const SESSION = "playback-session";
+
+/** Return the id of the session that this tab played last, also on an earlier page; "" without one. */
+export function lastSession() {
+  try {
+    return sessionStorage.getItem(SESSION) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+export function rememberSession(id) {
+  try {
+    sessionStorage.setItem(SESSION, id);
+  } catch {
+    // A closed storage: the viewer is then asked about the session of the page before.
+  }
+}
 
 /** Return what this browser remembers of a viewer's taste: volume, speed, captions. Never a token. */
 export function remembered() {
