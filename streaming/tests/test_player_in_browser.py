@@ -1,6 +1,6 @@
 """The player in a real Chromium with the real service: on its page, and in frames of other sites.
 
-Pictures of it go to the folder that PLAYER_SHOTS names, if it is set.
+Pictures of it go to the folder that PLAYER_PICTURES names, if it is set.
 """
 
 import contextlib
@@ -83,7 +83,7 @@ def service(chromium: str):
 
 
 def shoot(page: Page, name: str) -> None:
-    if folder := os.environ.get("PLAYER_SHOTS"):
+    if folder := os.environ.get("PLAYER_PICTURES"):
         page.screenshot(path=Path(folder) / f"{name}.png")
 
 
