@@ -17,7 +17,7 @@ from videos.storage.base import VERSIONS
 REVOKED_WITHIN = 2.0  # seconds, as the API document promises
 DEVICE, OTHER_DEVICE = "leakcheck/1.0", "another-device/1.0"
 FOREIGN = "https://thief.example"
-PAGES = ("watch",)
+PAGES = ("watch", "embed")
 COPIED, LATE = "copied, forged or bent", "after the right has ended"
 
 
