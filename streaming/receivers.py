@@ -13,7 +13,7 @@ from accounts.signals import moderator_dismissed, user_deactivated
 from payments.models import Entitlement
 from payments.signals import entitlement_revoked, order_returning
 from streaming import forgetting, sessions, watchtime
-from streaming.models import UNCOUNTED, PlaybackSession
+from streaming.models import INSIDERS, PREVIEW, PlaybackSession
 from videos.models import Video
 from videos.signals import (
     creator_suspended,
@@ -46,21 +46,21 @@ def end_sessions_of_removed_video(sender, video: Video, **kwargs):
 
 @receiver(video_restricted, dispatch_uid="streaming.end_sessions_of_restricted_video")
 def end_sessions_of_restricted_video(sender, video: Video, **kwargs):
-    """End the sessions that rest on what the video was: free, or visible to all.
+    """End the sessions that rest on what the video was: free, visible to all, or with this preview.
 
     A private video stays with its owner and with administrators. A video that costs money now stays
     with those who have bought it or subscribe, too.
     """
-    lost = PlaybackSession.objects.filter(video=video, access="free")
+    lost = PlaybackSession.objects.filter(video=video, access__in=["free", PREVIEW])
     if video.visibility == Video.Visibility.PRIVATE:
-        lost = PlaybackSession.objects.filter(video=video).exclude(access__in=UNCOUNTED)
+        lost = PlaybackSession.objects.filter(video=video).exclude(access__in=INSIDERS)
     sessions.end(lost, Reason.RESTRICTED)
 
 
 @receiver(video_taken_down, dispatch_uid="streaming.end_sessions_of_taken_down_video")
 def end_sessions_of_taken_down_video(sender, video: Video, **kwargs):
     """End all sessions of the video but those of its owner, administrators and moderators."""
-    watching = PlaybackSession.objects.filter(video=video).exclude(access__in=UNCOUNTED)
+    watching = PlaybackSession.objects.filter(video=video).exclude(access__in=INSIDERS)
     sessions.end(watching, Reason.RESTRICTED)
 
 
@@ -86,7 +86,8 @@ def end_sessions_of_deactivated_user(sender, user: User, **kwargs):
 
 def _end_unbought(creator: User) -> None:
     lost = PlaybackSession.objects.filter(
-        video__in=Video.objects.filter(creator=creator), access__in=["free", "subscription"]
+        video__in=Video.objects.filter(creator=creator),
+        access__in=["free", "subscription", PREVIEW],
     )
     sessions.end(lost, Reason.RESTRICTED)
 
