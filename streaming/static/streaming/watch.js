@@ -164,10 +164,18 @@ async function goOn() {
   }
 }
 
+/** Say at the end of a preview how to go on. A preview of a growing video may have to wait for its end. */
+function endPreview() {
+  if (!session?.is_preview || (session.dash_url === null && position < session.preview_seconds)) return;
+  const sentence = "The preview ends here. Sign in with an account that has bought this video to go on.";
+  stop(new Refusal(sentence, 403, "purchase_required"));
+}
+
 for (const name of ["playing", "timeupdate", "seeking", "seeked"]) video.addEventListener(name, note);
 video.addEventListener("pause", report);
 video.addEventListener("ended", report);
 video.addEventListener("ended", goOn);
+video.addEventListener("ended", endPreview);
 addEventListener("pagehide", report);
 video.addEventListener("error", async () => {
   if (!session) return;
