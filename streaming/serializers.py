@@ -15,6 +15,34 @@ STATES = ["playing", "paused", "buffering", "ended"]  # of a player
 SECONDS_MAX = 10_000_000
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "The whole video",
+            value={
+                "stream_token": "WyIwMThm…:1vQ2aB:Zk3…",
+                "stream_url": "/api/v1/stream/play/WyIwMThm…:1vQ2aB:Zk3…",
+                "expires_in_seconds": 60,
+                "formats": FORMATS,
+                "is_preview": False,
+                "preview_seconds": None,
+            },
+            response_only=True,
+        ),
+        OpenApiExample(
+            "A preview",
+            value={
+                "stream_token": "WyIwMThm…:1vQ2aB:Zk3…",
+                "stream_url": "/api/v1/stream/play/WyIwMThm…:1vQ2aB:Zk3…",
+                "expires_in_seconds": 60,
+                "formats": FORMATS,
+                "is_preview": True,
+                "preview_seconds": 30,
+            },
+            response_only=True,
+        ),
+    ]
+)
 class StreamTokenSerializer(serializers.Serializer):
     """A stream token, and the address that turns it into a playback session."""
 

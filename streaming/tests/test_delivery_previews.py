@@ -1,10 +1,13 @@
 """What a preview's grant opens, in all engines: the first segments, and texts cut to them."""
 
 import re
+from itertools import accumulate, pairwise
 from uuid import uuid4
 from xml.etree import ElementTree as ET
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streaming.delivery.grants import Part
 from streaming.delivery.previews import cut, is_open, part_of
@@ -275,6 +278,22 @@ def test_it_reaches_to_its_end_and_at_most_one_segment_beyond(length, preview):
     assert begins_before < preview + length
     assert is_open(f"v1/1080/{part.last_segment}.m4s", "m4s", part)
     assert not is_open(f"v1/1080/{part.last_segment + 1}.m4s", "m4s", part)
+
+
+@given(
+    length=st.floats(4, 12),
+    gaps=st.lists(st.floats(0.04, 1), min_size=5, max_size=80),
+    preview=st.integers(1, 200),
+)
+def test_no_segment_is_open_that_begins_more_than_one_after_the_end(length, gaps, preview):
+    """Keyframes anywhere, no further apart than a segment is long: a segment ends at the first one after
+    a multiple of the length (`videos.processing.packager`)."""
+    keyframes = list(accumulate((gap * length for gap in gaps), initial=0.0))
+    begins = [b for a, b in pairwise([-length, *keyframes]) if a // length != b // length]
+    part = part_of(preview, length)
+    opened = [start for n, start in enumerate(begins, 1) if is_open(f"v/1080/{n}.m4s", "m4s", part)]
+    assert max(opened) < preview + length
+    assert len(opened) == len(begins) or begins[len(opened)] >= preview - 1e-6
 
 
 def test_a_growing_playlist_ends_when_it_has_the_last_segment():
