@@ -35,9 +35,11 @@ def watch(request: HttpRequest, video_id: str) -> HttpResponse:
     try:
         visible = _open_to_all(Video.objects.visible_to(AnonymousUser()))
         video = visible.select_related("creator").get(pk=ids.parse(video_id))
+        # A trailer that was taken down, or is not ready yet, is not linked.
+        trailer = video.trailer_id and visible.filter(pk=video.trailer_id).first()
     except (ValueError, Video.DoesNotExist):
         return _no_such_video()
-    return html_page("streaming/watch.html", {"video": video, **_facts(video)})
+    return html_page("streaming/watch.html", {"video": video, "trailer": trailer, **_facts(video)})
 
 
 def _open_to_all(videos: VideoQuerySet) -> VideoQuerySet:

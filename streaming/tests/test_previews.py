@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
 
 from accounts.roles import Role
 from config.errors import NotVisible
@@ -262,3 +263,19 @@ def test_a_moderator_at_the_desk_still_watches_the_whole(video):
     assert (content.is_review, content.is_preview) == (True, False)
     with pytest.raises(NotVisible):
         sessions.review_token(moderator=AnonymousUser(), video_id=video.pk)
+
+
+def test_the_page_asks_for_the_preview_and_links_the_trailer(client, video, make_video, creator):
+    page = f"/watch/{video.pk}"
+    with statements(exactly=1):
+        html = client.get(page).content.decode()
+    assert f'data-stream="/api/v1/stream/{video.pk}?preview=true"' in html
+    assert "Trailer" not in html
+    trailer = make_video(creator=creator)
+    catalogue.change_video(video=video, actor=creator, trailer_id=trailer.pk)
+    with statements(exactly=2):
+        assert f'<a href="/watch/{trailer.pk}">Trailer</a>' in client.get(page).content.decode()
+    Video.objects.filter(pk=trailer.pk).update(taken_down_at=timezone.now())
+    assert "Trailer" not in client.get(page).content.decode()
+    catalogue.change_video(video=video, actor=creator, preview_seconds=None)
+    assert f'data-stream="/api/v1/stream/{video.pk}"' in client.get(page).content.decode()
