@@ -3,7 +3,6 @@
 import pytest
 
 from accounts.roles import Role
-from payments.tests.kit import statements
 from videos.models import Video
 from videos.services import catalogue
 
@@ -137,13 +136,15 @@ def test_a_trailer_that_may_be_one_no_more(patch, video, make_video, creator, ch
     assert stored(other)[1] == (trailer.pk if stays else None)
 
 
-def test_a_catalogue_with_trailers_costs_the_same(client_for, video, make_video, creator, settings):
+def test_a_catalogue_with_trailers_costs_the_same(
+    client_for, video, make_video, creator, settings, django_assert_num_queries
+):
     settings.AUDIT_READS = False
     client = client_for()
     client.get(URL)
-    with statements(exactly=3):
+    with django_assert_num_queries(3):
         client.get(URL)
     trailer = make_video(creator=creator)
     Video.objects.filter(pk=video.pk).update(trailer=trailer, preview_seconds=10)
-    with statements(exactly=3):
+    with django_assert_num_queries(3):
         assert len(client.get(URL).data["results"]) == 2
