@@ -38,7 +38,7 @@ class PreviewFields(serializers.Serializer[Any]):
         is_paid = attrs.get("is_paid", before.is_paid if before else False)
         seconds = attrs["preview_seconds"] or None
         length = before.duration_seconds if before else None
-        failed = getattr(self, "failed", frozenset())
+        failed: frozenset[str] = getattr(self, "failed", frozenset())
         if seconds and not is_paid and "is_paid" not in failed:
             text = "Only a paid video has a preview. Set is_paid, or send null."
             raise serializers.ValidationError({"preview_seconds": ErrorDetail(text, "invalid")})

@@ -80,7 +80,7 @@ def change_video(
     before = {name: getattr(video, name) for name in fields}
     new = {name: value for name, value in fields.items() if getattr(video, name) != value}
     if "trailer_id" in new:
-        previews.require_trailer(new["trailer_id"], creator=video.creator, of=video.pk)
+        previews.require_trailer(fields["trailer_id"], creator=video.creator, of=video.pk)
     # All fields are written, not only the changed ones: is_paid, price and currency follow one rule,
     # and of two simultaneous changes the later must not keep a part of the earlier one.
     if new and not Video.objects.alive().filter(pk=video.pk).update(**fields):
