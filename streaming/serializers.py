@@ -30,6 +30,12 @@ class StreamTokenSerializer(serializers.Serializer):
         help_text="The values that the query parameter `format` of `stream_url` takes for this video. "
         "Only `hls` while its first rendition is still being made.",
     )
+    is_preview = serializers.BooleanField(
+        help_text="Whether the token is for the preview, and not for the whole video."
+    )
+    preview_seconds = serializers.IntegerField(
+        allow_null=True, help_text="Seconds of the preview; null for the whole video."
+    )
 
 
 class PlayedTextSerializer(serializers.Serializer):
@@ -60,6 +66,14 @@ class PlaybackSerializer(serializers.Serializer):
     heartbeat_url = serializers.URLField()
     heartbeat_interval_seconds = serializers.IntegerField(
         help_text="Seconds between two heartbeats of a player."
+    )
+    is_preview = serializers.BooleanField(
+        help_text="Whether the session ends with the preview. Ask for a new token after buying."
+    )
+    preview_seconds = serializers.IntegerField(
+        allow_null=True,
+        help_text="Seconds of the preview; at most one segment more can be played. Null for the whole "
+        "video.",
     )
     captions = PlayedTextSerializer(many=True)
     chapters_url = serializers.URLField(allow_null=True, help_text="The chapters as WebVTT.")

@@ -15,8 +15,9 @@ from typing import Any
 from django.conf import settings
 
 from config import ids
-from streaming.delivery import answers, files, snapshot
+from streaming.delivery import answers, files, grants, snapshot
 from streaming.delivery.nginx import bucket, link
+from videos.processing.posters import POSTER
 from videos.storage.chosen import store
 
 HERE = Path(__file__).resolve().parent
@@ -73,6 +74,7 @@ def facts(site: Site) -> dict[str, Any]:
         "exchange_ms": EXCHANGE_MS,
         "run_ms": RUN_MS,
         "batch": NOTES_OF_AN_EXCHANGE,
+        "poster": POSTER,
         "changing": dict.fromkeys(sorted(files.CHANGING), True),  # preloaded lists have no methods
         "answers": answers.table(),
     }
@@ -188,7 +190,7 @@ def _locations(site: Site) -> str:
     changing = "|".join(sorted(files.CHANGING))
     fixed = "|".join(sorted(set(files.CONTENT_TYPES) - files.CHANGING))
     module, has_tag = ("bucket", False) if bucket.is_used() else ("media", True)
-    parts = []
+    parts = [_texts_of_previews(video, changing)]
     for is_ranged in (False, True):
         for extensions, is_changing in ((changing, True), (fixed, False)):
             path = rf"{files.PART}(?:/{files.PART}){{0,7}}\.(?<media_extension>{extensions})"
@@ -220,6 +222,10 @@ def _locations(site: Site) -> str:
             f"        location @{name} {{\n            js_content {module}.{name};\n"
             f"            {_NO_LOG}\n            {_common()}\n        }}"
         )
+    parts.append(
+        "        location @away {\n            js_content media.broken;\n"
+        f"            {_NO_LOG}\n            {_common()}\n        }}"
+    )
     if bucket.is_used():
         parts.append(bucket.mark(_authority(site)))
     parts.append(
@@ -229,6 +235,28 @@ def _locations(site: Site) -> str:
         f"            {_errors()}\n            {_common()}\n        }}"
     )
     return "\n".join(parts)
+
+
+def _texts_of_previews(video: str, extensions: str) -> str:
+    """Return the location of the texts of previews: the web server checks the grant, and cuts them."""
+    grant = rf"[A-Za-z0-9_-]{{{grants.PREVIEW_CHARACTERS}}}"
+    lines = [
+        _NO_LOG,
+        "proxy_pass http://vod_web;",
+        "proxy_http_version 1.1;",
+        'proxy_set_header Connection "";',
+        "proxy_set_header Host $http_host;",
+        "proxy_set_header X-Forwarded-Proto $scheme;",
+        "proxy_set_header X-Forwarded-For $remote_addr;",
+        "proxy_set_header X-Request-ID $media_request_id;",
+        "proxy_connect_timeout 3s;",
+        "proxy_intercept_errors off;",
+        "error_page 502 504 = @away;",
+    ]
+    body = "\n".join(f"            {line}" for line in lines)
+    return (
+        f'        location ~ "^/media/{grant}/{video}/.+\\.({extensions})$" {{\n{body}\n        }}'
+    )
 
 
 def _from_folder() -> list[str]:
