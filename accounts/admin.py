@@ -6,9 +6,9 @@ from django.contrib.auth.models import AnonymousUser, Group
 from django.http import HttpRequest
 from unfold.forms import AuthenticationForm
 
-from accounts import services
+from accounts import api_keys, services
 from accounts.forms import CheckedSignIn
-from accounts.models import RefreshFamily, User
+from accounts.models import ApiKey, RefreshFamily, User
 from accounts.roles import Role
 from config.admin import ReadOnlyAdmin, ServiceAdmin
 from config.confirming import asks_first
@@ -149,3 +149,32 @@ class RefreshFamilyAdmin(ReadOnlyAdmin[RefreshFamily]):
     list_display = ["user", "created_at", "expires_at", "revoked_at"]
     list_select_related = ["user"]
     fields = ["user", "created_at", "expires_at", "revoked_at"]
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin[ApiKey]):
+    """API keys. Neither a key nor its digest is shown."""
+
+    list_display = [
+        "created_at", "user", "name", "scopes", "last_used_at", "expires_at", "revoked_at",
+    ]  # fmt: skip
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["user"]
+    search_fields = ["user__email", "name", "id"]
+    exclude = ["digest"]
+    actions = ["revoke"]
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.change_apikey")
+
+    @asks_first(
+        "Revoke …",
+        permission="revoke",
+        title="Revoke these API keys?",
+        effect="Whatever uses them is refused at once. Their users can make new ones.",
+        button="Revoke",
+        done="Revoked",
+        offered=lambda key: key.revoked_at is None,
+    )
+    def revoke(self, actor: User, key: ApiKey) -> None:
+        api_keys.revoke(key_id=key.pk, actor=actor)

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from rest_framework.exceptions import ValidationError
 
 import audit.services as audit
-from accounts import attacks, limits, links, tokens
+from accounts import api_keys, attacks, limits, links, tokens
 from accounts.errors import LastAdmin, WrongCredentials, WrongPassword
 from accounts.models import MailedLink, User
 from accounts.roles import Role
@@ -90,8 +90,9 @@ def end_sign_in(*, user: User, sign_in_id: uuid.UUID) -> None:
 
 @transaction.atomic
 def end_all_sign_ins(*, user: User) -> None:
-    """Revoke all tokens of the user, those of this request too. Safe to repeat."""
+    """Revoke all tokens and API keys of the user, those of this request too. Safe to repeat."""
     tokens.end_all(user)
+    api_keys.end_all(user)
     audit.record(actor=user, action=AuditAction.LOGGED_OUT_EVERYWHERE, target=user)
 
 
@@ -165,10 +166,10 @@ def set_moderator(*, user_id: uuid.UUID, is_moderator: bool, actor: User | None)
 def set_active(*, user_id: uuid.UUID, is_active: bool, actor: User | None) -> User:
     """Activate or deactivate a user. Safe to repeat.
 
-    A deactivation revokes all tokens and ends all playback in the same transaction. It also takes the
-    user's videos out of the catalogue, until the user is active again, and stops the renewal of the
-    user's subscription, which only the user can resume (`accounts.signals`). Raises NotVisible
-    for an unknown user, and LastAdmin if no active administrator would remain.
+    A deactivation revokes all tokens and API keys, and ends all playback in the same transaction. It
+    also takes the user's videos out of the catalogue, until the user is active again, and stops the
+    renewal of the user's subscription, which only the user can resume (`accounts.signals`). Raises
+    NotVisible for an unknown user, and LastAdmin if no active administrator would remain.
     """
     user, admins = _locked(user_id)
     if user.is_active == is_active:
@@ -181,6 +182,7 @@ def set_active(*, user_id: uuid.UUID, is_active: bool, actor: User | None) -> Us
     audit.record(actor=actor, action=action, target=user)
     if not is_active:
         tokens.end_all(user)
+        api_keys.end_all(user)
         links.end_all(user)
         user_deactivated.send(sender=User, user=user, actor=actor)
     return user

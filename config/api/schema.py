@@ -4,6 +4,7 @@ All operations share one error body and one response for each status (`config.ap
 that an operation can answer with stand in its description and in its ``x-error-codes``.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +44,15 @@ class AutoSchema(StandardizedErrorsSchema):
         operation["x-error-codes"] = sorted({code for names in codes.values() for code in names})
         operation.setdefault("security", [])
         operation["description"] = _described(operation.get("description", ""), codes)
+        for authenticator in self.view.get_authenticators():
+            if hasattr(authenticator, "scope_of"):  # of an API key (accounts.authentication)
+                scope = authenticator.scope_of(self.method, re.sub(r"\{[^}]*\}", "*", self.path))
+                operation["x-api-key-scope"] = scope
+                operation["description"] += (
+                    f"\n\nAn API key needs the scope `{scope}`."
+                    if scope
+                    else "\n\nNot for API keys."
+                )
         for status in sorted(codes):
             operation["responses"][str(status)] = {
                 "$ref": f"{REF}/responses/{refusals.response_name(status)}"
