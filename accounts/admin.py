@@ -6,7 +6,7 @@ from django.contrib.auth.models import AnonymousUser, Group
 from django.http import HttpRequest
 from unfold.forms import AuthenticationForm
 
-from accounts import api_keys, services
+from accounts import api_keys, erasing, services
 from accounts.forms import CheckedSignIn
 from accounts.models import ApiKey, RefreshFamily, User
 from accounts.roles import Role
@@ -44,7 +44,7 @@ class UserAdmin(ServiceAdmin[User]):
     ]  # fmt: skip
     actions = [
         "make_viewer", "make_creator", "make_administrator", "appoint_moderator",
-        "dismiss_moderator", "activate", "deactivate",
+        "dismiss_moderator", "activate", "deactivate", "erase",
     ]  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -142,6 +142,19 @@ class UserAdmin(ServiceAdmin[User]):
     )
     def deactivate(self, actor: User, user: User) -> None:
         services.set_active(user_id=user.pk, is_active=False, actor=actor)
+
+    @asks_first(
+        "Erase …",
+        permission="change",
+        title="Erase these accounts for good?",
+        effect="Name, address and access go at once, and within minutes their videos with all files."
+        " Books and the audit log keep an id. This cannot be undone.",
+        button="Erase",
+        done="Erased",
+        offered=lambda user: not user.email.endswith(f"@{erasing.DOMAIN}"),
+    )
+    def erase(self, actor: User, user: User) -> None:
+        erasing.begin(user_id=user.pk, actor=actor)
 
 
 @admin.register(RefreshFamily)

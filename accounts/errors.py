@@ -106,6 +106,25 @@ class LastAdmin(DomainError):
     )
 
 
+class AccountErased(DomainError):
+    default_code = "account_erased"
+    default_detail = "This account was erased, and cannot come back. Its owner can register anew."
+
+
+class MoneyOwed(DomainError):
+    """An account cannot be erased while the platform owes its user money, or the user the platform."""
+
+    default_code = "money_owed"
+    default_detail = "Your balance is not zero. Have it paid out first, or ask the operator."
+
+
+class MoneyMoving(DomainError):
+    """An account cannot be erased while a payment, a payout or a dispute of it is under way."""
+
+    default_code = "money_moving"
+    default_detail = "Money of this account is still moving. Try again when it has arrived."
+
+
 class WrongPassword(DomainError):
     status_code = status.HTTP_400_BAD_REQUEST
     default_code = "wrong_password"

@@ -46,8 +46,8 @@ class ApiKeyViewSet(ListModelMixin, GenericViewSet):
         body = ApiKeySerializer(data=request.data)
         body.is_valid(raise_exception=True)
         row, key = api_keys.create(user=request.user, **body.validated_data)
-        row.key = key  # shown this once
-        return Response(NewApiKeySerializer(row).data, status.HTTP_201_CREATED)
+        shown_once = {**ApiKeySerializer(row).data, "key": key}
+        return Response(shown_once, status.HTTP_201_CREATED)
 
     @extend_schema(
         summary="Revoke an API key",

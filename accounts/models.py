@@ -268,3 +268,47 @@ class ApiKey(models.Model):
     def prefix(self) -> str:
         """The beginning of the key, by which its owner recognises it."""
         return f"vod_{self.pk.hex}_"
+
+
+class Erasure(models.Model):
+    """The erasure of an account: begun when the row is written, and over at ``finished_at``.
+
+    The user has a pseudonym from the first moment on. Until the end, the row holds the former address
+    and name, by which the other rows are searched. ``not_before`` is the next attempt, and the lease of
+    the one that is under way.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.OneToOneField(User, on_delete=models.PROTECT, related_name="erasure")
+    email = models.CharField("former address", max_length=emails.LENGTH_MAX, blank=True)
+    display_name = models.CharField("former name", max_length=100, blank=True)
+    asked_by = models.ForeignKey(
+        User,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="Empty: the operator.",
+    )
+    asked_at = models.DateTimeField("begun (UTC)", default=timezone.now, editable=False)
+    not_before = models.DateTimeField("next attempt not before (UTC)", default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0)
+    finished_at = models.DateTimeField("ended (UTC)", null=True)
+
+    class Meta:
+        indexes = [
+            # accounts.erasing.go_on
+            models.Index(
+                fields=["not_before"],
+                name="erasure_waiting",
+                condition=models.Q(finished_at__isnull=True),
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="erasure_forgets",
+                condition=models.Q(finished_at__isnull=True) | models.Q(email="", display_name=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"erasure of {self.user_id}"

@@ -150,7 +150,7 @@ SCOPES: dict[str, dict[str, Scope]] = {
 CLOSED: set[tuple[str, str]] = {
     ("POST", "auth/password"), ("PUT", "auth/email"), ("POST", "auth/email/resend"),
     ("GET", "auth/sessions/"), ("DELETE", "auth/sessions/"), ("DELETE", "auth/sessions/*"),
-    ("PATCH", "auth/me"),
+    ("PATCH", "auth/me"), ("DELETE", "auth/me"), ("GET", "auth/me/export"),
     ("GET", "auth/api-keys/"), ("POST", "auth/api-keys/"), ("DELETE", "auth/api-keys/*"),
     ("PATCH", "users/*/role"), ("PATCH", "users/*/moderator"), ("PATCH", "users/*/status"),
 }  # fmt: skip

@@ -11,8 +11,8 @@ from rest_framework.exceptions import ValidationError
 
 import audit.services as audit
 from accounts import api_keys, attacks, limits, links, tokens
-from accounts.errors import LastAdmin, WrongCredentials, WrongPassword
-from accounts.models import MailedLink, User
+from accounts.errors import AccountErased, LastAdmin, WrongCredentials, WrongPassword
+from accounts.models import Erasure, MailedLink, User
 from accounts.roles import Role
 from accounts.signals import moderator_dismissed, user_deactivated, user_registered
 from audit import addresses
@@ -126,13 +126,13 @@ def set_role(*, user_id: uuid.UUID, role: Role, actor: User | None) -> User:
 
     Raises NotVisible for an unknown user, and LastAdmin if no active administrator would remain.
     """
-    user, admins = _locked(user_id)
+    user, admins = locked(user_id)
     if user.role_name == role:
         return user
     if admins == [user]:
         raise LastAdmin()
     before = user.role_name
-    user.role, _ = Group.objects.get_or_create(name=role)
+    user.role = group_of(role)
     user.is_staff = role == Role.ADMIN or user.is_moderator
     user.save(update_fields=["role", "is_staff"])
     audit.record(
@@ -149,7 +149,7 @@ def set_moderator(*, user_id: uuid.UUID, is_moderator: bool, actor: User | None)
 
     Raises NotVisible for an unknown user.
     """
-    user, _ = _locked(user_id)
+    user, _ = locked(user_id)
     if user.is_moderator == is_moderator:
         return user
     user.is_moderator = is_moderator
@@ -169,11 +169,14 @@ def set_active(*, user_id: uuid.UUID, is_active: bool, actor: User | None) -> Us
     A deactivation revokes all tokens and API keys, and ends all playback in the same transaction. It
     also takes the user's videos out of the catalogue, until the user is active again, and stops the
     renewal of the user's subscription, which only the user can resume (`accounts.signals`). Raises
-    NotVisible for an unknown user, and LastAdmin if no active administrator would remain.
+    NotVisible for an unknown user, AccountErased for one who was erased, and LastAdmin if no active
+    administrator would remain.
     """
-    user, admins = _locked(user_id)
+    user, admins = locked(user_id)
     if user.is_active == is_active:
         return user
+    if Erasure.objects.filter(user=user).exists():
+        raise AccountErased()
     if not is_active and admins == [user]:
         raise LastAdmin()
     user.is_active = is_active
@@ -188,7 +191,12 @@ def set_active(*, user_id: uuid.UUID, is_active: bool, actor: User | None) -> Us
     return user
 
 
-def _locked(user_id: uuid.UUID) -> tuple[User, list[User]]:
+def group_of(role: str) -> Group:
+    """Return the group of a role, which is created if it is missing."""
+    return Group.objects.get_or_create(name=role)[0]
+
+
+def locked(user_id: uuid.UUID) -> tuple[User, list[User]]:
     """Lock and return a user and all active administrators. Raises NotVisible.
 
     All rows are locked by one query and in one order. Two administrators who remove each other at the

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import key_views, recovery_views, views
+from accounts import erasing_views, key_views, recovery_views, views
 
 urlpatterns = [
     path("auth/register", views.RegisterView.as_view()),
@@ -20,7 +20,8 @@ urlpatterns = [
     path("auth/sessions/<id:pk>", recovery_views.SignInViewSet.as_view({"delete": "destroy"})),
     path("auth/api-keys/", key_views.ApiKeyViewSet.as_view({"get": "list", "post": "create"})),
     path("auth/api-keys/<id:pk>", key_views.ApiKeyViewSet.as_view({"delete": "destroy"})),
-    path("auth/me", views.MeView.as_view()),
+    path("auth/me", erasing_views.MeView.as_view()),
+    path("auth/me/export", erasing_views.ExportView.as_view()),
     path("users/", views.UserViewSet.as_view({"get": "list"})),
     path("users/<id:pk>", views.UserViewSet.as_view({"get": "retrieve"})),
     path("users/<id:pk>/role", views.UserViewSet.as_view({"patch": "set_role"})),

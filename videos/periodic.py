@@ -7,7 +7,7 @@ import logging
 
 from django.db import connections
 
-from accounts import links
+from accounts import erasing, links
 from accounts.forgetting import (
     forget_admin_sessions,
     forget_old_keys,
@@ -39,7 +39,7 @@ OWN_PARTS = {
         sealing.seal_in_worker,
         links.prepare_due,  # before the worker_tick that sends the mails
     ),
-    "minute": (forget_old_requests, refreshing.mend, completing.sweep, direct.sweep),
+    "minute": (erasing.go_on, forget_old_requests, refreshing.mend, completing.sweep, direct.sweep),
     "hour": (
         purging.purge_deleted,
         garbage.collect_garbage,

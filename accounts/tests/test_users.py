@@ -279,7 +279,7 @@ def test_rows_that_name_a_user_are_written_while_the_user_is_locked(viewer):
             connections.close_all()
 
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
-        services._locked(viewer.pk)
+        services.locked(viewer.pk)
         pool.submit(write).result()  # with a lock that foreign keys wait for: lock_timeout
 
 

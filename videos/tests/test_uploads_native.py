@@ -109,6 +109,7 @@ def test_an_api_key_needs_the_scope_before_the_body_is_read(creator, media, scop
         "CONTENT_TYPE": "application/offset+octet-stream",
         "HTTP_TUS_RESUMABLE": "1.0.0",
         "HTTP_UPLOAD_LENGTH": "9",
+        "HTTP_UPLOAD_METADATA": "title WA==",
     }
     outcome = _begun(tus)
     assert getattr(outcome, "status_code", None) == status
