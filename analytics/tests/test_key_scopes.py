@@ -15,7 +15,7 @@ from streaming.models import PlaybackSession
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sweep]
 METHODS = {"get", "post", "put", "patch", "delete"}
-BEARER = {"bearer": []}
+BEARER: dict[str, list[str]] = {"bearer": []}
 
 
 def operations() -> dict[tuple[str, str], str]:
