@@ -29,8 +29,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, user: str, reason: str, **options: Any) -> None:
         row = self._found(user)
         self.stdout.write(f"{row.email} ({row.pk}), {row.role_name}:")
+        kept = []
         for entry in personal.entries():
             if number := entry.of(row.pk).count():
+                kept += [entry.what] if entry.fate == Fate.KEPT else []
                 self.stdout.write(f"  {entry.fate:<10} {number:>7} {entry.what}")
         try:
             with transaction.atomic():
@@ -48,8 +50,9 @@ class Command(BaseCommand):
                 erasing.finish(erasure)
         except REFUSALS as error:
             raise CommandError(f"{error.detail} Nothing was changed.") from None
-        kept = ", ".join(entry.what for entry in erasing.described(Fate.KEPT))
-        self.stdout.write(f"Erased; the pseudonym is {row.pk}. Kept with it: {kept}.")
+        self.stdout.write(
+            f"Erased. Kept with the id {row.pk}: {', '.join(kept) or 'audit entries'}."
+        )
 
     @staticmethod
     def _found(text: str) -> User:
