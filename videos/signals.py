@@ -53,8 +53,8 @@ video_taken_down = Signal()
 creator_suspended = Signal()
 
 # A moderator has decided what a creator must be told. Sent by moderation/ inside the transaction, with
-# send(). Arguments: kind (str), creator_id (UUID), title (str, of the video, or ""), reason (str, for
-# people), note (str), key (str, of this decision alone).
+# send(). Arguments: kind (str), creator_id (UUID), video_id (UUID or None), title (str, of the video, or
+# ""), reason (str, for people), note (str), key (str, of this decision alone).
 # Heard by, in this order: payments.receivers.tell_of_moderation: writes the creator's mail.
 moderation_decided = Signal()
 

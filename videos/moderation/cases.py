@@ -232,6 +232,7 @@ def tell(case: ModerationCase, kind: str, *, note: str | None = None, key: str =
         sender=ModerationCase,
         kind=kind,
         creator_id=case.video.creator_id,
+        video_id=case.video_id,
         title=case.video.title,
         reason=case.get_reason_display(),
         note=case.note if note is None else note,
