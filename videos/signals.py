@@ -58,6 +58,18 @@ creator_suspended = Signal()
 # Heard by, in this order: payments.receivers.tell_of_moderation: writes the creator's mail.
 moderation_decided = Signal()
 
+# A video's case was opened: by the first report of a viewer, by a moderator, or again. Sent by
+# moderation/cases.py inside the transaction, with send(). Arguments: case (ModerationCase), reason (str:
+# the code of the first report, or ""), is_told (bool: whether the creator is told of it).
+# Heard by, in this order: webhooks.receivers.tell_of_opened_report: announces it to webhooks.
+case_opened = Signal()
+
+# A case was decided, restored, or closed with its deleted video. Sent by moderation/cases.py inside the
+# transaction, with send(). Arguments: case (ModerationCase), note (str: what is written to the creator, or
+# ""), is_told (bool: whether the creator is told of it).
+# Heard by, in this order: webhooks.receivers.tell_of_decided_report: announces it to webhooks.
+case_decided = Signal()
+
 # Reports or appeals have waited for too long. Sent by moderation/waiting.py each hour, with send().
 # Arguments: cases (int), appeals (int).
 # Heard by, in this order: payments.receivers.remind_moderators: writes one mail a day to each of them.
