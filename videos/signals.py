@@ -65,7 +65,7 @@ moderation_decided = Signal()
 case_opened = Signal()
 
 # A case was decided, restored, or closed with its deleted video. Sent by moderation/cases.py inside the
-# transaction, with send(). Arguments: case (ModerationCase), note (str: what is written to the creator, or
+# transaction, with send(). Arguments: case (ModerationCase), note (str: what the creator is told, or
 # ""), is_told (bool: whether the creator is told of it).
 # Heard by, in this order: webhooks.receivers.tell_of_decided_report: announces it to webhooks.
 case_decided = Signal()
