@@ -1,6 +1,7 @@
 """Facts for each template of a mail, for tests and for looking at the mails."""
 
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -23,7 +24,7 @@ def templates() -> list[str]:
     )
 
 
-def variants(title: str = TITLE) -> list[tuple[str, dict[str, object]]]:
+def variants(title: str = TITLE) -> list[tuple[str, dict[str, Any]]]:
     """Return each mail that can be sent: a template, and facts as its writer gives them."""
     watch = mails.watch_page(VIDEO)
     video = {"title": title, "watch_page": watch}
@@ -34,7 +35,7 @@ def variants(title: str = TITLE) -> list[tuple[str, dict[str, object]]]:
     plan = {"plan": "Everything & more", "until": "28 December 2026"}
     page = "https://pay.example.com/i/1?a=1&b=2"
     payout = {"amount": "120.00 USD", "failure": "The account is closed <R02>."}
-    of_payments: list[tuple[str, dict[str, object]]] = [
+    of_payments: list[tuple[str, dict[str, Any]]] = [
         ("reset_password", account),
         ("verify_email", account),
         ("verify_new_email", account),

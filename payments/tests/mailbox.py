@@ -17,7 +17,9 @@ class Mailbox:
 
     async def handle_DATA(self, server, session, envelope):
         message = message_from_bytes(envelope.content, policy=policy.default)
-        text = message.get_body(("plain",)).get_content().replace("\r\n", "\n")
+        plain = message.get_body(("plain",))
+        assert plain is not None
+        text = plain.get_content().replace("\r\n", "\n")
         self.messages.append(message)
         self.mails.append((envelope.rcpt_tos[0], message["Subject"], text))
         return "250 OK"

@@ -156,3 +156,15 @@ def test_a_mail_that_cannot_be_written_leaves_the_request_for_later(ann, client_
     assert not Notice.objects.exists()
     links.prepare_due()
     assert Notice.objects.get().link_id == MailedLink.objects.get().pk
+
+
+def test_both_parts_hold_the_same_link(mailbox, ann, client_for):
+    client_for().post(f"{API}/password/forgot", {"email": "ann@example.com"})
+    work()
+    link = f"https://vod.example.com/account/reset#token={token_in(mailbox)}"
+    [message] = mailbox.messages
+    html = message.get_body(("html",)).get_content()
+    assert f'href="{link}"' in html
+    assert html.count(link) == 2  # the button, and the address below it
+    assert "{link}" not in html
+    assert "#token=" not in repr(list(Notice.objects.values()))

@@ -176,7 +176,7 @@ def write_unpaid_renewal(subscription: Subscription) -> None:
     page = subscription.hosted_invoice_url
     period = f"{subscription.period_end:%d %B %Y}" if subscription.period_end else ""
     key = f"{subscription.pk}:{subscription.status}:{period}"
-    facts = {
+    facts: dict[str, Any] = {
         "plan": subscription.plan.name,
         "until": f"{subscription.grace_until:%d %B %Y}",
         "page": page,
