@@ -160,6 +160,9 @@ schema: $(VENV)/runtime ## check the OpenAPI document
 acceptance: $(VENV)/runtime ## write the page of promises about money and the tests that hold them
 	@$(BIN)/python -m config.tests.acceptance
 
+clients: $(VENV)/dev ## build the client kit into clients/dist: Python, TypeScript, Postman (needs Node.js)
+	@$(ALONE) $(BIN)/python clients/build.py $(ARGS)
+
 walks: $(VENV)/runtime ## refresh the line numbers of the walks through the code
 	@$(BIN)/python -m config.tests.walks
 

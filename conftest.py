@@ -8,6 +8,7 @@ pytest_plugins = [
     "accounts.tests.fixtures",
     "videos.tests.fixtures",
     "payments.tests.fixtures",
+    "payments.tests.mailbox",
     "webhooks.tests.fixtures",
     "analytics.tests.fixtures",
 ]

@@ -4,7 +4,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
-from config import cors, desk, env, env_storage, env_urls, logs
+from config import cors, desk, env, env_brand, env_storage, env_urls, logs
 from config.api import framework
 
 BASE_DIR = env.BASE_DIR
@@ -297,6 +297,9 @@ EMAIL_USE_TLS = _mail_server.use_tls
 EMAIL_USE_SSL = _mail_server.use_ssl
 EMAIL_FILE_PATH = _mail_server.file_path
 DEFAULT_FROM_EMAIL = env.email("DEFAULT_FROM_EMAIL", "vod@localhost", named=True)
+BRAND_NAME = env_brand.name("BRAND_NAME", "Video on demand")
+BRAND_COLOUR = env_brand.colour("BRAND_COLOUR", "#4338ca")
+BRAND_LOGO_URL = env_brand.picture("BRAND_LOGO_URL")  # empty: mails show the name
 SPECTACULAR_SETTINGS = framework.spectacular(PUBLIC_URL, DEFAULT_FROM_EMAIL)
 
 # --- audit ------------------------------------------------------------------------------------

@@ -102,10 +102,26 @@ def close_orders_of_suspended_creator(sender, creator: User, **kwargs):
 
 @receiver(moderation_decided, dispatch_uid="payments.tell_of_moderation")
 def tell_of_moderation(
-    sender, kind: str, creator_id: UUID, title: str, reason: str, note: str, key: str, **kwargs
+    sender,
+    kind: str,
+    creator_id: UUID,
+    video_id: UUID | None,
+    title: str,
+    reason: str,
+    note: str,
+    key: str,
+    **kwargs,
 ):
     """Write the mail that tells a creator of a moderator's decision."""
-    moderation.write_decision(creator_id, kind=kind, title=title, reason=reason, note=note, key=key)
+    moderation.write_decision(
+        creator_id,
+        kind=kind,
+        video_id=video_id,
+        title=title,
+        reason=reason,
+        note=note,
+        key=key,
+    )
 
 
 @receiver(moderation_waits, dispatch_uid="payments.remind_moderators")

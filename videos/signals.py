@@ -54,10 +54,22 @@ video_taken_down = Signal()
 creator_suspended = Signal()
 
 # A moderator has decided what a creator must be told. Sent by moderation/ inside the transaction, with
-# send(). Arguments: kind (str), creator_id (UUID), title (str, of the video, or ""), reason (str, for
-# people), note (str), key (str, of this decision alone).
+# send(). Arguments: kind (str), creator_id (UUID), video_id (UUID or None), title (str, of the video, or
+# ""), reason (str, for people), note (str), key (str, of this decision alone).
 # Heard by, in this order: payments.receivers.tell_of_moderation: writes the creator's mail.
 moderation_decided = Signal()
+
+# A video's case was opened: by the first report of a viewer, by a moderator, or again. Sent by
+# moderation/cases.py inside the transaction, with send(). Arguments: case (ModerationCase), reason (str:
+# the code of the first report, or ""), is_told (bool: whether the creator is told of it).
+# Heard by, in this order: webhooks.receivers.tell_of_opened_report: announces it to webhooks.
+case_opened = Signal()
+
+# A case was decided, restored, or closed with its deleted video. Sent by moderation/cases.py inside the
+# transaction, with send(). Arguments: case (ModerationCase), note (str: what the creator is told, or
+# ""), is_told (bool: whether the creator is told of it).
+# Heard by, in this order: webhooks.receivers.tell_of_decided_report: announces it to webhooks.
+case_decided = Signal()
 
 # Reports or appeals have waited for too long. Sent by moderation/waiting.py each hour, with send().
 # Arguments: cases (int), appeals (int).

@@ -12,6 +12,8 @@ class EventType(models.TextChoices):
     VIDEO_READY = "video.ready", "All renditions of a video are there"
     VIDEO_FAILED = "video.failed", "The processing of a video has failed"
     VIDEO_REMOVED = "video.removed", "A video was deleted"
+    REPORT_OPENED = "report.opened", "A video waits for a moderator's decision"
+    REPORT_DECIDED = "report.decided", "A moderator has decided about a reported video"
     ORDER_PAID = "order.paid", "An order was paid"
     ORDER_REFUNDED = "order.refunded", "All money of an order was refunded, or is on its way back"
     SUBSCRIPTION_STARTED = "subscription.started", "A subscription has begun"
@@ -24,11 +26,14 @@ class EventType(models.TextChoices):
 
 
 # The types that a creator is told of, for their own videos and payouts. Administrators are told of all.
+# Of reports, a creator is told the decisions that they get a mail about (`receivers.py`).
 FOR_CREATORS = frozenset(
     {
         EventType.VIDEO_READY,
         EventType.VIDEO_FAILED,
         EventType.VIDEO_REMOVED,
+        EventType.REPORT_OPENED,
+        EventType.REPORT_DECIDED,
         EventType.PAYOUT_PAID,
     }
 )

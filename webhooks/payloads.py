@@ -15,6 +15,7 @@ from payments.serializers.buying import OrderSerializer
 from payments.serializers.payouts import PayoutSerializer
 from payments.serializers.subscribing import SubscriptionSerializer
 from videos.models import Video
+from videos.moderation.models import ModerationCase
 from videos.serializers import CreatorSerializer, RenditionSerializer
 
 
@@ -39,6 +40,18 @@ class VideoDataSerializer(serializers.ModelSerializer):
         if job is None or not job.error_code:
             return None
         return {"code": job.error_code, "detail": job.error_detail}
+
+
+class CaseDataSerializer(serializers.ModelSerializer):
+    creator_id = serializers.UUIDField(source="video.creator_id", read_only=True)
+    title = serializers.CharField(source="video.title", read_only=True)
+
+    class Meta:
+        model = ModerationCase
+        fields = [
+            "id", "video_id", "title", "creator_id", "status", "opened_at", "decided_at",
+            "restored_at",
+        ]  # fmt: skip
 
 
 class OrderDataSerializer(OrderSerializer):
@@ -66,6 +79,12 @@ class PayoutDataSerializer(PayoutSerializer):
 
 def of_video(video: Video) -> dict[str, Any]:
     return dict(VideoDataSerializer(video).data)
+
+
+def of_case(case: ModerationCase, *, reason: str, note: str) -> dict[str, Any]:
+    """Return what the creator may know of a case: no reporter, no moderator, no internal note."""
+    shown = dict(CaseDataSerializer(case).data)
+    return {**shown, "reason": reason or None, "note": note}
 
 
 def of_order(order: Order) -> dict[str, Any]:

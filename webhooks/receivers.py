@@ -17,7 +17,15 @@ from payments.signals import (
     subscription_renewed,
 )
 from videos.models import Video
-from videos.signals import video_failed, video_published, video_removed, worker_tick
+from videos.moderation.models import ModerationCase
+from videos.signals import (
+    case_decided,
+    case_opened,
+    video_failed,
+    video_published,
+    video_removed,
+    worker_tick,
+)
 from webhooks import payloads, sending, sweeping
 from webhooks.catalogue import EventType
 from webhooks.outbox import announce
@@ -71,6 +79,34 @@ def _tell_of_video(event_type: EventType, video: Video, *, key: object) -> None:
         key=key,
         subject_id=video.creator_id,
         data=lambda: payloads.of_video(video),
+    )
+
+
+@receiver(case_opened, dispatch_uid="webhooks.tell_of_opened_report")
+def tell_of_opened_report(
+    sender: Any, case: ModerationCase, reason: str, is_told: bool, **kwargs: Any
+) -> None:
+    """Announce a case to administrators; also to the creator, if they are told that it is open again."""
+    announce(
+        EventType.REPORT_OPENED,
+        about=case.pk,
+        key=case.opened_at,
+        subject_id=case.video.creator_id if is_told else None,
+        data=lambda: payloads.of_case(case, reason=reason, note=""),
+    )
+
+
+@receiver(case_decided, dispatch_uid="webhooks.tell_of_decided_report")
+def tell_of_decided_report(
+    sender: Any, case: ModerationCase, note: str, is_told: bool, **kwargs: Any
+) -> None:
+    """Announce a decision to administrators; also to the creator, if they are told of it."""
+    announce(
+        EventType.REPORT_DECIDED,
+        about=case.pk,
+        key=f"{case.status}:{case.restored_at or case.decided_at}",
+        subject_id=case.video.creator_id if is_told else None,
+        data=lambda: payloads.of_case(case, reason=case.reason, note=note),
     )
 
 

@@ -198,13 +198,12 @@ def _disable(endpoint: Endpoint, now: datetime, reason: str) -> None:
         actor=None, action=AuditAction.WEBHOOK_ENDPOINT_DISABLED, target=endpoint, given_up=number
     )
     name = " ".join(endpoint.description.split()) or f"with the id {endpoint.pk}"
-    writing.write(
+    writing.write_mail(
         endpoint.owner_id,
-        "A webhook endpoint was disabled",
-        f"Your webhook endpoint {name} was disabled. {reason} It is told of no new events, and {number}"
-        " that were waiting were given up.\n\n"
-        "When it works again, enable it and replay what it has missed: PATCH"
-        f" /api/v1/webhooks/endpoints/{endpoint.pk} with is_active true, and POST"
-        " /api/v1/webhooks/deliveries/{id}/replay.\n",
+        "webhooks/mails/endpoint_disabled.html",
         dedupe_key=f"webhook:{endpoint.pk}:{now:%Y-%m-%dT%H:%M:%S}",
+        name=name,
+        reason=reason,
+        given_up=number,
+        endpoint=endpoint.pk,
     )

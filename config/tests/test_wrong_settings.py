@@ -116,6 +116,12 @@ WRONG = [
     ("EMAIL_URL", "mail.example.com", "URL of a mail server"),
     ("EMAIL_URL", "smtp://", "URL of a mail server"),
     ("EMAIL_URL", "smtp://host:port", "URL of a mail server"),
+    ("BRAND_NAME", "x" * 61, "at most 60 characters"),
+    ("BRAND_NAME", "Two\nlines", "one line"),
+    ("BRAND_COLOUR", "red; } body {", "#rgb or #rrggbb"),
+    ("BRAND_COLOUR", "#4338caff", "#rgb or #rrggbb"),
+    ("BRAND_LOGO_URL", "http://shop.example.com/logo.png", "an https address"),
+    ("BRAND_LOGO_URL", "https://", "an https address"),
     ("AUDIT_READS", "nein", "must be true or false"),
     ("AUDIT_ACTIVITY_DAYS", "-1", "must be a whole number from 0 to 3650"),
     ("METRICS_TOKEN", "short", "(5 characters long)"),
@@ -292,6 +298,9 @@ def test_no_password_is_shown(monkeypatch, tmp_path, capfd, name, value):
         ("DEFAULT_FROM_EMAIL", "Videos <vod@example.com>", "DEFAULT_FROM_EMAIL",
          "Videos <vod@example.com>"),
         ("FFMPEG_PATH", "sh", "FFMPEG_PATH", "/bin/sh"),
+        ("BRAND_COLOUR", "#FA0", "BRAND_COLOUR", "#ffaa00"),
+        ("BRAND_LOGO_URL", "https://shop.example.com/logo.png?v=2", "BRAND_LOGO_URL",
+         "https://shop.example.com/logo.png?v=2"),
     ],
 )  # fmt: skip
 def test_what_can_be_understood_is_taken(monkeypatch, tmp_path, name, value, setting, expected):

@@ -8,6 +8,7 @@ from payments import models
 
 @admin.register(models.Notice)
 class NoticeAdmin(ReadOnlyAdmin):
+    exclude = ["html"]  # it says the same as the text
     list_display = ["created_at", "user", "subject", "attempts", "sent_at", "failed_at", "failure"]
     list_filter = [
         ("sent_at", admin.EmptyFieldListFilter),

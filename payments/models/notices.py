@@ -19,6 +19,8 @@ class Notice(models.Model):
     link_id = models.UUIDField(null=True)
     subject = models.CharField(max_length=200)
     body = models.TextField()
+    # The same as HTML, until it is sent: it is several times as long, and the text says as much.
+    html = models.TextField(blank=True, db_default="")
     dedupe_key = models.CharField(max_length=120, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
     attempts = models.PositiveIntegerField(default=0)

@@ -1,49 +1,20 @@
 """Mails about passwords and addresses, received by a real SMTP server: each once, to the right one."""
 
 import re
-import socket
 from datetime import timedelta
-from email import message_from_bytes, policy
 
 import pytest
-from aiosmtpd.controller import Controller
 from django.utils import timezone
 
 from accounts import links
 from accounts.models import MailedLink
 from payments.models import Notice
 from payments.services.notices import sending
+from payments.tests.mailbox import Mailbox
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/auth"
 PASSWORD, NEW = "a long pass phrase", "quite another phrase"
-
-
-class Mailbox:
-    def __init__(self):
-        self.mails: list[tuple[str, str, str]] = []  # to, subject, text
-
-    async def handle_DATA(self, server, session, envelope):
-        message = message_from_bytes(envelope.content, policy=policy.default)
-        text = message.get_content().replace("\r\n", "\n")
-        self.mails.append((envelope.rcpt_tos[0], message["Subject"], text))
-        return "250 OK"
-
-
-@pytest.fixture
-def mailbox(settings, monkeypatch):
-    monkeypatch.setattr(sending, "_silent_until", 0.0)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    handler = Mailbox()
-    controller = Controller(handler, hostname="127.0.0.1", port=port)
-    controller.start()
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
-    settings.PUBLIC_URL = "https://vod.example.com"
-    yield handler
-    controller.stop()
 
 
 @pytest.fixture
@@ -178,10 +149,22 @@ def test_a_mail_that_cannot_be_written_leaves_the_request_for_later(ann, client_
 
     client_for(ann).post(f"{API}/email/resend")
     with monkeypatch.context() as patch:
-        patch.setattr(account, "write", fails)
+        patch.setattr(account, "write_mail", fails)
         with pytest.raises(RuntimeError):
             links.prepare_due()
     assert MailedLink.objects.get().mailed_at is None
     assert not Notice.objects.exists()
     links.prepare_due()
     assert Notice.objects.get().link_id == MailedLink.objects.get().pk
+
+
+def test_both_parts_hold_the_same_link(mailbox, ann, client_for):
+    client_for().post(f"{API}/password/forgot", {"email": "ann@example.com"})
+    work()
+    link = f"https://vod.example.com/account/reset#token={token_in(mailbox)}"
+    [message] = mailbox.messages
+    html = message.get_body(("html",)).get_content()
+    assert f'href="{link}"' in html
+    assert html.count(link) == 2  # the button, and the address below it
+    assert "{link}" not in html
+    assert "#token=" not in repr(list(Notice.objects.values()))

@@ -13,7 +13,7 @@ from config.errors import NotVisible
 from videos.models import Video
 from videos.moderation.errors import AlreadyDecided, OwnVideo
 from videos.moderation.models import Appeal, ModerationCase, Report
-from videos.signals import moderation_decided, video_taken_down
+from videos.signals import case_decided, case_opened, moderation_decided, video_taken_down
 
 Status = ModerationCase.Status
 
@@ -27,7 +27,7 @@ def report(*, video: Video, reporter: User, reason: str, detail: str = "") -> tu
     """
     if video.creator_id == reporter.pk:
         raise OwnVideo()
-    case = _open_case(video.pk)
+    case, is_first = _open_case(video.pk)
     row, is_new = Report.objects.update_or_create(
         case=case, reporter=reporter, defaults={"reason": reason, "detail": detail}
     )
@@ -38,6 +38,8 @@ def report(*, video: Video, reporter: User, reason: str, detail: str = "") -> tu
         reason=reason,
         case=str(case.pk),
     )
+    if is_first:
+        case_opened.send(sender=ModerationCase, case=case, reason=reason, is_told=False)
     return row, is_new
 
 
@@ -51,20 +53,22 @@ def open_case(*, video_id: uuid.UUID, actor: User) -> ModerationCase:
     if video is None:
         raise NotVisible()
     refuse_own(video, actor)
-    case = _open_case(video_id)
+    case, is_new = _open_case(video_id)
     audit.record(actor=actor, action=AuditAction.CASE_OPENED, target=video, case=str(case.pk))
+    if is_new:
+        case_opened.send(sender=ModerationCase, case=case, reason="", is_told=False)
     return case
 
 
-def _open_case(video_id: uuid.UUID) -> ModerationCase:
-    """Return the open case of a video that can be reported, and create it if there is none.
+def _open_case(video_id: uuid.UUID) -> tuple[ModerationCase, bool]:
+    """Return the open case of a video that can be reported, and whether this call has opened it.
 
     The video is locked: a case cannot be decided, nor its video deleted, between this and the report.
     """
     videos = Video.objects.alive().filter(pk=video_id, taken_down_at=None)
     if not videos.select_for_update(no_key=True).exists():
         raise NotVisible()
-    return ModerationCase.objects.get_or_create(video_id=video_id, status=Status.OPEN)[0]
+    return ModerationCase.objects.get_or_create(video_id=video_id, status=Status.OPEN)
 
 
 def dismiss(*, case_id: uuid.UUID, actor: User, note: str = "") -> ModerationCase:
@@ -128,6 +132,7 @@ def restore(*, case_id: uuid.UUID, actor: User, note: str = "") -> ModerationCas
         appeals=granted,
     )
     tell(case, "restored", note=note)
+    case_decided.send(sender=ModerationCase, case=case, note=note, is_told=True)
     return case
 
 
@@ -166,15 +171,17 @@ def reopen(*, case_id: uuid.UUID, actor: User) -> ModerationCase:
     if before == Status.WARNED:
         tell(case, "warning_withdrawn")
     case.refresh_from_db()
+    case_opened.send(sender=ModerationCase, case=case, reason="", is_told=before == Status.WARNED)
     return case
 
 
 def close_of_deleted(video: Video) -> None:
     """End what waits for a decision about a video, in the transaction that deletes it."""
     now = timezone.now()
-    ModerationCase.objects.filter(video=video, status=Status.OPEN).update(
-        status=Status.MOOT, decided_at=now
-    )
+    for case in ModerationCase.objects.filter(video=video, status=Status.OPEN):  # one at most
+        case.status, case.decided_at = Status.MOOT, now
+        case.save(update_fields=["status", "decided_at"])
+        case_decided.send(sender=ModerationCase, case=case, note="", is_told=False)
     Appeal.objects.filter(case__video=video, status=Appeal.Status.OPEN).update(
         status=Appeal.Status.MOOT, decided_at=now
     )
@@ -197,6 +204,10 @@ def _decide(
     case.decided_at, case.decided_by = timezone.now(), actor
     case.save(update_fields=["status", "reason", "note", "decided_at", "decided_by"])
     audit.record(actor=actor, action=action, target=case.video, case=str(case.pk), reason=reason)
+    is_told = status != Status.DISMISSED
+    case_decided.send(
+        sender=ModerationCase, case=case, note=note if is_told else "", is_told=is_told
+    )
     return case
 
 
@@ -232,6 +243,7 @@ def tell(case: ModerationCase, kind: str, *, note: str | None = None, key: str =
         sender=ModerationCase,
         kind=kind,
         creator_id=case.video.creator_id,
+        video_id=case.video_id,
         title=case.video.title,
         reason=case.get_reason_display(),
         note=case.note if note is None else note,

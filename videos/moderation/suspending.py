@@ -78,6 +78,7 @@ def _tell(row: Suspension, kind: str, note: str) -> None:
         sender=Suspension,
         kind=kind,
         creator_id=row.creator_id,
+        video_id=None,
         title="",
         reason=Reason(row.reason).label,
         note=note,

@@ -10,6 +10,8 @@ from accounts.roles import Role
 from payments.models import Payout, Subscription
 from payments.signals import order_paid, payout_changed, subscription_changed
 from videos import jobs
+from videos.moderation import cases
+from videos.moderation.errors import AlreadyDecided
 from videos.services import catalogue, sources
 from videos.tests.claims import claim_due
 from webhooks import outbox
@@ -220,3 +222,82 @@ def test_an_event_has_one_row_for_each_endpoint(make_endpoint, admin):
         outbox.announce(EventType.USER_REGISTERED, about="x", data=dict)
     assert set(Delivery.objects.values_list("endpoint", flat=True)) == endpoints
     assert (Event.objects.count(), Delivery.objects.count()) == (1, 2)
+
+
+class TestReports:
+    """Administrators learn of all; creators of what they are mailed, and nobody of who has reported."""
+
+    @pytest.fixture
+    def moderator(self, make_user):
+        return make_user(Role.ADMIN, email="moderator@example.com")
+
+    @pytest.fixture
+    def endpoints(self, make_endpoint, make_user, admin, creator):
+        foreign = make_user(Role.CREATOR)
+        return [make_endpoint(owner) for owner in (admin, creator, foreign)]
+
+    @pytest.fixture
+    def case(self, endpoints, make_video, creator, viewer, make_user):
+        """A case that two viewers have opened, with words that nobody else may read."""
+        video = make_video(creator=creator)
+        for reporter in (viewer, make_user()):
+            report, _ = cases.report(
+                video=video, reporter=reporter, reason="spam", detail="my secret words"
+            )
+        return report.case
+
+    def test_a_case_is_told_once_to_administrators_alone(self, case, endpoints):
+        assert [told(endpoint) for endpoint in endpoints] == [["report.opened"], [], []]
+        data = payload("report.opened")["data"]
+        assert data == {
+            "id": str(case.pk), "video_id": str(case.video_id), "title": case.video.title,
+            "creator_id": str(case.video.creator_id), "status": "open", "reason": "spam", "note": "",
+            "opened_at": data["opened_at"], "decided_at": None, "restored_at": None,
+        }  # fmt: skip
+
+    def test_a_creator_is_told_of_a_take_down_and_the_restoration(
+        self, case, endpoints, moderator, viewer
+    ):
+        cases.take_down(case_id=case.pk, actor=moderator, reason="copyright", note="See 1:20.")
+        cases.restore(case_id=case.pk, actor=moderator, note="Sorry.")
+        both = ["report.decided", "report.decided"]
+        assert [told(each) for each in endpoints] == [["report.opened", *both], both, []]
+        bodies = [json.loads(row.body) for row in Event.objects.filter(type="report.decided")]
+        shown = [(b["data"]["status"], b["data"]["reason"], b["data"]["note"]) for b in bodies]
+        assert shown == [
+            ("taken_down", "copyright", "See 1:20."),
+            ("restored", "copyright", "Sorry."),
+        ]
+        whole = json.dumps(bodies)
+        for hidden in (viewer.pk, viewer.email, moderator.pk, moderator.email, "secret words"):
+            assert str(hidden) not in whole
+
+    def test_a_dismissal_is_not_told_to_the_creator_nor_its_note_to_anybody(
+        self, case, endpoints, moderator
+    ):
+        cases.dismiss(case_id=case.pk, actor=moderator, note="A grudge of the reporter.")
+        assert [told(each) for each in endpoints] == [["report.opened", "report.decided"], [], []]
+        data = payload("report.decided")["data"]
+        assert (data["status"], data["reason"], data["note"]) == ("dismissed", None, "")
+        cases.reopen(case_id=case.pk, actor=moderator)
+        assert told(endpoints[0])[2:] == ["report.opened"]
+        assert told(endpoints[1]) == []
+
+    def test_a_withdrawn_warning_is_told_to_the_creator(self, case, endpoints, moderator):
+        cases.warn(case_id=case.pk, actor=moderator, reason="spam", note="Please change it.")
+        cases.reopen(case_id=case.pk, actor=moderator)
+        assert told(endpoints[1]) == ["report.decided", "report.opened"]
+        assert told(endpoints[0]) == ["report.opened", "report.decided", "report.opened"]
+
+    def test_a_deletion_ends_the_case(self, case, endpoints, creator):
+        catalogue.delete_video(video=case.video, actor=creator)
+        assert set(told(endpoints[0])) == {"report.opened", "report.decided", "video.removed"}
+        assert told(endpoints[1]) == ["video.removed"]
+        assert payload("report.decided")["data"]["status"] == "moot"
+
+    def test_a_refused_decision_tells_nothing(self, case, endpoints, moderator):
+        cases.dismiss(case_id=case.pk, actor=moderator)
+        with pytest.raises(AlreadyDecided):
+            cases.warn(case_id=case.pk, actor=moderator, reason="spam", note="x")
+        assert told(endpoints[0]) == ["report.opened", "report.decided"]
+        assert told(endpoints[1]) == []

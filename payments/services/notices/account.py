@@ -1,10 +1,10 @@
 """Mails about the password and the address of an account. `sending` puts the links in."""
 
 from accounts.models import MailedLink, User
-from payments.services.notices.writing import LINK, write
+from config.templatetags.mails import LINK
+from payments.services.notices.writing import MAILS, write_mail
 
 Purpose = MailedLink.Purpose
-_ONCE = "The link works once, and for {time}. A newer mail replaces it. Pass it on to nobody.\n\n"
 
 
 def write_link(user: User, link: MailedLink) -> None:
@@ -14,85 +14,42 @@ def write_link(user: User, link: MailedLink) -> None:
     """
     key = f"link:{link.pk}"
     if link.purpose == Purpose.RESET_PASSWORD:
-        _write_reset(user, link, key)
+        _write_with_link("reset_password", user, link, key)
     elif link.purpose == Purpose.VERIFY_EMAIL:
-        _write_verification(user, link, key)
+        _write_with_link("verify_email", user, link, key)
     else:
         if link.ended_at is None:
-            _write_change(user, link, key)
-        write(
+            _write_with_link("verify_new_email", user, link, key)
+        write_mail(
             user,
-            "Your address is to be changed",
-            "Somebody who is signed in to your account and knows its password asked for another address"
-            " than this one. It counts when the link that we sent there is followed; until then nothing"
-            " changes.\n\n"
-            "If this was you, there is nothing to do. If not, set a new password now: that ends all"
-            " sign-ins, and the change.\n",
+            f"{MAILS}/email_change_asked.html",
             dedupe_key=f"{key}:present",
             address=user.email,
         )
 
 
-def _write_reset(user: User, link: MailedLink, key: str) -> None:
-    write(
+def _write_with_link(template: str, user: User, link: MailedLink, key: str) -> None:
+    write_mail(
         user,
-        "Set a new password",
-        f"Somebody asked for a new password for your account ({user.readable_email}). To set one, open"
-        f" this page:\n\n{LINK}\n\n"
-        + _ONCE.format(time="an hour")
-        + "If this was not you, there is nothing to do: your password stays as it is.\n",
+        f"{MAILS}/{template}.html",
         dedupe_key=key,
         address=link.email,
         link_id=link.pk,
-    )
-
-
-def _write_verification(user: User, link: MailedLink, key: str) -> None:
-    write(
-        user,
-        "Please verify your address",
-        f"An account was made with your address ({user.readable_email}). To say that it is yours, open"
-        f" this page:\n\n{LINK}\n\n"
-        + _ONCE.format(time="three days")
-        + "If you have made no account, do not open it.\n",
-        dedupe_key=key,
-        address=link.email,
-        link_id=link.pk,
-    )
-
-
-def _write_change(user: User, link: MailedLink, key: str) -> None:
-    write(
-        user,
-        "Please verify your new address",
-        f"Somebody asked to use this address for their account. To make it the account's address, open"
-        f" this page:\n\n{LINK}\n\n"
-        + _ONCE.format(time="three days")
-        + "If this was not you, do not open it, and nothing changes.\n",
-        dedupe_key=key,
-        address=link.email,
-        link_id=link.pk,
+        link=LINK,
+        email=user.readable_email,
     )
 
 
 def write_address_in_use(owner: User, link: MailedLink) -> None:
     """Write to the owner of an address that a user of another account asked to change to."""
-    write(
-        owner,
-        "Your address has an account already",
-        "Somebody asked to use this address for another account. It belongs to yours, so nothing was"
-        " changed. If this was you, change the address of this account first.\n",
-        dedupe_key=f"link:{link.pk}:in-use",
-    )
+    write_mail(owner, f"{MAILS}/email_in_use.html", dedupe_key=f"link:{link.pk}:in-use")
 
 
 def write_address_changed(user: User, before: str, link: MailedLink) -> None:
     """Write to the address that a user had until now. It does not name the new one."""
-    write(
+    write_mail(
         user,
-        "Your address was changed",
-        "Your account has another address now, and this one no longer opens it. If this was not you,"
-        " write to us at once: answer this mail.\n",
+        f"{MAILS}/email_changed.html",
         dedupe_key=f"link:{link.pk}:former",
         address=before,
     )
@@ -100,11 +57,9 @@ def write_address_changed(user: User, before: str, link: MailedLink) -> None:
 
 def write_password_reset(user: User, link: MailedLink) -> None:
     """Write that a mailed link has set a new password."""
-    write(
+    write_mail(
         user,
-        "Your password was changed",
-        f"A new password was set for your account ({user.readable_email}) with a link that we had mailed"
-        " to you, and all sign-ins were ended. If this was not you, somebody reads your mail: secure"
-        " your mailbox first, then ask for a new password again.\n",
+        f"{MAILS}/password_changed.html",
         dedupe_key=f"link:{link.pk}:used",
+        email=user.readable_email,
     )

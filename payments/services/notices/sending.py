@@ -14,11 +14,12 @@ from django.core.exceptions import ValidationError
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils.html import escape
 
 from accounts import links
 from config import emails
+from config.templatetags.mails import LINK
 from payments.models import Notice
-from payments.services.notices.writing import LINK
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def _attempt(notice: Notice, connection: BaseEmailBackend) -> bool:
         _put_off(notice, str(refusal), for_good=refusal.for_good)
         is_sent = False
     else:
-        Notice.objects.filter(pk=notice.pk).update(sent_at=Now(), failure="")
+        Notice.objects.filter(pk=notice.pk).update(sent_at=Now(), failure="", html="")
         is_sent = True
     _silences = 0
     return is_sent
@@ -126,13 +127,15 @@ def _send(notice: Notice, connection: BaseEmailBackend) -> None:
         address = emails.normal(notice.address or notice.user.email)
     except ValidationError as error:
         raise Refused(error.messages[0], for_good=True) from error
-    body = _body(notice)
+    body, html = _bodies(notice)
     sender = settings.DEFAULT_FROM_EMAIL
     domain = parseaddr(sender)[1].rpartition("@")[2]
     identity = f"<notice-{notice.pk}-{notice.created_at:%Y%m%d%H%M%S%f}@{domain}>"
-    message = mail.EmailMessage(
+    message = mail.EmailMultiAlternatives(
         notice.subject, body, sender, [address], headers={"Message-ID": identity}
     )
+    if html:  # mails of an older version that still wait have none
+        message.attach_alternative(html, "text/html")
     try:
         connection.send_messages([message])
     except smtplib.SMTPRecipientsRefused as error:
@@ -150,14 +153,14 @@ def _send(notice: Notice, connection: BaseEmailBackend) -> None:
         raise ServerAway(_text(error)) from error
 
 
-def _body(notice: Notice) -> str:
-    """Return the text of a mail, with its link. Raises Refused for a link that is over by now."""
+def _bodies(notice: Notice) -> tuple[str, str]:
+    """Return a mail's text and HTML with its link. Raises Refused for a link that is over by now."""
     if notice.link_id is None:
-        return notice.body
+        return notice.body, notice.html
     url = links.url_of(notice.link_id)
     if url is None:
         raise Refused("The link of this mail was used, replaced, or has expired.", for_good=True)
-    return notice.body.replace(LINK, url)
+    return notice.body.replace(LINK, url), notice.html.replace(LINK, escape(url))
 
 
 def _raise_for_answer(code: int, answer: bytes | str) -> None:
