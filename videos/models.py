@@ -10,17 +10,11 @@ from config import money
 from config.ids import uuid7
 from config.texts import validate_name
 from videos import querysets
+from videos.encryption.models import Switched
 from videos.engines.models import Period as Period  # a model of this app, as the next
 from videos.engines.models import WorkerPresence as WorkerPresence
 from videos.presentation.models import Caption
 from videos.uploads.models import Upload as Upload
-
-GROWING = "g"  # begins the names of growing versions; those of all others are hexadecimal
-
-
-def formats_of(version: str) -> list[str]:
-    """Return the formats in which a version can be played: only HLS has playlists that grow."""
-    return ["hls"] if version.startswith(GROWING) else ["hls", "dash"]
 
 
 class Tag(models.Model):
@@ -32,7 +26,7 @@ class Tag(models.Model):
         return self.name
 
 
-class Video(models.Model):
+class Video(Switched):
     """One title in the catalogue, with its details, price and files.
 
     Invariants, held by the database:

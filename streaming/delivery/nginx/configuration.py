@@ -16,7 +16,9 @@ from django.conf import settings
 
 from config import ids
 from streaming.delivery import answers, files, snapshot
+from streaming.delivery import keys as delivery_keys
 from streaming.delivery.nginx import bucket, link
+from videos.encryption import keys
 from videos.storage.chosen import store
 
 HERE = Path(__file__).resolve().parent
@@ -28,6 +30,19 @@ NOTES_OF_AN_EXCHANGE = 5000
 # The path is rewritten after nginx has decoded it: a question mark or line break in place of the grant
 # could end it, or become a header of another request. Such a path is no address of a file.
 _GRANT = "[A-Za-z0-9_.~!*(),:@=+-]*"
+_KEY = rf"/{keys.VERSION}/{keys.FOLDER}/[0-9]{{1,{delivery_keys.PERIOD_DIGITS}}}"
+_PROXIED = "\n            ".join(
+    (
+        "access_log off;",
+        "proxy_pass http://vod_web;",
+        "proxy_http_version 1.1;",
+        'proxy_set_header Connection "";',
+        "proxy_set_header Host $http_host;",
+        "proxy_set_header X-Forwarded-Proto $scheme;",
+        "proxy_set_header X-Forwarded-For $remote_addr;",
+        "proxy_connect_timeout 3s;",
+    )
+)
 _NO_LOG = "error_log /dev/null emerg;"  # a line would name the address, which holds a grant
 _ERRORS = {
     "599": "refuse",
@@ -215,6 +230,11 @@ def _locations(site: Site) -> str:
             body = "\n".join(f"            {line}" for line in lines if line)
             pattern = f"^{prefix}/media/(?<media_grant>{_GRANT})/{video}/(?<media_name>{path})$"
             parts.append(f'        location ~ "{pattern}" {{\n{body}\n        }}')
+    # Keys are derived by a web server, which checks the grant itself: a player asks every two minutes.
+    parts.append(
+        f'        location ~ "^/media/{_GRANT}/{ids.FORM}{_KEY}$" {{\n            {_NO_LOG}\n'
+        f"            {_PROXIED}\n        }}"
+    )
     for name in ("refuse", "missing", "changed", "outside", "broken"):
         parts.append(
             f"        location @{name} {{\n            js_content {module}.{name};\n"
