@@ -20,6 +20,7 @@ from django.conf import settings
 
 PERIOD_SECONDS = 120
 KEY_BYTES = 16
+MARK = "k"  # begins the names of encrypted versions: no other name does
 FOLDER = "keys"  # of the addresses of keys, inside the version's; no file is there
 _MOST_SEGMENTS = 99
 VERSION = r"k[0-9a-f]{8}[0-9]{2}[0-9a-f]{12}"

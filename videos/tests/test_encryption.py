@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import tracemalloc
 import uuid
 from io import StringIO
@@ -14,12 +15,14 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from django.core.management import CommandError, call_command
 
 from audit.models import AuditEntry
-from videos import storage
+from config import env
+from videos import doctor, storage
 from videos.encryption import keys, reading, versions
 from videos.models import ProcessingJob, Video
 from videos.presentation import posters
 from videos.processing import tools
 from videos.services import catalogue, encrypting, garbage, reprocessing, sources
+from videos.tests import processes
 from videos.tests.media import make_clip
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -266,6 +269,40 @@ def test_a_kill_loses_nothing_and_the_next_run_goes_on(clear, settings, monkeypa
     assert keys.is_encrypted(clear.current_version)
 
 
+@pytest.mark.programs
+def test_a_process_that_is_killed_leaves_every_video_whole(clear, publish, settings, media):
+    """SIGKILL while it writes the new version, or a moment later; then a run that is let to its end."""
+    other = publish()
+    settings.HLS_ENCRYPTION = "aes-128"
+    wanted = segments(clear.version_folder)
+    for wait in (0.0, 0.01, 0.05):
+        process = processes.start("encrypt_videos", HLS_ENCRYPTION="aes-128")
+        begun = lambda process=process: (  # noqa: E731
+            process.poll() is not None or [*(media / "uploads").glob("version-*")]
+        )
+        processes.wait_for(begun)
+        time.sleep(wait)
+        process.kill()
+        process.wait(10)
+        for folder in (media / "uploads").glob("version-*"):
+            shutil.rmtree(folder)  # as `garbage` does a day later
+        for video in (clear, other):
+            video.refresh_from_db()
+            is_encrypted = keys.is_encrypted(video.current_version)
+            settings.HLS_KEYS = default_keys()
+            assert (opened(video) if is_encrypted else segments(video.version_folder)) == wanted
+
+    assert processes.start("encrypt_videos", HLS_ENCRYPTION="aes-128").wait(60) == 0
+    for video in (clear, other):
+        video.refresh_from_db()
+        assert opened(video) == wanted
+
+
+def default_keys() -> list[bytes]:
+    """The secrets of the processes that a test starts."""
+    return [env.derived_key(os.environ["SECRET_KEY"], "hls-keys")]
+
+
 def test_a_version_that_was_published_meanwhile_stays(clear, settings, monkeypatch):
     settings.HLS_ENCRYPTION = "aes-128"
     real = versions.remake
@@ -334,6 +371,22 @@ def test_the_command_wants_the_setting(clear, settings):
     old = clear.current_version
     clear.refresh_from_db()
     assert clear.current_version == old
+
+
+def test_the_doctor_compares_versions_with_the_settings(clear, encrypted, settings):
+    settings.HLS_ENCRYPTION = "aes-128"
+
+    def found():
+        return [(each.level.name, each.statement[:25]) for each in doctor.encryption()]
+
+    assert found() == [("WARNING", "1 published videos are no")]
+    run()
+    assert found() == [("OK", "All published versions ar")]
+    settings.HLS_ENCRYPTION, settings.HLS_KEYS = "none", [b"3" * 32]
+    assert found() == [
+        ("ERROR", "2 videos cannot be played"),
+        ("WARNING", "2 published videos are en"),
+    ]
 
 
 def test_nothing_clear_is_published_early(encrypted, creator, received, process_stage, long_clip):
