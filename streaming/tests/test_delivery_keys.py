@@ -27,14 +27,16 @@ def key_of(engine, number=0, **options):
     return engine.get(f"keys/{number}", version=VERSION, **options)
 
 
-def expected(engine, number):
-    return keys.period(engine.stage.video, VERSION, number).key
+def expected(stage, number):
+    period = keys.period(stage.video, VERSION, number)
+    assert period is not None
+    return period.key
 
 
 def test_a_key_is_sent_to_a_session_of_the_video(engine):
     status, headers, body = key_of(engine, 3)
 
-    assert (status, body) == (200, expected(engine, 3))
+    assert (status, body) == (200, expected(engine.stage, 3))
     assert len(body) == 16
     assert headers["content-type"] == "application/octet-stream"
     assert headers["content-length"] == "16"
@@ -96,7 +98,7 @@ def test_a_key_of_segments_on_another_host_delivers_its_period(tmp_path):
         assert _ask(stage, session=uuid4(), video=uuid4()).status == 403
         assert not stage.snapshot._served
 
-        assert _ask(stage).body == keys.period(stage.video, VERSION, 2).key
+        assert _ask(stage).body == expected(stage, 2)
 
         assert [number for _, number in stage.snapshot._served] == list(range(61, 91))
         assert {session for session, _ in stage.snapshot._served} == {stage.session.bytes}
@@ -117,7 +119,7 @@ class _stage:
         self.settings.enable()
         self.stage.publish("master.m3u8", b"#EXTM3U\n", version=VERSION)
         # What is served stays where the test can see it.
-        self.stage.snapshot._record_served = lambda: None
+        self.stage.snapshot._record_served = lambda: None  # type: ignore[method-assign]
         return self.stage
 
     def __exit__(self, *error):

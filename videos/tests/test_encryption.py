@@ -76,6 +76,12 @@ def contents(folder):
     return {name: (folder / name).read_bytes() for name in versions.names_in(folder)}
 
 
+def period_of(video: uuid.UUID, version: str, number: int) -> keys.Period:
+    found = keys.period(video, version, number)
+    assert found is not None
+    return found
+
+
 def opened(video: Video) -> dict[str, bytes]:
     """The segments of an encrypted version as its playlists say: decrypted by the letter of RFC 8216.
 
@@ -91,8 +97,7 @@ def opened(video: Video) -> dict[str, bytes]:
         cipher = None
         for line in text.splitlines():
             if match := KEY.fullmatch(line):
-                period = keys.period(video.pk, video.current_version, int(match[1]))
-                assert period is not None
+                period = period_of(video.pk, video.current_version, int(match[1]))
                 vector = bytes.fromhex(match[2])
                 cipher = Cipher(algorithms.AES(period.key), modes.CBC(vector))
             elif line and not line.startswith("#"):
@@ -139,15 +144,13 @@ def test_a_key_belongs_to_one_period_version_and_video(encrypted):
     one, version = encrypted.pk, encrypted.current_version
     other_version = keys.new_version(4.0)
     found = [
-        keys.period(video, name, number)
+        period_of(video, name, number)
         for video in (one, uuid.uuid4())
         for name in (version, other_version)
         for number in (0, 1, 2)
     ]
 
-    assert all(found)
     assert len({each.key for each in found}) == len(found)
-    assert found == [*found[:6], *found[6:]]
     assert keys.period(one, version, 0) == found[0]  # the same each time
     vectors = {
         keys.initialization_vector(one, version, name, number)
@@ -162,7 +165,7 @@ def test_the_segments_of_a_period_are_two_minutes(monkeypatch):
 
     for seconds, expected in ((4.0, 30), (7.5, 16), (0.5, 99), (200.0, 1)):
         version = keys.new_version(seconds)
-        period = keys.period(uuid.UUID(int=1), version, 1)
+        period = period_of(uuid.UUID(int=1), version, 1)
         assert period.segments == range(expected + 1, 2 * expected + 1)
         assert {keys.period_of(version, each) for each in period.segments} == {1}
         assert len(version) <= 32
@@ -415,7 +418,7 @@ def test_ffmpeg_plays_it_with_its_keys_alone(encrypted, tmp_path):
     shutil.copytree(encrypted.version_folder, folder)
     (folder / "keys").mkdir()
     for number in range(4):
-        period = keys.period(encrypted.pk, encrypted.current_version, number)
+        period = period_of(encrypted.pk, encrypted.current_version, number)
         (folder / "keys" / str(number)).write_bytes(period.key)
     command = [
         str(tools.ffmpeg()), "-v", "error", "-allowed_extensions", "ALL",
