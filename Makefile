@@ -167,11 +167,15 @@ screenshot: export SCREENSHOT = docs/images/start-page.png
 screenshot: $(VENV)/dev ## take the picture of the start page in README.md again; needs Chromium
 	@$(BIN)/python -m pytest -q -n 0 streaming/tests/test_pages_in_browser.py -k visitor
 
+hlsjs: ## copy the player library of the page from its locked npm package again; needs npm
+	@cd streaming/tests/players && npm ci --ignore-scripts --no-audit --no-fund
+	@cp streaming/tests/players/node_modules/hls.js/dist/hls.min.js streaming/tests/players/node_modules/hls.js/LICENSE streaming/static/streaming/hls/
+
 tour: $(VENV)/runtime ## run the commands of the README, and write their output into it again
 	@$(BIN)/python -m config.tests.tour
 
-bench-delivery: $(VENV)/dev ## measure delivery against raw nginx
-	@$(BIN)/python benchmarks/delivery.py
+bench-delivery: $(VENV)/dev ## measure delivery, embedded and by nginx, against raw nginx; over a bucket too: `ARGS="--engines checked checked-s3"` after test-storage
+	@$(BIN)/python benchmarks/delivery.py $(ARGS)
 
 bench-chunks: $(VENV)/dev ## measure one video in chunks on 1, 2 and 4 workers against the whole encode
 	@$(BIN)/python benchmarks/chunks.py $(ARGS)

@@ -85,6 +85,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     # Since then the user's videos are out of the shop, by a moderator's decision.
     suspended_at = models.DateTimeField("suspended since (UTC)", null=True, editable=False)
+    # Sites that may show the user's videos in a frame, where a video names none itself (config.domains).
+    embed_domains = models.JSONField("sites that may embed", default=list, blank=True)
 
     objects = UserManager()
 

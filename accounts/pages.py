@@ -11,6 +11,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts import site_session
 from accounts.forms import CheckedSignIn
 from config.pages import html_page
 
@@ -36,6 +37,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session of this browser. Safe to repeat."""
+    site_session.end(request)
     auth.logout(request)
     return HttpResponseRedirect("/")
 

@@ -11,6 +11,7 @@ from accounts import precis, recovery, services
 from accounts.models import RefreshFamily, User
 from accounts.roles import Role
 from config import emails
+from config.api.fields import EmbedDomainsField
 from config.api.representation import Compiled
 from config.api.serializers import CompleteErrors
 from config.texts import validate_name
@@ -46,12 +47,17 @@ class AddressField(serializers.EmailField):
 
 class UserSerializer(Compiled, serializers.ModelSerializer):
     role = serializers.ChoiceField(choices=Role.choices, source="role_name", read_only=True)
+    embed_domains = EmbedDomainsField(
+        required=False,
+        help_text="Sites whose pages may show the player of the user's videos in a frame: host names,"
+        " `*.example.com` for all hosts below one, `*` for every site. A video's own list comes first.",
+    )
 
     class Meta:
         model = User
         fields = [
             "id", "email", "display_name", "role", "is_moderator", "email_verified", "is_active",
-            "created_at",
+            "embed_domains", "created_at",
         ]  # fmt: skip
         read_only_fields = [
             "id", "email", "is_moderator", "email_verified", "is_active", "created_at",

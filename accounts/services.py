@@ -105,14 +105,28 @@ def change_password(*, user: User, current_password: str, new_password: str) -> 
 
 
 @transaction.atomic
-def change_profile(*, user: User, display_name: str, actor: User | None = None) -> User:
-    """Set the display name. ``actor`` is an administrator who does it for the user.
+def change_profile(
+    *,
+    user: User,
+    display_name: str | None = None,
+    embed_domains: list[str] | None = None,
+    actor: User | None = None,
+) -> User:
+    """Set the display name, and the sites that may embed the user's videos; None leaves one as it is.
 
-    The log has neither the old nor the new name: it is personal, and the log is kept.
+    ``actor`` is an administrator who does it for the user. The log has neither the old nor the new name:
+    it is personal, and the log is kept.
     """
-    user.display_name = display_name
-    user.save(update_fields=["display_name"])
-    changed: dict[str, dict[str, object]] = {"display_name": {}}
+    changed: dict[str, dict[str, object]] = {}
+    if display_name is not None:
+        user.display_name = display_name
+        changed["display_name"] = {}
+    if embed_domains is not None and embed_domains != user.embed_domains:
+        changed["embed_domains"] = {"before": user.embed_domains, "after": embed_domains}
+        user.embed_domains = embed_domains
+    if not changed:
+        return user
+    user.save(update_fields=list(changed))
     audit.record(
         actor=actor or user, action=AuditAction.PROFILE_CHANGED, target=user, changes=changed
     )

@@ -3,9 +3,9 @@ from django.urls import path
 from accounts import recovery_views, views
 
 urlpatterns = [
-    path("auth/register", views.RegisterView.as_view()),
+    path("auth/register", views.RegisterView.as_view(), name="register"),
     path("auth/login", views.LoginView.as_view(), name="login"),
-    path("auth/refresh", views.RefreshView.as_view()),
+    path("auth/refresh", views.RefreshView.as_view(), name="refresh"),
     path("auth/logout", views.LogoutView.as_view()),
     path("auth/password", views.PasswordView.as_view()),
     path("auth/password/forgot", recovery_views.ForgotView.as_view()),

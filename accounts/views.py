@@ -160,8 +160,9 @@ class MeView(APIView):
         return Response(UserSerializer(request.user).data)
 
     @extend_schema(
-        summary="Change my display name",
-        description="Changes the name that others see. Other fields of the body are ignored.",
+        summary="Change my display name, and who may embed my videos",
+        description="Changes the name that others see, and the sites that may show my videos in a frame."
+        " Other fields of the body are ignored.",
         request=UserSerializer,
         responses=UserSerializer,
     )

@@ -3,10 +3,11 @@
 They show the reports of the API. A user signs in at /sign-in; no page changes anything.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, fields
 from datetime import date, timedelta, tzinfo
 from functools import wraps
+from types import MappingProxyType
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
@@ -26,6 +27,8 @@ from analytics.serializers import ScopeSerializer, time_zones
 from analytics.steps import TRUNC
 from analytics.templatetags.numbers import duration
 from config.api.csv import csv_response
+from streaming.embedding import frame, origin_of
+from videos.embedding import domains_of
 from videos.models import Video
 
 OWN, PLATFORM = "analytics.view_own_analytics", "analytics.view_platform_analytics"
@@ -82,7 +85,8 @@ def platform(request: HttpRequest) -> HttpResponseBase:
 @for_users
 def video(request: HttpRequest, video_id: UUID) -> HttpResponseBase:
     """Show the figures of one video to its owner and to administrators."""
-    shown = Video.objects.visible_to(request.user).filter(pk=video_id).first()
+    visible = Video.objects.visible_to(request.user).select_related("creator")
+    shown = visible.filter(pk=video_id).first()
     sees_all = request.user.has_perm(PLATFORM)
     if shown is None or not (sees_all or shown.creator_id == request.user.pk):
         return _refused(request, "You have no video at this address.", status=404)
@@ -90,13 +94,21 @@ def video(request: HttpRequest, video_id: UUID) -> HttpResponseBase:
     def report(scope: Scope) -> Report:
         return reports.video_report(scope, shown, compares=True)
 
-    return _answer(request, shown.title, report, video_id=shown.pk)
+    embedding = {"html": frame(shown, origin_of(request)), "domains": domains_of(shown)}
+    return _answer(request, shown.title, report, more={"embedding": embedding}, video_id=shown.pk)
 
 
 def _answer(
-    request: HttpRequest, title: str, report: Callable[[Scope], Report], **fixed: UUID
+    request: HttpRequest,
+    title: str,
+    report: Callable[[Scope], Report],
+    more: Mapping[str, object] = MappingProxyType({}),
+    **fixed: UUID,
 ) -> HttpResponseBase:
-    """Answer with the page of a report, with one of its tables as CSV, or with what is wrong."""
+    """Answer with the page of a report, with one of its tables as CSV, or with what is wrong.
+
+    ``more`` is for the template.
+    """
     asked = request.GET.dict()
     query, errors = _query(asked)
     serializer = ScopeSerializer(data=query, context={"parameters": query})
@@ -124,6 +136,7 @@ def _answer(
     context = {
         **_frame(request, title),
         **form,
+        **more,
         "report": made,
         "cards": _cards(made),
         "most": max((row.viewers for row in getattr(made, "retention", [])), default=0),

@@ -1,7 +1,9 @@
 """The writing of the audit log."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,6 +18,7 @@ from config import reasons
 
 Actor = AbstractBaseUser | AnonymousUser | uuid.UUID | None
 _BATCH = 500
+_together: ContextVar[list[AuditEntry] | None] = ContextVar("audit_together", default=None)
 
 
 class Named(NamedTuple):
@@ -41,8 +44,33 @@ def record(
     in ``data`` as ``admin_reason``.
     """
     entry = _entry(actor, action, target, data)
-    entry.save(force_insert=True)
+    waiting = _together.get()
+    if waiting is None:
+        entry.save(force_insert=True)
+    else:
+        waiting.append(entry)
     return entry
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Write the entries of this block at its end, in the same order, by one statement.
+
+    Open it inside the transaction of the changes. If the block fails, nothing is written. A savepoint
+    that is rolled back inside the block does not take its entries with it. A block inside another one
+    belongs to the outer one.
+    """
+    if _together.get() is not None:
+        yield
+        return
+    waiting: list[AuditEntry] = []
+    token = _together.set(waiting)
+    try:
+        yield
+    finally:
+        _together.reset(token)
+    if waiting:
+        AuditEntry.objects.bulk_create(waiting, batch_size=_BATCH)
 
 
 def record_each(

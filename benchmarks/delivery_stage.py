@@ -59,8 +59,9 @@ def environment(folder: Path) -> None:
         DJANGO_SETTINGS_MODULE="config.settings",
         ALLOW_HTTP="true",
         LOG_LEVEL="ERROR",
+        DELIVERY="nginx",  # the web server then answers nginx too; it sends files all the same
     )
-    for name in ("DATABASE_URL", "MEDIA_DIR", "CACHE_URL", "BIND_PLAYBACK"):
+    for name in ("DATABASE_URL", "MEDIA_DIR", "CACHE_URL", "BIND_PLAYBACK", "STORAGE", "S3_BUCKET"):
         os.environ.pop(name, None)
     sys.path.insert(0, str(REPO))
     import django
@@ -142,8 +143,8 @@ class Stage:
         return listing
 
     def path(self, server: str, grant: str, name: str) -> str:
-        """Return the path of a file. nginx has no grants, so that its paths have none."""
-        prefix = f"/media/{grant}" if server == "delivery" else ""
+        """Return the path of a file. Raw nginx has no grants, so that its paths have none."""
+        prefix = "" if server == "nginx" else f"/media/{grant}"
         return f"{prefix}/{self.video.pk}/{VERSION}/{name}"
 
 
@@ -199,11 +200,11 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start_nginx(folder: Path, stage: Stage, workers: int):
+def start_nginx(folder: Path, stage: Stage, workers: int, program: str):
     port, config = free_port(), folder / "nginx.conf"
     folder.chmod(0o755)  # nginx's workers are another user when it is started by root
     config.write_text(NGINX.format(workers=workers, folder=folder, port=port, root=stage.root))
-    return running(["nginx", "-c", str(config), "-e", str(folder / "nginx.log")], port)
+    return running([program, "-c", str(config), "-e", str(folder / "nginx.log")], port)
 
 
 def start_delivery(options):

@@ -18,6 +18,7 @@ PAGE = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:;"
     " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+NO_FRAMES = "frame-ancestors 'none'"  # the part of PAGE that the player in a frame replaces
 # Django's admin site is such a page, too. Its style sheets draw some pictures from data: addresses.
 # Its fonts are files of this host.
 ADMIN = PAGE.replace("img-src 'self'", "img-src 'self' data:") + "; font-src 'self'"

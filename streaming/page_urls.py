@@ -7,4 +7,6 @@ from streaming import pages
 urlpatterns = [
     path("", pages.start, name="start"),
     re_path(r"^watch/(?P<video_id>[^/]+)/?$", pages.watch, name="watch"),
+    re_path(r"^embed/(?P<video_id>[^/]+)/?$", pages.embed, name="embed"),
+    re_path(r"^oembed/?$", pages.oembed, name="oembed"),
 ]

@@ -24,6 +24,7 @@ from videos.signals import (
 )
 
 Reason = PlaybackSession.EndReason
+OPEN_TO_ALL = ("free", "moderator")  # a moderator watches a free video as everybody does
 
 
 @receiver(entitlement_revoked, dispatch_uid="streaming.end_sessions_of_revoked_entitlement")
@@ -49,11 +50,11 @@ def end_sessions_of_restricted_video(sender, video: Video, **kwargs):
     """End the sessions that rest on what the video was: free, or visible to all.
 
     A private video stays with its owner and with administrators. A video that costs money now stays
-    with those who have bought it or subscribe, too.
+    with those who have bought it or subscribe, too. A moderator who reviews it starts again at the desk.
     """
-    lost = PlaybackSession.objects.filter(video=video, access="free")
+    lost = PlaybackSession.objects.filter(video=video, access__in=OPEN_TO_ALL)
     if video.visibility == Video.Visibility.PRIVATE:
-        lost = PlaybackSession.objects.filter(video=video).exclude(access__in=UNCOUNTED)
+        lost = PlaybackSession.objects.filter(video=video).exclude(access__in=["owner", "admin"])
     sessions.end(lost, Reason.RESTRICTED)
 
 
@@ -86,7 +87,7 @@ def end_sessions_of_deactivated_user(sender, user: User, **kwargs):
 
 def _end_unbought(creator: User) -> None:
     lost = PlaybackSession.objects.filter(
-        video__in=Video.objects.filter(creator=creator), access__in=["free", "subscription"]
+        video__in=Video.objects.filter(creator=creator), access__in=[*OPEN_TO_ALL, "subscription"]
     )
     sessions.end(lost, Reason.RESTRICTED)
 

@@ -62,6 +62,10 @@ class PlaybackSerializer(serializers.Serializer):
     heartbeat_interval_seconds = serializers.IntegerField(
         help_text="Seconds between two heartbeats of a player."
     )
+    resume_seconds = serializers.FloatField(
+        help_text="Where the viewer stopped, on whichever device: the place in the latest heartbeat. 0"
+        " for the beginning, also when the video was watched to its end."
+    )
     captions = PlayedTextSerializer(many=True)
     chapters_url = serializers.URLField(allow_null=True, help_text="The chapters as WebVTT.")
     storyboard_url = serializers.URLField(

@@ -27,7 +27,7 @@ from config.api.refusals import reads_header, refuses, sends_headers
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from config.headers import FOR_OTHER_SITES
-from streaming import heartbeats, reporting, sessions, texts, tokens
+from streaming import heartbeats, reporting, resuming, sessions, texts, tokens
 from streaming.delivery import grants
 from streaming.errors import (
     NotReady,
@@ -160,6 +160,7 @@ class PlayView(CountsDecisions, APIView):
             "dash_url": absolute(f"{folder}/manifest.mpd") if has_dash else None,
             "heartbeat_url": absolute(reverse("stream-heartbeat", args=[session.pk])),
             "heartbeat_interval_seconds": settings.HEARTBEAT_SECONDS,
+            "resume_seconds": resuming.resume_seconds(session),
             **texts.of_session(session, absolute(folder)),
         }
         return Response(answer)

@@ -10,6 +10,7 @@ from config import money
 from config.ids import uuid7
 from config.texts import validate_name
 from videos import querysets
+from videos.embedding import Embeddable
 from videos.encryption.models import Switched
 from videos.engines.models import Period as Period  # a model of this app, as the next
 from videos.engines.models import WorkerPresence as WorkerPresence
@@ -26,7 +27,7 @@ class Tag(models.Model):
         return self.name
 
 
-class Video(Switched):
+class Video(Embeddable, Switched):
     """One title in the catalogue, with its details, price and files.
 
     Invariants, held by the database:

@@ -25,7 +25,7 @@ _CREATOR = ("display_name",)
 _JOB = tuple(field.attname for field in ProcessingJob._meta.concrete_fields)
 # Only the owner and administrators see these, so that they are not read for others.
 _OF_INSIDERS = frozenset(
-    name for name in _ALL if name.startswith(("source_", "deleted_at", "taken_down_at"))
+    name for name in _ALL if name.startswith(("source_", "deleted_at", "taken_down_at", "embed_"))
 )
 _COLUMNS = {
     Sight.PUBLIC: tuple(name for name in _ALL if name not in _OF_INSIDERS),

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from config import money
-from config.api.fields import BoundedListField, MoneyField
+from config.api.fields import BoundedListField, EmbedDomainsField, MoneyField
 from config.api.representation import Compiled
 from config.api.serializers import CompleteErrors
 from config.texts import validate_name
@@ -129,8 +129,8 @@ A_PAID_VIDEO = OpenApiExample(
 
 
 class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.ModelSerializer):
-    """A video. Only its owner and administrators get `processing`, `source`, `deleted_at` and
-    `moderation`."""
+    """A video. Only its owner and administrators get `processing`, `source`, `deleted_at`, `moderation`
+    and `embed_domains`."""
 
     creator = CreatorSerializer(read_only=True)
     price = MoneyField(required=False)
@@ -150,6 +150,11 @@ class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.Mod
         help_text="Hours that a rental lasts from the first playback. Needs `rental_price`.",
     )
     renditions = RenditionSerializer(many=True, read_only=True)
+    embed_domains = EmbedDomainsField(
+        required=False,
+        help_text="Sites whose pages may show the player in a frame: host names, `*.example.com` for all"
+        " hosts below one, `*` for every site. Empty: the sites of the creator's account.",
+    )
     processing = serializers.SerializerMethodField()
     moderation = serializers.SerializerMethodField(
         help_text="Why the video is taken down, and the latest appeal; null for every other video."
@@ -165,6 +170,7 @@ class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.Mod
             "duration_seconds", "width", "height", "poster_url", "storyboard_url", "renditions",
             "captions", "chapters", "audio_tracks", "views", "likes", "dislikes",
             "created_at", "published_at", "processing", "source", "deleted_at", "moderation",
+            "embed_domains",
         ]  # fmt: skip
         read_only_fields = [
             "status", "duration_seconds", "width", "height", "views", "likes", "dislikes",
@@ -173,7 +179,7 @@ class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.Mod
 
     # Only the owner and administrators get these (config.api.schema).
     NOT_ALWAYS_SENT: ClassVar[tuple[str, ...]] = (
-        "processing", "source", "deleted_at", "moderation",
+        "processing", "source", "deleted_at", "moderation", "embed_domains",
     )  # fmt: skip
 
     def to_representation(self, video):

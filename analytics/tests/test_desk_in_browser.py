@@ -4,14 +4,14 @@ With DESK_PICTURES, the folder that they go to, every page leaves a picture.
 """
 
 import os
-from pathlib import Path
 
 import pytest
 from django.contrib import admin as site
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from config.tests import browser, npm
+from config.tests import browser
+from config.tests.axe import assert_accessible
 from videos.models import Video
 from videos.tests import processes
 
@@ -20,26 +20,10 @@ LOOKS = [(1280, True), (390, False)]  # of every page: both widths, and both col
 PASSWORD = "a long pass phrase"
 
 
-@pytest.fixture(scope="session")
-def axe() -> str:
-    return (npm.installed(Path(__file__).parent / "desk") / "axe-core" / "axe.min.js").read_text()
-
-
 @pytest.fixture
 def session(client, admin):
     client.force_login(admin)
     return client.session.session_key
-
-
-def assert_accessible(page, axe: str) -> None:
-    """Fail for what axe-core calls a serious or critical violation."""
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    assert [
-        (each["id"], [node["html"][:200] for node in each["nodes"][:3]])
-        for each in found["violations"]
-        if each["impact"] in {"serious", "critical"}
-    ] == []
 
 
 def addresses() -> list[str]:
@@ -66,7 +50,7 @@ def acts() -> list[str]:
 
 
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
-def test_every_page_fits_and_is_accessible(chromium, session, one_of_each, axe, width, dark):
+def test_every_page_fits_and_is_accessible(chromium, session, one_of_each, width, dark):
     """Each page in one look; with DESK_LOOKS=all, which takes minutes, in both."""
     pages = [*addresses(), *acts()]
     if os.environ.get("DESK_LOOKS") != "all":
@@ -82,7 +66,7 @@ def test_every_page_fits_and_is_accessible(chromium, session, one_of_each, axe, 
                     keep(
                         page, f"{number:02}{path.partition('?')[0].replace('/', '-')}", width, dark
                     )
-                    assert_accessible(page, axe)
+                    assert_accessible(page)
             except AssertionError as error:
                 wrong[path] = str(error)[:600]
     assert wrong == {}
@@ -95,9 +79,7 @@ def keep(page, name: str, width: int, dark: bool) -> None:
         )
 
 
-def test_an_administrator_signs_in_and_deletes_a_video_by_keyboard(
-    chromium, make_user, make_video, axe
-):
+def test_an_administrator_signs_in_and_deletes_a_video_by_keyboard(chromium, make_user, make_video):
     make_user("ADMIN", email="boss@example.com", password=PASSWORD)
     video = make_video(title="A walk along the coast")
     with (
@@ -105,7 +87,7 @@ def test_an_administrator_signs_in_and_deletes_a_video_by_keyboard(
         browser.run(chromium) as running,
         browser.page(running, f"http://127.0.0.1:{port}/admin/") as page,
     ):
-        assert_accessible(page, axe)
+        assert_accessible(page)
         page.get_by_label("Email").fill("boss@example.com")
         page.get_by_label("Password").fill(PASSWORD)
         page.keyboard.press("Enter")

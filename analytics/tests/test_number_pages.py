@@ -213,3 +213,18 @@ def test_the_library_for_plots_is_the_published_one():
         for name in ("uPlot.iife.min.js", "uPlot.min.css")
     }
     assert sums == UPLOT
+
+
+def test_the_owner_finds_the_html_that_embeds_a_video(client, creator, make_video):
+    video = make_video(creator=creator, title="<Fog>")
+    client.force_login(creator)
+
+    page = client.get(f"/numbers/videos/{video.pk}").content.decode()
+    assert "No other site may show this video" in page
+    address = f"http://testserver/embed/{video.pk}"
+    assert f"&lt;iframe src=&quot;{address}&quot; title=&quot;&amp;lt;Fog&amp;gt;&quot;" in page
+
+    video.embed_domains = ["blog.example"]
+    video.save()
+    page = client.get(f"/numbers/videos/{video.pk}").content.decode()
+    assert "These sites may show this video in a frame: blog.example." in page

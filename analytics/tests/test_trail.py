@@ -289,6 +289,7 @@ COMMANDS = {
     "run_payouts": ("payout.requested", "payments/tests/test_payouts.py"),
     "payments_mode": ("payments.mode_changed", "payments/tests/test_modes.py"),
     "reconcile_payments": ("order.paid", "analytics/tests/test_audit_complete.py"),
+    "leakcheck": ("video.deleted", "streaming/tests/test_leakcheck.py"),
     "run_worker": ("order.expired", "analytics/tests/test_trail.py"),
     "demo": ("", "plays on a database of its own, or through the services"),
     "seed_demo": ("", "invents history, and refuses a database that may be a real one"),

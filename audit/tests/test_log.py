@@ -206,3 +206,28 @@ def test_the_list_needs_six_queries_for_any_number_of_entries(
     # 1 token with user and role; 2 entries; 3 actors; 4 API requests; 5 callers; 6 actors
     with django_assert_num_queries(6):
         client.get(URL)
+
+
+class TestTogether:
+    def test_entries_are_written_in_their_order_by_one_statement(
+        self, viewer, django_assert_num_queries
+    ):
+        before = AuditEntry.objects.count()
+        with django_assert_num_queries(1), services.together(), services.together():
+            for action in (AuditAction.LOGIN_SUCCEEDED, AuditAction.VIDEO_CREATED):
+                services.record(actor=viewer, action=action, target=viewer)
+        written = AuditEntry.objects.order_by("id")[before:]
+        assert [entry.action for entry in written] == ["login.succeeded", "video.created"]
+
+    def test_a_failed_block_writes_nothing_and_does_not_wait_for_the_next(self, viewer):
+        before = AuditEntry.objects.count()
+
+        def fails() -> None:
+            with services.together():
+                services.record(actor=viewer, action=AuditAction.VIDEO_CREATED)
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            fails()
+        services.record(actor=viewer, action=AuditAction.LOGIN_SUCCEEDED)
+        assert AuditEntry.objects.count() == before + 1

@@ -3,10 +3,11 @@
 from decimal import Decimal
 from typing import Any, Protocol
 
+from django.core.exceptions import ValidationError
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from config import money
+from config import domains, money
 
 
 class HasCurrency(Protocol):
@@ -59,6 +60,22 @@ class BoundedListField(serializers.ListField):
                 message = self.error_messages["min_length"].format(min_length=self.min_length)
                 raise serializers.ValidationError(message, code="min_length")
         return super().to_internal_value(data)
+
+
+class EmbedDomainsField(BoundedListField):
+    """Domains whose pages may show a player in a frame, in the normal form of `config.domains`."""
+
+    child = serializers.CharField(max_length=255)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=domains.DOMAINS_MAX, **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        sent = super().to_internal_value(data)
+        try:
+            return domains.normal_all(sent)
+        except ValidationError as error:
+            raise serializers.ValidationError(error.messages) from None
 
 
 class AmountTextField(serializers.CharField):

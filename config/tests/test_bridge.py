@@ -1,6 +1,7 @@
 """Lanes: a bounded queue before the threads of Django, and a bounded time in it."""
 
 import asyncio
+import gc
 import os
 import sys
 import threading
@@ -193,3 +194,14 @@ def test_an_answer_that_breaks_off_is_closed():
     with pytest.raises(RuntimeError, match="away"):
         sent_by(django)
     assert parts.closed
+
+
+def test_collections_of_garbage_pass_over_what_the_process_has_loaded(monkeypatch):
+    monkeypatch.setattr("config.asgi.SETTLED_SECONDS", 0)
+    kept = [[number] for number in range(1000)]
+    before = gc.get_freeze_count()
+
+    asyncio.run(import_string("config.asgi._settle")())
+
+    assert gc.get_freeze_count() - before >= len(kept)
+    assert len(gc.get_objects()) < len(kept)

@@ -50,13 +50,13 @@ def purchase(client, video):
 
 def test_a_purchase(known, make_video, creator, costs):
     video = make_video(creator=creator, price=1999)
-    with costs(26):
+    with costs(24):
         purchase(known, video)
 
 
 def test_a_return(known, make_video, creator, costs):
     order_id = purchase(known, make_video(creator=creator, price=1999))
-    with costs(58):
+    with costs(56):
         answer = known.post(f"{PAYMENTS}/orders/{order_id}/refund")
     assert (answer.status_code, answer.data["status"]) == (200, "refunded")
 
@@ -88,7 +88,7 @@ def test_a_webhook_with_a_refund(known, client, make_video, creator, costs):
     payment = SandboxEvent.objects.latest("pk").object_id
     charging.refund(payment_id=payment, amount=1999, key="r")
     event = SandboxEvent.objects.latest("pk")
-    with costs(32):
+    with costs(30):
         answer = webhook(client, event)
     assert answer.json() == {"status": "processed"}
 

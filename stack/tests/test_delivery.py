@@ -188,6 +188,11 @@ def test_a_real_player_plays_what_nginx_sends(people, chromium, name):
         assert page.evaluate("() => v.videoWidth") > 0
 
 
+def test_the_leak_check_finds_nothing(people):
+    output = people.stack.python("manage.py", "leakcheck", people.stack.plan.url, "--insecure")
+    assert "Nothing leaks, and everybody has what is theirs." in output
+
+
 def test_leaks(people):
     """Every way to a paid file but a grant of its own is refused."""
     free = people.start(people.free, people.viewer)["segment"]

@@ -177,7 +177,6 @@ def test_the_player_page_shows_captions(chromium, video):
         with browser.page(running, address) as page:
             tracks = "() => [...document.querySelectorAll('track')].map(each => each.label)"
             processes.wait_for(lambda: page.evaluate(tracks) == [label for label, *_ in TEXTS])
-            page.evaluate(
-                "() => { window.v = document.querySelector('video'); v.currentTime = 5.6 }"
-            )
-            processes.wait_for(partial(shows, page, ["English 5"]))
+            page.evaluate("document.querySelector('video').currentTime = 5.6")
+            drawn = "document.querySelector('.captions').textContent"
+            processes.wait_for(lambda: page.evaluate(drawn) == "English 5")

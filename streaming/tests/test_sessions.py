@@ -212,8 +212,16 @@ def test_a_session_that_starts_during_the_refund_does_not_outlive_it(
 @pytest.mark.parametrize(
     ("before", "change", "ended"),
     [
-        ({"price": 0}, {"is_paid": True, "price": 999}, {"fan": "restricted"}),
-        ({"price": 0}, {"visibility": "private"}, {"fan": "restricted"}),
+        (
+            {"price": 0},
+            {"is_paid": True, "price": 999},
+            {"fan": "restricted", "moderator": "restricted"},
+        ),
+        (
+            {"price": 0},
+            {"visibility": "private"},
+            {"fan": "restricted", "moderator": "restricted"},
+        ),
         ({"price": 0}, {"visibility": "unlisted"}, {}),
         ({"price": 0}, {"title": "Another title"}, {}),
         ({"price": 999}, {"visibility": "private"}, {"buyer": "restricted"}),
@@ -231,7 +239,7 @@ def test_a_video_that_is_restricted_ends_what_rested_on_its_openness(
         viewers["buyer"] = make_user()
         buy(viewers["buyer"], video)
     else:
-        viewers["fan"] = make_user()
+        viewers |= {"fan": make_user(), "moderator": make_user(is_moderator=True)}
     running = {name: watch(user, video) for name, user in viewers.items()}
 
     catalogue.change_video(video=video, actor=creator, **change)

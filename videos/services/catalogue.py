@@ -32,6 +32,7 @@ class VideoDetails(TypedDict, total=False):
     currency: str
     rental_price: int | None
     rental_hours: int | None
+    embed_domains: list[str]
 
 
 @transaction.atomic

@@ -31,27 +31,24 @@ def purge_deleted() -> int:
     return sum(purge(video) for video in due().order_by("deleted_at"))
 
 
-def purge(video: Video) -> bool:
+def purge(video: Video, *, at_once: bool = False) -> bool:
     """Remove source, versions, captions and posters of a deleted video for good.
 
-    Returns False if another process did. The row first says that there are no files; `garbage` removes
-    those that a kill then leaves.
+    ``at_once`` does not wait for DELETED_RETENTION_DAYS. Returns False if another process did. The row
+    first says that there are no files; `garbage` removes those that a kill then leaves.
     """
     with transaction.atomic():
-        purged = (
-            due()
-            .filter(pk=video.pk)
-            .update(
-                purged_at=timezone.now(),
-                status=Video.Status.CREATED,
-                source_path="",
-                current_version="",
-                completeness=Video.Completeness.FULL,
-                renditions=[],
-                chapters=[],
-                poster_tag="",
-                has_storyboard=False,
-            )
+        candidates = Video.objects.deleted().filter(purged_at=None) if at_once else due()
+        purged = candidates.filter(pk=video.pk).update(
+            purged_at=timezone.now(),
+            status=Video.Status.CREATED,
+            source_path="",
+            current_version="",
+            completeness=Video.Completeness.FULL,
+            renditions=[],
+            chapters=[],
+            poster_tag="",
+            has_storyboard=False,
         )
         if not purged:
             return False

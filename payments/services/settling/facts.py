@@ -83,7 +83,7 @@ def sync_payment(
         snapshot = fetching.payment(gateway, external_id)
     if order is None and invoice is None:
         order, invoice = _order_or_invoice_of(gateway, snapshot)
-    with transaction.atomic():
+    with transaction.atomic(), audit.together():
         payment = _locked_payment(gateway, snapshot, order, invoice)
         orders = _locked_orders(payment, order)
         # One moment for the rows and the books, so that both lie in the same month.

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('videos', '0016_direct_uploads'),
+        ('videos', '0017_embed_domains'),
     ]
 
     operations = [
