@@ -122,9 +122,14 @@ def fault_of_segment(path: Path) -> str:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
-    if head[4:] in _BOXES and int.from_bytes(head[:4], "big") <= size:
+    if is_clear(head, size):
         return "is not encrypted"
     return "" if size and size % BLOCK == 0 else "is damaged"
+
+
+def is_clear(head: bytes, size: int) -> bool:
+    """Return whether a segment of this size, which begins with ``head``, can be read as MP4."""
+    return head[4:8] in _BOXES and int.from_bytes(head[:4], "big") <= size
 
 
 def _is_text(name: str, *, is_encrypted: bool) -> bool:
