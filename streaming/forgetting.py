@@ -14,9 +14,9 @@ KEPT = timedelta(days=30)  # after the session has ended
 def forget_devices() -> int:
     """Forget network and user agent of the sessions that ended KEPT ago; return how many.
 
-    Sessions of owners and administrators are deleted: they make no view and no watch time. The others
-    keep all that the reports read, for as long as reports can be asked for. Safe to repeat; a call
-    changes a bounded number of rows.
+    Sessions of owners and administrators, and previews, are deleted: they make no view and no watch
+    time. The others keep all that the reports read, for as long as reports can be asked for. Safe to
+    repeat; a call changes a bounded number of rows.
     """
     old = PlaybackSession.objects.filter(
         ended_at__lt=timezone.now() - KEPT, network__isnull=False

@@ -8,9 +8,9 @@ from prometheus_client.core import Metric
 from rest_framework.response import Response
 
 from config.metrics import figures, gauges, processes
-from streaming.models import PlaybackSession
+from streaming.models import PREVIEW, PlaybackSession
 
-ACCESS = ("free", "owner", "admin", "moderator", "order", "subscription")
+ACCESS = ("free", "owner", "admin", "moderator", "order", "subscription", PREVIEW)
 
 
 @figures("sessions")

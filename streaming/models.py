@@ -11,8 +11,11 @@ from config.ids import uuid7
 from payments.models import Entitlement
 from videos.models import Video
 
+# Those who may watch a video whatever its owner decides, and without paying.
+INSIDERS = ("owner", "admin", "moderator")
+PREVIEW = "preview"  # the reason for access of those who may see the video, but not watch it
 # Playback with these reasons for access is no view, earns nothing and is in no figure.
-UNCOUNTED = ("owner", "admin", "moderator")
+UNCOUNTED = (*INSIDERS, PREVIEW)
 
 
 class PlaybackSessionQuerySet(models.QuerySet["PlaybackSession"]):
@@ -53,7 +56,8 @@ class PlaybackSession(models.Model):
     )
     access = models.CharField(
         max_length=12,
-        help_text="The reason for access: free, owner, admin, moderator, order or subscription.",
+        help_text="The reason for access: free, owner, admin, moderator, order, subscription or "
+        "preview.",
     )
     entitlement = models.ForeignKey(
         Entitlement,
@@ -186,7 +190,8 @@ class PlaybackSession(models.Model):
     def counts(self) -> bool:
         """Whether the session makes a view and watch time.
 
-        Playback by the video's owner or an administrator makes neither, so it earns no money.
+        Playback by the video's owner or an administrator makes neither, and neither does a preview, so
+        it earns no money.
         """
         return self.access not in UNCOUNTED
 

@@ -47,9 +47,12 @@ def watch(request: HttpRequest, video_id: str) -> HttpResponse:
     if video is None:
         return _no_such_video()
     page = f"{embedding.origin_of(request)}{reverse('watch', args=[video.pk])}"
+    # A trailer that was taken down, or is not ready yet, is not linked.
+    trailer = _find(str(video.trailer_id)) if video.trailer_id else None
     context = {
         "video": video,
         "next": _next(video),
+        "trailer": trailer,
         "oembed_url": f"{reverse('oembed')}?url={quote(page, safe='')}&format=json",
         "embed": None,
     }

@@ -13,7 +13,7 @@ from accounts.signals import moderator_dismissed, user_deactivated
 from payments.models import Entitlement
 from payments.signals import entitlement_revoked, order_returning
 from streaming import forgetting, sessions, watchtime
-from streaming.models import UNCOUNTED, PlaybackSession
+from streaming.models import INSIDERS, PREVIEW, PlaybackSession
 from videos.models import Video
 from videos.signals import (
     creator_suspended,
@@ -24,7 +24,7 @@ from videos.signals import (
 )
 
 Reason = PlaybackSession.EndReason
-OPEN_TO_ALL = ("free", "moderator")  # a moderator watches a free video as everybody does
+OPEN_TO_ALL = ("free", "moderator", PREVIEW)  # a moderator watches a free video as everybody does
 
 
 @receiver(entitlement_revoked, dispatch_uid="streaming.end_sessions_of_revoked_entitlement")
@@ -47,7 +47,7 @@ def end_sessions_of_removed_video(sender, video: Video, **kwargs):
 
 @receiver(video_restricted, dispatch_uid="streaming.end_sessions_of_restricted_video")
 def end_sessions_of_restricted_video(sender, video: Video, **kwargs):
-    """End the sessions that rest on what the video was: free, or visible to all.
+    """End the sessions that rest on what the video was: free, visible to all, or with this preview.
 
     A private video stays with its owner and with administrators. A video that costs money now stays
     with those who have bought it or subscribe, too. A moderator who reviews it starts again at the desk.
@@ -61,7 +61,7 @@ def end_sessions_of_restricted_video(sender, video: Video, **kwargs):
 @receiver(video_taken_down, dispatch_uid="streaming.end_sessions_of_taken_down_video")
 def end_sessions_of_taken_down_video(sender, video: Video, **kwargs):
     """End all sessions of the video but those of its owner, administrators and moderators."""
-    watching = PlaybackSession.objects.filter(video=video).exclude(access__in=UNCOUNTED)
+    watching = PlaybackSession.objects.filter(video=video).exclude(access__in=INSIDERS)
     sessions.end(watching, Reason.RESTRICTED)
 
 

@@ -15,6 +15,34 @@ STATES = ["playing", "paused", "buffering", "ended"]  # of a player
 SECONDS_MAX = 10_000_000
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "The whole video",
+            value={
+                "stream_token": "WyIwMThm…:1vQ2aB:Zk3…",
+                "stream_url": "/api/v1/stream/play/WyIwMThm…:1vQ2aB:Zk3…",
+                "expires_in_seconds": 60,
+                "formats": FORMATS,
+                "is_preview": False,
+                "preview_seconds": None,
+            },
+            response_only=True,
+        ),
+        OpenApiExample(
+            "A preview",
+            value={
+                "stream_token": "WyIwMThm…:1vQ2aB:Zk3…",
+                "stream_url": "/api/v1/stream/play/WyIwMThm…:1vQ2aB:Zk3…",
+                "expires_in_seconds": 60,
+                "formats": FORMATS,
+                "is_preview": True,
+                "preview_seconds": 30,
+            },
+            response_only=True,
+        ),
+    ]
+)
 class StreamTokenSerializer(serializers.Serializer):
     """A stream token, and the address that turns it into a playback session."""
 
@@ -29,6 +57,12 @@ class StreamTokenSerializer(serializers.Serializer):
         child=serializers.ChoiceField(choices=FORMATS),
         help_text="The values that the query parameter `format` of `stream_url` takes for this video. "
         "Only `hls` while its first rendition is still being made, and where segments are encrypted.",
+    )
+    is_preview = serializers.BooleanField(
+        help_text="Whether the token is for the preview, and not for the whole video."
+    )
+    preview_seconds = serializers.IntegerField(
+        allow_null=True, help_text="Seconds of the preview; null for the whole video."
     )
 
 
@@ -65,6 +99,14 @@ class PlaybackSerializer(serializers.Serializer):
     resume_seconds = serializers.FloatField(
         help_text="Where the viewer stopped, on whichever device: the place in the latest heartbeat. 0"
         " for the beginning, also when the video was watched to its end."
+    )
+    is_preview = serializers.BooleanField(
+        help_text="Whether the session ends with the preview. Ask for a new token after buying."
+    )
+    preview_seconds = serializers.IntegerField(
+        allow_null=True,
+        help_text="Seconds of the preview; at most one segment more can be played. Null for the whole "
+        "video.",
     )
     captions = PlayedTextSerializer(many=True)
     chapters_url = serializers.URLField(allow_null=True, help_text="The chapters as WebVTT.")

@@ -6,6 +6,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -25,10 +26,10 @@ from payments.errors import PlaybackRunning
 from payments.models import Entitlement
 from payments.services.access import begin_rental
 from streaming import delivered, tokens
-from streaming.delivery import grants
+from streaming.delivery import grants, previews
 from streaming.delivery.snapshot import SETTLED_SECONDS
 from streaming.errors import NotReady, PurchaseRequired, SessionEnded, StreamTokenInvalid
-from streaming.models import PlaybackSession, PlaybackSessionQuerySet
+from streaming.models import PREVIEW, PlaybackSession, PlaybackSessionQuerySet
 from videos import reading
 from videos.encryption import keys
 from videos.models import Video
@@ -46,18 +47,44 @@ class Client:
     address: str
 
 
-def stream_token(*, user: Caller, video_id: uuid.UUID) -> tuple[str, list[str]]:
-    """Return a stream token for a user who has access to the video, and the formats that can be played.
+class Offered(NamedTuple):
+    """A stream token, the formats that can be played, and the length of a preview (None: no preview)."""
 
+    token: str
+    formats: list[str]
+    preview_seconds: int | None
+
+
+def stream_token(*, user: Caller, video_id: uuid.UUID, preview: bool = False) -> Offered:
+    """Return a stream token for a user who has access to the video.
+
+    With ``preview``, users who have no access get a token for the video's preview, if it has one.
     Raises NotVisible, NotAuthenticated (the caller is anonymous and the video is not free),
     PurchaseRequired (no access) and NotReady (no playable version).
     """
     video = reading.find_to_watch(user, video_id)
     if video is None:
         raise NotVisible()
-    _require_access(user, video)
-    token = tokens.issue(video_id=video.pk, user_id=user.pk if user.is_authenticated else None)
-    return token, formats_of(video.current_version)
+    seconds: int | None = None
+    try:
+        require_watching(user, video)
+    except (NotAuthenticated, PurchaseRequired):
+        seconds = _preview_of(user, video) if preview else None
+        if seconds is None:
+            raise
+    _require_playable(video)
+    token = tokens.issue(
+        video_id=video.pk,
+        user_id=user.pk if user.is_authenticated else None,
+        is_preview=seconds is not None,
+    )
+    return Offered(token, formats_of(video.current_version), seconds)
+
+
+def _preview_of(user: Caller, video: Video) -> int | None:
+    """Return the seconds that this user may play without access; None without a preview."""
+    may_play = user.is_authenticated or settings.ANONYMOUS_PLAYBACK
+    return video.offered_preview if may_play else None
 
 
 def review_token(*, moderator: User, video_id: uuid.UUID) -> str:
@@ -87,18 +114,13 @@ def redeem(*, token: str, client: Client, needs: str = "hls") -> tuple[PlaybackS
     _require_format(session.version, needs)
     if session.ended_at is not None:
         raise SessionEnded()
-    grant = grants.mint(
-        session.pk,
-        session.video_id,
-        int(session.expires_at.timestamp()),
-        session.user_agent,
-        session.network or "",
-    )
+    grant = _grant_of(session)
     if known is not None:
         try:
             grants.verify(
                 grant,
                 video_id=session.video_id,
+                version=session.version,
                 user_agent=client.user_agent,
                 address=client.address,
                 now=timezone.now().timestamp(),
@@ -106,6 +128,24 @@ def redeem(*, token: str, client: Client, needs: str = "hls") -> tuple[PlaybackS
         except grants.WrongDevice:
             raise StreamTokenInvalid() from None
     return session, grant
+
+
+def _grant_of(session: PlaybackSession) -> str:
+    """Return the session's grant, for the client that started it.
+
+    Raises SessionEnded for a preview that the video no longer has.
+    """
+    expires_at = int(session.expires_at.timestamp())
+    device = session.user_agent, session.network or ""
+    if session.access != PREVIEW:
+        return grants.mint(session.pk, session.video_id, expires_at, *device)
+    seconds = session.video.offered_preview
+    if seconds is None:
+        raise SessionEnded()
+    part = previews.part_of(seconds, session.segment_seconds)
+    return grants.mint_preview(
+        session.pk, session.video_id, session.version, part, expires_at, *device
+    )
 
 
 def _start(content: tokens.StreamToken, client: Client, needs: str) -> PlaybackSession:
@@ -116,7 +156,7 @@ def _start(content: tokens.StreamToken, client: Client, needs: str) -> PlaybackS
     of_user = Video.objects.reviewable_by if content.is_review else Video.objects.visible_to
     videos = of_user(user).select_for_update(of=("self",), no_key=True)
     video = _get_video(videos, content.video_id)
-    access = Access("moderator") if content.is_review else _require_access(user, video)
+    access = _access_of(content, user, video)
     _require_format(video.current_version, needs)
     now = timezone.now()
     access_ends_at = _lock_entitlement(access, now)
@@ -148,6 +188,18 @@ def _start(content: tokens.StreamToken, client: Client, needs: str) -> PlaybackS
             access=access.kind,
         )
     return session
+
+
+def _access_of(content: tokens.StreamToken, user: Caller, video: Video) -> Access:
+    """Return the access on which a token's session rests, or raise the refusal."""
+    if content.is_review:
+        return Access("moderator")
+    if not content.is_preview:
+        return _require_access(user, video)
+    if _preview_of(user, video) is None:
+        raise PurchaseRequired()
+    _require_playable(video)
+    return Access(PREVIEW)
 
 
 def _lock_entitlement(access: Access, now: datetime) -> datetime | None:
@@ -185,9 +237,13 @@ def require_watching(user: Caller, video: Video) -> Access:
 def _require_access(user: Caller, video: Video) -> Access:
     """Return the user's access to a video that can be played, or raise the refusal."""
     access = require_watching(user, video)
+    _require_playable(video)
+    return access
+
+
+def _require_playable(video: Video) -> None:
     if not video.is_playable:
         raise NotReady()
-    return access
 
 
 def _require_format(version: str, needs: str) -> None:

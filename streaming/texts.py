@@ -23,7 +23,7 @@ from config.errors import NotVisible
 from config.headers import FOR_OTHER_SITES
 from streaming import sessions
 from streaming.errors import PurchaseRequired
-from streaming.models import PlaybackSession
+from streaming.models import PREVIEW, PlaybackSession
 from videos import reading, storage
 from videos.errors import StorageAway
 from videos.models import Video
@@ -40,13 +40,17 @@ CAPTION_DETAILS = ("id", "language", "label", "kind", "is_forced", "is_sdh", "is
 
 
 def of_session(session: PlaybackSession, folder: str) -> dict[str, object]:
-    """Return the addresses of captions, chapters and storyboard below that of the session's version."""
+    """Return the addresses of captions, chapters and storyboard below that of the session's version.
+
+    A preview has no storyboard, whose pictures are of the whole video.
+    """
     video = session.video
+    has_storyboard = video.has_storyboard and session.access != PREVIEW
     details = Caption.objects.filter(video=video).order_by("pk").values(*CAPTION_DETAILS)
     return {
         "captions": [{**each, "url": f"{folder}/text/{each['id']}.vtt"} for each in details],
         "chapters_url": f"{folder}/chapters.vtt" if video.chapters else None,
-        "storyboard_url": f"{folder}/storyboard/index.vtt" if video.has_storyboard else None,
+        "storyboard_url": f"{folder}/storyboard/index.vtt" if has_storyboard else None,
     }
 
 

@@ -14,7 +14,7 @@ from config.ids import uuid7
 from streaming.errors import StreamTokenExpired, StreamTokenInvalid
 
 SALT = "stream-token"
-REVIEW = "review"
+REVIEW, PREVIEW = "review", "preview"
 CLOCK_SECONDS = 10  # by how much the clocks of two web servers may differ
 
 
@@ -29,9 +29,16 @@ class StreamToken:
     video_id: uuid.UUID
     user_id: uuid.UUID | None
     is_review: bool = False  # a moderator's, from the desk
+    is_preview: bool = False
 
 
-def issue(*, video_id: uuid.UUID, user_id: uuid.UUID | None, is_review: bool = False) -> str:
+def issue(
+    *,
+    video_id: uuid.UUID,
+    user_id: uuid.UUID | None,
+    is_review: bool = False,
+    is_preview: bool = False,
+) -> str:
     """Return a signed token for this video and user (None: anonymous).
 
     It is good for STREAM_TOKEN_SECONDS and names a new session id.
@@ -39,6 +46,8 @@ def issue(*, video_id: uuid.UUID, user_id: uuid.UUID | None, is_review: bool = F
     content = [uuid7().hex, video_id.hex, user_id.hex if user_id else ""]
     if is_review:
         content.append(REVIEW)
+    if is_preview:
+        content.append(PREVIEW)
     return _signer().sign_object(content)
 
 
@@ -58,6 +67,7 @@ def read(token: str) -> StreamToken:
             uuid.UUID(video),
             uuid.UUID(user) if user else None,
             is_review=REVIEW in marks,
+            is_preview=PREVIEW in marks,
         )
     except signing.SignatureExpired:
         raise StreamTokenExpired() from None

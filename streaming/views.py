@@ -13,7 +13,12 @@ from drf_spectacular.utils import (
     extend_schema_view,
 )
 from rest_framework import status
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ParseError
+from rest_framework.exceptions import (
+    AuthenticationFailed,
+    NotAuthenticated,
+    ParseError,
+    ValidationError,
+)
 from rest_framework.mixins import DestroyModelMixin, ListModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
@@ -37,7 +42,7 @@ from streaming.errors import (
     StreamTokenInvalid,
 )
 from streaming.metrics import CountsDecisions
-from streaming.models import PlaybackSession
+from streaming.models import PREVIEW, PlaybackSession
 from streaming.serializers import (
     FORMATS,
     HeartbeatSerializer,
@@ -52,6 +57,9 @@ MANIFESTS = {
     "hls": ("master.m3u8", "application/vnd.apple.mpegurl"),
     "dash": ("manifest.mpd", "application/dash+xml"),
 }
+
+
+PREVIEW_WANTED = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
 def client_of(request) -> sessions.Client:
@@ -78,17 +86,32 @@ class StreamTokenView(CountsDecisions, APIView):
             "Gives a signed token that starts one playback session. Redeem it within one minute."
             " Refused with 401 when the caller is not signed in and the video is not free, with 403"
             " when the caller has no access, and with 409 when the video has no playable version."
+            " With `preview=true`, callers without access get a token for the preview of a video that"
+            " has `preview_seconds`; `is_preview` tells whether it is one. After buying the video, ask"
+            " again."
         ),
+        parameters=[
+            OpenApiParameter(
+                "preview", bool, default=False, description="Whether a preview will do, too."
+            )
+        ],
         responses=StreamTokenSerializer,
     )
-    @refuses(NotAuthenticated, PurchaseRequired, NotReady)
+    @refuses(NotAuthenticated, PurchaseRequired, NotReady, ValidationError)
     def get(self, request, video_id):
-        token, formats = sessions.stream_token(user=request.user, video_id=video_id)
+        wanted = request.query_params.get("preview", "false").lower()
+        if wanted not in PREVIEW_WANTED:
+            raise ValidationError({"preview": "Send `true` or `false`."})
+        offered = sessions.stream_token(
+            user=request.user, video_id=video_id, preview=PREVIEW_WANTED[wanted]
+        )
         answer = {
-            "stream_token": token,
-            "stream_url": reverse("stream-play", args=[token]),
+            "stream_token": offered.token,
+            "stream_url": reverse("stream-play", args=[offered.token]),
             "expires_in_seconds": settings.STREAM_TOKEN_SECONDS,
-            "formats": formats,
+            "formats": offered.formats,
+            "is_preview": offered.preview_seconds is not None,
+            "preview_seconds": offered.preview_seconds,
         }
         return Response(answer)
 
@@ -161,6 +184,8 @@ class PlayView(CountsDecisions, APIView):
             "heartbeat_url": absolute(reverse("stream-heartbeat", args=[session.pk])),
             "heartbeat_interval_seconds": settings.HEARTBEAT_SECONDS,
             "resume_seconds": resuming.resume_seconds(session),
+            "is_preview": session.access == PREVIEW,
+            "preview_seconds": session.video.offered_preview if session.access == PREVIEW else None,
             **texts.of_session(session, absolute(folder)),
         }
         return Response(answer)

@@ -57,7 +57,8 @@ class VideoAdmin(ReadOnlyAdmin):
     # The columns that an operator asks for; the rest of the row is of use to programs.
     fields = [
         "title", "creator", "state", "description", "category", "tags", "price_with_currency",
-        "rental_price_with_currency", "rental_hours", "length", "picture", "renditions", "views",
+        "rental_price_with_currency", "rental_hours", "preview_seconds", "trailer", "length",
+        "picture", "renditions", "views",
         "likes", "dislikes", "source_filename", "size", "source_container", "source_video_codec",
         "source_audio_codec", "source_notes", "source_path", "source_checksum", "current_version",
         "created_at", "published_at", "deleted_at", "id",

@@ -15,19 +15,12 @@ from videos.encryption.models import Switched
 from videos.engines.models import Period as Period  # a model of this app, as the next
 from videos.engines.models import WorkerPresence as WorkerPresence
 from videos.presentation.models import Caption
+from videos.previews import CONSTRAINTS, Previewed
+from videos.tags import Tag
 from videos.uploads.models import Upload as Upload
 
 
-class Tag(models.Model):
-    """A word in lower case by which videos can be found."""
-
-    name = models.CharField(max_length=40, unique=True)
-
-    def __str__(self):
-        return self.name
-
-
-class Video(Embeddable, Switched):
+class Video(Previewed, Embeddable, Switched):
     """One title in the catalogue, with its details, price and files.
 
     Invariants, held by the database:
@@ -78,8 +71,8 @@ class Video(Embeddable, Switched):
     rental_price = models.BigIntegerField("rental price in minor units", null=True, blank=True)
     rental_hours = models.PositiveIntegerField(null=True, blank=True)
 
-    # The source: the file that the creator uploaded. Its path is relative to MEDIA_ROOT, and it is
-    # never served. Size in bytes; container and codecs are known after processing.
+    # The file that the creator uploaded: its path is relative to MEDIA_ROOT, and it is never served.
+    # Size in bytes; container and codecs are known after processing.
     source_path = models.CharField(max_length=200, blank=True)
     source_filename = models.CharField(max_length=255, blank=True)
     source_size = models.BigIntegerField(null=True)
@@ -104,8 +97,7 @@ class Video(Embeddable, Switched):
     height = models.PositiveIntegerField(null=True)
     renditions = models.JSONField(default=list)
 
-    # What is shown beside the picture (videos.presentation). ``poster_tag`` names the poster that the
-    # owner chose; without one the version's automatic poster is shown.
+    # What is shown beside the picture (videos.presentation). ``poster_tag`` names the owner's poster.
     audio_tracks = models.JSONField(default=list, editable=False)
     chapters = models.JSONField(default=list, editable=False)
     poster_tag = models.CharField(max_length=32, blank=True, editable=False)
@@ -141,6 +133,7 @@ class Video(Embeddable, Switched):
             ("restore_video", "Can restore deleted videos"),
         ]
         constraints = [
+            *CONSTRAINTS,
             models.CheckConstraint(
                 name="video_price_matches_is_paid",
                 condition=Q(is_paid=True, price__gt=0, price__lte=money.MAX_MINOR)

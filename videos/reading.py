@@ -32,7 +32,10 @@ _COLUMNS = {
     Sight.OWN: _ALL,
     Sight.ALL: _ALL,
 }
-_WATCHED = ("id", "creator_id", "is_paid", "current_version")  # for payments.entitlements
+# For payments.entitlements, and for previews.
+_WATCHED = (
+    "id", "creator_id", "is_paid", "current_version", "preview_seconds", "duration_seconds",
+)  # fmt: skip
 # The parameters of the queries: only who sees own videos beside the public ones matters to them.
 _LISTING: dict[Sight, dict[str, type]] = {sight: {} for sight in Sight} | {
     Sight.OWN: {"user": UUID}

@@ -18,6 +18,7 @@ from videos.models import ProcessingJob, Video
 from videos.moderation import standing
 from videos.moderation.serializers import ModerationSerializer
 from videos.presentation.fields import PresentedFields
+from videos.preview_fields import PreviewFields
 
 TAGS_MAX = 20
 TAG_LETTERS_MAX = 40
@@ -128,7 +129,9 @@ A_PAID_VIDEO = OpenApiExample(
 )
 
 
-class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.ModelSerializer):
+class VideoSerializer(
+    Compiled, CompleteErrors, PresentedFields, PreviewFields, serializers.ModelSerializer
+):
     """A video. Only its owner and administrators get `processing`, `source`, `deleted_at`, `moderation`
     and `embed_domains`."""
 
@@ -168,8 +171,8 @@ class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.Mod
             "id", "title", "description", "creator", "status", "playable", "visibility", "is_paid",
             "price", "currency", "rental_price", "rental_hours", "category", "tags",
             "duration_seconds", "width", "height", "poster_url", "storyboard_url", "renditions",
-            "captions", "chapters", "audio_tracks", "views", "likes", "dislikes",
-            "created_at", "published_at", "processing", "source", "deleted_at", "moderation",
+            "captions", "chapters", "audio_tracks", "preview_seconds", "trailer", "views", "likes",
+            "dislikes", "created_at", "published_at", "processing", "source", "deleted_at", "moderation",
             "embed_domains",
         ]  # fmt: skip
         read_only_fields = [
@@ -200,6 +203,9 @@ class VideoSerializer(Compiled, CompleteErrors, PresentedFields, serializers.Mod
     PRICING = ("is_paid", "price", "currency", "rental_price", "rental_hours")
 
     def validate(self, attrs):
+        return self.with_preview(self._with_pricing(attrs))
+
+    def _with_pricing(self, attrs):
         """Check all fields of the price together, and return them all as the video will have them.
 
         A change of one of them is checked against the others as they are stored. A free video loses

@@ -28,8 +28,9 @@ video_failed = Signal()
 # 3. streaming.receivers.end_sessions_of_removed_video: ends its playback sessions.
 video_removed = Signal()
 
-# A video became private, or costs money now. Sent by services/catalogue.py inside the changing
-# transaction, with send(): a receiver that raises undoes the change.
+# A video became private, costs money now, or has another preview or none. Sent by
+# services/catalogue.py inside the changing transaction, with send(): a receiver that raises undoes the
+# change.
 # Arguments: video (Video, with its new fields).
 # Heard by, in this order:
 # 1. streaming.receivers.end_sessions_of_restricted_video: ends the playback sessions that rest on

@@ -13,6 +13,7 @@ PAGE = "docs/threat-model.md"
 IDS = [f"T{number}" for number in (*range(1, 139), *range(150, 159), *range(220, 226))] + [
     f"F{number}" for number in range(1, 43)
 ]
+IDS += [f"T{number}" for number in range(200, 206)]  # previews
 WITHOUT_TEST = "**Not built:** ", "**Not held:** "
 
 

@@ -6,17 +6,18 @@ middleware, and never makes the event loop wait for a disk.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 from django.conf import settings
 
 from config.metrics.processes import MediaTally
-from streaming.delivery import answers, files, keys
+from streaming.delivery import answers, files, keys, previews
+from streaming.delivery.access import authorise, authorise_preview
 from streaming.delivery.answers import Refusal
-from streaming.delivery.grants import GrantRefused, Grants, grants_for
+from streaming.delivery.grants import PREVIEW_CHARACTERS, Grants, Part, grants_for
 from streaming.delivery.messages import Headers, Receive, Scope, Send, wait_for_disconnect
 from streaming.delivery.snapshot import Snapshot, database_snapshot
 from streaming.delivery.transfers import Connection, Transfer, call_in
@@ -32,29 +33,6 @@ _START_SECONDS = 5.0  # The first requests wait so long for the first load of th
 _PARTLY_MAX = 10_000  # Segments that clients have begun to take in parts; the oldest are forgotten.
 _COUNT_SECONDS = 1.0  # after which the counted requests are written for `GET /metrics`
 _FAIR_BYTES = 1024 * 1024  # After so many bytes for a fast client, other requests get their turn.
-
-
-def authorise(
-    grant: str, video: str, *, user_agent: str, address: str, checker: Grants, snapshot: Snapshot
-) -> bytes:
-    """Check a grant for a file of ``video`` (the id in the path); return the session's 16 bytes.
-
-    This is the only check, for all kinds of files, and it needs no database. Raises Refusal: the
-    grant's own refusals, ``unavailable`` while the snapshot is stale, ``session_ended``. Notes that
-    the session is active.
-    """
-    try:
-        session = checker.check(
-            grant, bytes.fromhex(video.replace("-", "")), user_agent, address, time.time()
-        )
-    except GrantRefused as error:
-        raise Refusal(error.code) from None
-    if snapshot.is_stale():
-        raise Refusal("unavailable")
-    if snapshot.is_ended(session):
-        raise Refusal("session_ended")
-    snapshot.touch(session)
-    return session
 
 
 class Delivery:
@@ -74,6 +52,7 @@ class Delivery:
         self._checker, self._snapshot, self._sends_segments = checker, snapshot, sends_segments
         self._files = files.Files(root, bring=bring)
         self.cors, self.request_ids = answers.Cors(origins), answers.RequestIds()
+        self._cut = previews.CutFiles(self._files)
         # The tasks that send long bodies, and the connections whose clients have not read all of a
         # short one, each with its session: what to stop when a session ends.
         self._transfers: dict[asyncio.Task[object], Transfer] = {}
@@ -189,18 +168,21 @@ class Delivery:
         # Published names need no percent-encoding; an encoded slash or dot is an attack.
         if match is None or not path.startswith(PREFIX) or b"%" in scope.get("raw_path", b""):
             raise Refusal("not_found")
-        client = scope.get("client")
-        session = authorise(
-            grant,
-            match["video"],
-            user_agent=given.get(b"user-agent", b"").decode("latin-1"),
-            address=client[0] if client else "",
-            checker=self._checker,
-            snapshot=self._snapshot,
-        )
+        client, video, path = scope.get("client"), match["video"], name[len(match["video"]) + 1 :]
+        caller: _Caller = {
+            "user_agent": given.get(b"user-agent", b"").decode("latin-1"),
+            "address": client[0] if client else "",
+            "checker": self._checker,
+            "snapshot": self._snapshot,
+        }
+        extension = "m3u8" if asked else match["extension"]
+        part: Part | None = None
+        if len(grant) == PREVIEW_CHARACTERS:
+            session, part = authorise_preview(grant, video, path, extension, **caller)
+        else:
+            session = authorise(grant, video, **caller)
         # The folder's name is in lower case.
-        name = match["video"].lower() + name.removeprefix(match["video"])
-        name, extension = (keys.file_of(asked), "m3u8") if asked else (name, match["extension"])
+        name = keys.file_of(asked) if asked else f"{video.lower()}/{path}"
         file = self._files.cached(name)
         if file is None:
             try:
@@ -210,10 +192,11 @@ class Delivery:
             except OSError as error:  # No descriptor is left, or the disk fails.
                 logger.exception("A published file cannot be opened")
                 raise Refusal("unavailable") from error
-        period = keys.period_of(asked) if asked else None
-        if asked and period is None:  # the version's secret is not in the settings
-            raise Refusal("not_found")
-        return session, file, period
+        if asked:
+            return session, file, keys.period_of(asked, part, from_here=self._sends_segments)
+        if part is not None and file.may_change:
+            file = await self._cut.of(name, file, extension, part)
+        return session, file, None
 
     async def _send_key(
         self, session: bytes, period: Period, method: str, send: Send, common: Headers
@@ -369,6 +352,15 @@ class Delivery:
             or self._snapshot.is_stale()
             or (disconnected is not None and disconnected.done())
         )
+
+
+class _Caller(TypedDict):
+    """What the check of a grant needs to know of a request and of the process."""
+
+    user_agent: str
+    address: str
+    checker: Grants
+    snapshot: Snapshot
 
 
 class LazyDelivery:

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from config import ids
 from streaming.delivery.messages import Headers
@@ -49,6 +50,7 @@ _FRESH_SECONDS = 2.0  # A version never changes, but its files are deleted with 
 # preadv(2): return at once instead of waiting for a disk. Only Linux has it.
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 Identity = tuple[int, int, int, int]
+T = TypeVar("T")
 _WOULD_BLOCK = {errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
 
@@ -217,8 +219,11 @@ class Files:
     async def read_cold(self, file: OpenFile, offset: int, length: int) -> bytes:
         """Return up to a chunk, read in a thread, so that the event loop never waits for a disk."""
         length = min(length, self.chunk)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, _read_blocking, file, length, offset)
+        return await self.in_thread(_read_blocking, file, length, offset)
+
+    async def in_thread(self, function: Callable[..., T], *args: object) -> T:
+        """Return the result of a function that runs in one of the threads for the disk."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
 
 def _read_blocking(file: OpenFile, length: int, offset: int) -> bytes:

@@ -12,6 +12,16 @@ A grant is the unpadded URL-safe base64 (RFC 4648, section 5) of 48 bytes::
 The MAC covers a tag of the video, so that a genuine grant used for another video is refused with
 another code than a damaged grant. 48 is a multiple of 3, so no character has unused bits and every
 grant has exactly one spelling.
+
+The grant of a preview has 72 characters, of 54 bytes, and labels of its own for tag and MAC. It opens
+one version alone, as the lengths of segments differ between versions::
+
+    session id 16 | expiry 4 | device tag 3 | network tag 3 | version tag 6 | last segment 3 | end 3
+    | MAC 16
+
+* version tag: that of the video's id and the version's name;
+* last segment: the highest number of a segment that it opens, of every track; end: of the preview, in
+  seconds of the video. Both are unsigned and big-endian.
 """
 
 import hashlib
@@ -19,6 +29,7 @@ import ipaddress
 import re
 import time
 from binascii import a2b_base64, b2a_base64
+from dataclasses import dataclass
 from functools import lru_cache
 from hmac import compare_digest
 from uuid import UUID
@@ -29,6 +40,8 @@ from config import addresses
 
 CHARACTERS = 64
 SHAPE = re.compile(rf"[A-Za-z0-9_-]{{{CHARACTERS}}}")
+PREVIEW_CHARACTERS = 72
+PREVIEW_SHAPE = re.compile(rf"[A-Za-z0-9_-]{{{PREVIEW_CHARACTERS}}}")
 
 _CACHED_TAGS = 4096  # Bounded, because clients choose the user agents that fill the cache.
 _AGENT_CHARACTERS = 500  # A session's row keeps as many, and must give the same device tag.
@@ -73,7 +86,22 @@ class WrongDevice(GrantRefused):
     detail = "This playback grant belongs to another device. Start playback again on this one."
 
 
-REFUSALS = (GrantBroken, GrantExpired, WrongVideo, WrongDevice)
+class PreviewEnded(GrantRefused):
+    """The grant is genuine, but of a preview that does not reach so far."""
+
+    status, code = 403, "preview_ended"
+    detail = "The preview ends before this part of the video. Buy the video or subscribe to go on."
+
+
+REFUSALS = (GrantBroken, GrantExpired, WrongVideo, WrongDevice, PreviewEnded)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The part of a version that a preview's grant opens: up to this segment, for this many seconds."""
+
+    last_segment: int
+    end_seconds: int
 
 
 class KeyedHash:
@@ -111,13 +139,16 @@ class Grants:
             raise ValueError(f"unknown binding mode {mode!r}")
         self._mode = mode
         self._mac = KeyedHash(key, b"grant\0")
+        self._preview_mac = KeyedHash(key, b"preview\0")
         device, network = KeyedHash(key, b"device\0"), KeyedHash(key, b"network\0")
-        video = KeyedHash(key, b"video\0")
+        video, version = KeyedHash(key, b"video\0"), KeyedHash(key, b"version\0")
         cached = lru_cache(maxsize=_CACHED_TAGS)
         self._device_tag = cached(lambda agent: device(_bytes(agent[:_AGENT_CHARACTERS]))[:3])
         self._network_tag = cached(lambda address: network(_bytes(network_of(address)))[:3])
         self._video_tag = cached(lambda video_id: video(video_id)[:6])
+        self._version_tag = cached(lambda video_id, name: version(video_id + _bytes(name))[:6])
         self._read = cached(self._verified)
+        self._read_preview = cached(self._verified_preview)
 
     def mint(
         self, session: bytes, video: bytes, expires_at: int, user_agent: str, address: str
@@ -126,17 +157,34 @@ class Grants:
 
         It expires at ``expires_at``, in seconds since 1970.
         """
-        payload = b"".join(
+        payload = self._payload(session, expires_at, user_agent, address) + self._video_tag(video)
+        return _spelled(payload + self._mac(payload)[:16])
+
+    def mint_preview(
+        self,
+        session: bytes,
+        video: bytes,
+        version: str,
+        part: Part,
+        expires_at: int,
+        user_agent: str,
+        address: str,
+    ) -> str:
+        """Return the grant of a preview of one version, as ``mint`` does that of a whole video."""
+        payload = self._payload(session, expires_at, user_agent, address)
+        payload += self._version_tag(video, version)
+        payload += part.last_segment.to_bytes(3, "big") + part.end_seconds.to_bytes(3, "big")
+        return _spelled(payload + self._preview_mac(payload)[:16])
+
+    def _payload(self, session: bytes, expires_at: int, user_agent: str, address: str) -> bytes:
+        return b"".join(
             (
                 session,
                 expires_at.to_bytes(4, "big"),
                 self._device_tag(user_agent),
                 self._network_tag(address),
-                self._video_tag(video),
             )
         )
-        grant = b2a_base64(payload + self._mac(payload)[:16], newline=False).decode()
-        return grant.replace("+", "-").replace("/", "_")
 
     def check(
         self, grant: str, video: bytes | None, user_agent: str, address: str, now: float
@@ -153,6 +201,29 @@ class Grants:
         if refusal is not None:
             raise refusal
         return session
+
+    def check_preview(
+        self,
+        grant: str,
+        video: bytes | None,
+        version: str,
+        user_agent: str,
+        address: str,
+        now: float,
+    ) -> tuple[bytes, Part]:
+        """Return the session's id and the part of a preview's grant, or refuse as ``check`` does.
+
+        Refuses another version of the video with WrongVideo. The caller must ask whether the file is in
+        the part (`streaming.delivery.previews`).
+        """
+        session, expires_at, part, refusal = self._read_preview(
+            grant, video, version, user_agent, address
+        )
+        if now >= expires_at:
+            raise GrantExpired
+        if refusal is not None:
+            raise refusal
+        return session, part
 
     def _verified(
         self, grant: str, video: bytes | None, user_agent: str, address: str
@@ -173,6 +244,26 @@ class Grants:
         elif self._mode != "none" and not self._matches_client(payload, user_agent, address):
             refusal = WrongDevice
         return payload[:16], int.from_bytes(payload[16:20], "big"), refusal
+
+    def _verified_preview(
+        self, grant: str, video: bytes | None, version: str, user_agent: str, address: str
+    ) -> tuple[bytes, int, Part, type[GrantRefused] | None]:
+        """Do for the grant of a preview what ``_verified`` does for that of a video."""
+        if not PREVIEW_SHAPE.fullmatch(grant):
+            raise GrantBroken
+        raw = a2b_base64(grant.replace("-", "+").replace("_", "/"))
+        payload = raw[:38]
+        if not compare_digest(self._preview_mac(payload)[:16], raw[38:]):
+            raise GrantBroken
+        refusal: type[GrantRefused] | None = None
+        if video is not None and not compare_digest(
+            payload[26:32], self._version_tag(video, version)
+        ):
+            refusal = WrongVideo
+        elif self._mode != "none" and not self._matches_client(payload, user_agent, address):
+            refusal = WrongDevice
+        part = Part(int.from_bytes(payload[32:35], "big"), int.from_bytes(payload[35:], "big"))
+        return payload[:16], int.from_bytes(payload[16:20], "big"), part, refusal
 
     def _matches_client(self, payload: bytes, user_agent: str, address: str) -> bool:
         """Whether the modes ``device`` and ``network`` accept this client."""
@@ -199,6 +290,11 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((ip.packed, length), strict=False).network_address)
 
 
+def _spelled(content: bytes) -> str:
+    text = b2a_base64(content, newline=False).decode()
+    return text.replace("+", "-").replace("/", "_")
+
+
 def _bytes(text: str) -> bytes:
     return text.encode(errors="replace")
 
@@ -215,6 +311,22 @@ def mint(session_id: UUID, video_id: UUID, expires_at: int, user_agent: str, add
     return grants.mint(session_id.bytes, video_id.bytes, expires_at, user_agent, address)
 
 
+def mint_preview(
+    session_id: UUID,
+    video_id: UUID,
+    version: str,
+    part: Part,
+    expires_at: int,
+    user_agent: str,
+    address: str,
+) -> str:
+    """Return the grant of a preview under the project's settings; see Grants.mint_preview."""
+    grants = grants_for(settings.GRANT_KEY, settings.BIND_PLAYBACK)
+    return grants.mint_preview(
+        session_id.bytes, video_id.bytes, version, part, expires_at, user_agent, address
+    )
+
+
 def verify(
     grant: str,
     *,
@@ -222,13 +334,17 @@ def verify(
     user_agent: str,
     address: str,
     now: float | None = None,
+    version: str = "",
 ) -> UUID:
     """Return the id of the grant's session, or raise a GrantRefused; see Grants.check.
 
-    With ``video_id=None`` a grant of any video is accepted. Does not check whether the session has
-    ended.
+    With ``video_id=None`` a grant of any video is accepted. That of a preview needs the ``version``,
+    too. Does not check whether the session has ended.
     """
     grants = grants_for(settings.GRANT_KEY, settings.BIND_PLAYBACK)
     video = None if video_id is None else video_id.bytes
     now = time.time() if now is None else now
+    if len(grant) == PREVIEW_CHARACTERS:
+        session, _ = grants.check_preview(grant, video, version, user_agent, address, now)
+        return UUID(bytes=session)
     return UUID(bytes=grants.check(grant, video, user_agent, address, now))

@@ -10,6 +10,8 @@ from uuid import UUID
 
 from config import ids
 from streaming.delivery import answers
+from streaming.delivery.answers import Refusal
+from streaming.delivery.grants import Part, PreviewEnded
 from streaming.delivery.messages import Headers
 from videos.encryption import keys
 
@@ -24,9 +26,21 @@ def file_of(match: re.Match[str]) -> str:
     return f"{match['video'].lower()}/{match['version']}/master.m3u8"
 
 
-def period_of(match: re.Match[str]) -> keys.Period | None:
-    """Return the period that was asked for; None if the version's secret is not known."""
-    return keys.period(UUID(match["video"]), match["version"], int(match["period"]))
+def period_of(match: re.Match[str], part: Part | None, *, from_here: bool) -> keys.Period:
+    """Return the period that was asked for, by a session or by a preview of a ``part``.
+
+    A preview gets the keys of the segments that it opens. Where another host gives segments to everybody
+    (not ``from_here``), it gets only keys that open nothing after its end. Raises Refusal: ``not_found``
+    if the version's secret is not known, ``preview_ended``.
+    """
+    period = keys.period(UUID(match["video"]), match["version"], int(match["period"]))
+    if period is None:
+        raise Refusal("not_found")
+    if part is not None:
+        first, last = period.segments[0], period.segments[-1]
+        if part.last_segment < (first if from_here else last):
+            raise Refusal(PreviewEnded.code)
+    return period
 
 
 def headers(key: bytes) -> Headers:

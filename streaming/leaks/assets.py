@@ -61,9 +61,12 @@ class Playback:
         return {kind: names[-1] for kind, names in self.files.items()}
 
 
-def begin(door: Door, video: uuid.UUID, token: str, agent: str) -> Playback | int:
+def begin(
+    door: Door, video: uuid.UUID, token: str, agent: str, *, preview: bool = False
+) -> Playback | int:
     """Start playback as a player does, and find all files; return the status of a refusal instead."""
-    asked = door.ask(f"{API}/stream/{video}", token=token, agent=agent)
+    wanted = "?preview=true" if preview else ""
+    asked = door.ask(f"{API}/stream/{video}{wanted}", token=token, agent=agent)
     if asked.status != 200:
         return asked.status
     started = door.ask(
@@ -118,6 +121,11 @@ def _kind(name: str) -> str:
     if "key" in name:
         return "key"
     return "initialisation" if "init" in name else "segment"
+
+
+def number(segment: str) -> int:
+    """Return the number of a segment, from 1."""
+    return int(segment.rpartition("/")[2].partition(".")[0])
 
 
 def _in_order(name: str) -> list[int | str]:

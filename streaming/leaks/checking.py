@@ -18,6 +18,7 @@ REVOKED_WITHIN = 2.0  # seconds, as the API document promises
 DEVICE, OTHER_DEVICE = "leakcheck/1.0", "another-device/1.0"
 FOREIGN = "https://thief.example"
 PAGES = ("watch", "embed")
+MOST_PREVIEWED = 2  # segments
 COPIED, LATE = "copied, forged or bent", "after the right has ended"
 
 
@@ -51,6 +52,7 @@ class Check:
     tell: Callable[[str], None] = lambda text: None
     cells: list[Cell] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)  # what cannot be checked from here, and why
+    played: dict[str, Playback] = field(default_factory=dict)  # with all files, by viewer
     stored: dict[str, str] = field(default_factory=dict)  # names in the store, by class
 
     @property
@@ -73,7 +75,7 @@ class Check:
             self.stage.enter(state.name)
             self._revoked(state, before)
             self._api(state)
-            before = self._playback(state, stolen)
+            before = self._playback(state, stolen) | self._previews(state)
             self._page(state)
             for asset, answer in public.answers(self.stored):
                 self._note(state.name, asset, rules.ANONYMOUS, answer, should_be=False)
@@ -113,7 +115,7 @@ class Check:
             begun = assets.begin(self.door, self.stage.video.pk, self.stage.token(viewer), DEVICE)
             if not isinstance(begun, Playback):
                 continue  # the stream token's row says whether that is right
-            running[viewer] = begun
+            running[viewer] = self.played[viewer] = begun
             home = f"{VERSIONS}/{begun.video}/{begun.version}"
             self.stored |= {kind: f"{home}/{name}" for kind, name in begun.samples.items()}
             for asset, answer, is_open in public.clear_answers(begun.elsewhere):
@@ -127,6 +129,50 @@ class Check:
                 self._note(state.name, kind, viewer, worst, should_be=viewer in state.watched)
         if running:
             self._copied(state.name, next(iter(running.values())), stolen)
+        return running
+
+    def _previews(self, state: rules.State) -> dict[str, Playback]:
+        """Play the preview as everybody who cannot watch the whole; return the running sessions.
+
+        A preview of three seconds ends with the second segment at the latest, in every track.
+        """
+        running = {}
+        for viewer in rules.VIEWERS:
+            if viewer in state.watched:
+                continue
+            whole = next(iter(self.played.values()), None)
+            begun = assets.begin(
+                self.door,
+                self.stage.video.pk,
+                self.stage.token(viewer),
+                DEVICE,
+                preview=True,
+            )
+            is_begun = isinstance(begun, Playback)
+            status = 200 if isinstance(begun, Playback) else begun
+            should_be = viewer in state.previewed
+            self.cells.append(
+                Cell(state.name, "preview", viewer, is_begun, should_be, status=status)
+            )
+            if not isinstance(begun, Playback) or whole is None:
+                continue
+            running[viewer] = begun
+            named = begun.files.get("segment", [])
+            self.cells.append(
+                Cell(
+                    state.name,
+                    "playlists beyond the preview",
+                    viewer,
+                    any(assets.number(name) > MOST_PREVIEWED for name in named),
+                    should_be=False,
+                )
+            )
+            for name in whole.files["segment"]:
+                answer = self.door.ask(begun.path(name), agent=DEVICE)
+                number = assets.number(name)
+                if number == 1 or number > MOST_PREVIEWED:
+                    part = "beginning of the preview" if number == 1 else "beyond the preview"
+                    self._note(state.name, part, viewer, answer, should_be=number == 1, how=name)
         return running
 
     def _copied(self, state: str, playback: Playback, stolen: Playback) -> None:

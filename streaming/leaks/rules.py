@@ -21,12 +21,13 @@ NOBODY: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A state of the video, and the viewers who list it, see its details and watch it."""
+    """A state of the video, and the viewers who list it, see its details, watch it, and its preview."""
 
     name: str
     listed: Collection[str]
     seen: Collection[str]
     watched: Collection[str]
+    previewed: Collection[str] = NOBODY
 
 
 def states(*, anonymous_playback: bool) -> tuple[State, ...]:
@@ -38,6 +39,7 @@ def states(*, anonymous_playback: bool) -> tuple[State, ...]:
     buyers = INSIDERS | {BUYER}
     return (
         State("free", everybody, everybody, everybody),
+        State("paid, with a preview", everybody, everybody, buyers, everybody - buyers),
         State("paid", everybody, everybody, buyers),
         State("private, paid", INSIDERS, INSIDERS, INSIDERS),
         State("unlisted, paid", INSIDERS, everybody, buyers),

@@ -28,6 +28,7 @@ from videos.processing.synthesis import synthesise
 from videos.services import catalogue, purging
 
 SECONDS, SIZE, RATE = 13, "320x180", 12  # four segments
+PREVIEW = 3  # seconds: within the first segment, so that at most two may be given
 PATIENCE_SECONDS = 600  # of a busy queue
 PRICE = 500
 ROLES = {
@@ -136,9 +137,13 @@ class Stage:
         match state:
             case "free":
                 pass  # as it was uploaded
-            case "paid":
-                catalogue.change_video(video=video, actor=owner, is_paid=True, price=PRICE)
+            case "paid, with a preview":
+                catalogue.change_video(
+                    video=video, actor=owner, is_paid=True, price=PRICE, preview_seconds=PREVIEW
+                )
                 self._sell()
+            case "paid":
+                catalogue.change_video(video=video, actor=owner, preview_seconds=None)
             case "unlisted, paid":
                 catalogue.change_video(video=video, actor=owner, visibility=visibility.UNLISTED)
             case "private, paid":

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import uvicorn
 
 from streaming.delivery.asgi import Delivery, LazyDelivery
-from streaming.delivery.grants import Grants
+from streaming.delivery.grants import Grants, Part
 from streaming.delivery.protocol import DeliveryProtocol
 from streaming.delivery.snapshot import Snapshot
 
@@ -80,6 +80,19 @@ class Stage:
         return self.grants.mint(
             (session or self.session).bytes,
             (video or self.video).bytes,
+            int(time.time()) + seconds,
+            agent,
+            address,
+        )
+
+    def preview(self, last=2, end=8, *, version="v1", session=None, video=None, seconds=60, agent=AGENT,
+                address=ADDRESS) -> str:  # fmt: skip
+        """Return the grant of a preview that ends with the segment ``last``, after ``end`` seconds."""
+        return self.grants.mint_preview(
+            (session or self.session).bytes,
+            (video or self.video).bytes,
+            version,
+            Part(last, end),
             int(time.time()) + seconds,
             agent,
             address,

@@ -6,9 +6,11 @@ from uuid import uuid4
 import pytest
 from django.test import override_settings
 
+from streaming.delivery import previews
 from streaming.delivery.asgi import Delivery
+from streaming.delivery.grants import Part
 from streaming.tests.delivery_kit import Stage, request, wait_until
-from streaming.tests.engines_kit import ENGINES, assert_refused, started
+from streaming.tests.engines_kit import ENGINES, HERE, assert_refused, started
 from videos.encryption import keys
 
 VERSION = "k" + keys.secret_id(b"s" * 32) + "30" + "0123456789ab"
@@ -102,6 +104,40 @@ def test_a_key_of_segments_on_another_host_delivers_its_period(tmp_path):
 
         assert [number for _, number in stage.snapshot._served] == list(range(61, 91))
         assert {session for session, _ in stage.snapshot._served} == {stage.session.bytes}
+
+
+def test_a_preview_gets_the_keys_of_its_segments_alone(engine):
+    """The segments after its end are refused, here, whatever key opens them."""
+    grant = engine.stage.preview(31, 124, version=VERSION, address=HERE)
+
+    for number in (0, 1):
+        status, _, body = key_of(engine, number, grant=grant)
+        assert (status, body) == (200, expected(engine.stage, number))
+    assert_refused(key_of(engine, 2, grant=grant), 403, "preview_ended")
+    other = engine.stage.preview(31, 124, version=VERSION[:-1] + "c", address=HERE)
+    assert_refused(key_of(engine, 0, grant=other), 403, "wrong_video")
+
+
+def test_a_preview_gets_no_key_that_opens_public_segments_after_its_end(tmp_path):
+    with _stage(tmp_path, sends_segments=False) as stage:
+        grant = stage.preview(31, 124, version=VERSION)
+        answers = [
+            request(stage.app, "GET", stage.path(f"keys/{number}", grant=grant, version=VERSION))
+            for number in (0, 1)
+        ]
+    assert [answer.status for answer in answers] == [200, 403]
+    assert answers[1].code == "preview_ended"
+
+
+def test_a_preview_ends_in_the_playlist_of_another_host():
+    names = [f"https://cdn.example:8443/videos/{VERSION}/240p/{n}.m4s" for n in (1, 2, 3)]
+    text = "\n".join(["#EXTM3U", *(f"#EXTINF:4,\n{name}" for name in names), "#EXT-X-ENDLIST", ""])
+
+    found = previews.cut("m3u8", text.encode(), Part(2, 8)).decode()
+
+    assert names[1] in found
+    assert names[2] not in found
+    assert "#EXT-X-ENDLIST" in found
 
 
 class _stage:

@@ -144,6 +144,7 @@ HOLES = {
     "the poster of a private video": r"private, paid: poster, as stranger: 200",
     "a path that a proxy decodes": r"DASH manifest, copied, forged or bent \(\.\.%2f\)",
     "a 200 from a cache": r"initialisation, after the right has ended \(as before\), as buyer: 200",
+    "a preview that goes on": r"beyond the preview \(\S+/4\.m4s\), as stranger: 200",
     "a page in a foreign frame": r"/embed/ in a foreign frame, as anonymous: allowed",
 }
 

@@ -113,6 +113,8 @@ def test_a_stream_token_needs_access_to_a_playable_video(
             "stream_url": f"/api/v1/stream/play/{token}",
             "expires_in_seconds": 60,
             "formats": ["hls", "dash"],
+            "is_preview": False,
+            "preview_seconds": None,
         }
         assert answer["Cache-Control"] == "no-store"
     assert not PlaybackSession.objects.exists()
@@ -202,6 +204,8 @@ def test_redeeming_again_continues_the_session(token_for, viewer, make_video, pl
         "dash_url": f"{folder}/manifest.mpd",
         "heartbeat_url": f"http://testserver/api/v1/stream/sessions/{session.pk}/heartbeat",
         "heartbeat_interval_seconds": 10,
+        "is_preview": False,
+        "preview_seconds": None,
         "captions": [],
         "chapters_url": None,
         "storyboard_url": None,

@@ -17,6 +17,7 @@ from videos import jobs
 from videos.errors import FilesRemoved
 from videos.models import Tag, Video
 from videos.moderation import cases
+from videos.services import previews
 from videos.signals import video_removed, video_restricted
 
 
@@ -33,6 +34,8 @@ class VideoDetails(TypedDict, total=False):
     rental_price: int | None
     rental_hours: int | None
     embed_domains: list[str]
+    preview_seconds: int | None
+    trailer_id: uuid.UUID | None
 
 
 @transaction.atomic
@@ -43,7 +46,11 @@ def create_video(
     pk: uuid.UUID | None = None,
     **fields: Unpack[VideoDetails],
 ) -> Video:
-    """Create a video without a source (CREATED), with a new id unless one is given."""
+    """Create a video without a source (CREATED), with a new id unless one is given.
+
+    Raises ValidationError for a trailer that may not be one.
+    """
+    previews.require_trailer(fields.get("trailer_id"), creator=creator, of=pk)
     video = Video.objects.create(pk=pk or uuid7(), creator=creator, **fields)
     _set_tags(video, tags)
     audit.record(actor=creator, action=AuditAction.VIDEO_CREATED, target=video)
@@ -60,13 +67,21 @@ def change_video(
 ) -> Video:
     """Set ``fields`` and, unless they are None, the tags; return ``video`` with them.
 
-    Raises NotVisible if the video has been deleted since it was read. If the video becomes private or
-    paid, ``video_restricted`` is sent, by which the playback of viewers ends. A change writes one audit
-    entry with each changed field before and after, of the description its name alone. Repeating a change
-    writes nothing.
+    Raises NotVisible if the video has been deleted since it was read, and ValidationError for a trailer
+    that may not be one and for the preview of a free video. A video that becomes free loses its preview.
+    If the video becomes private or paid, or its preview changes, ``video_restricted`` is sent, by which
+    the playback of viewers ends; a private or paid video is no trailer any more. A change writes one
+    audit entry with each changed field before and after, of the description its name alone. Repeating a
+    change writes nothing.
     """
+    if fields.get("is_paid") is False:
+        fields["preview_seconds"] = None
+    elif fields.get("preview_seconds") and "is_paid" not in fields:
+        previews.require_paid(video)
     before = {name: getattr(video, name) for name in fields}
     new = {name: value for name, value in fields.items() if getattr(video, name) != value}
+    if "trailer_id" in new:
+        previews.require_trailer(fields["trailer_id"], creator=video.creator, of=video.pk)
     # All fields are written, not only the changed ones: is_paid, price and currency follow one rule,
     # and of two simultaneous changes the later must not keep a part of the earlier one.
     if new and not Video.objects.alive().filter(pk=video.pk).update(**fields):
@@ -74,8 +89,10 @@ def change_video(
     became_private = new.get("visibility") == Video.Visibility.PRIVATE
     for name, value in new.items():
         setattr(video, name, value)
-    if became_private or new.get("is_paid"):
+    if became_private or new.get("is_paid") or "preview_seconds" in new:
         video_restricted.send(sender=Video, video=video)
+    if became_private or new.get("is_paid"):
+        previews.clear_trailer(video)
     changed = audit.changes(before, new, hidden=["description"])
     tags_before = sorted(tag.name for tag in video.tags.all()) if tags is not None else []
     if tags is not None and _set_tags(video, tags):
@@ -105,6 +122,7 @@ def delete_video(*, video: Video, actor: User | None) -> None:
     if not deleted:
         raise NotVisible()
     jobs.cancel_open(video)
+    previews.clear_trailer(video)
     cases.close_of_deleted(video)
     audit.record(actor=actor, action=AuditAction.VIDEO_DELETED, target=video)
     video_removed.send(sender=Video, video=video)

@@ -37,7 +37,7 @@ def test_a_new_video_is_free_public_and_without_a_file(post, creator, trail):
         "rental_price": None, "rental_hours": None,
         "duration_seconds": None, "width": None, "height": None,
         "poster_url": None, "storyboard_url": None, "renditions": [], "captions": [],
-        "chapters": [], "audio_tracks": [],
+        "chapters": [], "audio_tracks": [], "preview_seconds": None, "trailer": None,
         "views": 0, "likes": 0, "dislikes": 0,
         "created_at": shown["created_at"], "published_at": None,
         "processing": {
@@ -45,7 +45,7 @@ def test_a_new_video_is_free_public_and_without_a_file(post, creator, trail):
             "eta_seconds": None, "error": None,
             "stage": None, "still_to_come": [], "last_line": None,
         },
-        "source": None, "deleted_at": None, "moderation": None,
+        "source": None, "deleted_at": None, "moderation": None, "embed_domains": [],
     }  # fmt: skip
     assert shown["created_at"].endswith("Z")
     assert trail(video.pk) == ["video.created"]

@@ -15,10 +15,11 @@ from typing import Any
 from django.conf import settings
 
 from config import ids
-from streaming.delivery import answers, files, snapshot
+from streaming.delivery import answers, files, grants, snapshot
 from streaming.delivery import keys as delivery_keys
 from streaming.delivery.nginx import bucket, link
 from videos.encryption import keys
+from videos.processing.posters import POSTER
 from videos.storage.chosen import store
 
 HERE = Path(__file__).resolve().parent
@@ -31,18 +32,6 @@ NOTES_OF_AN_EXCHANGE = 5000
 # could end it, or become a header of another request. Such a path is no address of a file.
 _GRANT = "[A-Za-z0-9_.~!*(),:@=+-]*"
 _KEY = rf"/{keys.VERSION}/{keys.FOLDER}/[0-9]{{1,{delivery_keys.PERIOD_DIGITS}}}"
-_PROXIED = "\n            ".join(
-    (
-        "access_log off;",
-        "proxy_pass http://vod_web;",
-        "proxy_http_version 1.1;",
-        'proxy_set_header Connection "";',
-        "proxy_set_header Host $http_host;",
-        "proxy_set_header X-Forwarded-Proto $scheme;",
-        "proxy_set_header X-Forwarded-For $remote_addr;",
-        "proxy_connect_timeout 3s;",
-    )
-)
 _NO_LOG = "error_log /dev/null emerg;"  # a line would name the address, which holds a grant
 _ERRORS = {
     "599": "refuse",
@@ -88,6 +77,7 @@ def facts(site: Site) -> dict[str, Any]:
         "exchange_ms": EXCHANGE_MS,
         "run_ms": RUN_MS,
         "batch": NOTES_OF_AN_EXCHANGE,
+        "poster": POSTER,
         "changing": dict.fromkeys(sorted(files.CHANGING), True),  # preloaded lists have no methods
         "answers": answers.table(),
     }
@@ -203,7 +193,7 @@ def _locations(site: Site) -> str:
     changing = "|".join(sorted(files.CHANGING))
     fixed = "|".join(sorted(set(files.CONTENT_TYPES) - files.CHANGING))
     module, has_tag = ("bucket", False) if bucket.is_used() else ("media", True)
-    parts = []
+    parts = [_texts_of_previews(video, changing)]
     for is_ranged in (False, True):
         for extensions, is_changing in ((changing, True), (fixed, False)):
             path = rf"{files.PART}(?:/{files.PART}){{0,7}}\.(?<media_extension>{extensions})"
@@ -230,16 +220,17 @@ def _locations(site: Site) -> str:
             body = "\n".join(f"            {line}" for line in lines if line)
             pattern = f"^{prefix}/media/(?<media_grant>{_GRANT})/{video}/(?<media_name>{path})$"
             parts.append(f'        location ~ "{pattern}" {{\n{body}\n        }}')
-    # Keys are derived by a web server, which checks the grant itself: a player asks every two minutes.
-    parts.append(
-        f'        location ~ "^/media/{_GRANT}/{ids.FORM}{_KEY}$" {{\n            {_NO_LOG}\n'
-        f"            {_PROXIED}\n        }}"
-    )
+    # A player asks for a key every two minutes.
+    parts.append(_answered_by_web(f"/media/{_GRANT}/{ids.FORM}{_KEY}"))
     for name in ("refuse", "missing", "changed", "outside", "broken"):
         parts.append(
             f"        location @{name} {{\n            js_content {module}.{name};\n"
             f"            {_NO_LOG}\n            {_common()}\n        }}"
         )
+    parts.append(
+        "        location @away {\n            js_content media.broken;\n"
+        f"            {_NO_LOG}\n            {_common()}\n        }}"
+    )
     if bucket.is_used():
         parts.append(bucket.mark(_authority(site)))
     parts.append(
@@ -249,6 +240,31 @@ def _locations(site: Site) -> str:
         f"            {_errors()}\n            {_common()}\n        }}"
     )
     return "\n".join(parts)
+
+
+def _texts_of_previews(video: str, extensions: str) -> str:
+    """Return the location of the texts of previews: the web server checks the grant, and cuts them."""
+    grant = rf"[A-Za-z0-9_-]{{{grants.PREVIEW_CHARACTERS}}}"
+    return _answered_by_web(f"/media/{grant}/{video}/.+\\.({extensions})")
+
+
+def _answered_by_web(path: str) -> str:
+    """Return the location of paths for which a web server checks the grant and makes the answer."""
+    lines = [
+        _NO_LOG,
+        "proxy_pass http://vod_web;",
+        "proxy_http_version 1.1;",
+        'proxy_set_header Connection "";',
+        "proxy_set_header Host $http_host;",
+        "proxy_set_header X-Forwarded-Proto $scheme;",
+        "proxy_set_header X-Forwarded-For $remote_addr;",
+        "proxy_set_header X-Request-ID $media_request_id;",
+        "proxy_connect_timeout 3s;",
+        "proxy_intercept_errors off;",
+        "error_page 502 504 = @away;",
+    ]
+    body = "\n".join(f"            {line}" for line in lines)
+    return f'        location ~ "^{path}$" {{\n{body}\n        }}'
 
 
 def _from_folder() -> list[str]:

@@ -47,6 +47,9 @@ function refusalOf(r) {
     if (ended().has(known.session)) {
         return 'session_ended';
     }
+    if (known.last !== undefined && !isInPreview(r, known.last)) {
+        return 'preview_ended';
+    }
     const file = r.variables.media_video.toLowerCase() + '/' + r.variables.media_name;
     const number = /\/(\d{1,5})\.m4s$/.exec(file);
     r.variables.media_file = file;
@@ -61,34 +64,47 @@ function sessionOf(r) {
     const grant = r.variables.media_grant, video = r.variables.media_video;
     const agent = r.variables.http_user_agent || '', address = r.variables.remote_addr;
     const isPlain = !/[^\x20-\x7e]/.test(agent);  // Other bytes could be two agents with one text.
-    const key = [grant, video, address, agent].join(' ');
+    // The grant of a preview is longer, and opens one version alone (grants.py).
+    const isPreview = grant.length === 72, version = isPreview ? r.variables.media_name.split('/')[0] : '';
+    const key = [grant, isPreview ? video + '/' + version : video, address, agent].join(' ');
     const kept = isPlain ? ngx.shared.vod_grants.get(key) : undefined;
     if (kept !== undefined) {
-        return {session: kept.slice(0, 32), expires: Number(kept.slice(32))};
+        const facts = kept.slice(32).split(' ');
+        return {session: kept.slice(0, 32), expires: Number(facts[0]), last: isPreview ? Number(facts[1]) : undefined};
     }
-    if (!/^[A-Za-z0-9_-]{64}$/.test(grant)) {
+    if (!/^[A-Za-z0-9_-]{64}(?:[A-Za-z0-9_-]{8})?$/.test(grant)) {
         return {refusal: 'grant_invalid'};
     }
-    const raw = Buffer.from(grant, 'base64url'), payload = raw.slice(0, 32);
-    if (!isSame(keyed('grant', payload).slice(0, 16), raw.slice(32))) {
+    const length = isPreview ? 38 : 32;
+    const raw = Buffer.from(grant, 'base64url'), payload = raw.slice(0, length);
+    if (!isSame(keyed(isPreview ? 'preview' : 'grant', payload).slice(0, 16), raw.slice(length))) {
         return {refusal: 'grant_invalid'};
     }
     const expires = payload.readUInt32BE(16);
     if (Date.now() >= expires * 1000) {
         return {refusal: 'grant_expired'};
     }
-    const videoTag = keyed('video', Buffer.from(video.replace(/-/g, ''), 'hex')).slice(0, 6);
-    if (!isSame(payload.slice(26, 32), videoTag)) {
+    const id = Buffer.from(video.replace(/-/g, ''), 'hex');
+    const tag = isPreview ? keyed('version', Buffer.concat([id, Buffer.from(version)])) : keyed('video', id);
+    if (!isSame(payload.slice(26, 32), tag.slice(0, 6))) {
         return {refusal: 'wrong_video'};
     }
     if (delivery.binding !== 'none' && !isOfClient(r, payload)) {
         return {refusal: 'wrong_device'};
     }
     const session = payload.slice(0, 16).toString('hex');
+    const last = isPreview ? payload.readUIntBE(32, 3) : undefined;
     if (isPlain) {
-        ngx.shared.vod_grants.set(key, session + expires);
+        ngx.shared.vod_grants.set(key, session + expires + (isPreview ? ' ' + last : ''));
     }
-    return {session: session, expires: expires};
+    return {session: session, expires: expires, last: last};
+}
+
+// Whether a preview opens a file (previews.is_open). Its texts are the web server's to cut.
+function isInPreview(r, last) {
+    const name = r.variables.media_name.split('/').slice(1).join('/');
+    const segment = /(?:^|\/)([1-9]\d{0,4})\.m4s$/.exec(name);
+    return segment ? Number(segment[1]) <= last : name === delivery.poster || name.endsWith('/init.mp4');
 }
 
 // Whether the modes "device" and "network" accept this client.

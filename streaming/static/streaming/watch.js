@@ -26,7 +26,9 @@ function say(sentence) {
 
 const { signIn, refresh, register, siteSession } = notice.dataset;
 const account = new Account({ signIn, refresh, register, sessionUrl: siteSession });
-const playback = new Playback(video, account, stage.dataset.stream);
+const playback = new Playback(video, account, stage.dataset.stream, {
+  hasPreview: "preview" in stage.dataset,
+});
 const captions = new Captions(video, stage, stage.querySelector(".captions"));
 const controls = new Controls(stage, playback, captions, say);
 const bar = new SeekBar(stage, playback);

@@ -9,6 +9,7 @@ const NO_PLAYER =
   "This browser cannot play this video: it has neither Media Source Extensions nor HLS. Try a current" +
   " Chrome, Edge, Firefox or Safari.";
 const BROKEN = "The browser could not play this video. Try again, or try another browser.";
+const PREVIEW_ENDED = "The preview ends here.";
 const IDLE_MILLISECONDS = 60_000; // After a pause as long as this, a session may be over without a reason.
 
 /**
@@ -19,9 +20,9 @@ export class Playback extends EventTarget {
   #pausedAt = 0;
   #starting = null;
 
-  constructor(video, account, streamUrl) {
+  constructor(video, account, streamUrl, { hasPreview = false } = {}) {
     super();
-    Object.assign(this, { video, account, streamUrl, session: null, position: null });
+    Object.assign(this, { video, account, streamUrl, hasPreview, session: null, position: null });
     this.wasPlaying = false;
     this.engine = engineFor(video, {
       refused: () => this.#refusedByMedia(),
@@ -35,6 +36,7 @@ export class Playback extends EventTarget {
     video.addEventListener("pause", () => (this.#pausedAt = performance.now()));
     video.addEventListener("play", () => this.engine?.hurry());
     video.addEventListener("playing", () => (this.wasPlaying = true));
+    video.addEventListener("ended", () => this.#endPreview());
   }
 
   /** Start a session and go on at the viewer's place. Calls meanwhile wait for the same start. */
@@ -46,7 +48,8 @@ export class Playback extends EventTarget {
   async #start(play) {
     if (!this.engine) return this.stop(new Refusal(NO_PLAYER, -1, "no_player"));
     try {
-      const token = await (await this.account.call(this.streamUrl)).json();
+      const address = this.hasPreview ? `${this.streamUrl}?preview=true` : this.streamUrl;
+      const token = await (await this.account.call(address)).json();
       this.session = await (await call(token.stream_url)).json();
     } catch (refusal) {
       return this.stop(refusal);
@@ -117,6 +120,13 @@ export class Playback extends EventTarget {
     } catch (reason) {
       if (!this.session && !reason.passes) this.#emit("refused", reason); // It says more: buy, sign in, gone.
     }
+  }
+
+  /** Offer the video at the end of its preview. That of a growing video may have to wait for more. */
+  #endPreview() {
+    const { session, position } = this;
+    if (!session?.is_preview || (session.dash_url === null && position < session.preview_seconds)) return;
+    this.stop(new Refusal(PREVIEW_ENDED, 403, "preview_ended"));
   }
 
   /** Forget a session that ended while the viewer was away; pressing play starts the next one. */

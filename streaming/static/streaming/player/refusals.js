@@ -32,9 +32,10 @@ export class Refusals {
     clearTimeout(this.#waiting);
     const { code, status } = refusal;
     const wasPlaying = this.playback.wasPlaying;
-    const asksSignIn = status === 401 && !this.account.isSignedIn;
-    const isUnpaid = code === "purchase_required";
-    this.tell(isUnpaid && wasPlaying ? `${LOST_ACCESS} ${refusal.message}` : refusal.message);
+    const isPreviewOver = code === "preview_ended";
+    const asksSignIn = (status === 401 || isPreviewOver) && !this.account.isSignedIn;
+    const isUnpaid = code === "purchase_required" || (isPreviewOver && !asksSignIn);
+    this.tell(isUnpaid && wasPlaying && !isPreviewOver ? `${LOST_ACCESS} ${refusal.message}` : refusal.message);
     const hadFocus = this.stage.contains(document.activeElement);
     this.stage.classList.add("refused");
     if (hadFocus) this.notice.focus(); // The button that had it is gone.
@@ -42,7 +43,7 @@ export class Refusals {
     this.#part("#elsewhere", code === "too_many_streams");
     this.#part("#offers", false);
     this.#part("#leave", (asksSignIn || isUnpaid) && !this.paywall);
-    const isFinal = ["no_player", "purchase_required"].includes(code) || asksSignIn || status === 404;
+    const isFinal = code === "no_player" || isUnpaid || asksSignIn || status === 404;
     this.find("#again").hidden = isFinal;
     this.find("#again").textContent = code === "session_ended" ? "Watch here" : "Try again";
     if (isUnpaid) await this.paywall?.show();

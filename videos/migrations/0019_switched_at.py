@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('videos', '0017_embed_domains'),
+        ('videos', '0018_previews'),
     ]
 
     operations = [
