@@ -6,9 +6,9 @@ from django.contrib.auth.models import AnonymousUser, Group
 from django.http import HttpRequest
 from unfold.forms import AuthenticationForm
 
-from accounts import services
+from accounts import api_keys, erasing, services
 from accounts.forms import CheckedSignIn
-from accounts.models import RefreshFamily, User
+from accounts.models import ApiKey, RefreshFamily, User
 from accounts.roles import Role
 from config.admin import ReadOnlyAdmin, ServiceAdmin
 from config.confirming import asks_first
@@ -44,7 +44,7 @@ class UserAdmin(ServiceAdmin[User]):
     ]  # fmt: skip
     actions = [
         "make_viewer", "make_creator", "make_administrator", "appoint_moderator",
-        "dismiss_moderator", "activate", "deactivate",
+        "dismiss_moderator", "activate", "deactivate", "erase",
     ]  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -143,9 +143,51 @@ class UserAdmin(ServiceAdmin[User]):
     def deactivate(self, actor: User, user: User) -> None:
         services.set_active(user_id=user.pk, is_active=False, actor=actor)
 
+    @asks_first(
+        "Erase …",
+        permission="change",
+        title="Erase these accounts for good?",
+        effect="Name, address and access go at once, and within minutes their videos with all files."
+        " Books and the audit log keep an id. This cannot be undone.",
+        button="Erase",
+        done="Erased",
+        offered=lambda user: not user.email.endswith(f"@{erasing.DOMAIN}"),
+    )
+    def erase(self, actor: User, user: User) -> None:
+        erasing.begin(user_id=user.pk, actor=actor)
+
 
 @admin.register(RefreshFamily)
 class RefreshFamilyAdmin(ReadOnlyAdmin[RefreshFamily]):
     list_display = ["user", "created_at", "expires_at", "revoked_at"]
     list_select_related = ["user"]
     fields = ["user", "created_at", "expires_at", "revoked_at"]
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin[ApiKey]):
+    """API keys. Neither a key nor its digest is shown."""
+
+    list_display = [
+        "created_at", "user", "name", "scopes", "last_used_at", "expires_at", "revoked_at",
+    ]  # fmt: skip
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["user"]
+    search_fields = ["user__email", "name", "id"]
+    exclude = ["digest"]
+    actions = ["revoke"]
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.change_apikey")
+
+    @asks_first(
+        "Revoke …",
+        permission="revoke",
+        title="Revoke these API keys?",
+        effect="Whatever uses them is refused at once. Their users can make new ones.",
+        button="Revoke",
+        done="Revoked",
+        offered=lambda key: key.revoked_at is None,
+    )
+    def revoke(self, actor: User, key: ApiKey) -> None:
+        api_keys.revoke(key_id=key.pk, actor=actor)

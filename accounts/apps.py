@@ -5,5 +5,6 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        # schema registers BearerScheme with drf-spectacular, and importing receivers connects them
-        from accounts import receivers, schema  # noqa: F401
+        # schema registers BearerScheme with drf-spectacular, importing receivers connects them, and
+        # personal registers what exports and erasures do
+        from accounts import personal, receivers, schema  # noqa: F401

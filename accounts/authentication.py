@@ -6,9 +6,10 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 
-from accounts import tokens
-from accounts.errors import TokenExpired, TokenInvalid
+from accounts import api_keys, scopes, tokens
+from accounts.errors import InsufficientScope, TokenExpired, TokenInvalid
 from accounts.models import RefreshFamily, User
+from audit.context import via_key
 from config import log_context
 from config.headers import BEARER
 from config.prepared import Prepared, stored
@@ -26,23 +27,31 @@ _SIGNED_IN = Prepared(
 
 
 class BearerAuthentication(BaseAuthentication):
-    """``Authorization: Bearer <access token>`` (RFC 6750).
+    """``Authorization: Bearer <access token or API key>`` (RFC 6750).
 
     A token is valid while its sign-in (`RefreshFamily`) is. Signing out, a new password and a
     deactivation therefore take effect at once. The role comes from the user's row and not from the
-    token. All of this is one query.
+    token. All of this is one query. An API key (`accounts.api_keys`) is valid until it expires or is
+    revoked, and is refused here for what its scopes do not allow.
     """
 
-    refusals = (TokenInvalid, TokenExpired)  # for the OpenAPI document
+    refusals = (TokenInvalid, TokenExpired, InsufficientScope)  # for the OpenAPI document
 
-    def authenticate(self, request: Request) -> tuple[User, tokens.AccessClaims] | None:
+    def authenticate(
+        self, request: Request
+    ) -> tuple[User, tokens.AccessClaims | api_keys.KeyClaims] | None:
         """Return the user and the token's claims, or None without a token.
 
-        Raises TokenInvalid and TokenExpired.
+        Raises TokenInvalid, TokenExpired and InsufficientScope.
         """
+        via_key.set(None)
         token = bearer_token(request)
         if token is None:
             return None
+        if api_keys.is_key(token):
+            owner, key = api_keys.authenticate(token, request._request)
+            log_context.user_id.set(str(owner.pk))
+            return owner, key
         claims = tokens.read_access(token)
         rows = _SIGNED_IN.rows(family=claims.family_id, user=claims.user_id, now=timezone.now())
         if not rows:
@@ -52,6 +61,11 @@ class BearerAuthentication(BaseAuthentication):
         user._state.fields_cache["role"] = role
         log_context.user_id.set(str(user.pk))
         return user, claims
+
+    @staticmethod
+    def scope_of(method: str, path: str) -> str | None:
+        """Return the scope that an API key needs, for the OpenAPI document; None if none is enough."""
+        return scopes.scope_of(method, path.removeprefix("/api/v1/"))
 
     def authenticate_header(self, request: Request) -> str:
         return BEARER

@@ -10,12 +10,13 @@ from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts.models import RefreshFamily, User
+from accounts.models import Erasure, RefreshFamily, User
 from accounts.roles import Role
 from config import emails
 from config.doctor import Finding, check, error, ok, warning
 
 IDLE = timedelta(days=180)
+LATE = timedelta(hours=1)
 
 
 @check("Secrets", "admin_password_strength", at_start=True)
@@ -68,3 +69,17 @@ def administrators() -> Iterator[Finding]:
         )
     else:
         yield ok(f"Active administrators: {total}.")
+
+
+@check("Users", "erasures", needs_tables=True)
+def erasures() -> Iterator[Finding]:
+    """Check that the erasures of accounts end: a person must not be forgotten by half."""
+    waiting = Erasure.objects.filter(finished_at=None)
+    late = waiting.filter(asked_at__lt=timezone.now() - LATE).count()
+    if late:
+        yield warning(
+            f"{late} erasures of accounts have not ended within {LATE.seconds // 3600} hour.",
+            "Start a worker, or read in its log why they fail.",
+        )
+    else:
+        yield ok(f"Erasures under way: {waiting.count()}.")

@@ -1,5 +1,7 @@
 """Errors of accounts and tokens."""
 
+import uuid
+
 from rest_framework import status
 from rest_framework.exceptions import AuthenticationFailed
 
@@ -36,6 +38,40 @@ class TokenReused(AuthenticationFailed):
     )
 
 
+class KeyInvalid(TokenInvalid):
+    """The one answer to an API key that is unknown, wrong, expired or revoked."""
+
+    default_detail = (
+        "This API key is unknown, has expired or was revoked. Make a new one at /auth/api-keys/."
+    )
+
+
+class InsufficientScope(DomainError):
+    """An API key is valid, and may not do this (RFC 6750, section 3.1).
+
+    ``scope`` is the scope that it lacks, or None where no key may do it. The request is counted for the
+    owner of the key, ``user_id``.
+    """
+
+    status_code = status.HTTP_403_FORBIDDEN
+    default_code = "insufficient_scope"
+    default_detail = "This API key may not do this."
+
+    def __init__(self, scope: str | None, user_id: uuid.UUID) -> None:
+        super().__init__(
+            f"This API key lacks the scope {scope}. Make a key that has it."
+            if scope
+            else "API keys may not do this. Sign in, and use the access token."
+        )
+        self.limit_key = str(user_id)
+        self.challenge = 'error="insufficient_scope"' + (f', scope="{scope}"' if scope else "")
+        self.extra = {"scope": scope} if scope else None
+
+
+class TooManyKeys(DomainError):
+    default_code = "too_many_api_keys"
+
+
 class LinkInvalid(DomainError):
     """The one answer to every token of a mail that cannot be used (any more)."""
 
@@ -68,6 +104,25 @@ class LastAdmin(DomainError):
     default_detail = (
         "This is the last active administrator. Make another user an administrator first."
     )
+
+
+class AccountErased(DomainError):
+    default_code = "account_erased"
+    default_detail = "This account was erased, and cannot come back. Its owner can register anew."
+
+
+class MoneyOwed(DomainError):
+    """An account cannot be erased while the platform owes its user money, or the user the platform."""
+
+    default_code = "money_owed"
+    default_detail = "Your balance is not zero. Have it paid out first, or ask the operator."
+
+
+class MoneyMoving(DomainError):
+    """An account cannot be erased while a payment, a payout or a dispute of it is under way."""
+
+    default_code = "money_moving"
+    default_detail = "Money of this account is still moving. Try again when it has arrived."
 
 
 class WrongPassword(DomainError):

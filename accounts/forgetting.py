@@ -1,4 +1,7 @@
-"""Forgetting sign-ins and links that are over. Each function deletes a bounded number of rows a call."""
+"""Forgetting sign-ins, links and API keys that are over.
+
+Each function deletes a bounded number of rows a call.
+"""
 
 from datetime import timedelta
 
@@ -6,12 +9,13 @@ from django.contrib.sessions.models import Session
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts.models import MailedLink, RefreshFamily
+from accounts.models import ApiKey, MailedLink, RefreshFamily
 from config import batches
 
 KEPT = timedelta(days=30)  # after the last token of a sign-in has expired
 NETWORK_KEPT = timedelta(days=365)
 LINKS_KEPT = timedelta(days=1)
+KEYS_KEPT = timedelta(days=30)  # after an API key was revoked or has expired
 
 
 def forget_old_sign_ins() -> int:
@@ -34,6 +38,13 @@ def forget_old_links() -> int:
     Among them are requests that no worker took in time. Safe to repeat.
     """
     return batches.delete(MailedLink.objects.filter(expires_at__lt=timezone.now() - LINKS_KEPT))
+
+
+def forget_old_keys() -> int:
+    """Delete the API keys that are over since KEYS_KEPT, and return how many. Safe to repeat."""
+    since = timezone.now() - KEYS_KEPT
+    over = Q(revoked_at__lt=since) | Q(expires_at__lt=since)
+    return batches.delete(ApiKey.objects.filter(over))
 
 
 def forget_admin_sessions() -> int:

@@ -78,7 +78,7 @@ def lock(user_id: uuid.UUID | None) -> User | None:
     """Lock and return a user: before the links, in every transaction that has both."""
     if user_id is None:
         return None
-    # NO KEY, for the reason that accounts.services._locked gives.
+    # NO KEY, for the reason that accounts.services.locked gives.
     return User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
 
 

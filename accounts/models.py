@@ -231,3 +231,86 @@ class MailedLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose} of {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class ApiKey(models.Model):
+    """A key with which a server or a script of a user calls the API, without a sign-in.
+
+    The key is shown once, when it is made; the row has only the SHA-256 of it. It may do what its scopes
+    say (`accounts.scopes`), and never more than its user may. A key that is over stays for a while, so
+    that a name in the audit log can be looked up (`accounts.forgetting`).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=60, validators=[validate_name])
+    scopes = models.JSONField(default=list)
+    digest = models.CharField("SHA-256 of the key", max_length=64, editable=False)
+    created_at = models.DateTimeField("made (UTC)", default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField("last used (UTC)", null=True)  # to the minute
+    expires_at = models.DateTimeField("expires (UTC)", null=True)
+    revoked_at = models.DateTimeField("revoked (UTC)", null=True)
+
+    class Meta:
+        verbose_name = "API key"
+        indexes = [
+            # accounts.api_keys: the keys of a user that are not revoked.
+            models.Index(
+                fields=["user"], name="key_live", condition=models.Q(revoked_at__isnull=True)
+            ),
+            # accounts.forgetting: the keys that are over.
+            models.Index(fields=["revoked_at"], name="key_by_end"),
+            models.Index(fields=["expires_at"], name="key_by_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"API key {self.name}"
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of the key, by which its owner recognises it."""
+        return f"vod_{self.pk.hex}_"
+
+
+class Erasure(models.Model):
+    """The erasure of an account: begun when the row is written, and over at ``finished_at``.
+
+    The user has a pseudonym from the first moment on. Until the end, the row holds the former address
+    and name, by which the other rows are searched. ``not_before`` is the next attempt, and the lease of
+    the one that is under way.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.OneToOneField(User, on_delete=models.PROTECT, related_name="erasure")
+    email = models.CharField("former address", max_length=emails.LENGTH_MAX, blank=True)
+    display_name = models.CharField("former name", max_length=100, blank=True)
+    asked_by = models.ForeignKey(
+        User,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="Empty: the operator.",
+    )
+    asked_at = models.DateTimeField("begun (UTC)", default=timezone.now, editable=False)
+    not_before = models.DateTimeField("next attempt not before (UTC)", default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0)
+    finished_at = models.DateTimeField("ended (UTC)", null=True)
+
+    class Meta:
+        indexes = [
+            # accounts.erasing.go_on
+            models.Index(
+                fields=["not_before"],
+                name="erasure_waiting",
+                condition=models.Q(finished_at__isnull=True),
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="erasure_forgets",
+                condition=models.Q(finished_at__isnull=True) | models.Q(email="", display_name=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"erasure of {self.user_id}"

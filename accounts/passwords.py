@@ -6,7 +6,7 @@ from django.contrib.auth import password_validation
 from django.contrib.auth.base_user import AbstractBaseUser
 
 import audit.services as audit
-from accounts import links, precis, tokens
+from accounts import api_keys, links, precis, tokens
 from accounts.models import MailedLink, User
 from audit.actions import AuditAction
 from audit.context import origin
@@ -41,7 +41,7 @@ class NotOnlyDigits(password_validation.NumericPasswordValidator):
 
 
 class EndsSignIns:
-    """Revokes all tokens of a user with a new password, and records the change.
+    """Revokes all tokens and API keys of a user with a new password, and records the change.
 
     It also ends the mailed links that set another password or another address: whoever asked for them
     may be the reason for the new password. A link that verifies the present address stays, because it
@@ -62,6 +62,7 @@ class EndsSignIns:
         if not isinstance(user, User):
             return
         tokens.end_all(user)
+        api_keys.end_all(user)
         links.end_all(user, (MailedLink.Purpose.RESET_PASSWORD, MailedLink.Purpose.CHANGE_EMAIL))
         # In a request, people change their own password. At the shell, the person is not known.
         actor = user if origin().path else None

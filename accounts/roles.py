@@ -35,6 +35,8 @@ PERMISSIONS: dict[str, set[str]] = {
         "accounts.view_user",
         "accounts.change_user",
         "accounts.view_refreshfamily",
+        "accounts.view_apikey",
+        "accounts.change_apikey",
         "audit.view_auditentry",
         "audit.view_apirequest",
         "videos.view_any_video",

@@ -176,7 +176,7 @@ class SignInSerializer(serializers.ModelSerializer):
 
     def get_is_current(self, sign_in: RefreshFamily) -> bool:
         claims = self.context["request"].auth
-        return claims is not None and claims.family_id == sign_in.pk
+        return getattr(claims, "family_id", None) == sign_in.pk
 
 
 class RoleSerializer(serializers.Serializer):

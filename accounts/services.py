@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from rest_framework.exceptions import ValidationError
 
 import audit.services as audit
-from accounts import attacks, limits, links, tokens
-from accounts.errors import LastAdmin, WrongCredentials, WrongPassword
-from accounts.models import MailedLink, User
+from accounts import api_keys, attacks, limits, links, tokens
+from accounts.errors import AccountErased, LastAdmin, WrongCredentials, WrongPassword
+from accounts.models import Erasure, MailedLink, User
 from accounts.roles import Role
 from accounts.signals import moderator_dismissed, user_deactivated, user_registered
 from audit import addresses
@@ -90,8 +90,9 @@ def end_sign_in(*, user: User, sign_in_id: uuid.UUID) -> None:
 
 @transaction.atomic
 def end_all_sign_ins(*, user: User) -> None:
-    """Revoke all tokens of the user, those of this request too. Safe to repeat."""
+    """Revoke all tokens and API keys of the user, those of this request too. Safe to repeat."""
     tokens.end_all(user)
+    api_keys.end_all(user)
     audit.record(actor=user, action=AuditAction.LOGGED_OUT_EVERYWHERE, target=user)
 
 
@@ -139,13 +140,13 @@ def set_role(*, user_id: uuid.UUID, role: Role, actor: User | None) -> User:
 
     Raises NotVisible for an unknown user, and LastAdmin if no active administrator would remain.
     """
-    user, admins = _locked(user_id)
+    user, admins = locked(user_id)
     if user.role_name == role:
         return user
     if admins == [user]:
         raise LastAdmin()
     before = user.role_name
-    user.role, _ = Group.objects.get_or_create(name=role)
+    user.role = group_of(role)
     user.is_staff = role == Role.ADMIN or user.is_moderator
     user.save(update_fields=["role", "is_staff"])
     audit.record(
@@ -162,7 +163,7 @@ def set_moderator(*, user_id: uuid.UUID, is_moderator: bool, actor: User | None)
 
     Raises NotVisible for an unknown user.
     """
-    user, _ = _locked(user_id)
+    user, _ = locked(user_id)
     if user.is_moderator == is_moderator:
         return user
     user.is_moderator = is_moderator
@@ -179,14 +180,17 @@ def set_moderator(*, user_id: uuid.UUID, is_moderator: bool, actor: User | None)
 def set_active(*, user_id: uuid.UUID, is_active: bool, actor: User | None) -> User:
     """Activate or deactivate a user. Safe to repeat.
 
-    A deactivation revokes all tokens and ends all playback in the same transaction. It also takes the
-    user's videos out of the catalogue, until the user is active again, and stops the renewal of the
-    user's subscription, which only the user can resume (`accounts.signals`). Raises NotVisible
-    for an unknown user, and LastAdmin if no active administrator would remain.
+    A deactivation revokes all tokens and API keys, and ends all playback in the same transaction. It
+    also takes the user's videos out of the catalogue, until the user is active again, and stops the
+    renewal of the user's subscription, which only the user can resume (`accounts.signals`). Raises
+    NotVisible for an unknown user, AccountErased for one who was erased, and LastAdmin if no active
+    administrator would remain.
     """
-    user, admins = _locked(user_id)
+    user, admins = locked(user_id)
     if user.is_active == is_active:
         return user
+    if Erasure.objects.filter(user=user).exists():
+        raise AccountErased()
     if not is_active and admins == [user]:
         raise LastAdmin()
     user.is_active = is_active
@@ -195,12 +199,18 @@ def set_active(*, user_id: uuid.UUID, is_active: bool, actor: User | None) -> Us
     audit.record(actor=actor, action=action, target=user)
     if not is_active:
         tokens.end_all(user)
+        api_keys.end_all(user)
         links.end_all(user)
         user_deactivated.send(sender=User, user=user, actor=actor)
     return user
 
 
-def _locked(user_id: uuid.UUID) -> tuple[User, list[User]]:
+def group_of(role: str) -> Group:
+    """Return the group of a role, which is created if it is missing."""
+    return Group.objects.get_or_create(name=role)[0]
+
+
+def locked(user_id: uuid.UUID) -> tuple[User, list[User]]:
     """Lock and return a user and all active administrators. Raises NotVisible.
 
     All rows are locked by one query and in one order. Two administrators who remove each other at the

@@ -16,6 +16,11 @@ user_registered = Signal()
 #    the user's videos that rests on no purchase.
 user_deactivated = Signal()
 
+# Sent when an account is to be erased, before anything is changed, inside the transaction, with send():
+# a receiver that knows a reason against it raises MoneyOwed or MoneyMoving. Arguments: user (User).
+# Heard by, in this order: payments.receivers.refuse_erasure_while_money_moves.
+user_erasing = Signal()
+
 # Sent when a user has been dismissed as a moderator, inside the transaction, with send().
 # Arguments: user (User).
 # Heard by, in this order: streaming.receivers.end_sessions_of_dismissed_moderator.

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import recovery_views, views
+from accounts import erasing_views, key_views, recovery_views, views
 
 urlpatterns = [
     path("auth/register", views.RegisterView.as_view(), name="register"),
@@ -18,7 +18,10 @@ urlpatterns = [
         recovery_views.SignInViewSet.as_view({"get": "list", "delete": "destroy_all"}),
     ),
     path("auth/sessions/<id:pk>", recovery_views.SignInViewSet.as_view({"delete": "destroy"})),
-    path("auth/me", views.MeView.as_view()),
+    path("auth/api-keys/", key_views.ApiKeyViewSet.as_view({"get": "list", "post": "create"})),
+    path("auth/api-keys/<id:pk>", key_views.ApiKeyViewSet.as_view({"delete": "destroy"})),
+    path("auth/me", erasing_views.MeView.as_view()),
+    path("auth/me/export", erasing_views.ExportView.as_view()),
     path("users/", views.UserViewSet.as_view({"get": "list"})),
     path("users/<id:pk>", views.UserViewSet.as_view({"get": "retrieve"})),
     path("users/<id:pk>/role", views.UserViewSet.as_view({"patch": "set_role"})),

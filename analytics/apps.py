@@ -7,4 +7,4 @@ class AnalyticsConfig(AppConfig):
     name = "analytics"
 
     def ready(self):
-        from analytics import receivers  # noqa: F401 - importing connects the receivers
+        from analytics import personal, receivers  # noqa: F401 - importing registers and connects

@@ -31,6 +31,10 @@ class AuditAction(models.TextChoices):
     EMAIL_CHANGE_ASKED = "user.email_change_asked", "Change of address requested"
     EMAIL_CHANGED = "user.email_changed", "Address changed"
     LOGGED_OUT_EVERYWHERE = "user.logged_out_everywhere", "Logged out everywhere"
+    API_KEY_CREATED = "api_key.created", "API key made"
+    API_KEY_REVOKED = "api_key.revoked", "API key revoked"
+    ERASURE_BEGUN = "user.erasure_begun", "Erasure of an account begun"
+    USER_ERASED = "user.erased", "Account erased"
     USER_ACTIVATED = "user.activated", "User activated"
     USER_DEACTIVATED = "user.deactivated", "User deactivated"
 

@@ -28,6 +28,8 @@ class AuditAppConfig(AppConfig):
     name = "audit"
 
     def ready(self) -> None:
+        from audit import personal  # noqa: F401 - registers what exports and erasures do
+
         pre_migrate.connect(
             make_way_for_migrations, sender=self, dispatch_uid="audit.make_way_for_migrations"
         )

@@ -15,6 +15,9 @@ class Origin:
     request_id: str = ""
 
 
+# The id and the name of the API key of the current request; None for every other caller. Threads serve
+# one request after the other, so whoever authenticates a request sets it anew.
+via_key: ContextVar[dict[str, str] | None] = ContextVar("audit_via_key", default=None)
 _origin: ContextVar[Origin | None] = ContextVar("audit_origin", default=None)
 set_origin = _origin.set
 reset_origin = _origin.reset

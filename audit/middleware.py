@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from audit import buffer
-from audit.context import Origin, reset_origin, set_origin
+from audit.context import Origin, reset_origin, set_origin, via_key
 from audit.tally import Call
 from config import addresses
 from config.http import mask_secrets, route_name
@@ -42,15 +42,19 @@ class ActivityMiddleware:
             method=(request.method or "")[:10],
             path=path,
             ip=_address(request.META.get("REMOTE_ADDR", "")),
-            user_agent=request.META.get("HTTP_USER_AGENT", "")[:300].replace("\x00", ""),
+            user_agent=mask_secrets(request.META.get("HTTP_USER_AGENT", ""))[:300].replace(
+                "\x00", ""
+            ),
             request_id=request_id.get(),
         )
         token = set_origin(origin)
+        via_key.set(None)
         started = time.perf_counter()
         try:
             response = self.get_response(request)
         finally:
             reset_origin(token)
+            via_key.set(None)
         if path.startswith(_RECORDED) and _is_wanted(origin.method):
             self.keep(request, response, origin, time.perf_counter() - started)
         return response

@@ -12,7 +12,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import models
 
 from audit.actions import AuditAction
-from audit.context import origin
+from audit.context import origin, via_key
 from audit.models import AuditEntry
 from config import reasons
 
@@ -41,7 +41,8 @@ def record(
     ``actor`` is a user or a user's id, and None for the service itself; ``target`` is the changed row.
     ``data`` must be JSON, without secrets and personal data. Address and request id come from the
     current request, if any. The reason that an administrator gave for the act on the admin site is kept
-    in ``data`` as ``admin_reason``.
+    in ``data`` as ``admin_reason``, and the id and name of the API key that made the request as
+    ``api_key``.
     """
     entry = _entry(actor, action, target, data)
     waiting = _together.get()
@@ -120,6 +121,8 @@ def _entry(
     source = origin()
     if reason := reasons.given():
         data["admin_reason"] = reason
+    if (key := via_key.get()) and source.method:
+        data["api_key"] = key
     if actor is not None and not isinstance(actor, uuid.UUID):
         actor = actor.pk if actor.is_authenticated else None
     if isinstance(target, models.Model):

@@ -28,7 +28,7 @@ from config.wsgi import application as django
 HASHERS = max(1, processors.count() // settings.WEB_WORKERS)
 PASSWORD_PATHS = (
     "/auth/login", "/auth/register", "/password", "/password/reset", "/auth/email", "/admin/login",
-    "/password_change", "/user/add",
+    "/password_change", "/user/add", "DELETE /api/v1/auth/me",
 )  # fmt: skip
 # SQLite has one writer at a time, and those who wait for it look again and again, the unlucky for
 # seconds. In the queue of the lane they wait in their order.

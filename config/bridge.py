@@ -103,11 +103,11 @@ def busy() -> BodyRefused:
 class Lanes:
     """The lanes of a process: hashing a password costs a core, writing waits for the database.
 
-    ``password_paths`` are the endings of paths whose forms hash one, and ``writing_paths`` the
-    beginnings of paths where reading writes, too. ``pausing_paths`` are the endings of paths where
-    writing waits for a moment that must come first: ``pauses`` has their threads, so that they keep no
-    thread from other writers. In the same way ``far_paths`` have threads for writing that asks a server
-    elsewhere.
+    ``password_paths`` are the endings of paths whose forms hash one (or "METHOD /path", for one of its
+    methods), and ``writing_paths`` the beginnings of paths where reading writes, too.
+    ``pausing_paths`` are the endings of paths where writing waits for a moment that must come first:
+    ``pauses`` has their threads, so that they keep no thread from other writers. In the same way
+    ``far_paths`` have threads for writing that asks a server elsewhere.
     """
 
     passwords: Lane
@@ -128,7 +128,8 @@ class Lanes:
             return self.pauses
         if self.far is not None and path.endswith(self.far_paths):
             return self.far
-        return self.passwords if path.endswith(self.password_paths) else self.writes
+        hashes = f"{scope['method']} {path}".endswith(self.password_paths)
+        return self.passwords if hashes else self.writes
 
 
 class Bridge:

@@ -239,14 +239,17 @@ class InvalidRequestFilter(logging.Filter):
         return record.msg != "Invalid HTTP request received."
 
 
+_API_KEY = re.compile(r"(vod_[0-9a-fA-F]{8})[A-Za-z0-9_-]{8,}")
 _SECRET_IN_PATH = re.compile(r"(/media/|/stream/play/|/checkout/|/authenticate/)[^/\s\"?]+")
 
 
 def mask_secrets(text: str) -> str:
-    """Replace each grant, stream token and sandbox page's id in a path by ``***``.
+    """Replace each grant, stream token and sandbox page's id in a path, and each API key, by ``***``.
 
-    A reader of the log could otherwise use them to open the video or the page.
+    A reader of the log could otherwise use them to open the video or the page, or to call the API.
     """
+    if "vod_" in text:
+        text = _API_KEY.sub(r"\1***", text)
     return _SECRET_IN_PATH.sub(r"\1***", text)
 
 

@@ -22,7 +22,7 @@ class PaymentsConfig(AppConfig):
     name = "payments"
 
     def ready(self) -> None:
-        from payments import receivers  # noqa: F401 - connects them
+        from payments import personal, receivers  # noqa: F401 - registers and connects them
 
         pre_migrate.connect(
             make_way_for_migrations, sender=self, dispatch_uid="payments.make_way_for_migrations"

@@ -20,11 +20,12 @@ from accounts.signals import (
     password_reset,
     seeding,
     user_deactivated,
+    user_erasing,
 )
 from config.health import Part
 from config.signals import health_checked
 from payments import entitlements, gateways, idempotency, scheduled
-from payments.books import review
+from payments.books import owing, review
 from payments.gateways.sandbox import events as sandbox_events
 from payments.gateways.sandbox import subscriptions as sandbox_subscriptions
 from payments.models import Order, Payment, Payout, Subscription
@@ -111,6 +112,12 @@ def tell_of_moderation(
 def remind_moderators(sender, cases: int, appeals: int, **kwargs):
     """Write to the moderators that reports or appeals have waited for too long."""
     moderation.write_reminder(cases=cases, appeals=appeals)
+
+
+@receiver(user_erasing, dispatch_uid="payments.refuse_erasure_while_money_moves")
+def refuse_erasure_while_money_moves(sender, user: User, **kwargs):
+    """Refuse to erase a user while money of theirs moves or is owed."""
+    owing.refuse_erasure(user)
 
 
 @receiver(user_deactivated, dispatch_uid="payments.stop_money_of_deactivated_user")

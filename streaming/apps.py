@@ -7,4 +7,4 @@ class StreamingConfig(AppConfig):
     name = "streaming"
 
     def ready(self):
-        from streaming import receivers  # noqa: F401 - importing connects the receivers
+        from streaming import personal, receivers  # noqa: F401 - importing registers and connects

@@ -47,6 +47,12 @@ _one_of_user = Prepared(
     now=datetime,
 )
 
+_one_of_key = Prepared(
+    lambda session, user: _locked(PlaybackSession.objects.filter(pk=session, user_id=user)),
+    session=UUID,
+    user=UUID,
+)
+
 
 def any_session(session_id: UUID) -> Find:
     """Find the session for whoever holds its grant."""
@@ -58,6 +64,11 @@ def session_of_user(session_id: UUID, claims: AccessClaims) -> Find:
     return partial(
         _find, _one_of_user, session=session_id, user=claims.user_id, family=claims.family_id
     )
+
+
+def session_of_key(session_id: UUID, user_id: UUID) -> Find:
+    """Find the session if it is one of the user whose API key makes the request."""
+    return partial(_find, _one_of_key, session=session_id, user=user_id)
 
 
 def _find(query: Prepared, **values: UUID) -> PlaybackSession | None:

@@ -23,9 +23,10 @@ from rest_framework.mixins import DestroyModelMixin, ListModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
+from accounts import api_keys
 from accounts import tokens as access_tokens
 from accounts.authentication import bearer_token
-from accounts.errors import TokenExpired, TokenInvalid
+from accounts.errors import InsufficientScope, TokenExpired, TokenInvalid
 from config import addresses
 from config.api import ratelimit
 from config.api.refusals import reads_header, refuses, sends_headers
@@ -255,7 +256,7 @@ class HeartbeatView(APIView):
         # The view reads the bearer token itself, so drf-spectacular cannot know of it.
         auth=[{"password": []}, {"bearer": []}, {}],  # type: ignore[list-item]  # its type is wrong
     )
-    @refuses(TokenInvalid, TokenExpired, SessionEnded)
+    @refuses(TokenInvalid, TokenExpired, InsufficientScope, SessionEnded)
     @reads_header(
         "Playback-Grant",
         "The session's grant, for a caller who is not signed in.",
@@ -273,8 +274,9 @@ class HeartbeatView(APIView):
         """Return the query for the session, if the caller may report for it. It has not run yet.
 
         A grant allows its own session. A bearer token allows the sessions of its user, while that
-        sign-in has not been revoked. Raises NotVisible without either and for a bad grant or another
-        session's one, TokenInvalid or TokenExpired for a bad bearer token.
+        sign-in has not been revoked; so does an API key. Raises NotVisible without either and for a bad
+        grant or another session's one, TokenInvalid or TokenExpired for a bad bearer token, and
+        InsufficientScope for a key that may not do this.
         """
         if grant := request.headers.get("Playback-Grant"):
             client = client_of(request)
@@ -294,6 +296,9 @@ class HeartbeatView(APIView):
         token = bearer_token(request)
         if token is None:
             raise NotVisible()
+        if api_keys.is_key(token):
+            owner, _ = api_keys.authenticate(token, request._request)
+            return reporting.session_of_key(session_id, owner.pk)
         claims = access_tokens.read_access(token)
         request._request.caller_id = claims.user_id  # for the audit log
         return reporting.session_of_user(session_id, claims)

@@ -34,6 +34,14 @@ def fold() -> int:
     return folded
 
 
+def fold_of(user_id: uuid.UUID) -> None:
+    """Add the new watch time of all of a user's sessions to the daily watch time. Safe to repeat."""
+    sessions = PlaybackSession.objects.filter(user=user_id)
+    behind = sessions.filter(counted_seconds__gte=F("folded_seconds") + 1)
+    for pk in list(behind.order_by("last_heartbeat_at").values_list("pk", flat=True)):
+        _fold(pk)
+
+
 @transaction.atomic
 def _fold(pk: uuid.UUID) -> bool:
     """Add one session's new watch time; return False when there is none, or none any more."""

@@ -7,8 +7,13 @@ import logging
 
 from django.db import connections
 
-from accounts import links
-from accounts.forgetting import forget_admin_sessions, forget_old_links, forget_old_sign_ins
+from accounts import erasing, links
+from accounts.forgetting import (
+    forget_admin_sessions,
+    forget_old_keys,
+    forget_old_links,
+    forget_old_sign_ins,
+)
 from audit import checkpoints, partitions, pruning, sealing
 from audit.forgetting import forget_old_requests
 from videos import engines, presence
@@ -34,7 +39,7 @@ OWN_PARTS = {
         sealing.seal_in_worker,
         links.prepare_due,  # before the worker_tick that sends the mails
     ),
-    "minute": (forget_old_requests, refreshing.mend, completing.sweep, direct.sweep),
+    "minute": (erasing.go_on, forget_old_requests, refreshing.mend, completing.sweep, direct.sweep),
     "hour": (
         purging.purge_deleted,
         garbage.collect_garbage,
@@ -44,6 +49,7 @@ OWN_PARTS = {
         partitions.make_ahead,
         forget_old_sign_ins,
         forget_old_links,
+        forget_old_keys,
         forget_admin_sessions,
         waiting.remind,
     ),

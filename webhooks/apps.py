@@ -7,4 +7,4 @@ class WebhooksConfig(AppConfig):
     name = "webhooks"
 
     def ready(self) -> None:
-        from webhooks import receivers  # noqa: F401 - importing connects the receivers
+        from webhooks import personal, receivers  # noqa: F401 - importing registers and connects

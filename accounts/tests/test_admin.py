@@ -180,6 +180,7 @@ def test_the_actions_have_names(site, viewer):
         ("dismiss_moderator", "Dismiss as moderator …"),
         ("activate", "Activate …"),
         ("deactivate", "Deactivate …"),
+        ("erase", "Erase …"),
     ]
 
 

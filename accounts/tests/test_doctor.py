@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from accounts import tokens
-from accounts.models import RefreshFamily, User
+from accounts.models import Erasure, RefreshFamily, User
 from accounts.roles import Role
 from config import doctor
 from config.tests.doctoring import said, worst
@@ -134,3 +134,14 @@ def test_signing_in_by_the_api_counts(administrator, field, days, level):
     RefreshFamily.objects.create(user=administrator, current="x", expires_at=timezone.now(), **at)
 
     assert worst("administrators") == level
+
+
+def test_an_erasure_that_does_not_end_is_a_warning(administrator):
+    assert worst("erasures") == "ok"
+    row = Erasure.objects.create(user=administrator, email="ann@example.com")
+    assert worst("erasures") == "ok"
+    Erasure.objects.update(asked_at=timezone.now() - timedelta(minutes=61))
+    assert worst("erasures") == "warning"
+    assert "ann@" not in said("erasures")
+    Erasure.objects.filter(pk=row.pk).update(finished_at=timezone.now(), email="")
+    assert worst("erasures") == "ok"

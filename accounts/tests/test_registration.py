@@ -33,6 +33,7 @@ def test_a_new_user_is_an_active_viewer(client_for):
         "role": "VIEWER",
         "is_moderator": False,
         "email_verified": False,
+        "embed_domains": [],
         "is_active": True,
         "created_at": answer.json()["created_at"],
     }

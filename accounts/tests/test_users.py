@@ -34,7 +34,7 @@ def test_an_administrator_sees_users_without_their_secrets(client_for, admin, vi
 
     assert answer.status_code == 200
     assert set(answer.json()) == {
-        "id", "email", "display_name", "role", "is_moderator", "email_verified", "is_active",
+        "id", "email", "display_name", "role", "is_moderator", "email_verified", "is_active", "embed_domains",
         "created_at",
     }  # fmt: skip
     assert answer.json()["role"] == "VIEWER"
@@ -279,7 +279,7 @@ def test_rows_that_name_a_user_are_written_while_the_user_is_locked(viewer):
             connections.close_all()
 
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
-        services._locked(viewer.pk)
+        services.locked(viewer.pk)
         pool.submit(write).result()  # with a lock that foreign keys wait for: lock_timeout
 
 

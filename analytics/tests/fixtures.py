@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
+from accounts import api_keys
 from accounts.backends import forget_role_permissions
 from audit import buffer
 from audit import protection as audit_protection
@@ -82,6 +83,7 @@ def one_of_each(
 ):
     """A row in every table that the admin site shows."""
     webhooks.create_endpoint(owner=admin, url="https://example.com/hook")
+    api_keys.create(user=admin, name="server", scopes=["read"])
     buyer, fan = make_user(), make_user()
     video = make_video(price=1999, title="<b>Bold</b>", tags=["fog"])
     order = buy(buyer, video)

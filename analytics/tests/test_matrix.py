@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 from django.utils import timezone
 
-from accounts import services, tokens
+from accounts import api_keys, services, tokens
 from accounts.models import User
 from accounts.roles import Role
 from config.tests import openapi
@@ -53,8 +53,13 @@ MATRIX: dict[str, tuple[Any, ...]] = {
     "GET auth/sessions/": (None, 401, 200, 200, 200, 200, 200),
     "DELETE auth/sessions/": (None, 401, 204, 204, 204, 204, 204),
     "DELETE auth/sessions/{id}": (None, 401, 404, 404, 204, 404, 404),
+    "GET auth/api-keys/": (None, 401, 200, 200, 200, 200, 200),
+    "POST auth/api-keys/": ({}, 401, 400, 400, 400, 400, 400),
+    "DELETE auth/api-keys/{id}": (None, 401, 404, 404, 204, 404, 404),
     "GET auth/me": (None, 401, 200, 200, 200, 200, 200),
     "PATCH auth/me": ({"display_name": "Me"}, 401, 200, 200, 200, 200, 200),
+    "DELETE auth/me": ({}, 401, 400, 400, 400, 400, 400),
+    "GET auth/me/export": (None, 401, 200, 200, 200, 200, 200),
     "GET users/": (None, 401, 403, 403, 403, 403, 200),
     "GET users/{id}": (None, 401, 403, 403, 403, 403, 200),
     "PATCH users/{id}/role": ({"role": "CREATOR"}, 401, 403, 403, 403, 403, 200),
@@ -466,6 +471,8 @@ class House:
             value = self.session()
         elif path.startswith("auth/sessions/{"):
             value = tokens.family_of(tokens.issue(self.owner).refresh)
+        elif path.startswith("auth/api-keys/{"):
+            value = api_keys.create(user=self.owner, name="x", scopes=["read"])[0].pk
         elif "orders/{" in path:
             value = self.row("orders").pk
         elif "{period}" in path:

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Model, Q
 
+from accounts import erasing
 from accounts.forgetting import LINKS_KEPT
-from accounts.models import MailedLink, RefreshFamily
+from accounts.models import ApiKey, Erasure, MailedLink, RefreshFamily
 from analytics.models import Reaction
 from audit.models import AuditCheckpoint, AuditEntry
 from payments import models as money
@@ -194,6 +195,10 @@ WAITS: dict[State, Overdue | None] = {
         lambda now: Q(created_at__lte=now - TICK, ended_at=None, expires_at__gt=now)
     ),
     (MailedLink, "ended_at", "NULL"): lambda now: Q(expires_at__lte=now - LINKS_KEPT - HOUR - TICK),
+    (ApiKey, "revoked_at", "NULL"): None,
+    (Erasure, "finished_at", "NULL"): (
+        lambda now: Q(finished_at=None, not_before__lte=now - erasing.AGAIN_AFTER - TICK)
+    ),
     (AuditEntry, "position", "NULL"): lambda now: Q(at__lte=now - TICK),
     (SandboxCheckout, "status", "open"): None,
     (SandboxPayment, "status", "requires_action"): None,

@@ -20,7 +20,8 @@ HEADERS = {
     "Retry-After": ("integer", "Seconds to wait before the request is repeated."),
     "WWW-Authenticate": (
         "string",
-        'The scheme of the access token: `Bearer`, with `error="invalid_token"` if one was sent.',
+        'The scheme of the access token: `Bearer`, with `error="invalid_token"` if one was sent, and'
+        ' with `error="insufficient_scope"` and the `scope` for an API key that lacks it.',
     ),
     "Idempotent-Replayed": (
         "string",
@@ -59,8 +60,9 @@ HEADERS_OF_ALL = (
 )  # fmt: skip
 HEADERS_OF_STATUS = {
     # The answers that `payments.idempotency` stores and repeats.
-    **dict.fromkeys((400, 402, 403, 404, 422), ("Idempotent-Replayed",)),
+    **dict.fromkeys((400, 402, 404, 422), ("Idempotent-Replayed",)),
     401: ("WWW-Authenticate",),
+    403: ("Idempotent-Replayed", "WWW-Authenticate"),
     409: ("Idempotent-Replayed", "Retry-After"),
     423: ("Retry-After",),
     429: ("Retry-After",),
@@ -71,6 +73,7 @@ MORE_OF_AN_ERROR = {  # the extra members that some errors have (DomainError.ext
     "decline_code": ("card_declined", "The bank's reason."),
     "current_amount": ("price_changed", "The amount that the video costs now."),
     "currency": ("price_changed, earlier_period_open", "The currency of the amount or month."),
+    "scope": ("insufficient_scope", "The scope that the API key lacks; missing if none is enough."),
     "period": ("earlier_period_open", "The month that must be closed first, as YYYY-MM."),
 }
 ERROR_DETAIL = {

@@ -60,6 +60,8 @@ class ApiExceptionHandler(ExceptionHandler):
         headers: dict[str, str] = super().get_headers(exc)
         if exc.status_code == status.HTTP_401_UNAUTHORIZED:
             headers["WWW-Authenticate"] = challenge(exc)
+        if error := getattr(exc, "challenge", ""):
+            headers["WWW-Authenticate"] = f"{BEARER}, {error}"
         if isinstance(exc, DomainError) and exc.retry_after:
             headers["Retry-After"] = str(exc.retry_after)
         return headers

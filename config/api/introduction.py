@@ -5,6 +5,9 @@ Upload, transcode, sell and stream videos.
 
 * **Sign in** with `POST /api/v1/auth/login` and send `Authorization: Bearer <access token>`. Anyone may
   read the public catalogue and play free videos, unless the operator has turned that off.
+* **Servers and scripts** send an API key of `POST /api/v1/auth/api-keys/` in place of the access token.
+  Each operation says which scope the key needs, also as `x-api-key-scope`; without it the answer is 403
+  `insufficient_scope`.
 * **Errors** have one body, with a `code` for programs and a `detail` for people. Each operation lists
   its codes, also as `x-error-codes`.
 * **Ids** are UUIDs. **Times** are ISO 8601 in UTC. **Money** is a decimal string with a `currency`.

@@ -4,6 +4,7 @@ All operations share one error body and one response for each status (`config.ap
 that an operation can answer with stand in its description and in its ``x-error-codes``.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +44,15 @@ class AutoSchema(StandardizedErrorsSchema):
         operation["x-error-codes"] = sorted({code for names in codes.values() for code in names})
         operation.setdefault("security", [])
         operation["description"] = _described(operation.get("description", ""), codes)
+        for authenticator in self.view.get_authenticators():
+            if hasattr(authenticator, "scope_of"):  # of an API key (accounts.authentication)
+                scope = authenticator.scope_of(self.method, re.sub(r"\{[^}]*\}", "*", self.path))
+                operation["x-api-key-scope"] = scope
+                operation["description"] += (
+                    f"\n\nAn API key needs the scope `{scope}`."
+                    if scope
+                    else "\n\nNot for API keys."
+                )
         for status in sorted(codes):
             operation["responses"][str(status)] = {
                 "$ref": f"{REF}/responses/{refusals.response_name(status)}"
@@ -79,8 +89,21 @@ class AutoSchema(StandardizedErrorsSchema):
             parameters[REQUEST_ID["name"], "header"] = REQUEST_ID
         return parameters
 
+    def _takes_body(self) -> bool:
+        return self.method in WITH_BODY or getattr(self._view_method(), "takes_body", False)
+
+    def _get_request_body(self, direction: Direction = "request") -> Document | None:
+        """Describe the body of a DELETE that needs one (`takes_body`), as that of a POST."""
+        method = self.method
+        try:
+            self.method = "POST" if self._takes_body() and method == "DELETE" else method
+            body: Document | None = super()._get_request_body(direction)  # type: ignore[no-untyped-call]  # has no annotations
+        finally:
+            self.method = method
+        return body
+
     def _has_several_bodies(self) -> bool:
-        body = self.get_request_serializer() if self.method in WITH_BODY else None
+        body = self.get_request_serializer() if self._takes_body() else None
         return isinstance(body, dict) and len(body) > 1
 
     def _get_response_headers_for_code(
@@ -143,7 +166,7 @@ class AutoSchema(StandardizedErrorsSchema):
     def _determine_fields_with_error_codes(self) -> list[InputDataField]:
         """Return the fields of the body and of the query, each with its error codes."""
         inputs: list[Any] = [each for each in self.get_override_parameters() if is_serializer(each)]
-        if self.method in WITH_BODY:
+        if self._takes_body():
             body = self.get_request_serializer()
             bodies: list[Any] = [*body.values()] if isinstance(body, dict) else [body]
             inputs += [each for each in bodies if each is not OpenApiTypes.BINARY]
@@ -159,7 +182,7 @@ class AutoSchema(StandardizedErrorsSchema):
         view = self.view
         permissions = view.get_permissions()
         codes = list(refusals.ALWAYS.items())
-        if self.method in WITH_BODY and self.get_request_serializer():
+        if self._takes_body() and self.get_request_serializer():
             codes += refusals.WITH_BODY.items()
         for authenticator in view.get_authenticators():
             codes += refusals.codes_by_status(getattr(authenticator, "refusals", ()))

@@ -54,8 +54,9 @@ class APIView(views.APIView):
     def perform_authentication(self, request: Request) -> None:
         try:
             super().perform_authentication(request)
-        except exceptions.AuthenticationFailed:
-            self.count_request(request, _network_of(request))
+        except exceptions.APIException as refusal:
+            # An API key without the scope has an owner (accounts.errors.InsufficientScope).
+            self.count_request(request, getattr(refusal, "limit_key", _network_of(request)))
             raise
         self.count_request(request, self.limit_key(request))
 

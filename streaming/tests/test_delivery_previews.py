@@ -1,6 +1,7 @@
 """What a preview's grant opens, in all engines: the first segments, and texts cut to them."""
 
 import re
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from uuid import uuid4
 from xml.etree import ElementTree as ET
@@ -28,7 +29,7 @@ HEAD = (
 )
 
 
-def playlist(name: str, lengths: list[float], *, end: str = "#EXT-X-ENDLIST\n") -> str:
+def playlist(name: str, lengths: Sequence[float], *, end: str = "#EXT-X-ENDLIST\n") -> str:
     parts = [f"#EXTINF:{s:.3f},\n{name}/{n}.m4s\n" for n, s in enumerate(lengths, 1)]
     return HEAD.format(name=name) + "".join(parts) + end
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from streaming.delivery.previews import cut, is_open, part_of
-from videos.processing import early, growing, original, pipeline
+from videos.processing import early, growing, original, packager, pipeline
 from videos.tests.media import ffmpeg, h264, picture, tone
 
 pytestmark = pytest.mark.programs
@@ -49,7 +49,7 @@ def grown(tmp_path, monkeypatch):
 
     path = source(tmp_path / "s.mkv", "-c:v", "mpeg4")
     early.first_rendition(path, tmp_path / "w", lambda *_: None, begin)
-    return served, pipeline.packager.SEGMENT_SECONDS
+    return served, packager.SEGMENT_SECONDS
 
 
 @pytest.mark.parametrize("make", [copied, encoded, grown])
@@ -63,7 +63,8 @@ def test_previews_reach_to_their_end_and_at_most_one_segment_beyond(make, tmp_pa
     for preview in range(1, SECONDS + 1):
         part = part_of(preview, length)
         for name, text in tracks.items():
-            ends, begins = 0.0, {}
+            ends = 0.0
+            begins: dict[str, float] = {}
             for seconds, file in re.findall(r"#EXTINF:([0-9.]+),\n(?:#.*\n)*(\S+)\n", text):
                 begins.setdefault(file, ends)
                 ends += float(seconds)

@@ -1,7 +1,6 @@
 """The preview of a paid video: who gets it, what it is, and when it ends."""
 
 import pytest
-from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from accounts.roles import Role
@@ -258,11 +257,11 @@ def test_tokens_cost_no_more_than_those_of_the_whole(client_for, viewer, video, 
         sessions.redeem(token=answer.data["stream_token"], client=CLIENT)
 
 
-def test_a_moderator_at_the_desk_still_watches_the_whole(video):
+def test_a_moderator_at_the_desk_still_watches_the_whole(viewer, video):
     content = tokens.read(tokens.issue(video_id=video.pk, user_id=None, is_review=True))
     assert (content.is_review, content.is_preview) == (True, False)
     with pytest.raises(NotVisible):
-        sessions.review_token(moderator=AnonymousUser(), video_id=video.pk)
+        sessions.review_token(moderator=viewer, video_id=video.pk)
 
 
 def test_the_page_asks_for_the_preview_and_links_the_trailer(client, video, make_video, creator):

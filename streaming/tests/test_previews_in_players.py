@@ -5,7 +5,7 @@ import subprocess
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Response, expect
 
 from config.tests import browser, npm
 from streaming.models import PlaybackSession
@@ -64,8 +64,13 @@ def test_a_player_plays_it_to_its_end(chromium, video, name):
     file = npm.installed(HERE) / script
     with processes.web() as (_, port), browser.run(chromium) as running:
         page = running.new_context(bypass_csp=True).new_page()
-        refused = []
-        page.on("response", lambda each: each.status >= 400 and refused.append(each.url))
+        refused: list[str] = []
+
+        def note(answer: Response) -> None:
+            if answer.status >= 400:
+                refused.append(answer.url)
+
+        page.on("response", note)
         page.goto(f"http://127.0.0.1:{port}/")
         refused.clear()
         session = page.evaluate(OPEN, str(video.pk))

@@ -34,12 +34,13 @@ def purge_deleted() -> int:
 def purge(video: Video, *, at_once: bool = False) -> bool:
     """Remove source, versions, captions and posters of a deleted video for good.
 
-    ``at_once`` does not wait for DELETED_RETENTION_DAYS. Returns False if another process did. The row
-    first says that there are no files; `garbage` removes those that a kill then leaves.
+    ``at_once`` does not wait for DELETED_RETENTION_DAYS: for a creator who is erased. Returns
+    False if another process did. The row first says that there are no files; `garbage` removes
+    those that a kill then leaves.
     """
     with transaction.atomic():
-        candidates = Video.objects.deleted().filter(purged_at=None) if at_once else due()
-        purged = candidates.filter(pk=video.pk).update(
+        removable = Video.objects.deleted().filter(purged_at=None) if at_once else due()
+        purged = removable.filter(pk=video.pk).update(
             purged_at=timezone.now(),
             status=Video.Status.CREATED,
             source_path="",
@@ -50,12 +51,13 @@ def purge(video: Video, *, at_once: bool = False) -> bool:
             poster_tag="",
             has_storyboard=False,
         )
-        if not purged:
-            return False
-        Caption.objects.filter(video=video).delete()
-        Presentation.objects.filter(video=video).delete()
-        audit.record(actor=None, action=AuditAction.VIDEO_PURGED, target=video)
+        if purged:
+            Caption.objects.filter(video=video).delete()
+            Presentation.objects.filter(video=video).delete()
+            audit.record(actor=None, action=AuditAction.VIDEO_PURGED, target=video)
+    if not purged and not at_once:  # an erasure goes on where it was killed
+        return False
     with suppress(OSError):  # `garbage` removes the others
         for folder in (VERSIONS, SOURCES, POSTERS):
             storage.store().remove(f"{folder}/{video.pk}")
-    return True
+    return bool(purged)

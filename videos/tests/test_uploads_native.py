@@ -7,10 +7,12 @@ import pytest
 from django.test.client import BOUNDARY, MULTIPART_CONTENT
 from rest_framework.exceptions import APIException
 
+from accounts import api_keys
 from config import bodies
 from videos.errors import UploadInterrupted
 from videos.uploads.asgi import Uploads, refusal_before_body
 from videos.uploads.parser import ENVIRON_KEY
+from videos.uploads.resumable import _begun
 
 HALF = (
     f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="f.mp4"\r\n\r\n'
@@ -84,3 +86,30 @@ def test_no_charset_breaks_the_look_before_the_body(charset):
         "wsgi.input": io.BytesIO(),
     }
     assert isinstance(refusal_before_body(environ), APIException)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("scopes", "status"), [(["uploads"], None), (["videos:write", "read"], 403), ([], 401)]
+)
+def test_an_api_key_needs_the_scope_before_the_body_is_read(creator, media, scopes, status):
+    key = api_keys.create(user=creator, name="camera", scopes=scopes)[1] if scopes else "vod_junk"
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/api/v1/videos/",
+        "CONTENT_TYPE": MULTIPART_CONTENT,
+        "CONTENT_LENGTH": "9",
+        "HTTP_AUTHORIZATION": f"Bearer {key}",
+        "wsgi.input": io.BytesIO(),
+    }
+    refusal = refusal_before_body(environ)
+    assert (refusal and refusal.status_code) == status
+    tus = environ | {
+        "PATH_INFO": "/api/v1/uploads/",
+        "CONTENT_TYPE": "application/offset+octet-stream",
+        "HTTP_TUS_RESUMABLE": "1.0.0",
+        "HTTP_UPLOAD_LENGTH": "9",
+        "HTTP_UPLOAD_METADATA": "title WA==",
+    }
+    outcome = _begun(tus)
+    assert getattr(outcome, "status_code", None) == status

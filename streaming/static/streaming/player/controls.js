@@ -113,7 +113,7 @@ export class Controls {
     if (!engine) return;
     const { qualities } = engine;
     const playing = qualities.find(({ isPlaying }) => isPlaying);
-    const automatic = { id: -1, label: playing ? `Automatic (${playing.label})` : "Automatic" };
+    const automatic = { id: -1, label: playing ? `Auto (${playing.label})` : "Auto" };
     options(this.find("#quality"), [automatic, ...qualities], engine.quality);
     this.find("#quality").parentElement.hidden = qualities.length === 0;
     options(this.find("#sound"), engine.sounds, engine.sound);
