@@ -51,6 +51,8 @@ class AuditAction(models.TextChoices):
     VIDEO_DELETED = "video.deleted", "Video deleted"
     VIDEO_RESTORED = "video.restored", "Video restored"
     VIDEO_REPROCESSED = "video.reprocessed", "Video queued to be made again"
+    VIDEO_ENCRYPTED = "video.encrypted", "Version of a video encrypted"
+    VIDEO_DECRYPTED = "video.decrypted", "Version of a video made clear again"
     VIDEO_REPORTED = "video.reported", "Video reported"
     CASE_OPENED = "case.opened", "Video put before the moderators"
     CASE_DISMISSED = "case.dismissed", "Reports dismissed"

@@ -9,6 +9,7 @@ from config.env import choice, read, wrong
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
 _PREFIX = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/)*")
+_CDN = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9_.~-]{1,100}){0,8}")
 REGION = "us-east-1"
 
 
@@ -49,6 +50,22 @@ def delivery(name: str, *, storage: str, bucket: str, access_key: str) -> str:
     elif storage == "s3" and not access_key:
         allowed = "with STORAGE=s3 it needs S3_ACCESS_KEY and S3_SECRET_KEY, with which nginx signs"
         wrong(name, allowed, example="embedded")
+    return value
+
+
+def cdn(name: str, *, encryption: str) -> str:
+    """Return the address of the folder of all videos on the host that sends segments, or "".
+
+    It is an origin, perhaps with a path, without a slash at the end. Segments must be encrypted there.
+    """
+    value = read(name).rstrip("/")
+    if value and encryption == "none":
+        wrong(name, "it needs HLS_ENCRYPTION: everybody can read segments there", example="")
+        return ""
+    if value and not _CDN.fullmatch(value):
+        allowed = "it must be an address like https://host or https://host/folder, without a query"
+        wrong(name, allowed, example="https://cdn.example.com/videos")
+        return ""
     return value
 
 

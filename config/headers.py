@@ -4,7 +4,9 @@ Media files have headers of their own (`streaming/delivery/answers.py`).
 """
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -54,3 +56,14 @@ def add(request: HttpRequest, response: HttpResponseBase) -> None:
         defaults = {**DEFAULTS, "Content-Security-Policy": ADMIN}
     for name, value in defaults.items():
         response.headers.setdefault(name, value)
+    if settings.CDN_URL:
+        policy = _with_segments_of(response.headers["Content-Security-Policy"], settings.CDN_URL)
+        response.headers["Content-Security-Policy"] = policy
+
+
+def _with_segments_of(policy: str, address: str) -> str:
+    """Return a page's policy that lets players fetch segments from the host of an address."""
+    host = "{0.scheme}://{0.netloc}".format(urlsplit(address))
+    for kind in ("connect-src", "media-src"):
+        policy = policy.replace(f"{kind} 'self'", f"{kind} 'self' {host}")
+    return policy

@@ -39,6 +39,11 @@ S3_PUBLIC_ENDPOINT = env.origin("S3_PUBLIC_ENDPOINT")  # empty: clients reach S3
 MEDIA_CACHE_BYTES = env.number("MEDIA_CACHE_BYTES", 10 * 1024**3, minimum=64 * 1024**2)
 if STORAGE == "s3" or S3_BUCKET:
     env_storage.require_all(bucket=S3_BUCKET, access_key=S3_ACCESS_KEY, secret_key=S3_SECRET_KEY)
+HLS_ENCRYPTION = env.choice("HLS_ENCRYPTION", "none", among=("none", "aes-128"))
+_hls = [env.secret("HLS_KEY_SECRET", at_least=32, default=SECRET_KEY)]
+_hls += [*env.words("HLS_KEY_SECRET_FALLBACKS"), SECRET_KEY, *SECRET_KEY_FALLBACKS]
+HLS_KEYS = [env.derived_key(secret, "hls-keys") for secret in dict.fromkeys(_hls)]
+CDN_URL = env_storage.cdn("CDN_URL", encryption=HLS_ENCRYPTION)
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"

@@ -6,6 +6,7 @@ rendition is the same part. All parts of a version count as equally long. Sent m
 kernel: a client that ends its connection may not have read all of it.
 """
 
+import math
 import uuid
 from collections.abc import Mapping
 
@@ -43,11 +44,13 @@ def share(sessions: PlaybackSessionQuerySet, duration_seconds: float | None) -> 
     for length, *parts in sessions.values_list("segment_seconds", "delivered", "begun"):
         for bits in parts:
             sent[length] = sent.get(length, 0) | int.from_bytes(bits, "little")
+    # A key of the last segments (CDN_URL) stands for as many as any other key, also after the end.
+    end = duration_seconds or math.inf
     merged = intervals.merge(
         ((number - 1) * length, number * length)
         for length, bits in sent.items()
         for number in range(bits.bit_length())
-        if bits >> number & 1
+        if bits >> number & 1 and (number - 1) * length < end
     )
     seconds, longest = intervals.total(merged), max(sent, default=SEGMENT_SECONDS)
     duration = duration_seconds or longest

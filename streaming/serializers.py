@@ -56,7 +56,7 @@ class StreamTokenSerializer(serializers.Serializer):
     formats = serializers.ListField(
         child=serializers.ChoiceField(choices=FORMATS),
         help_text="The values that the query parameter `format` of `stream_url` takes for this video. "
-        "Only `hls` while its first rendition is still being made.",
+        "Only `hls` while its first rendition is still being made, and where segments are encrypted.",
     )
     is_preview = serializers.BooleanField(
         help_text="Whether the token is for the preview, and not for the whole video."
@@ -89,7 +89,8 @@ class PlaybackSerializer(serializers.Serializer):
     hls_url = serializers.URLField()
     dash_url = serializers.URLField(
         allow_null=True,
-        help_text="Null while the first rendition of the video is still being made.",
+        help_text="Null while the first rendition of the video is still being made, and where segments "
+        "are encrypted.",
     )
     heartbeat_url = serializers.URLField()
     heartbeat_interval_seconds = serializers.IntegerField(

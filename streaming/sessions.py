@@ -31,7 +31,9 @@ from streaming.delivery.snapshot import SETTLED_SECONDS
 from streaming.errors import NotReady, PurchaseRequired, SessionEnded, StreamTokenInvalid
 from streaming.models import PREVIEW, PlaybackSession, PlaybackSessionQuerySet
 from videos import reading
-from videos.models import Video, formats_of
+from videos.encryption import keys
+from videos.models import Video
+from videos.versions import formats_of
 
 Reason = PlaybackSession.EndReason
 Caller = User | AnonymousUser
@@ -246,6 +248,8 @@ def _require_playable(video: Video) -> None:
 
 def _require_format(version: str, needs: str) -> None:
     """Raise NotReady unless the version can be played in the format ``needs``."""
+    if needs not in formats_of(version) and keys.is_encrypted(version):
+        raise NotReady("This video is encrypted and can be played as HLS. Leave out `format`.")
     if needs not in formats_of(version):
         raise NotReady(
             "While its first rendition is being made, this video can be played as HLS. "

@@ -51,8 +51,8 @@ from streaming.serializers import (
     SessionSerializer,
     StreamTokenSerializer,
 )
-from videos.models import formats_of
 from videos.permissions import MayBrowse
+from videos.versions import formats_of
 
 MANIFESTS = {
     "hls": ("master.m3u8", "application/vnd.apple.mpegurl"),

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from config.doctor import Finding, check, error, ok, warning
 from videos import engines, storage
-from videos.models import Period, ProcessingJob, WorkerPresence
+from videos.encryption import keys
+from videos.models import Period, ProcessingJob, Video, WorkerPresence
 from videos.processing import cage, holes, speech, tools
 from videos.processing.errors import ToolFailed, ToolMissing
 from videos.storage import both
@@ -126,6 +127,34 @@ def bucket() -> Iterator[Finding]:
             "Move them to the bucket: python manage.py move_storage.",
         )
     yield from found or [ok(f"The bucket {settings.S3_BUCKET} can be written, and is private.")]
+
+
+@check("Videos", "encryption", needs_tables=True)
+def encryption() -> Iterator[Finding]:
+    """Check that the published versions are as HLS_ENCRYPTION says, and that their secrets are known."""
+    published = Video.objects.filter(purged_at=None).exclude(current_version="")
+    encrypted = published.filter(current_version__startswith=keys.MARK)
+    if not keys.is_on() and not encrypted.exists():
+        return
+    lost = [version for version in encrypted.values_list("current_version", flat=True).iterator()
+            if not keys.is_known(version)]  # fmt: skip
+    if lost:
+        yield error(
+            f"{len(lost)} videos cannot be played: the secret of their keys is not in the settings.",
+            "Put the old HLS_KEY_SECRET (or SECRET_KEY) into HLS_KEY_SECRET_FALLBACKS.",
+        )
+    clear = published.exclude(current_version__startswith=keys.MARK)
+    if keys.is_on() and (count := clear.count()):
+        yield warning(
+            f"{count} published videos are not encrypted.", "Run python manage.py encrypt_videos."
+        )
+    elif not keys.is_on() and (count := encrypted.count()):
+        yield warning(
+            f"{count} published videos are encrypted, and HLS_ENCRYPTION is none.",
+            "Run python manage.py encrypt_videos --off.",
+        )
+    elif not lost:
+        yield ok("All published versions are encrypted, with secrets of the settings.")
 
 
 @check("Videos", "isolation", at_start=True)

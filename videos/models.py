@@ -11,6 +11,7 @@ from config.ids import uuid7
 from config.texts import validate_name
 from videos import querysets
 from videos.embedding import Embeddable
+from videos.encryption.models import Switched
 from videos.engines.models import Period as Period  # a model of this app, as the next
 from videos.engines.models import WorkerPresence as WorkerPresence
 from videos.presentation.models import Caption
@@ -18,15 +19,8 @@ from videos.previews import CONSTRAINTS, Previewed
 from videos.tags import Tag
 from videos.uploads.models import Upload as Upload
 
-GROWING = "g"  # begins the names of growing versions; those of all others are hexadecimal
 
-
-def formats_of(version: str) -> list[str]:
-    """Return the formats in which a version can be played: only HLS has playlists that grow."""
-    return ["hls"] if version.startswith(GROWING) else ["hls", "dash"]
-
-
-class Video(Previewed, Embeddable):
+class Video(Previewed, Embeddable, Switched):
     """One title in the catalogue, with its details, price and files.
 
     Invariants, held by the database:

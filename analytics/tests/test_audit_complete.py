@@ -45,6 +45,8 @@ ELSEWHERE = {
     Action.VIDEO_PROCESSING: "videos/tests/test_publishing.py",
     Action.VIDEO_PLAYABLE: "videos/tests/test_publishing.py",
     Action.VIDEO_REPROCESSED: "videos/tests/test_reprocessing.py",
+    Action.VIDEO_ENCRYPTED: "videos/tests/test_encryption.py",
+    Action.VIDEO_DECRYPTED: "videos/tests/test_encryption.py",
     Action.VIDEO_PURGED: "videos/tests/test_purging.py",
     Action.VIDEO_READY: "videos/tests/test_publishing.py",
     Action.VIDEO_FAILED: "videos/tests/test_publishing.py",

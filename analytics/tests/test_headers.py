@@ -212,3 +212,13 @@ def send(port: int, text: str) -> HTTPResponse:
         response = HTTPResponse(client)
         response.begin()
         return response
+
+
+def test_pages_may_fetch_segments_of_the_cdn_and_nothing_else(client, db, settings):
+    settings.CDN_URL = "https://cdn.example:8443/videos"
+    policy = client.get("/sign-in")["Content-Security-Policy"]
+
+    assert "connect-src 'self' https://cdn.example:8443;" in policy
+    assert "media-src 'self' https://cdn.example:8443 blob:;" in policy
+    assert policy.count("cdn.example") == 2
+    assert client.get("/health/live")["Content-Security-Policy"] == NOTHING

@@ -281,6 +281,7 @@ COMMANDS = {
     "createsuperuser": ("user.registered", "accounts/tests/test_passwords.py"),
     "changepassword": ("user.password_changed", "accounts/tests/test_passwords.py"),
     "restore_video": ("video.restored", "videos/tests/test_catalogue_change.py"),
+    "encrypt_videos": ("video.encrypted", "videos/tests/test_encryption.py"),
     "reprocess": ("video.reprocessed", "videos/tests/test_reprocessing.py"),
     "purge_deleted": ("video.purged", "videos/tests/test_purging.py"),
     "import_videos": ("video.created", "videos/tests/test_catalogue_create.py"),

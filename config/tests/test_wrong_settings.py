@@ -78,6 +78,9 @@ WRONG = [
     ("S3_PATH_STYLE", "perhaps", "must be true or false"),
     ("S3_PUBLIC_ENDPOINT", "https://s3.example.com/bucket", "without a path"),
     ("MEDIA_CACHE_BYTES", "1000", "from 67108864"),
+    ("HLS_ENCRYPTION", "cenc", "one of none, aes-128"),
+    ("HLS_KEY_SECRET", "short", "at least 32 random characters"),
+    ("CDN_URL", "https://cdn.example.com", "it needs HLS_ENCRYPTION"),
     ("ALGORITHM", "none", "one of HS256, HS384, HS512"),
     ("ACCESS_TOKEN_EXPIRE_MINUTES", "0", "from 1 to 1440"),
     ("REFRESH_TOKEN_EXPIRE_DAYS", "365", "from 1 to 90"),
@@ -151,7 +154,7 @@ def test_one_line_explains_a_wrong_setting(monkeypatch, tmp_path, name, value, w
     assert f". Example: {name}=" in line
     assert len(line) < 400
     if (
-        name not in {"SECRET_KEY", "METRICS_TOKEN"}
+        name not in {"SECRET_KEY", "METRICS_TOKEN", "HLS_KEY_SECRET"}
         and len(value) < 100
         and not re.search(r"pass|:port|\?s", value)
     ):
@@ -171,6 +174,20 @@ def test_the_example_of_a_line_is_accepted(monkeypatch, tmp_path, name, value, w
         return
 
     settings_with(monkeypatch, tmp_path, **{name: example})
+
+
+@pytest.mark.parametrize(
+    "value", ["cdn.example.com", "https://cdn.example.com/?a=b", "https://user@cdn.example.com"]
+)
+def test_the_address_of_a_cdn(monkeypatch, tmp_path, value):
+    encrypted = {"HLS_ENCRYPTION": "aes-128"}
+    (line,) = refusal(monkeypatch, tmp_path, CDN_URL=value, **encrypted)
+
+    assert "an address like https://host" in line
+    example = line.partition(". Example: CDN_URL=")[2]
+    made = settings_with(monkeypatch, tmp_path, CDN_URL=f"{example}/", **encrypted)
+    assert made["CDN_URL"] == example
+    assert len(made["HLS_KEYS"][0]) == 32
 
 
 def test_traces_without_opentelemetry_name_the_package(monkeypatch, tmp_path):

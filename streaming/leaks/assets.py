@@ -50,6 +50,7 @@ class Playback:
     version: str
     agent: str
     files: dict[str, list[str]] = field(default_factory=dict)  # below the version
+    elsewhere: list[str] = field(default_factory=list)  # addresses of segments on a CDN
 
     def path(self, name: str, *, grant: str = "") -> str:
         return f"/media/{grant or self.grant}/{self.video}/{self.version}/{name}"
@@ -100,6 +101,8 @@ def _named(door: Door, playback: Playback, playlist: str) -> Iterator[str]:
     for uri in dict.fromkeys(uris):
         name = urljoin(playlist, uri)
         if "://" in name:  # of a CDN, which `public` looks at
+            if name.endswith(".m4s"):
+                playback.elsewhere.append(name)
             continue
         yield name
         if name.endswith(".m3u8"):

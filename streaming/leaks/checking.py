@@ -118,6 +118,11 @@ class Check:
             running[viewer] = self.played[viewer] = begun
             home = f"{VERSIONS}/{begun.video}/{begun.version}"
             self.stored |= {kind: f"{home}/{name}" for kind, name in begun.samples.items()}
+            for asset, answer, is_open in public.clear_answers(begun.elsewhere):
+                cell = Cell(
+                    state.name, asset, rules.ANONYMOUS, is_open, False, status=answer.status
+                )
+                self.cells.append(cell)
             for kind, names in begun.files.items():
                 answers = [self.door.ask(begun.path(name), agent=DEVICE) for name in names]
                 worst = min(answers, key=lambda each: each.is_open)

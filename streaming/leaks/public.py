@@ -1,11 +1,29 @@
-"""What a bucket gives to somebody without any right."""
+"""What a bucket, or a CDN before it, gives to somebody without any right."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 
 from streaming.leaks.asking import Answer, Door
+from videos.encryption import versions
+
+
+def clear_answers(segments: Sequence[str]) -> Iterator[tuple[str, Answer, bool]]:
+    """Ask another host (CDN_URL) for segments, and for what lies beside them, without any right.
+
+    Yields what was asked for, the answer, and whether it gives something that nobody may have there:
+    everybody may have segments, as long as they are encrypted, and nothing else.
+    """
+    for segment in dict.fromkeys((*segments[:1], *segments[-1:])):
+        parts = urlsplit(segment)
+        door = Door(f"{parts.scheme}://{parts.netloc}")
+        answer = door.ask(parts.path)
+        is_clear = versions.is_clear(answer.body[:8], len(answer.body))
+        yield "clear segment of the CDN", answer, answer.is_open and is_clear
+        track, _, _ = parts.path.rpartition("/")
+        answer = door.ask(f"{track}.m3u8")
+        yield "playlist of the CDN", answer, answer.is_open
 
 
 def answers(names: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:

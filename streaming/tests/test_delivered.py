@@ -176,6 +176,10 @@ def test_longer_segments_count_as_what_they_are(viewer, make_video):
     assert watch(0b111000).delivered_seconds == 12  # the seconds from 8 to 20
     assert share() == pytest.approx(20 / 60)
 
+    # A key of encrypted segments stands for the segments 11 to 20; the video has 15 of four seconds.
+    watch(sum(1 << number for number in range(11, 21)))
+    assert share() == pytest.approx((20 + 20) / 60)
+
 
 @pytest.mark.django_db(transaction=True)
 def test_processes_that_record_at_once_lose_nothing(session):

@@ -13,11 +13,12 @@ from accounts import tokens
 from config.tests import browser
 from streaming.models import PlaybackSession
 from streaming.tests.player import play, seconds_played
-from videos.models import GROWING, Video
+from videos.models import Video
 from videos.processing import growing
 from videos.services import catalogue, sources
 from videos.tests import processes
 from videos.tests.media import ffmpeg, h264, tone
+from videos.versions import GROWING
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.journeys]
 PASSWORD = "a long pass phrase"

@@ -18,6 +18,7 @@ from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible, ServiceUnavailable
 from videos import storage
+from videos.encryption import reading
 from videos.errors import NoVersion
 from videos.models import Video
 from videos.processing import posters
@@ -42,7 +43,7 @@ def choose_moment(*, video: Video, actor: User, at_seconds: float) -> Video:
         if not storage.store().exists(f"{name}/{MASTER}"):
             storage.require()
             raise NoVersion("The video's files are missing on the server. Upload the video again.")
-        with storage.store().reading(name) as (version, bring):
+        with reading.clear(video) as (version, bring):
             made = posters.poster_at(version, video.renditions, at_seconds, folder, bring=bring)
         return _keep(video, actor, made)
 

@@ -14,6 +14,7 @@ from django.db.models import F
 from django.utils.translation import get_language_info
 
 from videos import durable, storage
+from videos.encryption import keys, versions
 from videos.errors import StorageAway
 from videos.models import Video
 from videos.presentation import cues, words
@@ -102,6 +103,8 @@ def _write(video: Video, due: Presentation, folder: Path) -> None:
     seconds = video.duration_seconds or 0.0
     texts = [_track(caption, seconds) for caption in video.captions.order_by("pk")]
     manifests.compose(folder, texts=texts, sounds=sounds, seconds=seconds)
+    if keys.is_encrypted(folder.name):
+        versions.place(folder, video=video.pk, version=folder.name)
     _write_chapters(video, folder, seconds)
     facts = {
         "audio_tracks": [

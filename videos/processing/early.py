@@ -13,14 +13,15 @@ def first_rendition(
     source: Path,
     work: Path,
     on_progress: Callable[[str, int], None],
-    on_beginning: Callable[[Output], Path],
+    on_beginning: Callable[[Output], Path] | None = None,
     on_growth: Callable[[Path], object] = str,
 ) -> Output:
     """Make a version of ``source`` with one rendition in ``work/out``, as soon as possible.
 
     ``on_beginning`` is called, at most once, with a growing version that can be played already: it
     publishes its folder, and returns where the folder is now. ``on_growth`` is called with that folder
-    whenever there is more in it. Everything else is as in ``pipeline.transcode``; the version
+    whenever there is more in it. Without ``on_beginning`` nothing is published before it is
+    complete. Everything else is as in ``pipeline.transcode``; the version
     ``is_full`` if the ladder has no further renditions.
     """
     on_progress("copy", 0)

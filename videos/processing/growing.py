@@ -87,14 +87,15 @@ class Growing:
     """Publishes a growing version as soon as it can be played, and then its further segments.
 
     ``start`` is called at most once, with the finished beginning of the version: it publishes the folder
-    and returns where it is now. An exception in it stops the encode. ``extend`` is called with that
+    and returns where it is now. An exception in it stops the encode. None:
+    nothing is published. ``extend`` is called with that
     folder whenever there is more in it.
     """
 
     def __init__(
         self,
         work: Path,
-        start: Callable[[Output], Path],
+        start: Callable[[Output], Path] | None,
         extend: Callable[[Path], object] = str,
     ) -> None:
         self._work, self._start, self._extend = work, start, extend
@@ -131,7 +132,7 @@ class Growing:
         if self._folder is not None:
             self._publish(self._folder)
             self._extend(self._folder)
-        elif self._is_worth_it(percent):
+        elif self._start is not None and self._is_worth_it(percent):
             folder = self._work / "growing"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()

@@ -62,7 +62,9 @@ def _versions() -> Iterator[str]:
         switched_at = ProcessingJob.objects.filter(
             video=video_id, state=ProcessingJob.State.DONE
         ).aggregate(at=Max("finished_at"))["at"]
-        if switched_at is not None and switched_at > timezone.now() - grants:
+        remade = Video.objects.filter(pk=video_id).values_list("switched_at", flat=True).first()
+        moments = [at for at in (switched_at, remade) if at is not None]
+        if moments and max(moments) > timezone.now() - grants:
             continue
         if _untouched(storage.store().changed_at(name), grants.total_seconds()):
             yield name

@@ -18,15 +18,17 @@ from audit.actions import AuditAction
 from config import tracing
 from config.errors import StorageFull
 from videos import jobs, storage
+from videos.encryption import keys
 from videos.errors import LeaseLost, StorageAway
-from videos.models import GROWING, ProcessingJob, Video
+from videos.models import ProcessingJob, Video
 from videos.processing import early, growing, pipeline
 from videos.processing.errors import FetchFailed, Rejected, ToolFailed
 from videos.processing.pipeline import Output
-from videos.services import chunking, failures, fetching, importing, transcribing
+from videos.services import chunking, encrypting, failures, fetching, importing, transcribing
 from videos.services.failures import Ending
 from videos.services.finished import Clock, bytes_of, tell_finished
 from videos.signals import video_published
+from videos.versions import GROWING
 
 logger = logging.getLogger(__name__)
 Completeness = Video.Completeness
@@ -119,11 +121,10 @@ def _work(job: ProcessingJob, report: "_Reporter") -> None:
     source = fetching.source_of(job, report)
     if job.stage == ProcessingJob.Stage.FIRST:
         grower = _Grower(job)
-        publish(
-            job,
-            early.first_rendition(source, job.work_folder, report, grower.begin, grower.extend),
-            report.clock,
-        )
+        # Segments of a growing version are clear, and nothing clear may be where everybody can read.
+        growth = () if keys.is_on() else (grower.begin, grower.extend)
+        output = early.first_rendition(source, job.work_folder, report, *growth)
+        publish(job, output, report.clock)
     else:
         in_chunks = partial(chunking.encode, job)
         output = pipeline.transcode(source, job.work_folder, report, in_chunks=in_chunks)
@@ -134,16 +135,22 @@ def publish(job: ProcessingJob, output: Output, clock: Clock | None = None) -> N
     """Publish a finished version: rename its folder, then switch the video to it in one transaction.
 
     The transaction ends the job, or returns it to the queue after an early version; both check the
-    fence. It sends ``video_published`` for a full version. Raises LeaseLost if this attempt no longer
-    owns the job; the folder is removed then. After a kill or any other error the folder stays, because
-    the commit may have succeeded; ``garbage`` removes it if the video does not name it. The ``clock`` of
-    the attempt is told in the log, and in one line about a finished video.
+    fence. It sends ``video_published`` for a full version. With HLS_ENCRYPTION it is encrypted before.
+    Raises LeaseLost if this attempt no longer owns the job; the folder is removed then. After a kill or
+    any other error the folder stays, because the commit may have succeeded; ``garbage`` removes it if
+    the video does not name it. The ``clock`` of the attempt is told in the log, and in one line about a
+    finished video.
     """
     completeness = Completeness.FULL if output.is_full else Completeness.EARLY
+    version = ""
+    if keys.is_on():
+        if clock:
+            clock.enter("encrypt")
+        version = encrypting.encrypt_output(output, job.video_id)
     size = bytes_of(output.directory)
     seconds = clock.seconds() if clock else {}
     end = jobs.finish if output.is_full else jobs.go_on
-    _switch(job, output, completeness, end, seconds=seconds)
+    _switch(job, output, completeness, end, version, seconds)
     if output.is_full:
         tell_finished(job, output, seconds, size)
 

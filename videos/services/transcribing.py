@@ -8,7 +8,8 @@ from django.db import transaction
 
 import audit.services as audit
 from audit.actions import AuditAction
-from videos import jobs, storage
+from videos import jobs
+from videos.encryption import reading
 from videos.errors import LeaseLost
 from videos.models import Caption, ProcessingJob, Video
 from videos.presentation import cues, refreshing, words
@@ -65,7 +66,7 @@ def carry_out(job: ProcessingJob, report: Callable[[str, int], None]) -> None:
     if is_captioned(video):
         jobs.finish(job)
         return
-    with storage.store().reading(storage.version_name(video)) as (version, bring):
+    with reading.clear(video) as (version, bring):
         samples = _samples(job, video, version, bring, report)
     spoken = _spoken(video)
     heard = speech.hear(

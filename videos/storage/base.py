@@ -116,6 +116,9 @@ class Store(Protocol):
         One process at a time has it; others wait.
         """
 
+    def files(self, name: str) -> list[str]:
+        """Return the names of a version's files, relative to its folder."""
+
     def damage(self, name: str) -> str | None:
         """Return which file of a version is missing or damaged; "" if none is, None if it is unknown."""
 

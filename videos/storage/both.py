@@ -94,6 +94,9 @@ class BothStore:
     def writing(self, name: str) -> AbstractContextManager[Writing]:
         return self._at(name).writing(name)
 
+    def files(self, name: str) -> list[str]:
+        return self._at(name).files(name)
+
     def damage(self, name: str) -> str | None:
         return self._at(name).damage(name)
 

@@ -6,6 +6,7 @@ was replaced while it was read.
 """
 
 import errno
+import itertools
 import time
 from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator
@@ -21,6 +22,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from videos.storage.base import VERSIONS
 from videos.storage.objects import Sent, Stored, digests, part_bytes
 
 CONTENT_TYPES = {
@@ -138,19 +140,20 @@ class Bucket:
     def strangers_may(self) -> list[str]:
         """Return what somebody without a key may do: "list" the objects, "read" one."""
         client = self._new_client(timeout=5.0, attempts=1, signature_version=UNSIGNED)
-        name = next(self.entries(""), None)
-        calls = {
-            "list": lambda: client.list_objects_v2(Bucket=self.bucket, MaxKeys=1),
-            "read": lambda: (
-                name and client.head_object(Bucket=self.bucket, Key=self.prefix + name.name)
-            ),
-        }
+        # Encrypted segments may be public (CDN_URL); the playlists beside them never are.
+        versions = itertools.islice(self.entries(f"{VERSIONS}/"), 100)
+        texts = (each.name for each in versions if each.name.endswith(".m3u8"))
+        first = (each.name for each in self.entries(""))
+        names = {next(first, None), next(texts, None)} - {None}
         found = []
-        for deed, call in calls.items():
-            with suppress(ClientError):  # refused, as it should be
-                if call():
-                    found.append(deed)
-        return found
+        with suppress(ClientError):  # refused, as it should be
+            if client.list_objects_v2(Bucket=self.bucket, MaxKeys=1):
+                found.append("list")
+        for name in names:
+            with suppress(ClientError):
+                if client.head_object(Bucket=self.bucket, Key=f"{self.prefix}{name}"):
+                    found.append("read")
+        return list(dict.fromkeys(found))
 
     # --- putting ----------------------------------------------------------------------------------
 

@@ -82,6 +82,11 @@ class LocalStore:
         finally:
             os.close(handle)
 
+    def files(self, name: str) -> list[str]:
+        folder = self._path(name)
+        found = (path for path in sorted(folder.rglob("[!.]*")) if path.is_file())
+        return [path.relative_to(folder).as_posix() for path in found]
+
     def damage(self, name: str) -> str | None:
         return None
 

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from django.conf import settings
 
+from videos.encryption.keys import is_encrypted
 from videos.storage import folder as media_dir
 from videos.storage.base import VERSIONS, WORK, Reading, Writing
 from videos.storage.bucket import Bucket
@@ -180,12 +181,17 @@ class S3Store:
 
             yield Writing(folder, save)
 
+    def files(self, name: str) -> list[str]:
+        names = [each.name.removeprefix(f"{name}/") for each in self._bucket.entries(f"{name}/")]
+        return sorted(each for each in names if each != LISTING)
+
     def damage(self, name: str) -> str | None:
         there = {
             each.name.removeprefix(f"{name}/"): each for each in self._bucket.entries(f"{name}/")
         }
         listed = Listings(self._bucket).of(name)
-        for each in ("master.m3u8", "manifest.mpd", "poster.jpg", LISTING):
+        manifest = () if is_encrypted(name.rpartition("/")[2]) else ("manifest.mpd",)
+        for each in ("master.m3u8", *manifest, "poster.jpg", LISTING):
             if each not in there:
                 return f"{each} is missing"
         for each, (size, _) in (listed or {}).items():
@@ -376,5 +382,5 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 
 def _grows(name: str) -> bool:
-    """Return whether this is the name of a growing version (videos.models.GROWING)."""
+    """Return whether this is the name of a growing version (videos.versions.GROWING)."""
     return name.rpartition("/")[2].startswith("g")

@@ -16,7 +16,9 @@ from django.conf import settings
 
 from config import ids
 from streaming.delivery import answers, files, grants, snapshot
+from streaming.delivery import keys as delivery_keys
 from streaming.delivery.nginx import bucket, link
+from videos.encryption import keys
 from videos.processing.posters import POSTER
 from videos.storage.chosen import store
 
@@ -29,6 +31,7 @@ NOTES_OF_AN_EXCHANGE = 5000
 # The path is rewritten after nginx has decoded it: a question mark or line break in place of the grant
 # could end it, or become a header of another request. Such a path is no address of a file.
 _GRANT = "[A-Za-z0-9_.~!*(),:@=+-]*"
+_KEY = rf"/{keys.VERSION}/{keys.FOLDER}/[0-9]{{1,{delivery_keys.PERIOD_DIGITS}}}"
 _NO_LOG = "error_log /dev/null emerg;"  # a line would name the address, which holds a grant
 _ERRORS = {
     "599": "refuse",
@@ -217,6 +220,8 @@ def _locations(site: Site) -> str:
             body = "\n".join(f"            {line}" for line in lines if line)
             pattern = f"^{prefix}/media/(?<media_grant>{_GRANT})/{video}/(?<media_name>{path})$"
             parts.append(f'        location ~ "{pattern}" {{\n{body}\n        }}')
+    # A player asks for a key every two minutes.
+    parts.append(_answered_by_web(f"/media/{_GRANT}/{ids.FORM}{_KEY}"))
     for name in ("refuse", "missing", "changed", "outside", "broken"):
         parts.append(
             f"        location @{name} {{\n            js_content {module}.{name};\n"
@@ -240,6 +245,11 @@ def _locations(site: Site) -> str:
 def _texts_of_previews(video: str, extensions: str) -> str:
     """Return the location of the texts of previews: the web server checks the grant, and cuts them."""
     grant = rf"[A-Za-z0-9_-]{{{grants.PREVIEW_CHARACTERS}}}"
+    return _answered_by_web(f"/media/{grant}/{video}/.+\\.({extensions})")
+
+
+def _answered_by_web(path: str) -> str:
+    """Return the location of paths for which a web server checks the grant and makes the answer."""
     lines = [
         _NO_LOG,
         "proxy_pass http://vod_web;",
@@ -254,9 +264,7 @@ def _texts_of_previews(video: str, extensions: str) -> str:
         "error_page 502 504 = @away;",
     ]
     body = "\n".join(f"            {line}" for line in lines)
-    return (
-        f'        location ~ "^/media/{grant}/{video}/.+\\.({extensions})$" {{\n{body}\n        }}'
-    )
+    return f'        location ~ "^{path}$" {{\n{body}\n        }}'
 
 
 def _from_folder() -> list[str]:
