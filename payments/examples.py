@@ -63,6 +63,7 @@ PLAN: Example = {
     "currency": "EUR",
     "interval": "month",
     "trial_days": 7,
+    "max_streams": 2,
 }
 ADMIN_PLAN: Example = {
     "id": "019953f1-0000-7a55-9a11-2b3c4d5e6f70",

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from config.ids import uuid7
 from payments.models import Entitlement
+from streaming import devices
 from videos.models import Video
 
 # Playback with these reasons for access is no view, earns nothing and is in no figure.
@@ -181,6 +182,11 @@ class PlaybackSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.viewer_key[:12]} plays {self.video_id}"
+
+    @property
+    def device_name(self) -> str:
+        """The viewer's device in words, as its user agent claims."""
+        return devices.name_of(self.user_agent)
 
     @property
     def counts(self) -> bool:

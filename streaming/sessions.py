@@ -24,11 +24,11 @@ from payments.entitlements import Access, can_watch
 from payments.errors import PlaybackRunning
 from payments.models import Entitlement
 from payments.services.access import begin_rental
-from streaming import delivered, tokens
+from streaming import delivered, limits, tokens
 from streaming.delivery import grants
 from streaming.delivery.snapshot import SETTLED_SECONDS
 from streaming.errors import NotReady, PurchaseRequired, SessionEnded, StreamTokenInvalid
-from streaming.models import PlaybackSession, PlaybackSessionQuerySet
+from streaming.models import UNCOUNTED, PlaybackSession, PlaybackSessionQuerySet
 from videos import reading
 from videos.models import Video, formats_of
 
@@ -76,8 +76,8 @@ def redeem(*, token: str, client: Client, needs: str = "hls") -> tuple[PlaybackS
     The start checks access again, because the viewer may have lost it since the token was issued.
     Safe to repeat: the same token continues the same session, for a client that BIND_PLAYBACK takes
     for the same device. Raises StreamTokenExpired, StreamTokenInvalid (a damaged token,
-    another device, a deactivated user), SessionEnded, and all that ``stream_token`` raises: NotReady
-    also when the version cannot be played yet in the format that the client ``needs``.
+    another device, a deactivated user), SessionEnded, TooManyStreams, and all that ``stream_token``
+    raises: NotReady also when the version cannot be played yet in the format that the client ``needs``.
     """
     content = tokens.read(token)
     known = PlaybackSession.objects.filter(pk=content.session_id).first()
@@ -118,6 +118,8 @@ def _start(content: tokens.StreamToken, client: Client, needs: str) -> PlaybackS
     _require_format(video.current_version, needs)
     now = timezone.now()
     access_ends_at = _lock_entitlement(access, now)
+    if access.kind not in UNCOUNTED:  # after the entitlement: docs/locking.md
+        _take_place(content, now)
     grant_ends_at = now + timedelta(hours=settings.PLAYBACK_GRANT_HOURS)
     session, created = PlaybackSession.objects.get_or_create(
         pk=content.session_id,
@@ -146,6 +148,18 @@ def _start(content: tokens.StreamToken, client: Client, needs: str) -> PlaybackS
             access=access.kind,
         )
     return session
+
+
+def _take_place(content: tokens.StreamToken, now: datetime) -> None:
+    """Take one of the places of a signed-in viewer whose row is locked; see `limits.make_room`.
+
+    The session of a token that another request has just redeemed has its place. Raises TooManyStreams.
+    """
+    if content.user_id is None:
+        return
+    if PlaybackSession.objects.filter(pk=content.session_id).exists():
+        return
+    end(limits.make_room(content.user_id, now), Reason.IDLE)
 
 
 def _lock_entitlement(access: Access, now: datetime) -> datetime | None:

@@ -35,6 +35,7 @@ from streaming.errors import (
     SessionEnded,
     StreamTokenExpired,
     StreamTokenInvalid,
+    TooManyStreams,
 )
 from streaming.metrics import CountsDecisions
 from streaming.models import PlaybackSession
@@ -110,7 +111,9 @@ class PlayView(CountsDecisions, APIView):
         description=(
             "Redeems a stream token. With `Accept: application/json` the answer holds the session's"
             " addresses; otherwise it redirects a player to the manifest. The same token continues its"
-            " session, on the same device."
+            " session, on the same device. A viewer who plays as many videos as the plan or the"
+            " operator allows gets 409 `too_many_streams` with the sessions that hold a place:"
+            " stop one with `DELETE /stream/sessions/{id}` and redeem the same token again."
         ),
         parameters=[
             OpenApiParameter(
@@ -135,6 +138,7 @@ class PlayView(CountsDecisions, APIView):
         NotAuthenticated,
         PurchaseRequired,
         NotReady,
+        TooManyStreams,
         SessionEnded,
     )
     @reads_header(
@@ -276,11 +280,18 @@ class HeartbeatView(APIView):
 @extend_schema_view(
     list=extend_schema(
         summary="List the running playback sessions",
-        description="Playback sessions of the caller that have neither ended nor expired.",
+        description=(
+            "Playback sessions of the caller that have neither ended nor expired, with the device in"
+            " words. Those that were silent for 90 seconds hold no place any more: a start that needs"
+            " it ends them."
+        ),
     ),
     destroy=extend_schema(
         summary="Stop a playback session",
-        description="Ends the session; its media files answer 410 within two seconds.",
+        description=(
+            "Ends the session; its media files answer 410 within two seconds, and its place is free at"
+            " once: stop the session on another device to watch here instead."
+        ),
     ),
 )
 class SessionViewSet(ListModelMixin, DestroyModelMixin, GenericViewSet):

@@ -73,6 +73,17 @@ MORE_OF_AN_ERROR = {  # the extra members that some errors have (DomainError.ext
     "currency": ("price_changed, earlier_period_open", "The currency of the amount or month."),
     "period": ("earlier_period_open", "The month that must be closed first, as YYYY-MM."),
 }
+RUNNING_SESSION = {  # streaming.limits
+    "type": "object",
+    "required": ["id", "video_id", "video_title", "device", "created_at"],
+    "properties": {
+        "id": {"type": "string", "format": "uuid"},
+        "video_id": {"type": "string", "format": "uuid"},
+        "video_title": {"type": "string"},
+        "device": {"type": "string", "examples": ["Firefox on Windows"]},
+        "created_at": {"type": "string", "format": "date-time"},
+    },
+}
 ERROR_DETAIL = {
     "type": "object",
     "required": ["code", "detail", "attr"],
@@ -95,6 +106,11 @@ ERROR_DETAIL = {
         **{
             name: {"type": "string", "description": f"With `{codes}`: {text}"}
             for name, (codes, text) in MORE_OF_AN_ERROR.items()
+        },
+        "sessions": {
+            "type": "array",
+            "items": RUNNING_SESSION,
+            "description": "With `too_many_streams`: the caller's sessions that hold a place.",
         },
     },
 }

@@ -101,6 +101,7 @@ WRONG = [
     ("CAPTIONS_MODEL", "/proc", "a folder with the model.bin"),
     ("JOB_LEASE_SECONDS", "1", "from 3 to 3600"),
     ("PLAYBACK_GRANT_HOURS", "73", "from 1 to 72"),
+    ("MAX_CONCURRENT_STREAMS", "1001", "from 0 to 1000"),
     ("BIND_PLAYBACK", "yes", "one of device, network, none"),
     ("DELIVERY", "apache", "one of embedded, nginx"),
     ("PAYMENT_GATEWAY", "paypal", "one of sandbox, stripe"),

@@ -124,8 +124,9 @@ class AdminPlanViewSet(ListModelMixin, GenericViewSet):
         return Response(PlanCreateSerializer(plan).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
-        summary="Rename a plan, or stop or resume its sale",
-        description="Subscriptions to a plan that is no longer sold continue unchanged.",
+        summary="Rename a plan, stop or resume its sale, or set its streams",
+        description="Subscriptions to a plan that is no longer sold continue unchanged. A new"
+        " `max_streams` counts from a subscriber's next playback.",
         request=PlanChangeSerializer,
         responses=OpenApiResponse(PlanCreateSerializer, "The changed plan."),
     )
