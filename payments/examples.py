@@ -25,6 +25,7 @@ ORDER: Example = {
     "created_at": "2026-09-14T09:30:00Z",
     "expires_at": "2026-09-14T10:00:00Z",
     "paid_at": "2026-09-14T09:30:01Z",
+    "available_from": None,
 }
 UNPAID: Example = {**ORDER, "status": "pending", "paid_at": None}
 CANCELED: Example = {**UNPAID, "status": "canceled"}

@@ -57,8 +57,8 @@ def limit_of(user_id: uuid.UUID, now: datetime) -> int:
         user=user_id, source_type=Entitlement.Source.SUBSCRIPTION
     )
     subscriptions = Subscription.objects.filter(pk__in=subscribed.values("source_id"))
-    plans = subscriptions.filter(plan__max_streams__isnull=False)
-    found = list(plans.values_list("plan__max_streams", flat=True))
+    of_plans = subscriptions.values_list("plan__max_streams", flat=True)
+    found = [most for most in of_plans if most is not None]
     if not found:
         return settings.MAX_CONCURRENT_STREAMS
     return 0 if 0 in found else max(found)

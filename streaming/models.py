@@ -14,6 +14,8 @@ from videos.models import Video
 
 # Playback with these reasons for access is no view, earns nothing and is in no figure.
 UNCOUNTED = ("owner", "admin", "moderator")
+# Playback with these reasons ends with the video's ``available_until``. Buyers keep what they bought.
+LOSES_ENDED = ("free", "subscription")
 
 
 class PlaybackSessionQuerySet(models.QuerySet["PlaybackSession"]):

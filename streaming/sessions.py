@@ -20,7 +20,7 @@ from audit.actions import AuditAction
 from config import addresses
 from config.errors import NotVisible
 from payments import locks
-from payments.entitlements import Access, can_watch
+from payments.entitlements import Access, can_watch, require_available
 from payments.errors import PlaybackRunning
 from payments.models import Entitlement
 from payments.services.access import begin_rental
@@ -28,7 +28,7 @@ from streaming import delivered, limits, tokens
 from streaming.delivery import grants
 from streaming.delivery.snapshot import SETTLED_SECONDS
 from streaming.errors import NotReady, PurchaseRequired, SessionEnded, StreamTokenInvalid
-from streaming.models import UNCOUNTED, PlaybackSession, PlaybackSessionQuerySet
+from streaming.models import LOSES_ENDED, UNCOUNTED, PlaybackSession, PlaybackSessionQuerySet
 from videos import reading
 from videos.models import Video, formats_of
 
@@ -44,16 +44,16 @@ class Client:
     address: str
 
 
-def stream_token(*, user: Caller, video_id: uuid.UUID) -> tuple[str, list[str]]:
+def stream_token(*, user: Caller, video_id: uuid.UUID, address: str = "") -> tuple[str, list[str]]:
     """Return a stream token for a user who has access to the video, and the formats that can be played.
 
-    Raises NotVisible, NotAuthenticated (the caller is anonymous and the video is not free),
-    PurchaseRequired (no access) and NotReady (no playable version).
+    ``address`` is the caller's: without it a video with rules for countries is refused. Raises
+    NotVisible, what `require_watching` raises, and NotReady (no playable version).
     """
     video = reading.find_to_watch(user, video_id)
     if video is None:
         raise NotVisible()
-    _require_access(user, video)
+    _require_access(user, video, address)
     token = tokens.issue(video_id=video.pk, user_id=user.pk if user.is_authenticated else None)
     return token, formats_of(video.current_version)
 
@@ -114,13 +114,16 @@ def _start(content: tokens.StreamToken, client: Client, needs: str) -> PlaybackS
     of_user = Video.objects.reviewable_by if content.is_review else Video.objects.visible_to
     videos = of_user(user).select_for_update(of=("self",), no_key=True)
     video = _get_video(videos, content.video_id)
-    access = Access("moderator") if content.is_review else _require_access(user, video)
+    access = (
+        Access("moderator") if content.is_review else _require_access(user, video, client.address)
+    )
     _require_format(video.current_version, needs)
     now = timezone.now()
-    access_ends_at = _lock_entitlement(access, now)
+    ends = [now + timedelta(hours=settings.PLAYBACK_GRANT_HOURS), _lock_entitlement(access, now)]
+    if access.kind in LOSES_ENDED:
+        ends.append(video.available_until)
     if access.kind not in UNCOUNTED:  # after the entitlement: docs/locking.md
         _take_place(content, now)
-    grant_ends_at = now + timedelta(hours=settings.PLAYBACK_GRANT_HOURS)
     session, created = PlaybackSession.objects.get_or_create(
         pk=content.session_id,
         defaults={
@@ -136,7 +139,7 @@ def _start(content: tokens.StreamToken, client: Client, needs: str) -> PlaybackS
             "network": _network_prefix(client.address),
             "created_at": now,
             "last_seen_at": now,
-            "expires_at": min(grant_ends_at, access_ends_at or grant_ends_at),
+            "expires_at": min(end for end in ends if end is not None),
         },
     )
     if created:
@@ -184,9 +187,14 @@ def _get_video(videos: QuerySet[Video], video_id: uuid.UUID) -> Video:
     return video
 
 
-def require_watching(user: Caller, video: Video) -> Access:
-    """Return the user's access to a video, or raise NotAuthenticated or PurchaseRequired."""
+def require_watching(user: Caller, video: Video, address: str = "") -> Access:
+    """Return the user's access to a video that its dates and countries allow, or raise the refusal.
+
+    Raises NotYetAvailable, NoLongerAvailable and NotInYourCountry (`require_available`), then
+    NotAuthenticated (the caller is anonymous and the video is not free) and PurchaseRequired.
+    """
     access = can_watch(user, video)
+    require_available(access, video, address=address)
     if access is None and not user.is_authenticated:
         raise NotAuthenticated("Sign in to watch this video.")
     if access is None:
@@ -194,9 +202,9 @@ def require_watching(user: Caller, video: Video) -> Access:
     return access
 
 
-def _require_access(user: Caller, video: Video) -> Access:
+def _require_access(user: Caller, video: Video, address: str) -> Access:
     """Return the user's access to a video that can be played, or raise the refusal."""
-    access = require_watching(user, video)
+    access = require_watching(user, video, address)
     if not video.is_playable:
         raise NotReady()
     return access
@@ -299,6 +307,18 @@ def stop_and_measure(video: Video, order_ids: list[uuid.UUID]) -> float:
     if of_orders.running().exists():
         raise PlaybackRunning()
     return delivered.share(of_orders, video.duration_seconds)
+
+
+def end_over() -> int:
+    """End the sessions of videos whose time is over; return their number.
+
+    A session ends at ``available_until`` by its own grant. This is for those that started before the
+    date was set.
+    """
+    over = PlaybackSession.objects.filter(
+        video__available_until__lte=timezone.now(), access__in=LOSES_ENDED
+    )
+    return end(over, Reason.RESTRICTED)
 
 
 def end_idle() -> int:

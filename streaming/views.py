@@ -46,6 +46,7 @@ from streaming.serializers import (
     SessionSerializer,
     StreamTokenSerializer,
 )
+from videos.availability import errors as availability
 from videos.models import formats_of
 from videos.permissions import MayBrowse
 
@@ -79,12 +80,17 @@ class StreamTokenView(CountsDecisions, APIView):
             "Gives a signed token that starts one playback session. Redeem it within one minute."
             " Refused with 401 when the caller is not signed in and the video is not free, with 403"
             " when the caller has no access, and with 409 when the video has no playable version."
+            " The dates and countries of the video come first: 409 `not_yet_available` with"
+            " `publish_at`, 410 `no_longer_available` (not for those who have bought it), 403"
+            " `not_in_your_country`."
         ),
         responses=StreamTokenSerializer,
     )
-    @refuses(NotAuthenticated, PurchaseRequired, NotReady)
+    @refuses(NotAuthenticated, PurchaseRequired, NotReady, *availability.REFUSALS)
     def get(self, request, video_id):
-        token, formats = sessions.stream_token(user=request.user, video_id=video_id)
+        token, formats = sessions.stream_token(
+            user=request.user, video_id=video_id, address=client_of(request).address
+        )
         answer = {
             "stream_token": token,
             "stream_url": reverse("stream-play", args=[token]),
@@ -140,6 +146,7 @@ class PlayView(CountsDecisions, APIView):
         NotReady,
         TooManyStreams,
         SessionEnded,
+        *availability.REFUSALS,
     )
     @reads_header(
         "Accept",

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from config.doctor import Finding, check, error, ok, warning
 from videos import engines, storage
+from videos.availability import checking as checking  # registers its check
 from videos.models import Period, ProcessingJob, WorkerPresence
 from videos.processing import cage, holes, speech, tools
 from videos.processing.errors import ToolFailed, ToolMissing

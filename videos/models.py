@@ -10,6 +10,7 @@ from config import money
 from config.ids import uuid7
 from config.texts import validate_name
 from videos import querysets
+from videos.availability.models import Availability
 from videos.engines.models import Period as Period  # a model of this app, as the next
 from videos.engines.models import WorkerPresence as WorkerPresence
 from videos.presentation.models import Caption
@@ -32,7 +33,7 @@ class Tag(models.Model):
         return self.name
 
 
-class Video(models.Model):
+class Video(Availability, models.Model):
     """One title in the catalogue, with its details, price and files.
 
     Invariants, held by the database:

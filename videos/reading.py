@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from config.api.pagination import PAGE_SIZE
 from config.prepared import Prepared, stored
+from videos.availability import policy
 from videos.models import Caption, ProcessingJob, Video
 from videos.moderation import standing
 from videos.querysets import Sight, VideoQuerySet, sight_of
@@ -32,7 +33,8 @@ _COLUMNS = {
     Sight.OWN: _ALL,
     Sight.ALL: _ALL,
 }
-_WATCHED = ("id", "creator_id", "is_paid", "current_version")  # for payments.entitlements
+# For payments.entitlements and videos.availability.
+_WATCHED = ("id", "creator_id", "is_paid", "current_version", *policy.COLUMNS)
 # The parameters of the queries: only who sees own videos beside the public ones matters to them.
 _LISTING: dict[Sight, dict[str, type]] = {sight: {} for sight in Sight} | {
     Sight.OWN: {"user": UUID}

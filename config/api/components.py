@@ -71,6 +71,7 @@ MORE_OF_AN_ERROR = {  # the extra members that some errors have (DomainError.ext
     "decline_code": ("card_declined", "The bank's reason."),
     "current_amount": ("price_changed", "The amount that the video costs now."),
     "currency": ("price_changed, earlier_period_open", "The currency of the amount or month."),
+    "publish_at": ("not_yet_available", "From when the video can be watched, in UTC."),
     "period": ("earlier_period_open", "The month that must be closed first, as YYYY-MM."),
 }
 RUNNING_SESSION = {  # streaming.limits

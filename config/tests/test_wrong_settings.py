@@ -102,6 +102,8 @@ WRONG = [
     ("JOB_LEASE_SECONDS", "1", "from 3 to 3600"),
     ("PLAYBACK_GRANT_HOURS", "73", "from 1 to 72"),
     ("MAX_CONCURRENT_STREAMS", "1001", "from 0 to 1000"),
+    ("GEOIP_DATABASE", "/etc/passwd", "a MaxMind DB"),
+    ("GEOIP_DATABASE", "/nope.mmdb", "No such file"),
     ("BIND_PLAYBACK", "yes", "one of device, network, none"),
     ("DELIVERY", "apache", "one of embedded, nginx"),
     ("PAYMENT_GATEWAY", "paypal", "one of sandbox, stripe"),

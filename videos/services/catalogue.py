@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TypedDict, Unpack
 
 from django.db import transaction
@@ -14,10 +15,11 @@ from audit.actions import AuditAction
 from config.errors import NotVisible
 from config.ids import uuid7
 from videos import jobs
+from videos.availability import policy
 from videos.errors import FilesRemoved
 from videos.models import Tag, Video
 from videos.moderation import cases
-from videos.signals import video_removed, video_restricted
+from videos.signals import availability_changed, video_removed, video_restricted
 
 
 class VideoDetails(TypedDict, total=False):
@@ -32,6 +34,11 @@ class VideoDetails(TypedDict, total=False):
     currency: str
     rental_price: int | None
     rental_hours: int | None
+    publish_at: datetime | None
+    available_until: datetime | None
+    allowed_countries: list[str]
+    refused_countries: list[str]
+    is_preorder: bool
 
 
 @transaction.atomic
@@ -60,7 +67,8 @@ def change_video(
     """Set ``fields`` and, unless they are None, the tags; return ``video`` with them.
 
     Raises NotVisible if the video has been deleted since it was read. If the video becomes private or
-    paid, ``video_restricted`` is sent, by which the playback of viewers ends. A change writes one audit
+    paid, ``video_restricted`` is sent, by which the playback of viewers ends; ``availability_changed``
+    if its dates or countries change. A change writes one audit
     entry with each changed field before and after, of the description its name alone. Repeating a change
     writes nothing.
     """
@@ -75,6 +83,8 @@ def change_video(
         setattr(video, name, value)
     if became_private or new.get("is_paid"):
         video_restricted.send(sender=Video, video=video)
+    if moved := new.keys() & set(policy.FIELDS):
+        availability_changed.send(sender=Video, video=video, fields=moved)
     changed = audit.changes(before, new, hidden=["description"])
     tags_before = sorted(tag.name for tag in video.tags.all()) if tags is not None else []
     if tags is not None and _set_tags(video, tags):

@@ -3,6 +3,8 @@
 import uuid
 from datetime import datetime
 
+from django.utils import timezone
+
 from accounts.models import User
 from config import money
 from payments.models import Invoice, Notice, Order, Payment, Payout, Plan, Subscription
@@ -42,12 +44,23 @@ def write_receipt(order: Order) -> None:
     price = f"{money.to_text(order.amount, order.currency)} {order.currency}"
     title = " ".join(order.video.title.split())
     verb = "rented" if order.kind == Order.Kind.RENT else "bought"
+    text = f"You have {verb} “{title}” for {price} and can watch it now."
+    if order.available_from is not None and order.available_from > timezone.now():
+        text = (
+            f"You have pre-ordered “{title}” for {price} and can watch it from {_moment(order)} on."
+            " If that cannot be kept, you get your money back by itself."
+        )
     write(
         order.buyer_id,
         f"Your receipt for {title}",
-        f"You have {verb} “{title}” for {price} and can watch it now.\nOrder {order.pk}\n",
+        f"{text}\nOrder {order.pk}\n",
         dedupe_key=f"receipt:{order.pk}",
     )
+
+
+def _moment(order: Order) -> str:
+    """Return the moment from which a pre-order can be watched, for people."""
+    return f"{order.available_from:%-d %B %Y, %H:%M} UTC"
 
 
 def write_refund(order: Order) -> None:
@@ -63,7 +76,15 @@ def write_refund(order: Order) -> None:
     )
     if order.status != Order.Status.REFUNDED:
         text = f"The rest of the money for your order of “{title}” is on its way back to you."
-    if not order.amount:
+    if order.available_from is not None and order.returning_at is not None:
+        subject = f"Your pre-order of {title} was given back"
+        text = (
+            f"You have pre-ordered “{title}”, and it cannot be watched from {_moment(order)} on as we"
+            " said. Your order is canceled, and all your money is on its way back to you."
+        )
+        if not order.amount:
+            text = text.replace("and all your money is on its way back to you", "and cost nothing")
+    elif not order.amount:
         subject = f"Your order of {title} was taken back"
         text = (
             f"Your order of “{title}” cost you nothing and was taken back, so it no longer lets you"
