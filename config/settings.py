@@ -4,7 +4,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
-from config import cors, desk, env, env_brand, env_storage, env_urls, logs
+from config import cors, desk, env, env_brand, env_files, env_storage, env_urls, logs
 from config.api import framework
 
 BASE_DIR = env.BASE_DIR
@@ -247,6 +247,8 @@ STREAM_KEY = env.derived_key(SECRET_KEY, "stream-token").hex()
 GRANT_KEY = env.derived_key(SECRET_KEY, "playback-grant")
 PLAYBACK_GRANT_HOURS = env.number("PLAYBACK_GRANT_HOURS", 12, minimum=1, maximum=72)
 SESSION_IDLE_SECONDS = env.number("SESSION_IDLE_SECONDS", 1800, minimum=30)
+MAX_CONCURRENT_STREAMS = env.number("MAX_CONCURRENT_STREAMS", 0, maximum=1000)  # 0 = no limit
+GEOIP_DATABASE = env_files.countries("GEOIP_DATABASE")
 BIND_PLAYBACK = env.choice("BIND_PLAYBACK", "device", among=("device", "network", "none"))
 HEARTBEAT_SECONDS = 10
 # Who sends the published files: the web server itself, or nginx (`manage.py nginx_config`).

@@ -8,9 +8,11 @@ from datetime import datetime
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import F, Q, QuerySet
+from django.utils import timezone
 
 from accounts.models import User
 from payments.models import Entitlement
+from videos.availability import policy
 from videos.models import Video
 
 KINDS = (
@@ -24,6 +26,9 @@ KINDS = (
     ("order", "bought or rented"),
     ("subscription", "subscribed"),
 )
+
+
+INSIDERS = ("owner", "admin", "moderator")  # watch whatever the video's dates and countries say
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,20 @@ def can_watch_each(
         if best is not None:
             answers[pk] = Access(best.source_type, best.pk, best.ends_at)
     return answers
+
+
+def require_available(
+    access: Access | None, video: Video, *, address: str, now: datetime | None = None
+) -> None:
+    """Refuse playback that the video's dates and countries do not allow for this access and address.
+
+    Owners, administrators and moderators are never refused. Raises NotYetAvailable, NoLongerAvailable
+    (not for those who have bought or rented the video) and NotInYourCountry.
+    """
+    if access is not None and access.kind in INSIDERS:
+        return
+    is_bought = access is not None and access.kind == Entitlement.Source.ORDER
+    policy.require_playable(video, is_bought=is_bought, address=address, now=now or timezone.now())
 
 
 def bought_by(user_id: uuid.UUID, now: datetime) -> Q:

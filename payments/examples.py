@@ -25,6 +25,7 @@ ORDER: Example = {
     "created_at": "2026-09-14T09:30:00Z",
     "expires_at": "2026-09-14T10:00:00Z",
     "paid_at": "2026-09-14T09:30:01Z",
+    "available_from": None,
 }
 UNPAID: Example = {**ORDER, "status": "pending", "paid_at": None}
 CANCELED: Example = {**UNPAID, "status": "canceled"}
@@ -63,6 +64,7 @@ PLAN: Example = {
     "currency": "EUR",
     "interval": "month",
     "trial_days": 7,
+    "max_streams": 2,
 }
 ADMIN_PLAN: Example = {
     "id": "019953f1-0000-7a55-9a11-2b3c4d5e6f70",

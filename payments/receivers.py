@@ -31,6 +31,7 @@ from payments.gateways.sandbox import subscriptions as sandbox_subscriptions
 from payments.models import Order, Payment, Payout, Subscription
 from payments.services import access
 from payments.services.buying import orders as buying
+from payments.services.buying import preorders
 from payments.services.gateway_news import followups, reconciliation, webhooks
 from payments.services.notices import account, moderation, sending, writing
 from payments.services.offers import plans
@@ -45,6 +46,7 @@ from payments.signals import (
 )
 from videos.models import Video
 from videos.signals import (
+    availability_changed,
     creator_suspended,
     moderation_decided,
     moderation_waits,
@@ -91,6 +93,12 @@ def close_orders(sender, video: Video, **kwargs):
 @receiver(video_taken_down, dispatch_uid="payments.close_orders_of_taken_down_video")
 def close_orders_of_taken_down_video(sender, video: Video, **kwargs):
     """Expire the open orders of the video."""
+    buying.expire_orders_of(video)
+
+
+@receiver(availability_changed, dispatch_uid="payments.close_orders_of_moved_video")
+def close_orders_of_moved_video(sender, video: Video, **kwargs):
+    """Expire the open orders of the video: they promise its former dates and countries."""
     buying.expire_orders_of(video)
 
 
@@ -231,6 +239,7 @@ def run_periodic_work(sender, every: str, **kwargs):
         webhooks.process_waiting()
         reconciliation.reopen_lost_charges()
         buying.expire_orders()
+        preorders.settle()
         access.record_expired()
         sandbox_subscriptions.run_due()
         lapsing.end_lapsed()

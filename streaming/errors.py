@@ -20,6 +20,23 @@ class NotReady(DomainError):
     default_detail = "This video has no playable version yet. Try again when it has been processed."
 
 
+class TooManyStreams(DomainError):
+    """409: every place of the viewer is taken. The error's ``sessions`` are those that hold one.
+
+    ``most`` is the number of streams that the viewer may play at once.
+    """
+
+    default_code = "too_many_streams"
+
+    def __init__(self, most: int = 1, sessions: list[dict[str, object]] | None = None):
+        streams = "one video" if most == 1 else f"{most} videos"
+        super().__init__(
+            f"You are playing {streams} already, which is all that you can play at once. Stop"
+            " one of the sessions to watch here instead."
+        )
+        self.extra = {"sessions": sessions or []}
+
+
 class StreamTokenInvalid(exceptions.AuthenticationFailed):
     """401: the stream token is damaged, or belongs to another device or to a closed account."""
 

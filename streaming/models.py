@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from config.ids import uuid7
 from payments.models import Entitlement
+from streaming import devices
 from videos.models import Video
 
 # Those who may watch a video whatever its owner decides, and without paying.
@@ -16,6 +17,8 @@ INSIDERS = ("owner", "admin", "moderator")
 PREVIEW = "preview"  # the reason for access of those who may see the video, but not watch it
 # Playback with these reasons for access is no view, earns nothing and is in no figure.
 UNCOUNTED = (*INSIDERS, PREVIEW)
+# Playback with these reasons ends with the video's ``available_until``. Buyers keep what they bought.
+LOSES_ENDED = ("free", "subscription", PREVIEW)
 
 
 class PlaybackSessionQuerySet(models.QuerySet["PlaybackSession"]):
@@ -185,6 +188,11 @@ class PlaybackSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.viewer_key[:12]} plays {self.video_id}"
+
+    @property
+    def device_name(self) -> str:
+        """The viewer's device in words, as its user agent claims."""
+        return devices.name_of(self.user_agent)
 
     @property
     def counts(self) -> bool:

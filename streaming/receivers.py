@@ -7,15 +7,18 @@ access and playback end together, or neither does.
 from uuid import UUID
 
 from django.dispatch import receiver
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.signals import moderator_dismissed, user_deactivated
 from payments.models import Entitlement
 from payments.signals import entitlement_revoked, order_returning
 from streaming import forgetting, sessions, watchtime
-from streaming.models import INSIDERS, PREVIEW, PlaybackSession
+from streaming.models import INSIDERS, LOSES_ENDED, PREVIEW, UNCOUNTED, PlaybackSession
+from videos.availability import policy
 from videos.models import Video
 from videos.signals import (
+    availability_changed,
     creator_suspended,
     video_removed,
     video_restricted,
@@ -58,6 +61,21 @@ def end_sessions_of_restricted_video(sender, video: Video, **kwargs):
     sessions.end(lost, Reason.RESTRICTED)
 
 
+@receiver(availability_changed, dispatch_uid="streaming.end_sessions_of_moved_video")
+def end_sessions_of_moved_video(sender, video: Video, fields: set[str], **kwargs):
+    """End the sessions that the video's new dates or countries may not allow any more.
+
+    Its owner, administrators and moderators go on. A session has no country, so that new rules for
+    countries end all others: who may still watch asks for a new stream token.
+    """
+    lost = PlaybackSession.objects.filter(video=video).exclude(access__in=UNCOUNTED)
+    now = timezone.now()
+    is_coming = video.publish_at is not None and video.publish_at > now
+    if not is_coming and not fields & {"allowed_countries", "refused_countries"}:
+        lost = lost.filter(access__in=LOSES_ENDED) if policy.has_ended(video, now) else lost.none()
+    sessions.end(lost, Reason.RESTRICTED)
+
+
 @receiver(video_taken_down, dispatch_uid="streaming.end_sessions_of_taken_down_video")
 def end_sessions_of_taken_down_video(sender, video: Video, **kwargs):
     """End all sessions of the video but those of its owner, administrators and moderators."""
@@ -94,9 +112,11 @@ def _end_unbought(creator: User) -> None:
 
 @receiver(worker_tick, dispatch_uid="streaming.maintain_sessions")
 def maintain_sessions(sender, every: str, **kwargs):
-    """End idle sessions, add new watch time to the daily watch time, and forget old devices."""
+    """End sessions that are idle or whose video's time is over, add new watch time to the daily watch
+    time, and forget old devices."""
     if every == "minute":
         sessions.end_idle()
+        sessions.end_over()
         watchtime.fold()
     elif every == "hour":
         forgetting.forget_devices()

@@ -120,11 +120,16 @@ class SessionSerializer(Compiled, serializers.ModelSerializer):
 
     video_id = serializers.UUIDField(read_only=True)
     video_title = serializers.CharField(source="video.title", read_only=True)
+    device = serializers.CharField(
+        source="device_name",
+        read_only=True,
+        help_text='What the client says it is, in words: "Firefox on Windows".',
+    )
 
     class Meta:
         model = PlaybackSession
         fields = [
-            "id", "video_id", "video_title", "user_agent", "state", "position_seconds",
+            "id", "video_id", "video_title", "device", "user_agent", "state", "position_seconds",
             "created_at", "last_seen_at", "expires_at",
         ]  # fmt: skip
         read_only_fields = fields

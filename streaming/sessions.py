@@ -21,15 +21,21 @@ from audit.actions import AuditAction
 from config import addresses
 from config.errors import NotVisible
 from payments import locks
-from payments.entitlements import Access, can_watch
+from payments.entitlements import Access, can_watch, require_available
 from payments.errors import PlaybackRunning
 from payments.models import Entitlement
 from payments.services.access import begin_rental
-from streaming import delivered, tokens
+from streaming import delivered, limits, tokens
 from streaming.delivery import grants, previews
 from streaming.delivery.snapshot import SETTLED_SECONDS
 from streaming.errors import NotReady, PurchaseRequired, SessionEnded, StreamTokenInvalid
-from streaming.models import PREVIEW, PlaybackSession, PlaybackSessionQuerySet
+from streaming.models import (
+    LOSES_ENDED,
+    PREVIEW,
+    UNCOUNTED,
+    PlaybackSession,
+    PlaybackSessionQuerySet,
+)
 from videos import reading
 from videos.encryption import keys
 from videos.models import Video
@@ -55,19 +61,21 @@ class Offered(NamedTuple):
     preview_seconds: int | None
 
 
-def stream_token(*, user: Caller, video_id: uuid.UUID, preview: bool = False) -> Offered:
+def stream_token(
+    *, user: Caller, video_id: uuid.UUID, address: str = "", preview: bool = False
+) -> Offered:
     """Return a stream token for a user who has access to the video.
 
     With ``preview``, users who have no access get a token for the video's preview, if it has one.
-    Raises NotVisible, NotAuthenticated (the caller is anonymous and the video is not free),
-    PurchaseRequired (no access) and NotReady (no playable version).
+    ``address`` is the caller's: without it a video with rules for countries is refused. Raises
+    NotVisible, what `require_watching` raises, and NotReady (no playable version).
     """
     video = reading.find_to_watch(user, video_id)
     if video is None:
         raise NotVisible()
     seconds: int | None = None
     try:
-        require_watching(user, video)
+        require_watching(user, video, address)
     except (NotAuthenticated, PurchaseRequired):
         seconds = _preview_of(user, video) if preview else None
         if seconds is None:
@@ -105,8 +113,8 @@ def redeem(*, token: str, client: Client, needs: str = "hls") -> tuple[PlaybackS
     The start checks access again, because the viewer may have lost it since the token was issued.
     Safe to repeat: the same token continues the same session, for a client that BIND_PLAYBACK takes
     for the same device. Raises StreamTokenExpired, StreamTokenInvalid (a damaged token,
-    another device, a deactivated user), SessionEnded, and all that ``stream_token`` raises: NotReady
-    also when the version cannot be played yet in the format that the client ``needs``.
+    another device, a deactivated user), SessionEnded, TooManyStreams, and all that ``stream_token``
+    raises: NotReady also when the version cannot be played yet in the format that the client ``needs``.
     """
     content = tokens.read(token)
     known = PlaybackSession.objects.filter(pk=content.session_id).first()
@@ -156,11 +164,14 @@ def _start(content: tokens.StreamToken, client: Client, needs: str) -> PlaybackS
     of_user = Video.objects.reviewable_by if content.is_review else Video.objects.visible_to
     videos = of_user(user).select_for_update(of=("self",), no_key=True)
     video = _get_video(videos, content.video_id)
-    access = _access_of(content, user, video)
+    access = _access_of(content, user, video, client.address)
     _require_format(video.current_version, needs)
     now = timezone.now()
-    access_ends_at = _lock_entitlement(access, now)
-    grant_ends_at = now + timedelta(hours=settings.PLAYBACK_GRANT_HOURS)
+    ends = [now + timedelta(hours=settings.PLAYBACK_GRANT_HOURS), _lock_entitlement(access, now)]
+    if access.kind in LOSES_ENDED:
+        ends.append(video.available_until)
+    if access.kind not in UNCOUNTED:  # after the entitlement: docs/locking.md
+        _take_place(content, now)
     session, created = PlaybackSession.objects.get_or_create(
         pk=content.session_id,
         defaults={
@@ -176,7 +187,7 @@ def _start(content: tokens.StreamToken, client: Client, needs: str) -> PlaybackS
             "network": _network_prefix(client.address),
             "created_at": now,
             "last_seen_at": now,
-            "expires_at": min(grant_ends_at, access_ends_at or grant_ends_at),
+            "expires_at": min(end for end in ends if end is not None),
         },
     )
     if created:
@@ -190,16 +201,29 @@ def _start(content: tokens.StreamToken, client: Client, needs: str) -> PlaybackS
     return session
 
 
-def _access_of(content: tokens.StreamToken, user: Caller, video: Video) -> Access:
+def _access_of(content: tokens.StreamToken, user: Caller, video: Video, address: str) -> Access:
     """Return the access on which a token's session rests, or raise the refusal."""
     if content.is_review:
         return Access("moderator")
     if not content.is_preview:
-        return _require_access(user, video)
+        return _require_access(user, video, address)
+    require_available(None, video, address=address)
     if _preview_of(user, video) is None:
         raise PurchaseRequired()
     _require_playable(video)
     return Access(PREVIEW)
+
+
+def _take_place(content: tokens.StreamToken, now: datetime) -> None:
+    """Take one of the places of a signed-in viewer whose row is locked; see `limits.make_room`.
+
+    The session of a token that another request has just redeemed has its place. Raises TooManyStreams.
+    """
+    if content.user_id is None:
+        return
+    if PlaybackSession.objects.filter(pk=content.session_id).exists():
+        return
+    end(limits.make_room(content.user_id, now), Reason.IDLE)
 
 
 def _lock_entitlement(access: Access, now: datetime) -> datetime | None:
@@ -224,9 +248,14 @@ def _get_video(videos: QuerySet[Video], video_id: uuid.UUID) -> Video:
     return video
 
 
-def require_watching(user: Caller, video: Video) -> Access:
-    """Return the user's access to a video, or raise NotAuthenticated or PurchaseRequired."""
+def require_watching(user: Caller, video: Video, address: str = "") -> Access:
+    """Return the user's access to a video that its dates and countries allow, or raise the refusal.
+
+    Raises NotYetAvailable, NoLongerAvailable and NotInYourCountry (`require_available`), then
+    NotAuthenticated (the caller is anonymous and the video is not free) and PurchaseRequired.
+    """
     access = can_watch(user, video)
+    require_available(access, video, address=address)
     if access is None and not user.is_authenticated:
         raise NotAuthenticated("Sign in to watch this video.")
     if access is None:
@@ -234,9 +263,9 @@ def require_watching(user: Caller, video: Video) -> Access:
     return access
 
 
-def _require_access(user: Caller, video: Video) -> Access:
+def _require_access(user: Caller, video: Video, address: str) -> Access:
     """Return the user's access to a video that can be played, or raise the refusal."""
-    access = require_watching(user, video)
+    access = require_watching(user, video, address)
     _require_playable(video)
     return access
 
@@ -345,6 +374,18 @@ def stop_and_measure(video: Video, order_ids: list[uuid.UUID]) -> float:
     if of_orders.running().exists():
         raise PlaybackRunning()
     return delivered.share(of_orders, video.duration_seconds)
+
+
+def end_over() -> int:
+    """End the sessions of videos whose time is over; return their number.
+
+    A session ends at ``available_until`` by its own grant. This is for those that started before the
+    date was set.
+    """
+    over = PlaybackSession.objects.filter(
+        video__available_until__lte=timezone.now(), access__in=LOSES_ENDED
+    )
+    return end(over, Reason.RESTRICTED)
 
 
 def end_idle() -> int:

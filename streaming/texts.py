@@ -25,6 +25,7 @@ from streaming import sessions
 from streaming.errors import PurchaseRequired
 from streaming.models import PREVIEW, PlaybackSession
 from videos import reading, storage
+from videos.availability import errors as availability
 from videos.errors import StorageAway
 from videos.models import Video
 from videos.permissions import MayBrowse
@@ -79,11 +80,13 @@ class OfWatchable(APIView):
     permission_classes = [MayBrowse]
 
     def get_video(self, video_id: UUID) -> Video:
-        """Return the video. Raises NotVisible, NotAuthenticated and PurchaseRequired."""
+        """Return the video. Raises NotVisible and what `sessions.require_watching` raises."""
         video = reading.find_to_watch(self.request.user, video_id)
         if video is None:
             raise NotVisible()
-        sessions.require_watching(self.request.user, video)
+        sessions.require_watching(
+            self.request.user, video, self.request.META.get("REMOTE_ADDR", "")
+        )
         return video
 
 
@@ -101,7 +104,7 @@ class CaptionTextView(OfWatchable):
             (200, "text/vtt"): OpenApiResponse(OpenApiTypes.BINARY, description="The text.")
         },
     )
-    @refuses(NotAuthenticated, PurchaseRequired)
+    @refuses(*availability.REFUSALS, NotAuthenticated, PurchaseRequired)
     @sends_headers("Content-Disposition")
     def get(self, request, video_id, pk):
         video = self.get_video(video_id)
@@ -129,7 +132,7 @@ class CaptionSearchView(OfWatchable):
         ],
         responses=FoundSerializer,
     )
-    @refuses(NotAuthenticated, PurchaseRequired, ValidationError)
+    @refuses(*availability.REFUSALS, NotAuthenticated, PurchaseRequired, ValidationError)
     def get(self, request, video_id):
         video = self.get_video(video_id)
         words = request.query_params.get("q", "").casefold().split()
@@ -186,7 +189,7 @@ class StoryboardView(OfWatchable):
             (200, "text/vtt"): OpenApiResponse(OpenApiTypes.BINARY, description="The index.")
         },
     )
-    @refuses(NotAuthenticated, PurchaseRequired, StorageAway)
+    @refuses(*availability.REFUSALS, NotAuthenticated, PurchaseRequired, StorageAway)
     @sends_headers("Content-Disposition")
     def get(self, request, video_id):
         return _file(self.get_video(video_id), storyboards.INDEX, WEBVTT)
@@ -202,7 +205,7 @@ class SpriteView(OfWatchable):
             (200, "image/jpeg"): OpenApiResponse(OpenApiTypes.BINARY, description="The pictures.")
         },
     )
-    @refuses(NotAuthenticated, PurchaseRequired, StorageAway)
+    @refuses(*availability.REFUSALS, NotAuthenticated, PurchaseRequired, StorageAway)
     @sends_headers("Content-Disposition")
     def get(self, request, video_id, number):
         return _file(self.get_video(video_id), f"sprite-{number}.jpg", "image/jpeg")

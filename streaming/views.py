@@ -41,6 +41,7 @@ from streaming.errors import (
     SessionEnded,
     StreamTokenExpired,
     StreamTokenInvalid,
+    TooManyStreams,
 )
 from streaming.metrics import CountsDecisions
 from streaming.models import PREVIEW, PlaybackSession
@@ -51,6 +52,7 @@ from streaming.serializers import (
     SessionSerializer,
     StreamTokenSerializer,
 )
+from videos.availability import errors as availability
 from videos.permissions import MayBrowse
 from videos.versions import formats_of
 
@@ -89,7 +91,9 @@ class StreamTokenView(CountsDecisions, APIView):
             " when the caller has no access, and with 409 when the video has no playable version."
             " With `preview=true`, callers without access get a token for the preview of a video that"
             " has `preview_seconds`; `is_preview` tells whether it is one. After buying the video, ask"
-            " again."
+            " again. The dates and countries of the video come first: 409 `not_yet_available` with"
+            " `publish_at`, 410 `no_longer_available` (not for those who have bought it), 403"
+            " `not_in_your_country`."
         ),
         parameters=[
             OpenApiParameter(
@@ -98,13 +102,16 @@ class StreamTokenView(CountsDecisions, APIView):
         ],
         responses=StreamTokenSerializer,
     )
-    @refuses(NotAuthenticated, PurchaseRequired, NotReady, ValidationError)
+    @refuses(NotAuthenticated, PurchaseRequired, NotReady, ValidationError, *availability.REFUSALS)
     def get(self, request, video_id):
         wanted = request.query_params.get("preview", "false").lower()
         if wanted not in PREVIEW_WANTED:
             raise ValidationError({"preview": "Send `true` or `false`."})
         offered = sessions.stream_token(
-            user=request.user, video_id=video_id, preview=PREVIEW_WANTED[wanted]
+            user=request.user,
+            video_id=video_id,
+            address=client_of(request).address,
+            preview=PREVIEW_WANTED[wanted],
         )
         answer = {
             "stream_token": offered.token,
@@ -134,7 +141,9 @@ class PlayView(CountsDecisions, APIView):
         description=(
             "Redeems a stream token. With `Accept: application/json` the answer holds the session's"
             " addresses; otherwise it redirects a player to the manifest. The same token continues its"
-            " session, on the same device."
+            " session, on the same device. A viewer who plays as many videos as the plan or the"
+            " operator allows gets 409 `too_many_streams` with the sessions that hold a place:"
+            " stop one with `DELETE /stream/sessions/{id}` and redeem the same token again."
         ),
         parameters=[
             OpenApiParameter(
@@ -159,7 +168,9 @@ class PlayView(CountsDecisions, APIView):
         NotAuthenticated,
         PurchaseRequired,
         NotReady,
+        TooManyStreams,
         SessionEnded,
+        *availability.REFUSALS,
     )
     @reads_header(
         "Accept",
@@ -307,11 +318,18 @@ class HeartbeatView(APIView):
 @extend_schema_view(
     list=extend_schema(
         summary="List the running playback sessions",
-        description="Playback sessions of the caller that have neither ended nor expired.",
+        description=(
+            "Playback sessions of the caller that have neither ended nor expired, with the device in"
+            " words. Those that were silent for 90 seconds hold no place any more: a start that needs"
+            " it ends them."
+        ),
     ),
     destroy=extend_schema(
         summary="Stop a playback session",
-        description="Ends the session; its media files answer 410 within two seconds.",
+        description=(
+            "Ends the session; its media files answer 410 within two seconds, and its place is free at"
+            " once: stop the session on another device to watch here instead."
+        ),
     ),
 )
 class SessionViewSet(ListModelMixin, DestroyModelMixin, GenericViewSet):

@@ -61,7 +61,8 @@ class VideoAdmin(ReadOnlyAdmin):
         "picture", "renditions", "views",
         "likes", "dislikes", "source_filename", "size", "source_container", "source_video_codec",
         "source_audio_codec", "source_notes", "source_path", "source_checksum", "current_version",
-        "created_at", "published_at", "deleted_at", "id",
+        "created_at", "published_at", "publish_at", "available_until", "allowed_countries",
+        "refused_countries", "is_preorder", "deleted_at", "id",
     ]  # fmt: skip
     readonly_fields = [
         "state", "price_with_currency", "rental_price_with_currency", "length", "size", "picture",

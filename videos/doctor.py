@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from config.doctor import Finding, check, error, ok, warning
 from videos import engines, storage
+from videos.availability import checking as checking  # registers its check
 from videos.encryption import keys
 from videos.models import Period, ProcessingJob, Video, WorkerPresence
 from videos.processing import cage, holes, speech, tools

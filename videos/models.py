@@ -10,6 +10,7 @@ from config import money
 from config.ids import uuid7
 from config.texts import validate_name
 from videos import querysets
+from videos.availability.models import Availability
 from videos.embedding import Embeddable
 from videos.encryption.models import Switched
 from videos.engines.models import Period as Period  # a model of this app, as the next
@@ -20,7 +21,7 @@ from videos.tags import Tag
 from videos.uploads.models import Upload as Upload
 
 
-class Video(Previewed, Embeddable, Switched):
+class Video(Previewed, Embeddable, Switched, Availability):
     """One title in the catalogue, with its details, price and files.
 
     Invariants, held by the database:

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from videos import claiming
+from videos.availability import policy
 from videos.moderation.models import ModerationCase
 from videos.presentation.models import Caption
 from videos.signals import videos_kept
@@ -79,14 +80,15 @@ class VideoQuerySet(models.QuerySet["Video"]):
     def listed_for(self, user: User | AnonymousUser) -> Self:
         """Return the catalogue as ``user`` sees it: as ``visible_to``, without unlisted videos.
 
-        Withdrawn videos are left out for their buyers, too. Owners and administrators find unlisted and
-        withdrawn videos in it.
+        Withdrawn videos are left out for their buyers, too, and those that have ended. Owners and
+        administrators find unlisted, withdrawn and ended videos in it. Coming ones are in it for all.
         """
         return self.listed_by(sight_of(user), user.pk)
 
     def listed_by(self, sight: Sight, user_id: UUID | None = None) -> Self:
         """Return what ``listed_for`` returns for a user with this sight and this id."""
         listed = ~Q(current_version="") & Q(visibility=self.model.Visibility.PUBLIC)
+        listed &= policy.IS_LISTED
         return self._seen(sight, user_id, listed & IS_OFFERED & Q(taken_down_at=None))
 
     def reviewable_by(self, user: User | AnonymousUser) -> Self:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from config.api.pagination import PAGE_SIZE
 from config.prepared import Prepared, stored
+from videos.availability import policy
 from videos.models import Caption, ProcessingJob, Video
 from videos.moderation import standing
 from videos.querysets import Sight, VideoQuerySet, sight_of
@@ -32,9 +33,10 @@ _COLUMNS = {
     Sight.OWN: _ALL,
     Sight.ALL: _ALL,
 }
-# For payments.entitlements, and for previews.
+# For payments.entitlements, previews and videos.availability.
 _WATCHED = (
     "id", "creator_id", "is_paid", "current_version", "preview_seconds", "duration_seconds",
+    *policy.COLUMNS,
 )  # fmt: skip
 # The parameters of the queries: only who sees own videos beside the public ones matters to them.
 _LISTING: dict[Sight, dict[str, type]] = {sight: {} for sight in Sight} | {

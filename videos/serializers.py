@@ -14,6 +14,8 @@ from config.api.representation import Compiled
 from config.api.serializers import CompleteErrors
 from config.texts import validate_name
 from videos import estimates
+from videos.availability import policy
+from videos.availability.fields import AvailabilityFields
 from videos.models import ProcessingJob, Video
 from videos.moderation import standing
 from videos.moderation.serializers import ModerationSerializer
@@ -130,7 +132,12 @@ A_PAID_VIDEO = OpenApiExample(
 
 
 class VideoSerializer(
-    Compiled, CompleteErrors, PresentedFields, PreviewFields, serializers.ModelSerializer
+    Compiled,
+    CompleteErrors,
+    PresentedFields,
+    PreviewFields,
+    AvailabilityFields,
+    serializers.ModelSerializer,
 ):
     """A video. Only its owner and administrators get `processing`, `source`, `deleted_at`, `moderation`
     and `embed_domains`."""
@@ -169,7 +176,7 @@ class VideoSerializer(
         model = Video
         fields = [
             "id", "title", "description", "creator", "status", "playable", "visibility", "is_paid",
-            "price", "currency", "rental_price", "rental_hours", "category", "tags",
+            "price", "currency", "rental_price", "rental_hours", *policy.FIELDS, "category", "tags",
             "duration_seconds", "width", "height", "poster_url", "storyboard_url", "renditions",
             "captions", "chapters", "audio_tracks", "preview_seconds", "trailer", "views", "likes",
             "dislikes", "created_at", "published_at", "processing", "source", "deleted_at", "moderation",
@@ -206,18 +213,22 @@ class VideoSerializer(
         return self.with_preview(self._with_pricing(attrs))
 
     def _with_pricing(self, attrs):
-        """Check all fields of the price together, and return them all as the video will have them.
+        """Check the dates and countries, and all fields of the price, each together.
+
+        Return all fields of the price as the video will have them.
 
         A change of one of them is checked against the others as they are stored. A free video loses
         its price and its rental. Raises ValidationError with every field at fault.
         """
         before = self.instance
+        errors = self.check_availability(attrs, before)
         if "currency" in self.failed or (before and not attrs.keys() & set(self.PRICING)):
+            if errors:
+                raise serializers.ValidationError(errors)
             return attrs
         is_paid = attrs.get("is_paid", before.is_paid if before else False)
         currency = attrs.get("currency", before.currency if before else settings.DEFAULT_CURRENCY)
         kept = before if before and before.currency == currency else None
-        errors: dict[str, ErrorDetail] = {}
         price = self._minor(attrs, "price", currency, kept, errors) or 0
         rental_price = self._minor(attrs, "rental_price", currency, kept, errors)
         rental_hours = attrs.get("rental_hours", kept.rental_hours if kept else None)

@@ -37,6 +37,14 @@ video_removed = Signal()
 #    what is gone.
 video_restricted = Signal()
 
+# The dates or countries of a video have changed. Sent by services/catalogue.py inside the changing
+# transaction, with send(): a receiver that raises undoes the change.
+# Arguments: video (Video, with its new fields), fields (set of names, of availability.policy.FIELDS).
+# Heard by, in this order:
+# 1. payments.receivers.close_orders_of_moved_video: expires the open orders, which promise other dates.
+# 2. streaming.receivers.end_sessions_of_moved_video: ends the playback that is not allowed any more.
+availability_changed = Signal()
+
 # A moderator has taken a video down, so that only its owner, administrators and moderators see it.
 # Sent by moderation/cases.py inside the transaction, with send().
 # Arguments: video (Video, as it is now).

@@ -115,6 +115,9 @@ def _event(now: datetime) -> Q:
 WAITS: dict[State, Overdue | None] = {
     (Order, "status", "pending"): _order_open,
     (Order, "status", "processing"): _charging,
+    (Order, "fulfilled_at", "NULL"): lambda now: Q(
+        status="paid", available_from__lte=now - TICK, returning_at=None
+    ),
     (CouponRedemption, "state", "reserved"): _of_open_order,
     (Payment, "status", "created"): None,
     (Payment, "status", "requires_action"): (

@@ -74,7 +74,19 @@ MORE_OF_AN_ERROR = {  # the extra members that some errors have (DomainError.ext
     "current_amount": ("price_changed", "The amount that the video costs now."),
     "currency": ("price_changed, earlier_period_open", "The currency of the amount or month."),
     "scope": ("insufficient_scope", "The scope that the API key lacks; missing if none is enough."),
+    "publish_at": ("not_yet_available", "From when the video can be watched, in UTC."),
     "period": ("earlier_period_open", "The month that must be closed first, as YYYY-MM."),
+}
+RUNNING_SESSION = {  # streaming.limits
+    "type": "object",
+    "required": ["id", "video_id", "video_title", "device", "created_at"],
+    "properties": {
+        "id": {"type": "string", "format": "uuid"},
+        "video_id": {"type": "string", "format": "uuid"},
+        "video_title": {"type": "string"},
+        "device": {"type": "string", "examples": ["Firefox on Windows"]},
+        "created_at": {"type": "string", "format": "date-time"},
+    },
 }
 ERROR_DETAIL = {
     "type": "object",
@@ -98,6 +110,11 @@ ERROR_DETAIL = {
         **{
             name: {"type": "string", "description": f"With `{codes}`: {text}"}
             for name, (codes, text) in MORE_OF_AN_ERROR.items()
+        },
+        "sessions": {
+            "type": "array",
+            "items": RUNNING_SESSION,
+            "description": "With `too_many_streams`: the caller's sessions that hold a place.",
         },
     },
 }

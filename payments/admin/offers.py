@@ -26,14 +26,14 @@ class PlanForm(forms.ModelForm):
 @admin.register(models.Plan)
 class PlanAdmin(ServiceAdmin[models.Plan]):
     form = PlanForm
-    list_display = ["code", "name", "price", "interval", "trial_days", "is_active"]
+    list_display = ["code", "name", "price", "interval", "trial_days", "max_streams", "is_active"]
     list_filter = ["is_active", "interval"]
 
     price = money_column("amount", "price")
 
     def get_fields(self, request, obj=None):
         price = ["price"] if obj else ["amount", "currency"]
-        return ["code", "name", *price, "interval", "trial_days", "is_active"]
+        return ["code", "name", *price, "interval", "trial_days", "max_streams", "is_active"]
 
     def get_readonly_fields(self, request, obj=None):
         # Subscribers have agreed to these terms. A new price needs a new plan.

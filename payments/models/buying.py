@@ -110,6 +110,16 @@ class Order(Payable):
     changed_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     paid_at = models.DateTimeField(null=True)
+    available_from = models.DateTimeField(
+        null=True,
+        help_text="Of a pre-order: the moment from which the buyer was promised the video.",
+    )
+    fulfilled_at = models.DateTimeField(
+        null=True, help_text="When the service noted that the pre-ordered video could be watched."
+    )
+    returning_at = models.DateTimeField(
+        null=True, help_text="When the service last tried to give a broken pre-order back."
+    )
 
     objects = OrderQuerySet.as_manager()
 
@@ -144,6 +154,10 @@ class Order(Payable):
             models.CheckConstraint(name="order_fee", condition=Q(fee_bps__lte=10_000)),
             models.CheckConstraint(name="order_not_own_film", condition=~Q(buyer=F("creator"))),
             models.CheckConstraint(
+                name="order_preorder_is_bought",
+                condition=Q(available_from__isnull=True) | Q(kind="buy"),
+            ),
+            models.CheckConstraint(
                 name="order_paid_has_date",
                 condition=~Q(status__in=["paid", "refunded", "dispute_lost"])
                 | Q(paid_at__isnull=False),
@@ -158,6 +172,12 @@ class Order(Payable):
                 fields=["status"],
                 name="order_checkout_open",
                 condition=Q(checkout_id__isnull=False, checkout_closed=False),
+            ),
+            # For the job that settles pre-orders.
+            models.Index(
+                fields=["available_from"],
+                name="order_preorder",
+                condition=Q(available_from__isnull=False, fulfilled_at=None),
             ),
             # For the job that expires orders.
             models.Index(fields=["expires_at"], name="order_open", condition=Q(status="pending")),

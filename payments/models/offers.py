@@ -152,6 +152,13 @@ class Plan(models.Model):
     currency = models.CharField(max_length=3)
     interval = models.CharField(max_length=8, choices=Interval, default=Interval.MONTH)
     trial_days = models.PositiveSmallIntegerField("free days before the first payment", default=0)
+    max_streams = models.PositiveSmallIntegerField(
+        "simultaneous streams",
+        null=True,
+        blank=True,
+        help_text="How many videos a subscriber can play at once; 0 means no limit. Empty means"
+        " MAX_CONCURRENT_STREAMS.",
+    )
     is_active = models.BooleanField("can be subscribed to", default=True)
     # The plan's id at each gateway: {"stripe": "price_…"}.
     gateway_refs = models.JSONField(default=dict, blank=True, editable=False)

@@ -139,6 +139,7 @@ class Refund(models.Model):
     ON_ADMIN_SITE = "admin site"
     PAID_TWICE = "paid twice"
     PAYS_NOTHING = "pays nothing"
+    NOT_KEPT = "pre-order that was not kept"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")

@@ -63,7 +63,7 @@ class OrderSerializer(serializers.ModelSerializer):
         model = Order
         fields = [
             "id", "video_id", "kind", "rental_hours", "status", "amount", "list_amount",
-            "discount", "currency", "created_at", "expires_at", "paid_at",
+            "discount", "currency", "created_at", "expires_at", "paid_at", "available_from",
         ]  # fmt: skip
         read_only_fields = fields
 

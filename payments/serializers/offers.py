@@ -63,6 +63,9 @@ class VideoIdsSerializer(serializers.Serializer):
         return found
 
 
+STREAMS = {"min_value": 0, "max_value": 1000}  # of Plan.max_streams
+
+
 @extend_schema_serializer(examples=[examples.answered("Monthly", examples.PLAN)])
 class PlanSerializer(serializers.ModelSerializer):
     """A subscription that can be bought."""
@@ -71,7 +74,7 @@ class PlanSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Plan
-        fields = ["code", "name", "amount", "currency", "interval", "trial_days"]
+        fields = ["code", "name", "amount", "currency", "interval", "trial_days", "max_streams"]
         read_only_fields = fields
 
 
@@ -142,7 +145,7 @@ class CouponAnswerSerializer(CouponSerializer):
     ]
 )
 class PlanCreateSerializer(CompleteErrors, serializers.ModelSerializer):
-    """A plan. After its creation only the name and ``is_active`` (whether it is on sale) can change."""
+    """A plan. Its name, ``is_active`` (whether it is on sale) and ``max_streams`` can change later."""
 
     code = serializers.SlugField(max_length=40)
     amount = MoneyField(validators=[above_zero])
@@ -152,10 +155,11 @@ class PlanCreateSerializer(CompleteErrors, serializers.ModelSerializer):
     class Meta:
         model = Plan
         fields = [
-            "id", "code", "name", "amount", "currency", "interval", "trial_days", "is_active",
-            "created_at",
+            "id", "code", "name", "amount", "currency", "interval", "trial_days", "max_streams",
+            "is_active", "created_at",
         ]  # fmt: skip
         read_only_fields = ["created_at"]
+        extra_kwargs = {"max_streams": STREAMS}
 
     def validate_code(self, code):
         if Plan.objects.filter(code=code).exists():
@@ -176,7 +180,8 @@ class PlanChangeSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Plan
-        fields = ["name", "is_active"]
+        fields = ["name", "is_active", "max_streams"]
+        extra_kwargs = {"max_streams": STREAMS}
 
 
 def with_minor_amount(attrs: dict[str, Any], currency: str) -> dict[str, Any]:

@@ -377,6 +377,7 @@ def test_the_payment_configuration_is_public(client_for):
             "currency": "USD",
             "interval": "month",
             "trial_days": 0,
+            "max_streams": None,
         }
     ]
 

@@ -6,9 +6,10 @@ from rest_framework.response import Response
 
 from config.api.views import GenericViewSet
 from config.errors import NotVisible
-from payments.entitlements import can_watch
+from payments.entitlements import Access, can_watch, require_available
 from payments.models import Entitlement
 from payments.serializers.access import AccessSerializer, EntitlementSerializer
+from videos.availability import errors as availability
 from videos.models import Video
 
 
@@ -30,7 +31,8 @@ class EntitlementViewSet(ListModelMixin, GenericViewSet):
 
     @extend_schema(
         summary="Ask whether I may watch this video, and why",
-        description="Says beforehand what `GET /stream/{video_id}` would answer.",
+        description="Says beforehand what `GET /stream/{video_id}` would answer. Access to a video that"
+        " is not available yet, or not in the caller's country, has an `access` and is not `allowed`.",
         responses=OpenApiResponse(AccessSerializer, "The caller's access, or that there is none."),
     )
     def retrieve(self, request, video_id):
@@ -41,8 +43,17 @@ class EntitlementViewSet(ListModelMixin, GenericViewSet):
         return Response(
             {
                 "video_id": video.pk,
-                "allowed": access is not None,
+                "allowed": access is not None and _is_available(request, video, access),
                 "access": access.kind if access else None,
                 "ends_at": access.ends_at if access else None,
             }
         )
+
+
+def _is_available(request, video: Video, access: Access) -> bool:
+    """Return whether the video's dates and countries allow the caller to watch it now."""
+    try:
+        require_available(access, video, address=request.META.get("REMOTE_ADDR", ""))
+    except availability.REFUSALS:
+        return False
+    return True

@@ -39,7 +39,9 @@ class PurchaseView(APIView):
             " the gateway's hosted page. A buyer has at most one open order for a video: repeating the"
             " call continues it (200). Send an `Idempotency-Key`. In the sandbox, `pm_card_visa` is"
             " captured at once, `pm_card_chargeDeclined` is declined (402), and"
-            " `pm_card_authenticationRequired` sends the buyer to their bank first (202)."
+            " `pm_card_authenticationRequired` sends the buyer to their bank first (202). A video that"
+            " cannot be watched is not sold: `not_yet_available` (unless it can be pre-ordered),"
+            " `no_longer_available`, `not_in_your_country`."
         ),
         request=PurchaseSerializer,
         responses={
@@ -58,7 +60,9 @@ class PurchaseView(APIView):
         order, created = checkout.purchase(
             buyer=request.user,
             video_id=video_id,
-            options=checkout.PurchaseOptions(**options),
+            options=checkout.PurchaseOptions(
+                **options, address=request.META.get("REMOTE_ADDR", "")
+            ),
             payment_method=method,
             return_url=back,
         )

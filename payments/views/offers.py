@@ -1,5 +1,6 @@
 """Offers: plans, coupons, and the prices of videos."""
 
+from django.utils import timezone
 from drf_spectacular.utils import (
     OpenApiParameter,
     OpenApiResponse,
@@ -34,6 +35,7 @@ from payments.serializers.offers import (
     VideoIdsSerializer,
 )
 from payments.services.offers import coupons, plans
+from videos.availability import policy
 from videos.models import Video
 from videos.permissions import MayBrowse
 from videos.services import catalogue
@@ -124,8 +126,9 @@ class AdminPlanViewSet(ListModelMixin, GenericViewSet):
         return Response(PlanCreateSerializer(plan).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
-        summary="Rename a plan, or stop or resume its sale",
-        description="Subscriptions to a plan that is no longer sold continue unchanged.",
+        summary="Rename a plan, stop or resume its sale, or set its streams",
+        description="Subscriptions to a plan that is no longer sold continue unchanged. A new"
+        " `max_streams` counts from a subscriber's next playback.",
         request=PlanChangeSerializer,
         responses=OpenApiResponse(PlanCreateSerializer, "The changed plan."),
     )
@@ -161,7 +164,9 @@ def _offer(video: Video, access: Access | None) -> dict:
                 "rental_hours": hours,
             }
             for kind, price, hours in prices
-            if price and not video.is_withdrawn
+            if price
+            and not video.is_withdrawn
+            and policy.is_sold(video, is_purchase=kind == "buy", now=timezone.now())
         ],
     }
 

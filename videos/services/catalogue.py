@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TypedDict, Unpack
 
 from django.db import transaction
@@ -14,11 +15,12 @@ from audit.actions import AuditAction
 from config.errors import NotVisible
 from config.ids import uuid7
 from videos import jobs
+from videos.availability import policy
 from videos.errors import FilesRemoved
 from videos.models import Tag, Video
 from videos.moderation import cases
 from videos.services import previews
-from videos.signals import video_removed, video_restricted
+from videos.signals import availability_changed, video_removed, video_restricted
 
 
 class VideoDetails(TypedDict, total=False):
@@ -36,6 +38,11 @@ class VideoDetails(TypedDict, total=False):
     embed_domains: list[str]
     preview_seconds: int | None
     trailer_id: uuid.UUID | None
+    publish_at: datetime | None
+    available_until: datetime | None
+    allowed_countries: list[str]
+    refused_countries: list[str]
+    is_preorder: bool
 
 
 @transaction.atomic
@@ -70,9 +77,9 @@ def change_video(
     Raises NotVisible if the video has been deleted since it was read, and ValidationError for a trailer
     that may not be one and for the preview of a free video. A video that becomes free loses its preview.
     If the video becomes private or paid, or its preview changes, ``video_restricted`` is sent, by which
-    the playback of viewers ends; a private or paid video is no trailer any more. A change writes one
-    audit entry with each changed field before and after, of the description its name alone. Repeating a
-    change writes nothing.
+    the playback of viewers ends; a private or paid video is no trailer any more. If its dates or
+    countries change, ``availability_changed`` is sent. A change writes one audit entry with each changed
+    field before and after, of the description its name alone. Repeating a change writes nothing.
     """
     if fields.get("is_paid") is False:
         fields["preview_seconds"] = None
@@ -93,6 +100,8 @@ def change_video(
         video_restricted.send(sender=Video, video=video)
     if became_private or new.get("is_paid"):
         previews.clear_trailer(video)
+    if moved := new.keys() & set(policy.FIELDS):
+        availability_changed.send(sender=Video, video=video, fields=moved)
     changed = audit.changes(before, new, hidden=["description"])
     tags_before = sorted(tag.name for tag in video.tags.all()) if tags is not None else []
     if tags is not None and _set_tags(video, tags):

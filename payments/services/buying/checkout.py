@@ -32,11 +32,13 @@ from payments.gateways import translation
 from payments.gateways.base import CheckoutSnapshot, Gateway, Item
 from payments.gateways.translation import translate_errors
 from payments.models import Coupon, Entitlement, Order
-from payments.services.buying import orders
+from payments.services.buying import orders, preorders
 from payments.services.offers import coupons
 from payments.services.settling import customers, payable
 from payments.services.settling.facts import sync_payment
 from payments.services.settling.payable import NextAction
+from videos.availability import errors as availability
+from videos.availability import policy
 from videos.models import Video
 
 # What `purchase`, `pay` and `next_action` can raise, for the API document.
@@ -50,6 +52,7 @@ REFUSALS = (
     CoveredBySubscription,
     CouponInvalid,
     OrderNotOpen,
+    *availability.REFUSALS,
     *translation.REFUSALS,
 )
 
@@ -73,6 +76,7 @@ class PurchaseOptions:
 
     ``kind`` is "buy" or "rent". ``currency`` and ``expected_amount`` are the price that the buyer
     was shown, if known. ``even_if_covered`` buys a video that the buyer's subscription covers.
+    ``address`` is the buyer's; without it no video with rules for countries is sold.
     """
 
     kind: str = "buy"
@@ -80,6 +84,7 @@ class PurchaseOptions:
     expected_amount: Decimal | None = None
     even_if_covered: bool = False
     coupon: str = ""
+    address: str = ""
 
 
 def purchase(
@@ -97,7 +102,8 @@ def purchase(
     entitlement: the database allows one open order, and the gateway's idempotency key is the order's.
 
     Raises VideoNotFound, OwnVideo, NotForSale, CurrencyUnsupported, PriceChanged, AlreadyOwned,
-    CoveredBySubscription, CouponInvalid, AmountBelowMinimum, and the errors of `pay`.
+    CoveredBySubscription, CouponInvalid, AmountBelowMinimum, NotYetAvailable, NoLongerAvailable,
+    NotInYourCountry, and the errors of `pay`.
     """
     has_mode = gateways.require_open()
     order, created = _get_or_create_order(buyer, video_id, options, has_mode=has_mode)
@@ -179,13 +185,17 @@ def next_action(order: Order, *, return_url: str = "") -> NextAction | None:
 def _mark_as_charging(order: Order) -> None:
     """Set an open order to PROCESSING.
 
-    Raises OrderNotOpen, and VideoNotFound for a deleted or withdrawn video.
+    Raises OrderNotOpen, VideoNotFound for a deleted or withdrawn video, and NotYetAvailable or
+    NoLongerAvailable for one that is not sold any more.
     """
     if order.status == Order.Status.PENDING and (
         order.video.deleted_at is not None or order.video.is_withdrawn
     ):
         raise VideoNotFound()
     now = timezone.now()
+    if order.status == Order.Status.PENDING:
+        is_purchase = order.kind == Order.Kind.BUY
+        policy.require_sellable(order.video, is_purchase=is_purchase, address=None, now=now)
     unpaid = Order.objects.filter(
         Q(status=Order.Status.PROCESSING) | Q(status=Order.Status.PENDING, expires_at__gt=now),
         pk=order.pk,
@@ -211,6 +221,12 @@ def _get_or_create_order(
     if video is None or video.is_withdrawn:
         raise VideoNotFound()
     price = _checked_price(buyer, video, options)
+    policy.require_sellable(
+        video,
+        is_purchase=options.kind == Order.Kind.BUY,
+        address=options.address,
+        now=timezone.now(),
+    )
     coupon = coupons.find(options.coupon, video=video) if options.coupon else None
     for _ in range(3):
         order = _reusable_order(buyer, video, options, price, coupon)
@@ -276,6 +292,7 @@ def _reusable_order(
     if order.status == Order.Status.PROCESSING:
         return order
     stale = (order.list_amount, order.currency) != (price, video.currency)
+    stale |= order.available_from != preorders.promised(video, options.kind, timezone.now())
     other_coupon = coupon is not None and order.coupon_id != coupon.pk
     if stale or other_coupon or order.expires_at <= timezone.now():
         orders.expire(order)
@@ -312,6 +329,7 @@ def _create_order(
         currency=video.currency,
         fee_bps=settings.PLATFORM_FEE_BPS,
         gateway=gateway.name,
+        available_from=preorders.promised(video, options.kind, timezone.now()),
         expires_at=timezone.now() + timedelta(minutes=settings.ORDER_TTL_MINUTES),
     )
     if coupon is not None:

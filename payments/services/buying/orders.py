@@ -178,10 +178,11 @@ def complete_free(order: Order) -> Order:
 
 
 def give_back(
-    *, order_id: uuid.UUID, amount: int | None, reason: str, actor: User, key: str = ""
+    *, order_id: uuid.UUID, amount: int | None, reason: str, actor: User | None, key: str = ""
 ) -> Order:
-    """Take an order back for an administrator: refund its money, or revoke it if it cost nothing.
+    """Take an order back: refund its money, or revoke it if it cost nothing.
 
+    ``actor`` is an administrator, or None for the service itself.
     ``amount`` is in minor units; None gives back all that is left. A free order can only be taken back
     as a whole. Raises what `refunds.refund_order` raises.
     """
@@ -195,7 +196,7 @@ def give_back(
 
 
 @transaction.atomic
-def _revoke_free(order_id: uuid.UUID, *, reason: str, actor: User) -> Order:
+def _revoke_free(order_id: uuid.UUID, *, reason: str, actor: User | None) -> Order:
     """Take a free order back: REFUNDED, its split reversed, its entitlement revoked.
 
     The coupon's use stays used, as it does after every refund: otherwise one coupon could be used again

@@ -35,10 +35,11 @@ REFUSALS = (
 def refund_own(*, order: Order, key: str = "") -> Order:
     """Refund an order at the buyer's own request with all that is left of it, and stop its playback.
 
-    It must be paid less than REFUND_WINDOW_DAYS ago, and no more than REFUND_WATCHED_PERCENT of the
-    video may have been watched or delivered. A buyer can return a video REFUNDS_PER_VIDEO times, and
-    REFUNDS_PER_30_DAYS videos in that time. One rule for every status in which money may be left
-    (RETURNABLE); an order of another status has none. Call it outside of any transaction.
+    It must be paid, or a pre-order be available, less than REFUND_WINDOW_DAYS ago, and no more than
+    REFUND_WATCHED_PERCENT of the video may have been watched or delivered. A buyer can return a video
+    REFUNDS_PER_VIDEO times, and REFUNDS_PER_30_DAYS videos in that time. One rule for every status in
+    which money may be left (RETURNABLE); an order of another status has none. Call it outside of any
+    transaction.
 
     Raises RefundWindowClosed, RefundLimitReached, WatchedTooMuch, PlaybackRunning, ReturnInProgress
     while another return of the buyer is under way, and the errors of `refunds.refund_order`.
@@ -48,7 +49,8 @@ def refund_own(*, order: Order, key: str = "") -> Order:
     if not order.amount:
         raise NothingToRefund("This order cost nothing, so there is no money to give back.")
     window = timedelta(days=settings.REFUND_WINDOW_DAYS)
-    if order.paid_at + window <= timezone.now():
+    # Of a pre-order, the days count from the moment from which it can be watched.
+    if max(order.paid_at, order.available_from or order.paid_at) + window <= timezone.now():
         raise RefundWindowClosed()
     # The wait for what was sent holds a thread: one for each buyer.
     with idempotency.one_at_a_time(order.buyer, ONE_RETURN, ReturnInProgress()):

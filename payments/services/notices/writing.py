@@ -7,6 +7,8 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
+
 from accounts.models import User
 from config import mails, money
 from payments.models import Invoice, Notice, Order, Payment, Payout, Plan, Subscription
@@ -75,8 +77,19 @@ def write_receipt(order: Order) -> None:
         dedupe_key=f"receipt:{order.pk}",
         price=f"{money.to_text(order.amount, order.currency)} {order.currency}",
         is_rental=order.kind == Order.Kind.RENT,
+        available_from=_moment(order) if _is_coming(order) else "",
         **_of_order(order),
     )
+
+
+def _is_coming(order: Order) -> bool:
+    """Whether the order is a pre-order whose day is still to come."""
+    return order.available_from is not None and order.available_from > timezone.now()
+
+
+def _moment(order: Order) -> str:
+    """Return the moment from which a pre-order can be watched, for people."""
+    return f"{order.available_from:%-d %B %Y, %H:%M} UTC"
 
 
 def write_refund(order: Order) -> None:
@@ -90,8 +103,14 @@ def write_refund(order: Order) -> None:
         dedupe_key=f"refund:{order.pk}",
         is_free=not order.amount,
         is_whole=order.status == Order.Status.REFUNDED,
+        available_from=_moment(order) if _is_broken(order) else "",
         **_of_order(order),
     )
+
+
+def _is_broken(order: Order) -> bool:
+    """Whether the order is a pre-order that is given back because its day cannot be kept."""
+    return order.available_from is not None and order.returning_at is not None
 
 
 def _of_order(order: Order) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Plans: the first one, and their changes by administrators."""
 
 import uuid
+from typing import TypedDict, Unpack
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -15,6 +16,14 @@ from payments import locks
 from payments.models import Plan
 
 FIRST_PLAN = "monthly"
+
+
+class PlanChanges(TypedDict, total=False):
+    """The columns of a plan that can change after subscribers agreed to it."""
+
+    name: str
+    is_active: bool
+    max_streams: int | None
 
 
 @transaction.atomic
@@ -62,25 +71,22 @@ def create_plan(*, actor: User, **fields: object) -> Plan:
 
 
 @transaction.atomic
-def change_plan(
-    *, plan_id: uuid.UUID, actor: User, name: str | None = None, is_active: bool | None = None
-) -> Plan:
-    """Rename a plan, or stop or start offering it. Existing subscriptions to it continue unchanged.
+def change_plan(*, plan_id: uuid.UUID, actor: User, **fields: Unpack[PlanChanges]) -> Plan:
+    """Rename a plan, stop or start offering it, or set its simultaneous streams.
 
+    Existing subscriptions to it continue, and their next playback follows the new number of streams.
     Write an audit entry only if a value is different. Raises NotVisible if there is no such plan, and
     ValidationError.
     """
     plan = locks.lock_plan(plan_id)
     if plan is None:
         raise NotVisible()
-    wanted = {"name": name, "is_active": is_active}
-    before = {field: getattr(plan, field) for field in wanted}
-    given = {field: value for field, value in wanted.items() if value is not None}
-    changed = audit.changes(before, given)
+    before: dict[str, object] = {field: getattr(plan, field) for field in fields}
+    changed = audit.changes(before, dict(fields))
     if not changed:
         return plan
-    for field in changed:
-        setattr(plan, field, wanted[field])
+    for field, value in fields.items():
+        setattr(plan, field, value)
     plan.full_clean()
     plan.save(update_fields=changed)
     audit.record(

@@ -29,7 +29,7 @@ from payments.models import (
     Refund,
 )
 from payments.services.settling import dispositions, fetching, split
-from payments.services.settling.split import hold_until
+from payments.services.settling.split import hold_until, hold_until_due
 from payments.signals import payment_facts_changed
 
 logger = logging.getLogger(__name__)
@@ -183,6 +183,9 @@ def _take_over(
     is_placed = payment.captured > 0 and payment.disposition == Payment.Disposition.NONE
     if is_placed:
         payment.disposition = dispositions.of(payment, orders)
+        # Only here is the order known for certain: a pre-order holds its earning for longer.
+        due = hold_until_due(payment.captured_at or now, payment.order)
+        payment.available_on = max(due, payment.available_on or due)
     else:
         payment.disposition = dispositions.decided_again(payment)
     if [getattr(payment, name) for name in _CAPTURE] != before:

@@ -217,7 +217,7 @@ def book_gift(order: Order, *, at: datetime) -> None:
         currency=order.currency,
         transfers=posting.transfers_for(changes, accounts.of(Role.PROMOTIONS, order.currency)),
         at=at,
-        available_on=hold_until(at),
+        available_on=hold_until_due(at, order),
         order=order,
     )
 
@@ -254,3 +254,9 @@ def required_gift_credits(order: Order) -> positions.Credits:
 def hold_until(earned_at: datetime) -> datetime:
     """Return the moment from which a creator's earning may be paid out: PAYOUT_HOLD_DAYS later."""
     return earned_at + timedelta(days=settings.PAYOUT_HOLD_DAYS)
+
+
+def hold_until_due(earned_at: datetime, order: Order | None) -> datetime:
+    """Return the end of the hold of a sale's earning, which for a pre-order begins with the video."""
+    begins = order.available_from if order is not None else None
+    return hold_until(max(earned_at, begins or earned_at))

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from django.conf import settings
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
@@ -46,6 +47,7 @@ def check(world: World) -> None:
     clearing_is_what_came_in(payments)
     nobody_pays_twice(payments)
     access_follows_facts(world, payments)
+    preorders_are_held(payments)
     assert_revenue_identity()
     statements_stay(world)
 
@@ -53,6 +55,7 @@ def check(world: World) -> None:
 def check_end(world: World) -> None:
     """Check what must hold once all news has arrived and every month is over."""
     check(world)
+    no_promise_is_broken()
     payments = {row.external_id: row for row in Payment.objects.all()}
     for outside in SandboxPayment.objects.prefetch_related("refunds", "disputes"):
         payment = payments.get(outside.pk)
@@ -67,6 +70,22 @@ def check_end(world: World) -> None:
     reports_agree(world)
     for period in set(Pool.objects.values_list("period", flat=True)):
         assert pools.verify_month(Month.named(period)) == []
+
+
+def preorders_are_held(payments: list[Payment]) -> None:
+    """No creator is paid from a pre-order before the hold that begins with its video."""
+    hold = timedelta(days=settings.PAYOUT_HOLD_DAYS)
+    for payment in payments:
+        order = payment.order
+        if order is not None and order.available_from is not None and payment.captured:
+            assert payment.available_on is not None
+            assert payment.available_on >= order.available_from + hold, payment.external_id
+
+
+def no_promise_is_broken() -> None:
+    """No paid pre-order still waits for a video whose day was put off, unless its refund was refused."""
+    waiting = Order.objects.filter(status="paid", fulfilled_at=None, returning_at=None)
+    assert not waiting.filter(video__publish_at__gt=F("available_from")).exists()
 
 
 def refunded_of(payment: Payment) -> int:

@@ -1,6 +1,7 @@
 """What people, banks, gateways and time do in a history. Each step may be refused; none may fail."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.utils import timezone
 
@@ -18,6 +19,7 @@ from payments.models import (
 )
 from payments.services.sharing import watchtime
 from payments.tests.histories.world import API, BEGUN, World
+from videos.services import catalogue
 from videos.signals import worker_tick
 
 CARDS = {
@@ -121,6 +123,14 @@ def change_price(world: World) -> None:
     video = world.video()
     video.price = world.dice.randint(1, 2500)
     video.save(update_fields=["price"])
+
+
+@step(2)
+def move_date(world: World) -> None:
+    """Announce a video for a later day with pre-orders, move its day, or have it begin now."""
+    days = world.dice.choice([None, None, 1, 4, 12])
+    date = None if days is None else timezone.now() + timedelta(days=days)
+    catalogue.change_video(video=world.video(), actor=None, publish_at=date, is_preorder=True)
 
 
 # --- giving back ---
