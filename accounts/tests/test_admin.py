@@ -184,6 +184,19 @@ def test_the_actions_have_names(site, viewer):
     ]
 
 
+def test_an_account_is_erased_after_its_question(site, admin, viewer):
+    answer = desk.act(site, "erase", viewer)
+
+    assert "Erased" in answer.content.decode()
+    erased = User.objects.get(pk=viewer.pk)
+    assert (erased.email, erased.is_active) == (f"{viewer.pk.hex}@erased.invalid", False)
+    entry = AuditEntry.objects.get(action="user.erasure_begun")
+    assert (entry.actor_id, entry.target_id) == (admin.pk, str(viewer.pk))
+    assert entry.data["admin_reason"]
+    desk.act(site, "erase", viewer)  # again changes nothing
+    assert AuditEntry.objects.filter(action="user.erasure_begun").count() == 1
+
+
 def test_sign_ins_are_shown_and_never_changed(site, viewer):
     tokens.issue(viewer)
     family = RefreshFamily.objects.get()
