@@ -7,7 +7,7 @@ from uuid import uuid4
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streaming.delivery.grants import Part
@@ -281,6 +281,7 @@ def test_it_reaches_to_its_end_and_at_most_one_segment_beyond(length, preview):
     assert not is_open(f"v1/1080/{part.last_segment + 1}.m4s", "m4s", part)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     length=st.floats(4, 12),
     gaps=st.lists(st.floats(0.04, 1), min_size=5, max_size=80),
