@@ -6,8 +6,8 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 
-from accounts import tokens
-from accounts.errors import TokenExpired, TokenInvalid
+from accounts import tokens, totp
+from accounts.errors import TokenExpired, TokenInvalid, TotpSetupRequired
 from accounts.models import RefreshFamily, User
 from config import log_context
 from config.headers import BEARER
@@ -33,12 +33,12 @@ class BearerAuthentication(BaseAuthentication):
     token. All of this is one query.
     """
 
-    refusals = (TokenInvalid, TokenExpired)  # for the OpenAPI document
+    refusals = (TokenInvalid, TokenExpired, TotpSetupRequired)  # for the OpenAPI document
 
     def authenticate(self, request: Request) -> tuple[User, tokens.AccessClaims] | None:
         """Return the user and the token's claims, or None without a token.
 
-        Raises TokenInvalid and TokenExpired.
+        Raises TokenInvalid, TokenExpired, and TotpSetupRequired (TOTP_REQUIRED_FOR_ADMINS).
         """
         token = bearer_token(request)
         if token is None:
@@ -51,10 +51,21 @@ class BearerAuthentication(BaseAuthentication):
         role = stored(Group, ("id", "name"), (user.role_id, rows[0][-1]))
         user._state.fields_cache["role"] = role
         log_context.user_id.set(str(user.pk))
+        _refuse_without_second_factor(request, user)
         return user, claims
 
     def authenticate_header(self, request: Request) -> str:
         return BEARER
+
+
+def _refuse_without_second_factor(request: Request, user: User) -> None:
+    """Raise TotpSetupRequired for an administrator who has to set a second factor up first.
+
+    A view that is needed for it says so: ``is_open_before_setup``.
+    """
+    view = (request.parser_context or {}).get("view")
+    if not getattr(view, "is_open_before_setup", False) and totp.must_set_up(user):
+        raise TotpSetupRequired()
 
 
 def bearer_token(request: Request) -> str | None:

@@ -10,7 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts.models import RefreshFamily, User
+from accounts import totp
+from accounts.models import RefreshFamily, Totp, User
 from accounts.roles import Role
 from config import emails
 from config.doctor import Finding, check, error, ok, warning
@@ -47,6 +48,20 @@ def password_in_use() -> Iterator[Finding]:
         )
     else:
         yield ok("DEFAULT_ADMIN_PASSWORD is set, and is nobody's password any more.")
+
+
+@check("Secrets", "second_factors", needs_tables=True)
+def second_factors() -> Iterator[Finding]:
+    total = Totp.objects.exclude(confirmed_at=None).count()
+    unreadable = totp.unreadable() if total else 0
+    if unreadable:
+        yield error(
+            f"No key opens the secrets of {unreadable} of {total} second factors, so that their owners"
+            " come in by a recovery code alone.",
+            "Add the former SECRET_KEY to SECRET_KEY_FALLBACKS, or `manage.py reset_totp` for each.",
+        )
+    else:
+        yield ok(f"Second factors: {total}.")
 
 
 @check("Users", "administrators", needs_tables=True)

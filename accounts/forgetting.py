@@ -6,7 +6,8 @@ from django.contrib.sessions.models import Session
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts.models import MailedLink, RefreshFamily
+from accounts.models import MailedLink, RefreshFamily, Totp
+from accounts.totp import SETUP_LIFETIME
 from config import batches
 
 KEPT = timedelta(days=30)  # after the last token of a sign-in has expired
@@ -34,6 +35,12 @@ def forget_old_links() -> int:
     Among them are requests that no worker took in time. Safe to repeat.
     """
     return batches.delete(MailedLink.objects.filter(expires_at__lt=timezone.now() - LINKS_KEPT))
+
+
+def forget_old_setups() -> int:
+    """Delete the set-ups of second factors that nobody completed in time; return how many."""
+    since = timezone.now() - SETUP_LIFETIME
+    return batches.delete(Totp.objects.filter(confirmed_at=None, begun_at__lt=since))
 
 
 def forget_admin_sessions() -> int:

@@ -229,3 +229,7 @@ class MailedLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose} of {self.created_at:%Y-%m-%d %H:%M}"
+
+
+# Django looks for models in this module.
+from accounts.sign_in_models import RecoveryCode, Totp  # noqa: E402, F401

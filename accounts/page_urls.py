@@ -2,11 +2,12 @@
 
 from django.urls import path, re_path
 
-from accounts import pages
+from accounts import pages, totp_pages
 
 urlpatterns = [
     path("sign-in", pages.sign_in, name="sign-in"),
     path("sign-out", pages.sign_out, name="sign-out"),
+    re_path(r"^account/second-factor/?$", totp_pages.second_factor, name="second-factor"),
     re_path(r"^account/reset/?$", pages.reset, name="account-reset"),
     re_path(r"^account/verify/?$", pages.verify, name="account-verify"),
 ]

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import recovery_views, views
+from accounts import recovery_views, totp_views, views
 
 urlpatterns = [
     path("auth/register", views.RegisterView.as_view()),
@@ -18,6 +18,8 @@ urlpatterns = [
         recovery_views.SignInViewSet.as_view({"get": "list", "delete": "destroy_all"}),
     ),
     path("auth/sessions/<id:pk>", recovery_views.SignInViewSet.as_view({"delete": "destroy"})),
+    path("auth/totp", totp_views.TotpView.as_view()),
+    path("auth/totp/confirm", totp_views.TotpConfirmView.as_view()),
     path("auth/me", views.MeView.as_view()),
     path("users/", views.UserViewSet.as_view({"get": "list"})),
     path("users/<id:pk>", views.UserViewSet.as_view({"get": "retrieve"})),

@@ -31,6 +31,11 @@ class AuditAction(models.TextChoices):
     EMAIL_CHANGE_ASKED = "user.email_change_asked", "Change of address requested"
     EMAIL_CHANGED = "user.email_changed", "Address changed"
     LOGGED_OUT_EVERYWHERE = "user.logged_out_everywhere", "Logged out everywhere"
+    TOTP_BEGUN = "totp.begun", "Set-up of a second factor begun"
+    TOTP_ON = "totp.on", "Second factor turned on"
+    TOTP_OFF = "totp.off", "Second factor turned off"
+    TOTP_RECOVERY_USED = "totp.recovery_used", "Recovery code of a second factor used"
+    TOTP_RESET = "totp.reset", "Second factor taken away by an operator"
     USER_ACTIVATED = "user.activated", "User activated"
     USER_DEACTIVATED = "user.deactivated", "User deactivated"
 

@@ -85,6 +85,7 @@ MIDDLEWARE = [
     "config.pages_only.PagesCommonMiddleware",
     "config.pages_only.PagesAuthenticationMiddleware",
     "config.page_limit.PageLimitMiddleware",
+    "accounts.middleware.SecondFactorMiddleware",
     "config.pages_only.PagesCsrfMiddleware",
     "config.pages_only.PagesMessageMiddleware",
 ]
@@ -157,6 +158,9 @@ SIMPLE_JWT = {
 }
 
 MAILED_LINK_KEY = env.derived_key(SECRET_KEY, "mailed-link")
+# Encrypt the secrets of second factors: the first one encrypts, the others only decrypt.
+TOTP_KEYS = [env.derived_key(key, "totp") for key in (SECRET_KEY, *SECRET_KEY_FALLBACKS)]
+TOTP_REQUIRED_FOR_ADMINS = env.flag("TOTP_REQUIRED_FOR_ADMINS", default=False)
 
 # --- API --------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from accounts.signals import (
     email_changed,
     link_requested,
     password_reset,
+    second_factor_changed,
     seeding,
     user_deactivated,
 )
@@ -184,6 +185,12 @@ def tell_former_address(sender, user: User, before: str, link: MailedLink, **kwa
 def tell_of_new_password(sender, user: User, link: MailedLink, **kwargs):
     """Write to the owner that a mailed link has set a new password."""
     account.write_password_reset(user, link)
+
+
+@receiver(second_factor_changed, dispatch_uid="payments.tell_of_second_factor")
+def tell_of_second_factor(sender, user: User, what: str, key: str, **kwargs):
+    """Write to the owner of a second factor what happened to it."""
+    account.write_second_factor(user, what, key)
 
 
 @receiver(sandbox_events.message_sent, dispatch_uid="payments.sandbox_webhook")

@@ -8,7 +8,12 @@ import logging
 from django.db import connections
 
 from accounts import links
-from accounts.forgetting import forget_admin_sessions, forget_old_links, forget_old_sign_ins
+from accounts.forgetting import (
+    forget_admin_sessions,
+    forget_old_links,
+    forget_old_setups,
+    forget_old_sign_ins,
+)
 from audit import checkpoints, partitions, pruning, sealing
 from audit.forgetting import forget_old_requests
 from videos import engines, presence
@@ -44,6 +49,7 @@ OWN_PARTS = {
         partitions.make_ahead,
         forget_old_sign_ins,
         forget_old_links,
+        forget_old_setups,
         forget_admin_sessions,
         waiting.remind,
     ),

@@ -277,6 +277,7 @@ def test_the_history_of_every_row_of_the_admin_site_is_its_part_of_the_log(
 COMMANDS = {
     "seed": ("role.defined", "accounts/tests/test_recorded.py"),
     "set_role": ("user.role_changed", "accounts/tests/test_set_role_command.py"),
+    "reset_totp": ("totp.reset", "accounts/tests/test_totp_doors.py"),
     "createsuperuser": ("user.registered", "accounts/tests/test_passwords.py"),
     "changepassword": ("user.password_changed", "accounts/tests/test_passwords.py"),
     "restore_video": ("video.restored", "videos/tests/test_catalogue_change.py"),

@@ -94,6 +94,12 @@ def refuses(*errors: ErrorClass) -> Callable[[ViewMethod], ViewMethod]:
     return _marks("refusals", *errors)
 
 
+def reads_body(method: ViewMethod) -> ViewMethod:
+    """Mark the DELETE method of a view that reads a body, so that the document describes the body."""
+    method.reads_body = True  # type: ignore[attr-defined]  # a mark on a function
+    return method
+
+
 def refusals_of(method: Callable[..., Any] | None) -> tuple[ErrorClass, ...]:
     """Return the errors that `refuses` named for a view's method; none for None."""
     return tuple(getattr(method, "refusals", ()))

@@ -54,7 +54,7 @@ class APIView(views.APIView):
     def perform_authentication(self, request: Request) -> None:
         try:
             super().perform_authentication(request)
-        except exceptions.AuthenticationFailed:
+        except exceptions.APIException:
             self.count_request(request, _network_of(request))
             raise
         self.count_request(request, self.limit_key(request))

@@ -42,6 +42,7 @@ WRONG = [
     ("PUBLIC_URL", "https://vod.example.com/videos", "without a path"),
     ("ACCOUNT_PAGES_URL", "shop.example.com", URL),
     ("ACCOUNT_PAGES_URL", "https://shop.example.com/account", "without a path"),
+    ("TOTP_REQUIRED_FOR_ADMINS", "perhaps", "must be true or false"),
     ("CORS_ALLOWED_ORIGINS", "localhost:5173", URL),
     ("CORS_ALLOWED_ORIGINS", "https://*.example.com", URL),
     ("CSRF_TRUSTED_ORIGINS", "*", URL),

@@ -10,7 +10,8 @@ from aiosmtpd.controller import Controller
 from django.utils import timezone
 
 from accounts import links
-from accounts.models import MailedLink
+from accounts.models import MailedLink, Totp
+from accounts.signals import second_factor_changed
 from payments.models import Notice
 from payments.services.notices import sending
 
@@ -185,3 +186,20 @@ def test_a_mail_that_cannot_be_written_leaves_the_request_for_later(ann, client_
     assert not Notice.objects.exists()
     links.prepare_due()
     assert Notice.objects.get().link_id == MailedLink.objects.get().pk
+
+
+@pytest.mark.parametrize(
+    ("what", "subject"),
+    [
+        ("on", "Your second factor is on"),
+        ("off", "Your second factor is off"),
+        ("reset", "Your second factor was taken away"),
+        ("recovery code used", "A recovery code was used"),
+        ("guessed", "Somebody knows your password"),
+    ],
+)
+def test_the_owner_of_a_second_factor_is_told_once(mailbox, ann, what, subject):
+    for _ in range(2):
+        second_factor_changed.send(sender=Totp, user=ann, what=what, key="the same")
+    sending.send_due()
+    assert [mail[:2] for mail in mailbox.mails] == [("ann@example.com", subject)]

@@ -108,3 +108,52 @@ def write_password_reset(user: User, link: MailedLink) -> None:
         " your mailbox first, then ask for a new password again.\n",
         dedupe_key=f"link:{link.pk}:used",
     )
+
+
+def write_second_factor(user: User, what: str, key: str) -> None:
+    """Write that a second factor was turned on or off, taken away, used without its app, or guessed.
+
+    ``what`` is as in `accounts.signals.second_factor_changed`.
+    """
+    subject, text = _SECOND_FACTOR[what]
+    write(
+        user,
+        subject,
+        f"Your account ({user.readable_email}): {text}\n",
+        dedupe_key=f"totp {what}:{key}"[:200],
+    )
+
+
+_SECOND_FACTOR = {
+    "on": (
+        "Your second factor is on",
+        "signing in now needs a code of your app, too. Keep the recovery codes where you find them"
+        " without your telephone.\n\n"
+        "If this was not you, somebody is signed in to your account: set a new password now, and answer"
+        " this mail, so that we take the second factor away.",
+    ),
+    "off": (
+        "Your second factor is off",
+        "signing in needs the password alone from now on, and the recovery codes no longer work.\n\n"
+        "If this was not you, somebody knows your password and has your telephone or a recovery code:"
+        " set a new password now.",
+    ),
+    "reset": (
+        "Your second factor was taken away",
+        "we have turned the second factor off. Signing in needs the password alone until you set a new"
+        " one up.\n\n"
+        "If you did not ask for this, set a new password now, and answer this mail.",
+    ),
+    "recovery code used": (
+        "A recovery code was used",
+        "a recovery code was used in place of a code of your app. It does not work again. When few are"
+        " left, turn the second factor off and on again: that gives you ten new ones.\n\n"
+        "If this was not you, set a new password now, and turn the second factor off and on again.",
+    ),
+    "guessed": (
+        "Somebody knows your password",
+        "somebody sent several wrong codes of your second factor with the right password. They are not"
+        " in, and must wait longer after each further code; a recovery code lets you in at once.\n\n"
+        "If this was not you, set a new password now.",
+    ),
+}
