@@ -10,7 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts import totp
+from accounts import oidc, totp
+from accounts.errors import ProviderAway
 from accounts.models import RefreshFamily, Totp, User
 from accounts.roles import Role
 from config import emails
@@ -62,6 +63,24 @@ def second_factors() -> Iterator[Finding]:
         )
     else:
         yield ok(f"Second factors: {total}.")
+
+
+@check("Users", "oidc")
+def provider() -> Iterator[Finding]:
+    """Ask the OpenID Connect provider for its description, as a sign-in does."""
+    if not oidc.is_on():
+        return
+    oidc.forget()
+    try:
+        oidc.start()
+    except ProviderAway as away:
+        yield error(
+            f"OIDC_ISSUER={settings.OIDC_ISSUER} cannot be used: {away.reason}.",
+            "Open its /.well-known/openid-configuration from this machine, and write the issuer as it"
+            " stands there.",
+        )
+    else:
+        yield ok(f"Sign-in with {settings.OIDC_NAME}; redirect address: {oidc.redirect_uri()}")
 
 
 @check("Users", "administrators", needs_tables=True)

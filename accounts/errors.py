@@ -6,7 +6,7 @@ from math import ceil
 from rest_framework import status
 from rest_framework.exceptions import AuthenticationFailed
 
-from config.errors import DomainError
+from config.errors import DomainError, ServiceUnavailable
 
 
 class WrongCredentials(AuthenticationFailed):
@@ -155,3 +155,36 @@ class TotpSetupRequired(DomainError):
         "Administrators need a second factor here. Set one up with POST /auth/totp, or on the page"
         " /account/second-factor."
     )
+
+
+class SignInRefused(DomainError):
+    """A sign-in at another provider that ends here; the text says why."""
+
+    status_code = status.HTTP_403_FORBIDDEN
+    default_code = "sign_in_refused"
+    default_detail = "This sign-in was refused."
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why} You are not signed in.")
+
+
+class ProviderAway(ServiceUnavailable):
+    default_code = "provider_away"
+    default_detail = (
+        "The provider of this sign-in does not answer at the moment. Try again in a minute, or sign in"
+        " with your password."
+    )
+    retry_after = 60
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason  # for the operator
+
+
+class CodeInvalid(DomainError):
+    """The one answer to every handed code that cannot be used (any more)."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "code_invalid"
+    default_detail = "This code was used, has expired, or is unknown. Sign in again."
+    attr = "code"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import ValidationError
 
@@ -17,6 +18,8 @@ CODE_MISSING = (
     "Your account has a second factor. Enter your password again, and the six digits that your app"
     " shows or a recovery code."
 )
+
+CODE_MISSING_AT_PROVIDER = "Enter the six digits that your app shows, or a recovery code."
 
 
 class CheckedSignIn(AuthenticationForm):
@@ -33,6 +36,11 @@ class CheckedSignIn(AuthenticationForm):
         help_text="Six digits, or a recovery code; only if you have set one up.",
         widget=forms.TextInput(attrs=CODE_INPUT),
     )
+
+    @property
+    def provider(self) -> str:
+        """The name of the other provider with which one may sign in, empty without one."""
+        return settings.OIDC_NAME if settings.OIDC_ISSUER else ""
 
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data

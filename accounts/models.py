@@ -232,4 +232,4 @@ class MailedLink(models.Model):
 
 
 # Django looks for models in this module.
-from accounts.sign_in_models import RecoveryCode, Totp  # noqa: E402, F401
+from accounts.sign_in_models import ProviderIdentity, RecoveryCode, SignInCode, Totp  # noqa: E402, F401

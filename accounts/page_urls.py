@@ -2,10 +2,13 @@
 
 from django.urls import path, re_path
 
-from accounts import pages, totp_pages
+from accounts import oidc_pages, pages, totp_pages
 
 urlpatterns = [
     path("sign-in", pages.sign_in, name="sign-in"),
+    path("sign-in/oidc", oidc_pages.begin, name="oidc"),
+    path("sign-in/oidc/callback", oidc_pages.callback, name="oidc-callback"),
+    path("sign-in/oidc/code", oidc_pages.second_factor, name="oidc-code"),
     path("sign-out", pages.sign_out, name="sign-out"),
     re_path(r"^account/second-factor/?$", totp_pages.second_factor, name="second-factor"),
     re_path(r"^account/reset/?$", pages.reset, name="account-reset"),

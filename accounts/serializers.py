@@ -223,6 +223,13 @@ class TotpOffSerializer(serializers.Serializer):
     totp = CodeField(source="code")
 
 
+class HandedCodeSerializer(serializers.Serializer):
+    code = serializers.CharField(
+        max_length=100, source="handed", help_text="What the address has after `#code=`."
+    )
+    totp = CodeField(required=False, allow_blank=True, source="code")
+
+
 class RoleSerializer(serializers.Serializer):
     role = serializers.ChoiceField(choices=Role.choices)
 

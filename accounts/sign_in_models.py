@@ -56,3 +56,50 @@ class RecoveryCode(models.Model):
 
     def __str__(self) -> str:
         return f"recovery code of {self.totp_id}"
+
+
+class ProviderIdentity(models.Model):
+    """The account of a user at the OpenID Connect provider: who that is, never changes.
+
+    An e-mail address may be given to another person one day; the subject of an issuer is not
+    (OpenID Connect Core 1.0, section 5.7).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="identities"
+    )
+    issuer = models.CharField(max_length=255)
+    subject = models.CharField(max_length=255)
+    created_at = models.DateTimeField("linked (UTC)", default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name_plural = "provider identities"
+        constraints = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="identity_of_subject"),
+            models.UniqueConstraint(fields=["user", "issuer"], name="identity_of_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.issuer}"
+
+
+class SignInCode(models.Model):
+    """A code that hands a sign-in at the provider over to a client of the API, once.
+
+    The code has 256 random bits, so its plain SHA-256 hash cannot be guessed from the row.
+    """
+
+    digest = models.CharField("SHA-256 of the code", primary_key=True, max_length=64)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    expires_at = models.DateTimeField("expires (UTC)")
+    used_at = models.DateTimeField("used (UTC)", null=True)
+
+    class Meta:
+        indexes = [
+            # accounts.forgetting: the codes that are over.
+            models.Index(fields=["expires_at"], name="code_by_end"),
+        ]
+
+    def __str__(self) -> str:
+        return f"code of {self.user_id} until {self.expires_at:%Y-%m-%d %H:%M}"

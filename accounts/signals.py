@@ -60,6 +60,11 @@ password_reset = Signal()
 # Heard by, in this order: payments.receivers.tell_of_second_factor.
 second_factor_changed = Signal()
 
+# Sent when an account at another provider was linked to a user who was there before, inside the
+# transaction, with send(). Arguments: user (User), identity (ProviderIdentity).
+# Heard by, in this order: payments.receivers.tell_of_linked_identity.
+identity_linked = Signal()
+
 # Sent by `manage.py seed` after roles and administrator, inside its transaction, with send().
 # Arguments: none. A receiver creates the first rows of its app unless they exist, and returns one line
 # for the operator.

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import recovery_views, totp_views, views
+from accounts import oidc_views, recovery_views, totp_views, views
 
 urlpatterns = [
     path("auth/register", views.RegisterView.as_view()),
@@ -20,6 +20,7 @@ urlpatterns = [
     path("auth/sessions/<id:pk>", recovery_views.SignInViewSet.as_view({"delete": "destroy"})),
     path("auth/totp", totp_views.TotpView.as_view()),
     path("auth/totp/confirm", totp_views.TotpConfirmView.as_view()),
+    path("auth/oidc/token", oidc_views.OidcTokenView.as_view()),
     path("auth/me", views.MeView.as_view()),
     path("users/", views.UserViewSet.as_view({"get": "list"})),
     path("users/<id:pk>", views.UserViewSet.as_view({"get": "retrieve"})),

@@ -10,6 +10,7 @@ from django.db import connections
 from accounts import links
 from accounts.forgetting import (
     forget_admin_sessions,
+    forget_old_codes,
     forget_old_links,
     forget_old_setups,
     forget_old_sign_ins,
@@ -50,6 +51,7 @@ OWN_PARTS = {
         forget_old_sign_ins,
         forget_old_links,
         forget_old_setups,
+        forget_old_codes,
         forget_admin_sessions,
         waiting.remind,
     ),

@@ -53,6 +53,7 @@ MATRIX: dict[str, tuple[Any, ...]] = {
     "GET auth/sessions/": (None, 401, 200, 200, 200, 200, 200),
     "DELETE auth/sessions/": (None, 401, 204, 204, 204, 204, 204),
     "DELETE auth/sessions/{id}": (None, 401, 404, 404, 204, 404, 404),
+    "POST auth/oidc/token": ({}, 404, 404, 404, 404, 404, 404),  # there is no provider
     "GET auth/totp": (None, 401, 200, 200, 200, 200, 200),
     "POST auth/totp": (None, 401, 200, 200, 200, 200, 200),
     "DELETE auth/totp": ({}, 401, 400, 400, 400, 400, 400),

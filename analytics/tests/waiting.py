@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Model, Q
 
 from accounts.forgetting import LINKS_KEPT
-from accounts.models import MailedLink, RefreshFamily, Totp
+from accounts.models import MailedLink, RefreshFamily, SignInCode, Totp
 from analytics.models import Reaction
 from audit.models import AuditCheckpoint, AuditEntry
 from payments import models as money
@@ -194,6 +194,7 @@ WAITS: dict[State, Overdue | None] = {
         lambda now: Q(created_at__lte=now - TICK, ended_at=None, expires_at__gt=now)
     ),
     (MailedLink, "ended_at", "NULL"): lambda now: Q(expires_at__lte=now - LINKS_KEPT - HOUR - TICK),
+    (SignInCode, "used_at", "NULL"): lambda now: Q(expires_at__lte=now - 2 * HOUR - TICK),
     (Totp, "confirmed_at", "NULL"): lambda now: Q(begun_at__lte=now - 2 * HOUR - TICK),
     (Totp, "locked_until", "set"): None,
     (AuditEntry, "position", "NULL"): lambda now: Q(at__lte=now - TICK),

@@ -9,8 +9,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from django.utils import timezone
 
-from accounts import links
-from accounts.models import MailedLink, Totp
+from accounts import identities, links
+from accounts.models import MailedLink, Totp, User
+from accounts.oidc import Person
 from accounts.signals import second_factor_changed
 from payments.models import Notice
 from payments.services.notices import sending
@@ -203,3 +204,13 @@ def test_the_owner_of_a_second_factor_is_told_once(mailbox, ann, what, subject):
         second_factor_changed.send(sender=Totp, user=ann, what=what, key="the same")
     sending.send_due()
     assert [mail[:2] for mail in mailbox.mails] == [("ann@example.com", subject)]
+
+
+def test_the_owner_of_a_linked_account_is_told(mailbox, ann, settings):
+    settings.OIDC_NAME = "Example ID"
+    User.objects.update(email_verified=True)
+    identities.user_of(Person("https://id.example", "person-1", "ann@example.com", "Ann"))
+    sending.send_due()
+    [(address, subject, text)] = mailbox.mails
+    assert (address, subject) == ("ann@example.com", "You can sign in with Example ID")
+    assert "both open it from now on" in text

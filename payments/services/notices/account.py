@@ -1,6 +1,8 @@
 """Mails about the password and the address of an account. `sending` puts the links in."""
 
-from accounts.models import MailedLink, User
+from django.conf import settings
+
+from accounts.models import MailedLink, ProviderIdentity, User
 from payments.services.notices.writing import LINK, write
 
 Purpose = MailedLink.Purpose
@@ -121,6 +123,18 @@ def write_second_factor(user: User, what: str, key: str) -> None:
         subject,
         f"Your account ({user.readable_email}): {text}\n",
         dedupe_key=f"totp {what}:{key}"[:200],
+    )
+
+
+def write_linked_identity(user: User, identity: ProviderIdentity) -> None:
+    """Write that an account at another provider opens the user's account from now on."""
+    write(
+        user,
+        f"You can sign in with {settings.OIDC_NAME}",
+        f"Your account ({user.readable_email}) was linked to the one with the same address at"
+        f" {settings.OIDC_NAME}: both open it from now on.\n\n"
+        "If this was not you, secure your account there, and answer this mail.\n",
+        dedupe_key=f"identity:{identity.pk}",
     )
 
 
