@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from authlib.integrations.base_client import OAuthError
-from authlib.integrations.requests_client import OAuth2Session
-from authlib.oidc.core import CodeIDToken
+from authlib.integrations.base_client import OAuthError  # type: ignore[import-untyped]  # no types
+from authlib.integrations.requests_client import OAuth2Session  # type: ignore[import-untyped]
+from authlib.oidc.core import CodeIDToken  # type: ignore[import-untyped]
 from django.conf import settings
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -191,10 +191,15 @@ def _verified(tokens: dict[str, Any], *, nonce: str) -> dict[str, Any]:
 def _decoded(id_token: str, jwks_uri: str) -> jwt.Token:
     """Return a token whose signature is right. A key that is not known yet is asked for once."""
     try:
-        return jwt.decode(id_token, KeySet.import_key_set(_get(jwks_uri)), algorithms=ALGORITHMS)
+        return jwt.decode(id_token, _keys(jwks_uri), algorithms=ALGORITHMS)
     except (JoseError, ValueError):
         _remembered.pop(jwks_uri, None)
-    return jwt.decode(id_token, KeySet.import_key_set(_get(jwks_uri)), algorithms=ALGORITHMS)
+    return jwt.decode(id_token, _keys(jwks_uri), algorithms=ALGORITHMS)
+
+
+def _keys(jwks_uri: str) -> KeySet:
+    keys: Any = _get(jwks_uri)
+    return KeySet.import_key_set(keys)
 
 
 def _userinfo(session: OAuth2Session, subject: str) -> dict[str, Any]:

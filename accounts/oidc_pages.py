@@ -135,7 +135,7 @@ def second_factor(request: HttpRequest) -> HttpResponse:
             raise
         except APIException as wrong:
             refusal = str(wrong.detail)
-    context = {"refusal": refusal, "csrf_token": get_token(request)}
+    context: dict[str, object] = {"refusal": refusal, "csrf_token": get_token(request)}
     return private_page("accounts/oidc_code.html", context)
 
 

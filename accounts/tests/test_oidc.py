@@ -6,7 +6,7 @@ import time
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import oidc_provider_mock
+import oidc_provider_mock  # type: ignore[import-untyped]  # no types
 import pytest
 import time_machine
 from django.db import connections
@@ -461,7 +461,7 @@ def test_one_new_person_in_two_browsers_at_once_is_one_user():
     def come():
         start.wait()
         try:
-            outcomes.append(identities.user_of(person).pk)
+            outcomes.append(str(identities.user_of(person).pk))
         except SignInRefused as refusal:
             outcomes.append(str(refusal.detail))
         finally:
@@ -473,7 +473,7 @@ def test_one_new_person_in_two_browsers_at_once_is_one_user():
     for thread in threads:
         thread.join()
     assert len(outcomes) == 2
-    assert set(outcomes) == {User.objects.get(email="ann@example.com").pk}
+    assert set(outcomes) == {str(User.objects.get(email="ann@example.com").pk)}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -95,7 +95,7 @@ class TestPage:
         assert b"Set it up" in client.get(PAGE).content
         page = client.post(PAGE, {"act": "begin"}).content.decode()
         assert "<svg" in page
-        secret = re.search(r"Key: <code>([A-Z2-7]{32})</code>", page)[1]
+        [secret] = re.findall(r"Key: <code>([A-Z2-7]{32})</code>", page)
         code = pyotp.TOTP(secret).at(clock.now())
         refused = client.post(PAGE, {"act": "confirm", "totp": "abc"})
         assert b"This code is wrong" in refused.content
