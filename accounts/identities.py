@@ -86,7 +86,10 @@ def _user_of(person: Person) -> User:
             "An account here has your address, and nobody has verified it. Sign in with its password,"
             " or set a new one by mail, and try again."
         )
-    if ProviderIdentity.objects.filter(user=user, issuer=person.issuer).exists():
+    linked = ProviderIdentity.objects.filter(user=user, issuer=person.issuer).first()
+    if linked is not None and linked.subject == person.subject:
+        return user  # linked or created by a sign-in at the same moment
+    if linked is not None:
         raise SignInRefused(
             f"The account with your address is linked to another person at {settings.OIDC_NAME}."
         )
