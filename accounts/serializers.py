@@ -191,6 +191,25 @@ class SignInSerializer(serializers.ModelSerializer):
         return claims is not None and claims.family_id == sign_in.pk
 
 
+_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # noqa: S105 - an example
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A set-up that has begun",
+            value={
+                "secret": _SECRET,
+                "otpauth_url": (
+                    f"otpauth://totp/vod.example.com:ann%40example.com?secret={_SECRET}"
+                    "&issuer=vod.example.com"
+                ),
+                "qr": "data:image/svg+xml;charset=utf-8,%3Csvg…%3C/svg%3E",
+            },
+            response_only=True,
+        )
+    ]
+)
 class TotpSetupSerializer(serializers.Serializer):
     """A set-up that has begun. It is shown in this answer alone."""
 
@@ -211,6 +230,15 @@ class TotpConfirmSerializer(serializers.Serializer):
     totp = CodeField(source="code", help_text="The six digits that the app shows now.")
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Two of the ten",
+            value={"recovery_codes": ["mfzw-g5lq-oj3x-2zdf", "ob2h-k4tf-nvxg-c3dp"]},
+            response_only=True,
+        )
+    ]
+)
 class RecoveryCodesSerializer(serializers.Serializer):
     recovery_codes = serializers.ListField(
         child=serializers.CharField(),
@@ -223,6 +251,20 @@ class TotpOffSerializer(serializers.Serializer):
     totp = CodeField(source="code")
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Back from the provider",
+            value={"code": "3kPq0fV9oZ7tB2mXcY5uLw1sRdEaHgJ8iNnKvQxT4eM"},
+            request_only=True,
+        ),
+        OpenApiExample(
+            "With a second factor",
+            value={"code": "3kPq0fV9oZ7tB2mXcY5uLw1sRdEaHgJ8iNnKvQxT4eM", "totp": "492039"},
+            request_only=True,
+        ),
+    ]
+)
 class HandedCodeSerializer(serializers.Serializer):
     code = serializers.CharField(
         max_length=100, source="handed", help_text="What the address has after `#code=`."
