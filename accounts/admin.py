@@ -5,9 +5,11 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, Group
 from django.http import HttpRequest
 from unfold.forms import AuthenticationForm
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts import api_keys, erasing, services
-from accounts.forms import CheckedSignIn
+from accounts import api_keys, erasing, services, totp
+from accounts.errors import NoSecondFactor
+from accounts.forms import CODE_INPUT, CheckedSignIn
 from accounts.models import ApiKey, RefreshFamily, User
 from accounts.roles import Role
 from config.admin import ReadOnlyAdmin, ServiceAdmin
@@ -21,6 +23,10 @@ class SignInForm(CheckedSignIn, AuthenticationForm):
     """The sign-in of the admin site."""
 
     only_staff = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["totp"].widget = UnfoldAdminTextInputWidget(attrs=CODE_INPUT)
 
 
 admin.site.login_form = SignInForm
@@ -36,19 +42,23 @@ class UserAdmin(ServiceAdmin[User]):
     search_fields = ["email", "display_name"]
     fields = [
         "id", "email", "email_verified", "display_name", "role", "is_moderator", "is_active", "groups",
-        "created_at", "last_login",
+        "second_factor", "created_at", "last_login",
     ]  # fmt: skip
     readonly_fields = [
-        "id", "email", "email_verified", "role", "is_moderator", "is_active", "groups", "created_at",
-        "last_login",
+        "id", "email", "email_verified", "role", "is_moderator", "is_active", "groups", "second_factor",
+        "created_at", "last_login",
     ]  # fmt: skip
     actions = [
         "make_viewer", "make_creator", "make_administrator", "appoint_moderator",
-        "dismiss_moderator", "activate", "deactivate", "erase",
+        "dismiss_moderator", "activate", "deactivate", "reset_second_factor", "erase",
     ]  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    @admin.display(description="second factor")
+    def second_factor(self, user: User) -> str:
+        return "on" if totp.is_on(user) else "off"
 
     def change_row(
         self, actor: AbstractBaseUser | AnonymousUser, row: User, fields: dict[str, Any]
@@ -142,6 +152,20 @@ class UserAdmin(ServiceAdmin[User]):
     )
     def deactivate(self, actor: User, user: User) -> None:
         services.set_active(user_id=user.pk, is_active=False, actor=actor)
+
+    @asks_first(
+        "Take the second factor away …",
+        permission="change",
+        title="Take the second factor of these users away?",
+        effect="They sign in with their password alone until they set a new one up, and are told"
+        " by mail. Make sure that it is really they who ask.",
+        button="Take away",
+        done="Taken away",
+        offered=totp.is_on,
+    )
+    def reset_second_factor(self, actor: User, user: User) -> None:
+        if not totp.reset(user=user, actor=actor):
+            raise NoSecondFactor()
 
     @asks_first(
         "Erase …",

@@ -6,8 +6,8 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 
-from accounts import api_keys, scopes, tokens
-from accounts.errors import InsufficientScope, TokenExpired, TokenInvalid
+from accounts import api_keys, scopes, tokens, totp
+from accounts.errors import InsufficientScope, TokenExpired, TokenInvalid, TotpSetupRequired
 from accounts.models import RefreshFamily, User
 from audit.context import via_key
 from config import log_context
@@ -35,14 +35,20 @@ class BearerAuthentication(BaseAuthentication):
     revoked, and is refused here for what its scopes do not allow.
     """
 
-    refusals = (TokenInvalid, TokenExpired, InsufficientScope)  # for the OpenAPI document
+    refusals = (
+        TokenInvalid,
+        TokenExpired,
+        InsufficientScope,
+        TotpSetupRequired,
+    )  # for the document
 
     def authenticate(
         self, request: Request
     ) -> tuple[User, tokens.AccessClaims | api_keys.KeyClaims] | None:
         """Return the user and the token's claims, or None without a token.
 
-        Raises TokenInvalid, TokenExpired and InsufficientScope.
+        Raises TokenInvalid, TokenExpired, InsufficientScope, and TotpSetupRequired
+        (TOTP_REQUIRED_FOR_ADMINS).
         """
         via_key.set(None)
         token = bearer_token(request)
@@ -51,6 +57,7 @@ class BearerAuthentication(BaseAuthentication):
         if api_keys.is_key(token):
             owner, key = api_keys.authenticate(token, request._request)
             log_context.user_id.set(str(owner.pk))
+            _refuse_without_second_factor(request, owner)
             return owner, key
         claims = tokens.read_access(token)
         rows = _SIGNED_IN.rows(family=claims.family_id, user=claims.user_id, now=timezone.now())
@@ -60,6 +67,7 @@ class BearerAuthentication(BaseAuthentication):
         role = stored(Group, ("id", "name"), (user.role_id, rows[0][-1]))
         user._state.fields_cache["role"] = role
         log_context.user_id.set(str(user.pk))
+        _refuse_without_second_factor(request, user)
         return user, claims
 
     @staticmethod
@@ -69,6 +77,16 @@ class BearerAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return BEARER
+
+
+def _refuse_without_second_factor(request: Request, user: User) -> None:
+    """Raise TotpSetupRequired for an administrator who has to set a second factor up first.
+
+    A view that is needed for it says so: ``is_open_before_setup``.
+    """
+    view = (request.parser_context or {}).get("view")
+    if not getattr(view, "is_open_before_setup", False) and totp.must_set_up(user):
+        raise TotpSetupRequired()
 
 
 def bearer_token(request: Request) -> str | None:

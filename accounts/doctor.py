@@ -10,7 +10,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts.models import Erasure, RefreshFamily, User
+from accounts import oidc, totp
+from accounts.errors import ProviderAway
+from accounts.models import Erasure, RefreshFamily, Totp, User
 from accounts.roles import Role
 from config import emails
 from config.doctor import Finding, check, error, ok, warning
@@ -48,6 +50,38 @@ def password_in_use() -> Iterator[Finding]:
         )
     else:
         yield ok("DEFAULT_ADMIN_PASSWORD is set, and is nobody's password any more.")
+
+
+@check("Secrets", "second_factors", needs_tables=True)
+def second_factors() -> Iterator[Finding]:
+    total = Totp.objects.exclude(confirmed_at=None).count()
+    unreadable = totp.unreadable() if total else 0
+    if unreadable:
+        yield error(
+            f"No key opens the secrets of {unreadable} of {total} second factors, so that their owners"
+            " come in by a recovery code alone.",
+            "Add the former SECRET_KEY to SECRET_KEY_FALLBACKS, or `manage.py reset_totp` for each.",
+        )
+    else:
+        yield ok(f"Second factors: {total}.")
+
+
+@check("Users", "oidc")
+def provider() -> Iterator[Finding]:
+    """Ask the OpenID Connect provider for its description, as a sign-in does."""
+    if not oidc.is_on():
+        return
+    oidc.forget()
+    try:
+        oidc.start()
+    except ProviderAway as away:
+        yield error(
+            f"OIDC_ISSUER={settings.OIDC_ISSUER} cannot be used: {away.reason}.",
+            "Open its /.well-known/openid-configuration from this machine, and write the issuer as it"
+            " stands there.",
+        )
+    else:
+        yield ok(f"Sign-in with {settings.OIDC_NAME}; redirect address: {oidc.redirect_uri()}")
 
 
 @check("Users", "administrators", needs_tables=True)

@@ -16,8 +16,8 @@ from django.db.models import F
 from django.utils import timezone
 
 import audit.services as audit
-from accounts import api_keys, links, services, tokens
-from accounts.errors import LastAdmin, WrongPassword
+from accounts import api_keys, links, services, tokens, totp
+from accounts.errors import LastAdmin, TotpRefused, TotpRequired, TotpWrong, WrongPassword
 from accounts.models import Erasure, User
 from accounts.roles import Role
 from accounts.signals import user_deactivated, user_erasing
@@ -32,19 +32,22 @@ AGAIN_AFTER = timedelta(minutes=10)
 DOMAIN = "erased.invalid"  # RFC 2606: no mail can reach it
 
 
-def ask(*, user: User, current_password: str) -> Erasure:
-    """Begin the erasure that a user asks for themselves.
+def ask(*, user: User, current_password: str, code: str = "") -> Erasure:
+    """Begin the erasure that a user asks for themselves, with a code of their second factor if it is on.
 
-    Raises WrongPassword, and what `begin` raises.
+    Raises WrongPassword, TotpWrong, TotpLocked, and what `begin` raises.
     """
-    prove_owner(user, current_password)
+    _prove_owner(user, current_password, code)
     return begin(user_id=user.pk, actor=user)
 
 
-def prove_owner(user: User, current_password: str) -> None:
-    """Raise WrongPassword unless the caller knows the password. The place for a second factor, too."""
+def _prove_owner(user: User, current_password: str, code: str) -> None:
     if not user.check_password(current_password):
         raise WrongPassword()
+    try:
+        totp.check(user, code)
+    except (TotpRequired, TotpRefused):
+        raise TotpWrong() from None
 
 
 @transaction.atomic

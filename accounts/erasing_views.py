@@ -13,9 +13,16 @@ from rest_framework import serializers, status
 from rest_framework.response import Response
 
 from accounts import erasing
-from accounts.errors import LastAdmin, MoneyMoving, MoneyOwed, WrongPassword
+from accounts.errors import (
+    LastAdmin,
+    MoneyMoving,
+    MoneyOwed,
+    TotpLocked,
+    TotpWrong,
+    WrongPassword,
+)
 from accounts.models import Erasure
-from accounts.serializers import PasswordField
+from accounts.serializers import CodeField, PasswordField
 from accounts.views import MeView as ShownMeView
 from config import personal
 from config.api.refusals import refuses, sends_headers, takes_body
@@ -27,6 +34,7 @@ ROWS_A_PIECE = 200
 
 class EraseSerializer(serializers.Serializer):
     current_password = PasswordField()
+    totp = CodeField(required=False, allow_blank=True, source="code")
 
 
 class ErasedRowsSerializer(serializers.Serializer):
@@ -76,7 +84,7 @@ class MeView(ShownMeView):
         request=EraseSerializer,
         responses={202: ErasureSerializer},
     )
-    @refuses(WrongPassword, LastAdmin, MoneyOwed, MoneyMoving)
+    @refuses(WrongPassword, TotpWrong, TotpLocked, LastAdmin, MoneyOwed, MoneyMoving)
     @takes_body
     def delete(self, request):
         body = EraseSerializer(data=request.data)

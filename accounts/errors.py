@@ -1,11 +1,13 @@
 """Errors of accounts and tokens."""
 
 import uuid
+from datetime import timedelta
+from math import ceil
 
 from rest_framework import status
 from rest_framework.exceptions import AuthenticationFailed
 
-from config.errors import DomainError
+from config.errors import DomainError, ServiceUnavailable
 
 
 class WrongCredentials(AuthenticationFailed):
@@ -130,3 +132,113 @@ class WrongPassword(DomainError):
     default_code = "wrong_password"
     default_detail = "This is not your current password."
     attr = "current_password"
+
+
+class TotpRequired(AuthenticationFailed):
+    """The password is right, and the account has a second factor."""
+
+    default_code = "totp_required"
+    default_detail = (
+        "This account has a second factor. Send the six digits that its app shows, or a recovery code,"
+        " as `totp`."
+    )
+
+
+class TotpRefused(AuthenticationFailed):
+    """The one answer of a sign-in to a code that is wrong, was used before or is too old."""
+
+    default_code = "totp_wrong"
+    default_detail = (
+        "This code is wrong, has expired or was used before. Wait for the next one, and try again."
+    )
+
+
+class TotpWrong(DomainError):
+    """The same, where the caller is signed in already."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "totp_wrong"
+    default_detail = TotpRefused.default_detail
+    attr = "totp"
+
+
+class TotpLocked(DomainError):
+    """Too many wrong codes in a row were sent with the right password."""
+
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+    default_code = "totp_locked"
+    default_detail = (
+        "Too many wrong codes were sent for this account. Use a recovery code, or try again later."
+    )
+
+    def __init__(self, wait: timedelta) -> None:
+        self.retry_after = ceil(wait.total_seconds())
+        minutes = ceil(self.retry_after / 60)
+        super().__init__(
+            "Too many wrong codes were sent for this account. Use a recovery code, or try again in"
+            f" {minutes} minute{'s' if minutes > 1 else ''}."
+        )
+
+
+class TotpIsOn(DomainError):
+    default_code = "totp_on"
+    default_detail = "Your second factor is on. To use another app, turn it off first."
+
+
+class TotpIsOff(DomainError):
+    default_code = "totp_off"
+    default_detail = "Your second factor is off, so there is nothing to turn off."
+
+
+class NoSecondFactor(DomainError):
+    default_code = "totp_off"
+    default_detail = "This user has no second factor, so nothing was changed."
+
+
+class TotpNotBegun(DomainError):
+    default_code = "totp_not_begun"
+    default_detail = "No set-up has begun in the last hour. Begin one with POST /auth/totp."
+
+
+class TotpSetupRequired(DomainError):
+    """An administrator without a second factor, where TOTP_REQUIRED_FOR_ADMINS asks for one."""
+
+    status_code = status.HTTP_403_FORBIDDEN
+    default_code = "totp_setup_required"
+    default_detail = (
+        "Administrators need a second factor here. Set one up with POST /auth/totp, or on the page"
+        " /account/second-factor."
+    )
+
+
+class SignInRefused(DomainError):
+    """A sign-in at another provider that ends here; the text says why."""
+
+    status_code = status.HTTP_403_FORBIDDEN
+    default_code = "sign_in_refused"
+    default_detail = "This sign-in was refused."
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why} You are not signed in.")
+
+
+class ProviderAway(ServiceUnavailable):
+    default_code = "provider_away"
+    default_detail = (
+        "The provider of this sign-in does not answer at the moment. Try again in a minute, or sign in"
+        " with your password."
+    )
+    retry_after = 60
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason  # for the operator
+
+
+class CodeInvalid(DomainError):
+    """The one answer to every handed code that cannot be used (any more)."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "code_invalid"
+    default_detail = "This code was used, has expired, or is unknown. Sign in again."
+    attr = "code"

@@ -9,7 +9,8 @@ from django.contrib.sessions.models import Session
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts.models import ApiKey, MailedLink, RefreshFamily
+from accounts.models import ApiKey, MailedLink, RefreshFamily, SignInCode, Totp
+from accounts.totp import SETUP_LIFETIME
 from config import batches
 
 KEPT = timedelta(days=30)  # after the last token of a sign-in has expired
@@ -45,6 +46,18 @@ def forget_old_keys() -> int:
     since = timezone.now() - KEYS_KEPT
     over = Q(revoked_at__lt=since) | Q(expires_at__lt=since)
     return batches.delete(ApiKey.objects.filter(over))
+
+
+def forget_old_setups() -> int:
+    """Delete the set-ups of second factors that nobody completed in time; return how many."""
+    since = timezone.now() - SETUP_LIFETIME
+    return batches.delete(Totp.objects.filter(confirmed_at=None, begun_at__lt=since))
+
+
+def forget_old_codes() -> int:
+    """Delete the codes of sign-ins at another provider that expired an hour ago; return how many."""
+    since = timezone.now() - timedelta(hours=1)
+    return batches.delete(SignInCode.objects.filter(expires_at__lt=since))
 
 
 def forget_admin_sessions() -> int:

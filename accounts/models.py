@@ -314,3 +314,7 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return f"erasure of {self.user_id}"
+
+
+# Django looks for models in this module.
+from accounts.sign_in_models import ProviderIdentity, RecoveryCode, SignInCode, Totp  # noqa: E402, F401

@@ -29,7 +29,11 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         auth.login(request, form.get_user())
         return HttpResponseRedirect(wanted)
-    context = {"form": form, "next": wanted, "csrf_token": get_token(request)}
+    context = {
+        "form": form,
+        "next": wanted,
+        "csrf_token": get_token(request),
+    }
     return private_page("accounts/sign_in.html", context, status=200)
 
 

@@ -4,7 +4,16 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 
-from accounts.models import ApiKey, Erasure, MailedLink, RefreshFamily, User
+from accounts.models import (
+    ApiKey,
+    Erasure,
+    MailedLink,
+    ProviderIdentity,
+    RefreshFamily,
+    SignInCode,
+    Totp,
+    User,
+)
 from config import personal
 from config.personal import Fate, Person, Rows
 
@@ -53,6 +62,18 @@ personal.register(
         ApiKey, "user", "API keys", Fate.REMOVED, "Their names stay in audit entries.",
         "api_keys",
         ("id", "name", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at"),
+    ),
+    Rows(
+        Totp, "user", "the second factor", Fate.REMOVED, "With its recovery codes.",
+        "second_factor", ("begun_at", "confirmed_at"),
+    ),
+    Rows(
+        ProviderIdentity, "user", "accounts at other providers that sign in here", Fate.REMOVED, "",
+        "identities", ("issuer", "subject", "created_at"),
+    ),
+    Rows(
+        SignInCode, "user", "codes of sign-ins at other providers", Fate.REMOVED, "",
+        "sign_in_codes", ("expires_at", "used_at"),
     ),
     Rows(
         MailedLink, "user", "mailed links", Fate.REMOVED, "",

@@ -152,6 +152,8 @@ CLOSED: set[tuple[str, str]] = {
     ("GET", "auth/sessions/"), ("DELETE", "auth/sessions/"), ("DELETE", "auth/sessions/*"),
     ("PATCH", "auth/me"), ("DELETE", "auth/me"), ("GET", "auth/me/export"),
     ("GET", "auth/api-keys/"), ("POST", "auth/api-keys/"), ("DELETE", "auth/api-keys/*"),
+    ("GET", "auth/totp"), ("POST", "auth/totp"), ("DELETE", "auth/totp"),
+    ("POST", "auth/totp/confirm"),
     ("PATCH", "users/*/role"), ("PATCH", "users/*/moderator"), ("PATCH", "users/*/status"),
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 import unicodedata
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -10,6 +11,7 @@ from rest_framework import serializers
 from accounts import precis, recovery, services
 from accounts.models import RefreshFamily, User
 from accounts.roles import Role
+from accounts.totp import CODE_CHARS
 from config import emails
 from config.api.fields import EmbedDomainsField
 from config.api.representation import Compiled
@@ -27,6 +29,17 @@ class PasswordField(serializers.CharField):
         if len(value) <= precis.SENT_MAX:
             value = unicodedata.normalize("NFC", value)
         super().run_validators(value)
+
+
+class CodeField(serializers.CharField):
+    """Six digits of a second factor's app, or a recovery code."""
+
+    def __init__(self, **more: Any) -> None:
+        more.setdefault(
+            "help_text",
+            "The six digits that the app of the second factor shows, or one of the recovery codes.",
+        )
+        super().__init__(max_length=CODE_CHARS, **more)
 
 
 class AddressField(serializers.EmailField):
@@ -107,10 +120,15 @@ class LoginSerializer(serializers.Serializer):
 
     email = serializers.CharField(max_length=254)
     password = PasswordField()
+    totp = CodeField(required=False, allow_blank=True, source="code")
 
     def to_internal_value(self, data):
         if isinstance(data, dict) and "username" in data and "email" not in data:
-            data = {"email": data["username"], "password": data.get("password", "")}
+            data = {
+                "email": data["username"],
+                "password": data.get("password", ""),
+                "totp": data.get("totp", ""),
+            }
         return super().to_internal_value(data)
 
 
@@ -177,6 +195,87 @@ class SignInSerializer(serializers.ModelSerializer):
     def get_is_current(self, sign_in: RefreshFamily) -> bool:
         claims = self.context["request"].auth
         return getattr(claims, "family_id", None) == sign_in.pk
+
+
+_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # noqa: S105 - an example
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A set-up that has begun",
+            value={
+                "secret": _SECRET,
+                "otpauth_url": (
+                    f"otpauth://totp/vod.example.com:ann%40example.com?secret={_SECRET}"
+                    "&issuer=vod.example.com"
+                ),
+                "qr": "data:image/svg+xml;charset=utf-8,%3Csvg…%3C/svg%3E",
+            },
+            response_only=True,
+        )
+    ]
+)
+class TotpSetupSerializer(serializers.Serializer):
+    """A set-up that has begun. It is shown in this answer alone."""
+
+    secret = serializers.CharField(help_text="To be typed into the app, in base32.")
+    otpauth_url = serializers.CharField(help_text="The same as an address, which apps open.")
+    qr = serializers.CharField(
+        help_text="A QR code of the address: an SVG image as a `data:` address."
+    )
+
+
+class TotpStateSerializer(serializers.Serializer):
+    is_on = serializers.BooleanField(help_text="Whether a sign-in needs a code.")
+    confirmed_at = serializers.DateTimeField(allow_null=True, help_text="On since then.")
+    recovery_codes_left = serializers.IntegerField(help_text="How many are unused.")
+
+
+class TotpConfirmSerializer(serializers.Serializer):
+    totp = CodeField(source="code", help_text="The six digits that the app shows now.")
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Two of the ten",
+            value={"recovery_codes": ["mfzw-g5lq-oj3x-2zdf", "ob2h-k4tf-nvxg-c3dp"]},
+            response_only=True,
+        )
+    ]
+)
+class RecoveryCodesSerializer(serializers.Serializer):
+    recovery_codes = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Each opens the account once, in place of `totp`. They are shown here alone.",
+    )
+
+
+class TotpOffSerializer(serializers.Serializer):
+    current_password = PasswordField()
+    totp = CodeField(source="code")
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Back from the provider",
+            value={"code": "3kPq0fV9oZ7tB2mXcY5uLw1sRdEaHgJ8iNnKvQxT4eM"},
+            request_only=True,
+        ),
+        OpenApiExample(
+            "With a second factor",
+            value={"code": "3kPq0fV9oZ7tB2mXcY5uLw1sRdEaHgJ8iNnKvQxT4eM", "totp": "492039"},
+            request_only=True,
+        ),
+    ]
+)
+class HandedCodeSerializer(serializers.Serializer):
+    code = serializers.CharField(
+        max_length=100, source="handed", help_text="What the address has after `#code=`."
+    )
+    totp = CodeField(required=False, allow_blank=True, source="code")
 
 
 class RoleSerializer(serializers.Serializer):

@@ -10,8 +10,14 @@ from django.http import HttpRequest
 from rest_framework.exceptions import ValidationError
 
 import audit.services as audit
-from accounts import api_keys, attacks, limits, links, tokens
-from accounts.errors import AccountErased, LastAdmin, WrongCredentials, WrongPassword
+from accounts import api_keys, attacks, limits, links, tokens, totp
+from accounts.errors import (
+    AccountErased,
+    LastAdmin,
+    TotpRefused,
+    WrongCredentials,
+    WrongPassword,
+)
 from accounts.models import Erasure, MailedLink, User
 from accounts.roles import Role
 from accounts.signals import moderator_dismissed, user_deactivated, user_registered
@@ -38,14 +44,18 @@ def register(*, email: str, password: str, display_name: str = "") -> User:
     return user
 
 
-def user_of(request: HttpRequest, *, email: str, password: str, only_staff: bool = False) -> User:
-    """Return the user with this address and password, for every door of the service.
+def user_of(
+    request: HttpRequest, *, email: str, password: str, code: str = "", only_staff: bool = False
+) -> User:
+    """Return the user with this address, password and second factor, for every door of the service.
 
     Counts the attempt (`accounts.limits`) and records a failure with the account that was tried, or with
     the keyed hash of an address that has none; the caller records the success, with what it makes of it
     (`record_sign_in`). A refusal takes the same time for unknown and known
     addresses, because Django's back end hashes the password in both cases. Raises RateLimited, and
-    WrongCredentials, also for a user who is not staff where ``only_staff`` is set.
+    WrongCredentials, also for a user who is not staff where ``only_staff`` is set. Only the right
+    password learns that there is a second factor, by TotpRequired, TotpRefused or TotpLocked
+    (`accounts.totp.check`); a wrong ``code`` counts as a failure like a wrong password.
     """
     limits.count_attempt(request, email)
     user = authenticate(request, email=email, password=password)
@@ -55,8 +65,23 @@ def user_of(request: HttpRequest, *, email: str, password: str, only_staff: bool
         tried = User.objects.with_address(email) or addresses.named(email)
         audit.record(actor=None, action=AuditAction.LOGIN_FAILED, target=tried)
         raise WrongCredentials()
+    pass_second_factor(request, user, code)
     attacks.note_success(user, network=limits.network_of(request))
     return user
+
+
+def pass_second_factor(request: HttpRequest, user: User, code: str) -> None:
+    """Ask for the user's second factor, and count and record a wrong code as a failed sign-in.
+
+    Raises what `accounts.totp.check` raises.
+    """
+    try:
+        totp.check(user, code)
+    except TotpRefused:
+        limits.count_failure(request, user.email)
+        attacks.note_failure(user.email, network=limits.network_of(request))
+        audit.record(actor=None, action=AuditAction.LOGIN_FAILED, target=user)
+        raise
 
 
 def record_sign_in(user: User) -> None:
@@ -64,9 +89,13 @@ def record_sign_in(user: User) -> None:
     audit.record(actor=user, action=AuditAction.LOGIN_SUCCEEDED, target=user)
 
 
-def sign_in(request: HttpRequest, *, email: str, password: str) -> tokens.Pair:
-    """Return the first tokens of a new sign-in. Raises WrongCredentials and RateLimited."""
-    user = user_of(request, email=email, password=password)
+def sign_in(request: HttpRequest, *, email: str, password: str, code: str = "") -> tokens.Pair:
+    """Return the first tokens of a new sign-in. Raises what `user_of` raises."""
+    return open_sign_in(request, user_of(request, email=email, password=password, code=code))
+
+
+def open_sign_in(request: HttpRequest, user: User) -> tokens.Pair:
+    """Record that the user has signed in, and return the first tokens."""
     with transaction.atomic():
         record_sign_in(user)
         network, agent = limits.network_of(request), request.META.get("HTTP_USER_AGENT", "")

@@ -58,6 +58,18 @@ email_changed = Signal()
 # Heard by, in this order: payments.receivers.tell_of_new_password.
 password_reset = Signal()
 
+# Sent when a second factor was turned on or off, was reset by an operator, was opened by a recovery
+# code, or is being guessed by somebody who knows the password; inside the transaction, with send().
+# Arguments: user (User), what ("on", "off", "reset", "recovery code used" or "guessed"), key (str, the
+# same for the same event).
+# Heard by, in this order: payments.receivers.tell_of_second_factor.
+second_factor_changed = Signal()
+
+# Sent when an account at another provider was linked to a user who was there before, inside the
+# transaction, with send(). Arguments: user (User), identity (ProviderIdentity).
+# Heard by, in this order: payments.receivers.tell_of_linked_identity.
+identity_linked = Signal()
+
 # Sent by `manage.py seed` after roles and administrator, inside its transaction, with send().
 # Arguments: none. A receiver creates the first rows of its app unless they exist, and returns one line
 # for the operator.

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import erasing_views, key_views, recovery_views, views
+from accounts import erasing_views, key_views, oidc_views, recovery_views, totp_views, views
 
 urlpatterns = [
     path("auth/register", views.RegisterView.as_view(), name="register"),
@@ -18,6 +18,9 @@ urlpatterns = [
         recovery_views.SignInViewSet.as_view({"get": "list", "delete": "destroy_all"}),
     ),
     path("auth/sessions/<id:pk>", recovery_views.SignInViewSet.as_view({"delete": "destroy"})),
+    path("auth/totp", totp_views.TotpView.as_view()),
+    path("auth/totp/confirm", totp_views.TotpConfirmView.as_view()),
+    path("auth/oidc/token", oidc_views.OidcTokenView.as_view()),
     path("auth/api-keys/", key_views.ApiKeyViewSet.as_view({"get": "list", "post": "create"})),
     path("auth/api-keys/<id:pk>", key_views.ApiKeyViewSet.as_view({"delete": "destroy"})),
     path("auth/me", erasing_views.MeView.as_view()),

@@ -13,6 +13,9 @@ from accounts.errors import (
     TokenExpired,
     TokenInvalid,
     TokenReused,
+    TotpLocked,
+    TotpRefused,
+    TotpRequired,
     WrongCredentials,
     WrongPassword,
 )
@@ -72,18 +75,24 @@ class LoginView(AuthView):
     @extend_schema(
         summary="Sign in",
         description="Takes JSON or the form of OAuth2's password flow, and answers with an access token"
-        " and a refresh token. A wrong address and a wrong password get the same answer.",
+        " and a refresh token. A wrong address and a wrong password get the same answer. When the"
+        " account has a second factor, the right password gets a 401 `totp_required`: send the same"
+        " again with `totp`, six digits of the app or a recovery code.",
         request={
             "application/json": LoginSerializer,
             "application/x-www-form-urlencoded": inline_serializer(
                 "LoginForm",
-                {"username": serializers.CharField(), "password": serializers.CharField()},
+                {
+                    "username": serializers.CharField(),
+                    "password": serializers.CharField(),
+                    "totp": serializers.CharField(required=False),
+                },
             ),
         },
         responses=TokenPairSerializer,
         auth=[],
     )
-    @refuses(WrongCredentials)
+    @refuses(WrongCredentials, TotpRequired, TotpRefused, TotpLocked)
     def post(self, request):
         credentials = self.read(LoginSerializer).validated_data
         pair = services.sign_in(request._request, **credentials)
@@ -151,6 +160,8 @@ class PasswordView(APIView):
 
 
 class MeView(APIView):
+    is_open_before_setup = True
+
     @extend_schema(
         summary="Show my account",
         description="Answers with the user of the access token.",

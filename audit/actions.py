@@ -35,6 +35,12 @@ class AuditAction(models.TextChoices):
     API_KEY_REVOKED = "api_key.revoked", "API key revoked"
     ERASURE_BEGUN = "user.erasure_begun", "Erasure of an account begun"
     USER_ERASED = "user.erased", "Account erased"
+    TOTP_BEGUN = "totp.begun", "Set-up of a second factor begun"
+    TOTP_ON = "totp.on", "Second factor turned on"
+    TOTP_OFF = "totp.off", "Second factor turned off"
+    TOTP_RECOVERY_USED = "totp.recovery_used", "Recovery code of a second factor used"
+    TOTP_RESET = "totp.reset", "Second factor taken away by an operator"
+    IDENTITY_LINKED = "identity.linked", "Account at another provider linked"
     USER_ACTIVATED = "user.activated", "User activated"
     USER_DEACTIVATED = "user.deactivated", "User deactivated"
 

@@ -18,7 +18,11 @@ class Entry(NamedTuple):
 # In the order of the day's work, by the words of those who work here. A list that is not named here
 # appears under MORE by the name of its model.
 MENU: dict[str, list[Entry]] = {
-    "": [Entry("index", "What needs attention", "home"), Entry("/", "View site", "public")],
+    "": [
+        Entry("index", "What needs attention", "home"),
+        Entry("/", "View site", "public"),
+        Entry("/account/second-factor", "My second factor", "security"),
+    ],
     "Videos": [
         Entry("videos.Video", "Videos", "movie"),
         Entry("videos.ModerationCase", "Reported videos", "flag"),

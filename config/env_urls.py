@@ -207,3 +207,25 @@ def collector(name: str) -> str:
         needed = "it needs OpenTelemetry: pip install -r requirements-tracing.txt"
         wrong(name, needed, example="")
     return place
+
+
+def issuer(name: str) -> str:
+    """Return the address of an OpenID Connect provider, which may have a path; empty if it is not set.
+
+    It is https; http only on this machine (OpenID Connect Discovery 1.0, section 3).
+    """
+    value = text(name)
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host, parts = "", urlsplit("")
+    is_near = host in {"localhost", "127.0.0.1", "::1"}
+    is_plain = "@" not in parts.netloc and not parts.query and not parts.fragment
+    if host and is_plain and (parts.scheme == "https" or (parts.scheme == "http" and is_near)):
+        return value
+    allowed = "it must be https:// and a host, perhaps with a path, as the provider names itself"
+    wrong(name, f"{allowed}; empty: off", example="", shown=f"={masked(value)}")
+    return ""

@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "config.pages_only.PagesCommonMiddleware",
     "config.pages_only.PagesAuthenticationMiddleware",
     "config.page_limit.PageLimitMiddleware",
+    "accounts.middleware.SecondFactorMiddleware",
     "config.pages_only.PagesCsrfMiddleware",
     "config.pages_only.PagesMessageMiddleware",
 ]
@@ -162,6 +163,16 @@ SIMPLE_JWT = {
 }
 
 MAILED_LINK_KEY = env.derived_key(SECRET_KEY, "mailed-link")
+# Encrypt the secrets of second factors: the first one encrypts, the others only decrypt.
+TOTP_KEYS = [env.derived_key(key, "totp") for key in (SECRET_KEY, *SECRET_KEY_FALLBACKS)]
+TOTP_REQUIRED_FOR_ADMINS = env.flag("TOTP_REQUIRED_FOR_ADMINS", default=False)
+# Sign-in with another provider (OpenID Connect); without an issuer it is off.
+OIDC_ISSUER = env_urls.issuer("OIDC_ISSUER")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET")
+OIDC_NAME = env.text("OIDC_NAME", "your provider")
+if OIDC_ISSUER and not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET):
+    env.wrong("OIDC_ISSUER", "it needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET", example="")
 
 # --- API --------------------------------------------------------------------------------------
 

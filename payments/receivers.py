@@ -10,14 +10,16 @@ from uuid import UUID
 
 from django.dispatch import receiver
 
-from accounts.models import MailedLink, User
+from accounts.models import MailedLink, ProviderIdentity, User
 from accounts.signals import (
     account_attacked,
     address_in_use,
     attacked_account_opened,
     email_changed,
+    identity_linked,
     link_requested,
     password_reset,
+    second_factor_changed,
     seeding,
     user_deactivated,
     user_erasing,
@@ -215,6 +217,18 @@ def tell_former_address(sender, user: User, before: str, link: MailedLink, **kwa
 def tell_of_new_password(sender, user: User, link: MailedLink, **kwargs):
     """Write to the owner that a mailed link has set a new password."""
     account.write_password_reset(user, link)
+
+
+@receiver(second_factor_changed, dispatch_uid="payments.tell_of_second_factor")
+def tell_of_second_factor(sender, user: User, what: str, key: str, **kwargs):
+    """Write to the owner of a second factor what happened to it."""
+    account.write_second_factor(user, what, key)
+
+
+@receiver(identity_linked, dispatch_uid="payments.tell_of_linked_identity")
+def tell_of_linked_identity(sender, user: User, identity: ProviderIdentity, **kwargs):
+    """Write to a user that an account at another provider opens theirs."""
+    account.write_linked_identity(user, identity)
 
 
 @receiver(sandbox_events.message_sent, dispatch_uid="payments.sandbox_webhook")

@@ -10,8 +10,10 @@ from django.db import connections
 from accounts import erasing, links
 from accounts.forgetting import (
     forget_admin_sessions,
+    forget_old_codes,
     forget_old_keys,
     forget_old_links,
+    forget_old_setups,
     forget_old_sign_ins,
 )
 from audit import checkpoints, partitions, pruning, sealing
@@ -50,6 +52,8 @@ OWN_PARTS = {
         forget_old_sign_ins,
         forget_old_links,
         forget_old_keys,
+        forget_old_setups,
+        forget_old_codes,
         forget_admin_sessions,
         waiting.remind,
     ),

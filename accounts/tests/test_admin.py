@@ -89,7 +89,7 @@ def test_the_page_of_a_user_changes_the_display_name_only(site, viewer):
     path = reverse("admin:accounts_user_change", args=[viewer.pk])
     assert fields_of(site.get(path)) == [
         "id", "email", "email_verified", "display_name", "role", "is_moderator", "is_active", "groups",
-        "created_at", "last_login",
+        "second_factor", "created_at", "last_login",
     ]  # fmt: skip
     before = User.objects.values("email", "role", "is_active", "is_staff").get(pk=viewer.pk)
 
@@ -180,6 +180,7 @@ def test_the_actions_have_names(site, viewer):
         ("dismiss_moderator", "Dismiss as moderator …"),
         ("activate", "Activate …"),
         ("deactivate", "Deactivate …"),
+        ("reset_second_factor", "Take the second factor away …"),
         ("erase", "Erase …"),
     ]
 

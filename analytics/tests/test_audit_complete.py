@@ -2,8 +2,10 @@
 
 from collections import Counter
 
+import pyotp
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from accounts import links, tokens
 from accounts.models import MailedLink, User
@@ -33,6 +35,9 @@ ELSEWHERE = {
     Action.ERASURE_BEGUN: "analytics/tests/test_erasing.py",
     Action.USER_ERASED: "analytics/tests/test_erasing.py",
     Action.REFRESH_REUSED: "accounts/tests/test_refresh.py",
+    Action.TOTP_RECOVERY_USED: "accounts/tests/test_totp.py",
+    Action.TOTP_RESET: "accounts/tests/test_totp_doors.py",
+    Action.IDENTITY_LINKED: "accounts/tests/test_oidc.py",
     Action.WEBHOOK_ENDPOINT_CREATED: "webhooks/tests/test_api.py",
     Action.WEBHOOK_ENDPOINT_CHANGED: "webhooks/tests/test_api.py",
     Action.WEBHOOK_ENDPOINT_DELETED: "webhooks/tests/test_api.py",
@@ -142,6 +147,12 @@ def test_deeds_of_people(do, make_user, admin):
     sign_in = tokens.family_of(tokens.issue(user).refresh)
     assert do(user, "delete", f"auth/sessions/{sign_in}") == {"user.logged_out": 1}
     assert do(user, "delete", "auth/sessions/") == {"user.logged_out_everywhere": 1}
+    assert do(user, "post", "auth/totp") == {"totp.begun": 1}
+    app = pyotp.TOTP(do.answer.json()["secret"])
+    first = {"totp": app.now()}
+    assert do(user, "post", "auth/totp/confirm", first) == {"totp.on": 1}
+    off = {"current_password": PASSWORD, "totp": app.at(timezone.now(), counter_offset=1)}
+    assert do(user, "delete", "auth/totp", off) == {"totp.off": 1}
     role = {"role": "CREATOR"}
     assert do(admin, "patch", f"users/{user.pk}/role", role) == {"user.role_changed": 1}
     assert do(admin, "patch", f"users/{user.pk}/role", role) == {}  # nothing has changed

@@ -56,6 +56,11 @@ MATRIX: dict[str, tuple[Any, ...]] = {
     "GET auth/api-keys/": (None, 401, 200, 200, 200, 200, 200),
     "POST auth/api-keys/": ({}, 401, 400, 400, 400, 400, 400),
     "DELETE auth/api-keys/{id}": (None, 401, 404, 404, 204, 404, 404),
+    "POST auth/oidc/token": ({}, 404, 404, 404, 404, 404, 404),  # there is no provider
+    "GET auth/totp": (None, 401, 200, 200, 200, 200, 200),
+    "POST auth/totp": (None, 401, 200, 200, 200, 200, 200),
+    "DELETE auth/totp": ({}, 401, 400, 400, 400, 400, 400),
+    "POST auth/totp/confirm": ({}, 401, 400, 400, 400, 400, 400),
     "GET auth/me": (None, 401, 200, 200, 200, 200, 200),
     "PATCH auth/me": ({"display_name": "Me"}, 401, 200, 200, 200, 200, 200),
     "DELETE auth/me": ({}, 401, 400, 400, 400, 400, 400),

@@ -278,6 +278,7 @@ COMMANDS = {
     "seed": ("role.defined", "accounts/tests/test_recorded.py"),
     "set_role": ("user.role_changed", "accounts/tests/test_set_role_command.py"),
     "forget_user": ("user.erased", "analytics/tests/test_erasing.py"),
+    "reset_totp": ("totp.reset", "accounts/tests/test_totp_doors.py"),
     "createsuperuser": ("user.registered", "accounts/tests/test_passwords.py"),
     "changepassword": ("user.password_changed", "accounts/tests/test_passwords.py"),
     "restore_video": ("video.restored", "videos/tests/test_catalogue_change.py"),

@@ -11,7 +11,7 @@ from django.db.models import Model, Q
 
 from accounts import erasing
 from accounts.forgetting import LINKS_KEPT
-from accounts.models import ApiKey, Erasure, MailedLink, RefreshFamily
+from accounts.models import ApiKey, Erasure, MailedLink, RefreshFamily, SignInCode, Totp
 from analytics.models import Reaction
 from audit.models import AuditCheckpoint, AuditEntry
 from payments import models as money
@@ -202,6 +202,9 @@ WAITS: dict[State, Overdue | None] = {
     (Erasure, "finished_at", "NULL"): (
         lambda now: Q(finished_at=None, not_before__lte=now - erasing.AGAIN_AFTER - TICK)
     ),
+    (SignInCode, "used_at", "NULL"): lambda now: Q(expires_at__lte=now - 2 * HOUR - TICK),
+    (Totp, "confirmed_at", "NULL"): lambda now: Q(begun_at__lte=now - 2 * HOUR - TICK),
+    (Totp, "locked_until", "set"): None,
     (AuditEntry, "position", "NULL"): lambda now: Q(at__lte=now - TICK),
     (SandboxCheckout, "status", "open"): None,
     (SandboxPayment, "status", "requires_action"): None,

@@ -37,6 +37,7 @@ BY_NAME: dict[str, object] = {
     "checksum": "sha256:9f86d081884c7d659a2feaa0c55ad015",
     "container": "mov,mp4",
     "audio_codec": "aac",
+    "totp": "492039",
     "video_codec": "h264",
     "hash": "9f86d081884c7d659a2feaa0c55ad015",
     "from": "2026-11-01T00:00:00Z",

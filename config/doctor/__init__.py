@@ -174,7 +174,7 @@ def without_secrets(text: str) -> str:
 def _secrets() -> Iterator[str]:
     hold: list[Any] = [settings.SECRET_KEY, settings.DEFAULT_ADMIN_PASSWORD]
     hold += [settings.STRIPE_SECRET_KEY, settings.EMAIL_HOST_PASSWORD, settings.S3_SECRET_KEY]
-    hold.append(settings.METRICS_TOKEN)
+    hold += [settings.METRICS_TOKEN, settings.OIDC_CLIENT_SECRET]
     hold += [*settings.SECRET_KEY_FALLBACKS, *settings.STRIPE_WEBHOOK_SECRETS]
     hold += settings.SANDBOX_WEBHOOK_SECRETS
     hold += [settings.DATABASES["default"].get("PASSWORD"), urlsplit(settings.CACHE_URL).password]

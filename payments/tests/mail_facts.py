@@ -29,6 +29,7 @@ def variants(title: str = TITLE) -> list[tuple[str, dict[str, Any]]]:
     watch = mails.watch_page(VIDEO)
     video = {"title": title, "watch_page": watch}
     order = {**video, "order": "01a21883-0a52-7f00-8d8e-52a4d0b6c9aa"}
+    preorder = {"available_from": "1 December 2026, 10:00 UTC"}
     decided = {**video, "reason": "", "note": ""}
     reasoned = {**video, "reason": "infringes a copyright", "note": f"{title}\nSee from 1:20."}
     account = {"email": ADDRESS, "link": LINK}
@@ -43,6 +44,11 @@ def variants(title: str = TITLE) -> list[tuple[str, dict[str, Any]]]:
         ("email_in_use", {}),
         ("email_changed", {}),
         ("password_changed", account),
+        *(
+            ("second_factor", {**account, "what": what})
+            for what in ("on", "off", "reset", "guessed", "recovery code used")
+        ),
+        ("linked_identity", {**account, "provider": "Example & Company"}),
         (
             "wrong_passwords",
             {**account, "since": "27 November 2026, 10:00", "failures": 40, "networks": 3},
@@ -60,6 +66,9 @@ def variants(title: str = TITLE) -> list[tuple[str, dict[str, Any]]]:
         ("suspension_lifted", decided),
         ("reports_wait", {"cases": 3, "appeals": 1, "desk": mails.page("/admin/")}),
         ("receipt", {**order, "price": "19.99 USD", "is_rental": False}),
+        ("receipt", {**order, "price": "19.99 USD", **preorder}),
+        ("refund", {**order, "is_free": False, "is_whole": True, **preorder}),
+        ("refund", {**order, "is_free": True, "is_whole": True, **preorder}),
         ("receipt", {**order, "price": "3.99 USD", "is_rental": True}),
         ("refund", {**order, "is_free": False, "is_whole": True}),
         ("refund", {**order, "is_free": False, "is_whole": False}),

@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts import links
-from accounts.models import MailedLink
+from accounts import identities, links
+from accounts.models import MailedLink, Totp, User
+from accounts.oidc import Person
+from accounts.signals import second_factor_changed
 from payments.models import Notice
 from payments.services.notices import sending
 from payments.tests.mailbox import Mailbox
@@ -168,3 +170,30 @@ def test_both_parts_hold_the_same_link(mailbox, ann, client_for):
     assert html.count(link) == 2  # the button, and the address below it
     assert "{link}" not in html
     assert "#token=" not in repr(list(Notice.objects.values()))
+
+
+@pytest.mark.parametrize(
+    ("what", "subject"),
+    [
+        ("on", "Your second factor is on"),
+        ("off", "Your second factor is off"),
+        ("reset", "Your second factor was taken away"),
+        ("recovery code used", "A recovery code was used"),
+        ("guessed", "Somebody knows your password"),
+    ],
+)
+def test_the_owner_of_a_second_factor_is_told_once(mailbox, ann, what, subject):
+    for _ in range(2):
+        second_factor_changed.send(sender=Totp, user=ann, what=what, key="the same")
+    sending.send_due()
+    assert [mail[:2] for mail in mailbox.mails] == [("ann@example.com", subject)]
+
+
+def test_the_owner_of_a_linked_account_is_told(mailbox, ann, settings):
+    settings.OIDC_NAME = "Example ID"
+    User.objects.update(email_verified=True)
+    identities.user_of(Person("https://id.example", "person-1", "ann@example.com", "Ann"))
+    sending.send_due()
+    [(address, subject, text)] = mailbox.mails
+    assert (address, subject) == ("ann@example.com", "You can sign in with Example ID")
+    assert "both open it from now on" in text

@@ -1,6 +1,8 @@
 """Mails about the password and the address of an account. `sending` puts the links in."""
 
-from accounts.models import MailedLink, User
+from django.conf import settings
+
+from accounts.models import MailedLink, ProviderIdentity, User
 from config.templatetags.mails import LINK
 from payments.services.notices.writing import MAILS, write_mail
 
@@ -62,4 +64,29 @@ def write_password_reset(user: User, link: MailedLink) -> None:
         f"{MAILS}/password_changed.html",
         dedupe_key=f"link:{link.pk}:used",
         email=user.readable_email,
+    )
+
+
+def write_second_factor(user: User, what: str, key: str) -> None:
+    """Write that a second factor was turned on or off, taken away, used without its app, or guessed.
+
+    ``what`` is as in `accounts.signals.second_factor_changed`.
+    """
+    write_mail(
+        user,
+        f"{MAILS}/second_factor.html",
+        dedupe_key=f"totp {what}:{key}"[:200],
+        email=user.readable_email,
+        what=what,
+    )
+
+
+def write_linked_identity(user: User, identity: ProviderIdentity) -> None:
+    """Write that an account at another provider opens the user's account from now on."""
+    write_mail(
+        user,
+        f"{MAILS}/linked_identity.html",
+        dedupe_key=f"identity:{identity.pk}",
+        email=user.readable_email,
+        provider=settings.OIDC_NAME,
     )
