@@ -52,7 +52,7 @@ def password_in_use() -> Iterator[Finding]:
         yield ok("DEFAULT_ADMIN_PASSWORD is set, and is nobody's password any more.")
 
 
-@check("Secrets", "second_factors", needs_tables=True)
+@check("Users", "second_factors", needs_tables=True)
 def second_factors() -> Iterator[Finding]:
     total = Totp.objects.exclude(confirmed_at=None).count()
     unreadable = totp.unreadable() if total else 0
