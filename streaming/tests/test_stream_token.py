@@ -202,6 +202,7 @@ def test_redeeming_again_continues_the_session(token_for, viewer, make_video, pl
         "dash_url": f"{folder}/manifest.mpd",
         "heartbeat_url": f"http://testserver/api/v1/stream/sessions/{session.pk}/heartbeat",
         "heartbeat_interval_seconds": 10,
+        "resume_seconds": 0.0,
         "captions": [],
         "chapters_url": None,
         "storyboard_url": None,
