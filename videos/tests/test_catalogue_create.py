@@ -46,6 +46,7 @@ def test_a_new_video_is_free_public_and_without_a_file(post, creator, trail):
             "stage": None, "still_to_come": [], "last_line": None,
         },
         "source": None, "deleted_at": None, "moderation": None,
+        "embed_domains": [],
     }  # fmt: skip
     assert shown["created_at"].endswith("Z")
     assert trail(video.pk) == ["video.created"]
