@@ -35,6 +35,7 @@ def test_a_new_user_is_an_active_viewer(client_for):
         "email_verified": False,
         "embed_domains": [],
         "is_active": True,
+        "embed_domains": [],
         "created_at": answer.json()["created_at"],
     }
     assert answer.json()["created_at"].endswith("Z")
