@@ -1,9 +1,11 @@
 """What the leak check says of a CDN: one that sends encrypted segments, and ones that send more."""
 
+import uuid
+
 import pytest
 
 from streaming.leaks import assets, public
-from streaming.leaks.asking import Answer
+from streaming.leaks.asking import Answer, Door
 from streaming.tests.test_encryption_in_browser import elsewhere
 
 VIDEO, VERSION = "0190a0b0-0000-7000-8000-000000000001", "k0123456730abcdefabcdef"
@@ -37,19 +39,18 @@ def test_encrypted_segments_are_no_leak_and_a_clear_one_is(cdn):
 
 def test_a_playlist_on_the_cdn_is_a_leak(cdn, monkeypatch):
     _, segments, _ = cdn
-    monkeypatch.setattr(public.Door, "ask", lambda door, path: Answer(200, {}, b"#EXTM3U\n"))
+    monkeypatch.setattr(Door, "ask", lambda door, path: Answer(200, {}, b"#EXTM3U\n"))
     assert "playlist of the CDN" in leaks(segments)
 
 
-def test_segments_of_another_host_are_found_in_playlists(cdn):
+def test_segments_of_another_host_are_found_in_playlists(cdn, monkeypatch):
     _, segments, _ = cdn
-    text = "\n".join(["#EXTM3U", '#EXT-X-MAP:URI="https://x/240p/init.mp4"', *segments])
-
-    class Service:
-        def ask(self, path, *, agent):
-            return Answer(200, {}, text.encode())
-
-    playback = assets.Playback(None, "", None, VERSION, "a")
-    assert list(assets._named(Service(), playback, "240p.m3u8")) == []
-    assert playback.elsewhere == segments
     assert leaks([]) == []
+    text = "\n".join(["#EXTM3U", '#EXT-X-MAP:URI="https://x/240p/init.mp4"', *segments])
+    monkeypatch.setattr(Door, "ask", lambda door, path, **more: Answer(200, {}, text.encode()))
+    playback = assets.Playback(uuid.uuid4(), "", uuid.UUID(VIDEO), VERSION, "a")
+
+    found = list(assets._named(Door("http://127.0.0.1"), playback, "240p.m3u8"))
+
+    assert found == []
+    assert playback.elsewhere == segments
