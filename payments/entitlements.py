@@ -11,7 +11,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from payments.models import Entitlement
+from payments.models import Entitlement, Order
 from videos.availability import policy
 from videos.models import Video
 
@@ -72,13 +72,24 @@ def require_available(
 ) -> None:
     """Refuse playback that the video's dates and countries do not allow for this access and address.
 
-    Owners, administrators and moderators are never refused. Raises NotYetAvailable, NoLongerAvailable
-    (not for those who have bought or rented the video) and NotInYourCountry.
+    Owners, administrators and moderators are never refused. Raises NotYetAvailable and NoLongerAvailable
+    (neither for those who have bought or rented the video and could watch it already), and
+    NotInYourCountry. At most one query, and only for a buyer while the video is coming.
     """
     if access is not None and access.kind in INSIDERS:
         return
+    now = now or timezone.now()
     is_bought = access is not None and access.kind == Entitlement.Source.ORDER
-    policy.require_playable(video, is_bought=is_bought, address=address, now=now or timezone.now())
+    if access is not None and access.entitlement_id and is_bought and policy.is_coming(video, now):
+        is_bought = _has_begun(access.entitlement_id)
+    policy.require_playable(video, is_bought=is_bought, address=address, now=now)
+
+
+def _has_begun(entitlement_id: uuid.UUID) -> bool:
+    """Return whether the order behind the entitlement is no pre-order that still waits for its day."""
+    source = Entitlement.objects.filter(pk=entitlement_id).values("source_id")
+    begun = Q(available_from=None) | Q(fulfilled_at__isnull=False)
+    return Order.objects.filter(begun, pk__in=source).exists()
 
 
 def bought_by(user_id: uuid.UUID, now: datetime) -> Q:

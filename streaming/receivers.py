@@ -70,9 +70,9 @@ def end_sessions_of_moved_video(sender, video: Video, fields: set[str], **kwargs
     """
     lost = PlaybackSession.objects.filter(video=video).exclude(access__in=UNCOUNTED)
     now = timezone.now()
-    is_coming = video.publish_at is not None and video.publish_at > now
-    if not is_coming and not fields & {"allowed_countries", "refused_countries"}:
-        lost = lost.filter(access__in=LOSES_ENDED) if policy.has_ended(video, now) else lost.none()
+    if not fields & {"allowed_countries", "refused_countries"}:  # buyers keep it
+        is_closed = policy.is_coming(video, now) or policy.has_ended(video, now)
+        lost = lost.filter(access__in=LOSES_ENDED) if is_closed else lost.none()
     sessions.end(lost, Reason.RESTRICTED)
 
 

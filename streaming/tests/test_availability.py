@@ -110,11 +110,14 @@ class TestDates:
         start(viewer, video)
         start(video.creator, video)
         catalogue.change_video(video=video, actor=admin, available_until=timezone.now() - HOUR)
-        assert ends() == ["", ""]  # a buyer keeps it
-        catalogue.change_video(
-            video=video, actor=admin, publish_at=timezone.now() + HOUR, available_until=None
-        )
-        assert ends() == ["restricted", ""]
+        start(viewer, free := make_video())
+        assert ends() == ["", "", ""]  # a buyer keeps it
+        for each in (video, free):
+            catalogue.change_video(
+                video=each, actor=admin, publish_at=timezone.now() + HOUR, available_until=None
+            )
+        assert ends() == ["", "", "restricted"]
+        start(viewer, video)  # who could watch it already keeps that, too
         ended = AuditEntry.objects.filter(action="playback.ended")
         assert [entry.data["reason"] for entry in ended] == ["restricted"]
 

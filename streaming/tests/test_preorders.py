@@ -150,6 +150,8 @@ def test_what_keeps_the_promise_is_not_refunded(viewer, video, date, buy, run_mi
     move(video, publish_at=date + 30 * DAY)
     with nothing_changes():
         run_minute()
+    with time_machine.travel(date + DAY, tick=False):
+        assert sessions.stream_token(user=viewer, video_id=video.pk)
 
 
 def test_a_private_video_breaks_the_promise_on_the_day(viewer, video, date, buy, run_minute):

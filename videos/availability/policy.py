@@ -3,7 +3,7 @@
 Whether a user has access is another question (`payments.entitlements`). Both are asked when a stream
 token is given and when it is redeemed. Owners and administrators watch whatever the rules say.
 
-Who has bought or rented a video keeps it after ``available_until``: a sale is a promise. Subscribers and
+Who has bought or rented a video keeps it whatever the dates become: a sale is a promise. Subscribers and
 viewers of free videos lose it. Countries hold for buyers, too: such rights end at borders, and the
 buyer watches on at home.
 """
@@ -30,10 +30,11 @@ IS_LISTED = Q(available_until=None) | Q(available_until__gt=Now())
 def require_playable(video: "Video", *, is_bought: bool, address: str, now: datetime) -> None:
     """Refuse a viewer for whom the video's dates and countries do not allow playback.
 
-    ``address`` is the viewer's. Raises NotYetAvailable, NoLongerAvailable and NotInYourCountry, in this
+    ``address`` is the viewer's; ``is_bought`` says that the viewer has bought or rented the video, and
+    could watch it already. Raises NotYetAvailable, NoLongerAvailable and NotInYourCountry, in this
     order.
     """
-    if video.publish_at is not None and video.publish_at > now:
+    if not is_bought and is_coming(video, now):
         raise NotYetAvailable(video.publish_at)
     if not is_bought and has_ended(video, now):
         raise NoLongerAvailable()
@@ -56,8 +57,13 @@ def require_sellable(
 
 def is_sold(video: "Video", *, is_purchase: bool, now: datetime) -> bool:
     """Return whether the dates allow the sale at ``now``."""
-    is_coming = video.publish_at is not None and video.publish_at > now
-    return not has_ended(video, now) and (not is_coming or (is_purchase and video.is_preorder))
+    waits = is_coming(video, now) and not (is_purchase and video.is_preorder)
+    return not waits and not has_ended(video, now)
+
+
+def is_coming(video: "Video", now: datetime) -> bool:
+    """Return whether ``publish_at`` is still to come."""
+    return video.publish_at is not None and video.publish_at > now
 
 
 def has_ended(video: "Video", now: datetime) -> bool:
