@@ -106,7 +106,7 @@ def measure(video, start: datetime, end: datetime, repeat: int) -> dict:
     from django.test.utils import CaptureQueriesContext
 
     from analytics import reports
-    from analytics.figures import Scope
+    from analytics.scope import Scope
 
     scope = Scope(start, end, "day", ZoneInfo("Europe/Berlin"))
     of_video = Scope(start, end, "day", ZoneInfo("Europe/Berlin"), video_id=video.pk)

@@ -14,7 +14,7 @@ from streaming.errors import SessionEnded
 from streaming.intervals import Interval, merge, total, within
 from streaming.models import PlaybackSession
 from streaming.reporting import Find
-from streaming.signals import playback_progressed
+from streaming.signals import playback_progressed, playback_recorded
 
 SPEED_MAX = 2.0  # seconds of video in one second of the clock
 INTERVALS_MAX = 500  # intervals of one session: bounds the size of its row
@@ -41,8 +41,8 @@ def take_in(find: Find, heartbeat: Heartbeat) -> None:
 
     ``find`` returns the session if the caller may report for it (`streaming.reporting`). Seconds
     that the clock does not allow are dropped and added to ``rejected_seconds``. Sends
-    ``playback_progressed`` when the counted seconds grow. Raises NotVisible when ``find`` returns
-    None, SessionEnded when the session has ended or expired.
+    ``playback_recorded``, and ``playback_progressed`` when the counted seconds grow. Raises NotVisible
+    when ``find`` returns None, SessionEnded when the session has ended or expired.
     """
     session = find()
     if session is None:
@@ -56,6 +56,7 @@ def take_in(find: Find, heartbeat: Heartbeat) -> None:
         setattr(session, name, value)
     session.counted_seconds = max(before, countable(session))
     session.save(update_fields=[*changes, "counted_seconds"])
+    playback_recorded.send(sender=PlaybackSession, begun=[session.created_at])
     _announce(session, before)
 
 
