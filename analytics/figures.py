@@ -4,7 +4,7 @@ Each function costs a fixed number of queries, and each figure is counted in one
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from django.db.models import Count, Q
 
 from analytics.models import Reaction
 from analytics.rollups import adding
+from analytics.rollups.adding import Added
 from analytics.rollups.cells import (
     HEARD,
     HEARD_MS,
@@ -22,7 +23,6 @@ from analytics.rollups.cells import (
     WATCH_MS,
     Playback,
 )
-from analytics.rollups.models import Rollup
 from analytics.rows import PlaybackSource, Quality, Retention
 from analytics.scope import Scope
 from payments.books import reports as money_reports
@@ -51,8 +51,8 @@ class Counts:
 class Played:
     """The views and the playback of a scope: as a whole, by step, by access, and how well it ran."""
 
+    _added: Added
     whole: Playback
-    _steps: dict[datetime, Playback] = field(default_factory=dict)
 
     @property
     def total(self) -> Figures:
@@ -61,7 +61,17 @@ class Played:
     @property
     def steps(self) -> list[tuple[datetime, Figures]]:
         """The figures of each step that has a view or a session, oldest first."""
-        return [(moment, _figures(self._steps[moment])) for moment in sorted(self._steps)]
+        return [(moment, _figures(row)) for moment, row in sorted(self._added.steps.items())]
+
+    @property
+    def videos(self) -> dict[UUID, Figures]:
+        """The figures of each video that has a view or a session, if they were asked for."""
+        return {video_id: _figures(row) for video_id, row in self._added.videos.items()}
+
+    @property
+    def creators(self) -> dict[UUID, Figures]:
+        """The figures of each creator whose videos have any, if they were asked for."""
+        return {creator_id: _figures(row) for creator_id, row in self._added.creators.items()}
 
     @property
     def sources(self) -> list[PlaybackSource]:
@@ -85,22 +95,13 @@ class Played:
         )
 
 
-def played(scope: Scope) -> Played:
-    """Return the views and the playback of a scope: five queries."""
-    steps = adding.by_step(scope)
-    return Played(adding.whole(steps.values()), steps)
+def played(scope: Scope, *, videos: bool = False, creators: bool = False) -> Played:
+    """Return the views and the playback of a scope, and of its ``videos`` and ``creators`` if asked for.
 
-
-def by_video(scope: Scope) -> dict[UUID, Figures]:
-    """Return the figures of each video that has a view or a session: five queries."""
-    rows = adding.by_ref(scope, Rollup.Kind.VIDEO)
-    return {video_id: _figures(row) for video_id, row in rows.items()}
-
-
-def by_creator(scope: Scope) -> dict[UUID, Figures]:
-    """Return the figures of each creator with a view or a session of their videos: five queries."""
-    rows = adding.by_ref(scope, Rollup.Kind.CREATOR)
-    return {creator_id: _figures(row) for creator_id, row in rows.items()}
+    Five queries, and two more each for videos and creators.
+    """
+    added = adding.add_up(scope, videos=videos, creators=creators)
+    return Played(added, added.whole())
 
 
 def _figures(row: Playback) -> Figures:

@@ -7,7 +7,7 @@ from django.dispatch import receiver
 from analytics import counting
 from analytics.rollups import folding, pruning
 from streaming.models import PlaybackSession
-from streaming.signals import playback_progressed, playback_recorded
+from streaming.signals import late_playback_recorded, playback_progressed
 from videos.signals import worker_tick
 
 
@@ -17,7 +17,7 @@ def count_view(sender, session: PlaybackSession, before: float, **kwargs):
     counting.count_view(session, before)
 
 
-@receiver(playback_recorded, dispatch_uid="analytics.note_late_playback")
+@receiver(late_playback_recorded, dispatch_uid="analytics.note_late_playback")
 def note_late_playback(sender, begun: list[datetime], **kwargs):
     """Have the days of late playback added up again, inside the transaction that records it."""
     folding.mark_late(begun)

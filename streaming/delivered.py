@@ -14,7 +14,6 @@ from django.db import transaction
 
 from streaming import heartbeats, intervals
 from streaming.models import PlaybackSession, PlaybackSessionQuerySet
-from streaming.signals import playback_recorded
 from videos.processing.packager import SEGMENT_SECONDS
 
 BATCH = 200  # sessions of one transaction
@@ -92,8 +91,7 @@ def _record(batch: dict[uuid.UUID, int], field: str) -> dict[uuid.UUID, int]:
             begun.append(session.created_at)
             if heartbeats.countable(session) > session.counted_seconds:
                 late.append(session.pk)
-        if begun:
-            playback_recorded.send(sender=PlaybackSession, begun=begun)
+        heartbeats.tell_of_late(begun)
         unknown = left - set(sessions.values_list("pk", flat=True)) if left else set()
     for pk in late:  # Here, with one row locked at a time: counting a view locks the video's row.
         heartbeats.recount(pk)

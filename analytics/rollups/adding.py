@@ -4,9 +4,8 @@ Whether a day is read from the one or from the other changes no figure.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from django.db.models import (
@@ -27,7 +26,7 @@ from django.db.models.functions import Cast, Coalesce, Least
 from analytics.retention import Curve
 from analytics.rollups.cells import QUARTER, Playback, begin_of, unpack, unpack_set
 from analytics.rollups.models import Rollup, ViewerNumber
-from analytics.rollups.plan import DAY
+from analytics.rollups.plan import DAY, QUARTERS
 from analytics.scope import Scope
 
 REAL = FloatField()
@@ -55,10 +54,40 @@ SUMS = {
 }
 
 
-def by_step(scope: Scope) -> dict[datetime, Playback]:
-    """Return the playback of each step with a view or a session, by its first moment: four queries."""
+@dataclass(slots=True)
+class Added:
+    """The playback of a scope by the first moment of its steps, and of its videos and creators by id.
+
+    Only steps, videos and creators with a view or a session are there. Of videos and creators, the
+    accesses are not told apart.
+    """
+
+    steps: defaultdict[datetime, Playback] = field(default_factory=lambda: defaultdict(Playback))
+    videos: defaultdict[UUID, Playback] = field(default_factory=lambda: defaultdict(Playback))
+    creators: defaultdict[UUID, Playback] = field(default_factory=lambda: defaultdict(Playback))
+
+    def whole(self) -> Playback:
+        """Return the playback of all steps together."""
+        total = Playback()
+        for playback in self.steps.values():
+            total.merge(playback)
+        return total
+
+
+def add_up(scope: Scope, *, videos: bool = False, creators: bool = False) -> Added:
+    """Return the playback of a scope: five queries, and two more each for its videos and creators."""
+    added = Added()
+    _add_steps(scope, added.steps)
+    if videos:
+        _add_refs(scope, Rollup.Kind.VIDEO, added.videos)
+    if creators:
+        _add_refs(scope, Rollup.Kind.CREATOR, added.creators)
+    _add_raw(scope, added, videos=videos, creators=creators)
+    return added
+
+
+def _add_steps(scope: Scope, made: defaultdict[datetime, Playback]) -> None:
     steps = scope.steps
-    made: defaultdict[datetime, Playback] = defaultdict(Playback)
     # A day of which every quarter lies in one step is added as a whole.
     whole = {
         day: begin
@@ -70,25 +99,13 @@ def by_step(scope: Scope) -> dict[datetime, Playback]:
         made[whole[day]].merge(Playback(views, unpack_set(viewers), set(), sources))
     rows = scope.rollups().filter(day__in=[day for day in scope.plan.days if day not in whole])
     for day, cells in rows.values_list("day", "cells"):
-        first, after = scope.plan.cut.get(day, (0, 96))
+        first, after = scope.plan.cut.get(day, (0, QUARTERS))
         for number, playback in unpack(cells):
             if first <= number < after:
                 made[steps.begin(begin_of(day, number))].merge(playback)
-    for (local, span), row in _raw(
-        scope,
-        (steps.local("at"), steps.span("at")),
-        (steps.local("created_at"), steps.span("created_at")),
-    ).items():
-        made[steps.moment(local, span).astimezone(UTC)].merge(row)
-    return made
 
 
-def by_ref(scope: Scope, kind: str) -> dict[UUID, Playback]:
-    """Return the playback of each of the scope's videos or creators with a view or a session.
-
-    Four queries. The playback's accesses are not told apart.
-    """
-    made: defaultdict[UUID, Playback] = defaultdict(Playback)
+def _add_refs(scope: Scope, kind: str, made: defaultdict[UUID, Playback]) -> None:
     rows = scope.rollups(kind).filter(day__in=scope.plan.whole)
     for ref, views, sessions, watch_ms, viewers in rows.values_list(
         "ref", "views", "sessions", "watch_ms", "viewers"
@@ -103,11 +120,44 @@ def by_ref(scope: Scope, kind: str) -> dict[UUID, Playback]:
         for number, playback in unpack(cells):
             if first <= number < after:
                 made[ref].merge(playback)
-    of_video = kind == Rollup.Kind.VIDEO
-    keys = (F("video_id"), F("video_id")) if of_video else (F("creator_id"), F("video__creator_id"))
-    for (ref, _), row in _raw(scope, (keys[0], Value(0)), (keys[1], Value(0))).items():
-        made[ref].merge(row)
-    return made
+
+
+def _add_raw(scope: Scope, added: Added, *, videos: bool, creators: bool) -> None:
+    """Add the raw rows of the plan, each read once for everything that it is part of: two queries."""
+    steps = scope.steps
+    moments: dict[tuple[datetime, int], datetime] = {}
+
+    def parts(local: datetime, span: int, video: UUID, creator: UUID) -> list[Playback]:
+        if (begin := moments.get((local, span))) is None:
+            begin = moments[local, span] = steps.moment(local, span).astimezone(UTC)
+        found = [added.steps[begin]]
+        if videos:
+            found.append(added.videos[video])
+        if creators:
+            found.append(added.creators[creator])
+        return found
+
+    views = (
+        scope.views(scope.plan.raw)
+        .annotate(local=steps.local("at"), span=steps.span("at"), number=Subquery(NUMBER))
+        .values_list("local", "span", "video_id", "creator_id", "number", "viewer_key")
+    )
+    for *place, number, viewer in views.iterator(chunk_size=2000):
+        for part in parts(*place):
+            part.views += 1
+            if number is None:
+                part.strangers.add(viewer)
+            else:
+                part.viewers.add(number)
+    sessions = (
+        scope.sessions(scope.plan.raw)
+        .annotate(local=steps.local("created_at"), span=steps.span("created_at"))
+        .values_list("local", "span", "video_id", "video__creator_id", "access")
+        .annotate(**SUMS)
+    )
+    for local, span, video, creator, access, *sums in sessions:
+        for part in parts(local, span, video, creator):
+            part.play(access, sums)
 
 
 def retention(scope: Scope, duration: float) -> Curve:
@@ -119,7 +169,8 @@ def retention(scope: Scope, duration: float) -> Curve:
     curve, times = Curve(duration), list(scope.plan.raw)
     kept = [*scope.plan.whole, *(day for day in scope.plan.cut if day in scope.plan.pruned)]
     rows = scope.rollups().filter(day__in=kept, retention__isnull=False)
-    for day, (length, *counts) in rows.values_list("day", "retention"):
+    for day, stored in rows.values_list("day", "retention"):
+        length, *counts = stored or [0.0]
         if length == duration or day in scope.plan.pruned:
             curve.add_counts(length, counts)
         else:
@@ -133,42 +184,3 @@ def retention(scope: Scope, duration: float) -> Curve:
     ):
         curve.add(*row)
     return curve
-
-
-def whole(steps: Iterable[Playback]) -> Playback:
-    """Return the playback of all steps together."""
-    total = Playback()
-    for playback in steps:
-        total.merge(playback)
-    return total
-
-
-def _raw(
-    scope: Scope,
-    view_keys: tuple[Combinable, Combinable],
-    session_keys: tuple[Combinable, Combinable],
-) -> dict[tuple[Any, int], Playback]:
-    """Return the playback in the raw rows of the plan by a key and a span: two queries."""
-    made: defaultdict[tuple[Any, int], Playback] = defaultdict(Playback)
-    views = (
-        scope.views(scope.plan.raw)
-        .annotate(key=view_keys[0], part=view_keys[1], number=Subquery(NUMBER))
-        .values_list("key", "part", "number", "viewer_key")
-        .annotate(views=Count("pk"))
-    )
-    for key, part, number, viewer, count in views.iterator(chunk_size=2000):
-        row = made[key, part]
-        row.views += count
-        if number is None:
-            row.strangers.add(viewer)
-        else:
-            row.viewers.add(number)
-    sessions = (
-        scope.sessions(scope.plan.raw)
-        .annotate(key=session_keys[0], part=session_keys[1])
-        .values_list("key", "part", "access")
-        .annotate(**SUMS)
-    )
-    for key, part, access, *sums in sessions:
-        made[key, part].play(access, sums)
-    return made

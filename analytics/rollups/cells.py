@@ -104,16 +104,16 @@ def pack(quarters: Quarters) -> bytes:
     return struct.pack("<I", len(head)) + head + b"".join(sets)
 
 
-def unpack(packed: bytes) -> Iterator[tuple[int, Playback]]:
+def unpack(packed: bytes | memoryview) -> Iterator[tuple[int, Playback]]:
     """Yield the quarters of `pack`, with their numbers in ascending order."""
-    packed = bytes(packed)
-    place = 4 + struct.unpack_from("<I", packed)[0]
-    for number, views, length, by_access in json.loads(packed[4:place]):
-        viewers = BitMap.deserialize(packed[place : place + length])
+    stored = bytes(packed)
+    place = 4 + struct.unpack_from("<I", stored)[0]
+    for number, views, length, by_access in json.loads(stored[4:place]):
+        viewers = BitMap.deserialize(stored[place : place + length])
         place += length
         yield number, Playback(views, viewers, set(), by_access)
 
 
-def unpack_set(viewers: bytes) -> BitMap:
+def unpack_set(viewers: bytes | memoryview) -> BitMap:
     """Return a stored set of viewers."""
     return BitMap.deserialize(bytes(viewers))

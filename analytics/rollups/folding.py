@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from analytics.models import VideoView
 from analytics.retention import Curve
-from analytics.rollups.cells import Playback, Quarters, begin_of, pack, quarter_of
+from analytics.rollups.cells import Playback, Quarters, add, begin_of, nothing, pack, quarter_of
 from analytics.rollups.models import Rollup, RollupDay, ViewerNumber
 from config import bulk
 from streaming.models import UNCOUNTED, PlaybackSession
@@ -42,7 +42,7 @@ def finished_before(now: datetime | None = None) -> date:
 
 
 def in_worker() -> int:
-    """Add finished days up for some seconds, oldest first; return how many days. Safe to repeat."""
+    """Add finished days up for some seconds, newest first; return how many days. Safe to repeat."""
     begun, done = time.monotonic(), 0
     prepare()
     while time.monotonic() - begun < SECONDS_OF_ROUND:
@@ -102,7 +102,7 @@ def _claim() -> date | None:
         folded_at=None,
         day__lt=finished_before(now),
     )
-    for day in free.order_by("day").values_list("day", flat=True)[:10]:
+    for day in free.order_by("-day").values_list("day", flat=True)[:10]:
         if free.filter(day=day).update(claimed_at=now):
             return day
     return None
@@ -151,20 +151,20 @@ def _keys(video: UUID, creator: UUID) -> tuple[Key, ...]:
 
 
 def _add_views(made: Any, start: datetime, end: datetime) -> None:
-    views = VideoView.objects.filter(at__gte=start, at__lt=end).values_list(
-        "video_id", "creator_id", "viewer_key", "at"
+    rows = list(
+        VideoView.objects.filter(at__gte=start, at__lt=end).values_list(
+            "video_id", "creator_id", "viewer_key", "at"
+        )
     )
-    rows = list(views)
     numbers = numbers_of({row[2] for row in rows})
-    viewers: defaultdict[tuple[Key, int], list[int]] = defaultdict(list)
+    found: defaultdict[tuple[UUID, UUID, int], list[int]] = defaultdict(list)
     for video, creator, viewer, at in rows:
-        quarter = quarter_of(at)[1]
+        found[video, creator, quarter_of(at)[1]].append(numbers[viewer])
+    for (video, creator, quarter), viewers in found.items():
         for key in _keys(video, creator):
-            viewers[key, quarter].append(numbers[viewer])
-    for (key, quarter), found in viewers.items():
-        cell = made[key][quarter]
-        cell.views = len(found)
-        cell.viewers.update(found)
+            cell = made[key][quarter]
+            cell.views += len(viewers)
+            cell.viewers.update(viewers)
 
 
 def _add_sessions(made: Any, start: datetime, end: datetime) -> dict[UUID, Curve]:
@@ -178,15 +178,16 @@ def _add_sessions(made: Any, start: datetime, end: datetime) -> dict[UUID, Curve
         )
     )
     curves: dict[UUID, Curve] = {}
+    found: defaultdict[tuple[UUID, UUID, int, str], list[int]] = defaultdict(nothing)
     for row in sessions.iterator(chunk_size=2000):
         video, creator, duration, at, access, watched, seconds, delivered, *heard = row
-        sums = _sums(seconds, delivered, *heard)
-        quarter = quarter_of(at)[1]
-        for key in _keys(video, creator):
-            made[key][quarter].play(access, sums)
+        add(found[video, creator, quarter_of(at)[1], access], _sums(seconds, delivered, *heard))
         if video not in curves:
             curves[video] = Curve(duration)
         curves[video].add(watched, seconds, delivered)
+    for (video, creator, quarter, access), sums in found.items():
+        for key in _keys(video, creator):
+            made[key][quarter].play(access, sums)
     return curves
 
 
