@@ -18,7 +18,11 @@ class Entry(NamedTuple):
 # In the order of the day's work, by the words of those who work here. A list that is not named here
 # appears under MORE by the name of its model.
 MENU: dict[str, list[Entry]] = {
-    "": [Entry("index", "What needs attention", "home"), Entry("/", "View site", "public")],
+    "": [
+        Entry("index", "What needs attention", "home"),
+        Entry("/numbers/", "Figures", "bar_chart", "analytics.view_platform_analytics"),
+        Entry("/", "View site", "public"),
+    ],
     "Videos": [
         Entry("videos.Video", "Videos", "movie"),
         Entry("videos.ModerationCase", "Reported videos", "flag"),
@@ -159,7 +163,13 @@ def menu(request: HttpRequest) -> list[dict[str, Any]]:
     groups = []
     for title, entries in {**MENU, MORE: more}.items():
         items = [
-            {"title": each.title, "icon": each.icon, "link": _address(each)}
+            {
+                "title": each.title,
+                "icon": each.icon,
+                "link": _address(each),
+                # The address of every page begins with "/", which would mark the shop as open.
+                **({"active": False} if each.target.startswith("/") else {}),
+            }
             for each in entries
             if each.target in allowed or ("." not in each.target and _may_open(request, each))
         ]
