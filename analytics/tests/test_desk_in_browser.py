@@ -4,25 +4,19 @@ With DESK_PICTURES, the folder that they go to, every page leaves a picture.
 """
 
 import os
-from pathlib import Path
 
 import pytest
 from django.contrib import admin as site
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from config.tests import browser, npm
+from config.tests import browser
 from videos.models import Video
 from videos.tests import processes
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.journeys]
 LOOKS = [(1280, True), (390, False)]  # of every page: both widths, and both colour schemes
 PASSWORD = "a long pass phrase"
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    return (npm.installed(Path(__file__).parent / "desk") / "axe-core" / "axe.min.js").read_text()
 
 
 @pytest.fixture
