@@ -196,7 +196,9 @@ def test_what_waits_in_the_morning_is_done_by_the_evening(
 
     assert Refund.objects.get().payment == money  # before a worker looks, as it does each hour
     with processes.worker():
-        processes.wait_for(lambda: Video.objects.get(pk=failed.pk).status == Video.Status.READY)
+        processes.wait_for(
+            lambda: Video.objects.get(pk=failed.pk).status == Video.Status.READY, seconds=240
+        )
     assert DisputeEvidence.objects.get(dispute=dispute).status == "submitted"
     assert SandboxDispute.objects.get().status == "under_review"
     pool = Pool.objects.get(period=str(month))
