@@ -101,6 +101,19 @@ def test_reports_of_folded_days_read_no_raw_row(figures, client_for, admin, vide
     assert figures() == expected
 
 
+@pytest.mark.parametrize("minutes", [1, 7, 14])
+def test_a_period_that_cuts_quarter_hours_counts_what_lies_in_it(figures, videos, minutes):
+    """Both edges lie within a quarter hour in which somebody watched, before and after the edge."""
+    first, last = BEGIN + DAY, BEGIN + 8 * DAY + timedelta(hours=17, minutes=15)
+    dice = random.Random(minutes)  # noqa: S311 - repeatable
+    for edge in (first, last):
+        histories.make(videos, edge, edge + timedelta(minutes=14, seconds=59), 40, dice)
+    start, end = (each + timedelta(minutes=minutes, seconds=30) for each in (first, last))
+    expected, whole = figures(start, end), figures(first, last + timedelta(minutes=15))
+    fold_all()
+    assert figures(start, end) == expected != whole
+
+
 def test_today_is_read_raw(client_for, admin, viewer, videos):
     fold_all()
     view(viewer, videos[0])
