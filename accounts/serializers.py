@@ -70,12 +70,18 @@ class UserSerializer(Compiled, serializers.ModelSerializer):
         model = User
         fields = [
             "id", "email", "display_name", "role", "is_moderator", "email_verified", "is_active",
-            "embed_domains", "created_at",
+            "embed_domains", "suspended_at", "created_at",
         ]  # fmt: skip
         read_only_fields = [
-            "id", "email", "is_moderator", "email_verified", "is_active", "created_at",
+            "id", "email", "is_moderator", "email_verified", "is_active", "suspended_at",
+            "created_at",
         ]  # fmt: skip
-        extra_kwargs = {"display_name": {"required": True}}
+        extra_kwargs = {
+            "display_name": {"required": True},
+            "suspended_at": {
+                "help_text": "Since when a moderator keeps the user's videos out of the shop, or null."
+            },
+        }
 
 
 @extend_schema_serializer(

@@ -4,6 +4,9 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from analytics.rollups.models import Rollup as Rollup  # models of this app, as the next
+from analytics.rollups.models import RollupDay as RollupDay
+from analytics.rollups.models import ViewerNumber as ViewerNumber
 from config.ids import uuid7
 from streaming.models import PlaybackSession
 from videos.models import Video

@@ -21,8 +21,8 @@ from django.views.decorators.http import require_safe
 
 from accounts.pages import private_page
 from analytics import reports
-from analytics.figures import Scope
 from analytics.rows import Report
+from analytics.scope import Scope
 from analytics.serializers import ScopeSerializer, time_zones
 from analytics.steps import TRUNC
 from analytics.templatetags.numbers import duration

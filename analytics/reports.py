@@ -9,7 +9,7 @@ from django.db.models import Count, Q
 from accounts.models import User
 from analytics import figures
 from analytics.comparing import change
-from analytics.figures import Counts, Figures, Scope
+from analytics.figures import Counts, Figures, Played
 from analytics.rows import (
     Amount,
     Bucket,
@@ -24,6 +24,7 @@ from analytics.rows import (
     VideoReport,
     VideoRow,
 )
+from analytics.scope import Scope
 from config import money
 from payments.books import reports as money_reports
 from payments.books.reports import RevenueRow
@@ -42,16 +43,16 @@ def creator_report(scope: Scope, creator_id: UUID, *, compares: bool = False) ->
     """
     scope = replace(scope, creator_id=creator_id)
     money_of = _money_of_creator(creator_id)
-    counted = figures.counts(scope)
+    counted, played = figures.counts(scope), figures.played(scope, videos=True)
     by_source = money_reports.creator_series(creator_id, scope.period, "source", scope.video_id)
-    totals = _totals(scope, money_of(scope), counted)
+    totals = _totals(played, money_of(scope), counted)
     return CreatorReport(
         totals=totals,
-        series=_series(scope),
-        sources=figures.by_source(scope),
-        quality=figures.quality(scope),
+        series=_series(scope, played),
+        sources=played.sources,
+        quality=played.quality,
         comparison=_comparison(scope, totals, money_of) if compares else None,
-        videos=_videos(scope, counted),
+        videos=_videos(scope, played, counted),
         earnings_by_source=[
             Earning(str(row.bucket), row.currency, money.to_text(row.earnings, row.currency))
             for row in by_source
@@ -65,16 +66,16 @@ def platform_report(scope: Scope, *, compares: bool = False) -> PlatformReport:
     ``compares`` adds the totals of the period before.
     """
     revenue, earned = _money_of_platform(scope)
-    counted = figures.counts(scope)
+    counted, played = figures.counts(scope), figures.played(scope, videos=True, creators=True)
     by_source = money_reports.platform_by_source(scope.period, scope.video_id)
-    totals = _totals(scope, (revenue, earned), counted)
+    totals = _totals(played, (revenue, earned), counted)
     return PlatformReport(
         totals=totals,
-        series=_series(scope),
-        sources=figures.by_source(scope),
-        quality=figures.quality(scope),
+        series=_series(scope, played),
+        sources=played.sources,
+        quality=played.quality,
         comparison=_comparison(scope, totals, _money_of_platform) if compares else None,
-        videos=_videos(scope, counted),
+        videos=_videos(scope, played, counted),
         earnings_by_source=[
             Earning(source, currency, money.to_text(amount, currency))
             for (source, currency), amount in by_source.items()
@@ -82,7 +83,7 @@ def platform_report(scope: Scope, *, compares: bool = False) -> PlatformReport:
         ],
         revenue=_lines(revenue),
         active_subscriptions=sum(row.active_subscriptions for row in revenue),
-        top_creators=_top_creators(scope),
+        top_creators=_top_creators(played),
         processing_queue=_processing_queue(),
     )
 
@@ -93,12 +94,13 @@ def video_report(scope: Scope, video: Video, *, compares: bool = False) -> Video
     ``compares`` adds the totals of the period before.
     """
     money_of = _money_of_creator(video.creator_id)
-    totals = _totals(scope, money_of(scope), figures.counts(scope))
+    played = figures.played(scope)
+    totals = _totals(played, money_of(scope), figures.counts(scope))
     return VideoReport(
         totals=totals,
-        series=_series(scope),
-        sources=figures.by_source(scope),
-        quality=figures.quality(scope),
+        series=_series(scope, played),
+        sources=played.sources,
+        quality=played.quality,
         comparison=_comparison(scope, totals, money_of) if compares else None,
         retention=figures.retention(scope, video.duration_seconds or 0.0),
     )
@@ -122,8 +124,8 @@ def _money_of_platform(scope: Scope) -> Money:
 
 
 def _comparison(scope: Scope, totals: Totals, money_of: Callable[[Scope], Money]) -> Comparison:
-    before = scope.before
-    earlier = _totals(before, money_of(before), figures.counts(before))
+    before = replace(scope.before, interval="month")  # its series is not shown
+    earlier = _totals(figures.played(before), money_of(before), figures.counts(before))
     return Comparison(
         begins_at=before.start.astimezone(scope.zone),
         ends_at=before.end.astimezone(scope.zone),
@@ -132,10 +134,9 @@ def _comparison(scope: Scope, totals: Totals, money_of: Callable[[Scope], Money]
     )
 
 
-def _totals(scope: Scope, booked: Money, counted: dict[UUID, Counts]) -> Totals:
-    """Return the totals of a scope: one query."""
+def _totals(played: Played, booked: Money, counted: dict[UUID, Counts]) -> Totals:
     revenue, earned = booked
-    played = figures.total(scope)
+    total = played.total
 
     def money_of(*names: str) -> list[Amount]:
         return _amounts(
@@ -143,9 +144,9 @@ def _totals(scope: Scope, booked: Money, counted: dict[UUID, Counts]) -> Totals:
         )
 
     return Totals(
-        views=played.views,
-        unique_viewers=played.unique_viewers,
-        watch_seconds=round(played.watch_seconds, 1),
+        views=total.views,
+        unique_viewers=total.unique_viewers,
+        watch_seconds=round(total.watch_seconds, 1),
         likes=sum(counts.likes for counts in counted.values()),
         dislikes=sum(counts.dislikes for counts in counted.values()),
         purchases=sum(counts.purchases for counts in counted.values()),
@@ -183,27 +184,27 @@ def _lines(revenue: Iterable[RevenueRow]) -> list[RevenueLine]:
     ]
 
 
-def _series(scope: Scope) -> list[Bucket]:
-    """Return one row for each step with a view or a session, oldest first: one query."""
+def _series(scope: Scope, played: Played) -> list[Bucket]:
+    """Return one row for each step with a view or a session, oldest first."""
     return [
         Bucket(
-            bucket=moment,
+            bucket=moment.astimezone(scope.zone),
             views=row.views,
             unique_viewers=row.unique_viewers,
             sessions=row.sessions,
             watch_seconds=round(row.watch_seconds, 1),
         )
-        for moment, row in figures.by_step(scope)
+        for moment, row in played.steps
     ]
 
 
-def _videos(scope: Scope, counted: dict[UUID, Counts]) -> list[VideoRow]:
-    """Return the scope's videos with their figures of the period, most viewed first: three queries.
+def _videos(scope: Scope, played: Played, counted: dict[UUID, Counts]) -> list[VideoRow]:
+    """Return the scope's videos with their figures of the period, most viewed first: two queries.
 
     At most VIDEOS_MAX. All videos of a creator, and of the platform the videos with a view, a session,
     a sale, money or a reaction in the period.
     """
-    played = figures.by_video(scope)
+    of_video = played.videos
     booked = money_reports.purchases_by_video(
         scope.period, creator_id=scope.creator_id, video_id=scope.video_id
     )
@@ -211,10 +212,10 @@ def _videos(scope: Scope, counted: dict[UUID, Counts]) -> list[VideoRow]:
         videos = Video.objects.filter(creator_id=scope.creator_id)
         videos = videos.filter(pk=scope.video_id) if scope.video_id else videos
     else:
-        videos = Video.objects.filter(pk__in=played.keys() | counted.keys() | booked.keys())
+        videos = Video.objects.filter(pk__in=of_video.keys() | counted.keys() | booked.keys())
     rows = []
     for video in videos.only("title"):
-        seen, counts = played.get(video.pk, Figures()), counted.get(video.pk, Counts())
+        seen, counts = of_video.get(video.pk, Figures()), counted.get(video.pk, Counts())
         rows.append(
             VideoRow(
                 id=video.pk,
@@ -232,24 +233,21 @@ def _videos(scope: Scope, counted: dict[UUID, Counts]) -> list[VideoRow]:
     return rows[:VIDEOS_MAX]
 
 
-def _top_creators(scope: Scope) -> list[TopCreator]:
+def _top_creators(played: Played) -> list[TopCreator]:
     """Return the creators with the most views: one query."""
-    rows = (
-        scope.views.values("creator_id", "creator__display_name")
-        .annotate(views=Count("pk"), unique_viewers=Count("viewer_key", distinct=True))
-        .order_by("-views", "creator_id")[:TOP_CREATORS]
-    )
+    rows = [(pk, row) for pk, row in played.creators.items() if row.views]
+    rows.sort(key=lambda each: (-each[1].views, each[0]))
+    del rows[TOP_CREATORS:]
+    names = User.objects.only("display_name").in_bulk([pk for pk, _ in rows])
     return [
         TopCreator(
-            id=row["creator_id"],
-            # An unsaved user: the rule for a public name stands in the model.
-            display_name=User(
-                pk=row["creator_id"], display_name=row["creator__display_name"]
-            ).public_name,
-            views=row["views"],
-            unique_viewers=row["unique_viewers"],
+            id=pk,
+            # Without a name for a creator whose account is gone.
+            display_name=names.get(pk, User(pk=pk)).public_name,
+            views=row.views,
+            unique_viewers=row.unique_viewers,
         )
-        for row in rows
+        for pk, row in rows
     ]
 
 

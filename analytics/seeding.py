@@ -12,7 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F
@@ -22,6 +22,8 @@ from accounts.models import User
 from accounts.roles import Role
 from analytics.counting import view_threshold
 from analytics.models import VideoView
+from analytics.rollups import folding, pruning
+from analytics.rollups.cells import begin_of
 from config import bulk
 from payments.services.buying import checkout
 from streaming.models import PlaybackSession
@@ -85,10 +87,11 @@ def seed(
     run = uuid.uuid4().hex[:6]
     videos = invent_videos(run, creators, password, dice)
     now = timezone.now()
+    begin, pruned = now - timedelta(days=DAYS), pruning.pruned_until()
     made = invent_views(
         views,
         videos,
-        now - timedelta(days=DAYS),
+        max(begin, begin_of(pruned)) if pruned else begin,  # no report reads raw rows before that
         now,
         dice,
         lambda done, total: progress(done, total + purchases),
@@ -209,8 +212,16 @@ def _insert(batch: list[tuple[tuple, tuple | None]]) -> None:
     views = [view for _, view in batch if view is not None]
     bulk.insert(PlaybackSession, SESSION, [session for session, _ in batch])
     bulk.insert(VideoView, VIEW, views)
+    # Into days that are in the roll-ups already, too: they are added up again.
+    folding.mark({day for row, view in batch for day in _days_of(row, view)})
     for video_id, number in Counter(view[2] for view in views).items():
         catalogue.set_counters(video_id, views=F("views") + number)
+
+
+def _days_of(session: tuple, view: tuple | None) -> Iterator[date]:
+    yield session[SESSION.index("created_at")].astimezone(UTC).date()
+    if view is not None:
+        yield view[VIEW.index("at")].astimezone(UTC).date()
 
 
 def _buy(

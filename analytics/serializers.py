@@ -13,8 +13,8 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from analytics import rows
-from analytics.figures import Scope
 from analytics.models import Reaction
+from analytics.scope import Scope
 from analytics.steps import TRUNC, before
 from config.api.serializers import CompleteErrors
 

@@ -5,6 +5,7 @@ name, and knows the time zones of its own version. So it gets spans in which the
 is constant, and groups by the local time of each.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
@@ -123,6 +124,21 @@ class Steps:
             for span, value in zip(self.spans, values[:-1], strict=False)
         ]
         return Case(*whens, default=values[-1], output_field=output)
+
+    def begin(self, moment: datetime) -> datetime:
+        """Return the first moment, in UTC, of the step that holds the moment; as SQL finds it."""
+        utc = moment.astimezone(UTC)
+        span = bisect_right(self.spans, utc, hi=len(self.spans) - 1, key=lambda each: each.end)
+        local = utc.replace(tzinfo=None) + self.spans[span].offset
+        if self.interval == "hour":
+            local = local.replace(minute=0, second=0, microsecond=0)
+            return self.moment(local, span).astimezone(UTC)
+        local = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        if self.interval == "week":
+            local -= timedelta(days=local.weekday())
+        elif self.interval == "month":
+            local = local.replace(day=1)
+        return self.moment(local, 0).astimezone(UTC)
 
     def moment(self, local: datetime, span: int) -> datetime:
         """Return the first moment of the step that ``local`` and ``span`` name, in the zone."""

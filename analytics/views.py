@@ -12,9 +12,9 @@ from rest_framework.response import Response
 
 from accounts.models import User
 from analytics import reactions, reports
-from analytics.figures import Scope
 from analytics.permissions import MaySeeOwnAnalytics, MaySeePlatformAnalytics
 from analytics.rows import Bucket, Report
+from analytics.scope import Scope
 from analytics.serializers import (
     CreatorReportSerializer,
     PlatformReportSerializer,

@@ -5,8 +5,11 @@
 
 First there are ``--recent`` views, all in the latest 90 days, and each report is measured over the
 latest 30 days. Then older views are added until there are ``--views``, and the same reports are measured
-again: they read the same events, so that ``ratio`` is what the history costs. Last, the reports are
-measured over two years, where they read all events.
+again: they show the same views, so that ``ratio`` is what the history costs. Last, the reports are
+measured over two years. Each time all finished days are in the roll-ups, as on a running service:
+``seconds`` has how long ``--workers`` processes needed to add them up.
+
+On PostgreSQL the database makes the events itself (`benchmarks/histories.py`).
 
 Works in a new database that is deleted afterwards: SQLite, or one on the server of DATABASE_URL. Prints
 the figures, and writes ``benchmarks/results/dashboards-<database>-<date>.json`` from a million views on.
@@ -39,6 +42,7 @@ def main() -> int:
     parser.add_argument("--recent", type=int, default=100_000)
     parser.add_argument("--creators", type=int, default=20)
     parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     now = datetime.now(UTC)
     with (
@@ -66,28 +70,74 @@ def main() -> int:
 
 def figures(options: argparse.Namespace, now: datetime) -> dict:
     """Make the events, and return the measured figures."""
+    import histories
+    from django.db import connection
+
     from analytics import seeding
+    from analytics.rollups.models import Rollup, RollupDay
 
     dice = random.Random(1)  # noqa: S311 - every run makes the same events
     videos = seeding.invent_videos("bench", options.creators, None, dice)
-    middle = now - timedelta(days=RECENT_DAYS)
+    middle, begin = now - timedelta(days=RECENT_DAYS), now - timedelta(days=ALL_DAYS)
+    took = {}
 
     def invent(views: int, begin: datetime, end: datetime) -> None:
-        seeding.invent_views(views, videos, begin, end, dice, lambda done, total: None)
+        if connection.vendor == "postgresql":
+            histories.make(views, len(videos), begin, end)
+        else:
+            seeding.invent_views(views, videos, begin, end, dice, lambda done, total: None)
+        RollupDay.objects.update(folded_at=None, claimed_at=None)
         analyze()
 
-    timed("recent views", lambda: invent(options.recent, middle, now))
+    def prepared(name: str, views: int, begin: datetime, end: datetime) -> None:
+        for part, work in (
+            ("insert", lambda: invent(views, begin, end)),
+            ("fold", lambda: fold(options.workers)),
+        ):
+            begun = time.perf_counter()
+            timed(f"{part} {name}", work)
+            took[f"{part} {name}"] = round(time.perf_counter() - begun, 1)
+        analyze()
+
+    prepared("recent views", options.recent, middle, now)
     short = measure(videos[0], now - timedelta(days=RANGE_DAYS), now, options.repeat)
-    older = options.views - options.recent
-    begin = now - timedelta(days=ALL_DAYS)
-    timed("older views", lambda: invent(older, begin, middle))
+    prepared("older views", options.views - options.recent, begin, middle)
     again = measure(videos[0], now - timedelta(days=RANGE_DAYS), now, options.repeat)
     return {
+        "seconds": took,
+        "rollups": Rollup.objects.count(),
         f"{RANGE_DAYS} days of {options.recent:,} views": short,
         f"{RANGE_DAYS} days of {options.views:,} views": again,
         "ratio": {name: round(again[name]["ms"] / short[name]["ms"], 2) for name in short},
         f"{ALL_DAYS} days of {options.views:,} views": measure(videos[0], begin, now, 3),
     }
+
+
+def fold(workers: int) -> None:
+    """Add all finished days up in several processes; in one on SQLite, which has one writer."""
+    from django.db import connection, connections
+
+    from analytics.rollups import folding
+
+    folding.SECONDS_OF_ROUND = 3600.0
+    if connection.vendor == "sqlite":
+        workers = 1
+    folding.prepare()
+    connections.close_all()
+    children = []
+    for _ in range(workers):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                folding.in_worker()
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+    statuses = [os.waitpid(child, 0)[1] for child in children]
+    if any(statuses):
+        raise SystemExit("A process that added days up has failed.")
 
 
 def analyze() -> None:
@@ -106,7 +156,7 @@ def measure(video, start: datetime, end: datetime, repeat: int) -> dict:
     from django.test.utils import CaptureQueriesContext
 
     from analytics import reports
-    from analytics.figures import Scope
+    from analytics.scope import Scope
 
     scope = Scope(start, end, "day", ZoneInfo("Europe/Berlin"))
     of_video = Scope(start, end, "day", ZoneInfo("Europe/Berlin"), video_id=video.pk)

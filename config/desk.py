@@ -20,6 +20,7 @@ class Entry(NamedTuple):
 MENU: dict[str, list[Entry]] = {
     "": [
         Entry("index", "What needs attention", "home"),
+        Entry("/numbers/", "Figures", "bar_chart", "analytics.view_platform_analytics"),
         Entry("/", "View site", "public"),
         Entry("/account/second-factor", "My second factor", "security"),
     ],
@@ -163,7 +164,13 @@ def menu(request: HttpRequest) -> list[dict[str, Any]]:
     groups = []
     for title, entries in {**MENU, MORE: more}.items():
         items = [
-            {"title": each.title, "icon": each.icon, "link": _address(each)}
+            {
+                "title": each.title,
+                "icon": each.icon,
+                "link": _address(each),
+                # The address of every page begins with "/", which would mark the shop as open.
+                **({"active": False} if each.target.startswith("/") else {}),
+            }
             for each in entries
             if each.target in allowed or ("." not in each.target and _may_open(request, each))
         ]

@@ -256,6 +256,7 @@ DELETED_RETENTION_DAYS = env.number("DELETED_RETENTION_DAYS", 30, maximum=36_500
 STREAM_TOKEN_SECONDS = 60
 STREAM_KEY = env.derived_key(SECRET_KEY, "stream-token").hex()
 GRANT_KEY = env.derived_key(SECRET_KEY, "playback-grant")
+ANALYTICS_RETENTION_DAYS = env.number("ANALYTICS_RETENTION_DAYS", 800, maximum=36_500)
 PLAYBACK_GRANT_HOURS = env.number("PLAYBACK_GRANT_HOURS", 12, minimum=1, maximum=72)
 SESSION_IDLE_SECONDS = env.number("SESSION_IDLE_SECONDS", 1800, minimum=30)
 MAX_CONCURRENT_STREAMS = env.number("MAX_CONCURRENT_STREAMS", 0, maximum=1000)  # 0 = no limit

@@ -9,6 +9,7 @@ kernel: a client that ends its connection may not have read all of it.
 import math
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 
 from django.db import transaction
 
@@ -69,7 +70,8 @@ def _in_batches(parts: Mapping[uuid.UUID, int], field: str) -> dict[uuid.UUID, i
 
 
 def _record(batch: dict[uuid.UUID, int], field: str) -> dict[uuid.UUID, int]:
-    late = []
+    late: list[uuid.UUID] = []
+    begun: list[datetime] = []
     with transaction.atomic():
         sessions = PlaybackSession.objects.filter(pk__in=batch)
         found = sessions.select_for_update(of=("self",), skip_locked=True).only(
@@ -89,8 +91,10 @@ def _record(batch: dict[uuid.UUID, int], field: str) -> dict[uuid.UUID, int]:
                 continue
             session.delivered_seconds = round(merged.bit_count() * session.segment_seconds)
             session.save(update_fields=["delivered", "delivered_seconds"])
+            begun.append(session.created_at)
             if heartbeats.countable(session) > session.counted_seconds:
                 late.append(session.pk)
+        heartbeats.tell_of_late(begun)
         unknown = left - set(sessions.values_list("pk", flat=True)) if left else set()
     for pk in late:  # Here, with one row locked at a time: counting a view locks the video's row.
         heartbeats.recount(pk)

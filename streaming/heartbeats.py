@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -14,7 +14,7 @@ from streaming.errors import SessionEnded
 from streaming.intervals import Interval, merge, total, within
 from streaming.models import PlaybackSession
 from streaming.reporting import Find
-from streaming.signals import playback_progressed
+from streaming.signals import late_playback_recorded, playback_progressed
 
 SPEED_MAX = 2.0  # seconds of video in one second of the clock
 INTERVALS_MAX = 500  # intervals of one session: bounds the size of its row
@@ -41,8 +41,8 @@ def take_in(find: Find, heartbeat: Heartbeat) -> None:
 
     ``find`` returns the session if the caller may report for it (`streaming.reporting`). Seconds
     that the clock does not allow are dropped and added to ``rejected_seconds``. Sends
-    ``playback_progressed`` when the counted seconds grow. Raises NotVisible when ``find`` returns
-    None, SessionEnded when the session has ended or expired.
+    ``playback_progressed`` when the counted seconds grow. Raises NotVisible
+    when ``find`` returns None, SessionEnded when the session has ended or expired.
     """
     session = find()
     if session is None:
@@ -56,6 +56,7 @@ def take_in(find: Find, heartbeat: Heartbeat) -> None:
         setattr(session, name, value)
     session.counted_seconds = max(before, countable(session))
     session.save(update_fields=[*changes, "counted_seconds"])
+    tell_of_late([session.created_at])
     _announce(session, before)
 
 
@@ -76,6 +77,13 @@ def recount(session_id: uuid.UUID) -> None:
 def _announce(session: PlaybackSession, before: float) -> None:
     if session.counts and session.counted_seconds > before:
         playback_progressed.send(sender=PlaybackSession, session=session, before=before)
+
+
+def tell_of_late(begun: list[datetime]) -> None:
+    """Send ``late_playback_recorded`` for the sessions that are older than a session lives, if any."""
+    lives = timedelta(hours=settings.PLAYBACK_GRANT_HOURS)
+    if late := [each for each in begun if each < timezone.now() - lives]:
+        late_playback_recorded.send(sender=PlaybackSession, begun=late)
 
 
 def countable(session: PlaybackSession) -> float:

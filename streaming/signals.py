@@ -9,3 +9,10 @@ from django.dispatch import Signal
 # Heard by, in this order:
 # 1. analytics.receivers.count_view: counts the view when the session passes the threshold.
 playback_progressed = Signal()
+
+# Sent when watched or delivered seconds are recorded of sessions that are older than a session lives
+# (PLAYBACK_GRANT_HOURS). Sent with send(), inside the transaction, while the sessions' rows are locked.
+# Arguments: begun (list of datetime: when the sessions began).
+# Heard by, in this order:
+# 1. analytics.receivers.note_late_playback: has the days added up again on which the sessions began.
+late_playback_recorded = Signal()

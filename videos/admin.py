@@ -11,7 +11,7 @@ from config.confirming import asks_first
 from config.errors import NotVisible
 from videos.models import ProcessingJob, Video, WorkerPresence
 from videos.moderation import desk as desk  # registers its page
-from videos.services import catalogue, reprocessing
+from videos.services import catalogue, reprocessing, sources
 from videos.storage import folder
 
 
@@ -53,7 +53,7 @@ class VideoAdmin(ReadOnlyAdmin):
     list_select_related = ["creator", "job"]
     search_fields = ["title", "creator__email", "id"]
     date_hierarchy = "created_at"
-    actions = ["delete_videos", "restore_videos", "reprocess_videos"]
+    actions = ["delete_videos", "restore_videos", "retry_videos", "reprocess_videos"]
     # The columns that an operator asks for; the rest of the row is of use to programs.
     fields = [
         "title", "creator", "state", "description", "category", "tags", "price_with_currency",
@@ -150,6 +150,23 @@ class VideoAdmin(ReadOnlyAdmin):
         if video.deleted_at is None:
             raise NotVisible("This video is not deleted.")
         catalogue.restore_video(video_id=video.pk, actor=actor)
+
+    @asks_first(
+        "Process again …",
+        permission="retry_any",
+        title="Process these failed videos again?",
+        effect="They are queued as if they had just been uploaded. Do it when the reason for the failure"
+        " is gone: a video that no program can read fails again.",
+        button="Process again",
+        about=_length,
+        done="Queued",
+        offered=lambda video: video.deleted_at is None and video.status == Video.Status.FAILED,
+        ends_something=False,
+    )
+    def retry_videos(self, actor, video):
+        if video.deleted_at is not None:
+            raise NotVisible("This video is deleted. Restore it first.")
+        sources.retry_processing(video=video, actor=actor)
 
     @asks_first(
         "Make all renditions again …",

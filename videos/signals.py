@@ -107,4 +107,6 @@ videos_kept = Signal()
 #    up those that have waited for three days, and each hour removes old rows.
 # 3. streaming.receivers.maintain_sessions: each minute ends idle sessions and folds watch time;
 #    each hour forgets the devices of old sessions.
+# 4. analytics.receivers.maintain_rollups: each minute adds finished days up; each hour prunes old
+#    playback.
 worker_tick = Signal()

@@ -34,8 +34,8 @@ def test_a_new_user_is_an_active_viewer(client_for):
         "is_moderator": False,
         "email_verified": False,
         "embed_domains": [],
+        "suspended_at": None,
         "is_active": True,
-        "embed_domains": [],
         "created_at": answer.json()["created_at"],
     }
     assert answer.json()["created_at"].endswith("Z")

@@ -35,7 +35,7 @@ def test_an_administrator_sees_users_without_their_secrets(client_for, admin, vi
     assert answer.status_code == 200
     assert set(answer.json()) == {
         "id", "email", "display_name", "role", "is_moderator", "email_verified", "is_active",
-        "embed_domains", "created_at",
+        "embed_domains", "suspended_at", "created_at",
     }  # fmt: skip
     assert answer.json()["role"] == "VIEWER"
 

@@ -14,6 +14,7 @@ from accounts.roles import Role
 from analytics.tests import histories
 from audit.models import AuditEntry
 from config.headers import PAGE
+from videos.moderation import suspending
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a long pass phrase"
@@ -37,6 +38,38 @@ def videos(creator, make_user, make_video, buy):
     histories.make(made, begin - timedelta(days=20), begin + timedelta(days=25), 250, dice)
     buy(make_user(), made[0])
     return made
+
+
+def test_the_pages_have_the_limit_of_pages(client, creator, videos, settings):
+    settings.RATE_LIMITS = {"auth": 0, "stream": 0, "default": 3}
+    client.force_login(creator)
+    pages = [OWN, "/numbers/", f"/numbers/videos/{videos[0].pk}", OWN]
+    answers = [client.get(page) for page in pages]
+    assert [answer.status_code for answer in answers] == [200, 302, 200, 429]
+    assert 1 <= int(answers[3]["Retry-After"]) <= 60
+    assert b"Too many pages" in answers[3].content
+
+
+def test_a_suspended_creator_is_told(client, client_for, creator, admin, videos):
+    client.force_login(creator)
+    assert client_for(creator).get("/api/v1/auth/me").json()["suspended_at"] is None
+    assert "suspended" not in client.get(OWN).content.decode()
+    suspending.suspend(creator_id=creator.pk, actor=admin, reason="violence", note="")
+    creator.refresh_from_db()
+    told = client_for(creator).get("/api/v1/auth/me").json()["suspended_at"]
+    assert datetime.fromisoformat(told) == creator.suspended_at
+    html = client.get(OWN).content.decode()
+    assert f"suspended as a creator since {creator.suspended_at:%Y-%m-%d}" in html
+    assert client_for(creator).patch("/api/v1/auth/me", {"suspended_at": None}).status_code < 500
+    creator.refresh_from_db()
+    assert creator.suspended_at is not None
+
+
+def test_the_menu_of_the_admin_site_leads_to_the_figures(client, admin):
+    client.force_login(admin)
+    html = client.get("/admin/").content.decode()
+    assert re.search(r'<a href="/numbers/"[^>]*>.*?<span>Figures</span>', html, re.DOTALL)
+    assert client.get("/numbers/", follow=True).status_code == 200
 
 
 def cards(html: str) -> dict[str, str]:

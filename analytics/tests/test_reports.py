@@ -345,7 +345,7 @@ def test_dashboards_cost_the_same_for_any_number_of_videos(
         view(viewer, video)
     clients = {CREATOR: client_for(creator), ADMIN: client_for(admin)}
     clients[video_url(video)] = clients[CREATOR]
-    costs = zip(clients.items(), ((13, 18), (16, 22), (11, 16)), strict=True)
+    costs = zip(clients.items(), ((11, 18), (14, 22), (10, 17)), strict=True)
     for (url, client), (cost, with_comparison) in costs:
         client.get(url)
         with statements(exactly=cost):

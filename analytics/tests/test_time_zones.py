@@ -5,10 +5,14 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db.models import F
 
 from accounts.roles import Role
 from analytics import steps
+from analytics.rollups import folding, pruning
+from analytics.rollups.models import RollupDay
 from analytics.tests import histories
+from streaming.models import PlaybackSession
 
 pytestmark = pytest.mark.django_db
 
@@ -36,41 +40,86 @@ def seen(rows: list[dict]) -> dict[datetime | None, tuple]:
     }
 
 
+def _folded(share: float, dice: random.Random) -> None:
+    """Add a share of the finished days up."""
+    folding.prepare()
+    for day in RollupDay.objects.filter(folded_at=None).values_list("day", flat=True):
+        if dice.random() < share:
+            assert folding.fold(day)
+
+
+def _pruned(before: datetime) -> None:
+    """Prune the days before a moment's, as a service does that has folded them long ago."""
+    RollupDay.objects.update(folded_at=F("folded_at") - timedelta(days=1))
+    assert pruning.prune(before.date()) > 0
+    assert not PlaybackSession.objects.filter(created_at__lt=before - timedelta(days=1)).exists()
+
+
 @pytest.mark.long
 @pytest.mark.twice
 @pytest.mark.parametrize(("name", "day"), CHANGES)
 def test_reports_agree_with_a_recount(client_for, admin, make_user, make_video, name, day):
+    """Of the raw rows, of days in the roll-ups here and there, of all in them, and of pruned days."""
     zone, middle = ZoneInfo(name), datetime.fromisoformat(day).replace(tzinfo=UTC)
     creators = [make_user(Role.CREATOR) for _ in range(2)]
     videos = [make_video(creator=each) for each in creators for _ in range(2)]
     dice = random.Random(f"{name} {day}")  # noqa: S311 - repeatable
     histories.make(videos, middle - timedelta(days=9), middle + timedelta(days=9), 300, dice)
     start = middle - timedelta(days=dice.choice([3, 8]), minutes=dice.choice([0, 15, 217]))
-    query = {
-        "from": start.isoformat(),
-        "to": (middle + timedelta(days=4)).isoformat(),
-        "tz": name,
-    }
-    for interval in steps.TRUNC:
+    end = middle + timedelta(days=4)
+    # Of pruned days, a quarter hour counts if its begin lies in the period.
+    quarter = start + (datetime.min.replace(tzinfo=UTC) - start) % timedelta(minutes=15)
+    asked = [
+        (user, address, of, interval, begin)
+        for begin in {start, quarter}
+        for interval in steps.TRUNC
         for user, address, of in [
             (admin, ADMIN, videos),
             (creators[0], CREATOR, videos[:2]),
             (creators[0], f"/api/v1/analytics/videos/{videos[0].pk}", videos[:1]),
-        ]:
+        ]
+    ]
+    expected = [
+        histories.recount(of, begin, end, interval, zone) for _, _, of, interval, begin in asked
+    ]
+
+    def compare(state: str, begins: set[datetime]) -> list[dict]:
+        answers = []
+        for (user, address, _, interval, begin), counted in zip(asked, expected, strict=True):
+            if begin not in begins:
+                continue
+            query = {"from": begin.isoformat(), "to": end.isoformat(), "tz": name}
             data = client_for(user).get(address, {**query, "interval": interval}).json()
-            expected = histories.recount(of, start, middle + timedelta(days=4), interval, zone)
-            whole = expected.pop(None)
-            found = seen(data["series"])
-            assert found.keys() == expected.keys(), (address, interval)
-            for moment, row in expected.items():
-                assert found[moment][:3] == row[:3], (address, interval, moment)
-                assert found[moment][3] == pytest.approx(row[3], abs=0.11)
-            totals = data["totals"]
-            assert (totals["views"], totals["unique_viewers"]) == whole[:2]
-            assert totals["watch_seconds"] == pytest.approx(whole[3], abs=0.11)
-            assert sum(row["sessions"] for row in data["sources"]) == whole[2]
-            if "videos" in data:
-                assert sum(row["views"] for row in data["videos"]) == whole[0]
+            _agree(data, dict(counted), (state, address, interval, begin))
+            answers.append(data)
+        return answers
+
+    raw = compare("raw", {start, quarter})
+    _folded(0.5, dice)
+    assert compare("partly folded", {start, quarter}) == raw
+    _folded(1.0, dice)
+    assert compare("folded", {start, quarter}) == raw
+    before = [data for data, (*_, begin) in zip(raw, asked, strict=True) if begin == quarter]
+    _pruned(middle + timedelta(days=dice.choice([-1, 2])))
+    after = compare("pruned", {quarter})
+    for data in (*before, *after):
+        data.pop("retention", None)  # of a pruned day that the period cuts, the whole day counts
+    assert after == before
+
+
+def _agree(data: dict, counted: dict, place: tuple) -> None:
+    whole = counted.pop(None)
+    found = seen(data["series"])
+    assert found.keys() == counted.keys(), place
+    for moment, row in counted.items():
+        assert found[moment][:3] == row[:3], (*place, moment)
+        assert found[moment][3] == pytest.approx(row[3], abs=0.11)
+    totals = data["totals"]
+    assert (totals["views"], totals["unique_viewers"]) == whole[:2], place
+    assert totals["watch_seconds"] == pytest.approx(whole[3], abs=0.11)
+    assert sum(row["sessions"] for row in data["sources"]) == whole[2]
+    if "videos" in data:
+        assert sum(row["views"] for row in data["videos"]) == whole[0]
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,7 @@ COMMANDS = {
     "run_worker": ("order.expired", "analytics/tests/test_trail.py"),
     "demo": ("", "plays on a database of its own, or through the services"),
     "seed_demo": ("", "invents history, and refuses a database that may be a real one"),
+    "rebuild_rollups": ("", "recomputes sums of what is recorded elsewhere"),
     "bucket_cors": ("", "sets a rule of the bucket"),
     "migrate": ("", "changes the tables' form"),
     "make_clip": ("", "makes a file"),

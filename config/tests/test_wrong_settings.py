@@ -96,6 +96,8 @@ WRONG = [
     ("DEFAULT_FROM_EMAIL", "Videos", "an e-mail address"),
     ("UPLOAD_MAX_BYTES", "20G", "a whole number from 1"),
     ("UPLOAD_QUOTA_BYTES", "0", "a whole number from 1"),
+    ("ANALYTICS_RETENTION_DAYS", "36501", "from 0 to 36500"),
+    ("ANALYTICS_RETENTION_DAYS", "-1", "from 0 to 36500"),
     ("WEBHOOK_ENDPOINTS_MAX", "1001", "from 0 to 1000"),
     ("WEBHOOK_ALLOW_LOCAL", "127.0.0.1", "must be true or false"),
     ("UPLOAD_EXPIRE_HOURS", "721", "from 1 to 720"),
