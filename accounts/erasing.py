@@ -90,6 +90,7 @@ def _give_pseudonym(user: User) -> None:
     user.role = services.group_of(Role.VIEWER)
     user.is_active = user.is_staff = user.is_moderator = user.is_superuser = False
     user.email_verified = False
+    user.embed_domains = []
     user.last_login = None
     user.set_unusable_password()
     user._password = None  # no password was changed (accounts.passwords)

@@ -6,9 +6,10 @@ from django.db import transaction
 
 from accounts.models import User
 from analytics import reactions
-from analytics.models import Reaction, VideoView
+from analytics.models import Reaction, VideoView, ViewerNumber
 from config import personal
 from config.personal import Fate, Person, Rows
+from streaming import viewers
 from streaming.models import PlaybackSession
 
 
@@ -21,6 +22,9 @@ def _forget_viewer(person: Person) -> None:
     with transaction.atomic():
         watched = PlaybackSession.objects.filter(user=person.user_id)
         VideoView.objects.filter(session__in=watched).update(viewer_key=key, network_key="")
+        # In the sets of roll-ups the person's number stays, and stands for the new key.
+        former = viewers.key_of_user(person.user_id)
+        ViewerNumber.objects.filter(viewer_key=former).update(viewer_key=key)
         watched.update(user=None, entitlement=None, viewer_key=key)
 
 

@@ -1,10 +1,7 @@
 """Playback sessions: from access to a grant that opens the video's files, and to the session's end."""
 
-import hashlib
-import hmac
 import time
 import uuid
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -18,14 +15,13 @@ from rest_framework.exceptions import NotAuthenticated
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
-from config import addresses
 from config.errors import NotVisible
 from payments import locks
 from payments.entitlements import Access, can_watch, require_available
 from payments.errors import PlaybackRunning
 from payments.models import Entitlement
 from payments.services.access import begin_rental
-from streaming import delivered, limits, tokens
+from streaming import delivered, limits, tokens, viewers
 from streaming.delivery import grants, previews
 from streaming.delivery.snapshot import SETTLED_SECONDS
 from streaming.errors import NotReady, PurchaseRequired, SessionEnded, StreamTokenInvalid
@@ -36,6 +32,7 @@ from streaming.models import (
     PlaybackSession,
     PlaybackSessionQuerySet,
 )
+from streaming.viewers import Client
 from videos import reading
 from videos.encryption import keys
 from videos.models import Video
@@ -43,14 +40,6 @@ from videos.versions import formats_of
 
 Reason = PlaybackSession.EndReason
 Caller = User | AnonymousUser
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """The device of a request: its user agent, and the address that the request came from."""
-
-    user_agent: str
-    address: str
 
 
 class Offered(NamedTuple):
@@ -181,10 +170,10 @@ def _start(content: tokens.StreamToken, client: Client, needs: str) -> PlaybackS
             "segment_seconds": video.segment_seconds,
             "access": access.kind,
             "entitlement_id": access.entitlement_id,
-            "viewer_key": viewer_key(content.user_id, client, now),
-            "network_key": _keyed(f"{now:%Y-%m-%d}|{addresses.network(client.address)}"),
+            "viewer_key": viewers.key_of(content.user_id, client, now),
+            "network_key": viewers.network_key(client, now),
             "user_agent": client.user_agent[:500],
-            "network": _network_prefix(client.address),
+            "network": viewers.network_prefix(client.address),
             "created_at": now,
             "last_seen_at": now,
             "expires_at": min(end for end in ends if end is not None),
@@ -298,30 +287,6 @@ def _lock_user(user_id: uuid.UUID | None) -> Caller:
     if user is None or not user.is_active:
         raise StreamTokenInvalid()
     return user
-
-
-def viewer_key(user_id: uuid.UUID | None, client: Client, now: datetime) -> str:
-    """Return the key by which analytics counts different viewers.
-
-    A signed-in user has one key for ever. An anonymous viewer has the HMAC of the date of ``now``,
-    the network and the user agent, so they cannot be recognised on the next day.
-    """
-    if user_id is not None:
-        return f"user:{user_id.hex}"
-    text = f"{now:%Y-%m-%d}|{_network_prefix(client.address)}|{client.user_agent}"
-    return f"anon:{_keyed(text)}"
-
-
-def _keyed(text: str) -> str:
-    return hmac.digest(settings.GRANT_KEY, text.encode(), hashlib.sha256).hex()[:40]
-
-
-def _network_prefix(address: str) -> str | None:
-    """Return the first address of the address's network; None for text that is no IP address.
-
-    Grants and analytics need no more, so the full address is never stored.
-    """
-    return None if addresses.parse(address) is None else grants.network_of(address)
 
 
 def stop(*, session: PlaybackSession, actor: Caller) -> None:

@@ -5,7 +5,6 @@ And one that needs all apps: a row in every table of the admin site.
 
 from concurrent.futures import Future
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group
@@ -18,7 +17,7 @@ from accounts.backends import forget_role_permissions
 from audit import buffer
 from audit import protection as audit_protection
 from config import append_only, bounded
-from config.tests import database, npm
+from config.tests import database
 from config.tests.fixtures import QUICK_HASHER
 from payments.ledger import protection
 from payments.tests.rows import make_admin_rows
@@ -105,9 +104,3 @@ def one_of_each(
     make_admin_rows(order, fan)
     cases.report(video=video, reporter=fan, reason="spam")
     return video
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """The source of axe-core, which checks pages for people who cannot see them or use a mouse."""
-    return (npm.installed(Path(__file__).parent / "desk") / "axe-core" / "axe.min.js").read_text()

@@ -11,10 +11,10 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from analytics.tests.test_desk_in_browser import assert_accessible
 from analytics.tests.test_moderation_in_browser import PASSWORD, sign_in, take_picture
 from audit.models import AuditEntry
 from config.tests import browser
+from config.tests.axe import assert_accessible
 from payments.gateways.sandbox import charging
 from payments.models import (
     Dispute,
@@ -106,15 +106,15 @@ def money(cleo, make_video, make_user, buy, subscribe, month):
 class Desk:
     """An administrator at the admin site."""
 
-    def __init__(self, page: Page, axe: str, look: str):
-        self.page, self.axe, self.look = page, axe, look
+    def __init__(self, page: Page, look: str):
+        self.page, self.look = page, look
 
     def open(self, path: str) -> None:
         self.page.goto("/".join(self.page.url.split("/")[:3]) + path)
 
     def see(self, name: str) -> None:
         """Check the page for what axe-core calls serious, and keep a picture of it."""
-        assert_accessible(self.page, self.axe)
+        assert_accessible(self.page)
         take_picture(self.page, f"day-{name}-{self.look}")
 
     def press(self, link: str, name: str) -> None:
@@ -132,7 +132,7 @@ class Desk:
 
 
 def test_what_waits_in_the_morning_is_done_by_the_evening(
-    chromium, administrators, failed, money, month, axe
+    chromium, administrators, failed, money, month
 ):
     dispute = Dispute.objects.get()
     ada, ben = "ada@example.com", "ben@example.com"
@@ -142,7 +142,7 @@ def test_what_waits_in_the_morning_is_done_by_the_evening(
     ):
         address = f"http://127.0.0.1:{port}"
         with sign_in(running, address, ada, "/admin/") as page:
-            desk = Desk(page, axe, "1280")
+            desk = Desk(page, "1280")
             expect(page.get_by_role("heading", name="What needs attention")).to_be_visible()
             desk.see("start")
 
@@ -174,14 +174,14 @@ def test_what_waits_in_the_morning_is_done_by_the_evening(
             desk.confirm("Approve", "Refused: 1.", "approve-own")
 
         with sign_in(running, address, ben, "/admin/payments/payout/", width=390) as page:
-            desk = Desk(page, axe, "390")
+            desk = Desk(page, "390")
             desk.see("payouts")
             page.locator("#result_list tbody a").first.click()
             desk.press("Approve …", "approve")
             desk.confirm("Approve", "Approved: 1", "approve")
 
         with sign_in(running, address, ada, "/admin/payments/payment/", dark=True) as page:
-            desk = Desk(page, axe, "dark")
+            desk = Desk(page, "dark")
             desk.press("Reconcile with the gateway …", "reconcile")
             page.get_by_label("Reason").fill("Events may be missing")
             page.get_by_role("button", name="Show what it would do").click()

@@ -18,13 +18,14 @@ from accounts.errors import AccountErased, LastAdmin
 from accounts.models import ApiKey, Erasure, RefreshFamily, User
 from accounts.roles import Role
 from analytics import reactions
-from analytics.models import Reaction, VideoView
+from analytics.models import Reaction, VideoView, ViewerNumber
 from analytics.tests.kit import begin, view
 from audit import sealing
 from audit.models import AuditEntry
 from config import personal
 from config.personal import Fate
 from payments.models import Notice, Order, WatchDaily
+from streaming import viewers
 from streaming.models import PlaybackSession
 from videos.models import Upload, Video
 from videos.tests.tus_kit import Tus, meta
@@ -241,6 +242,7 @@ class TestWhatRemains:
         view(person, watched, seconds=30.0)
         sessions, views = PlaybackSession.objects.count(), VideoView.objects.count()
         before = VideoView.objects.values("viewer_key").distinct().count()
+        number = ViewerNumber.objects.create(viewer_key=viewers.key_of_user(person.pk))
         assert views
 
         erase(person)
@@ -249,7 +251,8 @@ class TestWhatRemains:
         assert VideoView.objects.values("viewer_key").distinct().count() == before
         assert not PlaybackSession.objects.filter(user=person).exists()
         hexed = person.pk.hex
-        for model in (PlaybackSession, VideoView):
+        assert ViewerNumber.objects.get() == number
+        for model in (PlaybackSession, VideoView, ViewerNumber):
             assert not model._default_manager.filter(viewer_key__contains=hexed).exists()
         assert WatchDaily.objects.filter(user=person).exists()
         call_command("verify_ledger", stdout=StringIO())

@@ -10,7 +10,7 @@ from analytics.counting import ANONYMOUS_VIEWS_BY_NETWORK
 from analytics.models import VideoView
 from analytics.tests.kit import PHONE, begin, report, view
 from payments.tests.kit import together
-from streaming import sessions
+from streaming import sessions, viewers
 from streaming.models import PlaybackSession
 from streaming.tests.kit import deliver
 from videos.models import Video
@@ -172,13 +172,13 @@ class TestAView:
 
     def test_gives_an_anonymous_viewer_another_key_every_day(self, make_video, settings):
         day = timezone.now()
-        key = sessions.viewer_key(None, PHONE, day)
-        assert key == sessions.viewer_key(None, PHONE, day)
-        assert key != sessions.viewer_key(None, PHONE, day + timedelta(days=1))
+        key = viewers.key_of(None, PHONE, day)
+        assert key == viewers.key_of(None, PHONE, day)
+        assert key != viewers.key_of(None, PHONE, day + timedelta(days=1))
         assert "203" not in key
         assert "Phone" not in key
         settings.GRANT_KEY = b"another key"
-        assert key != sessions.viewer_key(None, PHONE, day)
+        assert key != viewers.key_of(None, PHONE, day)
         view(None, make_video())
         assert "203.0.113.7" not in str(list(PlaybackSession.objects.values_list()))
 
