@@ -35,6 +35,7 @@ MENU: dict[str, list[Entry]] = {
     "People": [
         Entry("accounts.User", "Users", "person"),
         Entry("accounts.RefreshFamily", "Sign-ins", "login"),
+        Entry("accounts.ApiKey", "API keys", "vpn_key"),
         Entry("payments.Notice", "Mails", "mail"),
     ],
     "Shop": [
@@ -95,6 +96,7 @@ LINKS: dict[str, list[tuple[str, str, str]]] = {
         ("Playback sessions", "streaming.PlaybackSession", "?user__id__exact={pk}"),
         ("Payouts", "payments.Payout", "?creator__id__exact={pk}"),
         ("Sign-ins", "accounts.RefreshFamily", "?user__id__exact={pk}"),
+        ("API keys", "accounts.ApiKey", "?user__id__exact={pk}"),
         ("Mails", "payments.Notice", "?user__id__exact={pk}"),
         ("What the user did", "audit.AuditEntry", "?actor={pk}"),
     ],

@@ -12,6 +12,7 @@ from videos.tests import processes
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("media")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_no_request_is_lost_when_the_server_ends(workers):
     """Counts are stored every minute; those of the last one, when the process ends."""

@@ -165,6 +165,7 @@ def test_rows_that_do_not_exist_are_no_page(client, admin, viewer):
     assert client.get(reverse("admin:accounts_user_act", args=["nothing"])).status_code == 403
 
 
+@pytest.mark.long
 def test_several_hundred_rows_are_one_act(client, admin, make_user):
     """Django refuses a form of more than DATA_UPLOAD_MAX_NUMBER_FIELDS fields."""
     client.force_login(admin)

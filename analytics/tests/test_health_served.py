@@ -13,6 +13,7 @@ from videos.tests import processes
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.long
 def test_readiness_is_asked_a_thousand_times_and_the_document_by_twenty_at_once(media):
     with processes.web() as (_, port):
 

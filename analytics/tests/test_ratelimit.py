@@ -244,6 +244,7 @@ print(json.dumps([ask() for _ in range(15)]))
 """
 
 
+@pytest.mark.long
 def test_two_processes_share_one_count(settings, tmp_path):
     """Of 30 requests at a limit of 8, exactly 8 pass, however they are spread over the processes."""
     address = fresh_address(45)

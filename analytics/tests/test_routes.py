@@ -89,7 +89,7 @@ def test_an_unknown_address_is_a_404_with_the_common_body(client, method, path):
         ("POST", "users/", "GET, HEAD, OPTIONS"),
         ("DELETE", "audit/", "GET, HEAD, OPTIONS"),
         ("GET", "auth/login", "POST, OPTIONS"),
-        ("DELETE", "auth/me", "GET, PATCH, HEAD, OPTIONS"),
+        ("PUT", "auth/me", "GET, PATCH, DELETE, HEAD, OPTIONS"),
         ("TRACE", "videos/", "GET, POST, HEAD, OPTIONS"),
         ("FOO", "videos/", "GET, POST, HEAD, OPTIONS"),
         ("PROPFIND", "videos/", "GET, POST, HEAD, OPTIONS"),

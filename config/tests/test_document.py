@@ -52,6 +52,7 @@ def new_process(monkeypatch) -> dict:
     return document.documents()
 
 
+@pytest.mark.long
 def test_twenty_first_calls_at_once_of_a_fresh_process_all_get_it(tmp_path):
     """Seen once: 9 of 20 were answered with 500, because drf-spectacular cannot run twice at once."""
     values = {"DJANGO_SETTINGS_MODULE": "config.settings", "DATA_DIR": str(tmp_path)}

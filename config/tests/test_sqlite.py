@@ -73,6 +73,7 @@ def counter(file) -> int:
         return int(db.execute("SELECT n FROM counter").fetchone()[0])
 
 
+@pytest.mark.long
 def test_processes_that_write_at_once_wait_for_each_other_and_lose_nothing(file):
     """Without transaction_mode=IMMEDIATE, most of them fail at once with "database is locked"."""
     writers = [writer(file) for _ in range(WRITERS)]
@@ -84,6 +85,7 @@ def test_processes_that_write_at_once_wait_for_each_other_and_lose_nothing(file)
     assert counter(file) == WRITERS * ROUNDS
 
 
+@pytest.mark.long
 def test_a_killed_process_loses_no_commit_that_it_was_told_of(file):
     for kill in range(5):
         with writer(file) as process:

@@ -261,6 +261,7 @@ def test_a_period_that_is_billed_anew_after_a_void_invoice_is_paid(subscriber):
     assert balances()["deferred:USD"] == 1699
 
 
+@pytest.mark.long
 def test_news_of_an_old_subscription_cost_no_more_than_of_a_new_one(subscriber):
     """Neither statements nor requests to Stripe grow with the periods that are paid."""
 

@@ -217,6 +217,7 @@ def disputed_of(payment: Payment) -> int:
     return rows.aggregate(held=Sum(F("withdrawn") - F("reinstated")))["held"] or 0
 
 
+@pytest.mark.long
 @pytest.mark.sweep
 @pytest.mark.promise("any-history-adds-up")
 @pytest.mark.django_db

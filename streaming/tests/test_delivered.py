@@ -194,6 +194,7 @@ def test_processes_that_record_at_once_lose_nothing(session):
     assert session.delivered_seconds == 32
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_two_web_processes_record_what_they_served(viewer, make_video, media):
     """Fetched over HTTP, then watched: the view and the watch time rest on the bytes."""

@@ -78,6 +78,7 @@ def play(url: str) -> tuple[int, float]:
     return done.returncode, time.monotonic() - began
 
 
+@pytest.mark.long
 def test_an_unmodified_player_plays_past_three_lives_of_its_token(
     viewer, bought, address, settings
 ):
@@ -93,6 +94,7 @@ def test_an_unmodified_player_plays_past_three_lives_of_its_token(
     assert PlaybackSession.objects.count() == 1
 
 
+@pytest.mark.long
 def test_after_its_grant_a_viewer_goes_on_without_a_new_purchase(viewer, bought, address):
     token = sessions.stream_token(user=viewer, video_id=bought.pk)[0]
     session, _ = sessions.redeem(token=token, client=CLIENT)

@@ -52,6 +52,7 @@ def grown(tmp_path, monkeypatch):
     return served, packager.SEGMENT_SECONDS
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [copied, encoded, grown])
 def test_previews_reach_to_their_end_and_at_most_one_segment_beyond(make, tmp_path, monkeypatch):
     (tmp_path / "w").mkdir()

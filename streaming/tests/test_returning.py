@@ -324,6 +324,7 @@ class Buyer:
         return answer.status_code, errors[0].get("code", ""), time.monotonic()
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_buyers_who_wait_for_their_refund_keep_no_other_buyer_waiting(
     make_user, make_video, media, buy

@@ -272,6 +272,7 @@ def test_a_kill_loses_nothing_and_the_next_run_goes_on(clear, settings, monkeypa
     assert keys.is_encrypted(clear.current_version)
 
 
+@pytest.mark.long
 @pytest.mark.programs
 def test_a_process_that_is_killed_leaves_every_video_whole(clear, publish, settings, media):
     """SIGKILL while it writes the new version, or a moment later; then a run that is let to its end."""

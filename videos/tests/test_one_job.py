@@ -17,6 +17,7 @@ def status_of_one(*options: str, **changes: str) -> int:
     return processes.start("run_worker", "--one-job", *options, **changes).wait(120)
 
 
+@pytest.mark.long
 def test_each_run_carries_out_one_job_at_its_stage(uploaded_video):
     assert status_of_one() == 0
     job = ProcessingJob.objects.get()
@@ -33,6 +34,7 @@ def test_a_job_that_fails_by_itself_is_carried_out_too(uploaded_video):
     assert ProcessingJob.objects.get().state == "failed"
 
 
+@pytest.mark.long
 def test_told_to_stop_it_gives_the_job_back(uploaded_video):
     process = processes.start("run_worker", "--one-job", FFMPEG_PRESET="slow")
     wait_for(lambda: ProcessingJob.objects.get().state == "running")

@@ -164,6 +164,7 @@ def test_a_worker_mends_what_a_killed_process_left(publish, client_for, monkeypa
     assert not Presentation.objects.filter(written=0).exists()
 
 
+@pytest.mark.long
 def test_an_older_state_never_overwrites_a_newer_one(publish, client_for, monkeypatch):
     """A process has read one caption, and dies after it has written it, late; meanwhile another one
     adds a caption. They take turns, so that the late one is not the last.

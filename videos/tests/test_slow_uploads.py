@@ -96,6 +96,7 @@ def trickling(uploads: list[SlowUpload]) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.long
 def test_slow_uploads_hold_no_thread_of_django_and_little_memory(creator, media):
     token = tokens.issue(creator).access
     uploads: list[SlowUpload] = []

@@ -87,6 +87,7 @@ def trial(creator, tmp_path):
     return Trial(creator, tmp_path)
 
 
+@pytest.mark.long
 def test_tuspy(trial, media):
     with trial.running() as address:
         client = tuspy.TusClient(address, headers={"Authorization": f"Bearer {trial.token}"})

@@ -112,6 +112,7 @@ def test_the_protocol_over_a_real_connection(token, media):
         assert only_video(b"".join(pieces)).title == "J"
 
 
+@pytest.mark.long
 def test_two_writers_and_two_ends(token, media):
     """One writes, the other gets 423; of eight that send the last bytes, one queues the processing."""
     content = os.urandom(MEGABYTE)

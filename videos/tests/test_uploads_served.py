@@ -84,6 +84,7 @@ def test_the_server_answers_refused_uploads(creator, viewer, media):
     assert not Video.objects.exists()
 
 
+@pytest.mark.long
 def test_memory_stays_flat_however_large_the_video(creator, media):
     """300 MB of a video that is mostly nothing, and the server grows by less than 64 MB.
 
