@@ -17,6 +17,7 @@ from videos.tests import processes
 from videos.tests.media import ffmpeg, h264, picture, tone
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.journeys]
+PASSWORD = "a long pass phrase"
 SECONDS, PREVIEW, ENDS = 20, 6, 8.0  # of segments of four seconds
 OPEN = """async (video) => {
   const token = await (await fetch(`/api/v1/stream/${video}?preview=true`)).json();
@@ -109,7 +110,8 @@ def test_ffmpeg_plays_it_to_its_end(video, address):
     assert "HTTP error" not in done.stderr
 
 
-def test_the_page_plays_it_and_says_how_to_go_on(chromium, video):
+def test_the_page_plays_it_and_offers_the_video_at_its_end(chromium, video, make_user):
+    make_user(email="bea@example.com", password=PASSWORD)
     with (
         processes.web() as (_, port),
         browser.run(chromium) as running,
@@ -123,5 +125,11 @@ def test_the_page_plays_it_and_says_how_to_go_on(chromium, video):
         sentence = page.get_by_role("alert")
         expect(sentence).to_contain_text("The preview ends here", timeout=30_000)
         expect(page.get_by_role("button", name="Sign in and watch")).to_be_visible()
-    session = PlaybackSession.objects.get()
-    assert (session.access, session.counts) == ("preview", False)
+        page.get_by_label("E-mail").fill("bea@example.com")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in and watch").click()
+
+        expect(page.get_by_role("button", name="Buy: 9.99 USD")).to_be_visible()
+        expect(sentence).to_contain_text("The preview ends here")
+    kinds = {(session.access, session.counts) for session in PlaybackSession.objects.all()}
+    assert kinds == {("preview", False)}

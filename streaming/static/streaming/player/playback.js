@@ -58,6 +58,7 @@ export class Playback extends EventTarget {
     const from = this.position ?? session.resume_seconds ?? 0;
     this.resumedAt = this.position === null && from > 0 ? from : null;
     this.position = from;
+    if (session.is_preview && from >= session.preview_seconds) return this.#endPreview();
     this.engine.load(session.hls_url, from);
     this.heartbeats.begin(session);
     this.#emit("started");
