@@ -31,7 +31,7 @@ def _months():
 def _closing_lines(closings):
     return [
         f"{closing.pool.period}: {money_text(closing.pool.amount, closing.pool.currency)} of"
-        f" {money_text(closing.pool.balance, closing.pool.currency)} for {len(closing.shares)} creators"
+        f" {money_text(closing.pool.balance, closing.pool.currency)}, creators: {len(closing.shares)}"
         for closing in closings
     ]
 
