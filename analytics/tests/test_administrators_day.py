@@ -163,7 +163,7 @@ def test_what_waits_in_the_morning_is_done_by_the_evening(
             page.get_by_label("Month (UTC)").select_option(str(month))
             page.get_by_label("Reason").fill("The month is over")
             page.get_by_role("button", name="Show what it would do").click()
-            expect(page.get_by_text("for 1 creators")).to_be_visible()
+            expect(page.get_by_text("creators: 1")).to_be_visible()
             desk.confirm("Close the month", "The month is closed.", "month")
 
             desk.open("/admin/payments/payout/")
