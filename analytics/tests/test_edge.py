@@ -12,7 +12,7 @@ from config.server import HEAD_BYTES, HEAD_LINES
 from videos.models import Video
 from videos.tests import processes
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 CATALOGUE = "/api/v1/videos/"
 LOGIN = "/api/v1/auth/login"
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from accounts.roles import Role
 from config.tests import openapi
 
-pytestmark = [pytest.mark.django_db, pytest.mark.sweep]
+pytestmark = [pytest.mark.django_db, pytest.mark.sweep, pytest.mark.long]
 
 METHODS = ("get", "post", "put", "patch", "delete", "options")
 CALLERS = ["anonymous", "viewer", "creator", "admin"]

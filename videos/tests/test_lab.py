@@ -1,6 +1,6 @@
 """The lab: odd but real inputs go through the pipeline, and what comes out is played whole.
 
-``make test`` runs some quick ones, ``make lab`` all of them.
+``make test-long`` runs some quick ones, ``make lab`` all of them.
 """
 
 from pathlib import Path
@@ -13,6 +13,8 @@ from videos.processing.pipeline import Output, transcode
 from .lab import checks, played
 from .lab.sources import CASES
 from .lab.truth import Case
+
+pytestmark = pytest.mark.long
 
 
 def process(source: Path, work: Path) -> tuple[Output | None, str]:

@@ -11,6 +11,8 @@ from videos.processing.probe import probe
 
 from .media import ffmpeg, ffprobe, frame_count, h264, keyframe_times, make_clip, picture, tone
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def encoded(tmp_path):

@@ -141,6 +141,7 @@ def check_mails(folder: Path, *, while_mailing: bool) -> None:
         for text in file.read_bytes().split(b"\n" + b"-" * 79 + b"\n"):
             if text.strip():
                 mail = message_from_bytes(text.strip(), policy=policy.default)
-                body = mail.get_content()
-                sent[mail["To"], mail["Subject"], body] += 1
+                part = mail.get_body(("plain",))
+                assert part is not None
+                sent[mail["To"], mail["Subject"], part.get_content()] += 1
     assert while_mailing or not [mail for mail, count in sent.items() if count > 1], sent
