@@ -6,10 +6,11 @@ import pyotp
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts import totp
+from accounts import api_keys, totp
 from accounts.forgetting import forget_old_setups
-from accounts.models import RecoveryCode, Totp
+from accounts.models import Erasure, RecoveryCode, Totp
 from accounts.roles import Role
+from accounts.scopes import Scope
 from audit.models import AuditEntry
 from config.tests import desk
 
@@ -17,6 +18,11 @@ pytestmark = pytest.mark.django_db
 PASSWORD = "a long pass phrase"
 PAGE = "/account/second-factor"
 API = "/api/v1"
+
+
+def code_of(answer) -> str:
+    [error] = answer.json()["errors"]
+    return error["code"]
 
 
 @pytest.fixture
@@ -146,6 +152,26 @@ class TestRequired:
         code = pyotp.TOTP(secret).at(clock.now())
         assert client.post(f"{API}/auth/totp/confirm", {"totp": code}).status_code == 200
         assert client.get(f"{API}/users/").status_code == 200
+
+    def test_a_key_of_such_an_administrator_opens_nothing(self, client, boss):
+        _, key = api_keys.create(user=boss, name="script", scopes=[Scope.READ])
+        bearer = {"HTTP_AUTHORIZATION": f"Bearer {key}"}
+        answer = client.get(f"{API}/users/", **bearer)
+        assert (answer.status_code, code_of(answer)) == (403, "totp_setup_required")
+
+    def test_an_erasure_asks_for_the_code(self, client_for, boss, phone_of, make_user, settings):
+        settings.TOTP_REQUIRED_FOR_ADMINS = False
+        ann = make_user(email="ann@example.com", password=PASSWORD)
+        phone = phone_of(ann)
+        body = {"current_password": PASSWORD}
+        for wrong in ({}, {"totp": phone.wrong()}):
+            answer = client_for(ann).delete(f"{API}/auth/me", {**body, **wrong}, format="json")
+            assert (answer.status_code, code_of(answer)) == (400, "totp_wrong")
+        assert not Erasure.objects.exists()
+        done = client_for(ann).delete(
+            f"{API}/auth/me", {**body, "totp": phone.next()}, format="json"
+        )
+        assert done.status_code == 202
 
     def test_pages_lead_there(self, client, boss, phone_of):
         client.force_login(boss)
