@@ -89,6 +89,8 @@ def test_every_page_of_the_admin_site_keeps_its_policy(chromium, boss, one_of_ea
 
 def test_the_documentation_works_under_its_policy(chromium):
     with service(chromium) as (page, address, errors):
+        # Swagger UI draws an operation when it is scrolled to.
+        page.set_viewport_size({"width": 1280, "height": 2000})
         page.goto(f"{address}/api/docs/")
         page.locator("[data-path='/api/v1/auth/login']").click()
         page.get_by_role("button", name="Try it out").click()
