@@ -176,12 +176,26 @@ def bucket_of(server: Server):
 
 @contextlib.contextmanager
 def running(kind: type[Server], folder: Path) -> Iterator[Server]:
-    server = kind(folder)
-    server.start()
+    server = _started(kind, folder)
     try:
         yield server
     finally:
         server.kill()
+
+
+def _started(kind: type[Server], folder: Path) -> Server:
+    """Start a server. Another process may take one of its free ports first: then try others."""
+    for attempt in range(3):
+        server = kind(folder if not attempt else folder.with_name(f"{folder.name}-{attempt}"))
+        try:
+            server.start()
+        except AssertionError:
+            server.kill()
+            if "address already in use" not in server._log():
+                raise
+        else:
+            return server
+    raise AssertionError(f"{kind.__name__} found its ports taken three times.")
 
 
 def use(settings, server: Server, *, is_new: bool = True) -> Store:
