@@ -48,7 +48,13 @@ def grown(tmp_path, monkeypatch):
         return served
 
     path = source(tmp_path / "s.mkv", "-c:v", "mpeg4")
-    early.first_rendition(path, tmp_path / "w", lambda *_: None, begin)
+    # On a busy machine the encode may end before FFmpeg has told of its beginning.
+    for attempt in range(10):
+        work = tmp_path / f"w-{attempt}"
+        work.mkdir()
+        early.first_rendition(path, work, lambda *_: None, begin)
+        if served.exists():
+            break
     return served, packager.SEGMENT_SECONDS
 
 
