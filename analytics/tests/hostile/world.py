@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser, Group
 from django.utils import timezone
 
-from accounts import services, tokens
+from accounts import api_keys, services, tokens
 from accounts.models import User
 from accounts.roles import MODERATOR, Role
 from config.ids import uuid7
@@ -113,6 +113,9 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
         _upload(user, length) for user in (creator, world.people["ADMIN"]) for length in (9, 0)
     ]
     family = tokens.issue(bystanders[0])
+    keys = [
+        api_keys.create(user=user, name="script", scopes=["read"])[0] for user in (viewer, creator)
+    ]
     world.values = {
         "videos": [video.pk for video in videos],
         "uploads": [upload.pk for upload in uploads],
@@ -129,6 +132,7 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
         "webhook-events": list(models.WebhookEvent.objects.values_list("pk", flat=True)),
         "endpoints": [endpoint.pk for endpoint in endpoints],
         "deliveries": list(Delivery.objects.values_list("pk", flat=True)),
+        "api-keys": [key.pk for key in keys],
         "users": [user.pk for user in bystanders],
         "sessions": list(PlaybackSession.objects.values_list("pk", flat=True)),
         "play": [sessions.stream_token(user=AnonymousUser(), video_id=free.pk)[0], *playing[0][1:]],
