@@ -38,7 +38,7 @@ def second_factor(request: HttpRequest) -> HttpResponse:
 
 
 def _act(request: HttpRequest, user: User) -> dict[str, object]:
-    """Do what a button asks for, and return what the page shows of it. Raises APIException."""
+    """Handle the button that was pressed, and return the context of the page. Raises APIException."""
     act, code = request.POST.get("act"), request.POST.get("totp", "")[: totp.CODE_CHARS]
     if act == "begin":
         totp.begin(user=user)

@@ -18,7 +18,7 @@ from config import batches
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The person whose account is erased: what they were called, and since when they are not.
+    """The person whose account is erased: the former name and address, and when the erasure began.
 
     ``pseudonym`` is the name that stands in place of theirs. ``email`` and ``name`` may be empty.
     """

@@ -14,7 +14,7 @@ from accounts.signals import moderator_dismissed, user_deactivated
 from payments.models import Entitlement
 from payments.signals import entitlement_revoked, order_returning
 from streaming import forgetting, sessions, watchtime
-from streaming.models import INSIDERS, LOSES_ENDED, PREVIEW, UNCOUNTED, PlaybackSession
+from streaming.models import INSIDERS, LOSES_ENDED, PREVIEW, PlaybackSession
 from videos.availability import policy
 from videos.models import Video
 from videos.signals import (
@@ -68,7 +68,7 @@ def end_sessions_of_moved_video(sender, video: Video, fields: set[str], **kwargs
     Its owner, administrators and moderators go on. A session has no country, so that new rules for
     countries end all others: who may still watch asks for a new stream token.
     """
-    lost = PlaybackSession.objects.filter(video=video).exclude(access__in=UNCOUNTED)
+    lost = PlaybackSession.objects.filter(video=video).exclude(access__in=INSIDERS)
     now = timezone.now()
     if not fields & {"allowed_countries", "refused_countries"}:  # buyers keep it
         is_closed = policy.is_coming(video, now) or policy.has_ended(video, now)

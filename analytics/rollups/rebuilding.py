@@ -17,7 +17,7 @@ FRESH = timedelta(days=1)  # how long --resume trusts what an earlier run has co
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a stored roll-up says, and what the raw rows say."""
+    """The figures of a stored roll-up, and those of the raw rows."""
 
     day: date
     kind: str

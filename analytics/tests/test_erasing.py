@@ -102,7 +102,7 @@ class TestRegistry:
 
 class TestExport:
     def test_my_data_and_no_others(self, person, viewer, make_video, client_for):
-        video = make_video(creator=person, title="My film")
+        video = make_video(creator=person, title="My video")
         make_video(creator=viewer, title="Foreign")
         reactions.react(user=person, video=video, value="like")
         _, key = api_keys.create(user=person, name="server", scopes=["read"])
@@ -113,7 +113,7 @@ class TestExport:
         body = json.loads(text)
         assert body["complete"] is True
         assert body["account"][0]["email"] == EMAIL
-        assert [row["title"] for row in body["videos"]] == ["My film"]
+        assert [row["title"] for row in body["videos"]] == ["My video"]
         assert [row["value"] for row in body["reactions"]] == ["like"]
         assert [row["name"] for row in body["api_keys"]] == ["server"]
         assert set(body) == {

@@ -278,3 +278,13 @@ def test_the_page_asks_for_the_preview_and_links_the_trailer(client, video, make
     assert "Trailer" not in client.get(page).content.decode()
     catalogue.change_video(video=video, actor=creator, preview_seconds=None)
     assert "data-preview" not in client.get(page).content.decode()
+
+
+def test_new_countries_end_a_running_preview(video, viewer, creator):
+    token = sessions.stream_token(user=viewer, video_id=video.pk, preview=True).token
+    session, _ = sessions.redeem(token=token, client=CLIENT)
+
+    catalogue.change_video(video=video, actor=creator, refused_countries=["FR"])
+
+    session.refresh_from_db()
+    assert session.ended_at is not None
