@@ -121,13 +121,6 @@ def test_nothing_is_recorded_for_no_days(client_for, viewer, settings):
     assert [entry.action for entry in AuditEntry.objects.all()] == ["user.profile_changed"]
 
 
-@pytest.fixture
-def waiting(settings, monkeypatch):
-    """Requests wait for `flush`, which only the test calls."""
-    settings.AUDIT_FLUSH_SECONDS = 60
-    monkeypatch.setattr(buffer, "_start", lambda: None)
-
-
 @pytest.mark.django_db(transaction=True)
 def test_a_batch_is_written_by_the_thread_of_the_process(client_for, settings):
     settings.AUDIT_FLUSH_SECONDS = 0.01
@@ -168,7 +161,7 @@ def test_the_log_shows_waiting_requests_and_counts(client_for, admin, waiting):
     assert shown[1]["path"] == "/api/v1/waiting/9"
 
 
-def test_a_heartbeat_is_counted_under_the_name_of_its_user(client_for, viewer, make_video):
+def test_a_heartbeat_is_counted_under_the_name_of_its_user(client_for, viewer, make_video, clock):
     client = client_for(viewer)
     url = client.get(f"/api/v1/stream/{make_video().pk}").data["stream_url"]
     beat = client.get(url, HTTP_ACCEPT="application/json").json()["heartbeat_url"]

@@ -10,14 +10,7 @@ from audit import buffer
 from audit.models import ApiRequest, AuditEntry
 from audit.tests.kit import call
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def waits(settings, monkeypatch):
-    """Requests wait for `flush`, which only the test calls."""
-    settings.AUDIT_FLUSH_SECONDS = 60
-    monkeypatch.setattr(buffer, "_start", lambda: None)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("waiting")]
 
 
 def put(*paths: str) -> None:

@@ -13,26 +13,9 @@ import pytest
 
 from audit import requests, tally
 from audit.requests import ApiRequest
-from audit.tests.kit import call
+from audit.tests.kit import START, call
 
-START = 1_780_000_200_000_000_000  # nanoseconds; half an hour before the end of an hour
 MINUTE = 60 * 10**9
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that only the test moves."""
-
-    class Stopped:
-        now = START
-
-        def time_ns(self):
-            self.now += 1000
-            return self.now
-
-    stopped = Stopped()
-    monkeypatch.setattr(requests, "time", stopped)
-    return stopped
 
 
 class Log:
