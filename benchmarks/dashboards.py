@@ -1,15 +1,20 @@
-"""Measure the dashboards: time and queries, and what a longer history costs.
+"""Measure the dashboards: time and queries of each page, and what a longer history costs.
 
     .venv/bin/python benchmarks/dashboards.py [--views 1000000] [--recent 100000] [--repeat 7]
     .venv/bin/python .ci/with_postgres.py -- .venv/bin/python benchmarks/dashboards.py --views 10000000
 
-First there are ``--recent`` views, all in the latest 90 days, and each report is measured over the
-latest 30 days. Then older views are added until there are ``--views``, and the same reports are measured
-again: they show the same views, so that ``ratio`` is what the history costs. Last, the reports are
-measured over two years. Each time all finished days are in the roll-ups, as on a running service:
-``seconds`` has how long ``--workers`` processes needed to add them up.
+First there are ``--recent`` views, all in the latest 90 days, and each page is measured over the latest
+30 days, with the comparison. Then older views are added until there are ``--views``, and the same pages
+are measured again: they show the same views, so that ``ratio`` is what the history costs. Last, the
+pages are measured over two years in several time zones. Each time all finished days and months are in
+the roll-ups, as on a running service: ``seconds`` has how long ``--workers`` processes needed for that.
 
-On PostgreSQL the database makes the events itself (`benchmarks/histories.py`).
+``ms`` is the median of the whole request, ``cpu_ms`` that of this process's processor (without the
+database's, where it is another process), ``queries`` the statements of the page, and ``report_queries``
+those of its report alone. `analytics/tests/test_reports.py` holds the bound of the latter.
+
+On PostgreSQL the database makes the events itself (`benchmarks/histories.py`). A million views need
+about 2 GB of disk in the temporary folder (TMPDIR).
 
 Works in a new database that is deleted afterwards: SQLite, or one on the server of DATABASE_URL. Prints
 the figures, and writes ``benchmarks/results/dashboards-<database>-<date>.json`` from a million views on.
@@ -33,6 +38,7 @@ sys.path.insert(0, str(ROOT))
 from ledger import database, timed  # noqa: E402 - beside this file
 
 RECENT_DAYS, RANGE_DAYS, ALL_DAYS = 90, 30, 730
+ZONES = ("Europe/Berlin", "UTC", "Asia/Kolkata", "America/New_York")
 WRITTEN_FROM = 1_000_000
 
 
@@ -74,7 +80,8 @@ def figures(options: argparse.Namespace, now: datetime) -> dict:
     from django.db import connection
 
     from analytics import seeding
-    from analytics.rollups.models import Rollup, RollupDay
+    from analytics.rollups.models import Rollup, RollupDay, RollupMonth
+    from config.management.progress import progress
 
     dice = random.Random(1)  # noqa: S311 - every run makes the same events
     videos = seeding.invent_videos("bench", options.creators, None, dice)
@@ -83,10 +90,12 @@ def figures(options: argparse.Namespace, now: datetime) -> dict:
 
     def invent(views: int, begin: datetime, end: datetime) -> None:
         if connection.vendor == "postgresql":
-            histories.make(views, len(videos), begin, end)
+            with progress("Rows and indexes") as show:
+                histories.make(views, len(videos), begin, end, show)
         else:
-            seeding.invent_views(views, videos, begin, end, dice, lambda done, total: None)
-        RollupDay.objects.update(folded_at=None, claimed_at=None)
+            with progress("Views") as show:
+                seeding.invent_views(views, videos, begin, end, dice, show)
+        RollupDay.objects.update(folded_at=None, claimed_at=None, in_month=False)
         analyze()
 
     def prepared(name: str, views: int, begin: datetime, end: datetime) -> None:
@@ -99,17 +108,28 @@ def figures(options: argparse.Namespace, now: datetime) -> dict:
             took[f"{part} {name}"] = round(time.perf_counter() - begun, 1)
         analyze()
 
+    def pages(start: datetime, zone: str, repeat: int) -> dict:
+        return measure(videos[0], start, now, zone, repeat)
+
+    month = now - timedelta(days=RANGE_DAYS)
     prepared("recent views", options.recent, middle, now)
-    short = measure(videos[0], now - timedelta(days=RANGE_DAYS), now, options.repeat)
+    short = pages(month, ZONES[0], options.repeat)
     prepared("older views", options.views - options.recent, begin, middle)
-    again = measure(videos[0], now - timedelta(days=RANGE_DAYS), now, options.repeat)
+    again = pages(month, ZONES[0], options.repeat)
     return {
         "seconds": took,
-        "rollups": Rollup.objects.count(),
+        "bytes": size(),
+        "rollups": {"days": Rollup.objects.count(), "months": RollupMonth.objects.count()},
         f"{RANGE_DAYS} days of {options.recent:,} views": short,
         f"{RANGE_DAYS} days of {options.views:,} views": again,
-        "ratio": {name: round(again[name]["ms"] / short[name]["ms"], 2) for name in short},
-        f"{ALL_DAYS} days of {options.views:,} views": measure(videos[0], begin, now, 3),
+        "ratio": {
+            unit: {name: round(again[name][unit] / short[name][unit], 3) for name in short}
+            for unit in ("ms", "cpu_ms")
+        },
+        **{
+            f"{ALL_DAYS} days of {options.views:,} views, {zone}": pages(begin, zone, 3)
+            for zone in ZONES
+        },
     }
 
 
@@ -148,37 +168,77 @@ def analyze() -> None:
         cursor.execute("ANALYZE" if connection.vendor == "sqlite" else "VACUUM ANALYZE")
 
 
-def measure(video, start: datetime, end: datetime, repeat: int) -> dict:
-    """Return the median time in milliseconds and the number of queries of each report."""
+def size() -> int:
+    """Return the size of the database in bytes, with its indexes."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+        else:
+            cursor.execute("SELECT pg_database_size(current_database())")
+        return cursor.fetchone()[0]
+
+
+def measure(video, start: datetime, end: datetime, zone: str, repeat: int) -> dict:
+    """Return the median times in milliseconds and the numbers of queries of each page."""
     from zoneinfo import ZoneInfo
 
     from django.db import connection
+    from django.test import Client, override_settings
     from django.test.utils import CaptureQueriesContext
 
+    from accounts.models import User
+    from accounts.roles import Role
     from analytics import reports
     from analytics.scope import Scope
 
-    scope = Scope(start, end, "day", ZoneInfo("Europe/Berlin"))
-    of_video = Scope(start, end, "day", ZoneInfo("Europe/Berlin"), video_id=video.pk)
-    works = {
-        "platform": lambda: reports.platform_report(scope),
-        "creator": lambda: reports.creator_report(scope, video.creator_id),
-        "video": lambda: reports.video_report(of_video, video),
+    scope = Scope(start, end, "day", ZoneInfo(zone))
+    of_video = Scope(start, end, "day", ZoneInfo(zone), video_id=video.pk)
+    admin = User.objects.filter(role__name=Role.ADMIN)[0]
+    of = {
+        "platform": ("platform", lambda: reports.platform_report(scope, compares=True)),
+        "creator": (
+            f"creator?creator={video.creator_id}",
+            lambda: reports.creator_report(scope, video.creator_id, compares=True),
+        ),
+        "video": (
+            f"videos/{video.pk}",
+            lambda: reports.video_report(of_video, video, compares=True),
+        ),
     }
     found = {}
-    for name, work in works.items():
-        with CaptureQueriesContext(connection) as captured:
-            report = work()
-        times = []
-        for _ in range(repeat):
-            begun = time.perf_counter()
-            work()
-            times.append((time.perf_counter() - begun) * 1000)
-        found[name] = {
-            "ms": round(statistics.median(times), 1),
-            "queries": len(captured),
-            "views": report.totals.views,
-        }
+    with override_settings(RATE_LIMITS=dict.fromkeys(("auth", "stream", "default"), 0)):
+        client = Client(SERVER_NAME="127.0.0.1")
+        client.force_login(admin)
+        for name, (address, work) in of.items():
+            dates = {"from": f"{start:%F}", "through": f"{end:%F}", "tz": zone}
+            query = "&".join(f"{key}={value}" for key, value in dates.items())
+            url = f"/numbers/{address}{'&' if '?' in address else '?'}{query}"
+
+            def get(url: str = url) -> None:
+                answer = client.get(url, secure=True)
+                if answer.status_code != 200:
+                    raise SystemExit(f"{url} answered {answer.status_code}.")
+
+            with CaptureQueriesContext(connection) as captured:
+                report = work()
+            get()
+            with CaptureQueriesContext(connection) as of_page:
+                get()
+            times, cpu = [], []
+            for _ in range(repeat):
+                begun, used = time.perf_counter(), time.thread_time()
+                get()
+                times.append((time.perf_counter() - begun) * 1000)
+                cpu.append((time.thread_time() - used) * 1000)
+            found[name] = {
+                "ms": round(statistics.median(times), 1),
+                "cpu_ms": round(statistics.median(cpu), 1),
+                "queries": len(of_page),
+                "report_queries": len(captured),
+                "views": report.totals.views,
+            }
     return found
 
 
