@@ -220,7 +220,7 @@ def _cards(made: Report) -> list[tuple[str, list[str], list[str]]]:
 
 
 def _percent(change: float | None) -> str:
-    return "new" if change is None else f"{change:+g} %"
+    return "new" if change is None else f"{change:+,.1f}".removesuffix(".0") + " %"
 
 
 def _tables(made: Report) -> dict[str, tuple[list[str], list[tuple]]]:

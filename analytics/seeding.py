@@ -166,7 +166,7 @@ def _batches(
         # A growing service: half of all views lie in the last third.
         day = begin + (end - begin) * ((made + dice.random()) / views) ** 0.6
         at = _moment(day, end, dice)
-        row = _playback(dice.choices(videos, weights)[0], at, dice, viewers)
+        row = _playback(dice.choices(videos, weights)[0], max(begin, at), dice, viewers)
         made += row[1] is not None
         batch.append(row)
         if len(batch) >= BATCH or made == views:
@@ -180,7 +180,8 @@ def _moment(day: datetime, end: datetime, dice: random.Random) -> datetime:
         day += timedelta(days=(dice.choice([4, 5, 6]) - day.weekday()) % 7)
     hour = dice.choices(range(24), HOURS)[0]
     at = day.replace(hour=hour, minute=dice.randrange(60), second=dice.randrange(60), microsecond=0)
-    return min(at, end - timedelta(seconds=dice.randrange(1, 86_400)))
+    # In the last days, the weekday that was meant is that of the week before. The playback ends by then.
+    return at if at < end - timedelta(hours=1) else at - timedelta(days=7)
 
 
 def _playback(

@@ -18,6 +18,12 @@ def duration(seconds: float) -> str:
 
 
 @register.filter
+def thousands(number: int) -> str:
+    """Return a count for people: ``thousands(30739)`` is "30,739"."""
+    return f"{number:,}"
+
+
+@register.filter
 def hours(seconds: float) -> str:
     return f"{seconds / 3600:.4f}"
 

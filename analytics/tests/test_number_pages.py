@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 
 from accounts.roles import Role
+from analytics import pages
 from analytics.tests import histories
 from audit.models import AuditEntry
 from config.headers import PAGE
@@ -106,6 +107,14 @@ def test_a_creator_signs_in_and_sees_what_the_api_says(client, client_for, make_
     assert shown["Sessions with reports"] == str(data["quality"]["sessions"])
     steps = re.findall(r'<time datetime="(.*?)".*?<td>(\d+)</td>', html)
     assert steps == [(row["bucket"], str(row["views"])) for row in data["series"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [(None, "new"), (0.0, "+0 %"), (-7.5, "-7.5 %"), (1_249_800.0, "+1,249,800 %")],
+)
+def test_a_change_is_written_out(change, text):
+    assert pages._percent(change) == text
 
 
 def test_the_same_figure_is_the_same_on_every_page(client, client_for, admin, creator, videos):

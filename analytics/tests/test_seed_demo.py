@@ -1,6 +1,7 @@
 """`manage.py seed_demo`: what it invents, and where it refuses to."""
 
-from datetime import timedelta
+import random
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,6 +14,7 @@ from streaming.models import PlaybackSession
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db
+DAY = timedelta(days=1)
 
 
 def seed(*arguments: str) -> None:
@@ -36,6 +38,14 @@ def test_it_invents_views_and_real_purchases(settings, client_for, admin, capsys
     assert not VideoView.objects.filter(at__gt=now).exists()
     assert not PlaybackSession.objects.running().exists()
     assert Video.objects.filter(visibility="public").count() == 0
+
+
+def test_the_last_day_has_no_more_views_than_others():
+    end, dice = datetime(2026, 6, 3, 12, tzinfo=UTC), random.Random(1)  # noqa: S311 - repeatable
+    made = [seeding._moment(end - 21 * dice.random() * DAY, end, dice) for _ in range(2000)]
+    assert max(made) < end
+    last = sum(at > end - DAY for at in made)
+    assert last < 2 * len(made) / 21
 
 
 def test_it_invents_in_batches(settings, monkeypatch):

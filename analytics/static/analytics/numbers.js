@@ -17,7 +17,6 @@
     const head = table.tHead.rows[0].cells;
     const zone = figure.dataset.zone;
     const inks = ["--first", "--second"];
-    const bars = zone ? uPlot.paths.bars({ size: [0.7, 40, 1] }) : undefined;
     const axis = { stroke: color("--text"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1 } };
     const title = (column) => head[column - 1].textContent + (head[column - 1].dataset.unit ? ` (${head[column - 1].dataset.unit})` : "");
     const named = (options) => {
@@ -26,10 +25,15 @@
     };
     const day = { day: "numeric", month: "short" };
     const hour = figure.dataset.step === "hour" ? { hour: "2-digit", minute: "2-digit" } : {};
-    const onAxis = zone && named({ ...day, ...hour });
-    const inLegend = zone && named({ ...day, year: "numeric", ...hour });
     const width = Math.max(240, figure.clientWidth - 26); // without padding and border
+    const data = read(table, columns);
+    const [at] = data;
+    const isDense = at.length > width / 8; // then outlines and large points would hide the numbers
+    const isLong = at[at.length - 1] - at[0] > 300 * 86400; // then a day and a month would name two moments
     const edge = (low, high) => (high - low || 86400) / (2 * Math.max(1, table.tBodies[0].rows.length - 1)); // half a bar
+    const onAxis = zone && named(isLong ? { month: "short", year: "numeric" } : { ...day, ...hour });
+    const inLegend = zone && named({ ...day, year: "numeric", ...hour });
+    const bars = zone ? uPlot.paths.bars({ size: [isDense ? 1 : 0.7, 40, 1] }) : undefined;
     figure.replaceChildren();
     return new uPlot({
       width,
@@ -43,12 +47,12 @@
           label: title(column),
           stroke: color(inks[index]),
           fill: index === 0 ? color(inks[0]) + (zone ? "99" : "33") : undefined,
-          width: 2,
+          width: zone && isDense && index === 0 ? 0 : 2,
           paths: index === 0 ? bars : () => null, // steps without a view have no row, so that a line would be wrong
-          points: { show: index > 0 },
+          points: isDense ? { show: index > 0, size: 3, width: 0, fill: color(inks[index]) } : { show: index > 0 },
         })),
       ],
-    }, read(table, columns), figure);
+    }, data, figure);
   }
 
   function drawAll() {
