@@ -1,10 +1,11 @@
 """The figures of views, playback, sales and reactions that all reports are made of.
 
-Each function costs a fixed number of queries, and each figure is counted in one place: here.
+Each function costs a fixed number of queries, for the period and the one before together, and each
+figure is counted in one place: here.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -45,6 +46,14 @@ class Counts:
     purchases: int = 0
     likes: int = 0
     dislikes: int = 0
+
+
+@dataclass(slots=True)
+class Counted:
+    """The sales and the reactions of a period by video, and the currencies of its sales."""
+
+    videos: defaultdict[UUID, Counts] = field(default_factory=lambda: defaultdict(Counts))
+    currencies: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -95,38 +104,46 @@ class Played:
         )
 
 
-def played(scope: Scope, *, videos: bool = False, creators: bool = False) -> Played:
+def played(scope: Scope, *, videos: bool = False, creators: bool = False) -> tuple[Played, Played]:
     """Return the views and the playback of a scope, and of its ``videos`` and ``creators`` if asked for.
 
-    Five queries, and two more each for videos and creators.
+    The second is that of the period before, if the scope compares. Four queries for both.
     """
-    added = adding.add_up(scope, videos=videos, creators=creators)
-    return Played(added, added.whole())
+    now, earlier = adding.add_up(scope, videos=videos, creators=creators)
+    return Played(now, now.whole()), Played(earlier, earlier.whole())
 
 
 def _figures(row: Playback) -> Figures:
     return Figures(row.views, row.unique_viewers, row.sessions, row.watch_ms / 1000)
 
 
-def counts(scope: Scope) -> dict[UUID, Counts]:
-    """Return the sales of a scope and the reactions that were given in it, by video: two queries."""
-    counted: defaultdict[UUID, Counts] = defaultdict(Counts)
+def counts(scope: Scope) -> tuple[Counted, Counted]:
+    """Return the sales of a scope and the reactions that were given in it: two queries.
+
+    The second are those of the period before, if the scope compares.
+    """
+    both = Counted(), Counted()
     sold = money_reports.sold(
-        scope.period, creator_id=scope.creator_id, video_id=scope.video_id
+        money_reports.Period(*scope.whole), creator_id=scope.creator_id, video_id=scope.video_id
     ).order_by()
-    for video_id, number in sold.values_list("video_id").annotate(number=Count("pk")):
-        counted[video_id].purchases = number
-    reacted = scope.reactions.values_list("video_id").annotate(
+    sales = sold.annotate(earlier=scope.is_earlier("paid_at"))
+    for earlier, video_id, currency, number in sales.values_list(
+        "earlier", "video_id", "currency"
+    ).annotate(number=Count("pk")):
+        both[earlier].videos[video_id].purchases += number
+        both[earlier].currencies.add(currency)
+    reacted = scope.reactions.annotate(earlier=scope.is_earlier("at"))
+    for earlier, video_id, likes, dislikes in reacted.values_list("earlier", "video_id").annotate(
         likes=Count("pk", filter=Q(value=Reaction.Value.LIKE)),
         dislikes=Count("pk", filter=Q(value=Reaction.Value.DISLIKE)),
-    )
-    for video_id, likes, dislikes in reacted:
-        counted[video_id].likes, counted[video_id].dislikes = likes, dislikes
-    return counted
+    ):
+        counted = both[earlier].videos[video_id]
+        counted.likes, counted.dislikes = likes, dislikes
+    return both
 
 
 def retention(scope: Scope, duration: float) -> list[Retention]:
-    """Return how many sessions played each part of the video: three queries.
+    """Return how many sessions played each part of the video: two queries.
 
     ``duration`` is the video's length in seconds; a part is never shorter than a second.
     """

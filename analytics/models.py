@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from analytics.rollups.models import Rollup as Rollup  # models of this app, as the next
 from analytics.rollups.models import RollupDay as RollupDay
+from analytics.rollups.models import RollupMonth as RollupMonth
 from analytics.rollups.models import ViewerNumber as ViewerNumber
 from config.ids import uuid7
 from streaming.models import PlaybackSession

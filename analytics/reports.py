@@ -1,7 +1,8 @@
 """The reports of the dashboards. They read only, each with a fixed number of queries."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Count, Q
@@ -9,7 +10,7 @@ from django.db.models import Count, Q
 from accounts.models import User
 from analytics import figures
 from analytics.comparing import change
-from analytics.figures import Counts, Figures, Played
+from analytics.figures import Counted, Counts, Figures, Played
 from analytics.rows import (
     Amount,
     Bucket,
@@ -26,14 +27,15 @@ from analytics.rows import (
 )
 from analytics.scope import Scope
 from config import money
-from payments.books import reports as money_reports
-from payments.books.reports import RevenueRow
+from payments.books import dashboards
+from payments.books.dashboards import Money
+from payments.books.reports import Period, RevenueRow
 from videos.models import Video
 
 VIDEOS_MAX = 100
 TOP_CREATORS = 10
-# The revenue of a scope, and its earnings in minor units by currency.
-Money = tuple[list[RevenueRow], dict[str, int]]
+Of = TypeVar("Of")
+Both = tuple[Of, Of]  # of the period, and of the one before: empty if the report does not compare
 
 
 def creator_report(scope: Scope, creator_id: UUID, *, compares: bool = False) -> CreatorReport:
@@ -41,21 +43,15 @@ def creator_report(scope: Scope, creator_id: UUID, *, compares: bool = False) ->
 
     ``compares`` adds the totals of the period before.
     """
-    scope = replace(scope, creator_id=creator_id)
-    money_of = _money_of_creator(creator_id)
+    scope = replace(scope, creator_id=creator_id, compares=compares)
     counted, played = figures.counts(scope), figures.played(scope, videos=True)
-    by_source = money_reports.creator_series(creator_id, scope.period, "source", scope.video_id)
-    totals = _totals(played, money_of(scope), counted)
+    booked = _money_of_creator(scope, creator_id)
     return CreatorReport(
-        totals=totals,
-        series=_series(scope, played),
-        sources=played.sources,
-        quality=played.quality,
-        comparison=_comparison(scope, totals, money_of) if compares else None,
-        videos=_videos(scope, played, counted),
+        **_shared(scope, played, counted, booked),
+        videos=_videos(scope, played[0], counted[0], booked[0]),
         earnings_by_source=[
-            Earning(str(row.bucket), row.currency, money.to_text(row.earnings, row.currency))
-            for row in by_source
+            Earning(source, currency, money.to_text(amount, currency))
+            for (source, currency), amount in booked[0].earned_by_source.items()
         ],
     )
 
@@ -65,25 +61,25 @@ def platform_report(scope: Scope, *, compares: bool = False) -> PlatformReport:
 
     ``compares`` adds the totals of the period before.
     """
-    revenue, earned = _money_of_platform(scope)
+    scope = replace(scope, compares=compares)
     counted, played = figures.counts(scope), figures.played(scope, videos=True, creators=True)
-    by_source = money_reports.platform_by_source(scope.period, scope.video_id)
-    totals = _totals(played, (revenue, earned), counted)
+    booked = dashboards.of_platform(
+        Period(*scope.whole),
+        scope.start,
+        video_id=scope.video_id,
+        sold_in=(counted[0].currencies, counted[1].currencies),
+    )
     return PlatformReport(
-        totals=totals,
-        series=_series(scope, played),
-        sources=played.sources,
-        quality=played.quality,
-        comparison=_comparison(scope, totals, _money_of_platform) if compares else None,
-        videos=_videos(scope, played, counted),
+        **_shared(scope, played, counted, booked),
+        videos=_videos(scope, played[0], counted[0], booked[0]),
         earnings_by_source=[
             Earning(source, currency, money.to_text(amount, currency))
-            for (source, currency), amount in by_source.items()
+            for (source, currency), amount in booked[0].earned_by_source.items()
             if amount
         ],
-        revenue=_lines(revenue),
-        active_subscriptions=sum(row.active_subscriptions for row in revenue),
-        top_creators=_top_creators(played),
+        revenue=_lines(booked[0].revenue),
+        active_subscriptions=booked[0].active_subscriptions,
+        top_creators=_top_creators(played[0]),
         processing_queue=_processing_queue(),
     )
 
@@ -93,50 +89,50 @@ def video_report(scope: Scope, video: Video, *, compares: bool = False) -> Video
 
     ``compares`` adds the totals of the period before.
     """
-    money_of = _money_of_creator(video.creator_id)
-    played = figures.played(scope)
-    totals = _totals(played, money_of(scope), figures.counts(scope))
+    scope = replace(scope, compares=compares)
+    booked = _money_of_creator(scope, video.creator_id)
     return VideoReport(
-        totals=totals,
-        series=_series(scope, played),
-        sources=played.sources,
-        quality=played.quality,
-        comparison=_comparison(scope, totals, money_of) if compares else None,
+        **_shared(scope, figures.played(scope), figures.counts(scope), booked),
         retention=figures.retention(scope, video.duration_seconds or 0.0),
     )
 
 
-def _money_of_creator(creator_id: UUID) -> Callable[[Scope], Money]:
-    """Return the function that gives the money of a scope, with a creator's earnings: two queries."""
-
-    def money_of(scope: Scope) -> Money:
-        revenue = money_reports.purchases(
-            scope.period, creator_id=scope.creator_id, video_id=scope.video_id
-        )
-        return revenue, money_reports.creator_earned(creator_id, scope.period, scope.video_id)
-
-    return money_of
-
-
-def _money_of_platform(scope: Scope) -> Money:
-    revenue = money_reports.platform_totals(scope.period, scope.video_id)
-    return revenue, {row.currency: row.platform_share for row in revenue}
-
-
-def _comparison(scope: Scope, totals: Totals, money_of: Callable[[Scope], Money]) -> Comparison:
-    before = replace(scope.before, interval="month")  # its series is not shown
-    earlier = _totals(figures.played(before), money_of(before), figures.counts(before))
-    return Comparison(
-        begins_at=before.start.astimezone(scope.zone),
-        ends_at=before.end.astimezone(scope.zone),
-        totals=earlier,
-        change=change(earlier, totals),
+def _money_of_creator(scope: Scope, owner_id: UUID) -> Both[Money]:
+    """Return the money of a scope's purchases, with a creator's earnings: two queries."""
+    return dashboards.of_creator(
+        owner_id,
+        Period(*scope.whole),
+        scope.start,
+        creator_id=scope.creator_id,
+        video_id=scope.video_id,
     )
 
 
-def _totals(played: Played, booked: Money, counted: dict[UUID, Counts]) -> Totals:
-    revenue, earned = booked
-    total = played.total
+def _shared(
+    scope: Scope, played: Both[Played], counted: Both[Counted], booked: Both[Money]
+) -> dict[str, Any]:
+    """Return the part that all reports share, by the names of the fields of `Report`."""
+    totals = _totals(played[0], booked[0], counted[0])
+    comparison = None
+    if scope.earlier:
+        earlier = _totals(played[1], booked[1], counted[1])
+        comparison = Comparison(
+            begins_at=scope.earlier.start.astimezone(scope.zone),
+            ends_at=scope.earlier.end.astimezone(scope.zone),
+            totals=earlier,
+            change=change(earlier, totals),
+        )
+    return {
+        "totals": totals,
+        "series": _series(scope, played[0]),
+        "sources": played[0].sources,
+        "quality": played[0].quality,
+        "comparison": comparison,
+    }
+
+
+def _totals(played: Played, booked: Money, counted: Counted) -> Totals:
+    revenue, total, of_videos = booked.revenue, played.total, counted.videos.values()
 
     def money_of(*names: str) -> list[Amount]:
         return _amounts(
@@ -147,9 +143,9 @@ def _totals(played: Played, booked: Money, counted: dict[UUID, Counts]) -> Total
         views=total.views,
         unique_viewers=total.unique_viewers,
         watch_seconds=round(total.watch_seconds, 1),
-        likes=sum(counts.likes for counts in counted.values()),
-        dislikes=sum(counts.dislikes for counts in counted.values()),
-        purchases=sum(counts.purchases for counts in counted.values()),
+        likes=sum(counts.likes for counts in of_videos),
+        dislikes=sum(counts.dislikes for counts in of_videos),
+        purchases=sum(counts.purchases for counts in of_videos),
         gross=money_of("gross"),
         refunds=money_of("refunds"),
         disputes=money_of("disputes"),
@@ -158,7 +154,7 @@ def _totals(played: Played, booked: Money, counted: dict[UUID, Counts]) -> Total
         promotions=money_of("promotions"),
         losses=money_of("losses"),
         waiting=money_of("deferred", "pool", "owed_back", "suspense"),
-        earnings=_amounts(earned),
+        earnings=_amounts(booked.earned),
     )
 
 
@@ -198,24 +194,23 @@ def _series(scope: Scope, played: Played) -> list[Bucket]:
     ]
 
 
-def _videos(scope: Scope, played: Played, counted: dict[UUID, Counts]) -> list[VideoRow]:
-    """Return the scope's videos with their figures of the period, most viewed first: two queries.
+def _videos(scope: Scope, played: Played, counted: Counted, booked: Money) -> list[VideoRow]:
+    """Return the scope's videos with their figures of the period, most viewed first: one query.
 
     At most VIDEOS_MAX. All videos of a creator, and of the platform the videos with a view, a session,
     a sale, money or a reaction in the period.
     """
     of_video = played.videos
-    booked = money_reports.purchases_by_video(
-        scope.period, creator_id=scope.creator_id, video_id=scope.video_id
-    )
     if scope.creator_id:
         videos = Video.objects.filter(creator_id=scope.creator_id)
         videos = videos.filter(pk=scope.video_id) if scope.video_id else videos
     else:
-        videos = Video.objects.filter(pk__in=of_video.keys() | counted.keys() | booked.keys())
+        known = of_video.keys() | counted.videos.keys() | booked.by_video.keys()
+        videos = Video.objects.filter(pk__in=known)
     rows = []
     for video in videos.only("title"):
-        seen, counts = of_video.get(video.pk, Figures()), counted.get(video.pk, Counts())
+        seen = of_video.get(video.pk, Figures())
+        counts = counted.videos.get(video.pk, Counts())
         rows.append(
             VideoRow(
                 id=video.pk,
@@ -226,7 +221,7 @@ def _videos(scope: Scope, played: Played, counted: dict[UUID, Counts]) -> list[V
                 likes=counts.likes,
                 dislikes=counts.dislikes,
                 purchases=counts.purchases,
-                revenue=_lines(booked.get(video.pk, [])),
+                revenue=_lines(booked.by_video.get(video.pk, [])),
             )
         )
     rows.sort(key=lambda row: (-row.views, -row.watch_seconds, row.title))

@@ -24,9 +24,10 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Coalesce, Least
 
 from analytics.retention import Curve
-from analytics.rollups.cells import QUARTER, Playback, begin_of, unpack, unpack_set
+from analytics.rollups.cells import Playback, begin_of
 from analytics.rollups.models import Rollup, ViewerNumber
-from analytics.rollups.plan import DAY, QUARTERS
+from analytics.rollups.plan import DAY
+from analytics.rollups.reading import Reading
 from analytics.scope import Scope
 
 REAL = FloatField()
@@ -74,73 +75,51 @@ class Added:
         return total
 
 
-def add_up(scope: Scope, *, videos: bool = False, creators: bool = False) -> Added:
-    """Return the playback of a scope: five queries, and two more each for its videos and creators."""
-    added = Added()
-    _add_steps(scope, added.steps)
-    if videos:
-        _add_refs(scope, Rollup.Kind.VIDEO, added.videos)
-    if creators:
-        _add_refs(scope, Rollup.Kind.CREATOR, added.creators)
-    _add_raw(scope, added, videos=videos, creators=creators)
-    return added
+def add_up(scope: Scope, *, videos: bool = False, creators: bool = False) -> tuple[Added, Added]:
+    """Return the playback of a scope and, if it compares, of the period before: four queries.
+
+    ``videos`` and ``creators`` are added up for the period itself only.
+    """
+    made, earlier = Added(), Added()
+    wanted = {Rollup.Kind.VIDEO: videos, Rollup.Kind.CREATOR: creators}
+    reading = Reading(scope, [kind for kind, is_wanted in wanted.items() if is_wanted])
+    reading.add_steps(scope, made.steps)
+    if scope.earlier:
+        reading.add_steps(scope.earlier, earlier.steps)
+    reading.read(made)
+    _add_raw(scope, made, earlier, videos=videos, creators=creators)
+    return made, earlier
 
 
-def _add_steps(scope: Scope, made: defaultdict[datetime, Playback]) -> None:
+def _add_raw(scope: Scope, made: Added, before: Added, *, videos: bool, creators: bool) -> None:
+    """Add the raw rows of the plans, each read once for everything that it is part of: two queries."""
     steps = scope.steps
-    # A day of which every quarter lies in one step is added as a whole.
-    whole = {
-        day: begin
-        for day in scope.plan.whole
-        if (begin := steps.begin(begin_of(day))) == steps.begin(begin_of(day) + DAY - QUARTER)
-    }
-    rows = scope.rollups().filter(day__in=whole)
-    for day, views, viewers, sources in rows.values_list("day", "views", "viewers", "sources"):
-        made[whole[day]].merge(Playback(views, unpack_set(viewers), set(), sources))
-    rows = scope.rollups().filter(day__in=[day for day in scope.plan.days if day not in whole])
-    for day, cells in rows.values_list("day", "cells"):
-        first, after = scope.plan.cut.get(day, (0, QUARTERS))
-        for number, playback in unpack(cells):
-            if first <= number < after:
-                made[steps.begin(begin_of(day, number))].merge(playback)
-
-
-def _add_refs(scope: Scope, kind: str, made: defaultdict[UUID, Playback]) -> None:
-    rows = scope.rollups(kind).filter(day__in=scope.plan.whole)
-    for ref, views, sessions, watch_ms, viewers in rows.values_list(
-        "ref", "views", "sessions", "watch_ms", "viewers"
-    ):
-        row = made[ref]
-        row.views += views
-        row.viewers |= unpack_set(viewers)
-        row.play("", (sessions, watch_ms))
-    rows = scope.rollups(kind).filter(day__in=scope.plan.cut)
-    for ref, day, cells in rows.values_list("ref", "day", "cells"):
-        first, after = scope.plan.cut[day]
-        for number, playback in unpack(cells):
-            if first <= number < after:
-                made[ref].merge(playback)
-
-
-def _add_raw(scope: Scope, added: Added, *, videos: bool, creators: bool) -> None:
-    """Add the raw rows of the plan, each read once for everything that it is part of: two queries."""
-    steps = scope.steps
+    times = [*(scope.earlier.plan.raw if scope.earlier else []), *scope.plan.raw]
     moments: dict[tuple[datetime, int], datetime] = {}
 
-    def parts(local: datetime, span: int, video: UUID, creator: UUID) -> list[Playback]:
+    def parts(
+        earlier: int, local: datetime, span: int, video: UUID, creator: UUID
+    ) -> list[Playback]:
+        if earlier:
+            return [before.steps[scope.start]]
         if (begin := moments.get((local, span))) is None:
             begin = moments[local, span] = steps.moment(local, span).astimezone(UTC)
-        found = [added.steps[begin]]
+        found = [made.steps[begin]]
         if videos:
-            found.append(added.videos[video])
+            found.append(made.videos[video])
         if creators:
-            found.append(added.creators[creator])
+            found.append(made.creators[creator])
         return found
 
     views = (
-        scope.views(scope.plan.raw)
-        .annotate(local=steps.local("at"), span=steps.span("at"), number=Subquery(NUMBER))
-        .values_list("local", "span", "video_id", "creator_id", "number", "viewer_key")
+        scope.views(times)
+        .annotate(
+            earlier=scope.is_earlier("at"),
+            local=steps.local("at"),
+            span=steps.span("at"),
+            number=Subquery(NUMBER),
+        )
+        .values_list("earlier", "local", "span", "video_id", "creator_id", "number", "viewer_key")
     )
     for *place, number, viewer in views.iterator(chunk_size=2000):
         for part in parts(*place):
@@ -150,13 +129,17 @@ def _add_raw(scope: Scope, added: Added, *, videos: bool, creators: bool) -> Non
             else:
                 part.viewers.add(number)
     sessions = (
-        scope.sessions(scope.plan.raw)
-        .annotate(local=steps.local("created_at"), span=steps.span("created_at"))
-        .values_list("local", "span", "video_id", "video__creator_id", "access")
+        scope.sessions(times)
+        .annotate(
+            earlier=scope.is_earlier("created_at"),
+            local=steps.local("created_at"),
+            span=steps.span("created_at"),
+        )
+        .values_list("earlier", "local", "span", "video_id", "video__creator_id", "access")
         .annotate(**SUMS)
     )
-    for local, span, video, creator, access, *sums in sessions:
-        for part in parts(local, span, video, creator):
+    for earlier, local, span, video, creator, access, *sums in sessions:
+        for part in parts(earlier, local, span, video, creator):
             part.play(access, sums)
 
 

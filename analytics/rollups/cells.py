@@ -6,7 +6,7 @@ UTC). Milliseconds are whole numbers, so that sums do not depend on their order.
 
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -46,6 +46,10 @@ class Playback:
     @property
     def unique_viewers(self) -> int:
         return len(self.viewers) + len(self.strangers)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.views or self.by_access)
 
     @property
     def sessions(self) -> int:
@@ -112,6 +116,40 @@ def unpack(packed: bytes | memoryview) -> Iterator[tuple[int, Playback]]:
         viewers = BitMap.deserialize(stored[place : place + length])
         place += length
         yield number, Playback(views, viewers, set(), by_access)
+
+
+def gather(packed: bytes | memoryview, parts: Sequence[tuple[int, int]]) -> list[Playback]:
+    """Return the playback of parts of a packed day: the quarters from one number to just before another.
+
+    The parts are in ascending order and do not overlap. Much faster than merging what `unpack` yields.
+    """
+    stored = bytes(packed)
+    place = 4 + struct.unpack_from("<I", stored)[0]
+    found = [Playback() for _ in parts]
+    sets: list[list[BitMap]] = [[] for _ in parts]
+    played: list[dict[str, list[Sums]]] = [{} for _ in parts]
+    part = 0
+    for number, views, length, by_access in json.loads(stored[4:place]):
+        begin, place = place, place + length
+        while part < len(parts) and number >= parts[part][1]:
+            part += 1
+        if part == len(parts):
+            break
+        if number < parts[part][0]:
+            continue
+        if views:
+            found[part].views += views
+            sets[part].append(BitMap.deserialize(stored[begin:place]))
+        for access, sums in by_access.items():
+            played[part].setdefault(access, []).append(sums)
+    for row, viewers, accesses in zip(found, sets, played, strict=True):
+        if viewers:
+            row.viewers = BitMap.union(*viewers)
+        row.by_access = {
+            access: [sum(column) for column in zip(*rows, strict=True)]
+            for access, rows in accesses.items()
+        }
+    return found
 
 
 def unpack_set(viewers: bytes | memoryview) -> BitMap:

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from analytics.models import VideoView
 from analytics.retention import Curve
+from analytics.rollups import months
 from analytics.rollups.cells import Playback, Quarters, add, begin_of, nothing, pack, quarter_of
 from analytics.rollups.models import Rollup, RollupDay, ViewerNumber
 from config import bulk
@@ -42,7 +43,10 @@ def finished_before(now: datetime | None = None) -> date:
 
 
 def in_worker() -> int:
-    """Add finished days up for some seconds, newest first; return how many days. Safe to repeat."""
+    """Add finished days up for some seconds, newest first; return how many days. Safe to repeat.
+
+    Then the months that are complete, in what is left of the time.
+    """
     begun, done = time.monotonic(), 0
     prepare()
     while time.monotonic() - begun < SECONDS_OF_ROUND:
@@ -50,6 +54,7 @@ def in_worker() -> int:
         if day is None:
             break
         done += fold(day)
+    months.in_worker(begun + SECONDS_OF_ROUND)
     return done
 
 
@@ -80,7 +85,7 @@ def mark(days: Iterable[date]) -> None:
     wanted = sorted(set(days))
     RollupDay.objects.bulk_create([RollupDay(day=day) for day in wanted], ignore_conflicts=True)
     RollupDay.objects.filter(day__in=wanted, pruned_at=None).update(
-        folded_at=None, claimed_at=None, changes=F("changes") + 1
+        folded_at=None, claimed_at=None, in_month=False, changes=F("changes") + 1
     )
 
 
@@ -128,7 +133,8 @@ def fold(day: date) -> bool:
         Rollup.objects.filter(day=day).delete()
         Rollup.objects.bulk_create(rows, batch_size=200)
         row.folded_at, row.claimed_at = timezone.now(), None
-        row.save(update_fields=["folded_at", "claimed_at"])
+        row.in_month = False
+        row.save(update_fields=["folded_at", "claimed_at", "in_month"])
     return True
 
 

@@ -1,4 +1,4 @@
-"""The tables of roll-ups. Days are days in UTC; they are cut at quarter hours."""
+"""The tables of roll-ups. Days and months are those in UTC; days are cut at quarter hours."""
 
 from django.db import models
 
@@ -24,6 +24,11 @@ class RollupDay(models.Model):
 
     compared_at = models.DateTimeField(
         null=True, help_text="When `rebuild_rollups` last recomputed the day from the raw rows."
+    )
+    in_month = models.BooleanField(
+        "in its month",
+        default=False,
+        help_text="Whether the roll-ups of the month have those of this day as they are now.",
     )
 
     class Meta:
@@ -81,6 +86,37 @@ class Rollup(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.ref} on {self.day}"
+
+
+class RollupMonth(models.Model):
+    """The views and the playback of one month: of a creator's videos, or of one video.
+
+    It is the sum of the roll-ups of the month's days, and is read in their place as long as each of them
+    is `RollupDay.in_month`.
+    """
+
+    month = models.DateField(help_text="Its first day.")
+    kind = models.CharField(
+        max_length=7, choices=[each for each in Rollup.Kind.choices if each[0] != "all"]
+    )
+    ref = models.UUIDField(help_text="The id of the creator or of the video.")
+    creator = models.UUIDField(help_text="The creator, or the creator of the video.")
+    views = models.PositiveIntegerField()
+    sessions = models.PositiveIntegerField()
+    watch_ms = models.PositiveBigIntegerField(help_text="Watched and delivered milliseconds.")
+    viewers = models.BinaryField(help_text="The set of the numbers of those who made the views.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["month", "kind", "ref", "creator"], name="rollup_month_once"
+            ),
+        ]
+        # A creator's report reads the creator's videos.
+        indexes = [models.Index(fields=["creator", "kind", "month"], name="rollup_month_of")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.ref} in {self.month:%Y-%m}"
 
 
 class ViewerNumber(models.Model):

@@ -1,5 +1,6 @@
 """The plan of a report: which days of its period come from roll-ups, and which times from raw rows."""
 
+from calendar import monthrange
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -23,6 +24,8 @@ class Plan:
     do (from, to just before). ``raw`` are the other times. The pieces of a quarter that a period begins
     or ends within are raw; of a pruned day, a quarter counts if its begin lies in the period.
     ``parts`` are the raw times of the cut days that are not pruned, as whole pieces of days.
+    ``months`` are the months of whole days that have roll-ups of their own, and ``loose`` the whole days
+    beside them.
     """
 
     whole: list[date] = field(default_factory=list)
@@ -30,25 +33,40 @@ class Plan:
     raw: list[Time] = field(default_factory=list)
     parts: dict[date, Time] = field(default_factory=dict)
     pruned: set[date] = field(default_factory=set)
-
-    @property
-    def days(self) -> list[date]:
-        """All days of which roll-ups are read."""
-        return [*self.whole, *self.cut]
+    months: list[date] = field(default_factory=list)
+    loose: list[date] = field(default_factory=list)
 
 
-def make_plan(start: datetime, end: datetime) -> Plan:
-    """Return the plan for the period from ``start`` to just before ``end``: one query."""
+def make_plans(*periods: Time) -> list[Plan]:
+    """Return the plan for each period, from its begin to just before its end: one query."""
     days = RollupDay.objects.filter(
         folded_at__isnull=False,
-        day__gte=start.astimezone(UTC).date(),
-        day__lte=end.astimezone(UTC).date(),
+        day__gte=min(start for start, _ in periods).astimezone(UTC).date(),
+        day__lte=max(end for _, end in periods).astimezone(UTC).date(),
     )
-    folded = list(days.order_by("day").values_list("day", "pruned_at"))
-    plan = _of(start, end, folded)
-    if len(plan.raw) > TIMES_MAX:
-        plan = _of(start, end, [each for each in folded if each[1] is not None])
-    return plan
+    rows = list(days.order_by("day").values_list("day", "pruned_at", "in_month"))
+    folded = [(day, pruned_at) for day, pruned_at, _ in rows]
+    in_months = {day for day, _, in_month in rows if in_month}
+    plans = []
+    for start, end in periods:
+        plan = _of(start, end, folded)
+        if len(plan.raw) > TIMES_MAX:
+            plan = _of(start, end, [each for each in folded if each[1] is not None])
+        _find_months(plan, in_months)
+        plans.append(plan)
+    return plans
+
+
+def _find_months(plan: Plan, in_months: set[date]) -> None:
+    """Part the whole days into the months that are complete among them, and the days beside these."""
+    by_month: dict[date, list[date]] = {}
+    for day in plan.whole:
+        by_month.setdefault(day.replace(day=1), []).append(day)
+    for month, days in by_month.items():
+        if len(days) == monthrange(month.year, month.month)[1] and in_months.issuperset(days):
+            plan.months.append(month)
+        else:
+            plan.loose += days
 
 
 def _of(start: datetime, end: datetime, folded: Iterable[tuple[date, datetime | None]]) -> Plan:

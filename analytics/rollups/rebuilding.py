@@ -8,9 +8,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from analytics.rollups import folding
+from analytics.rollups import folding, months
 from analytics.rollups.cells import unpack, unpack_set
-from analytics.rollups.models import Rollup, RollupDay
+from analytics.rollups.models import Rollup, RollupDay, RollupMonth
 
 FRESH = timedelta(days=1)  # how long --resume trusts what an earlier run has compared
 
@@ -72,9 +72,17 @@ def rebuild(
         days = days.filter(day__lte=end)
     rows = list(days)
     done = Rebuilt()
+    wrong: set[date] = set()
     for number, row in enumerate(rows, start=1):
-        _one(row, done, write=write, resume=resume, tell=tell)
+        if _one(row, done, write=write, resume=resume, tell=tell):
+            wrong.add(row.day.replace(day=1))
         progress(number, len(rows))
+    # A month follows from the roll-ups of its days, so that it is compared where these are right.
+    for month in sorted({row.day.replace(day=1) for row in rows} - wrong):
+        if months.is_complete(month, {row.day for row in rows}):
+            _month(month, done, write=write, tell=tell)
+    for month in months.waiting() if write else ():
+        months.fold(month)
     return done
 
 
@@ -85,7 +93,8 @@ def _one(
     write: bool,
     resume: bool,
     tell: Callable[[Difference], None],
-) -> None:
+) -> bool:
+    """Compare one day, or add it up; return whether its roll-ups differ from the raw rows."""
     now = timezone.now()
     if row.pruned_at is not None:
         done.pruned += 1
@@ -98,13 +107,42 @@ def _one(
         different = list(differences(row.day, rows))
         if different and not _is_unchanged(row):
             done.busy += 1  # a late row came meanwhile: the worker adds the day up
-            return
+            return False
         for each in different:
             tell(each)
         done.compared += 1
         done.different += len(different)
         if write:
-            done.busy += not _replace(row, rows)
+            done.busy += not _replace(row, rows, is_changed=bool(different))
+        return bool(different)
+    return False
+
+
+def _month(month: date, done: Rebuilt, *, write: bool, tell: Callable[[Difference], None]) -> None:
+    """Compare the roll-ups of a month with those of its days."""
+    stored, found = (
+        {(row.kind, row.ref): _sums(row) for row in rows}
+        for rows in (RollupMonth.objects.filter(month=month), months.rollups_of(month))
+    )
+    different = [key for key in sorted({*stored, *found}) if stored.get(key) != found.get(key)]
+    if different and not months.is_complete(month):
+        return  # a late row came meanwhile
+    for kind, ref in different:
+        key = kind, ref
+        tell(Difference(month, f"month of {kind}", str(ref), stored.get(key), found.get(key)))
+    done.different += len(different)
+    if different and write:
+        done.busy += not months.fold(month)
+
+
+def _sums(row: RollupMonth) -> dict[str, Any]:
+    return {
+        "creator": row.creator,
+        "views": row.views,
+        "viewers": set(unpack_set(row.viewers)),
+        "sessions": row.sessions,
+        "watch_ms": row.watch_ms,
+    }
 
 
 def _is_unchanged(row: RollupDay) -> bool:
@@ -114,8 +152,11 @@ def _is_unchanged(row: RollupDay) -> bool:
 
 
 @transaction.atomic
-def _replace(row: RollupDay, rows: list[Rollup]) -> bool:
-    """Store recomputed roll-ups of a folded day, unless its raw rows have changed meanwhile."""
+def _replace(row: RollupDay, rows: list[Rollup], *, is_changed: bool) -> bool:
+    """Store recomputed roll-ups of a folded day, unless its raw rows have changed meanwhile.
+
+    ``is_changed`` ones take the day out of its month.
+    """
     locked = RollupDay.objects.select_for_update().filter(
         pk=row.pk, changes=row.changes, folded_at=row.folded_at, pruned_at=None
     )
@@ -125,7 +166,8 @@ def _replace(row: RollupDay, rows: list[Rollup]) -> bool:
     Rollup.objects.filter(day=row.day).delete()
     Rollup.objects.bulk_create(rows, batch_size=200)
     found.compared_at = timezone.now()
-    found.save(update_fields=["compared_at"])
+    found.in_month = found.in_month and not is_changed
+    found.save(update_fields=["compared_at", "in_month"])
     return True
 
 

@@ -30,6 +30,15 @@ SOURCE = Case(
     ),
     default=Value("sales"),
 )
+# The transfers about an order; a payment that pays none has another disposition.
+PURCHASE = Q(
+    entry__payment__disposition=Payment.Disposition.APPLIED, entry__payment__order__isnull=False
+) | Q(entry__order__isnull=False)
+# The subscriptions that pay now.
+PAYING = Q(
+    status__in=[Subscription.Status.ACTIVE, Subscription.Status.PAST_DUE],
+    disposition=Subscription.Disposition.PRIMARY,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +163,7 @@ class Period:
 
 def creator_totals(creator_id: uuid.UUID, period: Period) -> list[CreatorRow]:
     """Return a creator's sales, gross, refunds and earnings by currency. Three queries."""
-    booked = _booked(CreatorRow, _purchase_transfers(period, creator_id=creator_id))
+    booked = booked_by(CreatorRow, purchase_transfers(period, creator_id=creator_id))
     sales = _sales(period, creator_id=creator_id)
     earned = creator_earned(creator_id, period)
     return [
@@ -162,7 +171,7 @@ def creator_totals(creator_id: uuid.UUID, period: Period) -> list[CreatorRow]:
             currency=currency,
             sales=sales.get(currency, 0),
             earnings=earned.get(currency, 0),
-            **_with_net(booked.get((currency,), {})),
+            **with_net(booked.get((currency,), {})),
         )
         for currency in sorted({*(key for (key,) in booked), *sales, *earned})
     ]
@@ -173,7 +182,7 @@ def creator_earned(
 ) -> dict[str, int]:
     """Return a creator's earnings by currency, of all videos or of one. One query."""
     rows = (
-        _earning_transfers(period, video_id)
+        earning_transfers(period, video_id)
         .touching(owner_id=creator_id, role=Role.CREATOR)
         .values_list("currency")
         .annotate(earned=Sum("net"))
@@ -189,37 +198,12 @@ def purchases(
     The columns are those of `platform_totals`; the ones that count sales and subscriptions are left
     at 0. `IDENTITY` holds. One query.
     """
-    transfers = _purchase_transfers(period, creator_id=creator_id, video_id=video_id)
-    booked = _booked(RevenueRow, transfers)
+    transfers = purchase_transfers(period, creator_id=creator_id, video_id=video_id)
+    booked = booked_by(RevenueRow, transfers)
     return [
-        RevenueRow(currency=currency, **_with_net(booked[(currency,)]))
+        RevenueRow(currency=currency, **with_net(booked[(currency,)]))
         for (currency,) in sorted(booked)
     ]
-
-
-def purchases_by_video(
-    period: Period, *, creator_id: uuid.UUID | None = None, video_id: uuid.UUID | None = None
-) -> dict[uuid.UUID, list[RevenueRow]]:
-    """Return the rows of `purchases` by video. Their sums are its figures. One query."""
-    transfers = _purchase_transfers(period, creator_id=creator_id, video_id=video_id).annotate(
-        video=OF_VIDEO
-    )
-    booked = _booked(RevenueRow, transfers, "video")
-    rows: dict[uuid.UUID, list[RevenueRow]] = defaultdict(list)
-    for video, currency in sorted(booked):
-        rows[video].append(RevenueRow(currency=currency, **_with_net(booked[video, currency])))
-    return dict(rows)
-
-
-def platform_by_source(
-    period: Period, video_id: uuid.UUID | None = None
-) -> dict[tuple[str, str], int]:
-    """Return the platform's share by source (``sales``, ``subscriptions``) and currency. One query."""
-    transfers = _earning_transfers(period, video_id).annotate(source=SOURCE)
-    return {
-        key: values["platform_share"]
-        for key, values in sorted(_booked(RevenueRow, transfers, "source").items())
-    }
 
 
 def sold(
@@ -245,7 +229,7 @@ def creator_series(
         "source": SOURCE,
     }[group_by]
     rows = (
-        _earning_transfers(period, video_id)
+        earning_transfers(period, video_id)
         .touching(owner_id=creator_id, role=Role.CREATOR)
         .annotate(bucket=key)
         .values_list("bucket", "currency")
@@ -260,14 +244,14 @@ def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[R
 
     `IDENTITY` holds for each of them.
     """
-    booked = _booked(RevenueRow, _earning_transfers(period, video_id))
+    booked = booked_by(RevenueRow, earning_transfers(period, video_id))
     sales = _sales(period, video_id=video_id)
     subscribers = {} if video_id else _subscribers(period)
     return [
         RevenueRow(
             currency=currency,
             sales=sales.get(currency, 0),
-            **_with_net(booked.get((currency,), {})),
+            **with_net(booked.get((currency,), {})),
             **subscribers.get(currency, {}),
         )
         for currency in sorted({*(key for (key,) in booked), *sales, *subscribers})
@@ -276,15 +260,15 @@ def platform_totals(period: Period, video_id: uuid.UUID | None = None) -> list[R
 
 def series(period: Period) -> list[RevenueDay]:
     """Return the platform's revenue by day and currency, oldest first. One query."""
-    transfers = _earning_transfers(period).annotate(day=TruncDay("entry__effective_at"))
-    booked = _booked(RevenueDay, transfers, "day")
+    transfers = earning_transfers(period).annotate(day=TruncDay("entry__effective_at"))
+    booked = booked_by(RevenueDay, transfers, "day")
     return [
         RevenueDay(day=day, currency=currency, **booked[day, currency])
         for day, currency in sorted(booked)
     ]
 
 
-def _earning_transfers(period: Period, video_id: uuid.UUID | None = None) -> TransferQuerySet:
+def earning_transfers(period: Period, video_id: uuid.UUID | None = None) -> TransferQuerySet:
     """Return the transfers of a period that earn or take back money, of everything or of one video.
 
     Without those of an earlier mode: play money is no revenue.
@@ -299,17 +283,14 @@ def _earning_transfers(period: Period, video_id: uuid.UUID | None = None) -> Tra
     )
 
 
-def _purchase_transfers(
+def purchase_transfers(
     period: Period, *, creator_id: uuid.UUID | None = None, video_id: uuid.UUID | None = None
 ) -> TransferQuerySet:
     """Return the transfers of a period about orders, without payments that pay no order.
 
     Such a payment was made twice, or has another amount than agreed: its buyer gets it back.
     """
-    is_purchase = Q(entry__payment__disposition=Payment.Disposition.APPLIED)
-    transfers = _earning_transfers(period, video_id).filter(
-        (is_purchase & Q(entry__payment__order__isnull=False)) | Q(entry__order__isnull=False)
-    )
+    transfers = earning_transfers(period, video_id).filter(PURCHASE)
     if creator_id is None:
         return transfers
     return transfers.filter(
@@ -317,7 +298,7 @@ def _purchase_transfers(
     )
 
 
-def _booked(
+def booked_by(
     row: type[Row], transfers: TransferQuerySet, *keys: str
 ) -> dict[tuple[Any, ...], dict[str, int]]:
     """Return the columns of a report's row that have a source in the books, by column name.
@@ -356,7 +337,7 @@ def _moved_at_gateway(
     return kind, -credit if role == Role.LOSSES else 0
 
 
-def _with_net(booked: dict[str, int]) -> dict[str, int]:
+def with_net(booked: dict[str, int]) -> dict[str, int]:
     """Return a row's amounts with their ``net``: the gross without all that went back."""
     return {**booked, "net": sum(sign * booked.get(column.name, 0) for column, sign in CAME_IN)}
 
@@ -377,17 +358,13 @@ def _subscribers(period: Period) -> dict[str, dict[str, int]]:
         default=F("plan__amount"),
         output_field=BigIntegerField(),
     )
-    paying = Q(
-        status__in=[Subscription.Status.ACTIVE, Subscription.Status.PAST_DUE],
-        disposition=Subscription.Disposition.PRIMARY,
-    )
     ended = period.of("ended_at") & Q(ended_at__isnull=False, period_start__isnull=False)
     rows = (
-        Subscription.objects.filter(modes.of_present("created_at"), paying | ended)
+        Subscription.objects.filter(modes.of_present("created_at"), PAYING | ended)
         .values_list("plan__currency")
         .annotate(
-            active=Count("pk", filter=paying),
-            mrr=Coalesce(Sum(monthly, filter=paying), 0),
+            active=Count("pk", filter=PAYING),
+            mrr=Coalesce(Sum(monthly, filter=PAYING), 0),
             churned=Count("pk", filter=ended),
         )
     )

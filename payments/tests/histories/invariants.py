@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from payments import entitlements
-from payments.books import reports, verification
+from payments.books import dashboards, reports, verification
 from payments.books.reports import Period
 from payments.models import (
     Invoice,
@@ -26,7 +26,7 @@ from payments.models import (
 )
 from payments.periods import Month
 from payments.services.sharing import pools
-from payments.tests.histories.world import World
+from payments.tests.histories.world import START, World
 from payments.tests.kit import assert_books_balance, balances
 from payments.tests.test_history import assert_revenue_identity
 
@@ -233,6 +233,45 @@ def reports_agree(world: World) -> None:
     (sold,) = reports.purchases(Period()) or [reports.RevenueRow("USD")]
     ours = map(asdict, by_video)
     assert sold.creator_share == sum(row["creator_share"] for row in ours)
+    dashboards_agree(world)
+
+
+def dashboards_agree(world: World) -> None:
+    """The money of dashboards, read for two periods at once, is that of the reports on each of them."""
+    now = timezone.now()
+    start = now - timedelta(seconds=(now - START).total_seconds() / 2)
+    periods = Period(start), Period(None, start)
+
+    def money(row: reports.RevenueRow) -> dict:
+        uncounted = ("sales", "mrr", "active_subscriptions", "churned_subscriptions")
+        return {name: value for name, value in asdict(row).items() if name not in uncounted}
+
+    for video in (None, world.videos[0].pk):
+        booked = dashboards.of_platform(Period(), start, video_id=video)
+        for one, period in zip(booked, periods, strict=True):
+            totals = reports.platform_totals(period, video)
+            known = {row.currency: row for row in one.revenue}
+            zeros = money(reports.RevenueRow("USD"))
+            for row in totals:
+                assert money(known.get(row.currency) or row) == money(row)
+                if row.currency not in known:  # a sale or a subscription alone
+                    assert money(row) == {**zeros, "currency": row.currency}
+                assert one.earned.get(row.currency, 0) == row.platform_share
+            for each in one.by_video:
+                expected = reports.purchases(period, video_id=each)
+                assert [money(row) for row in one.by_video[each]] == list(map(money, expected))
+            by_source = sum(one.earned_by_source.values())
+            assert by_source == sum(row.platform_share for row in totals)
+    for creator in world.creators:
+        booked = dashboards.of_creator(creator.pk, Period(), start, creator_id=creator.pk)
+        for one, period in zip(booked, periods, strict=True):
+            expected = reports.purchases(period, creator_id=creator.pk)
+            assert list(map(money, one.revenue)) == list(map(money, expected))
+            assert one.earned == reports.creator_earned(creator.pk, period)
+            sources = reports.creator_series(creator.pk, period, "source")
+            assert one.earned_by_source == {
+                (str(row.bucket), row.currency): row.earnings for row in sources
+            }
 
 
 def statements_stay(world: World) -> None:
