@@ -6,7 +6,8 @@ figure is counted in one place: here.
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Q
@@ -78,6 +79,11 @@ class Played:
         return {video_id: _figures(row) for video_id, row in self._added.videos.items()}
 
     @property
+    def curves(self) -> dict[date, list[Any]]:
+        """The stored retention curves by day, if they were asked for."""
+        return self._added.curves
+
+    @property
     def creators(self) -> dict[UUID, Figures]:
         """The figures of each creator whose videos have any, if they were asked for."""
         return {creator_id: _figures(row) for creator_id, row in self._added.creators.items()}
@@ -104,12 +110,15 @@ class Played:
         )
 
 
-def played(scope: Scope, *, videos: bool = False, creators: bool = False) -> tuple[Played, Played]:
+def played(
+    scope: Scope, *, videos: bool = False, creators: bool = False, curves: bool = False
+) -> tuple[Played, Played]:
     """Return the views and the playback of a scope, and of its ``videos`` and ``creators`` if asked for.
 
-    The second is that of the period before, if the scope compares. Four queries for both.
+    The second is that of the period before, if the scope compares. Four queries for both. ``curves``
+    prepares `retention`, of the scope's one video.
     """
-    now, earlier = adding.add_up(scope, videos=videos, creators=creators)
+    now, earlier = adding.add_up(scope, videos=videos, creators=creators, curves=curves)
     return Played(now, now.whole()), Played(earlier, earlier.whole())
 
 
@@ -142,12 +151,13 @@ def counts(scope: Scope) -> tuple[Counted, Counted]:
     return both
 
 
-def retention(scope: Scope, duration: float) -> list[Retention]:
-    """Return how many sessions played each part of the video: two queries.
+def retention(scope: Scope, played: Played, duration: float) -> list[Retention]:
+    """Return how many sessions played each part of the video: one query.
 
-    ``duration`` is the video's length in seconds; a part is never shorter than a second.
+    ``played`` is what the function of this name returned for the scope with ``curves``. ``duration`` is
+    the video's length in seconds; a part is never shorter than a second.
     """
-    curve = adding.retention(scope, duration)
+    curve = adding.retention(scope, duration, played.curves)
     return [
         Retention(round(part * curve.width, 1), viewers)
         for part, viewers in enumerate(curve.counts())

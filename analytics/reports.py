@@ -90,10 +90,11 @@ def video_report(scope: Scope, video: Video, *, compares: bool = False) -> Video
     ``compares`` adds the totals of the period before.
     """
     scope = replace(scope, compares=compares)
+    counted, played = figures.counts(scope), figures.played(scope, curves=True)
     booked = _money_of_creator(scope, video.creator_id)
     return VideoReport(
-        **_shared(scope, figures.played(scope), figures.counts(scope), booked),
-        retention=figures.retention(scope, video.duration_seconds or 0.0),
+        **_shared(scope, played, counted, booked),
+        retention=figures.retention(scope, played[0], video.duration_seconds or 0.0),
     )
 
 

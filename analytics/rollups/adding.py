@@ -5,7 +5,8 @@ Whether a day is read from the one or from the other changes no figure.
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import (
@@ -60,12 +61,13 @@ class Added:
     """The playback of a scope by the first moment of its steps, and of its videos and creators by id.
 
     Only steps, videos and creators with a view or a session are there. Of videos and creators, the
-    accesses are not told apart.
+    accesses are not told apart. ``curves`` are the stored retention curves of days, if asked for.
     """
 
     steps: defaultdict[datetime, Playback] = field(default_factory=lambda: defaultdict(Playback))
     videos: defaultdict[UUID, Playback] = field(default_factory=lambda: defaultdict(Playback))
     creators: defaultdict[UUID, Playback] = field(default_factory=lambda: defaultdict(Playback))
+    curves: dict[date, list[Any]] = field(default_factory=dict)
 
     def whole(self) -> Playback:
         """Return the playback of all steps together."""
@@ -75,14 +77,17 @@ class Added:
         return total
 
 
-def add_up(scope: Scope, *, videos: bool = False, creators: bool = False) -> tuple[Added, Added]:
+def add_up(
+    scope: Scope, *, videos: bool = False, creators: bool = False, curves: bool = False
+) -> tuple[Added, Added]:
     """Return the playback of a scope and, if it compares, of the period before: four queries.
 
-    ``videos`` and ``creators`` are added up for the period itself only.
+    ``videos`` and ``creators`` are added up for the period itself only. ``curves`` are of one video.
     """
     made, earlier = Added(), Added()
     wanted = {Rollup.Kind.VIDEO: videos, Rollup.Kind.CREATOR: creators}
-    reading = Reading(scope, [kind for kind, is_wanted in wanted.items() if is_wanted])
+    kinds = [kind for kind, is_wanted in wanted.items() if is_wanted]
+    reading = Reading(scope, kinds, curves=curves)
     reading.add_steps(scope, made.steps)
     if scope.earlier:
         reading.add_steps(scope.earlier, earlier.steps)
@@ -143,17 +148,19 @@ def _add_raw(scope: Scope, made: Added, before: Added, *, videos: bool, creators
             part.play(access, sums)
 
 
-def retention(scope: Scope, duration: float) -> Curve:
-    """Return the retention curve of the scope's video, whose length is ``duration``: two queries.
+def retention(scope: Scope, duration: float, curves: dict[date, list[Any]]) -> Curve:
+    """Return the retention curve of the scope's video, whose length is ``duration``: one query.
 
-    It is kept by whole days (UTC). Where the period cuts a day, or the video had another length, the raw
-    sessions are read; of a pruned day the whole day counts, laid over the video's length.
+    ``curves`` are those that `add_up` has read, also of days that do not count here. They are of whole
+    days (UTC). Where the period cuts a day, or the video had another length, the raw sessions are read;
+    of a pruned day the whole day counts, laid over the video's length.
     """
     curve, times = Curve(duration), list(scope.plan.raw)
     kept = [*scope.plan.whole, *(day for day in scope.plan.cut if day in scope.plan.pruned)]
-    rows = scope.rollups().filter(day__in=kept, retention__isnull=False)
-    for day, stored in rows.values_list("day", "retention"):
-        length, *counts = stored or [0.0]
+    for day in kept:
+        if day not in curves:
+            continue
+        length, *counts = curves[day]
         if length == duration or day in scope.plan.pruned:
             curve.add_counts(length, counts)
         else:

@@ -11,7 +11,6 @@ from django.db.models import (
     CharField,
     F,
     JSONField,
-    Model,
     Q,
     QuerySet,
     TextField,
@@ -29,7 +28,7 @@ from analytics.steps import Steps
 STEP, PARTS_OF_STEPS, REF, PART_OF_REF, MONTH = range(5)
 COLUMNS = (
     "use", "kind_of", "name", "owner", "first", "views", "sessions", "watch_ms",
-    "viewers_of", "sources_of", "cells_of",
+    "viewers_of", "sources_of", "cells_of", "curve",
 )  # fmt: skip
 NO_BYTES = Cast(Value(None, output_field=TextField()), BinaryField())
 NO_JSON = Cast(Value(None, output_field=TextField()), JSONField())
@@ -43,16 +42,18 @@ class Target(Protocol):
 
     videos: defaultdict[UUID, Playback]
     creators: defaultdict[UUID, Playback]
+    curves: dict[date, list[Any]]
 
 
 class Reading:
     """The roll-ups that a report reads, and what each is read for.
 
-    ``kinds`` are those of the videos and creators that are added up for the scope's period.
+    ``kinds`` are those of the videos and creators that are added up for the scope's period. ``curves``
+    has the stored retention curves read with the steps.
     """
 
-    def __init__(self, scope: Scope, kinds: list[str]) -> None:
-        self.scope, self.kinds = scope, kinds
+    def __init__(self, scope: Scope, kinds: list[str], *, curves: bool = False) -> None:
+        self.scope, self.kinds, self.curves = scope, kinds, curves
         self._days: dict[date, tuple[Made, datetime]] = {}
         self._parts: defaultdict[date, list[tuple[Part, Made, datetime]]] = defaultdict(list)
         self._ids: dict[str, UUID] = {}
@@ -74,7 +75,9 @@ class Reading:
 
     def read(self, made: Target) -> None:
         """Read the roll-ups, and add them to the steps and to the videos and creators: one query."""
-        for use, kind, name, owner, first, *sums, viewers, sources, cells in self._rows():
+        for use, kind, name, owner, first, *sums, viewers, sources, cells, curve in self._rows():
+            if curve:
+                made.curves[first] = curve
             if use == STEP:
                 steps, begin = self._days[first]
                 steps[begin].merge(Playback(sums[0], unpack_set(viewers), set(), sources))
@@ -125,32 +128,32 @@ class Reading:
                 (PART_OF_REF, refs, plan.cut),
                 (MONTH, months, plan.months),
             ]
-        branches = [_branch(use, rows, days) for use, rows, days in wanted if days]
+        branches = [self._branch(use, rows, days) for use, rows, days in wanted if days]
         if not branches:
             return []
         # Each branch has an index of its own; one condition with OR would read the whole table.
         first, *others = branches
         return first.union(*others, all=True).iterator(chunk_size=2000)
 
-
-def _branch(use: int, rows: QuerySet[Model], days: Iterable[date]) -> QuerySet[Any, Any]:
-    is_month = use == MONTH
-    has_cells = use in {PARTS_OF_STEPS, PART_OF_REF}
-    name = "month" if is_month else "day"
-    return (
-        rows.filter(_at(name, days))
-        .annotate(
-            use=Value(use),
-            kind_of=F("kind"),
-            name=Cast("ref", CharField(max_length=36)),
-            owner=Cast("creator", CharField(max_length=36)),
-            first=F(name),
-            viewers_of=NO_BYTES if has_cells else F("viewers"),
-            sources_of=F("sources") if use == STEP else NO_JSON,
-            cells_of=F("cells") if has_cells else NO_BYTES,
+    def _branch(self, use: int, rows: QuerySet[Any], days: Iterable[date]) -> QuerySet[Any, Any]:
+        is_month = use == MONTH
+        has_cells = use in {PARTS_OF_STEPS, PART_OF_REF}
+        name = "month" if is_month else "day"
+        return (
+            rows.filter(_at(name, days))
+            .annotate(
+                use=Value(use),
+                kind_of=F("kind"),
+                name=Cast("ref", CharField(max_length=36)),
+                owner=Cast("creator", CharField(max_length=36)),
+                first=F(name),
+                viewers_of=NO_BYTES if has_cells else F("viewers"),
+                sources_of=F("sources") if use == STEP else NO_JSON,
+                cells_of=F("cells") if has_cells else NO_BYTES,
+                curve=F("retention") if self.curves and use in {STEP, PARTS_OF_STEPS} else NO_JSON,
+            )
+            .values_list(*COLUMNS)
         )
-        .values_list(*COLUMNS)
-    )
 
 
 def _at(name: str, days: Iterable[date]) -> Q:

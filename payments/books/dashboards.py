@@ -103,7 +103,8 @@ def of_platform(
         source=SOURCE,
     )
     rows = booked_by(RevenueRow, transfers, "earlier", "is_purchase", "video", "source")
-    subscribed, active = ((), ()), 0
+    subscribed: tuple[set[str], set[str]] = set(), set()
+    active = 0
     if video_id is None:
         subscribed, active = _subscribers(whole, start)
 
