@@ -140,7 +140,7 @@ def start_nginx(folder: Path, video: dict) -> Iterator[Server]:
     (root / "bare.html").write_text(BARE.format(hls=HLS))
     folder.chmod(0o755)  # nginx's workers are another user when it is started by root
     config.write_text(
-        NGINX.format(workers=2, folder=folder, port=port, root=root).replace(
+        NGINX.format(workers=2, folder=folder, port=port, root=root, tls="").replace(
             "types {", "types { text/html html; text/javascript js;"
         )
     )
