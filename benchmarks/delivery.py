@@ -8,7 +8,7 @@ the whole service on 127.0.0.1 with a temporary database of 20,000 playback sess
 embedded engine; `checked` is nginx with the service's check over the same files, and `checked-s3` over a
 bucket (DELIVERY=nginx), warm. The first requests of a cold one are a row of their own. With `--tls` raw
 nginx and nginx with the check speak TLS, and the embedded engine, which has none, is left out. Prints a
-table and writes `benchmarks/results/delivery-<date>.json` (`delivery-tls-…`). A ratio of requests above 1
+table and writes `benchmarks/results/delivery-<date>.json` (`delivery-tls-…`). A ratio above 1
 means that the engine is faster than raw nginx.
 """
 
