@@ -86,7 +86,7 @@ def add_up(
     """
     made, earlier = Added(), Added()
     wanted = {Rollup.Kind.VIDEO: videos, Rollup.Kind.CREATOR: creators}
-    kinds = [kind for kind, is_wanted in wanted.items() if is_wanted]
+    kinds: list[str] = [kind for kind, is_wanted in wanted.items() if is_wanted]
     reading = Reading(scope, kinds, curves=curves)
     reading.add_steps(scope, made.steps)
     if scope.earlier:
