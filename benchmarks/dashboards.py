@@ -21,6 +21,7 @@ the figures, and writes ``benchmarks/results/dashboards-<database>-<date>.json``
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -29,6 +30,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -180,13 +182,26 @@ def size() -> int:
         return cursor.fetchone()[0]
 
 
+@contextlib.contextmanager
+def sent() -> Iterator[list[str]]:
+    """Yield a list to which each statement is added that is sent to the database meanwhile."""
+    from django.db import connection
+
+    statements: list[str] = []
+
+    def note(execute, sql, params, many, context):
+        statements.append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        yield statements
+
+
 def measure(video, start: datetime, end: datetime, zone: str, repeat: int) -> dict:
     """Return the median times in milliseconds and the numbers of queries of each page."""
     from zoneinfo import ZoneInfo
 
-    from django.db import connection
     from django.test import Client, override_settings
-    from django.test.utils import CaptureQueriesContext
 
     from accounts.models import User
     from accounts.roles import Role
@@ -221,10 +236,10 @@ def measure(video, start: datetime, end: datetime, zone: str, repeat: int) -> di
                 if answer.status_code != 200:
                     raise SystemExit(f"{url} answered {answer.status_code}.")
 
-            with CaptureQueriesContext(connection) as captured:
+            with sent() as captured:
                 report = work()
             get()
-            with CaptureQueriesContext(connection) as of_page:
+            with sent() as of_page:
                 get()
             times, cpu = [], []
             for _ in range(repeat):

@@ -12,7 +12,7 @@ from django.db.models import Model, Q
 from accounts import erasing
 from accounts.forgetting import LINKS_KEPT
 from accounts.models import ApiKey, Erasure, MailedLink, RefreshFamily, SignInCode, Totp
-from analytics.models import Reaction, Rollup
+from analytics.models import Reaction, Rollup, RollupMonth
 from audit.models import AuditCheckpoint, AuditEntry
 from payments import models as money
 from payments.models import (
@@ -58,6 +58,7 @@ NO_STATE = {
     (PlaybackSession, "end_reason"), (Subscription, "disposition"),
     (money.MoneyMode, "mode"), (MailedLink, "purpose"),
     (ModerationCase, "reason"), (Report, "reason"), (Suspension, "reason"), (Rollup, "kind"),
+    (RollupMonth, "kind"),
 }  # fmt: skip
 
 # States that wait for nothing.
