@@ -27,6 +27,7 @@ from accounts.models import ApiKey, User
 from accounts.scopes import Scope
 from audit.actions import AuditAction
 from audit.context import via_key
+from config import ordered
 from config.errors import NotVisible
 from config.http import route_name
 from config.prepared import Prepared, stored
@@ -149,4 +150,4 @@ def revoke(*, key_id: uuid.UUID, actor: User, of: User | None = None) -> None:
 
 def end_all(user: User) -> int:
     """End all keys of a user and return their number. The caller records why."""
-    return of_user(user).update(revoked_at=timezone.now())
+    return ordered.update(of_user(user), revoked_at=timezone.now())

@@ -20,6 +20,7 @@ from django.utils import timezone
 from accounts.errors import LinkInvalid
 from accounts.models import MailedLink, User
 from accounts.signals import address_in_use, link_requested
+from config import ordered
 
 Purpose = MailedLink.Purpose
 LIFETIME = {
@@ -99,7 +100,7 @@ def _prepare(link: MailedLink, user: User | None) -> None:
         address_in_use.send(sender=MailedLink, user=owner, link=link)
     link.save()
     older = MailedLink.objects.filter(user=user, purpose=link.purpose, ended_at=None)
-    older.exclude(Q(pk__gt=link.pk) | Q(pk=link.pk)).update(ended_at=link.mailed_at)
+    ordered.update(older.exclude(Q(pk__gt=link.pk) | Q(pk=link.pk)), ended_at=link.mailed_at)
     link_requested.send(sender=MailedLink, user=user, link=link)
 
 
@@ -153,7 +154,7 @@ def use(link: MailedLink) -> None:
 def end_all(user: User, purposes: Iterable[Purpose] = tuple(Purpose)) -> None:
     """End the user's links of these purposes, those that no mail was written for among them."""
     live = MailedLink.objects.filter(user=user, purpose__in=list(purposes), ended_at=None)
-    live.update(ended_at=timezone.now())
+    ordered.update(live, ended_at=timezone.now())
 
 
 def _live() -> QuerySet[MailedLink]:

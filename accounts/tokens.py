@@ -23,6 +23,7 @@ from rest_framework_simplejwt.utils import aware_utcnow
 import audit.services as audit
 from accounts.errors import TokenExpired, TokenInvalid, TokenReused
 from accounts.models import RefreshFamily, User
+from config import ordered
 from audit.actions import AuditAction
 
 MAX_TOKEN_CHARS = 2048
@@ -136,9 +137,8 @@ def end_one(user: User, family_id: uuid.UUID) -> bool:
 
 def end_all(user: User) -> int:
     """Revoke all sign-ins of a user and return their number."""
-    return RefreshFamily.objects.filter(user=user, revoked_at=None).update(
-        revoked_at=timezone.now()
-    )
+    families = RefreshFamily.objects.filter(user=user, revoked_at=None)
+    return ordered.update(families, revoked_at=timezone.now())
 
 
 @dataclass(frozen=True, slots=True)

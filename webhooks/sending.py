@@ -17,6 +17,7 @@ from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
+from config import ordered
 from payments.services.notices import writing
 from webhooks import posting
 from webhooks.models import Delivery, Endpoint
@@ -74,11 +75,8 @@ def send_due() -> int:
 def give_up_old() -> int:
     """End the deliveries that have waited for PATIENCE, and return how many these were."""
     now = timezone.now()
-    return (
-        Delivery.objects.waiting()
-        .filter(due_since__lte=now - PATIENCE)
-        .update(status=Delivery.Status.FAILED, finished_at=now, failure=GAVE_UP)
-    )
+    old = Delivery.objects.waiting().filter(due_since__lte=now - PATIENCE)
+    return ordered.update(old, status=Delivery.Status.FAILED, finished_at=now, failure=GAVE_UP)
 
 
 def _chosen() -> list[Delivery]:
@@ -191,8 +189,11 @@ def _disable(endpoint: Endpoint, now: datetime, reason: str) -> None:
     endpoint.disabled_at, endpoint.disabled_reason = now, reason
     endpoint.save(update_fields=["disabled_at", "disabled_reason"])
     given_up = Delivery.objects.waiting().filter(endpoint=endpoint)
-    number = given_up.update(
-        status=Delivery.Status.FAILED, finished_at=now, failure="The endpoint was disabled."
+    number = ordered.update(
+        given_up,
+        status=Delivery.Status.FAILED,
+        finished_at=now,
+        failure="The endpoint was disabled.",
     )
     audit.record(
         actor=None, action=AuditAction.WEBHOOK_ENDPOINT_DISABLED, target=endpoint, given_up=number

@@ -285,13 +285,15 @@ def ended_sessions(since: datetime, now: datetime) -> "QuerySet[PlaybackSession,
 
 def store_activity(ids: list[UUID], now: datetime) -> None:
     """Set ``last_seen_at`` of the sessions that have not ended; unknown ids are skipped."""
+    from config import ordered
     from streaming.models import PlaybackSession
 
     # Small batches, because each locks its rows and heartbeats write to the same rows.
     for start in range(0, len(ids), 500):
-        PlaybackSession.objects.filter(
+        running = PlaybackSession.objects.filter(
             pk__in=ids[start : start + 500], ended_at__isnull=True
-        ).update(last_seen_at=now)
+        )
+        ordered.update(running, last_seen_at=now)
 
 
 def record_served(parts: dict[UUID, int]) -> dict[UUID, int]:
