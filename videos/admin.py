@@ -4,15 +4,17 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from config import humans, money
+from config import domains, humans, money
 from config.admin import ReadOnlyAdmin
 from config.attention import State, Tile, count, needs_attention
-from config.confirming import asks_first
+from config.confirming import Question, asks_first
 from config.errors import NotVisible
 from videos.models import ProcessingJob, Video, WorkerPresence
 from videos.moderation import desk as desk  # registers its page
 from videos.services import catalogue, reprocessing, sources
 from videos.storage import folder
+
+SITES_MAX = 20_000  # characters
 
 
 def _length(videos):
@@ -53,24 +55,29 @@ class VideoAdmin(ReadOnlyAdmin):
     list_select_related = ["creator", "job"]
     search_fields = ["title", "creator__email", "id"]
     date_hierarchy = "created_at"
-    actions = ["delete_videos", "restore_videos", "retry_videos", "reprocess_videos"]
+    actions = [
+        "delete_videos", "restore_videos", "retry_videos", "reprocess_videos", "change_embedding",
+    ]  # fmt: skip
     # The columns that an operator asks for; the rest of the row is of use to programs.
     fields = [
         "title", "creator", "state", "description", "category", "tags", "price_with_currency",
-        "rental_price_with_currency", "rental_hours", "preview_seconds", "trailer", "length",
-        "picture", "renditions", "views",
+        "rental_price_with_currency", "rental_hours", "preview_seconds", "trailer", "embedding",
+        "length", "picture", "renditions", "views",
         "likes", "dislikes", "source_filename", "size", "source_container", "source_video_codec",
         "source_audio_codec", "source_notes", "source_path", "source_checksum", "current_version",
         "created_at", "published_at", "publish_at", "available_until", "allowed_countries",
         "refused_countries", "is_preorder", "deleted_at", "id",
     ]  # fmt: skip
     readonly_fields = [
-        "state", "price_with_currency", "rental_price_with_currency", "length", "size", "picture",
-        "source_notes", "created_at", "published_at", "deleted_at", "id",
+        "state", "price_with_currency", "rental_price_with_currency", "embedding", "length", "size",
+        "picture", "source_notes", "created_at", "published_at", "deleted_at", "id",
     ]  # fmt: skip
 
     def has_delete_any_permission(self, request):
         return request.user.has_perm("videos.delete_any_video")
+
+    def has_change_any_permission(self, request):
+        return request.user.has_perm("videos.change_any_video")
 
     def has_retry_any_permission(self, request):
         return request.user.has_perm("videos.retry_any_video")
@@ -122,6 +129,10 @@ class VideoAdmin(ReadOnlyAdmin):
         if video.rental_price is None:
             return "-"
         return f"{money.to_text(video.rental_price, video.currency)} {video.currency}"
+
+    @admin.display(description="sites that may embed it")
+    def embedding(self, video):
+        return ", ".join(video.embed_domains) or "those of its creator"
 
     @asks_first(
         "Delete …",
@@ -184,6 +195,22 @@ class VideoAdmin(ReadOnlyAdmin):
         if video.deleted_at is not None:
             raise NotVisible("This video is deleted. Restore it first.")
         reprocessing.reprocess(video=video, actor=actor)
+
+    @asks_first(
+        "Change who may embed …",
+        permission="change_any",
+        title="Change the sites that may embed these videos?",
+        effect="Frames on other sites stay empty from the next time that they are loaded.",
+        button="Change the sites",
+        done="Changed",
+        questions=[
+            Question("sites", "Sites, with blanks between (- for those of the creator)", SITES_MAX)
+        ],
+        offered=lambda video: video.deleted_at is None,
+    )
+    def change_embedding(self, actor, video, sites):
+        found = domains.of_text("" if sites.strip() == "-" else sites)
+        catalogue.change_video(video=video, actor=actor, embed_domains=found)
 
 
 @admin.register(ProcessingJob)
