@@ -10,7 +10,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from accounts import api_keys, erasing, services, totp
 from accounts.errors import NoSecondFactor
 from accounts.forms import CODE_INPUT, CheckedSignIn, ProfileForm
-from accounts.models import ApiKey, RefreshFamily, User
+from accounts.models import ApiKey, ProviderIdentity, RefreshFamily, User
 from accounts.roles import Role
 from config.admin import ReadOnlyAdmin, ServiceAdmin
 from config.confirming import asks_first
@@ -220,3 +220,13 @@ class ApiKeyAdmin(ReadOnlyAdmin[ApiKey]):
     )
     def revoke(self, actor: User, key: ApiKey) -> None:
         api_keys.revoke(key_id=key.pk, actor=actor)
+
+
+@admin.register(ProviderIdentity)
+class ProviderIdentityAdmin(ReadOnlyAdmin[ProviderIdentity]):
+    """Accounts at the OpenID Connect provider that sign users in."""
+
+    list_display = ["user", "issuer", "subject", "created_at"]
+    list_select_related = ["user"]
+    search_fields = ["user__email", "subject", "id"]
+    fields = ["user", "issuer", "subject", "created_at"]

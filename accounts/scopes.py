@@ -153,7 +153,7 @@ CLOSED: set[tuple[str, str]] = {
     ("PATCH", "auth/me"), ("DELETE", "auth/me"), ("GET", "auth/me/export"),
     ("GET", "auth/api-keys/"), ("POST", "auth/api-keys/"), ("DELETE", "auth/api-keys/*"),
     ("GET", "auth/totp"), ("POST", "auth/totp"), ("DELETE", "auth/totp"),
-    ("POST", "auth/totp/confirm"),
+    ("POST", "auth/totp/confirm"), ("GET", "auth/me/identities"), ("DELETE", "auth/me/identities/*"),
     ("PATCH", "users/*/role"), ("PATCH", "users/*/moderator"), ("PATCH", "users/*/status"),
 }  # fmt: skip
 

@@ -41,6 +41,7 @@ class AuditAction(models.TextChoices):
     TOTP_RECOVERY_USED = "totp.recovery_used", "Recovery code of a second factor used"
     TOTP_RESET = "totp.reset", "Second factor taken away by an operator"
     IDENTITY_LINKED = "identity.linked", "Account at another provider linked"
+    IDENTITY_UNLINKED = "identity.unlinked", "Account at another provider unlinked"
     USER_ACTIVATED = "user.activated", "User activated"
     USER_DEACTIVATED = "user.deactivated", "User deactivated"
 

@@ -17,6 +17,7 @@ from accounts.signals import (
     attacked_account_opened,
     email_changed,
     identity_linked,
+    identity_unlinked,
     link_requested,
     password_reset,
     second_factor_changed,
@@ -229,6 +230,12 @@ def tell_of_second_factor(sender, user: User, what: str, key: str, **kwargs):
 def tell_of_linked_identity(sender, user: User, identity: ProviderIdentity, **kwargs):
     """Write to a user that an account at another provider opens theirs."""
     account.write_linked_identity(user, identity)
+
+
+@receiver(identity_unlinked, dispatch_uid="payments.tell_of_unlinked_identity")
+def tell_of_unlinked_identity(sender, user: User, identity_id: UUID, **kwargs):
+    """Write to a user that an account at another provider opens theirs no longer."""
+    account.write_unlinked_identity(user, identity_id)
 
 
 @receiver(sandbox_events.message_sent, dispatch_uid="payments.sandbox_webhook")

@@ -38,6 +38,7 @@ ELSEWHERE = {
     Action.TOTP_RECOVERY_USED: "accounts/tests/test_totp.py",
     Action.TOTP_RESET: "accounts/tests/test_totp_doors.py",
     Action.IDENTITY_LINKED: "accounts/tests/test_oidc.py",
+    Action.IDENTITY_UNLINKED: "accounts/tests/test_identities.py",
     Action.WEBHOOK_ENDPOINT_CREATED: "webhooks/tests/test_api.py",
     Action.WEBHOOK_ENDPOINT_CHANGED: "webhooks/tests/test_api.py",
     Action.WEBHOOK_ENDPOINT_DELETED: "webhooks/tests/test_api.py",
