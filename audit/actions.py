@@ -110,6 +110,7 @@ class AuditAction(models.TextChoices):
     SUBSCRIPTION_CHANGED = "subscription.changed", "Plan of a subscription changed"
     SUBSCRIPTION_PAST_DUE = "subscription.past_due", "Renewal failed"
     PAYMENT_METHOD_CHANGED = "subscription.method_changed", "Payment method changed"
+    CUSTOMER_DELETED = "customer.deleted", "Gateway's record of an erased user deleted"
     SUBSCRIPTION_ENDED = "subscription.ended", "Subscription ended"
     ENTITLEMENT_GRANTED = "entitlement.granted", "Entitlement granted"
     ENTITLEMENT_REVOKED = "entitlement.revoked", "Entitlement revoked"

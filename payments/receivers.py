@@ -266,6 +266,7 @@ def run_periodic_work(sender, every: str, **kwargs):
         lapsing.end_lapsed()
         deactivation.note_deactivated()
         followups.run_unless_silent(followups.cancel_abandoned)
+        followups.run_unless_silent(followups.delete_erased_customers)
         idempotency.forget_old_keys()
     elif every == "hour":
         scheduled.hourly()

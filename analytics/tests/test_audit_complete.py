@@ -37,6 +37,7 @@ ELSEWHERE = {
     Action.REFRESH_REUSED: "accounts/tests/test_refresh.py",
     Action.TOTP_RECOVERY_USED: "accounts/tests/test_totp.py",
     Action.TOTP_RESET: "accounts/tests/test_totp_doors.py",
+    Action.CUSTOMER_DELETED: "payments/tests/test_erased_customers.py",
     Action.IDENTITY_LINKED: "accounts/tests/test_oidc.py",
     Action.IDENTITY_UNLINKED: "accounts/tests/test_identities.py",
     Action.WEBHOOK_ENDPOINT_CREATED: "webhooks/tests/test_api.py",

@@ -318,6 +318,12 @@ class Gateway(Protocol):
         Repeating a key returns the id of the first call.
         """
 
+    def delete_customer(self, external_id: str) -> None:
+        """Delete the gateway's record of a user for good, with its cards and its subscriptions.
+
+        Safe to repeat: a record that is gone is deleted.
+        """
+
     def ensure_plan(self, plan: PlanTerms) -> str:
         """Return the gateway's id of a plan, and create the plan there first if it is missing.
 
