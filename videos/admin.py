@@ -22,6 +22,18 @@ def _length(videos):
     return f"{humans.duration_text(seconds)} of video"
 
 
+def _is_there(status):
+    """Return the condition for an act: the video is not deleted, and has this status."""
+    return lambda video: video.deleted_at is None and video.status == status
+
+
+def _queue(service, video, actor):
+    """Queue a video by a service. Raises NotVisible for a deleted one, and what the service raises."""
+    if video.deleted_at is not None:
+        raise NotVisible("This video is deleted. Restore it first.")
+    service(video=video, actor=actor)
+
+
 class DeletedFilter(admin.SimpleListFilter):
     """Hides deleted videos unless they are asked for."""
 
@@ -171,13 +183,11 @@ class VideoAdmin(ReadOnlyAdmin):
         button="Process again",
         about=_length,
         done="Queued",
-        offered=lambda video: video.deleted_at is None and video.status == Video.Status.FAILED,
+        offered=_is_there(Video.Status.FAILED),
         ends_something=False,
     )
     def retry_videos(self, actor, video):
-        if video.deleted_at is not None:
-            raise NotVisible("This video is deleted. Restore it first.")
-        sources.retry_processing(video=video, actor=actor)
+        _queue(sources.retry_processing, video, actor)
 
     @asks_first(
         "Make all renditions again …",
@@ -188,13 +198,11 @@ class VideoAdmin(ReadOnlyAdmin):
         button="Make them again",
         about=_length,
         done="Queued",
-        offered=lambda video: video.deleted_at is None and video.status == Video.Status.READY,
+        offered=_is_there(Video.Status.READY),
         ends_something=False,
     )
     def reprocess_videos(self, actor, video):
-        if video.deleted_at is not None:
-            raise NotVisible("This video is deleted. Restore it first.")
-        reprocessing.reprocess(video=video, actor=actor)
+        _queue(reprocessing.reprocess, video, actor)
 
     @asks_first(
         "Change who may embed …",
