@@ -107,7 +107,7 @@ def _digest(token: str) -> str:
 
 
 def of_user(user: User) -> "QuerySet[ApiKey]":
-    """Return the user's keys that were not revoked, those that have expired too."""
+    """Return the user's keys that were not revoked, including expired keys."""
     return ApiKey.objects.filter(user=user, revoked_at=None)
 
 

@@ -168,7 +168,7 @@ def scope_of(method: str, route: str) -> Scope | None:
 
 
 def allows(granted: list[str], needed: Scope | None) -> bool:
-    """Return whether a key with these scopes may do what needs a scope."""
+    """Return whether a key with these scopes may call an operation that needs this scope."""
     if needed is None:
         return False
     return needed in granted or (Scope.READ in granted and needed.endswith(":read"))

@@ -294,7 +294,7 @@ def _unconfirmed(user: User) -> Totp | None:
 
 
 def _step_of(code: str, secret: str, *, after: int) -> int | None:
-    """Return the time step whose code this is: one of now, within DRIFT, later than ``after``."""
+    """Return the code's time step: within DRIFT of now, later than ``after``; None for a wrong code."""
     now = int(timezone.now().timestamp()) // STEP_SECONDS
     codes = pyotp.TOTP(secret, interval=STEP_SECONDS)
     found = None

@@ -1,4 +1,4 @@
-"""Forgetting what ended playback sessions no longer need."""
+"""Deleting the personal data that ended playback sessions no longer need."""
 
 from datetime import timedelta
 

@@ -343,10 +343,10 @@ def stop_and_measure(video: Video, order_ids: list[uuid.UUID]) -> float:
 
 
 def end_over() -> int:
-    """End the sessions of videos whose time is over; return their number.
+    """End the sessions of videos whose ``available_until`` has passed; return their number.
 
-    A session ends at ``available_until`` by its own grant. This is for those that started before the
-    date was set.
+    A session ends at ``available_until`` by its own grant. This ends the sessions that started before
+    the date was set.
     """
     over = PlaybackSession.objects.filter(
         video__available_until__lte=timezone.now(), access__in=LOSES_ENDED

@@ -7,7 +7,7 @@ from django.utils import timezone
 from config import batches, ordered
 from webhooks.models import Delivery, Endpoint, Event
 
-KEPT = timedelta(days=30)  # the log of deliveries, and with it what events say of people
+KEPT = timedelta(days=30)  # the log of deliveries, and the personal data in its events
 
 
 def sweep() -> int:

@@ -27,7 +27,7 @@ PERIOD_SECONDS = 0.2
 STALE_SECONDS = 5.0
 FLUSH_SECONDS = 30.0
 SERVED_SECONDS = 1.0  # from a served segment to its session's row: players report every ten seconds
-# After the end of a session, so long until each process has heard of it and recorded what it sent.
+# Seconds after the end of a session until each process knows of it and has recorded its sent segments.
 SETTLED_SECONDS = 2 * PERIOD_SECONDS + SERVED_SECONDS + 0.5
 # ended_at is set before its transaction commits, by the clock of any host. So each load reaches back
 # over the longest wait for a lock, and a full load every few minutes finds even later commits.
@@ -76,7 +76,7 @@ class Snapshot:
         # (session, segment), from the event loop to the thread: append and popleft need no lock.
         self._served: deque[tuple[bytes, int]] = deque()
         self._begun: deque[tuple[bytes, int]] = deque()
-        self._parts: dict[UUID, int] = {}  # what the thread has to record
+        self._parts: dict[UUID, int] = {}  # segments that the thread has to record
         self._begun_parts: dict[UUID, int] = {}
         self._cursor: datetime | None = None
         self._loaded_at = self._flushed_at = self._full_load_at = float("-inf")
@@ -125,7 +125,7 @@ class Snapshot:
     def start(self) -> None:
         """Start the thread, unless this process has one. Safe to repeat.
 
-        The child of a fork has no thread and starts empty: its parent stores what the parent saw.
+        The child of a fork has no thread and starts empty: its parent stores its own activity.
         """
         if self._pid != os.getpid():
             self._reset()
