@@ -82,8 +82,9 @@ def server(settings):
     controller.stop()
 
 
-def write_to(user: User, *, key: str, **facts: str) -> None:
-    writing.write_mail(user, f"{writing.MAILS}/linked_identity.html", dedupe_key=key, **facts)
+def write_to(user: User, *, key: str, provider: str, email: str) -> None:
+    template = f"{writing.MAILS}/linked_identity.html"
+    writing.write_mail(user, template, dedupe_key=key, provider=provider, email=email)
 
 
 @pytest.fixture
