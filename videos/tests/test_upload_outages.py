@@ -4,6 +4,7 @@ import asyncio
 import io
 import logging
 import os
+from typing import Any
 
 import pytest
 from django.db import OperationalError
@@ -84,8 +85,9 @@ def test_a_database_that_goes_while_an_upload_is_joined_is_a_refusal(tus, media,
     transfer = Transfer(upload, resuming.writer_of(upload), most=3, checksum=None)
     monkeypatch.setattr("videos.uploads.resumable._begun", lambda environ: transfer)
     monkeypatch.setattr(Transfer, "settle", away)
+    bridge: Any = Bridge()
     taken = asyncio.run(
-        ResumableUploads(Bridge())._take_in({"REQUEST_METHOD": "PATCH", "PATH_INFO": url}, receive)
+        ResumableUploads(bridge)._take_in({"REQUEST_METHOD": "PATCH", "PATH_INFO": url}, receive)
     )
     transfer.close()
 
