@@ -319,10 +319,7 @@ class Gateway(Protocol):
         """
 
     def delete_customer(self, external_id: str) -> None:
-        """Delete the gateway's record of a user for good, with its cards and its subscriptions.
-
-        Safe to repeat: a record that is gone is deleted.
-        """
+        """Delete a user's record with its cards and subscriptions. Safe to repeat when it is gone."""
 
     def ensure_plan(self, plan: PlanTerms) -> str:
         """Return the gateway's id of a plan, and create the plan there first if it is missing.
