@@ -9,8 +9,8 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts import api_keys, erasing, services, totp
 from accounts.errors import NoSecondFactor
-from accounts.forms import CODE_INPUT, CheckedSignIn
-from accounts.models import ApiKey, RefreshFamily, User
+from accounts.forms import CODE_INPUT, CheckedSignIn, ProfileForm
+from accounts.models import ApiKey, ProviderIdentity, RefreshFamily, User
 from accounts.roles import Role
 from config.admin import ReadOnlyAdmin, ServiceAdmin
 from config.confirming import asks_first
@@ -34,15 +34,16 @@ admin.site.login_form = SignInForm
 
 @admin.register(User)
 class UserAdmin(ServiceAdmin[User]):
-    """Users. The page edits the display name only; the actions change role and status."""
+    """Users. The page edits the display name and the embedding sites; acts change role and status."""
 
+    form = ProfileForm
     list_display = ["email", "display_name", "role", "is_moderator", "is_active", "created_at"]
     list_filter = ["role", "is_moderator", "is_active"]
     list_select_related = ["role"]
     search_fields = ["email", "display_name"]
     fields = [
         "id", "email", "email_verified", "display_name", "role", "is_moderator", "is_active", "groups",
-        "second_factor", "created_at", "last_login",
+        "second_factor", "embed_domains", "created_at", "last_login",
     ]  # fmt: skip
     readonly_fields = [
         "id", "email", "email_verified", "role", "is_moderator", "is_active", "groups", "second_factor",
@@ -64,7 +65,11 @@ class UserAdmin(ServiceAdmin[User]):
         self, actor: AbstractBaseUser | AnonymousUser, row: User, fields: dict[str, Any]
     ) -> User:
         by = actor if isinstance(actor, User) else None
-        return services.change_profile(user=row, actor=by, **fields) if fields else row
+        if not fields:
+            return row
+        # The form has written its values into ``row``, so that the log would miss the former ones.
+        stored = User.objects.select_related("role").get(pk=row.pk)
+        return services.change_profile(user=stored, actor=by, **fields)
 
     @asks_first(
         "Make viewer …",
@@ -215,3 +220,13 @@ class ApiKeyAdmin(ReadOnlyAdmin[ApiKey]):
     )
     def revoke(self, actor: User, key: ApiKey) -> None:
         api_keys.revoke(key_id=key.pk, actor=actor)
+
+
+@admin.register(ProviderIdentity)
+class ProviderIdentityAdmin(ReadOnlyAdmin[ProviderIdentity]):
+    """Accounts at the OpenID Connect provider that sign users in."""
+
+    list_display = ["user", "issuer", "subject", "created_at"]
+    list_select_related = ["user"]
+    search_fields = ["user__email", "subject", "id"]
+    fields = ["user", "issuer", "subject", "created_at"]

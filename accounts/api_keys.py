@@ -27,6 +27,7 @@ from accounts.models import ApiKey, User
 from accounts.scopes import Scope
 from audit.actions import AuditAction
 from audit.context import via_key
+from config import ordered
 from config.errors import NotVisible
 from config.http import route_name
 from config.prepared import Prepared, stored
@@ -106,7 +107,7 @@ def _digest(token: str) -> str:
 
 
 def of_user(user: User) -> "QuerySet[ApiKey]":
-    """Return the user's keys that were not revoked, those that have expired too."""
+    """Return the user's keys that were not revoked, including expired keys."""
     return ApiKey.objects.filter(user=user, revoked_at=None)
 
 
@@ -149,4 +150,4 @@ def revoke(*, key_id: uuid.UUID, actor: User, of: User | None = None) -> None:
 
 def end_all(user: User) -> int:
     """End all keys of a user and return their number. The caller records why."""
-    return of_user(user).update(revoked_at=timezone.now())
+    return ordered.update(of_user(user), revoked_at=timezone.now())

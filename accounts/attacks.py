@@ -44,7 +44,7 @@ def note_failure(email: str, *, network: str) -> None:
 
 
 def note_success(user: User, *, network: str) -> None:
-    """Send `attacked_account_opened` if one of those who guess may have found the password."""
+    """Send `attacked_account_opened` if an attacker may have guessed the password."""
     if (cache.get(f"{_key(user)}:failures") or 0) >= MANY and not _is_usual(user, network):
         now = datetime.now(UTC)
         attacked_account_opened.send_robust(sender=User, user=user, network=network, at=now)

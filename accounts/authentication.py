@@ -4,6 +4,7 @@ from uuid import UUID
 from django.contrib.auth.models import Group
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from accounts import api_keys, scopes, tokens, totp
@@ -35,13 +36,6 @@ class BearerAuthentication(BaseAuthentication):
     revoked, and is refused here for what its scopes do not allow.
     """
 
-    refusals = (
-        TokenInvalid,
-        TokenExpired,
-        InsufficientScope,
-        TotpSetupRequired,
-    )  # for the document
-
     def authenticate(
         self, request: Request
     ) -> tuple[User, tokens.AccessClaims | api_keys.KeyClaims] | None:
@@ -71,6 +65,12 @@ class BearerAuthentication(BaseAuthentication):
         return user, claims
 
     @staticmethod
+    def refusals_at(view: object) -> tuple[type[APIException], ...]:
+        """Return the errors that `authenticate` can raise at a view, for the OpenAPI document."""
+        always = (TokenInvalid, TokenExpired, InsufficientScope)
+        return always if _is_open_before_setup(view) else (*always, TotpSetupRequired)
+
+    @staticmethod
     def scope_of(method: str, path: str) -> str | None:
         """Return the scope that an API key needs, for the OpenAPI document; None if none is enough."""
         return scopes.scope_of(method, path.removeprefix("/api/v1/"))
@@ -82,11 +82,16 @@ class BearerAuthentication(BaseAuthentication):
 def _refuse_without_second_factor(request: Request, user: User) -> None:
     """Raise TotpSetupRequired for an administrator who has to set a second factor up first.
 
-    A view that is needed for it says so: ``is_open_before_setup``.
+    A view that is needed for it says so: ``is_open_before_setup``. Every other view refuses, also one
+    that is open to everybody.
     """
     view = (request.parser_context or {}).get("view")
-    if not getattr(view, "is_open_before_setup", False) and totp.must_set_up(user):
+    if not _is_open_before_setup(view) and totp.must_set_up(user):
         raise TotpSetupRequired()
+
+
+def _is_open_before_setup(view: object) -> bool:
+    return getattr(view, "is_open_before_setup", False)
 
 
 def bearer_token(request: Request) -> str | None:

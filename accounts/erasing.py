@@ -78,7 +78,7 @@ def begin(*, user_id: uuid.UUID, actor: User | None) -> Erasure:
 
 
 def check(user: User, admins: list[User]) -> None:
-    """Raise what stands against the erasure of a user; change nothing."""
+    """Refuse the erasure of a user by LastAdmin, MoneyOwed or MoneyMoving. Changes nothing."""
     if user.is_active and admins == [user]:
         raise LastAdmin()
     user_erasing.send(sender=User, user=user)

@@ -211,6 +211,14 @@ class TotpSetupRequired(DomainError):
     )
 
 
+class LastSignIn(DomainError):
+    default_code = "last_sign_in"
+    default_detail = (
+        "This is the only way to sign in to your account. Set a password first, with the mail of a"
+        " forgotten password."
+    )
+
+
 class SignInRefused(DomainError):
     """A sign-in at another provider that ends here; the text says why."""
 

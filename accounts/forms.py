@@ -6,20 +6,53 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import ValidationError
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts import services
 from accounts.errors import TotpLocked, TotpRefused, TotpRequired, WrongCredentials
 from accounts.totp import CODE_CHARS
+from config import domains
 from config.api.ratelimit import RateLimited
 from config.errors import ServiceUnavailable
 
 CODE_INPUT = {"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
+TEXT_MAX = 20_000  # characters of domains in a form
 CODE_MISSING = (
     "Your account has a second factor. Enter your password again, and the six digits that your app"
     " shows or a recovery code."
 )
 
 CODE_MISSING_AT_PROVIDER = "Enter the six digits that your app shows, or a recovery code."
+
+
+class DomainsField(forms.CharField):
+    """Domains whose pages may show a player in a frame, one a line, with the checks of the API."""
+
+    widget = forms.Textarea
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> list[str]:
+        return domains.of_text(super().clean(value))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return list(initial or []) != domains.of_text(data or "")
+        except ValidationError:
+            return True
+
+
+class ProfileForm(forms.ModelForm):
+    """The part of a user's page that an administrator may edit."""
+
+    embed_domains = DomainsField(
+        label="Sites that may embed",
+        required=False,
+        max_length=TEXT_MAX,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+        help_text="Host names, one a line; *.example.com for all hosts below one; * for every site.",
+    )
 
 
 class CheckedSignIn(AuthenticationForm):

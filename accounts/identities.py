@@ -2,22 +2,25 @@
 
 import hashlib
 import secrets
+import uuid
 from datetime import timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 import audit.services as audit
 from accounts import limits, links, services, tokens, totp
-from accounts.errors import CodeInvalid, SignInRefused
+from accounts.errors import CodeInvalid, LastSignIn, SignInRefused
 from accounts.models import ProviderIdentity, SignInCode, User
 from accounts.oidc import Person
-from accounts.signals import identity_linked, user_registered
+from accounts.signals import identity_linked, identity_unlinked, user_registered
 from audit.actions import AuditAction
 from config import emails
+from config.errors import NotVisible
 from config.texts import validate_name
 
 CODE_LIFETIME = timedelta(minutes=1)
@@ -66,6 +69,52 @@ def exchange(request: HttpRequest, *, handed: str, code: str = "") -> tokens.Pai
         if not live.update(used_at=timezone.now()):
             raise CodeInvalid()
         return services.open_sign_in(request, row.user)
+
+
+def of_user(user: User) -> QuerySet[ProviderIdentity]:
+    """Return the accounts at providers that open the user's account."""
+    return ProviderIdentity.objects.filter(user=user)
+
+
+def unlink(
+    request: HttpRequest,
+    *,
+    user: User,
+    identity_id: uuid.UUID,
+    current_password: str,
+    code: str = "",
+) -> None:
+    """End that an account at a provider opens the user's account. The user is told by mail.
+
+    Sign-ins that are open stay open. Whoever signs in at the provider later, with the same address
+    verified on both sides, is linked again, and the user is told. Wrong passwords and codes count
+    against the limits of sign-ins. Raises RateLimited, NotVisible for an identity that is unknown or of
+    another user, LastSignIn without a password, WrongPassword, TotpWrong and TotpLocked.
+    """
+    limits.count_attempt(request, user.email)
+    if not of_user(user).filter(pk=identity_id).exists():
+        raise NotVisible()
+    if not user.has_usable_password():
+        raise LastSignIn()
+    totp.prove_owner(request, user, current_password=current_password, code=code)
+    with transaction.atomic():
+        links.lock(user.pk)
+        identity = of_user(user).filter(pk=identity_id).first()
+        if identity is None:  # two calls at once
+            raise NotVisible()
+        identity.delete()
+        SignInCode.objects.filter(
+            user=user
+        ).delete()  # handed over for a sign-in that came this way
+        audit.record(
+            actor=user, action=AuditAction.IDENTITY_UNLINKED, target=user, issuer=identity.issuer
+        )
+        identity_unlinked.send(sender=ProviderIdentity, user=user, identity_id=identity_id)
+
+
+def name_of(issuer: str) -> str:
+    """Return the name of a provider: OIDC_NAME, or the address of one that is not used any more."""
+    return settings.OIDC_NAME if issuer == settings.OIDC_ISSUER else issuer
 
 
 def _user_of(person: Person) -> User:

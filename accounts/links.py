@@ -20,6 +20,7 @@ from django.utils import timezone
 from accounts.errors import LinkInvalid
 from accounts.models import MailedLink, User
 from accounts.signals import address_in_use, link_requested
+from config import ordered
 
 Purpose = MailedLink.Purpose
 LIFETIME = {
@@ -66,7 +67,7 @@ def prepare_due() -> int:
 
 
 def _lock_user(link: MailedLink) -> User | None:
-    """Lock and return the user of a request: the one whose address it has, if it names none."""
+    """Lock and return the user of a request. A request that names no user has the user's address."""
     user_id = link.user_id
     if user_id is None:
         found = User.objects.with_address(link.email)
@@ -94,12 +95,12 @@ def _prepare(link: MailedLink, user: User | None) -> None:
         return
     owner = User.objects.with_address(link.email) if link.purpose == Purpose.CHANGE_EMAIL else None
     if owner is not None and owner.pk != user.pk:
-        # The row stays as one of the address's mails; nobody gets its token.
+        # The row stays, because it counts as a mail to the address. Its token is sent to nobody.
         link.ended_at = link.mailed_at
         address_in_use.send(sender=MailedLink, user=owner, link=link)
     link.save()
     older = MailedLink.objects.filter(user=user, purpose=link.purpose, ended_at=None)
-    older.exclude(Q(pk__gt=link.pk) | Q(pk=link.pk)).update(ended_at=link.mailed_at)
+    ordered.update(older.exclude(Q(pk__gt=link.pk) | Q(pk=link.pk)), ended_at=link.mailed_at)
     link_requested.send(sender=MailedLink, user=user, link=link)
 
 
@@ -151,9 +152,9 @@ def use(link: MailedLink) -> None:
 
 
 def end_all(user: User, purposes: Iterable[Purpose] = tuple(Purpose)) -> None:
-    """End the user's links of these purposes, those that no mail was written for among them."""
+    """End the user's links of these purposes, also the links for which no mail was written yet."""
     live = MailedLink.objects.filter(user=user, purpose__in=list(purposes), ended_at=None)
-    live.update(ended_at=timezone.now())
+    ordered.update(live, ended_at=timezone.now())
 
 
 def _live() -> QuerySet[MailedLink]:

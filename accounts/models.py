@@ -205,7 +205,8 @@ class MailedLink(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     purpose = models.CharField(max_length=20, choices=Purpose.choices)
-    # Of a forgotten password, until the worker has looked: what was sent, and no user.
+    # A request for a forgotten password has the address as it was sent, and no user before the worker
+    # has searched the account.
     email = models.CharField("mailed to", max_length=emails.LENGTH_MAX)
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)

@@ -1,4 +1,4 @@
-"""The pages on which a user signs in to pages and out again, and those behind mailed links.
+"""The pages for signing in to pages and out again, and the pages behind mailed links.
 
 The API never reads the session of the first. The others are the same for everybody: the token is in the
 fragment of the address, which browsers send to no server, and their script gives it to the API.

@@ -1,4 +1,4 @@
-"""The rules for a new password and what follows from it, whichever way it is set."""
+"""The rules for a new password, and the end of all sign-ins after each change of a password."""
 
 import unicodedata
 

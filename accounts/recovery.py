@@ -1,4 +1,4 @@
-"""A forgotten password, and the address of an account: what is asked for, and what a link does."""
+"""Requests for a new password or another address, and the use of the links that are mailed for them."""
 
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
@@ -14,7 +14,7 @@ Purpose = MailedLink.Purpose
 
 
 def ask_for_reset(request: HttpRequest, *, email: str) -> None:
-    """Store that somebody wants a new password for this address. Raises RateLimited.
+    """Store a request for a new password of the account with this address. Raises RateLimited.
 
     Nothing is read about the address: the same two rows are written for known addresses, unknown ones
     and those of deactivated users, and the worker finds out who it is.

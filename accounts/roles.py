@@ -36,6 +36,7 @@ PERMISSIONS: dict[str, set[str]] = {
         "accounts.change_user",
         "accounts.view_refreshfamily",
         "accounts.view_apikey",
+        "accounts.view_provideridentity",
         "accounts.change_apikey",
         "audit.view_auditentry",
         "audit.view_apirequest",

@@ -153,7 +153,7 @@ CLOSED: set[tuple[str, str]] = {
     ("PATCH", "auth/me"), ("DELETE", "auth/me"), ("GET", "auth/me/export"),
     ("GET", "auth/api-keys/"), ("POST", "auth/api-keys/"), ("DELETE", "auth/api-keys/*"),
     ("GET", "auth/totp"), ("POST", "auth/totp"), ("DELETE", "auth/totp"),
-    ("POST", "auth/totp/confirm"),
+    ("POST", "auth/totp/confirm"), ("GET", "auth/me/identities"), ("DELETE", "auth/me/identities/*"),
     ("PATCH", "users/*/role"), ("PATCH", "users/*/moderator"), ("PATCH", "users/*/status"),
 }  # fmt: skip
 
@@ -168,7 +168,7 @@ def scope_of(method: str, route: str) -> Scope | None:
 
 
 def allows(granted: list[str], needed: Scope | None) -> bool:
-    """Return whether a key with these scopes may do what needs a scope."""
+    """Return whether a key with these scopes may call an operation that needs this scope."""
     if needed is None:
         return False
     return needed in granted or (Scope.READ in granted and needed.endswith(":read"))

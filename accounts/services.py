@@ -119,7 +119,7 @@ def end_sign_in(*, user: User, sign_in_id: uuid.UUID) -> None:
 
 @transaction.atomic
 def end_all_sign_ins(*, user: User) -> None:
-    """Revoke all tokens and API keys of the user, those of this request too. Safe to repeat."""
+    """Revoke all tokens and API keys of the user, also the token of this request. Safe to repeat."""
     tokens.end_all(user)
     api_keys.end_all(user)
     audit.record(actor=user, action=AuditAction.LOGGED_OUT_EVERYWHERE, target=user)

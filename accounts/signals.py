@@ -70,6 +70,11 @@ second_factor_changed = Signal()
 # Heard by, in this order: payments.receivers.tell_of_linked_identity.
 identity_linked = Signal()
 
+# Sent when an account at another provider opens a user's account no longer, inside the transaction, with
+# send(). Arguments: user (User), identity_id (UUID of the row that was deleted).
+# Heard by, in this order: payments.receivers.tell_of_unlinked_identity.
+identity_unlinked = Signal()
+
 # Sent by `manage.py seed` after roles and administrator, inside its transaction, with send().
 # Arguments: none. A receiver creates the first rows of its app unless they exist, and returns one line
 # for the operator.

@@ -6,12 +6,14 @@ sign-in, so that it ends with it: in the list of sign-ins, by a new password, or
 """
 
 import json
+import uuid
 from typing import Any
 
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.crypto import salted_hmac
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from rest_framework.exceptions import AuthenticationFailed
@@ -80,7 +82,7 @@ def _of_session(request: HttpRequest) -> tokens.Pair | None:
     if known == OVER:
         return None
     try:
-        pair = tokens.rotate(known) if known else _issue(request, user)
+        pair = tokens.renew(known) if known else _issue(request, user)
     except AuthenticationFailed:
         session[KEY] = OVER
         return None
@@ -89,8 +91,15 @@ def _of_session(request: HttpRequest) -> tokens.Pair | None:
 
 
 def _issue(request: HttpRequest, user: User) -> tokens.Pair:
+    """Start the sign-in of the session, once: the page's first calls may come at the same moment."""
     agent = request.META.get("HTTP_USER_AGENT", "")
-    return tokens.issue(user, network=limits.network_of(request), user_agent=agent)
+    name = salted_hmac("accounts.site_session", f"{user.pk}:{request.session.session_key}")
+    return tokens.issue(
+        user,
+        network=limits.network_of(request),
+        user_agent=agent,
+        family_id=uuid.uuid5(uuid.NAMESPACE_OID, name.hexdigest()),
+    )
 
 
 def _own_origins(request: HttpRequest) -> set[str]:

@@ -24,6 +24,7 @@ import audit.services as audit
 from accounts.errors import TokenExpired, TokenInvalid, TokenReused
 from accounts.models import RefreshFamily, User
 from audit.actions import AuditAction
+from config import ordered
 
 MAX_TOKEN_CHARS = 2048
 REMEMBERED = 4096  # verified access tokens in the memory of a process
@@ -42,18 +43,30 @@ class Pair:
     expires_in: int
 
 
-def issue(user: User, *, network: str = "", user_agent: str = "") -> Pair:
+def issue(
+    user: User, *, network: str = "", user_agent: str = "", family_id: uuid.UUID | None = None
+) -> Pair:
     """Start a sign-in and return its first tokens. The caller has verified the user's password.
 
     ``network`` is that of the request (`accounts.limits`). Of the user agent 200 characters are kept.
+    With a ``family_id`` the call is safe to repeat, also at the same moment: a sign-in of the user with
+    this id that is there already gives its valid tokens. Raises TokenInvalid if that one is over.
     """
-    family = RefreshFamily.objects.create(
-        user=user,
-        network=network,
-        user_agent=user_agent.replace("\x00", "")[:200],
-        current=uuid.uuid4().hex,
-        expires_at=timezone.now() + settings.REFRESH_TOKEN_LIFETIME,
-    )
+    now = timezone.now()
+    fields = {
+        "network": network,
+        "user_agent": user_agent.replace("\x00", "")[:200],
+        "current": uuid.uuid4().hex,
+        "expires_at": now + settings.REFRESH_TOKEN_LIFETIME,
+    }
+    if family_id is None:
+        family, is_new = RefreshFamily.objects.create(user=user, **fields), True
+    else:
+        family, is_new = RefreshFamily.objects.get_or_create(
+            pk=family_id, user=user, defaults=fields
+        )
+    if not is_new and (family.revoked_at is not None or family.expires_at <= now):
+        raise TokenInvalid()
     return _pair(family.pk, user.pk, family.current, aware_utcnow())
 
 
@@ -87,6 +100,22 @@ def rotate(refresh_token: str) -> Pair:
         return _pair(family_id, again.user_id, again.current, again.rotated_at)
     _revoke_if_reused(family_id, jti)
     raise TokenInvalid()
+
+
+def renew(refresh_token: str) -> Pair:
+    """Return new tokens of a refresh token's sign-in without using the refresh token up.
+
+    For a refresh token that never leaves the service. Any number of calls at the same moment succeed,
+    where `rotate` would take a late one for a theft. Raises TokenInvalid and TokenExpired.
+    """
+    claims = _read(RefreshToken, refresh_token)
+    family_id, jti, now = _uuid(claims, "fam"), _uuid(claims, "jti").hex, timezone.now()
+    live = RefreshFamily.objects.filter(
+        pk=family_id, current=jti, revoked_at=None, expires_at__gt=now
+    )
+    if not live.update(expires_at=now + settings.REFRESH_TOKEN_LIFETIME):
+        raise TokenInvalid()
+    return _pair(family_id, _uuid(claims, "sub"), jti, aware_utcnow())
 
 
 def _revoke_if_reused(family_id: uuid.UUID, jti: str) -> None:
@@ -136,9 +165,8 @@ def end_one(user: User, family_id: uuid.UUID) -> bool:
 
 def end_all(user: User) -> int:
     """Revoke all sign-ins of a user and return their number."""
-    return RefreshFamily.objects.filter(user=user, revoked_at=None).update(
-        revoked_at=timezone.now()
-    )
+    families = RefreshFamily.objects.filter(user=user, revoked_at=None)
+    return ordered.update(families, revoked_at=timezone.now())
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,18 @@ def turn_off(request: HttpRequest, *, user: User, current_password: str, code: s
     limits.count_attempt(request, user.email)
     if not is_on(user):
         raise TotpIsOff()
+    prove_owner(request, user, current_password=current_password, code=code)
+    with transaction.atomic():
+        _delete(user)
+        audit.record(actor=user, action=AuditAction.TOTP_OFF, target=user)
+        _tell(user, "off", key=f"{user.pk}:{timezone.now().timestamp()}")
+
+
+def prove_owner(request: HttpRequest, user: User, *, current_password: str, code: str) -> None:
+    """Let a signed-in user pass who knows the password, and the code of the second factor if it is on.
+
+    A wrong one counts against the limits of sign-ins. Raises WrongPassword, TotpWrong and TotpLocked.
+    """
     if not user.check_password(current_password):
         limits.count_failure(request, user.email)
         raise WrongPassword()
@@ -174,10 +186,6 @@ def turn_off(request: HttpRequest, *, user: User, current_password: str, code: s
     except (TotpRequired, TotpRefused):
         limits.count_failure(request, user.email)
         raise TotpWrong() from None
-    with transaction.atomic():
-        _delete(user)
-        audit.record(actor=user, action=AuditAction.TOTP_OFF, target=user)
-        _tell(user, "off", key=f"{user.pk}:{timezone.now().timestamp()}")
 
 
 @transaction.atomic
@@ -286,7 +294,7 @@ def _unconfirmed(user: User) -> Totp | None:
 
 
 def _step_of(code: str, secret: str, *, after: int) -> int | None:
-    """Return the time step whose code this is: one of now, within DRIFT, later than ``after``."""
+    """Return the code's time step: within DRIFT of now, later than ``after``; None for a wrong code."""
     now = int(timezone.now().timestamp()) // STEP_SECONDS
     codes = pyotp.TOTP(secret, interval=STEP_SECONDS)
     found = None

@@ -25,6 +25,8 @@ urlpatterns = [
     path("auth/api-keys/<id:pk>", key_views.ApiKeyViewSet.as_view({"delete": "destroy"})),
     path("auth/me", erasing_views.MeView.as_view()),
     path("auth/me/export", erasing_views.ExportView.as_view()),
+    path("auth/me/identities", oidc_views.IdentityViewSet.as_view({"get": "list"})),
+    path("auth/me/identities/<id:pk>", oidc_views.IdentityViewSet.as_view({"delete": "destroy"})),
     path("users/", views.UserViewSet.as_view({"get": "list"})),
     path("users/<id:pk>", views.UserViewSet.as_view({"get": "retrieve"})),
     path("users/<id:pk>/role", views.UserViewSet.as_view({"patch": "set_role"})),

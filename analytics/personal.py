@@ -7,7 +7,7 @@ from django.db import transaction
 from accounts.models import User
 from analytics import reactions
 from analytics.models import Reaction, VideoView, ViewerNumber
-from config import personal
+from config import ordered, personal
 from config.personal import Fate, Person, Rows
 from streaming import viewers
 from streaming.models import PlaybackSession
@@ -21,6 +21,7 @@ def _forget_viewer(person: Person) -> None:
     key = f"gone:{secrets.token_hex(16)}"
     with transaction.atomic():
         watched = PlaybackSession.objects.filter(user=person.user_id)
+        ordered.lock(watched)  # a session comes before its views
         VideoView.objects.filter(session__in=watched).update(viewer_key=key, network_key="")
         # In the sets of roll-ups the person's number stays, and stands for the new key.
         former = viewers.key_of_user(person.user_id)

@@ -41,6 +41,7 @@ class AuditAction(models.TextChoices):
     TOTP_RECOVERY_USED = "totp.recovery_used", "Recovery code of a second factor used"
     TOTP_RESET = "totp.reset", "Second factor taken away by an operator"
     IDENTITY_LINKED = "identity.linked", "Account at another provider linked"
+    IDENTITY_UNLINKED = "identity.unlinked", "Account at another provider unlinked"
     USER_ACTIVATED = "user.activated", "User activated"
     USER_DEACTIVATED = "user.deactivated", "User deactivated"
 
@@ -109,6 +110,7 @@ class AuditAction(models.TextChoices):
     SUBSCRIPTION_CHANGED = "subscription.changed", "Plan of a subscription changed"
     SUBSCRIPTION_PAST_DUE = "subscription.past_due", "Renewal failed"
     PAYMENT_METHOD_CHANGED = "subscription.method_changed", "Payment method changed"
+    CUSTOMER_DELETED = "customer.deleted", "Gateway's record of an erased user deleted"
     SUBSCRIPTION_ENDED = "subscription.ended", "Subscription ended"
     ENTITLEMENT_GRANTED = "entitlement.granted", "Entitlement granted"
     ENTITLEMENT_REVOKED = "entitlement.revoked", "Entitlement revoked"

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
+from config import ordered
+
 SIZE = 500
 MOST = 20  # batches of one call: what is left is done by the next call
 
@@ -15,7 +17,8 @@ def in_batches(rows: "QuerySet[Row, Any]", act: Callable[["QuerySet[Row, Any]"],
     """Call ``act`` with up to SIZE of the rows, up to MOST times; return the sum of its results.
 
     ``act`` deletes them, or changes them so that ``rows`` holds them no more. Its queryset keeps the
-    conditions of ``rows``: a row that another process has changed in the meantime is left alone.
+    conditions of ``rows``: a row that another process has changed in the meantime is left alone. Let it
+    call `config.ordered`, because a second worker may do the same work at the same time.
     """
     total = 0
     for _ in range(MOST):
@@ -29,4 +32,4 @@ def in_batches(rows: "QuerySet[Row, Any]", act: Callable[["QuerySet[Row, Any]"],
 
 def delete(rows: "QuerySet[Row, Any]") -> int:
     """Delete the rows in batches, and return how many were deleted."""
-    return in_batches(rows, lambda batch: batch.delete()[0])
+    return in_batches(rows, ordered.delete)

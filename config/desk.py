@@ -36,6 +36,7 @@ MENU: dict[str, list[Entry]] = {
         Entry("accounts.User", "Users", "person"),
         Entry("accounts.RefreshFamily", "Sign-ins", "login"),
         Entry("accounts.ApiKey", "API keys", "vpn_key"),
+        Entry("accounts.ProviderIdentity", "Accounts at the provider", "badge"),
         Entry("payments.Notice", "Mails", "mail"),
     ],
     "Shop": [
@@ -97,6 +98,7 @@ LINKS: dict[str, list[tuple[str, str, str]]] = {
         ("Payouts", "payments.Payout", "?creator__id__exact={pk}"),
         ("Sign-ins", "accounts.RefreshFamily", "?user__id__exact={pk}"),
         ("API keys", "accounts.ApiKey", "?user__id__exact={pk}"),
+        ("Accounts at the provider", "accounts.ProviderIdentity", "?user__id__exact={pk}"),
         ("Mails", "payments.Notice", "?user__id__exact={pk}"),
         ("What the user did", "audit.AuditEntry", "?actor={pk}"),
     ],

@@ -43,6 +43,11 @@ def normal_all(domains: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(normal(domain) for domain in domains))
 
 
+def of_text(text: str) -> list[str]:
+    """Return the domains of a text, between blanks, line breaks or commas, as `normal_all` does."""
+    return normal_all([domain for domain in re.split(r"[\s,]+", text) if domain])
+
+
 def frame_ancestors(domains: Sequence[str]) -> str:
     """Return the directive of Content-Security-Policy (level 3, section 6.4.2) for these domains.
 

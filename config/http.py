@@ -211,7 +211,7 @@ class RepetitionFilter(logging.Filter):
     """
 
     SECONDS = 60.0
-    LOGGERS = frozenset({"config.api.exceptions", "config.error_pages", "videos.storage"})
+    LOGGERS = frozenset({"config.api.exceptions", "config.error_pages", "videos.storage.away"})
 
     def __init__(self) -> None:
         super().__init__()

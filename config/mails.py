@@ -38,14 +38,6 @@ def render(template: str, **facts: Any) -> Mail:
     return Mail(subject, text, html)
 
 
-def of_words(subject: str, text: str) -> Mail:
-    """Return a mail of plain words without a template of their own. Its HTML has the same words."""
-    line = " ".join(subject.split())[:SUBJECT_MAX]
-    parts = [part.strip() for part in text.split("\n\n") if part.strip()]
-    facts = {"subject": line, "heading": line, "parts": parts}
-    return Mail(line, text, _rendered("config/mails/words.html", "base.html", facts))
-
-
 def _rendered(template: str, layout: str, facts: dict[str, Any]) -> str:
     context = Context(
         {

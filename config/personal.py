@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.models import Model, Q, QuerySet
 
-from config import batches
+from config import batches, ordered
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +98,4 @@ def emptied(rows: "QuerySet[Any, Any]", **empty: Any) -> int:
     differs = Q()
     for name, value in empty.items():
         differs |= ~Q(**{name: value}) if value is not None else Q(**{f"{name}__isnull": False})
-    return rows.filter(differs).order_by().update(**empty)
+    return ordered.update(rows.filter(differs), **empty)

@@ -130,7 +130,8 @@ personal.register(
     ),
     Rows(
         GatewayCustomer, "user", "the number of the gateway's customer", Fate.KEPT,
-        "The gateway has records of its own, which the operator erases there by this number.",
+        "Until the worker has had the gateway delete its own record, with the cards. While a"
+        " subscription runs there, the record stays.",
         "gateway_customers", ("gateway", "external_id"),
     ),
     Rows(IdempotencyRecord, "user", "answers that are repeated for a day", Fate.REMOVED, ""),

@@ -17,6 +17,7 @@ from accounts.signals import (
     attacked_account_opened,
     email_changed,
     identity_linked,
+    identity_unlinked,
     link_requested,
     password_reset,
     second_factor_changed,
@@ -231,6 +232,12 @@ def tell_of_linked_identity(sender, user: User, identity: ProviderIdentity, **kw
     account.write_linked_identity(user, identity)
 
 
+@receiver(identity_unlinked, dispatch_uid="payments.tell_of_unlinked_identity")
+def tell_of_unlinked_identity(sender, user: User, identity_id: UUID, **kwargs):
+    """Write to a user that an account at another provider opens theirs no longer."""
+    account.write_unlinked_identity(user, identity_id)
+
+
 @receiver(sandbox_events.message_sent, dispatch_uid="payments.sandbox_webhook")
 def sandbox_webhook(sender, body: bytes, headers: Mapping[str, str], **kwargs):
     """Receive the sandbox's message as a webhook event."""
@@ -259,6 +266,7 @@ def run_periodic_work(sender, every: str, **kwargs):
         lapsing.end_lapsed()
         deactivation.note_deactivated()
         followups.run_unless_silent(followups.cancel_abandoned)
+        followups.run_unless_silent(followups.delete_erased_customers)
         idempotency.forget_old_keys()
     elif every == "hour":
         scheduled.hourly()

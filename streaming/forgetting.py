@@ -1,11 +1,11 @@
-"""Forgetting what ended playback sessions no longer need."""
+"""Deleting the personal data that ended playback sessions no longer need."""
 
 from datetime import timedelta
 
 from django.db.models import F
 from django.utils import timezone
 
-from config import batches
+from config import batches, ordered
 from streaming.models import UNCOUNTED, PlaybackSession
 
 KEPT = timedelta(days=30)  # after the session has ended
@@ -23,5 +23,5 @@ def forget_devices() -> int:
     ).order_by("ended_at")
     uncounted = old.filter(access__in=UNCOUNTED, counted_seconds=F("folded_seconds"))
     return batches.delete(uncounted) + batches.in_batches(
-        old, lambda batch: batch.update(network=None, user_agent="")
+        old, lambda batch: ordered.update(batch, network=None, user_agent="")
     )

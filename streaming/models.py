@@ -14,7 +14,7 @@ from videos.models import Video
 
 # Those who may watch a video whatever its owner decides, and without paying.
 INSIDERS = ("owner", "admin", "moderator")
-PREVIEW = "preview"  # the reason for access of those who may see the video, but not watch it
+PREVIEW = "preview"  # the access of a viewer who may see the video, but not watch it
 # Playback with these reasons for access is no view, earns nothing and is in no figure.
 UNCOUNTED = (*INSIDERS, PREVIEW)
 # Playback with these reasons ends with the video's ``available_until``. Buyers keep what they bought.

@@ -50,7 +50,7 @@ def end_sessions_of_removed_video(sender, video: Video, **kwargs):
 
 @receiver(video_restricted, dispatch_uid="streaming.end_sessions_of_restricted_video")
 def end_sessions_of_restricted_video(sender, video: Video, **kwargs):
-    """End the sessions that rest on what the video was: free, visible to all, or with this preview.
+    """End the sessions that the video allows no more: it was free, visible to all, or had this preview.
 
     A private video stays with its owner and with administrators. A video that costs money now stays
     with those who have bought it or subscribe, too. A moderator who reviews it starts again at the desk.
@@ -78,7 +78,7 @@ def end_sessions_of_moved_video(sender, video: Video, fields: set[str], **kwargs
 
 @receiver(video_taken_down, dispatch_uid="streaming.end_sessions_of_taken_down_video")
 def end_sessions_of_taken_down_video(sender, video: Video, **kwargs):
-    """End all sessions of the video but those of its owner, administrators and moderators."""
+    """End all sessions of the video, except sessions of its owner, administrators and moderators."""
     watching = PlaybackSession.objects.filter(video=video).exclude(access__in=INSIDERS)
     sessions.end(watching, Reason.RESTRICTED)
 
@@ -98,7 +98,7 @@ def end_sessions_of_dismissed_moderator(sender, user: User, **kwargs):
 
 @receiver(user_deactivated, dispatch_uid="streaming.end_sessions_of_deactivated_user")
 def end_sessions_of_deactivated_user(sender, user: User, **kwargs):
-    """End all sessions of the user, and those of the user's videos that rest on no purchase."""
+    """End all sessions of the user, and the sessions of the user's videos that rest on no purchase."""
     sessions.end(PlaybackSession.objects.filter(user=user), Reason.DEACTIVATED)
     _end_unbought(user)
 

@@ -1,4 +1,4 @@
-"""Bodies of the streaming API: what clients send, and what they get."""
+"""The bodies of requests and answers of the streaming API."""
 
 import math
 

@@ -15,6 +15,7 @@ from rest_framework.exceptions import NotAuthenticated
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
+from config import ordered
 from config.errors import NotVisible
 from payments import locks
 from payments.entitlements import Access, can_watch, require_available
@@ -308,7 +309,7 @@ def end(
     deed: the session's own row says when and why.
     """
     now = timezone.now()
-    number = sessions.filter(ended_at=None).update(ended_at=now, end_reason=reason)
+    number = ordered.update(sessions.filter(ended_at=None), ended_at=now, end_reason=reason)
     if number and reason != Reason.IDLE:
         ended = sessions.filter(ended_at=now, end_reason=reason, expires_at__gt=now)
         audit.record_each(
@@ -342,10 +343,10 @@ def stop_and_measure(video: Video, order_ids: list[uuid.UUID]) -> float:
 
 
 def end_over() -> int:
-    """End the sessions of videos whose time is over; return their number.
+    """End the sessions of videos whose ``available_until`` has passed; return their number.
 
-    A session ends at ``available_until`` by its own grant. This is for those that started before the
-    date was set.
+    A session ends at ``available_until`` by its own grant. This ends the sessions that started before
+    the date was set.
     """
     over = PlaybackSession.objects.filter(
         video__available_until__lte=timezone.now(), access__in=LOSES_ENDED

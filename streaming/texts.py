@@ -75,7 +75,7 @@ FoundSerializer = inline_serializer(
 
 
 class OfWatchable(APIView):
-    """A view of a part of a video's content, for those who may watch the video."""
+    """A view of a part of a video's content, for viewers who may watch the video."""
 
     permission_classes = [MayBrowse]
 

@@ -4,20 +4,34 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from config import humans, money
+from config import domains, humans, money
 from config.admin import ReadOnlyAdmin
 from config.attention import State, Tile, count, needs_attention
-from config.confirming import asks_first
+from config.confirming import Question, asks_first
 from config.errors import NotVisible
 from videos.models import ProcessingJob, Video, WorkerPresence
 from videos.moderation import desk as desk  # registers its page
 from videos.services import catalogue, reprocessing, sources
 from videos.storage import folder
 
+SITES_MAX = 20_000  # characters
+
 
 def _length(videos):
     seconds = sum(video.duration_seconds or 0 for video in videos)
     return f"{humans.duration_text(seconds)} of video"
+
+
+def _is_there(status):
+    """Return the condition for an act: the video is not deleted, and has this status."""
+    return lambda video: video.deleted_at is None and video.status == status
+
+
+def _queue(service, video, actor):
+    """Queue a video by a service. Raises NotVisible for a deleted one, and what the service raises."""
+    if video.deleted_at is not None:
+        raise NotVisible("This video is deleted. Restore it first.")
+    service(video=video, actor=actor)
 
 
 class DeletedFilter(admin.SimpleListFilter):
@@ -53,24 +67,29 @@ class VideoAdmin(ReadOnlyAdmin):
     list_select_related = ["creator", "job"]
     search_fields = ["title", "creator__email", "id"]
     date_hierarchy = "created_at"
-    actions = ["delete_videos", "restore_videos", "retry_videos", "reprocess_videos"]
+    actions = [
+        "delete_videos", "restore_videos", "retry_videos", "reprocess_videos", "change_embedding",
+    ]  # fmt: skip
     # The columns that an operator asks for; the rest of the row is of use to programs.
     fields = [
         "title", "creator", "state", "description", "category", "tags", "price_with_currency",
-        "rental_price_with_currency", "rental_hours", "preview_seconds", "trailer", "length",
-        "picture", "renditions", "views",
+        "rental_price_with_currency", "rental_hours", "preview_seconds", "trailer", "embedding",
+        "length", "picture", "renditions", "views",
         "likes", "dislikes", "source_filename", "size", "source_container", "source_video_codec",
         "source_audio_codec", "source_notes", "source_path", "source_checksum", "current_version",
         "created_at", "published_at", "publish_at", "available_until", "allowed_countries",
         "refused_countries", "is_preorder", "deleted_at", "id",
     ]  # fmt: skip
     readonly_fields = [
-        "state", "price_with_currency", "rental_price_with_currency", "length", "size", "picture",
-        "source_notes", "created_at", "published_at", "deleted_at", "id",
+        "state", "price_with_currency", "rental_price_with_currency", "embedding", "length", "size",
+        "picture", "source_notes", "created_at", "published_at", "deleted_at", "id",
     ]  # fmt: skip
 
     def has_delete_any_permission(self, request):
         return request.user.has_perm("videos.delete_any_video")
+
+    def has_change_any_permission(self, request):
+        return request.user.has_perm("videos.change_any_video")
 
     def has_retry_any_permission(self, request):
         return request.user.has_perm("videos.retry_any_video")
@@ -123,6 +142,10 @@ class VideoAdmin(ReadOnlyAdmin):
             return "-"
         return f"{money.to_text(video.rental_price, video.currency)} {video.currency}"
 
+    @admin.display(description="sites that may embed it")
+    def embedding(self, video):
+        return ", ".join(video.embed_domains) or "those of its creator"
+
     @asks_first(
         "Delete …",
         permission="delete_any",
@@ -160,13 +183,11 @@ class VideoAdmin(ReadOnlyAdmin):
         button="Process again",
         about=_length,
         done="Queued",
-        offered=lambda video: video.deleted_at is None and video.status == Video.Status.FAILED,
+        offered=_is_there(Video.Status.FAILED),
         ends_something=False,
     )
     def retry_videos(self, actor, video):
-        if video.deleted_at is not None:
-            raise NotVisible("This video is deleted. Restore it first.")
-        sources.retry_processing(video=video, actor=actor)
+        _queue(sources.retry_processing, video, actor)
 
     @asks_first(
         "Make all renditions again …",
@@ -177,13 +198,27 @@ class VideoAdmin(ReadOnlyAdmin):
         button="Make them again",
         about=_length,
         done="Queued",
-        offered=lambda video: video.deleted_at is None and video.status == Video.Status.READY,
+        offered=_is_there(Video.Status.READY),
         ends_something=False,
     )
     def reprocess_videos(self, actor, video):
-        if video.deleted_at is not None:
-            raise NotVisible("This video is deleted. Restore it first.")
-        reprocessing.reprocess(video=video, actor=actor)
+        _queue(reprocessing.reprocess, video, actor)
+
+    @asks_first(
+        "Change who may embed …",
+        permission="change_any",
+        title="Change the sites that may embed these videos?",
+        effect="Frames on other sites stay empty from the next time that they are loaded.",
+        button="Change the sites",
+        done="Changed",
+        questions=[
+            Question("sites", "Sites, with blanks between (- for those of the creator)", SITES_MAX)
+        ],
+        offered=lambda video: video.deleted_at is None,
+    )
+    def change_embedding(self, actor, video, sites):
+        found = domains.of_text("" if sites.strip() == "-" else sites)
+        catalogue.change_video(video=video, actor=actor, embed_domains=found)
 
 
 @admin.register(ProcessingJob)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.db.models.functions import Now
 
+from config import ordered
 from videos import jobs
 from videos.models import Chunk, ProcessingJob, WorkerPresence
 
@@ -35,7 +36,7 @@ def announce(worker: str) -> None:
 
 def forget_workers() -> int:
     """Delete the rows of workers that were not seen for FORGET_WORKERS. Return their number."""
-    return WorkerPresence.objects.filter(seen_at__lt=Now() - FORGET_WORKERS).delete()[0]
+    return ordered.delete(WorkerPresence.objects.filter(seen_at__lt=Now() - FORGET_WORKERS))
 
 
 def release_of_dead_workers() -> int:

@@ -1,4 +1,4 @@
-"""The figures of outgoing webhooks: what waits, what was given up, and which endpoints fail."""
+"""The figures of outgoing webhooks: waiting deliveries, failed deliveries, and failing endpoints."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -115,7 +115,7 @@ class Event(models.Model):
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
-    """Deliveries, filtered by who may see them and by what is due."""
+    """Deliveries, filtered by the user who may see them, and by being due."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Return the deliveries to the user's own endpoints, and every delivery for administrators."""
@@ -130,7 +130,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 class Delivery(models.Model):
-    """One event for one endpoint, and what became of it: the outbox and the log.
+    """One event for one endpoint, with the result of sending it: the outbox and the log of deliveries.
 
     Written in the transaction of the event, and sent after it. ``due_since`` is the beginning, or that
     of a replay: three days later it is given up. ``not_before`` is the next attempt, and the lease of

@@ -1,4 +1,4 @@
-"""Writing events and their deliveries, in the transaction of what has happened."""
+"""Writing events and their deliveries, in the transaction of the change that they tell of."""
 
 import uuid
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def announce(
 ) -> None:
     """Store an event for each active endpoint that asks for it and whose owner may know of it.
 
-    Call it in the transaction of what has happened: both are then committed together or not at all.
+    Call it in the transaction of the change, so that both are committed together or not at all.
     ``about`` is the id of the object, whose events are delivered in order. ``key`` tells apart what
     may happen to one object several times: an event with the same type, object and key is dropped.
     ``data`` makes the event's data, and is called only if there is an endpoint. ``subject_id`` is the

@@ -8,7 +8,7 @@ from webhooks.models import Endpoint, Event
 
 
 def _erase_events(person: Person) -> None:
-    """Delete the events that tell of the person by name: what came later has the pseudonym."""
+    """Delete the events that hold the person's name or address. Later events have the pseudonym."""
     of_person = Q(subject=person.user_id) | Q(about=f"user:{person.user_id}")
     Event.objects.filter(of_person, created_at__lt=person.since).delete()
     if person.email:

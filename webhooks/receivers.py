@@ -164,7 +164,7 @@ def tell_of_payout(sender: Any, payout: Payout, **kwargs: Any) -> None:
 
 @receiver(worker_tick, dispatch_uid="webhooks.run_periodic_work")
 def run_periodic_work(sender: Any, every: str, **kwargs: Any) -> None:
-    """Send what is due, end what has waited for too long, and remove old rows.
+    """Send due deliveries, fail deliveries that have waited for too long, and remove old rows.
 
     Nothing is sent while payments are closed: a copy of a live database tells nobody.
     """

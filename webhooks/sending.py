@@ -1,4 +1,4 @@
-"""Sending deliveries: each by one process at a time, those about one object in their order.
+"""Sending deliveries: each by one process at a time, and the deliveries of one object in order.
 
 The worker calls `send_due` each second. It claims some deliveries, posts them in threads that use no
 database, stores the outcomes, and returns after a few seconds: the worker has other work too.
@@ -17,6 +17,7 @@ from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
+from config import ordered
 from payments.services.notices import writing
 from webhooks import posting
 from webhooks.models import Delivery, Endpoint
@@ -53,7 +54,7 @@ class _Task:
         self.answer = posting.post(self.message)
 
     def result(self) -> posting.Answer:
-        """Return what became of the request. A resolver of names that hangs is not waited for."""
+        """Return the result of the request. Does not wait for a DNS resolver that hangs."""
         if self.thread is not None:
             self.thread.join(posting.WHOLE_SECONDS + 1)
         return self.answer or posting.Answer(failure="The address's name was not resolved in time.")
@@ -74,11 +75,8 @@ def send_due() -> int:
 def give_up_old() -> int:
     """End the deliveries that have waited for PATIENCE, and return how many these were."""
     now = timezone.now()
-    return (
-        Delivery.objects.waiting()
-        .filter(due_since__lte=now - PATIENCE)
-        .update(status=Delivery.Status.FAILED, finished_at=now, failure=GAVE_UP)
-    )
+    old = Delivery.objects.waiting().filter(due_since__lte=now - PATIENCE)
+    return ordered.update(old, status=Delivery.Status.FAILED, finished_at=now, failure=GAVE_UP)
 
 
 def _chosen() -> list[Delivery]:
@@ -187,12 +185,15 @@ def _note_failure(endpoint_id: uuid.UUID, *, is_gone: bool) -> None:
 
 
 def _disable(endpoint: Endpoint, now: datetime, reason: str) -> None:
-    """Disable a locked endpoint that is dead, give up what waits for it, and write to its owner."""
+    """Disable a dead endpoint whose row is locked, fail its waiting deliveries, and mail its owner."""
     endpoint.disabled_at, endpoint.disabled_reason = now, reason
     endpoint.save(update_fields=["disabled_at", "disabled_reason"])
     given_up = Delivery.objects.waiting().filter(endpoint=endpoint)
-    number = given_up.update(
-        status=Delivery.Status.FAILED, finished_at=now, failure="The endpoint was disabled."
+    number = ordered.update(
+        given_up,
+        status=Delivery.Status.FAILED,
+        finished_at=now,
+        failure="The endpoint was disabled.",
     )
     audit.record(
         actor=None, action=AuditAction.WEBHOOK_ENDPOINT_DISABLED, target=endpoint, given_up=number

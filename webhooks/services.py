@@ -107,7 +107,7 @@ def delete_endpoint(*, endpoint: Endpoint, actor: User) -> None:
 def replay(*, delivery: Delivery, actor: User) -> Delivery:
     """Send a delivery that has ended again, with the same id and body.
 
-    Receivers that remember ids can drop what they had. Raises DeliveryWaits and EndpointDisabled.
+    A receiver that remembers ids can drop it. Raises DeliveryWaits and EndpointDisabled.
     """
     if not delivery.endpoint.is_active:
         raise EndpointDisabled()

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from config import batches
+from config import batches, ordered
 from webhooks.models import Delivery, Endpoint, Event
 
-KEPT = timedelta(days=30)  # the log of deliveries, and with it what events say of people
+KEPT = timedelta(days=30)  # the log of deliveries, and the personal data in its events
 
 
 def sweep() -> int:
@@ -16,7 +16,8 @@ def sweep() -> int:
     Return how many rows were deleted.
     """
     now = timezone.now()
-    Endpoint.objects.filter(previous_until__lte=now).update(previous_secret="", previous_until=None)
+    replaced = Endpoint.objects.filter(previous_until__lte=now)
+    ordered.update(replaced, previous_secret="", previous_until=None)
     deleted = batches.delete(Delivery.objects.filter(finished_at__lte=now - KEPT))
     # An hour, because a transaction may be writing a delivery that names the row.
     before = now - timedelta(hours=1)

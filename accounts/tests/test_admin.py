@@ -85,15 +85,16 @@ def test_the_lists_need_as_many_queries_for_any_number_of_rows(
     assert counts[0] == counts[1]
 
 
-def test_the_page_of_a_user_changes_the_display_name_only(site, viewer):
+def test_the_page_of_a_user_changes_the_display_name_and_embedding_only(site, viewer):
     path = reverse("admin:accounts_user_change", args=[viewer.pk])
     assert fields_of(site.get(path)) == [
         "id", "email", "email_verified", "display_name", "role", "is_moderator", "is_active", "groups",
-        "second_factor", "created_at", "last_login",
+        "second_factor", "embed_domains", "created_at", "last_login",
     ]  # fmt: skip
     before = User.objects.values("email", "role", "is_active", "is_staff").get(pk=viewer.pk)
 
-    assert list(site.get(path).context["adminform"].form.fields) == ["display_name"]
+    form = site.get(path).context["adminform"].form
+    assert list(form.fields) == ["display_name", "embed_domains"]
 
     answer = site.post(
         path,
@@ -222,3 +223,51 @@ def test_half_a_sign_in_is_asked_for_again(client, form):
     assert (answer.status_code, "_auth_user_id" in client.session) == (200, False)
     assert "This field is required." in answer.content.decode()
     assert not AuditEntry.objects.filter(action="login.failed").exists()
+
+
+class TestEmbedding:
+    """The sites that may embed a creator's videos, with the checks of the API."""
+
+    @pytest.fixture
+    def carl(self, make_user):
+        user = make_user("CREATOR", email="carl@example.com", display_name="Carl")
+        User.objects.filter(pk=user.pk).update(embed_domains=["old.example"])
+        return user
+
+    def save(self, site, user, sites: str):
+        path = reverse("admin:accounts_user_change", args=[user.pk])
+        return site.post(path, {"display_name": "Carl", "embed_domains": sites}, follow=True)
+
+    def test_the_page_shows_and_changes_them(self, site, carl, admin):
+        path = reverse("admin:accounts_user_change", args=[carl.pk])
+        assert b"old.example" in site.get(path).content
+
+        self.save(site, carl, "Blog.Example.com\n*.example.org, blog.example.com  münchen.example")
+
+        carl.refresh_from_db()
+        domains = ["blog.example.com", "*.example.org", "xn--mnchen-3ya.example"]
+        assert carl.embed_domains == domains
+        entry = AuditEntry.objects.get(action="user.profile_changed")
+        assert entry.actor_id == admin.pk
+        assert entry.data["changes"]["embed_domains"] == {
+            "before": ["old.example"],
+            "after": domains,
+        }
+        self.save(site, carl, "\n".join(domains))
+        assert AuditEntry.objects.filter(action="user.profile_changed").count() == 1
+
+        self.save(site, carl, "")
+        carl.refresh_from_db()
+        assert carl.embed_domains == []
+
+    @pytest.mark.parametrize(
+        "wrong",
+        ["https://a.example", "a.example:80", "-x", " ".join(f"a{n}.example" for n in range(51))],
+    )
+    def test_what_the_api_refuses_is_refused(self, site, carl, wrong):
+        answer = self.save(site, carl, wrong)
+
+        assert answer.context["adminform"].form.errors.keys() == {"embed_domains"}
+        carl.refresh_from_db()
+        assert carl.embed_domains == ["old.example"]
+        assert not AuditEntry.objects.filter(action="user.profile_changed").exists()

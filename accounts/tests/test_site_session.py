@@ -4,10 +4,12 @@ import json
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.test import Client
 
 from accounts import services as accounts
 from accounts import tokens
 from accounts.models import RefreshFamily
+from config.tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 URL = "/sign-in/session"
@@ -44,6 +46,42 @@ def test_the_page_of_a_signed_in_viewer_gets_access_tokens_of_one_sign_in(signed
         assert set(answer.json()) == {"access_token", "expires_in"}
         assert answer["Cache-Control"] == "no-store"
         assert me(client, answer).json()["email"] == user.email
+    assert RefreshFamily.objects.filter(user=user).count() == 1
+
+
+def test_two_first_calls_at_once_are_one_sign_in(signed_in):
+    """Both have read the session before either has written the sign-in into it."""
+    client, user = signed_in
+    cookie = client.cookies["sessionid"].value
+    before = Session.objects.get().session_data
+    first = ask(client)
+    Session.objects.update(session_data=before)
+    second = ask(client)
+
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert RefreshFamily.objects.filter(user=user).count() == 1
+    for answer in (first, second):
+        assert me(client, answer).json()["email"] == user.email
+    assert (ask(client).status_code, client.cookies["sessionid"].value) == (200, cookie)
+    assert RefreshFamily.objects.filter(user=user).count() == 1
+
+    tokens.end_all(user)
+    Session.objects.update(session_data=before)
+    assert ask(client).status_code == 204  # what was ended does not begin again
+    assert RefreshFamily.objects.filter(user=user, revoked_at=None).count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_eight_threads_with_one_new_session_are_one_sign_in(signed_in):
+    client, user = signed_in
+    cookie = client.cookies["sessionid"].value
+
+    def call(number):
+        other = Client()
+        other.cookies["sessionid"] = cookie
+        return ask(other).status_code
+
+    assert at_once(8, call) == [200] * 8
     assert RefreshFamily.objects.filter(user=user).count() == 1
 
 

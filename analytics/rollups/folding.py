@@ -23,7 +23,7 @@ from analytics.retention import Curve
 from analytics.rollups import months
 from analytics.rollups.cells import Playback, Quarters, add, begin_of, nothing, pack, quarter_of
 from analytics.rollups.models import Rollup, RollupDay, ViewerNumber
-from config import bulk
+from config import bulk, ordered
 from streaming.models import UNCOUNTED, PlaybackSession
 
 DAY = timedelta(days=1)
@@ -84,9 +84,8 @@ def mark(days: Iterable[date]) -> None:
     """
     wanted = sorted(set(days))
     RollupDay.objects.bulk_create([RollupDay(day=day) for day in wanted], ignore_conflicts=True)
-    RollupDay.objects.filter(day__in=wanted, pruned_at=None).update(
-        folded_at=None, claimed_at=None, in_month=False, changes=F("changes") + 1
-    )
+    kept = RollupDay.objects.filter(day__in=wanted, pruned_at=None)
+    ordered.update(kept, folded_at=None, claimed_at=None, in_month=False, changes=F("changes") + 1)
 
 
 def mark_late(moments: Iterable[datetime]) -> None:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from analytics.models import VideoView
 from analytics.rollups.cells import begin_of
 from analytics.rollups.models import RollupDay
-from config import batches
+from config import batches, ordered
 from payments.models import Entitlement
 from streaming.models import PlaybackSession
 
@@ -33,7 +33,8 @@ def prune(before: date) -> int:
     the first call on, reports know these days by their roll-ups alone.
     """
     before = _reach(before)
-    RollupDay.objects.filter(day__lt=before, pruned_at=None).update(pruned_at=timezone.now())
+    days = RollupDay.objects.filter(day__lt=before, pruned_at=None)
+    ordered.update(days, pruned_at=timezone.now())
     begin = begin_of(before)
     late = VideoView.objects.filter(session=OuterRef("pk"), at__gte=begin)
     old = PlaybackSession.objects.filter(

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts import api_keys
 from accounts.backends import forget_role_permissions
+from accounts.models import ProviderIdentity
 from audit import buffer
 from audit import protection as audit_protection
 from config import append_only, bounded
@@ -84,6 +85,7 @@ def one_of_each(
     """A row in every table that the admin site shows."""
     webhooks.create_endpoint(owner=admin, url="https://example.com/hook")
     api_keys.create(user=admin, name="server", scopes=["read"])
+    ProviderIdentity.objects.create(user=admin, issuer="https://id.example", subject="person-1")
     buyer, fan = make_user(), make_user()
     video = make_video(price=1999, title="<b>Bold</b>", tags=["fog"])
     order = buy(buyer, video)

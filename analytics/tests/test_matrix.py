@@ -57,6 +57,8 @@ MATRIX: dict[str, tuple[Any, ...]] = {
     "POST auth/api-keys/": ({}, 401, 400, 400, 400, 400, 400),
     "DELETE auth/api-keys/{id}": (None, 401, 404, 404, 204, 404, 404),
     "POST auth/oidc/token": ({}, 404, 404, 404, 404, 404, 404),  # there is no provider
+    "GET auth/me/identities": (None, 401, 200, 200, 200, 200, 200),
+    "DELETE auth/me/identities/{id}": ({}, 401, 400, 400, 400, 400, 400),
     "GET auth/totp": (None, 401, 200, 200, 200, 200, 200),
     "POST auth/totp": (None, 401, 200, 200, 200, 200, 200),
     "DELETE auth/totp": ({}, 401, 400, 400, 400, 400, 400),
@@ -476,6 +478,8 @@ class House:
             value = self.session()
         elif path.startswith("auth/sessions/{"):
             value = tokens.family_of(tokens.issue(self.owner).refresh)
+        elif path.startswith("auth/me/identities/{"):
+            value = uuid.uuid4()
         elif path.startswith("auth/api-keys/{"):
             value = api_keys.create(user=self.owner, name="x", scopes=["read"])[0].pk
         elif "orders/{" in path:

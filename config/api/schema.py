@@ -185,7 +185,8 @@ class AutoSchema(StandardizedErrorsSchema):
         if self._takes_body() and self.get_request_serializer():
             codes += refusals.WITH_BODY.items()
         for authenticator in view.get_authenticators():
-            codes += refusals.codes_by_status(getattr(authenticator, "refusals", ()))
+            if refusals_at := getattr(authenticator, "refusals_at", None):
+                codes += refusals.codes_by_status(refusals_at(view))
             if not any(isinstance(permission, AllowAny) for permission in permissions):
                 codes.append((401, (exceptions.NotAuthenticated.default_code,)))
         if any(not isinstance(each, (AllowAny, IsAuthenticated)) for each in permissions):

@@ -318,6 +318,9 @@ class Gateway(Protocol):
         Repeating a key returns the id of the first call.
         """
 
+    def delete_customer(self, external_id: str) -> None:
+        """Delete a user's record with its cards and subscriptions. Safe to repeat when it is gone."""
+
     def ensure_plan(self, plan: PlanTerms) -> str:
         """Return the gateway's id of a plan, and create the plan there first if it is missing.
 

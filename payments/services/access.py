@@ -9,6 +9,7 @@ from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
+from config import ordered
 from payments import locks
 from payments.models import Dispute, Entitlement, Invoice, Order, Payment, Refund, Subscription
 from payments.signals import entitlement_granted, entitlement_revoked
@@ -151,7 +152,7 @@ def record_expired() -> int:
     now = timezone.now()
     due = Entitlement.objects.filter(revoked_at=None, expired_at=None, ends_at__lte=now)
     some = list(due.order_by("ends_at").values_list("pk", flat=True)[:EXPIRED_AT_ONCE])
-    due.filter(pk__in=some).update(expired_at=now)
+    ordered.update(due.filter(pk__in=some), expired_at=now)
     expired = Entitlement.objects.filter(pk__in=some, expired_at=now).order_by("ends_at", "pk")
     for entitlement in expired:
         audit.record(

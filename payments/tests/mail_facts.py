@@ -49,6 +49,7 @@ def variants(title: str = TITLE) -> list[tuple[str, dict[str, Any]]]:
             for what in ("on", "off", "reset", "guessed", "recovery code used")
         ),
         ("linked_identity", {**account, "provider": "Example & Company"}),
+        ("unlinked_identity", {**account, "provider": "Example & Company"}),
         (
             "wrong_passwords",
             {**account, "since": "27 November 2026, 10:00", "failures": 40, "networks": 3},

@@ -7,9 +7,9 @@ import pytest
 from django.utils import timezone
 
 from accounts import identities, links
-from accounts.models import MailedLink, Totp, User
+from accounts.models import MailedLink, ProviderIdentity, Totp, User
 from accounts.oidc import Person
-from accounts.signals import second_factor_changed
+from accounts.signals import identity_unlinked, second_factor_changed
 from payments.models import Notice
 from payments.services.notices import sending
 from payments.tests.mailbox import Mailbox
@@ -197,3 +197,13 @@ def test_the_owner_of_a_linked_account_is_told(mailbox, ann, settings):
     [(address, subject, text)] = mailbox.mails
     assert (address, subject) == ("ann@example.com", "You can sign in with Example ID")
     assert "both open it from now on" in text
+
+
+def test_the_owner_of_an_unlinked_account_is_told_once(mailbox, ann, settings):
+    settings.OIDC_NAME = "Example ID"
+    for _ in range(2):
+        identity_unlinked.send(sender=ProviderIdentity, user=ann, identity_id=ann.pk)
+    sending.send_due()
+    [(address, subject, text)] = mailbox.mails
+    assert (address, subject) == ("ann@example.com", "Example ID no longer opens your account")
+    assert "unlinked from the one at Example ID" in text

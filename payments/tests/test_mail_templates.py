@@ -8,7 +8,6 @@ import pytest
 from django.utils import timezone
 
 from config import mails
-from config.templatetags.mails import LINK
 from payments.models import Notice
 from payments.services.notices import sending, writing
 from payments.tests.mail_facts import VIDEO, templates, variants
@@ -179,19 +178,6 @@ def test_a_server_that_is_away_for_an_hour_gets_every_mail_once(
         f"u{number}@example.com" for number in range(len(VARIANTS))
     )
     assert not Notice.objects.filter(sent_at=None).exists()
-
-
-@pytest.mark.django_db
-def test_plain_words_get_html_too(mailbox, make_user):
-    words = "First <b>part</b>.\nA line.\n\nSecond part.\n"
-    writing.write(make_user(email="a@example.com"), "Two\nlines", words, dedupe_key="k")
-    assert sending.send_due() == 1
-    [message] = mailbox.messages
-    assert message["Subject"] == "Two lines"
-    assert message.get_body(("plain",)).get_content().replace("\r\n", "\n") == words
-    html = message.get_body(("html",)).get_content()
-    assert "First &lt;b&gt;part&lt;/b&gt;.<br>A line.</p>" in html
-    assert LINK not in html
 
 
 @pytest.mark.django_db

@@ -82,13 +82,18 @@ def server(settings):
     controller.stop()
 
 
+def write_to(user: User, *, key: str, provider: str, email: str) -> None:
+    template = f"{writing.MAILS}/linked_identity.html"
+    writing.write_mail(user, template, dedupe_key=key, provider=provider, email=email)
+
+
 @pytest.fixture
 def write(make_user):
     def make(*names: str) -> list[Notice]:
         for name in names:
             user = User.objects.filter(email=f"{name}@example.com").first()
             user = user or make_user(email=f"{name}@example.com")
-            writing.write(user, f"To {name}", "Grüße\n", dedupe_key=f"k:{name}")
+            write_to(user, key=f"k:{name}", provider=name, email="Grüße")
         return list(Notice.objects.order_by("pk"))
 
     return make
@@ -228,7 +233,7 @@ def test_an_odd_address_of_old_concerns_its_own_mail_only(server, write, odd):
 
 def test_a_domain_of_other_letters_is_reached_in_its_own_name(server, make_user):
     user = make_user(email="ann@faß.example")
-    writing.write(user, "Hello", "Hello\n", dedupe_key="k")
+    write_to(user, key="k", provider="Example", email="ann")
 
     assert sending.send_due() == 1
 

@@ -72,7 +72,7 @@ class Delivery:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The process's snapshot, which also records what nginx has sent."""
+        """The process's snapshot, which also records the segments that nginx has sent."""
         return self._snapshot
 
     # --- start and end of the process -----------------------------------------------------------

@@ -27,7 +27,7 @@ PERIOD_SECONDS = 0.2
 STALE_SECONDS = 5.0
 FLUSH_SECONDS = 30.0
 SERVED_SECONDS = 1.0  # from a served segment to its session's row: players report every ten seconds
-# After the end of a session, so long until each process has heard of it and recorded what it sent.
+# Seconds after the end of a session until each process knows of it and has recorded its sent segments.
 SETTLED_SECONDS = 2 * PERIOD_SECONDS + SERVED_SECONDS + 0.5
 # ended_at is set before its transaction commits, by the clock of any host. So each load reaches back
 # over the longest wait for a lock, and a full load every few minutes finds even later commits.
@@ -76,7 +76,7 @@ class Snapshot:
         # (session, segment), from the event loop to the thread: append and popleft need no lock.
         self._served: deque[tuple[bytes, int]] = deque()
         self._begun: deque[tuple[bytes, int]] = deque()
-        self._parts: dict[UUID, int] = {}  # what the thread has to record
+        self._parts: dict[UUID, int] = {}  # segments that the thread has to record
         self._begun_parts: dict[UUID, int] = {}
         self._cursor: datetime | None = None
         self._loaded_at = self._flushed_at = self._full_load_at = float("-inf")
@@ -125,7 +125,7 @@ class Snapshot:
     def start(self) -> None:
         """Start the thread, unless this process has one. Safe to repeat.
 
-        The child of a fork has no thread and starts empty: its parent stores what the parent saw.
+        The child of a fork has no thread and starts empty: its parent stores its own activity.
         """
         if self._pid != os.getpid():
             self._reset()
@@ -285,13 +285,15 @@ def ended_sessions(since: datetime, now: datetime) -> "QuerySet[PlaybackSession,
 
 def store_activity(ids: list[UUID], now: datetime) -> None:
     """Set ``last_seen_at`` of the sessions that have not ended; unknown ids are skipped."""
+    from config import ordered
     from streaming.models import PlaybackSession
 
     # Small batches, because each locks its rows and heartbeats write to the same rows.
     for start in range(0, len(ids), 500):
-        PlaybackSession.objects.filter(
+        running = PlaybackSession.objects.filter(
             pk__in=ids[start : start + 500], ended_at__isnull=True
-        ).update(last_seen_at=now)
+        )
+        ordered.update(running, last_seen_at=now)
 
 
 def record_served(parts: dict[UUID, int]) -> dict[UUID, int]:

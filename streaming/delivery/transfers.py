@@ -1,4 +1,4 @@
-"""Files on their way to clients, and what stops them."""
+"""Running transfers of files to clients, and their end."""
 
 import asyncio
 from collections.abc import Callable

@@ -30,7 +30,7 @@ class Answer:
 
     @property
     def is_open(self) -> bool:
-        """Whether the service gave what was asked for, or led to it."""
+        """Whether the service gave the asset, or an address that leads to it."""
         return self.status < 400 and self.status not in (204,)
 
     def json(self) -> Any:

@@ -23,7 +23,7 @@ class Asset:
 
 
 def of_api(video: Video) -> list[Asset]:
-    """Return what the API shows of a video, beside its files."""
+    """Return the assets of a video that the API serves, beside its files."""
     home = f"{API}/videos/{video.pk}"
     caption = Caption.objects.filter(video=video).values_list("pk", flat=True).first()
     return [
@@ -151,7 +151,7 @@ def tricks(playback: Playback, name: str, stolen: Playback) -> dict[str, str]:
 
 
 def forgeries(grant: str) -> dict[str, str]:
-    """Return grants that nobody was given: ones that differ from a genuine one by little."""
+    """Return forged grants that differ from a genuine grant by little."""
     middle = len(grant) // 2
     other = "B" if grant[middle] != "B" else "C"
     return {

@@ -1,4 +1,4 @@
-"""What a bucket, or a CDN before it, gives to somebody without any right."""
+"""Requests to a bucket, or a CDN in front of it, by a client without any right."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote, urlsplit

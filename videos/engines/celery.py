@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from config import ordered
 from config.celery import app
 from videos.engines.queues import LOST_AFTER, QUEUE_OF, TRANSCODE
 from videos.models import Chunk, ProcessingJob
@@ -57,7 +58,8 @@ class CeleryEngine:
                     _send(celery, connection, told_of, queue)
                     sent += 1
                 told = [each for each in ids[:room] if each]
-                ProcessingJob.objects.due().filter(pk__in=told).update(dispatched_at=Now())
+                due_now = ProcessingJob.objects.due().filter(pk__in=told)
+                ordered.update(due_now, dispatched_at=Now())
         return sent
 
     def fault(self) -> str:

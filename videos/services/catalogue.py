@@ -81,6 +81,8 @@ def change_video(
     countries change, ``availability_changed`` is sent. A change writes one audit entry with each changed
     field before and after, of the description its name alone. Repeating a change writes nothing.
     """
+    if fields.get("is_paid") or fields.get("visibility") == Video.Visibility.PRIVATE:
+        previews.lock_with_users(video)
     if fields.get("is_paid") is False:
         fields["preview_seconds"] = None
     elif fields.get("preview_seconds") and "is_paid" not in fields:
@@ -127,6 +129,7 @@ def delete_video(*, video: Video, actor: User | None) -> None:
 
     Files, orders, payments and statistics are kept. Raises NotVisible if it is deleted already.
     """
+    previews.lock_with_users(video)
     deleted = Video.objects.alive().filter(pk=video.pk).update(deleted_at=timezone.now())
     if not deleted:
         raise NotVisible()

@@ -20,6 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework.exceptions import APIException, PermissionDenied
 
+from config import ordered
 from config.errors import ServiceUnavailable
 from config.ids import uuid7
 from videos import storage
@@ -163,7 +164,7 @@ def sweep() -> int:
     count = 0
     for upload in resuming.overdue():
         count += _expire(upload)
-    Upload.objects.filter(ended_at__lte=timezone.now() - resuming.KEPT).delete()
+    ordered.delete(Upload.objects.filter(ended_at__lte=timezone.now() - resuming.KEPT))
     for path in spool.folder().glob("*"):
         with suppress(OSError, ValueError):
             _remove_unknown(path)

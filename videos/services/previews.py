@@ -2,9 +2,11 @@
 
 import uuid
 
+from django.db.models import Q
 from rest_framework.exceptions import ValidationError
 
 from accounts.models import User
+from config import ordered
 from videos.models import Video
 
 
@@ -42,9 +44,14 @@ def may_be_trailer(video: Video) -> bool:
     return not video.is_paid and video.visibility != Video.Visibility.PRIVATE
 
 
+def lock_with_users(video: Video) -> None:
+    """Lock a video and those whose trailer it is, by id: two videos can be each other's trailer."""
+    ordered.lock(Video.objects.filter(Q(pk=video.pk) | Q(trailer=video.pk)))
+
+
 def clear_trailer(trailer: Video) -> None:
     """Take a video away from all videos whose trailer it is. Safe to repeat."""
-    Video.objects.filter(trailer=trailer).update(trailer=None)
+    ordered.update(Video.objects.filter(trailer=trailer), trailer=None)
 
 
 def _refuse(detail: str) -> None:

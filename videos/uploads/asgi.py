@@ -153,7 +153,12 @@ def refusal_before_body(environ: Environ) -> APIException | None:
 
 
 def refusal_of(refusal: BodyRefused) -> APIException:
-    """Return a refusal of the body as an error of the API, which is answered and recorded as one."""
+    """Return a refusal of the body as an error of the API, which is answered and recorded as one.
+
+    A service that is busy is no fault of the code: its refusal is logged without a traceback.
+    """
+    if refusal.status == ServiceUnavailable.status_code:
+        return ServiceUnavailable(refusal.detail, refusal.code)
     error = APIException(refusal.detail, refusal.code)
     error.status_code = refusal.status
     return error

@@ -113,6 +113,8 @@ class ResumableUploads:
             await self._in(self._settling, partial(with_connections(Transfer.settle), transfer))
         except (APIException, BodyRefused, ClientGone) as error:
             await self._in(self._files, partial(transfer.stop, _refusal(error)))
+        except DatabaseError:  # parts are joined by their rows
+            await self._in(self._files, partial(transfer.stop, ServiceUnavailable()))
         except BaseException:
             await self._in(self._files, transfer.close)
             raise

@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser, Group
 from django.utils import timezone
 
 from accounts import api_keys, services, tokens
-from accounts.models import User
+from accounts.models import ProviderIdentity, User
 from accounts.roles import MODERATOR, Role
 from config.ids import uuid7
 from payments import models
@@ -116,6 +116,12 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
     keys = [
         api_keys.create(user=user, name="script", scopes=["read"])[0] for user in (viewer, creator)
     ]
+    identities = [
+        ProviderIdentity.objects.create(
+            user=user, issuer="https://id.example", subject=f"p{user.pk}"
+        )
+        for user in (viewer, creator, world.people["ADMIN"])
+    ]
     world.values = {
         "videos": [video.pk for video in videos],
         "uploads": [upload.pk for upload in uploads],
@@ -133,6 +139,7 @@ def make_world(make_user: Make, make_video: Make, buy: Make, subscribe: Make) ->
         "endpoints": [endpoint.pk for endpoint in endpoints],
         "deliveries": list(Delivery.objects.values_list("pk", flat=True)),
         "api-keys": [key.pk for key in keys],
+        "identities": [identity.pk for identity in identities],
         "users": [user.pk for user in bystanders],
         "sessions": list(PlaybackSession.objects.values_list("pk", flat=True)),
         "play": [sessions.stream_token(user=AnonymousUser(), video_id=free.pk)[0], *playing[0][1:]],

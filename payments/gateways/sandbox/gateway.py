@@ -103,6 +103,9 @@ class SandboxGateway:
     def create_customer(self, *, user_id: str, email: str, key: str) -> str:
         return ""
 
+    def delete_customer(self, external_id: str) -> None:
+        """Do nothing, because the sandbox keeps no customers."""
+
     def ensure_plan(self, plan: PlanTerms) -> str:
         return plan.code
 

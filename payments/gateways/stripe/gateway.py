@@ -19,9 +19,11 @@ from payments.gateways.base import (
     GatewayEvent,
     Item,
     MethodUnknown,
+    NotThere,
     PaymentSnapshot,
     PlanTerms,
     PublicSettings,
+    ReferenceGone,
     RefundRefused,
     RefundSnapshot,
     SubscriptionSnapshot,
@@ -226,6 +228,10 @@ class StripeGateway:
                 {"email": email, "metadata": {"user_id": user_id}}, with_key(key)
             )
             return customer.id
+
+    def delete_customer(self, external_id: str) -> None:
+        with suppress(NotThere, ReferenceGone), sdk_errors_translated():
+            connect().v1.customers.delete(external_id)
 
     def ensure_plan(self, plan: PlanTerms) -> str:
         with sdk_errors_translated():

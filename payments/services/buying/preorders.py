@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from config import ordered
 from payments import errors
 from payments.errors import NothingToRefund
 from payments.models import Order, Refund
@@ -48,7 +49,8 @@ def settle() -> int:
     waiting = Order.objects.filter(
         status=Order.Status.PAID, available_from__isnull=False, fulfilled_at=None
     )
-    waiting.filter(available_from__lte=now).exclude(_is_broken(now)).update(fulfilled_at=now)
+    kept = waiting.filter(available_from__lte=now).exclude(_is_broken(now))
+    ordered.update(kept, fulfilled_at=now)
     return sum(_give_back(order, now) for order in _due(waiting.filter(_is_broken(now)), now))
 
 

@@ -21,7 +21,7 @@ from payments.errors import GatewayUnavailable, PaymentsClosed
 from payments.gateways.base import GatewayAway, NotThere, RequestRefused
 from payments.models import Invoice, Order, Payment, Subscription
 from payments.services.gateway_news import changes
-from payments.services.settling import evidence, refunds
+from payments.services.settling import customers, evidence, refunds
 from payments.services.settling.facts import sync_payment
 from payments.services.subscribing import deactivation
 from payments.services.subscribing.follow_gateway import sync_subscription
@@ -86,6 +86,14 @@ def cancel_abandoned() -> int:
     over = Q(order__expires_at__lte=timezone.now() - CONFIRM_WITHIN)
     closed = over & ~Q(order__status__in=Order.OPEN)
     return _each(WAITING.filter(closed | UNPAYABLE).order_by("pk")[:AT_ONCE], _cancel_payment)
+
+
+def delete_erased_customers() -> int:
+    """Delete the gateway's records of erased users; return the number of calls. Safe to repeat.
+
+    Raises OSError when a gateway does not answer.
+    """
+    return _each(customers.due_to_delete(), customers.delete_at_gateway)
 
 
 def _payments_of_deactivated() -> list[Payment]:

@@ -1,5 +1,7 @@
 """Mails about the password and the address of an account. `sending` puts the links in."""
 
+from uuid import UUID
+
 from django.conf import settings
 
 from accounts.models import MailedLink, ProviderIdentity, User
@@ -78,6 +80,17 @@ def write_second_factor(user: User, what: str, key: str) -> None:
         dedupe_key=f"totp {what}:{key}"[:200],
         email=user.readable_email,
         what=what,
+    )
+
+
+def write_unlinked_identity(user: User, identity_id: UUID) -> None:
+    """Write that an account at another provider opens the user's account no longer."""
+    write_mail(
+        user,
+        f"{MAILS}/unlinked_identity.html",
+        dedupe_key=f"unlinked:{identity_id}",
+        email=user.readable_email,
+        provider=settings.OIDC_NAME,
     )
 
 

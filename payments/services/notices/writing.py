@@ -32,31 +32,6 @@ def write_mail(
     token. A second mail with the same ``dedupe_key`` is dropped.
     """
     mail = mails.render(template, **facts)
-    _store(to, mail, dedupe_key=dedupe_key, address=address, link_id=link_id)
-
-
-def write(
-    to: User | uuid.UUID,
-    subject: str,
-    body: str,
-    *,
-    dedupe_key: str,
-    address: str = "",
-    link_id: uuid.UUID | None = None,
-) -> None:
-    """Store a mail of plain words, as `write_mail` does one of a template."""
-    mail = mails.of_words(subject, body)
-    _store(to, mail, dedupe_key=dedupe_key, address=address, link_id=link_id)
-
-
-def _store(
-    to: User | uuid.UUID,
-    mail: mails.Mail,
-    *,
-    dedupe_key: str,
-    address: str,
-    link_id: uuid.UUID | None,
-) -> None:
     notice = Notice(
         user_id=to.pk if isinstance(to, User) else to,
         subject=mail.subject,

@@ -3,11 +3,18 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 
+import audit.services as audit
 from accounts.models import User
+from audit.actions import AuditAction
+from payments import gateways
 from payments.gateways.base import Gateway, ReferenceGone
-from payments.models import GatewayCustomer
+from payments.models import GatewayCustomer, Subscription
+
+AT_ONCE = 100
 
 Result = TypeVar("Result")
 
@@ -52,6 +59,35 @@ def ensure(user: User, gateway: Gateway) -> str:
     if not gateway.keeps_customers:
         return ""
     return (_known(user, gateway) or _created(user, gateway)).external_id
+
+
+def due_to_delete() -> list[GatewayCustomer]:
+    """Return up to 100 records of erased users at the open gateway.
+
+    While a subscription runs, the record stays: to delete it would end the period that was paid.
+    """
+    live = Subscription.objects.filter(user=OuterRef("user"), status__in=Subscription.LIVE)
+    erased = GatewayCustomer.objects.filter(user__erasure__isnull=False).exclude(Exists(live))
+    return list(erased.filter(gateway=settings.PAYMENT_GATEWAY).order_by("pk")[:AT_ONCE])
+
+
+def delete_at_gateway(customer: GatewayCustomer) -> None:
+    """Delete an erased user's record at its gateway, and then the row that shows that this is due.
+
+    Safe to repeat, and to run twice at once: the gateway takes a second deletion for done, and the one
+    process that deletes the row writes the audit entry. Call it outside of any transaction. Raises
+    OSError and RequestRefused; the row stays then.
+    """
+    gateways.by_name(customer.gateway).delete_customer(customer.external_id)
+    with transaction.atomic():
+        if GatewayCustomer.objects.filter(pk=customer.pk).delete()[0]:
+            audit.record(
+                actor=None,
+                action=AuditAction.CUSTOMER_DELETED,
+                target=customer.user,
+                gateway=customer.gateway,
+                customer=customer.external_id,
+            )
 
 
 def _known(user: User, gateway: Gateway) -> GatewayCustomer | None:

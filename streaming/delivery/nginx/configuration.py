@@ -175,7 +175,7 @@ def _listen(site: Site) -> str:
 
 
 def _bucket(site: Site) -> str:
-    """Return what the block http has for a bucket."""
+    """Return the lines of the block ``http`` that a bucket needs."""
     if not bucket.is_used():
         return ""
     folder, script = _quoted(str(site.folder))[1:-1], _quoted(str(site.folder / bucket.SCRIPT))

@@ -41,7 +41,7 @@ class Link:
     """The ASGI application of the exchange."""
 
     def __init__(self, media: LazyDelivery, ended: Ended | None = None):
-        """``ended`` returns what `_ended` does; tests have a table of their own."""
+        """``ended`` takes the place of `_ended`, so that tests can give ended sessions of their own."""
         self._media, self._ended = media, ended or _ended
         # One thread: the exchanges of all nginx servers take turns, and keep one database connection.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="delivery-link")
