@@ -1,10 +1,49 @@
-"""Inserting many rows at once, several times as fast as ``bulk_create``: no model object is made."""
+"""Writing and reading many rows at once, several times as fast as with objects for rows and ids."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import connections, models, router
+
+
+class IdText(models.Func):
+    """The id in a column as the text that ``str`` gives, made by the database.
+
+    Without it, Django makes a `uuid.UUID` of each value: a few microseconds for each id that is read,
+    and again for its text.
+
+    >>> PoolShare.objects.values_list(IdText("creator"), "amount")  # doctest: +SKIP
+    """
+
+    arity = 1
+    output_field = models.TextField()
+    template = "CAST(%(expressions)s AS text)"
+
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+        sql, values = compiler.compile(self.source_expressions[0])
+        return id_text(connection, sql), [*values] * 5
+
+
+def id_text(connection: Any, column: str) -> str:
+    """Return the expression of `IdText` in SQL for this database."""
+    if connection.vendor != "sqlite":
+        return f"CAST({column} AS text)"
+    parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+    return " || '-' || ".join(f"substr({column}, {begin}, {length})" for begin, length in parts)
+
+
+def read(rows: models.QuerySet[Any, Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a ``values_list`` as the driver gives them, without Django's conversions.
+
+    So read ids as `IdText` and no times. A sum is a Decimal on PostgreSQL, with a whole value.
+    """
+    connection = connections[rows.db]
+    sql, values = rows.query.get_compiler(connection=connection).as_sql()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        while batch := cursor.fetchmany(2000):
+            yield from batch
 
 
 def insert(
@@ -34,9 +73,7 @@ def insert(
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             values = ", ".join(["%s"] * len(fields))
-            cursor.executemany(
-                f"{into} VALUES ({values}){ending}", list(zip(*columns, strict=True))
-            )
+            cursor.executemany(f"{into} VALUES ({values}){ending}", zip(*columns, strict=True))
         else:
             arrays = ", ".join(f"%s::{field.db_type(connection)}[]" for field in fields)
             cursor.execute(f"{into} SELECT * FROM UNNEST({arrays}){ending}", columns)  # noqa: S608 - no values
@@ -51,7 +88,10 @@ def _for_sqlite(field: Any, column: Iterable[Any]) -> list[Any]:
     """Return a column's values as SQLite stores them: its driver knows no UUIDs and no times."""
     kind = field.target_field if field.is_relation else field
     if isinstance(kind, models.UUIDField):
-        return [str(value).replace("-", "") for value in column]
+        return [
+            value.hex if isinstance(value, uuid.UUID) else value.replace("-", "")
+            for value in column
+        ]
     if isinstance(kind, models.DateTimeField):
         connection = connections[router.db_for_write(field.model)]
         known: dict[Any, Any] = {}
