@@ -7,36 +7,10 @@ from typing import Any
 from django.db import connections, models, router
 
 
-class IdText(models.Func):
-    """The id in a column as the text that ``str`` gives, made by the database.
-
-    Without it, Django makes a `uuid.UUID` of each value: a few microseconds for each id that is read,
-    and again for its text.
-
-    >>> PoolShare.objects.values_list(IdText("creator"), "amount")  # doctest: +SKIP
-    """
-
-    arity = 1
-    output_field = models.TextField()
-    template = "CAST(%(expressions)s AS text)"
-
-    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
-        sql, values = compiler.compile(self.source_expressions[0])
-        return id_text(connection, sql), [*values] * 5
-
-
-def id_text(connection: Any, column: str) -> str:
-    """Return the expression of `IdText` in SQL for this database."""
-    if connection.vendor != "sqlite":
-        return f"CAST({column} AS text)"
-    parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
-    return " || '-' || ".join(f"substr({column}, {begin}, {length})" for begin, length in parts)
-
-
 def read(rows: models.QuerySet[Any, Any]) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a ``values_list`` as the driver gives them, without Django's conversions.
 
-    So read ids as `IdText` and no times. A sum is a Decimal on PostgreSQL, with a whole value.
+    So give ids to `id_text`, and read no times. A sum is a Decimal on PostgreSQL, with a whole value.
     """
     connection = connections[rows.db]
     sql, values = rows.query.get_compiler(connection=connection).as_sql()
@@ -44,6 +18,21 @@ def read(rows: models.QuerySet[Any, Any]) -> Iterator[tuple[Any, ...]]:
         cursor.execute(sql, values)
         while batch := cursor.fetchmany(2000):
             yield from batch
+
+
+def id_text(stored: uuid.UUID | str | None) -> str:
+    """Return the text of an id that `read` gives, the same on every database. None gives "None"."""
+    if isinstance(stored, str):
+        return f"{stored[:8]}-{stored[8:12]}-{stored[12:16]}-{stored[16:20]}-{stored[20:]}"
+    return str(stored)
+
+
+def id_text_sql(connection: Any, column: str) -> str:
+    """Return the expression in SQL for what `id_text` returns, on this database."""
+    if connection.vendor != "sqlite":
+        return f"CAST({column} AS text)"
+    parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+    return " || '-' || ".join(f"substr({column}, {begin}, {length})" for begin, length in parts)
 
 
 def insert(

@@ -91,7 +91,7 @@ def open_for_shares(pool: Pool, *, first: str, last: str) -> None:
     """
     connection = connections[router.db_for_write(LedgerAccount)]
     before, after = _code(Role.CREATOR, "?", pool.currency).split("?")
-    id_text = bulk.id_text(connection, "share.creator_id")
+    id_text = bulk.id_text_sql(connection, "share.creator_id")
     # A sale may open one of them at the same moment; so conflicts are ignored. As in
     # `posting.post_shares`, substr keeps the index of the roles out.
     with connection.cursor() as cursor:

@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from config import bulk
-from config.bulk import IdText
+from config.bulk import id_text
 from config.ids import uuid7_text
 from config.turns import Turns
 from payments import modes
@@ -62,13 +62,11 @@ def compute(month: Month, currency: str, *, is_older: bool = False) -> dict[str,
     during = present & Q(entry__effective_at__gte=month.start, entry__effective_at__lt=month.end)
     opening = _net_by_creator(currency, before, "currency")
     by_kind = _net_by_creator(currency, during, "entry__kind")
-    payouts = _net_by_creator(
-        currency, during & Q(entry__kind__in=PAYOUTS), IdText("entry__payout")
-    )
+    payouts = _net_by_creator(currency, during & Q(entry__kind__in=PAYOUTS), "entry__payout")
     sales = _sales(currency, during)
     pool = Pool.objects.filter(period=str(month), currency=currency).first()
-    shares = PoolShare.objects.filter(pool=pool).values_list(IdText("creator"), "seconds")
-    seconds = dict(bulk.read(shares))
+    shares = PoolShare.objects.filter(pool=pool).values_list("creator", "seconds")
+    seconds = {id_text(creator): own for creator, own in bulk.read(shares)}
     plain = plain_writer(pool, month, currency) if pool else None
     bodies = {}
     for creator in sorted(by_kind.keys() | sales.keys() | seconds.keys()):
@@ -84,7 +82,7 @@ def compute(month: Month, currency: str, *, is_older: bool = False) -> dict[str,
             opening=opened,
             by_kind=nets,
             sales=sales.get(creator, {}),
-            payouts=payouts.get(creator, {}),
+            payouts={id_text(pk): net for pk, net in payouts.get(creator, _NONE).items()},
             pool=pool if creator in seconds else None,
             seconds=seconds.get(creator, 0),
         )
@@ -117,8 +115,9 @@ def discrepancies(month: Month, currency: str) -> Iterable[str]:
     as_older: dict[str, str] | None = None
     of_creator = f"the statement {month} {currency} of creator"
     stored = Statement.objects.filter(period=str(month), currency=currency).order_by("creator_id")
-    rows = stored.values_list(IdText("creator"), "body", "sha256")
-    for creator, body, digest in bulk.read(rows):
+    rows = stored.values_list("creator", "body", "sha256")
+    for creator_id, body, digest in bulk.read(rows):
+        creator = id_text(creator_id)
         wanted = expected.pop(creator, None)
         if sha256(body) != digest:
             yield f"{of_creator} {creator} does not match its hash"
@@ -160,18 +159,21 @@ def as_csv(statement: Statement) -> str:
     return text.getvalue()
 
 
-def _net_by_creator(currency: str, transfers: Q, key: str | IdText) -> dict[str, dict[str, int]]:
-    """Return credits minus debits on creators' accounts, by creator and then by a text of transfers."""
+def _net_by_creator(currency: str, transfers: Q, key: str) -> dict[str, dict[str, int]]:
+    """Return credits minus debits on creators' accounts, by creator and then by a transfers' field.
+
+    The field's values are those of `bulk.read`.
+    """
     by_creator: dict[str, dict[str, int]] = defaultdict(dict)
     for side, sign in (("credit", 1), ("debit", -1)):
         rows = (
             Transfer.objects.filter(transfers, currency=currency, **{f"{side}__role": Role.CREATOR})
             .order_by()
-            .values_list(IdText(f"{side}__owner"), key)
+            .values_list(f"{side}__owner", key)
             .annotate(total=Sum("amount"))
         )
-        for creator, value, total in bulk.read(rows):
-            nets = by_creator[str(creator)]
+        for owner, value, total in bulk.read(rows):
+            nets = by_creator[id_text(owner)]
             nets[value] = nets.get(value, 0) + sign * int(total)
     return by_creator
 

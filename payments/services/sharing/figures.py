@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import F, Q, Sum
 
 from config import bulk
-from config.bulk import IdText
+from config.bulk import id_text
 from payments import modes
 from payments.ledger import accounts
 from payments.models import Invoice, LedgerAccount, Pool, Transfer, WatchDaily
@@ -44,8 +44,10 @@ class Closing:
 
 def as_stored(pool: Pool) -> Closing:
     """Return a closed month from its stored pool and shares."""
-    rows = pool.shares.order_by("creator_id").values_list(IdText("creator"), "seconds", "amount")
-    shares = {creator: Share(seconds, amount) for creator, seconds, amount in bulk.read(rows)}
+    rows = pool.shares.order_by("creator_id").values_list("creator", "seconds", "amount")
+    shares = {
+        id_text(creator): Share(seconds, amount) for creator, seconds, amount in bulk.read(rows)
+    }
     return Closing(pool, shares)
 
 
@@ -134,13 +136,13 @@ def _watched_seconds(month: Month, counted: Mapping[str, Payer]) -> dict[str, di
             plan_seconds__gte=MIN_SECONDS,
         )
         .exclude(user=F("creator"))
-        .values_list(IdText("user"), IdText("creator"))
+        .values_list("user", "creator")
         .annotate(seconds=Sum("plan_seconds"))
     )
     watched: dict[str, dict[str, int]] = {}
     for user, creator, seconds in bulk.read(rows.order_by()):
-        if payer := counted.get(user):
-            watched.setdefault(user, {})[creator] = payer.weight(int(seconds))
+        if payer := counted.get(name := id_text(user)):
+            watched.setdefault(name, {})[id_text(creator)] = payer.weight(int(seconds))
     return watched
 
 

@@ -14,7 +14,7 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config import bulk
-from config.bulk import IdText
+from config.bulk import id_text
 from config.turns import Turns
 from payments import locks, modes
 from payments.errors import EarlierPeriodOpen, PeriodNotOver
@@ -245,9 +245,9 @@ def _discrepancies(pool: Pool, month: Month) -> Iterable[str]:
 
 def _booked_shares(pool: Pool) -> dict[str, int]:
     """Return the amounts that a pool's journal entry credits, by the creator's id."""
-    rows = Transfer.objects.filter(entry__pool=pool).values_list(IdText("credit__owner"))
+    rows = Transfer.objects.filter(entry__pool=pool).values_list("credit__owner")
     totals = rows.annotate(total=Sum("amount")).order_by()
-    return {str(owner): int(total) for owner, total in bulk.read(totals)}
+    return {id_text(owner): int(total) for owner, total in bulk.read(totals)}
 
 
 def _currencies(month: Month) -> list[str]:
