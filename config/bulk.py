@@ -62,7 +62,9 @@ def insert(
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             values = ", ".join(["%s"] * len(fields))
-            cursor.executemany(f"{into} VALUES ({values}){ending}", zip(*columns, strict=True))
+            cursor.executemany(
+                f"{into} VALUES ({values}){ending}", list(zip(*columns, strict=True))
+            )
         else:
             arrays = ", ".join(f"%s::{field.db_type(connection)}[]" for field in fields)
             cursor.execute(f"{into} SELECT * FROM UNNEST({arrays}){ending}", columns)  # noqa: S608 - no values

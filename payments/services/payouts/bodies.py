@@ -101,9 +101,9 @@ def body_of(
     *,
     is_older: bool,
     opening: int,
-    by_kind: dict[str, int],
-    sales: dict[str, Sales],
-    payouts: dict[str, int],
+    by_kind: Mapping[str, int],
+    sales: Mapping[str, Sales],
+    payouts: Mapping[str, int],
     pool: Pool | None,
     seconds: int,
 ) -> Body:
