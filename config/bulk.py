@@ -1,10 +1,38 @@
-"""Inserting many rows at once, several times as fast as ``bulk_create``: no model object is made."""
+"""Writing and reading many rows at once, several times as fast as with objects for rows and ids."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import connections, models, router
+
+
+def read(rows: models.QuerySet[Any, Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a ``values_list`` as the driver gives them, without Django's conversions.
+
+    So give ids to `id_text`, and read no times. A sum is a Decimal on PostgreSQL, with a whole value.
+    """
+    connection = connections[rows.db]
+    sql, values = rows.query.get_compiler(connection=connection).as_sql()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        while batch := cursor.fetchmany(2000):
+            yield from batch
+
+
+def id_text(stored: uuid.UUID | str | None) -> str:
+    """Return the text of an id that `read` gives, the same on every database. None gives "None"."""
+    if isinstance(stored, str):
+        return f"{stored[:8]}-{stored[8:12]}-{stored[12:16]}-{stored[16:20]}-{stored[20:]}"
+    return str(stored)
+
+
+def id_text_sql(connection: Any, column: str) -> str:
+    """Return the expression in SQL for what `id_text` returns, on this database."""
+    if connection.vendor != "sqlite":
+        return f"CAST({column} AS text)"
+    parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+    return " || '-' || ".join(f"substr({column}, {begin}, {length})" for begin, length in parts)
 
 
 def insert(
@@ -51,7 +79,10 @@ def _for_sqlite(field: Any, column: Iterable[Any]) -> list[Any]:
     """Return a column's values as SQLite stores them: its driver knows no UUIDs and no times."""
     kind = field.target_field if field.is_relation else field
     if isinstance(kind, models.UUIDField):
-        return [str(value).replace("-", "") for value in column]
+        return [
+            value.hex if isinstance(value, uuid.UUID) else value.replace("-", "")
+            for value in column
+        ]
     if isinstance(kind, models.DateTimeField):
         connection = connections[router.db_for_write(field.model)]
         known: dict[Any, Any] = {}

@@ -48,7 +48,7 @@ def lock_payment(**lookup: object) -> Payment:
 
 
 def lock_payments(**lookup: object) -> list[Payment]:
-    """Lock the payments of an invoice, by id; return them. At the same place as `lock_payment`."""
+    """Lock the payments of some invoices, by id; return them. At the same place as `lock_payment`."""
     return list(Payment.objects.filter(**lookup).select_for_update().order_by("pk"))
 
 
@@ -123,12 +123,10 @@ def lock_invoices_of(subscription_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, I
     return {row.pk: row for row in invoices.select_for_update().order_by("pk")}
 
 
-def lock_invoice(invoice_id: uuid.UUID) -> Invoice:
-    """Lock one invoice, to recognise a month of it. At the same place as `lock_invoices_of`.
-
-    Raises Invoice.DoesNotExist.
-    """
-    return Invoice.objects.select_for_update().get(pk=invoice_id)
+def lock_invoices(invoice_ids: Iterable[uuid.UUID]) -> list[Invoice]:
+    """Lock some invoices, by id, to recognise a month. At the same place as `lock_invoices_of`."""
+    invoices = Invoice.objects.filter(pk__in=list(invoice_ids))
+    return list(invoices.select_for_update().order_by("pk"))
 
 
 def lock_entitlement_of(source_type: str, source_id: uuid.UUID) -> Entitlement | None:

@@ -1,11 +1,13 @@
 """The chart of accounts. A ledger account is opened when it is first used."""
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from django.db import connections, router
+
 from config import bulk
-from payments.models import LedgerAccount
+from payments.models import LedgerAccount, Pool
 
 Kind = LedgerAccount.Kind
 Role = LedgerAccount.Role
@@ -82,34 +84,37 @@ def clearing(gateway: str, currency: str) -> LedgerAccount:
     return _opened(Key(Role.CLEARING, currency, gateway=gateway))
 
 
-def open_for(creator_ids: Collection[str], currency: str) -> None:
-    """Open the accounts in a currency that these creators lack. Two statements, for any number."""
-    if not creator_ids:
-        return
-    opened = LedgerAccount.objects.filter(
-        role=Role.CREATOR,
-        currency=currency,
-        owner__gte=min(creator_ids),
-        owner__lte=max(creator_ids),
-    )
-    known = {str(owner) for owner in opened.values_list("owner", flat=True).iterator(2000)}
-    # A sale may open one of them at the same moment; so conflicts are ignored.
-    bulk.insert(
-        LedgerAccount,
-        ("code", "kind", "role", "owner", "currency"),
-        [
-            (
-                _code(Role.CREATOR, owner, currency),
-                KINDS[Role.CREATOR],
-                Role.CREATOR,
-                owner,
-                currency,
-            )
-            for owner in creator_ids
-            if owner not in known
-        ],
-        ignore_conflicts=True,
-    )
+def open_for_shares(pool: Pool, *, first: str, last: str) -> None:
+    """Open the accounts that a pool's creators with the ids ``first`` to ``last`` lack.
+
+    In one statement, for any number of creators; those whose share is 0 need none.
+    """
+    connection = connections[router.db_for_write(LedgerAccount)]
+    before, after = _code(Role.CREATOR, "?", pool.currency).split("?")
+    id_text = bulk.id_text_sql(connection, "share.creator_id")
+    # A sale may open one of them at the same moment; so conflicts are ignored. As in
+    # `posting.post_shares`, substr keeps the index of the roles out.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO payments_ledgeraccount (code, kind, role, owner_id, currency)
+            SELECT %s || {id_text} || %s, %s, %s, share.creator_id, %s
+            FROM payments_poolshare AS share
+            WHERE share.pool_id = %s AND share.creator_id BETWEEN %s AND %s AND share.amount > 0
+                AND NOT EXISTS (
+                    SELECT 1 FROM payments_ledgeraccount AS known
+                    WHERE known.owner_id = share.creator_id AND known.currency = %s
+                        AND substr(known.role, 1) = 'creator'
+                )
+            ORDER BY share.creator_id
+            ON CONFLICT DO NOTHING
+            """,  # noqa: S608 - no values
+            [
+                *(before, after, KINDS[Role.CREATOR].value, Role.CREATOR.value, pool.currency),
+                *(bulk.id_for(connection, value) for value in (pool.pk, first, last)),
+                pool.currency,
+            ],
+        )
 
 
 def _opened(key: Key) -> LedgerAccount:

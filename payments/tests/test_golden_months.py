@@ -31,7 +31,7 @@ from payments.models import (
 )
 from payments.periods import Month
 from payments.services.buying import checkout
-from payments.services.payouts import payouts
+from payments.services.payouts import bodies, payouts, statements
 from payments.services.settling import refunds
 from payments.services.settling.facts import sync_payment
 from payments.services.sharing import pools
@@ -173,6 +173,29 @@ def digest() -> str:
     return hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()
 
 
+def assert_both_ways_give_the_same_bytes(monkeypatch) -> None:
+    """Most statements show nothing but a share of the pool, and have a writer of their own."""
+    written = []
+    plain_writer = bodies.plain_writer
+
+    def counting(*about):
+        write = plain_writer(*about)
+        return lambda *figures: written.append(figures) or write(*figures)
+
+    closed = [
+        (month, currency, is_older)
+        for month in MONTHS
+        for currency in CURRENCIES
+        for is_older in (False, True)
+    ]
+    monkeypatch.setattr(statements, "plain_writer", counting)
+    quick = [statements.compute(*about, is_older=older) for *about, older in closed]
+    monkeypatch.setattr(statements, "plain_writer", lambda *about: None)
+    general = [statements.compute(*about, is_older=older) for *about, older in closed]
+    assert quick == general
+    assert 0 < len(written) < sum(map(len, general))
+
+
 GOLDEN = {  # by the algorithm and the rule about payers
     ("prorata-v1", "kept"): "4b1d48604a7aa1719377c8038c0157c6412d38715660a6561e72e7d35081e93f",
     ("user-centric-v1", "kept"): "b2f0b9bfa3b8bb74a05fde4f5d0d39fabf62978242f0ba67abbd0b88f153fc16",
@@ -202,6 +225,7 @@ def test_closed_months_have_the_bytes_of_older_releases(
         story.pay_out(month)
     for month in MONTHS:
         assert pools.verify_month(month) == []
+    assert_both_ways_give_the_same_bytes(monkeypatch)
     assert_books_balance()
     held = Pool.objects.values_list("currency", "amount")
     assert {currency for currency, amount in held if amount} == set(CURRENCIES)

@@ -5,9 +5,8 @@ import hashlib
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from django.db import transaction
 from django.db.models import Count, Q, Sum, UUIDField
@@ -15,8 +14,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from config import bulk
-from config.ids import uuid7
-from config.money import to_text
+from config.bulk import id_text
+from config.ids import uuid7_text
 from config.turns import Turns
 from payments import modes
 from payments.ledger.accounts import GATEWAY_SIDE
@@ -31,86 +30,23 @@ from payments.models import (
 )
 from payments.models.books import net_of
 from payments.periods import Month
+from payments.services.payouts.bodies import (
+    PAYOUTS,
+    POOL_ALONE,
+    RETURNS,
+    SALES,
+    Body,
+    Sales,
+    body_of,
+    canonical,
+    plain_writer,
+)
 
 Kind = JournalEntry.Kind
 Role = LedgerAccount.Role
-SALES = (Kind.CAPTURE, Kind.GIFT)
-RETURNS = (
-    Kind.REFUND, Kind.REFUND_REVERSED, Kind.DISPUTE, Kind.DISPUTE_REINSTATED, Kind.GIFT_REVERSED,
-)  # fmt: skip
-PAYOUTS = (Kind.PAYOUT, Kind.PAYOUT_RETURNED)
-BATCH = 2000
-_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+BATCH = 5000
+_NONE: Mapping[str, int] = MappingProxyType({})
 _STORED = ("id", "creator", "period", "currency", "body", "sha256", "created_at")
-
-
-class SaleLine(TypedDict):
-    """The sales of one video. Amounts are decimal strings.
-
-    ``gross`` was paid by buyers, ``returned`` went back to them: refunds and disputes. The line has
-    ``promotions`` if the platform paid discounts; the creator has a ``share`` of them too.
-    """
-
-    video: str
-    count: int
-    gross: str
-    returned: str
-    promotions: NotRequired[str]
-    share: str
-
-
-class PoolLine(TypedDict):
-    """The creator's share of the month's pool. Amounts are decimal strings."""
-
-    amount: str
-    total_seconds: int
-    own_seconds: int
-    share: str
-    algorithm: str
-    input_sha256: str
-
-
-class AdjustmentLine(TypedDict):
-    """A change of the balance that no other line explains."""
-
-    kind: str
-    amount: str
-
-
-class PayoutLine(TypedDict):
-    """A payout: negative when money left the balance, positive when it came back."""
-
-    payout: str
-    amount: str
-
-
-class Body(TypedDict):
-    """The content of a statement. ``closing`` is ``opening`` plus all lines."""
-
-    creator: str
-    currency: str
-    period: str
-    opening: str
-    sales: list[SaleLine]
-    pool: PoolLine | None
-    adjustments: list[AdjustmentLine]
-    payouts: list[PayoutLine]
-    closing: str
-
-
-@dataclass(slots=True)
-class _Sales:
-    """The sales of one video in minor units; see `_sales`."""
-
-    count: int = 0
-    gross: int = 0
-    returned: int = 0
-    promotions: int = 0
-    share: int = 0
-    # The base of the shares: older releases wrote these as the gross and as returned.
-    base: int = 0
-    base_returned: int = 0
-    has_base: bool = False
 
 
 def compute(month: Month, currency: str, *, is_older: bool = False) -> dict[str, str]:
@@ -130,24 +66,28 @@ def compute(month: Month, currency: str, *, is_older: bool = False) -> dict[str,
     sales = _sales(currency, during)
     pool = Pool.objects.filter(period=str(month), currency=currency).first()
     shares = PoolShare.objects.filter(pool=pool).values_list("creator", "seconds")
-    seconds = {str(creator): seconds for creator, seconds in shares}
-    return {
-        creator: canonical(
-            _body(
-                creator,
-                month,
-                currency,
-                is_older=is_older,
-                opening=opening.get(creator, {}).get(currency, 0),
-                by_kind=by_kind.get(creator, {}),
-                sales=sales.get(creator, {}),
-                payouts=payouts.get(creator, {}),
-                pool=pool if creator in seconds else None,
-                seconds=seconds.get(creator, 0),
-            )
+    seconds = {id_text(creator): own for creator, own in bulk.read(shares)}
+    plain = plain_writer(pool, month, currency) if pool else None
+    bodies = {}
+    for creator in sorted(by_kind.keys() | sales.keys() | seconds.keys()):
+        opened, nets = opening.get(creator, _NONE).get(currency, 0), by_kind.get(creator, _NONE)
+        if plain and creator in seconds and creator not in sales and nets.keys() <= POOL_ALONE:
+            bodies[creator] = plain(creator, opened, nets.get(Kind.POOL, 0), seconds[creator])
+            continue
+        body = body_of(
+            creator,
+            month,
+            currency,
+            is_older=is_older,
+            opening=opened,
+            by_kind=nets,
+            sales=sales.get(creator, {}),
+            payouts={id_text(pk): net for pk, net in payouts.get(creator, _NONE).items()},
+            pool=pool if creator in seconds else None,
+            seconds=seconds.get(creator, 0),
         )
-        for creator in sorted(by_kind.keys() | sales.keys() | seconds.keys())
-    }
+        bodies[creator] = canonical(body)
+    return bodies
 
 
 def write(month: Month, currency: str) -> int:
@@ -156,11 +96,11 @@ def write(month: Month, currency: str) -> int:
     Each batch has a transaction of its own. Safe to repeat: a statement that is stored stays as it is.
     """
     bodies = compute(month, currency)
-    now = timezone.now()
+    now, period = timezone.now(), str(month)
     items, turns = list(bodies.items()), Turns()
     for begin in range(0, len(items), BATCH):
         rows = [
-            (uuid7(), creator, str(month), currency, body, sha256(body), now)
+            (uuid7_text(), creator, period, currency, body, sha256(body), now)
             for creator, body in items[begin : begin + BATCH]
         ]
         with transaction.atomic():
@@ -173,26 +113,21 @@ def discrepancies(month: Month, currency: str) -> Iterable[str]:
     """Return a line of text for each stored statement that differs from the ledger in any byte."""
     expected = compute(month, currency)
     as_older: dict[str, str] | None = None
+    of_creator = f"the statement {month} {currency} of creator"
     stored = Statement.objects.filter(period=str(month), currency=currency).order_by("creator_id")
-    for creator_id, body, digest in stored.values_list("creator_id", "body", "sha256").iterator(
-        chunk_size=BATCH
-    ):
-        statement = f"the statement {month} {currency} of creator {creator_id}"
-        wanted = expected.pop(str(creator_id), None)
+    rows = stored.values_list("creator", "body", "sha256")
+    for creator_id, body, digest in bulk.read(rows):
+        creator = id_text(creator_id)
+        wanted = expected.pop(creator, None)
         if sha256(body) != digest:
-            yield f"{statement} does not match its hash"
+            yield f"{of_creator} {creator} does not match its hash"
         elif body != wanted:
             # Few months are of an older release; so its bytes are computed when they are needed.
             as_older = as_older or compute(month, currency, is_older=True)
-            if body != as_older.get(str(creator_id)):
-                yield f"{statement} differs from the ledger"
+            if body != as_older.get(creator):
+                yield f"{of_creator} {creator} differs from the ledger"
     for creator in expected:
-        yield f"the statement {month} {currency} of creator {creator} is missing"
-
-
-def canonical(body: Body) -> str:
-    """Return a statement as JSON with sorted keys, without spaces and in ASCII."""
-    return _JSON.encode(body)
+        yield f"{of_creator} {creator} is missing"
 
 
 def sha256(text: str) -> str:
@@ -224,90 +159,26 @@ def as_csv(statement: Statement) -> str:
     return text.getvalue()
 
 
-def _body(
-    creator: str,
-    month: Month,
-    currency: str,
-    *,
-    is_older: bool,
-    opening: int,
-    by_kind: dict[str, int],
-    sales: dict[str, _Sales],
-    payouts: dict[str, int],
-    pool: Pool | None,
-    seconds: int,
-) -> Body:
-    """Return the content of a statement from sums in minor units.
-
-    The lines add up to the change of the balance: a part that no line explains is an adjustment.
-    """
-
-    def text(minor: int) -> str:
-        return to_text(minor, currency)
-
-    def sale_line(video: str, sale: _Sales) -> SaleLine:
-        line: SaleLine = {
-            "video": video,
-            "count": sale.count,
-            "gross": text(sale.base if is_older else sale.gross),
-            "returned": text(sale.base_returned if is_older else sale.returned),
-            "share": text(sale.share),
-        }
-        if sale.promotions and not is_older:
-            line["promotions"] = text(sale.promotions)
-        return line
-
-    shown_as_sales = (*SALES, *RETURNS, Kind.ADJUSTMENT)
-    others = {
-        kind: net
-        for kind, net in by_kind.items()
-        if kind not in {*shown_as_sales, *PAYOUTS, Kind.POOL}
-    }
-    of_sales = sum(by_kind.get(kind, 0) for kind in shown_as_sales)
-    if unexplained := of_sales - sum(sale.share for sale in sales.values()):
-        others["other"] = unexplained
-    pool_line: PoolLine | None = None
-    if pool is not None:
-        pool_line = {
-            "amount": text(pool.amount),
-            "total_seconds": pool.total_seconds,
-            "own_seconds": seconds,
-            "share": text(by_kind.get(Kind.POOL, 0)),
-            "algorithm": pool.algorithm,
-            "input_sha256": pool.input_sha256,
-        }
-    return {
-        "creator": creator,
-        "currency": currency,
-        "period": str(month),
-        "opening": text(opening),
-        "sales": [
-            sale_line(video, sale)
-            for video, sale in sorted(sales.items())
-            if sale.has_base or not is_older
-        ],
-        "pool": pool_line,
-        "adjustments": [
-            {"kind": kind, "amount": text(net)} for kind, net in sorted(others.items())
-        ],
-        "payouts": [
-            {"payout": payout, "amount": text(net)} for payout, net in sorted(payouts.items())
-        ],
-        "closing": text(opening + sum(by_kind.values())),
-    }
-
-
 def _net_by_creator(currency: str, transfers: Q, key: str) -> dict[str, dict[str, int]]:
-    """Return credits minus debits on creators' accounts, by creator and then by a transfers' field."""
-    selected = Transfer.objects.filter(transfers, currency=currency).touching(role=Role.CREATOR)
+    """Return credits minus debits on creators' accounts, by creator and then by a transfers' field.
+
+    The field's values are those of `bulk.read`.
+    """
     by_creator: dict[str, dict[str, int]] = defaultdict(dict)
-    for (value, role, owner), net in selected.net_by(key, account=("role", "owner")).items():
-        if role == Role.CREATOR:
-            by_creator[str(owner)][str(value)] = net
+    for side, sign in (("credit", 1), ("debit", -1)):
+        rows = (
+            Transfer.objects.filter(transfers, currency=currency, **{f"{side}__role": Role.CREATOR})
+            .order_by()
+            .values_list(f"{side}__owner", key)
+            .annotate(total=Sum("amount"))
+        )
+        for owner, value, total in bulk.read(rows):
+            nets = by_creator[id_text(owner)]
+            nets[value] = nets.get(value, 0) + sign * int(total)
     return by_creator
 
 
-def _sales(currency: str, during: Q) -> dict[str, dict[str, _Sales]]:
+def _sales(currency: str, during: Q) -> dict[str, dict[str, Sales]]:
     """Return, by creator and then by video, the number of sales, their gross, and their refunds.
 
     Money that was paid twice is no sale and is left out.
@@ -336,7 +207,7 @@ def _sales(currency: str, during: Q) -> dict[str, dict[str, _Sales]]:
             entries=Count("entry", filter=Q(credit__role__in=earners), distinct=True),
         )
     )
-    sales: defaultdict[str, defaultdict[str, _Sales]] = defaultdict(lambda: defaultdict(_Sales))
+    sales: defaultdict[str, defaultdict[str, Sales]] = defaultdict(lambda: defaultdict(Sales))
     for creator, video, kind, paid, promotions, base, share, entries in rows.order_by().iterator(
         chunk_size=BATCH
     ):

@@ -4,10 +4,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import F, Q, Sum
 
+from config import bulk
+from config.bulk import id_text
 from payments import modes
 from payments.ledger import accounts
 from payments.models import Invoice, LedgerAccount, Pool, Transfer, WatchDaily
@@ -17,12 +20,10 @@ from payments.services.sharing.payers import Payer
 
 # A user who watches less of a video on a day only looks at it, and gives its creator no share.
 MIN_SECONDS = 30
-BATCH = 2000
 Role = LedgerAccount.Role
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """One creator's share of a pool: the watch time of their videos and the amount in minor units."""
 
     seconds: int
@@ -43,10 +44,9 @@ class Closing:
 
 def as_stored(pool: Pool) -> Closing:
     """Return a closed month from its stored pool and shares."""
-    rows = pool.shares.order_by("creator_id").values_list("creator_id", "seconds", "amount")
+    rows = pool.shares.order_by("creator_id").values_list("creator", "seconds", "amount")
     shares = {
-        str(creator): Share(seconds, amount)
-        for creator, seconds, amount in rows.iterator(chunk_size=BATCH)
+        id_text(creator): Share(seconds, amount) for creator, seconds, amount in bulk.read(rows)
     }
     return Closing(pool, shares)
 
@@ -140,9 +140,9 @@ def _watched_seconds(month: Month, counted: Mapping[str, Payer]) -> dict[str, di
         .annotate(seconds=Sum("plan_seconds"))
     )
     watched: dict[str, dict[str, int]] = {}
-    for user, creator, seconds in rows.order_by().iterator(chunk_size=BATCH):
-        if payer := counted.get(name := str(user)):
-            watched.setdefault(name, {})[str(creator)] = payer.weight(seconds)
+    for user, creator, seconds in bulk.read(rows.order_by()):
+        if payer := counted.get(name := id_text(user)):
+            watched.setdefault(name, {})[id_text(creator)] = payer.weight(int(seconds))
     return watched
 
 

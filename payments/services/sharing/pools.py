@@ -14,6 +14,7 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config import bulk
+from config.bulk import id_text
 from config.turns import Turns
 from payments import locks, modes
 from payments.errors import EarlierPeriodOpen, PeriodNotOver
@@ -34,7 +35,7 @@ from payments.services.sharing.figures import Closing, Share
 from payments.services.sharing.recognition import recognise
 
 __all__ = ["Closing", "Share", "close_month", "finish_closes", "recognise", "verify_month"]
-BATCH = 2000
+BATCH = 5000
 Role = LedgerAccount.Role
 # The figures of a pool, which follow from the ledger and the watch time.
 _FIGURES = ("balance", "amount", "total_seconds", "input_sha256")
@@ -173,12 +174,12 @@ def _share_batch(
         [(pool.pk, creator, share.seconds, share.amount) for creator, share in batch],
     )
     if pool.amount:
-        accounts.open_for([creator for creator, share in batch if share.amount], account.currency)
+        span = {"first": batch[0][0], "last": batch[-1][0]}
+        accounts.open_for_shares(pool, **span)
         posting.post_shares(
             pool,
             account,
-            first=batch[0][0],
-            last=batch[-1][0],
+            **span,
             at=month.last_moment,
             available_on=hold_until(month.end),
         )
@@ -245,7 +246,8 @@ def _discrepancies(pool: Pool, month: Month) -> Iterable[str]:
 def _booked_shares(pool: Pool) -> dict[str, int]:
     """Return the amounts that a pool's journal entry credits, by the creator's id."""
     rows = Transfer.objects.filter(entry__pool=pool).values_list("credit__owner")
-    return {str(owner): total for owner, total in rows.annotate(total=Sum("amount")).order_by()}
+    totals = rows.annotate(total=Sum("amount")).order_by()
+    return {id_text(owner): int(total) for owner, total in bulk.read(totals)}
 
 
 def _currencies(month: Month) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, prefetch_related_objects
 from django.db.models.functions import Greatest
 
 from config.money import creator_share
@@ -27,17 +27,19 @@ from payments.periods import Month
 from payments.services.settling.split import book_payment
 
 ONE_DAY = timedelta(days=1)
+BATCH = 20  # invoices that are locked, recognised and booked at once
 
 
 def recognise(month: Month, currency: str) -> int:
     """Recognise every paid invoice up to the month's end; return the number of invoices booked.
 
-    Each invoice has a transaction of its own. Safe to repeat, also after a run that was killed: an
-    invoice that is recognised up to the month's end is skipped, and so is a month that is closed.
+    In transactions of BATCH invoices. Safe to repeat, also after a run that was killed: an invoice that
+    is recognised up to the month's end is skipped, and so is a month that is closed.
     """
     turns, number = Turns(), 0
-    for invoice_id in _open_invoices(month, currency):
-        number += _recognise(invoice_id, month)
+    invoice_ids = _open_invoices(month, currency)
+    for begin in range(0, len(invoice_ids), BATCH):
+        number += _recognise(invoice_ids[begin : begin + BATCH], month, currency)
         turns.give()
     return number
 
@@ -143,25 +145,30 @@ def _open_invoices(month: Month, currency: str) -> list[uuid.UUID]:
 
 
 @transaction.atomic
-def _recognise(invoice_id: uuid.UUID, month: Month) -> bool:
-    payments = locks.lock_payments(invoice_id=invoice_id, disposition=Payment.Disposition.APPLIED)
-    invoice = locks.lock_invoice(invoice_id)
+def _recognise(invoice_ids: list[uuid.UUID], month: Month, currency: str) -> int:
+    """Recognise and book some invoices up to the month's end; return the number that was booked."""
+    applied = Payment.Disposition.APPLIED
+    payments = locks.lock_payments(invoice_id__in=invoice_ids, disposition=applied)
+    invoices = locks.lock_invoices(invoice_ids)
     # Closing a month locks this account too, so that a pool does not grow after it was shared.
-    locks.lock_ledger_account(accounts.of(LedgerAccount.Role.POOL, invoice.currency).pk)
-    closed = Pool.objects.filter(period=str(month), currency=invoice.currency)
-    if _is_recognised(invoice, month) or closed.exists():
-        return False
-    # The recognised amount falls after a refund. If the refund fails later, the money is unearned again
-    # and is recognised from the month on in which it is back.
-    left = {payment: _left(payment) for payment in payments}
-    invoice.recognised = earned_by_end_of(invoice, left=sum(left.values()), month=month)
-    invoice.recognised_upto = _last_day(month)
-    invoice.save(update_fields=["recognised", "recognised_upto"])
-    for payment, part in _parts(invoice.recognised, left).items():
-        payment.invoice, payment.recognised = invoice, part
-        payment.save(update_fields=["recognised"])
-        book_payment(payment, kind=JournalEntry.Kind.RECOGNITION, at=month.last_moment)
-    return True
+    locks.lock_ledger_account(accounts.of(LedgerAccount.Role.POOL, currency).pk)
+    if Pool.objects.filter(period=str(month), currency=currency).exists():
+        return 0
+    # They change only under the lock of their payment: so they are read for all payments at once.
+    prefetch_related_objects(payments, "refunds", "disputes", "conversions")
+    due = [invoice for invoice in invoices if not _is_recognised(invoice, month)]
+    for invoice in due:
+        # The recognised amount falls after a refund. If the refund fails later, the money is unearned
+        # again and is recognised from the month on in which it is back.
+        left = {row: _left(row) for row in payments if row.invoice_id == invoice.pk}
+        invoice.recognised = earned_by_end_of(invoice, left=sum(left.values()), month=month)
+        invoice.recognised_upto = _last_day(month)
+        invoice.save(update_fields=["recognised", "recognised_upto"])
+        for payment, part in _parts(invoice.recognised, left).items():
+            payment.invoice, payment.recognised = invoice, part
+            payment.save(update_fields=["recognised"])
+            book_payment(payment, kind=JournalEntry.Kind.RECOGNITION, at=month.last_moment)
+    return len(due)
 
 
 def _parts(recognised: int, left: dict[Payment, int]) -> dict[Payment, int]:
