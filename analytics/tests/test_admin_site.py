@@ -86,6 +86,8 @@ def test_every_page_loads(client, admin, one_of_each):
         assert b"<b>Bold</b>" not in listed.content + shown.content
 
 
+@pytest.mark.long
+@pytest.mark.sweep
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
 def test_hostile_queries_never_break_a_list(client, admin, model):
     client.force_login(admin)

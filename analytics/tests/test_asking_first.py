@@ -51,6 +51,7 @@ def test_every_view_is_known():
     assert names == set()
 
 
+@pytest.mark.long
 def test_nothing_happens_before_the_question_is_answered(client, admin, request_of, one_of_each):
     """Chosen in a list, opened from a row, or posted without a reason: each act only asks."""
     client.force_login(admin)

@@ -8,7 +8,7 @@ import time_machine
 from accounts.models import User
 from accounts.roles import Role
 from audit.models import AuditEntry
-from config.tests import desk
+from config.tests import cases, desk
 from payments.books import verification
 from payments.gateways.base import GatewayAway
 from payments.gateways.sandbox import SandboxGateway, checkouts, events
@@ -216,9 +216,7 @@ class TestSubscriber:
         assert answer.status_code == 202, answer.data
         return "/" + answer.data["next_action"]["url"].split("/", 3)[3]
 
-    @pytest.mark.parametrize("door", [by_api, past_the_service])
-    @pytest.mark.parametrize("seconds", [-1, 1])
-    @pytest.mark.parametrize("plan", ["monthly", "trial"])
+    @cases.crossed(door=[by_api, past_the_service], seconds=[-1, 1], plan=["monthly", "trial"])
     def test_a_renewal_that_was_charged_in_the_last_moment_goes_back(
         self, client_for, client, admin, viewer, run_minute, door, seconds, plan
     ):

@@ -64,6 +64,8 @@ def test_a_new_database_is_what_all_steps_make(empty_databases):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.long
+@pytest.mark.twice
 def test_a_database_goes_on_from_every_step(seed):
     """Of an app that has a step, the missing steps follow; of an app that has none, the squashed one."""
     executor = Executor(connection)

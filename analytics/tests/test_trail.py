@@ -226,6 +226,7 @@ def admin_actions() -> list[tuple]:
     ]
 
 
+@pytest.mark.long
 def test_no_action_of_the_admin_site_changes_anything_without_a_row(
     client, make_user, one_of_each, trail
 ):
@@ -251,6 +252,7 @@ def test_no_action_of_the_admin_site_changes_anything_without_a_row(
     assert wrote, "No action did anything: this test cannot fail."
 
 
+@pytest.mark.long
 def test_the_history_of_every_row_of_the_admin_site_is_its_part_of_the_log(
     client, admin, make_user, one_of_each
 ):

@@ -11,6 +11,7 @@ import pytest
 from audit.models import ApiRequest, AuditEntry, Caller
 from audit.reading import Line, place
 from audit.requests import first_number, public_id
+from config.tests import cases
 
 pytestmark = pytest.mark.django_db
 
@@ -51,9 +52,7 @@ def walk(client, query: str, link: str = "next") -> list[list[str]]:
     return pages
 
 
-@pytest.mark.parametrize("size", [1, 2, 7, 59, 60, 61])
-@pytest.mark.parametrize("link", ["next", "previous"])
-@pytest.mark.parametrize("order", ["-at", "at"])
+@cases.crossed(size=[1, 2, 7, 59, 60, 61], link=["next", "previous"], order=["-at", "at"])
 def test_a_walk_visits_every_line_once(client_for, admin, size, link, order):
     for second in range(4):
         at = NOON + timedelta(seconds=second)
@@ -194,9 +193,7 @@ def test_two_filters_let_through_what_both_let_through(client_for, admin, viewer
             assert ids(one, other) == alone[one] & alone[other], (one, other)
 
 
-@pytest.mark.parametrize("size", [1, 3, 100])
-@pytest.mark.parametrize("link", ["next", "previous"])
-@pytest.mark.parametrize("order", ["-at", "at"])
+@cases.crossed(size=[1, 3, 100], link=["next", "previous"], order=["-at", "at"])
 def test_a_walk_through_the_days_of_one_actor(client_for, admin, viewer, size, link, order):
     mine = []
     for day, hour, number in itertools.product((0, 1, 2, 5, 40, 41, 300), (0, 11.999, 23), (1, 2)):

@@ -62,6 +62,7 @@ def test_prometheus_takes_the_rules_and_the_configuration(promtool):
 
 
 @pytest.mark.programs
+@pytest.mark.long
 def test_a_fault_fires_each_rule_and_a_sound_service_none(promtool):
     done = run(promtool, "test", "rules", TESTS)
 

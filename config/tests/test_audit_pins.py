@@ -59,6 +59,7 @@ def osv() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("hole_of", "status"), [("", 0), ("django", 1)])
+@pytest.mark.long
 def test_a_known_hole_is_an_error(osv, monkeypatch, capsys, hole_of, status):
     monkeypatch.setattr(Osv, "hole_of", hole_of)
 

@@ -107,6 +107,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(fresh, settings, tmp_path
     assert "could not be stored" in caplog.text
 
 
+@pytest.mark.long
 def test_two_processes_agree_on_the_version(tmp_path):
     values = {"DJANGO_SETTINGS_MODULE": "config.settings", "DATA_DIR": str(tmp_path)}
     code = "import django; django.setup(); from config.api import document as d; print(d.fingerprint())"

@@ -65,6 +65,7 @@ LIMITS = dict.fromkeys(("RATE_LIMIT_AUTH", "RATE_LIMIT_STREAM", "RATE_LIMIT_DEFA
 OF_THIS_MACHINE = {"doctor.ffmpeg", "doctor.isolation", "doctor.open_files", "doctor.disk"}
 
 
+@pytest.mark.long
 def test_a_fresh_installation_lacks_only_its_database_and_its_surroundings(tmp_path):
     tmp_path.chmod(0o700)
     values = {"DATA_DIR": str(tmp_path), "DEBUG": "", **LIMITS}
@@ -80,6 +81,7 @@ def test_a_fresh_installation_lacks_only_its_database_and_its_surroundings(tmp_p
     assert "no issues" in run.stdout
 
 
+@pytest.mark.long
 def test_a_debug_installation_is_not_fit_to_be_deployed(tmp_path):
     run = python(
         "manage.py",

@@ -93,6 +93,8 @@ def is_taken_back(subscription: Subscription, *, for_good: bool = False) -> bool
 
 def _has_gone_back(payments: list[Payment], *, since: datetime | None, for_good: bool) -> bool:
     """Return whether an invoice's payments were refunded in full, or are disputed, since a moment."""
+    if not any(payment.refunds.all() or payment.disputes.all() for payment in payments):
+        return False  # nearly always, and known without another question to the database
     statuses = [Refund.Status.SUCCEEDED] if for_good else Refund.COUNTS
     refunds = Refund.objects.filter(payment__in=payments, status__in=statuses)
     disputes = Dispute.objects.filter(payment__in=payments)
@@ -113,14 +115,19 @@ def paid_periods(subscription: Subscription) -> list[tuple[Invoice, list[Payment
     The first one is the latest paid invoice. The others follow while an upgrade ended their period
     early, because their unused value went into the period after it.
     """
-    invoices = subscription.invoices.filter(status=Invoice.Status.PAID).order_by("-period_start")
-    periods: list[tuple[Invoice, list[Payment]]] = []
-    for invoice in invoices:
-        if periods and invoice.ended_early_at != periods[-1][0].period_start:
+    invoices: list[Invoice] = []
+    paid = subscription.invoices.filter(status=Invoice.Status.PAID)
+    for invoice in paid.order_by("-period_start"):
+        if invoices and invoice.ended_early_at != invoices[-1].period_start:
             break
-        applied = invoice.payments.filter(disposition=Payment.Disposition.APPLIED)
-        periods.append((invoice, list(applied.prefetch_related("refunds", "disputes"))))
-    return periods
+        invoices.append(invoice)
+    payments: dict[uuid.UUID | None, list[Payment]] = {invoice.pk: [] for invoice in invoices}
+    applied = Payment.objects.filter(
+        invoice__in=invoices, disposition=Payment.Disposition.APPLIED
+    ).prefetch_related("refunds", "disputes")
+    for payment in applied:
+        payments[payment.invoice_id].append(payment)
+    return [(invoice, payments[invoice.pk]) for invoice in invoices]
 
 
 def begin_rental(entitlement: Entitlement, now: datetime) -> Entitlement:

@@ -236,6 +236,7 @@ def test_closing_a_month_shares_it_once(office, admin, creator, watched, closabl
     assert office.get(f"{BASE}/pools", {"period": "2020-01"}).data["results"] == []
 
 
+@pytest.mark.usefixtures("clock")  # so that it does not end meanwhile
 def test_a_month_that_is_not_over_is_not_closed(office, watched):
     with nothing_changes():
         answer = office.post(f"{BASE}/pools/{Month.of(timezone.now().date())}/close")

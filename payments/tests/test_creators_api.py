@@ -32,6 +32,7 @@ def no_hold(settings):
 
 @pytest.fixture
 def month() -> Month:
+    """The month of the sales, if the test stops the clock before them."""
     return Month.of(timezone.now().date())
 
 
@@ -132,6 +133,7 @@ def test_a_refund_after_the_payout_makes_the_balance_negative(
     assert (made["amount"], made["currency"]) == ("24.00", "USD")
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_statement_is_read_as_json(client_for, creator, sold, month):
     for currency in ("JPY", "USD"):
         statements.write(month, currency)
@@ -156,6 +158,7 @@ def test_a_statement_is_read_as_json(client_for, creator, sold, month):
     }
 
 
+@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("form", ["{}.csv", "{}?format=csv"])
 def test_a_statement_is_read_as_csv(client_for, creator, sold, month, form):
     for currency in ("JPY", "USD"):
@@ -172,6 +175,7 @@ def test_a_statement_is_read_as_csv(client_for, creator, sold, month, form):
     assert lines[-1] == f"USD,closing,{month},,,,16.00"
 
 
+@pytest.mark.usefixtures("clock")
 @pytest.mark.promise("others-records-not-found")
 def test_another_creators_statement_is_answered_404(client_for, make_user, sold, month):
     """Another creator's statement is answered 404 and is not listed."""
@@ -188,6 +192,7 @@ def test_an_invalid_month_is_answered_404(client_for, creator, sold, period):
     assert client_for(creator).get(f"{STATEMENTS}/{period}").status_code == 404
 
 
+@pytest.mark.usefixtures("clock")
 def test_an_unknown_format_is_refused(client_for, creator, sold, month):
     statements.write(month, "USD")
     assert client_for(creator).get(f"{STATEMENTS}/{month}?format=xml").status_code == 400

@@ -115,6 +115,7 @@ class TestTakingBack:
             again = desk.act(client, "refund_in_full", order)
         assert b"cost nothing, and was taken back already" in again.content
 
+    @pytest.mark.usefixtures("clock")  # no month ends between the order and its statement
     def test_a_statement_shows_the_share_that_was_taken_back(self, gift, take_back, creator):
 
         order = gift()

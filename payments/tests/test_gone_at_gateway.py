@@ -6,6 +6,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from config.tests import cases
 from payments.gateways.base import NotThere
 from payments.models import (
     Dispute,
@@ -80,8 +81,7 @@ OF_OPEN_ORDER = {
 }
 
 
-@pytest.mark.parametrize("operation", OF_OPEN_ORDER)
-@pytest.mark.parametrize("begun", ["on the checkout", "at the bank"])
+@cases.crossed(operation=[*OF_OPEN_ORDER], begun=["on the checkout", "at the bank"])
 def test_an_order_whose_attempt_is_gone_is_paid_by_a_new_one(shop, operation, begun):
     first = shop.me.post(shop.purchase, {} if begun == "on the checkout" else ASKED)
     dead = first.data["next_action"]["url"]
@@ -139,8 +139,7 @@ OF_RUNNING = {
 }
 
 
-@pytest.mark.parametrize("operation", OF_RUNNING)
-@pytest.mark.parametrize("gone", ["subscription", "everything", "customer"])
+@cases.crossed(operation=[*OF_RUNNING], gone=["subscription", "everything", "customer"])
 def test_a_subscription_that_is_gone_says_so_and_another_can_be_bought(shop, operation, gone):
     shop.me.post(f"{API}/subscribe", BY_CARD)
     if operation == "resume":
@@ -208,8 +207,10 @@ def test_a_subscription_that_is_there_again_goes_on(shop):
     assert shop.me.post(f"{MINE}/change", {"plan": "huge"}).data["plan"] == "huge"
 
 
-@pytest.mark.parametrize("operation", ["subscribe", "by card", "reconcile", "cancel"])
-@pytest.mark.parametrize("begun", ["on the checkout", "at the bank"])
+@cases.crossed(
+    operation=["subscribe", "by card", "reconcile", "cancel"],
+    begun=["on the checkout", "at the bank"],
+)
 def test_a_subscription_whose_first_attempt_is_gone_can_begin_anew(shop, operation, begun):
     body = {} if begun == "on the checkout" else ASKED
     dead = shop.me.post(f"{API}/subscribe", body).data["next_action"]["url"]

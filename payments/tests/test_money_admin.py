@@ -99,16 +99,16 @@ def world(
     return models
 
 
-@pytest.mark.parametrize("model", SHOWN, ids=lambda model: model.__name__)
-def test_every_list_and_detail_page_loads(desk, world, model):
-    row = model.objects.first()
+def test_every_list_and_detail_page_loads(desk, world):
+    for model in SHOWN:
+        row = model._default_manager.first()
 
-    listed, shown = desk.get(page(model)), desk.get(page(model, "change", row.pk))
+        listed, shown = desk.get(page(model)), desk.get(page(model, "change", row.pk))
 
-    assert (listed.status_code, shown.status_code) == (200, 200)
-    assert b"<b>Bold</b>" not in listed.content + shown.content
-    assert REVENUE.encode() in listed.content
-    assert desk.get(f"{page(model)}?q=x").status_code == 200
+        assert (listed.status_code, shown.status_code) == (200, 200), model
+        assert b"<b>Bold</b>" not in listed.content + shown.content
+        assert REVENUE.encode() in listed.content
+        assert desk.get(f"{page(model)}?q=x").status_code == 200
 
 
 def test_the_start_page_links_to_the_overview_and_the_review_queue(desk, world):
@@ -344,6 +344,7 @@ def test_making_and_renaming_a_plan_is_audited(desk, admin):
     assert models.Plan.objects.count() == 2
 
 
+@pytest.mark.usefixtures("clock")  # no month ends between the sale and its statement
 def test_a_statement_is_readable(desk, order, creator):
     statements.write(Month.of(timezone.now().date()), "USD")
     statement = models.Statement.objects.get()

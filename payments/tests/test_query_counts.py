@@ -63,7 +63,7 @@ def test_a_return(known, make_video, creator, costs):
 
 def test_a_subscription(known, client_for, make_user, subscribe, costs):
     subscribe(make_user(role="VIEWER"))
-    with costs(82):
+    with costs(76):
         answer = known.post(f"{PAYMENTS}/subscribe", {"plan": "monthly", "payment_method": VISA})
     assert (answer.status_code, answer.data["subscription"]["status"]) == (201, "active")
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from config.tests import cases
 from payments.gateways.sandbox import charging, events
 from payments.models import Notice, Plan, SandboxEvent, Subscription
 from payments.services.gateway_news import followups
@@ -65,8 +66,7 @@ def test_an_upgrade_in_a_dispute_is_watched_whatever_the_bank_decides(desk, stre
 
 
 @pytest.mark.promise("plan-change")
-@pytest.mark.parametrize("amount", DISPUTES)
-@pytest.mark.parametrize("to", [["medium"], ["huge"], ["medium", "large"]])
+@cases.crossed(to=[["medium"], ["huge"], ["medium", "large"]], amount=DISPUTES)
 def test_money_that_an_upgrade_deducted_ends_the_subscription_when_it_is_lost(
     desk, stream, to, amount
 ):

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from config.tests import cases
 from payments.books import trial_balance
 from payments.books.reports import Period, platform_totals
 from payments.books.verification import verify_ledger
@@ -77,8 +78,7 @@ def test_a_refund_that_fails_comes_back_at_a_third_rate(sale, client_for, admin)
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("rate", [0.5, 0.9172, 1.1])
+@cases.crossed(rate=[0.5, 0.9172, 1.1], reverse=[False, True])
 def test_a_dispute_is_won_at_another_rate(sale, rate, reverse):
     dispute = sale.stripe.open_dispute(sale.payment.external_id, 1999)
     assert sale.hear(reverse=reverse) == "disputed"

@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from config.tests import cases
 from payments import gateways
 from payments.books.verification import verify_ledger
 from payments.models import Entitlement, Invoice, Payment, Refund, Subscription
@@ -67,7 +68,7 @@ def subscriber(stripe_service, client_for, viewer):
     return Subscriber(stripe_service, client_for(viewer))
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reverse", cases.first(1, [True, False]))
 def test_a_credit_note_lowers_the_invoice_that_is_paid_afterwards(subscriber, reverse):
     invoice = subscriber.renew_unpaid()
     subscriber.hear()
@@ -82,7 +83,7 @@ def test_a_credit_note_lowers_the_invoice_that_is_paid_afterwards(subscriber, re
     assert (subscriber.row.status, subscriber.may_watch) == ("active", True)
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reverse", cases.first(1, [True, False]))
 def test_an_invoice_is_paid_in_two_parts(subscriber, reverse):
     invoice = subscriber.renew_unpaid()
     subscriber.stripe.pay_part(invoice, 400)

@@ -8,6 +8,7 @@ import stripe
 import time_machine
 from django.db.models import QuerySet
 
+from config.tests import cases
 from payments.books import verification
 from payments.gateways.base import Item, PlanTerms
 from payments.gateways.stripe import StripeGateway
@@ -247,8 +248,7 @@ class TestRenewalsThatStripeHoldsBack:
         assert (draft["status"], captured().count()) == ("void", 1)
 
 
-@pytest.mark.parametrize("plan", ["large", "dear year", "dear month"])
-@pytest.mark.parametrize("days", [30, 45])
+@cases.crossed(plan=["large", "dear year", "dear month"], days=[30, 45])
 def test_an_upgrade_after_a_cancellation_in_the_portal_lasts_its_whole_period(
     at_stripe, post, clock, plan, days
 ):
