@@ -30,8 +30,8 @@ PASSWORD_PATHS = (
     "/auth/login", "/auth/register", "/password", "/password/reset", "/auth/email", "/admin/login",
     "/password_change", "/user/add", "DELETE /api/v1/auth/me",
 )  # fmt: skip
-# SQLite has one writer at a time, and those who wait for it look again and again, the unlucky for
-# seconds. In the queue of the lane they wait in their order.
+# SQLite has one writer at a time. Two threads of a process take turns (`config.turnstile`): one writes
+# while the other does what needs no turn.
 SQLITE = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
 WRITERS = 2 if SQLITE else 8
 # Threads that never wait for a database elsewhere only take the interpreter from each other: with eight,

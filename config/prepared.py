@@ -2,11 +2,12 @@
 
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 from django.db.models.base import ModelState
 
@@ -66,6 +67,57 @@ class Prepared:
             raise TypeError(f"A parameter of {self._kinds} is not in the query: {sql}")
         converters = compiler.get_converters([column for column, *_ in compiler.select])
         return queryset.db, sql, places, compiler, converters
+
+
+class Update:
+    """An UPDATE of one row, if columns of it are still as they were read.
+
+    Compiled once for each database and choice of columns. As `QuerySet.update`, without signals.
+    """
+
+    def __init__(self, model: type[models.Model], unchanged: Sequence[str]) -> None:
+        self._model, self._unchanged = model, [_field(model, name) for name in unchanged]
+        self._compiled: dict[tuple[str, ...], tuple[str, list[models.Field[Any, Any]]]] = {}
+
+    def seen(self, row: models.Model) -> list[Any]:
+        """Return what `write` needs of a row as it was read: its key, and what must be unchanged."""
+        return [row.pk, *(getattr(row, field.attname) for field in self._unchanged)]
+
+    def write(self, seen: Sequence[Any], changes: Mapping[str, object]) -> bool:
+        """Store the changes of a row's columns. Return False if the row is gone or was changed."""
+        connection = connections[DEFAULT_DB_ALIAS]
+        key = (connection.vendor, *changes)
+        sql, fields = self._compiled.get(key) or self._compile(connection, key)
+        params = [
+            field.get_db_prep_save(value, connection)
+            for field, value in zip(fields, (*changes.values(), *seen), strict=True)
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return int(cursor.rowcount) == 1
+
+    def _compile(
+        self, connection: BaseDatabaseWrapper, key: tuple[str, ...]
+    ) -> tuple[str, list["models.Field[Any, Any]"]]:
+        quoted = connection.ops.quote_name
+        changed = [_field(self._model, name) for name in key[1:]]
+        # Either of them also compares NULL with NULL.
+        same = "IS" if connection.vendor == "sqlite" else "IS NOT DISTINCT FROM"
+        sets = ", ".join(f"{quoted(field.column)} = %s" for field in changed)
+        pk = self._model._meta.pk
+        holds = [
+            f"{quoted(pk.column)} = %s",
+            *(f"{quoted(field.column)} {same} %s" for field in self._unchanged),
+        ]
+        table = quoted(self._model._meta.db_table)
+        sql = f"UPDATE {table} SET {sets} WHERE {' AND '.join(holds)}"  # noqa: S608 - of columns
+        self._compiled[key] = sql, [*changed, pk, *self._unchanged]
+        return self._compiled[key]
+
+
+def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any]":
+    field: models.Field[Any, Any] = model._meta.get_field(name)  # type: ignore[assignment]
+    return field
 
 
 def stored(model: type[Row], names: Sequence[str], values: Sequence[Any]) -> Row:

@@ -30,6 +30,7 @@ from accounts.errors import InsufficientScope, TokenExpired, TokenInvalid
 from config import addresses
 from config.api import ratelimit
 from config.api.refusals import reads_header, refuses, sends_headers
+from config.api.serializers import validated
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from config.headers import FOR_OTHER_SITES
@@ -275,9 +276,8 @@ class HeartbeatView(APIView):
     )
     def post(self, request, pk):
         find = self._session_of_caller(request, pk)
-        serializer = HeartbeatSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        heartbeats.take_in(find, serializer.heartbeat())
+        report = validated(HeartbeatSerializer, request.data)
+        heartbeats.take_in(find, heartbeats.Heartbeat(**report))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @staticmethod
