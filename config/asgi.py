@@ -18,8 +18,9 @@ from django.utils.module_loading import import_string
 
 from config import health, processors, tracing
 from config.bodies import BodyRefused, Receive, Scope
-from config.bridge import Bridge, Lane, Lanes, Send, headers_without_django, refuse
+from config.bridge import Bridge, Send, headers_without_django, refuse
 from config.http import ROUTE
+from config.lanes import Lane, Lanes
 from config.metrics import processes, scraping
 from config.wsgi import application as django
 
@@ -34,9 +35,8 @@ PASSWORD_PATHS = (
 # while the other does what needs no turn.
 SQLITE = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
 WRITERS = 2 if SQLITE else 8
-# Threads that never wait for a database elsewhere only take the interpreter from each other: with eight,
-# one request in a hundred took ten times as long as the others, with four three to four times.
-READERS = 4 if SQLITE else 8
+# Reading SQLite never waits for anything but a processor, so one at once is enough (`config.lanes`).
+READERS, READERS_AT_ONCE = 8, 1 if SQLITE else 8
 # A refund waits until the delivery has noted what it sent, and an upgrade for the next second.
 PAUSING_PATHS = ("/refund", "/subscription/change")
 SETTLED_SECONDS = 10.0  # after its start a process has its routes and the API document
@@ -45,7 +45,7 @@ FAR_PATHS = ("/complete",)
 LANES = Lanes(
     passwords=Lane("passwords", threads=HASHERS, queue=32, nice=10),
     writes=Lane("writes", threads=WRITERS, queue=128),
-    reads=Lane("reads", threads=READERS, queue=256),
+    reads=Lane("reads", threads=READERS, queue=256, at_once=READERS_AT_ONCE),
     pauses=Lane("pauses", threads=8, queue=32),
     password_paths=PASSWORD_PATHS,
     writing_paths=("/api/v1/stream/play/",),
