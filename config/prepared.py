@@ -16,6 +16,7 @@ Row = TypeVar("Row", bound=models.Model)
 _FIELDS: dict[type, "models.Field[Any, Any]"] = {
     uuid.UUID: models.UUIDField(),
     datetime: models.DateTimeField(),
+    str: models.TextField(),
 }
 
 
@@ -23,9 +24,9 @@ class Prepared:
     """A query that each thread compiles at its first use, and then runs with other values.
 
     ``make`` gets a value for each parameter and returns a queryset of ``values_list``; ``kinds`` names
-    the parameters with their types, `uuid.UUID` or `datetime`. The values must not change the query's
-    shape: the parameter None, for example, would be another condition. What ``make`` reads beside them,
-    such as a setting, is read once.
+    the parameters with their types, `uuid.UUID`, `datetime` or `str`. The values must not change the
+    query's shape: the parameter None, for example, would be another condition. What ``make`` reads
+    beside them, such as a setting, is read once.
     """
 
     def __init__(self, make: Callable[..., "QuerySet[Any, Any]"], **kinds: type) -> None:
@@ -150,8 +151,10 @@ def made(model: type[Row], columns: Mapping[str, Any]) -> Row:
     return row
 
 
-def _stand_in(kind: type, number: int) -> uuid.UUID | datetime:
+def _stand_in(kind: type, number: int) -> uuid.UUID | datetime | str:
     """Return a value that no query holds as a constant."""
+    if kind is str:
+        return f"stand-in {number} {uuid.uuid4()}"
     if kind is uuid.UUID:
         return uuid.uuid4()
     return datetime(1901, 3, 5, 7, 9, 11, 131_719 + number, tzinfo=UTC)

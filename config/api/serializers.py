@@ -25,6 +25,8 @@ def validated(kind: type[serializers.Serializer[Any]], data: object) -> Any:
 
 @cache
 def _reader(kind: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
+    if issubclass(kind, CompleteErrors):
+        raise TypeError(f"{kind.__name__} keeps what it reads.")
     reader = kind()
     _ = reader.fields  # made here, and not by two threads at once
     return reader
