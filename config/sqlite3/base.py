@@ -1,12 +1,14 @@
 """The connections of `config.sqlite3`: whoever writes waits in the queue of the file first."""
 
 import sqlite3
+from functools import lru_cache
 from typing import Any
 
 from django.db.backends.sqlite3 import base
 
 from config import turnstile
 
+REMEMBERED, REMEMBERED_CHARS = 512, 8_000  # converted queries of a process, and their length
 WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLAC"})  # the first six letters
 
 
@@ -26,6 +28,18 @@ class Cursor(base.SQLiteCursorWrapper):
             return super().execute(query, params)
         with queue.turn():
             return super().execute(query, params)
+
+    def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
+        """Return the query with the driver's marks for parameters; remembers the last ones."""
+        if param_names is not None or len(query) > REMEMBERED_CHARS:
+            converted: str = super().convert_query(query, param_names=param_names)
+            return converted
+        return _with_marks(query)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _with_marks(query: str) -> str:
+    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
