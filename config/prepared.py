@@ -102,17 +102,16 @@ class Update:
     def _compile(
         self, connection: BaseDatabaseWrapper, key: tuple[str, ...]
     ) -> tuple[str, list["models.Field[Any, Any]"]]:
-        quoted = connection.ops.quote_name
         changed = [_field(self._model, name) for name in key[1:]]
         # Either of them also compares NULL with NULL.
         same = "IS" if connection.vendor == "sqlite" else "IS NOT DISTINCT FROM"
-        sets = ", ".join(f"{quoted(field.column)} = %s" for field in changed)
+        sets = ", ".join(f"{quoted_column(field, connection)} = %s" for field in changed)
         pk = self._model._meta.pk
         holds = [
-            f"{quoted(pk.column)} = %s",
-            *(f"{quoted(field.column)} {same} %s" for field in self._unchanged),
+            f"{quoted_column(pk, connection)} = %s",
+            *(f"{quoted_column(each, connection)} {same} %s" for each in self._unchanged),
         ]
-        table = quoted(self._model._meta.db_table)
+        table = connection.ops.quote_name(self._model._meta.db_table)
         sql = f"UPDATE {table} SET {sets} WHERE {' AND '.join(holds)}"  # noqa: S608 - of columns
         self._compiled[key] = sql, [*changed, pk, *self._unchanged]
         return self._compiled[key]
@@ -123,6 +122,10 @@ def _preparing(kind: type, connection: BaseDatabaseWrapper) -> Callable[[Any, An
     if kind is uuid.UUID and not connection.features.has_native_uuid_field:
         return lambda value, _: value.hex
     return _FIELDS[kind].get_db_prep_value
+
+
+def quoted_column(field: Any, connection: BaseDatabaseWrapper) -> str:
+    return connection.ops.quote_name(field.column)
 
 
 def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any]":

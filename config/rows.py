@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models, transaction
 from django.db.models import QuerySet
 
-from config.prepared import Prepared, Update, stored
+from config.prepared import Prepared, Update, quoted_column, stored
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -55,7 +56,8 @@ class Rows(Generic[Row]):
         """Return the one object. Raises DoesNotExist."""
         found = self.first(**values)
         if found is None:
-            raise self._model.DoesNotExist(f"{self._model.__name__} does not exist.")
+            missing: type[ObjectDoesNotExist] = self._model.DoesNotExist  # type: ignore[attr-defined]
+            raise missing(f"{self._model.__name__} does not exist.")
         return found
 
 
@@ -92,22 +94,22 @@ def insert(*rows: models.Model, ignore_conflicts: bool = False, update: Sequence
 def _conflict(model: type[models.Model], update: Sequence[str]) -> str:
     if not update:
         return " ON CONFLICT DO NOTHING"
-    quoted = connections[DEFAULT_DB_ALIAS].ops.quote_name
-    columns = [quoted(model._meta.get_field(name).column) for name in update]  # type: ignore[union-attr]
+    connection = connections[DEFAULT_DB_ALIAS]
+    columns = [quoted_column(model._meta.get_field(name), connection) for name in update]
     sets = ", ".join(f"{column} = excluded.{column}" for column in columns)
-    return f" ON CONFLICT ({quoted(model._meta.pk.column)}) DO UPDATE SET {sets}"
+    return f" ON CONFLICT ({quoted_column(model._meta.pk, connection)}) DO UPDATE SET {sets}"
 
 
 @cache
 def _insert(
     model: type[models.Model], vendor: str, *, has_key: bool
 ) -> tuple[str, str, Sequence[Any]]:
-    quoted = connections[DEFAULT_DB_ALIAS].ops.quote_name
+    connection = connections[DEFAULT_DB_ALIAS]
     fields = [field for field in model._meta.concrete_fields if has_key or not field.primary_key]
     if any(field.has_db_default() for field in fields):
         raise TypeError(f"The database makes values of {model.__name__}: use its manager.")
-    columns = ", ".join(quoted(field.column) for field in fields)
-    head = f"INSERT INTO {quoted(model._meta.db_table)} ({columns}) VALUES "  # noqa: S608 - of columns
+    columns = ", ".join(quoted_column(field, connection) for field in fields)
+    head = f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns}) VALUES "  # noqa: S608 - of columns
     return head, f"({', '.join(['%s'] * len(fields))})", fields
 
 

@@ -135,6 +135,7 @@ def test_the_joined_row_costs_no_query(make_video, viewer):
     reading.find_whole(viewer, video.pk)
     with statements(exactly=1):
         found = reading.find_whole(viewer, video.pk)
+        assert found is not None
         creator = found.creator
     assert columns(creator) == columns(User.objects.get(pk=creator.pk))
     assert reading.find_whole(viewer, uuid.uuid4()) is None

@@ -55,7 +55,8 @@ def _route(path: str) -> ResolverMatch | None:
     if found.url_name == UNKNOWN:
         return None
     values = [parse(each) for each in ids]
-    if not found.args and [*found.captured_kwargs.values()] == values == [*found.kwargs.values()]:
+    captured: dict[str, object] = found.captured_kwargs  # type: ignore[attr-defined]  # stubs lack it
+    if not found.args and [*captured.values()] == values == [*found.kwargs.values()]:
         _known[shape] = found
     return found
 
@@ -64,6 +65,6 @@ def _with(known: ResolverMatch, ids: list[str]) -> ResolverMatch:
     """Return a route with other ids in the place of its own."""
     found = ResolverMatch.__new__(ResolverMatch)
     found.__dict__.update(known.__dict__)
-    found.captured_kwargs = dict(zip(known.kwargs, map(parse, ids), strict=True))
-    found.kwargs = dict(found.captured_kwargs)
+    kwargs = dict(zip(known.kwargs, map(parse, ids), strict=True))
+    found.kwargs, found.captured_kwargs = kwargs, {**kwargs}  # type: ignore[attr-defined]  # as above
     return found

@@ -102,7 +102,7 @@ def test_slow_requests_have_no_more_threads_than_the_lane():
 
 
 def test_a_client_that_goes_takes_its_request_out_of_the_queue():
-    done = []
+    done: list[object] = []
 
     async def run() -> int:
         lane = Lane("test", threads=1, queue=5)

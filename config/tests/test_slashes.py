@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from typing import Any
 
 import pytest
 from django.http import HttpRequest, HttpResponse
@@ -65,10 +66,13 @@ def test_what_strangers_send_is_not_remembered(monkeypatch):
 
 
 def test_the_middleware_gives_each_request_its_own_parameters():
-    requests: list[HttpRequest] = []
-    middleware = slashes.EitherSlashMiddleware(
-        lambda request: requests.append(request) or HttpResponse()
-    )
+    requests: list[Any] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        requests.append(request)
+        return HttpResponse()
+
+    middleware = slashes.EitherSlashMiddleware(view)
     for _ in range(3):
         request = HttpRequest()
         request.path_info = f"/api/v1/videos/{uuid.uuid4()}/"

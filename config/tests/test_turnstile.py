@@ -173,7 +173,8 @@ def taken(turn: turnstile.Turnstile) -> bool:
 
 def execute(own: BaseDatabaseWrapper, sql: str) -> list:
     with own.cursor() as cursor:
-        return cursor.execute(sql).fetchall()
+        found: list = cursor.execute(sql).fetchall()
+        return found
 
 
 @pytest.fixture
@@ -221,7 +222,12 @@ def test_a_connection_that_is_forgotten_passes_its_turn_on(own, turn):
 def test_a_statement_that_writes_has_the_turn(own, turn, monkeypatch):
     entered = []
     enter = turn.enter
-    monkeypatch.setattr(turn, "enter", lambda: entered.append(1) or enter())
+
+    def entering():
+        entered.append(1)
+        return enter()
+
+    monkeypatch.setattr(turn, "enter", entering)
 
     execute(own, "SELECT n FROM counter")
     assert entered == []

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Collection, Iterable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from config import bulk
 from config.rows import Rows
@@ -58,7 +58,7 @@ class Key(NamedTuple):
 
 @cache
 def _with_codes(size: int) -> Rows[LedgerAccount]:
-    kinds = {f"code{number}": str for number in range(size)}
+    kinds: dict[str, Any] = {f"code{number}": str for number in range(size)}
     return Rows(
         lambda **codes: LedgerAccount.objects.filter(code__in=list(codes.values())),
         LedgerAccount,

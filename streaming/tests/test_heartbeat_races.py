@@ -1,5 +1,6 @@
 """A heartbeat reads its session without a lock: what happens to the session meanwhile is never lost."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -27,7 +28,7 @@ def session(viewer, make_video):
 def meanwhile(monkeypatch):
     """A function that lets something happen after the next heartbeat has read its session."""
     read = reporting.Find.session
-    waiting = []
+    waiting: list[Callable[[], object]] = []
 
     def reading(find, *, lock):
         found = read(find, lock=lock)
