@@ -31,12 +31,10 @@ PASSWORD_PATHS = (
     "/auth/login", "/auth/register", "/password", "/password/reset", "/auth/email", "/admin/login",
     "/password_change", "/user/add", "DELETE /api/v1/auth/me",
 )  # fmt: skip
-# SQLite has one writer at a time. Two threads of a process take turns (`config.turnstile`): one writes
-# while the other does what needs no turn.
+# SQLite has one writer at a time, and reading it waits for nothing but a processor: one request at once
+# is enough, as long as it is quick (`config.lanes`).
 SQLITE = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
-WRITERS = 2 if SQLITE else 8
-# Reading SQLite never waits for anything but a processor, so one at once is enough (`config.lanes`).
-READERS, READERS_AT_ONCE = 8, 1 if SQLITE else 8
+AT_ONCE = 1 if SQLITE else 8
 # A refund waits until the delivery has noted what it sent, and an upgrade for the next second.
 PAUSING_PATHS = ("/refund", "/subscription/change")
 SETTLED_SECONDS = 10.0  # after its start a process has its routes and the API document
@@ -44,8 +42,8 @@ SETTLED_SECONDS = 10.0  # after its start a process has its routes and the API d
 FAR_PATHS = ("/complete",)
 LANES = Lanes(
     passwords=Lane("passwords", threads=HASHERS, queue=32, nice=10),
-    writes=Lane("writes", threads=WRITERS, queue=128),
-    reads=Lane("reads", threads=READERS, queue=256, at_once=READERS_AT_ONCE),
+    writes=Lane("writes", threads=4 if SQLITE else 8, queue=128, at_once=AT_ONCE),
+    reads=Lane("reads", threads=8, queue=256, at_once=AT_ONCE),
     pauses=Lane("pauses", threads=8, queue=32),
     password_paths=PASSWORD_PATHS,
     writing_paths=("/api/v1/stream/play/",),
