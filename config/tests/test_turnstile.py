@@ -109,6 +109,17 @@ def test_nobody_overtakes_the_process_that_is_next(queue, path):
         other.communicate("\n")
 
 
+def test_a_process_may_take_its_turn_again_for_a_moment(queue, monkeypatch):
+    """Else the file would stand idle until the next process has woken up."""
+    assert is_free(queue)
+    monkeypatch.setattr(queue, "_locks", lambda place, deadline: False)  # another one is next
+
+    queue._since = time.monotonic()
+    assert is_free(queue)
+    queue._since = time.monotonic() - turnstile.WINDOW
+    assert not queue.enter()
+
+
 def is_taken(queue: turnstile.Turnstile, place: int) -> bool:
     """Return whether another process has a place in the queue."""
     taken = not queue._locks(place, deadline=0)
