@@ -3,7 +3,8 @@ from uuid import UUID
 
 from django.contrib.auth.models import Group
 from django.utils import timezone
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework import HTTP_HEADER_ENCODING
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
@@ -99,7 +100,8 @@ def bearer_token(request: Request) -> str | None:
 
     Raises TokenInvalid for a malformed header. The token itself is not checked.
     """
-    parts = get_authorization_header(request).split()
+    # Not request.headers, which would be made of all the others, too.
+    parts = request.META.get("HTTP_AUTHORIZATION", "").encode(HTTP_HEADER_ENCODING).split()
     if not parts or parts[0].lower() != b"bearer":
         return None
     if len(parts) != 2:

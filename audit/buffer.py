@@ -19,8 +19,9 @@ from django.db import DataError, Error, IntegrityError, connections, transaction
 
 from audit.actions import AuditAction
 from audit.models import AuditEntry
-from audit.requests import ApiRequest, Caller
+from audit.requests import ApiRequest
 from audit.tally import Call, Tally
+from config.rows import insert
 
 logger = logging.getLogger(__name__)
 
@@ -119,16 +120,12 @@ def _insert(rows: list[ApiRequest]) -> None:
     callers = {row.caller_id: row.caller for row in rows if row.caller}
     # In one order: two processes that insert the same ones would wait for each other on PostgreSQL.
     in_order = sorted(callers.values(), key=lambda caller: caller.number)
-    Caller.objects.bulk_create(in_order, ignore_conflicts=True)
+    if in_order:
+        insert(*in_order, ignore_conflicts=True)
     if rows[0].count is None:
-        ApiRequest.objects.bulk_create(rows, ignore_conflicts=True)
+        insert(*rows, ignore_conflicts=True)
     else:
-        ApiRequest.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["number"],
-            update_fields=["count", "until"],
-        )
+        insert(*rows, update=("count", "until"))
 
 
 def _drop(count: int, first: datetime, last: datetime) -> None:

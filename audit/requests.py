@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import models
 
 from audit.actions import AuditAction
+from config.prepared import made
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TAG_BITS = 11  # of a number, beside the microseconds: enough for the processes of a service
@@ -109,6 +110,29 @@ class ApiRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.method} {self.path}"
+
+    @classmethod
+    def of(
+        cls,
+        number: int,
+        caller: Caller,
+        *,
+        method: str,
+        path: str,
+        status: int,
+        duration_ms: int | None = None,
+        request_id: str = "",
+        count: int | None = None,
+    ) -> "ApiRequest":
+        """Return the row with these columns, not saved."""
+        columns = {
+            "number": number, "caller_id": caller.number, "method": method, "path": path,
+            "status": status, "duration_ms": duration_ms, "request_id": request_id,
+            "count": count, "until": None,
+        }  # fmt: skip
+        row = made(cls, columns)
+        row._state.fields_cache["caller"] = caller
+        return row
 
     @property
     def id(self) -> uuid.UUID:

@@ -14,10 +14,11 @@ from django.db import models
 from audit.actions import AuditAction
 from audit.context import origin, via_key
 from audit.models import AuditEntry
-from config import reasons
+from config import reasons, rows
 
 Actor = AbstractBaseUser | AnonymousUser | uuid.UUID | None
 _BATCH = 500
+_FEW = 20  # entries that need no batches
 _together: ContextVar[list[AuditEntry] | None] = ContextVar("audit_together", default=None)
 
 
@@ -47,7 +48,7 @@ def record(
     entry = _entry(actor, action, target, data)
     waiting = _together.get()
     if waiting is None:
-        entry.save(force_insert=True)
+        rows.insert(entry)
     else:
         waiting.append(entry)
     return entry
@@ -71,7 +72,10 @@ def together() -> Iterator[None]:
     finally:
         _together.reset(token)
     if waiting:
-        AuditEntry.objects.bulk_create(waiting, batch_size=_BATCH)
+        if len(waiting) <= _FEW:
+            rows.insert(*waiting)
+        else:
+            AuditEntry.objects.bulk_create(waiting, batch_size=_BATCH)
 
 
 def record_each(

@@ -79,7 +79,7 @@ class Tally:
         self._clock = Clock()
         self._minute = self._hour = -1
         self._listed: Counter[tuple[str, bool, bool]] = Counter()
-        self._callers: defaultdict[str, set[tuple[str | None, str]]] = defaultdict(set)
+        self._callers: defaultdict[str, dict[tuple[str | None, str], Caller]] = defaultdict(dict)
         self._counted: dict[Key, ApiRequest] = {}
         self._routes: Counter[str] = Counter()
         self._rows: Counter[bool] = Counter()  # counted rows of this hour, by "signed in"
@@ -94,9 +94,9 @@ class Tally:
             if (call.is_frequent and call.status < 400) or not self._lists(call):
                 self._count(call, number, now)
                 return None
-            return ApiRequest(
-                number=number,
-                caller=self._caller(call, now),
+            return ApiRequest.of(
+                number,
+                self._caller(call, now),
                 method=call.method,
                 path=call.path,
                 status=call.status,
@@ -148,8 +148,11 @@ class Tally:
         if (ip, agent) not in known and len(known) >= CALLERS_MAX:
             of_network = call.who.partition("/")[0] if call.ip else None
             ip, agent = (None if call.actor_id else of_network), ""
-        known.add((ip, agent))
-        return Caller.of(now.astimezone(UTC).date(), call.actor_id, ip, agent)
+        caller = known.get((ip, agent))
+        if caller is None:  # an hour has one day only, so that it stays the same
+            day = now.astimezone(UTC).date()
+            caller = known[ip, agent] = Caller.of(day, call.actor_id, ip, agent)
+        return caller
 
     def _count(self, call: Call, number: int, now: datetime) -> None:
         """Add the request to the row of its caller and route in this hour, or to a wider one."""
@@ -177,6 +180,4 @@ class Tally:
         caller = self._caller(call, now)
         if who == ANYBODY:
             caller = Caller.of(now.astimezone(UTC).date(), None, None, "")
-        return ApiRequest(
-            number=number, caller=caller, method=method, path=route, status=status, count=0
-        )
+        return ApiRequest.of(number, caller, method=method, path=route, status=status, count=0)

@@ -1,7 +1,9 @@
 """Addresses of clients, read in one place for limits, grants, analytics and the audit log."""
 
 import ipaddress
+from functools import lru_cache
 
+LONGEST, REMEMBERED = 200, 1024  # characters of an address with its zone; addresses of a process
 UNKNOWN = "unknown"  # every text that is no address; all of them count as one client
 
 
@@ -10,6 +12,11 @@ def parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
     A reverse proxy may pass on any text in X-Forwarded-For.
     """
+    return _parse(text) if len(text) <= LONGEST else None
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

@@ -18,8 +18,9 @@ from django.utils.module_loading import import_string
 
 from config import health, processors, tracing
 from config.bodies import BodyRefused, Receive, Scope
-from config.bridge import Bridge, Lane, Lanes, Send, headers_without_django, refuse
+from config.bridge import Bridge, Send, headers_without_django, refuse
 from config.http import ROUTE
+from config.lanes import Lane, Lanes
 from config.metrics import processes, scraping
 from config.wsgi import application as django
 
@@ -30,13 +31,10 @@ PASSWORD_PATHS = (
     "/auth/login", "/auth/register", "/password", "/password/reset", "/auth/email", "/admin/login",
     "/password_change", "/user/add", "DELETE /api/v1/auth/me",
 )  # fmt: skip
-# SQLite has one writer at a time, and those who wait for it look again and again, the unlucky for
-# seconds. In the queue of the lane they wait in their order.
+# SQLite has one writer at a time, and reading it waits for nothing but a processor: one request at once
+# is enough, as long as it is quick (`config.lanes`).
 SQLITE = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
-WRITERS = 2 if SQLITE else 8
-# Threads that never wait for a database elsewhere only take the interpreter from each other: with eight,
-# one request in a hundred took ten times as long as the others, with four three to four times.
-READERS = 4 if SQLITE else 8
+AT_ONCE = 1 if SQLITE else 8
 # A refund waits until the delivery has noted what it sent, and an upgrade for the next second.
 PAUSING_PATHS = ("/refund", "/subscription/change")
 SETTLED_SECONDS = 10.0  # after its start a process has its routes and the API document
@@ -44,8 +42,8 @@ SETTLED_SECONDS = 10.0  # after its start a process has its routes and the API d
 FAR_PATHS = ("/complete",)
 LANES = Lanes(
     passwords=Lane("passwords", threads=HASHERS, queue=32, nice=10),
-    writes=Lane("writes", threads=WRITERS, queue=128),
-    reads=Lane("reads", threads=READERS, queue=256),
+    writes=Lane("writes", threads=4 if SQLITE else 8, queue=128, at_once=AT_ONCE),
+    reads=Lane("reads", threads=8, queue=256, at_once=AT_ONCE),
     pauses=Lane("pauses", threads=8, queue=32),
     password_paths=PASSWORD_PATHS,
     writing_paths=("/api/v1/stream/play/",),
@@ -85,6 +83,7 @@ async def _settle() -> None:
     A full collection goes through all objects that stay for ever, some 150,000: 80 ms in which nobody is
     answered. Without them it takes less than one.
     """
+    gc.freeze()  # what was imported, which is most of it
     await asyncio.sleep(SETTLED_SECONDS)
     gc.collect()
     gc.freeze()

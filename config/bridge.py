@@ -1,19 +1,16 @@
 """Django under an event loop: an ASGI application that runs Django's WSGI application in threads.
 
 The event loop takes in the body and sends the answer, so that a thread is busy only while Django works,
-however slow the client is. The threads are divided into lanes, each with a bounded queue: a crowd that
-signs in or writes cannot take the threads of the readers, and a full queue is answered with 503 at once.
+however slow the client is. The threads are divided into lanes (`config.lanes`), each with a bounded
+queue: a crowd that signs in or writes cannot take the threads of the readers, and a full queue is
+answered with 503 at once.
 """
 
-import asyncio
 import io
 import json
-import os
 import sys
 import tempfile
-import threading
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 from urllib.parse import quote
@@ -31,16 +28,14 @@ from config.bodies import (
 )
 from config.headers import WITHOUT_DJANGO
 from config.http import SCOPE, request_id_for
+from config.lanes import Environ, Lanes
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Environ = dict[str, Any]
 WsgiApplication = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 Given = TypeVar("Given")
 Result = TypeVar("Result")
 MEMORY_MAX = 256 * 1024  # bytes of an answer that wait in memory for a slow client
 CHUNK = 64 * 1024
-QUEUE_SECONDS = 3.0  # in which a waiting request gets a thread
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(slots=True)
@@ -50,86 +45,6 @@ class Answer:
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes | IO[bytes]
-
-
-class Lane:
-    """Threads for one kind of requests, and a bounded number of requests that wait for them.
-
-    ``nice`` lets the processors prefer the threads of other lanes (nice(1); where the system can).
-    """
-
-    def __init__(self, name: str, *, threads: int, queue: int, nice: int = 0) -> None:
-        self._pool = ThreadPoolExecutor(
-            threads, thread_name_prefix=name, initializer=_be_nice, initargs=(nice,)
-        )
-        self._room = threads + queue
-
-    async def run(self, work: Callable[[Environ], Result], environ: Environ) -> Result:
-        """Run ``work`` in a thread of the lane.
-
-        Raises BodyRefused if the queue is full, or no thread gets free within QUEUE_SECONDS. Whoever is
-        refused early can ask again; whoever waits long asks again too, and makes the queue longer.
-        """
-        if not self._room:
-            raise busy()
-        self._room -= 1
-        # A thread that gets free takes the next one from the pool's queue, without the event loop.
-        waiting = self._pool.submit(work, environ)
-        patience = asyncio.get_running_loop().call_later(QUEUE_SECONDS, waiting.cancel)
-        try:
-            return await asyncio.wrap_future(waiting)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise  # the server stops
-            raise busy() from None
-        finally:
-            patience.cancel()
-            self._room += 1
-
-
-def _be_nice(nice: int) -> None:
-    if nice and sys.platform == "linux":  # elsewhere a thread has no priority of its own
-        thread = threading.get_native_id()
-        # Never a higher priority than the process was given: only root may take one.
-        os.setpriority(os.PRIO_PROCESS, thread, max(nice, os.getpriority(os.PRIO_PROCESS, thread)))
-
-
-def busy() -> BodyRefused:
-    return BodyRefused(503, "unavailable", "The service is busy. Try again in a moment.")
-
-
-@dataclass(frozen=True, slots=True)
-class Lanes:
-    """The lanes of a process: hashing a password costs a core, writing waits for the database.
-
-    ``password_paths`` are the endings of paths whose forms hash one (or "METHOD /path", for one of its
-    methods), and ``writing_paths`` the beginnings of paths where reading writes, too.
-    ``pausing_paths`` are the endings of paths where writing waits for a moment that must come first:
-    ``pauses`` has their threads, so that they keep no thread from other writers. In the same way
-    ``far_paths`` have threads for writing that asks a server elsewhere.
-    """
-
-    passwords: Lane
-    writes: Lane
-    reads: Lane
-    pauses: Lane | None = None
-    password_paths: tuple[str, ...] = ()
-    writing_paths: tuple[str, ...] = ()
-    pausing_paths: tuple[str, ...] = ()
-    far: Lane | None = None
-    far_paths: tuple[str, ...] = ()
-
-    def of(self, scope: Scope) -> Lane:
-        if scope["method"] in READING:
-            return self.writes if scope["path"].startswith(self.writing_paths) else self.reads
-        path = scope["path"].rstrip("/")
-        if self.pauses is not None and path.endswith(self.pausing_paths):
-            return self.pauses
-        if self.far is not None and path.endswith(self.far_paths):
-            return self.far
-        hashes = f"{scope['method']} {path}".endswith(self.password_paths)
-        return self.passwords if hashes else self.writes
 
 
 class Bridge:

@@ -17,6 +17,8 @@ from typing import Any, ParamSpec, TypeVar
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.core.cache.backends.redis import RedisCache
 
+from config import turnstile
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 PAUSE_SECONDS = 2.0  # before a cache that is away is asked again: each question may take a time-out
@@ -108,7 +110,8 @@ class _SQLite(_Counting):
 
     Values must be JSON. ``incr`` is one UPDATE; Django's database cache reads and then writes, so that
     two processes may count one request. The file is written without waiting for the disk, because
-    nothing in it has to survive a power cut.
+    nothing in it has to survive a power cut. Those who count wait for each other in a queue
+    (`config.turnstile`).
     """
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
@@ -116,6 +119,7 @@ class _SQLite(_Counting):
         self._path = location
         self._local = threading.local()
         self._next_cull = 0.0
+        self._queue = turnstile.of(location)
 
     def _db(self) -> sqlite3.Connection:
         """Return this thread's connection, and open it at the first call."""
@@ -217,18 +221,16 @@ class _SQLite(_Counting):
 
     def count(self, key: str, timeout: float) -> int:
         self._cull()
-        now = time.time()
-        row = (
-            self._db()
-            .execute(
+        db, now = self._db(), time.time()
+        with self._queue.turn():
+            # fetchall, because the statement writes what it changed when it is at its end.
+            rows = db.execute(
                 "INSERT INTO cache VALUES (?1, 1, ?2) ON CONFLICT (key) DO UPDATE SET"
                 " value = CASE WHEN expires <= ?3 THEN 1 ELSE value + 1 END,"
                 " expires = CASE WHEN expires <= ?3 THEN ?2 ELSE expires END RETURNING value",
                 (self._key(key, None), now + timeout, now),
-            )
-            .fetchone()
-        )
-        return int(row[0])
+            ).fetchall()
+        return int(rows[0][0])
 
     def delete(self, key: str, version: int | None = None) -> bool:
         deleted = self._db().execute("DELETE FROM cache WHERE key = ?", (self._key(key, version),))

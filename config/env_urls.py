@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from config.env import BASE_DIR, make_folder, masked, origin, read, text, wrong
 
 POSTGRES = "django.db.backends.postgresql"
-SQLITE = "django.db.backends.sqlite3"
+SQLITE = "config.sqlite3"  # Django's, with a queue of writers
 _SCHEMES = {
     "postgres": "postgres", "postgresql": "postgres", "pgsql": "postgres", "psql": "postgres",
     "sqlite": "sqlite", "sqlite3": "sqlite",
@@ -62,6 +62,7 @@ def database(name: str, default: str) -> dict[str, Any]:
             ),
         }
         return parsed
+    parsed["ENGINE"] = SQLITE
     # IMMEDIATE, because without it most concurrent writers fail at once with "database is
     # locked". FULL, because an acknowledged payment must survive a power cut. recursive_triggers,
     # because REPLACE would otherwise delete rows past the triggers of append-only tables.

@@ -2,11 +2,12 @@
 
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 from django.db.models.base import ModelState
 
@@ -15,6 +16,7 @@ Row = TypeVar("Row", bound=models.Model)
 _FIELDS: dict[type, "models.Field[Any, Any]"] = {
     uuid.UUID: models.UUIDField(),
     datetime: models.DateTimeField(),
+    str: models.TextField(),
 }
 
 
@@ -22,9 +24,9 @@ class Prepared:
     """A query that each thread compiles at its first use, and then runs with other values.
 
     ``make`` gets a value for each parameter and returns a queryset of ``values_list``; ``kinds`` names
-    the parameters with their types, `uuid.UUID` or `datetime`. The values must not change the query's
-    shape: the parameter None, for example, would be another condition. What ``make`` reads beside them,
-    such as a setting, is read once.
+    the parameters with their types, `uuid.UUID`, `datetime` or `str`. The values must not change the
+    query's shape: the parameter None, for example, would be another condition. What ``make`` reads
+    beside them, such as a setting, is read once.
     """
 
     def __init__(self, make: Callable[..., "QuerySet[Any, Any]"], **kinds: type) -> None:
@@ -39,10 +41,7 @@ class Prepared:
             alias, sql, places, compiler, converters = self._thread.compiled = self._compile()
         connection = connections[alias]
         params = [
-            _FIELDS[self._kinds[place]].get_db_prep_value(values[place], connection)
-            if is_parameter
-            else place
-            for is_parameter, place in places
+            prepare(values[place], connection) if prepare else place for prepare, place in places
         ]
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
@@ -57,15 +56,81 @@ class Prepared:
         queryset = self._make(**stand_ins)
         compiler = queryset.query.get_compiler(using=queryset.db)
         sql, params = compiler.as_sql()
-        names = {
-            _FIELDS[self._kinds[name]].get_db_prep_value(value, compiler.connection): name
-            for name, value in stand_ins.items()
+        prepare = {
+            name: _preparing(kind, compiler.connection) for name, kind in self._kinds.items()
         }
-        places = [(True, names[param]) if param in names else (False, param) for param in params]
+        names = {
+            prepare[name](value, compiler.connection): name for name, value in stand_ins.items()
+        }
+        places = [
+            (prepare[names[param]], names[param]) if param in names else (None, param)
+            for param in params
+        ]
         if {place for is_parameter, place in places if is_parameter} != {*self._kinds}:
             raise TypeError(f"A parameter of {self._kinds} is not in the query: {sql}")
         converters = compiler.get_converters([column for column, *_ in compiler.select])
         return queryset.db, sql, places, compiler, converters
+
+
+class Update:
+    """An UPDATE of one row, if columns of it are still as they were read.
+
+    Compiled once for each database and choice of columns. As `QuerySet.update`, without signals.
+    """
+
+    def __init__(self, model: type[models.Model], unchanged: Sequence[str]) -> None:
+        self._model, self._unchanged = model, [_field(model, name) for name in unchanged]
+        self._compiled: dict[tuple[str, ...], tuple[str, list[models.Field[Any, Any]]]] = {}
+
+    def seen(self, row: models.Model) -> list[Any]:
+        """Return what `write` needs of a row as it was read: its key, and what must be unchanged."""
+        return [row.pk, *(getattr(row, field.attname) for field in self._unchanged)]
+
+    def write(self, seen: Sequence[Any], changes: Mapping[str, object]) -> bool:
+        """Store the changes of a row's columns. Return False if the row is gone or was changed."""
+        connection = connections[DEFAULT_DB_ALIAS]
+        key = (connection.vendor, *changes)
+        sql, fields = self._compiled.get(key) or self._compile(connection, key)
+        params = [
+            field.get_db_prep_save(value, connection)
+            for field, value in zip(fields, (*changes.values(), *seen), strict=True)
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return int(cursor.rowcount) == 1
+
+    def _compile(
+        self, connection: BaseDatabaseWrapper, key: tuple[str, ...]
+    ) -> tuple[str, list["models.Field[Any, Any]"]]:
+        changed = [_field(self._model, name) for name in key[1:]]
+        # Either of them also compares NULL with NULL.
+        same = "IS" if connection.vendor == "sqlite" else "IS NOT DISTINCT FROM"
+        sets = ", ".join(f"{quoted_column(field, connection)} = %s" for field in changed)
+        pk = self._model._meta.pk
+        holds = [
+            f"{quoted_column(pk, connection)} = %s",
+            *(f"{quoted_column(each, connection)} {same} %s" for each in self._unchanged),
+        ]
+        table = connection.ops.quote_name(self._model._meta.db_table)
+        sql = f"UPDATE {table} SET {sets} WHERE {' AND '.join(holds)}"  # noqa: S608 - of columns
+        self._compiled[key] = sql, [*changed, pk, *self._unchanged]
+        return self._compiled[key]
+
+
+def _preparing(kind: type, connection: BaseDatabaseWrapper) -> Callable[[Any, Any], Any]:
+    """Return the function that makes a value of a parameter one of the driver."""
+    if kind is uuid.UUID and not connection.features.has_native_uuid_field:
+        return lambda value, _: value.hex
+    return _FIELDS[kind].get_db_prep_value
+
+
+def quoted_column(field: Any, connection: BaseDatabaseWrapper) -> str:
+    return connection.ops.quote_name(field.column)
+
+
+def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any]":
+    field: models.Field[Any, Any] = model._meta.get_field(name)  # type: ignore[assignment]
+    return field
 
 
 def stored(model: type[Row], names: Sequence[str], values: Sequence[Any]) -> Row:
@@ -81,8 +146,18 @@ def stored(model: type[Row], names: Sequence[str], values: Sequence[Any]) -> Row
     return row
 
 
-def _stand_in(kind: type, number: int) -> uuid.UUID | datetime:
+def made(model: type[Row], columns: Mapping[str, Any]) -> Row:
+    """Return a new object with all its columns, not saved: as ``model(**columns)``, likewise quicker."""
+    row = model.__new__(model)
+    row.__dict__.update(columns)
+    row._state = ModelState()
+    return row
+
+
+def _stand_in(kind: type, number: int) -> uuid.UUID | datetime | str:
     """Return a value that no query holds as a constant."""
+    if kind is str:
+        return f"stand-in {number} {uuid.uuid4()}"
     if kind is uuid.UUID:
         return uuid.uuid4()
     return datetime(1901, 3, 5, 7, 9, 11, 131_719 + number, tzinfo=UTC)

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime
 
+from config.rows import Rows
 from payments.models import (
     Coupon,
     CouponRedemption,
@@ -25,6 +26,30 @@ from payments.models import (
     Payout,
     Plan,
     Subscription,
+)
+
+# The locks of every purchase. The rows of an order's payment and of its entitlement are unique.
+_PAYMENT = Rows(
+    lambda gateway, external_id: Payment.objects.select_for_update().filter(
+        gateway=gateway, external_id=external_id
+    ),
+    Payment,
+    gateway=str,
+    external_id=str,
+)
+_ORDERS = Rows(
+    lambda buyer, video: (
+        Order.objects.filter(buyer_id=buyer, video_id=video).select_for_update().order_by("pk")
+    ),
+    Order,
+    buyer=uuid.UUID,
+    video=uuid.UUID,
+)
+_ENTITLEMENT = Rows(
+    lambda type, id: Entitlement.objects.select_for_update().filter(source_type=type, source_id=id),
+    Entitlement,
+    type=str,
+    id=uuid.UUID,
 )
 
 
@@ -44,6 +69,8 @@ def lock_payment(**lookup: object) -> Payment:
 
     The first lock of every transaction that changes a payment. Raises Payment.DoesNotExist.
     """
+    if lookup.keys() == {"gateway", "external_id"}:
+        return _PAYMENT.get(**lookup)
     return Payment.objects.select_for_update().get(**lookup)
 
 
@@ -58,8 +85,7 @@ def lock_orders_of(*, buyer_id: uuid.UUID, video_id: uuid.UUID) -> dict[uuid.UUI
     After the payment, before everything else. All at once, because an order that is paid makes the
     buyer's other orders of the video give way.
     """
-    orders = Order.objects.filter(buyer_id=buyer_id, video_id=video_id)
-    return {order.pk: order for order in orders.select_for_update().order_by("pk")}
+    return {order.pk: order for order in _ORDERS.all(buyer=buyer_id, video=video_id)}
 
 
 def lock_orders_by(buyer_id: uuid.UUID) -> dict[uuid.UUID, Order]:
@@ -134,8 +160,7 @@ def lock_entitlement_of(source_type: str, source_id: uuid.UUID) -> Entitlement |
 
     After the order and its coupon, or the subscription and its invoices; before playback sessions.
     """
-    entitlements = Entitlement.objects.select_for_update()
-    return entitlements.filter(source_type=source_type, source_id=source_id).first()
+    return _ENTITLEMENT.first(type=source_type, id=source_id)
 
 
 def lock_live_entitlement(entitlement_id: uuid.UUID, now: datetime) -> Entitlement | None:

@@ -1,14 +1,17 @@
 """Heartbeats: the seconds that a player reports, and how many of them the clock allows."""
 
+import contextlib
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from config.errors import NotVisible
+from config.prepared import Update
 from streaming import earning
 from streaming.errors import SessionEnded
 from streaming.intervals import Interval, merge, total, within
@@ -35,29 +38,55 @@ class Heartbeat:
     startup_ms: int | None = None
 
 
-@transaction.atomic
+# What a heartbeat is computed from and others change meanwhile. Each of them changes one of these: a
+# heartbeat the time of the latest one, the daily watch time the folded seconds with the moments.
+_write = Update(
+    PlaybackSession,
+    unchanged=[
+        *("ended_at", "last_heartbeat_at"),
+        *("delivered_seconds", "counted_seconds", "folded_seconds"),
+    ],
+)
+
+
 def take_in(find: Find, heartbeat: Heartbeat) -> None:
     """Record a heartbeat in its session's row: one read, one write.
 
-    ``find`` returns the session if the caller may report for it (`streaming.reporting`). Seconds
+    ``find`` finds the session if the caller may report for it (`streaming.reporting`). Seconds
     that the clock does not allow are dropped and added to ``rejected_seconds``. Sends
     ``playback_progressed`` when the counted seconds grow. Raises NotVisible
-    when ``find`` returns None, SessionEnded when the session has ended or expired.
+    when ``find`` finds none, SessionEnded when the session has ended or expired.
+
+    The row is read without a lock, and written if it is still the same; otherwise read again, with one.
     """
-    session = find()
+    if not _take_in(find, heartbeat, lock=False):
+        with transaction.atomic():
+            _take_in(find, heartbeat, lock=True)
+
+
+def _take_in(find: Find, heartbeat: Heartbeat, *, lock: bool) -> bool:
+    """Record a heartbeat; return False if the row was changed since it was read."""
+    session = find.session(lock=lock)
     if session is None:
         raise NotVisible()
-    now = timezone.now()
+    now, latest = timezone.now(), session.last_heartbeat_at
     if session.ended_at is not None or session.expires_at <= now:
         raise SessionEnded()
-    before = session.counted_seconds
+    if not lock and latest is not None and now <= latest:
+        return False  # the time would not tell this heartbeat from the one before
+    before, seen = session.counted_seconds, _write.seen(session)
     changes = _changes(session, heartbeat, now)
     for name, value in changes.items():
         setattr(session, name, value)
-    session.counted_seconds = max(before, countable(session))
-    session.save(update_fields=[*changes, "counted_seconds"])
-    tell_of_late([session.created_at])
-    _announce(session, before)
+    session.counted_seconds = changes["counted_seconds"] = max(before, countable(session))
+    late = _late([session.created_at])
+    tells = late or session.counted_seconds > before
+    with transaction.atomic() if tells else contextlib.nullcontext():
+        if not _write.write(seen, changes):
+            return False
+        _tell_of_late(late)
+        _announce(session, before)
+    return True
 
 
 @transaction.atomic
@@ -81,9 +110,17 @@ def _announce(session: PlaybackSession, before: float) -> None:
 
 def tell_of_late(begun: list[datetime]) -> None:
     """Send ``late_playback_recorded`` for the sessions that are older than a session lives, if any."""
-    lives = timedelta(hours=settings.PLAYBACK_GRANT_HOURS)
-    if late := [each for each in begun if each < timezone.now() - lives]:
+    _tell_of_late(_late(begun))
+
+
+def _tell_of_late(late: list[datetime]) -> None:
+    if late:
         late_playback_recorded.send(sender=PlaybackSession, begun=late)
+
+
+def _late(begun: list[datetime]) -> list[datetime]:
+    lives = timedelta(hours=settings.PLAYBACK_GRANT_HOURS)
+    return [each for each in begun if each < timezone.now() - lives]
 
 
 def countable(session: PlaybackSession) -> float:
@@ -98,7 +135,7 @@ def countable(session: PlaybackSession) -> float:
     return max(0.0, min(session.watched_seconds, age, session.delivered_seconds))
 
 
-def _changes(session: PlaybackSession, heartbeat: Heartbeat, now: datetime) -> dict[str, object]:
+def _changes(session: PlaybackSession, heartbeat: Heartbeat, now: datetime) -> dict[str, Any]:
     """Return the new values of the session's fields by name. Each of them is saved."""
     duration = session.video.duration_seconds or 0.0
     reported = heartbeat.watched if heartbeat.watched is not None else _implied(session, heartbeat)

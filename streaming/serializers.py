@@ -7,7 +7,6 @@ from rest_framework import serializers
 
 from config.api.fields import BoundedListField
 from config.api.representation import Compiled
-from streaming.heartbeats import Heartbeat
 from streaming.models import PlaybackSession
 
 FORMATS = ["hls", "dash"]
@@ -208,7 +207,3 @@ class HeartbeatSerializer(serializers.Serializer):
             " is kept."
         ),
     )
-
-    def heartbeat(self) -> Heartbeat:
-        """Return the validated body as a Heartbeat. Call ``is_valid`` first."""
-        return Heartbeat(**self.validated_data)

@@ -1,5 +1,6 @@
 """The streaming API: stream tokens, playback sessions and heartbeats."""
 
+from functools import cache
 from uuid import UUID
 
 from django.conf import settings
@@ -30,6 +31,7 @@ from accounts.errors import InsufficientScope, TokenExpired, TokenInvalid
 from config import addresses
 from config.api import ratelimit
 from config.api.refusals import reads_header, refuses, sends_headers
+from config.api.serializers import validated
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from config.headers import FOR_OTHER_SITES
@@ -65,13 +67,19 @@ MANIFESTS = {
 PREVIEW_WANTED = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
+@cache
+def _play_path() -> str:
+    """Return the path of `PlayView` before the token, which needs no quoting."""
+    return reverse("stream-play", args=["-"]).removesuffix("-")
+
+
 def client_of(request) -> sessions.Client:
     """Return the caller's user agent and address.
 
     NUL is removed from the user agent: PostgreSQL cannot store it in a text.
     """
     return sessions.Client(
-        user_agent=request.headers.get("User-Agent", "").replace("\x00", ""),
+        user_agent=request.META.get("HTTP_USER_AGENT", "").replace("\x00", ""),
         address=request.META.get("REMOTE_ADDR", ""),
     )
 
@@ -115,7 +123,7 @@ class StreamTokenView(CountsDecisions, APIView):
         )
         answer = {
             "stream_token": offered.token,
-            "stream_url": reverse("stream-play", args=[offered.token]),
+            "stream_url": f"{_play_path()}{offered.token}",
             "expires_in_seconds": settings.STREAM_TOKEN_SECONDS,
             "formats": offered.formats,
             "is_preview": offered.preview_seconds is not None,
@@ -275,9 +283,8 @@ class HeartbeatView(APIView):
     )
     def post(self, request, pk):
         find = self._session_of_caller(request, pk)
-        serializer = HeartbeatSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        heartbeats.take_in(find, serializer.heartbeat())
+        report = validated(HeartbeatSerializer, request.data)
+        heartbeats.take_in(find, heartbeats.Heartbeat(**report))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @staticmethod
@@ -289,7 +296,7 @@ class HeartbeatView(APIView):
         grant or another session's one, TokenInvalid or TokenExpired for a bad bearer token, and
         InsufficientScope for a key that may not do this.
         """
-        if grant := request.headers.get("Playback-Grant"):
+        if grant := request.META.get("HTTP_PLAYBACK_GRANT"):
             client = client_of(request)
             try:
                 granted_id = grants.verify(

@@ -9,8 +9,11 @@ from django.utils import timezone
 from rest_framework.fields import DateTimeField
 
 from config.api.renderers import QuickJSONRenderer
+from config.rows import Rows
 from webhooks.catalogue import EventType
 from webhooks.models import Delivery, Endpoint, Event
+
+_ENABLED = Rows(lambda: Endpoint.objects.filter(disabled_at=None), Endpoint, joined="owner")
 
 
 def announce(
@@ -31,7 +34,7 @@ def announce(
     """
     endpoints = [
         endpoint
-        for endpoint in Endpoint.objects.filter(disabled_at=None).select_related("owner")
+        for endpoint in _ENABLED.all()
         if endpoint.wants(event_type) and endpoint.may_receive(event_type, subject_id)
     ]
     if not endpoints:

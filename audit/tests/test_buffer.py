@@ -25,14 +25,15 @@ def paths() -> list[str]:
 @pytest.fixture
 def lost_answer(monkeypatch):
     """The next statement is carried out, and the connection breaks before its answer."""
-    write = ApiRequest.objects.bulk_create
+    write = buffer.insert
 
-    def lose_the_answer(rows, **options):
-        write(rows, **options)
-        monkeypatch.setattr(ApiRequest.objects, "bulk_create", write)
-        raise OperationalError("the connection is closed")
+    def lose_the_answer(*rows, **options):
+        write(*rows, **options)
+        if isinstance(rows[0], ApiRequest):
+            monkeypatch.setattr(buffer, "insert", write)
+            raise OperationalError("the connection is closed")
 
-    monkeypatch.setattr(ApiRequest.objects, "bulk_create", lose_the_answer)
+    monkeypatch.setattr(buffer, "insert", lose_the_answer)
 
 
 def flush_without_savepoint():
@@ -73,7 +74,7 @@ def test_while_the_database_is_away_requests_wait_in_their_order(monkeypatch):
     put("/1", "/2")
     buffer.put(call(is_frequent=True))
     with monkeypatch.context() as patch:
-        patch.setattr(ApiRequest.objects, "bulk_create", away)
+        patch.setattr(buffer, "insert", away)
         for _ in range(2):
             with pytest.raises(OperationalError):
                 buffer.flush()
@@ -89,7 +90,7 @@ def test_counts_survive_a_database_that_is_away(monkeypatch):
 
     buffer.put(call(is_frequent=True))
     with monkeypatch.context() as patch:
-        patch.setattr(ApiRequest.objects, "bulk_create", away)
+        patch.setattr(buffer, "insert", away)
         with pytest.raises(OperationalError):
             buffer.flush()
         buffer.put(call(is_frequent=True))
@@ -121,14 +122,14 @@ def test_what_does_not_fit_is_counted_in_the_log(monkeypatch):
 
 @pytest.mark.parametrize("error", [DataError("out of range"), ValueError("a NUL in a text")])
 def test_a_request_that_cannot_be_stored_stops_no_other(monkeypatch, error):
-    write = ApiRequest.objects.bulk_create
+    write = buffer.insert
 
-    def refuse_bad(rows, **options):
-        if any(row.path.endswith("bad") for row in rows):
+    def refuse_bad(*rows, **options):
+        if any(isinstance(row, ApiRequest) and row.path.endswith("bad") for row in rows):
             raise error
-        return write(rows, **options)
+        write(*rows, **options)
 
-    monkeypatch.setattr(ApiRequest.objects, "bulk_create", refuse_bad)
+    monkeypatch.setattr(buffer, "insert", refuse_bad)
     put("/1", "/bad", "/2")
     buffer.flush()
 

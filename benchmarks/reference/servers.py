@@ -8,7 +8,8 @@ from a2wsgi import WSGIMiddleware
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
-from config.bridge import Bridge, Lane, Lanes
+from config.bridge import Bridge
+from config.lanes import Lane, Lanes
 
 wsgi = get_wsgi_application()
 a2wsgi = WSGIMiddleware(wsgi, workers=16)
@@ -19,8 +20,8 @@ _bridge = Bridge(
     wsgi,
     Lanes(
         passwords=Lane("passwords", threads=1, queue=32, nice=10),
-        writes=Lane("writes", threads=2 if _sqlite else 8, queue=128),
-        reads=Lane("reads", threads=8, queue=256),
+        writes=Lane("writes", threads=4 if _sqlite else 8, queue=128, at_once=1 if _sqlite else 8),
+        reads=Lane("reads", threads=8, queue=256, at_once=1 if _sqlite else 8),
         password_paths=("/login",),
     ),
 )

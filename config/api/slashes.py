@@ -1,12 +1,16 @@
 """API paths with and without a slash at the end."""
 
+import re
 from collections.abc import Callable
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve
 
-_fixed: dict[str, ResolverMatch] = {}
+from config.ids import FORM, parse
+
+_known: dict[str, ResolverMatch] = {}
+_ID = re.compile(FORM)
 UNKNOWN = "unknown-route"  # the name of the route that answers 404 for every other path under /api
 
 
@@ -36,16 +40,31 @@ class EitherSlashMiddleware:
 def _route(path: str) -> ResolverMatch | None:
     """Return the route of a path, or None if only the route for unknown paths takes it.
 
-    The routes without parameters are remembered: there are no more of them than in `config.urls`.
+    Django tries one pattern after the other. Routes whose parameters are all ids are remembered by the
+    path without the ids: there are no more of them than in `config.urls`.
     """
-    if path in _fixed:
-        return _fixed[path]
+    ids = _ID.findall(path)
+    shape = _ID.sub("*", path) if ids else path
+    known = _known.get(shape)
+    if known is not None and len(known.kwargs) == len(ids):
+        return _with(known, ids) if ids else known
     try:
         found = resolve(path)
     except Resolver404:
         return None
     if found.url_name == UNKNOWN:
         return None
-    if not found.args and not found.kwargs:
-        _fixed[path] = found
+    values = [parse(each) for each in ids]
+    captured: dict[str, object] = found.captured_kwargs  # type: ignore[attr-defined]  # stubs lack it
+    if not found.args and [*captured.values()] == values == [*found.kwargs.values()]:
+        _known[shape] = found
+    return found
+
+
+def _with(known: ResolverMatch, ids: list[str]) -> ResolverMatch:
+    """Return a route with other ids in the place of its own."""
+    found = ResolverMatch.__new__(ResolverMatch)
+    found.__dict__.update(known.__dict__)
+    kwargs = dict(zip(known.kwargs, map(parse, ids), strict=True))
+    found.kwargs, found.captured_kwargs = kwargs, {**kwargs}  # type: ignore[attr-defined]  # as above
     return found

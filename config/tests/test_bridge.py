@@ -5,14 +5,15 @@ import gc
 import os
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.utils.module_loading import import_string
 
-from config import bridge
+from config import bridge, lanes
 from config.bodies import BodyRefused
-from config.bridge import Lane, Lanes
+from config.lanes import Lane, Lanes
 
 LANES: Lanes = import_string("config.asgi.LANES")
 
@@ -51,9 +52,79 @@ def test_a_full_queue_refuses_at_once():
 
 def test_nobody_waits_long_for_a_thread(monkeypatch):
     """Seen once: 200 people at once; some waited ten seconds for a page, and nobody was refused."""
-    monkeypatch.setattr(bridge, "QUEUE_SECONDS", 0.1)
+    monkeypatch.setattr(lanes, "QUEUE_SECONDS", 0.1)
     first, second = answers_of(Lane("test", threads=2, queue=10), (7, 0.5), (7, 0))
     assert (refused(first), refused(second)) == (5, 0)
+
+
+def at_the_same_time(lane: Lane, *seconds: float) -> int:
+    """Run requests of such lengths; return how many ran at once at most."""
+    running, most, lock = 0, 0, threading.Lock()
+
+    def work(environ: dict) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(environ["seconds"])
+        with lock:
+            running -= 1
+
+    async def run() -> None:
+        await asyncio.gather(*(lane.run(work, {"seconds": each}) for each in seconds))
+
+    asyncio.run(run())
+    return most
+
+
+def test_a_lane_runs_one_quick_request_after_the_other(monkeypatch):
+    """Several threads that compute answer fewer requests a second than one."""
+    monkeypatch.setattr(lanes, "SLOW_SECONDS", 5.0)
+    lane = Lane("test", threads=4, queue=50, at_once=1)
+
+    assert at_the_same_time(lane, *[0.001] * 30) == 1
+    assert at_the_same_time(Lane("test", threads=4, queue=50), *[0.05] * 30) == 4
+
+
+def test_others_go_on_beside_slow_requests():
+    lane = Lane("test", threads=4, queue=50, at_once=1)
+    for _ in range(2):  # after the slow ones the lane is as before
+        assert at_the_same_time(lane, 1.0, *[0.001] * 20) >= 2
+        end = time.monotonic() + 10
+        while lane._workers and time.monotonic() < end:  # the last one ends after its answer
+            time.sleep(0.01)
+        assert lane._workers == set()
+
+
+def test_slow_requests_have_no_more_threads_than_the_lane():
+    lane = Lane("test", threads=3, queue=50, at_once=1)
+    assert at_the_same_time(lane, *[0.15] * 9) == 3
+
+
+def test_a_client_that_goes_takes_its_request_out_of_the_queue():
+    done: list[object] = []
+
+    async def run() -> int:
+        lane = Lane("test", threads=1, queue=5)
+        first = asyncio.create_task(lane.run(lambda _: time.sleep(0.2), {}))
+        await asyncio.sleep(0)
+        gone = asyncio.create_task(lane.run(done.append, {}))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await first
+        await lane.run(lambda _: None, {})
+        return lane._room
+
+    assert asyncio.run(run()) == 6
+    assert done == []
+
+
+def test_an_error_of_the_work_reaches_the_caller():
+    async def run() -> None:
+        await Lane("test", threads=1, queue=5).run(lambda _: 1 // 0, {})
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(run())
 
 
 @pytest.mark.parametrize(
@@ -109,7 +180,7 @@ def test_a_nice_lane_takes_no_higher_priority_than_the_process_has():
     def started_with_nice() -> int:
         thread = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, thread, 19)
-        bridge._be_nice(7)
+        lanes._be_nice(7)
         return os.getpriority(os.PRIO_PROCESS, thread)
 
     with ThreadPoolExecutor(1) as pool:

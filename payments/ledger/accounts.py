@@ -2,11 +2,13 @@
 
 import uuid
 from collections.abc import Iterable
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 from django.db import connections, router
 
 from config import bulk
+from config.rows import Rows
 from payments.models import LedgerAccount, Pool
 
 Kind = LedgerAccount.Kind
@@ -56,6 +58,16 @@ class Key(NamedTuple):
         return _code(self.role, holder, self.currency)
 
 
+@cache
+def _with_codes(size: int) -> Rows[LedgerAccount]:
+    kinds: dict[str, Any] = {f"code{number}": str for number in range(size)}
+    return Rows(
+        lambda **codes: LedgerAccount.objects.filter(code__in=list(codes.values())),
+        LedgerAccount,
+        **kinds,
+    )
+
+
 def of_each(
     keys: Iterable[Key], *, known: Iterable[LedgerAccount] = ()
 ) -> dict[Key, LedgerAccount]:
@@ -66,7 +78,8 @@ def of_each(
     codes = {key: key.code for key in keys}
     found = {account.code: account for account in known}
     if unknown := set(codes.values()) - found.keys():
-        stored = LedgerAccount.objects.filter(code__in=unknown)
+        query = _with_codes(len(unknown))
+        stored = query.all(**{f"code{number}": code for number, code in enumerate(sorted(unknown))})
         found.update({account.code: account for account in stored})
     return {key: found.get(code) or _opened(key) for key, code in codes.items()}
 

@@ -6,11 +6,12 @@ from typing import TypedDict, Unpack
 
 from django.db import connections, router
 
-from config import bulk
+from config import bulk, rows
 from payments.models import JournalEntry, LedgerAccount, Order, Payment, Payout, Pool, Transfer
 
 # A transfer that is not written yet: the debited account, the credited account, an amount ≥ 0.
 NewTransfer = tuple[LedgerAccount, LedgerAccount, int]
+FEW = 20  # transfers that need no batches; the entry of a pool has one for each creator
 
 
 class Subject(TypedDict, total=False):
@@ -41,21 +42,23 @@ def post(
     transfers = [transfer for transfer in transfers if transfer[2]]
     if not transfers:
         return None
-    entry = JournalEntry.objects.create(key=key, kind=kind, effective_at=at, **about)
-    Transfer.objects.bulk_create(
-        (
-            Transfer(
-                entry=entry,
-                debit=debit,
-                credit=credit,
-                amount=amount,
-                currency=currency,
-                available_on=available_on,
-            )
-            for debit, credit, amount in transfers
-        ),
-        batch_size=5000,  # the entry of a pool has a transfer for each creator
-    )
+    entry = JournalEntry(key=key, kind=kind, effective_at=at, **about)
+    rows.insert(entry)
+    lines = [
+        Transfer(
+            entry=entry,
+            debit=debit,
+            credit=credit,
+            amount=amount,
+            currency=currency,
+            available_on=available_on,
+        )
+        for debit, credit, amount in transfers
+    ]
+    if len(lines) <= FEW:
+        rows.insert(*lines)
+    else:
+        Transfer.objects.bulk_create(lines, batch_size=5000)
     return entry
 
 

@@ -5,6 +5,7 @@ from rest_framework import serializers
 
 from config import money
 from config.api.fields import MoneyField
+from config.api.representation import Compiled
 from payments import examples
 from payments.models import Order, Payment
 from payments.serializers.settling import NextActionSerializer
@@ -51,7 +52,7 @@ class PurchaseSerializer(serializers.Serializer):
 
 
 @extend_schema_serializer(examples=[examples.answered("Paid", examples.ORDER)])
-class OrderSerializer(serializers.ModelSerializer):
+class OrderSerializer(Compiled, serializers.ModelSerializer):
     """An order. Amounts are decimal strings in ``currency``."""
 
     video_id = serializers.UUIDField(read_only=True)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
-from config import ordered
+from config import ordered, rows
 from payments import locks
 from payments.models import Dispute, Entitlement, Invoice, Order, Payment, Refund, Subscription
 from payments.signals import entitlement_granted, entitlement_revoked
@@ -188,7 +188,7 @@ def _update_entitlement(
     if entitlement is None:
         if not is_due:
             return
-        entitlement = Entitlement.objects.create(
+        entitlement = Entitlement(
             user_id=user_id,
             video_id=video_id,
             source_type=source_type,
@@ -196,6 +196,7 @@ def _update_entitlement(
             ends_at=ends_at,
             rental_hours=rental_hours,
         )
+        rows.insert(entitlement)
         _announce(entitlement, granted=True)
         return
     was_granted = entitlement.revoked_at is None

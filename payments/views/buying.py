@@ -6,6 +6,7 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.response import Response
 
 from config.api.refusals import refuses
+from config.api.serializers import validated
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from payments import examples
@@ -55,7 +56,7 @@ class PurchaseView(APIView):
     @refuses(*checkout.REFUSALS, ReturnUrlRefused)
     @idempotent
     def post(self, request, video_id):
-        options = validated_body(PurchaseSerializer, request)
+        options = validated(PurchaseSerializer, request.data)
         method, back = options.pop("payment_method", ""), pop_return_url(request, options)
         order, created = checkout.purchase(
             buyer=request.user,

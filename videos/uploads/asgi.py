@@ -20,9 +20,10 @@ from accounts.authentication import BearerAuthentication
 from accounts.models import User
 from config import ids
 from config.bodies import BodyRefused, ClientGone, Receive, Scope, Waiting, take_large
-from config.bridge import Bridge, Environ, Send, environ_of
+from config.bridge import Bridge, Send, environ_of
 from config.errors import NotVisible, ServiceUnavailable
 from config.http import Request as HttpRequest
+from config.lanes import Environ
 from videos import jobs
 from videos.errors import LengthRequired, UploadInterrupted
 from videos.models import Video

@@ -20,9 +20,10 @@ from rest_framework.request import Request
 
 from accounts.authentication import BearerAuthentication
 from config.bodies import BodyRefused, ClientGone, Receive, Scope, Waiting, take_large
-from config.bridge import Bridge, Environ, Send, environ_of, with_connections
+from config.bridge import Bridge, Send, environ_of, with_connections
 from config.errors import ServiceUnavailable
 from config.http import Request as HttpRequest
+from config.lanes import Environ
 from videos.errors import UploadCut
 from videos.models import Upload
 from videos.services import completing, direct

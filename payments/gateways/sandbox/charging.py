@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from config import money, related
 from config.ids import uuid7
+from config.rows import insert
 from payments.gateways.base import (
     Declined,
     DisputeSnapshot,
@@ -61,7 +62,7 @@ def charge(
         status = "captured"
     try:
         with transaction.atomic():
-            payment = SandboxPayment.objects.create(
+            payment = SandboxPayment(
                 id=f"sbx_{uuid7().hex}",
                 idempotency_key=key,
                 reference=reference,
@@ -73,6 +74,7 @@ def charge(
                 decline_code=decline_code,
                 captured=amount if status == "captured" else 0,
             )
+            insert(payment)
             events.record(f"payment.{status}", "payment", payment.pk)
     except IntegrityError:
         return SandboxPayment.objects.get(idempotency_key=key)

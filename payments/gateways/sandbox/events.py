@@ -16,6 +16,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
+from config import rows
 from config.ids import uuid7
 from payments.gateways import signatures
 from payments.gateways.base import ObjectKind
@@ -54,8 +55,8 @@ def move_clock(step: timedelta) -> datetime:
 
 def record(event_type: str, kind: ObjectKind, object_id: str) -> None:
     """Store an event about an object. Call it in the transaction that changes the object."""
-    SandboxEvent.objects.create(
-        id=f"sbe_{uuid7().hex}", type=event_type, kind=kind, object_id=object_id
+    rows.insert(
+        SandboxEvent(id=f"sbe_{uuid7().hex}", type=event_type, kind=kind, object_id=object_id)
     )
 
 

@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -13,8 +14,9 @@ from django.utils import timezone
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
-from config import money
-from config.prepared import Prepared
+from config import money, rows
+from config.prepared import Prepared, Update
+from config.rows import Rows
 from payments import gateways
 from payments.errors import (
     AlreadyOwned,
@@ -37,6 +39,7 @@ from payments.services.offers import coupons
 from payments.services.settling import customers, payable
 from payments.services.settling.facts import sync_payment
 from payments.services.settling.payable import NextAction
+from videos import reading
 from videos.availability import errors as availability
 from videos.availability import policy
 from videos.models import Video
@@ -68,6 +71,8 @@ _HELD = Prepared(
     video=uuid.UUID,
     now=datetime,
 )
+# The charge of an order that has not changed since it was read, which is nearly every one.
+_CHARGING = Update(Order, unchanged=["status", "attempt"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +201,12 @@ def _mark_as_charging(order: Order) -> None:
     if order.status == Order.Status.PENDING:
         is_purchase = order.kind == Order.Kind.BUY
         policy.require_sellable(order.video, is_purchase=is_purchase, address=None, now=now)
+    seen = _CHARGING.seen(order)
+    changes = {"status": Order.Status.PROCESSING, "changed_at": now}
+    is_waiting = order.status == Order.Status.PENDING and order.expires_at > now
+    if is_waiting and _CHARGING.write(seen, changes):
+        order.status = Order.Status.PROCESSING
+        return
     unpaid = Order.objects.filter(
         Q(status=Order.Status.PROCESSING) | Q(status=Order.Status.PENDING, expires_at__gt=now),
         pk=order.pk,
@@ -216,8 +227,7 @@ def _get_or_create_order(
     buyer: User, video_id: uuid.UUID, options: PurchaseOptions, *, has_mode: bool
 ) -> tuple[Order, bool]:
     """Return the buyer's open order that fits the options, and whether this call created it."""
-    videos = Video.objects.visible_to(buyer).select_related("creator")
-    video = videos.filter(pk=video_id).first()
+    video = reading.find_whole(buyer, video_id)
     if video is None or video.is_withdrawn:
         raise VideoNotFound()
     price = _checked_price(buyer, video, options)
@@ -267,6 +277,20 @@ def _checked_price(buyer: User, video: Video, options: PurchaseOptions) -> int:
     return price
 
 
+@cache
+def _live_order(kind: str) -> Rows[Order]:
+    """The buyer's order that another one of the kind would be beside; the database allows one."""
+    statuses = Order.LIVE if kind == Order.Kind.BUY else Order.OPEN
+    return Rows(
+        lambda buyer, video: Order.objects.filter(
+            buyer=buyer, video=video, kind=kind, status__in=statuses
+        ).order_by("pk"),
+        Order,
+        buyer=uuid.UUID,
+        video=uuid.UUID,
+    )
+
+
 def _reusable_order(
     buyer: User, video: Video, options: PurchaseOptions, price: int, coupon: Coupon | None
 ) -> Order | None:
@@ -275,11 +299,7 @@ def _reusable_order(
     An order that does not is expired first, so that no price is paid that is not shown any more.
     Raises AlreadyOwned when the buyer has bought the video.
     """
-    order = (
-        Order.objects.filter(buyer=buyer, video=video, kind=options.kind)
-        .filter(status__in=Order.LIVE if options.kind == Order.Kind.BUY else Order.OPEN)
-        .first()
-    )
+    order = _live_order(options.kind).first(buyer=buyer.pk, video=video.pk)
     if order is None:
         return None
     if order.status == Order.Status.DISPUTED:
@@ -316,7 +336,7 @@ def _create_order(
     if price > discount:
         with translate_errors():
             gateway.validate_amount(price - discount, video.currency)
-    order = Order.objects.create(
+    order = Order(
         buyer=buyer,
         video=video,
         creator_id=video.creator_id,
@@ -332,6 +352,7 @@ def _create_order(
         available_from=preorders.promised(video, options.kind, timezone.now()),
         expires_at=timezone.now() + timedelta(minutes=settings.ORDER_TTL_MINUTES),
     )
+    rows.insert(order)
     if coupon is not None:
         coupons.reserve(coupon, order)
     audit.record(

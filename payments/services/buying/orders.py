@@ -12,6 +12,7 @@ from django.utils import timezone
 import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
+from config import rows
 from payments import locks
 from payments.errors import (
     NothingToRefund,
@@ -77,7 +78,7 @@ def update_from_payment(
         superseded = _supersede_rivals(order, rivals)
     before, order.status = order.status, status
     order.paid_at = order.paid_at or at or payment.captured_at
-    order.save(update_fields=["status", "paid_at"])
+    rows.save(order, "status", "paid_at")
     coupons.update_redemptions(order, *superseded)
     access.update_for_order(order)
     if status == Status.REFUNDED:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 import audit.services as audit
 from audit.actions import AuditAction
-from config import related
+from config import related, rows
 from payments import locks
 from payments.gateways.base import (
     ConversionSnapshot,
@@ -112,7 +112,7 @@ def _locked_payment(
         amount=snapshot.amount,
         currency=snapshot.currency,
     )
-    Payment.objects.bulk_create([new], ignore_conflicts=True)
+    rows.insert(new, ignore_conflicts=True)
     payment = locks.lock_payment(gateway=gateway, external_id=snapshot.external_id)
     if payment.pk == new.pk:
         related.note_none(payment, *_PARTS)
@@ -189,7 +189,7 @@ def _take_over(
     else:
         payment.disposition = dispositions.decided_again(payment)
     if [getattr(payment, name) for name in _CAPTURE] != before:
-        payment.save(update_fields=_CAPTURE)
+        rows.save(payment, *_CAPTURE)
     if is_captured or is_placed:
         yield Kind.CAPTURE
     if status_before in UNDER_WAY and payment.status in GIVEN_UP:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 
+from config import rows
 from payments.ledger import accounts, positions, posting
 from payments.models import Coupon, JournalEntry, LedgerAccount, Order, Payment, Transfer
 
@@ -42,7 +43,7 @@ def book_payment(payment: Payment, *, kind: str, at: datetime, back: int | None 
             payment=payment,
         )
     if changes:
-        payment.save(update_fields=["entries_booked"])
+        rows.save(payment, "entries_booked")
 
 
 def differences(payment: Payment, *, back: int | None = None) -> dict[LedgerAccount, int]:

@@ -1,0 +1,1 @@
+"""Django's back end for SQLite, with a queue of writers (`config.turnstile`)."""
