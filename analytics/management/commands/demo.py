@@ -171,15 +171,8 @@ class Demonstration:
             clip.open("rb") as file,
             bar(self.console, "Uploading", size=clip.stat().st_size) as show,
         ):
-            source = _ObservedFile(file, show)
-            video = self.call(
-                "POST",
-                "/videos/",
-                creator,
-                expect=201,
-                data=form,
-                files={"file": (clip.name, source, "video/mp4")},
-            )
+            files = {"file": (clip.name, _ObservedFile(file, show), "video/mp4")}
+            video = self.call("POST", "/videos/", creator, expect=201, data=form, files=files)
         self.done(f"Cleo uploads {clip.stat().st_size / 1e6:.1f} MB; status {video['status']}")
         return video
 

@@ -61,7 +61,7 @@ function refusalOf(r) {
     return '';
 }
 
-// Return the number of a segment, or -1. No regular expression: each one takes 20 KB for a request.
+// Return the number of a segment, or -1. A regular expression would take longer.
 function numberOf(name) {
     if (!name.endsWith('.m4s')) {
         return -1;
