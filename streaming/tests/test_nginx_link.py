@@ -93,7 +93,7 @@ def test_notes_reach_the_snapshot(stage):
 
 
 def test_what_nginx_refused_is_counted_by_its_reason(stage):
-    body = {"since": None, "notes": [], "lost": 0}
+    body: dict[str, object] = {"since": None, "notes": [], "lost": 0}
     refused = {"session_ended": 3, "wrong_video": 1, "nonsense": 9, "unavailable": -4}
 
     assert exchange(stage, {**body, "refused": refused})[0] == 200
@@ -110,7 +110,8 @@ def test_what_nginx_refused_is_counted_when_it_was_answered(stage):
     def away(since):
         raise ConnectionError("away")
 
-    body = {"since": None, "notes": [], "lost": 0, "refused": {"session_ended": 3}}
+    refused = {"session_ended": 3}
+    body: dict[str, object] = {"since": None, "notes": [], "lost": 0, "refused": refused}
     assert exchange(stage, body, away)[0] == 503
     assert not stage.app.tally._others
 
