@@ -3,6 +3,7 @@
 from django.db import connections
 from django.dispatch import receiver
 
+from config import bounded
 from config.health import Part
 from config.signals import health_checked
 from videos import engines, storage, workload
@@ -18,10 +19,20 @@ STATES = {
 }
 
 
+# Less than config.health.PROBE_SECONDS, which is for all parts together.
+STORAGE_SECONDS = 1.2
+
+
 @receiver(health_checked, dispatch_uid="videos.state_of_storage")
 def state_of_storage(sender, **kwargs):
-    """Report whether the files can be read and written, and the room for more."""
-    state = storage.state()
+    """Report whether the files can be read and written, and the room for more.
+
+    A bucket that hangs is named in time; otherwise readiness could only say that some part hangs.
+    """
+    try:
+        state = bounded.begin(storage.state).result(STORAGE_SECONDS)
+    except TimeoutError:
+        return [Part("storage", "unavailable", "The storage does not answer."), disk()]
     if state == "ok" and (reason := seldom.fault()):
         return [Part("storage", "exposed", reason), disk()]
     return [Part("storage", state, STATES.get(state, "")), disk()]

@@ -74,6 +74,10 @@ class MediaTally:
     def count(self, method: str, status: int, result: str) -> None:
         self._others[method, status, result] += 1
 
+    def add(self, status: int, result: str, number: int) -> None:
+        """Count requests that another server answered; their methods are not known."""
+        self._others["other", status, result] += number
+
     def flush(self) -> None:
         sent, self.sent = self.sent, 0
         others, self._others = self._others, Count()

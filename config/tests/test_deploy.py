@@ -44,7 +44,7 @@ def test_kubernetes_takes_the_manifests():
 def test_compose_takes_its_file():
     content = {key: value for key, value in compose().items() if not key.startswith("x-")}
     services = ComposeSpecification(**content).services or {}
-    assert {"web", "worker", "beat", "migrate", "proxy"} <= services.keys()
+    assert {"web", "worker", "beat", "migrate", "proxy-files", "proxy"} <= services.keys()
 
 
 def test_compose_waits_only_for_services_that_it_has_and_pins_images():

@@ -72,6 +72,7 @@ class Load:
         self.bought: list[Bought] = []
         self.unanswered: list[str] = []
         self.sessions = 0
+        self.storage = stack.plan.storage
         self._stack, self._people, self._clip = stack, people, clip
         self._wishes = itertools.product(paid[1:], people["viewers"])
         self._lock = threading.Lock()

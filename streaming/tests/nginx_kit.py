@@ -43,12 +43,17 @@ def tested(made: configuration.Site) -> Path:
     configuration.write(made)
     conf = made.folder / "nginx.conf"
     conf.write_text(configuration.render(made))
+    check(made.folder, conf)
+    return conf
+
+
+def check(folder: Path, conf: Path) -> None:
+    """Let nginx read a configuration (`nginx -t`)."""
     result = subprocess.run(
-        [program(), "-t", "-p", str(made.folder), "-c", str(conf)], capture_output=True, text=True
+        [program(), "-t", "-p", str(folder), "-c", str(conf)], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
     assert "[warn]" not in result.stderr
-    return conf
 
 
 @contextlib.contextmanager

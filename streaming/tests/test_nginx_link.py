@@ -8,6 +8,7 @@ from io import StringIO
 from uuid import uuid4
 
 import pytest
+import yaml
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -91,12 +92,38 @@ def test_notes_reach_the_snapshot(stage):
     assert set(stage.snapshot._touched) == {bytes.fromhex(SESSION), b"\xff" * 16}
 
 
+def test_what_nginx_refused_is_counted_by_its_reason(stage):
+    body: dict[str, object] = {"since": None, "notes": [], "lost": 0}
+    refused = {"session_ended": 3, "wrong_video": 1, "nonsense": 9, "unavailable": -4}
+
+    assert exchange(stage, {**body, "refused": refused})[0] == 200
+    assert exchange(stage, {**body, "refused": {"session_ended": 2}})[0] == 200
+    assert exchange(stage, body)[0] == 200  # of an nginx whose scripts are older
+
+    assert stage.app.tally._others == {
+        ("other", 410, "session_ended"): 5,
+        ("other", 403, "wrong_video"): 1,
+    }
+
+
+def test_what_nginx_refused_is_counted_when_it_was_answered(stage):
+    def away(since):
+        raise ConnectionError("away")
+
+    refused = {"session_ended": 3}
+    body: dict[str, object] = {"since": None, "notes": [], "lost": 0, "refused": refused}
+    assert exchange(stage, body, away)[0] == 503
+    assert not stage.app.tally._others
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b"", b"[]", b"{}", b"{", b"\xff", {"since": "x", "notes": [], "lost": 0},
         {"since": None, "notes": [1], "lost": 0}, {"since": 1e300, "notes": [], "lost": 0},
         {"since": None, "notes": ["t" * 3_000_000], "lost": 0},
+        {"since": None, "notes": [], "lost": 0, "refused": [1]},
+        {"since": None, "notes": [], "lost": 0, "refused": {"unavailable": "x"}},
     ],
 )  # fmt: skip
 def test_a_damaged_question_is_refused_and_changes_nothing(stage, body):
@@ -243,10 +270,53 @@ def test_the_command_writes_the_files(tmp_path, settings):
     assert configuration.is_current(tmp_path / "n")
 
 
+@pytest.mark.programs
+def test_the_configuration_of_compose_is_one_that_nginx_takes(tmp_path, bucket):
+    """With the command of deploy/compose.yaml, but addresses, folders and the user of this machine."""
+    services = yaml.safe_load((bucket.BASE_DIR / "deploy" / "compose.yaml").read_text())["services"]
+    given = services["web"]["environment"]
+    assert given["DELIVERY"] == "nginx"
+    bucket.S3_BUCKET, bucket.S3_ENDPOINT = given["S3_BUCKET"], given["S3_ENDPOINT"]
+    bucket.S3_PATH_STYLE = True
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    chain, key = nginx_kit.certificate(tmp_path)
+    here = {
+        "/etc/nginx/vod": str(folder),
+        "/etc/nginx/tls/cert.pem": str(chain),
+        "/etc/nginx/tls/key.pem": str(key),
+        "http://web:2001": "http://127.0.0.1:2001",
+        "--user nginx": "--user root",
+        "--listen 443 --redirect 80": "--listen 127.0.0.1:8443 --redirect 127.0.0.1:8080",
+    }
+    command = " ".join(services["proxy-files"]["command"].split())
+    for there, instead in here.items():
+        assert there in command
+        command = command.replace(there, instead)
+
+    program, manage, name, *arguments = command.split()
+    assert (program, manage) == ("python", "manage.py")
+    call_command(name, *arguments)
+
+    conf = folder / "nginx.conf"
+    # The official image has njs in this file, and the nginx of the tests has it built in.
+    module = 'load_module "modules/ngx_http_js_module.so";'
+    assert module in conf.read_text()
+    text = conf.read_text().replace(module, "")
+    assert "server objects:8333 resolve;" in text
+    conf.write_text(text)
+    nginx_kit.check(folder, conf)
+    mounted = [each for each in services["proxy"]["volumes"] if each.startswith("proxy:")]
+    assert mounted == services["proxy-files"]["volumes"] == ["proxy:/etc/nginx/vod"]
+    assert "/etc/nginx/vod/nginx.conf" in services["proxy"]["command"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (["--certificate", "a.pem"], "--certificate-key"),
+        (["--redirect", "80"], "--certificate"),
+        (["--module", 'x"; y'], "nginx cannot read"),
         (["--web", "http://a;b"], "nginx cannot read"),
         (["--listen", "443; return 200"], "nginx cannot read"),
         (["--user", "x;"], "nginx cannot read"),

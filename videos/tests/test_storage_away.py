@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from concurrent.futures import Future
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from videos import doctor, storage
+from config import bounded
+from videos import doctor, receivers, storage
 from videos.models import ProcessingJob, Video
 from videos.tests import processes
 from videos.tests.processes import wait_for
@@ -137,6 +139,17 @@ def test_a_job_waits_without_a_strike_until_it_is_back(away, media, uploaded_vid
 
     assert process_next().state == "done"
     assert Video.objects.get().status == "READY"
+
+
+def test_a_storage_that_hangs_is_named_in_time(monkeypatch):
+    assert receivers.state_of_storage(sender=None)[0].state == "ok"
+    monkeypatch.setattr(bounded, "begin", lambda work: Future())  # its answer never comes
+    monkeypatch.setattr(receivers, "STORAGE_SECONDS", 0.1)
+
+    storage_part, disk = receivers.state_of_storage(sender=None)
+
+    assert storage_part == ("storage", "unavailable", "The storage does not answer.")
+    assert disk.name == "disk"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -171,15 +171,8 @@ class Demonstration:
             clip.open("rb") as file,
             bar(self.console, "Uploading", size=clip.stat().st_size) as show,
         ):
-            source = _ObservedFile(file, show)
-            video = self.call(
-                "POST",
-                "/videos/",
-                creator,
-                expect=201,
-                data=form,
-                files={"file": (clip.name, source, "video/mp4")},
-            )
+            files = {"file": (clip.name, _ObservedFile(file, show), "video/mp4")}
+            video = self.call("POST", "/videos/", creator, expect=201, data=form, files=files)
         self.done(f"Cleo uploads {clip.stat().st_size / 1e6:.1f} MB; status {video['status']}")
         return video
 
@@ -276,15 +269,18 @@ class Demonstration:
         with self.console.status(f"Vera watches for {seconds:g} seconds"):
             time.sleep(seconds)
         beat = {"position_seconds": 10, "state": "playing", "watched": [[0, 10]]}
-        answer = self.http.post(
-            playback["heartbeat_url"], json=beat, headers={"Playback-Grant": playback["grant"]}
-        )
-        self.expect(answer.status_code, 204)
-        totals = self.call("GET", f"/analytics/videos/{video['id']}", creator)["totals"]
+        grant = {"Playback-Grant": playback["grant"]}
+        for _ in range(
+            5
+        ):  # with DELIVERY=nginx, what was sent may be known only at the next report
+            answer = self.http.post(playback["heartbeat_url"], json=beat, headers=grant)
+            self.expect(answer.status_code, 204)
+            totals = self.call("GET", f"/analytics/videos/{video['id']}", creator)["totals"]
+            if totals["views"]:
+                break
+            time.sleep(2)
         self.expect(totals["views"], 1)
-        self.done(
-            f"Cleo's report shows {totals['views']} view, {totals['watch_seconds']} s watched"
-        )
+        self.done(f"Cleo's report shows 1 view, {totals['watch_seconds']} s watched")
 
     def show_earnings(self, creator: str, admin: str) -> None:
         """Check the creator's earnings, and that the ledger balances; print its accounts."""
@@ -330,9 +326,8 @@ class Demonstration:
             raise StepFailed(f"the audit log has no entry for {sorted(missing)}")
         table = Table("at", "action", "by", box=None)
         for entry in reversed(entries):
-            table.add_row(
-                entry["at"][11:19], entry["action"], (entry["actor"] or {}).get("email", "-")
-            )
+            by = (entry["actor"] or {}).get("email", "-")
+            table.add_row(entry["at"][11:19], entry["action"], by)
         self.done("The audit log has an entry for every step")
         self.console.print(table)
 

@@ -25,6 +25,13 @@ REPORT = "60s"
 # Without these codes of its own, an answer of the bucket that is no object is one that it failed.
 _OWN = {"599": "refuse", "404": "missing", "412": "changed", "416": "outside"}
 _NO_CODE = 499  # nginx keeps it for clients that are gone
+# Headers of buckets' answers that nginx hides before bucket.js looks for others.
+HIDDEN = (
+    "Accept-Ranges", "Last-Modified", "Vary", "Cache-Control", "Content-Disposition", "X-Amz-Id-2",
+    "X-Amz-Request-Id", "X-Amz-Server-Side-Encryption", "X-Amz-Version-Id", "X-Amz-Storage-Class",
+    "X-Content-Type-Options", "X-Xss-Protection", "Strict-Transport-Security",
+    "Content-Security-Policy", "Seaweed-X-Amz-ETag", "Seaweed-X-Amz-Owner",
+)  # fmt: skip
 _ADDRESS = re.compile(r"localhost|[0-9.]+|\[[0-9a-fA-F:.]+\]")
 
 
@@ -138,6 +145,7 @@ def location(*, is_changing: bool, authority: str) -> list[str]:
         f"proxy_cache_valid 200 {TEXT_FRESH if is_changing else SEGMENT_FRESH};",
         "proxy_intercept_errors on;",
         "proxy_force_ranges on;",
+        *(f"proxy_hide_header {name};" for name in HIDDEN),
         *_common(authority),
     ]
 

@@ -49,6 +49,8 @@ class Site:
     ``web`` are origins like http://127.0.0.1:2001. ``certificate`` and ``certificate_key`` are files;
     without them nginx speaks plain HTTP. ``ended_memory`` bounds the number of ended sessions: 8 MB hold
     31,000. ``bucket_ca`` has the certificates that may vouch for the bucket; None: those of the system.
+    ``module`` is the file of njs, for an nginx that does not have it built in. ``redirect`` is where
+    plain HTTP is answered with a redirect to HTTPS.
     """
 
     folder: Path
@@ -60,6 +62,8 @@ class Site:
     user: str = ""
     ended_memory: str = "64m"
     bucket_ca: Path | None = None
+    module: str = ""
+    redirect: str = ""
 
 
 def facts(site: Site) -> dict[str, Any]:
@@ -130,6 +134,7 @@ def render(site: Site) -> str:
         "facts": _quoted(str(site.folder / FACTS)),
         "pid": _quoted(str(site.folder / "nginx.pid")),
         "temporary": _quoted(str(site.folder / "tmp"))[1:-1],
+        "module": f"load_module {_quoted(site.module)};\n" if site.module else "",
         "user": f"user {_word(site.user)};\n" if site.user else "",
         "resolver": f"    resolver {_word(site.resolver)} valid=10s;\n" if site.resolver else "",
         "ended_memory": _word(site.ended_memory),
@@ -144,6 +149,7 @@ def render(site: Site) -> str:
         "other_origins": '"*"' if is_any else '""',
         "vary": "" if is_any else "Origin",
         "listen": _listen(site),
+        "redirect": _redirect(site),
         "types": "\n".join(
             f"        {kind.decode()} {extension};"
             for extension, kind in files.CONTENT_TYPES.items()
@@ -174,6 +180,16 @@ def _listen(site: Site) -> str:
     return "\n".join(lines)
 
 
+def _redirect(site: Site) -> str:
+    """Return a server that redirects to HTTPS. It logs nothing: the addresses may hold grants."""
+    if not site.redirect:
+        return ""
+    return (
+        f"    server {{\n        listen {_word(site.redirect)};\n        access_log off;\n"
+        "        return 301 https://$host$request_uri;\n    }\n"
+    )
+
+
 def _bucket(site: Site) -> str:
     """Return the lines of the block ``http`` that a bucket needs."""
     if not bucket.is_used():
@@ -193,10 +209,16 @@ def _locations(site: Site) -> str:
     changing = "|".join(sorted(files.CHANGING))
     fixed = "|".join(sorted(set(files.CONTENT_TYPES) - files.CHANGING))
     module, has_tag = ("bucket", False) if bucket.is_used() else ("media", True)
-    parts = [_texts_of_previews(video, changing)]
+    parts = []
     for is_ranged in (False, True):
-        for extensions, is_changing in ((changing, True), (fixed, False)):
-            path = rf"{files.PART}(?:/{files.PART}){{0,7}}\.(?<media_extension>{extensions})"
+        # nginx tries them in this order, and most requests are for segments.
+        for extensions, is_changing in ((fixed, False), (changing, True)):
+            if is_changing and not is_ranged:
+                parts.append(_texts_of_previews(video, changing))
+            path = (
+                rf"(?<media_version>{files.PART})(?:/{files.PART}){{0,7}}"
+                rf"\.(?<media_extension>{extensions})"
+            )
             prefix = "/ranged" if is_ranged else ""
             cache = answers.CHANGING_CACHE if is_changing else answers.SEGMENT_CACHE
             lines = [
@@ -204,6 +226,7 @@ def _locations(site: Site) -> str:
                 "" if is_ranged else "if ($media_ranged) { rewrite ^ /ranged$uri last; }",
                 "max_ranges 1;" if is_ranged else "max_ranges 0;",
                 "" if is_ranged else _header("Accept-Ranges", "bytes"),
+                'set $media_file "$media_video/$media_name";',
                 f'set $media_cache "{cache.decode()}";',
                 _header("Cache-Control", "$media_cache"),
                 "open_file_cache off;" if is_changing else "",

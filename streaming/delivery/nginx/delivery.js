@@ -29,49 +29,66 @@ function refusalOf(r) {
         return r.method === 'OPTIONS' ? 'preflight' : 'method_not_allowed';
     }
     // nginx has decoded and normalised r.uri; a path that was spelled in another way is no address.
-    const asked = r.variables.request_uri, query = asked.indexOf('?');
-    if ((query < 0 ? asked : asked.slice(0, query)) !== r.variables.media_path) {
+    const variables = r.variables;
+    if (!variables.media_as_sent) {
         return 'not_found';
     }
-    const known = sessionOf(r);
+    const known = sessionOf(r, variables);
     if (known.refusal) {
         return known.refusal;
     }
-    if (Date.now() >= known.expires * 1000) {
+    const now = Date.now();
+    if (now >= known.expires * 1000) {
         return 'grant_expired';
     }
-    const age = Date.now() - state().get('loaded');
+    const age = now - state().get('loaded');
     if (!(age <= delivery.stale_ms && age >= -delivery.stale_ms)) {
         return 'unavailable';
     }
     if (ended().has(known.session)) {
         return 'session_ended';
     }
-    if (known.last !== undefined && !isInPreview(r, known.last)) {
+    const name = variables.media_name;
+    if (known.last !== undefined && !isInPreview(name, known.last)) {
         return 'preview_ended';
     }
-    const file = r.variables.media_video.toLowerCase() + '/' + r.variables.media_name;
-    const number = /\/(\d{1,5})\.m4s$/.exec(file);
-    r.variables.media_file = file;
-    r.variables.media_note = known.session + (number ? ':' + Number(number[1]) : '');
-    // An object of a bucket has a tag of its own, which nginx knows.
-    return delivery.root && delivery.changing[r.variables.media_extension] ? conditionsOf(r, file) : '';
+    const number = numberOf(name);
+    variables.media_note = number < 0 ? known.session : known.session + ':' + number;
+    // An object of a bucket has a tag of its own, which nginx knows. A segment does not change.
+    if (number < 0 && delivery.root && delivery.changing[variables.media_extension]) {
+        return conditionsOf(r, variables.media_file);
+    }
+    return '';
+}
+
+// Return the number of a segment, or -1. A regular expression would take longer.
+function numberOf(name) {
+    if (!name.endsWith('.m4s')) {
+        return -1;
+    }
+    const digits = name.slice(name.lastIndexOf('/') + 1, -4), number = Number(digits);
+    return digits.length < 6 && number >= 0 && String(number) === digits && number % 1 === 0 ? number : -1;
 }
 
 // Return the session and the expiry of a genuine grant of this video and client, or the refusal.
 // Genuine ones are kept in shared memory: their HMACs are computed once for each client.
-function sessionOf(r) {
-    const grant = r.variables.media_grant, video = r.variables.media_video;
-    const agent = r.variables.http_user_agent || '', address = r.variables.remote_addr;
-    const isPlain = !/[^\x20-\x7e]/.test(agent);  // Other bytes could be two agents with one text.
-    // The grant of a preview is longer, and opens one version alone (grants.py).
-    const isPreview = grant.length === 72, version = isPreview ? r.variables.media_name.split('/')[0] : '';
-    const key = [grant, isPreview ? video + '/' + version : video, address, agent].join(' ');
-    const kept = isPlain ? ngx.shared.vod_grants.get(key) : undefined;
+function sessionOf(r, variables) {
+    // Grant, video, version, address and agent. It is empty for an agent with bytes outside ASCII, two of
+    // which could be one text here, and for an id in upper case, whose file has another name.
+    const key = variables.media_key;
+    const kept = key ? ngx.shared.vod_grants.get(key) : undefined;
     if (kept !== undefined) {
-        const facts = kept.slice(32).split(' ');
-        return {session: kept.slice(0, 32), expires: Number(facts[0]), last: isPreview ? Number(facts[1]) : undefined};
+        const space = kept.indexOf(' ', 32), isWhole = space < 0;
+        return {
+            session: kept.slice(0, 32),
+            expires: Number(isWhole ? kept.slice(32) : kept.slice(32, space)),
+            last: isWhole ? undefined : Number(kept.slice(space + 1)),
+        };
     }
+    const grant = variables.media_grant, video = variables.media_video;
+    // The grant of a preview is longer, and opens one version alone (grants.py).
+    variables.media_file = video.toLowerCase() + '/' + variables.media_name;
+    const isPreview = grant.length === 72, version = isPreview ? variables.media_name.split('/')[0] : '';
     if (!/^[A-Za-z0-9_-]{64}(?:[A-Za-z0-9_-]{8})?$/.test(grant)) {
         return {refusal: 'grant_invalid'};
     }
@@ -94,15 +111,15 @@ function sessionOf(r) {
     }
     const session = payload.slice(0, 16).toString('hex');
     const last = isPreview ? payload.readUIntBE(32, 3) : undefined;
-    if (isPlain) {
+    if (key) {
         ngx.shared.vod_grants.set(key, session + expires + (isPreview ? ' ' + last : ''));
     }
     return {session: session, expires: expires, last: last};
 }
 
 // Whether a preview opens a file (previews.is_open). Its texts are the web server's to cut.
-function isInPreview(r, last) {
-    const name = r.variables.media_name.split('/').slice(1).join('/');
+function isInPreview(path, last) {
+    const name = path.split('/').slice(1).join('/');
     const segment = /(?:^|\/)([1-9]\d{0,4})\.m4s$/.exec(name);
     return segment ? Number(segment[1]) <= last : name === delivery.poster || name.endsWith('/init.mp4');
 }
@@ -224,6 +241,10 @@ const broken = (r) => answer(r, 'unavailable');
 
 function answer(r, code) {
     const refusal = delivery.answers[code];
+    if (refusal.body) {  // counted for the next exchange
+        state().incr('refused', 1, 0);
+        state().incr('refused ' + code, 1, 0);
+    }
     Object.keys(refusal.headers).forEach((name) => {
         r.headersOut[name] = refusal.headers[name];
     });
@@ -247,29 +268,29 @@ function answer(r, code) {
 
 // Headers are about to go: from here on the client may have bytes of the segment.
 function begun(r) {
-    const status = r.variables.status;
-    if (r.variables.media_ranged) {
+    const variables = r.variables, status = variables.status;
+    if (variables.media_ranged) {
         // nginx names Accept-Ranges in a whole answer alone; whether this one is whole follows If-Range.
         const condition = r.headersIn['If-Range'];
-        if (!condition || condition === (r.variables.media_tag || r.headersOut.ETag)) {
+        if (!condition || condition === (variables.media_tag || r.headersOut.ETag)) {
             r.headersOut['Accept-Ranges'] = 'bytes';
         }
     }
     if (status === '200' || status === '206') {
-        const note = r.variables.media_note;
+        const note = variables.media_note;
         keep((note.length > 32 && r.method === 'GET' ? 'b' : 't') + note.slice(0, 90));
     }
 }
 
 // The request has ended. Evaluated as the condition of an access log that is never written.
 function noted(r) {
-    const note = r.variables.media_note, status = r.variables.status;
+    const variables = r.variables, note = variables.media_note, status = variables.status;
     if (r.method !== 'GET' || !note || note.length <= 32 || status !== '200' && status !== '206') {
         return '';
     }
     const length = Number(r.headersOut['Content-Length']);
-    const isWhole = r.variables.request_completion === 'OK';
-    const sent = isWhole ? length : Math.min(length, Number(r.variables.body_bytes_sent));
+    const isWhole = variables.request_completion === 'OK';
+    const sent = isWhole ? length : Math.min(length, Number(variables.body_bytes_sent));
     if (status === '200' && isWhole && sent) {
         keep('s' + note);
     } else if (sent) {
@@ -312,7 +333,10 @@ async function exchangeOnce() {
     const taken = notes().keys(delivery.batch);
     const lost = state().get('lost') || 0;
     const since = isFull ? null : state().get('since');
-    const body = JSON.stringify({since: since === undefined ? null : since, notes: taken, lost: lost});
+    const refused = refusals();
+    const body = JSON.stringify({
+        since: since === undefined ? null : since, notes: taken, lost: lost, refused: refused,
+    });
     const count = delivery.web.length, first = state().get('web') || 0;
     for (let i = 0; i < count; i++) {
         const number = (first + i) % count;
@@ -329,6 +353,10 @@ async function exchangeOnce() {
             if (lost) {
                 state().incr('lost', -lost, 0);
             }
+            Object.keys(refused).forEach((code) => {
+                state().incr('refused', -refused[code], 0);
+                state().incr('refused ' + code, -refused[code], 0);
+            });
             state().set('web', number);
             if (state().get('failing')) {
                 state().set('failing', 0);
@@ -342,6 +370,20 @@ async function exchangeOnce() {
             }
         }
     }
+}
+
+// Return how many requests were refused since the last exchange that succeeded, by code.
+function refusals() {
+    const found = {};
+    if (state().get('refused')) {
+        Object.keys(delivery.answers).forEach((code) => {
+            const number = state().get('refused ' + code);
+            if (number) {
+                found[code] = number;
+            }
+        });
+    }
+    return found;
 }
 
 // Keep the ended sessions. If the zone is full this throws, and the age of the last load grows: then

@@ -1,7 +1,8 @@
 """The web server's side of the exchange with nginx: notes of what was sent come, ended sessions go.
 
-nginx asks five times a second (delivery.js). A request carries a secret that is derived from SECRET_KEY
-and stands in nginx's facts; without it, and with DELIVERY=embedded, there is no such address.
+nginx asks five times a second (delivery.js), and tells how many requests it refused, by code. A request
+carries a secret that is derived from SECRET_KEY and stands in nginx's facts; without it, and with
+DELIVERY=embedded, there is no such address.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from streaming.delivery import snapshot
+from streaming.delivery import answers, snapshot
 from streaming.delivery.asgi import LazyDelivery
 from streaming.delivery.asgi import application as media
 
@@ -60,7 +61,10 @@ class Link:
             since = None if since is None else datetime.fromtimestamp(since, UTC)
             if not all(isinstance(note, str) for note in notes):
                 raise TypeError("a note is a text")
-        except (ValueError, TypeError, KeyError, OverflowError, OSError, TimeoutError):
+            refused = {code: int(number) for code, number in content.get("refused", {}).items()}
+        except (
+            AttributeError, ValueError, TypeError, KeyError, OverflowError, OSError, TimeoutError
+        ):  # fmt: skip
             await _answer(send, 400, {})
             return
         self._keep(notes)
@@ -76,6 +80,20 @@ class Link:
             await _answer(send, 503, {})
         else:
             await _answer(send, 200, answer)
+            self._count(refused)
+
+    def _count(self, refused: dict[str, int]) -> None:
+        """Count the requests that nginx refused, as this process counts its own.
+
+        nginx sends numbers again when it got no answer, so they are counted after the answer. An answer
+        that is lost on its way makes them too large.
+        """
+        if self._media.delivery is None:
+            return
+        known = answers.table()
+        for code, number in refused.items():
+            if code in known and number > 0:
+                self._media.delivery.tally.add(int(str(known[code]["status"])), code, number)
 
     def _keep(self, notes: list[str]) -> None:
         """Give the notes to this process's snapshot, which records them within a second."""

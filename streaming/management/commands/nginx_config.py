@@ -38,6 +38,14 @@ class Command(BaseCommand):
             type=Path,
             help="The certificates (PEM) that may vouch for an https S3_ENDPOINT: those of the system.",
         )
+        parser.add_argument(
+            "--redirect", default="", help="A port, like 80, where HTTP is redirected to HTTPS."
+        )
+        parser.add_argument(
+            "--module",
+            default="",
+            help="The file of njs, where it is not built in: modules/ngx_http_js_module.so.",
+        )
         parser.add_argument("--user", help="The user of nginx's workers, when root starts nginx.")
         parser.add_argument(
             "--ended-memory", default="64m", help="Memory of ended sessions (8m for 31,000): 64m."
@@ -51,6 +59,8 @@ class Command(BaseCommand):
         certificate, key = options["certificate"], options["certificate_key"]
         if bool(certificate) != bool(key):
             raise CommandError("Name both --certificate and --certificate-key, or neither.")
+        if options["redirect"] and not certificate:
+            raise CommandError("--redirect needs --certificate: there would be no HTTPS.")
         site = configuration.Site(
             folder=(options["folder"] or settings.DATA_DIR / "nginx").resolve(),
             web=options["web"] or [listening.url()],
@@ -61,6 +71,8 @@ class Command(BaseCommand):
             user=_user() if options["user"] is None else options["user"],
             ended_memory=options["ended_memory"],
             bucket_ca=options["bucket_ca"] and options["bucket_ca"].resolve(),
+            module=options["module"],
+            redirect=options["redirect"],
         )
         try:
             text = configuration.render(site)
