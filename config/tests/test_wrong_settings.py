@@ -84,7 +84,7 @@ WRONG = [
     ("S3_PUBLIC_ENDPOINT", "https://s3.example.com/bucket", "without a path"),
     ("MEDIA_CACHE_BYTES", "1000", "from 67108864"),
     ("HLS_ENCRYPTION", "cenc", "one of none, aes-128, cbcs"),
-    ("KEY_PROVIDER", "keys.py", "the path of a function or class in Python"),
+    ("KEY_PROVIDER", "./our_drm/keys.py", "the path of a function or class in Python"),
     ("LICENCE_SERVER_URL_WIDEVINE", "http://drm.example.com/w", "begins with https://"),
     (
         "LICENCE_SERVER_URL_PLAYREADY",

@@ -196,10 +196,10 @@ def _repackage(
     finally:
         shutil.rmtree(joined, ignore_errors=True)
     for path in sorted(source.rglob("[!.]*")):
-        name = path.relative_to(source)
-        if path.is_file() and name.parts[0] not in numbers and not _is_text(name.as_posix()):
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target / name)
+        within = path.relative_to(source)
+        if path.is_file() and within.parts[0] not in numbers and not _is_text(within.as_posix()):
+            (target / within).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target / within)
 
 
 def _is_text(name: str) -> bool:

@@ -4,7 +4,7 @@ It reads only what it has written itself before: the init segment and the segmen
 one file. Pictures and samples stay as they are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,9 @@ class Key:
     pssh: bytes = b""
 
 
-def encrypt(tracks: Sequence[Track], folder: Path, keys: Mapping[str, Key], **more: float) -> None:
+def encrypt(
+    tracks: Sequence[Track], folder: Path, keys: Mapping[str, Key], *, segment_seconds: float
+) -> None:
     """Write the tracks, encrypted, with manifests that name the keys, into ``folder``.
 
     No part of a segment is left clear at the beginning (no clear lead); the segments keep their
@@ -53,12 +55,14 @@ def encrypt(tracks: Sequence[Track], folder: Path, keys: Mapping[str, Key], **mo
     flags = ["--enable_raw_key_encryption", "--protection_scheme", "cbcs", "--clear_lead", "0"]
     boxes = b"".join(dict.fromkeys(key.pssh for key in keys.values() if key.pssh))
     flags += ["--pssh", boxes.hex()] if boxes else ["--protection_systems", SYSTEMS]
-    _package(tracks, folder, [*flags, "--hls_key_uri", KEY_URI], keys, **more)
+    _package(tracks, folder, [*flags, "--hls_key_uri", KEY_URI], keys, segment_seconds)
 
 
-def decrypt(tracks: Sequence[Track], folder: Path, keys: Mapping[str, Key], **more: float) -> None:
+def decrypt(
+    tracks: Sequence[Track], folder: Path, keys: Mapping[str, Key], *, segment_seconds: float
+) -> None:
     """Write encrypted tracks, clear, with their manifests, into ``folder``. Raises ToolFailed."""
-    _package(tracks, folder, ["--enable_raw_key_decryption"], keys, **more)
+    _package(tracks, folder, ["--enable_raw_key_decryption"], keys, segment_seconds)
 
 
 def _package(
@@ -66,9 +70,7 @@ def _package(
     folder: Path,
     flags: Sequence[str],
     keys: Mapping[str, Key],
-    *,
     segment_seconds: float,
-    on_tick: Callable[[], None] | None = None,
 ) -> None:
     # Any user of the machine can read the arguments of a program, so the keys go by a file.
     secret = folder.parent / f".{folder.name}.flags"
@@ -93,7 +95,6 @@ def _package(
             cpu_seconds=allowance,
             wall_seconds=2 * allowance,
             file_bytes=size + 10_000_000,
-            on_tick=on_tick,
         )
     finally:
         secret.unlink(missing_ok=True)
