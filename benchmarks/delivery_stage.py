@@ -45,7 +45,7 @@ http {{
   types {{ video/iso.segment m4s; video/mp4 mp4; application/vnd.apple.mpegurl m3u8; }}
   client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
   uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
-  server {{ listen 127.0.0.1:{port}; root {root}; }}
+  server {{ listen 127.0.0.1:{port}{tls}; root {root}; }}
 }}
 """
 
@@ -200,10 +200,22 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start_nginx(folder: Path, stage: Stage, workers: int, program: str):
+def start_nginx(
+    folder: Path,
+    stage: Stage,
+    workers: int,
+    program: str,
+    tls: tuple[Path, Path] | None = None,
+):
     port, config = free_port(), folder / "nginx.conf"
     folder.chmod(0o755)  # nginx's workers are another user when it is started by root
-    config.write_text(NGINX.format(workers=workers, folder=folder, port=port, root=stage.root))
+    ssl = (
+        f" ssl; ssl_certificate {tls[0]}; ssl_certificate_key {tls[1]}; ssl_session_cache shared:a:1m"
+        if tls
+        else ""
+    )
+    given = {"workers": workers, "folder": folder, "port": port, "root": stage.root, "tls": ssl}
+    config.write_text(NGINX.format(**given))
     return running([program, "-c", str(config), "-e", str(folder / "nginx.log")], port)
 
 
