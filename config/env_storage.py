@@ -62,6 +62,9 @@ def cdn(name: str, *, encryption: str) -> str:
     if value and encryption == "none":
         wrong(name, "it needs HLS_ENCRYPTION: everybody can read segments there", example="")
         return ""
+    if value and encryption == "cbcs":
+        wrong(name, "it needs HLS_ENCRYPTION=aes-128, whose keys end after two minutes", example="")
+        return ""
     if value and not _CDN.fullmatch(value):
         allowed = "it must be an address like https://host or https://host/folder, without a query"
         wrong(name, allowed, example="https://cdn.example.com/videos")

@@ -59,6 +59,9 @@ def add(request: HttpRequest, response: HttpResponseBase) -> None:
     if settings.CDN_URL:
         policy = _with_segments_of(response.headers["Content-Security-Policy"], settings.CDN_URL)
         response.headers["Content-Security-Policy"] = policy
+    if settings.LICENCE_SERVERS:
+        policy = _with_licences_of(response.headers["Content-Security-Policy"])
+        response.headers["Content-Security-Policy"] = policy
 
 
 def _with_segments_of(policy: str, address: str) -> str:
@@ -67,3 +70,11 @@ def _with_segments_of(policy: str, address: str) -> str:
     for kind in ("connect-src", "media-src"):
         policy = policy.replace(f"{kind} 'self'", f"{kind} 'self' {host}")
     return policy
+
+
+def _with_licences_of(policy: str) -> str:
+    """Return a page's policy that lets players ask the licence servers of the settings."""
+    addresses = [*settings.LICENCE_SERVERS.values(), settings.FAIRPLAY_CERTIFICATE_URL]
+    parts = [urlsplit(each) for each in addresses if each]
+    hosts = " ".join(dict.fromkeys(f"{each.scheme}://{each.netloc}" for each in parts))
+    return policy.replace("connect-src 'self'", f"connect-src 'self' {hosts}")

@@ -4,7 +4,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
-from config import cors, desk, env, env_brand, env_files, env_storage, env_urls, logs
+from config import cors, desk, env, env_brand, env_drm, env_files, env_storage, env_urls, logs
 from config.api import framework
 
 BASE_DIR = env.BASE_DIR
@@ -39,11 +39,14 @@ S3_PUBLIC_ENDPOINT = env.origin("S3_PUBLIC_ENDPOINT")  # empty: clients reach S3
 MEDIA_CACHE_BYTES = env.number("MEDIA_CACHE_BYTES", 10 * 1024**3, minimum=64 * 1024**2)
 if STORAGE == "s3" or S3_BUCKET:
     env_storage.require_all(bucket=S3_BUCKET, access_key=S3_ACCESS_KEY, secret_key=S3_SECRET_KEY)
-HLS_ENCRYPTION = env.choice("HLS_ENCRYPTION", "none", among=("none", "aes-128"))
+HLS_ENCRYPTION = env.choice("HLS_ENCRYPTION", "none", among=("none", "aes-128", "cbcs"))
 _hls = [env.secret("HLS_KEY_SECRET", at_least=32, default=SECRET_KEY)]
 _hls += [*env.words("HLS_KEY_SECRET_FALLBACKS"), SECRET_KEY, *SECRET_KEY_FALLBACKS]
 HLS_KEYS = [env.derived_key(secret, "hls-keys") for secret in dict.fromkeys(_hls)]
 CDN_URL = env_storage.cdn("CDN_URL", encryption=HLS_ENCRYPTION)
+KEY_PROVIDER = env_drm.provider("KEY_PROVIDER")  # empty: keys are derived from HLS_KEYS
+LICENCE_SERVERS = env_drm.licence_servers("LICENCE_SERVER_URL")  # addresses by key system
+FAIRPLAY_CERTIFICATE_URL = env_drm.certificate("FAIRPLAY_CERTIFICATE_URL", LICENCE_SERVERS)
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"

@@ -55,7 +55,8 @@ class StreamTokenSerializer(serializers.Serializer):
     formats = serializers.ListField(
         child=serializers.ChoiceField(choices=FORMATS),
         help_text="The values that the query parameter `format` of `stream_url` takes for this video. "
-        "Only `hls` while its first rendition is still being made, and where segments are encrypted.",
+        "Only `hls` while its first rendition is still being made, and where segments are "
+        "encrypted as a whole (AES-128).",
     )
     is_preview = serializers.BooleanField(
         help_text="Whether the token is for the preview, and not for the whole video."
@@ -78,6 +79,31 @@ class PlayedTextSerializer(serializers.Serializer):
     url = serializers.URLField(help_text="The text as WebVTT.")
 
 
+class KeySystemSerializer(serializers.Serializer):
+    """A key system by which a browser can get the keys of the session's video (EME)."""
+
+    key_system = serializers.CharField(
+        help_text="As browsers name it: `org.w3.clearkey`, `com.widevine.alpha`,"
+        " `com.microsoft.playready`, `com.apple.fps`."
+    )
+    licence_url = serializers.URLField(
+        help_text="The address to which a player sends its licence request. Of `org.w3.clearkey` it is"
+        " this service: a POST of JSON with `kids`, answered with a JSON Web Key Set."
+    )
+    certificate_url = serializers.URLField(
+        allow_null=True, help_text="The certificate of the licence server, for `com.apple.fps`."
+    )
+
+
+class DrmSerializer(serializers.Serializer):
+    """How the samples of the session's video are encrypted, and who gives the keys."""
+
+    scheme = serializers.ChoiceField(
+        choices=["cbcs"], help_text="The protection scheme (ISO/IEC 23001-7)."
+    )
+    systems = KeySystemSerializer(many=True)
+
+
 class PlaybackSerializer(serializers.Serializer):
     """A playback session, the addresses of its manifests and the address for its heartbeats."""
 
@@ -89,7 +115,7 @@ class PlaybackSerializer(serializers.Serializer):
     dash_url = serializers.URLField(
         allow_null=True,
         help_text="Null while the first rendition of the video is still being made, and where segments "
-        "are encrypted.",
+        "are encrypted as a whole (AES-128).",
     )
     heartbeat_url = serializers.URLField()
     heartbeat_interval_seconds = serializers.IntegerField(
@@ -106,6 +132,11 @@ class PlaybackSerializer(serializers.Serializer):
         allow_null=True,
         help_text="Seconds of the preview; at most one segment more can be played. Null for the whole "
         "video.",
+    )
+    drm = DrmSerializer(
+        allow_null=True,
+        help_text="Null unless the video is in common encryption. Then a player needs one of the"
+        " `systems`, in HLS and in DASH.",
     )
     captions = PlayedTextSerializer(many=True)
     chapters_url = serializers.URLField(allow_null=True, help_text="The chapters as WebVTT.")

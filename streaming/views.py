@@ -35,7 +35,7 @@ from config.api.serializers import validated
 from config.api.views import APIView, GenericViewSet
 from config.errors import NotVisible
 from config.headers import FOR_OTHER_SITES
-from streaming import heartbeats, reporting, resuming, sessions, texts, tokens
+from streaming import drm, heartbeats, reporting, resuming, sessions, texts, tokens
 from streaming.delivery import grants
 from streaming.errors import (
     NotReady,
@@ -206,6 +206,7 @@ class PlayView(CountsDecisions, APIView):
             "resume_seconds": resuming.resume_seconds(session),
             "is_preview": session.access == PREVIEW,
             "preview_seconds": session.video.offered_preview if session.access == PREVIEW else None,
+            "drm": drm.of_session(session, grant, folder, absolute),
             **texts.of_session(session, absolute(folder)),
         }
         return Response(answer)

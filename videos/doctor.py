@@ -14,7 +14,7 @@ from django.utils import timezone
 from config.doctor import Finding, check, error, ok, warning
 from videos import engines, storage
 from videos.availability import checking as checking  # registers its check
-from videos.encryption import keys
+from videos.encryption import content_keys, keys
 from videos.models import Period, ProcessingJob, Video, WorkerPresence
 from videos.processing import cage, holes, speech, tools
 from videos.processing.errors import ToolFailed, ToolMissing
@@ -137,17 +137,27 @@ def encryption() -> Iterator[Finding]:
     encrypted = published.filter(current_version__startswith=keys.MARK)
     if not keys.is_on() and not encrypted.exists():
         return
-    lost = [version for version in encrypted.values_list("current_version", flat=True).iterator()
-            if not keys.is_known(version)]  # fmt: skip
-    if lost:
+    yield from _provider()
+    names = list(published.values_list("current_version", flat=True))
+    lost = [name for name in names if keys.is_encrypted(name) and not keys.is_known(name)]
+    of_others = [name for name in lost if keys.is_common(name) and not keys.is_derived(name)]
+    other = [name for name in names if name not in lost and not keys.is_wanted(name)]
+    if len(lost) > len(of_others):
         yield error(
-            f"{len(lost)} videos cannot be played: the secret of their keys is not in the settings.",
+            f"{len(lost) - len(of_others)} videos cannot be played: the secret of their keys is not in"
+            " the settings.",
             "Put the old HLS_KEY_SECRET (or SECRET_KEY) into HLS_KEY_SECRET_FALLBACKS.",
         )
-    clear = published.exclude(current_version__startswith=keys.MARK)
-    if keys.is_on() and (count := clear.count()):
+    if of_others:
         yield warning(
-            f"{count} published videos are not encrypted.", "Run python manage.py encrypt_videos."
+            f"{len(of_others)} videos have keys of another KEY_PROVIDER: they play as long as their"
+            " licence server knows them, and get no new posters.",
+            "Name that provider again, or run python manage.py reprocess with their ids.",
+        )
+    if keys.is_on() and other:
+        yield warning(
+            f"{len(other)} published videos are not encrypted as HLS_ENCRYPTION says.",
+            "Run python manage.py encrypt_videos.",
         )
     elif not keys.is_on() and (count := encrypted.count()):
         yield warning(
@@ -155,7 +165,30 @@ def encryption() -> Iterator[Finding]:
             "Run python manage.py encrypt_videos --off.",
         )
     elif not lost:
-        yield ok("All published versions are encrypted, with secrets of the settings.")
+        yield ok("All published versions are encrypted, with keys of the settings.")
+
+
+def _provider() -> Iterator[Finding]:
+    """Check who gives keys and licences of HLS_ENCRYPTION=cbcs, without asking for one."""
+    if settings.HLS_ENCRYPTION != "cbcs":
+        return
+    try:
+        content_keys.require()
+    except content_keys.ProviderFailed as fault:
+        yield error(fault.detail, "See docs/operations.md, DRM. Until then no video is processed.")
+        return
+    if settings.KEY_PROVIDER and not settings.LICENCE_SERVERS:
+        yield error(
+            "Nobody can play new videos: no licence server has the keys of KEY_PROVIDER.",
+            "Name the vendor's: LICENCE_SERVER_URL_WIDEVINE=https://…",
+        )
+    elif settings.LICENCE_SERVERS and not settings.KEY_PROVIDER:
+        yield warning(
+            "A licence server is named, and the keys are derived here: it may know none of them.",
+            "Name the vendor's keys: KEY_PROVIDER=our_drm.keys.content_keys (docs/operations.md, DRM).",
+        )
+    elif settings.LICENCE_SERVERS:
+        yield ok(f"Licences come from the servers of {', '.join(settings.LICENCE_SERVERS)}.")
 
 
 @check("Videos", "isolation", at_start=True)

@@ -6,6 +6,7 @@ GROWING = "g"  # begins the names of growing versions
 
 
 def formats_of(version: str) -> list[str]:
-    """Return the formats in which a version can be played: growing and encrypted ones are HLS alone."""
-    only_hls = version.startswith(GROWING) or keys.is_encrypted(version)
+    """Return the formats in which a version can be played: growing ones and AES-128 are HLS alone."""
+    is_whole = keys.is_encrypted(version) and not keys.is_common(version)
+    only_hls = version.startswith(GROWING) or is_whole
     return ["hls"] if only_hls else ["hls", "dash"]

@@ -83,7 +83,15 @@ WRONG = [
     ("S3_PATH_STYLE", "perhaps", "must be true or false"),
     ("S3_PUBLIC_ENDPOINT", "https://s3.example.com/bucket", "without a path"),
     ("MEDIA_CACHE_BYTES", "1000", "from 67108864"),
-    ("HLS_ENCRYPTION", "cenc", "one of none, aes-128"),
+    ("HLS_ENCRYPTION", "cenc", "one of none, aes-128, cbcs"),
+    ("KEY_PROVIDER", "./our_drm/keys.py", "the path of a function or class in Python"),
+    ("LICENCE_SERVER_URL_WIDEVINE", "http://drm.example.com/w", "begins with https://"),
+    (
+        "LICENCE_SERVER_URL_PLAYREADY",
+        "https://drm.example.com/p?key={secret}",
+        "begins with https://",
+    ),
+    ("FAIRPLAY_CERTIFICATE_URL", "drm.example.com/fairplay.cer", "begins with https://"),
     ("HLS_KEY_SECRET", "short", "at least 32 random characters"),
     ("CDN_URL", "https://cdn.example.com", "it needs HLS_ENCRYPTION"),
     ("ALGORITHM", "none", "one of HS256, HS384, HS512"),
@@ -198,6 +206,24 @@ def test_the_address_of_a_cdn(monkeypatch, tmp_path, value):
     made = settings_with(monkeypatch, tmp_path, CDN_URL=f"{example}/", **encrypted)
     assert made["CDN_URL"] == example
     assert len(made["HLS_KEYS"][0]) == 32
+
+
+def test_a_cdn_needs_keys_that_end(monkeypatch, tmp_path):
+    (line,) = refusal(
+        monkeypatch, tmp_path, CDN_URL="https://cdn.example.com", HLS_ENCRYPTION="cbcs"
+    )
+    assert "it needs HLS_ENCRYPTION=aes-128" in line
+
+
+def test_fairplay_needs_its_certificate(monkeypatch, tmp_path):
+    server = "https://drm.example.com/f?video={video}&grant={grant}"
+    (line,) = refusal(monkeypatch, tmp_path, LICENCE_SERVER_URL_FAIRPLAY=server)
+    assert line.startswith("FAIRPLAY_CERTIFICATE_URL (not set): ")
+    made = settings_with(
+        monkeypatch, tmp_path, LICENCE_SERVER_URL_FAIRPLAY=server, KEY_PROVIDER="our_drm.keys.of",
+        FAIRPLAY_CERTIFICATE_URL="https://drm.example.com/f.cer",
+    )  # fmt: skip
+    assert made["LICENCE_SERVERS"] == {"com.apple.fps": server}
 
 
 def test_traces_without_opentelemetry_name_the_package(monkeypatch, tmp_path):

@@ -38,6 +38,9 @@ _READ_ONLY = "Media files can only be read. Use GET, HEAD or OPTIONS."
 _ENDED = "This playback session has ended. Start playback again."
 _CHANGED = "The file is no longer the one that If-Match names. Request it without If-Match."
 _OUTSIDE = "The requested range lies outside the file. Content-Range tells the file's size."
+_NO_LICENCE = "A licence request is JSON with `kids`, and the `type` temporary (ClearKey, W3C)."
+_LONG = "A licence request names the keys of one video. Send less."
+_OFTEN = "This session has asked for keys too often. Try again after Retry-After seconds."
 _BUSY = "The server cannot check or open this file right now. Try again in a few seconds."
 
 
@@ -52,6 +55,9 @@ def _challenge(error: type[grants.GrantRefused]) -> Headers:
 _REFUSALS: dict[str, tuple[int, str, Headers]] = {
     "not_found": (404, _NOT_FOUND, []),
     "method_not_allowed": (405, _READ_ONLY, [(b"allow", METHODS)]),
+    "invalid": (400, _NO_LICENCE, []),
+    "too_large": (413, _LONG, []),
+    "throttled": (429, _OFTEN, []),
     "session_ended": (410, _ENDED, []),
     "precondition_failed": (412, _CHANGED, []),
     "range_not_satisfiable": (416, _OUTSIDE, []),
@@ -66,7 +72,8 @@ class Refusal(Exception):
     def __init__(self, code: str, *, headers: Headers | None = None):
         self.code = code
         self.status, self.detail, more = _REFUSALS[code]
-        self.headers = more + (headers or [])
+        given = {name for name, _ in headers or []}
+        self.headers = [each for each in more if each[0] not in given] + (headers or [])
         super().__init__(self.detail)
 
     def body(self) -> bytes:

@@ -14,20 +14,20 @@ from typing import TypedDict
 from django.conf import settings
 
 from config.metrics.processes import MediaTally
-from streaming.delivery import answers, files, keys, previews
+from streaming.delivery import answers, files, keys, licences, previews
 from streaming.delivery.access import authorise, authorise_preview
 from streaming.delivery.answers import Refusal
 from streaming.delivery.grants import PREVIEW_CHARACTERS, Grants, Part, grants_for
 from streaming.delivery.messages import Headers, Receive, Scope, Send, wait_for_disconnect
 from streaming.delivery.snapshot import Snapshot, database_snapshot
 from streaming.delivery.transfers import Connection, Transfer, call_in
-from videos.encryption.keys import Period
 from videos.storage.chosen import store
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "/media/"
-Opened = tuple[bytes, files.OpenFile, Period | None]
+Given = keys.Given
+Opened = tuple[bytes, files.OpenFile, Given | None]
 CUT = "cut"  # an extension of the scope: a function that closes the connection (`Connection.cut`)
 _START_SECONDS = 5.0  # The first requests wait so long for the first load of the snapshot.
 _PARTLY_MAX = 10_000  # Segments that clients have begun to take in parts; the oldest are forgotten.
@@ -53,6 +53,7 @@ class Delivery:
         self._files = files.Files(root, bring=bring)
         self.cors, self.request_ids = answers.Cors(origins), answers.RequestIds()
         self._cut = previews.CutFiles(self._files)
+        self._turns = licences.Turns(settings.RATE_LIMITS["stream"])
         # The tasks that send long bodies, and the connections whose clients have not read all of a
         # short one, each with its session: what to stop when a session ends.
         self._transfers: dict[asyncio.Task[object], Transfer] = {}
@@ -129,16 +130,16 @@ class Delivery:
         ]
         try:
             if scope["method"] == "OPTIONS":
-                headers = answers.preflight() + common
+                preflight = licences if licences.is_licence(scope["path"]) else answers
+                headers = preflight.preflight() + common
                 await send({"type": "http.response.start", "status": 204, "headers": headers})
                 await send({"type": "http.response.body"})
                 self.tally.count("OPTIONS", 204, "")
                 return
-            if scope["method"] not in {"GET", "HEAD"}:
-                raise Refusal("method_not_allowed")
-            session, file, period = await self._open(scope, given)
-            if period is not None:
-                await self._send_key(session, period, scope["method"], send, common)
+            licences.require_method(scope["method"], scope["path"])
+            session, file, key = await self._open(scope, given, receive)
+            if key is not None:
+                await self._send_key(session, key, scope["method"], send, common)
                 return
             cut = scope.get("extensions", {}).get(CUT)
             transfer = Transfer(session, file, receive, send, cut)
@@ -151,10 +152,10 @@ class Delivery:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": text})
 
-    async def _open(self, scope: Scope, given: dict[bytes, bytes]) -> Opened:
+    async def _open(self, scope: Scope, given: dict[bytes, bytes], receive: Receive) -> Opened:
         """Return the session and the open file of a request, or raise Refusal.
 
-        If it asks for a key, return the key's period, too.
+        If it asks for keys, return those, too.
 
         The grant is checked before the file is looked up, so a refused client does not learn which
         files exist.
@@ -163,7 +164,7 @@ class Delivery:
             await self._start()
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         grant, _, name = path.removeprefix(PREFIX).partition("/")
-        asked = keys.ASKED.fullmatch(name)
+        asked = keys.ASKED.fullmatch(name) or licences.ASKED.fullmatch(name)
         match = asked or files.PUBLISHED.fullmatch(name)
         # Published names need no percent-encoding; an encoded slash or dot is an attack.
         if match is None or not path.startswith(PREFIX) or b"%" in scope.get("raw_path", b""):
@@ -192,22 +193,25 @@ class Delivery:
             except OSError as error:  # No descriptor is left, or the disk fails.
                 logger.exception("A published file cannot be opened")
                 raise Refusal("unavailable") from error
+        if asked and keys.is_common(asked):
+            self._turns.take(session)
+            return session, file, Given(*await licences.given(asked, receive))
         if asked:
-            return session, file, keys.period_of(asked, part, from_here=self._sends_segments)
+            return session, file, keys.given(asked, part, from_here=self._sends_segments)
         if part is not None and file.may_change:
             file = await self._cut.of(name, file, extension, part)
         return session, file, None
 
     async def _send_key(
-        self, session: bytes, period: Period, method: str, send: Send, common: Headers
+        self, session: bytes, key: Given, method: str, send: Send, common: Headers
     ) -> None:
         self.tally.count(method, 200, "granted")
-        headers = keys.headers(period.key) + common
+        headers = keys.headers(key) + common
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        body = b"" if method == "HEAD" else period.key
-        for segment in keys.delivered(period, from_here=self._sends_segments or not body):
-            self._snapshot.serve(session, segment)
-        await send({"type": "http.response.body", "body": body})
+        if method != "HEAD":
+            for segment in key.delivered:
+                self._snapshot.serve(session, segment)
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else key.body})
 
     def open_from_memory(
         self, grant: str, name: str, video: str, user_agent: str, address: str

@@ -5,7 +5,8 @@ player asks for the next one every two minutes, so that a session that has ended
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
+from typing import NamedTuple
 from uuid import UUID
 
 from config import ids
@@ -26,12 +27,26 @@ def file_of(match: re.Match[str]) -> str:
     return f"{match['video'].lower()}/{match['version']}/master.m3u8"
 
 
-def period_of(match: re.Match[str], part: Part | None, *, from_here: bool) -> keys.Period:
-    """Return the period that was asked for, by a session or by a preview of a ``part``.
+class Given(NamedTuple):
+    """An answer with keys, and the segments that count as delivered with it."""
+
+    body: bytes
+    content_type: bytes = b"application/octet-stream"
+    delivered: Collection[int] = ()
+
+
+def is_common(match: re.Match[str]) -> bool:
+    """Return whether a version in common encryption is asked for its keys (`licences`)."""
+    return keys.is_common(match["version"])
+
+
+def given(match: re.Match[str], part: Part | None, *, from_here: bool) -> Given:
+    """Return the key of the period that was asked for, by a session or by a preview of a ``part``.
 
     A preview gets the keys of the segments that it opens. Where another host gives segments to everybody
-    (not ``from_here``), it gets only keys that open nothing after its end. Raises Refusal: ``not_found``
-    if the version's secret is not known, ``preview_ended``.
+    (not ``from_here``), it gets only keys that open nothing after its end, and that host does not tell
+    what it sends: whoever has the key can have all of the period, so all of it counts as delivered.
+    Raises Refusal: ``not_found`` if the version's secret is not known, ``preview_ended``.
     """
     period = keys.period(UUID(match["video"]), match["version"], int(match["period"]))
     if period is None:
@@ -40,22 +55,14 @@ def period_of(match: re.Match[str], part: Part | None, *, from_here: bool) -> ke
         first, last = period.segments[0], period.segments[-1]
         if part.last_segment < (first if from_here else last):
             raise Refusal(PreviewEnded.code)
-    return period
+    return Given(period.key, delivered=() if from_here else period.segments)
 
 
-def headers(key: bytes) -> Headers:
-    """Return the headers of the answer with a key."""
+def headers(key: Given) -> Headers:
+    """Return the headers of the answer with keys."""
     return [
         *answers.EVERYWHERE,
-        (b"content-type", b"application/octet-stream"),
-        (b"content-length", b"%d" % len(key)),
+        (b"content-type", key.content_type),
+        (b"content-length", b"%d" % len(key.body)),
         (b"cache-control", CACHE),
     ]
-
-
-def delivered(period: keys.Period, *, from_here: bool) -> Iterable[int]:
-    """Return the segments that were delivered with a key: none if they are sent ``from_here``.
-
-    Another host (CDN_URL) does not tell what it sends. Whoever has the key can have all of the period.
-    """
-    return () if from_here else period.segments

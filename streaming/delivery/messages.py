@@ -25,9 +25,11 @@ class Scope(TypedDict):
 
 
 class Received(TypedDict):
-    """A message of the server. The delivery reads its type only, and no request bodies."""
+    """A message of the server. Only requests for a licence have a body that is read."""
 
     type: str
+    body: NotRequired[bytes]
+    more_body: NotRequired[bool]
 
 
 class ResponseStart(TypedDict):

@@ -1,15 +1,19 @@
 """Every class of asset of a video, and the addresses at which a stranger would try to get it."""
 
+import json
 import re
 import uuid
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote, urljoin
 
+from streaming.delivery.licences import LICENCE
 from streaming.leaks.asking import Away, Door
 from videos.models import Caption, Video
 
 API = "/api/v1"
+_DATA = "data:application/octet-stream;base64,"
 _URI = re.compile(r'URI="([^"]+)"')
 
 
@@ -51,9 +55,17 @@ class Playback:
     agent: str
     files: dict[str, list[str]] = field(default_factory=dict)  # below the version
     elsewhere: list[str] = field(default_factory=list)  # addresses of segments on a CDN
+    key_ids: list[str] = field(
+        default_factory=list
+    )  # of common encryption, as a licence names them
+    is_protected: bool = False  # in common encryption, so that no segment may be clear
 
     def path(self, name: str, *, grant: str = "") -> str:
         return f"/media/{grant or self.grant}/{self.video}/{self.version}/{name}"
+
+    def body_for(self, name: str) -> bytes | None:
+        """Return what must be posted for a file; None if it is asked for by GET."""
+        return json.dumps({"kids": self.key_ids}).encode() if name == LICENCE else None
 
     @property
     def samples(self) -> dict[str, str]:
@@ -83,6 +95,9 @@ def begin(
     extra = [*texts, answer["chapters_url"], answer["storyboard_url"], answer["dash_url"]]
     home = f"/{video}/{version}/"
     names |= {each.split(home, 1)[1] for each in extra if each}
+    playback.is_protected = answer.get("drm") is not None
+    if playback.key_ids:
+        names.add(LICENCE)
     if answer["storyboard_url"]:
         names.add("storyboard/sprite-1.jpg")
     for name in sorted(names, key=_in_order):
@@ -99,6 +114,11 @@ def _named(door: Door, playback: Playback, playlist: str) -> Iterator[str]:
     uris = [line for line in lines if line and not line.startswith("#")]
     uris += [uri for line in lines for uri in _URI.findall(line)]
     for uri in dict.fromkeys(uris):
+        if uri.startswith(_DATA):  # names a key, and is no address
+            key_id = b64decode(uri.removeprefix(_DATA))
+            playback.key_ids.append(urlsafe_b64encode(key_id).rstrip(b"=").decode())
+        if uri.startswith(("data:", "skd:")):
+            continue
         name = urljoin(playlist, uri)
         if "://" in name:  # of a CDN, which `public` looks at
             if name.endswith(".m4s"):
@@ -118,9 +138,16 @@ def _kind(name: str) -> str:
         return "file of storyboard"
     if name.endswith(".vtt"):
         return "file of text"
+    if name == LICENCE:
+        return "licence"
     if "key" in name:
         return "key"
     return "initialisation" if "init" in name else "segment"
+
+
+def is_clear(segment: bytes) -> bool:
+    """Return whether a segment says nowhere how its samples are encrypted (ISO/IEC 23001-7, 7.2)."""
+    return b"senc" not in segment[: segment.find(b"mdat")]
 
 
 def number(segment: str) -> int:

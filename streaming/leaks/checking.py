@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from django.conf import settings
 
@@ -124,12 +125,34 @@ class Check:
                 )
                 self.cells.append(cell)
             for kind, names in begun.files.items():
-                answers = [self.door.ask(begun.path(name), agent=DEVICE) for name in names]
+                answers = [self._ask(begun, name) for name in names]
+                if kind == "segment" and begun.is_protected:
+                    is_leak = any(each.is_open and assets.is_clear(each.body) for each in answers)
+                    self.cells.append(Cell(state.name, "clear segment", viewer, is_leak, False))
                 worst = min(answers, key=lambda each: each.is_open)
                 self._note(state.name, kind, viewer, worst, should_be=viewer in state.watched)
         if running:
             self._copied(state.name, next(iter(running.values())), stolen)
         return running
+
+    def _ask(
+        self,
+        playback: Playback,
+        name: str,
+        path: str = "",
+        *,
+        by_another_method: bool = False,
+        **more: Any,
+    ) -> Answer:
+        """Ask for a file of a session, as a player does, or at another ``path``."""
+        body = playback.body_for(name)
+        method, other = ("GET", "POST") if body is None else ("POST", "PUT")
+        return self.door.ask(
+            path or playback.path(name),
+            method=other if by_another_method else method,
+            body=body,
+            **{"agent": DEVICE, **more},
+        )
 
     def _previews(self, state: rules.State) -> dict[str, Playback]:
         """Play the preview as everybody who cannot watch the whole; return the running sessions.
@@ -184,15 +207,14 @@ class Check:
                 for how, grant in assets.forgeries(playback.grant).items()
             }
             paths["expired grant"] = playback.path(name, grant=self._expired(playback))
-            paths["method POST"] = playback.path(name)
+            paths["another method"] = playback.path(name)
             for how, path in paths.items():
-                method = "POST" if how == "method POST" else "GET"
-                answer = self.door.ask(path, method=method, agent=DEVICE)
+                answer = self._ask(playback, name, path, by_another_method=how == "another method")
                 self._note(
                     state, f"{kind}, {COPIED}", rules.ANONYMOUS, answer, should_be=False, how=how
                 )
             if self.door.is_here and settings.BIND_PLAYBACK != "none":
-                answer = self.door.ask(playback.path(name), agent=OTHER_DEVICE, elsewhere=True)
+                answer = self._ask(playback, name, agent=OTHER_DEVICE, elsewhere=True)
                 self._note(
                     state,
                     f"{kind}, {COPIED}",
@@ -214,7 +236,7 @@ class Check:
         for viewer, playback in lost.items():
             for kind, name in playback.samples.items():
                 for how, headers in _again():
-                    answer = self.door.ask(playback.path(name), agent=DEVICE, headers=headers)
+                    answer = self._ask(playback, name, headers=headers)
                     self._note(
                         state.name, f"{kind}, {LATE}", viewer, answer, should_be=False, how=how
                     )

@@ -66,3 +66,56 @@ def test_dash_is_refused_and_starts_no_session(video, client_for, settings):
     assert "encrypted" in refused.json()["errors"][0]["detail"]
     assert not PlaybackSession.objects.exists()
     assert client.get(token["stream_url"]).status_code == 302
+
+
+def test_a_session_in_common_encryption_is_told_of_its_keys_and_plays_dash(
+    video, client_for, settings
+):
+    client = client_for()
+    assert start(client, video)[1]["drm"] is None
+    settings.HLS_ENCRYPTION = "cbcs"
+    call_command("encrypt_videos")
+
+    token, session = start(client, video)
+
+    assert token["formats"] == ["hls", "dash"]
+    assert session["dash_url"].endswith("/manifest.mpd")
+    home = session["hls_url"].removesuffix("/master.m3u8")
+    assert session["drm"] == {
+        "scheme": "cbcs",
+        "systems": [
+            {
+                "key_system": "org.w3.clearkey",
+                "licence_url": f"{home}/licence",
+                "certificate_url": None,
+            }
+        ],
+    }
+
+
+def test_a_session_is_told_of_licence_servers(video, client_for, settings):
+    """With its video and grant in their addresses; a page's policy names their hosts alone."""
+    settings.HLS_ENCRYPTION = "cbcs"
+    call_command("encrypt_videos")
+    settings.LICENCE_SERVERS = {
+        "com.apple.fps": "https://drm.example/f",
+        "com.widevine.alpha": "https://drm.example:8443/w?video={video}&v={version}&grant={grant}",
+    }
+    settings.FAIRPLAY_CERTIFICATE_URL = "https://drm.example/f.cer"
+
+    client = client_for()
+    _, session = start(client, video)
+
+    video.refresh_from_db()
+    fairplay, widevine = session["drm"]["systems"]
+    assert fairplay["certificate_url"] == "https://drm.example/f.cer"
+    assert widevine == {
+        "key_system": "com.widevine.alpha",
+        "licence_url": f"https://drm.example:8443/w?video={video.pk}&v={video.current_version}"
+        f"&grant={session['grant']}",
+        "certificate_url": None,
+    }
+    policy = client.get(f"/watch/{video.pk}").headers["Content-Security-Policy"]
+    assert "connect-src 'self' https://drm.example https://drm.example:8443;" in policy
+    assert "/w" not in policy
+    assert "drm.example" not in client.get(f"/api/v1/videos/{video.pk}").content.decode()

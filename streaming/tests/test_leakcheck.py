@@ -61,6 +61,18 @@ def test_nothing_leaks_from_the_service(service):
     assert not Transfer.objects.exists()
 
 
+def test_nothing_leaks_in_common_encryption(admin, media):
+    """Licences and keys are asked for as every kind of viewer, and no segment is clear."""
+    cbcs = {"HLS_ENCRYPTION": "cbcs"}
+    with processes.worker(**cbcs), processes.web(**FAST, **cbcs) as (_, port):
+        code, output = leakcheck(port)
+
+    assert code == 0, output
+    assert "licence" in output
+    assert "clear segment" in output
+    assert not left_open()
+
+
 class Holey(BaseHTTPRequestHandler):
     """A proxy that a hasty operator has put before the service."""
 

@@ -7,8 +7,14 @@ settings (HLS_KEYS)::
 
 A period is a run of segments that share a key: two minutes, rounded down to whole segments. Segments of
 one number belong to one period in all renditions.
+
+The name of a version in common encryption (cbcs) says whose keys it has (`content_keys`)::
+
+    ks | first 8 digits of the secret's id            | 12 random ones: derived here
+    kp | first 8 digits of the hash of KEY_PROVIDER   | 12 random ones: of the provider
 """
 
+import hashlib
 import re
 import uuid
 from functools import lru_cache
@@ -25,6 +31,8 @@ FOLDER = "keys"  # of the addresses of keys, inside the version's; no file is th
 _MOST_SEGMENTS = 99
 VERSION = r"k[0-9a-f]{8}[0-9]{2}[0-9a-f]{12}"
 _VERSION = re.compile(r"k(?P<secret>[0-9a-f]{8})(?P<segments>[0-9]{2})[0-9a-f]{12}")
+COMMON_VERSION = r"k[ps][0-9a-f]{20}"
+_COMMON = re.compile(r"k(?P<by>[ps])(?P<secret>[0-9a-f]{8})[0-9a-f]{12}")
 
 
 class Period(NamedTuple):
@@ -36,27 +44,51 @@ class Period(NamedTuple):
 
 def is_on() -> bool:
     """Return whether new versions are encrypted."""
-    return bool(settings.HLS_ENCRYPTION == "aes-128")
+    return bool(settings.HLS_ENCRYPTION != "none")
 
 
 def is_encrypted(version: str) -> bool:
-    """Return whether this is the name of an encrypted version."""
-    return _VERSION.fullmatch(version) is not None
+    """Return whether this is the name of an encrypted version, in whichever way."""
+    return _VERSION.fullmatch(version) is not None or is_common(version)
+
+
+def is_common(version: str) -> bool:
+    """Return whether a version is in common encryption: samples, not segments, are encrypted."""
+    return _COMMON.fullmatch(version) is not None
+
+
+def is_derived(version: str) -> bool:
+    """Return whether a version is in common encryption with keys that are derived here."""
+    match = _COMMON.fullmatch(version)
+    return match is not None and match["by"] == "s"
 
 
 def is_current(version: str) -> bool:
-    """Return whether a version is encrypted with the first of the secrets, which makes new ones."""
+    """Return whether a version is encrypted as HLS_ENCRYPTION says, with the keys that new ones have."""
+    if settings.HLS_ENCRYPTION == "cbcs":
+        return is_common(version) and version[:10] == _common_head()
     match = _VERSION.fullmatch(version)
     return match is not None and match["secret"] == secret_id(settings.HLS_KEYS[0])
 
 
+def is_wanted(version: str) -> bool:
+    """Return whether a version is encrypted as HLS_ENCRYPTION says, also with an earlier secret."""
+    is_right = is_common(version) == (settings.HLS_ENCRYPTION == "cbcs")
+    return is_encrypted(version) and is_right and version[:2] != _other_giver()
+
+
 def is_known(version: str) -> bool:
-    """Return whether the keys of an encrypted version can be derived: its secret is in the settings."""
+    """Return whether the keys of an encrypted version can be had: from a secret or the provider."""
+    match = _COMMON.fullmatch(version)
+    if match is not None and match["by"] == "p":
+        return bool(settings.KEY_PROVIDER) and match["secret"] == _provider_id()
     return _secret_of(version) is not None
 
 
 def new_version(segment_seconds: float) -> str:
-    """Return a name for a version that is encrypted with the first secret."""
+    """Return a name for a version that is encrypted as HLS_ENCRYPTION says."""
+    if settings.HLS_ENCRYPTION == "cbcs":
+        return f"{_common_head()}{uuid.uuid4().hex[:12]}"
     segments = min(max(1, int(PERIOD_SECONDS / segment_seconds)), _MOST_SEGMENTS)
     return f"k{secret_id(settings.HLS_KEYS[0])}{segments:02d}{uuid.uuid4().hex[:12]}"
 
@@ -97,9 +129,30 @@ class KeyUnknown(Exception):
 
     def __init__(self, version: str) -> None:
         super().__init__(
-            f"The version {version} was encrypted with another HLS_KEY_SECRET. "
-            "Put the old one into HLS_KEY_SECRET_FALLBACKS."
+            f"The version {version} was encrypted with another HLS_KEY_SECRET or KEY_PROVIDER. "
+            "Put the old secret into HLS_KEY_SECRET_FALLBACKS, or name the old provider."
         )
+
+
+def derived(video: uuid.UUID, version: str, track: str, purpose: str) -> bytes | None:
+    """Return 16 bytes for a track of a version with derived keys; None if its secret is not known."""
+    secret = _secret_of(version) if is_derived(version) else None
+    return secret and _derived(secret, f"cbcs-{purpose}|{video}|{version}|{track}")
+
+
+def _other_giver() -> str:
+    """Return the beginning of names whose keys the settings do not want: derived, or of a provider."""
+    return "ks" if settings.KEY_PROVIDER else "kp"
+
+
+def _common_head() -> str:
+    if settings.KEY_PROVIDER:
+        return f"kp{_provider_id()}"
+    return f"ks{secret_id(settings.HLS_KEYS[0])}"
+
+
+def _provider_id() -> str:
+    return hashlib.sha256(settings.KEY_PROVIDER.encode()).hexdigest()[:8]
 
 
 def _segments_of(version: str) -> int:
@@ -108,7 +161,7 @@ def _segments_of(version: str) -> int:
 
 
 def _secret_of(version: str) -> bytes | None:
-    match = _VERSION.fullmatch(version)
+    match = _VERSION.fullmatch(version) or _COMMON.fullmatch(version)
     secrets: list[bytes] = settings.HLS_KEYS
     return next((each for each in secrets if match and secret_id(each) == match["secret"]), None)
 

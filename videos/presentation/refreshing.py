@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils.translation import get_language_info
 
 from videos import durable, storage
-from videos.encryption import keys, versions
+from videos.encryption import common, keys, versions
 from videos.errors import StorageAway
 from videos.models import Video
 from videos.presentation import cues, words
@@ -103,7 +103,9 @@ def _write(video: Video, due: Presentation, folder: Path) -> None:
     seconds = video.duration_seconds or 0.0
     texts = [_track(caption, seconds) for caption in video.captions.order_by("pk")]
     manifests.compose(folder, texts=texts, sounds=sounds, seconds=seconds)
-    if keys.is_encrypted(folder.name):
+    if keys.is_common(folder.name):
+        common.place(folder, version=folder.name)
+    elif keys.is_encrypted(folder.name):
         versions.place(folder, video=video.pk, version=folder.name)
     _write_chapters(video, folder, seconds)
     facts = {

@@ -98,8 +98,13 @@ def compose(
 
 def sounds_of(folder: Path) -> list[SoundTrack]:
     """Return the sound tracks of a version as Shaka Packager has labelled them."""
+    return sounds_in(_packaged(folder, MASTER))
+
+
+def sounds_in(packaged: str) -> list[SoundTrack]:
+    """Return the sound tracks of a master playlist."""
     found = []
-    for line in _packaged(folder, MASTER).splitlines():
+    for line in packaged.splitlines():
         if line.startswith("#EXT-X-MEDIA:TYPE=AUDIO"):
             given = dict(re.findall(r'([A-Z-]+)=("[^"]*"|[^,]*)', line.partition(":")[2]))
             given = {key: value.strip('"') for key, value in given.items()}

@@ -54,15 +54,20 @@ def command(encoded: Encoded, segment_seconds: float = SEGMENT_SECONDS) -> list[
     """Return Shaka Packager's arguments. The outputs are relative to its working directory."""
     argv = [str(tools.packager())]
     for rendition, path in encoded.videos:
-        stream = _stream(path, "video", rendition.name)
+        stream = descriptor(path, "video", rendition.name)
         argv.append(f"{stream},iframe_playlist_name={rendition.name}-iframe.m3u8")
     tracks = zip(encoded.audios, audio_names([t for t, _ in encoded.audios]), strict=True)
     for number, ((track, path), name) in enumerate(tracks, 1):
-        stream = _stream(path, "audio", _audio_folder(number, track))
+        stream = descriptor(path, "audio", _audio_folder(number, track))
         argv.append(f"{stream},hls_group_id={AUDIO_GROUP},hls_name={name}{_spoken(track)}")
     if encoded.audios and encoded.audios[0][0].language != UNDETERMINED:
         argv += ["--default_language", encoded.audios[0][0].language]
-    argv += ["--segment_duration", str(segment_seconds), "--hls_playlist_type", "VOD"]
+    return [*argv, *outputs(segment_seconds)]
+
+
+def outputs(segment_seconds: float) -> list[str]:
+    """Return the arguments that all sets of segments have in common."""
+    argv = ["--segment_duration", str(segment_seconds), "--hls_playlist_type", "VOD"]
     # By default it keeps 32 MB of address space for each file, and reaches the cage's limit with twenty.
     argv += ["--io_cache_size", str(2 * 1024 * 1024), "--io_block_size", str(64 * 1024)]
     # An index in a segment would no longer fit it when the next one is joined to it.
@@ -95,7 +100,7 @@ def _spoken(track: AudioTrack) -> str:
     return "" if track.language == UNDETERMINED else f",language={track.language}"
 
 
-def _stream(path: Path, kind: str, directory: str) -> str:
+def descriptor(path: Path, kind: str, directory: str) -> str:
     """Return the stream descriptor of one input file.
 
     Raises ToolFailed for a path with a comma: Packager splits descriptors at commas and has no way

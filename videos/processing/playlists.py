@@ -71,12 +71,15 @@ def _join_in_manifest(manifest: Path, track: str) -> None:
     tree.write(manifest, encoding="UTF-8", xml_declaration=True)
 
 
-def files_of(playlist: Path) -> list[Path]:
-    """Return the init segment and all segments that a media playlist names, in their order."""
+def files_of(playlist: Path, home: Path | None = None) -> list[Path]:
+    """Return the init segment and all segments that a media playlist names, in their order.
+
+    ``home`` is the folder from which they are named, if it is not the playlist's.
+    """
     text = playlist.read_text(encoding="utf-8")
     init = re.findall(r'^#EXT-X-MAP:URI="([^"]+)"', text, re.MULTILINE)
     segments = re.findall(r"^([^#\s].*)$", text, re.MULTILINE)
-    return [playlist.parent / name.strip() for name in (*init, *segments)]
+    return [(home or playlist.parent) / name.strip() for name in (*init, *segments)]
 
 
 def segment_at(playlist: Path, seconds: float) -> tuple[Path, Path, float]:

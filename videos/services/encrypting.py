@@ -7,7 +7,9 @@ it was; what was written is garbage.
 
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
@@ -17,19 +19,55 @@ import audit.services as audit
 from audit.actions import AuditAction
 from config.errors import StorageFull
 from videos import storage
-from videos.encryption import keys, versions
+from videos.encryption import common, content_keys, keys, versions
+from videos.encryption.content_keys import ContentKey
 from videos.models import Video
 from videos.presentation import refreshing
 from videos.processing.pipeline import Output
 
 
-def encrypt_output(output: Output, video_id: uuid.UUID) -> str:
-    """Encrypt a finished version where it is, and return the name that it must be published with."""
-    version = keys.new_version(output.segment_seconds)
+@dataclass(frozen=True)
+class Prepared:
+    """What a version will be encrypted with: its name, with cbcs, and its keys."""
+
+    version: str
+    keys: Mapping[str, ContentKey]
+
+
+def prepare(video_id: uuid.UUID) -> Prepared | None:
+    """Ask for the keys of a new version; None where it needs none that somebody else gives.
+
+    Call it before the work begins, because KEY_PROVIDER may fail. Raises ProviderFailed.
+    """
+    if settings.HLS_ENCRYPTION != "cbcs":
+        return None
+    version = keys.new_version(0)
+    return Prepared(version, content_keys.content_keys(video_id, version))
+
+
+def encrypt_output(output: Output, video_id: uuid.UUID, prepared: Prepared | None = None) -> str:
+    """Encrypt a finished version where it is, and return the name that it must be published with.
+
+    Raises ProviderFailed unless it was ``prepared``, and with cbcs ToolFailed and NotProtected.
+    """
     folder = output.directory
-    names = versions.names_in(folder)
-    versions.remake(folder, folder, video=video_id, old="", new=version, names=names)
-    return version
+    prepared = prepared or prepare(video_id)
+    if prepared is None:
+        version = keys.new_version(output.segment_seconds)
+        names = versions.names_in(folder)
+        versions.remake(folder, folder, video=video_id, old="", new=version, names=names)
+        return version
+    clear = folder.with_name(f"{folder.name}.clear")
+    folder.rename(clear)
+    common.protect(
+        clear,
+        folder,
+        version=prepared.version,
+        given=prepared.keys,
+        segment_seconds=output.segment_seconds,
+    )
+    shutil.rmtree(clear)
+    return prepared.version
 
 
 def waiting(*, encrypted: bool) -> list[Video]:
@@ -54,30 +92,22 @@ def remake(video: Video, *, encrypted: bool) -> bool:
 
     Running sessions keep the version that they began with, until the clean-up removes it. Returns False
     if another version was published meanwhile: then nothing has changed. Raises KeyUnknown,
-    NotEncrypted, StorageFull, and OSError; nothing has changed then, too.
+    NotEncrypted, StorageFull, OSError, and with cbcs ProviderFailed and ToolFailed; nothing has changed
+    then, too.
     """
     if storage.state() == storage.NEARLY_FULL:
         raise StorageFull()
     old = video.current_version
     new = keys.new_version(video.segment_seconds) if encrypted else uuid.uuid4().hex[:12]
+    given = content_keys.content_keys(video.pk, new) if keys.is_common(new) else {}
     old_name, new_name = storage.version_name(video, old), storage.version_name(video, new)
     outer = settings.MEDIA_ROOT / "uploads" / f"version-{uuid.uuid4().hex}"
     folder = outer / new
-    storage.make_folder(folder)
+    storage.make_folder(outer)
     try:
         with storage.store().reading(old_name) as (source, bring):
-            is_copy = source != settings.MEDIA_ROOT / old_name
-            versions.remake(
-                source,
-                folder,
-                video=video.pk,
-                old=old,
-                new=new,
-                names=storage.store().files(old_name),
-                bring=bring,
-                # One file of a far store is here at a time.
-                done=(lambda path: path.unlink()) if is_copy else str,
-            )
+            names = storage.store().files(old_name)
+            _remake(video, old, new, source, folder, names, bring, given)
         storage.store().publish(folder, new_name, lasting=True)
     finally:
         shutil.rmtree(outer, ignore_errors=True)
@@ -85,6 +115,53 @@ def remake(video: Video, *, encrypted: bool) -> bool:
         return True
     storage.store().remove(new_name)
     return False
+
+
+def _remake(
+    video: Video,
+    old: str,
+    new: str,
+    source: Path,
+    folder: Path,
+    names: list[str],
+    bring: Callable[[Iterable[Path]], object],
+    given: Mapping[str, ContentKey],
+) -> None:
+    """Write the version ``old`` in ``source`` as version ``new`` into ``folder``."""
+    is_copy = source != settings.MEDIA_ROOT / storage.version_name(video, old)
+    if not (keys.is_common(old) or keys.is_common(new)):
+        storage.make_folder(folder)
+        versions.remake(
+            source,
+            folder,
+            video=video.pk,
+            old=old,
+            new=new,
+            names=names,
+            bring=bring,
+            # One file of a far store is here at a time.
+            done=(lambda path: path.unlink()) if is_copy else str,
+        )
+        return
+    # Samples are encrypted in whole tracks. What was encrypted in another way becomes clear first.
+    seconds = video.segment_seconds
+    bring([source / name for name in names])
+    clear = source
+    if keys.is_encrypted(old):
+        clear = folder.with_name("clear")
+        if keys.is_common(old):
+            common.open_up(source, clear, video=video.pk, version=old, segment_seconds=seconds)
+        else:
+            clear.mkdir()
+            versions.remake(source, clear, video=video.pk, old=old, new="", names=names)
+    if keys.is_common(new):
+        common.protect(clear, folder, version=new, given=given, segment_seconds=seconds)
+    elif keys.is_encrypted(new):
+        storage.make_folder(folder)
+        inside = versions.names_in(clear)
+        versions.remake(clear, folder, video=video.pk, old="", new=new, names=inside)
+    else:
+        clear.rename(folder)
 
 
 @transaction.atomic
@@ -118,14 +195,17 @@ def faults(video: Video) -> Iterator[str]:
     if not keys.is_known(version):
         yield "its secret is not in HLS_KEY_SECRET_FALLBACKS: nobody can play it"
     name = storage.version_name(video)
+    is_common = keys.is_common(version)
+    check = common.fault_of_file if is_common else versions.fault_of_segment
+    parts = (versions.SEGMENT, "/init.mp4") if is_common else (versions.SEGMENT,)
     with storage.store().reading(name) as (folder, bring):
         is_copy = folder != settings.MEDIA_ROOT / name
         for each in storage.store().files(name):
-            if not each.endswith(versions.SEGMENT):
+            if not each.endswith(parts):
                 continue
             path = folder / each
             bring([path])
-            if fault := versions.fault_of_segment(path):
+            if fault := check(path):
                 yield f"{each} {fault}"
             if is_copy:
                 path.unlink()

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from config.errors import StorageFull
 from videos import storage
+from videos.encryption.content_keys import ProviderFailed
 from videos.errors import StorageAway
 from videos.processing.errors import (
     FetchFailed,
@@ -67,6 +68,11 @@ AWAY = (
     StorageAway.default_code,
     "The service cannot reach the storage of its videos at the moment. Processing goes on when it can.",
 )
+NO_KEYS = (
+    "no_keys",
+    "The service cannot get the keys with which it encrypts videos at the moment. Processing goes on "
+    "when it can.",
+)
 LIMITS = {
     "memory": (
         "too_complex",
@@ -93,6 +99,7 @@ FULL_TEXTS = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 # What the cage says of failures that are not the file's: a signal from outside, a machine without room.
 OUTSIDE = ("was killed by", "did not start", "could be started", "cgroup could be made")
 TOOL_WAIT = timedelta(minutes=1)
+KEYS_WAIT = timedelta(seconds=30)
 STORAGE_WAIT = timedelta(seconds=5)
 SPACE_WAIT = timedelta(seconds=15)
 
@@ -126,6 +133,8 @@ def _ending_of(error: Exception, strikes: int, *, is_again: bool) -> Failure:
             return Failure(Ending.GIVE_UP, error.code, error.detail)
         case ToolMissing():
             return Failure(Ending.WAIT, wait=TOOL_WAIT)
+        case ProviderFailed():
+            return Failure(Ending.WAIT, *NO_KEYS, wait=KEYS_WAIT)
         case LimitReached():
             return Failure(Ending.GIVE_UP, *_limit(error))
         case FetchFailed():

@@ -118,24 +118,31 @@ def _work(job: ProcessingJob, report: "_Reporter") -> None:
     if job.kind == ProcessingJob.Kind.CAPTIONS:
         transcribing.carry_out(job, report)
         return
+    prepared = encrypting.prepare(job.video_id)  # before hours of work that need its keys
     source = fetching.source_of(job, report)
     if job.stage == ProcessingJob.Stage.FIRST:
         grower = _Grower(job)
         # Segments of a growing version are clear, and nothing clear may be where everybody can read.
         growth = () if keys.is_on() else (grower.begin, grower.extend)
         output = early.first_rendition(source, job.work_folder, report, *growth)
-        publish(job, output, report.clock)
+        publish(job, output, report.clock, prepared)
     else:
         in_chunks = partial(chunking.encode, job)
         output = pipeline.transcode(source, job.work_folder, report, in_chunks=in_chunks)
-        publish(job, output, report.clock)
+        publish(job, output, report.clock, prepared)
 
 
-def publish(job: ProcessingJob, output: Output, clock: Clock | None = None) -> None:
+def publish(
+    job: ProcessingJob,
+    output: Output,
+    clock: Clock | None = None,
+    prepared: encrypting.Prepared | None = None,
+) -> None:
     """Publish a finished version: rename its folder, then switch the video to it in one transaction.
 
     The transaction ends the job, or returns it to the queue after an early version; both check the
-    fence. It sends ``video_published`` for a full version. With HLS_ENCRYPTION it is encrypted before.
+    fence. It sends ``video_published`` for a full version. With HLS_ENCRYPTION it is encrypted before,
+    with the keys that were ``prepared`` or are asked for now.
     Raises LeaseLost if this attempt no longer owns the job; the folder is removed then. After a kill or
     any other error the folder stays, because the commit may have succeeded; ``garbage`` removes it if
     the video does not name it. The ``clock`` of the attempt is told in the log, and in one line about a
@@ -146,7 +153,7 @@ def publish(job: ProcessingJob, output: Output, clock: Clock | None = None) -> N
     if keys.is_on():
         if clock:
             clock.enter("encrypt")
-        version = encrypting.encrypt_output(output, job.video_id)
+        version = encrypting.encrypt_output(output, job.video_id, prepared)
     size = bytes_of(output.directory)
     seconds = clock.seconds() if clock else {}
     end = jobs.finish if output.is_full else jobs.go_on

@@ -13,7 +13,7 @@ from accounts.models import User
 from audit.actions import AuditAction
 from config.errors import NotVisible
 from videos import jobs, storage
-from videos.encryption import keys, versions
+from videos.encryption import common, keys, versions
 from videos.errors import AlreadyQueued, NoSource, NotReady
 from videos.models import ProcessingJob, Video
 
@@ -56,6 +56,8 @@ def fault_of(video: Video) -> str:
     if damage is not None:
         return damage
     folder = video.version_folder
+    if keys.is_common(video.current_version):
+        return common.fault_of(folder)
     if keys.is_encrypted(video.current_version):
         return versions.fault_of(folder)
     for name in ALWAYS:

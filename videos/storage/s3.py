@@ -16,7 +16,6 @@ from typing import BinaryIO
 
 from django.conf import settings
 
-from videos.encryption.keys import is_encrypted
 from videos.storage import folder as media_dir
 from videos.storage.base import VERSIONS, WORK, Reading, Writing
 from videos.storage.bucket import Bucket
@@ -26,6 +25,7 @@ from videos.storage.direct import Direct
 from videos.storage.listing import LISTING, UNCHANGING, Listings, encoded, facts_of
 from videos.storage.locks import alone
 from videos.storage.objects import Sent, Stored, sent_as
+from videos.versions import formats_of
 
 AT_ONCE = 8  # files that are sent or fetched at the same time
 SWEEP_SECONDS = 23 * 3600.0
@@ -190,7 +190,7 @@ class S3Store:
             each.name.removeprefix(f"{name}/"): each for each in self._bucket.entries(f"{name}/")
         }
         listed = Listings(self._bucket).of(name)
-        manifest = () if is_encrypted(name.rpartition("/")[2]) else ("manifest.mpd",)
+        manifest = ("manifest.mpd",) if "dash" in formats_of(name.rpartition("/")[2]) else ()
         for each in ("master.m3u8", *manifest, "poster.jpg", LISTING):
             if each not in there:
                 return f"{each} is missing"

@@ -113,3 +113,27 @@ def test_and_clear_again(bucket, video, settings):
     assert segments(bucket, video, video.current_version) == wanted
     assert bucket.read(f"{storage.version_name(video)}/manifest.mpd")
     assert reprocessing.fault_of(video) == ""
+
+
+def test_common_encryption_in_the_bucket_and_back(bucket, video, settings):
+    old = video.current_version
+    wanted = segments(bucket, video, old)
+    settings.HLS_ENCRYPTION, settings.LICENCE_SERVERS = "cbcs", {}
+    call_command("encrypt_videos")
+    video.refresh_from_db()
+
+    found = segments(bucket, video, video.current_version)
+    assert keys.is_common(video.current_version)
+    assert found.keys() == wanted.keys()
+    assert all(b"senc" in data for data in found.values())
+    call_command("encrypt_videos", "--check")
+    place = f"{VERSIONS}/{video.pk}/{video.current_version}"
+    track = next(name.partition("/")[0] for name in found if not name.startswith("audio"))
+    assert b"keys/video" in bucket.read(f"{place}/{track}.m3u8")
+    assert b"cbcs" in bucket.read(f"{place}/manifest.mpd")
+    assert reprocessing.fault_of(video) == ""
+
+    settings.HLS_ENCRYPTION = "none"
+    call_command("encrypt_videos", "--off")
+    video.refresh_from_db()
+    assert segments(bucket, video, video.current_version) == wanted

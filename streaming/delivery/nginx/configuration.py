@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from config import ids
-from streaming.delivery import answers, files, grants, snapshot
+from streaming.delivery import answers, files, grants, licences, snapshot
 from streaming.delivery import keys as delivery_keys
 from streaming.delivery.nginx import bucket, link
 from videos.encryption import keys
@@ -31,7 +31,10 @@ NOTES_OF_AN_EXCHANGE = 5000
 # The path is rewritten after nginx has decoded it: a question mark or line break in place of the grant
 # could end it, or become a header of another request. Such a path is no address of a file.
 _GRANT = "[A-Za-z0-9_.~!*(),:@=+-]*"
-_KEY = rf"/{keys.VERSION}/{keys.FOLDER}/[0-9]{{1,{delivery_keys.PERIOD_DIGITS}}}"
+_KEY = (
+    rf"/(?:{keys.VERSION}/{keys.FOLDER}/[0-9]{{1,{delivery_keys.PERIOD_DIGITS}}}"
+    rf"|{keys.COMMON_VERSION}/(?:{keys.FOLDER}/(?:video|audio)|{licences.LICENCE}))"
+)
 _NO_LOG = "error_log /dev/null emerg;"  # a line would name the address, which holds a grant
 _ERRORS = {
     "599": "refuse",

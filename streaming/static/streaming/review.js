@@ -24,7 +24,7 @@ again.addEventListener("click", () => playback.start({ play: true }));
 
 function tell(refusal) {
   document.getElementById("sentence").textContent = refusal.message;
-  again.hidden = refusal.code === "no_player";
+  again.hidden = ["no_player", "no_key_system"].includes(refusal.code);
   notice.hidden = false;
 }
 

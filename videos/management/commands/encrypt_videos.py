@@ -6,8 +6,9 @@ from django.core.management.base import BaseCommand, CommandError
 from config.errors import ServiceUnavailable
 from config.management.progress import progress
 from videos import storage
-from videos.encryption import keys, versions
+from videos.encryption import content_keys, keys, versions
 from videos.models import Video
+from videos.processing.errors import ToolFailed
 from videos.services import encrypting
 
 
@@ -16,9 +17,9 @@ class Command(BaseCommand):
         "Encrypt the published versions of all videos as HLS_ENCRYPTION says, or of those with these "
         "ids: copies of the clear ones, without another encode. Sessions that run keep the clear "
         "version until they end; then the clean-up removes it. Also makes versions of an earlier "
-        "HLS_KEY_SECRET anew, and names CDN_URL in the playlists. A run that was stopped is "
-        "continued by the next one. Exits with 1 while something is left, or with --check when a "
-        "segment can be read without its key."
+        "HLS_KEY_SECRET anew, and names CDN_URL and licence servers in the playlists. A run that was "
+        "stopped is continued by the next one. Exits with 1 while something is left, or with --check "
+        "when a segment can be read without its key."
     )
 
     def add_arguments(self, parser):
@@ -35,11 +36,17 @@ class Command(BaseCommand):
     def handle(self, *args, **options):
         encrypted = not options["off"]
         if encrypted and not keys.is_on():
-            raise CommandError("Set HLS_ENCRYPTION=aes-128 for all processes first (or use --off).")
+            raise CommandError(
+                "Set HLS_ENCRYPTION=aes-128 or cbcs for all processes first (or use --off)."
+            )
         if not encrypted and keys.is_on():
             raise CommandError("Set HLS_ENCRYPTION=none for all processes first.")
         if reason := storage.trouble():
             raise CommandError(f"{reason} {storage.REMEDY}")
+        try:
+            content_keys.require()
+        except content_keys.ProviderFailed as error:
+            raise CommandError(str(error)) from None
         if options["check"]:
             self.check_all(self.chosen(options, self.published()))
         else:
@@ -70,6 +77,8 @@ class Command(BaseCommand):
                 except (
                     keys.KeyUnknown,
                     versions.NotEncrypted,
+                    content_keys.ProviderFailed,
+                    ToolFailed,
                     ServiceUnavailable,
                     OSError,
                 ) as error:

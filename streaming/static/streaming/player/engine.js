@@ -3,6 +3,7 @@
 // a page choose the quality.
 
 import { call } from "./api.js";
+import { protectionOf } from "./protection.js";
 
 const BEFORE_PLAY_SECONDS = 1; // One segment: what is delivered counts, so a page alone takes no more.
 const BUFFER_SECONDS = 30;
@@ -31,10 +32,12 @@ class HlsJs {
     addEventListener("online", () => this.#isLost && this.#retry());
   }
 
-  load(address, position) {
+  /** Play an HLS address; `drm` is what the session says of keys, or null. */
+  load(address, position, drm) {
     this.unload();
     const { Hls } = globalThis;
     const hls = new Hls({
+      ...(drm && protectionOf(drm)),
       enableWorker: false, // A worker would come from a blob: address, which our policy forbids.
       startPosition: position,
       maxBufferLength: BEFORE_PLAY_SECONDS,

@@ -4,6 +4,7 @@
 import { call, Refusal } from "./api.js";
 import { engineFor } from "./engine.js";
 import { Heartbeats } from "./heartbeats.js";
+import { whyNot } from "./protection.js";
 
 const NO_PLAYER =
   "This browser cannot play this video: it has neither Media Source Extensions nor HLS. Try a current" +
@@ -59,7 +60,10 @@ export class Playback extends EventTarget {
     this.resumedAt = this.position === null && from > 0 ? from : null;
     this.position = from;
     if (session.is_preview && from >= session.preview_seconds) return this.#endPreview();
-    this.engine.load(session.hls_url, from);
+    const why = await whyNot(session.drm);
+    if (session !== this.session) return undefined; // It was stopped meanwhile.
+    if (why) return this.stop(new Refusal(why, -1, "no_key_system"));
+    this.engine.load(session.hls_url, from, session.drm);
     this.heartbeats.begin(session);
     this.#emit("started");
     if (play) video.play().catch(() => {}); // A browser that forbids this leaves the play button.

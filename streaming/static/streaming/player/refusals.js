@@ -5,6 +5,7 @@ import { lastSession, rememberSession } from "./texts.js";
 
 const LOOK_MILLISECONDS = 5000; // Between two looks whether a video has been processed.
 const LOOKS_MOST = 360; // Half an hour of them.
+const NO_USE = ["no_player", "no_key_system"]; // Trying again would change nothing.
 const LOST_ACCESS = "Your access to this video has ended: it was refunded, or its time is over.";
 
 export class Refusals {
@@ -43,7 +44,7 @@ export class Refusals {
     this.#part("#elsewhere", code === "too_many_streams");
     this.#part("#offers", false);
     this.#part("#leave", (asksSignIn || isUnpaid) && !this.paywall);
-    const isFinal = code === "no_player" || isUnpaid || asksSignIn || status === 404;
+    const isFinal = NO_USE.includes(code) || isUnpaid || asksSignIn || status === 404;
     this.find("#again").hidden = isFinal;
     this.find("#again").textContent = code === "session_ended" ? "Watch here" : "Try again";
     if (isUnpaid) await this.paywall?.show();
