@@ -180,18 +180,25 @@ def assert_both_ways_give_the_same_bytes(monkeypatch) -> None:
 
     def counting(*about):
         write = plain_writer(*about)
-        return lambda *figures: written.append(figures) or write(*figures)
 
-    closed = [
-        (month, currency, is_older)
-        for month in MONTHS
-        for currency in CURRENCIES
-        for is_older in (False, True)
-    ]
+        def counted(*figures):
+            written.append(figures)
+            return write(*figures)
+
+        return counted
+
+    def computed() -> list[dict[str, str]]:
+        return [
+            statements.compute(month, currency, is_older=is_older)
+            for month in MONTHS
+            for currency in CURRENCIES
+            for is_older in (False, True)
+        ]
+
     monkeypatch.setattr(statements, "plain_writer", counting)
-    quick = [statements.compute(*about, is_older=older) for *about, older in closed]
+    quick = computed()
     monkeypatch.setattr(statements, "plain_writer", lambda *about: None)
-    general = [statements.compute(*about, is_older=older) for *about, older in closed]
+    general = computed()
     assert quick == general
     assert 0 < len(written) < sum(map(len, general))
 
