@@ -4,11 +4,11 @@ import re
 
 from config.env import read, wrong
 
-# The key systems by the endings of their settings, as browsers name them (EME).
+# The key systems as browsers name them (EME).
 SYSTEMS = {
-    "FAIRPLAY": "com.apple.fps",
-    "PLAYREADY": "com.microsoft.playready",
-    "WIDEVINE": "com.widevine.alpha",
+    "fairplay": "com.apple.fps",
+    "playready": "com.microsoft.playready",
+    "widevine": "com.widevine.alpha",
 }
 PLACES = ("video", "version", "grant")  # what an address may name, in braces
 _PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
@@ -28,22 +28,22 @@ def provider(name: str) -> str:
     return value
 
 
-def licence_servers(prefix: str) -> dict[str, str]:
-    """Return the addresses of licence servers by key system, from ``<prefix>_WIDEVINE`` and so on."""
-    found = {system: _address(f"{prefix}_{ending}") for ending, system in SYSTEMS.items()}
-    return {system: address for system, address in found.items() if address}
+def licence_servers(**addresses: str) -> dict[str, str]:
+    """Return the addresses of licence servers by key system, without the empty ones."""
+    return {SYSTEMS[name]: address for name, address in addresses.items() if address}
 
 
 def certificate(name: str, servers: dict[str, str]) -> str:
     """Return the address of FairPlay's certificate, without which its licence server cannot be asked."""
-    value = _address(name)
-    if SYSTEMS["FAIRPLAY"] in servers and not value:
+    value = address(name)
+    if SYSTEMS["fairplay"] in servers and not value:
         allowed = "LICENCE_SERVER_URL_FAIRPLAY needs it, for players to ask with"
         wrong(name, allowed, example="https://drm.example.com/fairplay.cer", shown=" (not set)")
     return value
 
 
-def _address(name: str) -> str:
+def address(name: str) -> str:
+    """Return an address with https://, in which a few names may stand in braces, or ""."""
     value = read(name)
     if value and not _ADDRESS.fullmatch(value):
         allowed = (

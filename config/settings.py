@@ -45,7 +45,11 @@ _hls += [*env.words("HLS_KEY_SECRET_FALLBACKS"), SECRET_KEY, *SECRET_KEY_FALLBAC
 HLS_KEYS = [env.derived_key(secret, "hls-keys") for secret in dict.fromkeys(_hls)]
 CDN_URL = env_storage.cdn("CDN_URL", encryption=HLS_ENCRYPTION)
 KEY_PROVIDER = env_drm.provider("KEY_PROVIDER")  # empty: keys are derived from HLS_KEYS
-LICENCE_SERVERS = env_drm.licence_servers("LICENCE_SERVER_URL")  # addresses by key system
+LICENCE_SERVERS = env_drm.licence_servers(
+    fairplay=env_drm.address("LICENCE_SERVER_URL_FAIRPLAY"),
+    playready=env_drm.address("LICENCE_SERVER_URL_PLAYREADY"),
+    widevine=env_drm.address("LICENCE_SERVER_URL_WIDEVINE"),
+)
 FAIRPLAY_CERTIFICATE_URL = env_drm.certificate("FAIRPLAY_CERTIFICATE_URL", LICENCE_SERVERS)
 
 ROOT_URLCONF = "config.urls"

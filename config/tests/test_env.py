@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from config import dotenv, env, env_brand, env_files, env_storage, env_urls
+from config import dotenv, env, env_brand, env_drm, env_files, env_storage, env_urls
 
 GOOD = {"SECRET_KEY": "k7Jq2mZx-9vTnB4rWsLdPf8gHyCaEuRi3oXt6wQz1NbMvKjYhGpSd0"}
 
@@ -113,10 +113,11 @@ NO_READERS = {
     "derived_key",
     "make_folder",
     "require_all",
+    "licence_servers",
 }
 OF_CONFIG = {
     f"{module.__name__.removeprefix('config.')}.{name}"
-    for module in (env, env_brand, env_files, env_storage, env_urls)
+    for module in (env, env_brand, env_drm, env_files, env_storage, env_urls)
     for name, value in vars(module).items()
     if inspect.isfunction(value) and name[0] != "_" and name not in NO_READERS
 }
