@@ -210,6 +210,7 @@ def test_redeeming_again_continues_the_session(token_for, viewer, make_video, pl
         "captions": [],
         "chapters_url": None,
         "storyboard_url": None,
+        "drm": None,
     }
 
 
