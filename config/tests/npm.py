@@ -1,5 +1,6 @@
 """npm packages for tests: those of a lock file, kept between runs beside the Python packages."""
 
+import fcntl
 import hashlib
 import re
 import shutil
@@ -24,14 +25,21 @@ def installed(folder: Path) -> Path:
         pytest.skip(f"missing: Node.js {NODE[0]}.{NODE[1]} or newer; this is {version}")
     lock = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()[:12]
     packages = Path(sys.prefix) / "npm" / lock
-    if not packages.exists():
-        packages.parent.mkdir(exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=packages.parent))
-        for name in LOCKED:
-            shutil.copy(folder / name, fresh)
-        flags = ("--ignore-scripts", "--no-audit", "--no-fund")
-        if subprocess.run([npm, "ci", *flags], cwd=fresh, check=False).returncode:
-            shutil.rmtree(fresh)
-            pytest.skip("missing: the npm packages; `npm ci` failed, and its reason stands above")
-        fresh.rename(packages)
+    packages.parent.mkdir(exist_ok=True)
+    with (packages.parent / f"{lock}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # several processes run tests
+        if not packages.exists():
+            _install(npm, folder, packages)
     return packages / "node_modules"
+
+
+def _install(npm: str, folder: Path, packages: Path) -> None:
+    """Install into a folder of its own first, so that one that was cut short is not taken for whole."""
+    fresh = Path(tempfile.mkdtemp(dir=packages.parent))
+    for name in LOCKED:
+        shutil.copy(folder / name, fresh)
+    flags = ("--ignore-scripts", "--no-audit", "--no-fund")
+    if subprocess.run([npm, "ci", *flags], cwd=fresh, check=False).returncode:
+        shutil.rmtree(fresh)
+        pytest.skip("missing: the npm packages; `npm ci` failed, and its reason stands above")
+    fresh.rename(packages)
