@@ -110,8 +110,9 @@ fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fu
 	@$(BIN)/python -m pytest -n 0 -q -m fuzz $(ARGS)
 
 lab: export LAB_PAIRS ?= 200
+lab: export LAB_PLAYED = all
 lab: $(VENV)/dev ## process odd but real inputs and 200 random pairs, and play what comes out (minutes); `make lab LAB_PAIRS=10`
-	@$(BIN)/python -m pytest -n $(PROCESSES) videos/tests/test_lab.py videos/tests/test_lab_pairs.py $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup videos/tests/test_lab.py videos/tests/test_lab_pairs.py videos/tests/test_lab_in_browser.py $(ARGS)
 
 advisories: $(VENV)/dev ## ask an advisory database about the installed packages (needs the Internet)
 	@$(BIN)/python .ci/audit_pins.py
