@@ -38,9 +38,8 @@ class _Request:
         self.loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Any] = self.loop.create_future()
         self.patience: asyncio.TimerHandle | None = None
-        self.is_taken = (
-            False  # by a thread, or given up: whoever sets it first, with the lane's lock
-        )
+        # By a thread, or given up: whoever sets it first, with the lane's lock.
+        self.is_taken = False
 
     def run(self) -> None:
         """Do the work in this thread, and tell the event loop."""

@@ -83,7 +83,7 @@ class Update:
         self._compiled: dict[tuple[str, ...], tuple[str, list[models.Field[Any, Any]]]] = {}
 
     def seen(self, row: models.Model) -> list[Any]:
-        """Return what `write` needs of a row as it was read: its key, and what must be unchanged."""
+        """Return the key of a row that was read, and the values that `write` compares with the row."""
         return [row.pk, *(getattr(row, field.attname) for field in self._unchanged)]
 
     def write(self, seen: Sequence[Any], changes: Mapping[str, object]) -> bool:

@@ -18,7 +18,7 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 class Rows(Generic[Row]):
-    """The objects of a queryset whose values change and whose shape does not; see `Prepared`."""
+    """The objects of a queryset that is run often, each time with other values; see `Prepared`."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ PATIENCE = 5.0  # seconds after which a writer asks the file itself
 # Seconds for which a process may take the turn again at once: until the next one has woken up, the file
 # would stand idle.
 WINDOW = 0.005
-# Between two looks at the lock of another process: short, because at most two of them look.
+# Between two looks at the lock of another process: short, because one thread of each process looks.
 LOOKS = (0.0001, 0.0002, 0.0005)
 HOLDER, NEXT = 0, 1  # bytes of the file that stand for the places in the queue
 

@@ -135,7 +135,8 @@ def _month(month: date, done: Rebuilt, *, write: bool, tell: Callable[[Differenc
         done.busy += not months.fold(month)
 
 
-def _sums(row: RollupMonth) -> dict[str, Any]:
+def _sums(row: Rollup | RollupMonth) -> dict[str, Any]:
+    """Return what the roll-ups of days and of months both have, for comparison."""
     return {
         "creator": row.creator,
         "views": row.views,
@@ -188,11 +189,7 @@ def differences(day: date, rows: list[Rollup]) -> Iterator[Difference]:
 def _content(row: Rollup) -> dict[str, Any]:
     """Return a roll-up's contents for comparison: what its bytes say, not the bytes."""
     return {
-        "creator": row.creator,
-        "views": row.views,
-        "viewers": set(unpack_set(row.viewers)),
-        "sessions": row.sessions,
-        "watch_ms": row.watch_ms,
+        **_sums(row),
         "sources": row.sources,
         "cells": [
             (number, cell.views, set(cell.viewers), cell.by_access)

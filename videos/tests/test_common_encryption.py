@@ -1,4 +1,4 @@
-"""Versions in common encryption (cbcs): what lies on the disk, what opens it, and whose keys it has."""
+"""Versions in common encryption (cbcs): their files, the keys that open them, and KEY_PROVIDER."""
 
 import json
 import re

@@ -270,9 +270,8 @@ class Demonstration:
             time.sleep(seconds)
         beat = {"position_seconds": 10, "state": "playing", "watched": [[0, 10]]}
         grant = {"Playback-Grant": playback["grant"]}
-        for _ in range(
-            5
-        ):  # with DELIVERY=nginx, what was sent may be known only at the next report
+        # With DELIVERY=nginx, the sent segments may be known only at the next report.
+        for _ in range(5):
             answer = self.http.post(playback["heartbeat_url"], json=beat, headers=grant)
             self.expect(answer.status_code, 204)
             totals = self.call("GET", f"/analytics/videos/{video['id']}", creator)["totals"]
