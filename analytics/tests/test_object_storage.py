@@ -13,10 +13,13 @@ import pytest
 
 pytest.importorskip("boto3", reason="missing: boto3")
 
+from django.db.models import F
+
 from accounts import tokens
 from payments.services.settling import refunds
 from videos import storage
 from videos.models import Video
+from videos.presentation.models import Presentation
 from videos.tests import processes
 from videos.tests.buckets import Rclone, SeaweedFS, bucket_of, emptied, running, use
 from videos.tests.processes import wait_for
@@ -86,8 +89,12 @@ class Client:
 
 
 def ready(video_id) -> Video:
+    """Wait until the video can be played, and its playlists have all that it is presented with."""
+
     def done():
-        return Video.objects.get(pk=video_id).status in ("READY", "FAILED")
+        status = Video.objects.get(pk=video_id).status
+        presented = Presentation.objects.filter(video=video_id, written=F("changed")).exists()
+        return status == "FAILED" or (status == "READY" and presented)
 
     wait_for(done, seconds=120)
     video = Video.objects.get(pk=video_id)
