@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -47,6 +48,9 @@ class Origin:
         start = int((handler.headers.get("Range") or "bytes=0-")[6:].split("-")[0])
         rest = self.content[start:]
         handler.send_response(206 if start else 200)
+        if start:
+            last = len(self.content) - 1
+            handler.send_header("Content-Range", f"bytes {start}-{last}/{last + 1}")
         if self.etag:
             handler.send_header("ETag", self.etag)
         handler.send_header("Content-Length", str(len(rest)))
@@ -60,6 +64,21 @@ class Origin:
         handler.send_response(200)
         handler.end_headers()
         handler.wfile.write(self.content)
+
+    @staticmethod
+    def partly(content_range: str) -> Callable:
+        """Send 206 and a few bytes, whatever was asked for."""
+
+        def answer(handler) -> None:
+            handler.send_response(206)
+            handler.send_header("ETag", '"one"')
+            if content_range:
+                handler.send_header("Content-Range", content_range)
+            handler.send_header("Content-Length", "5")
+            handler.end_headers()
+            handler.wfile.write(b"other")
+
+        return answer
 
     @staticmethod
     def status(code: int, **headers: str) -> Callable:
@@ -181,6 +200,90 @@ def test_what_would_happen_again_ends_the_import(
     assert list((media / "uploads").iterdir()) == []
     assert AuditEntry.objects.get(action="video.import_failed").data == {"code": code}
     assert ask(video, origin.url).status_code == 202  # and it may be tried again
+
+
+def test_the_body_of_a_redirect_is_not_read(ask, video, origin, process_stage):
+    """It may have no end, or unpack to more than there is memory."""
+    sent = []
+
+    def flood(handler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", "/other")
+        handler.end_headers()
+        try:
+            for _ in range(64):
+                handler.wfile.write(b"x" * 1024 * 1024)
+                sent.append(1)
+        except OSError:
+            pass  # the client has gone
+
+    origin.answers = [flood]
+    ask(video, origin.url)
+    process_stage()
+    video.refresh_from_db()
+    assert video.source_checksum == sha256(origin.content)
+    assert len(sent) < 32
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_an_address_that_drips_is_cut_off(
+    ask, video, origin, process_stage, media, monkeypatch, part
+):
+    """Each byte comes in time, and the whole never does."""
+    monkeypatch.setattr(importing, "MOST_SECONDS", 1.0)
+
+    def drip(handler) -> None:
+        handler.send_response(200)
+        if part == "body":
+            handler.end_headers()
+        handler.wfile.flush()
+        for _ in range(100):
+            try:
+                handler.wfile.write(b"x")
+            except OSError:
+                return
+            time.sleep(0.05)
+
+    origin.answers = [drip] * 20
+    ask(video, origin.url)
+    began = time.monotonic()
+    job = process_stage()
+    assert time.monotonic() - began < 4
+    assert (job.state, job.error_code) == ("failed", "import_too_slow")
+    assert list((media / "uploads").iterdir()) == []
+
+
+def test_an_import_that_is_canceled_ends_while_its_address_drips(origin, tmp_path):
+    """The worker hears of it with the next bytes, not when the file is there."""
+
+    def drip(handler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(100):
+            try:
+                handler.wfile.write(b"x")
+            except OSError:
+                return
+            time.sleep(0.05)
+
+    def report(percent: int) -> None:
+        raise jobs.LeaseLost()
+
+    origin.answers = [drip]
+    began = time.monotonic()
+    with pytest.raises(jobs.LeaseLost):
+        importing.Download(origin.url, tmp_path / "x", report).run()
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("told", ["", "bytes 7-11/100000", "bytes 0-4/100000"])
+def test_a_part_is_not_taken_for_the_file(ask, video, origin, process_stage, told):
+    """A server that sends another part than it was asked for is asked for the whole."""
+    origin.answers = [origin.partly(told), origin.cut, origin.partly(told)]
+    ask(video, origin.url)
+    process_stage()
+    video.refresh_from_db()
+    assert video.source_checksum == sha256(origin.content)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "[::1]", "2130706433"])  # noqa: S104 - no binding
