@@ -3,6 +3,7 @@
 import asyncio
 import json
 import stat
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 from uuid import uuid4
@@ -171,8 +172,10 @@ def test_the_ended_sessions_of_the_database(make_video):
 @pytest.mark.programs
 @pytest.mark.parametrize("with_tls", [False, True])
 def test_the_configuration_is_one_that_nginx_takes(tmp_path, settings, with_tls):
-    settings.CORS_ALLOWED_ORIGINS = ["https://app.example", "https://b.example:8443"]
-    settings.MEDIA_ROOT = tmp_path / "media with a space"
+    settings.CORS_ALLOWED_ORIGINS = [
+        "https://app.example", "https://b.example:8443", "https://app.example"
+    ]  # fmt: skip
+    settings.MEDIA_ROOT = tmp_path / "media {with}; 'odd' #letters"
     folder = tmp_path / "site"
     more = {"certificate": nginx_kit.certificate(tmp_path)[0]} if with_tls else {}
     if with_tls:
@@ -189,6 +192,31 @@ def test_the_configuration_is_one_that_nginx_takes(tmp_path, settings, with_tls)
     assert facts["key"] not in text
     assert facts["secret"] not in text
     assert stat.S_IMODE((folder / "delivery.json").stat().st_mode) == 0o600
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize(
+    ("public", "listen", "target"),
+    [
+        ("", "443", "https://$host$request_uri"),
+        ("", "127.0.0.1:8443", "https://$host:8443$request_uri"),
+        ("", "[::1]:8443 ipv6only=off", "https://$host:8443$request_uri"),
+        ("https://films.example", "8443", "https://$host$request_uri"),  # a port that is mapped
+        ("https://films.example:9443", "443", "https://$host:9443$request_uri"),
+        ("http://films.example:2001", "8443", "https://$host:8443$request_uri"),
+    ],
+)
+def test_plain_http_is_redirected_to_the_port_of_https(tmp_path, settings, public, listen, target):
+    settings.PUBLIC_URL, settings.MEDIA_ROOT = public, tmp_path / "media"
+    chain, key = nginx_kit.certificate(tmp_path)
+    made = nginx_kit.site(
+        tmp_path / "site", web=["http://127.0.0.1:2001"], port=8443, certificate=chain,
+        certificate_key=key, redirect="127.0.0.1:8080",
+    )  # fmt: skip
+    text = configuration.render(replace(made, listen=listen))
+    assert f"return 301 {target};" in text
+    conf = nginx_kit.tested(replace(made, listen=listen.replace("443", "8443", listen == "443")))
+    assert "[::1]" not in listen or "ipv6only=off ssl;" in conf.read_text()
 
 
 @pytest.fixture
@@ -318,6 +346,9 @@ def test_the_configuration_of_compose_is_one_that_nginx_takes(tmp_path, bucket):
         (["--redirect", "80"], "--certificate"),
         (["--module", 'x"; y'], "nginx cannot read"),
         (["--web", "http://a;b"], "nginx cannot read"),
+        (["--web", "https://127.0.0.1:2001"], "without TLS"),
+        (["--web", "127.0.0.1:2001"], "is an origin like"),
+        (["--web", "http://127.0.0.1:2001/app"], "without a path"),
         (["--listen", "443; return 200"], "nginx cannot read"),
         (["--user", "x;"], "nginx cannot read"),
     ],
