@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from audit.models import AuditEntry
-from videos import importing, jobs
+from videos import admission, estimates, importing, jobs
+from videos.engines.queues import FIRST, STAGES_OF, TRANSCODE
 from videos.models import ProcessingJob, Video
 from videos.services import catalogue, publishing, sources
 from videos.tests.claims import claim_due
@@ -332,6 +333,32 @@ def test_one_at_a_time(ask, video, origin, received, creator):
     again = ask(video, origin.url)
     assert (again.status_code, again.json()["errors"][0]["code"]) == (409, "already_queued")
     assert ProcessingJob.objects.count() == 1
+
+
+def test_a_slow_address_holds_up_no_first_rendition_and_no_mail(
+    ask, video, creator, received, monkeypatch
+):
+    """It may take hours. A worker that fetches makes first renditions beside it."""
+    ask(video, "http://example.com/film.mp4")
+    other = catalogue.create_video(creator=creator, title="y")
+    sources.attach_source(video=other, received=received(), actor=creator)
+    light, heavy = STAGES_OF[FIRST], STAGES_OF[TRANSCODE]
+    first = jobs.claim_next("host/1/1", stages=light)
+    assert first is not None
+    assert first.video_id == other.pk
+    assert jobs.claim_next("host/1/2", stages=light) is None
+    fetched = jobs.claim_next("host/1/3", stages=heavy)
+    assert fetched is not None
+    assert fetched.kind == "import"
+    jobs.report(fetched, "import", 99)
+    fetched.refresh_from_db()
+    assert estimates.percent_of(fetched, video) < 20  # the work has not begun
+    # Nor is it an encode, for which this machine would have no room.
+    monkeypatch.setattr(admission, "LEAST_ENCODES", 1)
+    monkeypatch.setattr("config.processors.count", lambda: 1)
+    assert "encodes run" not in admission.refusal("host/1/4")
+    ProcessingJob.objects.filter(pk=fetched.pk).update(kind="transcode")
+    assert "encodes run" in admission.refusal("host/1/4")
 
 
 def test_an_upload_takes_the_place_of_an_import(ask, video, origin, received, shown):
