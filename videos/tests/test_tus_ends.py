@@ -9,13 +9,30 @@ import pytest
 from django.utils import timezone
 
 from accounts.roles import Role
+from config.errors import TooLarge
 from videos.errors import NotJoinable
 from videos.models import Upload, Video
 from videos.services import completing, resuming
-from videos.tests.tus_kit import URL, Tus, checksum, code, jobs, meta, writer_of
-from videos.uploads import spool
+from videos.tests.tus_kit import BYTES, URL, Tus, checksum, code, jobs, meta, writer_of
+from videos.uploads import receiving, spool
 
 pytestmark = pytest.mark.django_db
+
+
+def test_more_bytes_than_announced_are_refused_as_they_come(creator, tus):
+    """Without a Content-Length (chunked), the bytes are counted on their way."""
+    url = tus.begin(6)
+    headers = {
+        "Tus-Resumable": "1.0.0", "Content-Type": BYTES, "Upload-Offset": "2",
+        "Transfer-Encoding": "chunked",
+    }  # fmt: skip
+    assert tus.patch(url, 0, b"ab").status_code == 204
+    transfer = receiving.begin(creator, UUID(url.rsplit("/")[-1]), headers)
+    assert transfer is not None
+    with pytest.raises(TooLarge, match="has room for 4 more bytes"):
+        transfer.feed(b"cdefg")
+    transfer.close()
+    assert tus.offset(url) == 2
 
 
 class TestChecksum:

@@ -76,7 +76,7 @@ class Transfer:
         if before + len(data) > self._end:
             with storage.refusing():
                 self._writer.forget()
-            raise too_large()
+            raise _beyond(self._end - self._writer.offset)
         if before // CHECK_EVERY != (before + len(data)) // CHECK_EVERY:
             check_room(0)
         with storage.refusing():
@@ -245,6 +245,10 @@ def _most(upload: Upload, offset: int, announced: int | None) -> int:
         return announced
     most = upload.length - offset
     if (announced or 0) > most:
-        raise TooLarge(f"The upload has room for {most} more bytes.")
+        raise _beyond(most)
     check_room(announced or 0)
     return most
+
+
+def _beyond(room: int) -> TooLarge:
+    return TooLarge(f"The upload has room for {room} more bytes.")
