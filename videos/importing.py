@@ -98,11 +98,13 @@ class Download:
             headers |= {"Range": f"bytes={self.size}-", "If-Range": self._validator}
         session = self._session
         with outgoing.follow(session, self.url, headers=headers, most=MOST_REDIRECTS) as answer:
-            if answer.status_code not in (200, 206):
-                self._refuse(answer.status_code)
-            if answer.status_code == 206 and not self._goes_on(answer):
+            is_other = answer.status_code == 206 and not self._goes_on(answer)
+            # 416: nothing is behind what has come, whose end was not told.
+            if is_other or (answer.status_code == 416 and self.size):
                 self._begin_anew(file)
                 raise _Cut()
+            if answer.status_code not in (200, 206):
+                self._refuse(answer.status_code)
             if answer.status_code == 200:
                 self._begin_anew(file)
             strong = answer.headers.get("ETag", "")

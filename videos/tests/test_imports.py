@@ -287,6 +287,16 @@ def test_a_part_is_not_taken_for_the_file(ask, video, origin, process_stage, tol
     assert video.source_checksum == sha256(origin.content)
 
 
+def test_a_cut_at_the_very_end_is_no_failure(ask, video, origin, process_stage):
+    """The size was not told, and a server has nothing behind the last byte."""
+    origin.answers = [origin.cut, origin.status(416)]
+    ask(video, origin.url)
+    process_stage()
+    video.refresh_from_db()
+    assert video.source_checksum == sha256(origin.content)
+    assert origin.ranges == [None, "bytes=5000-", None]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "[::1]", "2130706433"])  # noqa: S104 - no binding
 def test_this_machine_is_no_address(ask, video, origin, process_stage, monkeypatch, host):
     monkeypatch.setattr(importing, "ALLOW_LOOPBACK", False)
