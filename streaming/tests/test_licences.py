@@ -15,8 +15,8 @@ from streaming.tests.engines_kit import ENGINES, HERE, ORIGIN, assert_refused, s
 from videos.encryption import content_keys, keys
 
 SECRET = b"s" * 32
-VERSION = "ks" + keys.secret_id(SECRET) + "0123456789ab"
-OF_PROVIDER = "kp" + "0" * 8 + "0123456789ab"
+VERSION = "cs" + keys.secret_id(SECRET) + "0123456789ab"
+OF_PROVIDER = "cp" + "0" * 8 + "0123456789ab"
 SETTINGS = {"HLS_KEYS": [SECRET], "LICENCE_SERVERS": {}, "KEY_PROVIDER": ""}
 
 
@@ -130,7 +130,7 @@ def test_no_other_version_has_keys_here(engine):
         VERSION[:-1] + "c",  # there is none
         "v1",  # it is clear
         OF_PROVIDER,
-        "ks" + keys.secret_id(b"t" * 32) + VERSION[10:],
+        "cs" + keys.secret_id(b"t" * 32) + VERSION[10:],
         "k" + keys.secret_id(SECRET) + "30" + "0123456789ab",  # whole segments: AES-128
     ):
         status, _, answer = ask(engine, body, version=version)
