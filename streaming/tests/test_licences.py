@@ -159,10 +159,27 @@ def test_a_long_body_is_refused(engine):
     assert_refused(ask(engine, b"[" * 4097), 413, "too_large")
 
 
+@pytest.mark.parametrize(
+    ("grant", "status", "code"), [(None, 413, "too_large"), ("x" * 64, 401, "grant_invalid")]
+)
+def test_a_long_body_is_refused_before_it_has_arrived(engine, grant, status, code):
+    """Nobody fills a disk with it: nginx would keep all of it first."""
+    client = Connection(engine.port)
+    try:
+        more = {"grant": grant} if grant else {}
+        path = engine.path("licence", version=VERSION, **more)
+        client.ask(path, "POST", f"Content-Length: {10**12}\r\n")
+        client.socket.sendall(b"[" * 8192)
+        found, headers = client.head()
+        assert found == status
+        body = json.loads(client.read(int(headers["content-length"])))
+        assert body["errors"][0]["code"] == code
+    finally:
+        client.close()
+
+
 def test_a_body_that_does_not_arrive_is_given_up(engine, monkeypatch):
     monkeypatch.setattr(licences, "_BODY_SECONDS", 0.2)
-    if engine.is_nginx:
-        pytest.skip("nginx itself waits for the body")
     client = Connection(engine.port)
     try:
         path = engine.path("licence", version=VERSION)
