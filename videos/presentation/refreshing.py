@@ -134,7 +134,7 @@ def compose(
     manifests.compose(folder, texts=texts, sounds=labelled, seconds=seconds)
     if keys.is_common(version):
         common.place(folder, version=version)
-    elif keys.is_encrypted(version):
+    elif keys.is_encrypted(version) and keys.is_known(version):  # nobody can play it otherwise
         versions.place(folder, video=video, version=version)
     _write_chapters(folder, chapters, seconds)
     return {

@@ -19,6 +19,7 @@ from videos import doctor, storage
 from videos.encryption import keys, reading, versions
 from videos.models import ProcessingJob, Video
 from videos.presentation import posters
+from videos.presentation.models import Presentation
 from videos.processing import tools
 from videos.services import catalogue, encrypting, garbage, reprocessing, sources
 from videos.tests import processes
@@ -203,7 +204,7 @@ def test_another_secret_makes_versions_anew(encrypted, settings):
     assert opened(encrypted) == wanted
 
 
-def test_a_version_of_a_lost_secret_is_left_as_it_is(encrypted, settings):
+def test_a_version_of_a_lost_secret_is_left_as_it_is(encrypted, settings, caplog):
     settings.HLS_KEYS = [b"3" * 32]
     before = contents(encrypted.version_folder)
 
@@ -215,6 +216,10 @@ def test_a_version_of_a_lost_secret_is_left_as_it_is(encrypted, settings):
     assert encrypted.current_version == old
     assert contents(encrypted.version_folder) == before
     assert not list((settings.MEDIA_ROOT / "uploads").glob("version-*"))
+    # Its playlists are not tried again for ever: another secret would not make them right.
+    row = Presentation.objects.get()
+    assert row.written == row.changed
+    assert not [each for each in caplog.records if each.exc_info]
 
 
 def test_a_kill_loses_nothing_and_the_next_run_goes_on(clear, settings, monkeypatch):
