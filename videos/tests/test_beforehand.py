@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+from django.db import transaction
 
 from videos import storage
 from videos.encryption import keys
@@ -195,7 +196,8 @@ def test_a_version_of_another_source_takes_nothing_of_this_one(publish, rich_cli
     folder = video.version_folder
     prepared = beforehand.prepare(video, folder, version="", seconds=2.0, source="sources/one")
     assert prepared is not None
-    beforehand.adopt(video, prepared, source="sources/two")
+    with transaction.atomic():
+        beforehand.adopt(video, prepared, source="sources/two")
     row = Presentation.objects.get()
     assert (row.source, row.written) == ("sources/two", row.changed)  # refreshed at once, here
     assert Video.objects.get(pk=video.pk).source_notes == []
