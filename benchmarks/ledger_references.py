@@ -1,4 +1,4 @@
-"""What `ledger.py` compares the books with: one statement over the same rows, and another writer."""
+"""What `ledger.py` measures of the books, beside one statement over the same rows and another writer."""
 
 import contextlib
 import threading
@@ -53,6 +53,33 @@ def verify() -> dict:
         "scan_seconds": round(scan, 2),
         "joined_seconds": round(joined, 2),
         "times_joined": round(whole / joined, 2),
+    }
+
+
+def close_month(named: tuple[int, int]) -> dict:
+    """Measure the closing of a month, and its verification."""
+    from payments.models import Statement, Transfer
+    from payments.periods import Month
+    from payments.services.sharing import pools
+
+    month, transfers = Month(*named), Transfer.objects.count()
+    with other_writer() as waits:
+        start = time.monotonic()
+        (closing,) = pools.close_month(month)
+        closed = time.monotonic()
+    wrong = pools.verify_month(month)
+    seconds = time.monotonic() - closed
+    if wrong:
+        raise SystemExit(f"The month is wrong: {wrong[:1]}")
+    return {
+        "creators": len(closing.shares),
+        "shared": closing.pool.amount,
+        "statements": Statement.objects.filter(period=str(month)).count(),
+        "transfers_before": transfers,
+        "close_seconds": round(closed - start, 1),
+        "others_waited_ms": round(max(waits) * 1000),
+        "others_wrote": len(waits),
+        "verify_seconds": round(seconds, 1),
     }
 
 

@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 from django.utils import timezone
 
 import audit.services as audit
@@ -286,7 +286,9 @@ def _is_active(month: Month, currency: str) -> bool:
 
 def _open_before(month: Month, currency: str) -> Month | None:
     """Return the first earlier month that has something to close and is not closed, or None."""
-    entries = JournalEntry.objects.filter(transfers__currency=currency)
+    # A condition for each entry and no join: the first entry in the order of the moments is enough.
+    transfers = Transfer.objects.filter(entry=OuterRef("pk"), currency=currency)
+    entries = JournalEntry.objects.filter(Exists(transfers))
     invoices = Invoice.objects.filter(status=Invoice.Status.PAID, currency=currency)
     beginnings = [
         entries.order_by("effective_at").values_list("effective_at", flat=True).first(),
