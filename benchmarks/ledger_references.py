@@ -34,7 +34,8 @@ def verify() -> dict:
         start = time.perf_counter()
         with connection.cursor() as cursor:
             cursor.execute(statement)
-            cursor.fetchall()
+            if cursor.description:  # ANALYZE has no rows
+                cursor.fetchall()
         return time.perf_counter() - start
 
     if connection.vendor == "postgresql":
