@@ -5,7 +5,7 @@ import threading
 import time
 
 SCAN = """
-    SELECT SUM(amount), MAX(currency), MAX(debit_id), MAX(credit_id), MAX(entry_id)
+    SELECT SUM(amount), MAX(currency), MAX(debit_id), MAX(credit_id), COUNT(entry_id)
     FROM payments_transfer
 """
 JOINED = """
