@@ -44,7 +44,7 @@ from ledger import measured, timed
 API = "/api/v1"
 BEAT = {"position_seconds": 10.0, "state": "playing", "watched": [[0.0, 10.0]]}
 MINUTE = 60
-WISHES_A_RUN = 5000  # purchases that one run may make
+WISHES_A_RUN = 3000  # purchases that one run may make
 
 
 @dataclass(frozen=True, slots=True)
