@@ -6,6 +6,7 @@ from types import FrameType
 from typing import Any
 
 from django.core.management.commands import migrate
+from django.db import models
 from django.db.migrations.executor import MigrationExecutor
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,6 +34,31 @@ class Executor(MigrationExecutor):
 migrate.MigrationExecutor = Executor  # type: ignore[attr-defined]  # Django's command takes it from there
 
 
+@contextmanager
+def _quick_clones() -> Iterator[None]:
+    """Let the fields of migrations be copied, instead of being described and made from that anew.
+
+    Migrating a new database renders 5,000 models, one for each operation and related model, and most of
+    the time went into the clones of their 60,000 fields. A field of a migration belongs to no model,
+    so that its copy is the same as its clone; the number decides on the order of the columns.
+    """
+    clone = models.Field.clone
+
+    def copied(field: Any) -> Any:
+        if hasattr(field, "model") or field.auto_created:
+            return clone(field)
+        copy = field.__deepcopy__({})
+        copy.creation_counter = models.Field.creation_counter
+        models.Field.creation_counter += 1
+        return copy
+
+    models.Field.clone = copied  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        models.Field.clone = clone  # type: ignore[method-assign]
+
+
 class Command(migrate.Command):
     """Django's command, which Ctrl-C stops between two migrations only.
 
@@ -44,7 +70,7 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Migrate. Raises KeyboardInterrupt, after a finished step, if it was asked to stop."""
-        with self._signals_noted():
+        with self._signals_noted(), _quick_clones():
             super().handle(*args, **options)
         self._stop_if_asked()  # when no further signal can be noted
 
