@@ -13,6 +13,7 @@ from videos import orders
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 URL = "/api/v1/videos/"
+MARCH = datetime(2026, 3, 5, tzinfo=UTC)
 ORDERS = [
     f"{sign}{name}"
     for name in ("created_at", "published_at", "views", "title", "duration_seconds", "price")
@@ -35,7 +36,6 @@ FILTERS = {
         video.category == "sea" and (video.duration_seconds or 0) >= 3 and video.number % 2 == 0
     ),
 }
-MARCH = datetime(2026, 3, 5, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -90,7 +90,8 @@ def test_every_filter_in_every_order_finds_the_same(query, videos, client_for):
             forth += [each["id"] for each in page["results"]]
             back, url = page["previous"], page["next"]
         assert forth == expected, order
-        last, walked_back = page["results"], []
+        last = page["results"]
+        walked_back: list[str] = []
         while back:
             page = client.get(back).json()
             walked_back = [each["id"] for each in page["results"]] + walked_back

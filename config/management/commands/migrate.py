@@ -52,7 +52,7 @@ def _quick_clones() -> Iterator[None]:
         models.Field.creation_counter += 1
         return copy
 
-    models.Field.clone = copied  # type: ignore[method-assign]
+    models.Field.clone = copied  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:
