@@ -2,12 +2,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
 from typing import Any
 
 from django.core.management.commands import migrate
 from django.db import models
 from django.db.migrations.executor import MigrationExecutor
+from django.utils.functional import cached_property
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -34,6 +36,23 @@ class Executor(MigrationExecutor):
 migrate.MigrationExecutor = Executor  # type: ignore[attr-defined]  # Django's command takes it from there
 
 
+@cache
+def _remembered(kind: type) -> frozenset[str]:
+    """Return the names of the properties that a field looks up once, and is not made with."""
+    return frozenset(
+        name
+        for each in kind.__mro__
+        for name, value in vars(each).items()
+        if isinstance(value, cached_property) and name != "validators"
+    )
+
+
+def _forget(part: Any) -> None:
+    """Let a copy look up anew what the original knows, such as its related model, by name so far."""
+    for name in _remembered(type(part)) & vars(part).keys():
+        del vars(part)[name]
+
+
 @contextmanager
 def _quick_clones() -> Iterator[None]:
     """Let the fields of migrations be copied, instead of being described and made from that anew.
@@ -48,6 +67,9 @@ def _quick_clones() -> Iterator[None]:
         if hasattr(field, "model") or field.auto_created:
             return clone(field)
         copy = field.__deepcopy__({})
+        _forget(copy)
+        if copy.remote_field:
+            _forget(copy.remote_field)
         copy.creation_counter = models.Field.creation_counter
         models.Field.creation_counter += 1
         return copy
