@@ -49,7 +49,8 @@ def _remembered(kind: type) -> frozenset[str]:
 
 def _forget(part: Any) -> None:
     """Let a copy look up anew what the original knows, such as its related model, by name so far."""
-    for name in _remembered(type(part)) & vars(part).keys():
+    kind = type(part)
+    for name in _remembered(kind) & vars(part).keys():  # type: ignore[arg-type]  # classes are hashable
         del vars(part)[name]
 
 
