@@ -13,6 +13,8 @@ from django.db.models import QuerySet
 from django.db.models.base import ModelState
 
 Row = TypeVar("Row", bound=models.Model)
+# Makes rows with the values of the ORM from rows of the driver.
+Converting = Callable[[list[Sequence[Any]]], list[Sequence[Any]]]
 
 _FIELDS: dict[type, "models.Field[Any, Any]"] = {
     uuid.UUID: models.UUIDField(),
@@ -36,16 +38,20 @@ class Prepared:
 
     def rows(self, **values: object) -> list[Sequence[Any]]:
         """Run the query, and return its rows with the values that the ORM would give."""
+        found, convert = self.found(**values)
+        return convert(found)
+
+    def found(self, **values: object) -> tuple[list[Sequence[Any]], Converting]:
+        """Run the query, and return its rows as the driver gives them, and what `rows` makes of them."""
         try:
-            alias, sql, places, compiler, converters = self._thread.compiled
+            alias, sql, places, convert = self._thread.compiled
         except AttributeError:
-            alias, sql, places, compiler, converters = self._thread.compiled = self._compile()
+            alias, sql, places, convert = self._thread.compiled = self._compile()
         connection = connections[alias]
         params = [
             prepare(values[place], connection) if prepare else place for prepare, place in places
         ]
-        found, _ = run(connection, sql, params)
-        return list(compiler.apply_converters(found, converters)) if converters else found
+        return run(connection, sql, params)[0], convert
 
     def _compile(self) -> tuple[Any, ...]:
         """Compile the query with stand-ins for the values, and find them among its parameters."""
@@ -67,10 +73,10 @@ class Prepared:
         ]
         if {place for is_parameter, place in places if is_parameter} != {*self._kinds}:
             raise TypeError(f"A parameter of {self._kinds} is not in the query: {sql}")
-        converters = compiler.get_converters([column for column, *_ in compiler.select])
+        convert = converting(compiler)
         if compiler.connection.vendor == "postgresql":
             sql, places = _with_constants(sql, places, compiler.connection)
-        return queryset.db, sql, places, compiler, converters
+        return queryset.db, sql, places, convert
 
 
 class Update:
@@ -156,10 +162,21 @@ def _with_constants(
     return whole, [place for place in places if place[0]]
 
 
+def converting(compiler: Any) -> Converting:
+    """Return what a compiled query does with the rows of the driver."""
+    converters = compiler.get_converters([column for column, *_ in compiler.select])
+    if not converters:
+        return lambda rows: rows
+    return lambda rows: list(compiler.apply_converters(rows, converters))
+
+
 def _preparing(kind: type, connection: BaseDatabaseWrapper) -> Callable[[Any, Any], Any]:
-    """Return the function that makes a value of a parameter one of the driver."""
+    """Return the function that makes a value of a parameter one of the driver.
+
+    An id that the driver has given may be asked for as it is.
+    """
     if kind is uuid.UUID and not connection.features.has_native_uuid_field:
-        return lambda value, _: value.hex
+        return lambda value, _: value if type(value) is str else value.hex
     return _FIELDS[kind].get_db_prep_value
 
 

@@ -3,10 +3,11 @@
 A statement that a connection runs again and again is parsed and planned by PostgreSQL at its first use
 ("Extended Query" in PostgreSQL's protocol). Later runs send its name and its values through libpq. Both
 sides then work a fraction of the time of an ordinary cursor, which writes the values into the text of
-the statement.
+the statement. A pool between that gives a connection of PostgreSQL to one transaction after another has
+to know prepared statements (docs/operations.md).
 """
 
-import itertools
+import hashlib
 import re
 import select
 import time
@@ -43,21 +44,26 @@ class _Statements:
         self.connection, self._libpq = connection, connection.pgconn
         self._values = Transformer(connection)
         self._known: dict[str, tuple[bytes, list[PyFormat]]] = {}
-        self._numbers = itertools.count()
+        self._are_lost = False
 
     def run(self, sql: str, params: Sequence[Any]) -> Answer:
         try:
             return self._run(sql, params)
         except _LOST:
-            self._known.clear()
+            self._are_lost = True
             if self._libpq.transaction_status != _IDLE:
                 raise  # the transaction has failed, and its next try prepares again
         return self._run(sql, params)
 
     def _run(self, sql: str, params: Sequence[Any]) -> Answer:
         libpq, values = self._libpq, self._values
-        if libpq.transaction_status == _IDLE and not self.connection.autocommit:
-            self._checked(libpq.exec_(b"BEGIN"))
+        if libpq.transaction_status == _IDLE:
+            if self._are_lost:
+                self._checked(libpq.exec_(b"DEALLOCATE ALL"))
+                self._known.clear()
+                self._are_lost = False
+            if not self.connection.autocommit:
+                self._checked(libpq.exec_(b"BEGIN"))
         name, formats = self._known.get(sql) or self._prepare(sql, params)
         given = values.dump_sequence(params, formats)
         result = libpq.exec_prepared(name, given)  # type: ignore[arg-type]  # None is allowed
@@ -77,8 +83,10 @@ class _Statements:
         self._values.dump_sequence(params, formats)
         # Those that an ordinary cursor names, too. The type of an int depends on its value.
         types = [oid if oid in {_UUID, _TIMESTAMPTZ} else 0 for oid in self._values.types or ()]
-        name = b"vod_%d" % next(self._numbers)
-        self._checked(self._libpq.prepare(name, _numbered(sql).encode(), types))
+        text = _numbered(sql).encode()
+        # The name tells the statement: behind a pool, another client's of this name is the same one.
+        name = b"vod_" + hashlib.sha256(b"%r %s" % (types, text)).hexdigest()[:32].encode()
+        self._checked(self._libpq.prepare(name, text, types))
         self._known[sql] = name, formats
         return self._known[sql]
 
