@@ -1,6 +1,5 @@
 from functools import cached_property
 from typing import Any, ClassVar, cast
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -9,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from config import money
-from config.api.fields import BoundedListField, EmbedDomainsField, MoneyField
+from config.api.fields import BoundedListField, EmbedDomainsField, MoneyField, called_address
 from config.api.representation import Compiled
 from config.api.serializers import CompleteErrors
 from config.texts import validate_name
@@ -351,11 +350,8 @@ class ImportSerializer(serializers.Serializer):
     url = serializers.URLField(max_length=2000, help_text="An http or https address of the file.")
 
     def validate_url(self, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"}:
+        if called_address(value).scheme not in {"http", "https"}:
             raise serializers.ValidationError("Use an http or https address.")
-        if parts.username is not None:
-            raise serializers.ValidationError("Leave the user and the password out of the address.")
         return value
 
 
