@@ -4,11 +4,10 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.mixins import ListModelMixin
-from rest_framework.parsers import MultiPartParser
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.response import Response
 
-from config.api.parsers import StrictJSONParser
+from config.api.parsers import StrictJSONParser, StrictMultiPartParser
 from config.api.refusals import refuses
 from config.api.views import GenericViewSet
 from config.errors import TooLarge
@@ -79,7 +78,7 @@ class CaptionViewSet(ListModelMixin, OfVideo):
 
     queryset = Caption.objects.none()
     serializer_class = CaptionSerializer
-    parser_classes = [StrictJSONParser, MultiPartParser]
+    parser_classes = [StrictJSONParser, StrictMultiPartParser]
     ordering = "id"
     lookup_url_kwarg = "pk"
 

@@ -4,6 +4,7 @@ import doctest
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -202,6 +203,14 @@ def test_fields_that_are_missing_or_doubled_are_all_named(client_for, creator, p
     both = {**upload(VTT), "text": VTT}
     answer = client_for(creator).post(path, both, format="multipart")
     assert answer.json()["errors"][0]["detail"] == "Send either file or text."
+    assert not Caption.objects.exists()
+
+
+def test_a_form_that_is_not_utf8_is_refused(client_for, creator, path):
+    """A label in another character set is refused: it would be stored with signs in its place."""
+    form = encode_multipart(BOUNDARY, upload(VTT, label="Gruesse")).replace(b"ue", b"\xfc")
+    answer = client_for(creator).generic("POST", path, form, content_type=MULTIPART_CONTENT)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "parse_error")
     assert not Caption.objects.exists()
 
 
