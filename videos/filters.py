@@ -4,7 +4,7 @@ from typing import ClassVar
 import django_filters as filters  # type: ignore[import-untyped]  # it ships no types
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Q
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 
 from config.api.filters import AskedFilterSet, TrueFalseFilter
 from videos.models import Video
@@ -89,9 +89,14 @@ class VideoFilter(AskedFilterSet):
         return queryset
 
     def only_deleted(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:
-        """Replace the queryset by all deleted videos. Raises PermissionDenied for other roles."""
+        """Replace the queryset by all deleted videos.
+
+        Raises NotAuthenticated for anonymous callers, and PermissionDenied for other roles.
+        """
         if value != "true":
             return queryset
+        if not self.request.user.is_authenticated:
+            raise NotAuthenticated()
         if not self.request.user.has_perm("videos.restore_video"):
             raise PermissionDenied("Only administrators may see deleted videos.")
         return rows_of(Video.objects.deleted(), Sight.ALL)
