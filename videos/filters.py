@@ -7,6 +7,8 @@ from django.db.models import Q
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 
 from config.api.filters import AskedFilterSet, TrueFalseFilter
+from config.lookups import holds
+from config.texts import spellings
 from videos.models import Video
 from videos.presentation import words
 from videos.querysets import Sight, VideoQuerySet
@@ -31,7 +33,7 @@ class VideoFilter(AskedFilterSet):
     creator = filters.UUIDFilter(
         field_name="creator_id", help_text="Id of a user: videos of this creator."
     )
-    category = filters.CharFilter(max_length=60)
+    category = filters.CharFilter(method="in_category", max_length=60)
     tag = filters.CharFilter(method="with_tag", max_length=40)
     is_paid = TrueFalseFilter(method="paid")
     status = filters.ChoiceFilter(choices=Video.Status.choices)
@@ -74,7 +76,16 @@ class VideoFilter(AskedFilterSet):
         fields: ClassVar[list[str]] = []
 
     def with_tag(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:
-        return queryset.filter(tags__name=value.strip().lower())
+        names = spellings(value.strip().lower())
+        if len(names) == 1:
+            return queryset.filter(tags__name=names[0])
+        tagged = Video.tags.through.objects.filter(
+            tag__name__in=names
+        )  # a join would repeat videos
+        return queryset.filter(pk__in=tagged.values("video"))
+
+    def in_category(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:
+        return queryset.filter(category__in=spellings(value))
 
     # ``value`` has no type here: drf-spectacular would document that type instead of the model's.
     def paid(self, queryset: VideoQuerySet, name: str, value) -> VideoQuerySet:
@@ -82,7 +93,7 @@ class VideoFilter(AskedFilterSet):
 
     def matching(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:
         for word in value.split()[:SEARCH_WORDS_MAX]:
-            found = Q(title__icontains=word) | Q(description__icontains=word)
+            found = holds("title", word) | holds("description", word)
             if parts := words.of_text(word):
                 found |= Q(*(Q(pk__in=words.videos_with(part)) for part in parts))
             queryset = queryset.filter(found)

@@ -1,3 +1,4 @@
+import unicodedata
 from functools import cached_property
 from typing import Any, ClassVar, cast
 from uuid import UUID
@@ -34,7 +35,8 @@ class TagsField(BoundedListField):
         super().__init__(max_length=TAGS_MAX, **kwargs)
 
     def to_internal_value(self, data):
-        words = {word.strip().lower() for word in super().to_internal_value(data)}
+        sent = super().to_internal_value(data)
+        words = {unicodedata.normalize("NFC", word).strip().lower() for word in sent}
         # Checked again: some letters become two in lower case, "İ" for example.
         if any(len(word) > TAG_LETTERS_MAX for word in words):
             self.fail("max_length", max_length=TAG_LETTERS_MAX)
