@@ -11,7 +11,7 @@ from config.sqlite3.base import FOLD
 from config.texts import folded, spellings
 
 
-class Holds(IContains):  # type: ignore[type-arg]  # as Django's own
+class Holds(IContains):
     """Whether a text holds another one, in whatever case: ``title__holds="été"``.
 
     SQLite's LIKE knows the case of the letters a to z alone, so a word with others is compared by
