@@ -5,6 +5,7 @@ from accounts.models import User
 from accounts.roles import Role
 from config import emails
 from config.api.filters import TrueFalseFilter
+from config.lookups import holds
 
 
 class UserFilter(filters.FilterSet):
@@ -30,4 +31,4 @@ class UserFilter(filters.FilterSet):
 
     def by_text(self, queryset: QuerySet[User], name: str, value: str) -> QuerySet[User]:
         in_email = Q(email__icontains=value.strip()) | Q(email__icontains=emails.in_ascii(value))
-        return queryset.filter(in_email | Q(display_name__icontains=value))
+        return queryset.filter(in_email | holds("display_name", value))

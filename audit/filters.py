@@ -13,7 +13,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from audit.actions import AuditAction
 from audit.models import ApiRequest, AuditEntry, Caller
 from audit.requests import first_number
-from config.api.filters import TimeFilter
+from config.api.filters import TimeFilter, WholeNumberFilter
 
 Requests = QuerySet[ApiRequest]
 
@@ -58,7 +58,7 @@ class AuditFilter(filters.FilterSet):
     method = filters.ChoiceFilter(
         choices=[(m, m) for m in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")]
     )
-    status = filters.NumberFilter(min_value=100, max_value=599, help_text="HTTP status.")
+    status = WholeNumberFilter(min_value=100, max_value=599, help_text="HTTP status.")
     ip = AddressFilter(help_text="One IPv4 or IPv6 address.", unpack_ipv4=True)
     from_ = TimeFilter(field_name="at", lookup_expr="gte")
     to = TimeFilter(field_name="at", lookup_expr="lt")

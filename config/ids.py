@@ -30,6 +30,11 @@ def parse(text: str) -> uuid.UUID:
     return uuid.UUID(text)
 
 
+def as_written(text: str) -> str:
+    """Return a text with the ids in it as this service writes them, in lower case."""
+    return re.sub(FORM, lambda found: found[0].lower(), text)
+
+
 class IdConverter:
     """Ids in paths: ``<id:pk>``."""
 

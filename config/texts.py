@@ -49,6 +49,19 @@ def validate_name(text: str) -> None:
         )
 
 
+def spellings(text: str) -> list[str]:
+    """Return the ways to write a short text: its accents joined to their letters (NFC), and apart (NFD).
+
+    Keyboards send the first form; names of files on a Mac have the second.
+    """
+    return list(dict.fromkeys(unicodedata.normalize(form, text) for form in ("NFC", "NFD")))
+
+
+def folded(text: str | None) -> str | None:
+    """Return a text by which two texts are compared without regard to case and to their `spellings`."""
+    return None if text is None else unicodedata.normalize("NFC", text).casefold()
+
+
 def _is_wanted(text: str, place: int) -> bool:
     """Return whether the invisible character at this place changes what people see of its neighbours."""
     letter, before, after = text[place], text[:place], text[place + 1 :]

@@ -1,9 +1,11 @@
 """Filters of the list endpoints of payments."""
 
 from django.conf import settings
+from django.core.validators import RegexValidator
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_filters import rest_framework as filters  # type: ignore[import-untyped]  # ships no types
 
+from config import money
 from config.api.filters import TimeFilter, TrueFalseFilter
 from payments.models import (
     Coupon,
@@ -16,6 +18,7 @@ from payments.models import (
     Transfer,
     WebhookEvent,
 )
+from payments.periods import MONTH_NAME
 
 
 class OrderFilter(filters.FilterSet):
@@ -71,8 +74,14 @@ def _touching(entries: QuerySet[JournalEntry], transfers: Q) -> QuerySet[Journal
     return entries.filter(Exists(Transfer.objects.filter(transfers, entry=OuterRef("pk"))))
 
 
-def _currency() -> filters.CharFilter:
-    return filters.CharFilter(help_text="A currency (ISO 4217), such as EUR.")
+def _currency() -> filters.ChoiceFilter:
+    return filters.ChoiceFilter(
+        choices=_choices(tuple(sorted(money.EXPONENTS))),
+        help_text="A currency (ISO 4217), such as EUR.",
+    )
+
+
+_IS_MONTH = RegexValidator(MONTH_NAME, "Name a month as YYYY-MM, such as 2026-09.")
 
 
 class DisputeFilter(filters.FilterSet):
@@ -82,7 +91,7 @@ class DisputeFilter(filters.FilterSet):
 
 
 class PoolFilter(filters.FilterSet):
-    period = filters.CharFilter(help_text="A month, as YYYY-MM.")
+    period = filters.CharFilter(validators=[_IS_MONTH], help_text="A month, as YYYY-MM.")
     currency = _currency()
 
     class Meta:

@@ -27,7 +27,7 @@ from accounts.models import User
 from config import batches
 from config.api.refusals import reads_header, refuses, sends_headers
 from config.errors import DomainError, TooLarge
-from config.ids import uuid7
+from config.ids import as_written, uuid7
 from payments.errors import KeyInProgress, KeyReused
 from payments.models import IdempotencyRecord
 
@@ -77,7 +77,7 @@ def idempotent(method: Method[View, Arguments]) -> Method[View, Arguments]:
             user=request.user,
             key=key,
             request_fingerprint=fingerprint(
-                request.method or "", request.get_full_path_info(), request.data
+                request.method or "", as_written(request.get_full_path_info()), request.data
             ),
         )
         if claim.answered:

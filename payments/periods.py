@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 MONTHS = {"month": 1, "year": 12}
-_NAME = re.compile(r"\A(20[0-9]{2})-(0[1-9]|1[0-2])\Z")
+MONTH_NAME = re.compile(r"\A(20[0-9]{2})-(0[1-9]|1[0-2])\Z")
 
 
 def add_months(start: datetime, months: int) -> datetime:
@@ -67,7 +67,7 @@ class Month:
         >>> Month.named("2026-09").next()
         Month(year=2026, month=10)
         """
-        match = _NAME.match(name)
+        match = MONTH_NAME.match(name)
         if match is None:
             raise ValueError(f"{name!r} is no month. Write it as YYYY-MM, such as 2026-09.")
         return cls(int(match[1]), int(match[2]))

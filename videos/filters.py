@@ -4,9 +4,11 @@ from typing import ClassVar
 import django_filters as filters  # type: ignore[import-untyped]  # it ships no types
 from django.core.validators import EMPTY_VALUES, MaxValueValidator, MinValueValidator
 from django.db.models import Q
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 
 from config.api.filters import AskedFilterSet, TrueFalseFilter
+from config.lookups import holds
+from config.texts import spellings
 from videos import orders
 from videos.models import Video
 from videos.presentation import words
@@ -32,7 +34,7 @@ class VideoFilter(AskedFilterSet):
     creator = filters.UUIDFilter(
         field_name="creator_id", help_text="Id of a user: videos of this creator."
     )
-    category = filters.CharFilter(max_length=60)
+    category = filters.CharFilter(method="in_category", max_length=60)
     tag = filters.CharFilter(method="with_tag", max_length=40)
     is_paid = TrueFalseFilter(method="paid")
     status = filters.ChoiceFilter(choices=Video.Status.choices)
@@ -77,15 +79,22 @@ class VideoFilter(AskedFilterSet):
     def filter_queryset(self, queryset: VideoQuerySet) -> VideoQuerySet:
         order = self.data.get("ordering") or "-created_at"
         for name, value in self.form.cleaned_data.items():
-            along = None
-            if name in orders.FILTERS and value not in EMPTY_VALUES:
-                given = _tag(value) if name == "tag" else value
+            along, given = None, _tag(value) if name == "tag" else value
+            if name in orders.FILTERS and value not in EMPTY_VALUES and not _is_ambiguous(given):
                 along = orders.walked(queryset, name, given, order)
             queryset = self.filters[name].filter(queryset, value) if along is None else along
         return queryset
 
     def with_tag(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:
-        return queryset.filter(tags__name=_tag(value))
+        names = spellings(_tag(value))
+        if len(names) == 1:
+            return queryset.filter(tags__name=names[0])
+        # A join would repeat videos.
+        tagged = Video.tags.through.objects.filter(tag__name__in=names)
+        return queryset.filter(pk__in=tagged.values("video"))
+
+    def in_category(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:
+        return queryset.filter(category__in=spellings(value))
 
     # ``value`` has no type here: drf-spectacular would document that type instead of the model's.
     def paid(self, queryset: VideoQuerySet, name: str, value) -> VideoQuerySet:
@@ -93,16 +102,21 @@ class VideoFilter(AskedFilterSet):
 
     def matching(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:
         for word in value.split()[:SEARCH_WORDS_MAX]:
-            found = Q(title__icontains=word) | Q(description__icontains=word)
+            found = holds("title", word) | holds("description", word)
             if parts := words.of_text(word):
                 found |= Q(*(Q(pk__in=words.videos_with(part)) for part in parts))
             queryset = queryset.filter(found)
         return queryset
 
     def only_deleted(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:
-        """Replace the queryset by all deleted videos. Raises PermissionDenied for other roles."""
+        """Replace the queryset by all deleted videos.
+
+        Raises NotAuthenticated for anonymous callers, and PermissionDenied for other roles.
+        """
         if value != "true":
             return queryset
+        if not self.request.user.is_authenticated:
+            raise NotAuthenticated()
         if not self.request.user.has_perm("videos.restore_video"):
             raise PermissionDenied("Only administrators may see deleted videos.")
         return rows_of(Video.objects.deleted(), Sight.ALL)
@@ -110,3 +124,8 @@ class VideoFilter(AskedFilterSet):
 
 def _tag(given: str) -> str:
     return given.strip().lower()
+
+
+def _is_ambiguous(given: object) -> bool:
+    """Return whether a name is stored in either of two spellings, so that two are looked for."""
+    return isinstance(given, str) and len(spellings(given)) > 1

@@ -1,6 +1,6 @@
+import unicodedata
 from functools import cached_property
 from typing import Any, ClassVar, cast
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from config import money
-from config.api.fields import BoundedListField, EmbedDomainsField, MoneyField
+from config.api.fields import BoundedListField, EmbedDomainsField, MoneyField, called_address
 from config.api.representation import Compiled
 from config.api.serializers import CompleteErrors
 from config.texts import validate_name
@@ -35,7 +35,8 @@ class TagsField(BoundedListField):
         super().__init__(max_length=TAGS_MAX, **kwargs)
 
     def to_internal_value(self, data):
-        words = {word.strip().lower() for word in super().to_internal_value(data)}
+        sent = super().to_internal_value(data)
+        words = {unicodedata.normalize("NFC", word).strip().lower() for word in sent}
         # Checked again: some letters become two in lower case, "İ" for example.
         if any(len(word) > TAG_LETTERS_MAX for word in words):
             self.fail("max_length", max_length=TAG_LETTERS_MAX)
@@ -351,11 +352,8 @@ class ImportSerializer(serializers.Serializer):
     url = serializers.URLField(max_length=2000, help_text="An http or https address of the file.")
 
     def validate_url(self, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"}:
+        if called_address(value).scheme not in {"http", "https"}:
             raise serializers.ValidationError("Use an http or https address.")
-        if parts.username is not None:
-            raise serializers.ValidationError("Leave the user and the password out of the address.")
         return value
 
 

@@ -3,13 +3,12 @@
 import ipaddress
 import json
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from config.api.fields import BoundedListField
+from config.api.fields import BoundedListField, called_address
 from config.texts import validate_name
 from webhooks import examples, sending
 from webhooks.catalogue import EventType
@@ -31,12 +30,10 @@ class AddressField(serializers.URLField):
 
 def _check_address(value: str) -> None:
     """Raise a ValidationError for an address that no delivery could be made to."""
-    parts = urlsplit(value)
+    parts = called_address(value)
     schemes = {"http", "https"} if settings.WEBHOOK_ALLOW_LOCAL else {"https"}
     if parts.scheme not in schemes:
         raise serializers.ValidationError("Use an https address.")
-    if parts.username is not None:
-        raise serializers.ValidationError("Leave the user and the password out of the address.")
     try:
         address = ipaddress.ip_address(parts.hostname or "")
     except ValueError:  # a name

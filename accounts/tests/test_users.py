@@ -50,6 +50,7 @@ def test_an_administrator_sees_users_without_their_secrets(client_for, admin, vi
         ("is_moderator=true", ["vera@example.com"]),
         ("search=VERA", ["vera@example.com"]),
         ("search=the+great", ["carl@example.com"]),
+        ("search=%C3%BCnal", ["carl@example.com"]),
         ("search=%25", []),
         ("search=nobody", []),
         (
@@ -64,7 +65,7 @@ def test_the_list_is_filtered_and_sorted(client_for, make_user, query, expected)
     boss = make_user(Role.ADMIN, email="admin@example.com")
     make_user(email="gone@example.com", is_active=False)
     make_user(email="vera@example.com", is_moderator=True)
-    make_user(Role.CREATOR, email="carl@example.com", display_name="The Great Carl")
+    make_user(Role.CREATOR, email="carl@example.com", display_name="The Great Carl ÜNAL")
 
     answer = client_for(boss).get(f"{URL}?{query}")
 

@@ -109,6 +109,7 @@ def test_the_filter_by_actor(client_for, admin, log, creator):
         "status=NaN",
         "status=99",
         "status=600",
+        "status=200.5",
         "ip=unknown",
         "ip=%00",
         "from=yesterday",

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from typing import Any, Protocol
+from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ValidationError
 from drf_spectacular.utils import extend_schema_field
@@ -60,6 +61,26 @@ class BoundedListField(serializers.ListField):
                 message = self.error_messages["min_length"].format(min_length=self.min_length)
                 raise serializers.ValidationError(message, code="min_length")
         return super().to_internal_value(data)
+
+
+def called_address(value: str) -> SplitResult:
+    """Return the parts of a valid URL that the service itself will call.
+
+    Raises ValidationError if it holds a user or a password, or a port that no connection can have:
+    Django's URL check counts the digits of a port alone.
+    """
+    parts = urlsplit(value)
+    if parts.username is not None:
+        raise serializers.ValidationError("Leave the user and the password out of the address.")
+    try:
+        is_port = parts.port != 0
+    except ValueError:  # beyond 65535
+        is_port = False
+    if not is_port:
+        raise serializers.ValidationError(
+            "The port of this address is not between 1 and 65535. Correct it, or leave it out."
+        )
+    return parts
 
 
 class EmbedDomainsField(BoundedListField):

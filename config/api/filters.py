@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import django_filters as filters  # type: ignore[import-untyped]  # ships no types
-from django.forms import ValidationError
+from django.forms import IntegerField, ValidationError
 from django_filters.fields import IsoDateTimeField  # type: ignore[import-untyped]  # ships no types
 from django_filters.rest_framework import (  # type: ignore[import-untyped]  # ships no types
     DjangoFilterBackend,
@@ -60,6 +60,12 @@ class TrueFalseFilter(filters.ChoiceFilter):  # type: ignore[misc]  # the base h
 
     def __init__(self, **options: Any) -> None:
         super().__init__(choices=[("true", "true"), ("false", "false")], **options)
+
+
+class WholeNumberFilter(filters.NumberFilter):  # type: ignore[misc]  # the base has no types
+    """A filter that takes a whole number; SQLite would compare with the whole part of any other."""
+
+    field_class = IntegerField
 
 
 class TimeFilter(filters.IsoDateTimeFilter):  # type: ignore[misc]  # the base has no types

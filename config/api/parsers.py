@@ -1,4 +1,4 @@
-"""A JSON parser that refuses everything that two readers could understand differently (RFC 8259)."""
+"""Parsers that refuse everything that two readers could understand differently (for JSON: RFC 8259)."""
 
 import json
 import math
@@ -8,11 +8,12 @@ from typing import IO, Any, NoReturn
 from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import DataAndFiles, JSONParser, MultiPartParser
 
 from config.errors import TooLarge
 
 MAX_DEPTH = 16
+NOT_UTF8 = "A field of the form is not UTF-8. Send its text in UTF-8."
 
 
 class StrictJSONParser(JSONParser):
@@ -50,6 +51,24 @@ class StrictJSONParser(JSONParser):
             raise ParseError(f"JSON parse error: {str(error)[:200]}") from None
         _check(value, MAX_DEPTH)
         return value
+
+
+class StrictMultiPartParser(MultiPartParser):
+    """The parser of small forms. It refuses, with a 400, a field whose text is not UTF-8.
+
+    Django puts U+FFFD in the place of such bytes, so a field that holds this character is refused too.
+    """
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> "DataAndFiles[Any, Any]":
+        form = super().parse(stream, media_type, parser_context)
+        if any("\ufffd" in text for _, texts in form.data.lists() for text in texts):
+            raise ParseError(NOT_UTF8)
+        return form
 
 
 def refuse_long_body(request: HttpRequest, limit: int) -> None:

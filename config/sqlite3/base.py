@@ -7,8 +7,10 @@ from typing import Any
 from django.db.backends.sqlite3 import base
 
 from config import turnstile
+from config.texts import folded
 
 REMEMBERED, REMEMBERED_CHARS = 512, 8_000  # converted queries of a process, and their length
+FOLD = "folded"  # the name of `config.texts.folded` in statements
 WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLAC"})  # the first six letters
 
 
@@ -52,6 +54,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         connection: Connection = super().get_new_connection(conn_params)
+        connection.create_function(FOLD, 1, folded, deterministic=True)
         if not self.is_in_memory_db():
             connection.queue = turnstile.of(str(conn_params["database"]))
         return connection

@@ -117,7 +117,8 @@ def test_the_journal_is_filtered(office, admin, order, make_user, make_video, bu
         "ledger/entries?from=yesterday", "ledger/entries?ordering=key", "disputes?status=maybe",
         "payouts?status=lost", "payouts?creator=me", "webhook-events?status=maybe",
         "webhook-events?gateway=paypal", "coupons?is_active=maybe", "coupons?funded_by=nobody",
-        "revenue?group_by=video", "revenue?group_by=weather",
+        "revenue?group_by=video", "revenue?group_by=weather", "payouts?currency=XXX",
+        "payouts?currency=usd", "pools?currency=XXX", "pools?period=2026-13", "pools?period=May",
     ],
 )  # fmt: skip
 def test_an_unknown_filter_is_refused(office, query):

@@ -47,6 +47,17 @@ def test_a_repeat_gets_the_same_answer_and_changes_nothing(ask):
         assert again.content == first.content
 
 
+@pytest.mark.promise("idempotency-key-replays-answer")
+def test_other_spellings_of_the_same_address_are_the_same_request(ask, video):
+    """A repeat that ends in a slash, or spells the video's id in upper case, gets the first answer."""
+    first, address = ask(payment_method=VISA), f"/api/v1/payments/purchase/{video.pk}"
+    for same in (f"{address}/", address.replace(str(video.pk), str(video.pk).upper())):
+        with nothing_changes():
+            again = ask(to=same, payment_method=VISA)
+        assert (again.status_code, again["Idempotent-Replayed"]) == (201, "true"), same
+        assert again.content == first.content
+
+
 @pytest.mark.promise("idempotency-key-bound-to-request")
 def test_another_request_with_the_key_is_refused(ask, video, make_video):
     """A key that was used for another body or path is refused with 422 and changes nothing."""

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from config import money
-from payments import gateways
+from payments import gateways, modes
 from payments.gateways import signatures
 from payments.gateways.sandbox import charging, checkouts, events, subscriptions
 from payments.models import (
@@ -23,6 +23,7 @@ from payments.models import (
     Transfer,
     WebhookEvent,
 )
+from payments.modes import Mode
 from payments.services.gateway_news import reconciliation, webhooks
 from payments.services.settling.facts import sync_payment
 from payments.signals import payment_facts_changed
@@ -147,6 +148,14 @@ class TestBelief:
                 == 404
             )
         assert client.get(URL).status_code == 405
+
+    @pytest.mark.promise("webhook-needs-secret")
+    def test_the_gateway_that_is_not_in_use_has_no_webhook_address(self, client, page):
+        """A gateway of another mode than the one in use answers 404, and not 500: nothing is parsed."""
+        assert modes.of_database() == Mode.SANDBOX
+        with nothing_changes():
+            answer = client.post(URL.replace("sandbox", "stripe"), "{}", content_type=JSON)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (404, "not_found")
 
     @pytest.mark.promise("webhook-mode-mismatch-refused")
     def test_a_live_mode_event_is_refused_by_the_sandbox(self, client, page, settings):

@@ -9,11 +9,11 @@ from drf_spectacular.utils import (
 )
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
-from rest_framework.parsers import MultiPartParser
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
 from config import money
+from config.api.parsers import StrictMultiPartParser
 from config.api.refusals import refuses
 from config.api.views import APIView, GenericViewSet
 from payments import gateways
@@ -92,7 +92,7 @@ class DisputeViewSet(ListModelMixin, GenericViewSet):
         methods=["put"],
         url_path="evidence/files/<slug:field>",
         permission_classes=[MayAnswerDisputes],
-        parser_classes=[MultiPartParser],
+        parser_classes=[StrictMultiPartParser],
     )
     @refuses(*evidence_service.REFUSALS_OF_FILE)
     def evidence_file(self, request, pk, field):

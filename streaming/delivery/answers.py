@@ -30,7 +30,7 @@ _PREFLIGHT: Headers = [
 SEGMENT_CACHE = b"private, max-age=31536000, immutable"
 CHANGING_CACHE = b"private, max-age=2"
 _ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:\-]{8,128}")
-_RANGE = re.compile(rb"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
+_RANGE = re.compile(rb"bytes=([0-9]{0,400})-([0-9]{0,400})", re.IGNORECASE)
 
 
 _NOT_FOUND = "There is no file at this address. Start playback again to get current addresses."

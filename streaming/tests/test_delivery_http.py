@@ -88,6 +88,8 @@ SIZE = len(SEGMENT)
         (f"bytes={SIZE - 1}-", SIZE - 1, SIZE - 1),
         (f"bytes=5-{SIZE + 10}", 5, SIZE - 1),
         ("bytes=5-999999999999999999", 5, SIZE - 1),
+        (f"bytes=0-{2**64 - 1}", 0, SIZE - 1),  # "to the end", as some players ask for it
+        (f"bytes=-{2**64}", 0, SIZE - 1),
         ("BYTES=0-9", 0, 9),
         (" bytes=0-9 ", 0, 9),
     ],
@@ -132,7 +134,9 @@ def test_a_header_that_is_no_single_range_is_ignored(stage, header):
     assert "content-range" not in answer.headers
 
 
-@pytest.mark.parametrize("header", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0"])
+@pytest.mark.parametrize(
+    "header", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0", f"bytes={2**64}-"]
+)
 def test_a_range_outside_the_file_is_refused(stage, header):
     answer = stage.get("1080/1.m4s", headers={"Range": header})
 

@@ -9,10 +9,9 @@ from django.utils.http import parse_etags
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 
-from config.api.parsers import StrictJSONParser
+from config.api.parsers import StrictJSONParser, StrictMultiPartParser
 from config.api.refusals import refuses, sends_headers
 from config.errors import NotVisible, StorageFull, TooLarge
 from config.headers import FOR_OTHER_SITES
@@ -33,7 +32,7 @@ class PosterView(OfVideo):
 
     queryset = Video.objects.none()
     serializer_class = PosterSerializer
-    parser_classes = [StrictJSONParser, MultiPartParser]
+    parser_classes = [StrictJSONParser, StrictMultiPartParser]
     pagination_class = None
     filterset_class = None
 

@@ -3,11 +3,11 @@
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
-from rest_framework.parsers import MultiPartParser
+from rest_framework.mixins import ListModelMixin
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.response import Response
 
-from config.api.parsers import StrictJSONParser
+from config.api.parsers import StrictJSONParser, StrictMultiPartParser
 from config.api.refusals import refuses
 from config.api.views import GenericViewSet
 from config.errors import TooLarge
@@ -43,8 +43,7 @@ class OfVideo(GenericViewSet):
 @extend_schema_view(
     list=extend_schema(
         summary="List a video's captions",
-        description="All captions, without pages: a video has at most 100.",
-        responses=CaptionSerializer(many=True),
+        description="The oldest come first. A video has at most 100.",
     ),
     retrieve=extend_schema(summary="Get a caption"),
     create=extend_schema(
@@ -74,20 +73,20 @@ class OfVideo(GenericViewSet):
         responses={204: None},
     ),
 )
-class CaptionViewSet(OfVideo):
+class CaptionViewSet(ListModelMixin, OfVideo):
     """The captions of a video."""
 
     queryset = Caption.objects.none()
     serializer_class = CaptionSerializer
-    parser_classes = [StrictJSONParser, MultiPartParser]
-    pagination_class = None
+    parser_classes = [StrictJSONParser, StrictMultiPartParser]
+    ordering = "id"
     lookup_url_kwarg = "pk"
 
     def get_queryset(self):
-        return self.get_video().captions.select_related("video").defer("text").order_by("pk")
+        return self.get_video().captions.select_related("video").defer("text")
 
     def list(self, request, video_id):
-        return Response(self.get_serializer(self.get_queryset(), many=True).data)
+        return super().list(request)
 
     def retrieve(self, request, video_id, pk):
         return Response(self.get_serializer(self.get_object()).data)

@@ -69,7 +69,7 @@ def german(media, on, encoded_once, creator, clip, received, process_next, tmp_p
 
 
 def captions_of(client_for, video):
-    return client_for(video.creator).get(f"/api/v1/videos/{video.pk}/captions/").json()
+    return client_for(video.creator).get(f"/api/v1/videos/{video.pk}/captions/").json()["results"]
 
 
 def test_a_new_video_is_captioned_after_it_is_ready(ready, listener, process_next, client_for):

@@ -4,6 +4,7 @@ import doctest
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +35,10 @@ def post(client_for, path, user, content, **fields):
     return client_for(user).post(path, upload(content, **fields), format="multipart")
 
 
+def listed(client_for, path) -> list[dict]:
+    return client_for(None).get(path).json()["results"]
+
+
 def shown(client_for, caption, user=None) -> str:
     answer = client_for(user).get(caption["url"])
     assert answer.status_code == 200, answer.content
@@ -53,7 +58,7 @@ def test_a_caption_is_added_read_changed_and_deleted(client_for, creator, video,
     assert (caption["cues"], caption["is_default"], caption["is_automatic"]) == (2, True, False)
     text = "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nGrüße\n\n00:00:03.000 --> 00:00:04.500\nZwei\n"
     assert shown(client_for, caption) == text
-    assert client_for(None).get(path).json() == [caption]
+    assert listed(client_for, path) == [caption]
 
     one = f"{path}{caption['id']}"
     body = {"label": "Untertitel", "text": VTT, "language": "pt_br", "is_sdh": True}
@@ -201,12 +206,20 @@ def test_fields_that_are_missing_or_doubled_are_all_named(client_for, creator, p
     assert not Caption.objects.exists()
 
 
+def test_a_form_that_is_not_utf8_is_refused(client_for, creator, path):
+    """A label in another character set is refused: it would be stored with signs in its place."""
+    form = encode_multipart(BOUNDARY, upload(VTT, label="Gruesse")).replace(b"ue", b"\xfc")
+    answer = client_for(creator).generic("POST", path, form, content_type=MULTIPART_CONTENT)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "parse_error")
+    assert not Caption.objects.exists()
+
+
 def test_one_caption_is_the_default(client_for, creator, video, path):
     first = post(client_for, path, creator, VTT, is_default=True).json()
     second = post(client_for, path, creator, VTT, is_default=True).json()
-    assert [each["is_default"] for each in client_for(None).get(path).json()] == [False, True]
+    assert [each["is_default"] for each in listed(client_for, path)] == [False, True]
     client_for(creator).patch(f"{path}{first['id']}", {"is_default": True}, format="json")
-    assert [each["is_default"] for each in client_for(None).get(path).json()] == [True, False]
+    assert [each["is_default"] for each in listed(client_for, path)] == [True, False]
     assert second["label"] == first["label"]
 
 
@@ -222,6 +235,20 @@ def test_only_the_owner_and_administrators_change_captions(
     assert Caption.objects.get().label == caption["label"]
     assert client_for(admin).patch(one, {"label": "x"}, format="json").status_code == 200
     assert client_for(admin).delete(one).status_code == 204
+
+
+def test_the_list_has_pages_as_every_list(client_for, creator, path):
+    """The oldest caption comes first, and following ``next`` visits each of them once."""
+    client = client_for(creator)
+    assert client.get(path).json() == {"next": None, "previous": None, "results": []}
+    languages = ("de", "en", "fr")
+    made = [post(client_for, path, creator, VTT, language=each).json()["id"] for each in languages]
+    first = client.get(path, {"page_size": 2}).json()
+    last = client.get(first["next"]).json()
+    assert [each["id"] for each in first["results"] + last["results"]] == made
+    assert (first["previous"], last["next"]) == (None, None)
+    assert client.get(path, {"page_size": "x"}).status_code == 400
+    assert client.get(path, {"cursor": "x"}).status_code == 400
 
 
 def test_captions_of_a_hidden_or_deleted_video_are_not_found(

@@ -330,7 +330,8 @@ def test_a_file_that_is_too_large_is_left_there(
 @pytest.mark.parametrize(
     "url",
     ["", "x", "ftp://example.com/a", "file:///etc/passwd", "http://", "http://a:b@example.com/",
-     "javascript:alert(1)", "http://example.com/" + "x" * 2000, None, 5, ["http://example.com/"]],
+     "javascript:alert(1)", "http://example.com/" + "x" * 2000, None, 5, ["http://example.com/"],
+     "http://example.com:0/", "http://example.com:65536/a"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(ask, video, url):
     answer = ask(video, url)

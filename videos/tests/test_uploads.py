@@ -296,6 +296,16 @@ class TestRefused:
         assert not Video.objects.exists()
         assert media.files() == []
 
+    def test_a_field_that_is_not_utf8(self, client_for, creator, media):
+        """A title in another character set is refused: it would be stored with signs in its place."""
+        form = part('form-data; name="title"', "Grüße".encode("latin-1"))
+        form += part('form-data; name="file"; filename="f.mp4"', b"video") + END
+        response = client_for(creator).generic("POST", URL, form, content_type=MULTIPART_CONTENT)
+
+        assert (response.status_code, errors(response)) == (400, [(None, "parse_error")])
+        assert not Video.objects.exists()
+        assert media.files() == []
+
     @pytest.mark.parametrize("length", ["", None])
     def test_a_body_of_unknown_length(self, length, put, nothing_stored):
         response = put(multipart(file=file_named()), CONTENT_LENGTH=length or "")

@@ -21,6 +21,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from rest_framework.exceptions import ParseError
 
+from config.api.parsers import NOT_UTF8
 from config.ids import uuid7
 from videos import storage
 from videos.errors import UploadInterrupted
@@ -208,7 +209,10 @@ class Form:
 
     def _part_ends(self) -> None:
         if self._value is not None:
-            text = _text(bytes(self._value))
+            try:
+                text = self._value.decode()
+            except UnicodeDecodeError:
+                raise ParseError(NOT_UTF8) from None
             if "\x00" in text or "\x00" in self._name:
                 raise ParseError("A form field holds a null character. Send the form without it.")
             self.fields.appendlist(self._name, text)

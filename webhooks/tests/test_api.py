@@ -89,6 +89,7 @@ class TestEndpoints:
     @pytest.mark.parametrize(
         "url",
         ["", "x", "http://example.com/", "ftp://example.com/", "https://a:b@example.com/",
+         "https://example.com:0/", "https://example.com:65536/", "https://example.com:99999/",
          "https://127.0.0.1/", "https://10.0.0.1/", "https://[::1]/", "https://169.254.169.254/",
          "https://example.com/" + "x" * 2000, None, 5],
     )  # fmt: skip

@@ -47,7 +47,7 @@ def is_configured(gateway: str) -> bool:
         return False
     try:
         return gateways.by_name(gateway).webhook_is_configured()
-    except PaymentsClosed:
+    except (PaymentsClosed, OfEarlierMode):
         return False
 
 
