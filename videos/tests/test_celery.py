@@ -120,6 +120,7 @@ def test_a_video_is_made_by_workers_that_are_told(broker, engine, upload):
         wait_for(lambda: Period.objects.count() == 3)
 
 
+@pytest.mark.thorough
 def test_idle_workers_help_with_the_chunks_of_a_long_video(
     broker, engine, creator, received, tmp_path
 ):
