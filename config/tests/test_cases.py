@@ -110,7 +110,7 @@ def test_one(): pass
 
 def collected(tmp_path, module: str, *options: str) -> str:
     (tmp_path / "test_module.py").write_text(module)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    thorough: x\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    thorough: x\n    s3: x\n")
     program = [sys.executable, "-m", "pytest", "-p", "config.tests.cases", "--collect-only", "-q"]
     return subprocess.run(
         [*program, *options],
@@ -123,6 +123,7 @@ def collected(tmp_path, module: str, *options: str) -> str:
     ).stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "many", "others"),
     [(["--cases", "3"], [0, 4, 8], [0, 4, 8]), ([], [*range(9)], [*range(9)])],
@@ -136,7 +137,26 @@ def test_so_many_cases_of_each_test(tmp_path, options, many, others):
     ]
 
 
+@pytest.mark.long
 def test_what_is_thorough_belongs_to_a_command(tmp_path):
     assert "test_one is thorough, and no command runs it whole" in collected(
         tmp_path, WITHOUT_COMMAND
     )
+
+
+@pytest.mark.long
+def test_only_the_files_that_name_the_mark_are_read(tmp_path):
+    (tmp_path / "test_broken.py").write_text("this is no Python\n")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+    named = "import pytest\n@pytest.mark.s3\ndef test_one(): pass\n"
+
+    told = collected(tmp_path, named, "--only", "s3", "-m", "s3")
+
+    assert [line for line in told.splitlines() if "::" in line] == ["test_module.py::test_one"]
+
+
+@pytest.mark.long
+def test_a_mark_that_the_file_does_not_name_is_refused(tmp_path):
+    (tmp_path / "kit.py").write_text("import pytest\nNEEDS = getattr(pytest.mark, 's3')\n")
+    hidden = "from kit import NEEDS\n@NEEDS\ndef test_one(): pass\n"
+    assert "test_one is not found by --only s3" in collected(tmp_path, hidden)

@@ -12,7 +12,7 @@ from payments.tests.kit import VISA, assert_books_balance
 from payments.tests.months import AUGUST, OCTOBER, SEPTEMBER, at, watch
 from videos.signals import worker_tick
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.months]
 
 API = "/api/v1/payments"
 MUCH, LITTLE = 6000, 600  # seconds

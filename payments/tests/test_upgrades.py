@@ -16,6 +16,8 @@ from payments.periods import Month
 from payments.services.sharing.recognition import earned_by_end_of
 from payments.tests.kit import VISA, code, nothing_changes, together
 
+pytestmark = pytest.mark.months
+
 URL = "/api/v1/payments/subscribe"
 MINE = "/api/v1/payments/subscription"
 ADMIN = "/api/v1/payments/admin"
