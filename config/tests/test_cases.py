@@ -11,6 +11,9 @@ from django.conf import settings
 
 from config.tests import cases
 
+# Of a run that is no part of this one: it may be a process of xdist.
+OUTSIDE = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
 
 def run_by_make_test(mark: pytest.MarkDecorator) -> list[tuple]:
     return [case.values for case in mark.args[1] if not case.marks]
@@ -115,7 +118,7 @@ def collected(tmp_path, module: str, *options: str) -> str:
     return subprocess.run(
         [*program, *options],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(settings.BASE_DIR)},
+        env={**OUTSIDE, "PYTHONPATH": str(settings.BASE_DIR)},
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
