@@ -1,10 +1,12 @@
 """The few tests that send every statement, and what a statement is."""
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
 
-from accounts.models import User
 from config.tests import statements
+
+User = get_user_model()
 
 
 def test_few_tests_send_every_statement_and_cheap_ones_come_first():
