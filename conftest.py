@@ -2,6 +2,8 @@
 
 pytest_plugins = [
     "config.tests.programs",
+    "config.tests.cases",
+    "config.tests.statements",
     "config.tests.fixtures",
     "config.tests.contract",
     "config.tests.database",

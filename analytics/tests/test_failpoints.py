@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from analytics.tests.failpoints import billing, buying, checks, kills, videos
 from analytics.tests.failpoints.flow import Flow, Scene, tick
+from config.tests import cases
 from payments.gateways.sandbox import events
 from payments.models import Notice, SandboxEvent
 from payments.services.buying import orders
@@ -123,7 +124,9 @@ def kill(make_user, make_video, client_for, received, settings, media, tmp_path)
 @pytest.mark.twice
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    "flow_class", FLOWS if ALL else SOME, ids=lambda flow_class: flow_class.__name__
+    "flow_class",
+    FLOWS if ALL else cases.by_database(SOME),
+    ids=lambda flow_class: flow_class.__name__,
 )
 def test_a_kill_at_any_commit(flow_class: type[Flow], kill):
     kill(flow_class)

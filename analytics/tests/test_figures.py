@@ -201,7 +201,7 @@ def assert_identity(totals: dict) -> None:
         ), row  # fmt: skip
 
 
-@pytest.mark.parametrize("world", cases.first(1, range(3)), indirect=True)
+@pytest.mark.parametrize("world", cases.seeds(1, 3), indirect=True)
 def test_all_reports_say_the_same(world, client_for, admin, client):
     office, creators = client_for(admin), {video.creator for video in world.videos}
     for start, end in PERIODS.values():

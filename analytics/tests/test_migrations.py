@@ -16,6 +16,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from config import database
 from config.management.commands.migrate import Executor
+from config.tests import cases
 from videos.tests import processes
 
 SEEDS = 100
@@ -63,7 +64,7 @@ def test_a_new_database_is_what_all_steps_make(empty_databases):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", cases.some(8, range(SEEDS)))
 @pytest.mark.long
 @pytest.mark.twice
 def test_a_database_goes_on_from_every_step(seed):
@@ -110,13 +111,24 @@ def some_steps(graph, chance: random.Random) -> dict:
     return done
 
 
+THERE_AND_BACK = """
+import django
+django.setup()
+from django.core.management import call_command
+for target in ([], ["payments", "0016"], ["audit", "0008"], ["streaming", "0008"], []):
+    call_command("migrate", *target, verbosity=0)
+    call_command("migrate", *target, check_unapplied=True, verbosity=0)  # exits with 1 otherwise
+"""
+
+
 @pytest.mark.django_db
 @pytest.mark.long
 def test_a_new_database_can_go_back_to_an_old_step_and_on_again(empty_databases):
-    values = {"DATABASE_URL": empty_databases[0]}
-    for arguments in ([], ["payments", "0016"], ["audit", "0008"], ["streaming", "0008"], []):
-        assert processes.start("migrate", *arguments, **values).wait() == 0, processes.log()
-        assert processes.start("migrate", "--check", *arguments, **values).wait() == 0
+    """In one process, because each start of one would take as long as a migration."""
+    values = processes.environment(
+        DATABASE_URL=empty_databases[0], DJANGO_SETTINGS_MODULE="config.settings"
+    )
+    subprocess.run([sys.executable, "-c", THERE_AND_BACK], env=values, check=True)
 
     assert len(migrated(empty_databases[0])) > 300
 

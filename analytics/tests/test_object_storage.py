@@ -16,6 +16,7 @@ pytest.importorskip("boto3", reason="missing: boto3")
 from django.db.models import F
 
 from accounts import tokens
+from config.tests import cases
 from payments.services.settling import refunds
 from videos import storage
 from videos.models import Video
@@ -29,7 +30,11 @@ API = "/api/v1"
 NAMED = re.compile(r'URI="([^"]+)"|^([^#\s].*)$', re.MULTILINE)
 
 
-@pytest.fixture(scope="module", params=[SeaweedFS, Rclone], ids=lambda kind: kind.__name__)
+@pytest.fixture(
+    scope="module",
+    params=cases.chosen([SeaweedFS, Rclone], SeaweedFS),
+    ids=lambda kind: kind.__name__,
+)
 def server(request, tmp_path_factory):
     with running(request.param, tmp_path_factory.mktemp("server")) as server:
         yield server

@@ -12,6 +12,7 @@ from analytics import steps
 from analytics.rollups import folding, pruning
 from analytics.rollups.models import RollupDay
 from analytics.tests import histories
+from config.tests import cases
 from streaming.models import PlaybackSession
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +58,7 @@ def _pruned(before: datetime) -> None:
 
 @pytest.mark.long
 @pytest.mark.twice
-@pytest.mark.parametrize(("name", "day"), CHANGES)
+@pytest.mark.parametrize(("name", "day"), cases.by_database(CHANGES))
 def test_reports_agree_with_a_recount(client_for, admin, make_user, make_video, name, day):
     """Of the raw rows, of days in the roll-ups here and there, of all in them, and of pruned days."""
     zone, middle = ZoneInfo(name), datetime.fromisoformat(day).replace(tzinfo=UTC)

@@ -78,6 +78,7 @@ def test_documentation_stays(mutants):
 
 
 @pytest.mark.journeys
+@pytest.mark.thorough
 def test_the_mutants_of_one_line_are_tried():
     lines = (settings.BASE_DIR / "accounts" / "forgetting.py").read_text().splitlines()
     (number,) = [number for number, line in enumerate(lines, 1) if "Session.objects" in line]

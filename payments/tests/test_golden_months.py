@@ -17,6 +17,7 @@ import pytest
 
 from accounts.models import User
 from config.errors import DomainError
+from config.tests import cases
 from payments.gateways.sandbox import charging
 from payments.models import (
     Coupon,
@@ -217,7 +218,7 @@ GOLDEN = {  # by the algorithm and the rule about payers
 @pytest.mark.long
 @pytest.mark.twice
 @pytest.mark.django_db
-@pytest.mark.parametrize(("algorithm", "rule"), GOLDEN)
+@pytest.mark.parametrize(("algorithm", "rule"), cases.by_database([*GOLDEN]))
 @pytest.mark.promise("statement-reproducible")
 def test_closed_months_have_the_bytes_of_older_releases(
     counted_ids, algorithm, rule, settings, make_user, make_video, admin, monkeypatch

@@ -113,6 +113,7 @@ def assert_revenue_identity() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.sweep
 @pytest.mark.promise("books-follow-facts", "revenue-identity")
 @pytest.mark.django_db

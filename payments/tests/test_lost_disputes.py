@@ -21,7 +21,7 @@ from payments.services.gateway_news import followups, reconciliation
 from payments.services.settling.facts import sync_payment
 from payments.tests.kit import VISA, assert_books_are_right, balances, code, nothing_changes
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.months]
 
 PAYMENTS = "/api/v1/payments"
 SOLD = {"clearing:USD": -1999, "creator:USD": 1600, "platform:USD": 399}

@@ -48,7 +48,7 @@ from payments.tests.months import watch
 from videos.models import WorkerPresence
 from videos.signals import worker_tick
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.months]
 API = "/api/v1/payments"
 LIVE_KEY = "sk_live_of_the_stand_in"
 

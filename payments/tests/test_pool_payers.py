@@ -2,6 +2,7 @@
 
 import pytest
 
+from config.tests import cases
 from payments.gateways.sandbox import charging
 from payments.models import Invoice, Plan, Pool, Subscription
 from payments.periods import Month
@@ -11,7 +12,7 @@ from payments.tests.kit import VISA, assert_books_balance
 from payments.tests.months import AUGUST, OCTOBER, SEPTEMBER, at, watch
 from videos.signals import worker_tick
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.months]
 
 API = "/api/v1/payments"
 MUCH, LITTLE = 6000, 600  # seconds
@@ -215,7 +216,7 @@ def test_money_of_this_month_weighs_also_after_the_refund_of_an_earlier_one(worl
 
 
 @pytest.mark.promise("only-kept-money-earns")
-@pytest.mark.parametrize("price", [36_499, 36_501, 36_700])
+@pytest.mark.parametrize("price", [36_499, *cases.repeating([36_501, 36_700])])
 @pytest.mark.parametrize("interval", ["year"])
 def test_an_upgrade_moves_no_months_money_into_another(world, price, interval):
     """A year that is upgraded feeds twelve months like a year that is not: each with a twelfth of the

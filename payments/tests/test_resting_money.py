@@ -12,6 +12,8 @@ from payments.services.settling.facts import sync_payment
 from payments.tests.kit import VISA
 from payments.tests.test_upgrades import MINE, SANDBOX, URL, Desk, clock, desk, plans
 
+pytestmark = pytest.mark.months
+
 __all__ = ["clock", "desk", "plans"]  # fixtures
 DISPUTES = [None, "3.00"]
 TRIAL_OVER = "Your free days are over"

@@ -15,7 +15,7 @@ from payments.services.subscribing import follow_gateway
 from payments.tests.kit import VISA, balances, code, nothing_changes
 from payments.tests.stripe_stand_in.objects import DAY
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.months]
 PAST_EVERY_PERIOD = Month(2099, 1)
 
 

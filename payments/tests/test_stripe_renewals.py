@@ -9,7 +9,7 @@ from payments.books import verification
 from payments.models import Entitlement, Invoice, Notice, Payment, Plan, Subscription
 from payments.tests.kit import VISA, balances
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.months]
 MINE = "/api/v1/payments/subscription"
 
 

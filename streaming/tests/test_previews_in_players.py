@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 import pytest
 from playwright.sync_api import Response, expect
 
-from config.tests import browser, npm
+from config.tests import browser, cases, npm
 from streaming.models import PlaybackSession
 from streaming.tests.test_captions_in_browser import HERE, PLAYERS
 from videos.models import Video
@@ -48,7 +48,7 @@ def video(tmp_path, media, received, process_next, creator) -> Video:
     return video
 
 
-@pytest.mark.parametrize("name", PLAYERS)
+@pytest.mark.parametrize("name", cases.chosen(PLAYERS, "Shaka, HLS", "dash.js"))
 def test_a_player_plays_it_to_its_end(chromium, video, name):
     script, address, _ = PLAYERS[name]
     loads = {

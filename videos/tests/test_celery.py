@@ -120,6 +120,7 @@ def test_a_video_is_made_by_workers_that_are_told(broker, engine, upload):
         wait_for(lambda: Period.objects.count() == 3)
 
 
+@pytest.mark.thorough
 def test_idle_workers_help_with_the_chunks_of_a_long_video(
     broker, engine, creator, received, tmp_path
 ):
@@ -247,7 +248,7 @@ def test_an_upload_does_not_fail_or_wait_when_the_broker_is_away(broker, engine,
     assert engine.fault()
     begun = time.monotonic()
     upload()  # the broker was just found to be away, and is not asked again
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 3
 
 
 def test_readiness_and_the_doctor_name_a_broker_that_is_away(broker, engine):

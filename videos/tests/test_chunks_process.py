@@ -107,6 +107,7 @@ def test_the_chunks_of_a_killed_worker_are_used_again(upload, media):
     assert (job().attempt, job().strikes) == (2, 0)
 
 
+@pytest.mark.thorough
 def test_a_helper_that_is_killed_loses_only_its_chunk(upload, media):
     video = upload()
     with worker(**SLOW) as owner, worker(**SLOW) as other:
@@ -119,6 +120,7 @@ def test_a_helper_that_is_killed_loses_only_its_chunk(upload, media):
     assert (job().attempt, job().strikes) == (1, 0)
 
 
+@pytest.mark.thorough
 def test_kills_at_random_moments_end_in_one_version(upload, media):
     seed = random.SystemRandom().randrange(2**32)
     print(f"random seed {seed}")  # noqa: T201 - shown when the test fails

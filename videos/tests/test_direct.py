@@ -16,6 +16,7 @@ pytest.importorskip("boto3", reason="missing: boto3")
 from accounts.roles import Role
 from accounts.services import set_role
 from audit.models import AuditEntry
+from config.tests import cases
 from videos import jobs, presence
 from videos.errors import StorageAway
 from videos.models import ProcessingJob, Upload, Video
@@ -29,7 +30,11 @@ pytestmark = [pytest.mark.s3, pytest.mark.django_db]
 CONTENT = os.urandom(PART) + b"the rest"
 
 
-@pytest.fixture(scope="module", params=[SeaweedFS, Rclone], ids=lambda kind: kind.__name__)
+@pytest.fixture(
+    scope="module",
+    params=cases.chosen([SeaweedFS, Rclone], SeaweedFS),
+    ids=lambda kind: kind.__name__,
+)
 def server(request, tmp_path_factory):
     with running(request.param, tmp_path_factory.mktemp("server")) as server:
         yield server

@@ -1,6 +1,7 @@
 """The lab: odd but real inputs go through the pipeline, and what comes out is played whole.
 
-``make test-long`` runs some quick ones, ``make lab`` all of them.
+``make test-long`` runs some quick ones, ``make lab`` all of them, and ``make lab SHORT=1`` every sixth
+of each kind.
 """
 
 from pathlib import Path
@@ -11,7 +12,7 @@ from videos.processing.errors import Rejected
 from videos.processing.pipeline import Output, transcode
 
 from .lab import checks, played
-from .lab.sources import CASES
+from .lab.sources import KINDS
 from .lab.truth import Case
 
 pytestmark = pytest.mark.long
@@ -26,12 +27,20 @@ def process(source: Path, work: Path) -> tuple[Output | None, str]:
         return None, f"{refusal.code}: {refusal.detail}"
 
 
+def marks(case: Case, number: int) -> list[pytest.MarkDecorator]:
+    """Return the marks of a case by its number in its kind."""
+    if case.quick:
+        return []
+    return [pytest.mark.lab, pytest.mark.thorough] if number % 6 else [pytest.mark.lab]
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case, id=case.name, marks=() if case.quick else pytest.mark.lab)
-        for case in CASES
+        pytest.param(case, id=case.name, marks=marks(case, number))
+        for kind in KINDS
+        for number, case in enumerate(kind)
     ],
 )
 def test_what_comes_out_is_what_went_in(tmp_path, case: Case):

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 pytest.importorskip("boto3", reason="missing: boto3")
 
+from config.tests import cases
 from videos import doctor, jobs, presence, storage
 from videos.models import ProcessingJob, Video
 from videos.presentation import captioning, cues, refreshing
@@ -31,7 +32,11 @@ URL = "/api/v1/videos/"
 SRT = "1\n00:00:00,000 --> 00:00:01,500\nHello\n"
 
 
-@pytest.fixture(scope="module", params=[SeaweedFS, Rclone], ids=lambda kind: kind.__name__)
+@pytest.fixture(
+    scope="module",
+    params=cases.chosen([SeaweedFS, Rclone], SeaweedFS),
+    ids=lambda kind: kind.__name__,
+)
 def server(request, tmp_path_factory):
     with running(request.param, tmp_path_factory.mktemp("server")) as server:
         yield server

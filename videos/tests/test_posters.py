@@ -20,22 +20,27 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("encoded_once")]
 RED, BLUE = (254, 0, 0), (0, 0, 254)
 
 
+@pytest.fixture(scope="session")
+def red_then_blue(tmp_path_factory) -> Path:
+    """A clip of ten seconds: red, then blue from the fifth second."""
+    clip = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    ffmpeg(
+        "-f", "lavfi", "-i", "color=red:size=320x180:rate=25:duration=5",
+        "-f", "lavfi", "-i", "color=blue:size=320x180:rate=25:duration=5", *tone(seconds=10),
+        "-filter_complex", "[0][1]concat,scale=out_color_matrix=bt709:out_range=tv[v]",
+        "-map", "[v]", "-map", "2", *h264("-color_range", "tv", "-colorspace", "bt709"),
+        "-c:a", "aac", clip,
+    )  # fmt: skip
+    return clip
+
+
 @pytest.fixture
-def process(tmp_path, media, received, process_next, creator):
-    """A function that makes a READY video, or gives a video the clip again: red, then blue from 5 s."""
+def process(red_then_blue, media, received, process_next, creator):
+    """A function that makes a READY video, or gives a video the clip again."""
 
     def make(video=None) -> Video:
-        clip = tmp_path / "clip.mp4"
-        if not clip.exists():
-            ffmpeg(
-                "-f", "lavfi", "-i", "color=red:size=320x180:rate=25:duration=5",
-                "-f", "lavfi", "-i", "color=blue:size=320x180:rate=25:duration=5", *tone(seconds=10),
-                "-filter_complex", "[0][1]concat,scale=out_color_matrix=bt709:out_range=tv[v]",
-                "-map", "[v]", "-map", "2", *h264("-color_range", "tv", "-colorspace", "bt709"),
-                "-c:a", "aac", clip,
-            )  # fmt: skip
         video = video or catalogue.create_video(creator=creator, title="A video")
-        sources.attach_source(video=video, received=received(clip), actor=creator)
+        sources.attach_source(video=video, received=received(red_then_blue), actor=creator)
         process_next()
         video.refresh_from_db()
         assert video.status == Video.Status.READY

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from config.tests import cases
 from videos.processing.encode import encode
 from videos.processing.errors import Rejected
 from videos.processing.ladder import ladder
@@ -33,8 +34,7 @@ def first_stream(path, entries):
     return report["streams"][0]
 
 
-@pytest.mark.parametrize("rate", ["24000/1001", "25", "30000/1001", "30", "50"])
-@pytest.mark.parametrize("extension", ["mp4", "mkv", "ts"])
+@cases.crossed(rate=["24000/1001", "25", "30000/1001", "30", "50"], extension=["mp4", "mkv", "ts"])
 def test_a_constant_rate_keeps_every_frame_exactly_once(tmp_path, encoded, extension, rate):
     source = tmp_path / f"source.{extension}"
     ffmpeg(

@@ -2,8 +2,8 @@
 
 from . import changes, clocks, codecs, containers, lengths, looks, restarts, sounds, table
 
-CASES = [
-    case
+KINDS = [
+    kind.case.all
     for kind in (table, changes, clocks, restarts, lengths, containers, codecs, sounds, looks)
-    for case in kind.case.all
 ]
+CASES = [case for kind in KINDS for case in kind]
