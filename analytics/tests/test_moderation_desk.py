@@ -253,6 +253,29 @@ class TestDecisions:
         assert sum("faster" in text for text in said) == 1
         assert "Taken down: 11." in said
 
+    def test_the_question_about_many_is_no_long_address(self, desk, make_video, reported):
+        """A proxy refuses an address of more than 8 kB, which the keys of 200 cases are."""
+        rows = [reported(make_video(), "spam") for _ in range(3)]
+        body = {"action": "dismiss", "_selected_action": [str(row.pk) for row in rows]}
+        page = desk.post(QUEUE, body)
+        assert (page.status_code, page.content.decode().count('name="case"')) == (200, 3)
+        action = page.context["to"]
+        assert f'action="{action}"' in page.content.decode()
+        assert not ModerationCase.objects.exclude(status="open").exists()
+        answer = desk.post(action, {"case": body["_selected_action"]}, follow=True)
+        assert "Dismissed: 3." in answer.content.decode()
+
+    def test_more_than_a_form_can_hold_are_refused_whole(
+        self, desk, make_video, reported, monkeypatch
+    ):
+        monkeypatch.setattr("videos.moderation.desk.ROWS_MAX", 2)
+        rows = [reported(make_video(), "spam") for _ in range(3)]
+        body = {"action": "take_down", "_selected_action": [str(row.pk) for row in rows]}
+        before = snapshot()
+        answer = desk.post(QUEUE, body, follow=True)
+        assert "Choose at most 2 reported videos. Nothing was done." in answer.content.decode()
+        assert snapshot() == before
+
     def test_a_case_is_opened_by_a_moderator(self, desk, case, make_video):
         other = make_video(creator=case.video.creator, title="Another")
         assert "Another" in desk.get(page_of(case)).content.decode()
