@@ -110,7 +110,9 @@ class ModerationCaseAdmin(ReadOnlyAdmin):
 
     list_display = ["title", "number", "age", "reasons", "state", "creator_name"]
     list_filter = [QueueFilter, ReasonFilter]
-    search_fields = ["video__title", "video__id"]
+    search_fields = [
+        "video__title", "video__id", "video__creator__display_name", "video__creator__id",
+    ]  # fmt: skip
     list_per_page = 50
     actions = [_as_action(name) for name in decisions.BULK]
 
