@@ -111,6 +111,7 @@ def video(request: HttpRequest, video_id: UUID) -> HttpResponseBase:
 
     takedown = standing.of(shown)
     more = {
+        "video_id": shown.pk,
         "embedding": {"html": frame(shown, origin_of(request)), "domains": domains_of(shown)},
         "takedown": takedown and {**takedown, "why": Reason(takedown["reason"]).label},
     }

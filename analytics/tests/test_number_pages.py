@@ -239,7 +239,7 @@ def test_the_owner_reads_why_a_video_was_taken_down(
     cases.take_down(case_id=case.pk, actor=admin, reason="violence", note="Cut <minute> two.")
     html = client.get(page).content.decode()
     assert ": violence. “Cut &lt;minute&gt; two.”" in html
-    assert "may appeal" in html
+    assert f'href="/appeal/{video.pk}"' in html
     client_for(creator).post(f"/api/v1/videos/{video.pk}/appeal", {"detail": "No"})
     assert "The appeal waits" in client.get(page).content.decode()
     cases.restore(case_id=case.pk, actor=admin)
