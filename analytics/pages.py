@@ -3,13 +3,14 @@
 They show the reports of the API. A user signs in at /sign-in; no page changes anything.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import astuple, fields
 from datetime import date, timedelta, tzinfo
 from decimal import Decimal
 from functools import wraps
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
@@ -160,7 +161,7 @@ def _answer(
         **more,
         "report": made,
         "cards": _cards(made),
-        "most": max((row.viewers for row in getattr(made, "retention", [])), default=0),
+        "most": _most(made),
         "most_videos": reports.VIDEOS_MAX,
         "links": {name: "?" + urlencode({**same, "csv": name}) for name in tables},
         "period": urlencode({name: value for name, value in same.items() if name != "creator"}),
@@ -243,6 +244,31 @@ def _cards(made: Report) -> list[tuple[str, list[str], list[str]]]:
 
 def _percent(change: float | None) -> str:
     return "new" if change is None else f"{change:+,.1f}".removesuffix(".0") + " %"
+
+
+def _most(made: Report) -> dict[str, object]:
+    """Return the largest figures of the tables, of money by currency. Bars are drawn against them."""
+    shares = [
+        (line.currency, line.creator_share) for row in _rows(made, "videos") for line in row.revenue
+    ]
+    earnings = [(row.currency, row.amount) for row in _rows(made, "earnings_by_source")]
+    return {
+        "viewers": max((row.viewers for row in _rows(made, "retention")), default=0),
+        "sessions": {"": max((row.sessions for row in made.sources), default=0)},
+        "shares": _largest(shares),
+        "earnings": _largest(earnings),
+    }
+
+
+def _rows(made: Report, name: str) -> list[Any]:
+    return getattr(made, name, [])
+
+
+def _largest(amounts: Iterable[tuple[str, str]]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for currency, amount in amounts:
+        found[currency] = max(found.get(currency, Decimal(0)), Decimal(amount))
+    return found
 
 
 def _tables(made: Report) -> dict[str, tuple[list[str], list[tuple]]]:

@@ -204,6 +204,17 @@ def test_a_filter_that_a_page_does_not_have_is_refused(client, creator, admin, v
         assert "no parameter “creator”" in answer.content.decode()
 
 
+def test_revenue_has_bars_beside_its_numbers(client, creator, make_user, make_video, buy):
+    client.force_login(creator)
+    for price in (1000, 2000):
+        buy(make_user(), make_video(creator=creator, price=price, title=f"For {price}"))
+    html = client.get(OWN).content.decode()
+    bar = r'<meter min="0" max="1" value="([\d.]+)" aria-hidden="true"></meter>'
+    of_videos = re.findall(rf"{bar} ([\d.]+) USD<br>", html)
+    assert sorted(of_videos) == [("0.500", "8.00"), ("1.000", "16.00")]
+    assert re.findall(rf"{bar} ([\d.]+) USD</td>", html) == [("1.000", "24.00")]
+
+
 def test_a_list_that_is_cut_says_so(client, creator, videos, monkeypatch):
     client.force_login(creator)
     assert "The list and the file end" not in client.get(OWN, JUNE).content.decode()
