@@ -210,9 +210,20 @@ def test_revenue_has_bars_beside_its_numbers(client, creator, make_user, make_vi
         buy(make_user(), make_video(creator=creator, price=price, title=f"For {price}"))
     html = client.get(OWN).content.decode()
     bar = r'<meter min="0" max="1" value="([\d.]+)" aria-hidden="true"></meter>'
-    of_videos = re.findall(rf"{bar} ([\d.]+) USD<br>", html)
-    assert sorted(of_videos) == [("0.500", "8.00"), ("1.000", "16.00")]
-    assert re.findall(rf"{bar} ([\d.]+) USD</td>", html) == [("1.000", "24.00")]
+    of_videos = re.findall(rf"([\d.]+) USD{bar}<br>", html)
+    assert sorted(of_videos) == [("16.00", "1.000"), ("8.00", "0.500")]
+    assert re.findall(rf"([\d.]+) USD{bar}</td>", html) == [("24.00", "1.000")]
+
+
+def test_a_video_that_nobody_has_played_has_no_empty_plot(client, creator, make_video, videos):
+    client.force_login(creator)
+    played, unplayed = videos[0], make_video(creator=creator)
+    assert (
+        "How far people watch" in client.get(f"/numbers/videos/{played.pk}", JUNE).content.decode()
+    )
+    page = client.get(f"/numbers/videos/{unplayed.pk}", JUNE).content.decode()
+    assert "How far people watch" not in page
+    assert "Nobody has watched in this period." in page
 
 
 def test_a_list_that_is_cut_says_so(client, creator, videos, monkeypatch):

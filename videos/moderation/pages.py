@@ -79,7 +79,7 @@ def _answer(
     file: Callable[[forms.Form], str],
 ) -> HttpResponse:
     """Answer with the form, with what is wrong about its answers, or with what was done."""
-    form = form_class(request.POST if request.method == "POST" else None)
+    form = form_class(request.POST if request.method == "POST" else None, label_suffix="")
     done, refusal, status = "", "", 200
     if form.is_bound and not form.is_valid():
         status = 400
