@@ -3,9 +3,11 @@
     .venv/bin/python benchmarks/ledger.py [--scale 1] [--clients 16] [--purchases 20]
     .venv/bin/python .ci/with_postgres.py -- .venv/bin/python benchmarks/ledger.py
 
-Measures four things at full scale: the check of access among 1,000,000 entitlements (one query),
-`verify_ledger` over 1,000,000 transfers, the closing and the verification of a month with 100,000
-creators, and the purchases a second of 16 concurrent clients (services and sandbox gateway).
+Measures five things at full scale: the check of access among 1,000,000 entitlements (one query),
+`verify_ledger` over 1,000,000 transfers, the closing and the verification of the month of these
+transfers (500,000 sales of 100 creators) and of the next one, with 100,000 creators, and the purchases
+a second of 16 concurrent clients (services and sandbox gateway). With ``--same-month`` all is in one
+month, as in results before 2026-11-28.
 
 `verify_ledger` is compared with two references, each one SQL statement that reads every transfer:
 ``scan`` adds up the table of transfers alone; ``joined`` also reads the columns that the check needs, of
@@ -36,13 +38,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ledger_references import other_writer, verify  # noqa: E402 - beside this file
+from ledger_references import close_month, verify  # noqa: E402 - beside this file
 
 VIDEOS_EACH = 25  # videos that every buyer has bought
 SUBSCRIBERS = 100
 PRICES = range(499, 10_499, 200)
 CHECKS = 5000
-MONTH = (2026, 8)
+EARLIER, MONTH = (2026, 7), (2026, 8)
 BATCH = 5000
 
 
@@ -78,6 +80,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--scale", type=float, default=1, help="0.05 makes 1/20 of the rows")
     parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--same-month", action="store_true", help="sales in the creators' month")
     parser.add_argument("--purchases", type=int, default=20, help="purchases of each client")
     return parser.parse_args()
 
@@ -121,12 +124,17 @@ def figures(options: argparse.Namespace) -> dict:
         return max(1, round(full * options.scale))
 
     result = {}
-    sales = timed("making sales", lambda: make_sales(scaled(500_000)))
+    sold_in = MONTH if options.same_month else EARLIER
+    sales = timed("making sales", lambda: make_sales(scaled(500_000), sold_in))
     result["verify_ledger"] = verify()
     timed("making entitlements", lambda: make_entitlements(sales, scaled(1_000_000)))
     result["entitlement"] = entitlement(sales)
+    if not options.same_month:
+        result["close_sales"] = close_month(EARLIER)
     timed("making creators", lambda: make_month(scaled(100_000)))
-    result["close_pool"] = close_pool()
+    result["close_pool"] = close_month(MONTH)
+    if not result["close_pool"]["shared"]:
+        raise SystemExit("The month shared nothing.")
     result["purchases"] = purchases(options.clients, options.purchases)
     return result
 
@@ -184,8 +192,8 @@ def videos(creators: list) -> list:
     )
 
 
-def make_sales(count: int) -> tuple[list, list]:
-    """Make paid orders, each with payment, journal entry, two transfers and an entitlement.
+def make_sales(count: int, month: tuple[int, int]) -> tuple[list, list]:
+    """Make paid orders of a month, each with payment, journal entry, two transfers and an entitlement.
 
     Returns the buyers and the videos.
     """
@@ -196,7 +204,7 @@ def make_sales(count: int) -> tuple[list, list]:
     Role = LedgerAccount.Role
     catalogue = videos(people(100, "creator"))
     buyers = people(max(1, count // VIDEOS_EACH), "buyer")
-    paid_at = datetime(*MONTH, 10, tzinfo=UTC)
+    paid_at = datetime(*month, 10, tzinfo=UTC)
     clearing, platform_ = accounts.clearing("sandbox", "USD"), accounts.of(Role.PLATFORM, "USD")
     owed = {video.pk: accounts.of(Role.CREATOR, "USD", video.creator_id) for video in catalogue}
     wishes = (
@@ -343,28 +351,6 @@ def make_month(creators: int) -> None:
             for number, video in enumerate(catalogue)
         ]
     )  # fmt: skip
-
-
-def close_pool() -> dict:
-    """Measure the closing of the month, and its verification."""
-    from payments.periods import Month
-    from payments.services.sharing import pools
-
-    month = Month(*MONTH)
-    with other_writer() as waits:
-        start = time.monotonic()
-        (closing,) = pools.close_month(month)
-        closed = time.monotonic()
-    wrong = pools.verify_month(month)
-    if wrong or not closing.pool.amount:
-        raise SystemExit(f"The month is wrong: {wrong[:1]}")
-    return {
-        "creators": len(closing.shares),
-        "close_seconds": round(closed - start, 1),
-        "others_waited_ms": round(max(waits) * 1000),
-        "others_wrote": len(waits),
-        "verify_seconds": round(time.monotonic() - closed, 1),
-    }
 
 
 def purchases(clients: int, each: int) -> dict:

@@ -1,11 +1,11 @@
-"""What `ledger.py` compares the books with: one statement over the same rows, and another writer."""
+"""What `ledger.py` measures of the books, beside one statement over the same rows and another writer."""
 
 import contextlib
 import threading
 import time
 
 SCAN = """
-    SELECT SUM(amount), MAX(currency), MAX(debit_id), MAX(credit_id), MAX(entry_id)
+    SELECT SUM(amount), MAX(currency), MAX(debit_id), MAX(credit_id), COUNT(entry_id)
     FROM payments_transfer
 """
 JOINED = """
@@ -34,7 +34,8 @@ def verify() -> dict:
         start = time.perf_counter()
         with connection.cursor() as cursor:
             cursor.execute(statement)
-            cursor.fetchall()
+            if cursor.description:  # ANALYZE has no rows
+                cursor.fetchall()
         return time.perf_counter() - start
 
     if connection.vendor == "postgresql":
@@ -53,6 +54,33 @@ def verify() -> dict:
         "scan_seconds": round(scan, 2),
         "joined_seconds": round(joined, 2),
         "times_joined": round(whole / joined, 2),
+    }
+
+
+def close_month(named: tuple[int, int]) -> dict:
+    """Measure the closing of a month, and its verification."""
+    from payments.models import Statement, Transfer
+    from payments.periods import Month
+    from payments.services.sharing import pools
+
+    month, transfers = Month(*named), Transfer.objects.count()
+    with other_writer() as waits:
+        start = time.monotonic()
+        (closing,) = pools.close_month(month)
+        closed = time.monotonic()
+    wrong = pools.verify_month(month)
+    seconds = time.monotonic() - closed
+    if wrong:
+        raise SystemExit(f"The month is wrong: {wrong[:1]}")
+    return {
+        "creators": len(closing.shares),
+        "shared": closing.pool.amount,
+        "statements": Statement.objects.filter(period=str(month)).count(),
+        "transfers_before": transfers,
+        "close_seconds": round(closed - start, 1),
+        "others_waited_ms": round(max(waits) * 1000),
+        "others_wrote": len(waits),
+        "verify_seconds": round(seconds, 1),
     }
 
 

@@ -1,10 +1,37 @@
 """Writing and reading many rows at once, several times as fast as with objects for rows and ids."""
 
+import contextlib
+import gc
+import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import connections, models, router
+
+# The counts of new objects after which the collector looks for cycles while rows are kept by the hundred
+# thousand: they hold none, and with the usual counts it looks at all of them again and again.
+_RARELY = (100_000, 20, 100)
+_lock = threading.Lock()
+_usual: list[tuple[int, int, int]] = []  # the counts before, once for each thread that asks
+
+
+@contextlib.contextmanager
+def rare_collections() -> Iterator[None]:
+    """Let the garbage collector of this process look more rarely, while a block keeps very many rows.
+
+    Safe in several threads at once: the last one to leave brings the usual counts back.
+    """
+    with _lock:
+        _usual.append(_usual[0] if _usual else gc.get_threshold())
+        gc.set_threshold(*_RARELY)
+    try:
+        yield
+    finally:
+        with _lock:
+            before = _usual.pop()
+            if not _usual:
+                gc.set_threshold(*before)
 
 
 def read(rows: models.QuerySet[Any, Any]) -> Iterator[tuple[Any, ...]]:

@@ -1,11 +1,12 @@
-"""Turns of writers on SQLite, which has one at a time and no queue for the others."""
+"""Turns of writers on SQLite, which has one at a time, during a long work of many transactions."""
 
 import time
 
 from django.db import connection
 
-# A writer that finds the database locked asks again after at most 0.1 s. A longer pause lets it in.
-WRITING, PAUSE = 0.4, 0.12
+# Seconds of work after which the others get a pause, and its length. They wait in a queue
+# (`config.turnstile`), so that whoever is next in it begins within the pause.
+WRITING, PAUSE = 0.2, 0.01
 
 
 class Turns:

@@ -13,7 +13,8 @@ from config.prepared import Prepared
 from payments.models import MoneyMode
 
 Mode = MoneyMode.Mode
-_ALWAYS = Value(datetime(1970, 1, 1, tzinfo=UTC))
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+_ALWAYS = Value(FIRST)
 _PRESENT = Prepared(lambda: MoneyMode.objects.order_by("-number").values_list("mode")[:1])
 
 
@@ -44,6 +45,13 @@ def of_present(field: str, *, until: datetime | None = None) -> Q:
         switches = switches.filter(began_at__lt=until)
     latest = Subquery(switches.order_by("-number").values("began_at")[:1])
     return Q(**{f"{field}__gte": Coalesce(latest, _ALWAYS)})
+
+
+def began_before(moment: datetime) -> datetime:
+    """Return when the mode began that the database had just before a moment: 1970 for the first one."""
+    switches = MoneyMode.objects.filter(began_at__lt=moment).order_by("-number")
+    began_at: datetime | None = switches.values_list("began_at", flat=True).first()
+    return began_at or FIRST
 
 
 def is_over(moment: datetime) -> bool:

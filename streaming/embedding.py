@@ -37,7 +37,7 @@ def video_in(address: str, origin: str) -> str | None:
         parts = urlsplit(address)
     except ValueError:
         return None
-    if f"{parts.scheme}://{parts.netloc}" != origin:
+    if f"{parts.scheme}://{parts.netloc}".lower() != origin.lower():  # RFC 3986, section 6.2.2.1
         return None
     found = _PATH.fullmatch(parts.path)
     return found[1] if found else None

@@ -134,12 +134,12 @@ def bucket() -> Iterator[Finding]:
 def encryption() -> Iterator[Finding]:
     """Check that the published versions are as HLS_ENCRYPTION says, and that their secrets are known."""
     published = Video.objects.filter(purged_at=None).exclude(current_version="")
-    encrypted = published.filter(current_version__startswith=keys.MARK)
-    if not keys.is_on() and not encrypted.exists():
+    names = list(published.values_list("current_version", flat=True))
+    encrypted = [name for name in names if keys.is_encrypted(name)]
+    if not keys.is_on() and not encrypted:
         return
     yield from _provider()
-    names = list(published.values_list("current_version", flat=True))
-    lost = [name for name in names if keys.is_encrypted(name) and not keys.is_known(name)]
+    lost = [name for name in encrypted if not keys.is_known(name)]
     of_others = [name for name in lost if keys.is_common(name) and not keys.is_derived(name)]
     other = [name for name in names if name not in lost and not keys.is_wanted(name)]
     if len(lost) > len(of_others):
@@ -159,9 +159,9 @@ def encryption() -> Iterator[Finding]:
             f"{len(other)} published videos are not encrypted as HLS_ENCRYPTION says.",
             "Run python manage.py encrypt_videos.",
         )
-    elif not keys.is_on() and (count := encrypted.count()):
+    elif not keys.is_on():
         yield warning(
-            f"{count} published videos are encrypted, and HLS_ENCRYPTION is none.",
+            f"{len(encrypted)} published videos are encrypted, and HLS_ENCRYPTION is none.",
             "Run python manage.py encrypt_videos --off.",
         )
     elif not lost:

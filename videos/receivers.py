@@ -8,8 +8,6 @@ from config.health import Part
 from config.signals import health_checked
 from videos import engines, storage, workload
 from videos.models import Video
-from videos.presentation import refreshing
-from videos.signals import video_published
 from videos.storage import folder, seldom
 
 LOW_SHARE = 0.05
@@ -61,12 +59,6 @@ def state_of_broker(sender, **kwargs):
 def state_of_the_work(sender, **kwargs):
     """Report whether a worker is alive, and whether videos wait for too long."""
     return [workload.state_of_workers(), workload.state_of_the_queue()]
-
-
-@receiver(video_published, dispatch_uid="videos.present_version")
-def present_version(sender, video, **kwargs):
-    """Give a new version the video's captions, chapters and labels, right after its publication."""
-    refreshing.mark(video, source=video.source_path)
 
 
 def adopt_media_dir(sender, using, **kwargs):

@@ -7,8 +7,7 @@ from django.dispatch import Signal
 # raises undoes the publication.
 # Arguments: video (Video, as it is now).
 # Heard by, in this order:
-# 1. videos.receivers.present_version: gives the version the captions, chapters and labels.
-# 2. webhooks.receivers.tell_of_ready_video: announces it to webhooks.
+# 1. webhooks.receivers.tell_of_ready_video: announces it to webhooks.
 video_published = Signal()
 
 # The processing of a video has failed, and is not tried again by itself. Sent by jobs.py inside the

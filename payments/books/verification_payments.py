@@ -10,34 +10,46 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from django.db import connections, router, transaction
-from django.db.models import Case, Count, F, Max, Min, Q, QuerySet, Sum, Value, When
-from django.db.models.functions import Coalesce, Concat
+from django.db.models import (
+    Aggregate,
+    Case,
+    Count,
+    F,
+    Func,
+    Min,
+    Q,
+    QuerySet,
+    Sum,
+    TextField,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce
 
 from config import bulk
 from payments import locks
-from payments.ledger.accounts import PERSONAL
 from payments.models import Conversion, Dispute, LedgerAccount, Order, Payment, Refund, Transfer
-from payments.models.books import net_of
 from payments.services.settling import split
 
 Role = LedgerAccount.Role
 
 BATCH = 20_000  # payments that are added up by one statement
-# The accounts that a payment credits in its own currency, and in the currency of its conversions.
-_OWN = (
-    *(Role.CREATOR, Role.CUSTOMER_REFUND, Role.PLATFORM, Role.PROMOTIONS, Role.LOSSES),
-    *(Role.DEFERRED, Role.POOL, Role.SUSPENSE, Role.FEES, Role.FX_TRADING),
+# The accounts of one currency without an owner that a payment credits; those of _EXCHANGED also in the
+# currency of its conversions.
+_SHARED = (
+    *(Role.PLATFORM, Role.PROMOTIONS, Role.LOSSES, Role.DEFERRED, Role.POOL, Role.SUSPENSE),
+    *(Role.FEES, Role.FX_TRADING),
 )
 _EXCHANGED = (Role.FX_TRADING, Role.FEES)
 # Stand for the ends of a batch while the statement is written.
 _FIRST, _END, _AFTER_ALL = (uuid.UUID(int=number) for number in (1, 2, 2**128 - 1))
-_WIDTH = len(_OWN) + len(_EXCHANGED)
-_CURRENCY = F("entry__payment__currency")
+_FACTS = len(split.SplitFacts._fields)
+_BOOKED = "entries__transfers"
+_UNUSUAL = "?"  # stands for a transfer whose accounts the roles do not tell
+_CURRENCY = F("currency")
 _OWNERS = {
-    Role.CREATOR: F("entry__payment__order__creator"),
-    Role.CUSTOMER_REFUND: Coalesce(
-        "entry__payment__order__buyer", "entry__payment__invoice__subscription__user"
-    ),
+    Role.CREATOR: F("order__creator"),
+    Role.CUSTOMER_REFUND: Coalesce("order__buyer", "invoice__subscription__user"),
 }
 
 
@@ -52,18 +64,23 @@ class _Case(NamedTuple):
     is_undecided: bool
     is_lost: bool
     exchange: split.Converted | None  # the sums of the conversions into one currency
-    booked: tuple[int, ...]  # the credits of _OWN, and of _EXCHANGED in another currency
-    booked_currency: str | None  # that other currency
-    is_clear: bool  # no other account is used, and not more than one other currency
+    booked: dict[tuple[str, str], int]  # the credits by role and currency, without clearing
+    is_clear: bool  # no unusual account is used, and not more than one currency of conversions
 
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> "_Case":
-        """Return the case that a row of `_rows` stands for."""
-        (*facts, status, refunded, disputed, bank_fees, undecided, lost, currencies, currency,
-         amount, fee, presented, strays, lowest, highest) = row[:-_WIDTH]  # fmt: skip
+        """Return the case that a row of `_Statement.rows` stands for."""
+        (status, transfers, refunded, disputed, bank_fees, undecided, lost, currencies, currency,
+         amount, fee, presented) = row[_FACTS:]  # fmt: skip
         exchange = split.Converted(currency, *map(_whole, (amount, fee, presented)))
+        booked: defaultdict[tuple[str, str], int] = defaultdict(int)
+        lines = [line.split(" ") for line in transfers.split(",")] if transfers else []
+        is_clear = _whole(currencies) <= 1 and all(len(line) == 4 for line in lines)
+        for credited, debited, of_both, moved in lines if is_clear else []:
+            booked[credited, of_both] += int(moved)
+            booked[debited, of_both] -= int(moved)
         return cls(
-            split.SplitFacts(*facts),
+            split.SplitFacts(*row[:_FACTS]),
             status,
             _whole(refunded),
             _whole(disputed),
@@ -71,30 +88,21 @@ class _Case(NamedTuple):
             bool(undecided),
             bool(lost),
             exchange if currencies else None,
-            tuple(map(_whole, row[-_WIDTH:])),
-            lowest,
-            is_clear=not strays and lowest == highest and _whole(currencies) <= 1,
+            {(role, of): net for (role, of), net in booked.items() if role != Role.CLEARING},
+            is_clear,
         )
 
     def is_booked(self) -> bool:
         """Tell whether the books hold exactly the required credits, as far as that is clear here."""
-        exchange = self.exchange
-        if not self.is_clear or (
-            exchange and self.booked_currency and exchange.currency != self.booked_currency
-        ):
+        if not self.is_clear:
             return False
         required = split.required_credits(
             self.facts,
             back=self.refunded + self.disputed,
             bank_fees=self.bank_fees,
-            converted=[exchange] if exchange else [],
+            converted=[self.exchange] if self.exchange else [],
         )
-        booked: defaultdict[tuple[str, str], int] = defaultdict(int)
-        for role, credit in zip(_OWN, self.booked, strict=False):
-            booked[role, self.facts.currency] += credit
-        for role, credit in zip(_EXCHANGED, self.booked[len(_OWN) :], strict=True):
-            booked[role, self.booked_currency or ""] += credit
-        return _without_zeros(booked) == _without_zeros(required)
+        return _without_zeros(self.booked) == _without_zeros(required)
 
     def fits_order(self) -> bool:
         """Tell whether the status of the order fits the payment's refunds and disputes."""
@@ -135,18 +143,21 @@ def payments(on_step: Callable[[int], None]) -> Iterator[str]:
 
 
 def _wrong_in(statement: "_Statement", first: uuid.UUID, end: uuid.UUID) -> Iterator[str]:
-    wrong = {}
-    for row in statement.rows("DISTINCT ", first, end):
-        case = _Case.of(row)
-        is_right = case.is_booked(), case.fits_order()
-        if not all(is_right):
-            wrong[row] = is_right
-    if not wrong:
+    judged: dict[tuple[Any, ...], tuple[bool, bool]] = {}
+
+    def judge(row: tuple[Any, ...]) -> tuple[bool, bool]:
+        if row not in judged:
+            case = _Case.of(row)
+            judged[row] = case.is_booked(), case.fits_order()
+        return judged[row]
+
+    if all(all(judge(row)) for row in statement.rows("DISTINCT ", first, end)):
         return
+    # Each payment is judged by the rows of its second reading: its transfers may come in another order.
     suspects = [
-        (uuid.UUID(str(pk)), wrong[alike])
-        for pk, *found in statement.rows("payment_id, ", first, end)
-        if (alike := tuple(found)) in wrong
+        (uuid.UUID(str(pk)), judge(tuple(row)))
+        for pk, *row in statement.rows("payment_id, ", first, end)
+        if not all(judge(tuple(row)))
     ]
     for pk, (is_booked, fits_order) in sorted(suspects):
         if not is_booked and (changes := _differences(pk)):
@@ -199,9 +210,15 @@ def _parts() -> list[_Part]:
     def within(field: str) -> Q:
         return Q(**{f"{field}__gte": _FIRST, f"{field}__lt": _END})
 
-    facts = Payment.objects.filter(within("pk")).values_list(
-        "pk", "currency", "disposition", "captured", "fee", "recognised", "order__fee_bps",
-        "order__discount", "order__coupon__funded_by", "invoice__fee_bps", "order__status",
+    # One pass in the order of the payments: their entries and transfers are grouped as they are read.
+    facts_and_bookings = (
+        Payment.objects.filter(within("pk"))
+        .order_by()
+        .values_list(
+            "pk", "currency", "disposition", "captured", "fee", "recognised", "order__fee_bps",
+            "order__discount", "order__coupon__funded_by", "invoice__fee_bps", "order__status",
+        )
+        .annotate(transfers=_Listed(_transfer()))
     )  # fmt: skip
     refunds = Refund.objects.filter(within("payment"), status__in=Refund.COUNTS)
     disputes = Dispute.objects.filter(within("payment"))
@@ -211,7 +228,11 @@ def _parts() -> list[_Part]:
         return rows.order_by().values_list("payment").annotate(**amounts)
 
     return [
-        _Part("facts", (*split.SplitFacts._fields, "order_status"), facts),
+        _Part(
+            "booked",
+            (*split.SplitFacts._fields, "order_status", "transfers"),
+            facts_and_bookings,
+        ),
         _Part("refunded", ("refunded",), sums(refunds, total=Sum("amount"))),
         _Part(
             "disputed",
@@ -228,51 +249,53 @@ def _parts() -> list[_Part]:
                 total=Sum("amount"), fees=Sum("fee"), given=Sum("presented"),
             ),
         ),
-        _Part(
-            "booked",
-            ("strays", "lowest", "highest", *(f"credit_{number}" for number in range(_WIDTH))),
-            _bookings().filter(within("entry__payment")),
-        ),
     ]  # fmt: skip
 
 
-def _bookings() -> QuerySet[Transfer, Any]:
-    """Return the sums of the transfers of each payment."""
-    other = Case(When(~Q(credit__currency=_CURRENCY), then=F("credit__currency")))
-    is_known = Q(credit__currency=F("debit__currency")) & _known("credit") & _known("debit")
-    own: dict[Role, dict[str, Any]] = {role: {"role": role} for role in _OWN}
-    for role in _EXCHANGED:
-        own[role]["currency"] = _CURRENCY
-    return (
-        Transfer.objects.order_by()
-        .values_list("entry__payment")
-        .annotate(
-            strays=Max(Case(When(is_known, then=0), default=1)),
-            lowest=Min(other),
-            highest=Max(other),
-            **{f"own_{role}": Sum(net_of(**own[role])) for role in _OWN},
-            **{
-                f"other_{role}": Sum(net_of(role=role)) - Sum(net_of(**own[role]))
-                for role in _EXCHANGED
-            },
-        )
+class _Listed(Aggregate):
+    """The texts of all rows of a group, with commas between them; None if all are null."""
+
+    function = "GROUP_CONCAT"
+    output_field = TextField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "STRING_AGG(%(expressions)s, ',')"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+
+def _text(separator: str, *parts: Any) -> Func:
+    """Return the text of some columns with a separator between them; null if one is null."""
+    joiner = f" || '{separator}' || "
+    return Func(*parts, template="(%(expressions)s)", arg_joiner=joiner, output_field=TextField())
+
+
+def _transfer() -> Case:
+    """Return the text of one transfer of a payment: its roles, its currency and its amount."""
+    credit, debit = f"{_BOOKED}__credit", f"{_BOOKED}__debit"
+    is_known = Q(**{f"{credit}__currency": F(f"{debit}__currency")})
+    is_known &= _known(credit) & _known(debit)
+    text = _text(
+        " ", f"{credit}__role", f"{debit}__role", f"{credit}__currency", f"{_BOOKED}__amount"
+    )
+    return Case(
+        When(is_known, then=text),
+        When(Q(**{f"{_BOOKED}__isnull": False}), then=Value(_UNUSUAL)),
+        output_field=TextField(),
     )
 
 
 def _known(side: str) -> Q:
-    """Return the condition that a side of a transfer is an account that the sums stand for."""
+    """Return the condition that a side of a transfer is the account that its role tells."""
 
     def account(**fields: Any) -> Q:
         return Q(**{f"{side}__{field}": value for field, value in fields.items()})
 
-    clearing = Concat(
-        Value(f"{Role.CLEARING}:"), "entry__payment__gateway", Value(":"), f"{side}__currency"
-    )
-    is_owned = account(owner=None, role__in=[role for role in _OWN if role not in PERSONAL])
+    clearing = _text(":", Value(Role.CLEARING), "gateway", f"{side}__currency")
+    is_owned = account(owner=None, role__in=_SHARED)
     for role, owner in _OWNERS.items():
-        is_owned |= account(owner=owner, role=role)
+        is_owned |= account(role=role, owner=owner)
     is_own = account(currency=_CURRENCY) | account(role__in=_EXCHANGED)
-    return (is_owned & is_own) | account(role=Role.CLEARING, code=clearing)
+    return account(role=Role.CLEARING, code=clearing) | (is_owned & is_own)
 
 
 @transaction.atomic

@@ -184,10 +184,14 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
         return dict(net)
 
 
-def net_of(**account: object) -> Combinable:
-    """Return the expression for the net of a transfer on the accounts with these fields."""
+def net_of(transfer: str = "", /, **account: object) -> Combinable:
+    """Return the expression for the net of a transfer on the accounts with these fields.
+
+    ``transfer`` is the field that leads from the rows of a query to their transfers.
+    """
+    way = f"{transfer}__" if transfer else ""
     credit, debit = (
-        Case(When(_side(side, account), then=F("amount")), default=0)
+        Case(When(_side(f"{way}{side}", account), then=F(f"{way}amount")), default=0)
         for side in ("credit", "debit")
     )
     return credit - debit

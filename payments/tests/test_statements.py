@@ -4,13 +4,18 @@ import json
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.db.models import F
 
-from payments.models import Coupon, Order, Pool, Statement
+from config import append_only
+from payments.ledger import protection
+from payments.models import Coupon, Order, Pool, Statement, Transfer
 from payments.periods import Month
 from payments.services.buying import checkout
 from payments.services.payouts import payouts, statements
 from payments.services.settling import refunds
 from payments.services.sharing import pools
+from payments.tests.corruptions import settle_constraints
 from payments.tests.kit import VISA
 from payments.tests.months import AUGUST, SEPTEMBER, at, close, watch
 
@@ -113,6 +118,43 @@ def test_a_statement_computes_to_the_same_bytes(story, video, make_user, buy, cr
     bodies = statements.compute(AUGUST, "USD")
     assert bodies[str(creator.pk)] == json.dumps(
         of(creator, AUGUST), sort_keys=True, separators=(",", ":"), ensure_ascii=True
+    )
+
+
+@pytest.mark.promise("statement-reproducible")
+def test_an_old_transfer_that_was_changed_is_found_in_its_month_and_in_each_later_one(
+    story, creator
+):
+    """Opening balances are added up from the transfers: a later month shows what an older one lost."""
+    settle_constraints()
+    for table in protection.TABLES:
+        append_only.release(connection.alias, table)
+    sold = Transfer.objects.filter(entry__kind="capture", credit__owner=creator)
+    sold.filter(pk=sold.earliest("pk").pk).update(amount=F("amount") + 1)
+    for month in (AUGUST, SEPTEMBER):
+        expected = f"the statement {month} USD of creator {creator.pk} differs from the ledger"
+        assert pools.verify_month(month) == [expected]
+
+
+@pytest.mark.promise("statement-reproducible")
+def test_statements_that_are_lost_changed_or_too_many_are_named(story, make_user, creator):
+    """Each is named once, whichever id comes first: a hash that does not fit, a statement that is lost,
+    and one of somebody who earned nothing."""
+    of_august = Statement.objects.filter(period="2026-08")
+    other = of_august.exclude(creator=creator).get()
+    too_many = Statement.objects.create(
+        creator=make_user(), period="2026-08", currency="USD", body="{}",
+        sha256=statements.sha256("{}"),
+    )  # fmt: skip
+    of_august.filter(creator=creator).delete()
+    of_august.filter(pk=other.pk).update(body=other.body + " ")
+    of_creator = "the statement 2026-08 USD of creator"
+    assert sorted(pools.verify_month(AUGUST)) == sorted(
+        [
+            f"{of_creator} {other.creator_id} does not match its hash",
+            f"{of_creator} {too_many.creator_id} differs from the ledger",
+            f"{of_creator} {creator.pk} is missing",
+        ]
     )
 
 

@@ -273,5 +273,17 @@ def _may_be_framed(answer: Answer) -> bool:
     for directive in policy.split(";"):
         name, *sources = directive.split() or [""]
         if name.lower() == "frame-ancestors":
-            return "*" in sources or FOREIGN in sources or "https:" in sources
+            return any(_lets_in(source.lower()) for source in sources)
     return answer.headers.get("x-frame-options", "").upper() not in ("DENY", "SAMEORIGIN")
+
+
+def _lets_in(source: str) -> bool:
+    """Whether a source of a policy is a pattern of FOREIGN (section 6.7.2.8), whatever its port."""
+    scheme, host = FOREIGN.split("://")
+    if source in ("*", f"{scheme}:", "http:"):  # the less safe scheme stands for both
+        return True
+    scheme_given, _, rest = source.rpartition("://")
+    if scheme_given not in ("", scheme, "http"):
+        return False
+    named = rest.partition("/")[0].partition(":")[0]
+    return named in ("*", host) or (named.startswith("*.") and host.endswith(named[1:]))

@@ -1,12 +1,13 @@
 """Requests to a bucket, or a CDN in front of it, by a client without any right."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 
 from streaming.leaks.asking import Answer, Door
-from videos.encryption import versions
+from videos.encryption import keys, versions
 
 
 def clear_answers(segments: Sequence[str]) -> Iterator[tuple[str, Answer, bool]]:
@@ -29,7 +30,8 @@ def clear_answers(segments: Sequence[str]) -> Iterator[tuple[str, Answer, bool]]
 def answers(names: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
     """Ask the bucket for its list and for files, without a key. ``names`` has their names by class.
 
-    Yields nothing where the files lie in a folder, which nobody reaches over the network.
+    Yields nothing where the files lie in a folder, which nobody reaches over the network, and nothing
+    about encrypted segments and their initialisation that CDN_URL lets everybody read.
     """
     if settings.STORAGE != "s3":
         return
@@ -40,4 +42,16 @@ def answers(names: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
     home = f"/{settings.S3_BUCKET}/" if settings.S3_PATH_STYLE else "/"
     yield "list of the bucket", door.ask(f"{home}?list-type=2")
     for kind, name in names.items():
-        yield f"{kind} in the bucket", door.ask(home + quote(settings.S3_PREFIX + name))
+        answer = door.ask(home + quote(settings.S3_PREFIX + name))
+        if not (answer.is_open and _may_be_public(name, answer)):
+            yield f"{kind} in the bucket", answer
+
+
+def _may_be_public(name: str, answer: Answer) -> bool:
+    """Whether everybody may read an object: what players fetch from CDN_URL, and no clear segment."""
+    version = PurePosixPath(name).parts[-3:][0]
+    if not settings.CDN_URL or not keys.is_encrypted(version) or keys.is_common(version):
+        return False
+    if name.endswith(versions.SEGMENT):
+        return not versions.is_clear(answer.body[:8], len(answer.body))
+    return name.endswith("/init.mp4")

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from streaming.leaks import assets, public
+from streaming.leaks import assets, checking, public
 from streaming.leaks.asking import Answer, Door
 from streaming.tests.test_encryption_in_browser import elsewhere
 
@@ -54,3 +54,19 @@ def test_segments_of_another_host_are_found_in_playlists(cdn, monkeypatch):
 
     assert found == []
     assert playback.elsewhere == segments
+
+
+@pytest.mark.parametrize(
+    ("sources", "is_framed"),
+    [
+        ("'self'", False), ("'none'", False), ("", False), ("blog.example:*", False),
+        ("https://blog.example", False), ("*.blog.example:*", False), ("thief.example.org", False),
+        ("*", True), ("https:", True), ("HTTP:", True), ("thief.example:*", True), ("*:*", True),
+        ("https://*", True), ("https://thief.example/x", True), ("*.example:*", True),
+        ("'self' blog.example http://thief.example:8000", True),
+    ],
+)  # fmt: skip
+def test_every_form_of_a_source_that_lets_a_foreign_frame_in(sources, is_framed):
+    policy = f"default-src 'none'; frame-ancestors {sources}; base-uri 'none'"
+    answer = Answer(200, {"content-security-policy": policy}, b"")
+    assert checking._may_be_framed(answer) is is_framed

@@ -15,8 +15,8 @@ from streaming.tests.engines_kit import ENGINES, HERE, ORIGIN, assert_refused, s
 from videos.encryption import content_keys, keys
 
 SECRET = b"s" * 32
-VERSION = "ks" + keys.secret_id(SECRET) + "0123456789ab"
-OF_PROVIDER = "kp" + "0" * 8 + "0123456789ab"
+VERSION = "cs" + keys.secret_id(SECRET) + "0123456789ab"
+OF_PROVIDER = "cp" + "0" * 8 + "0123456789ab"
 SETTINGS = {"HLS_KEYS": [SECRET], "LICENCE_SERVERS": {}, "KEY_PROVIDER": ""}
 
 
@@ -130,7 +130,7 @@ def test_no_other_version_has_keys_here(engine):
         VERSION[:-1] + "c",  # there is none
         "v1",  # it is clear
         OF_PROVIDER,
-        "ks" + keys.secret_id(b"t" * 32) + VERSION[10:],
+        "cs" + keys.secret_id(b"t" * 32) + VERSION[10:],
         "k" + keys.secret_id(SECRET) + "30" + "0123456789ab",  # whole segments: AES-128
     ):
         status, _, answer = ask(engine, body, version=version)
@@ -159,10 +159,27 @@ def test_a_long_body_is_refused(engine):
     assert_refused(ask(engine, b"[" * 4097), 413, "too_large")
 
 
+@pytest.mark.parametrize(
+    ("grant", "status", "code"), [(None, 413, "too_large"), ("x" * 64, 401, "grant_invalid")]
+)
+def test_a_long_body_is_refused_before_it_has_arrived(engine, grant, status, code):
+    """Nobody fills a disk with it: nginx would keep all of it first."""
+    client = Connection(engine.port)
+    try:
+        more = {"grant": grant} if grant else {}
+        path = engine.path("licence", version=VERSION, **more)
+        client.ask(path, "POST", f"Content-Length: {10**12}\r\n")
+        client.socket.sendall(b"[" * 8192)
+        found, headers = client.head()
+        assert found == status
+        body = json.loads(client.read(int(headers["content-length"])))
+        assert body["errors"][0]["code"] == code
+    finally:
+        client.close()
+
+
 def test_a_body_that_does_not_arrive_is_given_up(engine, monkeypatch):
     monkeypatch.setattr(licences, "_BODY_SECONDS", 0.2)
-    if engine.is_nginx:
-        pytest.skip("nginx itself waits for the body")
     client = Connection(engine.port)
     try:
         path = engine.path("licence", version=VERSION)

@@ -10,14 +10,17 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from django.db import connections
 from playwright.sync_api import Frame, Page, expect
 
 from accounts import tokens
 from config.tests import browser, npm
 from config.tests.axe import assert_accessible
+from streaming import sessions
 from streaming.models import PlaybackSession
 from streaming.tests.player import play, seconds_played
 from videos.models import Video
@@ -285,6 +288,49 @@ def test_a_lost_network_is_said_and_playback_goes_on(chromium, make):
         page.context.set_offline(False)
         expect(page.locator("#toast")).to_be_hidden()
         processes.wait_for(lambda: seconds_played(page) > 12)
+
+
+def aside(act):
+    """Use the database in another thread: Playwright's own has an event loop."""
+
+    def run():
+        try:
+            return act()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
+
+
+def end_all(reason: str) -> None:
+    aside(lambda: sessions.end(PlaybackSession.objects.all(), PlaybackSession.EndReason(reason)))
+
+
+def test_after_a_pause_of_hours_one_press_goes_on(chromium, make):
+    """The session ended meanwhile, by nobody's deed: no message, and the same place in the video."""
+    video = make()
+    with service(chromium) as (running, site):
+        page = running.new_page()
+        page.clock.install()
+        page.goto(f"{site}/watch/{video.pk}")
+        play(page, seconds=2)
+        page.locator("video").click()
+        end_all("idle")
+        place = seconds_played(page)
+        page.clock.fast_forward("02:00:00")
+
+        page.locator("video").click()
+
+        processes.wait_for(lambda: aside(PlaybackSession.objects.count) == 2)
+        processes.wait_for(lambda: seconds_played(page) > place + 3)
+        assert not page.get_by_role("alert").is_visible()
+
+        # A session that ends while it plays is somebody's deed: that is said, and not undone.
+        end_all("stopped")
+        page.clock.fast_forward("00:11")
+        expect(page.get_by_role("alert")).to_contain_text("ended")
+    assert PlaybackSession.objects.count() == 2
 
 
 HOST_PAGE = """<!doctype html><meta charset="utf-8"><title>A blog</title><h1>A blog</h1>

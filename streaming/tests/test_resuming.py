@@ -4,11 +4,14 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from payments.services.buying import orders
+
 pytestmark = pytest.mark.django_db
 
 
-def started(client, video, agent="Phone/1.0") -> dict:
-    token = client.get(f"/api/v1/stream/{video.pk}").json()
+def started(client, video, agent="Phone/1.0", *, preview=False) -> dict:
+    wanted = "?preview=true" if preview else ""
+    token = client.get(f"/api/v1/stream/{video.pk}{wanted}").json()
     headers = {"HTTP_ACCEPT": "application/json", "HTTP_USER_AGENT": agent}
     return client.get(token["stream_url"], **headers).json()
 
@@ -75,3 +78,33 @@ def test_a_session_that_goes_on_keeps_its_place(client_for, make_video):
     beat(client, client.get(token, **headers).json(), 77)
 
     assert client.get(token, **headers).json()["resume_seconds"] == 77
+
+
+def test_a_preview_begins_anew_where_the_viewer_was_after_its_end(
+    client_for, viewer, make_video, creator, buy, admin
+):
+    """A buyer whose money was given back sees the preview, and not only its end."""
+    client = client_for(viewer)
+    video = make_video(creator=creator, price=500, preview_seconds=30, duration_seconds=600)
+    order = buy(viewer, video)
+    beat(client, started(client, video), 400)
+    orders.give_back(order_id=order.pk, amount=None, reason="test", actor=admin)
+
+    preview = started(client, video, preview=True)
+    assert preview["is_preview"] is True
+    assert preview["resume_seconds"] == 0
+    beat(client, preview, 12)
+    assert started(client, video, preview=True)["resume_seconds"] == 12
+
+
+def test_after_the_preview_the_buyer_goes_on_at_its_end(
+    client_for, viewer, make_video, creator, buy
+):
+    client = client_for(viewer)
+    video = make_video(creator=creator, price=500, preview_seconds=30, duration_seconds=600)
+    beat(client, started(client, video, preview=True), 30, "ended")
+    assert started(client, video, preview=True)["resume_seconds"] == 0
+
+    buy(viewer, video)
+
+    assert started(client, video)["resume_seconds"] == 30

@@ -43,6 +43,7 @@ _SCHEMES = {
 }
 _MPD = "urn:mpeg:dash:schema:mpd:2011"
 _FORMAT = re.compile(r'KEYFORMAT="([^"]*)"')
+_HEAD_BYTES = 256 * 1024  # has the boxes before the samples of any segment
 _BOXES = (b"schm", b"tenc")  # of the init segment of an encrypted track (ISO/IEC 23001-7)
 
 
@@ -151,7 +152,8 @@ def fault_of_file(path: Path) -> str:
     """Return what is wrong with an init segment or segment, as its boxes say; "" for other files."""
     if path.suffix not in (".m4s", ".mp4"):
         return ""
-    head = path.read_bytes()[: 256 * 1024]
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
     if path.suffix == ".mp4":
         is_protected = all(box in head for box in _BOXES) and b"cbcs" in head
         return "" if is_protected else "is not encrypted"

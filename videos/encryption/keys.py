@@ -10,8 +10,12 @@ one number belong to one period in all renditions.
 
 The name of a version in common encryption (cbcs) says whose keys it has (`content_keys`)::
 
-    ks | first 8 digits of the secret's id            | 12 random ones: derived here
-    kp | first 8 digits of the hash of KEY_PROVIDER   | 12 random ones: of the provider
+    cs | first 8 digits of the secret's id            | 12 random ones: derived here
+    cp | first 8 digits of the hash of KEY_PROVIDER   | 12 random ones: of the provider
+
+It does not begin with MARK, because what does may lie in a public place (docs/operations.md), and one
+key opens all of such a version. The first ones were called ``ks`` and ``kp``; `encrypt_videos` makes
+them anew.
 """
 
 import hashlib
@@ -26,13 +30,13 @@ from django.conf import settings
 
 PERIOD_SECONDS = 120
 KEY_BYTES = 16
-MARK = "k"  # begins the names of encrypted versions: no other name does
+MARK = "k"  # begins the names of versions in AES-128: no other name of a new version does
 FOLDER = "keys"  # of the addresses of keys, inside the version's; no file is there
 _MOST_SEGMENTS = 99
 VERSION = r"k[0-9a-f]{8}[0-9]{2}[0-9a-f]{12}"
 _VERSION = re.compile(r"k(?P<secret>[0-9a-f]{8})(?P<segments>[0-9]{2})[0-9a-f]{12}")
-COMMON_VERSION = r"k[ps][0-9a-f]{20}"
-_COMMON = re.compile(r"k(?P<by>[ps])(?P<secret>[0-9a-f]{8})[0-9a-f]{12}")
+COMMON_VERSION = r"[ck][ps][0-9a-f]{20}"
+_COMMON = re.compile(r"[ck](?P<by>[ps])(?P<secret>[0-9a-f]{8})[0-9a-f]{12}")
 
 
 class Period(NamedTuple):
@@ -72,9 +76,13 @@ def is_current(version: str) -> bool:
 
 
 def is_wanted(version: str) -> bool:
-    """Return whether a version is encrypted as HLS_ENCRYPTION says, also with an earlier secret."""
+    """Return whether a version is encrypted as HLS_ENCRYPTION says, also with an earlier secret.
+
+    One in common encryption whose name lets it lie in a public place is not.
+    """
     is_right = is_common(version) == (settings.HLS_ENCRYPTION == "cbcs")
-    return is_encrypted(version) and is_right and version[:2] != _other_giver()
+    is_public = is_common(version) and version.startswith(MARK)
+    return is_encrypted(version) and is_right and not is_public and version[:2] != _other_giver()
 
 
 def is_known(version: str) -> bool:
@@ -142,13 +150,13 @@ def derived(video: uuid.UUID, version: str, track: str, purpose: str) -> bytes |
 
 def _other_giver() -> str:
     """Return the beginning of names whose keys the settings do not want: derived, or of a provider."""
-    return "ks" if settings.KEY_PROVIDER else "kp"
+    return "cs" if settings.KEY_PROVIDER else "cp"
 
 
 def _common_head() -> str:
     if settings.KEY_PROVIDER:
-        return f"kp{_provider_id()}"
-    return f"ks{secret_id(settings.HLS_KEYS[0])}"
+        return f"cp{_provider_id()}"
+    return f"cs{secret_id(settings.HLS_KEYS[0])}"
 
 
 def _provider_id() -> str:

@@ -11,7 +11,7 @@ from audit.actions import AuditAction
 from config.errors import NotVisible
 from videos.errors import TooManyCaptions
 from videos.models import Video
-from videos.presentation import cues, refreshing, words
+from videos.presentation import cues, embedded, refreshing, words
 from videos.presentation.models import Caption
 
 MOST_CAPTIONS = 100
@@ -40,7 +40,7 @@ def add_caption(*, video: Video, actor: User, **details: Unpack[CaptionDetails])
     if video.captions.count() >= MOST_CAPTIONS:
         raise TooManyCaptions()
     columns = _columns(video, details)
-    columns["label"] = details.get("label") or refreshing.language_name(details["language"])
+    columns["label"] = details.get("label") or embedded.language_name(details["language"])
     if columns.get("is_default"):
         video.captions.filter(is_default=True).update(is_default=False)
     caption = Caption.objects.create(video=video, **columns)

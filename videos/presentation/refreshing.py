@@ -1,23 +1,25 @@
 """Bringing the files beside a version's segments in line with the database.
 
 A change calls ``mark`` in its transaction. The files are written after the commit, by ``refresh``. If
-the process dies in between, a worker finds the row by ``mend`` and writes them.
+the process dies in between, a worker finds the row by ``mend`` and writes them. The files of a new
+version are written before it is published (`videos.presentation.beforehand`).
 """
 
 import logging
 import uuid
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from django.db import connections, transaction
 from django.db.models import F
-from django.utils.translation import get_language_info
 
 from videos import durable, storage
 from videos.encryption import common, keys, versions
 from videos.errors import StorageAway
 from videos.models import Video
-from videos.presentation import cues, words
+from videos.presentation import cues, embedded
+from videos.presentation.embedded import language_name
 from videos.presentation.models import Caption, Presentation
 from videos.processing import extras, manifests, storyboards
 from videos.processing.extras import Extras, Sound
@@ -99,16 +101,43 @@ def _write(video: Video, due: Presentation, folder: Path) -> None:
     if found is not None and due.source != due.taken_from:
         _take_over(video, due, found)
         video.refresh_from_db(fields=["chapters"])
-    sounds = _sounds(folder, found.sounds if found else [])
-    seconds = video.duration_seconds or 0.0
-    texts = [_track(caption, seconds) for caption in video.captions.order_by("pk")]
-    manifests.compose(folder, texts=texts, sounds=sounds, seconds=seconds)
-    if keys.is_common(folder.name):
-        common.place(folder, version=folder.name)
-    elif keys.is_encrypted(folder.name):
-        versions.place(folder, video=video.pk, version=folder.name)
-    _write_chapters(video, folder, seconds)
-    facts = {
+    facts = compose(
+        folder,
+        video=video.pk,
+        version=folder.name,
+        captions=video.captions.order_by("pk"),
+        chapters=video.chapters,
+        sounds=found.sounds if found else [],
+        seconds=video.duration_seconds or 0.0,
+    )
+    if any(getattr(video, name) != value for name, value in facts.items()):
+        Video.objects.filter(pk=video.pk, current_version=folder.name).update(**facts)
+
+
+def compose(
+    folder: Path,
+    *,
+    video: uuid.UUID,
+    version: str,
+    captions: Iterable[Caption],
+    chapters: list[dict[str, object]],
+    sounds: list[Sound],
+    seconds: float,
+) -> dict[str, object]:
+    """Write the texts and manifests of a version into its folder.
+
+    Returns the columns of the video that follow from its files. ``sounds`` are what the source says of
+    the sound tracks; ``seconds`` is how long the version lasts. Safe to repeat. Raises OSError.
+    """
+    labelled = _sounds(folder, sounds)
+    texts = [_track(caption, seconds) for caption in captions]
+    manifests.compose(folder, texts=texts, sounds=labelled, seconds=seconds)
+    if keys.is_common(version):
+        common.place(folder, version=version)
+    elif keys.is_encrypted(version) and keys.is_known(version):  # nobody can play it otherwise
+        versions.place(folder, video=video, version=version)
+    _write_chapters(folder, chapters, seconds)
+    return {
         "audio_tracks": [
             {
                 "language": sound.language or "und",
@@ -116,55 +145,21 @@ def _write(video: Video, due: Presentation, folder: Path) -> None:
                 "is_default": sound.is_default,
                 "roles": list(sound.roles),
             }
-            for sound in sounds
+            for sound in labelled
         ],
         "has_storyboard": (folder / storyboards.FOLDER / storyboards.INDEX).is_file(),
     }
-    if any(getattr(video, name) != value for name, value in facts.items()):
-        Video.objects.filter(pk=video.pk, current_version=folder.name).update(**facts)
 
 
 @transaction.atomic
 def _take_over(video: Video, due: Presentation, found: Extras) -> None:
-    """Make rows of a source's embedded captions and chapters, once for each source.
-
-    They replace those of an earlier source. Captions that the owner has uploaded or edited stay, and so
-    do chapters that the owner has set. A caption that the owner deletes does not come back when the
-    same source is processed again.
-    """
+    """Make rows of a source's embedded captions and chapters, once for each source."""
     # In this order, as in every change of captions and chapters.
     Video.objects.select_for_update(no_key=True).get(pk=video.pk)
     row = Presentation.objects.select_for_update().get(pk=due.pk)
     if row.source != due.source or row.taken_from == row.source:
         return
-    of_before = (Caption.Origin.EMBEDDED, Caption.Origin.AUTOMATIC)
-    Caption.objects.filter(video=video, origin__in=of_before).delete()
-    may_be_default = not Caption.objects.filter(video=video, is_default=True).exists()
-    for text in found.texts:
-        is_default = text.is_default and may_be_default
-        may_be_default = may_be_default and not is_default
-        caption = Caption.objects.create(
-            video=video,
-            language=text.language,
-            label=text.title or language_name(text.language),
-            kind=Caption.Kind.CAPTIONS if text.is_sdh else Caption.Kind.SUBTITLES,
-            is_forced=text.is_forced,
-            is_sdh=text.is_sdh,
-            is_default=is_default,
-            origin=Caption.Origin.EMBEDDED,
-            text=text.text,
-            cues=text.cues,
-        )
-        words.index(caption)
-    changes: dict[str, object] = {"source_notes": found.notes}
-    if not row.chapters_are_own:
-        end = video.duration_seconds or 0.0
-        changes["chapters"] = [
-            {"start_seconds": start, "title": title}
-            for start, title in found.chapters
-            if start < end
-        ]
-    Video.objects.filter(pk=video.pk).update(**changes)
+    embedded.save(video, embedded.of_source(video, row, found, video.duration_seconds or 0.0))
     Presentation.objects.filter(pk=row.pk).update(taken_from=row.source)
 
 
@@ -219,18 +214,9 @@ def _sound_label(sound: Sound) -> str:
     return f"{name} ({', '.join(purposes)})" if purposes else name
 
 
-def language_name(tag: str) -> str:
-    """Return the name of a language in itself, such as "Deutsch", or its tag if Django knows none."""
-    try:
-        name: str = get_language_info(tag.lower())["name_local"]
-    except KeyError:
-        return tag
-    return name[:1].upper() + name[1:]
-
-
-def _write_chapters(video: Video, folder: Path, seconds: float) -> None:
-    if video.chapters:
-        durable.replace(folder / CHAPTERS, chapters_as_webvtt(video.chapters, seconds).encode())
+def _write_chapters(folder: Path, chapters: list[dict[str, object]], seconds: float) -> None:
+    if chapters:
+        durable.replace(folder / CHAPTERS, chapters_as_webvtt(chapters, seconds).encode())
     else:
         (folder / CHAPTERS).unlink(missing_ok=True)
 

@@ -22,7 +22,7 @@ from videos import storage
 from videos.encryption import common, content_keys, keys, versions
 from videos.encryption.content_keys import ContentKey
 from videos.models import Video
-from videos.presentation import refreshing
+from videos.presentation import beforehand, refreshing
 from videos.processing.pipeline import Output
 
 
@@ -108,10 +108,12 @@ def remake(video: Video, *, encrypted: bool) -> bool:
         with storage.store().reading(old_name) as (source, bring):
             names = storage.store().files(old_name)
             _remake(video, old, new, source, folder, names, bring, given)
+        seconds = video.duration_seconds or 0.0
+        presented = beforehand.prepare(video, folder, version=new, seconds=seconds)
         storage.store().publish(folder, new_name, lasting=True)
     finally:
         shutil.rmtree(outer, ignore_errors=True)
-    if _switch(video, old, new, encrypted=encrypted):
+    if _switch(video, old, new, presented, encrypted=encrypted):
         return True
     storage.store().remove(new_name)
     return False
@@ -165,13 +167,20 @@ def _remake(
 
 
 @transaction.atomic
-def _switch(video: Video, old: str, new: str, *, encrypted: bool) -> bool:
+def _switch(
+    video: Video,
+    old: str,
+    new: str,
+    presented: beforehand.Prepared | None,
+    *,
+    encrypted: bool,
+) -> bool:
     """Make ``new`` the current version if ``old`` still is."""
     named = Video.objects.filter(pk=video.pk, current_version=old, purged_at=None)
     if not named.update(current_version=new, switched_at=Now()):
         return False
     video.refresh_from_db()
-    refreshing.mark(video)
+    beforehand.adopt(video, presented)
     action = AuditAction.VIDEO_ENCRYPTED if encrypted else AuditAction.VIDEO_DECRYPTED
     audit.record(actor=None, action=action, target=video, version=new)
     return True

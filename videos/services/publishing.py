@@ -21,6 +21,7 @@ from videos import jobs, storage
 from videos.encryption import keys
 from videos.errors import LeaseLost, StorageAway
 from videos.models import ProcessingJob, Video
+from videos.presentation import beforehand
 from videos.processing import early, growing, pipeline
 from videos.processing.errors import FetchFailed, Rejected, ToolFailed
 from videos.processing.pipeline import Output
@@ -140,6 +141,7 @@ def publish(
 ) -> None:
     """Publish a finished version: rename its folder, then switch the video to it in one transaction.
 
+    A full version has its captions, chapters and labels before that (`videos.presentation.beforehand`).
     The transaction ends the job, or returns it to the queue after an early version; both check the
     fence. It sends ``video_published`` for a full version. With HLS_ENCRYPTION it is encrypted before,
     with the keys that were ``prepared`` or are asked for now.
@@ -154,10 +156,19 @@ def publish(
         if clock:
             clock.enter("encrypt")
         version = encrypting.encrypt_output(output, job.video_id, prepared)
+    presented = None
+    if output.is_full:
+        presented = beforehand.prepare(
+            job.video,
+            output.directory,
+            version=version,
+            seconds=output.duration_seconds,
+            source=job.source_path,
+        )
     size = bytes_of(output.directory)
     seconds = clock.seconds() if clock else {}
     end = jobs.finish if output.is_full else jobs.go_on
-    _switch(job, output, completeness, end, version, seconds)
+    _switch(job, output, completeness, end, version, seconds, presented)
     if output.is_full:
         tell_finished(job, output, seconds, size)
 
@@ -190,6 +201,7 @@ def _switch(
     end_attempt: Callable[[ProcessingJob], None],
     version: str = "",
     seconds: dict[str, float] | None = None,
+    presented: beforehand.Prepared | None = None,
 ) -> Path:
     version = version or uuid.uuid4().hex[:12]
     is_full = completeness is Completeness.FULL
@@ -219,6 +231,8 @@ def _switch(
             times = {"seconds": seconds} if seconds else {}
             audit.record(actor=None, action=action, target=video, version=version, **times)
             if is_full:
+                beforehand.adopt(video, presented, source=video.source_path)
+                video.refresh_from_db()
                 video_published.send(sender=Video, video=video)
                 if settings.CAPTIONS_MODEL:
                     transcribing.queue(video)

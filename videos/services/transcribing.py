@@ -12,7 +12,7 @@ from videos import jobs
 from videos.encryption import reading
 from videos.errors import LeaseLost
 from videos.models import Caption, ProcessingJob, Video
-from videos.presentation import cues, refreshing, words
+from videos.presentation import cues, embedded, refreshing, words
 from videos.processing import manifests, speech
 from videos.processing.errors import Rejected
 from videos.processing.packager import MASTER
@@ -118,7 +118,7 @@ def _finish(job: ProcessingJob, heard: Heard, language: str) -> None:
     caption = Caption.objects.create(
         video=video,
         language=language,
-        label=f"{refreshing.language_name(language)} (automatic)",
+        label=f"{embedded.language_name(language)} (automatic)",
         kind=Caption.Kind.CAPTIONS,
         is_automatic=True,
         origin=Caption.Origin.AUTOMATIC,

@@ -211,6 +211,22 @@ def process_next(process_stage):
 
 
 @pytest.fixture
+def publish(media, received, process_next, creator):
+    """A function that makes a video of a clip, or gives a video another clip, and processes it."""
+
+    def make(clip=None, video=None) -> Video:
+        video = video or catalogue.create_video(creator=creator, title="A video")
+        received_file = received(clip) if clip else received()
+        sources.attach_source(video=video, received=received_file, actor=creator)
+        process_next()
+        video.refresh_from_db()
+        assert video.status == Video.Status.READY, video.job.error_detail
+        return video
+
+    return make
+
+
+@pytest.fixture
 def tus(client_for, creator, media, monkeypatch):
     """The creator as a client of tus, on a disk that does not wait."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)  # a busy disk takes a second for each

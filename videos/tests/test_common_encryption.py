@@ -6,11 +6,10 @@ import shutil
 import subprocess
 import uuid
 import xml.etree.ElementTree as ET
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from videos import doctor, storage
 from videos.encryption import common, content_keys, keys, reading, versions
@@ -19,11 +18,11 @@ from videos.models import ProcessingJob, Video
 from videos.presentation import posters
 from videos.processing import cage, tools
 from videos.services import catalogue, encrypting, reprocessing, sources
+from videos.tests.encryption_kit import SECONDS, SECRETS, run, segments
 from videos.tests.media import ffmpeg, h264, picture, tone
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SECRETS = [b"1" * 32, b"2" * 32]
-SECONDS, PICTURES = 10, 250
+PICTURES = 250
 CENC = "{urn:mpeg:cenc:2013}"
 MPD = "{urn:mpeg:dash:schema:mpd:2011}"
 WIDEVINE = "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed"
@@ -51,34 +50,24 @@ def _settings(settings, media, encoded_once):
 
 
 @pytest.fixture
-def publish(creator, received, process_next, long_clip, settings):
-    """A function that uploads the clip and processes it to its end."""
+def package(publish, long_clip, settings):
+    """A function that publishes the clip with one way of HLS_ENCRYPTION."""
 
     def made(encryption: str) -> Video:
         settings.HLS_ENCRYPTION = encryption
-        video = catalogue.create_video(creator=creator, title="A video")
-        sources.attach_source(video=video, received=received(long_clip), actor=creator)
-        process_next()
-        video.refresh_from_db()
-        assert video.status == Video.Status.READY
-        return video
+        return publish(long_clip)
 
     return made
 
 
 @pytest.fixture
-def clear(publish) -> Video:
-    return publish("none")
+def clear(package) -> Video:
+    return package("none")
 
 
 @pytest.fixture
-def encrypted(publish) -> Video:
-    return publish("cbcs")
-
-
-def segments(folder) -> dict[str, bytes]:
-    names = versions.names_in(folder)
-    return {name: (folder / name).read_bytes() for name in names if name.endswith(".m4s")}
+def encrypted(package) -> Video:
+    return package("cbcs")
 
 
 def opened(video: Video, tmp_path) -> dict[str, bytes]:
@@ -89,12 +78,6 @@ def opened(video: Video, tmp_path) -> dict[str, bytes]:
         segment_seconds=video.segment_seconds,
     )  # fmt: skip
     return segments(target)
-
-
-def run(*arguments) -> str:
-    out = StringIO()
-    call_command("encrypt_videos", *arguments, stdout=out, stderr=out)
-    return out.getvalue()
 
 
 def decoded(folder, track: str, key: bytes | None, tmp_path) -> tuple[int, str]:
@@ -267,9 +250,9 @@ def test_a_licence_server_is_named_and_the_keys_are_not_given(encrypted, setting
 
 @pytest.mark.parametrize("other", ["none", "aes-128"])
 def test_published_versions_are_encrypted_and_made_clear_again(
-    publish, settings, trail, tmp_path, other
+    package, settings, trail, tmp_path, other
 ):
-    video = publish(other)
+    video = package(other)
     old = video.version_folder
     before = {name: (old / name).read_bytes() for name in versions.names_in(old)}
     settings.HLS_ENCRYPTION = "cbcs"
@@ -295,6 +278,26 @@ def test_published_versions_are_encrypted_and_made_clear_again(
         assert "AES-128" in (video.version_folder / "240p.m3u8").read_text()
         assert reprocessing.fault_of(video) == ""
     assert not list((settings.MEDIA_ROOT / "uploads").glob("version-*"))
+
+
+def test_no_version_may_lie_in_the_public_place_of_aes_128(package, settings, monkeypatch):
+    """Everybody may read `videos/*/k*/` there, and one key opens all of a version of cbcs."""
+    with monkeypatch.context() as patched:  # as the first release of cbcs named them
+        secret = keys.secret_id(SECRETS[0])
+        patched.setattr(keys, "_common_head", lambda: f"ks{secret}")
+        video = package("cbcs")
+    old = video.current_version
+    assert old.startswith("ks")
+    assert reprocessing.fault_of(video) == ""
+    assert content_keys.are_given(old)
+    assert [each.level.name for each in doctor.encryption()] == ["WARNING"]
+
+    assert "1 encrypted, 0 left." in run()
+
+    video.refresh_from_db()
+    assert keys.is_common(video.current_version)
+    assert not video.current_version.startswith(keys.MARK)
+    assert [each.level.name for each in doctor.encryption()] == ["OK"]
 
 
 def test_a_planted_clear_segment_is_found(encrypted, clear, settings):
@@ -374,13 +377,13 @@ NOT_CALLABLE = 3
 HERE = "videos.tests.test_common_encryption"
 
 
-def test_the_keys_of_a_provider_are_used_and_never_given(publish, settings, tmp_path):
+def test_the_keys_of_a_provider_are_used_and_never_given(package, settings, tmp_path):
     settings.KEY_PROVIDER = f"{HERE}.VendorClass"
     ASKED.clear()
-    video = publish("cbcs")
+    video = package("cbcs")
     version = video.current_version
 
-    assert version.startswith("kp")
+    assert version.startswith("cp")
     assert ASKED[-1] == (video.pk, version, ("video", "audio"))
     wanted = vendor(video.pk, version, ("video", "audio"))
     assert decoded(video.version_folder, "240p", wanted["video"].key, tmp_path)[0] == PICTURES
@@ -445,7 +448,7 @@ def test_a_job_waits_for_a_provider_that_is_away(
     assert keys.is_common(video.current_version)
 
 
-def test_the_boxes_of_a_provider_replace_those_of_the_packager(publish, settings, monkeypatch):
+def test_the_boxes_of_a_provider_replace_those_of_the_packager(package, settings, monkeypatch):
     box = bytes.fromhex("00000024" + "70737368" + "00000000" + WIDEVINE[9:].replace("-", "")
                         + "00000004" + "cafebabe")  # fmt: skip
 
@@ -456,7 +459,7 @@ def test_the_boxes_of_a_provider_replace_those_of_the_packager(publish, settings
     settings.KEY_PROVIDER = f"{HERE}.vendor_with_box"
     settings.LICENCE_SERVERS = {"com.widevine.alpha": "https://drm.example/w"}
     content_keys.load.cache_clear()
-    video = publish("cbcs")
+    video = package("cbcs")
 
     init = (video.version_folder / "240p" / "init.mp4").read_bytes()
     assert box in init

@@ -8,11 +8,10 @@ import subprocess
 import time
 import tracemalloc
 import uuid
-from io import StringIO
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from audit.models import AuditEntry
 from config import env
@@ -20,14 +19,14 @@ from videos import doctor, storage
 from videos.encryption import keys, reading, versions
 from videos.models import ProcessingJob, Video
 from videos.presentation import posters
+from videos.presentation.models import Presentation
 from videos.processing import tools
 from videos.services import catalogue, encrypting, garbage, reprocessing, sources
 from videos.tests import processes
+from videos.tests.encryption_kit import SECONDS, SECRETS, contents, run, segments
 from videos.tests.media import make_clip
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SECRETS = [b"1" * 32, b"2" * 32]
-SECONDS = 10
 KEY = re.compile(r'#EXT-X-KEY:METHOD=AES-128,URI="keys/(\d+)",IV=0x([0-9a-f]{32})')
 
 
@@ -45,35 +44,15 @@ def _short_periods(monkeypatch, settings, media, encoded_once):
 
 
 @pytest.fixture
-def publish(creator, received, process_next, long_clip):
-    """A function that uploads the clip and processes it to its end."""
-
-    def made() -> Video:
-        video = catalogue.create_video(creator=creator, title="A video")
-        sources.attach_source(video=video, received=received(long_clip), actor=creator)
-        process_next()
-        video.refresh_from_db()
-        assert video.status == Video.Status.READY
-        return video
-
-    return made
-
-
-@pytest.fixture
-def clear(publish, settings) -> Video:
+def clear(publish, long_clip, settings) -> Video:
     settings.HLS_ENCRYPTION = "none"
-    return publish()
+    return publish(long_clip)
 
 
 @pytest.fixture
-def encrypted(publish, settings) -> Video:
+def encrypted(publish, long_clip, settings) -> Video:
     settings.HLS_ENCRYPTION = "aes-128"
-    return publish()
-
-
-def contents(folder):
-    """All files of a version but the lock, by their names."""
-    return {name: (folder / name).read_bytes() for name in versions.names_in(folder)}
+    return publish(long_clip)
 
 
 def period_of(video: uuid.UUID, version: str, number: int) -> keys.Period:
@@ -109,16 +88,6 @@ def opened(video: Video) -> dict[str, bytes]:
                 assert plain[-plain[-1] :] == bytes([plain[-1]]) * plain[-1]
                 found[name] = plain[: -plain[-1]]
     return found
-
-
-def segments(folder) -> dict[str, bytes]:
-    return {name: data for name, data in contents(folder).items() if name.endswith(".m4s")}
-
-
-def run(*arguments) -> str:
-    out = StringIO()
-    call_command("encrypt_videos", *arguments, stdout=out, stderr=out)
-    return out.getvalue()
 
 
 def test_a_new_version_is_encrypted_and_its_playlists_open_it(encrypted, clear):
@@ -235,7 +204,7 @@ def test_another_secret_makes_versions_anew(encrypted, settings):
     assert opened(encrypted) == wanted
 
 
-def test_a_version_of_a_lost_secret_is_left_as_it_is(encrypted, settings):
+def test_a_version_of_a_lost_secret_is_left_as_it_is(encrypted, settings, caplog):
     settings.HLS_KEYS = [b"3" * 32]
     before = contents(encrypted.version_folder)
 
@@ -247,6 +216,10 @@ def test_a_version_of_a_lost_secret_is_left_as_it_is(encrypted, settings):
     assert encrypted.current_version == old
     assert contents(encrypted.version_folder) == before
     assert not list((settings.MEDIA_ROOT / "uploads").glob("version-*"))
+    # Its playlists are not tried again for ever: another secret would not make them right.
+    row = Presentation.objects.get()
+    assert row.written == row.changed
+    assert not [each for each in caplog.records if each.exc_info]
 
 
 def test_a_kill_loses_nothing_and_the_next_run_goes_on(clear, settings, monkeypatch):
@@ -274,9 +247,11 @@ def test_a_kill_loses_nothing_and_the_next_run_goes_on(clear, settings, monkeypa
 
 @pytest.mark.long
 @pytest.mark.programs
-def test_a_process_that_is_killed_leaves_every_video_whole(clear, publish, settings, media):
+def test_a_process_that_is_killed_leaves_every_video_whole(
+    clear, publish, long_clip, settings, media
+):
     """SIGKILL while it writes the new version, or a moment later; then a run that is let to its end."""
-    other = publish()
+    other = publish(long_clip)
     settings.HLS_ENCRYPTION = "aes-128"
     wanted = segments(clear.version_folder)
     for wait in (0.0, 0.01, 0.05):

@@ -53,22 +53,6 @@ def rich_clip(tmp_path):
     return path
 
 
-@pytest.fixture
-def publish(media, received, process_next, creator):
-    """A function that makes a video of a clip, or gives a video another clip, and processes it."""
-
-    def make(clip=None, video=None) -> Video:
-        video = video or catalogue.create_video(creator=creator, title="A video")
-        received_file = received(clip) if clip else received()
-        sources.attach_source(video=video, received=received_file, actor=creator)
-        process_next()
-        video.refresh_from_db()
-        assert video.status == Video.Status.READY, video.job.error_detail
-        return video
-
-    return make
-
-
 def reprocess(video, process_next) -> None:
     """Process the same source again, as `manage.py reprocess` does."""
     Video.objects.filter(pk=video.pk).update(status=Video.Status.FAILED)

@@ -185,12 +185,15 @@ def plain_writer(pool: Pool, month: Month, currency: str) -> Callable[[str, int,
     about_month = f'"payouts":[],"period":"{month}"'
     total = f'"total_seconds":{pool.total_seconds}'
 
+    nothing = to_text(0, currency)
+
     def write(creator: str, opening: int, share: int, seconds: int) -> str:
-        earned = to_text(share, currency)
-        closing = to_text(opening + share, currency) if opening else earned
+        opened, closing = nothing, (earned := to_text(share, currency))
+        if opening:
+            opened, closing = to_text(opening, currency), to_text(opening + share, currency)
         return (
             f'{{"adjustments":[],"closing":"{closing}","creator":"{creator}","currency":"{currency}",'
-            f'"opening":"{to_text(opening, currency)}",{about_month},'
+            f'"opening":"{opened}",{about_month},'
             f'{about_pool}{seconds},"share":"{earned}",{total}}},"sales":[]}}'
         )
 

@@ -140,9 +140,14 @@ def _watched_seconds(month: Month, counted: Mapping[str, Payer]) -> dict[str, di
         .annotate(seconds=Sum("plan_seconds"))
     )
     watched: dict[str, dict[str, int]] = {}
+    viewer, payer, own = None, None, {}  # the rows of a viewer mostly follow each other
     for user, creator, seconds in bulk.read(rows.order_by()):
-        if payer := counted.get(name := id_text(user)):
-            watched.setdefault(name, {})[id_text(creator)] = payer.weight(int(seconds))
+        if user != viewer:
+            viewer, name = user, id_text(user)
+            payer = counted.get(name)
+            own = watched.setdefault(name, {}) if payer else {}
+        if payer:
+            own[id_text(creator)] = payer.weight(int(seconds))
     return watched
 
 

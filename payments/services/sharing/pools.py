@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 from django.utils import timezone
 
 import audit.services as audit
@@ -84,7 +84,8 @@ def close_month(
             if stored is None:
                 on_step(f"{currency}: recognising invoices")
                 recognise(month, currency)
-            closings.append(_close(month, currency, actor, on_step))
+            with bulk.rare_collections():
+                closings.append(_close(month, currency, actor, on_step))
     return closings
 
 
@@ -129,7 +130,7 @@ def _close(
             f"{pool} is being closed, and its watch time or its entries were changed meanwhile."
             f" Compare them with a backup: they must give the hash {pool.input_sha256}."
         )
-    shares = sorted(closing.shares.items())
+    shares = list(closing.shares.items())  # by the creator's id, in order
     turns = Turns()
     while _share_batch(pool, account, shares, month):
         turns.give()
@@ -215,7 +216,8 @@ def verify_month(month: Month) -> list[str]:
     pools = list(Pool.objects.filter(period=str(month)).order_by("currency"))
     if not pools:
         return [f"{month} has not been closed"]
-    return [line for pool in pools for line in _discrepancies(pool, month)]
+    with bulk.rare_collections():
+        return [line for pool in pools for line in _discrepancies(pool, month)]
 
 
 def _discrepancies(pool: Pool, month: Month) -> Iterable[str]:
@@ -286,7 +288,9 @@ def _is_active(month: Month, currency: str) -> bool:
 
 def _open_before(month: Month, currency: str) -> Month | None:
     """Return the first earlier month that has something to close and is not closed, or None."""
-    entries = JournalEntry.objects.filter(transfers__currency=currency)
+    # A condition for each entry and no join: the first entry in the order of the moments is enough.
+    transfers = Transfer.objects.filter(entry=OuterRef("pk"), currency=currency)
+    entries = JournalEntry.objects.filter(Exists(transfers))
     invoices = Invoice.objects.filter(status=Invoice.Status.PAID, currency=currency)
     beginnings = [
         entries.order_by("effective_at").values_list("effective_at", flat=True).first(),

@@ -285,6 +285,8 @@ def _answered_by_web(path: str) -> str:
         "proxy_set_header X-Forwarded-Proto $scheme;",
         "proxy_set_header X-Forwarded-For $remote_addr;",
         "proxy_set_header X-Request-ID $media_request_id;",
+        # The web server refuses a long body, and one without a grant, before it has arrived.
+        "proxy_request_buffering off;",
         "proxy_connect_timeout 3s;",
         "proxy_intercept_errors off;",
         "error_page 502 504 = @away;",

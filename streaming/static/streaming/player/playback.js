@@ -12,6 +12,7 @@ const NO_PLAYER =
 const BROKEN = "The browser could not play this video. Try again, or try another browser.";
 const PREVIEW_ENDED = "The preview ends here.";
 const IDLE_MILLISECONDS = 60_000; // After a pause as long as this, a session may be over without a reason.
+const NOTICED_MILLISECONDS = 40_000; // From play until the next heartbeat, or the end of what is loaded, tells.
 
 /**
  * Events: `started` (a session runs), `refused` (`detail`: the Refusal), `lost` and `back` (the network),
@@ -19,6 +20,7 @@ const IDLE_MILLISECONDS = 60_000; // After a pause as long as this, a session ma
  */
 export class Playback extends EventTarget {
   #pausedAt = 0;
+  #returnedAt = 0; // When the viewer pressed play after a long pause.
   #starting = null;
 
   constructor(video, account, streamUrl, { hasPreview = false } = {}) {
@@ -35,7 +37,7 @@ export class Playback extends EventTarget {
     this.heartbeats = new Heartbeats(video, (refusal) => this.#ended(refusal));
     video.addEventListener("timeupdate", () => this.session && (this.position = video.currentTime));
     video.addEventListener("pause", () => (this.#pausedAt = performance.now()));
-    video.addEventListener("play", () => this.engine?.hurry());
+    video.addEventListener("play", () => this.#goesOn());
     video.addEventListener("playing", () => (this.wasPlaying = true));
     video.addEventListener("ended", () => this.#endPreview());
   }
@@ -108,14 +110,26 @@ export class Playback extends EventTarget {
     }
   }
 
+  #goesOn() {
+    const now = performance.now();
+    if (this.#pausedAt && now - this.#pausedAt > IDLE_MILLISECONDS) this.#returnedAt = now;
+    this.#pausedAt = 0;
+    this.engine?.hurry();
+  }
+
   /** The session is over. After a long pause that is nobody's deed, so go on; else find out why. */
   async #ended(refusal) {
     const { video } = this;
-    const isIdle = video.paused ? this.#pausedAt : 0;
-    const was = this.session;
-    if (!was) return;
-    if (isIdle && performance.now() - isIdle > IDLE_MILLISECONDS) {
+    const now = performance.now();
+    if (!this.session) return;
+    if (video.paused && this.#pausedAt && now - this.#pausedAt > IDLE_MILLISECONDS) {
       this.#silence();
+      return;
+    }
+    if (this.#returnedAt && now - this.#returnedAt < NOTICED_MILLISECONDS && !refusal.passes) {
+      this.#returnedAt = 0; // Once: the next session is refused for a reason.
+      this.#silence();
+      await this.start({ play: true });
       return;
     }
     this.stop(refusal);
