@@ -226,8 +226,11 @@ bench-dashboards: $(VENV)/dev ## measure the dashboards at a million views, and 
 bench-audit: $(VENV)/dev ## measure the audit log at a million entries
 	@$(BIN)/python benchmarks/audit_log.py
 
-bench-activity: $(VENV)/dev ## measure the growth of the log, and GET /audit/ at two million lines
-	@$(BIN)/python benchmarks/activity.py
+bench-start: $(VENV)/dev ## measure the time from `make run` to readiness, in a new data folder and in an existing one
+	@$(BIN)/python benchmarks/start.py $(ARGS)
+
+bench-activity: $(VENV)/dev ## measure the growth of the log, its CPU time (`ARGS=cost`), and GET /audit/ at two million lines
+	@$(BIN)/python benchmarks/activity.py $(ARGS)
 
 clean: ## remove the virtual environment (not your data)
 	@rm -rf $(VENV)

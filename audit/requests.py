@@ -191,6 +191,11 @@ class Clock:
             return now << TAG_BITS | self._tag
 
 
+def seconds_of(number: int) -> int:
+    """Return the time of a number in whole seconds since 1970."""
+    return (number >> TAG_BITS) // 1_000_000
+
+
 def time_of(number: int) -> datetime:
     return EPOCH + timedelta(microseconds=number >> TAG_BITS)
 

@@ -14,7 +14,7 @@ from django.db import models
 from audit.actions import AuditAction
 from audit.context import origin, via_key
 from audit.models import AuditEntry
-from config import reasons, rows
+from config import prepared, reasons, rows
 
 Actor = AbstractBaseUser | AnonymousUser | uuid.UUID | None
 _BATCH = 500
@@ -52,6 +52,14 @@ def record(
     else:
         waiting.append(entry)
     return entry
+
+
+def record_new(row: models.Model, *, actor: Actor, action: AuditAction, **data: object) -> None:
+    """Store a new row together with an entry about it, as `record` writes one: both or neither.
+
+    Needs no transaction around it. Raises IntegrityError.
+    """
+    rows.insert_together(row, _entry(actor, action, row, data))
 
 
 @contextmanager
@@ -131,7 +139,8 @@ def _entry(
         actor = actor.pk if actor.is_authenticated else None
     if isinstance(target, models.Model):
         target = Named(target._meta.model_name or "", str(target.pk))
-    return AuditEntry(
+    return prepared.new(
+        AuditEntry,
         actor_id=actor,
         action=action,
         target_type=target.type if target else "",

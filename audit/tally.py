@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
-from audit.requests import AGENT_MAX, ApiRequest, Caller, Clock, time_of
+from audit.requests import AGENT_MAX, ApiRequest, Caller, Clock, seconds_of, time_of
 from config import addresses
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
@@ -39,9 +39,9 @@ LIMITS = {  # by (signed in, refused)
 }
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen, which would take three times as long to make
 class Call:
-    """What is known of a request when it has been answered.
+    """What is known of a request when it has been answered. Nobody changes it.
 
     ``route`` is the path with * for the parts that vary, or empty for an unknown one. A call with
     ``is_frequent`` is counted in any case unless it was refused.
@@ -89,8 +89,8 @@ class Tally:
         """Return the row of a request that is listed, or count the request and return None."""
         with self._lock:
             number = self._clock.number()
+            self._turn(seconds_of(number))
             now = time_of(number)
-            self._turn(now)
             if (call.is_frequent and call.status < 400) or not self._lists(call):
                 self._count(call, number, now)
                 return None
@@ -117,24 +117,25 @@ class Tally:
             for row in rows:
                 self._changed.setdefault(row.number, row)
 
-    def _turn(self, now: datetime) -> None:
+    def _turn(self, now: int) -> None:
         """Begin anew with each minute and each hour. Counts that wait to be stored stay in `changed`."""
-        minute, hour = int(now.timestamp()) // 60, int(now.timestamp()) // 3600
-        if minute != self._minute:
-            self._minute = minute
-            self._listed.clear()
+        minute, hour = now // 60, now // 3600
+        if minute == self._minute:
+            return
+        self._minute = minute
+        self._listed.clear()
         if hour != self._hour:
             self._hour = hour
             for kept in (self._callers, self._counted, self._routes, self._rows):
                 kept.clear()
 
     def _lists(self, call: Call) -> bool:
-        limit = LIMITS[call.kind]
-        each, total = (call.who, *call.kind), (ANYBODY, *call.kind)
-        if self._listed[each] >= limit.each or self._listed[total] >= limit.total:
+        kind, listed = call.kind, self._listed
+        limit, each, total = LIMITS[kind], (call.who, *kind), (ANYBODY, *kind)
+        of_one, of_all = listed.get(each, 0), listed.get(total, 0)
+        if of_one >= limit.each or of_all >= limit.total:
             return False
-        self._listed[each] += 1
-        self._listed[total] += 1
+        listed[each], listed[total] = of_one + 1, of_all + 1
         return True
 
     def _caller(self, call: Call, now: datetime) -> Caller:
@@ -158,10 +159,16 @@ class Tally:
         """Add the request to the row of its caller and route in this hour, or to a wider one."""
         method = call.method if call.method in METHODS else ""
         narrow: Key = (call.who, method, call.route, call.status)
+        row = self._counted.get(narrow) or self._new_count(call, narrow, number, now)
+        row.count, row.until = (row.count or 0) + 1, now
+        self._changed[row.number] = row
+
+    def _new_count(self, call: Call, narrow: Key, number: int, now: datetime) -> ApiRequest:
+        """Return the row of a request that is the first of its kind in this hour."""
         wide: Key = (call.who, "", "", call.status)
         signed_in = call.actor_id is not None
         has_room = self._rows[signed_in] < COUNTED_MAX[signed_in]
-        if narrow in self._counted or (has_room and self._routes[call.who] < ROUTES_MAX):
+        if has_room and self._routes[call.who] < ROUTES_MAX:
             key = narrow
         elif wide in self._counted or has_room:
             key = wide
@@ -172,8 +179,7 @@ class Tally:
             row = self._counted[key] = self._counted_row(call, key, number, now)
             self._rows[signed_in] += 1
             self._routes[call.who] += 1
-        row.count, row.until = (row.count or 0) + 1, now
-        self._changed[row.number] = row
+        return row
 
     def _counted_row(self, call: Call, key: Key, number: int, now: datetime) -> ApiRequest:
         who, method, route, status = key

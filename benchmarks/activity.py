@@ -1,13 +1,14 @@
 """Measure how the log of API requests grows, and how long reading the log takes.
 
-    .venv/bin/python benchmarks/activity.py [--scale 1] [growth] [reading]
+    .venv/bin/python benchmarks/activity.py [--scale 1] [growth] [cost] [reading]
     .venv/bin/python .ci/with_postgres.py -- .venv/bin/python benchmarks/activity.py
 
-Measures two things:
+Measures three things:
 
 * How much is stored of a day of 100 viewers, and of an hour of a stranger who sends 300 requests a
   minute, each with another path and user agent, from any address of one network or from any network.
   Two processes share the requests.
+* How much CPU time the log costs a request, with the log and without it in turns (`cost`).
 * GET /audit/ over 1,000,000 audit entries and 1,000,000 API requests of a year: each filter alone, each
   pair of filters, the next pages, and CSV. The aim is 300 ms, and 15 seconds for CSV.
 
@@ -19,6 +20,7 @@ Works in a new database like benchmarks/ledger.py. Prints the figures and, at fu
 
 import argparse
 import itertools
+import os
 import random
 import sys
 import time
@@ -28,7 +30,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from activity_cost import cost
 from activity_lines import FILTERS, batches, make_lines
+from api_stage import NO_LIMITS
 from ledger import measured, timed
 
 if TYPE_CHECKING:
@@ -45,8 +49,13 @@ Timed = Iterator[tuple[int, "Call"]]  # second of the day, request
 
 def main() -> int:
     options = arguments()
-    parts: dict[str, Callable[[float], dict[str, Any]]] = {"growth": growth, "reading": reading}
+    parts: dict[str, Callable[[float], dict[str, Any]]] = {
+        "growth": growth,
+        "cost": cost,
+        "reading": reading,
+    }
     wanted = options.parts or parts
+    os.environ.update(NO_LIMITS)
     return measured(
         "activity", options, lambda: {name: parts[name](options.scale) for name in wanted}
     )
@@ -55,7 +64,7 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--scale", type=float, default=1, help="0.05 makes 1/20 of the rows")
-    parser.add_argument("parts", nargs="*", help="growth, reading; both if none is named")
+    parser.add_argument("parts", nargs="*", help="growth, cost, reading; all if none is named")
     return parser.parse_args()
 
 

@@ -44,7 +44,7 @@ from ledger import measured, timed
 API = "/api/v1"
 BEAT = {"position_seconds": 10.0, "state": "playing", "watched": [[0.0, 10.0]]}
 MINUTE = 60
-WISHES_A_RUN = 5000  # purchases that one run may make
+WISHES_A_RUN = 3000  # purchases that one run may make
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,7 @@ ROWS = {
     "activity log": Row(get(f"{API}/auth/me", signed_in=True), goal=0.95, logging=True),
 }
 OURS, SILENT, SAME = "ours", "ours, no activity log", "bare, our bridge"
+AT_ONCE = "ours, {} at once"
 
 
 def main() -> int:
@@ -155,6 +156,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--clients", type=int, default=16)
+    about = "also measure the service with these numbers of quick requests at once in a process"
+    parser.add_argument("--at-once", type=int, nargs="+", default=[], help=about)
     options = parser.parse_args()
     options.scale = 0 if options.short else 1  # `measured` writes a file for 1
     if options.short:
@@ -191,6 +194,9 @@ def servers(options: argparse.Namespace) -> Iterator[dict[str, Server]]:
         "bare, a2wsgi": start(uvicorn("reference.servers:a2wsgi", workers)),
         "bare, Granian": start(granian("reference.servers:wsgi", workers)),
     }
+    for number in options.at_once:
+        program = uvicorn("api_lanes:application", workers, delivery)
+        programs[AT_ONCE.format(number)] = start(program, AT_ONCE=str(number))
     with contextlib.ExitStack() as stack:
         running = {name: stack.enter_context(program) for name, program in programs.items()}
         for server in running.values():
@@ -206,7 +212,7 @@ def interleaved(
     for run in range(options.runs):
         for name in options.rows:
             for server in list(servers) if run % 2 else reversed(servers):
-                requests = ROWS[name].ours if server in (OURS, SILENT) else ROWS[name].bare
+                requests = ROWS[name].ours if server.startswith(OURS) else ROWS[name].bare
                 if requests is None or (server == SILENT and not ROWS[name].logging):
                     continue
                 listing = stage.listing(f"{name} {server}", requests(stage))

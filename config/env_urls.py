@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.env import BASE_DIR, make_folder, masked, origin, read, text, wrong
 
-POSTGRES = "django.db.backends.postgresql"
+POSTGRES = "config.postgresql"  # Django's, with prepared statements
 SQLITE = "config.sqlite3"  # Django's, with a queue of writers
 _SCHEMES = {
     "postgres": "postgres", "postgresql": "postgres", "pgsql": "postgres", "psql": "postgres",
@@ -50,7 +50,8 @@ def database(name: str, default: str) -> dict[str, Any]:
         allowed = str(error) or "it is not the URL of a database"
         wrong(name, allowed, example=_EXAMPLE, shown=f"={masked(url)}")
         return _parsed_database(default)
-    if parsed["ENGINE"] == POSTGRES:
+    if parsed["ENGINE"] != "django.db.backends.sqlite3":
+        parsed["ENGINE"] = POSTGRES
         parsed["CONN_MAX_AGE"] = 60
         parsed["CONN_HEALTH_CHECKS"] = True
         parsed["OPTIONS"] = {

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from corsheaders.middleware import CorsMiddleware as CorsHeadersMiddleware
@@ -75,6 +76,7 @@ def _describe(
         span.fail()
 
 
+@cache
 def route_name(route: str) -> str:
     """Return a route of Django with * for its parameters, or * for all paths that have no route."""
     return "/api/*" if route.startswith("^") else f"/{_VARYING.sub('*', route)}"

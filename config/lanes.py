@@ -84,6 +84,10 @@ class Lane:
         self._workers: set[_Worker] = set()
         self._watching: asyncio.AbstractEventLoop | None = None  # for slow requests
 
+    def let(self, at_once: int) -> None:
+        """Run so many quick requests at once from now on, and never more than there are threads."""
+        self._at_once = min(at_once, self._threads)
+
     async def run(self, work: Callable[[Environ], Result], environ: Environ) -> Result:
         """Run ``work`` in a thread of the lane.
 

@@ -8,38 +8,64 @@ name that points elsewhere a moment later changes nothing.
 import contextlib
 import socket
 import threading
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urljoin
 
 import requests
 import requests_hardened  # type: ignore[import-untyped]  # it ships no types
 from requests_hardened.ip_filter import InvalidIPAddress  # type: ignore[import-untyped]
 
-__all__ = ["Guard", "InvalidIPAddress", "session"]
+__all__ = ["Guard", "InvalidIPAddress", "follow", "session"]
 
 
 def session(
     *,
     user_agent: str,
     timeouts: tuple[float, float],
-    follows_redirects: bool,
     allows_loopback: bool = False,
 ) -> requests.Session:
     """Return a session whose connections lead to the public Internet alone.
 
     ``timeouts`` are those of connecting and of silence. A request to another address raises
     InvalidIPAddress, and one by another protocol requests' InvalidSchema. ``allows_loopback`` lets it
-    reach this machine too.
+    reach this machine too. Redirects are answers like others: ``follow`` follows them.
     """
     config = requests_hardened.Config(
         default_timeout=timeouts,
-        never_redirect=not follows_redirects,
+        never_redirect=True,
         ip_filter_enable=True,
         ip_filter_allow_loopback_ips=allows_loopback,
         user_agent_override=user_agent,
     )
     made: requests.Session = requests_hardened.Manager(config).get_session()
     made.trust_env = False  # a proxy would connect unchecked, and .netrc holds secrets
+    # requests reads the whole body of a redirect into memory, and unpacks it, even of one that it does
+    # not follow. A body may have no end.
+    vars(made)["get_redirect_target"] = _nowhere
     return made
+
+
+def follow(
+    made: requests.Session, url: str, *, headers: Mapping[str, str], most: int
+) -> requests.Response:
+    """Return the answer to a GET, whose body is not read yet, after at most ``most`` redirects.
+
+    No body of a redirect is read. Raises requests' TooManyRedirects, and ValueError for a redirect that
+    names no address.
+    """
+    for _ in range(most + 1):
+        answer = made.get(url, headers=dict(headers), stream=True)
+        target = requests.Session.get_redirect_target(made, answer)
+        if target is None:
+            return answer
+        answer.close()
+        url = urljoin(url, target)
+    raise requests.TooManyRedirects()
+
+
+def _nowhere(_: requests.Response) -> None:
+    return None
 
 
 class Guard:

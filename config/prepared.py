@@ -4,6 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
@@ -12,6 +13,8 @@ from django.db.models import QuerySet
 from django.db.models.base import ModelState
 
 Row = TypeVar("Row", bound=models.Model)
+# Makes rows with the values of the ORM from rows of the driver.
+Converting = Callable[[list[Sequence[Any]]], list[Sequence[Any]]]
 
 _FIELDS: dict[type, "models.Field[Any, Any]"] = {
     uuid.UUID: models.UUIDField(),
@@ -35,18 +38,20 @@ class Prepared:
 
     def rows(self, **values: object) -> list[Sequence[Any]]:
         """Run the query, and return its rows with the values that the ORM would give."""
+        found, convert = self.found(**values)
+        return convert(found)
+
+    def found(self, **values: object) -> tuple[list[Sequence[Any]], Converting]:
+        """Run the query, and return its rows as the driver gives them, and what `rows` makes of them."""
         try:
-            alias, sql, places, compiler, converters = self._thread.compiled
+            alias, sql, places, convert = self._thread.compiled
         except AttributeError:
-            alias, sql, places, compiler, converters = self._thread.compiled = self._compile()
+            alias, sql, places, convert = self._thread.compiled = self._compile()
         connection = connections[alias]
         params = [
             prepare(values[place], connection) if prepare else place for prepare, place in places
         ]
-        with connection.cursor() as cursor:
-            cursor.execute(sql, params)
-            found = cursor.fetchall()
-        return list(compiler.apply_converters(found, converters)) if converters else found
+        return run(connection, sql, params)[0], convert
 
     def _compile(self) -> tuple[Any, ...]:
         """Compile the query with stand-ins for the values, and find them among its parameters."""
@@ -68,8 +73,10 @@ class Prepared:
         ]
         if {place for is_parameter, place in places if is_parameter} != {*self._kinds}:
             raise TypeError(f"A parameter of {self._kinds} is not in the query: {sql}")
-        converters = compiler.get_converters([column for column, *_ in compiler.select])
-        return queryset.db, sql, places, compiler, converters
+        convert = converting(compiler)
+        if compiler.connection.vendor == "postgresql":
+            sql, places = _with_constants(sql, places, compiler.connection)
+        return queryset.db, sql, places, convert
 
 
 class Update:
@@ -95,9 +102,7 @@ class Update:
             field.get_db_prep_save(value, connection)
             for field, value in zip(fields, (*changes.values(), *seen), strict=True)
         ]
-        with connection.cursor() as cursor:
-            cursor.execute(sql, params)
-            return int(cursor.rowcount) == 1
+        return run(connection, sql, params)[1] == 1
 
     def _compile(
         self, connection: BaseDatabaseWrapper, key: tuple[str, ...]
@@ -117,10 +122,61 @@ class Update:
         return self._compiled[key]
 
 
+def run(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any]) -> tuple[list[Any], int]:
+    """Run a statement that is run often with other values. Return its rows, and how many it is about.
+
+    PostgreSQL parses it once for each connection (`config.postgresql`).
+    """
+    run_prepared = getattr(connection, "run_prepared", None)
+    if run_prepared is not None:
+        answer: tuple[list[Any], int] | None = run_prepared(sql, params)
+        if answer is not None:
+            return answer
+    return run_once(connection, sql, params)
+
+
+def run_once(
+    connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any]
+) -> tuple[list[Any], int]:
+    """Do the same for a statement that seldom comes again."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return (cursor.fetchall() if cursor.description else []), cursor.rowcount
+
+
+def _with_constants(
+    sql: str, places: list[tuple[Any, Any]], connection: BaseDatabaseWrapper
+) -> tuple[str, list[tuple[Any, Any]]]:
+    """Write the values that never change into a query, with which PostgreSQL makes a better plan."""
+    from psycopg import sql as literals
+
+    connection.ensure_connection()
+    texts = sql.split("%s")
+    given = [
+        "%s"
+        if prepare
+        else literals.Literal(value).as_string(connection.connection).replace("%", "%%")
+        for prepare, value in places
+    ]
+    whole = texts[0] + "".join(map("".join, zip(given, texts[1:], strict=True)))
+    return whole, [place for place in places if place[0]]
+
+
+def converting(compiler: Any) -> Converting:
+    """Return what a compiled query does with the rows of the driver."""
+    converters = compiler.get_converters([column for column, *_ in compiler.select])
+    if not converters:
+        return lambda rows: rows
+    return lambda rows: list(compiler.apply_converters(rows, converters))
+
+
 def _preparing(kind: type, connection: BaseDatabaseWrapper) -> Callable[[Any, Any], Any]:
-    """Return the function that makes a value of a parameter one of the driver."""
+    """Return the function that makes a value of a parameter one of the driver.
+
+    An id that the driver has given may be asked for as it is.
+    """
     if kind is uuid.UUID and not connection.features.has_native_uuid_field:
-        return lambda value, _: value.hex
+        return lambda value, _: value if type(value) is str else value.hex
     return _FIELDS[kind].get_db_prep_value
 
 
@@ -144,6 +200,40 @@ def stored(model: type[Row], names: Sequence[str], values: Sequence[Any]) -> Row
     row._state = ModelState()
     row._state.db, row._state.adding = DEFAULT_DB_ALIAS, False
     return row
+
+
+def new(model: type[Row], **values: Any) -> Row:
+    """Return a new object with the defaults of its other fields: as ``model(**values)``, and quicker.
+
+    The names are those of columns, so ``user_id`` and not ``user``.
+    """
+    row = model.__new__(model)
+    constants, made_up = _defaults(model)
+    row.__dict__.update(constants)
+    for name, default in made_up:
+        if name not in values:
+            row.__dict__[name] = default()
+    row.__dict__.update(values)
+    row._state = ModelState()
+    return row
+
+
+@cache
+def _defaults(
+    model: type[models.Model],
+) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]:
+    """Return the defaults of a model's fields: those that never change, and functions for the others."""
+    fields: Sequence[models.Field[Any, Any]] = model._meta.concrete_fields
+    made_up = [
+        (field.attname, field.default)
+        for field in fields
+        if field.has_default() and callable(field.default)
+    ]
+    varying = {name for name, _ in made_up}
+    constants = {
+        field.attname: field.get_default() for field in fields if field.attname not in varying
+    }
+    return constants, made_up
 
 
 def made(model: type[Row], columns: Mapping[str, Any]) -> Row:

@@ -4,17 +4,20 @@ Each of these does what the ORM does, in a fraction of its time, without the sig
 nothing here listens.
 """
 
+import uuid
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
-from config.prepared import Prepared, Update, quoted_column, stored
+from config.prepared import Prepared, Update, quoted_column, run, run_once, stored
 
 Row = TypeVar("Row", bound=models.Model)
+FEW = 4  # rows of one insert that PostgreSQL prepares
 
 
 class Rows(Generic[Row]):
@@ -66,29 +69,85 @@ def _names(model: type[models.Model]) -> list[str]:
     return [field.attname for field in model._meta.concrete_fields]
 
 
-def insert(*rows: models.Model, ignore_conflicts: bool = False, update: Sequence[str] = ()) -> None:
+def insert(*rows: models.Model, ignore_conflicts: bool = False, update: Sequence[str] = ()) -> int:
     """Insert new rows of one table, as `bulk_create` does: a statement for each 999 values on SQLite.
 
     Rows whose unique columns are taken are left out with ``ignore_conflicts``; with ``update``, the row
-    of the same key takes these fields over. A key that the database makes is not read back. Raises
-    IntegrityError.
+    of the same key takes these fields over. Returns the number of rows that were written. A key that the
+    database makes is not read back. Raises IntegrityError.
     """
     model, connection = type(rows[0]), connections[DEFAULT_DB_ALIAS]
-    head, places, fields = _insert(model, connection.vendor, has_key=rows[0].pk is not None)
+    head, places, columns = _insert(model, connection.vendor, has_key=rows[0].pk is not None)
     end = _conflict(model, update) if update or ignore_conflicts else ""
-    prepared = [(field, field.get_db_prep_save) for field in fields]
-    size = max(1, (connection.features.max_query_params or 10_000) // len(fields))
-    with transaction.mark_for_rollback_on_error(DEFAULT_DB_ALIAS), connection.cursor() as cursor:
+    size = max(1, (connection.features.max_query_params or 10_000) // len(columns))
+    written = 0
+    with transaction.mark_for_rollback_on_error(DEFAULT_DB_ALIAS):
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            params = [
-                prepare(field.pre_save(row, True), connection)
-                for row in part
-                for field, prepare in prepared
-            ]
-            cursor.execute(f"{head}{', '.join([places] * len(part))}{end}", params)
+            params = [value for row in part for value in _values(row, columns, connection)]
+            sql = f"{head}{', '.join([places] * len(part))}{end}"
+            # A number of rows that seldom comes again is not worth a prepared statement.
+            execute = run if len(part) <= FEW else run_once
+            written += execute(connection, sql, params)[1]
+    _are_stored(rows)
+    return written
+
+
+def insert_together(*rows: models.Model) -> None:
+    """Insert new rows of different tables, all of them or none. Raises IntegrityError.
+
+    They are one statement on PostgreSQL, without a transaction around it. No row may need another one
+    to be there, except by a foreign key, which the database checks at the end.
+    """
+    connection = connections[DEFAULT_DB_ALIAS]
+    run_prepared = getattr(connection, "run_prepared", None)
+    if run_prepared is not None and not connection.in_atomic_block:
+        parts, params = [], []
+        for row in rows:
+            head, places, columns = _insert(
+                type(row), connection.vendor, has_key=row.pk is not None
+            )
+            parts.append(head + places)
+            params += _values(row, columns, connection)
+        others = ", ".join(f"row{number} AS ({part})" for number, part in enumerate(parts[:-1]))
+        if run_prepared(f"WITH {others} {parts[-1]}", params) is not None:
+            _are_stored(rows)
+            return
+    with transaction.atomic():
+        for row in rows:
+            insert(row)
+
+
+def _are_stored(rows: Sequence[models.Model]) -> None:
     for row in rows:
         row._state.db, row._state.adding = DEFAULT_DB_ALIAS, False
+
+
+class _Column(NamedTuple):
+    """How a value of a field becomes one of the driver: one of the type ``plain``, and None, are it."""
+
+    field: Any
+    name: str
+    plain: type | None
+    is_set_before: bool  # by the field itself, as auto_now does
+    prepare: Callable[[Any, BaseDatabaseWrapper], Any]
+
+
+def _values(
+    row: models.Model, columns: Sequence[_Column], connection: BaseDatabaseWrapper
+) -> list[Any]:
+    """Return a new row's values for the driver."""
+    values = []
+    for field, name, plain, is_set_before, prepare in columns:
+        value = field.pre_save(row, True) if is_set_before else getattr(row, name)
+        if value is not None and type(value) is not plain:
+            if hasattr(value, "as_sql"):
+                raise TypeError(
+                    f"The database makes {field}: use the manager of {type(row).__name__}."
+                )
+            value = prepare(value, connection)
+        values.append(value)
+    return values
 
 
 def _conflict(model: type[models.Model], update: Sequence[str]) -> str:
@@ -103,14 +162,43 @@ def _conflict(model: type[models.Model], update: Sequence[str]) -> str:
 @cache
 def _insert(
     model: type[models.Model], vendor: str, *, has_key: bool
-) -> tuple[str, str, Sequence[Any]]:
+) -> tuple[str, str, Sequence[_Column]]:
     connection = connections[DEFAULT_DB_ALIAS]
     fields = [field for field in model._meta.concrete_fields if has_key or not field.primary_key]
-    if any(field.has_db_default() for field in fields):
-        raise TypeError(f"The database makes values of {model.__name__}: use its manager.")
-    columns = ", ".join(quoted_column(field, connection) for field in fields)
-    head = f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns}) VALUES "  # noqa: S608 - of columns
-    return head, f"({', '.join(['%s'] * len(fields))})", fields
+    names = ", ".join(quoted_column(field, connection) for field in fields)
+    head = f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({names}) VALUES "  # noqa: S608 - of columns
+    columns = [
+        _Column(
+            field,
+            field.attname,
+            _plain(field, connection),
+            type(field).pre_save is not models.Field.pre_save,
+            field.get_db_prep_save,
+        )
+        for field in fields
+    ]
+    return head, f"({', '.join(['%s'] * len(fields))})", columns
+
+
+# The types of values that a field hands to the driver as they are.
+_PLAIN: dict[type, type] = {
+    models.CharField: str,
+    models.TextField: str,
+    models.BooleanField: bool,
+    models.IntegerField: int,
+    models.BigIntegerField: int,
+    models.PositiveIntegerField: int,
+    models.AutoField: int,
+    models.BigAutoField: int,
+}
+
+
+def _plain(field: Any, connection: BaseDatabaseWrapper) -> type | None:
+    while field.is_relation:
+        field = field.target_field
+    if type(field) is models.UUIDField:
+        return uuid.UUID if connection.features.has_native_uuid_field else None
+    return _PLAIN.get(type(field))
 
 
 def save(row: models.Model, *names: str) -> None:

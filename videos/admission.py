@@ -34,12 +34,13 @@ def light(stages: Collection[ProcessingJob.Stage]) -> list[ProcessingJob.Stage]:
 def refusal(worker: str) -> str:
     """Return why no further encode should begin on the machine of ``worker``, or an empty string."""
     host = worker.rpartition("/")[0] + "/"
-    encodes = ProcessingJob.objects.filter(
+    running = ProcessingJob.objects.filter(
         state=ProcessingJob.State.RUNNING,
         stage__in=HEAVY,
         worker__startswith=host,
         lease_until__gte=Now(),
-    ).count()
+    )
+    encodes = running.exclude(kind=ProcessingJob.Kind.IMPORT).count()
     if encodes >= max(LEAST_ENCODES, processors.count()):
         return f"{encodes} encodes run on this machine, which has {processors.count()} processors"
     free, total = memory()

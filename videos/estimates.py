@@ -47,7 +47,7 @@ def percent_of(job: ProcessingJob, video: Video) -> int:
     """Return how much of the whole way to READY a job has gone, in percent."""
     if job.state == State.DONE:
         return 100
-    if job.stage == Stage.FIRST:
+    if job.stage == Stage.FIRST or job.kind == ProcessingJob.Kind.IMPORT:
         return job.percent * FIRST_SHARE // 100
     if video.completeness == Video.Completeness.EARLY:
         return FIRST_SHARE + job.percent * (100 - FIRST_SHARE) // 100
@@ -68,7 +68,8 @@ class Estimates:
 
     def seconds_left(self, job: ProcessingJob, video: Video) -> int | None:
         """Return the seconds until the video of an open job is READY, or None if that is unknown."""
-        if job.state == State.RUNNING and job.stage != Stage.FIRST:
+        is_import = job.kind == ProcessingJob.Kind.IMPORT  # the work begins after it
+        if job.state == State.RUNNING and job.stage != Stage.FIRST and not is_import:
             left = self._left_of_running(job, video)
         elif job.state in (State.QUEUED, State.RUNNING):
             left = self._left_of_waiting(job, video)

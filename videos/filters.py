@@ -2,11 +2,12 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 import django_filters as filters  # type: ignore[import-untyped]  # it ships no types
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import EMPTY_VALUES, MaxValueValidator, MinValueValidator
 from django.db.models import Q
 from rest_framework.exceptions import PermissionDenied
 
 from config.api.filters import AskedFilterSet, TrueFalseFilter
+from videos import orders
 from videos.models import Video
 from videos.presentation import words
 from videos.querysets import Sight, VideoQuerySet
@@ -73,8 +74,18 @@ class VideoFilter(AskedFilterSet):
         model = Video
         fields: ClassVar[list[str]] = []
 
+    def filter_queryset(self, queryset: VideoQuerySet) -> VideoQuerySet:
+        order = self.data.get("ordering") or "-created_at"
+        for name, value in self.form.cleaned_data.items():
+            along = None
+            if name in orders.FILTERS and value not in EMPTY_VALUES:
+                given = _tag(value) if name == "tag" else value
+                along = orders.walked(queryset, name, given, order)
+            queryset = self.filters[name].filter(queryset, value) if along is None else along
+        return queryset
+
     def with_tag(self, queryset: VideoQuerySet, name: str, value: str) -> VideoQuerySet:
-        return queryset.filter(tags__name=value.strip().lower())
+        return queryset.filter(tags__name=_tag(value))
 
     # ``value`` has no type here: drf-spectacular would document that type instead of the model's.
     def paid(self, queryset: VideoQuerySet, name: str, value) -> VideoQuerySet:
@@ -95,3 +106,7 @@ class VideoFilter(AskedFilterSet):
         if not self.request.user.has_perm("videos.restore_video"):
             raise PermissionDenied("Only administrators may see deleted videos.")
         return rows_of(Video.objects.deleted(), Sight.ALL)
+
+
+def _tag(given: str) -> str:
+    return given.strip().lower()

@@ -1,6 +1,7 @@
 """Fetching a file from an address that somebody has given, which must lead to the public Internet."""
 
 import hashlib
+import re
 import time
 from collections.abc import Callable
 from email.message import Message
@@ -22,6 +23,7 @@ CHUNK = 1024 * 1024
 ALLOW_LOOPBACK = False  # the tests fetch from servers of their own
 # Answers that another attempt may not get, as those from 500 on.
 PASSING = {408, 425, 429}
+_FIRST = re.compile(r"bytes ([0-9]{1,18})-")  # of Content-Range
 
 
 class _Cut(Exception):
@@ -35,14 +37,11 @@ class Download:
         self.url, self.path, self._on_percent = url, path, on_percent
         self.name, self.size = "", 0
         self._hash, self._validator = hashlib.sha256(), ""
-        self._end = time.monotonic() + MOST_SECONDS
         self._session = outgoing.session(
             user_agent="vod-import",
             timeouts=(CONNECT_SECONDS, SILENCE_SECONDS),
-            follows_redirects=True,
             allows_loopback=ALLOW_LOOPBACK,
         )
-        self._session.max_redirects = MOST_REDIRECTS
 
     @property
     def checksum(self) -> str:
@@ -51,15 +50,30 @@ class Download:
     def run(self) -> None:
         """Fetch the file; what was cut off goes on where it ended, if the server can.
 
-        Raises Rejected for what would happen again, and FetchFailed.
+        Raises Rejected for what would happen again, FetchFailed, and what ``on_percent`` raises.
         """
+        with self._session:
+            guard = outgoing.Guard(self._session, MOST_SECONDS)
+            try:
+                with guard:
+                    self._try_often(guard)
+            except (Rejected, FetchFailed):
+                if not guard.is_over:
+                    raise
+            # Where the file's size was not told, the guard's end looks like the end of the file.
+            if guard.is_over:
+                raise Rejected("import_too_slow", "The address sends the file too slowly.")
+
+    def _try_often(self, guard: outgoing.Guard) -> None:
         try:
-            with self._session, self.path.open("wb") as file:
+            with self.path.open("wb") as file:
                 for _ in range(MOST_RESUMES):
                     try:
                         self._fetch(file)
                         return
                     except _Cut:
+                        if guard.is_over:
+                            return
                         time.sleep(0.5)
         except outgoing.InvalidIPAddress:
             raise Rejected(
@@ -82,11 +96,17 @@ class Download:
         headers = {"Accept-Encoding": "identity"}
         if self.size:
             headers |= {"Range": f"bytes={self.size}-", "If-Range": self._validator}
-        with self._session.get(self.url, headers=headers, stream=True) as answer:
-            if self.size and answer.status_code != 206:
+        session = self._session
+        with outgoing.follow(session, self.url, headers=headers, most=MOST_REDIRECTS) as answer:
+            is_other = answer.status_code == 206 and not self._goes_on(answer)
+            # 416: nothing is behind what has come, whose end was not told.
+            if is_other or (answer.status_code == 416 and self.size):
                 self._begin_anew(file)
+                raise _Cut()
             if answer.status_code not in (200, 206):
                 self._refuse(answer.status_code)
+            if answer.status_code == 200:
+                self._begin_anew(file)
             strong = answer.headers.get("ETag", "")
             self._validator = strong if strong.startswith('"') else ""
             self._validator = self._validator or answer.headers.get("Last-Modified", "")
@@ -98,18 +118,22 @@ class Download:
 
     def _copy(self, answer: requests.Response, file, end: int | None) -> None:
         try:
-            while piece := answer.raw.read(CHUNK, decode_content=False):
+            # What has come, however little: so a worker hears soon that its import was canceled.
+            while piece := answer.raw.read1(CHUNK, decode_content=False):
                 file.write(piece)
                 self._hash.update(piece)
                 self.size += len(piece)
                 self._check_size(self.size)
-                if time.monotonic() > self._end:
-                    raise Rejected("import_too_slow", "The address sends the file too slowly.")
                 self._on_percent(min(99, self.size * 100 // end) if end else 0)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._cut(file) from error
         if end is not None and self.size < end:
             raise self._cut(file)
+
+    def _goes_on(self, answer: requests.Response) -> bool:
+        """Return whether a part of the file is the rest that was asked for."""
+        first = _FIRST.match(answer.headers.get("Content-Range", ""))
+        return bool(self.size and first and int(first[1]) == self.size)
 
     def _cut(self, file) -> _Cut:
         if not self._validator:  # the rest could be that of another file

@@ -88,6 +88,7 @@ def queue_import(video: Video, url: str) -> ProcessingJob:
     """Queue the fetching of a new source from an address.
 
     Call it with the row locked of a video that has no open job. The video's status does not change.
+    It may take hours, so it has a stage beside which workers make first renditions.
     """
     job = ProcessingJob.objects.create(
         key=f"{ProcessingJob.Kind.IMPORT}:{uuid7()}",
@@ -95,7 +96,7 @@ def queue_import(video: Video, url: str) -> ProcessingJob:
         video=video,
         creator_id=video.creator_id,
         url=url,
-        stage=ProcessingJob.Stage.FIRST,
+        stage=ProcessingJob.Stage.REST,
         max_attempts=settings.JOB_MAX_ATTEMPTS,
         not_before=Now(),
         dispatched_at=Now(),

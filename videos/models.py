@@ -9,12 +9,13 @@ from django.utils import timezone
 from config import money
 from config.ids import uuid7
 from config.texts import validate_name
-from videos import querysets
+from videos import querysets, versions
 from videos.availability.models import Availability
 from videos.embedding import Embeddable
 from videos.encryption.models import Switched
 from videos.engines.models import Period as Period  # a model of this app, as the next
 from videos.engines.models import WorkerPresence as WorkerPresence
+from videos.orders import INDEXES
 from videos.presentation.models import Caption
 from videos.previews import CONSTRAINTS, Previewed
 from videos.tags import Tag
@@ -166,28 +167,7 @@ class Video(Previewed, Embeddable, Switched, Availability):
                 | (~Q(status="CREATED") & ~Q(source_path="")),
             ),
         ]
-        indexes = [
-            # The public catalogue, newest first.
-            models.Index(
-                fields=["-created_at", "-id"],
-                name="video_public_newest",
-                condition=Q(deleted_at=None, visibility="public") & ~Q(current_version=""),
-            ),
-            # The catalogue of a signed-in user, their own videos included.
-            models.Index(
-                fields=["-created_at", "-id"],
-                name="video_alive_newest",
-                condition=Q(deleted_at=None),
-            ),
-            # ?creator=…
-            models.Index(fields=["creator", "-created_at", "-id"], name="video_by_creator"),
-            # ?ordering=-views
-            models.Index(fields=["-views", "-id"], name="video_most_viewed"),
-            # ?ordering=-published_at
-            models.Index(fields=["-published_at", "-id"], name="video_newest_published"),
-            # ?category=…
-            models.Index(fields=["category", "-created_at"], name="video_by_category"),
-        ]
+        indexes = INDEXES
 
     def __str__(self):
         return self.title if self.deleted_at is None else f"{self.title} (deleted)"
@@ -200,7 +180,7 @@ class Video(Previewed, Embeddable, Switched, Availability):
     @property
     def poster_name(self) -> str:
         """The name of the poster that is shown, which another poster never has; "" without one."""
-        return "-".join(filter(None, (self.current_version, self.poster_tag)))
+        return versions.poster_name(self.current_version, self.poster_tag)
 
     @property
     def chosen_poster(self) -> Path:

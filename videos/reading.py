@@ -8,21 +8,23 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models.query import ValuesListIterable
+from django.db.models.query import BaseIterable
 from django.utils import timezone
 
 from accounts.models import User
 from config.api.pagination import PAGE_SIZE
-from config.prepared import Prepared, stored
+from config.prepared import Converting, Prepared, converting, stored
 from config.rows import Rows
 from videos.availability import policy
 from videos.models import Caption, ProcessingJob, Video
-from videos.moderation import standing
 from videos.querysets import Sight, VideoQuerySet, sight_of
 
 Caller = User | AnonymousUser
 
-_ALL = tuple(field.attname for field in Video._meta.concrete_fields)
+# The id is the first column.
+_ALL = tuple(
+    sorted((field.attname for field in Video._meta.concrete_fields), key=lambda name: name != "id")
+)
 _CREATOR = ("display_name",)
 _JOB = tuple(field.attname for field in ProcessingJob._meta.concrete_fields)
 # Only the owner and administrators see these, so that they are not read for others.
@@ -71,13 +73,40 @@ def video_of(sight: Sight, row: Sequence[Any]) -> Video:
     return video
 
 
-class VideoRows(ValuesListIterable):
-    """The rows of a queryset of `rows_of`, as videos."""
+class Found:
+    """A row of the catalogue as the driver gives it (`videos.listing` writes most answers from it).
+
+    Whatever else is asked of it, it is the video of the row.
+    """
+
+    __slots__ = ("_convert", "_video", "row", "sight")
+
+    def __init__(self, sight: Sight, row: Sequence[Any], convert: Converting) -> None:
+        self.sight, self.row, self._convert = sight, row, convert
+        self._video: Video | None = None
+
+    @property
+    def video(self) -> Video:
+        if self._video is None:
+            self._video = video_of(self.sight, self._convert([self.row])[0])
+        return self._video
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.video, name)
+
+
+class VideoRows(BaseIterable):
+    """The rows of a queryset of `rows_of`."""
 
     sight: ClassVar[Sight]
 
-    def __iter__(self) -> Iterator[Video]:
-        return (video_of(self.sight, row) for row in super().__iter__())
+    def __iter__(self) -> Iterator[Found]:
+        videos: Any = self.queryset
+        compiler = videos.query.get_compiler(videos.db)
+        for rows in compiler.execute_sql():
+            convert = converting(compiler)
+            for row in rows:
+                yield Found(self.sight, row, convert)
 
 
 _ROWS = {sight: type("VideoRows", (VideoRows,), {"sight": sight}) for sight in Sight}
@@ -156,10 +185,18 @@ def find_whole(user: Caller, video_id: UUID) -> Video | None:
     return _whole(sight_of(user)).first(video=video_id, user=user.pk, now=timezone.now())
 
 
-def newest(user: Caller) -> list[Video]:
+def find_row(user: Caller, video_id: UUID) -> Found | None:
+    """Return the row of the same video."""
+    sight = sight_of(user)
+    rows, convert = _one(sight).found(video=video_id, user=user.pk, now=timezone.now())
+    return Found(sight, rows[0], convert) if rows else None
+
+
+def newest(user: Caller) -> list[Found]:
     """Return the first page of the user's catalogue (`VideoQuerySet.listed_for`), and one video more."""
     sight = sight_of(user)
-    return [video_of(sight, row) for row in _newest(sight).rows(user=user.pk)]
+    rows, convert = _newest(sight).found(user=user.pk)
+    return [Found(sight, row, convert) for row in rows]
 
 
 @cache
@@ -185,24 +222,27 @@ def _captions(size: int) -> Prepared:
     )
 
 
-def add_parts(videos: Sequence[Video]) -> None:
-    """Give each video its ``tag_names`` and its ``caption_rows``, in two queries for a page.
+def parts(ids: Sequence[Any]) -> tuple[dict[str, list[str]], dict[str, list[Caption]]]:
+    """Return the tags of videos, in alphabetical order, and their captions, in two queries for a page.
 
-    Two more if videos are taken down, for the owner or administrator who is shown them.
+    The ids may be those of the driver. The keys of the answer are their hexadecimal digits.
     """
-    if not videos:
-        return
-    size = next(size for size in BATCHES if size >= len(videos))
-    ids = [video.pk for video in videos]
-    ids += ids[:1] * (size - len(ids))
+    names: dict[str, list[str]] = defaultdict(list)
+    captions: dict[str, list[Caption]] = defaultdict(list)
+    if not ids:
+        return names, captions
+    size = next(size for size in BATCHES if size >= len(ids))
     asked = {f"video{number}": pk for number, pk in enumerate(ids)}
-    names: dict[UUID, list[str]] = defaultdict(list)
-    for video_id, name in _tags(size).rows(**asked):
-        names[video_id].append(name)
-    captions: dict[UUID, list[Caption]] = defaultdict(list)
+    asked |= {f"video{number}": ids[0] for number in range(len(ids), size)}
+    for video_id, name in _tags(size).found(**asked)[0]:
+        names[digits(video_id)].append(name)
+    for of_one in names.values():
+        of_one.sort()
     for video_id, *columns_of_caption in _captions(size).rows(**asked):
-        captions[video_id].append(stored(Caption, CAPTION, columns_of_caption))
-    for video in videos:
-        video.tag_names = sorted(names[video.pk])
-        video.caption_rows = captions[video.pk]
-    standing.add(videos)
+        captions[video_id.hex].append(stored(Caption, CAPTION, columns_of_caption))
+    return names, captions
+
+
+def digits(pk: Any) -> str:
+    """Return the hexadecimal digits of an id of the driver: a text (SQLite) or a UUID."""
+    return pk if type(pk) is str else pk.hex

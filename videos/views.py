@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from django.http import Http404
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
@@ -10,7 +12,7 @@ from config.api.parsers import StrictJSONParser
 from config.api.refusals import refuses
 from config.api.views import GenericViewSet
 from config.errors import StorageFull, TooLarge
-from videos import jobs, reading
+from videos import jobs, listing, reading
 from videos.errors import (
     AlreadyQueued,
     EmptyUpload,
@@ -98,29 +100,27 @@ class VideoViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             return reading.rows_of(Video.objects.listed_by(sight, user.pk), sight)
         return Video.objects.visible_to(user).for_output()
 
-    def list(self, request):
-        if request.query_params:
-            return super().list(request)
-        pages = KeysetPagination()
-        pages.read(Video, request, self)
-        page = pages.page(reading.newest(request.user), PAGE_SIZE, None)
-        reading.add_parts(page)
-        return pages.get_paginated_response(self.get_serializer(page, many=True).data)
+    def _answers(self, page: Sequence[reading.Found]) -> list[listing.Answer]:
+        return listing.answers(page, VideoSerializer(context=self.get_serializer_context()))
 
-    def paginate_queryset(self, queryset):
-        page = super().paginate_queryset(queryset) or []
-        reading.add_parts(page)
-        return page
+    def list(self, request):
+        pages = KeysetPagination()
+        if request.query_params:
+            videos = self.filter_queryset(self.get_queryset())
+            page = pages.paginate_queryset(videos, request, self)
+        else:
+            pages.read(Video, request, self)
+            page = pages.page(reading.newest(request.user), PAGE_SIZE, None)
+        return pages.get_paginated_response(self._answers(page))
 
     def retrieve(self, request, pk):
         if request.query_params:  # filters apply to one video, too
             return super().retrieve(request, pk)
-        video = reading.find(request.user, pk)
-        if video is None:
+        found = reading.find_row(request.user, pk)
+        if found is None:
             raise Http404("No Video matches the given query.")
-        self.check_object_permissions(request, video)
-        reading.add_parts([video])
-        return Response(self.get_serializer(video).data)
+        self.check_object_permissions(request, found)
+        return Response(self._answers([found])[0])
 
     @extend_schema(
         summary="Create a video, with or without its file",

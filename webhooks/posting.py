@@ -52,7 +52,6 @@ def post(message: Message) -> Answer:
     with outgoing.session(
         user_agent="vod-webhooks",
         timeouts=(CONNECT_SECONDS, SILENCE_SECONDS),
-        follows_redirects=False,
         allows_loopback=settings.WEBHOOK_ALLOW_LOCAL,
     ) as session:
         guard = outgoing.Guard(session, WHOLE_SECONDS)

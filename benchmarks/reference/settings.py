@@ -10,6 +10,8 @@ ROOT_URLCONF = "reference.views"
 INSTALLED_APPS = ["reference"]
 MIDDLEWARE: list[str] = []
 DATABASES = {"default": env_urls.database("DATABASE_URL", "sqlite:///:memory:")}
+if DATABASES["default"]["ENGINE"] == env_urls.POSTGRES:
+    DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
 PASSWORD_HASHERS = ["accounts.hashers.OwaspArgon2Hasher"]
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

@@ -85,10 +85,29 @@ class KeysetPagination(BasePagination):
             raise TypeError("Only a queryset can be paginated by a keyset.")
         cursor, size = self.read(queryset.model, request, view)
         backwards = bool(cursor and cursor.backwards)
-        if cursor:
-            queryset = queryset.filter(self._beyond(queryset.model, cursor))
-        rows = list(queryset.order_by(*self._order_by(backwards))[: size + 1])
+        ordered = queryset.order_by(*self._order_by(backwards))
+        rows: list[Row] = []
+        for part in self._parts(queryset.model, cursor):
+            rows += ordered.filter(part)[: size + 1 - len(rows)]
+            if len(rows) > size:
+                break
         return self.page(rows, size, cursor)
+
+    def _parts(self, model: type[Model], cursor: Cursor | None) -> list[Q]:
+        """Return the conditions of the statements that read a page, one after the other.
+
+        Rows without a value are read by a statement of their own: an index of PostgreSQL has them at one
+        end, which is not the end of the list in both directions.
+        """
+        beyond = self._beyond(model, cursor) if cursor else Q()
+        if not self._field.null:
+            return [beyond]
+        absent = Q(**{f"{self.column}__isnull": True})
+        if cursor is None:
+            return [~absent, absent]
+        if cursor.value is None:
+            return [beyond & absent, ~absent] if cursor.backwards else [beyond & absent]
+        return [beyond] if cursor.backwards else [beyond, absent]
 
     def read(
         self, model: type[Model], request: Request, view: APIView | None
@@ -168,27 +187,25 @@ class KeysetPagination(BasePagination):
 
     def _order_by(self, backwards: bool) -> tuple[OrderBy, OrderBy]:
         down = self.descending != backwards
-        column = F(self.column)
-        # NULLs come last on the way forwards, so they come first on the way back.
-        first = column.desc if down else column.asc
-        order = first(nulls_first=True) if backwards else first(nulls_last=True)
-        tie = F("pk").desc() if down else F("pk").asc()
-        return (order if self._field.null else first(), tie)
+        return (
+            (F(self.column).desc(), F("pk").desc())
+            if down
+            else (F(self.column).asc(), F("pk").asc())
+        )
 
     def _beyond(self, model: type[Model], cursor: Cursor) -> Q:
-        """Return the condition for the rows after the cursor, or before it if it goes backwards."""
+        """Return the condition for the rows after the cursor, or before it if it goes backwards.
+
+        Only for those that have a value as it has one, or have none as it has none.
+        """
         pk, value = self._typed(model, cursor)
-        down = self.descending != cursor.backwards
-        op = "lt" if down else "gt"
+        op = "lt" if self.descending != cursor.backwards else "gt"
         after_pk = Q(**{f"pk__{op}": pk})
-        null = Q(**{f"{self.column}__isnull": True})
         if value is None:
-            tied = null & after_pk
-            return (tied | ~null) if cursor.backwards else tied
+            return after_pk
         # The bound follows from the second condition, but only with it the database uses the index.
         bound = Q(**{f"{self.column}__{op}e": value})
-        beyond = bound & (Q(**{f"{self.column}__{op}": value}) | after_pk)
-        return beyond if cursor.backwards or not self._field.null else beyond | null
+        return bound & (Q(**{f"{self.column}__{op}": value}) | after_pk)
 
     def _typed(self, model: type[Model], cursor: Cursor) -> tuple[object, object]:
         """Return the cursor's id and value as the database compares them. Raises InvalidCursor."""

@@ -84,6 +84,9 @@ def test_a_lane_runs_one_quick_request_after_the_other(monkeypatch):
 
     assert at_the_same_time(lane, *[0.001] * 30) == 1
     assert at_the_same_time(Lane("test", threads=4, queue=50), *[0.05] * 30) == 4
+    for wished, allowed in ((2, 2), (9, 4)):
+        lane.let(wished)
+        assert at_the_same_time(lane, *[0.05] * 30) == allowed
 
 
 def test_others_go_on_beside_slow_requests():

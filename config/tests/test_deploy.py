@@ -11,6 +11,8 @@ from compose_pydantic import ComposeSpecification
 from django.conf import settings
 from django.core.management import get_commands
 
+from config.celery import QUEUES
+
 DEPLOY = settings.BASE_DIR / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 # Older versions of systemd ignore what they do not know.
@@ -44,7 +46,7 @@ def test_kubernetes_takes_the_manifests():
 def test_compose_takes_its_file():
     content = {key: value for key, value in compose().items() if not key.startswith("x-")}
     services = ComposeSpecification(**content).services or {}
-    assert {"web", "worker", "beat", "migrate", "proxy-files", "proxy"} <= services.keys()
+    assert {"web", "light", "heavy", "beat", "migrate", "proxy-files", "proxy"} <= services.keys()
 
 
 def test_compose_waits_only_for_services_that_it_has_and_pins_images():
@@ -52,6 +54,43 @@ def test_compose_waits_only_for_services_that_it_has_and_pins_images():
     for name, service in services.items():
         assert set(service.get("depends_on", ())) <= services.keys(), name
         assert "build" in service or re.search(r":[0-9]", service["image"]), name
+
+
+def workers(part: str) -> list[set[str]]:
+    """Return the queues of each worker of Celery in a part of deploy/."""
+    texts = {
+        "compose": [str(each.get("command", "")) for each in compose()["services"].values()],
+        "kubernetes": [
+            " ".join(map(str, container.get("command", ())))
+            for each in manifests()
+            if each["kind"] == "Deployment"
+            for container in each["spec"]["template"]["spec"]["containers"]
+        ],
+        "systemd": [unit.read_text() for unit in UNITS],
+    }[part]
+    found = [re.search(r"celery -A config worker\b.* -Q ([a-z,]+)", text) for text in texts]
+    return [set(match[1].split(",")) for match in found if match]
+
+
+@pytest.mark.parametrize("part", ["compose", "kubernetes", "systemd"])
+def test_no_long_encode_holds_up_mails_and_first_renditions(part):
+    """A pool that does both is full of encodes sooner or later, and they take hours."""
+    found = workers(part)
+    assert set().union(*found) == set(QUEUES)
+    for queues in found:
+        assert not (queues & {"first", "periodic"} and queues & {"transcode", "captions"})
+
+
+def test_an_upload_goes_on_where_its_bytes_are():
+    """Each pod has a disk of its own, and other pods answer 410."""
+    web = next(each for each in manifests() if each["metadata"]["name"] == "vod-web")
+    assert web["spec"]["replicas"] > 1
+    assert web["spec"]["template"]["spec"]["volumes"] == [
+        {"name": "data", "emptyDir": {"sizeLimit": "60Gi"}}
+    ]
+    ingress = next(each for each in manifests() if each["kind"] == "Ingress")
+    notes = ingress["metadata"]["annotations"]
+    assert notes["nginx.ingress.kubernetes.io/upstream-hash-by"] == "$remote_addr"
 
 
 @pytest.mark.parametrize(

@@ -377,7 +377,7 @@ def test_a_driver_of_sqlalchemy_is_left_out(monkeypatch, tmp_path, scheme):
         name: database[name] for name in ("ENGINE", "USER", "PASSWORD", "HOST", "PORT", "NAME")
     }
     assert place == {
-        "ENGINE": "django.db.backends.postgresql", "USER": "ann", "PASSWORD": "p@ss",
+        "ENGINE": "config.postgresql", "USER": "ann", "PASSWORD": "p@ss",
         "HOST": "db.example", "PORT": 5433, "NAME": "vod",
     }  # fmt: skip
     assert database["OPTIONS"]["sslmode"] == "require"

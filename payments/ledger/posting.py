@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 from django.db import connections, router
 
 from config import bulk, rows
+from config.prepared import new
 from payments.models import JournalEntry, LedgerAccount, Order, Payment, Payout, Pool, Transfer
 
 # A transfer that is not written yet: the debited account, the credited account, an amount ≥ 0.
@@ -42,13 +43,15 @@ def post(
     transfers = [transfer for transfer in transfers if transfer[2]]
     if not transfers:
         return None
-    entry = JournalEntry(key=key, kind=kind, effective_at=at, **about)
+    subjects = {f"{name}_id": subject.pk for name, subject in about.items()}  # type: ignore[attr-defined]
+    entry = new(JournalEntry, key=key, kind=kind, effective_at=at, **subjects)
     rows.insert(entry)
     lines = [
-        Transfer(
-            entry=entry,
-            debit=debit,
-            credit=credit,
+        new(
+            Transfer,
+            entry_id=entry.pk,
+            debit_id=debit.pk,
+            credit_id=credit.pk,
             amount=amount,
             currency=currency,
             available_on=available_on,

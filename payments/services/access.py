@@ -10,6 +10,7 @@ from django.utils import timezone
 import audit.services as audit
 from audit.actions import AuditAction
 from config import ordered, rows
+from config.prepared import new
 from payments import locks
 from payments.models import Dispute, Entitlement, Invoice, Order, Payment, Refund, Subscription
 from payments.signals import entitlement_granted, entitlement_revoked
@@ -188,7 +189,8 @@ def _update_entitlement(
     if entitlement is None:
         if not is_due:
             return
-        entitlement = Entitlement(
+        entitlement = new(
+            Entitlement,
             user_id=user_id,
             video_id=video_id,
             source_type=source_type,

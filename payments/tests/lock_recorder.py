@@ -55,7 +55,7 @@ class LockRecorder:
             rows = _rows(context["cursor"].cursor, table)
             if not _INSERT.match(sql):
                 self._note(rows)
-            elif "ON CONFLICT" not in sql:  # with it, the row may be another transaction's
+            elif "DO UPDATE" not in sql:  # with it, the row may be another transaction's
                 self._own[self.transaction()] |= set(rows)
         return result
 

@@ -50,7 +50,7 @@ def purchase(client, video):
 
 def test_a_purchase(known, make_video, creator, costs):
     video = make_video(creator=creator, price=1999)
-    with costs(24):
+    with costs(22):
         purchase(known, video)
 
 
@@ -63,7 +63,7 @@ def test_a_return(known, make_video, creator, costs):
 
 def test_a_subscription(known, client_for, make_user, subscribe, costs):
     subscribe(make_user(role="VIEWER"))
-    with costs(76):
+    with costs(75):
         answer = known.post(f"{PAYMENTS}/subscribe", {"plan": "monthly", "payment_method": VISA})
     assert (answer.status_code, answer.data["subscription"]["status"]) == (201, "active")
 

@@ -2,11 +2,18 @@
 
 import asyncio
 import json
+import os
+import ssl
 import stat
+import subprocess
+import threading
+from dataclasses import replace
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from uuid import uuid4
 
+import httpx
 import pytest
 import yaml
 from django.core.management import CommandError, call_command
@@ -17,7 +24,7 @@ from streaming.delivery.asgi import LazyDelivery
 from streaming.delivery.nginx import configuration, link
 from streaming.models import PlaybackSession
 from streaming.tests import nginx_kit
-from streaming.tests.delivery_kit import Stage
+from streaming.tests.delivery_kit import Stage, wait_until
 
 SESSION = "0123456789abcdef0123456789abcdef"
 
@@ -171,8 +178,10 @@ def test_the_ended_sessions_of_the_database(make_video):
 @pytest.mark.programs
 @pytest.mark.parametrize("with_tls", [False, True])
 def test_the_configuration_is_one_that_nginx_takes(tmp_path, settings, with_tls):
-    settings.CORS_ALLOWED_ORIGINS = ["https://app.example", "https://b.example:8443"]
-    settings.MEDIA_ROOT = tmp_path / "media with a space"
+    settings.CORS_ALLOWED_ORIGINS = [
+        "https://app.example", "https://b.example:8443", "https://app.example"
+    ]  # fmt: skip
+    settings.MEDIA_ROOT = tmp_path / "media {with}; 'odd' #letters"
     folder = tmp_path / "site"
     more = {"certificate": nginx_kit.certificate(tmp_path)[0]} if with_tls else {}
     if with_tls:
@@ -189,6 +198,31 @@ def test_the_configuration_is_one_that_nginx_takes(tmp_path, settings, with_tls)
     assert facts["key"] not in text
     assert facts["secret"] not in text
     assert stat.S_IMODE((folder / "delivery.json").stat().st_mode) == 0o600
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize(
+    ("public", "listen", "target"),
+    [
+        ("", "443", "https://$host$request_uri"),
+        ("", "127.0.0.1:8443", "https://$host:8443$request_uri"),
+        ("", "[::1]:8443 ipv6only=off", "https://$host:8443$request_uri"),
+        ("https://films.example", "8443", "https://$host$request_uri"),  # a port that is mapped
+        ("https://films.example:9443", "443", "https://$host:9443$request_uri"),
+        ("http://films.example:2001", "8443", "https://$host:8443$request_uri"),
+    ],
+)
+def test_plain_http_is_redirected_to_the_port_of_https(tmp_path, settings, public, listen, target):
+    settings.PUBLIC_URL, settings.MEDIA_ROOT = public, tmp_path / "media"
+    chain, key = nginx_kit.certificate(tmp_path)
+    made = nginx_kit.site(
+        tmp_path / "site", web=["http://127.0.0.1:2001"], port=8443, certificate=chain,
+        certificate_key=key, redirect="127.0.0.1:8080",
+    )  # fmt: skip
+    text = configuration.render(replace(made, listen=listen))
+    assert f"return 301 {target};" in text
+    conf = nginx_kit.tested(replace(made, listen=listen.replace("443", "8443", listen == "443")))
+    assert "[::1]" not in listen or "ipv6only=off ssl;" in conf.read_text()
 
 
 @pytest.fixture
@@ -318,6 +352,9 @@ def test_the_configuration_of_compose_is_one_that_nginx_takes(tmp_path, bucket):
         (["--redirect", "80"], "--certificate"),
         (["--module", 'x"; y'], "nginx cannot read"),
         (["--web", "http://a;b"], "nginx cannot read"),
+        (["--web", "https://127.0.0.1:2001"], "without TLS"),
+        (["--web", "127.0.0.1:2001"], "is an origin like"),
+        (["--web", "http://127.0.0.1:2001/app"], "without a path"),
         (["--listen", "443; return 200"], "nginx cannot read"),
         (["--user", "x;"], "nginx cannot read"),
     ],
@@ -357,3 +394,96 @@ def test_the_doctor_says_who_sends_the_files(settings, tmp_path):
     assert "TRUSTED_PROXIES is empty" in said("delivery")
     settings.DELIVERY = "embedded"
     assert worst("delivery") == "ok"
+
+
+class Web:
+    """A web server that counts the paths that it was asked for."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        web = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                web.paths.append(self.path)
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.mark.programs
+def test_the_requests_of_an_upload_reach_the_web_server_that_has_its_bytes(tmp_path, settings):
+    """Other hosts do not have them, and answer 410. Without that host another one takes new uploads."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    webs, port = [Web() for _ in range(3)], nginx_kit.free_port()
+    made = nginx_kit.site(tmp_path / "site", web=[each.url for each in webs], port=port)
+
+    def ask(path: str) -> int:
+        return httpx.get(f"http://127.0.0.1:{port}{path}").status_code
+
+    with nginx_kit.serving(made):
+        for _ in range(8):
+            assert ask("/api/v1/uploads/") == ask("/api/v1/uploads/x") == ask("/api/v1/x") == 200
+        takers = [each for each in webs if any("uploads" in path for path in each.paths)]
+        assert len(takers) == 1
+        assert len([path for path in takers[0].paths if "uploads" in path]) == 16
+        assert all("/api/v1/x" in each.paths for each in webs)  # nothing else stays anywhere
+        takers[0].close()
+        assert ask("/api/v1/uploads/") == 200
+    for each in webs:
+        if each is not takers[0]:
+            each.close()
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("path", ["/media/GRANT/v/1/master.m3u8", "/api/v1/stream/play/GRANT"])
+def test_the_proxy_for_the_embedded_engine_logs_no_grants(tmp_path, settings, path):
+    """Neither in a line about the request nor in one about a web server that is away."""
+    port, plain, nobody = (nginx_kit.free_port() for _ in range(3))
+    chain, key = nginx_kit.certificate(tmp_path)
+    text = (settings.BASE_DIR / "deploy" / "nginx.conf").read_text()
+    here = {
+        "tls/cert.pem": str(chain),
+        "tls/key.pem": str(key),
+        "server web:2001": f"server 127.0.0.1:{nobody}",
+        "listen 443": f"listen 127.0.0.1:{port}",
+        "listen 80": f"listen 127.0.0.1:{plain}",
+        "http {": "pid nginx.pid;\nhttp {\n"
+        + "".join(f"{kind}_temp_path tmp;\n" for kind in ("client_body", "proxy", "fastcgi"))
+        + "uwsgi_temp_path tmp;\nscgi_temp_path tmp;\n",
+        "worker_processes auto": ("user root;\n" if os.geteuid() == 0 else "")
+        + "worker_processes 1",
+    }
+    for there, instead in here.items():
+        assert there in text
+        text = text.replace(there, instead)
+    (tmp_path / "nginx.conf").write_text(text)
+    log = (tmp_path / "log").open("wb")
+    command = [nginx_kit.program(), "-p", str(tmp_path), "-c", "nginx.conf", "-e", "stderr"]
+    process = subprocess.Popen([*command, "-g", "daemon off;"], stdout=log, stderr=log)
+    try:
+        wait_until(lambda: nginx_kit._listens(port))
+        trust = ssl.create_default_context(cafile=str(chain))
+        with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=trust) as client:
+            assert client.get(path).status_code == 502
+            assert client.get("/api/v1/videos/").status_code == 502
+    finally:
+        process.terminate()
+        process.wait(10)
+        log.close()
+    said = (tmp_path / "log").read_text()
+    assert "/api/v1/videos/" in said
+    assert "GRANT" not in said

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from videos import reading
 from videos.models import Caption
+from videos.versions import poster_name
 
 NIL = UUID(int=0)
 CaptionSummarySerializer = inline_serializer(
@@ -57,11 +58,15 @@ class PresentedFields(serializers.Serializer):
 
     @extend_schema_field({"type": ["string", "null"], "format": "uri"})
     def get_poster_url(self, video):
-        if not video.poster_name:
+        return self.poster_of(video.pk, video.current_version, video.poster_tag)
+
+    def poster_of(self, pk, version, tag):
+        """Return the address of a video's poster, or None if it has none."""
+        if not (version or tag):
             return None
         before, after = self._around_id
         # The name in the address lets caches keep the picture: another picture has another name.
-        return f"{before}{video.pk}{after}?v={video.poster_name}"
+        return f"{before}{pk}{after}?v={poster_name(version, tag)}"
 
     @cached_property
     def _around_id(self) -> list[str]:
@@ -71,10 +76,14 @@ class PresentedFields(serializers.Serializer):
 
     @extend_schema_field({"type": ["string", "null"], "format": "uri"})
     def get_storyboard_url(self, video):
-        if not video.has_storyboard:
+        return self.storyboard_of(video.pk, video.has_storyboard)
+
+    def storyboard_of(self, pk, has_storyboard):
+        """Return the address of a video's storyboard, or None if it has none."""
+        if not has_storyboard:
             return None
         before, after = self._around_storyboard
-        return f"{before}{video.pk}{after}"
+        return f"{before}{pk}{after}"
 
     @cached_property
     def _around_storyboard(self) -> list[str]:
@@ -85,17 +94,15 @@ class PresentedFields(serializers.Serializer):
     def get_captions(self, video):
         rows = vars(video).get("caption_rows")  # videos.reading
         rows = video.captions.all() if rows is None else rows
-        return [
-            {
-                **{name: getattr(row, name) for name in reading.CAPTION},
-                "url": self._text(video, row),
-            }
-            for row in rows
-        ]
+        return [self.caption_of(video.pk, row) for row in rows]
 
-    def _text(self, video, caption) -> str:
+    def caption_of(self, video_pk, caption):
+        """Return a caption in a video."""
         before, between, after = self._around_text
-        return f"{before}{video.pk}{between}{caption.pk}{after}"
+        return {
+            **{name: getattr(caption, name) for name in reading.CAPTION},
+            "url": f"{before}{video_pk}{between}{caption.pk}{after}",
+        }
 
     @cached_property
     def _around_text(self) -> list[str]:

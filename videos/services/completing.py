@@ -259,8 +259,11 @@ def _join(upload: Upload, writer: spool.Writer) -> None:
 
     So the disk holds at most one part twice, and it goes on where a killed process has stopped.
     """
+    parts = list(upload.parts.order_by("position"))
+    if sum(part.length or 0 for part in parts) != upload.length:
+        raise NotJoinable("A part of this upload is lost.")
     end = 0
-    for part in upload.parts.order_by("position"):
+    for part in parts:
         begin, end = end, end + (part.length or 0)
         if writer.offset < end:
             try:

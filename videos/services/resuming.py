@@ -120,7 +120,7 @@ def create(upload: Upload, parts: tuple[UUID, ...] = ()) -> Upload:
     # Two creations at the same moment must not both find room.
     User.objects.select_for_update(no_key=True).get(pk=upload.user_id)
     if upload.kind != Upload.Kind.JOINED:
-        refuse_beyond_quota(upload, upload.length or 0)
+        refuse_beyond_quota(upload, upload.length or upload.offset)
         upload.save(force_insert=True)
         return upload
     rows = _parts(upload.user, parts)
@@ -128,9 +128,11 @@ def create(upload: Upload, parts: tuple[UUID, ...] = ()) -> Upload:
         return earlier
     upload.save(force_insert=True)
     for position, part in enumerate(rows):
-        Upload.objects.filter(pk=part.pk).update(
+        is_there = Upload.objects.filter(pk=part.pk, joined=None).update(
             joined=upload, position=position, offset=part.offset
         )
+        if not is_there:  # it was ended a moment ago
+            raise NotJoinable()
     return upload
 
 
@@ -194,6 +196,20 @@ def note(upload: Upload, *, offset: int) -> None:
     )
 
 
+@transaction.atomic
+def take_room(upload: Upload, end: int) -> None:
+    """Let a length that is told now, or bytes up to ``end`` without one, count before they come.
+
+    Otherwise requests at the same moment would each find the room of all. ``note`` corrects it. Raises
+    UploadQuotaExceeded.
+    """
+    User.objects.select_for_update(no_key=True).get(pk=upload.user_id)
+    refuse_beyond_quota(upload, upload.length or end)
+    Upload.objects.filter(pk=upload.pk, state=Upload.State.OPEN).update(
+        offset=end, length=upload.length
+    )
+
+
 def terminate(upload: Upload) -> None:
     """End an upload and forget its bytes. The video of a finished one stays.
 
@@ -213,7 +229,11 @@ def terminate(upload: Upload) -> None:
         writer = writer_of(upload)
     try:
         # The row first: a file without a row is removed later, a row without a file is an error.
-        Upload.objects.filter(pk=upload.pk).delete()
+        with transaction.atomic():
+            row = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+            if row is not None and row.joined_id:  # since it was read
+                raise NotJoinable()
+            Upload.objects.filter(pk=upload.pk).delete()
         for upload_id in (upload.pk, *parts):
             spool.remove(upload_id)
     finally:

@@ -8,6 +8,7 @@ was replaced while it was read.
 import errno
 import itertools
 import time
+import uuid
 from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -138,7 +139,7 @@ class Bucket:
             yield from pages
 
     def strangers_may(self) -> list[str]:
-        """Return what somebody without a key may do: "list" the objects, "read" one."""
+        """Return what somebody without a key may do: "list" the objects, "read" or "write" one."""
         client = self._new_client(timeout=5.0, attempts=1, signature_version=UNSIGNED)
         # Encrypted segments may be public (CDN_URL); the playlists beside them never are.
         versions = itertools.islice(self.entries(f"{VERSIONS}/"), 100)
@@ -153,6 +154,11 @@ class Bucket:
             with suppress(ClientError):
                 if client.head_object(Bucket=self.bucket, Key=f"{self.prefix}{name}"):
                     found.append("read")
+        name = f".stranger-{uuid.uuid4().hex}"
+        with suppress(ClientError):
+            client.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=b"")
+            found.append("write")
+            self.delete(name)
         return list(dict.fromkeys(found))
 
     # --- putting ----------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from videos.storage.base import Damaged
 from videos.storage.bucket import Bucket
+from videos.storage.folder import FULL
 from videos.storage.listing import Listings
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,14 @@ class Cache:
             return path
         with self._alone(name) as part:
             if not self._is_here(name, path):  # another one may have fetched it meanwhile
-                self._fetch(name, part, path)
+                try:
+                    self._fetch(name, part, path)
+                except OSError as error:
+                    if error.errno not in FULL:
+                        raise
+                    logger.warning("The disk of the copies is full: half of them leave it.")
+                    self._halve()
+                    self._fetch(name, part, path)
         return path
 
     def forget(self, name: str) -> None:
@@ -158,22 +166,36 @@ class Cache:
 
     def _count(self, size: int) -> None:
         """Add the bytes of a new copy to those of all processes, and make room beyond the limit."""
-        handle = os.open(
-            self.root / FETCHING / ".bytes", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with self._counting() as handle:
             known = os.pread(handle, 8, 0)
             # Without a number, the folder may have anything in it.
             total = struct.unpack("<q", known)[0] + size if len(known) == 8 else self._limit + 1
             if total > self._limit:
                 total = self._make_room()
             os.pwrite(handle, struct.pack("<q", total), 0)
+
+    def _halve(self) -> None:
+        """Remove half of the copies: others have filled the disk before the limit was reached."""
+        with self._counting() as handle:
+            os.pwrite(handle, struct.pack("<q", self._make_room(is_full=True)), 0)
+
+    @contextmanager
+    def _counting(self) -> Iterator[int]:
+        """Give the file with the number of bytes to one process at a time."""
+        handle = os.open(
+            self.root / FETCHING / ".bytes", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield handle
         finally:
             os.close(handle)
 
-    def _make_room(self) -> int:
-        """Remove the copies that were not used for the longest time. Return the bytes that stay."""
+    def _make_room(self, *, is_full: bool = False) -> int:
+        """Remove the copies that were not used for the longest time. Return the bytes that stay.
+
+        They are ROOM of the limit, or with ``is_full`` at most half of those that are there.
+        """
         found, total = [], 0
         for folder, _, names in os.walk(self.root):
             for name in names:
@@ -186,8 +208,9 @@ class Cache:
                         continue
                     found.append((status.st_atime_ns, status.st_size, path))
                     total += status.st_size
+        most = min(self._limit * ROOM, total / 2 if is_full else self._limit)
         for _, size, path in sorted(found):
-            if total <= self._limit * ROOM:
+            if total <= most:
                 break
             with suppress(FileNotFoundError):
                 os.unlink(path)

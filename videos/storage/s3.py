@@ -85,7 +85,7 @@ class S3Store:
             if deeds := self._bucket.strangers_may():
                 yield (
                     f"Everybody may {' and '.join(deeds)} objects of the bucket {self._bucket.bucket}: "
-                    "paid videos are free.",
+                    "paid videos are free, or can be replaced by others.",
                     "Remove its public policy, and block public access.",
                 )
         except OSError as error:

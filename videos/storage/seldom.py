@@ -13,7 +13,7 @@ from config import bounded
 from videos.storage.chosen import store
 
 EVERY_SECONDS, AGAIN_SECONDS = 600.0, 10.0
-FAULTY = "Strangers can read the bucket, or it cannot be written. `manage.py doctor` says which."
+FAULTY = "Strangers can use the bucket, or it cannot be written. `manage.py doctor` says which."
 
 
 class CloseLook:

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import threading
 import time
@@ -114,6 +115,31 @@ def test_nobody_without_a_key_may_list_or_read(server, bucket):
 
     for path in ("", "?list-type=2", "/vod/videos/1/a/x.m4s"):
         assert 400 <= server.anonymous_status(path) < 500
+
+
+@pytest.mark.parametrize(
+    ("action", "deed"), [("Write", "write"), ("List", "list"), ("Read", "read")]
+)
+def test_what_strangers_may_is_found_out(tmp_path, action, deed):
+    """Also a bucket in which they may only put objects: they would replace videos."""
+
+    class Open(SeaweedFS):
+        def __init__(self, folder):
+            super().__init__(folder)
+            facts = json.loads((folder / "s3.json").read_text())
+            facts["identities"].append({"name": "anonymous", "actions": [f"{action}:{BUCKET}"]})
+            (folder / "s3.json").write_text(json.dumps(facts))
+
+    with running(Open, tmp_path / "server") as server:
+        bucket = bucket_of(server)
+        bucket.write("videos/1/a/x.m4s", b"secret")
+        assert deed in bucket.strangers_may()
+        assert [each.name for each in bucket.entries("")] == ["videos/1/a/x.m4s"]
+
+
+def test_strangers_may_nothing(server, bucket):
+    bucket.write("videos/1/a/x.m4s", b"secret")
+    assert bucket.strangers_may() == []
 
 
 def test_wrong_keys_are_an_outage_not_a_missing_file(server):
@@ -245,6 +271,26 @@ class TestCache:
         assert (cache.root / VERSION / "360p/2.m4s").exists()
         total = sum(path.stat().st_size for path in cache.root.rglob("*.m4s"))
         assert total <= 600_000
+
+    def test_a_disk_that_others_have_filled_loses_copies_not_viewers(
+        self, cache, version, monkeypatch
+    ):
+        """As if the disk had room for no more than what one more copy needs."""
+        first = cache.get(f"{VERSION}/360p/1.m4s")
+        os.utime(first, ns=(0, first.stat().st_mtime_ns))
+        cache.get(f"{VERSION}/360p/init.mp4")
+        download = bucket_module.Bucket.download
+
+        def on_a_full_disk(self, *args, **options):
+            if first.exists():
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return download(self, *args, **options)
+
+        monkeypatch.setattr(bucket_module.Bucket, "download", on_a_full_disk)
+        name = f"{VERSION}/360p/2.m4s"
+        assert cache.get(name).read_bytes() == (version / "360p/2.m4s").read_bytes()
+        assert not first.exists()
+        assert (cache.root / VERSION / "360p/init.mp4").exists()
 
     def test_a_text_that_changes_is_seen(self, bucket, cache, version, monkeypatch):
         name = f"{VERSION}/master.m3u8"

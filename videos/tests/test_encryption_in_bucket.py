@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("boto3", reason="missing: boto3")
 
+from botocore.exceptions import ClientError
 from django.core.management import CommandError, call_command
 
 from videos import jobs, presence, storage
@@ -94,6 +95,9 @@ def test_a_rule_that_lets_everybody_read_more_than_segments_is_found(bucket, vid
 
         def head_object(self, *, Bucket, Key):
             return Key.endswith(self.allowed)
+
+        def put_object(self, **asked):
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject")
 
     monkeypatch.setattr(bucket, "_new_client", lambda **options: Stranger())
     assert bucket.strangers_may() == ["read"]

@@ -2,13 +2,15 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from audit.models import AuditEntry
-from videos import importing, jobs
+from videos import admission, estimates, importing, jobs
+from videos.engines.queues import FIRST, STAGES_OF, TRANSCODE
 from videos.models import ProcessingJob, Video
 from videos.services import catalogue, publishing, sources
 from videos.tests.claims import claim_due
@@ -47,6 +49,9 @@ class Origin:
         start = int((handler.headers.get("Range") or "bytes=0-")[6:].split("-")[0])
         rest = self.content[start:]
         handler.send_response(206 if start else 200)
+        if start:
+            last = len(self.content) - 1
+            handler.send_header("Content-Range", f"bytes {start}-{last}/{last + 1}")
         if self.etag:
             handler.send_header("ETag", self.etag)
         handler.send_header("Content-Length", str(len(rest)))
@@ -60,6 +65,21 @@ class Origin:
         handler.send_response(200)
         handler.end_headers()
         handler.wfile.write(self.content)
+
+    @staticmethod
+    def partly(content_range: str) -> Callable:
+        """Send 206 and a few bytes, whatever was asked for."""
+
+        def answer(handler) -> None:
+            handler.send_response(206)
+            handler.send_header("ETag", '"one"')
+            if content_range:
+                handler.send_header("Content-Range", content_range)
+            handler.send_header("Content-Length", "5")
+            handler.end_headers()
+            handler.wfile.write(b"other")
+
+        return answer
 
     @staticmethod
     def status(code: int, **headers: str) -> Callable:
@@ -183,6 +203,100 @@ def test_what_would_happen_again_ends_the_import(
     assert ask(video, origin.url).status_code == 202  # and it may be tried again
 
 
+def test_the_body_of_a_redirect_is_not_read(ask, video, origin, process_stage):
+    """It may have no end, or unpack to more than there is memory."""
+    sent = []
+
+    def flood(handler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", "/other")
+        handler.end_headers()
+        try:
+            for _ in range(64):
+                handler.wfile.write(b"x" * 1024 * 1024)
+                sent.append(1)
+        except OSError:
+            pass  # the client has gone
+
+    origin.answers = [flood]
+    ask(video, origin.url)
+    process_stage()
+    video.refresh_from_db()
+    assert video.source_checksum == sha256(origin.content)
+    assert len(sent) < 32
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_an_address_that_drips_is_cut_off(
+    ask, video, origin, process_stage, media, monkeypatch, part
+):
+    """Each byte comes in time, and the whole never does."""
+    monkeypatch.setattr(importing, "MOST_SECONDS", 1.0)
+
+    def drip(handler) -> None:
+        handler.send_response(200)
+        if part == "body":
+            handler.end_headers()
+        handler.wfile.flush()
+        for _ in range(100):
+            try:
+                handler.wfile.write(b"x")
+            except OSError:
+                return
+            time.sleep(0.05)
+
+    origin.answers = [drip] * 20
+    ask(video, origin.url)
+    began = time.monotonic()
+    job = process_stage()
+    assert time.monotonic() - began < 4
+    assert (job.state, job.error_code) == ("failed", "import_too_slow")
+    assert list((media / "uploads").iterdir()) == []
+
+
+def test_an_import_that_is_canceled_ends_while_its_address_drips(origin, tmp_path):
+    """The worker hears of it with the next bytes, not when the file is there."""
+
+    def drip(handler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(100):
+            try:
+                handler.wfile.write(b"x")
+            except OSError:
+                return
+            time.sleep(0.05)
+
+    def report(percent: int) -> None:
+        raise jobs.LeaseLost()
+
+    origin.answers = [drip]
+    began = time.monotonic()
+    with pytest.raises(jobs.LeaseLost):
+        importing.Download(origin.url, tmp_path / "x", report).run()
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("told", ["", "bytes 7-11/100000", "bytes 0-4/100000"])
+def test_a_part_is_not_taken_for_the_file(ask, video, origin, process_stage, told):
+    """A server that sends another part than it was asked for is asked for the whole."""
+    origin.answers = [origin.partly(told), origin.cut, origin.partly(told)]
+    ask(video, origin.url)
+    process_stage()
+    video.refresh_from_db()
+    assert video.source_checksum == sha256(origin.content)
+
+
+def test_a_cut_at_the_very_end_is_no_failure(ask, video, origin, process_stage):
+    """The size was not told, and a server has nothing behind the last byte."""
+    origin.answers = [origin.cut, origin.status(416)]
+    ask(video, origin.url)
+    process_stage()
+    video.refresh_from_db()
+    assert video.source_checksum == sha256(origin.content)
+    assert origin.ranges == [None, "bytes=5000-", None]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "[::1]", "2130706433"])  # noqa: S104 - no binding
 def test_this_machine_is_no_address(ask, video, origin, process_stage, monkeypatch, host):
     monkeypatch.setattr(importing, "ALLOW_LOOPBACK", False)
@@ -229,6 +343,32 @@ def test_one_at_a_time(ask, video, origin, received, creator):
     again = ask(video, origin.url)
     assert (again.status_code, again.json()["errors"][0]["code"]) == (409, "already_queued")
     assert ProcessingJob.objects.count() == 1
+
+
+def test_a_slow_address_holds_up_no_first_rendition_and_no_mail(
+    ask, video, creator, received, monkeypatch
+):
+    """It may take hours. A worker that fetches makes first renditions beside it."""
+    ask(video, "http://example.com/film.mp4")
+    other = catalogue.create_video(creator=creator, title="y")
+    sources.attach_source(video=other, received=received(), actor=creator)
+    light, heavy = STAGES_OF[FIRST], STAGES_OF[TRANSCODE]
+    first = jobs.claim_next("host/1/1", stages=light)
+    assert first is not None
+    assert first.video_id == other.pk
+    assert jobs.claim_next("host/1/2", stages=light) is None
+    fetched = jobs.claim_next("host/1/3", stages=heavy)
+    assert fetched is not None
+    assert fetched.kind == "import"
+    jobs.report(fetched, "import", 99)
+    fetched.refresh_from_db()
+    assert estimates.percent_of(fetched, video) < 20  # the work has not begun
+    # Nor is it an encode, for which this machine would have no room.
+    monkeypatch.setattr(admission, "LEAST_ENCODES", 1)
+    monkeypatch.setattr("config.processors.count", lambda: 1)
+    assert "encodes run" not in admission.refusal("host/1/4")
+    ProcessingJob.objects.filter(pk=fetched.pk).update(kind="transcode")
+    assert "encodes run" in admission.refusal("host/1/4")
 
 
 def test_an_upload_takes_the_place_of_an_import(ask, video, origin, received, shown):

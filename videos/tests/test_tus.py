@@ -4,14 +4,17 @@ Here Django takes in the bytes itself. `test_tus_served` has the upload applicat
 """
 
 import hashlib
+from uuid import UUID
 
 import pytest
 
 from accounts.roles import Role
 from audit.models import AuditEntry
 from config.ids import uuid7
+from videos.errors import UploadCut, UploadQuotaExceeded
 from videos.models import Upload, Video
-from videos.tests.tus_kit import URL, Tus, code, jobs, meta, writer_of
+from videos.tests.tus_kit import BYTES, URL, Tus, code, jobs, meta, writer_of
+from videos.uploads import receiving
 
 pytestmark = pytest.mark.django_db
 
@@ -190,6 +193,55 @@ class TestRefused:
         assert tus.patch(url, 0, b"x" * 11).status_code == 413
         assert tus.patch(url, 0, b"x", HTTP_UPLOAD_LENGTH="11").status_code == 413
         assert tus.offset(url) == 0
+
+    def test_lengths_told_at_the_same_moment_share_the_quota(self, tus, settings, creator):
+        """Of uploads whose length was deferred, whether it is told now or the bytes simply come."""
+        settings.UPLOAD_QUOTA_BYTES = 10
+        urls = [tus.post(HTTP_UPLOAD_DEFER_LENGTH="1")["Location"] for _ in range(3)]
+        first, second, third = (UUID(url.rsplit("/")[-1]) for url in urls)
+        headers = {
+            "Tus-Resumable": "1.0.0", "Content-Type": BYTES, "Upload-Offset": "0",
+            "Content-Length": "6",
+        }  # fmt: skip
+        under_way = receiving.begin(creator, first, headers)
+        assert under_way is not None
+        for more in ({}, {"Upload-Length": "6"}):
+            with pytest.raises(UploadQuotaExceeded):
+                receiving.begin(creator, second, headers | more)
+        under_way.stop(UploadCut())
+        with pytest.raises(UploadCut):
+            under_way.answer()
+        under_way.close()
+        assert tus.offset(urls[0]) == 0
+
+        told = receiving.begin(creator, third, headers | {"Upload-Length": "8"})
+        assert told is not None
+        with pytest.raises(UploadQuotaExceeded):
+            receiving.begin(creator, second, headers)
+        told.close()
+        assert (tus.offset(urls[2]), tus.head(urls[2])["Upload-Length"]) == (0, "8")
+        assert tus.patch(urls[1], 0, b"ab").status_code == 204
+
+    def test_creations_with_bytes_at_the_same_moment_share_the_quota(
+        self, tus, settings, creator, media
+    ):
+        settings.UPLOAD_QUOTA_BYTES = 10
+        headers = {
+            "Tus-Resumable": "1.0.0", "Content-Type": BYTES, "Content-Length": "6",
+            "Upload-Defer-Length": "1", "Upload-Metadata": meta(filename="f.mp4"),
+        }  # fmt: skip
+        first, second = (receiving.begin(creator, None, headers) for _ in range(2))
+        assert first is not None
+        assert second is not None
+        for each in (first, second):
+            each.feed(b"abcdef")
+            each.complete()
+        assert first.answer().offset == 6
+        with pytest.raises(UploadQuotaExceeded):
+            second.answer()
+        first.close()
+        second.close()
+        assert (Upload.objects.count(), len(media.files())) == (1, 1)
 
     def test_more_than_the_quota(self, tus, settings, client_for, make_user, media):
         settings.UPLOAD_QUOTA_BYTES = 10

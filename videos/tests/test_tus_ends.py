@@ -9,12 +9,30 @@ import pytest
 from django.utils import timezone
 
 from accounts.roles import Role
+from config.errors import TooLarge
+from videos.errors import NotJoinable
 from videos.models import Upload, Video
-from videos.services import completing
-from videos.tests.tus_kit import URL, Tus, checksum, code, jobs, meta, writer_of
-from videos.uploads import spool
+from videos.services import completing, resuming
+from videos.tests.tus_kit import BYTES, URL, Tus, checksum, code, jobs, meta, writer_of
+from videos.uploads import receiving, spool
 
 pytestmark = pytest.mark.django_db
+
+
+def test_more_bytes_than_announced_are_refused_as_they_come(creator, tus):
+    """Without a Content-Length (chunked), the bytes are counted on their way."""
+    url = tus.begin(6)
+    headers = {
+        "Tus-Resumable": "1.0.0", "Content-Type": BYTES, "Upload-Offset": "2",
+        "Transfer-Encoding": "chunked",
+    }  # fmt: skip
+    assert tus.patch(url, 0, b"ab").status_code == 204
+    transfer = receiving.begin(creator, UUID(url.rsplit("/")[-1]), headers)
+    assert transfer is not None
+    with pytest.raises(TooLarge, match="has room for 4 more bytes"):
+        transfer.feed(b"cdefg")
+    transfer.close()
+    assert tus.offset(url) == 2
 
 
 class TestChecksum:
@@ -246,6 +264,50 @@ class TestJoined:
         other = self.parts(tus, b"x")[0]
         assert tus.post(HTTP_UPLOAD_CONCAT=f"final;{done} {other}").status_code == 409
         assert Upload.objects.filter(kind="joined").count() == 1
+
+    def test_a_part_that_is_ended_at_the_same_moment_is_not_left_out(self, tus, media, monkeypatch):
+        """Between the look at the parts and their joining; a video would lack its middle."""
+        urls = self.parts(tus, b"abc", b"de")
+        found = resuming._parts
+
+        def ended(user, ids):
+            rows = found(user, ids)
+            Upload.objects.filter(pk=rows[1].pk).delete()
+            return rows
+
+        wanted = f"final;{urls[0]} {urls[1]}"
+        plan = resuming.plan
+
+        def planned(*args):
+            upload = plan(*args)
+            monkeypatch.setattr(resuming, "_parts", ended)
+            return upload
+
+        monkeypatch.setattr(resuming, "plan", planned)
+        response = tus.post(HTTP_UPLOAD_CONCAT=wanted)
+        assert (response.status_code, code(response)) == (409, "not_joinable")
+        assert list(Upload.objects.values_list("kind", "joined")) == [("part", None)] * 2
+        assert jobs() == 0
+
+    def test_a_part_is_not_ended_that_was_joined_a_moment_ago(self, tus, media):
+        urls = self.parts(tus, b"abc", b"de")
+        part = Upload.objects.get(pk=urls[1].rsplit("/")[-1])
+        assert tus.post(HTTP_UPLOAD_CONCAT=f"final;{urls[0]} {urls[1]}").status_code == 201
+        assert part.joined_id is None  # as the other request has read it
+        with pytest.raises(NotJoinable):
+            resuming.terminate(part)
+        assert completing.complete_interrupted() == 1
+        assert Video.objects.get().source.read_bytes() == b"abcde"
+
+    def test_a_joined_file_that_lacks_a_part_is_no_video(self, tus, media):
+        """Whatever took the part's row away."""
+        urls = self.parts(tus, b"abc", b"de")
+        url = tus.post(HTTP_UPLOAD_CONCAT=f"final;{urls[0]} {urls[1]}")["Location"]
+        Upload.objects.filter(kind="part", position=1).delete()
+        completing.complete_interrupted()
+        assert (jobs(), Video.objects.count()) == (0, 0)
+        assert tus.head(url).status_code == 410
+        assert tus.client.get(url).json()["error"]["code"] == "not_joinable"
 
     def test_ended_before_it_is_joined(self, tus, media):
         urls = self.parts(tus, b"abc", b"de")

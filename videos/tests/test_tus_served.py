@@ -63,7 +63,7 @@ def test_the_protocol_over_a_real_connection(token, media):
         assert MEGABYTE < offset <= MEGABYTE + 300_000
         assert Upload.objects.get().offset in {MEGABYTE, offset}
         last = tus.ask(
-            "POST", url, content[offset:], X_HTTP_Method_Override="PATCH", Upload_Offset=str(offset)
+            "POST", url, content[offset:], X_HTTP_Method_Override="Patch", Upload_Offset=str(offset)
         )
         assert last.status == 204, last.content
         assert str(only_video(content).pk) == last.headers["Video-Id"]

@@ -12,10 +12,11 @@ class Upload(models.Model):
     """A file that arrives in any number of requests: by the tus protocol, or DIRECT in the bucket.
 
     Of tus, the bytes are in `videos.uploads.spool`, and how many there are is the size of that file
-    alone: ``offset`` is what the last answered request left, for people and for the quota. ``length`` is
-    None as long as the client has not told it. ``metadata`` and ``concat`` are the client's headers as
-    they came. ``video_id`` is the video to which the file goes; with ``makes_video`` it is made then. A
-    PART goes to no video: once joined it is a part of ``joined``, at ``position``.
+    alone: ``offset`` is what the last answered request left, or one under way has announced, for people
+    and for the quota. ``length`` is None as long as the client has not told it. ``metadata`` and
+    ``concat`` are the client's headers as they came. ``video_id`` is the video to which the file goes;
+    with ``makes_video`` it is made then. A PART goes to no video: once joined it is a part of
+    ``joined``, at ``position``.
 
     A DIRECT one is the bucket's upload in parts ``multipart_id``, for the object ``object_name``. Its
     ``offset`` is 0 until its client has said that all parts are there, and the bucket has said so too:

@@ -76,7 +76,7 @@ class Transfer:
         if before + len(data) > self._end:
             with storage.refusing():
                 self._writer.forget()
-            raise too_large()
+            raise _beyond(self._end - self._writer.offset)
         if before // CHECK_EVERY != (before + len(data)) // CHECK_EVERY:
             check_room(0)
         with storage.refusing():
@@ -126,6 +126,7 @@ class Transfer:
                 resuming.note(self.upload, offset=self.offset)
             raise self.refusal
         if self.is_new:
+            self.upload.offset = self.offset
             resuming.create(self.upload)
             self.is_new, self._is_kept = False, True
         resuming.note(self.upload, offset=self.offset)
@@ -179,8 +180,10 @@ def begin(user: Any, upload_id: UUID | None, headers: Mapping[str, str]) -> Tran
         try:
             if offset != writer.offset:
                 raise OffsetMismatch(writer.offset)
-            _take_length(upload, headers, offset)
+            is_told = _take_length(upload, headers, offset)
             most = _most(upload, offset, announced)
+            if is_told or upload.length is None:
+                resuming.take_room(upload, offset if is_told else offset + most)
         except BaseException:
             writer.close()
             raise
@@ -213,18 +216,21 @@ def receive(request: HttpRequest, transfer: Transfer) -> None:
         transfer.stop(refusal)
 
 
-def _take_length(upload: Upload, headers: Mapping[str, str], offset: int) -> None:
-    """Take over a length that was deferred. Raises InvalidHeader, TooLarge and UploadQuotaExceeded."""
+def _take_length(upload: Upload, headers: Mapping[str, str], offset: int) -> bool:
+    """Take over a length that was deferred, and return whether one is told now.
+
+    Raises InvalidHeader, EmptyUpload and TooLarge.
+    """
     length = tus.number(headers, "Upload-Length")
     if length is None or length == upload.length:
-        return
+        return False
     if upload.length is not None:
         raise InvalidHeader("Upload-Length", "cannot be changed.")
     if length < offset:
         raise InvalidHeader("Upload-Length", f"is less than the {offset} bytes that are there.")
     upload.length = length
     resuming.check_length(upload)
-    resuming.refuse_beyond_quota(upload, length)
+    return True
 
 
 def _most(upload: Upload, offset: int, announced: int | None) -> int:
@@ -239,6 +245,10 @@ def _most(upload: Upload, offset: int, announced: int | None) -> int:
         return announced
     most = upload.length - offset
     if (announced or 0) > most:
-        raise TooLarge(f"The upload has room for {most} more bytes.")
+        raise _beyond(most)
     check_room(announced or 0)
     return most
+
+
+def _beyond(room: int) -> TooLarge:
+    return TooLarge(f"The upload has room for {room} more bytes.")

@@ -56,7 +56,7 @@ class ResumableUploads:
         if match["upload"] is None:
             return scope["method"] == "POST" and not _header(scope, DIRECT)
         if scope["method"] == "POST":
-            scope["method"] = _header(scope, OVERRIDE).decode("latin-1") or "POST"
+            scope["method"] = _header(scope, OVERRIDE).decode("latin-1").upper() or "POST"
         return scope["method"] in {"HEAD", "PATCH"}
 
     async def keep_time(self) -> None:

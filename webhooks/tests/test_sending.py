@@ -1,5 +1,6 @@
 """Deliveries to a real receiver: signed, once, in order, tried again, and given up at last."""
 
+import contextlib
 import logging
 import socket
 import threading
@@ -168,6 +169,26 @@ def test_a_huge_answer_is_not_read(endpoint, receiver):
     assert sending.send_due() == 1
     assert time.monotonic() - began < 4
     assert len(only().answer_excerpt) == 500
+
+
+def test_the_body_of_a_redirect_is_not_read(endpoint, receiver):
+    """It could unpack to more than there is memory."""
+    sent = []
+
+    def flood(handler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", "/elsewhere")
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(64):
+                handler.wfile.write(b"x" * 1024 * 1024)
+                sent.append(1)
+
+    receiver.answers = [flood]
+    tell("a")
+    assert sending.send_due() == 0
+    assert (only().answer_status, len(receiver.requests)) == (302, 1)
+    assert len(sent) < 32
 
 
 def test_a_receiver_that_drips_is_cut_off(endpoint, receiver, monkeypatch):

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from config import money, related
 from config.ids import uuid7
-from config.rows import insert
+from config.prepared import new
+from config.rows import insert_together
 from payments.gateways.base import (
     Declined,
     DisputeSnapshot,
@@ -61,21 +62,20 @@ def charge(
     else:
         status = "captured"
     try:
-        with transaction.atomic():
-            payment = SandboxPayment(
-                id=f"sbx_{uuid7().hex}",
-                idempotency_key=key,
-                reference=reference,
-                invoice=invoice,
-                amount=amount,
-                currency=currency,
-                payment_method=payment_method,
-                status=status,
-                decline_code=decline_code,
-                captured=amount if status == "captured" else 0,
-            )
-            insert(payment)
-            events.record(f"payment.{status}", "payment", payment.pk)
+        payment = new(
+            SandboxPayment,
+            id=f"sbx_{uuid7().hex}",
+            idempotency_key=key,
+            reference=reference,
+            invoice_id=invoice.pk if invoice is not None else None,
+            amount=amount,
+            currency=currency,
+            payment_method=payment_method,
+            status=status,
+            decline_code=decline_code,
+            captured=amount if status == "captured" else 0,
+        )
+        insert_together(payment, events.made(f"payment.{status}", "payment", payment.pk))
     except IntegrityError:
         return SandboxPayment.objects.get(idempotency_key=key)
     related.note_none(payment, "refunds", "disputes")

@@ -18,6 +18,7 @@ from rest_framework.exceptions import ValidationError
 
 from config import rows
 from config.ids import uuid7
+from config.prepared import new
 from payments.gateways import signatures
 from payments.gateways.base import ObjectKind
 from payments.gateways.sandbox.locks import lock_clock
@@ -55,8 +56,13 @@ def move_clock(step: timedelta) -> datetime:
 
 def record(event_type: str, kind: ObjectKind, object_id: str) -> None:
     """Store an event about an object. Call it in the transaction that changes the object."""
-    rows.insert(
-        SandboxEvent(id=f"sbe_{uuid7().hex}", type=event_type, kind=kind, object_id=object_id)
+    rows.insert(made(event_type, kind, object_id))
+
+
+def made(event_type: str, kind: ObjectKind, object_id: str) -> SandboxEvent:
+    """Return an event that is not stored yet."""
+    return new(
+        SandboxEvent, id=f"sbe_{uuid7().hex}", type=event_type, kind=kind, object_id=object_id
     )
 
 

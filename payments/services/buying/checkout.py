@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -15,7 +16,7 @@ import audit.services as audit
 from accounts.models import User
 from audit.actions import AuditAction
 from config import money, rows
-from config.prepared import Prepared, Update
+from config.prepared import Prepared, Update, new
 from config.rows import Rows
 from payments import gateways
 from payments.errors import (
@@ -111,11 +112,16 @@ def purchase(
     NotInYourCountry, and the errors of `pay`.
     """
     has_mode = gateways.require_open()
-    order, created = _get_or_create_order(buyer, video_id, options, has_mode=has_mode)
+    order, created = _get_or_create_order(
+        buyer, video_id, options, has_mode=has_mode, is_charged=bool(payment_method)
+    )
     if not order.amount:
         return orders.complete_free(order), created
     if payment_method and order.status in Order.OPEN:
-        order = pay(order=order, payment_method=payment_method, return_url=return_url)
+        if not created:
+            return pay(order=order, payment_method=payment_method, return_url=return_url), False
+        gateway = gateways.by_name_when_open(order.gateway)
+        order = _charged(order, gateway, payment_method, return_url, is_first_call=True)
     return order, created
 
 
@@ -136,6 +142,13 @@ def pay(*, order: Order, payment_method: str, return_url: str = "") -> Order:
     _mark_as_charging(order)
     if order.status in Order.BOUGHT:
         return order  # another request has paid it
+    return _charged(order, gateway, payment_method, return_url, is_first_call=is_first_call)
+
+
+def _charged(
+    order: Order, gateway: Gateway, payment_method: str, return_url: str, *, is_first_call: bool
+) -> Order:
+    """Charge an order that is PROCESSING, and return it as its payment leaves it."""
     with payable.charging(order):
         charge = customers.with_customer(
             order.buyer,
@@ -224,9 +237,12 @@ def _mark_as_charging(order: Order) -> None:
 
 
 def _get_or_create_order(
-    buyer: User, video_id: uuid.UUID, options: PurchaseOptions, *, has_mode: bool
+    buyer: User, video_id: uuid.UUID, options: PurchaseOptions, *, has_mode: bool, is_charged: bool
 ) -> tuple[Order, bool]:
-    """Return the buyer's open order that fits the options, and whether this call created it."""
+    """Return the buyer's open order that fits the options, and whether this call created it.
+
+    ``is_charged`` says that the caller charges a new order at once: it begins as PROCESSING.
+    """
     video = reading.find_whole(buyer, video_id)
     if video is None or video.is_withdrawn:
         raise VideoNotFound()
@@ -243,7 +259,9 @@ def _get_or_create_order(
         if order is not None:
             return order, False
         try:
-            order = _create_order(buyer, video, options, price, coupon, has_mode=has_mode)
+            order = _create_order(
+                buyer, video, options, price, coupon, has_mode=has_mode, is_charged=is_charged
+            )
             return order, True
         except IntegrityError:
             continue  # another request of the buyer has just created one
@@ -320,7 +338,6 @@ def _reusable_order(
     return order
 
 
-@transaction.atomic
 def _create_order(
     buyer: User,
     video: Video,
@@ -329,39 +346,50 @@ def _create_order(
     coupon: Coupon | None,
     *,
     has_mode: bool,
+    is_charged: bool,
 ) -> Order:
-    """Create a pending order, and reserve its coupon. Raises AmountBelowMinimum and CouponInvalid."""
+    """Create an order, and reserve its coupon. Raises AmountBelowMinimum and CouponInvalid.
+
+    Raises IntegrityError if the buyer has another open one.
+    """
     gateway = gateways.configured() if has_mode else gateways.current()
     discount = coupons.discount(coupon, price) if coupon else 0
-    if price > discount:
+    amount = price - discount
+    if amount > 0:
         with translate_errors():
-            gateway.validate_amount(price - discount, video.currency)
-    order = Order(
-        buyer=buyer,
-        video=video,
+            gateway.validate_amount(amount, video.currency)
+    now = timezone.now()
+    order = new(
+        Order,
+        buyer_id=buyer.pk,
+        video_id=video.pk,
         creator_id=video.creator_id,
         kind=options.kind,
         rental_hours=video.rental_hours if options.kind == Order.Kind.RENT else None,
-        coupon=coupon,
+        coupon_id=coupon.pk if coupon is not None else None,
         list_amount=price,
         discount=discount,
-        amount=price - discount,
+        amount=amount,
         currency=video.currency,
         fee_bps=settings.PLATFORM_FEE_BPS,
+        status=Order.Status.PROCESSING if is_charged and amount > 0 else Order.Status.PENDING,
         gateway=gateway.name,
-        available_from=preorders.promised(video, options.kind, timezone.now()),
-        expires_at=timezone.now() + timedelta(minutes=settings.ORDER_TTL_MINUTES),
+        available_from=preorders.promised(video, options.kind, now),
+        expires_at=now + timedelta(minutes=settings.ORDER_TTL_MINUTES),
     )
-    rows.insert(order)
-    if coupon is not None:
+    order.buyer, order.video = buyer, video
+    facts: dict[str, Any] = {
+        "amount": amount,
+        "currency": order.currency,
+        "video": str(video.pk),
+        "kind": order.kind,
+    }
+    if coupon is None:
+        audit.record_new(order, actor=buyer, action=AuditAction.ORDER_CREATED, **facts)
+        return order
+    order.coupon = coupon
+    with transaction.atomic():
+        rows.insert(order)
         coupons.reserve(coupon, order)
-    audit.record(
-        actor=buyer,
-        action=AuditAction.ORDER_CREATED,
-        target=order,
-        amount=order.amount,
-        currency=order.currency,
-        video=str(video.pk),
-        kind=order.kind,
-    )
+        audit.record(actor=buyer, action=AuditAction.ORDER_CREATED, target=order, **facts)
     return order

@@ -10,7 +10,8 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.models import User
-from config import mails, money
+from config import mails, money, rows
+from config.prepared import new
 from payments.models import Invoice, Notice, Order, Payment, Payout, Plan, Subscription
 
 MAILS = "payments/mails"
@@ -32,7 +33,8 @@ def write_mail(
     token. A second mail with the same ``dedupe_key`` is dropped.
     """
     mail = mails.render(template, **facts)
-    notice = Notice(
+    notice = new(
+        Notice,
         user_id=to.pk if isinstance(to, User) else to,
         subject=mail.subject,
         body=mail.text,
@@ -40,8 +42,9 @@ def write_mail(
         dedupe_key=dedupe_key,
         address=address,
         link_id=link_id,
+        not_before=timezone.now(),
     )
-    Notice.objects.bulk_create([notice], ignore_conflicts=True)
+    rows.insert(notice, ignore_conflicts=True)
 
 
 def write_receipt(order: Order) -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 import audit.services as audit
 from audit.actions import AuditAction
 from config import related, rows
+from config.prepared import new
 from payments import locks
 from payments.gateways.base import (
     ConversionSnapshot,
@@ -104,19 +105,19 @@ def _locked_payment(
     gateway: str, snapshot: PaymentSnapshot, order: Order | None, invoice: Invoice | None
 ) -> Payment:
     """Lock the row of a payment, and create it first if it is missing. Its parts are loaded."""
-    new = Payment(
+    payment = new(
+        Payment,
         gateway=gateway,
         external_id=snapshot.external_id,
-        order=order,
-        invoice=invoice,
+        order_id=order.pk if order is not None else None,
+        invoice_id=invoice.pk if invoice is not None else None,
         amount=snapshot.amount,
         currency=snapshot.currency,
     )
-    rows.insert(new, ignore_conflicts=True)
-    payment = locks.lock_payment(gateway=gateway, external_id=snapshot.external_id)
-    if payment.pk == new.pk:
-        related.note_none(payment, *_PARTS)
+    if rows.insert(payment, ignore_conflicts=True):
+        related.note_none(payment, *_PARTS)  # and no other transaction sees it yet
     else:
+        payment = locks.lock_payment(gateway=gateway, external_id=snapshot.external_id)
         prefetch_related_objects([payment], *_PARTS)
     _link(payment, order, invoice)
     if invoice is not None and invoice.pk == payment.invoice_id:

@@ -7,10 +7,12 @@ read it. nginx reads it when it starts, before it gives up root's rights.
 
 import json
 import os
+import re
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -35,6 +37,7 @@ _KEY = (
     rf"/(?:{keys.VERSION}/{keys.FOLDER}/[0-9]{{1,{delivery_keys.PERIOD_DIGITS}}}"
     rf"|{keys.COMMON_VERSION}/(?:{keys.FOLDER}/(?:video|audio)|{licences.LICENCE}))"
 )
+_ORIGIN = re.compile(r"http://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
 _NO_LOG = "error_log /dev/null emerg;"  # a line would name the address, which holds a grant
 _ERRORS = {
     "599": "refuse",
@@ -146,7 +149,7 @@ def render(site: Site) -> str:
         ),
         "origins": "\n".join(
             f"        {_quoted(origin)} {_quoted(origin)};"
-            for origin in settings.CORS_ALLOWED_ORIGINS
+            for origin in dict.fromkeys(settings.CORS_ALLOWED_ORIGINS)
             if origin != "null"
         ),
         "other_origins": '"*"' if is_any else '""',
@@ -189,8 +192,21 @@ def _redirect(site: Site) -> str:
         return ""
     return (
         f"    server {{\n        listen {_word(site.redirect)};\n        access_log off;\n"
-        "        return 301 https://$host$request_uri;\n    }\n"
+        f"        return 301 https://$host{_port_outside(site)}$request_uri;\n    }}\n"
     )
+
+
+def _port_outside(site: Site) -> str:
+    """Return the port at which clients reach HTTPS, as it stands in an address: PUBLIC_URL knows it.
+
+    Without PUBLIC_URL it is the one on which nginx listens.
+    """
+    address = urlsplit(settings.PUBLIC_URL)
+    if address.scheme == "https":
+        port = str(address.port or 443)
+    else:
+        port = site.listen.split()[0].rpartition(":")[2]
+    return f":{port}" if port.isdecimal() and port != "443" else ""
 
 
 def _bucket(site: Site) -> str:
@@ -335,6 +351,11 @@ def _header(name: str, value: str) -> str:
 
 
 def _host(origin: str) -> str:
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError(
+            f"nginx cannot read this text: {origin!r}. A web server is an origin like "
+            "http://127.0.0.1:2001, without TLS and without a path."
+        )
     return _word(origin.removeprefix("http://").rstrip("/"))
 
 

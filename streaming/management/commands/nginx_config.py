@@ -27,7 +27,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--web", action="append", help="A web server, like http://127.0.0.1:2001; repeatable."
         )
-        parser.add_argument("--listen", help="Address and port: 443, or with plain HTTP 8080.")
+        parser.add_argument(
+            "--listen",
+            help="Address and port: 443, or with plain HTTP 8080. Only IPv4 reaches a bare port; "
+            "'[::]:443 ipv6only=off' is for both.",
+        )
         parser.add_argument("--certificate", type=Path, help="The certificate chain, as PEM.")
         parser.add_argument("--certificate-key", type=Path, help="The certificate's key, as PEM.")
         parser.add_argument(
