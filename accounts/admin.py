@@ -3,6 +3,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, Group
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.forms import AuthenticationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
@@ -32,22 +33,35 @@ class SignInForm(CheckedSignIn, AuthenticationForm):
 admin.site.login_form = SignInForm
 
 
+class SuspendedFilter(admin.SimpleListFilter):
+    """Shows the creators whom moderators have suspended."""
+
+    title = "suspension"
+    parameter_name = "suspended"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "suspended")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        return queryset.filter(suspended_at__isnull=False) if self.value() == "yes" else queryset
+
+
 @admin.register(User)
 class UserAdmin(ServiceAdmin[User]):
     """Users. The page edits the display name and the embedding sites; acts change role and status."""
 
     form = ProfileForm
     list_display = ["email", "display_name", "role", "is_moderator", "is_active", "created_at"]
-    list_filter = ["role", "is_moderator", "is_active"]
+    list_filter = ["role", "is_moderator", "is_active", SuspendedFilter]
     list_select_related = ["role"]
     search_fields = ["email", "display_name"]
     fields = [
-        "id", "email", "email_verified", "display_name", "role", "is_moderator", "is_active", "groups",
-        "second_factor", "embed_domains", "created_at", "last_login",
+        "id", "email", "email_verified", "display_name", "role", "is_moderator", "is_active",
+        "suspended_at", "groups", "second_factor", "embed_domains", "created_at", "last_login",
     ]  # fmt: skip
     readonly_fields = [
-        "id", "email", "email_verified", "role", "is_moderator", "is_active", "groups", "second_factor",
-        "created_at", "last_login",
+        "id", "email", "email_verified", "role", "is_moderator", "is_active", "suspended_at", "groups",
+        "second_factor", "created_at", "last_login",
     ]  # fmt: skip
     actions = [
         "make_viewer", "make_creator", "make_administrator", "appoint_moderator",

@@ -246,7 +246,7 @@ def locked(user_id: uuid.UUID) -> tuple[User, list[User]]:
     same time therefore wait for each other's transaction, without a deadlock. The query has no join:
     after a wait, PostgreSQL would check the locked row again, but not the joined rows.
     """
-    admin_role = Group.objects.get(name=Role.ADMIN).pk
+    admin_role = group_of(Role.ADMIN).pk
     is_admin = Q(role=admin_role, is_active=True)
     # NO KEY, because rows that name these users must not wait for this lock: a refund writes such rows
     # while it holds the buyer's playback sessions, which the deactivation of the buyer goes on to end.

@@ -3,11 +3,14 @@
 They show the reports of the API. A user signs in at /sign-in; no page changes anything.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import astuple, fields
 from datetime import date, timedelta, tzinfo
+from decimal import Decimal
 from functools import wraps
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
@@ -19,9 +22,10 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
+from accounts.models import User
 from accounts.pages import private_page
 from analytics import reports
-from analytics.rows import Report
+from analytics.rows import Report, RevenueLine
 from analytics.scope import Scope
 from analytics.serializers import ScopeSerializer, time_zones
 from analytics.steps import TRUNC
@@ -30,10 +34,12 @@ from config.api.csv import csv_response
 from streaming.embedding import frame, origin_of
 from videos.embedding import domains_of
 from videos.models import Video
+from videos.moderation import standing
+from videos.moderation.models import Reason
 
 OWN, PLATFORM = "analytics.view_own_analytics", "analytics.view_platform_analytics"
 DEFAULT_DAYS = 30
-PARAMETERS = {"from", "through", "interval", "tz", "creator", "csv"}
+PARAMETERS = {"from", "through", "interval", "tz", "csv"}
 Page = Callable[..., HttpResponseBase]
 
 
@@ -63,13 +69,23 @@ def creator(request: HttpRequest) -> HttpResponseBase:
     """Show a creator's figures. An administrator sees those of ``?creator=``."""
     if not request.user.has_perm(OWN):
         return _refused(request, "Only creators have figures.")
-    sees_all, own = request.user.has_perm(PLATFORM), UUID(str(request.user.pk))
+    shown: User = request.user  # type: ignore[assignment]  # `for_users` has refused anybody else
+    if request.user.has_perm(PLATFORM) and (asked := request.GET.get("creator")):
+        try:
+            found = User.objects.filter(pk=UUID(asked)).first()
+        except ValueError:
+            found = shown  # the form refuses it below
+        if found is None:
+            return _refused(request, "There is no user at this address.", status=404)
+        shown = found
+    is_own = shown.pk == request.user.pk
+    title = "Your videos" if is_own else f"Videos of {shown.public_name}"
 
     def report(scope: Scope) -> Report:
-        creator_id = (sees_all and scope.creator_id) or own
-        return reports.creator_report(scope, creator_id, compares=True)
+        return reports.creator_report(scope, shown.pk, compares=True)
 
-    return _answer(request, "Your videos", report)
+    more = {"suspended": shown.suspended_at, "is_own": is_own}
+    return _answer(request, title, report, more, parameters={*PARAMETERS, "creator"})
 
 
 @for_users
@@ -94,8 +110,13 @@ def video(request: HttpRequest, video_id: UUID) -> HttpResponseBase:
     def report(scope: Scope) -> Report:
         return reports.video_report(scope, shown, compares=True)
 
-    embedding = {"html": frame(shown, origin_of(request)), "domains": domains_of(shown)}
-    return _answer(request, shown.title, report, more={"embedding": embedding}, video_id=shown.pk)
+    takedown = standing.of(shown)
+    more = {
+        "video_id": shown.pk,
+        "embedding": {"html": frame(shown, origin_of(request)), "domains": domains_of(shown)},
+        "takedown": takedown and {**takedown, "why": Reason(takedown["reason"]).label},
+    }
+    return _answer(request, shown.title, report, more, video_id=shown.pk)
 
 
 def _answer(
@@ -103,6 +124,7 @@ def _answer(
     title: str,
     report: Callable[[Scope], Report],
     more: Mapping[str, object] = MappingProxyType({}),
+    parameters: AbstractSet[str] = frozenset(PARAMETERS),
     **fixed: UUID,
 ) -> HttpResponseBase:
     """Answer with the page of a report, with one of its tables as CSV, or with what is wrong.
@@ -114,7 +136,7 @@ def _answer(
     serializer = ScopeSerializer(data=query, context={"parameters": query})
     if not errors and not serializer.is_valid():
         errors = [str(error) for each in serializer.errors.values() for error in each]
-    unknown = set(asked) - PARAMETERS
+    unknown = set(asked) - parameters
     errors += [f"This page has no parameter “{name}”." for name in sorted(unknown)]
     form = {"query": query, "through": asked.get("through") or _through(query), "errors": errors}
     if errors:
@@ -139,7 +161,8 @@ def _answer(
         **more,
         "report": made,
         "cards": _cards(made),
-        "most": max((row.viewers for row in getattr(made, "retention", [])), default=0),
+        "most": _most(made),
+        "most_videos": reports.VIDEOS_MAX,
         "links": {name: "?" + urlencode({**same, "csv": name}) for name in tables},
         "period": urlencode({name: value for name, value in same.items() if name != "creator"}),
     }
@@ -223,12 +246,39 @@ def _percent(change: float | None) -> str:
     return "new" if change is None else f"{change:+,.1f}".removesuffix(".0") + " %"
 
 
+def _most(made: Report) -> dict[str, object]:
+    """Return the largest figures of the tables, of money by currency. Bars are drawn against them."""
+    shares = [
+        (line.currency, line.creator_share) for row in _rows(made, "videos") for line in row.revenue
+    ]
+    earnings = [(row.currency, row.amount) for row in _rows(made, "earnings_by_source")]
+    return {
+        "viewers": max((row.viewers for row in _rows(made, "retention")), default=0),
+        "sessions": {"": max((row.sessions for row in made.sources), default=0)},
+        "shares": _largest(shares),
+        "earnings": _largest(earnings),
+    }
+
+
+def _rows(made: Report, name: str) -> list[Any]:
+    return getattr(made, name, [])
+
+
+def _largest(amounts: Iterable[tuple[str, str]]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for currency, amount in amounts:
+        found[currency] = max(found.get(currency, Decimal(0)), Decimal(amount))
+    return found
+
+
 def _tables(made: Report) -> dict[str, tuple[list[str], list[tuple]]]:
-    """Return the tables of a report for CSV: the names of the columns, and the rows."""
+    """Return the tables of a report for CSV: the names of the columns, and the rows.
+
+    Money is a number: as text, a negative amount would get the quote that keeps formulas from running.
+    """
     tables = {
         "series": made.series,
         "sources": made.sources,
-        "earnings": getattr(made, "earnings_by_source", []),
         "retention": getattr(made, "retention", []),
         "creators": getattr(made, "top_creators", []),
     }
@@ -237,18 +287,30 @@ def _tables(made: Report) -> dict[str, tuple[list[str], list[tuple]]]:
         for name, rows in tables.items()
         if rows
     }
+    if earnings := getattr(made, "earnings_by_source", []):
+        found["earnings"] = (
+            ["source", "currency", "amount"],
+            [(row.source, row.currency, Decimal(row.amount)) for row in earnings],
+        )
     if videos := getattr(made, "videos", []):
         names = [field.name for field in fields(videos[0]) if field.name != "revenue"]
-        money = ["currency", "gross", "refunds", "disputes", "creator_share", "platform_share"]
+        money = ["gross", "refunds", "disputes", "creator_share", "platform_share"]
         found["videos"] = (
-            [*names, *money],
+            [*names, "currency", *money],
             [
-                (*(getattr(row, name) for name in names), *(astuple(line) if line else [""] * 6))
+                (*(getattr(row, name) for name in names), *_cells(line, money))
                 for row in videos
                 for line in (row.revenue or [None])
             ],
         )
     return found
+
+
+def _cells(line: RevenueLine | None, amounts: list[str]) -> list[object]:
+    """Return the currency of a line and its amounts as numbers; without a line, empty cells."""
+    if line is None:
+        return [""] * (1 + len(amounts))
+    return [line.currency, *(Decimal(getattr(line, name)) for name in amounts)]
 
 
 def _refused(request: HttpRequest, detail: str, *, status: int = 403) -> HttpResponse:

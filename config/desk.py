@@ -88,10 +88,12 @@ LINKS: dict[str, list[tuple[str, str, str]]] = {
         ("Playback sessions", "streaming.PlaybackSession", "?video__id__exact={pk}"),
         ("Views", "analytics.VideoView", "?video__id__exact={pk}"),
         ("Processing jobs", "videos.ProcessingJob", "?video__id__exact={pk}"),
+        ("Reports", "videos.ModerationCase", "?state=all&q={pk}"),
         ("Watch it", "", "/watch/{pk}"),
     ],
     "accounts.User": [
         ("Videos", "videos.Video", "?creator__id__exact={pk}&deleted=all"),
+        ("Reports of the videos", "videos.ModerationCase", "?state=all&q={pk}"),
         ("Orders", "payments.Order", "?buyer__id__exact={pk}"),
         ("Subscriptions", "payments.Subscription", "?user__id__exact={pk}"),
         ("Playback sessions", "streaming.PlaybackSession", "?user__id__exact={pk}"),

@@ -25,6 +25,7 @@ api_v1 = [
 urlpatterns = [
     path("", include("streaming.page_urls")),
     path("", include("accounts.page_urls")),
+    path("", include("videos.moderation.page_urls")),
     path("", include("analytics.page_urls")),
     path("api/v1/", include(api_v1)),
     path("api/schema/", DocumentView.as_view(), name="schema"),

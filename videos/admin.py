@@ -53,6 +53,23 @@ class DeletedFilter(admin.SimpleListFilter):
         return [{**first, "display": "not deleted"}, *others]
 
 
+class ModerationFilter(admin.SimpleListFilter):
+    """Shows the videos that moderators have taken down, or whose creators they have suspended."""
+
+    title = "moderation"
+    parameter_name = "moderation"
+
+    def lookups(self, request, model_admin):
+        return [("taken_down", "taken down"), ("suspended", "creator suspended")]
+
+    def queryset(self, request, queryset):
+        if self.value() == "taken_down":
+            return queryset.filter(taken_down_at__isnull=False)
+        if self.value() == "suspended":
+            return queryset.filter(creator__suspended_at__isnull=False)
+        return queryset
+
+
 @admin.register(Video)
 class VideoAdmin(ReadOnlyAdmin):
     """Videos, for looking at, deleting, restoring and making again; the actions call services.
@@ -63,7 +80,7 @@ class VideoAdmin(ReadOnlyAdmin):
     list_display = [
         "name", "creator", "state", "price_with_currency", "length", "views", "created_at",
     ]  # fmt: skip
-    list_filter = [DeletedFilter, "status", "visibility", "is_paid"]
+    list_filter = [DeletedFilter, ModerationFilter, "status", "visibility", "is_paid"]
     list_select_related = ["creator", "job"]
     search_fields = ["title", "creator__email", "id"]
     date_hierarchy = "created_at"
@@ -103,11 +120,13 @@ class VideoAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state", ordering="status")
     def state(self, video):
-        """Return where the video is: deleted, being processed and how far, failed and why, or ready."""
+        """Return where the video is: deleted, taken down, being processed, failed and why, or ready."""
         if video.purged_at is not None:
             return f"deleted on {video.deleted_at:%Y-%m-%d}, files removed"
         if video.deleted_at is not None:
             return f"deleted on {video.deleted_at:%Y-%m-%d}, can be restored"
+        if video.taken_down_at is not None:
+            return f"taken down by a moderator on {video.taken_down_at:%Y-%m-%d}"
         job = video.job
         if job is not None and job.error_code and video.status == Video.Status.FAILED:
             return format_html(
@@ -115,7 +134,8 @@ class VideoAdmin(ReadOnlyAdmin):
             )
         if job is not None and job.finished_at is None:
             return f"{job.step or job.get_state_display()}, {job.percent} %"
-        return f"{video.get_status_display()}, {video.get_visibility_display()}"
+        suspended = ", creator suspended" if video.creator.suspended_at else ""
+        return f"{video.get_status_display()}, {video.get_visibility_display()}{suspended}"
 
     @admin.display(description="length", ordering="duration_seconds")
     def length(self, video):

@@ -88,8 +88,8 @@ def test_the_lists_need_as_many_queries_for_any_number_of_rows(
 def test_the_page_of_a_user_changes_the_display_name_and_embedding_only(site, viewer):
     path = reverse("admin:accounts_user_change", args=[viewer.pk])
     assert fields_of(site.get(path)) == [
-        "id", "email", "email_verified", "display_name", "role", "is_moderator", "is_active", "groups",
-        "second_factor", "embed_domains", "created_at", "last_login",
+        "id", "email", "email_verified", "display_name", "role", "is_moderator", "is_active",
+        "suspended_at", "groups", "second_factor", "embed_domains", "created_at", "last_login",
     ]  # fmt: skip
     before = User.objects.values("email", "role", "is_active", "is_staff").get(pk=viewer.pk)
 

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 
 from accounts.models import User
@@ -29,6 +30,14 @@ def test_a_role_and_a_moderator_are_set_and_recorded(viewer):
     assert set_role(viewer.email, "--no-moderator") == f"{viewer.email} is CREATOR.\n"
     viewer.refresh_from_db()
     assert (viewer.role_name, viewer.is_moderator, viewer.is_staff) == ("CREATOR", False, False)
+
+
+def test_it_works_before_the_first_start_has_made_the_roles(viewer):
+    """After `manage.py migrate` alone there is no group of administrators."""
+    Group.objects.filter(name="ADMIN").update(name="of another")
+    assert set_role(viewer.email, "ADMIN") == f"{viewer.email} is ADMIN.\n"
+    viewer.refresh_from_db()
+    assert (viewer.role_name, viewer.is_staff) == ("ADMIN", True)
 
 
 def test_what_it_refuses_changes_nothing(admin):

@@ -1,8 +1,11 @@
 """The forms in which the pages of figures show numbers."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 
 from django import template
+from django.utils.html import format_html
 
 register = template.Library()
 
@@ -48,6 +51,21 @@ def plain(number: float) -> str:
 @register.filter
 def part(number: int, most: int) -> str:
     return f"{number / most:.0%}" if most else "none"
+
+
+@register.simple_tag
+def bar(value: float | str, most: Mapping[str, Decimal | int], currency: str) -> str:
+    """Return a bar as long as a figure is beside the largest one of its currency, or of its table.
+
+    The figure stands beside it, so that readers of screens are not told it twice.
+    """
+    longest = most.get(currency, 0)
+    if not longest:
+        return ""
+    part = max(0.0, float(Decimal(value) / longest))
+    return format_html(
+        '<meter min="0" max="1" value="{}" aria-hidden="true"></meter>', f"{part:.3f}"
+    )
 
 
 @register.filter

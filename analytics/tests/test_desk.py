@@ -14,6 +14,7 @@ TEMPLATES = Path(unfold.__file__).parent / "templates"
 # The templates that ours replace, as they were when ours were written from them.
 REPLACED = {
     "unfold/layouts/skeleton.html": "66af9f0bb45f98ba",
+    "unfold/helpers/empty_results.html": "5f4727a37a99da76",
     "unfold/helpers/field_readonly_value.html": "a1d46fa2a26e3441",
     "unfold/helpers/header_title.html": "b126ed2ab9ca1680",
     "admin/actions.html": "b5332aace8e69192",

@@ -72,6 +72,21 @@ def test_every_page_fits_and_is_accessible(chromium, session, one_of_each, width
     assert wrong == {}
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_title_of_one_long_word_hides_no_column(chromium, session, make_video, width):
+    make_video(title="W" * 180)
+    with processes.web(RATE_LIMIT_DEFAULT="0") as (_, port), browser.run(chromium) as running:
+        path = f"http://127.0.0.1:{port}/admin/videos/video/"
+        with browser.page(running, path, width=width, session=session) as page:
+            # The list scrolls by itself, so that the page is never too wide.
+            beyond = page.evaluate(
+                "(list => [list, ...list.querySelectorAll('td, th')]"
+                ".filter(each => each.scrollWidth > each.clientWidth + 1).length)"
+                "(document.querySelector('#result_list').parentElement)"
+            )
+            assert beyond == 0
+
+
 def keep(page, name: str, width: int, dark: bool) -> None:
     if folder := os.environ.get("DESK_PICTURES"):
         page.screenshot(

@@ -14,7 +14,7 @@ from accounts.roles import Role
 from audit.models import AuditEntry
 from payments.tests.kit import together
 from videos.models import Video
-from videos.moderation import appealing, cases, decisions
+from videos.moderation import appealing, cases, decisions, suspending
 from videos.moderation.models import Appeal, ModerationCase, Report, Suspension
 
 pytestmark = pytest.mark.django_db
@@ -253,6 +253,29 @@ class TestDecisions:
         assert sum("faster" in text for text in said) == 1
         assert "Taken down: 11." in said
 
+    def test_the_question_about_many_is_no_long_address(self, desk, make_video, reported):
+        """A proxy refuses an address of more than 8 kB, which the keys of 200 cases are."""
+        rows = [reported(make_video(), "spam") for _ in range(3)]
+        body = {"action": "dismiss", "_selected_action": [str(row.pk) for row in rows]}
+        page = desk.post(QUEUE, body)
+        assert (page.status_code, page.content.decode().count('name="case"')) == (200, 3)
+        action = page.context["to"]
+        assert f'action="{action}"' in page.content.decode()
+        assert not ModerationCase.objects.exclude(status="open").exists()
+        answer = desk.post(action, {"case": body["_selected_action"]}, follow=True)
+        assert "Dismissed: 3." in answer.content.decode()
+
+    def test_more_than_a_form_can_hold_are_refused_whole(
+        self, desk, make_video, reported, monkeypatch
+    ):
+        monkeypatch.setattr("videos.moderation.desk.ROWS_MAX", 2)
+        rows = [reported(make_video(), "spam") for _ in range(3)]
+        body = {"action": "take_down", "_selected_action": [str(row.pk) for row in rows]}
+        before = snapshot()
+        answer = desk.post(QUEUE, body, follow=True)
+        assert "Choose at most 2 reported videos. Nothing was done." in answer.content.decode()
+        assert snapshot() == before
+
     def test_a_case_is_opened_by_a_moderator(self, desk, case, make_video):
         other = make_video(creator=case.video.creator, title="Another")
         assert "Another" in desk.get(page_of(case)).content.decode()
@@ -279,6 +302,53 @@ class TestDecisions:
         answer = desk.post(decide("dismiss"), {"case": str(own.pk)}, follow=True)
         assert "your own" in answer.content.decode()
         assert snapshot() == before
+
+
+class TestForAdministrators:
+    """The lists of videos and users say what moderators have decided, and lead to the cases."""
+
+    VIDEOS, USERS = "/admin/videos/video/", "/admin/accounts/user/"
+
+    def found(self, client, address, **query) -> set:
+        return {row.pk for row in client.get(address, query).context["cl"].result_list}
+
+    def test_a_video_that_is_taken_down_says_so(self, client, admin, case, make_video, moderator):
+        other = make_video()
+        client.force_login(admin)
+        assert self.found(client, self.VIDEOS, moderation="taken_down") == set()
+        cases.take_down(case_id=case.pk, actor=moderator, **WHY)
+        day = Video.objects.get(pk=case.video_id).taken_down_at
+        for address in (self.VIDEOS, f"{self.VIDEOS}{case.video_id}/change/"):
+            text = client.get(address).content.decode()
+            assert f"taken down by a moderator on {day:%Y-%m-%d}" in text
+        assert self.found(client, self.VIDEOS, moderation="taken_down") == {case.video_id}
+        assert self.found(client, self.VIDEOS, moderation="x") == {case.video_id, other.pk}
+
+    def test_a_suspended_creator_says_so(self, client, admin, case, make_video, moderator):
+        creator, other = case.video.creator, make_video()
+        suspending.suspend(creator_id=creator.pk, actor=moderator, **WHY)
+        client.force_login(admin)
+        assert self.found(client, self.VIDEOS, moderation="suspended") == {case.video_id}
+        assert self.found(client, self.USERS, suspended="yes") == {creator.pk}
+        assert other.creator_id in self.found(client, self.USERS)
+        assert "creator suspended" in client.get(self.VIDEOS).content.decode()
+        since = User.objects.get(pk=creator.pk).suspended_at
+        page = client.get(f"{self.USERS}{creator.pk}/change/").content.decode()
+        assert "Suspended since (UTC)" in page
+        assert f"{since:%Y}" in page
+
+    def test_their_pages_lead_to_the_cases(self, client, admin, case, make_video, reported):
+        elsewhere = reported(make_video(), "spam")
+        client.force_login(admin)
+        for address in (
+            f"{self.VIDEOS}{case.video_id}/change/",
+            f"{self.USERS}{case.video.creator_id}/change/",
+        ):
+            links = client.get(address).context["row_links"]
+            (link,) = (each["url"] for each in links if "Reports" in each["label"])
+            assert self.found(client, link) == {case.pk}
+        assert self.found(client, QUEUE, q="Cleo") == {case.pk}
+        assert self.found(client, QUEUE) == {case.pk, elsewhere.pk}
 
 
 @pytest.mark.django_db(transaction=True)

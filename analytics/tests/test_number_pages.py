@@ -15,7 +15,8 @@ from analytics import pages
 from analytics.tests import histories
 from audit.models import AuditEntry
 from config.headers import PAGE
-from videos.moderation import suspending
+from payments.tests.months import at
+from videos.moderation import cases, suspending
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a long pass phrase"
@@ -177,6 +178,94 @@ def test_a_creator_gets_their_own_figures_whoever_is_asked_for(client, creator, 
     client.force_login(stranger)
     shown = cards(client.get(OWN, {**JUNE, "creator": str(creator.pk)}).content.decode())
     assert shown["Views"] == "0"
+
+
+def test_an_administrator_reads_whose_figures_they_see(client, creator, admin, videos):
+    client.force_login(admin)
+    html = client.get(OWN, {**JUNE, "creator": str(creator.pk)}).content.decode()
+    assert f"<h1>Videos of {creator.public_name}</h1>" in html
+    assert "suspended" not in html.lower()
+    suspending.suspend(creator_id=creator.pk, actor=admin, reason="violence", note="")
+    html = client.get(OWN, {**JUNE, "creator": str(creator.pk)}).content.decode()
+    assert "Suspended as a creator since" in html
+    assert "Your account" not in html
+    assert "<h1>Your videos</h1>" in client.get(OWN, JUNE).content.decode()
+    nobody = {"creator": "00000000-0000-7000-8000-000000000000"}
+    assert client.get(OWN, nobody).status_code == 404
+    assert client.get(OWN, {"creator": "x"}).status_code == 400
+
+
+def test_a_filter_that_a_page_does_not_have_is_refused(client, creator, admin, videos):
+    """It would filter one half of the page: the figures of views, and not those of money."""
+    client.force_login(admin)
+    for page in (ALL, f"/numbers/videos/{videos[0].pk}"):
+        answer = client.get(page, {**JUNE, "creator": str(creator.pk)})
+        assert answer.status_code == 400, page
+        assert "no parameter “creator”" in answer.content.decode()
+
+
+def test_revenue_has_bars_beside_its_numbers(client, creator, make_user, make_video, buy):
+    client.force_login(creator)
+    for price in (1000, 2000):
+        buy(make_user(), make_video(creator=creator, price=price, title=f"For {price}"))
+    html = client.get(OWN).content.decode()
+    bar = r'<meter min="0" max="1" value="([\d.]+)" aria-hidden="true"></meter>'
+    of_videos = re.findall(rf"([\d.]+) USD{bar}<br>", html)
+    assert sorted(of_videos) == [("16.00", "1.000"), ("8.00", "0.500")]
+    assert re.findall(rf"([\d.]+) USD{bar}</td>", html) == [("24.00", "1.000")]
+
+
+def test_a_video_that_nobody_has_played_has_no_empty_plot(client, creator, make_video, videos):
+    client.force_login(creator)
+    played, unplayed = videos[0], make_video(creator=creator)
+    assert (
+        "How far people watch" in client.get(f"/numbers/videos/{played.pk}", JUNE).content.decode()
+    )
+    page = client.get(f"/numbers/videos/{unplayed.pk}", JUNE).content.decode()
+    assert "How far people watch" not in page
+    assert "Nobody has watched in this period." in page
+
+
+def test_a_list_that_is_cut_says_so(client, creator, videos, monkeypatch):
+    client.force_login(creator)
+    assert "The list and the file end" not in client.get(OWN, JUNE).content.decode()
+    monkeypatch.setattr("analytics.reports.VIDEOS_MAX", 2)
+    assert "end after 2 videos" in client.get(OWN, JUNE).content.decode()
+
+
+def test_negative_amounts_are_numbers_in_the_csv_files(
+    client, client_for, creator, admin, make_video, make_user, buy
+):
+    """A refund of last month's sale makes this month's share negative; a spreadsheet adds it up."""
+    video = make_video(creator=creator, price=1999)
+    with at("2026-05-10 12:00"):
+        order = buy(make_user(), video)
+    with at("2026-06-10 12:00"):
+        url = f"/api/v1/payments/admin/orders/{order.pk}/refund"
+        assert client_for(admin).post(url, {"reason": "requested"}).status_code == 200
+    client.force_login(creator)
+    for table in ("videos", "earnings"):
+        text = client.get(OWN, {**JUNE, "csv": table}).getvalue().decode()
+        assert ",-16.00" in text, table
+        assert "'-" not in text
+
+
+def test_the_owner_reads_why_a_video_was_taken_down(
+    client, client_for, creator, admin, make_video, viewer
+):
+    video = make_video(creator=creator)
+    case = cases.report(video=video, reporter=viewer, reason="spam")[0].case
+    client.force_login(creator)
+    page = f"/numbers/videos/{video.pk}"
+    assert "taken this video down" not in client.get(page).content.decode()
+    cases.take_down(case_id=case.pk, actor=admin, reason="violence", note="Cut <minute> two.")
+    html = client.get(page).content.decode()
+    assert ": violence. “Cut &lt;minute&gt; two.”" in html
+    assert f'href="/appeal/{video.pk}"' in html
+    client_for(creator).post(f"/api/v1/videos/{video.pk}/appeal", {"detail": "No"})
+    assert "The appeal waits" in client.get(page).content.decode()
+    cases.restore(case_id=case.pk, actor=admin)
+    assert "taken this video down" not in client.get(page).content.decode()
 
 
 def test_a_deactivated_creator_sees_nothing_more(client, creator):

@@ -12,7 +12,7 @@ from payments.services.buying import orders
 @admin.register(models.Order)
 class OrderAdmin(MoneyAdmin):
     list_display = [
-        "id", "buyer", "video", "kind", "status", "amount_text", "created_at", "paid_at",
+        "id", "buyer", "video", "kind", "status", "amount_text", "created_at",
     ]  # fmt: skip
     list_filter = ["status", "kind", "currency"]
     list_select_related = ["buyer", "video"]

@@ -184,6 +184,9 @@ class DisputeAdmin(MoneyAdmin):
     reinstated_text = money_column("reinstated", "given back", currency="payment.currency")
     fee_text = money_column("fee", "gateway's fee", currency="payment.currency")
 
+    def name_of(self, dispute):
+        return f"{dispute.external_id} of {dispute.payment.external_id}"
+
     def has_answer_permission(self, request):
         return request.user.has_perm("payments.answer_dispute")
 

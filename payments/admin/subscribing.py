@@ -45,16 +45,23 @@ class SubscriptionAdmin(ReadOnlyAdmin):
 @admin.register(models.Invoice)
 class InvoiceAdmin(MoneyAdmin):
     list_display = [
-        "subscription", "period_start", "period_end", "amount_text", "recognised_text", "status",
+        "subscriber", "period_start", "period_end", "amount_text", "recognised_text", "status",
     ]  # fmt: skip
     list_filter = ["status", "currency"]
-    list_select_related = ["subscription"]
+    list_select_related = ["subscription__user"]
     search_fields = ["id", "external_id", "subscription__user__email"]
     actions = ["refund_in_full"]
 
     amount_text = money_column("amount", "amount")
     recognised_text = money_column("recognised", "earned so far")
     fee_bps_text = percent_column("fee_bps", "platform's share")
+
+    @admin.display(description="subscriber", ordering="subscription__user__email")
+    def subscriber(self, invoice):
+        return invoice.subscription.user
+
+    def name_of(self, invoice):
+        return f"{invoice.period_start:%Y-%m-%d} of {invoice.subscription.user}"
 
     def has_refund_permission(self, request):
         return request.user.has_perm("payments.refund_order")

@@ -30,8 +30,8 @@ def variants(title: str = TITLE) -> list[tuple[str, dict[str, Any]]]:
     video = {"title": title, "watch_page": watch}
     order = {**video, "order": "01a21883-0a52-7f00-8d8e-52a4d0b6c9aa"}
     preorder = {"available_from": "1 December 2026, 10:00 UTC"}
-    decided = {**video, "reason": "", "note": ""}
-    reasoned = {**video, "reason": "infringes a copyright", "note": f"{title}\nSee from 1:20."}
+    decided = {**video, "appeal_page": mails.page(f"/appeal/{VIDEO}"), "reason": "", "note": ""}
+    reasoned = {**decided, "reason": "infringes a copyright", "note": f"{title}\nSee from 1:20."}
     account = {"email": ADDRESS, "link": LINK}
     plan = {"plan": "Everything & more", "until": "28 December 2026"}
     page = "https://pay.example.com/i/1?a=1&b=2"

@@ -15,7 +15,6 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.http import urlencode
 from django.utils.timesince import timesince
 
 from accounts.models import User
@@ -23,6 +22,7 @@ from audit.models import AuditEntry
 from config import humans
 from config.admin import ReadOnlyAdmin
 from config.attention import Tile, count, needs_attention
+from config.confirmation_page import ROWS_MAX
 from config.errors import DomainError, NotVisible
 from videos.models import Video
 from videos.moderation import cases, decisions, waiting
@@ -85,14 +85,18 @@ class ReasonFilter(admin.SimpleListFilter):
 
 
 def _as_action(name: str):
-    """Return the action of a list that leads to the confirmation page of a decision."""
+    """Return the action of a list that answers with the confirmation page of a decision."""
     decision = decisions.DECISIONS[name]
 
     @admin.action(description=decision.label, permissions=["view"])
     def lead(page: "ModerationCaseAdmin", request: HttpRequest, chosen: QuerySet[ModerationCase]):
-        query = urlencode([("case", str(pk)) for pk in chosen.values_list("pk", flat=True)])
-        address = reverse("admin:videos_moderationcase_decide", args=[name])
-        return HttpResponseRedirect(f"{address}?{query}")
+        # No redirect: a hundred keys are longer than the address that some proxies let through.
+        rows = list(chosen.order_by("opened_at", "pk")[: ROWS_MAX + 1])
+        if len(rows) > ROWS_MAX:
+            text = f"Choose at most {ROWS_MAX} reported videos. Nothing was done."
+            page.message_user(request, text, messages.ERROR)
+            return None
+        return page.ask(request, name, rows, DecisionForm(decision=decision))
 
     lead.__name__ = name.replace("-", "_")
     # The page that asks before it acts.
@@ -106,7 +110,9 @@ class ModerationCaseAdmin(ReadOnlyAdmin):
 
     list_display = ["title", "number", "age", "reasons", "state", "creator_name"]
     list_filter = [QueueFilter, ReasonFilter]
-    search_fields = ["video__title", "video__id"]
+    search_fields = [
+        "video__title", "video__id", "video__creator__display_name", "video__creator__id",
+    ]  # fmt: skip
     list_per_page = 50
     actions = [_as_action(name) for name in decisions.BULK]
 
@@ -218,17 +224,21 @@ class ModerationCaseAdmin(ReadOnlyAdmin):
         if decision is None:
             raise Http404
         chosen = self._chosen(request)
-        back = reverse("admin:videos_moderationcase_changelist")
         if not chosen:
             self.message_user(request, "Choose at least one reported video.", messages.WARNING)
-            return HttpResponseRedirect(back)
-        if len(chosen) == 1:
-            back = reverse("admin:videos_moderationcase_change", args=[chosen[0].pk])
+            return HttpResponseRedirect(_way_back(chosen))
         form = DecisionForm(request.POST or None, decision=decision)
         if request.method == "POST" and form.is_valid():
             reason, note = form.cleaned_data.get("reason", ""), form.cleaned_data.get("note", "")
             self._carry_out(request, moderator, decision, chosen, reason, note)
-            return HttpResponseRedirect(back)
+            return HttpResponseRedirect(_way_back(chosen))
+        return self.ask(request, name, chosen, form)
+
+    def ask(
+        self, request: HttpRequest, name: str, chosen: list[ModerationCase], form: DecisionForm
+    ) -> HttpResponse:
+        """Answer with the page that says what a decision will do to the chosen cases."""
+        decision = decisions.DECISIONS[name]
         context = {
             **self.admin_site.each_context(request),
             "title": f"{decision.label}?",
@@ -237,7 +247,8 @@ class ModerationCaseAdmin(ReadOnlyAdmin):
             "decision": decision,
             "cases": chosen,
             "form": form,
-            "back": back,
+            "to": reverse("admin:videos_moderationcase_decide", args=[name]),
+            "back": _way_back(chosen),
         }
         return TemplateResponse(request, "videos/admin/decide.html", context)
 
@@ -298,6 +309,13 @@ def reports(request: HttpRequest):
             state = "urgent" if age >= waiting.OVERDUE_AFTER else state
             say = f"The oldest waits for {humans.duration_text(age.total_seconds())}."
         yield Tile(title, number, state, queue + query, say)
+
+
+def _way_back(chosen: list[ModerationCase]) -> str:
+    """Return the address of the page of the one chosen case, or of the queue."""
+    if len(chosen) == 1:
+        return reverse("admin:videos_moderationcase_change", args=[chosen[0].pk])
+    return reverse("admin:videos_moderationcase_changelist")
 
 
 def _waits_since(case: ModerationCase):

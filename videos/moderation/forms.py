@@ -1,4 +1,4 @@
-"""The form of a decision on the admin site."""
+"""The forms of a decision on the admin site, and of the pages for reports and appeals."""
 
 from django import forms
 
@@ -28,3 +28,28 @@ class DecisionForm(forms.Form):
             return
         self.fields["note"].required = decision.wants_note
         self.fields["note"].help_text = decision.note_help
+
+
+class ReportForm(forms.Form):
+    """A viewer's report of a video."""
+
+    reason = forms.ChoiceField(
+        choices=[("", "Choose a reason"), *Reason.choices], label="What is wrong?"
+    )
+    detail = forms.CharField(
+        max_length=TEXT_MAX,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 5}),
+        label="In your words (optional)",
+        help_text="Say what is wrong, and at what time in the video.",
+    )
+
+
+class AppealForm(forms.Form):
+    """A creator's appeal against a take-down."""
+
+    detail = forms.CharField(
+        max_length=TEXT_MAX,
+        widget=forms.Textarea(attrs={"rows": 6}),
+        label="Why should the video be restored?",
+    )

@@ -35,6 +35,7 @@ def write_decision(
         reason=reason if kind in REASONED else "",
         note=note,
         watch_page=mails.watch_page(video_id),
+        appeal_page=mails.page(f"/appeal/{video_id}"),
     )
 
 
