@@ -80,3 +80,11 @@ def pytest_runtest_makereport(item, call):
     if report.skipped and os.environ.get("VOD_EVERYTHING") and "missing:" in str(report.longrepr):
         report.outcome = "failed"
     return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add the name of a test that failed to the file FAILURES, which `.ci/run` shows at its end."""
+    file = os.environ.get("FAILURES")
+    if file and report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        with Path(file).open("a") as failures:
+            failures.write(f"{report.nodeid} ({report.when})\n")
