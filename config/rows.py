@@ -4,6 +4,7 @@ Each of these does what the ORM does, in a fraction of its time, without the sig
 nothing here listens.
 """
 
+import itertools
 import uuid
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -81,14 +82,14 @@ def insert(*rows: models.Model, ignore_conflicts: bool = False, update: Sequence
     end = _conflict(model, update) if update or ignore_conflicts else ""
     size = max(1, (connection.features.max_query_params or 10_000) // len(columns))
     written = 0
+    values = [_values(row, columns, connection) for row in rows]
     with transaction.mark_for_rollback_on_error(DEFAULT_DB_ALIAS):
         for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            params = [value for row in part for value in _values(row, columns, connection)]
+            part = values[start : start + size]
             sql = f"{head}{', '.join([places] * len(part))}{end}"
             # A number of rows that seldom comes again is not worth a prepared statement.
             execute = run if len(part) <= FEW else run_once
-            written += execute(connection, sql, params)[1]
+            written += execute(connection, sql, list(itertools.chain(*part)))[1]
     _are_stored(rows)
     return written
 

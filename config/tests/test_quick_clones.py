@@ -46,4 +46,4 @@ def test_the_models_of_the_service_are_cloned_as_ever(states):
         assert models.Field.clone is not clone
     assert models.Field.clone is clone
     field = next(iter(states["videos", "video"].fields.values()))
-    assert field.clone().deconstruct() == field.deconstruct()
+    assert field.clone().deconstruct()[1:] == field.deconstruct()[1:]  # a clone has no name yet

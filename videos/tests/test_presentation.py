@@ -228,7 +228,7 @@ def test_a_damaged_version_is_not_tried_for_ever(publish, caplog):
 def test_embedded_texts_and_chapters_are_taken_over(publish, rich_clip, client_for):
     video = publish(rich_clip)
     path = f"/api/v1/videos/{video.pk}/captions/"
-    german, english = client_for(None).get(path).json()
+    german, english = client_for(None).get(path).json()["results"]
     assert (german["language"], german["label"], german["origin"]) == ("de", "Deutsch", "embedded")
     assert CaptionWord.objects.filter(caption=german["id"]).exists()
     assert (german["is_forced"], german["is_sdh"], german["is_default"]) == (True, False, False)
@@ -321,7 +321,7 @@ def test_reprocessing_neither_doubles_nor_revives_embedded_texts(
 
     reprocess(video, process_next)
 
-    assert [each["label"] for each in owner.get(path).json()] == ["Mine"]
+    assert [each["label"] for each in owner.get(path).json()["results"]] == ["Mine"]
     assert [line["NAME"] for line in media_lines(video)] == ["Mine"]
 
 
@@ -332,7 +332,7 @@ def test_another_file_brings_its_own_texts_and_leaves_those_of_the_owner(
     mine = add(client_for, video, label="Mine")
     publish(clip, video)
     path = f"/api/v1/videos/{video.pk}/captions/"
-    assert [each["id"] for each in client_for(None).get(path).json()] == [mine["id"]]
+    assert [each["id"] for each in client_for(None).get(path).json()["results"]] == [mine["id"]]
     assert video.chapters == []
     assert video.source_notes == []
 
