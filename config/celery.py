@@ -10,9 +10,10 @@ from celery import Celery
 from django.conf import settings
 from kombu import Exchange, Queue
 
+from config.queues import QUEUES
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-QUEUES = ("first", "transcode", "captions", "periodic")
 CONNECT_SECONDS = 2.0
 # A message is acknowledged when its work ends. Brokers send one that is not acknowledged for this long
 # again (Redis) or close the connection (RabbitMQ, whose default is half an hour); no job is as long.

@@ -84,7 +84,18 @@ def pytest_runtest_makereport(item, call):
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Add the name of a test that failed to the file FAILURES, which `.ci/run` shows at its end."""
+    if report.failed:
+        _note_failure(f"{report.nodeid} ({report.when})")
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Do the same for a file whose tests cannot be read."""
+    if report.failed:
+        _note_failure(f"{report.nodeid} (reading it)")
+
+
+def _note_failure(name: str) -> None:
     file = os.environ.get("FAILURES")
-    if file and report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+    if file and "PYTEST_XDIST_WORKER" not in os.environ:
         with Path(file).open("a") as failures:
-            failures.write(f"{report.nodeid} ({report.when})\n")
+            failures.write(f"{name}\n")

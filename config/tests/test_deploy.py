@@ -11,7 +11,7 @@ from compose_pydantic import ComposeSpecification
 from django.conf import settings
 from django.core.management import get_commands
 
-from config.celery import QUEUES
+from config.queues import QUEUES
 
 DEPLOY = settings.BASE_DIR / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
