@@ -1,5 +1,6 @@
 """One video on several workers, as real processes: shared, killed, canceled."""
 
+import contextlib
 import os
 import random
 import signal
@@ -74,13 +75,21 @@ def assert_ready_once(video) -> None:
         assert frame_count(video.version_folder / f"{rendition['name']}.m3u8") == SECONDS * 25
 
 
+@contextlib.contextmanager
+def two_workers(one=SLOW, other=SLOW):
+    """Run two workers, both ready when the block begins: one could end the work before the other is."""
+    with worker(**one) as first, worker(**other) as second:
+        wait_for(lambda: processes.log().count("is ready. FFmpeg") == 2)
+        yield first, second
+
+
 def left_over(media: Path) -> list[str]:
     return [str(path) for path in (media / "work").glob("*")]
 
 
 def test_two_workers_share_one_video(upload, media):
-    video = upload()
-    with worker(**SLOW), worker(**SLOW):
+    with two_workers():
+        video = upload()
         wait_for(lambda: len(makers()) == 2)
         shown = job().percent
         wait_for(lambda: status(video) == "READY" and not left_over(media))
@@ -109,8 +118,8 @@ def test_the_chunks_of_a_killed_worker_are_used_again(upload, media):
 
 @pytest.mark.thorough
 def test_a_helper_that_is_killed_loses_only_its_chunk(upload, media):
-    video = upload()
-    with worker(**SLOW) as owner, worker(**SLOW) as other:
+    with two_workers() as (owner, other):
+        video = upload()
         wait_for(lambda: len(makers()) == 2)
         helper = other if job().worker.endswith(f"/{owner.pid}") else owner
         helper.kill()
@@ -146,8 +155,8 @@ def test_kills_at_random_moments_end_in_one_version(upload, media):
 
 
 def test_a_helper_that_slept_through_its_lease_ends_nothing(upload, media):
-    video = upload()
-    with worker(**SLOW) as owner, worker(**SLOW) as other:
+    with two_workers() as (owner, other):
+        video = upload()
         wait_for(lambda: len(makers()) == 2)
         sleeper = other if job().worker.endswith(f"/{owner.pid}") else owner
         processes.signal_family(sleeper, signal.SIGSTOP)
@@ -163,8 +172,8 @@ def test_a_helper_that_slept_through_its_lease_ends_nothing(upload, media):
 
 @pytest.mark.parametrize("how", ["delete", "replace"])
 def test_nothing_is_left_of_a_job_that_is_canceled(how, upload, media, creator, received, clip):
-    video = upload()
-    with worker(**SLOW), worker(**SLOW):
+    with two_workers():
+        video = upload()
         wait_for(lambda: len(makers()) == 2 and done())
         canceled = job()
         if how == "delete":
@@ -180,20 +189,18 @@ def test_nothing_is_left_of_a_job_that_is_canceled(how, upload, media, creator, 
 
 
 def test_a_worker_with_other_settings_does_not_help(upload):
-    video = upload()
-    with worker(**SLOW):
-        wait_for(lambda: len(done()) >= 1)
-        with worker(**SETTINGS, FFMPEG_PRESET="faster"):
-            wait_for(lambda: "cannot help" in processes.log())
-            assert len(makers()) <= 1
-            wait_for(lambda: status(video) == "READY")
+    with two_workers(other={**SETTINGS, "FFMPEG_PRESET": "medium"}):
+        video = upload()
+        wait_for(lambda: "cannot help" in processes.log())
+        assert len(makers()) <= 1
+        wait_for(lambda: status(video) == "READY")
     assert_ready_once(video)
     assert processes.log().count("cannot help") == 1
 
 
 def test_a_first_rendition_goes_before_chunks(upload, clip):
-    long = upload()
-    with worker(**SLOW), worker(**SLOW):
+    with two_workers():
+        long = upload()
         wait_for(lambda: len(makers()) == 2)
         new = upload(clip)
         wait_for(lambda: Video.objects.get(pk=new.pk).is_playable)
