@@ -92,9 +92,9 @@ def lists_that_fail(port: int, world: World, video: uuid.UUID) -> list[str]:
     failed = []
     for path, item in openapi.document()["paths"].items():
         names = {each["name"] for each in item.get("get", {}).get("parameters", ())}
-        url = f"http://127.0.0.1:{port}{path.format(video_id=video)}?page_size=100"
         if "cursor" not in names:
             continue
+        url = f"http://127.0.0.1:{port}{path.format(video_id=video)}?page_size=100"
         while url:
             request = urllib.request.Request(url, headers=world.headers("ADMIN"))
             try:
