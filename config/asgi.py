@@ -32,9 +32,10 @@ PASSWORD_PATHS = (
     "/password_change", "/user/add", "DELETE /api/v1/auth/me",
 )  # fmt: skip
 # SQLite has one writer at a time, and reading it waits for nothing but a processor: one request at once
-# is enough, as long as it is quick (`config.lanes`).
+# is enough, as long as it is quick (`config.lanes`). On PostgreSQL a second one computes while the first
+# waits for an answer; more take the interpreter from each other.
 SQLITE = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
-AT_ONCE = 1 if SQLITE else 8
+AT_ONCE = 1 if SQLITE else 2
 # A refund waits until the delivery has noted what it sent, and an upgrade for the next second.
 PAUSING_PATHS = ("/refund", "/subscription/change")
 SETTLED_SECONDS = 10.0  # after its start a process has its routes and the API document

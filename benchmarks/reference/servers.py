@@ -20,8 +20,8 @@ _bridge = Bridge(
     wsgi,
     Lanes(
         passwords=Lane("passwords", threads=1, queue=32, nice=10),
-        writes=Lane("writes", threads=4 if _sqlite else 8, queue=128, at_once=1 if _sqlite else 8),
-        reads=Lane("reads", threads=8, queue=256, at_once=1 if _sqlite else 8),
+        writes=Lane("writes", threads=4 if _sqlite else 8, queue=128, at_once=1 if _sqlite else 2),
+        reads=Lane("reads", threads=8, queue=256, at_once=1 if _sqlite else 2),
         password_paths=("/login",),
     ),
 )
