@@ -99,7 +99,7 @@ class Download:
         session = self._session
         with outgoing.follow(session, self.url, headers=headers, most=MOST_REDIRECTS) as answer:
             is_other = answer.status_code == 206 and not self._goes_on(answer)
-            # 416: nothing is behind what has come, whose end was not told.
+            # 416: the file had come to its end, which only its length would have told.
             if is_other or (answer.status_code == 416 and self.size):
                 self._begin_anew(file)
                 raise _Cut()

@@ -207,9 +207,9 @@ def test_the_configuration_is_one_that_nginx_takes(tmp_path, settings, with_tls)
         ("", "443", "https://$host$request_uri"),
         ("", "127.0.0.1:8443", "https://$host:8443$request_uri"),
         ("", "[::1]:8443 ipv6only=off", "https://$host:8443$request_uri"),
-        ("https://films.example", "8443", "https://$host$request_uri"),  # a port that is mapped
-        ("https://films.example:9443", "443", "https://$host:9443$request_uri"),
-        ("http://films.example:2001", "8443", "https://$host:8443$request_uri"),
+        ("https://videos.example", "8443", "https://$host$request_uri"),  # a port that is mapped
+        ("https://videos.example:9443", "443", "https://$host:9443$request_uri"),
+        ("http://videos.example:2001", "8443", "https://$host:8443$request_uri"),
     ],
 )
 def test_plain_http_is_redirected_to_the_port_of_https(tmp_path, settings, public, listen, target):

@@ -226,6 +226,16 @@ def test_the_body_of_a_redirect_is_not_read(ask, video, origin, process_stage):
     assert len(sent) < 32
 
 
+def write_slowly(handler) -> None:
+    """Send a byte, and another one, until the reader goes or five seconds are over."""
+    for _ in range(100):
+        try:
+            handler.wfile.write(b"x")
+        except OSError:
+            return
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("part", ["head", "body"])
 def test_an_address_that_drips_is_cut_off(
     ask, video, origin, process_stage, media, monkeypatch, part
@@ -238,12 +248,7 @@ def test_an_address_that_drips_is_cut_off(
         if part == "body":
             handler.end_headers()
         handler.wfile.flush()
-        for _ in range(100):
-            try:
-                handler.wfile.write(b"x")
-            except OSError:
-                return
-            time.sleep(0.05)
+        write_slowly(handler)
 
     origin.answers = [drip] * 20
     ask(video, origin.url)
@@ -260,12 +265,7 @@ def test_an_import_that_is_canceled_ends_while_its_address_drips(origin, tmp_pat
     def drip(handler) -> None:
         handler.send_response(200)
         handler.end_headers()
-        for _ in range(100):
-            try:
-                handler.wfile.write(b"x")
-            except OSError:
-                return
-            time.sleep(0.05)
+        write_slowly(handler)
 
     def report(percent: int) -> None:
         raise jobs.LeaseLost()
@@ -350,7 +350,7 @@ def test_a_slow_address_holds_up_no_first_rendition_and_no_mail(
     ask, video, creator, received, monkeypatch
 ):
     """It may take hours. A worker that fetches makes first renditions beside it."""
-    ask(video, "http://example.com/film.mp4")
+    ask(video, "http://example.com/video.mp4")
     other = catalogue.create_video(creator=creator, title="y")
     sources.attach_source(video=other, received=received(), actor=creator)
     light, heavy = STAGES_OF[FIRST], STAGES_OF[TRANSCODE]
