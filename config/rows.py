@@ -14,6 +14,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
+from django.db.models.expressions import DatabaseDefault
 
 from config.prepared import Prepared, Update, quoted_column, run, run_once, stored
 
@@ -74,11 +75,14 @@ def insert(*rows: models.Model, ignore_conflicts: bool = False, update: Sequence
     """Insert new rows of one table, as `bulk_create` does: a statement for each 999 values on SQLite.
 
     Rows whose unique columns are taken are left out with ``ignore_conflicts``; with ``update``, the row
-    of the same key takes these fields over. Returns the number of rows that were written. A key that the
-    database makes is not read back. Raises IntegrityError.
+    of the same key takes these fields over. Returns the number of rows that were written. What the
+    database makes, a key or another default, is not read back. Raises IntegrityError.
     """
     model, connection = type(rows[0]), connections[DEFAULT_DB_ALIAS]
-    head, places, columns = _insert(model, connection.vendor, has_key=rows[0].pk is not None)
+    made = _made(rows[0])
+    if any(_made(row) != made for row in rows[1:]):
+        raise TypeError(f"The database makes {', '.join(made)} for all of these rows, or for none.")
+    head, places, columns = _insert(model, connection.vendor, made)
     end = _conflict(model, update) if update or ignore_conflicts else ""
     size = max(1, (connection.features.max_query_params or 10_000) // len(columns))
     written = 0
@@ -105,9 +109,7 @@ def insert_together(*rows: models.Model) -> None:
     if run_prepared is not None and not connection.in_atomic_block:
         parts, params = [], []
         for row in rows:
-            head, places, columns = _insert(
-                type(row), connection.vendor, has_key=row.pk is not None
-            )
+            head, places, columns = _insert(type(row), connection.vendor, _made(row))
             parts.append(head + places)
             params += _values(row, columns, connection)
         others = ", ".join(f"row{number} AS ({part})" for number, part in enumerate(parts[:-1]))
@@ -143,9 +145,7 @@ def _values(
         value = field.pre_save(row, True) if is_set_before else getattr(row, name)
         if value is not None and type(value) is not plain:
             if hasattr(value, "as_sql"):
-                raise TypeError(
-                    f"The database makes {field}: use the manager of {type(row).__name__}."
-                )
+                raise TypeError(f"{field} is an expression: use the manager of {type(row).__name__}.")
             value = prepare(value, connection)
         values.append(value)
     return values
@@ -160,12 +160,24 @@ def _conflict(model: type[models.Model], update: Sequence[str]) -> str:
     return f" ON CONFLICT ({quoted_column(model._meta.pk, connection)}) DO UPDATE SET {sets}"
 
 
+def _made(row: models.Model) -> tuple[str, ...]:
+    """Return the names of the fields of a new row that the database makes."""
+    names = _defaults(type(row))
+    made = [name for name in names if isinstance(getattr(row, name), DatabaseDefault)]
+    return (row._meta.pk.attname, *made) if row.pk is None else (*made,)
+
+
+@cache
+def _defaults(model: type[models.Model]) -> list[str]:
+    return [field.attname for field in model._meta.concrete_fields if field.has_db_default()]
+
+
 @cache
 def _insert(
-    model: type[models.Model], vendor: str, *, has_key: bool
+    model: type[models.Model], vendor: str, made: tuple[str, ...]
 ) -> tuple[str, str, Sequence[_Column]]:
     connection = connections[DEFAULT_DB_ALIAS]
-    fields = [field for field in model._meta.concrete_fields if has_key or not field.primary_key]
+    fields = [field for field in model._meta.concrete_fields if field.attname not in made]
     names = ", ".join(quoted_column(field, connection) for field in fields)
     head = f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({names}) VALUES "  # noqa: S608 - of columns
     columns = [

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from config import money
@@ -268,7 +269,7 @@ class ProcessingJob(models.Model):
     fence = models.PositiveIntegerField(default=0)
     worker = models.CharField(max_length=120, blank=True)
     lease_until = models.DateTimeField(null=True)
-    not_before = models.DateTimeField(default=timezone.now)
+    not_before = models.DateTimeField(db_default=Now())
     dispatched_at = models.DateTimeField(null=True)
     step = models.CharField(max_length=20, blank=True)
     percent = models.PositiveSmallIntegerField(default=0)
@@ -347,7 +348,7 @@ class Chunk(models.Model):
     frames = models.PositiveIntegerField()
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     worker = models.CharField(max_length=120, blank=True)
-    due_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(db_default=Now())
     fence = models.PositiveIntegerField(default=0)
     attempt = models.PositiveIntegerField(default=0)
     percent = models.PositiveSmallIntegerField(default=0)

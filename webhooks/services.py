@@ -87,7 +87,7 @@ def _set_active(row: Endpoint, *, is_active: bool) -> None:
 
 
 def _forget_failures(row: Endpoint) -> None:
-    row.failures, row.failing_since, row.not_before = 0, None, timezone.now()
+    row.failures, row.failing_since, row.not_before = 0, None, Now()
 
 
 @transaction.atomic

@@ -1,7 +1,10 @@
 """Rows that are written by statements which are made once."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import IntegrityError
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from config import rows
@@ -12,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def notice(viewer, key):
-    return new(Notice, user_id=viewer.pk, dedupe_key=key, html="", not_before=timezone.now())
+    return new(Notice, user_id=viewer.pk, dedupe_key=key, html="")
 
 
 def event(name):
@@ -29,9 +32,31 @@ def test_rows_of_two_tables_are_stored_together_or_not_at_all(viewer):
     assert [*SandboxEvent.objects.values_list("id", flat=True)] == ["sbe_a"]
 
 
-def test_a_value_that_the_database_makes_is_a_mistake_of_ours(viewer):
+def test_the_database_makes_what_it_has_a_default_for(viewer):
+    given = timezone.now() + timedelta(hours=1)
+    later = notice(viewer, "b")
+    later.not_before = given
+    rows.insert(notice(viewer, "a"))
+    rows.insert(later)
+    made, kept = Notice.objects.order_by("pk")
+    assert Notice.objects.filter(not_before__lte=Now()).get() == made
+    assert kept.not_before == given
+
+
+def test_rows_of_one_insert_leave_the_same_to_the_database(viewer):
+    later = notice(viewer, "b")
+    later.not_before = timezone.now()
+    for both in ([notice(viewer, "a"), later], [later, notice(viewer, "a")]):
+        with pytest.raises(TypeError, match="for all of these rows"):
+            rows.insert(*both)
+    assert not Notice.objects.exists()
+
+
+def test_an_expression_is_a_mistake_of_ours(viewer):
+    row = notice(viewer, "a")
+    row.not_before = Now() + timedelta(hours=1)
     with pytest.raises(TypeError, match="not_before"):
-        rows.insert(new(Notice, user_id=viewer.pk, dedupe_key="a", html=""))
+        rows.insert(row)
     assert not Notice.objects.exists()
 
 

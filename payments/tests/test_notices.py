@@ -107,6 +107,17 @@ def make_due() -> None:
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.parametrize("ahead", [timedelta(milliseconds=1), timedelta(hours=1)])
+def test_a_mail_is_due_at_once_whatever_the_clock_of_the_process_says(
+    server, write, monkeypatch, ahead
+):
+    with monkeypatch.context() as patch:
+        really = timezone.now
+        patch.setattr(timezone, "now", lambda: really() + ahead)
+        write("a")
+    assert sending.send_due() == 1
+
+
 def test_every_mail_is_sent_once_over_one_connection(server, write):
     rows = write("a", "b", "c")
 

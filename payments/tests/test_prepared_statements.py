@@ -33,7 +33,7 @@ def on_postgresql():
 
 def notice(viewer, **values):
     values = {"subject": "A mail", "html": "", "dedupe_key": str(uuid.uuid4()), **values}
-    return new(Notice, user_id=viewer.pk, not_before=timezone.now(), **values)
+    return new(Notice, user_id=viewer.pk, **values)
 
 
 @transaction.atomic
@@ -43,9 +43,8 @@ def store_in_a_transaction(notices):
 
 
 def test_values_of_all_kinds_are_stored_as_they_are(viewer):
-    row = notice(
-        viewer, body="50 % of %s, 'quoted' \\ \N{SNOWMAN}", link_id=uuid.uuid4(), attempts=7
-    )
+    body = "50 % of %s, 'quoted' \\ \N{SNOWMAN}"
+    row = notice(viewer, body=body, link_id=uuid.uuid4(), attempts=7, not_before=timezone.now())
     data = {"a": [1, None, "%s"]}
     entry = new(AuditEntry, action=AuditAction.ORDER_PAID, ip="2001:db8::1", data=data)
 

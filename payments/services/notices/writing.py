@@ -42,7 +42,6 @@ def write_mail(
         dedupe_key=dedupe_key,
         address=address,
         link_id=link_id,
-        not_before=timezone.now(),
     )
     rows.insert(notice, ignore_conflicts=True)
 
