@@ -145,7 +145,9 @@ def _values(
         value = field.pre_save(row, True) if is_set_before else getattr(row, name)
         if value is not None and type(value) is not plain:
             if hasattr(value, "as_sql"):
-                raise TypeError(f"{field} is an expression: use the manager of {type(row).__name__}.")
+                raise TypeError(
+                    f"{field} is an expression: use the manager of {type(row).__name__}."
+                )
             value = prepare(value, connection)
         values.append(value)
     return values

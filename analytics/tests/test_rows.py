@@ -15,7 +15,7 @@ from audit.requests import ApiRequest, Caller
 from config import rows
 from config.prepared import Update, made
 from config.rows import Rows
-from payments.models import LedgerAccount, Notice
+from payments.models import LedgerAccount
 from payments.tests.kit import statements
 from videos import reading
 from videos.models import Video

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from config import processors
@@ -41,7 +42,7 @@ def many_encodes(make_video):
         ProcessingJob.objects.create(
             key=f"k{number}", video=video, creator=video.creator, stage=Stage.REST,
             state="running", worker=f"{host}/{number}", source_path="x", max_attempts=3,
-            lease_until=timezone.now() + timedelta(minutes=1), not_before=timezone.now(),
+            lease_until=timezone.now() + timedelta(minutes=1), not_before=Now(),
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from django.db import connections
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from audit.models import AuditEntry
 from config.health import reported_parts
@@ -257,7 +257,7 @@ def test_readiness_and_the_doctor_name_a_broker_that_is_away(broker, engine):
         f"The broker 127.0.0.1:{broker.port} answers.",
         "No beat sends the periodic work: mails, renewals and lost jobs wait.",
     ]
-    Period.objects.create(every="second", due_at=timezone.now())
+    Period.objects.create(every="second", due_at=Now())
     assert "broker" not in {part.name for part in reported_parts()}
     broker.kill()
     assert {part.name: part.state for part in reported_parts()}["broker"] == "unavailable"

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.roles import Role
@@ -249,8 +250,8 @@ class TestEncode:
             patched.setattr(chunks, "finish", interrupt)
             publishing.process(job)
         assert [state for (state,) in rows("state")] == ["done", "done", "open", "open"]
-        Chunk.objects.update(due_at=timezone.now())
-        ProcessingJob.objects.update(not_before=timezone.now())
+        Chunk.objects.update(due_at=Now())
+        ProcessingJob.objects.update(not_before=Now())
         (lost,) = media.glob(f"work/{job.pk}/chunks/*/1-1/v-90p.mp4")
         lost.write_bytes(b"")  # as after a power cut
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db.models.functions import Now
 from django.utils import timezone
 
 pytest.importorskip("boto3", reason="missing: boto3")
@@ -362,7 +363,7 @@ def test_without_the_server_all_is_refused_clearly_and_comes_back(
         assert [finding.level.name for finding in doctor.bucket()] == ["ERROR"]
     finally:
         server.start()
-    ProcessingJob.objects.update(not_before=timezone.now())
+    ProcessingJob.objects.update(not_before=Now())
     process_all()
     waiting.refresh_from_db()
     assert waiting.status == "READY"
