@@ -26,7 +26,6 @@ from accounts.errors import ProviderAway, SignInRefused
 SCOPE = "openid email profile"
 TIMEOUTS = (3.05, 6)  # seconds to connect, and of silence
 FRESH_SECONDS = 3600  # for which the provider's description and keys are remembered
-LEEWAY_SECONDS = 10
 # None of the algorithms with a shared secret, and not "none".
 ALGORITHMS = [
     "RS256",
@@ -179,7 +178,7 @@ def _verified(tokens: dict[str, Any], *, nonce: str) -> dict[str, Any]:
                 "access_token": tokens.get("access_token"),
             },
         )
-        claims.validate(now=int(time.time()), leeway=LEEWAY_SECONDS)
+        claims.validate(now=int(time.time()), leeway=settings.CLOCKS_DIFFER_BY.total_seconds())
     except (JoseError, ValueError, TypeError, KeyError) as fault:
         logger.warning("An ID token was refused: %s", type(fault).__name__)
         raise SignInRefused("The provider's ID token is not valid for this sign-in.") from None

@@ -29,7 +29,8 @@ class Prepared:
     ``make`` gets a value for each parameter and returns a queryset of ``values_list``; ``kinds`` names
     the parameters with their types, `uuid.UUID`, `datetime` or `str`. The values must not change the
     query's shape: the parameter None, for example, would be another condition. What ``make`` reads
-    beside them, such as a setting, is read once.
+    beside them, such as a setting, is read once. A value that ``make`` makes from one of theirs would
+    be read once, too: it is refused with TypeError.
     """
 
     def __init__(self, make: Callable[..., "QuerySet[Any, Any]"], **kinds: type) -> None:
@@ -55,12 +56,8 @@ class Prepared:
 
     def _compile(self) -> tuple[Any, ...]:
         """Compile the query with stand-ins for the values, and find them among its parameters."""
-        stand_ins = {
-            name: _stand_in(kind, number) for number, (name, kind) in enumerate(self._kinds.items())
-        }
-        queryset = self._make(**stand_ins)
-        compiler = queryset.query.get_compiler(using=queryset.db)
-        sql, params = compiler.as_sql()
+        stand_ins, compiler, sql, params = self._compiled_with(0)
+        _, _, _, others = self._compiled_with(len(self._kinds))
         prepare = {
             name: _preparing(kind, compiler.connection) for name, kind in self._kinds.items()
         }
@@ -71,12 +68,25 @@ class Prepared:
             (prepare[names[param]], names[param]) if param in names else (None, param)
             for param in params
         ]
+        for (is_parameter, place), other in zip(places, others, strict=True):
+            if not is_parameter and place != other:
+                raise TypeError(f"{place} is made from a parameter of {self._kinds}: {sql}")
         if {place for is_parameter, place in places if is_parameter} != {*self._kinds}:
             raise TypeError(f"A parameter of {self._kinds} is not in the query: {sql}")
         convert = converting(compiler)
         if compiler.connection.vendor == "postgresql":
             sql, places = _with_constants(sql, places, compiler.connection)
-        return queryset.db, sql, places, convert
+        return compiler.using, sql, places, convert
+
+    def _compiled_with(self, first: int) -> tuple[dict[str, Any], Any, str, Sequence[Any]]:
+        """Return stand-ins with numbers from ``first`` on, and what the query is with them."""
+        stand_ins = {
+            name: _stand_in(kind, number)
+            for number, (name, kind) in enumerate(self._kinds.items(), first)
+        }
+        queryset = self._make(**stand_ins)
+        compiler = queryset.query.get_compiler(using=queryset.db)
+        return stand_ins, compiler, *compiler.as_sql()
 
 
 class Update:

@@ -159,13 +159,15 @@ ACCESS_TOKEN_LIFETIME = timedelta(
 REFRESH_TOKEN_LIFETIME = timedelta(
     days=env.number("REFRESH_TOKEN_EXPIRE_DAYS", 14, minimum=1, maximum=90)
 )
+# By how much the clocks of two hosts may differ before anybody notices.
+CLOCKS_DIFFER_BY = timedelta(seconds=10)
 SIMPLE_JWT = {
     "ALGORITHM": env.choice("ALGORITHM", "HS256", among=("HS256", "HS384", "HS512")),
     "SIGNING_KEY": env.derived_key(SECRET_KEY, "jwt").hex(),
     "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LIFETIME,
     "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
     "ISSUER": "vod",
-    "LEEWAY": 10,
+    "LEEWAY": CLOCKS_DIFFER_BY,
     "USER_ID_CLAIM": "sub",
 }
 

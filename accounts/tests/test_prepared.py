@@ -56,6 +56,20 @@ def test_a_parameter_that_the_query_does_not_have_is_a_mistake_of_ours():
         prepared.rows(user=uuid.uuid4(), other=uuid.uuid4())
 
 
+def test_a_value_made_from_a_parameter_is_a_mistake_of_ours():
+    """It would stay the one of the first run."""
+    query = Prepared(
+        lambda now: (
+            RefreshFamily.objects.filter(expires_at__gt=now)
+            .filter(created_at__lte=now + timedelta(seconds=10))
+            .values_list("pk")
+        ),
+        now=datetime,
+    )
+    with pytest.raises(TypeError, match="made from a parameter"):
+        query.rows(now=timezone.now())
+
+
 def test_columns_that_were_not_read_are_read_when_they_are_used(viewer, django_assert_num_queries):
     user = stored(User, ("id", "email"), (viewer.pk, viewer.email))
     assert user == viewer

@@ -14,12 +14,11 @@ class EntitlementQuerySet(models.QuerySet["Entitlement"]):
     def live(self, now: datetime | None = None) -> Self:
         """Return the entitlements that give access at ``now`` (default: the present moment).
 
-        An entitlement ends when its time has passed. No job has to end it.
+        An entitlement ends when its time has passed. No job has to end it. It counts as soon as it is
+        there, because the clocks of two hosts may differ.
         """
         now = now or timezone.now()
-        return self.filter(
-            Q(ends_at=None) | Q(ends_at__gt=now), revoked_at=None, starts_at__lte=now
-        )
+        return self.filter(Q(ends_at=None) | Q(ends_at__gt=now), revoked_at=None)
 
 
 class Entitlement(models.Model):

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
@@ -26,7 +27,8 @@ USES_LEFT = Q(max_redemptions__isnull=True) | Q(redeemed__lt=F("max_redemptions"
 def find(code: str, *, video: Video) -> Coupon:
     """Return the coupon with this code, if it is valid for the video now. Raises CouponInvalid."""
     now = timezone.now()
-    coupon = Coupon.objects.filter(code__iexact=code, is_active=True, starts_at__lte=now).first()
+    has_begun = Q(starts_at__lte=now + settings.CLOCKS_DIFFER_BY)
+    coupon = Coupon.objects.filter(has_begun, code__iexact=code, is_active=True).first()
     if coupon is None or (coupon.ends_at is not None and coupon.ends_at <= now):
         raise CouponInvalid("No coupon with this code is valid now. Check the code.")
     if coupon.amount is not None and coupon.currency != video.currency:
