@@ -250,6 +250,37 @@ def test_a_statement_that_writes_has_the_turn(own, turn, monkeypatch):
     assert not taken(turn)
 
 
+def test_a_statement_of_the_driver_has_the_turn_and_the_errors_of_a_cursor(own, turn, monkeypatch):
+    entered = []
+    enter = turn.enter
+    monkeypatch.setattr(turn, "enter", lambda: entered.append(1) or enter())
+
+    assert own.run_prepared("SELECT n FROM counter WHERE n < %s", [0]) == ([], -1)
+    assert entered == []
+    assert own.run_prepared("UPDATE counter SET n = %s", [3]) == ([], 1)
+    assert (entered, taken(turn)) == ([1], False)
+    with pytest.raises(DatabaseError):
+        own.run_prepared("UPDATE nothing SET n = %s", [4])
+    assert not taken(turn)
+    with own.execute_wrapper(lambda execute, *given: execute(*given)):
+        assert own.run_prepared("UPDATE counter SET n = %s", [5]) is None
+
+    assert execute(own, "SELECT n FROM counter") == [(3,)]
+
+
+def test_a_failed_transaction_takes_no_more_statements_of_the_driver(own, atomic):
+    def go_on():
+        with atomic():
+            own.run_prepared("UPDATE counter SET n = %s", [6])
+            own.needs_rollback = True
+            own.run_prepared("SELECT n FROM counter WHERE n < %s", [9])
+
+    with pytest.raises(DatabaseError):
+        go_on()
+
+    assert execute(own, "SELECT n FROM counter") != [(6,)]
+
+
 @pytest.mark.usefixtures("impatient")
 def test_the_lock_of_the_database_holds_without_the_turn(own, turn, atomic):
     assert turn.enter()
