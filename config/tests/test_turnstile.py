@@ -230,16 +230,21 @@ def test_a_connection_that_is_forgotten_passes_its_turn_on(own, turn):
     assert not taken(turn)
 
 
-def test_a_statement_that_writes_has_the_turn(own, turn, monkeypatch):
-    entered = []
+@pytest.fixture
+def entered(turn, monkeypatch):
+    """A list that grows by one with each turn that is asked for."""
+    calls: list[int] = []
     enter = turn.enter
 
     def entering():
-        entered.append(1)
+        calls.append(1)
         return enter()
 
     monkeypatch.setattr(turn, "enter", entering)
+    return calls
 
+
+def test_a_statement_that_writes_has_the_turn(own, turn, entered):
     execute(own, "SELECT n FROM counter")
     assert entered == []
     execute(own, "UPDATE counter SET n = 3")
@@ -250,11 +255,7 @@ def test_a_statement_that_writes_has_the_turn(own, turn, monkeypatch):
     assert not taken(turn)
 
 
-def test_a_statement_of_the_driver_has_the_turn_and_the_errors_of_a_cursor(own, turn, monkeypatch):
-    entered = []
-    enter = turn.enter
-    monkeypatch.setattr(turn, "enter", lambda: entered.append(1) or enter())
-
+def test_a_statement_of_the_driver_has_the_turn_and_the_errors_of_a_cursor(own, turn, entered):
     assert own.run_prepared("SELECT n FROM counter WHERE n < %s", [0]) == ([], -1)
     assert entered == []
     assert own.run_prepared("UPDATE counter SET n = %s", [3]) == ([], 1)
