@@ -314,17 +314,24 @@ FAR_FROM_THE_END = """() => {
 }"""
 
 
-def test_after_a_pause_of_hours_one_press_goes_on(chromium, make):
-    """The session ended meanwhile, by nobody's deed: no message, and the same place in the video."""
+@pytest.mark.parametrize("is_all_reported", [True, False])
+def test_after_a_pause_of_hours_one_press_goes_on(chromium, make, is_all_reported):
+    """The session ended meanwhile, by nobody's deed: no message, and the same place in the video.
+
+    What was not reported before the pause is reported in it, and the answer tells of the end.
+    """
     video = make()
     with service(chromium) as (running, site):
         page = running.new_page()
         page.clock.install()
         page.goto(f"{site}/watch/{video.pk}")
         play(page, seconds=2)
+        if not is_all_reported:
+            page.route("**/heartbeat", lambda route: route.abort())
         page.locator("video").click()
         end_all("idle")
         place = seconds_played(page)
+        page.unroute_all()
         page.clock.fast_forward("02:00:00")
 
         page.locator("video").click()
