@@ -11,14 +11,18 @@ from django.db import connection, models
 from django.db.migrations import operations as ops
 from django.db.migrations.loader import MigrationLoader
 
-from config import health
+from config import bounded, health
 from config.env_urls import database
 from config.management.commands.migrate import LOCK
 from config.tests.threads import at_once
 
-only_postgresql = pytest.mark.skipif(
-    "connection.vendor != 'postgresql'", reason="SQLite has one host"
-)
+
+def only_postgresql(test):
+    """Mark a test that runs where the tests are repeated on PostgreSQL."""
+    skip = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one host")
+    return pytest.mark.postgres(skip(test))
+
+
 # The migrations that were there before the rule below was a test.
 BEFORE = {
     "accounts": 13, "analytics": 5, "audit": 18, "payments": 25,
@@ -77,7 +81,7 @@ def test_options_of_the_url_are_kept(monkeypatch):
 @pytest.mark.django_db
 def test_a_host_whose_database_is_a_standby_is_not_ready(client, monkeypatch):
     monkeypatch.setattr(health, "readiness", health.Readiness())
-    monkeypatch.setattr(health.bounded, "begin", begin_here)
+    monkeypatch.setattr(bounded, "begin", begin_here)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL transaction_read_only = on")
 
