@@ -67,7 +67,9 @@ def _make() -> str:
     """Create, migrate and seed the database that is copied, and return its name."""
     kept = os.environ.get("KEPT_DATABASE") if connection.vendor == "sqlite" else None
     if kept and Path(kept).exists():
-        return shutil.copyfile(kept, connection.settings_dict["TEST"]["NAME"])
+        name = str(connection.settings_dict["TEST"]["NAME"])
+        shutil.copyfile(kept, name)
+        return name
     name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     with override_settings(PASSWORD_HASHERS=[QUICK_HASHER]):
         seed()

@@ -8,11 +8,13 @@ without it fails if it starts a process, so that no such test gets into the fast
 """
 
 import inspect
+import itertools
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cache
 from types import CodeType, FunctionType, ModuleType
+from typing import TypeVar
 
 import pytest
 
@@ -37,6 +39,8 @@ STARTERS = {
 }
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
 EVENTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"}
+
+Test = TypeVar("Test")
 
 _started: list[str] | None = None  # the processes of the running test; None: it may start them
 
@@ -78,16 +82,23 @@ def _spread(items: list[pytest.Item]) -> list[pytest.Item]:
     others = [item for item in items if not item.get_closest_marker("programs")]
     first, mixed = _by_sharing(marked)
     last, between = _by_sharing(others)
-    ordered, end = [*first], len(between) * 7 // 8
-    for at, item in enumerate(mixed):
-        part = slice(end * at // len(mixed), end * (at + 1) // len(mixed))
-        ordered += [item, *between[part]]
-    return [*ordered, *last, *between[end if mixed else 0 :]]
+    *most, rest = spread(mixed, between)
+    return [*first, *itertools.chain(*most), *last, *rest]
+
+
+def spread(marked: Sequence[Test], others: Sequence[Test]) -> Iterator[list[Test]]:
+    """Yield each marked test with its part of seven eighths of the others; at last what is left."""
+    end = len(others) * 7 // 8 if marked else 0
+    for at, test in enumerate(marked):
+        part = slice(end * at // len(marked), end * (at + 1) // len(marked))
+        yield [test, *others[part]]
+    yield [*others[end:]]
 
 
 def _by_sharing(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
     """Return the tests that use a fixture of their file or class that others use, too, and the rest."""
-    sharing, rest = [], []
+    sharing: list[pytest.Item] = []
+    rest: list[pytest.Item] = []
     for item in items:
         assert isinstance(item, pytest.Function)
         used = (each for named in item._fixtureinfo.name2fixturedefs.values() for each in named)
