@@ -47,7 +47,7 @@ SHORT ?=
 MUST  := $(if $(SHORT), and not thorough)
 
 test-long: $(VENV)/dev ## kill workers, stop servers, encode in chunks, play histories of money (minutes); `make test-long SHORT=1`
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "(long or months) and not lab and $(OF_OTHERS)$(MUST)" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --only long -m "(long or months) and not lab and $(OF_OTHERS)$(MUST)" $(ARGS)
 
 # What the databases may do differently; the whole is `make test-postgres REPEATED=database`.
 REPEATED ?= database and (twice or postgres or not long and not sweep and not programs)

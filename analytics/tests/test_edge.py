@@ -7,19 +7,38 @@ import threading
 from contextlib import ExitStack
 
 import pytest
+from django.conf import settings
 
 from config.server import HEAD_BYTES, HEAD_LINES
+from videos import storage
 from videos.models import Video
 from videos.tests import processes
+from videos.tests.fixtures import Folder
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.long,
+    pytest.mark.xdist_group("edge"),
+]
 CATALOGUE = "/api/v1/videos/"
 LOGIN = "/api/v1/auth/login"
 
 
-@pytest.fixture
-def port(media):
-    with processes.web(RATE_LIMIT_AUTH="0", RATE_LIMIT_DEFAULT="0") as (_, port):
+@pytest.fixture(scope="module")
+def media(tmp_path_factory, django_db_setup):
+    """The media folder of the server that these tests share."""
+    before = settings.MEDIA_ROOT
+    settings.MEDIA_ROOT = Folder(tmp_path_factory.mktemp("edge") / "media")
+    settings.MEDIA_ROOT.mkdir()
+    (settings.MEDIA_ROOT / storage.MARK).touch()
+    yield settings.MEDIA_ROOT
+    settings.MEDIA_ROOT = before
+
+
+@pytest.fixture(scope="module")
+def port(media, django_db_blocker):
+    limits = {"RATE_LIMIT_AUTH": "0", "RATE_LIMIT_DEFAULT": "0"}
+    with django_db_blocker.unblock(), processes.web(**limits) as (_, port):
         yield port
 
 

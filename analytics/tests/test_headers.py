@@ -149,6 +149,8 @@ def port(tmp_path_factory, django_db_blocker):
     settings.MEDIA_ROOT = before
 
 
+# One process runs them, so that one server is started.
+served = pytest.mark.xdist_group("headers")
 LIVE = "GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
 UPLOAD = (
     "POST /api/v1/videos/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000000\r\n"
@@ -156,6 +158,7 @@ UPLOAD = (
 )
 
 
+@served
 @pytest.mark.parametrize(
     ("request_text", "status"),
     [
@@ -177,12 +180,14 @@ def test_an_answer_without_django_has_them(port, request_text, status):
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
+@served
 def test_the_id_of_a_request_is_kept_without_django_too(port):
     answer = send(port, f"{LIVE}X-Request-ID: my-own-request\r\n\r\n")
 
     assert answer.headers["X-Request-ID"] == "my-own-request"
 
 
+@served
 def test_an_upload_with_a_bad_token_says_so(port):
     answer = send(port, UPLOAD.replace("Host:", "Authorization: Bearer x\r\nHost:"))
 
@@ -190,6 +195,7 @@ def test_an_upload_with_a_bad_token_says_so(port):
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
+@served
 def test_the_delivery_names_its_methods_and_its_challenge(port):
     grant = "A" * 64
     path = f"/media/{grant}/01890000-0000-7000-8000-000000000000/v1/master.m3u8"

@@ -64,7 +64,7 @@ def test_a_new_database_is_what_all_steps_make(empty_databases):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("seed", cases.some(8, range(SEEDS)))
+@pytest.mark.parametrize("seed", cases.some(4, range(SEEDS)))
 @pytest.mark.long
 @pytest.mark.twice
 def test_a_database_goes_on_from_every_step(seed):

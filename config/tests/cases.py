@@ -22,6 +22,8 @@ from django.db import connection
 
 # Of a case that tries no value, and no kind of thing, that another one does not try.
 REPEATING = [pytest.mark.long, pytest.mark.thorough]
+# Each of these functions marks cases as long.
+LONG = "mark.long|mark.months|cases.crossed|cases.first|cases.seeds|cases.repeating"
 # What the files name whose tests have a mark: ``--only MARK`` reads no others, and saves ten seconds in
 # each process. A test that has the mark without this word in its file is refused.
 NAMED = {
@@ -29,6 +31,8 @@ NAMED = {
     "celery": "mark.celery",
     "fuzz": "mark.fuzz",
     "journeys": "mark.journeys",
+    "long": LONG,
+    "months": LONG,
     "s3": "mark.s3|engines_kit",
 }
 # A test with the mark ``thorough`` has one of these marks too, so that a whole command runs it.

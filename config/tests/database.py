@@ -1,12 +1,16 @@
 """One migrated and seeded database for a test run, copied for each of its processes.
 
-Migrating takes seconds and copying takes milliseconds, so only the first process migrates.
+Migrating takes seconds and copying takes milliseconds, so only the first process migrates. With
+KEPT_DATABASE=<file>, on SQLite, the first of several runs of the same code leaves its copy for the
+others there, as `.ci/run` asks.
 """
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -61,8 +65,16 @@ def django_db_setup(django_test_environment, django_db_blocker):
 
 def _make() -> str:
     """Create, migrate and seed the database that is copied, and return its name."""
+    kept = os.environ.get("KEPT_DATABASE") if connection.vendor == "sqlite" else None
+    if kept and Path(kept).exists():
+        name = str(connection.settings_dict["TEST"]["NAME"])
+        shutil.copyfile(kept, name)
+        return name
     name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     with override_settings(PASSWORD_HASHERS=[QUICK_HASHER]):
         seed()
     connection.close()
+    if kept:
+        half = shutil.copyfile(name, f"{kept}.{os.getpid()}")
+        os.rename(half, kept)
     return name

@@ -8,11 +8,13 @@ without it fails if it starts a process, so that no such test gets into the fast
 """
 
 import inspect
+import itertools
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cache
 from types import CodeType, FunctionType, ModuleType
+from typing import TypeVar
 
 import pytest
 
@@ -38,6 +40,8 @@ STARTERS = {
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
 EVENTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"}
 
+Test = TypeVar("Test")
+
 _started: list[str] | None = None  # the processes of the running test; None: it may start them
 
 
@@ -53,18 +57,54 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the marked tests first: they are the longest, and spend much of their time waiting.
+    """Spread the marked tests between the others, because the marked ones wait and the others compute.
 
     Name the group of a test in its id, by which xdist gives a group to one process. xdist 3.8 does
     that itself, but in an attribute that pytest 9.2 no longer reads (pytest-xdist issue 1386).
     """
-    items.sort(key=lambda item: item.get_closest_marker("programs") is None)
+    items[:] = _spread(items)
     if not config.getoption("loadgroup", False):
         return
     for item in items:
         group = item.get_closest_marker("xdist_group")
         if group and "@" not in item.nodeid:
             item._id = type(item.id).parse(f"{item.nodeid}@{group.args[0]}")
+
+
+def _spread(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests in the order in which they keep all processors busy.
+
+    Marked ones are between seven eighths of the others, and short tests at the end, so that all
+    processes end together. Tests that share a fixture of their file stay beside each other, the marked
+    ones first: pytest would make the fixture anew whenever a process comes back to the file.
+    """
+    marked = [item for item in items if item.get_closest_marker("programs")]
+    others = [item for item in items if not item.get_closest_marker("programs")]
+    first, mixed = _by_sharing(marked)
+    last, between = _by_sharing(others)
+    *most, rest = spread(mixed, between)
+    return [*first, *itertools.chain(*most), *last, *rest]
+
+
+def spread(marked: Sequence[Test], others: Sequence[Test]) -> Iterator[list[Test]]:
+    """Yield each marked test with its part of seven eighths of the others; at last what is left."""
+    end = len(others) * 7 // 8 if marked else 0
+    for at, test in enumerate(marked):
+        part = slice(end * at // len(marked), end * (at + 1) // len(marked))
+        yield [test, *others[part]]
+    yield [*others[end:]]
+
+
+def _by_sharing(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Return the tests that use a fixture of their file or class that others use, too, and the rest."""
+    sharing: list[pytest.Item] = []
+    rest: list[pytest.Item] = []
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        used = (each for named in item._fixtureinfo.name2fixturedefs.values() for each in named)
+        shares = any(each.baseid and each.scope in {"module", "class"} for each in used)
+        (sharing if shares else rest).append(item)
+    return sharing, rest
 
 
 @cache

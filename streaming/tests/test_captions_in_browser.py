@@ -15,7 +15,7 @@ from config.tests import browser, cases, npm
 from videos.models import Video
 from videos.presentation import captioning, cues
 from videos.services import catalogue, sources
-from videos.tests import processes
+from videos.tests import processes, shared
 from videos.tests.media import ffmpeg, h264, picture, tone
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.journeys]
@@ -98,15 +98,18 @@ TEXTS: list[list[Any]] = [
 SOUNDS = [["English", "en"], ["Deutsch", "de"]]
 
 
-@pytest.fixture
-def video(tmp_path, media, received, process_next, creator) -> Video:
-    """A video of two sound tracks and three captions, each with a text for every second."""
-    clip = tmp_path / "clip.mkv"
+def make_clip(path: Path) -> None:
     ffmpeg(
         *picture(seconds=SECONDS), *tone(seconds=SECONDS), *tone(seconds=SECONDS, frequency=880),
         "-map", "0", "-map", "1", "-map", "2", *h264(), "-c:a", "aac",
-        "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=ger", clip,
+        "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=ger", path,
     )  # fmt: skip
+
+
+@pytest.fixture
+def video(media, received, process_next, creator, encoded_once) -> Video:
+    """A video of two sound tracks and three captions, each with a text for every second."""
+    clip = shared.clip("two-sounds-captions.mkv", make_clip)
     video = catalogue.create_video(creator=creator, title="A video")
     sources.attach_source(video=video, received=received(clip), actor=creator)
     process_next()

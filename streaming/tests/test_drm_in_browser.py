@@ -8,6 +8,7 @@ import contextlib
 import json
 import threading
 from base64 import urlsafe_b64encode
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -25,7 +26,7 @@ from streaming.tests.test_encryption_in_browser import STATE, stop
 from videos.encryption import content_keys, keys
 from videos.models import Video
 from videos.services import catalogue, sources
-from videos.tests import processes
+from videos.tests import processes, shared
 from videos.tests.media import ffmpeg, h264, picture, tone
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.journeys]
@@ -80,22 +81,20 @@ PLAYERS = {
 }
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    """A video of 24 seconds with two sound tracks."""
-    path = tmp_path_factory.mktemp("clips") / "clip.mkv"
+def make_clip(path: Path) -> None:
+    """Write a video of 24 seconds with two sound tracks."""
     ffmpeg(
         *picture(seconds=SECONDS, size="426x240"), *tone(seconds=SECONDS),
         *tone(seconds=SECONDS, frequency=880), "-map", "0", "-map", "1", "-map", "2",
         *h264(), "-c:a", "aac", "-metadata:s:a:0", "language=eng",
         "-metadata:s:a:1", "language=ger", path,
     )  # fmt: skip
-    return path
 
 
 @pytest.fixture
-def make(clip, media, received, process_next, creator, settings, encoded_once):
+def make(media, received, process_next, creator, settings, encoded_once):
     """A function that makes a video in common encryption of the clip."""
+    clip = shared.clip("drm.mkv", make_clip)
 
     def made(**fields) -> Video:
         settings.HLS_ENCRYPTION = "cbcs"

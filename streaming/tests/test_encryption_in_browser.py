@@ -25,7 +25,7 @@ from streaming.tests.test_captions_in_browser import OPEN
 from videos.encryption import keys
 from videos.models import Video
 from videos.services import catalogue, sources
-from videos.tests import processes
+from videos.tests import processes, shared
 from videos.tests.media import make_clip
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.journeys]
@@ -98,11 +98,14 @@ def cdn(media) -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.fixture
-def video(tmp_path, media, received, process_next, creator, settings, monkeypatch, cdn) -> Video:
+def video(
+    media, received, process_next, creator, settings, monkeypatch, cdn, encoded_once
+) -> Video:
     """A video of 24 seconds whose periods have one segment, encrypted after it was published."""
     monkeypatch.setattr(keys, "PERIOD_SECONDS", 4)
     settings.HLS_ENCRYPTION, settings.CDN_URL = "none", ""
-    clip = make_clip(tmp_path / "clip.mp4", seconds=SECONDS, size="426x240")
+    write = partial(make_clip, seconds=SECONDS, size="426x240")
+    clip = shared.clip("encryption.mp4", write)
     video = catalogue.create_video(creator=creator, title="A video")
     sources.attach_source(video=video, received=received(clip), actor=creator)
     process_next()

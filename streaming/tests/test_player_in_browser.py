@@ -26,7 +26,7 @@ from streaming.tests.player import play, seconds_played
 from videos.models import Video
 from videos.presentation import captioning, chapters, cues
 from videos.services import catalogue, sources
-from videos.tests import processes
+from videos.tests import processes, shared
 from videos.tests.media import ffmpeg, h264, tone
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.journeys]
@@ -43,18 +43,21 @@ def patient():
     expect.set_options(timeout=5_000)
 
 
+def make_clip(path: Path) -> None:
+    ffmpeg(
+        "-f", "lavfi", "-i", "testsrc2=size=854x480:rate=25", *tone(seconds=SECONDS),
+        *tone(seconds=SECONDS, frequency=880), "-map", "0", "-map", "1", "-map", "2",
+        *h264("-crf", "32"), "-c:a", "aac", "-t", SECONDS,
+        "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=ger", path,
+    )  # fmt: skip
+
+
 @pytest.fixture
-def make(tmp_path, media, received, process_next, creator):
+def make(media, received, process_next, creator, encoded_once):
     """A function that makes a video of two sound tracks, with captions and chapters."""
+    clip = shared.clip("player.mkv", make_clip)
 
     def made(title: str = "Harbour at night", **fields) -> Video:
-        clip = tmp_path / "clip.mkv"
-        ffmpeg(
-            "-f", "lavfi", "-i", "testsrc2=size=854x480:rate=25", *tone(seconds=SECONDS),
-            *tone(seconds=SECONDS, frequency=880), "-map", "0", "-map", "1", "-map", "2",
-            *h264("-crf", "32"), "-c:a", "aac", "-t", SECONDS,
-            "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=ger", clip,
-        )  # fmt: skip
         video = catalogue.create_video(creator=creator, title=title, **fields)
         sources.attach_source(video=video, received=received(clip), actor=creator)
         process_next()

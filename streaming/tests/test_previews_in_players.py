@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
@@ -13,7 +14,7 @@ from streaming.tests.test_captions_in_browser import HERE, PLAYERS
 from videos.models import Video
 from videos.processing import tools
 from videos.services import catalogue, sources
-from videos.tests import processes
+from videos.tests import processes, shared
 from videos.tests.media import ffmpeg, h264, picture, tone
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.journeys]
@@ -29,15 +30,18 @@ OPEN = """async (video) => {
 }"""
 
 
-@pytest.fixture
-def video(tmp_path, media, received, process_next, creator) -> Video:
-    """A paid video of 20 seconds with two sound tracks, and a preview of six."""
-    clip = tmp_path / "clip.mkv"
+def make_clip(path: Path) -> None:
     ffmpeg(
         *picture(seconds=SECONDS), *tone(seconds=SECONDS), *tone(seconds=SECONDS, frequency=880),
         "-map", "0", "-map", "1", "-map", "2", *h264(), "-c:a", "aac",
-        "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=ger", clip,
+        "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=ger", path,
     )  # fmt: skip
+
+
+@pytest.fixture
+def video(media, received, process_next, creator, encoded_once) -> Video:
+    """A paid video of 20 seconds with two sound tracks, and a preview of six."""
+    clip = shared.clip("two-sounds-previews.mkv", make_clip)
     video = catalogue.create_video(
         creator=creator, title="A video", is_paid=True, price=999, preview_seconds=PREVIEW
     )

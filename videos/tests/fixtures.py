@@ -5,7 +5,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from pathlib import Path, PosixPath
 
 import pytest
@@ -19,6 +19,7 @@ from videos.models import ProcessingJob, Tag, Video
 from videos.processing import early, pipeline
 from videos.processing.pipeline import Output
 from videos.services import catalogue, publishing, sources
+from videos.tests import shared
 from videos.tests.media import make_clip
 from videos.tests.tus_kit import Tus
 from videos.uploads.received import ReceivedFile
@@ -97,9 +98,9 @@ def make_video(db, make_user):
 
 
 @pytest.fixture(scope="session")
-def clip(tmp_path_factory):
+def clip():
     """A real video of two seconds, with picture and sound."""
-    return make_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", seconds=2)
+    return shared.clip("clip.mp4", partial(make_clip, seconds=2))
 
 
 @pytest.fixture
@@ -130,31 +131,18 @@ def drop_early(video: Video) -> None:
             shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session")
-def finished_versions(tmp_path_factory) -> tuple[Path, dict[str, Output]]:
-    """The folder of the versions that ``encoded_once`` keeps, and what they are, by their keys."""
-    return tmp_path_factory.mktemp("finished"), {}
-
-
 @pytest.fixture
-def encoded_once(monkeypatch, settings, finished_versions):
-    """Lets this process encode the same file once, and copy the finished version for later tests.
+def encoded_once(monkeypatch, settings):
+    """Lets all processes of a run encode the same file once, and copies the version for later tests.
 
     For tests of what happens with a version, not of how it is made: no chunks, and none that grows.
     """
-    home, kept = finished_versions
     transcode, first_rendition = pipeline.transcode, early.first_rendition
 
     def once(what: str, source: Path, work: Path, make: Callable[[], Output]) -> Output:
         told = (what, settings.LADDER_CODECS, settings.MAX_DURATION_SECONDS, source.read_bytes())
         key = hashlib.sha256(repr(told).encode()).hexdigest()
-        if key not in kept:
-            output = make()
-            shutil.copytree(output.directory, home / key)
-            kept[key] = output
-            return output
-        shutil.copytree(home / key, work / "out")
-        return replace(kept[key], directory=work / "out")
+        return shared.version(key, work, make)
 
     def transcode_once(source, work, on_progress, growing=None, in_chunks=None):
         if growing:

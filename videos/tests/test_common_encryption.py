@@ -18,6 +18,7 @@ from videos.models import ProcessingJob, Video
 from videos.presentation import posters
 from videos.processing import cage, tools
 from videos.services import catalogue, encrypting, reprocessing, sources
+from videos.tests import shared
 from videos.tests.encryption_kit import SECONDS, SECRETS, run, segments
 from videos.tests.media import ffmpeg, h264, picture, tone
 
@@ -29,17 +30,19 @@ WIDEVINE = "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed"
 COMMON = "urn:uuid:1077efec-c0b2-4d02-ace3-3c1e52e2fb4b"
 
 
-@pytest.fixture(scope="module")
-def long_clip(tmp_path_factory):
+@pytest.fixture(scope="session")
+def long_clip():
     """Ten seconds with two sound tracks of different languages."""
-    clip = tmp_path_factory.mktemp("clips") / "clip.mkv"
+    return shared.clip("common_encryption.mkv", make_long_clip)
+
+
+def make_long_clip(path: Path) -> None:
     ffmpeg(
         *picture(seconds=SECONDS, size="640x360"), *tone(seconds=SECONDS),
         *tone(seconds=SECONDS, frequency=880), "-map", "0", "-map", "1", "-map", "2",
         *h264(), "-c:a", "aac", "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=ger",
-        clip,
+        path,
     )  # fmt: skip
-    return clip
 
 
 @pytest.fixture(autouse=True)

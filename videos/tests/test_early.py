@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -12,6 +13,7 @@ from videos.processing import growing, original
 from videos.processing.growing import Growing
 from videos.processing.tables import samples_of
 from videos.services import catalogue, garbage, publishing, sources
+from videos.tests import shared
 from videos.tests.claims import claim_due
 from videos.tests.media import ffmpeg, ffprobe, frame_count, h264, picture, tone
 
@@ -40,14 +42,16 @@ def shown(client_for):
 
 
 @pytest.fixture(scope="session")
-def foreign_clip(tmp_path_factory):
+def foreign_clip():
     """A video of 26 seconds that no player can play as it is: its sound is AC-3."""
-    path = tmp_path_factory.mktemp("clips") / "clip.mkv"
+    return shared.clip("foreign.mkv", make_foreign_clip)
+
+
+def make_foreign_clip(path: Path) -> None:
     ffmpeg(
         *picture(seconds=26, size="640x360"), *tone(seconds=26), *h264("-g", "50"),
         "-c:a", "ac3", path,
     )  # fmt: skip
-    return path
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import subprocess
 import time
 import tracemalloc
 import uuid
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -22,7 +23,7 @@ from videos.presentation import posters
 from videos.presentation.models import Presentation
 from videos.processing import tools
 from videos.services import catalogue, encrypting, garbage, reprocessing, sources
-from videos.tests import processes
+from videos.tests import processes, shared
 from videos.tests.encryption_kit import SECONDS, SECRETS, contents, run, segments
 from videos.tests.media import make_clip
 
@@ -30,9 +31,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 KEY = re.compile(r'#EXT-X-KEY:METHOD=AES-128,URI="keys/(\d+)",IV=0x([0-9a-f]{32})')
 
 
-@pytest.fixture(scope="module")
-def long_clip(tmp_path_factory):
-    return make_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", seconds=SECONDS, size="640x360")
+@pytest.fixture(scope="session")
+def long_clip():
+    write = partial(make_clip, seconds=SECONDS, size="640x360")
+    return shared.clip("encrypted.mp4", write)
 
 
 @pytest.fixture(autouse=True)

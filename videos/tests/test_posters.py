@@ -14,6 +14,7 @@ from django.utils import timezone
 from audit.models import AuditEntry
 from videos.models import Video
 from videos.services import catalogue, garbage, sources
+from videos.tests import shared
 from videos.tests.media import ffmpeg, ffprobe, h264, tone
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("encoded_once")]
@@ -21,17 +22,19 @@ RED, BLUE = (254, 0, 0), (0, 0, 254)
 
 
 @pytest.fixture(scope="session")
-def red_then_blue(tmp_path_factory) -> Path:
+def red_then_blue() -> Path:
     """A clip of ten seconds: red, then blue from the fifth second."""
-    clip = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    return shared.clip("red_then_blue.mp4", make_red_then_blue)
+
+
+def make_red_then_blue(path: Path) -> None:
     ffmpeg(
         "-f", "lavfi", "-i", "color=red:size=320x180:rate=25:duration=5",
         "-f", "lavfi", "-i", "color=blue:size=320x180:rate=25:duration=5", *tone(seconds=10),
         "-filter_complex", "[0][1]concat,scale=out_color_matrix=bt709:out_range=tv[v]",
         "-map", "[v]", "-map", "2", *h264("-color_range", "tv", "-colorspace", "bt709"),
-        "-c:a", "aac", clip,
+        "-c:a", "aac", path,
     )  # fmt: skip
-    return clip
 
 
 @pytest.fixture

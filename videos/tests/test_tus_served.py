@@ -14,6 +14,7 @@ import pytest
 from tusclient import client as tuspy
 
 from accounts import tokens
+from config.tests import cases
 from videos.models import ProcessingJob, Upload, Video
 from videos.tests import processes
 from videos.tests.tus_client import URL, TusClient, free_port, metadata
@@ -164,13 +165,13 @@ def is_free(tus: TusClient, url: str, offset: int) -> bool:
 
 
 @pytest.mark.long
-def test_twenty_random_cuts_and_five_deaths_of_all_processes(token, media):
+@pytest.mark.parametrize(("cuts", "killed"), cases.chosen([(20, 5), (4, 1)], (4, 1)))
+def test_random_cuts_and_deaths_of_all_processes(token, media, cuts, killed):
     """Identical bytes, queued once. What a HEAD has acknowledged is there after each death."""
     chance = random.Random(13)  # noqa: S311 - a repeatable walk
-    content = chance.randbytes(40 * MEGABYTE)
+    content = chance.randbytes(2 * cuts * MEGABYTE)
     port = free_port()
-    deaths = {chance.randrange(20) for _ in range(30)}
-    deaths = set(sorted(deaths)[:5])
+    deaths = {*chance.sample(range(cuts), killed)}
 
     def start():
         server = processes.start("run_web", PORT=str(port), WEB_WORKERS="2", RATE_LIMIT_DEFAULT="0")
@@ -181,7 +182,7 @@ def test_twenty_random_cuts_and_five_deaths_of_all_processes(token, media):
     try:
         tus, acknowledged = TusClient(port, token), 0
         url = tus.begin(len(content))
-        for number in range(20):
+        for number in range(cuts):
             cut = chance.randrange(1, 2 * MEGABYTE)
             if number in deaths:
                 with tus.open_patch(url, acknowledged, len(content) - acknowledged) as connection:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from audit.models import AuditEntry
 from videos.models import ProcessingJob, Video, WorkerPresence
 from videos.services import catalogue, garbage, sources
-from videos.tests import processes
+from videos.tests import processes, shared
 from videos.tests.media import ffmpeg, make_clip, picture
 from videos.tests.processes import wait_for, worker
 from videos.worker import NICENESS
@@ -27,10 +27,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="session")
-def longer_clip(tmp_path_factory):
+def longer_clip():
     """A video that takes some seconds to process, so that its processing can be interrupted."""
-    path = tmp_path_factory.mktemp("clips") / "longer.mp4"
-    return make_clip(path, seconds=8, size="640x360")
+    return shared.clip("longer.mp4", partial(make_clip, seconds=8, size="640x360"))
 
 
 @pytest.fixture
