@@ -100,14 +100,13 @@ class Played:
     @property
     def quality(self) -> Quality:
         """Start-up and stalling of the sessions with a heartbeat."""
-        sums = self.whole.sums()
-        stalled, watched = sums[REBUFFER_MS], sums[HEARD_MS]
-        return Quality(
-            sessions=sums[HEARD],
-            startup_ms=round(sums[STARTUP_MS] / sums[STARTUPS]) if sums[STARTUPS] else None,
-            rebuffer_ms=stalled,
-            rebuffer_ratio=round(stalled / watched, 4) if watched else 0.0,
-        )
+        return Quality(**_quality(self.whole))
+
+    @property
+    def quality_steps(self) -> list[tuple[datetime, dict[str, Any]]]:
+        """The values of `Quality` for each step that has a session with a heartbeat, oldest first."""
+        steps = [(moment, _quality(row)) for moment, row in sorted(self._added.steps.items())]
+        return [(moment, values) for moment, values in steps if values["sessions"]]
 
 
 def played(
@@ -124,6 +123,17 @@ def played(
 
 def _figures(row: Playback) -> Figures:
     return Figures(row.views, row.unique_viewers, row.sessions, row.watch_ms / 1000)
+
+
+def _quality(playback: Playback) -> dict[str, Any]:
+    sums = playback.sums()
+    stalled, watched = sums[REBUFFER_MS], sums[HEARD_MS]
+    return {
+        "sessions": sums[HEARD],
+        "startup_ms": round(sums[STARTUP_MS] / sums[STARTUPS]) if sums[STARTUPS] else None,
+        "rebuffer_ms": stalled,
+        "rebuffer_ratio": round(stalled / watched, 4) if watched else 0.0,
+    }
 
 
 def counts(scope: Scope) -> tuple[Counted, Counted]:

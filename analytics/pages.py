@@ -279,6 +279,7 @@ def _tables(made: Report) -> dict[str, tuple[list[str], list[tuple]]]:
     tables = {
         "series": made.series,
         "sources": made.sources,
+        "quality": made.quality_series,
         "retention": getattr(made, "retention", []),
         "creators": getattr(made, "top_creators", []),
     }

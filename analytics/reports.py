@@ -18,6 +18,7 @@ from analytics.rows import (
     CreatorReport,
     Earning,
     PlatformReport,
+    QualityBucket,
     Queue,
     RevenueLine,
     TopCreator,
@@ -128,6 +129,10 @@ def _shared(
         "series": _series(scope, played[0]),
         "sources": played[0].sources,
         "quality": played[0].quality,
+        "quality_series": [
+            QualityBucket(bucket=moment.astimezone(scope.zone), **values)
+            for moment, values in played[0].quality_steps
+        ],
         "comparison": comparison,
     }
 

@@ -175,6 +175,9 @@ class Earning:
     amount: str
 
 
+_RATIO = {"help_text": "Stalled time divided by watched time; 0 without watched time."}
+
+
 @dataclass(frozen=True, slots=True)
 class Quality:
     """Start-up and stalling, as the players reported them."""
@@ -182,9 +185,18 @@ class Quality:
     sessions: int
     startup_ms: int | None
     rebuffer_ms: int
-    rebuffer_ratio: float = field(
-        metadata={"help_text": "Stalled time divided by watched time; 0 without watched time."}
-    )
+    rebuffer_ratio: float = field(metadata=_RATIO)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityBucket:
+    """The quality of one interval, named by its first moment. Intervals without a report have no row."""
+
+    bucket: datetime
+    sessions: int
+    startup_ms: int | None
+    rebuffer_ms: int
+    rebuffer_ratio: float = field(metadata=_RATIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +207,7 @@ class Report:
     series: list[Bucket]
     sources: list[PlaybackSource] = field(metadata={"help_text": "Playback by what gave access."})
     quality: Quality
+    quality_series: list[QualityBucket]
     comparison: Comparison | None = field(
         metadata={"help_text": "With `compare=previous`: the period before. Otherwise null."}
     )

@@ -247,6 +247,10 @@ class QualitySerializer(RowSerializer):
     row = rows.Quality
 
 
+class QualityBucketSerializer(RowSerializer):
+    row = rows.QualityBucket
+
+
 class ReportSerializer(RowSerializer):
     """A report, after the period and the interval that it covers."""
 

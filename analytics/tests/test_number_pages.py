@@ -107,7 +107,10 @@ def test_a_creator_signs_in_and_sees_what_the_api_says(client, client_for, make_
     assert shown["Unique viewers"] == str(data["totals"]["unique_viewers"])
     assert shown["Sessions with reports"] == str(data["quality"]["sessions"])
     steps = re.findall(r'<time datetime="(.*?)".*?<td>(\d+)</td>', html)
-    assert steps == [(row["bucket"], str(row["views"])) for row in data["series"]]
+    series, quality = data["series"], data["quality_series"]
+    shown = [(row["bucket"], str(row["views"])) for row in series]
+    assert steps == shown + [(row["bucket"], str(row["sessions"])) for row in quality]
+    assert len(quality) > 1
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_the_same_figure_is_the_same_on_every_page(client, client_for, admin, cr
         assert row == own["Views"]
 
 
-@pytest.mark.parametrize("table", ["series", "videos", "sources"])
+@pytest.mark.parametrize("table", ["series", "videos", "sources", "quality"])
 def test_each_table_is_a_csv_file(client, creator, videos, table):
     client.force_login(creator)
     html = client.get(OWN, JUNE).content.decode()

@@ -253,6 +253,13 @@ def test_a_videos_numbers(client_for, creator, history):
         "rebuffer_ms": 540,
         "rebuffer_ratio": 0.005,
     }
+    steps = data["quality_series"]
+    assert [row["bucket"] for row in steps] == [row["bucket"] for row in data["series"]]
+    assert sum(row["sessions"] for row in steps) == 5
+    assert [row["startup_ms"] for row in steps] == [None, None, 400]
+    assert [row["rebuffer_ms"] for row in steps] == [0, 0, 540]
+    assert steps[0]["rebuffer_ratio"] == 0.0 < data["quality"]["rebuffer_ratio"]
+    assert steps[2]["rebuffer_ratio"] > data["quality"]["rebuffer_ratio"]
     paid = client_for(creator).get(video_url(history["paid"]), MAY).json()
     assert paid["totals"]["earnings"] == [{"currency": "USD", "amount": "12.00"}]
     assert paid["totals"]["gross"] == [{"currency": "USD", "amount": "19.99"}]

@@ -6,7 +6,10 @@
 
   function read(table, columns) {
     const rows = [...table.tBodies[0].rows];
-    const number = (cell) => Number(cell.dataset.value ?? cell.textContent.replace(/[^\d.-]/g, ""));
+    const number = (cell) => {
+      const text = cell.dataset.value ?? cell.textContent.replace(/[^\d.-]/g, "");
+      return text === "" ? null : Number(text); // a gap for what is unknown
+    };
     const at = rows.map((row) => Number((row.cells[0].querySelector("[data-at]") ?? row.cells[0]).dataset.at));
     return [at, ...columns.map((column) => rows.map((row) => number(row.cells[column - 1])))];
   }

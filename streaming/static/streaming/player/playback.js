@@ -65,6 +65,9 @@ export class Playback extends EventTarget {
     const why = await whyNot(session.drm);
     if (session !== this.session) return undefined; // It was stopped meanwhile.
     if (why) return this.stop(new Refusal(why, -1, "no_key_system"));
+    // A long pause before this session says nothing about its end.
+    this.#pausedAt = video.paused ? performance.now() : 0;
+    this.#returnedAt = 0;
     this.engine.load(session.hls_url, from, session.drm);
     this.heartbeats.begin(session);
     this.#emit("started");
@@ -127,7 +130,6 @@ export class Playback extends EventTarget {
       return;
     }
     if (this.#returnedAt && now - this.#returnedAt < NOTICED_MILLISECONDS && !refusal.passes) {
-      this.#returnedAt = 0; // Once: the next session is refused for a reason.
       this.#silence();
       await this.start({ play: true });
       return;
