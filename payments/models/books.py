@@ -183,11 +183,11 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
             net[transfer.debit] -= transfer.amount
         return dict(net)
 
-    def net_by_account_each(self, key: str) -> dict[Any, dict[LedgerAccount, int]]:
-        """Return what `net_by_account` returns for the transfers of each value of a field. One query."""
+    def net_by_payment(self) -> dict[Any, dict[LedgerAccount, int]]:
+        """Return what `net_by_account` does, for the transfers of each payment by its id. One query."""
         nets: dict[Any, dict[LedgerAccount, int]] = {}
-        for transfer in self.select_related("debit", "credit").annotate(of=F(key)).order_by("pk"):
-            net = nets.setdefault(transfer.of, defaultdict(int))
+        for transfer in self.select_related("debit", "credit", "entry").order_by("pk"):
+            net = nets.setdefault(transfer.entry.payment_id, defaultdict(int))
             net[transfer.credit] += transfer.amount
             net[transfer.debit] -= transfer.amount
         return nets

@@ -69,7 +69,7 @@ def booked_of(payments: Iterable[Payment]) -> dict[uuid.UUID, dict[LedgerAccount
     Each account comes in the order of `TransferQuerySet.net_by_account`.
     """
     ids = [payment.pk for payment in payments]
-    nets = Transfer.objects.filter(entry__payment__in=ids).net_by_account_each("entry__payment")
+    nets = Transfer.objects.filter(entry__payment__in=ids).net_by_payment()
     return {payment_id: nets.get(payment_id, {}) for payment_id in ids}
 
 
