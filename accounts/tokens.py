@@ -74,8 +74,8 @@ def rotate(refresh_token: str) -> Pair:
     """Exchange a refresh token for new tokens. The old refresh token is no longer valid.
 
     Parallel calls with one token, and those within REFRESH_GRACE of the first one, get the same new
-    tokens. Raises TokenInvalid, TokenExpired or TokenReused; a TokenReused has also revoked the whole
-    sign-in.
+    tokens. Another host's clock may be behind this one's by CLOCKS_DIFFER_BY, and two tabs are no theft.
+    Raises TokenInvalid, TokenExpired or TokenReused; a TokenReused has also revoked the whole sign-in.
     """
     claims = _read(RefreshToken, refresh_token)
     family_id, jti, successor = _uuid(claims, "fam"), _uuid(claims, "jti").hex, uuid.uuid4().hex
@@ -93,8 +93,9 @@ def rotate(refresh_token: str) -> Pair:
     )
     if replaced:
         return _pair(family_id, _uuid(claims, "sub"), successor, issued_at)
+    since = issued_at - REFRESH_GRACE - settings.CLOCKS_DIFFER_BY
     again = RefreshFamily.objects.filter(
-        pk=family_id, previous=jti, revoked_at=None, rotated_at__gt=issued_at - REFRESH_GRACE
+        pk=family_id, previous=jti, revoked_at=None, rotated_at__gt=since
     ).first()
     if again is not None and again.rotated_at is not None:
         return _pair(family_id, again.user_id, again.current, again.rotated_at)

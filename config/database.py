@@ -1,6 +1,7 @@
 """Whether the database can answer with the tables of this version, and what to tell if it cannot."""
 
 import sqlite3
+import time
 from functools import cache
 
 from django.conf import settings
@@ -21,6 +22,9 @@ _REASONS = {
     ("not a database", "malformed"): "The database's file is damaged, or is no SQLite database.",
     ("readonly database", "25006"): "The database is read-only, so nothing can be stored.",
     ("is full", "53100"): "The disk of the database is full, so nothing can be stored.",
+    ("too many connections", "connection slots", "too many clients", "53300"): (
+        "The database has no free connection for this server: see its max_connections."
+    ),
     ("unable to open", "disk I/O error"): "The database's file cannot be opened.",
 }
 
@@ -49,6 +53,29 @@ def explanation(error: BaseException) -> str | None:
     if database.get("PASSWORD"):
         message = message.replace(str(database["PASSWORD"]), "***")
     return f"{'The database cannot be used.' if reason == AWAY else reason} {place}: {message}"
+
+
+def clock_difference() -> float:
+    """Return by how many seconds the database's clock is ahead of this machine's. Raises DatabaseError.
+
+    SQLite uses the clock of this machine.
+    """
+    if connection.vendor != "postgresql":
+        return 0.0
+    before = time.time()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+        there = float(cursor.fetchone()[0])
+    return there - (before + time.time()) / 2
+
+
+def is_read_only() -> bool:
+    """Return whether nothing can be stored, as on a standby of PostgreSQL. Raises DatabaseError."""
+    if connection.vendor != "postgresql":
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only")
+        return bool(cursor.fetchone()[0] == "on")
 
 
 def pending_migrations() -> set[tuple[str, str]]:

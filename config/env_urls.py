@@ -17,6 +17,12 @@ _SCHEMES = {
     "postgres": "postgres", "postgresql": "postgres", "pgsql": "postgres", "psql": "postgres",
     "sqlite": "sqlite", "sqlite3": "sqlite",
 }  # fmt: skip
+# What each session has, whatever a database or a role has as its own: the code rests on row locks of
+# READ COMMITTED, and the driver reads these two styles alone.
+_SESSION = (
+    "-c statement_timeout=30000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=20000"
+    r" -c default_transaction_isolation=read\ committed -c DateStyle=ISO -c IntervalStyle=postgres"
+)
 _EXAMPLE = "postgres://user:password@host:5432/name"
 A_BROKER = "redis://127.0.0.1:6379/1"
 # Options of a PostgreSQL URL that Django itself uses; libpq knows the others.
@@ -54,13 +60,12 @@ def database(name: str, default: str) -> dict[str, Any]:
         parsed["ENGINE"] = POSTGRES
         parsed["CONN_MAX_AGE"] = 60
         parsed["CONN_HEALTH_CHECKS"] = True
+        given = parsed.get("OPTIONS", {})
         parsed["OPTIONS"] = {
-            **parsed.get("OPTIONS", {}),
             "connect_timeout": 3,
-            "options": (
-                "-c statement_timeout=30000 -c lock_timeout=5000"
-                " -c idle_in_transaction_session_timeout=20000"
-            ),
+            **given,
+            # libpq takes the last of two values of one name.
+            "options": f"{_SESSION} {given.get('options', '')}".strip(),
         }
         return parsed
     parsed["ENGINE"] = SQLITE

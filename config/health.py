@@ -4,10 +4,12 @@ The ASGI application answers both on its event loop (`config.asgi`), so that the
 views are for a server of another kind, and for tests.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -24,6 +26,7 @@ from config.signals import health_checked
 
 Result = TypeVar("Result")
 PROBE_SECONDS = 2.0  # for all parts together; a part that has not answered by then is unavailable
+logger = logging.getLogger(__name__)
 HEADERS = {"Cache-Control": "no-store"}
 _PROBE = "health"
 
@@ -163,14 +166,17 @@ def _required(name: str, state: str) -> Part:
     reasons = {
         "unavailable": f"The {name} does not answer.",
         "migrations pending": "The database does not have the tables of this version yet.",
+        "read-only": "The database is read-only, as a standby is.",
     }
     return Part(name, state, reasons[state])
 
 
 def _database() -> str:
-    """Return "ok", "migrations pending" or "unavailable"."""
+    """Return "ok", "migrations pending", "read-only" or "unavailable"."""
     try:
-        return "migrations pending" if database.pending_migrations() else "ok"
+        if database.pending_migrations():
+            return "migrations pending"
+        return "read-only" if database.is_read_only() else "ok"
     except DatabaseError:
         return "unavailable"
 
@@ -181,11 +187,31 @@ def _cache() -> str:
     return "ok" if cache.get(_PROBE) == 1 else "unavailable"
 
 
+def _clock() -> list[Part]:
+    """Return a part if the clock of this machine is not that of the database; it is logged, too.
+
+    The server stays ready: if the database's clock is the wrong one, all servers differ from it.
+    """
+    difference = database.clock_difference()
+    if abs(difference) <= settings.CLOCKS_DIFFER_BY.total_seconds():
+        return []
+    direction = "behind" if difference > 0 else "ahead of"
+    reason = (
+        f"This machine's clock is {abs(difference):.0f} seconds {direction} the database's: what one"
+        " server gives, such as tokens, another refuses. Let NTP set both clocks."
+    )
+    logger.warning("This machine's clock is not the database's (/health/ready): let NTP set both.")
+    return [Part("clock", "differs", reason)]
+
+
 def reported_parts() -> list[Part]:
-    """Return the parts that apps report. An app whose receiver fails is left out."""
+    """Return the parts that this app and others report. One that cannot be asked is left out."""
     answers = (answer for _, answer in health_checked.send_robust(sender=None))
     known = (answer for answer in answers if answer and not isinstance(answer, Exception))
-    return [part for answer in known for part in answer]
+    own: list[Part] = []
+    with suppress(DatabaseError):
+        own = _clock()
+    return own + [part for answer in known for part in answer]
 
 
 REQUIRED = {"database": _database, "cache": _cache}

@@ -207,13 +207,15 @@ def error_response(status: int, code: str, detail: str) -> HttpResponse:
 
 
 class RepetitionFilter(logging.Filter):
-    """A logging filter that passes one line a minute of each text about a part that is away.
+    """A logging filter that passes one line a minute of each text about a part that is away or wrong.
 
     The next such line says how many were left out. Each request meets the same fault meanwhile.
     """
 
     SECONDS = 60.0
-    LOGGERS = frozenset({"config.api.exceptions", "config.error_pages", "videos.storage.away"})
+    LOGGERS = frozenset(
+        {"config.api.exceptions", "config.error_pages", "config.health", "videos.storage.away"}
+    )
 
     def __init__(self) -> None:
         super().__init__()

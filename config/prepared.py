@@ -12,6 +12,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 from django.db.models.base import ModelState
 
+from config.driver_values import Adapt, adapting
+
 Row = TypeVar("Row", bound=models.Model)
 # Makes rows with the values of the ORM from rows of the driver.
 Converting = Callable[[list[Sequence[Any]]], list[Sequence[Any]]]
@@ -97,7 +99,7 @@ class Update:
 
     def __init__(self, model: type[models.Model], unchanged: Sequence[str]) -> None:
         self._model, self._unchanged = model, [_field(model, name) for name in unchanged]
-        self._compiled: dict[tuple[str, ...], tuple[str, list[models.Field[Any, Any]]]] = {}
+        self._compiled: dict[tuple[str, ...], tuple[str, list[Adapt]]] = {}
 
     def seen(self, row: models.Model) -> list[Any]:
         """Return the key of a row that was read, and the values that `write` compares with the row."""
@@ -107,16 +109,16 @@ class Update:
         """Store the changes of a row's columns. Return False if the row is gone or was changed."""
         connection = connections[DEFAULT_DB_ALIAS]
         key = (connection.vendor, *changes)
-        sql, fields = self._compiled.get(key) or self._compile(connection, key)
+        sql, adapts = self._compiled.get(key) or self._compile(connection, key)
         params = [
-            field.get_db_prep_save(value, connection)
-            for field, value in zip(fields, (*changes.values(), *seen), strict=True)
+            adapt(value, connection) if value is not None else None
+            for adapt, value in zip(adapts, (*changes.values(), *seen), strict=True)
         ]
         return run(connection, sql, params)[1] == 1
 
     def _compile(
         self, connection: BaseDatabaseWrapper, key: tuple[str, ...]
-    ) -> tuple[str, list["models.Field[Any, Any]"]]:
+    ) -> tuple[str, list[Adapt]]:
         changed = [_field(self._model, name) for name in key[1:]]
         # Either of them also compares NULL with NULL.
         same = "IS" if connection.vendor == "sqlite" else "IS NOT DISTINCT FROM"
@@ -128,14 +130,16 @@ class Update:
         ]
         table = connection.ops.quote_name(self._model._meta.db_table)
         sql = f"UPDATE {table} SET {sets} WHERE {' AND '.join(holds)}"  # noqa: S608 - of columns
-        self._compiled[key] = sql, [*changed, pk, *self._unchanged]
+        fields = [*changed, pk, *self._unchanged]
+        self._compiled[key] = sql, [adapting(field, connection) for field in fields]
         return self._compiled[key]
 
 
 def run(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any]) -> tuple[list[Any], int]:
     """Run a statement that is run often with other values. Return its rows, and how many it is about.
 
-    PostgreSQL parses it once for each connection (`config.postgresql`).
+    PostgreSQL parses it once for each connection (`config.postgresql`), and SQLite gets it from the
+    driver (`config.sqlite3`).
     """
     run_prepared = getattr(connection, "run_prepared", None)
     if run_prepared is not None:
@@ -180,14 +184,14 @@ def converting(compiler: Any) -> Converting:
     return lambda rows: list(compiler.apply_converters(rows, converters))
 
 
-def _preparing(kind: type, connection: BaseDatabaseWrapper) -> Callable[[Any, Any], Any]:
+def _preparing(kind: type, connection: BaseDatabaseWrapper) -> Adapt:
     """Return the function that makes a value of a parameter one of the driver.
 
     An id that the driver has given may be asked for as it is.
     """
     if kind is uuid.UUID and not connection.features.has_native_uuid_field:
         return lambda value, _: value if type(value) is str else value.hex
-    return _FIELDS[kind].get_db_prep_value
+    return adapting(_FIELDS[kind], connection)
 
 
 def quoted_column(field: Any, connection: BaseDatabaseWrapper) -> str:

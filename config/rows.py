@@ -5,7 +5,6 @@ nothing here listens.
 """
 
 import itertools
-import uuid
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -16,6 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 from django.db.models.expressions import DatabaseDefault
 
+from config.driver_values import Adapt, adapting, plain
 from config.prepared import Prepared, Update, quoted_column, run, run_once, stored
 
 Row = TypeVar("Row", bound=models.Model)
@@ -105,15 +105,15 @@ def insert_together(*rows: models.Model) -> None:
     to be there, except by a foreign key, which the database checks at the end.
     """
     connection = connections[DEFAULT_DB_ALIAS]
-    run_prepared = getattr(connection, "run_prepared", None)
-    if run_prepared is not None and not connection.in_atomic_block:
+    if connection.vendor == "postgresql" and not connection.in_atomic_block:
         parts, params = [], []
         for row in rows:
             head, places, columns = _insert(type(row), connection.vendor, _made(row))
             parts.append(head + places)
             params += _values(row, columns, connection)
         others = ", ".join(f"row{number} AS ({part})" for number, part in enumerate(parts[:-1]))
-        if run_prepared(f"WITH {others} {parts[-1]}", params) is not None:
+        together = connection.run_prepared(f"WITH {others} {parts[-1]}", params)  # type: ignore[attr-defined]
+        if together is not None:
             _are_stored(rows)
             return
     with transaction.atomic():
@@ -133,7 +133,7 @@ class _Column(NamedTuple):
     name: str
     plain: type | None
     is_set_before: bool  # by the field itself, as auto_now does
-    prepare: Callable[[Any, BaseDatabaseWrapper], Any]
+    prepare: Adapt
 
 
 def _values(
@@ -141,9 +141,9 @@ def _values(
 ) -> list[Any]:
     """Return a new row's values for the driver."""
     values = []
-    for field, name, plain, is_set_before, prepare in columns:
+    for field, name, as_it_is, is_set_before, prepare in columns:
         value = field.pre_save(row, True) if is_set_before else getattr(row, name)
-        if value is not None and type(value) is not plain:
+        if value is not None and type(value) is not as_it_is:
             if hasattr(value, "as_sql"):
                 raise TypeError(
                     f"{field} is an expression: use the manager of {type(row).__name__}."
@@ -186,34 +186,13 @@ def _insert(
         _Column(
             field,
             field.attname,
-            _plain(field, connection),
+            plain(field, connection),
             type(field).pre_save is not models.Field.pre_save,
-            field.get_db_prep_save,
+            adapting(field, connection),
         )
         for field in fields
     ]
     return head, f"({', '.join(['%s'] * len(fields))})", columns
-
-
-# The types of values that a field hands to the driver as they are.
-_PLAIN: dict[type, type] = {
-    models.CharField: str,
-    models.TextField: str,
-    models.BooleanField: bool,
-    models.IntegerField: int,
-    models.BigIntegerField: int,
-    models.PositiveIntegerField: int,
-    models.AutoField: int,
-    models.BigAutoField: int,
-}
-
-
-def _plain(field: Any, connection: BaseDatabaseWrapper) -> type | None:
-    while field.is_relation:
-        field = field.target_field
-    if type(field) is models.UUIDField:
-        return uuid.UUID if connection.features.has_native_uuid_field else None
-    return _PLAIN.get(type(field))
 
 
 def save(row: models.Model, *names: str) -> None:

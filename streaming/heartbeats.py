@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from config.durability import asynchronous_commit
 from config.errors import NotVisible
 from config.prepared import Update
 from streaming import earning
@@ -58,10 +59,12 @@ def take_in(find: Find, heartbeat: Heartbeat) -> None:
     when ``find`` finds none, SessionEnded when the session has ended or expired.
 
     The row is read without a lock, and written if it is still the same; otherwise read again, with one.
+    A heartbeat that a power cut undoes is like one that never arrived: so are its seconds and its view.
     """
-    if not _take_in(find, heartbeat, lock=False):
-        with transaction.atomic():
-            _take_in(find, heartbeat, lock=True)
+    with asynchronous_commit():
+        if not _take_in(find, heartbeat, lock=False):
+            with transaction.atomic():
+                _take_in(find, heartbeat, lock=True)
 
 
 def _take_in(find: Find, heartbeat: Heartbeat, *, lock: bool) -> bool:

@@ -5,7 +5,7 @@ An embedded worker runs it between its jobs. With Celery, beat sends each period
 
 import logging
 
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from accounts import erasing, links
 from accounts.forgetting import (
@@ -18,6 +18,7 @@ from accounts.forgetting import (
 )
 from audit import checkpoints, partitions, pruning, sealing
 from audit.forgetting import forget_old_requests
+from config import database
 from videos import engines, presence
 from videos.moderation import waiting
 from videos.presentation import refreshing
@@ -27,6 +28,7 @@ from videos.signals import worker_tick
 logger = logging.getLogger(__name__)
 
 SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+WRONG_SECONDS = 60.0  # by which a clock differs from the database's that nothing may be ended by
 
 
 def _wake_again() -> None:
@@ -65,7 +67,12 @@ def run(every: str) -> None:
 
     Each part is safe to run in any number of processes at the same time, too often, and late. A part
     that raises is logged and tried again in the next period; the other parts still run.
+
+    The work of minutes and hours ends uploads, orders, subscriptions and months by the clock of this
+    machine. One that differs from the database's by more than WRONG_SECONDS leaves it to other workers.
     """
+    if every != "second" and _clock_is_wrong():
+        return
     for part in OWN_PARTS[every]:
         try:
             part()
@@ -73,3 +80,20 @@ def run(every: str) -> None:
             logger.exception("%s failed", part.__qualname__)
             connections.close_all()
     worker_tick.send_robust(sender=None, every=every)  # logs exceptions
+
+
+def _clock_is_wrong() -> bool:
+    """Return whether this machine's clock is wrong, and log it."""
+    try:
+        difference = database.clock_difference()
+    except DatabaseError:
+        return False  # what needs the database fails and is logged
+    if abs(difference) <= WRONG_SECONDS:
+        return False
+    logger.error(
+        "This machine's clock is %.0f seconds %s the database's, so it does no work of minutes and"
+        " hours, which ends things by the clock. Let NTP set both clocks.",
+        abs(difference),
+        "behind" if difference > 0 else "ahead of",
+    )
+    return True

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.conf import settings
 from django.utils import timezone
 
 from accounts import tokens
@@ -14,6 +15,8 @@ from config.tests.threads import at_once
 pytestmark = pytest.mark.django_db
 
 REFRESH, LOGOUT, ME = "/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/auth/me"
+# From then on no other host, whose clock may be ahead, takes a used token for that of a second tab.
+LATE = tokens.REFRESH_GRACE + settings.CLOCKS_DIFFER_BY
 PASSWORD, NEW = "a long pass phrase", "quite another phrase"
 
 
@@ -47,7 +50,7 @@ def test_reuse_revokes_the_whole_sign_in_and_is_recorded_once(client_for, viewer
     bystander = tokens.issue(viewer)
     first = tokens.issue(viewer)
     second = refresh(client_for(), first.refresh).json()
-    RefreshFamily.objects.update(rotated_at=timezone.now() - tokens.REFRESH_GRACE)
+    RefreshFamily.objects.update(rotated_at=timezone.now() - LATE)
 
     assert code(refresh(client_for(), first.refresh)) == (401, "token_reused")
 
@@ -89,10 +92,10 @@ def test_two_tabs_get_the_same_pair_for_ten_seconds(client_for, viewer):
 
 
 @time_machine.travel(timezone.now(), tick=False)
-def test_after_ten_seconds_a_used_token_counts_as_stolen(client_for, viewer):
+def test_after_that_a_used_token_counts_as_stolen(client_for, viewer):
     first = tokens.issue(viewer)
     pair = refresh(client_for(), first.refresh).json()
-    RefreshFamily.objects.update(rotated_at=timezone.now() - timedelta(seconds=10))
+    RefreshFamily.objects.update(rotated_at=timezone.now() - LATE)
 
     assert code(refresh(client_for(), first.refresh)) == (401, "token_reused")
     assert status_of_me(client_for(), pair["access_token"]) == 401

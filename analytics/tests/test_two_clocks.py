@@ -49,6 +49,15 @@ def test_a_sign_in_counts_at_once(person):
     answer(person.post(f"{API}/auth/refresh", {"refresh_token": pair["refresh_token"]}))
 
 
+def test_two_tabs_that_refresh_at_two_servers_stay_signed_in(person, client_for):
+    old = {"refresh_token": person.pair["refresh_token"]}
+    with server_behind():
+        first = answer(client_for().post(f"{API}/auth/refresh", old))
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=4)):
+        assert answer(client_for().post(f"{API}/auth/refresh", old)) == first
+    answer(client_for().post(f"{API}/auth/refresh", {"refresh_token": first["refresh_token"]}))
+
+
 def test_an_api_key_counts_at_once(person, client_for):
     key = answer(person.post(f"{API}/auth/api-keys/", {"name": "x", "scopes": ["read"]}), 201)
     with server_behind():

@@ -19,6 +19,8 @@ from django.db.backends.postgresql import base
 from psycopg import errors, pq
 from psycopg.adapt import PyFormat, Transformer
 
+from config.postgresql.schema import DatabaseSchemaEditor
+
 TRUSTED_SECONDS = 5.0  # after an answer, in which a connection without news counts as usable
 STATEMENTS_MAX = 500  # that a connection prepares; each takes PostgreSQL some memory
 _MARK = re.compile("%[s%]")
@@ -101,6 +103,8 @@ class _Statements:
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection that runs statements which PostgreSQL has prepared."""
+
+    SchemaEditorClass = DatabaseSchemaEditor
 
     _statements: _Statements | None = None
     _answered_at = -TRUSTED_SECONDS

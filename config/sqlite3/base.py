@@ -1,6 +1,8 @@
 """The connections of `config.sqlite3`: whoever writes waits in the queue of the file first."""
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -19,16 +21,21 @@ class Connection(sqlite3.Connection):
 
     queue: turnstile.Turnstile | None = None
 
+    def turn(self, query: str) -> contextlib.AbstractContextManager[None]:
+        """Return the turn for a statement that writes and is a transaction of its own, else nothing."""
+        if self.queue is None or query[:6] not in WRITES or self.in_transaction:
+            return _NOTHING
+        return self.queue.turn()
+
+
+_NOTHING = contextlib.nullcontext()
+
 
 class Cursor(base.SQLiteCursorWrapper):
     """A cursor whose statements wait for their turn, if they write and are transactions of their own."""
 
     def execute(self, query: str, params: Any = None) -> Any:
-        connection = self.connection
-        queue = connection.queue  # type: ignore[attr-defined]  # of Connection
-        if queue is None or query[:6] not in WRITES or connection.in_transaction:
-            return super().execute(query, params)
-        with queue.turn():
+        with self.connection.turn(query):  # type: ignore[attr-defined]  # of Connection
             return super().execute(query, params)
 
     def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
@@ -63,6 +70,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
         cursor: Cursor = self.connection.cursor(factory=Cursor)
         return cursor
 
+    def run_prepared(self, sql: str, params: Sequence[Any]) -> tuple[list[Any], int] | None:
+        """Run a statement that has the same text each time, without the layers of Django's cursor.
+
+        Return its rows, and the number of rows that it is about; None, without having done anything, if
+        somebody watches the statements. The driver has the last ones compiled. Raises what a cursor
+        raises.
+        """
+        if self.execute_wrappers or self.queries_logged:
+            return None
+        self.ensure_connection()
+        self.validate_no_broken_transaction()
+        connection: Connection = self.connection
+        with self.wrap_database_errors, connection.turn(sql):
+            cursor = connection.execute(_with_marks(sql), params)
+            return cursor.fetchall(), cursor.rowcount
+
     def _start_transaction_under_autocommit(self) -> None:
         queue = self.connection.queue
         if queue is not None and queue.enter():
@@ -90,6 +113,28 @@ class DatabaseWrapper(base.DatabaseWrapper):
             super()._close()  # type: ignore[misc]  # as above
         finally:
             self._pass_on()
+
+    @contextlib.contextmanager
+    def asynchronous_commit(self) -> Iterator[None]:
+        """See `config.durability`."""
+        self.ensure_connection()
+        connection = self.connection
+        if connection.in_transaction:  # where SQLite refuses to change this
+            yield
+            return
+        connection.execute("PRAGMA synchronous=NORMAL")
+        try:
+            yield
+        finally:
+            if connection is self.connection:  # a new one waits for the disk already
+                self._wait_for_disk_again()
+
+    def _wait_for_disk_again(self) -> None:
+        try:
+            self.connection.execute("PRAGMA synchronous=FULL")
+        except sqlite3.Error:  # a transaction is still open
+            self.close()
+            raise
 
     def __del__(self) -> None:
         self._pass_on()  # of a thread that ended inside a transaction

@@ -32,8 +32,9 @@ _RECORD = (
     "INSERT INTO django_migrations (app, name, applied)"
     " VALUES ('{app}', '{name}', strftime('%Y-%m-%d %H:%M:%f'))"
 )
-# What pg_dump would write, without two things that a renamed column keeps on PostgreSQL: its place, and
-# the name of its NOT NULL constraint.
+# What pg_dump would write, without two things that a renamed column keeps on PostgreSQL, its place and
+# the name of its NOT NULL constraint, and without the constant defaults that added columns keep for
+# processes of the version before.
 _POSTGRESQL = """
     WITH ours AS (SELECT * FROM pg_class WHERE relnamespace = 'public'::regnamespace)
     SELECT 'table ' || relname, concat_ws(' ', relkind::text, relpersistence::text,
@@ -41,7 +42,8 @@ _POSTGRESQL = """
         FROM ours WHERE relkind NOT IN ('i', 'I')
     UNION ALL
     SELECT 'column ' || relname || '.' || attname, concat_ws(' ', format_type(atttypid, atttypmod),
-            CASE WHEN attnotnull THEN 'NOT NULL' END, pg_get_expr(adbin, adrelid),
+            CASE WHEN attnotnull THEN 'NOT NULL' END,
+            CASE WHEN pg_get_expr(adbin, adrelid) ~ '[(]' THEN pg_get_expr(adbin, adrelid) END,
             attidentity, attgenerated, attcollation::regcollation)
         FROM ours JOIN pg_attribute ON attrelid = ours.oid AND attnum > 0 AND NOT attisdropped
         LEFT JOIN pg_attrdef ON adrelid = ours.oid AND adnum = attnum

@@ -46,6 +46,12 @@ def caused(error: Exception, sqlstate: str) -> Exception:
             caused(OperationalError("could not extend file"), "53100"),
             "disk of the database is full",
         ),
+        (OperationalError("FATAL:  sorry, too many clients already"), "no free connection"),
+        (OperationalError('FATAL:  too many connections for role "vod"'), "no free connection"),
+        (
+            OperationalError("FATAL:  remaining connection slots are reserved for SUPERUSERs"),
+            "no free connection",
+        ),
         (OperationalError("unable to open database file"), "cannot be opened"),
         (OperationalError("database is locked"), "does not answer"),
         (OperationalError("connection failed"), "does not answer"),

@@ -230,16 +230,21 @@ def test_a_connection_that_is_forgotten_passes_its_turn_on(own, turn):
     assert not taken(turn)
 
 
-def test_a_statement_that_writes_has_the_turn(own, turn, monkeypatch):
-    entered = []
+@pytest.fixture
+def entered(turn, monkeypatch):
+    """A list that grows by one with each turn that is asked for."""
+    calls: list[int] = []
     enter = turn.enter
 
     def entering():
-        entered.append(1)
+        calls.append(1)
         return enter()
 
     monkeypatch.setattr(turn, "enter", entering)
+    return calls
 
+
+def test_a_statement_that_writes_has_the_turn(own, turn, entered):
     execute(own, "SELECT n FROM counter")
     assert entered == []
     execute(own, "UPDATE counter SET n = 3")
@@ -248,6 +253,33 @@ def test_a_statement_that_writes_has_the_turn(own, turn, monkeypatch):
     with pytest.raises(DatabaseError):
         execute(own, "UPDATE nothing SET n = 3")
     assert not taken(turn)
+
+
+def test_a_statement_of_the_driver_has_the_turn_and_the_errors_of_a_cursor(own, turn, entered):
+    assert own.run_prepared("SELECT n FROM counter WHERE n < %s", [0]) == ([], -1)
+    assert entered == []
+    assert own.run_prepared("UPDATE counter SET n = %s", [3]) == ([], 1)
+    assert (entered, taken(turn)) == ([1], False)
+    with pytest.raises(DatabaseError):
+        own.run_prepared("UPDATE nothing SET n = %s", [4])
+    assert not taken(turn)
+    with own.execute_wrapper(lambda execute, *given: execute(*given)):
+        assert own.run_prepared("UPDATE counter SET n = %s", [5]) is None
+
+    assert execute(own, "SELECT n FROM counter") == [(3,)]
+
+
+def test_a_failed_transaction_takes_no_more_statements_of_the_driver(own, atomic):
+    def go_on():
+        with atomic():
+            own.run_prepared("UPDATE counter SET n = %s", [6])
+            own.needs_rollback = True
+            own.run_prepared("SELECT n FROM counter WHERE n < %s", [9])
+
+    with pytest.raises(DatabaseError):
+        go_on()
+
+    assert execute(own, "SELECT n FROM counter") != [(6,)]
 
 
 @pytest.mark.usefixtures("impatient")

@@ -319,7 +319,7 @@ def test_a_price_must_suit_the_currency(monkeypatch, tmp_path):
 @pytest.mark.filterwarnings("ignore:Engine not recognized", "ignore:SQLite URL contains")
 def test_no_password_is_shown(monkeypatch, tmp_path, capfd, name, value):
     # The example of a secret could by chance have a part of the password.
-    monkeypatch.setattr(env.secrets, "token_urlsafe", lambda size: "a new one")
+    monkeypatch.setattr("config.env.secrets.token_urlsafe", lambda size: "a new one")
     others = {
         "STRIPE_SECRET_KEY": "sk_live_hunter2",
         "STRIPE_WEBHOOK_SECRETS": "whsec_hunter2",

@@ -2,18 +2,20 @@ import gc
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from types import FrameType
 from typing import Any
 
 from django.core.management.commands import migrate
-from django.db import connections, models
+from django.db import DatabaseError, connections, models
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.functional import cached_property
 
 from config.sqlite3 import new
 
+# The key of pg_advisory_xact_lock: one process migrates a database at a time.
+LOCK = 0x6D696772
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The options of whoever asks about the steps of a database, or goes to one of them.
 OF_STEPS = ("app_label", "fake", "fake_initial", "plan", "check_unapplied", "prune")
@@ -105,18 +107,54 @@ class Command(migrate.Command):
     (`config.sqlite3.new`). Signals, such as those that install triggers, are sent as always.
 
     Django commits some migrations a moment before it records them. One that was stopped in between
-    would be applied again, and fail because its tables exist.
+    would be applied again, and fail because its tables exist. So would one that two hosts begin at the
+    same moment: on PostgreSQL the second one waits for the first, and finds nothing left to do.
     """
 
     _asked_to_stop = False
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Migrate. Raises KeyboardInterrupt, after a finished step, if it was asked to stop."""
-        with self._signals_noted(), _quick_clones(), _rare_collections():
-            if not any(options[name] for name in OF_STEPS):
-                new.make(connections[options["database"]])
-            super().handle(*args, **options)
-        self._stop_if_asked()  # when no further signal can be noted
+        with self._alone(options["database"]):
+            with self._signals_noted(), _quick_clones(), _rare_collections():
+                if not any(options[name] for name in OF_STEPS):
+                    new.make(connections[options["database"]])
+                super().handle(*args, **options)
+            self._stop_if_asked()  # when no further signal can be noted
+
+    @contextmanager
+    def _alone(self, alias: str) -> Iterator[None]:
+        """Wait until no other process migrates this PostgreSQL database, and keep others waiting.
+
+        The lock belongs to a transaction of a connection of its own: migrations begin and end theirs. A
+        statement may meanwhile take as long as it needs, such as an index of a large table. The wait
+        for a lock of a table stays bounded, because all who want the table queue behind it.
+        """
+        connection = connections[alias]
+        if connection.vendor != "postgresql":
+            yield
+            return
+        lock = connection.copy()
+        try:
+            lock.set_autocommit(False)
+            with lock.cursor() as cursor:
+                for name in ("statement", "lock", "idle_in_transaction_session"):
+                    cursor.execute(f"SET LOCAL {name}_timeout = 0")
+                cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+                if not cursor.fetchone()[0]:
+                    self.stderr.write(
+                        "Another process migrates this database. Waiting for its end …"
+                    )
+                    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+            with connection.cursor() as cursor:
+                cursor.execute("SET statement_timeout = 0")
+            try:
+                yield
+            finally:
+                with suppress(DatabaseError), connection.cursor() as cursor:
+                    cursor.execute("RESET statement_timeout")
+        finally:
+            lock.close()
 
     def migration_progress_callback(
         self, action: str, migration: Any | None = None, fake: bool = False

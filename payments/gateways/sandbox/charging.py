@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from config import money, related
+from config.durability import asynchronous_commit
 from config.ids import uuid7
 from config.prepared import new
 from config.rows import insert_together
@@ -75,7 +76,8 @@ def charge(
             decline_code=decline_code,
             captured=amount if status == "captured" else 0,
         )
-        insert_together(payment, events.made(f"payment.{status}", "payment", payment.pk))
+        with asynchronous_commit():  # the commit that books the payment makes it last
+            insert_together(payment, events.made(f"payment.{status}", "payment", payment.pk))
     except IntegrityError:
         return SandboxPayment.objects.get(idempotency_key=key)
     related.note_none(payment, "refunds", "disputes")
