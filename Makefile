@@ -156,8 +156,9 @@ ALONE = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 types: $(VENV)/dev ## check the types
 	@$(ALONE) $(BIN)/python -m mypy . .ci/with_postgres.py .ci/audit_pins.py
 
-migrations: $(VENV)/runtime ## write migrations; `make migrations ARGS="-n what_changes app"`
+migrations: $(VENV)/runtime ## write migrations, and the file of a new SQLite database; `make migrations ARGS="-n what_changes app"`
 	@$(ALONE) $(BIN)/python manage.py makemigrations $(ARGS)
+	@$(ALONE) $(BIN)/python -m config.tests.migrating --write
 
 schema: $(VENV)/runtime ## check the OpenAPI document
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null

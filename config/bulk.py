@@ -106,10 +106,8 @@ def _for_sqlite(field: Any, column: Iterable[Any]) -> list[Any]:
     """Return a column's values as SQLite stores them: its driver knows no UUIDs and no times."""
     kind = field.target_field if field.is_relation else field
     if isinstance(kind, models.UUIDField):
-        return [
-            value.hex if isinstance(value, uuid.UUID) else value.replace("-", "")
-            for value in column
-        ]
+        texts = [value if type(value) is str else value.hex for value in column]
+        return "\n".join(texts).replace("-", "").split("\n")  # in one call for all of them
     if isinstance(kind, models.DateTimeField):
         connection = connections[router.db_for_write(field.model)]
         known: dict[Any, Any] = {}

@@ -227,6 +227,8 @@ import django
 django.setup()
 from django.core.management import call_command
 from django.db.migrations.executor import MigrationExecutor
+from config.sqlite3 import new
+new.make = lambda connection: False  # the migrations run
 record = MigrationExecutor.record_migration
 def interrupted(self, migration):
     os.kill(os.getpid(), signal.SIGINT)

@@ -1,5 +1,5 @@
 from collections import defaultdict
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -182,6 +182,15 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
             net[transfer.credit] += transfer.amount
             net[transfer.debit] -= transfer.amount
         return dict(net)
+
+    def net_by_payment(self) -> dict[Any, dict[LedgerAccount, int]]:
+        """Return what `net_by_account` does, for the transfers of each payment by its id. One query."""
+        nets: dict[Any, dict[LedgerAccount, int]] = {}
+        for transfer in self.select_related("debit", "credit", "entry").order_by("pk"):
+            net = nets.setdefault(transfer.entry.payment_id, defaultdict(int))
+            net[transfer.credit] += transfer.amount
+            net[transfer.debit] -= transfer.amount
+        return nets
 
 
 def net_of(transfer: str = "", /, **account: object) -> Combinable:

@@ -424,6 +424,22 @@ def test_many_creators_cost_no_more_statements_than_few(pay, make_user, make_vid
     assert costs[1] <= costs[0]
 
 
+def test_what_is_booked_for_the_invoices_of_a_batch_is_read_at_once(pay, make_user):
+    """An invoice costs the statements that write its own rows, and no more to read."""
+    written, read = [], []
+    for moment, invoices in (("2026-08-01 00:00", 2), ("2026-08-02 00:00", 9)):
+        for _ in range(invoices):
+            pay(make_user(), moment)
+        with at("2026-08-03 00:00"), CaptureQueriesContext(connection) as captured:
+            assert pools.recognise(AUGUST, "USD") == invoices
+        statements = [each["sql"] for each in captured if "payments_transfer" in each["sql"]]
+        read.append(sum(sql.startswith("SELECT") for sql in statements))
+        written.append(sum(sql.startswith("INSERT") for sql in statements))
+    assert read == [1, 1]
+    assert written == [2, 9]
+    assert_books_balance()
+
+
 @pytest.mark.django_db(transaction=True)
 class TestAtTheSameMoment:
     @pytest.mark.promise("month-closed-once")

@@ -12,9 +12,13 @@ from django.db import DatabaseError, connections, models
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.functional import cached_property
 
+from config.sqlite3 import new
+
 # The key of pg_advisory_xact_lock: one process migrates a database at a time.
 LOCK = 0x6D696772
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# The options of whoever asks about the steps of a database, or goes to one of them.
+OF_STEPS = ("app_label", "fake", "fake_initial", "plan", "check_unapplied", "prune")
 
 
 class Executor(MigrationExecutor):
@@ -99,6 +103,9 @@ def _rare_collections() -> Iterator[None]:
 class Command(migrate.Command):
     """Django's command, which Ctrl-C stops between two migrations only.
 
+    A new database on SQLite is made from a file, where that is exactly what the migrations make
+    (`config.sqlite3.new`). Signals, such as those that install triggers, are sent as always.
+
     Django commits some migrations a moment before it records them. One that was stopped in between
     would be applied again, and fail because its tables exist. So would one that two hosts begin at the
     same moment: on PostgreSQL the second one waits for the first, and finds nothing left to do.
@@ -110,6 +117,8 @@ class Command(migrate.Command):
         """Migrate. Raises KeyboardInterrupt, after a finished step, if it was asked to stop."""
         with self._alone(options["database"]):
             with self._signals_noted(), _quick_clones(), _rare_collections():
+                if not any(options[name] for name in OF_STEPS):
+                    new.make(connections[options["database"]])
                 super().handle(*args, **options)
             self._stop_if_asked()  # when no further signal can be noted
 

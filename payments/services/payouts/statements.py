@@ -46,7 +46,8 @@ def _computed(month: Month, currency: str, *, is_older: bool = False) -> Iterato
     seconds = dict(bulk.read(shares))
     plain = plain_writer(pool, month, currency) if pool else None
     creators = nets.by_kind.keys() | sales.keys() | seconds.keys()
-    for creator, pk in sorted((id_text(pk), pk) for pk in creators):
+    for pk in sorted(creators, key=str):  # in the order of their texts, on every database
+        creator = id_text(pk)
         opened, by_kind = nets.opening.get(pk, 0), nets.by_kind.get(pk, _NONE)
         if plain and pk in seconds and pk not in sales and by_kind.keys() <= POOL_ALONE:
             yield creator, plain(creator, opened, by_kind.get(Kind.POOL, 0), seconds[pk])

@@ -31,7 +31,8 @@ _OF_ENTRIES = """
     WHERE transfer.entry_id = entry.id AND transfer.currency = %s AND entry.effective_at
 """
 _SUMS = f"""
-    SELECT credit.role, credit.owner_id, debit.role, debit.owner_id,
+    SELECT CASE WHEN credit.role = '{Role.CREATOR}' THEN credit.owner_id END,
+        CASE WHEN debit.role = '{Role.CREATOR}' THEN debit.owner_id END,
         part, sums.kind, payout_id, total
     FROM (
         SELECT +credit_id AS credit_id, +debit_id AS debit_id, {ALL} AS part, '' AS kind,
@@ -77,11 +78,11 @@ def nets(month: Month, currency: str) -> Nets:
     with connection.cursor() as cursor:
         cursor.execute(_SUMS, values)
         while rows := cursor.fetchmany(2000):
-            for credited, payee, debited, payer, part, kind, payout, total in rows:
-                sides = [(payee, int(total))] if credited == Role.CREATOR else []
-                if debited == Role.CREATOR:
-                    sides.append((payer, -int(total)))
-                for creator, net in sides:
+            for payee, payer, part, kind, payout, total in rows:
+                amount = int(total)
+                for creator, net in ((payee, amount), (payer, -amount)):
+                    if creator is None:  # the platform's account, or another one
+                        continue
                     # Before the month is all, without the month, what came later, and earlier modes.
                     before = net if part == ALL else -net
                     opening[creator] = opening.get(creator, 0) + before

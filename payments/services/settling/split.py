@@ -16,16 +16,24 @@ Disposition = Payment.Disposition
 Role = LedgerAccount.Role
 
 
-def book_payment(payment: Payment, *, kind: str, at: datetime, back: int | None = None) -> None:
+def book_payment(
+    payment: Payment,
+    *,
+    kind: str,
+    at: datetime,
+    back: int | None = None,
+    booked: dict[LedgerAccount, int] | None = None,
+) -> None:
     """Book the difference between a payment's facts and its earlier entries, if there is one.
 
     There is one journal entry for each currency with a difference. ``kind`` is its kind, and ``back``
     the money that had gone back when its fact was taken over: by default, all that has gone back by
-    now. Call it with the payment's row locked, in the transaction that changed the facts: then it is
-    safe to repeat.
+    now. ``booked`` is what `booked_of` has read under the lock. Call it with the payment's row locked,
+    in the transaction that changed the facts: then it is safe to repeat.
     """
-    # Its own rows count the entries: a payment without one has nothing booked.
-    booked = _booked(payment) if payment.entries_booked else {}
+    if booked is None:
+        # Its own rows count the entries: a payment without one has nothing booked.
+        booked = _booked(payment) if payment.entries_booked else {}
     differing, clearing = _differences(payment, booked, back=back)
     changes: defaultdict[str, dict[LedgerAccount, int]] = defaultdict(dict)
     for account, change in differing.items():
@@ -53,6 +61,16 @@ def differences(payment: Payment, *, back: int | None = None) -> dict[LedgerAcco
     payment's gateway are left out: they balance the others.
     """
     return _differences(payment, _booked(payment), back=back)[0]
+
+
+def booked_of(payments: Iterable[Payment]) -> dict[uuid.UUID, dict[LedgerAccount, int]]:
+    """Return what is booked for each of some payments, by their ids. One query.
+
+    Each account comes in the order of `TransferQuerySet.net_by_account`.
+    """
+    ids = [payment.pk for payment in payments]
+    nets = Transfer.objects.filter(entry__payment__in=ids).net_by_payment()
+    return {payment_id: nets.get(payment_id, {}) for payment_id in ids}
 
 
 def _booked(payment: Payment) -> dict[LedgerAccount, int]:

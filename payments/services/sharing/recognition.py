@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F, prefetch_related_objects
 from django.db.models.functions import Greatest
 
+from config import rows
 from config.money import creator_share
 from config.turns import Turns
 from payments import locks, modes
@@ -24,7 +25,7 @@ from payments.models import (
 )
 from payments.models.books import sum_by
 from payments.periods import Month
-from payments.services.settling.split import book_payment
+from payments.services.settling.split import book_payment, booked_of
 
 ONE_DAY = timedelta(days=1)
 BATCH = 20  # invoices that are locked, recognised and booked at once
@@ -154,8 +155,9 @@ def _recognise(invoice_ids: list[uuid.UUID], month: Month, currency: str) -> int
     locks.lock_ledger_account(accounts.of(LedgerAccount.Role.POOL, currency).pk)
     if Pool.objects.filter(period=str(month), currency=currency).exists():
         return 0
-    # They change only under the lock of their payment: so they are read for all payments at once.
+    # All of it changes only under the lock of its payment: so it is read for all payments at once.
     prefetch_related_objects(payments, "refunds", "disputes", "conversions")
+    booked = booked_of(payments)
     due = [invoice for invoice in invoices if not _is_recognised(invoice, month)]
     for invoice in due:
         # The recognised amount falls after a refund. If the refund fails later, the money is unearned
@@ -163,11 +165,16 @@ def _recognise(invoice_ids: list[uuid.UUID], month: Month, currency: str) -> int
         left = {row: _left(row) for row in payments if row.invoice_id == invoice.pk}
         invoice.recognised = earned_by_end_of(invoice, left=sum(left.values()), month=month)
         invoice.recognised_upto = _last_day(month)
-        invoice.save(update_fields=["recognised", "recognised_upto"])
+        rows.save(invoice, "recognised", "recognised_upto")
         for payment, part in _parts(invoice.recognised, left).items():
             payment.invoice, payment.recognised = invoice, part
-            payment.save(update_fields=["recognised"])
-            book_payment(payment, kind=JournalEntry.Kind.RECOGNITION, at=month.last_moment)
+            rows.save(payment, "recognised")
+            book_payment(
+                payment,
+                kind=JournalEntry.Kind.RECOGNITION,
+                at=month.last_moment,
+                booked=booked[payment.pk],
+            )
     return len(due)
 
 
