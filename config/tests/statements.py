@@ -21,8 +21,11 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from config.sqlite3.base import DatabaseWrapper
+
 FOLDER = os.environ.get("STATEMENTS", "")
 ALWAYS = {"postgres", "twice"}
+RUN_PREPARED = DatabaseWrapper.run_prepared
 # A list of values is one statement, however many there are; savepoints have numbers.
 VALUES = re.compile(r"%s(?:, %s)+|\?(?:, \?)+|\d+")
 A_TEST = 30  # what a test costs beside its statements, in statements
@@ -57,10 +60,25 @@ def _listen(connection: BaseDatabaseWrapper, **_: Any) -> None:
         connection.execute_wrappers.append(_note)
 
 
+def _run_prepared(connection: DatabaseWrapper, sql: str, params: Any) -> Any:
+    """Run a prepared statement as without us: our own wrapper is no reason for an ordinary cursor."""
+    wrappers = connection.execute_wrappers
+    connection.execute_wrappers = [each for each in wrappers if each is not _note]
+    try:
+        if connection.execute_wrappers or connection.queries_logged:
+            return None  # our wrapper notes it
+        return _note(
+            lambda *_: RUN_PREPARED(connection, sql, params), sql, params, many=False, context={}
+        )
+    finally:
+        connection.execute_wrappers = wrappers
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if FOLDER and connection.vendor == "sqlite":
         Path(FOLDER).mkdir(parents=True, exist_ok=True)
         connection_created.connect(_listen, dispatch_uid=__name__)
+        DatabaseWrapper.run_prepared = _run_prepared  # type: ignore[assignment, method-assign]
 
 
 @pytest.hookimpl(wrapper=True)
