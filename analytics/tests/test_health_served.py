@@ -18,9 +18,15 @@ def test_readiness_is_asked_a_thousand_times_and_the_document_by_twenty_at_once(
     with processes.web() as (_, port):
 
         def document(number: int) -> int:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            connection.request("GET", f"/api/schema/?format={('json', 'yaml')[number % 2]}")
-            return connection.getresponse().status
+            give_up_at = time.monotonic() + 60
+            while True:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+                connection.request("GET", f"/api/schema/?format={('json', 'yaml')[number % 2]}")
+                answer = connection.getresponse()
+                # On a busy machine, its first making takes longer than the others may wait.
+                if answer.status != 503 or time.monotonic() > give_up_at:
+                    return answer.status
+                time.sleep(int(answer.headers["Retry-After"]))
 
         assert at_once(20, document) == [200] * 20
 
