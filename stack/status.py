@@ -108,7 +108,8 @@ def serve(plan: Plan) -> None:
 
 
 def _row(plan: Plan, part: parts.Part, process: Process | None) -> Row:
-    is_well = process is not None and process.state == "RUNNING"
+    # A part that answers in its first second is well, though the supervisor still watches it.
+    is_well = process is not None and process.state in {"STARTING", "RUNNING"}
     try:
         found = part.health(plan)
     except Exception as error:  # noqa: BLE001 - each client raises errors of its own

@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from stack import launch, parts, plan
+from stack import launch, parts, plan, status
+from stack.control import Process
 from stack.plan import BASE_DIR, HOST, Refused
 
 
@@ -159,3 +160,26 @@ def test_a_number_that_another_program_has_got_is_left_alone(tmp_path):
         time.sleep(0.1)
         assert other.poll() is None
         other.kill()
+
+
+@pytest.mark.parametrize(
+    ("state", "answers", "is_well"),
+    [
+        ("RUNNING", True, True),
+        ("STARTING", True, True),  # its first second
+        ("STARTING", False, False),
+        ("RUNNING", False, False),
+        ("BACKOFF", True, False),  # another process answers at its address
+    ],
+)
+def test_a_part_is_well_if_it_runs_and_answers(tmp_path, state, answers, is_well):
+    def health(_):
+        if not answers:
+            raise ConnectionRefusedError("nobody listens")
+        return "answers"
+
+    made = plan.make(tmp_path / "stack", 0)
+    part = parts.Part("nginx", "front", ["nginx"], health, lambda: "1")
+    row = status._row(made, part, Process(state, pid=7, seconds=0))
+    assert row.is_well is is_well
+    assert row.cells[3] == ("answers" if answers else "nobody listens")
