@@ -1,4 +1,4 @@
-"""Transactions that a power cut may undo: those of facts that the next report repeats."""
+"""Transactions that a power cut may undo: those of reports of which the latest seconds may be lost."""
 
 from contextlib import AbstractContextManager, nullcontext
 
