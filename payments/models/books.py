@@ -179,18 +179,22 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
         """
         net: defaultdict[LedgerAccount, int] = defaultdict(int)
         for transfer in self.select_related("debit", "credit").order_by("pk"):
-            net[transfer.credit] += transfer.amount
-            net[transfer.debit] -= transfer.amount
+            _add(net, transfer)
         return dict(net)
 
     def net_by_payment(self) -> dict[Any, dict[LedgerAccount, int]]:
         """Return what `net_by_account` does, for the transfers of each payment by its id. One query."""
-        nets: dict[Any, dict[LedgerAccount, int]] = {}
+        nets: defaultdict[Any, defaultdict[LedgerAccount, int]] = defaultdict(
+            lambda: defaultdict(int)
+        )
         for transfer in self.select_related("debit", "credit", "entry").order_by("pk"):
-            net = nets.setdefault(transfer.entry.payment_id, defaultdict(int))
-            net[transfer.credit] += transfer.amount
-            net[transfer.debit] -= transfer.amount
-        return nets
+            _add(nets[transfer.entry.payment_id], transfer)
+        return {payment_id: dict(net) for payment_id, net in nets.items()}
+
+
+def _add(net: defaultdict[LedgerAccount, int], transfer: "Transfer") -> None:
+    net[transfer.credit] += transfer.amount
+    net[transfer.debit] -= transfer.amount
 
 
 def net_of(transfer: str = "", /, **account: object) -> Combinable:

@@ -1,13 +1,13 @@
 """A power cut undoes nothing of a purchase: which of its commits wait for the disk."""
 
 import pytest
-from django.db import connection  # noqa: F401 - for the condition
+from django.db import connection
 
 from config.tests.durability import DOES_NOT, WAITS, writes
 from payments.models import Order, SandboxEvent, SandboxPayment
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="an option of SQLite")
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="an option of SQLite")
 @pytest.mark.django_db(transaction=True)
 def test_of_a_purchase_only_the_sandboxs_own_rows_do_not_wait(client_for, viewer, make_video):
     """They are in the same file as the books, whose commit waits for both."""

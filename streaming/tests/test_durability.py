@@ -9,7 +9,7 @@ from config.tests.durability import DOES_NOT, WAITS, synchronous, writes
 from streaming import sessions
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="an option of SQLite")
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="an option of SQLite")
 @pytest.mark.django_db(transaction=True)
 def test_a_heartbeat_and_its_view_do_not_wait(client_for, viewer, make_video):
     token = sessions.stream_token(user=viewer, video_id=make_video().pk)[0]

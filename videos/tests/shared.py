@@ -38,7 +38,7 @@ def clip(name: str, make: Callable[[Path], object]) -> Path:
 
 
 def version(key: str, work: Path, make: Callable[[], Output]) -> Output:
-    """Return what ``make`` returns, or a copy in ``work`` of what it has returned for the same key."""
+    """Return the version of this key. ``make`` makes it once in a run; others get a copy in ``work``."""
     with _alone(key) as kept:
         told = kept.with_suffix(".output")
         if not told.exists():

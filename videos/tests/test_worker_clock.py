@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from django.db import connection  # noqa: F401 - for the condition below
+from django.db import connection
 
 from videos import periodic
 
@@ -11,7 +11,7 @@ pytestmark = [
     pytest.mark.django_db,
     pytest.mark.postgres,
     pytest.mark.skipif(
-        "connection.vendor != 'postgresql'", reason="SQLite uses the clock of the machine"
+        connection.vendor != "postgresql", reason="SQLite uses the clock of the machine"
     ),
 ]
 
